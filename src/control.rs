@@ -1,0 +1,112 @@
+//! The reins of a running job: how far it is, and whether it has been asked to stop.
+//!
+//! A job calls [`Control::phase`] and [`Control::add`] as it goes and [`Control::check`] between units of work; whoever
+//! started it reads [`Control::progress`] and calls [`Control::stop`] from any other thread.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What a job is doing at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// Looking at files, estimating, waiting for a lock.
+    Preparing,
+    /// Reading the data file and writing the archive.
+    Copying,
+    /// Reading the new archive back.
+    Verifying,
+    /// Writing restored files.
+    Restoring,
+    /// SQLite's own integrity check.
+    Checking,
+    /// Filling the sample data file.
+    Creating,
+    /// Giving files their final names and making them durable.
+    Finishing,
+}
+
+impl Phase {
+    /// The phase as the window and the command line call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Phase::Preparing => "Preparing",
+            Phase::Copying => "Copying",
+            Phase::Verifying => "Verifying",
+            Phase::Restoring => "Restoring",
+            Phase::Checking => "Checking integrity",
+            Phase::Creating => "Creating records",
+            Phase::Finishing => "Finishing",
+        }
+    }
+}
+
+/// How far a job is: `done` of `total` units of the phase (bytes, or records while creating); `total` 0 means unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What the job is doing.
+    pub phase: Phase,
+    /// Units finished in this phase.
+    pub done: u64,
+    /// Units of this phase, 0 when not known.
+    pub total: u64,
+}
+
+/// Shared between a job and whoever watches it.
+#[derive(Debug)]
+pub struct Control {
+    stop: AtomicBool,
+    phase: Mutex<(Phase, u64)>,
+    done: AtomicU64,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { stop: AtomicBool::new(false), phase: Mutex::new((Phase::Preparing, 0)), done: AtomicU64::new(0) }
+    }
+}
+
+impl Control {
+    /// Asks the job to stop; it does so at its next [`check`](Self::check).
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the job was asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Called by the job between units of work.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Stopped`](crate::error::ErrorKind::Stopped) after [`stop`](Self::stop).
+    pub fn check(&self) -> Result<()> {
+        if self.is_stopped() { Err(Error::stopped()) } else { Ok(()) }
+    }
+
+    /// Enters a phase of `total` units.
+    pub fn phase(&self, phase: Phase, total: u64) {
+        let mut held = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        self.done.store(0, Ordering::Relaxed);
+        *held = (phase, total);
+    }
+
+    /// Counts `units` as finished.
+    pub fn add(&self, units: u64) {
+        self.done.fetch_add(units, Ordering::Relaxed);
+    }
+
+    /// The state at this moment.
+    pub fn progress(&self) -> Progress {
+        let held = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        Progress { phase: held.0, done: self.done.load(Ordering::Relaxed), total: held.1 }
+    }
+}

@@ -1,0 +1,207 @@
+//! The one error type of the program: what happened, to which file, and what the administrator can do.
+//!
+//! Messages are lower case without a full stop and name the path, what was expected and what was found. Hints are whole
+//! sentences that say what to do next. Both are shown as they are in the window and on the command line.
+
+use std::{fmt, io, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What sort of failure it is, for code that must decide; people read the message and the hint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The file or folder does not exist.
+    NotFound,
+    /// A folder was given where a file is needed, or the other way round.
+    WrongType,
+    /// The file is not an SQLite database, or not an archive.
+    NotRecognised,
+    /// The file is probably an encrypted database.
+    Encrypted,
+    /// The file holds nothing yet.
+    Empty,
+    /// The operating system refused access.
+    Permission,
+    /// Another program holds a lock for longer than we may wait.
+    Busy,
+    /// Another engine already looks after this data file.
+    InUse,
+    /// The content contradicts its checksums or its own structure.
+    Damaged,
+    /// Written by a newer version of the program.
+    NewerVersion,
+    /// The target exists already and is never overwritten.
+    Exists,
+    /// Not enough space on the disk.
+    NoSpace,
+    /// A path or name that leads outside its folder, or can not be used.
+    UnsafePath,
+    /// A settings file that can not be understood.
+    Settings,
+    /// Stopped by the user.
+    Stopped,
+    /// Any other failure of the operating system.
+    Io,
+    /// Any other failure reported by SQLite.
+    Sqlite,
+    /// The request makes no sense in the present state.
+    Refused,
+}
+
+/// A failure with everything the administrator needs to act on it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// A failure of `kind`, described by `message`.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, source: None }
+    }
+
+    /// Adds what the administrator can do, as a whole sentence.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Keeps the error that caused this one.
+    #[must_use]
+    pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// What sort of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What happened.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What can be done about it.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The user pressed *Stop*.
+    pub fn stopped() -> Self {
+        Self::new(ErrorKind::Stopped, "stopped by the user")
+    }
+
+    /// A failure of the operating system while doing `what` (a verb phrase such as "write to") with `path`.
+    pub fn io(what: &str, path: &Path, source: io::Error) -> Self {
+        use io::ErrorKind as K;
+        let (kind, hint) = match source.kind() {
+            K::NotFound => (ErrorKind::NotFound, "Check the path; the file, its folder or its disk may be gone."),
+            K::PermissionDenied => {
+                (ErrorKind::Permission, "Give this user access, or run Strongroom as the owner of the file.")
+            }
+            K::StorageFull | K::QuotaExceeded | K::FileTooLarge => {
+                (ErrorKind::NoSpace, "Free space on that disk, or choose another folder.")
+            }
+            K::AlreadyExists => {
+                (ErrorKind::Exists, "Choose another name or folder; existing files are never overwritten.")
+            }
+            K::ReadOnlyFilesystem => (ErrorKind::Permission, "That disk is mounted read-only; choose another folder."),
+            K::IsADirectory | K::NotADirectory => {
+                (ErrorKind::WrongType, "Check the path: a folder and a file were mixed up.")
+            }
+            _ => (ErrorKind::Io, "Check that the disk is connected and healthy, then try again."),
+        };
+        Self::new(kind, format!("can not {what} {}: {}", path.display(), plain(&source))).hint(hint).because(source)
+    }
+
+    /// A failure reported by SQLite while doing `what` (a verb phrase such as "read") with `path`.
+    pub fn sqlite(what: &str, path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as C;
+        let (kind, hint) = match source.sqlite_error_code() {
+            Some(C::DatabaseBusy | C::DatabaseLocked) => (
+                ErrorKind::Busy,
+                "Another program holds the file locked. Wait until its transaction ends, or close it, and try again.",
+            ),
+            Some(C::DatabaseCorrupt) => {
+                (ErrorKind::Damaged, "The data file is damaged. Restore the last archive, and keep the damaged file.")
+            }
+            Some(C::NotADatabase) => (ErrorKind::NotRecognised, "Choose the SQLite data file of the application."),
+            Some(C::DiskFull) => (ErrorKind::NoSpace, "Free space on that disk, and try again."),
+            Some(C::PermissionDenied | C::ReadOnly | C::AuthorizationForStatementDenied) => {
+                (ErrorKind::Permission, "Give this user access, or run Strongroom as the owner of the file.")
+            }
+            Some(C::CannotOpen) => (
+                ErrorKind::Permission,
+                "Check that the file and its folder exist and that this user may read and write them.",
+            ),
+            Some(C::OperationInterrupted) => (ErrorKind::Stopped, "Start it again when convenient."),
+            Some(C::SystemIoFailure) => {
+                (ErrorKind::Io, "Check that the disk is connected and healthy, then try again.")
+            }
+            _ => (ErrorKind::Sqlite, "See the message of SQLite; the file was not changed."),
+        };
+        Self::new(kind, format!("can not {what} {}: {source}", path.display())).hint(hint).because(source)
+    }
+
+    /// The same failure in a form that can be stored and sent.
+    pub fn report(&self) -> ErrorReport {
+        ErrorReport { kind: self.kind, message: self.message.clone(), hint: self.hint.clone() }
+    }
+}
+
+/// An [`Error`] as stored in the history and shown by the window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReport {
+    /// What sort of failure it was.
+    pub kind: ErrorKind,
+    /// What happened.
+    pub message: String,
+    /// What can be done about it.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for ErrorReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<&Error> for ErrorReport {
+    fn from(error: &Error) -> Self {
+        error.report()
+    }
+}
+
+/// The operating system's words without the number that `io::Error` appends.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(at) => text[..at].to_lowercase(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_recognised_and_said_with_its_path() {
+        let error = Error::io("write to", Path::new("/b/A[0001].4BK"), io::Error::from_raw_os_error(28));
+        assert_eq!(error.kind(), ErrorKind::NoSpace);
+        assert_eq!(error.to_string(), "can not write to /b/A[0001].4BK: no space left on device");
+        assert_eq!(error.hint_text(), Some("Free space on that disk, or choose another folder."));
+    }
+}

@@ -1,0 +1,37 @@
+//! Everything that is known of SQLite's own files: identifying a data file, holding a snapshot of it, reading its pages.
+//!
+//! # The lock trap
+//! On POSIX systems any `close()` of any descriptor of a data file, or of its `-shm`, drops **all** locks that this process
+//! holds on it. So nothing in this program opens a data file by other means than SQLite: even its raw bytes are read
+//! through SQLite's own file handle ([`ffi`]). The `-wal` file carries no locks and may be opened freely.
+
+pub mod data_file;
+pub mod ffi;
+pub mod snapshot;
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
+
+use crate::error::{Error, Result};
+
+/// Opens `path`, an existing data file that other programs use, so that nothing of it is ever changed by us.
+///
+/// The connection is read-write where possible, because SQLite needs that to take part in the WAL's locking and to roll
+/// back a hot journal; it must never be given a statement that writes. Its close leaves the WAL as it is.
+///
+/// # Errors
+/// Where SQLite can not open the file.
+pub fn open_existing(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .or_else(|_| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY))
+        .map_err(|e| Error::sqlite("open", path, e))?;
+    // A checkpoint at close would write to the data file and destroy WAL frames that the log may still need.
+    let set = |option, on| conn.set_db_config(option, on).map_err(|e| Error::sqlite("open", path, e));
+    set(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    set(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    set(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    conn.busy_timeout(Duration::ZERO).map_err(|e| Error::sqlite("open", path, e))?;
+    Ok(conn)
+}

@@ -1,0 +1,312 @@
+//! Identifying a data file: whether it can be protected, and what the administrator wants to know of it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chrono::{DateTime, Local};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ffi, open_existing,
+    snapshot::{is_busy, wal_path},
+};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How a data file protects its own transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JournalMode {
+    /// Write-ahead log: readers and writers do not block each other.
+    Wal,
+    /// A rollback journal in any of its modes (DELETE, TRUNCATE, PERSIST, MEMORY).
+    Rollback,
+}
+
+impl JournalMode {
+    /// As the window calls it.
+    pub fn label(self) -> &'static str {
+        match self {
+            JournalMode::Wal => "WAL",
+            JournalMode::Rollback => "Rollback journal",
+        }
+    }
+}
+
+/// What there is to know of a data file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFileFacts {
+    /// Canonical path.
+    pub path: PathBuf,
+    /// Size of the data file in bytes, without its WAL.
+    pub size_bytes: u64,
+    /// Size of the WAL in bytes, 0 without one.
+    pub wal_bytes: u64,
+    /// When the data file or its WAL was last written.
+    pub modified: Option<DateTime<Local>>,
+    /// Page size in bytes.
+    pub page_size: u32,
+    /// Number of pages.
+    pub page_count: u32,
+    /// How it protects its transactions.
+    pub journal_mode: JournalMode,
+    /// Ordinary and virtual tables, without SQLite's own.
+    pub tables: u32,
+    /// Version of the SQLite that wrote it last, such as `3.40.1`.
+    pub sqlite_version: Option<String>,
+    /// Whether this user may write it.
+    pub writable: bool,
+}
+
+/// Size in bytes and time of the last write of a data file with its WAL, without opening either.
+///
+/// # Errors
+/// When it is gone or may not be looked at.
+pub fn measure(path: &Path) -> Result<(u64, u64, Option<DateTime<Local>>)> {
+    let meta = fs::metadata(path).map_err(|e| Error::io("find", path, e))?;
+    let wal = fs::metadata(wal_path(path)).ok();
+    let wal_bytes = wal.as_ref().map_or(0, fs::Metadata::len);
+    let modified = meta.modified().ok().max(wal.and_then(|m| m.modified().ok())).map(DateTime::from);
+    Ok((meta.len(), wal_bytes, modified))
+}
+
+/// Looks whether the file at `path` is a data file that can be protected.
+///
+/// # Errors
+/// Says what is wrong otherwise: gone, a folder, empty, no permission, not a database, encrypted, damaged, locked.
+pub fn identify(path: &Path) -> Result<DataFileFacts> {
+    let meta = fs::metadata(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, format!("{} does not exist", path.display()))
+            .hint("Check the path. The file may have been moved or renamed, or its disk is not connected."),
+        _ => Error::io("open", path, e),
+    })?;
+    if meta.is_dir() {
+        return Err(Error::new(ErrorKind::WrongType, format!("{} is a folder", path.display()))
+            .hint("Choose the data file itself; its name often ends in .sqlite, .sqlite3 or .db."));
+    }
+    if !meta.is_file() {
+        return Err(Error::new(ErrorKind::WrongType, format!("{} is not an ordinary file", path.display()))
+            .hint("Choose the data file itself; its name often ends in .sqlite, .sqlite3 or .db."));
+    }
+    let path = path.canonicalize().map_err(|e| Error::io("open", path, e))?;
+    refuse_unreadable(&path)?;
+    if meta.len() == 0 {
+        return Err(Error::new(ErrorKind::Empty, format!("{} is empty (0 bytes)", path.display()))
+            .hint("Start the application once, so that it creates its tables; then open the file again."));
+    }
+
+    let conn = open_existing(&path).map_err(|e| refine_open_failure(e, &path))?;
+    let header = read_header(&conn, &path, meta.len())?;
+    conn.busy_timeout(Duration::from_secs(5)).map_err(|e| Error::sqlite("read", &path, e))?;
+    let fail = |e: rusqlite::Error| read_failure(e, &path);
+    let page_count: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(fail)?;
+    let page_size: u32 = conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(fail)?;
+    let tables: u32 = conn
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(fail)?;
+    let writable = !conn.is_readonly(rusqlite::MAIN_DB).map_err(fail)?;
+    let (size_bytes, wal_bytes, modified) = measure(&path)?;
+    let journal_mode = if header[18] == 2 { JournalMode::Wal } else { JournalMode::Rollback };
+    let sqlite_version = version_text(u32::from_be_bytes([header[96], header[97], header[98], header[99]]));
+    Ok(DataFileFacts {
+        path,
+        size_bytes,
+        wal_bytes,
+        modified,
+        page_size,
+        page_count,
+        journal_mode,
+        tables,
+        sqlite_version,
+        writable,
+    })
+}
+
+/// The first page's beginning, recognised as an SQLite database or named for what it seems to be.
+fn read_header(conn: &rusqlite::Connection, path: &Path, size: u64) -> Result<[u8; 100]> {
+    let mut start = vec![0u8; size.min(4096) as usize];
+    ffi::read_file(conn, path, 0, &mut start)?;
+    let mut header = [0u8; 100];
+    let known = start.len().min(100);
+    header[..known].copy_from_slice(&start[..known]);
+    if header.starts_with(b"SQLite format 3\0") && known == 100 {
+        return Ok(header);
+    }
+    if size % 512 == 0 && looks_random(&start) {
+        return Err(Error::new(ErrorKind::Encrypted, format!("{} seems to be encrypted: it does not begin like an SQLite database, and its content looks random", path.display()))
+            .hint("Encrypted databases (SQLCipher and the like) can not be read without their key and are not supported. Use the application's own backup for this file."));
+    }
+    if header.starts_with(b"SQLite format 3\0") || header.starts_with(b"** This file contains an SQLite 2") {
+        return Err(Error::new(
+            ErrorKind::Damaged,
+            format!(
+                "{} is not a complete SQLite 3 database: it has only {size} bytes or an old format",
+                path.display()
+            ),
+        )
+        .hint("Restore the last archive, or convert a database of SQLite 2 with its own tools."));
+    }
+    Err(Error::new(
+        ErrorKind::NotRecognised,
+        format!("{} is not an SQLite database: it begins with {}", path.display(), describe(&start)),
+    )
+    .hint("Choose the SQLite data file of the application; its name often ends in .sqlite, .sqlite3 or .db."))
+}
+
+fn refuse_unreadable(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    if let Err(errno) = rustix::fs::access(path, rustix::fs::Access::READ_OK) {
+        return Err(Error::io("read", path, errno.into()));
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+fn refine_open_failure(error: Error, path: &Path) -> Error {
+    match error.kind() {
+        ErrorKind::Permission => {
+            Error::new(ErrorKind::Permission, format!("can not open {}: no permission", path.display()))
+                .hint("Give this user access to the file and its folder, or run Strongroom as the owner of the file.")
+                .because(error)
+        }
+        _ => error,
+    }
+}
+
+fn read_failure(error: rusqlite::Error, path: &Path) -> Error {
+    if is_busy(&error) {
+        return Error::new(ErrorKind::Busy, format!("{} is locked by another program", path.display()))
+            .hint("The application holds the file in exclusive mode or in a long transaction. Wait, or switch its exclusive locking off.")
+            .because(error);
+    }
+    if matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)) {
+        return Error::new(
+            ErrorKind::Permission,
+            format!("can not read {}: its -wal or -shm file can not be opened or made", path.display()),
+        )
+        .hint("A file in WAL mode needs a folder that this user may write. Run Strongroom as the owner of the file.")
+        .because(error);
+    }
+    Error::sqlite("read", path, error)
+}
+
+/// `3040001` is 3.40.1; 0 means that the file was written before SQLite 3.7.0.
+fn version_text(number: u32) -> Option<String> {
+    (number != 0).then(|| format!("{}.{}.{}", number / 1_000_000, number / 1000 % 1000, number % 1000))
+}
+
+/// Whether the bytes have the even distribution of encrypted or compressed data.
+fn looks_random(bytes: &[u8]) -> bool {
+    let mut counts = [0u32; 256];
+    for byte in bytes {
+        counts[usize::from(*byte)] += 1;
+    }
+    let total = bytes.len() as f64;
+    let entropy: f64 = counts.iter().filter(|n| **n > 0).map(|n| f64::from(*n) / total).map(|p| -p * p.log2()).sum();
+    // 4096 random bytes have about 7.95 bits each, 512 about 7.6; text and code stay below 6.5.
+    bytes.len() >= 512 && entropy > 7.4
+}
+
+/// The first bytes as a person can recognise them.
+fn describe(start: &[u8]) -> String {
+    let known: &[(&[u8], &str)] = &[
+        (b"%PDF", "the mark of a PDF"),
+        (b"PK\x03\x04", "the mark of a ZIP file or an office document"),
+        (b"\x1f\x8b", "the mark of a gzip file"),
+        (b"\x28\xb5\x2f\xfd", "the mark of a zstd file"),
+        (b"\x7fELF", "the mark of a program"),
+        (b"\x37\x7f\x06\x82", "the mark of an SQLite WAL; the data file has the same name without -wal"),
+        (b"\x37\x7f\x06\x83", "the mark of an SQLite WAL; the data file has the same name without -wal"),
+    ];
+    if let Some((_, name)) = known.iter().find(|(mark, _)| start.starts_with(mark)) {
+        return (*name).to_owned();
+    }
+    let shown: String =
+        start.iter().take(16).map(|b| if b.is_ascii_graphic() || *b == b' ' { char::from(*b) } else { '·' }).collect();
+    format!("\"{shown}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::Connection;
+
+    type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn failure(path: &Path) -> std::result::Result<(ErrorKind, String), &'static str> {
+        let error = identify(path).err().ok_or("accepted")?;
+        assert!(error.hint_text().is_some(), "no hint: {error}");
+        Ok((error.kind(), error.to_string().replace(&path.display().to_string(), "FILE")))
+    }
+
+    #[test]
+    fn a_data_file_is_described() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.sqlite");
+        let writer = Connection::open(&path)?;
+        writer.execute_batch("PRAGMA page_size=1024; PRAGMA journal_mode=WAL; CREATE TABLE t(x); CREATE TABLE sqlitex(y); CREATE INDEX i ON t(x)")?;
+        let facts = identify(&path)?;
+        assert_eq!((facts.page_size, facts.tables, facts.journal_mode), (1024, 2, JournalMode::Wal));
+        assert!(facts.writable && facts.wal_bytes > 0 && facts.page_count == 4);
+        assert_eq!(facts.sqlite_version.as_deref(), Some(rusqlite::version()));
+        Ok(())
+    }
+
+    #[test]
+    fn what_can_not_be_used_is_named() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let at = |name: &str| folder.path().canonicalize().map(|f| f.join(name));
+        assert_eq!(failure(&at("gone")?)?, (ErrorKind::NotFound, "FILE does not exist".into()));
+        assert_eq!(failure(&folder.path().canonicalize()?)?, (ErrorKind::WrongType, "FILE is a folder".into()));
+        fs::write(at("empty")?, "")?;
+        assert_eq!(failure(&at("empty")?)?, (ErrorKind::Empty, "FILE is empty (0 bytes)".into()));
+        fs::write(at("text")?, "Dear Sir or Madam,\nwe regret")?;
+        assert_eq!(
+            failure(&at("text")?)?,
+            (ErrorKind::NotRecognised, "FILE is not an SQLite database: it begins with \"Dear Sir or Mada\"".into())
+        );
+        fs::write(at("pdf")?, "%PDF-1.4 ...")?;
+        assert_eq!(failure(&at("pdf")?)?.1, "FILE is not an SQLite database: it begins with the mark of a PDF");
+        let mut state = 1u64;
+        let noise: Vec<u8> = (0..8192)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 56) as u8
+            })
+            .collect();
+        fs::write(at("noise")?, noise)?;
+        assert_eq!(failure(&at("noise")?)?.0, ErrorKind::Encrypted);
+        fs::write(at("short")?, b"SQLite format 3\0 and no more")?;
+        assert_eq!(failure(&at("short")?)?.0, ErrorKind::Damaged);
+        Ok(())
+    }
+
+    #[test]
+    fn a_damaged_schema_is_named_as_damage() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.sqlite");
+        Connection::open(&path)?.execute_batch("CREATE TABLE t(x)")?;
+        let mut bytes = fs::read(&path)?;
+        bytes[100..110].fill(0xff);
+        fs::write(&path, bytes)?;
+        assert_eq!(failure(&path)?.0, ErrorKind::Damaged);
+        Ok(())
+    }
+
+    #[test]
+    fn an_exclusively_locked_file_is_named_as_locked() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.sqlite");
+        let writer = Connection::open(&path)?;
+        writer.execute_batch("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(x)")?;
+        assert_eq!(failure(&path)?.0, ErrorKind::Busy);
+        Ok(())
+    }
+}

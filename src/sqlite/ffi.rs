@@ -1,0 +1,190 @@
+//! The only unsafe code of the program: the parts of SQLite's C interface that rusqlite does not wrap.
+//!
+//! Raw bytes of the data file are read through the file handle that SQLite itself holds, because a descriptor of our own
+//! would drop SQLite's locks when closed (see the [lock trap](super)).
+#![allow(unsafe_code)]
+
+use std::{ffi::c_void, path::Path, ptr};
+
+use rusqlite::{Connection, ffi};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where in the WAL a read transaction stands: SQLite's `WalIndexHdr`, as `sqlite3_snapshot_get` returns it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalPosition {
+    /// Raised by one for every commit; the proof that none was missed.
+    pub change_counter: u32,
+    /// Page size in bytes.
+    pub page_size: u32,
+    /// Number of the last valid frame, counted from 1; 0 when the WAL holds nothing.
+    pub frame_max: u32,
+    /// Size of the data file at this commit, in pages.
+    pub page_count: u32,
+    /// Running checksum of the last frame.
+    pub checksum: [u32; 2],
+    /// Salts of this generation of the WAL, as in its file header (big-endian bytes).
+    pub salts: [u32; 2],
+    /// Whether the checksums of the WAL are computed over big-endian words.
+    pub big_endian_checksum: bool,
+}
+
+fn failure(what: &str, path: &Path, code: i32) -> Error {
+    Error::sqlite(what, path, rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+}
+
+/// SQLite's file object of the main database of `conn`.
+fn file_of(conn: &Connection, path: &Path) -> Result<*mut ffi::sqlite3_file> {
+    let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
+    // SAFETY: the handle is valid while `conn` is borrowed; SQLITE_FCNTL_FILE_POINTER stores one pointer into `file`,
+    // and a null schema name means "main".
+    let code = unsafe {
+        ffi::sqlite3_file_control(
+            conn.handle(),
+            ptr::null(),
+            ffi::SQLITE_FCNTL_FILE_POINTER,
+            ptr::from_mut(&mut file).cast::<c_void>(),
+        )
+    };
+    // SAFETY: a non-null pointer returned above is the live file object of the connection; `pMethods` is null when closed.
+    if code != ffi::SQLITE_OK || file.is_null() || unsafe { (*file).pMethods.is_null() } {
+        return Err(Error::new(ErrorKind::Sqlite, format!("SQLite holds no open file for {}", path.display())));
+    }
+    Ok(file)
+}
+
+/// The size in bytes of the data file behind `conn`, whatever its WAL holds.
+///
+/// # Errors
+/// When the operating system does not tell.
+pub fn file_size(conn: &Connection, path: &Path) -> Result<u64> {
+    let file = file_of(conn, path)?;
+    let mut size: ffi::sqlite3_int64 = 0;
+    // SAFETY: `file` is an open file object (checked by `file_of`) and stays so while `conn` is borrowed; every VFS
+    // defines xFileSize.
+    let code = unsafe {
+        match (*(*file).pMethods).xFileSize {
+            Some(file_size) => file_size(file, &raw mut size),
+            None => ffi::SQLITE_IOERR_FSTAT,
+        }
+    };
+    if code != ffi::SQLITE_OK {
+        return Err(failure("measure", path, code));
+    }
+    Ok(u64::try_from(size).unwrap_or(0))
+}
+
+/// Reads raw bytes of the data file behind `conn` at `offset`; what lies past its end reads as zeros.
+///
+/// The bytes are those on disk: pages that are newer in the WAL must be read otherwise. They are only consistent while
+/// `conn` holds a read transaction.
+///
+/// # Errors
+/// When the operating system can not read them.
+pub fn read_file(conn: &Connection, path: &Path, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    let file = file_of(conn, path)?;
+    // xRead takes an int; the slices stay far below it, and each is read on its own.
+    for (index, part) in buffer.chunks_mut(1 << 20).enumerate() {
+        let at = offset + ((index as u64) << 20);
+        // SAFETY: `file` is an open file object (see above); `part` is writable memory of exactly the length given.
+        let code = unsafe {
+            match (*(*file).pMethods).xRead {
+                Some(read) => {
+                    read(file, part.as_mut_ptr().cast::<c_void>(), part.len() as i32, at as ffi::sqlite3_int64)
+                }
+                None => ffi::SQLITE_IOERR_READ,
+            }
+        };
+        // A short read is not an error: SQLite has filled the rest with zeros.
+        if code != ffi::SQLITE_OK && code != ffi::SQLITE_IOERR_SHORT_READ {
+            return Err(failure("read", path, code));
+        }
+    }
+    Ok(())
+}
+
+/// Where the open read transaction of `conn` stands in the WAL, or `None` when there is nothing to stand on: not in WAL
+/// mode, or an empty WAL.
+///
+/// When no transaction is open on `conn` but `BEGIN` was given, this opens it, and takes a lock that forbids a restart of
+/// the WAL.
+///
+/// # Errors
+/// When another program's lock is in the way.
+pub fn wal_position(conn: &Connection, path: &Path) -> Result<Option<WalPosition>> {
+    let mut snapshot: *mut ffi::sqlite3_snapshot = ptr::null_mut();
+    // SAFETY: the handle is valid while `conn` is borrowed, the name is a C string, and the snapshot is freed below.
+    let code = unsafe { ffi::sqlite3_snapshot_get(conn.handle(), c"main".as_ptr(), &raw mut snapshot) };
+    match code {
+        ffi::SQLITE_OK if !snapshot.is_null() => {}
+        ffi::SQLITE_OK | ffi::SQLITE_ERROR => return Ok(None),
+        code => return Err(failure("read the WAL position of", path, code)),
+    }
+    // SAFETY: a snapshot is 48 bytes by its declaration in sqlite3.h, and holds a copy of the header that `wal.c` names
+    // WalIndexHdr; it is freed exactly once, after the copy.
+    let bytes = unsafe {
+        let bytes = (*snapshot).hidden;
+        ffi::sqlite3_snapshot_free(snapshot);
+        bytes
+    };
+    Ok(WalPosition::from_header(&bytes))
+}
+
+impl WalPosition {
+    /// Decodes SQLite's `WalIndexHdr`: native-endian words, salts as they stand in the file.
+    fn from_header(bytes: &[u8; 48]) -> Option<Self> {
+        let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let size = u32::from(u16::from_ne_bytes([bytes[14], bytes[15]]));
+        Some(Self {
+            change_counter: word(8),
+            // 64 KiB does not fit the field: SQLite stores it as 1.
+            page_size: (size & 0xfe00) + ((size & 1) << 16),
+            frame_max: word(16),
+            page_count: word(20),
+            checksum: [word(24), word(28)],
+            salts: [word(32).to_be(), word(36).to_be()],
+            big_endian_checksum: bytes[13] != 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_of_a_snapshot_names_the_frames_of_its_commits()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.sqlite");
+        let writer = Connection::open(&path)?;
+        writer.execute_batch("PRAGMA page_size=8192; PRAGMA journal_mode=WAL; CREATE TABLE t(x)")?;
+        let reader = crate::sqlite::open_existing(&path)?;
+        reader.execute_batch("BEGIN; SELECT * FROM sqlite_schema")?;
+        let first = wal_position(&reader, &path)?.ok_or("no position")?;
+        assert_eq!((first.page_size, first.page_count), (8192, 2));
+        reader.execute_batch("COMMIT")?;
+        writer.execute_batch("INSERT INTO t VALUES (1)")?;
+        reader.execute_batch("BEGIN; SELECT * FROM sqlite_schema")?;
+        let second = wal_position(&reader, &path)?.ok_or("no position")?;
+        assert_eq!(second.change_counter, first.change_counter.wrapping_add(1));
+        assert!(second.frame_max > first.frame_max && second.salts == first.salts);
+        let header = std::fs::read(folder.path().join("a.sqlite-wal"))?;
+        assert_eq!(header[16..20], second.salts[0].to_be_bytes());
+        Ok(())
+    }
+
+    #[test]
+    fn bytes_past_the_end_read_as_zeros() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.sqlite");
+        Connection::open(&path)?.execute_batch("CREATE TABLE t(x)")?;
+        let conn = crate::sqlite::open_existing(&path)?;
+        let mut bytes = vec![7u8; 10_000];
+        read_file(&conn, &path, 0, &mut bytes)?;
+        assert_eq!(&bytes[..16], b"SQLite format 3\0");
+        assert_eq!(file_size(&conn, &path)?, 8192);
+        assert!(bytes[8192..].iter().all(|b| *b == 0));
+        Ok(())
+    }
+}

@@ -1,0 +1,314 @@
+//! Durable writing: the only way bytes that matter reach a disk.
+//!
+//! A file is created under a temporary name, written, synced, read back by whoever needs that, renamed to its final name
+//! (never over an existing file), and its folder is synced: see [`publish`]. So a final name is always a complete file,
+//! whatever crashes in between. After a failed sync the file is not trusted any more: the system may have dropped the
+//! bytes and report success the next time.
+//!
+//! The trait [`Storage`] stands between the formats and the operating system so that tests can make every single step fail
+//! or crash; [`Disk`] is the real one.
+
+pub mod space;
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The end of every temporary name; what carries it is a leftover when no process holds its lock.
+pub const PART_SUFFIX: &str = ".part";
+
+/// Whom a new file belongs to and who may read it; taken from the data file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ownership {
+    /// Permission bits (`0o777` at most), or the system's default.
+    pub mode: Option<u32>,
+    /// User and group, where this process may give files away.
+    pub owner: Option<(u32, u32)>,
+}
+
+impl Ownership {
+    /// The permissions and owner of the file at `path`; default where they can not be read.
+    pub fn of(path: &Path) -> Self {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            match std::fs::metadata(path) {
+                Ok(meta) => Self { mode: Some(meta.mode() & 0o666), owner: Some((meta.uid(), meta.gid())) },
+                Err(_) => Self::default(),
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = path;
+            Self::default()
+        }
+    }
+
+    /// Applies this to a file or, with the search bits added, to a folder.
+    ///
+    /// The mode must take effect; giving the file to another owner is only possible for root and is skipped otherwise.
+    ///
+    /// # Errors
+    /// When the permissions can not be set.
+    pub fn apply(&self, path: &Path) -> Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+            let fail = |e| Error::io("set the permissions of", path, e);
+            let meta = std::fs::metadata(path).map_err(fail)?;
+            if let Some((user, group)) = self.owner
+                && (meta.uid(), meta.gid()) != (user, group)
+            {
+                let _ = chown(path, Some(user), Some(group)).or_else(|_| chown(path, None, Some(group)));
+            }
+            if let Some(mode) = self.mode {
+                let mode = if meta.is_dir() { mode | ((mode & 0o444) >> 2) } else { mode };
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = path;
+        Ok(())
+    }
+}
+
+/// A file being written or appended to.
+pub trait StorageFile: Send {
+    /// Appends all of `bytes`.
+    ///
+    /// # Errors
+    /// When the disk is full, gone or broken.
+    fn write_all(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Returns when everything written is on the disk. After an error the file must not be trusted.
+    ///
+    /// # Errors
+    /// When the system could not write.
+    fn sync(&mut self) -> Result<()>;
+
+    /// Reads exactly `buffer.len()` bytes at `offset`.
+    ///
+    /// # Errors
+    /// When there are fewer bytes, or the disk can not be read.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+}
+
+/// What the formats need of a file system.
+pub trait Storage: Send + Sync {
+    /// Creates `path`, which must not exist, and locks it for as long as the file is open.
+    ///
+    /// # Errors
+    /// When it exists, or the folder can not be written.
+    fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>>;
+
+    /// Renames `from` to `to`, and fails when `to` exists.
+    ///
+    /// # Errors
+    /// See above.
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Makes names in `folder` durable.
+    ///
+    /// # Errors
+    /// When the system could not write.
+    fn sync_folder(&self, folder: &Path) -> Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// When it does not exist or may not be removed.
+    fn remove(&self, path: &Path) -> Result<()>;
+}
+
+/// The real file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+struct DiskFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl StorageFile for DiskFile {
+    fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|e| Error::io("write to", &self.path, e))
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        read_exact_at(&self.file, offset, buffer).map_err(|e| Error::io("read back", &self.path, e))
+    }
+}
+
+impl Storage for Disk {
+    fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
+        let fail = |e| Error::io("create", path, e);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(fail)?;
+        // The lock tells a leftover from a file being written; a file system without locks only loses the clean-up.
+        let _ = file.try_lock();
+        ownership.apply(path)?;
+        Ok(Box::new(DiskFile { file, path: path.to_path_buf() }))
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        rename_new(from, to).map_err(|e| Error::io("give the final name to", to, e))
+    }
+
+    fn sync_folder(&self, folder: &Path) -> Result<()> {
+        // Windows has no such operation; its renames are journalled by NTFS.
+        #[cfg(unix)]
+        File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io("sync the folder", folder, e))?;
+        #[cfg(not(unix))]
+        let _ = folder;
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        std::fs::remove_file(path).map_err(|e| Error::io("remove", path, e))
+    }
+}
+
+/// Gives a finished, synced file its final name: renamed without replacing anything, folder synced.
+///
+/// # Errors
+/// When `to` exists or the system could not write; then nothing carries the final name because of us.
+pub fn publish(storage: &dyn Storage, from: &Path, to: &Path) -> Result<()> {
+    storage.rename_new(from, to)?;
+    storage.sync_folder(folder_of(to))
+}
+
+/// The folder that holds `path`; `.` for a bare name.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Replaces the small text file `path` as a whole: readers see the old or the new text, never a part.
+///
+/// # Errors
+/// When the folder can not be written; then the old text stays.
+pub fn replace_text(path: &Path, text: &str, ownership: Ownership) -> Result<()> {
+    let folder = folder_of(path);
+    let fail = |e| Error::io("write", path, e);
+    let mut file =
+        tempfile::Builder::new().prefix(".strongroom-").suffix(PART_SUFFIX).tempfile_in(folder).map_err(fail)?;
+    file.write_all(text.as_bytes()).map_err(fail)?;
+    ownership.apply(file.path())?;
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(path).map_err(|e| fail(e.error))?;
+    Disk.sync_folder(folder)
+}
+
+/// Whether a file with a temporary name is a leftover: no living process holds the lock it was created with.
+pub fn is_leftover(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+fn read_exact_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+    }
+    #[cfg(not(unix))]
+    {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut file = file;
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(buffer)?;
+        file.seek(SeekFrom::End(0)).map(|_| ())
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn rename_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        // File systems that do not know the flag.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
+            link_and_unlink(from, to)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rename_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    link_and_unlink(from, to)
+}
+
+/// A hard link fails when the name exists; where links are unknown (FAT), a look before the rename must do.
+fn link_and_unlink(from: &Path, to: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Ok(()) => std::fs::remove_file(from),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) if to.symlink_metadata().is_ok() => Err(std::io::ErrorKind::AlreadyExists.into()),
+        Err(_) => std::fs::rename(from, to),
+    }
+}
+
+/// Refuses an existing target with the words the administrator needs.
+///
+/// # Errors
+/// [`ErrorKind::Exists`] when anything carries that name.
+pub fn refuse_existing(path: &Path) -> Result<()> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Exists, format!("{} exists already", path.display()))
+        .hint("Existing files are never overwritten. Choose another folder, or move that file away."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_final_name_is_never_taken_from_another_file() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (part, name) = (folder.path().join("a.part"), folder.path().join("a"));
+        std::fs::write(&name, "old")?;
+        let mut file = Disk.create(&part, Ownership::default())?;
+        file.write_all(b"new")?;
+        file.sync()?;
+        let error = publish(&Disk, &part, &name).err().ok_or("renamed over a file")?;
+        assert_eq!(error.kind(), ErrorKind::Exists);
+        assert_eq!(std::fs::read(&name)?, b"old");
+        assert!(link_and_unlink(&part, &name).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_being_written_is_no_leftover() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let part = folder.path().join("a.part");
+        let file = Disk.create(&part, Ownership::default())?;
+        assert!(!is_leftover(&part));
+        drop(file);
+        assert!(is_leftover(&part));
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_get_the_mode_of_the_data_file_without_execution() -> Result<(), Box<dyn std::error::Error>> {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("data");
+        std::fs::write(&data, "")?;
+        std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o740))?;
+        let part = folder.path().join("a.part");
+        Disk.create(&part, Ownership::of(&data))?;
+        assert_eq!(std::fs::metadata(&part)?.permissions().mode() & 0o777, 0o640);
+        Ok(())
+    }
+}
