@@ -3,12 +3,22 @@
 //! # Map
 //! Calls go downward only; a test reads the sources and fails on an upward `use`.
 //! ```text
+//! engine                      one door for window and commands: command, status, history, lock, jobs
+//! backup restore verify       the jobs: plan, run, report
+//! settings                    the settings file of a data file
+//! archive                     the .4BK format: catalog, writer, reader, format, pipeline
+//! sqlite                      data files: identify, hold a snapshot, integrity (the only unsafe code: sqlite/ffi.rs)
 //! storage control             durable writes, disks · progress and stop of a job
-//! sqlite                      data files: identify, hold a snapshot, read pages (the only unsafe code: sqlite/ffi.rs)
 //! error                       the one error type
 //! ```
 
+pub mod archive;
+pub mod backup;
 pub mod control;
+pub mod engine;
 pub mod error;
+pub mod restore;
+pub mod settings;
 pub mod sqlite;
 pub mod storage;
+pub mod verify;

@@ -7,6 +7,7 @@
 
 pub mod data_file;
 pub mod ffi;
+pub mod integrity;
 pub mod snapshot;
 
 use std::{path::Path, time::Duration};

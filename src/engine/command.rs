@@ -1,0 +1,112 @@
+//! What can be asked of the engine. Everything here can be sent through a socket.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Names a job. Chosen by whoever gives the command, so that it can recognise its own job in the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub Uuid);
+
+impl JobId {
+    /// A new, unique name.
+    pub fn new() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+impl Default for JobId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A request. Its effect is seen in the [`Status`](super::Status); nothing is answered directly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Command {
+    /// Identify a data file and look after it. On failure the status lists it under `refused`.
+    OpenDataFile {
+        /// The data file.
+        path: PathBuf,
+    },
+    /// Stop looking after a data file. Refused while a job runs on it.
+    CloseDataFile {
+        /// Canonical path as in the status.
+        path: PathBuf,
+    },
+    /// Remove a path from the list of recent data files, and from the refused ones.
+    Forget {
+        /// Path as in the status.
+        path: PathBuf,
+    },
+    /// Choose the folder for archives, and keep the choice in the settings file of the data file.
+    SetDestination {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The folder; made when the first backup needs it.
+        folder: PathBuf,
+    },
+    /// Estimate again what the next backup needs, and read the list of archives again.
+    Refresh {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+    },
+    /// Make a full backup.
+    Backup {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// Folder for this archive only; otherwise the one of the settings.
+        destination: Option<PathBuf>,
+    },
+    /// Read what an archive says of itself, into `looked_at` of the status.
+    LookAtArchive {
+        /// The archive.
+        path: PathBuf,
+    },
+    /// Restore items of an archive into a folder. Nothing existing is overwritten.
+    Restore {
+        /// Name of the job.
+        job: JobId,
+        /// The archive.
+        archive: PathBuf,
+        /// Names of the items; empty for all.
+        items: Vec<String>,
+        /// The folder that the files land in; made when missing.
+        destination: PathBuf,
+    },
+    /// Check every byte of an archive.
+    Verify {
+        /// Name of the job.
+        job: JobId,
+        /// The archive.
+        archive: PathBuf,
+    },
+    /// Create the sample data file in a folder, and open it.
+    CreateSample {
+        /// Name of the job.
+        job: JobId,
+        /// The folder; made when missing.
+        folder: PathBuf,
+    },
+    /// Run the small client that keeps editing the sample, as a process of its own.
+    StartSampleClient {
+        /// Canonical path of the sample.
+        data_file: PathBuf,
+    },
+    /// End the client started by `StartSampleClient`.
+    StopSampleClient {
+        /// Canonical path of the sample.
+        data_file: PathBuf,
+    },
+    /// Stop a running job within a second.
+    Stop {
+        /// Name of the job.
+        job: JobId,
+    },
+}

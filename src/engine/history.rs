@@ -1,0 +1,414 @@
+//! The Backup journal: every job with its outcome, in an SQLite database of the program.
+//!
+//! Deleting it resets nothing: numbers come from the archives' names and the settings. A process that begins jobs holds the
+//! lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chrono::{DateTime, Local, TimeZone};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::command::JobId;
+use crate::{
+    archive::ArchiveNumber,
+    error::{Error, ErrorReport, Result},
+};
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum JobKind {
+    /// A full backup.
+    Backup,
+    /// A restore into a folder.
+    Restore,
+    /// The verification of an archive.
+    Verify,
+    /// The creation of the sample data file.
+    Sample,
+}
+
+impl JobKind {
+    /// As the window calls it.
+    pub fn label(self) -> &'static str {
+        match self {
+            JobKind::Backup => "Full backup",
+            JobKind::Restore => "Restore",
+            JobKind::Verify => "Verification",
+            JobKind::Sample => "Sample",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            JobKind::Backup => "backup",
+            JobKind::Restore => "restore",
+            JobKind::Verify => "verify",
+            JobKind::Sample => "sample",
+        }
+    }
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It has not ended.
+    Running,
+    /// All went well.
+    Succeeded,
+    /// Done, but something needs attention.
+    Partial,
+    /// Nothing was achieved.
+    Failed,
+    /// Stopped by the user.
+    Stopped,
+    /// Cut off by a crash or a power failure.
+    Interrupted,
+}
+
+impl Outcome {
+    /// As the window calls it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Outcome::Running => "Running",
+            Outcome::Succeeded => "Succeeded",
+            Outcome::Partial => "With problems",
+            Outcome::Failed => "Failed",
+            Outcome::Stopped => "Stopped",
+            Outcome::Interrupted => "Interrupted",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Outcome::Running => "running",
+            Outcome::Succeeded => "succeeded",
+            Outcome::Partial => "partial",
+            Outcome::Failed => "failed",
+            Outcome::Stopped => "stopped",
+            Outcome::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// One line of the Backup journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// The job.
+    pub id: JobId,
+    /// What it did.
+    pub kind: JobKind,
+    /// The data file concerned, if any.
+    pub data_file: Option<PathBuf>,
+    /// The number of the archive, when it got as far as that.
+    pub number: Option<ArchiveNumber>,
+    /// When it began.
+    pub started: DateTime<Local>,
+    /// How long it took, in milliseconds; `None` while it runs and when it was cut off.
+    pub duration_ms: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The archive, or the folder restored into.
+    pub path: Option<PathBuf>,
+    /// Bytes written or verified.
+    pub bytes: Option<u64>,
+    /// Why it failed, or what needs attention.
+    pub error: Option<ErrorReport>,
+}
+
+/// The database of the Backup journal, and of the recent data files.
+#[derive(Debug)]
+pub struct History {
+    conn: Connection,
+    path: PathBuf,
+    process: String,
+    /// Held for as long as this process lives, and by nothing longer.
+    _lock: File,
+}
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS jobs(
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, data_file TEXT, number INTEGER, started_ms INTEGER NOT NULL,
+        duration_ms INTEGER, outcome TEXT NOT NULL, path TEXT, bytes INTEGER, error TEXT, process TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs(started_ms);
+    CREATE TABLE IF NOT EXISTS recent(path TEXT PRIMARY KEY, opened_ms INTEGER NOT NULL);
+    PRAGMA user_version=1;";
+
+impl History {
+    /// Opens the Backup journal in `folder`, made when missing, and closes the entries of processes that are gone.
+    ///
+    /// A damaged database is set aside under another name, never deleted; the second value says so.
+    ///
+    /// # Errors
+    /// When the folder can not be written, or the database was written by a newer version.
+    pub fn open(folder: &Path) -> Result<(Self, Option<Error>)> {
+        fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+        let path = folder.join("history.sqlite");
+        let (conn, problem) = match open_database(&path) {
+            Ok(conn) => (conn, None),
+            Err(e) if is_damage(&e) => {
+                let aside = set_aside(&path)?;
+                let message = format!("the Backup journal {} was damaged and begins anew: {e}", path.display());
+                let hint = format!("The damaged file is kept as {}. No archive is concerned.", aside.display());
+                let conn = open_database(&path).map_err(|e| Error::sqlite("open the Backup journal", &path, e))?;
+                (conn, Some(Error::new(crate::error::ErrorKind::Damaged, message).hint(hint)))
+            }
+            Err(e) => return Err(Error::sqlite("open the Backup journal", &path, e)),
+        };
+        let process = format!("process-{}.lock", Uuid::new_v4());
+        let lock_path = folder.join(&process);
+        let lock = File::create(&lock_path).map_err(|e| Error::io("create", &lock_path, e))?;
+        lock.lock().map_err(|e| Error::io("lock", &lock_path, e))?;
+        let history = Self { conn, path, process, _lock: lock };
+        history.close_interrupted(folder)?;
+        Ok((history, problem))
+    }
+
+    fn fail(&self, e: rusqlite::Error) -> Error {
+        Error::sqlite("write the Backup journal", &self.path, e)
+    }
+
+    /// Marks the running jobs of processes that no longer hold their lock.
+    fn close_interrupted(&self, folder: &Path) -> Result<()> {
+        let mut statement =
+            self.conn.prepare("SELECT DISTINCT process FROM jobs WHERE outcome='running'").map_err(|e| self.fail(e))?;
+        let processes: Vec<String> =
+            statement.query_map([], |row| row.get(0)).and_then(Iterator::collect).map_err(|e| self.fail(e))?;
+        for process in processes {
+            if !is_alive(&folder.join(&process)) {
+                self.conn
+                    .execute("UPDATE jobs SET outcome='interrupted' WHERE outcome='running' AND process=?1", [&process])
+                    .map_err(|e| self.fail(e))?;
+            }
+        }
+        // Lock files of processes that ended without removing theirs.
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("process-") && name != self.process && !is_alive(&entry.path()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// Records that a job began.
+    ///
+    /// # Errors
+    /// When the database can not be written.
+    pub fn begin(&self, entry: &HistoryEntry) -> Result<()> {
+        self.write(entry)
+    }
+
+    /// Records how a job ended.
+    ///
+    /// # Errors
+    /// When the database can not be written.
+    pub fn finish(&self, entry: &HistoryEntry) -> Result<()> {
+        self.write(entry)
+    }
+
+    fn write(&self, entry: &HistoryEntry) -> Result<()> {
+        let error = entry.error.as_ref().and_then(|e| serde_json::to_string(e).ok());
+        let text = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
+        self.conn
+            .execute(
+                "INSERT OR REPLACE INTO jobs(id,kind,data_file,number,started_ms,duration_ms,outcome,path,bytes,error,process)
+                 VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+                params![
+                    entry.id.0.to_string(),
+                    entry.kind.word(),
+                    text(&entry.data_file),
+                    entry.number.map(|n| n.0),
+                    entry.started.timestamp_millis(),
+                    entry.duration_ms.map(|n| n as i64),
+                    entry.outcome.word(),
+                    text(&entry.path),
+                    entry.bytes.map(|n| n as i64),
+                    error,
+                    self.process,
+                ],
+            )
+            .map_err(|e| self.fail(e))?;
+        Ok(())
+    }
+
+    /// The newest `limit` entries, newest first.
+    ///
+    /// # Errors
+    /// When the database can not be read.
+    pub fn list(&self, limit: u32) -> Result<Vec<HistoryEntry>> {
+        let sql = "SELECT id,kind,data_file,number,started_ms,duration_ms,outcome,path,bytes,error FROM jobs
+                   ORDER BY started_ms DESC, rowid DESC LIMIT ?1";
+        let mut statement = self.conn.prepare(sql).map_err(|e| self.fail(e))?;
+        let rows = statement.query_map([limit], read_entry).map_err(|e| self.fail(e))?;
+        // Kinds that a newer version recorded are passed over.
+        rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>().map_err(|e| self.fail(e))
+    }
+
+    /// Puts a data file at the head of the recent ones.
+    ///
+    /// # Errors
+    /// When the database can not be written.
+    pub fn remember(&self, path: &Path) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO recent(path,opened_ms) VALUES(?1,?2)";
+        let args = params![path.to_string_lossy(), Local::now().timestamp_millis()];
+        self.conn.execute(sql, args).map(|_| ()).map_err(|e| self.fail(e))
+    }
+
+    /// Takes a data file off the recent ones.
+    ///
+    /// # Errors
+    /// When the database can not be written.
+    pub fn forget(&self, path: &Path) -> Result<()> {
+        let sql = "DELETE FROM recent WHERE path=?1";
+        self.conn.execute(sql, [path.to_string_lossy()]).map(|_| ()).map_err(|e| self.fail(e))
+    }
+
+    /// The data files opened before, newest first, at most 10.
+    ///
+    /// # Errors
+    /// When the database can not be read.
+    pub fn recent(&self) -> Result<Vec<PathBuf>> {
+        let sql = "SELECT path FROM recent ORDER BY opened_ms DESC, rowid DESC LIMIT 10";
+        let mut statement = self.conn.prepare(sql).map_err(|e| self.fail(e))?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0)).map_err(|e| self.fail(e))?;
+        rows.map(|r| r.map(PathBuf::from)).collect::<rusqlite::Result<_>>().map_err(|e| self.fail(e))
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.path.with_file_name(&self.process));
+    }
+}
+
+fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<HistoryEntry>> {
+    let text = |n: usize| row.get::<_, Option<String>>(n);
+    let word = |n: usize| row.get::<_, String>(n).map(serde_json::Value::String);
+    let (Ok(kind), Ok(outcome), Ok(id)) =
+        (serde_json::from_value(word(1)?), serde_json::from_value(word(6)?), row.get::<_, String>(0)?.parse())
+    else {
+        return Ok(None);
+    };
+    Ok(Some(HistoryEntry {
+        id: JobId(id),
+        kind,
+        data_file: text(2)?.map(PathBuf::from),
+        number: row.get::<_, Option<u32>>(3)?.map(ArchiveNumber),
+        started: Local.timestamp_millis_opt(row.get(4)?).earliest().unwrap_or_default(),
+        duration_ms: row.get::<_, Option<i64>>(5)?.and_then(|n| u64::try_from(n).ok()),
+        outcome,
+        path: text(7)?.map(PathBuf::from),
+        bytes: row.get::<_, Option<i64>>(8)?.and_then(|n| u64::try_from(n).ok()),
+        error: text(9)?.and_then(|e| serde_json::from_str(&e).ok()),
+    }))
+}
+
+fn open_database(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open(path)?;
+    conn.busy_timeout(Duration::from_secs(5))?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == 0 {
+        conn.execute_batch(&format!("BEGIN IMMEDIATE;{SCHEMA} COMMIT"))?;
+    }
+    // A first read proves that the tables are there and readable.
+    conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;
+    Ok(conn)
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode as C;
+    matches!(error.sqlite_error_code(), Some(C::DatabaseCorrupt | C::NotADatabase | C::Unknown))
+}
+
+fn set_aside(path: &Path) -> Result<PathBuf> {
+    let aside = (1..)
+        .map(|n| path.with_file_name(format!("history-damaged-{n}.sqlite")))
+        .find(|p| !p.exists())
+        .unwrap_or_else(|| path.with_file_name("history-damaged.sqlite"));
+    fs::rename(path, &aside).map_err(|e| Error::io("set aside", path, e))?;
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{end}", path.display()));
+    }
+    Ok(aside)
+}
+
+fn is_alive(lock: &Path) -> bool {
+    File::open(lock).is_ok_and(|file| file.try_lock().is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Outcome_ = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn entry() -> HistoryEntry {
+        HistoryEntry {
+            id: JobId::new(),
+            kind: JobKind::Backup,
+            data_file: Some("/data/a.sqlite".into()),
+            number: Some(ArchiveNumber(7)),
+            started: Local.timestamp_millis_opt(1_700_000_000_123).earliest().unwrap_or_default(),
+            duration_ms: None,
+            outcome: Outcome::Running,
+            path: None,
+            bytes: Some(5),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_job_whose_process_is_gone_was_interrupted() -> Outcome_ {
+        let folder = tempfile::tempdir()?;
+        let (first, _) = History::open(folder.path())?;
+        let running = entry();
+        first.begin(&running)?;
+        let (second, _) = History::open(folder.path())?;
+        assert_eq!(second.list(10)?, std::slice::from_ref(&running), "its process still lives");
+        drop(first);
+        let (third, _) = History::open(folder.path())?;
+        assert_eq!(third.list(10)?[0].outcome, Outcome::Interrupted);
+        Ok(())
+    }
+
+    #[test]
+    fn a_damaged_journal_is_set_aside_and_said() -> Outcome_ {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("history.sqlite");
+        fs::write(&path, vec![0x55; 10_000])?;
+        let (history, problem) = History::open(folder.path())?;
+        assert!(problem.is_some_and(|e| e.message().contains("was damaged and begins anew")));
+        assert!(folder.path().join("history-damaged-1.sqlite").exists());
+        let mut done = entry();
+        history.begin(&done)?;
+        done.outcome = Outcome::Failed;
+        done.duration_ms = Some(4);
+        done.error = Some(Error::stopped().report());
+        history.finish(&done)?;
+        assert_eq!(history.list(10)?, [done]);
+        Ok(())
+    }
+
+    #[test]
+    fn recent_data_files_come_newest_first() -> Outcome_ {
+        let folder = tempfile::tempdir()?;
+        let (history, _) = History::open(folder.path())?;
+        for path in ["/a", "/b", "/c", "/b"] {
+            history.remember(Path::new(path))?;
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        history.forget(Path::new("/c"))?;
+        assert_eq!(history.recent()?, [Path::new("/b"), Path::new("/a")]);
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! The truth about the engine at one moment, and the news of what changed. Both are plain data.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, FixedOffset, Local};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    command::JobId,
+    history::{HistoryEntry, JobKind},
+};
+use crate::{
+    archive::{ArchiveNumber, catalog::ArchiveEntry},
+    backup::{BackupPlan, BackupReport},
+    control::Progress,
+    error::ErrorReport,
+    restore::{RestorePlan, RestoreReport},
+    sqlite::data_file::DataFileFacts,
+    verify::VerifyReport,
+};
+
+/// Everything the engine knows; what a window shows is taken from here and from nowhere else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Name and version of the program that hosts the engine.
+    pub program: String,
+    /// When the engine was started.
+    pub started: DateTime<Local>,
+    /// The data files looked after, in the order they were opened.
+    pub data_files: Vec<DataFileStatus>,
+    /// Paths being identified.
+    pub opening: Vec<PathBuf>,
+    /// Paths that could not be opened, with the reason; the newest first.
+    pub refused: Vec<Refused>,
+    /// The jobs that run now.
+    pub jobs: Vec<JobStatus>,
+    /// The jobs that ended most recently, newest first, at most 20.
+    pub finished: Vec<FinishedJob>,
+    /// The Backup journal, newest first, at most 1000 entries.
+    pub history: Vec<HistoryEntry>,
+    /// Why the Backup journal can not be kept, if so.
+    pub history_problem: Option<ErrorReport>,
+    /// Data files opened before, newest first.
+    pub recent: Vec<PathBuf>,
+    /// The archives looked at, newest first, at most 8.
+    pub looked_at: Vec<LookedAt>,
+}
+
+impl Status {
+    /// The data file with this canonical path.
+    pub fn data_file(&self, path: &std::path::Path) -> Option<&DataFileStatus> {
+        self.data_files.iter().find(|d| d.facts.path == path)
+    }
+
+    /// The job with this name, if it runs.
+    pub fn job(&self, job: JobId) -> Option<&JobStatus> {
+        self.jobs.iter().find(|j| j.id == job)
+    }
+
+    /// The job with this name, if it ended recently.
+    pub fn finished_job(&self, job: JobId) -> Option<&FinishedJob> {
+        self.finished.iter().find(|j| j.id == job)
+    }
+}
+
+/// A path that could not be opened as a data file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// As it was given.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub error: ErrorReport,
+}
+
+/// One data file that the engine looks after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataFileStatus {
+    /// What it is; size and times are kept up to date.
+    pub facts: DataFileFacts,
+    /// What is wrong with it now, such as: gone.
+    pub problem: Option<ErrorReport>,
+    /// What is wrong with its settings file, if anything; the last good settings are in force.
+    pub settings_problem: Option<ErrorReport>,
+    /// The folder for its archives.
+    pub destination: PathBuf,
+    /// Whether that is the default because nothing was chosen.
+    pub destination_is_default: bool,
+    /// What the next backup would do; `None` until it was estimated.
+    pub plan: Option<BackupPlan>,
+    /// Why there is no plan.
+    pub plan_problem: Option<ErrorReport>,
+    /// Its archives in the destination, newest first.
+    pub archives: Vec<ArchiveEntry>,
+    /// The last full backup attempted, from the Backup journal, or else from the newest archive.
+    pub last_backup: Option<LastBackup>,
+    /// Whether this is the sample, which the client can edit.
+    pub is_sample: bool,
+    /// The client that edits the sample, while it runs.
+    pub sample_client: Option<SampleClientStatus>,
+}
+
+/// When the last full backup was made, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastBackup {
+    /// When it began.
+    pub moment: DateTime<FixedOffset>,
+    /// Its number, if it got as far as that.
+    pub number: Option<ArchiveNumber>,
+    /// How it ended.
+    pub outcome: super::history::Outcome,
+    /// Why it failed.
+    pub error: Option<ErrorReport>,
+}
+
+/// The client that edits the sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SampleClientStatus {
+    /// Its process.
+    pub process: u32,
+    /// When it was started.
+    pub since: DateTime<Local>,
+}
+
+/// A job that runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Its name.
+    pub id: JobId,
+    /// What it does.
+    pub kind: JobKind,
+    /// The data file concerned, if any.
+    pub data_file: Option<PathBuf>,
+    /// The archive written or read, when known.
+    pub archive: Option<PathBuf>,
+    /// When it began.
+    pub started: DateTime<Local>,
+    /// How far it is.
+    pub progress: Progress,
+    /// Units per second in this phase, averaged over the last seconds; 0 when not known.
+    pub rate: f64,
+    /// Seconds left in this phase, when they can be told.
+    pub seconds_left: Option<u64>,
+    /// Whether *Stop* was pressed.
+    pub stopping: bool,
+}
+
+/// A job that ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinishedJob {
+    /// Its name.
+    pub id: JobId,
+    /// What it did.
+    pub kind: JobKind,
+    /// The data file concerned, if any.
+    pub data_file: Option<PathBuf>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// What came of it.
+    pub result: Result<JobReport, ErrorReport>,
+}
+
+/// What a job achieved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "kebab-case")]
+pub enum JobReport {
+    /// A full backup.
+    Backup(BackupReport),
+    /// A restore.
+    Restore(RestoreReport),
+    /// The verification of an archive.
+    Verify(VerifyReport),
+    /// The sample, at this path.
+    Sample {
+        /// The data file created.
+        path: PathBuf,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+}
+
+/// What an archive says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LookedAt {
+    /// As it was asked for.
+    pub path: PathBuf,
+    /// Its description, or why it can not be read.
+    pub result: Result<RestorePlan, ErrorReport>,
+}
+
+/// News. Whoever misses one finds the same in the [`Status`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A data file is looked after from now on.
+    DataFileOpened {
+        /// Canonical path.
+        path: PathBuf,
+    },
+    /// A path could not be opened.
+    DataFileRefused(Refused),
+    /// A job began.
+    JobStarted(JobStatus),
+    /// A job ended.
+    JobFinished(FinishedJob),
+    /// A command made no sense in the present state.
+    CommandRefused(ErrorReport),
+}

@@ -1,0 +1,235 @@
+//! Restore: files of an archive into a folder, proven, checked, and never over anything that exists.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use chrono::{DateTime, FixedOffset};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    archive::{Archive, ArchiveNumber, Identity, Item, ItemKind, reader::safe_name},
+    control::{Control, Phase},
+    error::{Error, ErrorKind, Result},
+    sqlite::integrity::{self, Integrity},
+    storage::{self, Ownership, Storage, StorageFile, space::require_space},
+};
+
+/// What an archive offers for a restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestorePlan {
+    /// What the archive says of itself.
+    pub identity: Identity,
+    /// Its files.
+    pub items: Vec<Item>,
+    /// Length of the archive in bytes.
+    pub bytes: u64,
+    /// The folder proposed: named like the archive, beside it, not existing yet.
+    pub destination: PathBuf,
+}
+
+/// What a restore achieved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreReport {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Its number.
+    pub number: ArchiveNumber,
+    /// The moment of the state restored.
+    pub moment: DateTime<FixedOffset>,
+    /// The folder the files are in.
+    pub destination: PathBuf,
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// Their length in bytes, together.
+    pub bytes: u64,
+    /// What the integrity check of the data file found; `None` when it was not among the items.
+    pub integrity: Option<Integrity>,
+    /// Time spent reading, proving and writing, in milliseconds.
+    pub restoring_ms: u64,
+    /// Time spent on the integrity check, in milliseconds.
+    pub checking_ms: u64,
+}
+
+/// Reads what `archive` offers.
+///
+/// # Errors
+/// As [`Archive::open`].
+pub fn plan(archive: &Path) -> Result<RestorePlan> {
+    let opened = Archive::open(archive)?;
+    Ok(RestorePlan {
+        identity: opened.identity().clone(),
+        items: opened.items().to_vec(),
+        bytes: opened.bytes(),
+        destination: propose_destination(archive),
+    })
+}
+
+/// A folder named like the archive, beside it; with ` (2)`, ` (3)` … when that exists.
+pub fn propose_destination(archive: &Path) -> PathBuf {
+    let archive = std::path::absolute(archive).unwrap_or_else(|_| archive.to_path_buf());
+    let plain = archive.with_extension("");
+    let numbered = |n: u32| {
+        let mut name = plain.clone().into_os_string();
+        name.push(format!(" ({n})"));
+        PathBuf::from(name)
+    };
+    std::iter::once(plain.clone())
+        .chain((2..).map(numbered))
+        .find(|p| p.symlink_metadata().is_err())
+        .unwrap_or_else(|| plain.clone())
+}
+
+/// Restores the items named in `wanted` (all if empty) of `archive` into `destination`.
+///
+/// # Errors
+/// Damage, an existing target, no space, `Stopped`. Then no restored file is left behind.
+pub fn run(
+    storage: &dyn Storage,
+    archive: &Path,
+    wanted: &[String],
+    destination: &Path,
+    control: &Control,
+) -> Result<RestoreReport> {
+    control.phase(Phase::Preparing, 0);
+    let opened = Archive::open(archive)?;
+    let items = select(&opened, wanted)?;
+    let destination = std::path::absolute(destination).map_err(|e| Error::io("find", destination, e))?;
+    for item in &items {
+        refuse_target(&destination, item)?;
+    }
+    require_space(&destination, items.iter().map(|i| i.length).sum())?;
+    let created = make_folders(&destination)?;
+    let outcome = restore_into(storage, &opened, &items, &destination, control);
+    if outcome.is_err() {
+        // Only what we made and is still empty.
+        for folder in created.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+    outcome
+}
+
+fn select(archive: &Archive, wanted: &[String]) -> Result<Vec<Item>> {
+    if let Some(missing) = wanted.iter().find(|w| !archive.items().iter().any(|i| i.name == **w)) {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            format!("{} holds no file named {missing}", archive.path().display()),
+        )
+        .hint("Choose among the files that the archive lists."));
+    }
+    let mut names = std::collections::HashSet::new();
+    let items: Vec<Item> =
+        archive.items().iter().filter(|i| wanted.is_empty() || wanted.contains(&i.name)).cloned().collect();
+    if let Some(twice) = items.iter().find(|i| !names.insert(i.name.as_str())) {
+        let message = format!("{} holds the file {} twice", archive.path().display(), twice.name);
+        return Err(Error::new(ErrorKind::UnsafePath, message).hint("Do not trust it: it was not made by Strongroom."));
+    }
+    Ok(items)
+}
+
+fn refuse_target(destination: &Path, item: &Item) -> Result<()> {
+    let target = destination.join(safe_name(&item.name)?);
+    storage::refuse_existing(&target)?;
+    if item.kind == ItemKind::DataFile {
+        // SQLite would take a stranger's journal or WAL for this file's own, and damage it.
+        for end in ["-wal", "-journal", "-shm"] {
+            let mut name = target.clone().into_os_string();
+            name.push(end);
+            storage::refuse_existing(Path::new(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the folder and those above it; returns the ones that did not exist.
+fn make_folders(destination: &Path) -> Result<Vec<PathBuf>> {
+    let missing: Vec<PathBuf> =
+        destination.ancestors().take_while(|p| p.symlink_metadata().is_err()).map(Path::to_path_buf).collect();
+    fs::create_dir_all(destination).map_err(|e| Error::io("create the folder", destination, e))?;
+    Ok(missing.into_iter().rev().collect())
+}
+
+fn restore_into(
+    storage: &dyn Storage,
+    archive: &Archive,
+    items: &[Item],
+    destination: &Path,
+    control: &Control,
+) -> Result<RestoreReport> {
+    let begun = Instant::now();
+    // Everything is written aside first, so that a crash or damage leaves nothing that looks restored.
+    let scratch = tempfile::Builder::new()
+        .prefix(".strongroom-restore-")
+        .tempdir_in(destination)
+        .map_err(|e| Error::io("write to the folder", destination, e))?;
+    control.phase(Phase::Restoring, items.iter().map(|i| i.length).sum());
+    for item in items {
+        extract(storage, archive, item, &scratch.path().join(safe_name(&item.name)?), control)?;
+    }
+    let restoring_ms = begun.elapsed().as_millis() as u64;
+    let mut integrity = None;
+    if let Some(item) = items.iter().find(|i| i.kind == ItemKind::DataFile) {
+        control.phase(Phase::Checking, 0);
+        integrity = Some(integrity::check(&scratch.path().join(safe_name(&item.name)?), control)?);
+    }
+    let checking_ms = begun.elapsed().as_millis() as u64 - restoring_ms;
+    control.phase(Phase::Finishing, 0);
+    control.check()?;
+    let mut files: Vec<PathBuf> = Vec::new();
+    for item in items {
+        let name = safe_name(&item.name)?;
+        let target = destination.join(&name);
+        let moved = fs::create_dir_all(storage::folder_of(&target))
+            .map_err(|e| Error::io("create the folder", storage::folder_of(&target), e))
+            .and_then(|()| storage::publish(storage, &scratch.path().join(&name), &target));
+        if let Err(error) = moved {
+            for file in &files {
+                let _ = storage.remove(file);
+            }
+            return Err(error);
+        }
+        files.push(target);
+    }
+    let identity = archive.identity();
+    Ok(RestoreReport {
+        archive: archive.path().to_path_buf(),
+        number: identity.number,
+        moment: identity.moment,
+        destination: destination.to_path_buf(),
+        files,
+        bytes: items.iter().map(|i| i.length).sum(),
+        integrity,
+        restoring_ms,
+        checking_ms,
+    })
+}
+
+/// Writes one item to `path`, with its mode, and proves its content as a whole.
+fn extract(storage: &dyn Storage, archive: &Archive, item: &Item, path: &Path, control: &Control) -> Result<()> {
+    let folder = storage::folder_of(path);
+    fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+    // Only the permissions to read and write: an archive must not bring programs or special bits.
+    let ownership = Ownership { mode: Some(item.mode & 0o666 | 0o600), owner: item.owner };
+    let mut file: Box<dyn StorageFile> = storage.create(path, ownership)?;
+    let mut hasher = blake3::Hasher::new();
+    archive.stream(item.offset, item.offset + item.length, control, &mut |_, bytes| {
+        hasher.update(bytes);
+        file.write_all(bytes)?;
+        control.add(bytes.len() as u64);
+        Ok(())
+    })?;
+    if hasher.finalize().to_hex().as_str() != item.blake3 {
+        let message = format!("{} in {} does not agree with its checksum", item.name, archive.path().display());
+        return Err(Error::new(ErrorKind::Damaged, message)
+            .hint("Use another archive of this data file, or a copy of this one."));
+    }
+    file.sync()?;
+    drop(file);
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(item.modified.max(0) as u64);
+    // The time is a convenience; a file system that can not keep it is no reason to fail.
+    let _ = fs::File::options().append(true).open(path).and_then(|f| f.set_modified(time));
+    Ok(())
+}

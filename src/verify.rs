@@ -1,0 +1,134 @@
+//! Verification of an archive: every byte is read and proven, and the tar stream is compared with the index.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use chrono::{DateTime, FixedOffset};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    archive::{Archive, ArchiveNumber, Item},
+    control::{Control, Phase},
+    error::{Error, ErrorKind, Result},
+};
+
+/// What a verification found: an archive that is sound in every byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Its number.
+    pub number: ArchiveNumber,
+    /// The moment of the state it holds.
+    pub moment: DateTime<FixedOffset>,
+    /// Length of the archive in bytes.
+    pub bytes: u64,
+    /// Number of files inside.
+    pub files: usize,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// Reads all of `archive` and proves every checksum.
+///
+/// # Errors
+/// `Damaged` with the first part that is not as it was written; `Stopped`.
+pub fn run(archive: &Path, control: &Control) -> Result<VerifyReport> {
+    let begun = Instant::now();
+    control.phase(Phase::Preparing, 0);
+    let opened = Archive::open(archive)?;
+    control.phase(Phase::Verifying, opened.tar_bytes());
+    let mut check = TarCheck { items: opened.items(), next: 0, hasher: blake3::Hasher::new(), between: Vec::new() };
+    opened.stream(0, opened.tar_bytes(), control, &mut |offset, bytes| {
+        check.take(offset, bytes).map_err(|name| disagreement(archive, &name))?;
+        control.add(bytes.len() as u64);
+        Ok(())
+    })?;
+    check.finish().map_err(|name| disagreement(archive, &name))?;
+    Ok(VerifyReport {
+        archive: archive.to_path_buf(),
+        number: opened.identity().number,
+        moment: opened.identity().moment,
+        bytes: opened.bytes(),
+        files: opened.items().len(),
+        duration_ms: begun.elapsed().as_millis() as u64,
+    })
+}
+
+fn disagreement(archive: &Path, name: &str) -> Error {
+    let message = format!("the tar stream of {} and its index disagree about {name}", archive.display());
+    Error::new(ErrorKind::Damaged, message)
+        .hint("Use another archive of this data file; this one was not written by Strongroom as it is.")
+}
+
+/// Follows the tar stream: content is hashed, what stands between contents must be the header that the index implies.
+struct TarCheck<'a> {
+    items: &'a [Item],
+    next: usize,
+    hasher: blake3::Hasher,
+    between: Vec<u8>,
+}
+
+impl TarCheck<'_> {
+    fn take(&mut self, mut offset: u64, mut bytes: &[u8]) -> Result<(), String> {
+        while !bytes.is_empty() {
+            let Some(item) = self.items.get(self.next) else {
+                // Padding of the last file and the end marks.
+                let zero = bytes.iter().all(|b| *b == 0);
+                return if zero { Ok(()) } else { Err("its end".to_owned()) };
+            };
+            if offset < item.offset {
+                let n = (item.offset - offset).min(bytes.len() as u64) as usize;
+                self.between.extend(&bytes[..n]);
+                if self.between.len() > 64 * 1024 {
+                    return Err(item.name.clone());
+                }
+                (offset, bytes) = (offset + n as u64, &bytes[n..]);
+                if offset == item.offset {
+                    self.check_header(item)?;
+                }
+            } else {
+                let n = (item.offset + item.length - offset).min(bytes.len() as u64) as usize;
+                self.hasher.update(&bytes[..n]);
+                (offset, bytes) = (offset + n as u64, &bytes[n..]);
+            }
+            self.close_if_complete(offset)?;
+        }
+        Ok(())
+    }
+
+    fn close_if_complete(&mut self, offset: u64) -> Result<(), String> {
+        while let Some(item) = self.items.get(self.next)
+            && offset >= item.offset + item.length
+        {
+            if self.hasher.finalize().to_hex().as_str() != item.blake3 {
+                return Err(item.name.clone());
+            }
+            self.hasher.reset();
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    fn check_header(&mut self, item: &Item) -> Result<(), String> {
+        // Between two contents: padding to a whole block, then header blocks.
+        let headers = self.between.len() / 512 * 512;
+        let (padding, blocks) = self.between.split_at(self.between.len() - headers);
+        let mut archive = tar::Archive::new(blocks);
+        let agrees =
+            archive.entries().ok().and_then(|mut e| e.next()).and_then(std::result::Result::ok).is_some_and(|e| {
+                e.size() == item.length
+                    && e.path_bytes().as_ref() == item.name.as_bytes()
+                    && e.header().entry_type().is_file()
+            });
+        let zero = padding.iter().all(|b| *b == 0);
+        self.between.clear();
+        if agrees && zero { Ok(()) } else { Err(item.name.clone()) }
+    }
+
+    fn finish(&self) -> Result<(), String> {
+        self.items.get(self.next).map_or(Ok(()), |item| Err(item.name.clone()))
+    }
+}
