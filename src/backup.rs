@@ -259,7 +259,8 @@ impl Source for SnapshotSource {
 fn manifest(identity: &Identity, journal_mode: JournalMode, items: &[Item]) -> String {
     let mut document = toml_edit::DocumentMut::new();
     let mut set = |table: &str, key: &str, value: toml_edit::Value| {
-        document[table][key] = toml_edit::value(value);
+        let section = document.entry(table).or_insert_with(|| toml_edit::Item::Table(toml_edit::Table::new()));
+        section[key] = toml_edit::value(value);
     };
     let archive = catalog::archive_name(&catalog::stem(Path::new(&identity.data_file_name)), identity.number);
     set("archive", "name", archive.clone().into());

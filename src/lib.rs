@@ -3,7 +3,9 @@
 //! # Map
 //! Calls go downward only; a test reads the sources and fails on an upward `use`.
 //! ```text
+//! cli                         the command line
 //! engine                      one door for window and commands: command, status, history, lock, jobs
+//! sample                      the sample data file and the client that edits it
 //! backup restore verify       the jobs: plan, run, report
 //! settings                    the settings file of a data file
 //! archive                     the .4BK format: catalog, writer, reader, format, pipeline
@@ -14,10 +16,12 @@
 
 pub mod archive;
 pub mod backup;
+pub mod cli;
 pub mod control;
 pub mod engine;
 pub mod error;
 pub mod restore;
+pub mod sample;
 pub mod settings;
 pub mod sqlite;
 pub mod storage;

@@ -53,6 +53,29 @@ pub struct RestoreReport {
     pub checking_ms: u64,
 }
 
+impl RestoreReport {
+    /// What the administrator must know of a restored data file that is not certainly sound.
+    pub fn problem(&self) -> Option<Error> {
+        match self.integrity.as_ref()? {
+        Integrity::Sound => None,
+        Integrity::Problems(lines) => Some(
+            Error::new(
+                ErrorKind::Damaged,
+                format!(
+                    "the restored data file is identical to the one that was backed up, but SQLite finds it damaged: {}",
+                    lines.first().map_or("", String::as_str)
+                ),
+            )
+            .hint("The data file was damaged before this backup. Restore an older archive, or repair the restored file with SQLite's .recover."),
+        ),
+        Integrity::Unknown(reason) => Some(
+            Error::new(ErrorKind::Sqlite, format!("the restored data file could not be checked to its end: {reason}"))
+                .hint("Its tables may need an extension that only the application has. Open it with the application to check it."),
+        ),
+    }
+    }
+}
+
 /// Reads what `archive` offers.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{Document, DocumentMut, Item, Table, value};
 use uuid::Uuid;
 
 use crate::{
@@ -69,11 +69,13 @@ impl SettingsFile {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => HEAD.to_owned(),
             Err(e) => return Err(Error::io("read the settings file", &path, e)),
         };
-        let document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| {
+        // Unlike the document that can be changed, the parsed one knows the places of its values.
+        let parsed = Document::parse(text.as_str()).map_err(|e| {
             let place = e.span().map_or_else(String::new, |span| format!(" at {}", place(&text, span.start)));
             settings_error(&path, &format!("it is not valid TOML{place}: {}", e.message()))
         })?;
-        let settings = read(&path, &text, &document)?;
+        let settings = read(&path, &text, parsed.as_table())?;
+        let document = parsed.into_mut();
         Ok(Self { path, data_file: data_file.to_path_buf(), document, settings })
     }
 
@@ -152,6 +154,13 @@ impl SettingsFile {
 
 /// Sets `[table] key`, with a comment above it when it is new.
 fn set(document: &mut DocumentMut, table: &str, key: &str, new: impl Into<toml_edit::Value>, comment: &str) {
+    if document.is_empty() {
+        // The comments of a file without settings belong to its head, not to its end.
+        let mut first = Table::new();
+        first.decor_mut().set_prefix(document.trailing().as_str().unwrap_or_default());
+        document.set_trailing("");
+        document.insert(table, Item::Table(first));
+    }
     let item = document.entry(table).or_insert_with(|| Item::Table(Table::new()));
     let Some(table) = item.as_table_like_mut() else { return };
     let fresh = !table.contains_key(key);
@@ -170,12 +179,12 @@ fn set(document: &mut DocumentMut, table: &str, key: &str, new: impl Into<toml_e
     }
 }
 
-fn read(path: &Path, text: &str, document: &DocumentMut) -> Result<Settings> {
+fn read(path: &Path, text: &str, document: &Table) -> Result<Settings> {
     let find = |table: &str, key: &str| document.get(table).and_then(|t| t.get(key));
     let wrong = |table: &str, key: &str, item: &Item, expected: &str| {
-        let place = item.span().map_or_else(String::new, |span| format!(" at {}", place(text, span.start)));
-        let found = item.to_string();
-        settings_error(path, &format!("{table}.{key}{place} must be {expected}, but is {}", found.trim()))
+        let span = item.span().unwrap_or_default();
+        let (place, found) = (place(text, span.start), text.get(span).unwrap_or_default());
+        settings_error(path, &format!("{table}.{key} at {place} must be {expected}, but is {found}"))
     };
     for table in ["data-file", "destination"] {
         if let Some(item) = document.get(table)

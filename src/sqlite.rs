@@ -36,3 +36,12 @@ pub fn open_existing(path: &Path) -> Result<Connection> {
     conn.busy_timeout(Duration::ZERO).map_err(|e| Error::sqlite("open", path, e))?;
     Ok(conn)
 }
+
+/// To be called before a connection of [`open_existing`] is dropped: where its close leaves an empty WAL behind that nobody
+/// needs, lets SQLite tidy it away as it does for any program that leaves last.
+pub fn leave(conn: &Connection, path: &Path) {
+    if std::fs::metadata(snapshot::wal_path(path)).is_ok_and(|wal| wal.len() == 0) {
+        // Nothing to checkpoint, so nothing is written to the data file.
+        let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
+    }
+}

@@ -10,7 +10,7 @@ use chrono::{DateTime, Local};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ffi, open_existing,
+    ffi, leave, open_existing,
     snapshot::{is_busy, wal_path},
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -56,6 +56,8 @@ pub struct DataFileFacts {
     pub tables: u32,
     /// Version of the SQLite that wrote it last, such as `3.40.1`.
     pub sqlite_version: Option<String>,
+    /// The mark of the application that made it (`PRAGMA application_id`), 0 without one.
+    pub application_id: u32,
     /// Whether this user may write it.
     pub writable: bool,
 }
@@ -113,7 +115,9 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
     let writable = !conn.is_readonly(rusqlite::MAIN_DB).map_err(fail)?;
     let (size_bytes, wal_bytes, modified) = measure(&path)?;
     let journal_mode = if header[18] == 2 { JournalMode::Wal } else { JournalMode::Rollback };
-    let sqlite_version = version_text(u32::from_be_bytes([header[96], header[97], header[98], header[99]]));
+    let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let (application_id, sqlite_version) = (word(68), version_text(word(96)));
+    leave(&conn, &path);
     Ok(DataFileFacts {
         path,
         size_bytes,
@@ -124,6 +128,7 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
         journal_mode,
         tables,
         sqlite_version,
+        application_id,
         writable,
     })
 }
@@ -138,7 +143,7 @@ fn read_header(conn: &rusqlite::Connection, path: &Path, size: u64) -> Result<[u
     if header.starts_with(b"SQLite format 3\0") && known == 100 {
         return Ok(header);
     }
-    if size % 512 == 0 && looks_random(&start) {
+    if size.is_multiple_of(512) && looks_random(&start) {
         return Err(Error::new(ErrorKind::Encrypted, format!("{} seems to be encrypted: it does not begin like an SQLite database, and its content looks random", path.display()))
             .hint("Encrypted databases (SQLCipher and the like) can not be read without their key and are not supported. Use the application's own backup for this file."));
     }

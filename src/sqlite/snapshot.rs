@@ -24,7 +24,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{ffi, open_existing};
+use super::{ffi, leave, open_existing};
 use crate::{
     control::Control,
     error::{Error, ErrorKind, Result},
@@ -156,6 +156,12 @@ impl Snapshot {
             ));
         }
         Ok(bytes)
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        leave(&self.conn, &self.path);
     }
 }
 

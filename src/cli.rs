@@ -1,0 +1,391 @@
+//! The command line: the same engine as the window, for scripts and for machines without a display.
+//!
+//! Results go to standard output, as text or with `--json` as one object (one per line for lists); failures go to standard
+//! error with their hint. Exit code 0 is success, 1 a failure, 2 wrong usage.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::{
+    archive::catalog::{self, ArchiveEntry},
+    backup,
+    control::{Control, Phase},
+    engine::{
+        Command, Config, Engine, Handle, JobId,
+        status::{FinishedJob, JobReport},
+    },
+    error::{Error, ErrorKind, ErrorReport, Result},
+    restore, sample,
+    settings::SettingsFile,
+    storage::space::human_bytes,
+};
+
+/// Keeps SQLite data files safe: full backups into numbered archives while applications keep writing, and restore.
+#[derive(Debug, Parser)]
+#[command(name = "strongroom", version, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// The data file to open in the window.
+    #[arg(value_name = "DATAFILE")]
+    data_file: Option<PathBuf>,
+
+    #[command(subcommand)]
+    job: Option<Job>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Job {
+    /// Make a full backup of a data file while its applications keep writing.
+    Backup {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// Folder for this archive; otherwise the one in the settings, or `Backups` beside the data file.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the archives of a data file, or all archives in a folder.
+    List {
+        /// The data file (it may be lost), or a folder.
+        #[arg(value_name = "DATAFILE|DIR")]
+        place: PathBuf,
+        /// Print one JSON object per archive and line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check every byte of an archive.
+    Verify {
+        /// The archive.
+        archive: PathBuf,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Restore the files of an archive into a folder, without overwriting anything.
+    Restore {
+        /// The archive.
+        archive: PathBuf,
+        /// Folder that the files land in; otherwise a new one named like the archive, beside it.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        /// Restore only this file of the archive; may be given several times.
+        #[arg(long = "item", value_name = "NAME")]
+        items: Vec<String>,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Create the sample data file OMB_Edelweiss.sqlite in a folder.
+    Sample {
+        /// The folder; made when missing.
+        folder: PathBuf,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Edit the sample a few times a second until standard input closes or Ctrl-C is pressed.
+    SampleClient {
+        /// The sample data file.
+        data_file: PathBuf,
+        /// Commits per second.
+        #[arg(long, default_value_t = 4.0)]
+        rate: f64,
+        /// End after this many commits.
+        #[arg(long)]
+        commits: Option<u64>,
+    },
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error.report());
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn complain(error: &ErrorReport) {
+    let mut out = io::stderr().lock();
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(out, "strongroom: {}", error.message);
+    if let Some(hint) = &error.hint {
+        let _ = writeln!(out, "  {hint}");
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    let Some(job) = arguments.job else { return window(arguments.data_file) };
+    match job {
+        Job::Backup { data_file, to, json } => {
+            let engine = engine()?;
+            let path = open(&engine.handle(), data_file)?;
+            let id = JobId::new();
+            report(perform(&engine.handle(), id, Command::Backup { job: id, data_file: path, destination: to })?, json)
+        }
+        Job::List { place, json } => list(&place, json),
+        Job::Verify { archive, json } => {
+            let id = JobId::new();
+            report(perform(&engine()?.handle(), id, Command::Verify { job: id, archive })?, json)
+        }
+        Job::Restore { archive, to, items, json } => {
+            let destination = to.unwrap_or_else(|| restore::propose_destination(&archive));
+            let id = JobId::new();
+            let command = Command::Restore { job: id, archive, items, destination };
+            report(perform(&engine()?.handle(), id, command)?, json)
+        }
+        Job::Sample { folder, json } => {
+            let id = JobId::new();
+            report(perform(&engine()?.handle(), id, Command::CreateSample { job: id, folder })?, json)
+        }
+        Job::SampleClient { data_file, rate, commits } => sample_client(&data_file, rate, commits),
+    }
+}
+
+#[cfg(feature = "gui")]
+fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
+    let engine = engine()?;
+    let documents = directories::UserDirs::new();
+    let folder = documents.as_ref().map_or_else(
+        || PathBuf::from("."),
+        |d| d.document_dir().unwrap_or_else(|| d.home_dir()).join("Strongroom sample"),
+    );
+    crate::ui::run(engine.handle(), data_file, folder)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(not(feature = "gui"))]
+fn window(_: Option<PathBuf>) -> Result<ExitCode> {
+    Err(Error::new(ErrorKind::Refused, "this program was built without its window")
+        .hint("Use one of its commands (strongroom --help), or build it with the feature gui."))
+}
+
+fn directories() -> Result<directories::ProjectDirs> {
+    directories::ProjectDirs::from("", "", "Strongroom").ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "the home folder of this user is not known")
+            .hint("Set the environment variable HOME to a folder that this user may write.")
+    })
+}
+
+fn engine() -> Result<Engine> {
+    let folders = directories()?;
+    Engine::start(Config {
+        data_dir: folders.data_dir().to_path_buf(),
+        settings_dir: folders.config_dir().to_path_buf(),
+        program: std::env::current_exe().ok(),
+    })
+}
+
+/// Opens the data file in the engine; returns its canonical path.
+fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
+    let events = engine.events();
+    engine.send(Command::OpenDataFile { path: path.clone() })?;
+    loop {
+        let status = engine.status();
+        if let Some(refused) = status.refused.iter().find(|r| r.path == path) {
+            return Err(error_of(&refused.error));
+        }
+        if let (false, Some(opened)) = (status.opening.contains(&path), status.data_files.first()) {
+            return Ok(opened.facts.path.clone());
+        }
+        let _ = events.recv_timeout(Duration::from_millis(50));
+    }
+}
+
+fn error_of(report: &ErrorReport) -> Error {
+    let error = Error::new(report.kind, report.message.clone());
+    match &report.hint {
+        Some(hint) => error.hint(hint.clone()),
+        None => error,
+    }
+}
+
+/// Gives a command and waits for its job, with a progress bar on a terminal. Ctrl-C stops the job.
+fn perform(engine: &Handle, id: JobId, command: Command) -> Result<FinishedJob> {
+    let events = engine.events();
+    let stopper = engine.clone();
+    // Only the first handler can be set; there is one job per process.
+    let _ = ctrlc::set_handler(move || {
+        let _ = stopper.send(Command::Stop { job: id });
+    });
+    engine.send(command)?;
+    let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    loop {
+        let status = engine.status();
+        if let Some(finished) = status.finished_job(id) {
+            bar.finish_and_clear();
+            return Ok(finished.clone());
+        }
+        if let Some(job) = status.job(id) {
+            show(&bar, job.progress.phase, job.progress.done, job.progress.total);
+        }
+        let _ = events.recv_timeout(Duration::from_millis(100));
+    }
+}
+
+fn show(bar: &ProgressBar, phase: Phase, done: u64, total: u64) {
+    let template = match phase {
+        Phase::Creating => "{msg:<20} {wide_bar} {pos}/{len}",
+        _ if total == 0 => "{msg:<20} {spinner}",
+        _ => "{msg:<20} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+    };
+    if bar.message() != phase.label() {
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(phase.label());
+        bar.reset_eta();
+    }
+    bar.set_length(total);
+    bar.set_position(done);
+    bar.tick();
+}
+
+fn print(line: &str) -> Result<()> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        // A reader such as `head` that has seen enough.
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write to", Path::new("standard output"), e)),
+        _ => Ok(()),
+    }
+}
+
+fn print_json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(value)
+        .map_err(|e| Error::new(ErrorKind::Refused, "the result has no JSON form").because(e))?;
+    print(&text)
+}
+
+fn report(finished: FinishedJob, json: bool) -> Result<ExitCode> {
+    let report = finished.result.map_err(|e| error_of(&e))?;
+    let problem = match &report {
+        JobReport::Restore(restored) => restored.problem(),
+        _ => None,
+    };
+    if json {
+        match &report {
+            JobReport::Backup(report) => print_json(report)?,
+            JobReport::Restore(report) => print_json(report)?,
+            JobReport::Verify(report) => print_json(report)?,
+            JobReport::Sample { path, bytes } => print_json(&serde_json::json!({ "path": path, "bytes": bytes }))?,
+        }
+    } else {
+        print(&in_words(&report, finished.duration_ms))?;
+    }
+    match problem {
+        Some(problem) => Err(problem),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn in_words(report: &JobReport, duration_ms: u64) -> String {
+    let seconds = duration_ms as f64 / 1000.0;
+    match report {
+        JobReport::Backup(r) => {
+            let waited = match r.journal_mode {
+                crate::sqlite::data_file::JournalMode::Wal => String::new(),
+                crate::sqlite::data_file::JournalMode::Rollback => {
+                    format!(
+                        "\nThe data file was held for {:.1} s; programs that wrote meanwhile waited.",
+                        r.held_ms as f64 / 1000.0
+                    )
+                }
+            };
+            format!(
+                "Backup {} of {} made in {seconds:.1} s: {} ({}){waited}",
+                r.number,
+                r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
+                r.archive.display(),
+                human_bytes(r.bytes),
+            )
+        }
+        JobReport::Restore(r) => {
+            let files: Vec<String> = r.files.iter().map(|f| format!("  {}", f.display())).collect();
+            format!(
+                "Archive {} of {} restored in {seconds:.1} s, integrity {}:\n{}",
+                r.number,
+                r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
+                match &r.integrity {
+                    Some(crate::sqlite::integrity::Integrity::Sound) => "checked",
+                    Some(_) => "NOT confirmed",
+                    None => "not concerned",
+                },
+                files.join("\n")
+            )
+        }
+        JobReport::Verify(r) => format!(
+            "{} is sound: {} in {} files, state of {}, verified in {seconds:.1} s",
+            r.archive.display(),
+            human_bytes(r.bytes),
+            r.files,
+            r.moment.format("%Y-%m-%d %H:%M:%S %:z")
+        ),
+        JobReport::Sample { path, bytes } => format!("{} created ({})", path.display(), human_bytes(*bytes)),
+    }
+}
+
+fn list(place: &Path, json: bool) -> Result<ExitCode> {
+    let entries = if place.is_dir() {
+        catalog::list(place, None)?
+    } else {
+        // The data file itself may be lost: its archives are what is wanted then.
+        let path =
+            place.canonicalize().or_else(|_| std::path::absolute(place)).map_err(|e| Error::io("find", place, e))?;
+        let settings = SettingsFile::load(&path, directories()?.config_dir())?;
+        let folder = backup::destination(&path, &settings);
+        if !path.exists() && !folder.exists() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "{} does not exist, and neither does its folder for archives {}",
+                    path.display(),
+                    folder.display()
+                ),
+            )
+            .hint("Check the path, or give the folder that holds the archives."));
+        }
+        catalog::list(&folder, Some(&catalog::stem(&path)))?
+    };
+    for entry in &entries {
+        if json { print_json(entry)? } else { print(&line(entry))? }
+    }
+    if entries.is_empty() && !json {
+        print("No archives.")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn line(entry: &ArchiveEntry) -> String {
+    let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
+    let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
+    format!("{}  {moment:<26}  {:>10}  {}{problem}", entry.number, human_bytes(entry.bytes), entry.path.display())
+}
+
+fn sample_client(data_file: &Path, rate: f64, commits: Option<u64>) -> Result<ExitCode> {
+    let control = Arc::new(Control::default());
+    let (on_signal, on_close) = (Arc::clone(&control), Arc::clone(&control));
+    let _ = ctrlc::set_handler(move || on_signal.stop());
+    if !io::stdin().is_terminal() {
+        // Whoever started the client ends it by closing this end; a crash of theirs closes it too.
+        std::thread::spawn(move || {
+            let mut lines = io::stdin().lock().lines();
+            while let Some(Ok(_)) = lines.next() {}
+            on_close.stop();
+        });
+    }
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+    let options = sample::client::ClientOptions { commits_per_second: rate, commits_max: commits, seed };
+    let report = sample::client::run(data_file, &options, &control, &mut |_| {})?;
+    print(&format!("{} commits", report.commits))?;
+    Ok(ExitCode::SUCCESS)
+}

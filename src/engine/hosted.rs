@@ -1,0 +1,171 @@
+//! One data file that the engine looks after: its lock, its settings, the client that edits the sample.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command as Process, Stdio},
+    time::SystemTime,
+};
+
+use chrono::Local;
+
+use super::{
+    lock::DataFileLock,
+    status::{DataFileStatus, SampleClientStatus},
+};
+use crate::{
+    archive::catalog::{self, ArchiveEntry},
+    backup::{self, BackupPlan},
+    error::{Error, ErrorKind, ErrorReport, Result},
+    sample,
+    settings::SettingsFile,
+    sqlite::data_file,
+};
+
+/// What only the engine holds of a data file; what everybody may see is its status.
+pub(super) struct Hosted {
+    pub(super) path: PathBuf,
+    pub(super) settings: SettingsFile,
+    settings_seen: Option<SystemTime>,
+    client: Option<Child>,
+    _lock: DataFileLock,
+}
+
+/// A data file that was opened on a thread of its own.
+pub(super) struct Opened {
+    pub(super) hosted: Hosted,
+    pub(super) status: DataFileStatus,
+}
+
+/// What was read of the destination: the archives there and the plan of the next backup.
+pub(super) struct Surveyed {
+    pub(super) archives: Vec<ArchiveEntry>,
+    pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
+}
+
+/// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left.
+pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
+    let facts = data_file::identify(path)?;
+    let lock = DataFileLock::acquire(&facts.path, own)?;
+    let settings = SettingsFile::load(&facts.path, own)?;
+    let destination = backup::destination(&facts.path, &settings);
+    // A folder that can not be read now is reported by the survey.
+    let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
+    let is_sample = sample::is_sample(&facts);
+    let status = DataFileStatus {
+        problem: None,
+        settings_problem: None,
+        destination_is_default: settings.settings().destination.is_none(),
+        destination,
+        plan: None,
+        plan_problem: None,
+        archives: Vec::new(),
+        last_backup: None,
+        is_sample,
+        sample_client: None,
+        facts,
+    };
+    let path = status.facts.path.clone();
+    let settings_seen = modified(settings.path());
+    Ok(Opened { hosted: Hosted { path, settings, settings_seen, client: None, _lock: lock }, status })
+}
+
+/// Reads the destination and plans the next backup; may take its time.
+pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
+    let folder = backup::destination(data_file, settings);
+    let listed = catalog::list(&folder, Some(&catalog::stem(data_file)));
+    match listed {
+        Ok(archives) => {
+            let plan = backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report());
+            Surveyed { archives, plan }
+        }
+        Err(error) => Surveyed { archives: Vec::new(), plan: Err(error.report()) },
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|m| m.modified()).ok()
+}
+
+impl Hosted {
+    /// Looks again at size and times, at the settings file and at the client. Returns whether the settings changed.
+    pub(super) fn look(&mut self, status: &mut DataFileStatus, own: &Path) -> bool {
+        match data_file::measure(&self.path) {
+            Ok((size, wal, modified)) => {
+                (status.facts.size_bytes, status.facts.wal_bytes, status.facts.modified) = (size, wal, modified);
+                status.problem = None;
+            }
+            Err(error) => status.problem = Some(error.report()),
+        }
+        self.look_at_client(status);
+        let seen = modified(self.settings.path());
+        if seen == self.settings_seen {
+            return false;
+        }
+        self.settings_seen = seen;
+        match SettingsFile::load(&self.path, own) {
+            Ok(settings) => {
+                status.settings_problem = None;
+                self.adopt(settings, status);
+                true
+            }
+            Err(error) => {
+                status.settings_problem = Some(error.report());
+                false
+            }
+        }
+    }
+
+    /// Puts settings in force.
+    pub(super) fn adopt(&mut self, settings: SettingsFile, status: &mut DataFileStatus) {
+        self.settings_seen = modified(settings.path());
+        self.settings = settings;
+        status.destination = backup::destination(&self.path, &self.settings);
+        status.destination_is_default = self.settings.settings().destination.is_none();
+    }
+
+    fn look_at_client(&mut self, status: &mut DataFileStatus) {
+        if let Some(client) = &mut self.client
+            && !matches!(client.try_wait(), Ok(None))
+        {
+            self.client = None;
+            status.sample_client = None;
+        }
+    }
+
+    /// Starts the client, which ends when its standard input closes: with us at the latest.
+    pub(super) fn start_client(&mut self, program: Option<&Path>, status: &mut DataFileStatus) -> Result<()> {
+        self.look_at_client(status);
+        if self.client.is_some() {
+            return Ok(());
+        }
+        let program = program.ok_or_else(|| Error::new(ErrorKind::Refused, "the program's own path is not known"))?;
+        let child = Process::new(program)
+            .arg("sample-client")
+            .arg(&self.path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| Error::io("start", program, e))?;
+        status.sample_client = Some(SampleClientStatus { process: child.id(), since: Local::now() });
+        self.client = Some(child);
+        Ok(())
+    }
+
+    /// Ends the client after its present transaction.
+    pub(super) fn stop_client(&mut self) {
+        if let Some(client) = &mut self.client {
+            drop(client.stdin.take());
+        }
+    }
+}
+
+impl Drop for Hosted {
+    fn drop(&mut self) {
+        self.stop_client();
+        if let Some(mut client) = self.client.take() {
+            // Its present transaction takes milliseconds; waiting leaves no zombie.
+            let _ = client.wait();
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! One running job: its thread, its progress, its line in the Backup journal.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Local;
+use crossbeam_channel::Sender;
+
+use super::{
+    command::JobId,
+    history::{HistoryEntry, JobKind, Outcome},
+    status::{FinishedJob, JobReport, JobStatus},
+    worker::Message,
+};
+use crate::{
+    control::{Control, Phase, Progress},
+    error::{Error, ErrorKind, Result},
+};
+
+/// What a job does on its thread.
+pub(super) type Work = Box<dyn FnOnce(&Control) -> Result<JobReport> + Send>;
+
+/// A job that runs.
+pub(super) struct RunningJob {
+    pub(super) status: JobStatus,
+    pub(super) entry: HistoryEntry,
+    control: Arc<Control>,
+    begun: Instant,
+    /// Samples of the last seconds, for a rate that does not jump.
+    samples: VecDeque<(Instant, u64)>,
+}
+
+impl RunningJob {
+    /// Starts `work` on a thread of its own; its end comes back as a message.
+    pub(super) fn start(
+        id: JobId,
+        kind: JobKind,
+        data_file: Option<PathBuf>,
+        archive: Option<PathBuf>,
+        work: Work,
+        messages: Sender<Message>,
+    ) -> Result<Self> {
+        let control = Arc::new(Control::default());
+        let started = Local::now();
+        let shared = Arc::clone(&control);
+        std::thread::Builder::new()
+            .name(format!("job-{}", kind.label()))
+            .spawn(move || {
+                // A defect in a job must neither end the engine nor leave the job running for ever.
+                let result = catch_unwind(AssertUnwindSafe(|| work(&shared))).unwrap_or_else(|_| {
+                    Err(Error::new(ErrorKind::Refused, "the job ended by a defect of the program")
+                        .hint("Please report it with what you did; no existing file was changed."))
+                });
+                // The engine waits for every job before it ends, so somebody listens.
+                let _ = messages.send(Message::JobEnded { job: id, result: result.map_err(|e| e.report()) });
+            })
+            .map_err(|e| Error::new(ErrorKind::Io, "the job can not be started").because(e))?;
+        let entry = HistoryEntry {
+            id,
+            kind,
+            data_file: data_file.clone(),
+            number: None,
+            started,
+            duration_ms: None,
+            outcome: Outcome::Running,
+            path: archive.clone(),
+            bytes: None,
+            error: None,
+        };
+        let progress = control.progress();
+        let status = JobStatus {
+            id,
+            kind,
+            data_file,
+            archive,
+            started,
+            progress,
+            rate: 0.0,
+            seconds_left: None,
+            stopping: false,
+        };
+        Ok(Self { status, entry, control, begun: Instant::now(), samples: VecDeque::new() })
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.control.stop();
+        self.status.stopping = true;
+    }
+
+    /// Brings progress, rate and time left up to date.
+    pub(super) fn update(&mut self, now: Instant) {
+        let progress = self.control.progress();
+        if progress.phase != self.status.progress.phase {
+            self.samples.clear();
+        }
+        self.samples.push_back((now, progress.done));
+        while self.samples.len() > 2 && self.samples.front().is_some_and(|(t, _)| now - *t > Duration::from_secs(5)) {
+            self.samples.pop_front();
+        }
+        let (rate, seconds_left) = rate(&self.samples, progress);
+        self.status.progress = progress;
+        self.status.rate = rate;
+        self.status.seconds_left = seconds_left;
+    }
+
+    /// Closes the job with its result.
+    pub(super) fn finish(
+        mut self,
+        result: std::result::Result<JobReport, crate::error::ErrorReport>,
+    ) -> (HistoryEntry, FinishedJob) {
+        let duration_ms = self.begun.elapsed().as_millis() as u64;
+        self.entry.duration_ms = Some(duration_ms);
+        self.entry.outcome = match &result {
+            Ok(_) => Outcome::Succeeded,
+            Err(e) if e.kind == ErrorKind::Stopped => Outcome::Stopped,
+            Err(_) => Outcome::Failed,
+        };
+        match &result {
+            Ok(JobReport::Backup(report)) => {
+                self.entry.number = Some(report.number);
+                self.entry.path = Some(report.archive.clone());
+                self.entry.bytes = Some(report.bytes);
+            }
+            Ok(JobReport::Restore(report)) => {
+                self.entry.number = Some(report.number);
+                self.entry.path = Some(report.destination.clone());
+                self.entry.bytes = Some(report.bytes);
+                if let Some(problem) = report.problem() {
+                    self.entry.outcome = Outcome::Partial;
+                    self.entry.error = Some(problem.report());
+                }
+            }
+            Ok(JobReport::Verify(report)) => {
+                self.entry.number = Some(report.number);
+                self.entry.bytes = Some(report.bytes);
+            }
+            Ok(JobReport::Sample { path, bytes }) => {
+                self.entry.path = Some(path.clone());
+                self.entry.bytes = Some(*bytes);
+            }
+            Err(error) => self.entry.error = Some(error.clone()),
+        }
+        let finished = FinishedJob {
+            id: self.status.id,
+            kind: self.status.kind,
+            data_file: self.status.data_file,
+            duration_ms,
+            result,
+        };
+        (self.entry, finished)
+    }
+}
+
+/// Units per second over the samples, and the seconds left at that rate.
+fn rate(samples: &VecDeque<(Instant, u64)>, progress: Progress) -> (f64, Option<u64>) {
+    let (Some((first, from)), Some((last, to))) = (samples.front(), samples.back()) else { return (0.0, None) };
+    let seconds = (*last - *first).as_secs_f64();
+    if seconds < 0.2 || to <= from {
+        return (0.0, None);
+    }
+    let rate = (to - from) as f64 / seconds;
+    let known = progress.total > 0 && !matches!(progress.phase, Phase::Preparing | Phase::Finishing);
+    let left = progress.total.saturating_sub(progress.done) as f64 / rate;
+    (rate, known.then_some(left.ceil() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_and_time_left_follow_from_the_last_seconds() {
+        let now = Instant::now();
+        let samples = VecDeque::from([(now, 100), (now + Duration::from_secs(2), 300)]);
+        let progress = |total| Progress { phase: Phase::Copying, done: 300, total };
+        assert_eq!(rate(&samples, progress(1000)), (100.0, Some(7)));
+        assert_eq!(rate(&samples, progress(0)), (100.0, None));
+        assert_eq!(rate(&VecDeque::new(), progress(5)), (0.0, None));
+    }
+}

@@ -1,0 +1,514 @@
+//! The engine's own thread: takes messages one by one, keeps the status, starts threads for everything that takes time.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Local;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use super::{
+    Config, Shared,
+    command::{Command, JobId},
+    history::{History, HistoryEntry, JobKind, Outcome},
+    hosted::{self, Hosted, Opened, Surveyed},
+    job::{RunningJob, Work},
+    status::{Event, FinishedJob, JobReport, LastBackup, LookedAt, Refused, Status},
+};
+use crate::{
+    backup,
+    error::{Error, ErrorKind, ErrorReport, Result},
+    restore, sample,
+    settings::SettingsFile,
+    storage::Disk,
+    verify,
+};
+
+/// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
+const JOB_TICK: Duration = Duration::from_millis(250);
+/// Sizes and times of data files are looked at this often.
+const IDLE_TICK: Duration = Duration::from_secs(2);
+/// Entries of the Backup journal in the status.
+const HISTORY_MAX: u32 = 1000;
+const FINISHED_MAX: usize = 20;
+const LOOKED_AT_MAX: usize = 8;
+const REFUSED_MAX: usize = 5;
+
+/// What reaches the engine's thread.
+pub(super) enum Message {
+    Command(Command),
+    Opened { asked: PathBuf, result: std::result::Result<Box<Opened>, ErrorReport> },
+    Surveyed { data_file: PathBuf, surveyed: Surveyed },
+    LookedAt(LookedAt),
+    JobEnded { job: JobId, result: std::result::Result<JobReport, ErrorReport> },
+    Shutdown,
+}
+
+pub(super) struct Worker {
+    config: Config,
+    messages: Sender<Message>,
+    status: Arc<Status>,
+    hosted: HashMap<PathBuf, Hosted>,
+    jobs: HashMap<JobId, RunningJob>,
+    history: Option<History>,
+    news: Vec<Event>,
+    changed: bool,
+    looked: Instant,
+}
+
+impl Worker {
+    pub(super) fn new(config: Config, messages: Sender<Message>) -> Self {
+        let (history, history_problem) = match History::open(&config.data_dir) {
+            Ok((history, problem)) => (Some(history), problem.map(|e| e.report())),
+            Err(error) => (None, Some(error.report())),
+        };
+        let status = Status {
+            program: backup::PROGRAM.to_owned(),
+            started: Local::now(),
+            data_files: Vec::new(),
+            opening: Vec::new(),
+            refused: Vec::new(),
+            jobs: Vec::new(),
+            finished: Vec::new(),
+            history: Vec::new(),
+            history_problem,
+            recent: Vec::new(),
+            looked_at: Vec::new(),
+        };
+        let mut worker = Self {
+            config,
+            messages,
+            status: Arc::new(status),
+            hosted: HashMap::new(),
+            jobs: HashMap::new(),
+            history,
+            news: Vec::new(),
+            changed: false,
+            looked: Instant::now(),
+        };
+        worker.read_history();
+        worker
+    }
+
+    pub(super) fn status(&self) -> &Status {
+        &self.status
+    }
+
+    fn edit(&mut self) -> &mut Status {
+        self.changed = true;
+        Arc::make_mut(&mut self.status)
+    }
+
+    pub(super) fn run(mut self, inbox: &Receiver<Message>, shared: &Shared) {
+        let mut ending = false;
+        loop {
+            let message = match self.wait() {
+                Some(time) => inbox.recv_timeout(time),
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match message {
+                Ok(Message::Shutdown) => {
+                    ending = true;
+                    self.jobs.values_mut().for_each(RunningJob::stop);
+                }
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.tick();
+            if std::mem::take(&mut self.changed) {
+                shared.publish(Arc::clone(&self.status));
+            }
+            for event in std::mem::take(&mut self.news) {
+                shared.tell(&event);
+            }
+            if ending && self.jobs.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// How long to wait for a message; for ever while there is nothing to look at.
+    fn wait(&self) -> Option<Duration> {
+        if !self.jobs.is_empty() {
+            Some(JOB_TICK)
+        } else if !self.hosted.is_empty() {
+            Some(IDLE_TICK)
+        } else {
+            None
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        if !self.jobs.is_empty() {
+            self.jobs.values_mut().for_each(|job| job.update(now));
+            self.list_jobs();
+        }
+        if !self.hosted.is_empty() && now - self.looked >= IDLE_TICK {
+            self.looked = now;
+            self.look();
+        }
+    }
+
+    fn list_jobs(&mut self) {
+        let mut jobs: Vec<_> = self.jobs.values().map(|j| j.status.clone()).collect();
+        jobs.sort_by_key(|j| (j.started, j.id));
+        if jobs != self.status.jobs {
+            self.edit().jobs = jobs;
+        }
+    }
+
+    fn look(&mut self) {
+        let mut survey = Vec::new();
+        for path in self.hosted.keys().cloned().collect::<Vec<_>>() {
+            let Some(before) = self.status.data_file(&path).cloned() else { continue };
+            let mut after = before.clone();
+            let Some(hosted) = self.hosted.get_mut(&path) else { continue };
+            if hosted.look(&mut after, &self.config.settings_dir) {
+                survey.push(path.clone());
+            }
+            if after != before {
+                self.edit().data_files.iter_mut().filter(|d| d.facts.path == path).for_each(|d| *d = after.clone());
+            }
+        }
+        survey.iter().for_each(|path| self.survey(path));
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Command(command) => {
+                if let Err((job, error)) = self.obey(command) {
+                    self.refuse(job, &error);
+                }
+            }
+            Message::Opened { asked, result } => self.opened(&asked, result),
+            Message::Surveyed { data_file, surveyed } => self.surveyed(&data_file, surveyed),
+            Message::LookedAt(looked) => {
+                let list = &mut self.edit().looked_at;
+                list.retain(|l| l.path != looked.path);
+                list.insert(0, looked);
+                list.truncate(LOOKED_AT_MAX);
+            }
+            Message::JobEnded { job, result } => self.job_ended(job, result),
+            Message::Shutdown => {}
+        }
+    }
+
+    /// A command that makes no sense now. One that names a job is shown as a job that failed, so that its sender sees it.
+    fn refuse(&mut self, job: Option<(JobId, JobKind)>, error: &Error) {
+        if let Some((id, kind)) = job {
+            let finished = FinishedJob { id, kind, data_file: None, duration_ms: 0, result: Err(error.report()) };
+            self.keep_finished(finished);
+        }
+        self.news.push(Event::CommandRefused(error.report()));
+    }
+
+    fn obey(&mut self, command: Command) -> std::result::Result<(), (Option<(JobId, JobKind)>, Error)> {
+        let plain = |e| (None, e);
+        match command {
+            Command::OpenDataFile { path } => self.open(path),
+            Command::CloseDataFile { path } => self.close(&path).map_err(plain)?,
+            Command::Forget { path } => self.forget(&path).map_err(plain)?,
+            Command::SetDestination { data_file, folder } => self.set_destination(&data_file, folder).map_err(plain)?,
+            Command::Refresh { data_file } => self.survey(&data_file),
+            Command::LookAtArchive { path } => self.look_at(path),
+            Command::Backup { job, data_file, destination } => {
+                self.backup(job, data_file, destination).map_err(|e| (Some((job, JobKind::Backup)), e))?;
+            }
+            Command::Restore { job, archive, items, destination } => {
+                let from = archive.clone();
+                let work: Work = Box::new(move |control| {
+                    restore::run(&Disk, &archive, &items, &destination, control).map(JobReport::Restore)
+                });
+                let data_file = self.data_file_of(&from);
+                self.start(job, JobKind::Restore, data_file, Some(from), work)
+                    .map_err(|e| (Some((job, JobKind::Restore)), e))?;
+            }
+            Command::Verify { job, archive } => {
+                let from = archive.clone();
+                let work: Work = Box::new(move |control| verify::run(&archive, control).map(JobReport::Verify));
+                let data_file = self.data_file_of(&from);
+                self.start(job, JobKind::Verify, data_file, Some(from), work)
+                    .map_err(|e| (Some((job, JobKind::Verify)), e))?;
+            }
+            Command::CreateSample { job, folder } => {
+                let work: Work = Box::new(move |control| {
+                    let path = sample::create(&folder, control)?;
+                    let bytes = path.metadata().map_or(0, |m| m.len());
+                    Ok(JobReport::Sample { path, bytes })
+                });
+                self.start(job, JobKind::Sample, None, None, work).map_err(|e| (Some((job, JobKind::Sample)), e))?;
+            }
+            Command::StartSampleClient { data_file } => self.client(&data_file, true).map_err(plain)?,
+            Command::StopSampleClient { data_file } => self.client(&data_file, false).map_err(plain)?,
+            Command::Stop { job } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.stop();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The data file in our care that this archive lies in the destination of.
+    fn data_file_of(&self, archive: &Path) -> Option<PathBuf> {
+        let holds = |d: &&super::status::DataFileStatus| d.archives.iter().any(|a| a.path == archive);
+        self.status.data_files.iter().find(holds).map(|d| d.facts.path.clone())
+    }
+
+    fn spawn(&self, name: &str, work: impl FnOnce() -> Message + Send + 'static) {
+        let messages = self.messages.clone();
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // When the engine has ended meanwhile, nobody wants to know.
+            let _ = messages.send(work());
+        });
+        if let Err(error) = spawned {
+            tracing::error!(%error, name, "no thread");
+        }
+    }
+
+    fn open(&mut self, path: PathBuf) {
+        let known = path.canonicalize().is_ok_and(|p| self.hosted.contains_key(&p));
+        if known || self.status.opening.contains(&path) {
+            self.news.push(Event::DataFileOpened { path });
+            return;
+        }
+        let status = self.edit();
+        status.opening.push(path.clone());
+        status.refused.retain(|r| r.path != path);
+        let own = self.config.settings_dir.clone();
+        self.spawn("open", move || Message::Opened {
+            result: hosted::open(&path, &own).map(Box::new).map_err(|e| e.report()),
+            asked: path,
+        });
+    }
+
+    fn opened(&mut self, asked: &Path, result: std::result::Result<Box<Opened>, ErrorReport>) {
+        self.edit().opening.retain(|p| p != asked);
+        match result {
+            Ok(opened) => {
+                let Opened { hosted, status } = *opened;
+                let path = hosted.path.clone();
+                self.hosted.insert(path.clone(), hosted);
+                self.edit().data_files.push(status);
+                if let Some(history) = &self.history
+                    && let Err(error) = history.remember(&path)
+                {
+                    self.edit().history_problem = Some(error.report());
+                }
+                self.read_history();
+                self.survey(&path);
+                self.news.push(Event::DataFileOpened { path });
+            }
+            Err(error) => {
+                let refused = Refused { path: asked.to_path_buf(), error };
+                let list = &mut self.edit().refused;
+                list.retain(|r| r.path != refused.path);
+                list.insert(0, refused.clone());
+                list.truncate(REFUSED_MAX);
+                self.news.push(Event::DataFileRefused(refused));
+            }
+        }
+    }
+
+    fn close(&mut self, path: &Path) -> Result<()> {
+        if self.jobs.values().any(|j| j.status.data_file.as_deref() == Some(path)) {
+            return Err(Error::new(ErrorKind::Refused, format!("a job runs on {}", path.display()))
+                .hint("Wait until it ends, or stop it first."));
+        }
+        self.hosted.remove(path);
+        self.edit().data_files.retain(|d| d.facts.path != path);
+        Ok(())
+    }
+
+    fn forget(&mut self, path: &Path) -> Result<()> {
+        self.edit().refused.retain(|r| r.path != path);
+        if let Some(history) = &self.history {
+            history.forget(path)?;
+        }
+        self.read_history();
+        Ok(())
+    }
+
+    fn not_open(path: &Path) -> Error {
+        Error::new(ErrorKind::Refused, format!("{} is not open", path.display())).hint("Open the data file first.")
+    }
+
+    fn set_destination(&mut self, data_file: &Path, folder: PathBuf) -> Result<()> {
+        let own = &self.config.settings_dir;
+        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        // What a person changed in the file meanwhile is kept.
+        let mut settings = SettingsFile::load(data_file, own)?;
+        let folder = std::path::absolute(&folder).map_err(|e| Error::io("find", &folder, e))?;
+        settings.change(own, |s| s.destination = Some(folder))?;
+        self.changed = true;
+        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
+        {
+            hosted.adopt(settings, status);
+        }
+        self.survey(data_file);
+        Ok(())
+    }
+
+    fn survey(&mut self, data_file: &Path) {
+        let Some(hosted) = self.hosted.get(data_file) else { return };
+        let (path, settings) = (data_file.to_path_buf(), hosted.settings.clone());
+        self.spawn("survey", move || Message::Surveyed { surveyed: hosted::survey(&path, &settings), data_file: path });
+    }
+
+    fn surveyed(&mut self, data_file: &Path, surveyed: Surveyed) {
+        let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file) else { return };
+        status.archives = surveyed.archives;
+        (status.plan, status.plan_problem) = match surveyed.plan {
+            Ok(plan) => (Some(plan), None),
+            Err(error) => (None, Some(error)),
+        };
+        self.note_last_backups();
+    }
+
+    fn look_at(&mut self, path: PathBuf) {
+        self.spawn("look at archive", move || {
+            Message::LookedAt(LookedAt { result: restore::plan(&path).map_err(|e| e.report()), path })
+        });
+    }
+
+    fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {
+        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        self.changed = true;
+        let status = Arc::make_mut(&mut self.status);
+        let status = status.data_files.iter_mut().find(|d| d.facts.path == data_file);
+        let status = status.ok_or_else(|| Self::not_open(data_file))?;
+        if run {
+            return hosted.start_client(self.config.program.as_deref(), status);
+        }
+        hosted.stop_client();
+        Ok(())
+    }
+
+    fn backup(&mut self, job: JobId, data_file: PathBuf, destination: Option<PathBuf>) -> Result<()> {
+        if !self.hosted.contains_key(&data_file) {
+            return Err(Self::not_open(&data_file));
+        }
+        if self
+            .jobs
+            .values()
+            .any(|j| j.status.kind == JobKind::Backup && j.status.data_file.as_ref() == Some(&data_file))
+        {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("a backup of {} is running already", data_file.display()),
+            )
+            .hint("Wait until it ends, or stop it first."));
+        }
+        let own = self.config.settings_dir.clone();
+        let path = data_file.clone();
+        let work: Work = Box::new(move |control| {
+            let mut settings = SettingsFile::load(&path, &own)?;
+            let folder = destination.unwrap_or_else(|| backup::destination(&path, &settings));
+            backup::run(&Disk, &path, &mut settings, &own, &folder, control).map(JobReport::Backup)
+        });
+        self.start(job, JobKind::Backup, Some(data_file), None, work)
+    }
+
+    fn start(
+        &mut self,
+        id: JobId,
+        kind: JobKind,
+        data_file: Option<PathBuf>,
+        archive: Option<PathBuf>,
+        work: Work,
+    ) -> Result<()> {
+        if self.jobs.contains_key(&id) {
+            return Err(Error::new(ErrorKind::Refused, "a job of this name is running already"));
+        }
+        let job = RunningJob::start(id, kind, data_file, archive, work, self.messages.clone())?;
+        self.record(&job.entry);
+        self.news.push(Event::JobStarted(job.status.clone()));
+        self.jobs.insert(id, job);
+        self.list_jobs();
+        Ok(())
+    }
+
+    fn job_ended(&mut self, id: JobId, result: std::result::Result<JobReport, ErrorReport>) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        let (entry, finished) = job.finish(result);
+        self.record(&entry);
+        if let Ok(JobReport::Sample { path, .. }) = &finished.result {
+            self.open(path.clone());
+        }
+        if let Some(data_file) = finished.data_file.clone() {
+            self.survey(&data_file);
+        }
+        self.keep_finished(finished);
+        self.list_jobs();
+    }
+
+    fn keep_finished(&mut self, finished: FinishedJob) {
+        let list = &mut self.edit().finished;
+        list.insert(0, finished.clone());
+        list.truncate(FINISHED_MAX);
+        self.news.push(Event::JobFinished(finished));
+    }
+
+    /// Writes an entry of the Backup journal, and shows it; a journal that fails is said and holds up nothing.
+    fn record(&mut self, entry: &HistoryEntry) {
+        if let Some(history) = &self.history {
+            let written = if entry.outcome == Outcome::Running { history.begin(entry) } else { history.finish(entry) };
+            if let Err(error) = written {
+                self.edit().history_problem = Some(error.report());
+            }
+        }
+        let list = &mut self.edit().history;
+        match list.iter_mut().find(|e| e.id == entry.id) {
+            Some(known) => *known = entry.clone(),
+            None => list.insert(0, entry.clone()),
+        }
+        list.truncate(HISTORY_MAX as usize);
+        self.note_last_backups();
+    }
+
+    fn read_history(&mut self) {
+        let Some(history) = &self.history else { return };
+        match history.list(HISTORY_MAX).and_then(|list| Ok((list, history.recent()?))) {
+            Ok((list, recent)) => {
+                let status = self.edit();
+                (status.history, status.recent) = (list, recent);
+            }
+            Err(error) => self.edit().history_problem = Some(error.report()),
+        }
+        self.note_last_backups();
+    }
+
+    /// The last full backup of each data file: from the Backup journal, or from the newest archive if that is newer.
+    fn note_last_backups(&mut self) {
+        let status = self.edit();
+        for data_file in &mut status.data_files {
+            let ended = |e: &&HistoryEntry| {
+                e.kind == JobKind::Backup
+                    && e.outcome != Outcome::Running
+                    && e.data_file.as_ref() == Some(&data_file.facts.path)
+            };
+            let noted = status.history.iter().find(ended).map(|e| LastBackup {
+                moment: e.started.fixed_offset(),
+                number: e.number,
+                outcome: e.outcome,
+                error: e.error.clone(),
+            });
+            let newest = data_file.archives.iter().find_map(|a| {
+                let outcome = Outcome::Succeeded;
+                a.moment.map(|moment| LastBackup { moment, number: Some(a.number), outcome, error: None })
+            });
+            data_file.last_backup = match (noted, newest) {
+                (Some(noted), Some(newest)) if newest.number > noted.number && newest.moment > noted.moment => {
+                    Some(newest)
+                }
+                (Some(noted), _) => Some(noted),
+                (None, newest) => newest,
+            };
+        }
+    }
+}
