@@ -1,8 +1,8 @@
 //! A table whose rows are drawn only where they are seen, so that a thousand cost no more than twenty.
 
 use eframe::egui::{
-    self, Align2, CornerRadius, FontSelection, Frame, Key, Rect, RichText, ScrollArea, Sense, Stroke, TextWrapMode, Ui,
-    WidgetInfo, WidgetText, WidgetType, pos2, vec2,
+    self, Align2, CornerRadius, FontSelection, Frame, Key, Margin, Rect, RichText, ScrollArea, Sense, Stroke,
+    TextWrapMode, Ui, WidgetInfo, WidgetText, WidgetType, pos2, vec2,
 };
 
 use super::{
@@ -63,7 +63,10 @@ pub(crate) fn table(
 ) -> Option<RowEvent> {
     let p = palette(ui);
     let mut event = None;
-    Frame::new().fill(p.card).stroke(Stroke::new(1.0, p.line)).corner_radius(CornerRadius::same(10)).show(ui, |ui| {
+    // Room below, so that the last row does not cover the rounded corners.
+    let margin = Margin { bottom: 6, ..Margin::ZERO };
+    let frame = Frame::new().fill(p.card).stroke(Stroke::new(1.0, p.line)).inner_margin(margin);
+    frame.corner_radius(CornerRadius::same(10)).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         let width = ui.available_width();
         // The bar of the scroll area takes its width from every row alike, so that titles stand over their columns.
@@ -127,7 +130,7 @@ fn spans(columns: &[Column], width: f32) -> Vec<(f32, f32)> {
         .map(|column| {
             let begin = at;
             at += column.width.unwrap_or(share);
-            (begin + PADDING, (at - PADDING / 2.0).max(begin + PADDING))
+            (begin + PADDING, (at - PADDING).max(begin + PADDING))
         })
         .collect()
 }

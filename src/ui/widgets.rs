@@ -131,6 +131,19 @@ pub(crate) fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
     named(response, name)
 }
 
+/// A field for a path with its `…` button; true for the first when it was changed, for the second when it was pressed.
+pub(crate) fn path_field(ui: &mut Ui, name: &str, text: &mut String, hint: &str, choose: &str) -> (bool, bool) {
+    let mut pressed = false;
+    let mut changed = false;
+    let size = vec2(ui.available_width(), ui.spacing().interact_size.y);
+    ui.allocate_ui_with_layout(size, Layout::right_to_left(Align::Center), |ui| {
+        pressed = choose_button(ui, choose).clicked();
+        let width = ui.available_width();
+        changed = text_field(ui, name, text, hint, width).changed();
+    });
+    (changed, pressed)
+}
+
 /// The `…` button beside a path; `name` is its tooltip and its accessible name.
 pub(crate) fn choose_button(ui: &mut Ui, name: &str) -> Response {
     let response = ui.add(Button::new("…")).on_hover_text(name);
@@ -168,10 +181,15 @@ pub(crate) fn card<R>(ui: &mut Ui, icon: Icon, title: &str, content: impl FnOnce
 
 /// One fact: its label, and whatever shows its value, on one line where that fits.
 pub(crate) fn fact_with(ui: &mut Ui, label: &str, value: impl FnOnce(&mut Ui)) {
+    fact_below(ui, label, 0.0, value);
+}
+
+fn fact_below(ui: &mut Ui, label: &str, offset: f32, value: impl FnOnce(&mut Ui)) {
     ui.horizontal_top(|ui| {
         let width = FACT_LABEL_WIDTH;
-        ui.allocate_ui_with_layout(vec2(width, 20.0), Layout::left_to_right(Align::Min), |ui| {
+        ui.allocate_ui_with_layout(vec2(width, 18.0), Layout::top_down(Align::Min), |ui| {
             ui.set_min_width(width);
+            ui.add_space(offset);
             ui.add(Label::new(RichText::new(label).color(palette(ui).weak)).truncate());
         });
         ui.vertical(value);
@@ -186,15 +204,42 @@ pub(crate) fn fact(ui: &mut Ui, label: &str, value: impl Into<String>) {
     });
 }
 
+/// A path that wraps, with buttons at the right.
+pub(crate) fn path_with(ui: &mut Ui, path: &std::path::Path, buttons: impl FnOnce(&mut Ui)) {
+    ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+        buttons(ui);
+        ui.with_layout(Layout::top_down(Align::Min), |ui| {
+            ui.add_space(5.0);
+            let text = RichText::new(path.display().to_string()).color(palette(ui).strong);
+            ui.add(Label::new(text).wrap().selectable(true));
+        });
+    });
+}
+
 /// A word on a coloured ground.
 pub(crate) fn badge(ui: &mut Ui, tone: Tone, text: &str) -> Response {
     let (colour, ground) = tone.colours(ui);
-    Frame::new()
-        .fill(ground)
-        .corner_radius(CornerRadius::same(9))
-        .inner_margin(Margin::symmetric(8, 1))
-        .show(ui, |ui| ui.label(RichText::new(text).text_style(egui::TextStyle::Small).color(colour)))
-        .inner
+    let galley = egui::WidgetText::from(RichText::new(text).text_style(egui::TextStyle::Small).color(colour));
+    let galley =
+        galley.into_galley(ui, Some(egui::TextWrapMode::Truncate), ui.available_width(), egui::TextStyle::Small);
+    let (rect, response) = ui.allocate_exact_size(galley.size() + vec2(16.0, 3.0), Sense::hover());
+    ui.painter().rect_filled(rect, CornerRadius::same(9), ground);
+    ui.painter().galley(rect.min + vec2(8.0, 1.5), galley, colour);
+    response.widget_info(|| WidgetInfo::labeled(WidgetType::Label, true, text));
+    response
+}
+
+/// Parts of one line of text, as high as text is and not as buttons are.
+pub(crate) fn line(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
+    ui.scope(|ui| {
+        ui.spacing_mut().interact_size.y = 18.0;
+        ui.horizontal_wrapped(content);
+    });
+}
+
+/// One fact whose value is entered: the label stands at the height of the field's text.
+pub(crate) fn fact_field(ui: &mut Ui, label: &str, value: impl FnOnce(&mut Ui)) {
+    fact_below(ui, label, 5.0, value);
 }
 
 /// A line across the page that can't be missed: what is wrong, what to do, and buttons for it at its end.

@@ -1,6 +1,6 @@
 //! The dialog *Backup…*: what a full backup will do, before it does it.
 
-use eframe::egui::{Context, Label, RichText};
+use eframe::egui::Context;
 
 use super::frame;
 use crate::{
@@ -10,8 +10,10 @@ use crate::{
         jobs,
         screens::maintenance::{is_backed_up_now, space_facts},
         state::BackupForm,
-        theme::{self, palette},
-        widgets::{Tone, badge, button, choose_button, fact, fact_with, moment, primary_button},
+        theme,
+        widgets::{
+            Tone, badge, button, choose_button, fact, fact_field, fact_with, line, moment, path_with, primary_button,
+        },
     },
 };
 
@@ -29,7 +31,7 @@ pub(crate) fn backup_ui(ctx: &Context, status: &Status, form: &mut BackupForm, a
             fact(ui, "Data file", form.data_file.display().to_string());
             fact_with(ui, "Last full backup", |ui| match &data_file.last_backup {
                 Some(last) => {
-                    ui.horizontal_wrapped(|ui| {
+                    line(ui, |ui| {
                         ui.label(theme::strong(moment(&last.moment), ui));
                         badge(ui, Tone::of(last.outcome), last.outcome.label());
                     });
@@ -38,13 +40,11 @@ pub(crate) fn backup_ui(ctx: &Context, status: &Status, form: &mut BackupForm, a
                     badge(ui, Tone::Warn, "None yet");
                 }
             });
-            fact_with(ui, "Location", |ui| {
-                ui.horizontal_top(|ui| {
+            fact_field(ui, "Location", |ui| {
+                path_with(ui, &data_file.destination, |ui| {
                     if choose_button(ui, "Choose the folder for archives").clicked() {
                         actions.push(Action::ChooseDestination(form.data_file.clone()));
                     }
-                    let path = RichText::new(data_file.destination.display().to_string()).color(palette(ui).strong);
-                    ui.add(Label::new(path).wrap().selectable(true));
                 });
             });
             let archive = data_file.plan.as_ref().map_or_else(String::new, |plan| jobs::name(&plan.archive));

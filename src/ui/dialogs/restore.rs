@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use eframe::egui::{Checkbox, Context, Label, Layout, RichText, Ui, vec2};
+use eframe::egui::{Checkbox, Context, Label, RichText, Ui};
 use lucide_icons::Icon;
 
 use super::frame;
@@ -14,7 +14,7 @@ use crate::{
         action::Action,
         state::RestoreForm,
         theme::palette,
-        widgets::{button, choose_button, error_strip, fact, fact_with, moment, primary_button, text_field},
+        widgets::{button, error_strip, fact, fact_field, fact_with, moment, path_field, path_with, primary_button},
     },
 };
 
@@ -27,19 +27,15 @@ pub(crate) fn restore_ui(ctx: &Context, status: &Status, form: &mut RestoreForm,
     frame(
         ctx,
         "Restore",
-        620.0,
+        700.0,
         &mut (form, actions),
         |ui, (form, actions)| {
-            fact_with(ui, "Archive", |ui| {
-                ui.with_layout(Layout::right_to_left(eframe::egui::Align::Min), |ui| {
+            fact_field(ui, "Archive", |ui| {
+                path_with(ui, &form.archive, |ui| {
                     if button(ui, None, "Show").on_hover_text("Show the archive's folder").clicked() {
                         let folder = form.archive.parent().unwrap_or(&form.archive);
                         actions.push(Action::ShowFolder(folder.to_path_buf()));
                     }
-                    ui.with_layout(Layout::top_down(eframe::egui::Align::Min), |ui| {
-                        let path = RichText::new(form.archive.display().to_string()).color(palette(ui).strong);
-                        ui.add(Label::new(path).wrap().selectable(true));
-                    });
                 });
             });
             match &look {
@@ -96,18 +92,16 @@ fn plan_ui(ui: &mut Ui, plan: &RestorePlan, form: &mut RestoreForm, folder: &str
             });
         }
     });
-    fact_with(ui, "Destination", |ui| {
-        ui.horizontal(|ui| {
-            let mut text = folder.to_owned();
-            let width = (ui.available_width() - 60.0).max(120.0);
-            if text_field(ui, "Destination", &mut text, "Folder for the restored files", width).changed() {
-                form.destination = Some(text);
-            }
-            if choose_button(ui, "Choose the destination").clicked() {
-                actions.push(Action::ChooseRestoreFolder(PathBuf::from(folder)));
-            }
-        });
-        ui.allocate_space(vec2(0.0, 0.0));
+    fact_field(ui, "Destination", |ui| {
+        let mut text = folder.to_owned();
+        let hint = "Folder for the restored files";
+        let (changed, choose) = path_field(ui, "Destination", &mut text, hint, "Choose the destination");
+        if changed {
+            form.destination = Some(text);
+        }
+        if choose {
+            actions.push(Action::ChooseRestoreFolder(PathBuf::from(folder)));
+        }
         let text = "Made when it does not exist. Nothing that exists is overwritten.";
         ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
     });

@@ -9,7 +9,7 @@ use crate::ui::{
     action::Action,
     state::SampleForm,
     theme::palette,
-    widgets::{button, choose_button, fact_with, primary_button, text_field},
+    widgets::{button, fact_field, path_field, primary_button},
 };
 
 pub(crate) fn sample_ui(ctx: &Context, form: &mut SampleForm, actions: &mut Vec<Action>) {
@@ -25,14 +25,11 @@ pub(crate) fn sample_ui(ctx: &Context, form: &mut SampleForm, actions: &mut Vec<
                         documents, some 50 000 records. A small client can edit it while you try backups.";
             ui.add(Label::new(RichText::new(text).color(palette(ui).text)).wrap());
             ui.add_space(6.0);
-            fact_with(ui, "Folder", |ui| {
-                ui.horizontal(|ui| {
-                    let width = (ui.available_width() - 60.0).max(120.0);
-                    text_field(ui, "Folder", &mut form.folder, "Folder for the sample", width);
-                    if choose_button(ui, "Choose the folder for the sample").clicked() {
-                        actions.push(Action::ChooseSampleFolder(PathBuf::from(&form.folder)));
-                    }
-                });
+            fact_field(ui, "Folder", |ui| {
+                let choose = "Choose the folder for the sample";
+                if path_field(ui, "Folder", &mut form.folder, "Folder for the sample", choose).1 {
+                    actions.push(Action::ChooseSampleFolder(PathBuf::from(&form.folder)));
+                }
                 let text = "Made when it does not exist. Nothing that exists is overwritten.";
                 ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
             });

@@ -16,7 +16,7 @@ use crate::{
         state::State,
         theme::{self, palette},
         widgets::{
-            self, Tone, badge, button, card, columns, count, disk_bar, fact, fact_with, moment, page_header,
+            self, Tone, badge, button, card, columns, count, disk_bar, fact, fact_with, line, moment, page_header,
             primary_button,
         },
     },
@@ -75,12 +75,12 @@ fn last_backup(ui: &mut Ui, data_file: &DataFileStatus) {
         (1, bytes) => format!("1 archive, {}", human_bytes(bytes)),
         (n, bytes) => format!("{n} archives, {}", human_bytes(bytes)),
     };
-    fact(ui, "Kept", archives);
+    fact(ui, "Archives", archives);
 }
 
 fn last_backup_facts(ui: &mut Ui, last: &LastBackup) {
     fact_with(ui, "Last full backup", |ui| {
-        ui.horizontal_wrapped(|ui| {
+        line(ui, |ui| {
             ui.label(theme::strong(moment(&last.moment), ui));
             badge(ui, Tone::of(last.outcome), last.outcome.label());
         });
@@ -151,7 +151,7 @@ fn backup_disk(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Action
                 actions.push(Action::ChooseDestination(data_file.facts.path.clone()));
             }
             if data_file.destination_is_default {
-                ui.label(RichText::new("proposed").color(palette(ui).weak));
+                ui.label(RichText::new("proposed, beside the data file").color(palette(ui).weak));
             }
         });
     });
@@ -180,7 +180,7 @@ fn sample_client(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Acti
     match &data_file.sample_client {
         Some(client) => {
             fact_with(ui, "State", |ui| {
-                ui.horizontal_wrapped(|ui| {
+                line(ui, |ui| {
                     badge(ui, Tone::Good, "Running");
                     ui.label(RichText::new(format!("process {}", client.process)).color(palette(ui).weak));
                 });
