@@ -164,7 +164,6 @@ pub fn run(
     let number = next_number(data_file, settings, folder)?;
     let archive = folder.join(catalog::archive_name(&stem, number));
 
-    let journal_mode = data_file::identify(data_file)?.journal_mode;
     let snapshot = Snapshot::begin(data_file, LOCK_WAIT_MAX, control)?;
     let now = Local::now();
     let moment = now.with_nanosecond(now.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(now).fixed_offset();
@@ -178,7 +177,7 @@ pub fn run(
         page_count: snapshot.page_count(),
         program: PROGRAM.to_owned(),
     };
-    let data_bytes = snapshot.len();
+    let (data_bytes, journal_mode) = (snapshot.len(), snapshot.journal_mode());
     let held = Arc::new(AtomicU64::new(0));
     let entry = |name: String, kind| Entry {
         name,

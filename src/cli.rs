@@ -93,7 +93,7 @@ enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Edit the sample a few times a second until standard input closes or Ctrl-C is pressed.
+    /// Edit the sample a few times a second until Ctrl-C is pressed.
     SampleClient {
         /// The sample data file.
         data_file: PathBuf,
@@ -103,6 +103,9 @@ enum Job {
         /// End after this many commits.
         #[arg(long)]
         commits: Option<u64>,
+        /// End also when standard input closes: for whoever starts the client as its own process.
+        #[arg(long, hide = true)]
+        attached: bool,
     },
 }
 
@@ -151,7 +154,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let id = JobId::new();
             report(perform(&engine()?.handle(), id, Command::CreateSample { job: id, folder })?, json)
         }
-        Job::SampleClient { data_file, rate, commits } => sample_client(&data_file, rate, commits),
+        Job::SampleClient { data_file, rate, commits, attached } => sample_client(&data_file, rate, commits, attached),
     }
 }
 
@@ -371,11 +374,11 @@ fn line(entry: &ArchiveEntry) -> String {
     format!("{}  {moment:<26}  {:>10}  {}{problem}", entry.number, human_bytes(entry.bytes), entry.path.display())
 }
 
-fn sample_client(data_file: &Path, rate: f64, commits: Option<u64>) -> Result<ExitCode> {
+fn sample_client(data_file: &Path, rate: f64, commits: Option<u64>, attached: bool) -> Result<ExitCode> {
     let control = Arc::new(Control::default());
     let (on_signal, on_close) = (Arc::clone(&control), Arc::clone(&control));
     let _ = ctrlc::set_handler(move || on_signal.stop());
-    if !io::stdin().is_terminal() {
+    if attached {
         // Whoever started the client ends it by closing this end; a crash of theirs closes it too.
         std::thread::spawn(move || {
             let mut lines = io::stdin().lock().lines();

@@ -207,14 +207,17 @@ fn restore_into(
         let target = destination.join(&name);
         let moved = fs::create_dir_all(storage::folder_of(&target))
             .map_err(|e| Error::io("create the folder", storage::folder_of(&target), e))
-            .and_then(|()| storage::publish(storage, &scratch.path().join(&name), &target));
+            .and_then(|()| storage.rename_new(&scratch.path().join(&name), &target))
+            .and_then(|()| {
+                files.push(target.clone());
+                storage.sync_folder(storage::folder_of(&target))
+            });
         if let Err(error) = moved {
             for file in &files {
                 let _ = storage.remove(file);
             }
             return Err(error);
         }
-        files.push(target);
     }
     let identity = archive.identity();
     Ok(RestoreReport {

@@ -140,7 +140,7 @@ impl Hosted {
         }
         let program = program.ok_or_else(|| Error::new(ErrorKind::Refused, "the program's own path is not known"))?;
         let child = Process::new(program)
-            .arg("sample-client")
+            .args(["sample-client", "--attached"])
             .arg(&self.path)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -9,31 +9,12 @@ use std::{
 use chrono::{DateTime, Local};
 use serde::{Deserialize, Serialize};
 
+pub use super::snapshot::JournalMode;
 use super::{
     ffi, leave, open_existing,
     snapshot::{is_busy, wal_path},
 };
 use crate::error::{Error, ErrorKind, Result};
-
-/// How a data file protects its own transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum JournalMode {
-    /// Write-ahead log: readers and writers do not block each other.
-    Wal,
-    /// A rollback journal in any of its modes (DELETE, TRUNCATE, PERSIST, MEMORY).
-    Rollback,
-}
-
-impl JournalMode {
-    /// As the window calls it.
-    pub fn label(self) -> &'static str {
-        match self {
-            JournalMode::Wal => "WAL",
-            JournalMode::Rollback => "Rollback journal",
-        }
-    }
-}
 
 /// What there is to know of a data file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,9 +80,9 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
             .hint("Start the application once, so that it creates its tables; then open the file again."));
     }
 
-    let conn = open_existing(&path).map_err(|e| refine_open_failure(e, &path))?;
+    let mut conn = open_existing(&path).map_err(|e| refine_open_failure(e, &path))?;
     let header = read_header(&conn, &path, meta.len())?;
-    conn.busy_timeout(Duration::from_secs(5)).map_err(|e| Error::sqlite("read", &path, e))?;
+    conn.busy_handler(Some(patiently)).map_err(|e| Error::sqlite("read", &path, e))?;
     let fail = |e: rusqlite::Error| read_failure(e, &path);
     let page_count: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(fail)?;
     let page_size: u32 = conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(fail)?;
@@ -114,7 +95,7 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
         .map_err(fail)?;
     let writable = !conn.is_readonly(rusqlite::MAIN_DB).map_err(fail)?;
     let (size_bytes, wal_bytes, modified) = measure(&path)?;
-    let journal_mode = if header[18] == 2 { JournalMode::Wal } else { JournalMode::Rollback };
+    let journal_mode = JournalMode::of_header(&header);
     let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (application_id, sqlite_version) = (word(68), version_text(word(96)));
     leave(&conn, &path);
@@ -131,6 +112,12 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
         application_id,
         writable,
     })
+}
+
+/// Asks again for five seconds, often: a busy writer in rollback mode lets readers in only between its commits.
+fn patiently(asked: i32) -> bool {
+    std::thread::sleep(Duration::from_millis(1));
+    asked < 5000
 }
 
 /// The first page's beginning, recognised as an SQLite database or named for what it seems to be.

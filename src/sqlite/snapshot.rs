@@ -23,6 +23,7 @@ use std::{
 };
 
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 
 use super::{ffi, leave, open_existing};
 use crate::{
@@ -33,6 +34,31 @@ use crate::{
 /// How long to wait for a writer that holds the data file locked.
 pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// How a data file protects its own transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JournalMode {
+    /// Write-ahead log: readers and writers do not block each other.
+    Wal,
+    /// A rollback journal in any of its modes (DELETE, TRUNCATE, PERSIST, MEMORY).
+    Rollback,
+}
+
+impl JournalMode {
+    /// By the version numbers in the first 100 bytes of a data file.
+    pub fn of_header(header: &[u8; 100]) -> Self {
+        if header[18] == 2 { JournalMode::Wal } else { JournalMode::Rollback }
+    }
+
+    /// As the window calls it.
+    pub fn label(self) -> &'static str {
+        match self {
+            JournalMode::Wal => "WAL",
+            JournalMode::Rollback => "Rollback journal",
+        }
+    }
+}
+
 /// One consistent state of a data file. Dropping it lets writers in rollback mode go on.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -40,6 +66,7 @@ pub struct Snapshot {
     path: PathBuf,
     page_size: u32,
     page_count: u32,
+    journal_mode: JournalMode,
     wal_pages: BTreeSet<u32>,
     begun: Instant,
 }
@@ -61,7 +88,8 @@ impl Snapshot {
                 Ok(count) => break count,
                 Err(e) if is_busy(&e) && asked.elapsed() < wait_max => {
                     control.check()?;
-                    thread::sleep(Duration::from_millis(20));
+                    // Short, because a busy writer in rollback mode lets readers in only between its commits.
+                    thread::sleep(Duration::from_millis(1));
                 }
                 Err(e) => return Err(fail(e)),
             }
@@ -72,6 +100,9 @@ impl Snapshot {
             return Err(Error::new(ErrorKind::Empty, format!("{} holds no database yet: it is empty", path.display()))
                 .hint("Start the application once, so that it creates its tables; then open the file again."));
         }
+        let mut header = [0; 100];
+        ffi::read_file(&conn, &path, 0, &mut header)?;
+        let journal_mode = JournalMode::of_header(&header);
         let wal_pages = pages_in_wal(&wal_path(&path), page_size)?;
         let pages_on_disk = ffi::file_size(&conn, &path)? / u64::from(page_size);
         for page in pages_on_disk + 1..=u64::from(page_count) {
@@ -84,7 +115,7 @@ impl Snapshot {
                     .hint("The data file is damaged. Restore the last archive, and keep the damaged file."));
             }
         }
-        Ok(Self { conn, path, page_size, page_count, wal_pages, begun })
+        Ok(Self { conn, path, page_size, page_count, journal_mode, wal_pages, begun })
     }
 
     /// Page size in bytes.
@@ -105,6 +136,11 @@ impl Snapshot {
     /// Never true: [`begin`](Self::begin) refuses an empty data file.
     pub fn is_empty(&self) -> bool {
         self.page_count == 0
+    }
+
+    /// How the data file protects its transactions.
+    pub fn journal_mode(&self) -> JournalMode {
+        self.journal_mode
     }
 
     /// How long the read transaction has been held.

@@ -1,0 +1,133 @@
+//! The map at the head of `lib.rs`, held against the sources.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// From the top down: a module may use those below its line, and those on its own line only if it is the same module.
+const LAYERS: &[&[&str]] = &[
+    &["cli"],
+    &["ui"],
+    &["engine"],
+    &["sample"],
+    &["backup", "restore", "verify"],
+    &["settings"],
+    &["archive"],
+    &["sqlite"],
+    &["storage", "control"],
+    &["error"],
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|names| names.contains(&module))
+}
+
+/// The modules named right after `crate::`, also inside `use crate::{…}`.
+fn used(source: &str) -> Vec<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut names = Vec::new();
+    for (at, _) in source.match_indices("crate::") {
+        let rest = &source[at + 7..];
+        if !rest.starts_with('{') {
+            names.push(word(rest));
+            continue;
+        }
+        let mut depth = 0;
+        let mut start = true;
+        for (n, c) in rest.char_indices() {
+            match c {
+                '{' => {
+                    depth += 1;
+                    start = depth == 1;
+                }
+                '}' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                ',' if depth == 1 => start = true,
+                c if start && c.is_alphabetic() => {
+                    names.push(word(&rest[n..]));
+                    start = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn calls_go_downward_only() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut seen = 0;
+    for path in sources(&src) {
+        let relative = path.strip_prefix(&src).unwrap();
+        let top =
+            relative.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        if ["lib", "main"].contains(&top.as_str()) {
+            continue;
+        }
+        let from = layer(&top).unwrap_or_else(|| panic!("{top} is in no layer: add it to the map in lib.rs and here"));
+        let source = fs::read_to_string(&path).unwrap();
+        let source: String =
+            source.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        for name in used(&source) {
+            let to = layer(&name).unwrap_or_else(|| panic!("{} uses {name}, which is in no layer", path.display()));
+            assert!(name == top || to > from, "{} uses {name}, which is not below it", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "the sources were not read");
+}
+
+#[test]
+fn the_map_in_lib_names_every_module() {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let map: String = lib.lines().filter(|l| l.starts_with("//!")).collect();
+    let modules = lib.lines().filter_map(|l| l.strip_prefix("pub mod ")).map(|l| l.trim_end_matches(';'));
+    for module in modules {
+        assert!(map.contains(&format!(" {module} ")), "{module} is missing in the map");
+    }
+}
+
+#[test]
+fn the_engine_knows_no_window_no_terminal_and_no_environment() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in sources(&src) {
+        let relative = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        if relative.starts_with("ui") || ["cli.rs", "main.rs"].contains(&relative.as_str()) {
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        for forbidden in ["egui", "eframe", "println!", "eprintln!", "process::exit", "env::var"] {
+            assert!(!source.contains(forbidden), "{relative} contains {forbidden}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_one_file() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in sources(&src) {
+        let source = fs::read_to_string(&path).unwrap();
+        let has = source.contains("unsafe ") && source.contains("allow(unsafe_code)");
+        assert_eq!(has, path.ends_with("sqlite/ffi.rs"), "{}", path.display());
+    }
+}

@@ -1,0 +1,222 @@
+//! What several tests need: data files, backups of them, and a disk that fails.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use rusqlite::Connection;
+use strongroom::{
+    backup::{self, BackupReport},
+    control::Control,
+    error::{Error, ErrorKind, Result},
+    settings::SettingsFile,
+    storage::{Disk, Ownership, Storage, StorageFile},
+};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_strongroom");
+
+/// A folder of its own for one test, with what the program keeps for itself.
+pub struct Place {
+    pub folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join(name)
+    }
+
+    pub fn own(&self) -> PathBuf {
+        self.at("own")
+    }
+
+    /// The program with its own files in this place.
+    pub fn program(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.env("XDG_DATA_HOME", self.own()).env("XDG_CONFIG_HOME", self.own()).env("HOME", self.own());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.program().args(arguments).output().unwrap()
+    }
+
+    /// A full backup in this process.
+    pub fn backup(&self, data_file: &Path) -> Result<BackupReport> {
+        self.backup_on(&Disk, data_file)
+    }
+
+    pub fn backup_on(&self, storage: &dyn Storage, data_file: &Path) -> Result<BackupReport> {
+        let mut settings = SettingsFile::load(data_file, &self.own())?;
+        let folder = backup::destination(data_file, &settings);
+        backup::run(storage, data_file, &mut settings, &self.own(), &folder, &Control::default())
+    }
+}
+
+/// A data file with tables, indexes, NULLs, text and blobs: `rows` records.
+pub fn make_data_file(path: &Path, pragmas: &str, rows: u32) -> Connection {
+    let conn = Connection::open(path).unwrap();
+    conn.execute_batch(&format!(
+        "{pragmas};
+         CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b BLOB, c REAL);
+         CREATE INDEX t_a ON t(a);
+         CREATE TABLE k(k TEXT PRIMARY KEY, v) WITHOUT ROWID;
+         BEGIN;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{rows})
+         INSERT INTO t SELECT i, 'text ' || i || ' ' || hex(randomblob(i % 40)), randomblob(i % 300), i * 1.5 FROM n;
+         INSERT INTO k SELECT a, id FROM t;
+         COMMIT"
+    ))
+    .unwrap();
+    conn
+}
+
+/// Everything in the database in a form that can be compared: one line per record of every table.
+pub fn logical_content(path: &Path) -> Vec<String> {
+    let conn = Connection::open(path).unwrap();
+    let tables: Vec<String> = conn
+        .prepare("SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name")
+        .unwrap()
+        .query_map([], |r| r.get(0))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap();
+    let mut lines = Vec::new();
+    for table in tables {
+        let mut statement = conn.prepare(&format!("SELECT * FROM \"{table}\" ORDER BY 1")).unwrap();
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let values: Vec<String> = (0..columns).map(|n| format!("{:?}", row.get_ref(n).unwrap())).collect();
+            lines.push(format!("{table}: {}", values.join("|")));
+        }
+    }
+    lines
+}
+
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .map(|entries| entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect())
+        .unwrap_or_default();
+    names.sort();
+    names
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What happens at the chosen step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The step and everything after it does nothing any more: the machine lost power.
+    Crash,
+    /// Half of the write arrives, then the power goes.
+    CrashHalfWritten,
+    /// This step reports a full disk; later ones work.
+    DiskFull,
+}
+
+/// The real disk until step `at`, then the fault. Every write, sync, rename and so on is one step.
+pub struct FaultyDisk {
+    state: Arc<FaultState>,
+}
+
+struct FaultState {
+    at: usize,
+    fault: Fault,
+    steps: AtomicUsize,
+}
+
+impl FaultyDisk {
+    pub fn new(at: usize, fault: Fault) -> Self {
+        Self { state: Arc::new(FaultState { at, fault, steps: AtomicUsize::new(0) }) }
+    }
+
+    pub fn steps(&self) -> usize {
+        self.state.steps.load(Ordering::SeqCst)
+    }
+}
+
+impl FaultState {
+    /// Counts a step; `Err` when it must not happen, with whether half of it should.
+    fn step(&self) -> std::result::Result<(), (Error, bool)> {
+        let step = self.steps.fetch_add(1, Ordering::SeqCst);
+        let hit = match self.fault {
+            Fault::DiskFull => step == self.at,
+            _ => step >= self.at,
+        };
+        if !hit {
+            return Ok(());
+        }
+        let error = match self.fault {
+            Fault::DiskFull => Error::io("write to", Path::new("disk"), std::io::ErrorKind::StorageFull.into()),
+            _ => Error::new(ErrorKind::Io, "power lost"),
+        };
+        Err((error, self.fault == Fault::CrashHalfWritten && step == self.at))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.step().map_err(|(e, _)| e)
+    }
+}
+
+struct FaultyFile {
+    inner: Box<dyn StorageFile>,
+    state: Arc<FaultState>,
+}
+
+impl StorageFile for FaultyFile {
+    fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
+        match self.state.step() {
+            Ok(()) => self.inner.write_all(bytes),
+            Err((error, half)) => {
+                if half {
+                    self.inner.write_all(&bytes[..bytes.len() / 2])?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.state.check()?;
+        self.inner.sync()
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.inner.read_at(offset, buffer)
+    }
+}
+
+impl Storage for FaultyDisk {
+    fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
+        self.state.check()?;
+        Ok(Box::new(FaultyFile { inner: Disk.create(path, ownership)?, state: Arc::clone(&self.state) }))
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        self.state.check()?;
+        Disk.rename_new(from, to)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> Result<()> {
+        self.state.check()?;
+        Disk.sync_folder(folder)
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        self.state.check()?;
+        Disk.remove(path)
+    }
+}
