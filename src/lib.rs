@@ -3,7 +3,7 @@
 //! # Map
 //! Calls go downward only; a test reads the sources and fails on an upward `use`.
 //! ```text
-//! cli                         the command line
+//! ui cli                      the administration window (feature gui) · the command line
 //! engine                      one door for window and commands: command, status, history, lock, jobs
 //! sample                      the sample data file and the client that edits it
 //! backup restore verify       the jobs: plan, run, report
@@ -25,4 +25,6 @@ pub mod sample;
 pub mod settings;
 pub mod sqlite;
 pub mod storage;
+#[cfg(feature = "gui")]
+pub mod ui;
 pub mod verify;

@@ -1,0 +1,301 @@
+//! The administration window: draws the engine's status, and gives it commands. It holds no truth of its own.
+//!
+//! ```text
+//! ui             the window: menus, side bar, pages; its start
+//! screens        one page per theme: `fn x_ui(ui, &Status, &mut State, &mut Vec<Action>)`
+//! dialogs        what opens above a page
+//! jobs           what runs, what ended, and what is wrong, at the head of every page
+//! commands       the menus' commands: label, tooltip, icon, shortcut
+//! action         what the user wants, and the one place that carries it out
+//! state          what the window remembers between two frames
+//! file_picker    chooses files and folders
+//! table widgets  the parts
+//! theme          colours, fonts, spacing
+//! ```
+
+mod action;
+mod commands;
+mod dialogs;
+mod file_picker;
+mod jobs;
+mod screens;
+mod side_bar;
+mod state;
+mod table;
+mod theme;
+mod widgets;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use eframe::egui::{self, CentralPanel, Context, Frame, Key, Margin, MenuBar, Panel, ScrollArea, ThemePreference, Ui};
+
+pub use file_picker::FilePicker;
+
+use action::Action;
+use state::{Dialog, Page, State};
+
+use crate::{
+    engine::{Command, Event, Handle, Status},
+    error::{Error, ErrorKind, Result},
+};
+use commands::{MenuCommand, menu_item};
+
+/// How often a running job is drawn anew.
+const JOB_FRAME: Duration = Duration::from_millis(250);
+/// News that come closer together than this are drawn together.
+const NEWS_FRAME: Duration = Duration::from_millis(40);
+
+/// The administration window.
+#[derive(Debug)]
+pub struct Window {
+    handle: Handle,
+    events: Receiver<Event>,
+    state: State,
+    /// Actions that threads of the window hand back.
+    news: (Sender<Action>, Receiver<Action>),
+    is_installed: bool,
+}
+
+impl Window {
+    /// A window over the engine behind `handle`. `sample_folder` is proposed for the sample.
+    pub fn new(handle: Handle, picker: FilePicker, sample_folder: PathBuf) -> Self {
+        let events = handle.events();
+        Self { handle, events, state: State::new(picker, sample_folder), news: bounded(16), is_installed: false }
+    }
+
+    /// Gives the window its looks, and has the engine wake it.
+    fn install(&mut self, ctx: &Context) {
+        theme::install(ctx);
+        let wake = ctx.clone();
+        self.handle.on_change(move || wake.request_repaint_after(NEWS_FRAME));
+        self.is_installed = true;
+    }
+
+    /// Takes what the engine, the file picker and threads have brought, without waiting for any.
+    fn drain(&mut self, ctx: &Context, status: &Status, actions: &mut Vec<Action>) {
+        for event in self.events.try_iter() {
+            match event {
+                Event::DataFileOpened { path } => actions.push(Action::ShowDataFile(path)),
+                Event::CommandRefused(error) => self.state.dialog = Some(Dialog::Message(jobs::refused(error))),
+                _ => {}
+            }
+        }
+        actions.extend(self.news.1.try_iter());
+        self.state.follow(status);
+        let dropped = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect::<Vec<_>>());
+        actions.extend(dropped.into_iter().map(Action::Open));
+        if let Some((purpose, path)) = self.state.picker.ui(ctx) {
+            actions.extend(action::picked(purpose, path, &mut self.state));
+        }
+    }
+
+    /// Draws one frame, and carries out what the user wanted in it.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        let ctx = ui.ctx().clone();
+        if !self.is_installed {
+            // Fonts count from the next frame on.
+            self.install(&ctx);
+            ctx.request_repaint();
+            return;
+        }
+        let status = self.handle.status();
+        let mut actions = Vec::new();
+        self.drain(&ctx, &status, &mut actions);
+        commands::shortcuts(&ctx, &status, &self.state, &mut actions);
+        menu_bar(ui, &status, &self.state, &mut actions);
+        let is_open = self.state.data_file(&status).is_some();
+        if is_open {
+            side_bar::side_bar_ui(ui, &status, &self.state, &mut actions);
+        }
+        CentralPanel::default().frame(Frame::new().fill(ui.visuals().panel_fill)).show(ui, |ui| {
+            // One scroll position for every page and data file.
+            let id = (self.state.page as u8, self.state.current.clone());
+            ScrollArea::vertical().id_salt(id).auto_shrink(false).show(ui, |ui| {
+                Frame::new().inner_margin(Margin::same(theme::PAGE_MARGIN)).show(ui, |ui| {
+                    let width = ui.available_width().min(theme::PAGE_WIDTH_MAX);
+                    ui.set_max_width(width);
+                    ui.set_min_width(width);
+                    match (is_open, self.state.page) {
+                        (false, _) => screens::welcome::welcome_ui(ui, &status, &self.state, &mut actions),
+                        (_, Page::Maintenance) => {
+                            screens::maintenance::maintenance_ui(ui, &status, &self.state, &mut actions);
+                        }
+                        (_, Page::Restore) => screens::restore::restore_ui(ui, &status, &mut self.state, &mut actions),
+                        (_, Page::Journal) => screens::journal::journal_ui(ui, &status, &mut self.state, &mut actions),
+                    }
+                });
+            });
+        });
+        dialogs::dialog_ui(&ctx, &status, &mut self.state, &mut actions);
+        drop_hint(&ctx);
+        let acted = !actions.is_empty();
+        for action in actions {
+            action::apply(&ctx, action, &mut self.state, &self.handle, &self.news.0);
+        }
+        if acted {
+            ctx.request_repaint();
+        }
+        if !status.jobs.is_empty() {
+            ctx.request_repaint_after(JOB_FRAME);
+        }
+    }
+}
+
+impl eframe::App for Window {
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        Window::ui(self, ui);
+    }
+}
+
+fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
+    use MenuCommand as M;
+    let side = theme::palette(ui).side;
+    Panel::top("menu").frame(Frame::new().fill(side).inner_margin(Margin::symmetric(8, 3))).show(ui, |ui| {
+        MenuBar::new().ui(ui, |ui| {
+            let items = |ui: &mut Ui, commands: &[MenuCommand], actions: &mut Vec<Action>| {
+                for command in commands {
+                    menu_item(ui, *command, status, state, actions);
+                }
+            };
+            ui.menu_button("File", |ui| {
+                ui.set_min_width(230.0);
+                items(ui, &[M::OpenDataFile], actions);
+                ui.add_enabled_ui(!status.recent.is_empty(), |ui| {
+                    ui.menu_button("Open recent", |ui| recent_menu(ui, status, actions));
+                });
+                ui.separator();
+                items(ui, &[M::Backup, M::Restore], actions);
+                ui.separator();
+                items(ui, &[M::CreateSample, M::Refresh], actions);
+                ui.separator();
+                items(ui, &[M::CloseDataFile, M::Quit], actions);
+            });
+            ui.menu_button("Edit", |ui| {
+                ui.set_min_width(200.0);
+                edit_menu(ui, actions);
+                ui.separator();
+                ui.menu_button("Appearance", |ui| appearance_menu(ui, actions));
+            });
+            ui.menu_button("View", |ui| {
+                ui.set_min_width(220.0);
+                items(ui, &[M::ShowMaintenance, M::ShowRestore, M::ShowJournal], actions);
+            });
+            ui.menu_button("Help", |ui| {
+                ui.set_min_width(200.0);
+                items(ui, &[M::Documentation, M::About], actions);
+            });
+        });
+    });
+}
+
+fn recent_menu(ui: &mut Ui, status: &Status, actions: &mut Vec<Action>) {
+    for path in &status.recent {
+        if ui.button(path.display().to_string()).clicked() {
+            actions.push(Action::Open(path.clone()));
+            ui.close();
+        }
+    }
+}
+
+fn edit_menu(ui: &mut Ui, actions: &mut Vec<Action>) {
+    use action::EditCommand as E;
+    for (label, key, command) in [("Cut", Key::X, E::Cut), ("Copy", Key::C, E::Copy), ("Paste", Key::V, E::Paste)] {
+        let shortcut = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, key);
+        let shortcut = ui.ctx().format_shortcut(&shortcut);
+        let response = ui.add(egui::Button::new(label).shortcut_text(shortcut));
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, true, label));
+        if response.clicked() {
+            actions.push(Action::Edit(command));
+            ui.close();
+        }
+    }
+}
+
+fn appearance_menu(ui: &mut Ui, actions: &mut Vec<Action>) {
+    let now = ui.ctx().options(|o| o.theme_preference);
+    let choices =
+        [("Light", ThemePreference::Light), ("Dark", ThemePreference::Dark), ("System", ThemePreference::System)];
+    for (label, preference) in choices {
+        if ui.radio(now == preference, label).clicked() {
+            actions.push(Action::Appearance(preference));
+            ui.close();
+        }
+    }
+}
+
+/// Says what happens with the files that are held over the window.
+fn drop_hint(ctx: &Context) {
+    if ctx.input(|i| i.raw.hovered_files.is_empty()) {
+        return;
+    }
+    let layer = egui::LayerId::new(egui::Order::Tooltip, egui::Id::new("drop"));
+    let painter = ctx.layer_painter(layer);
+    let rect = ctx.content_rect();
+    painter.rect_filled(rect, 0.0, egui::Color32::from_black_alpha(150));
+    let font = egui::FontId::proportional(20.0);
+    let text = "Drop a data file to open it, or an archive to restore it";
+    painter.text(rect.center(), egui::Align2::CENTER_CENTER, text, font, egui::Color32::WHITE);
+}
+
+/// Opens the window, and `first` in it, and returns when the window is closed.
+///
+/// # Errors
+/// When there is no display, or a library that draws is missing.
+pub fn run(handle: Handle, first: Option<PathBuf>, sample_folder: PathBuf) -> Result<()> {
+    if let Some(path) = first {
+        handle.send(Command::OpenDataFile { path })?;
+    }
+    let viewport = egui::ViewportBuilder::default()
+        .with_title("Strongroom")
+        .with_app_id("strongroom")
+        .with_inner_size([1180.0, 780.0])
+        .with_min_inner_size([760.0, 480.0]);
+    let options = eframe::NativeOptions { viewport, ..Default::default() };
+    let mut window = Window::new(handle, FilePicker::new(), sample_folder);
+    let is_shown = AtomicBool::new(false);
+    let create = |context: &eframe::CreationContext<'_>| -> std::result::Result<Box<dyn eframe::App>, _> {
+        window.install(&context.egui_ctx);
+        is_shown.store(true, Ordering::Relaxed);
+        Ok(Box::new(window))
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| eframe::run_native("strongroom", options, Box::new(create))));
+    match outcome {
+        // Not the start but the window itself failed.
+        Err(panic) if is_shown.load(Ordering::Relaxed) => resume_unwind(panic),
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(e)) => Err(no_window(&e.to_string())),
+        // One of the libraries panics when another can not be loaded; the message says which.
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            Err(no_window(&text.unwrap_or_else(|| "a library failed".to_owned())))
+        }
+    }
+}
+
+fn no_window(why: &str) -> Error {
+    let hint = "The window needs a display and these Debian packages: libx11-6 libx11-xcb1 libxcursor1 libxi6 \
+                libxkbcommon-x11-0 libegl1 libgl1-mesa-dri. Without a display use the command line: strongroom --help.";
+    let why = why.lines().next().unwrap_or_default();
+    Error::new(ErrorKind::Refused, format!("the window can not be opened: {why}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_can_not_open_names_the_packages_and_the_command_line() {
+        let error = no_window("Library libxkbcommon-x11.so could not be loaded.\nmore");
+        let expected = "the window can not be opened: Library libxkbcommon-x11.so could not be loaded.";
+        assert_eq!(error.to_string(), expected);
+        let hint = error.hint_text().unwrap_or_default();
+        assert!(hint.contains("libxkbcommon-x11-0") && hint.contains("strongroom --help"), "{hint}");
+    }
+}

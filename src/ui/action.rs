@@ -1,0 +1,257 @@
+//! What the user wants. Pages and dialogs push actions; [`apply`] alone carries them out.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command as Process, Stdio},
+    thread,
+};
+
+use crossbeam_channel::Sender;
+use eframe::egui::{Context, ThemePreference, ViewportCommand};
+
+use super::{
+    file_picker::{Mode, Purpose, Request},
+    state::{BackupForm, Dialog, MessageForm, Page, RestoreForm, SampleForm, State},
+};
+use crate::{
+    engine::{Command, Handle, JobId, Status},
+    error::{Error, ErrorKind, ErrorReport},
+};
+
+/// Something the user wants.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    /// Give the engine a command.
+    Send(Command),
+    /// Show a page.
+    Show(Page),
+    /// Show another data file.
+    ShowDataFile(PathBuf),
+    /// Choose a data file, then open it.
+    ChooseDataFile,
+    /// Open this data file.
+    Open(PathBuf),
+    /// Open the dialog *Backup…* for this data file.
+    AskBackup(PathBuf),
+    /// Start a full backup of this data file.
+    Backup(PathBuf),
+    /// Choose another folder for the archives of this data file.
+    ChooseDestination(PathBuf),
+    /// Choose an archive, then open the dialog *Restore…*.
+    ChooseArchive,
+    /// Open the dialog *Restore…* for this archive.
+    AskRestore(PathBuf),
+    /// Choose the folder that the open dialog *Restore…* asks for.
+    ChooseRestoreFolder(PathBuf),
+    /// Start a restore.
+    Restore {
+        /// The archive.
+        archive: PathBuf,
+        /// Names of the items; empty for all.
+        items: Vec<String>,
+        /// The folder.
+        destination: PathBuf,
+    },
+    /// Start a verification of this archive.
+    Verify(PathBuf),
+    /// Open the dialog *Create sample…*.
+    AskSample,
+    /// Choose the folder that the open dialog *Create sample…* asks for.
+    ChooseSampleFolder(PathBuf),
+    /// Create the sample in this folder.
+    CreateSample(PathBuf),
+    /// Show a folder with the system's file manager.
+    ShowFolder(PathBuf),
+    /// Put a text on the clipboard.
+    Copy(String),
+    /// Cut, copy or paste in the field that has the focus.
+    Edit(EditCommand),
+    /// Light, dark, or as the system says.
+    Appearance(ThemePreference),
+    /// Put the result of an ended job away.
+    Dismiss(JobId),
+    /// Close the open dialog.
+    CloseDialog,
+    /// Open the dialog *About*.
+    About,
+    /// Say where the documentation is.
+    Documentation,
+    /// Say what happened.
+    Say(String, ErrorReport),
+    /// End the program.
+    Quit,
+}
+
+/// A command of the menu Edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EditCommand {
+    /// Cut the selected text.
+    Cut,
+    /// Copy the selected text.
+    Copy,
+    /// Insert the clipboard's text.
+    Paste,
+}
+
+/// Carries out one action.
+pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &Handle, news: &Sender<Action>) {
+    let status = handle.status();
+    let send = |state: &mut State, command: Command| {
+        if let Err(error) = handle.send(command) {
+            state.dialog = Some(message("The engine did not take the command", error.report(), None));
+        }
+    };
+    match action {
+        Action::Send(command) => send(state, command),
+        Action::Show(page) => state.page = page,
+        Action::ShowDataFile(path) => state.show(&path),
+        Action::ChooseDataFile => state.picker.ask(ctx, data_file_request(state, &status)),
+        Action::Open(path) => {
+            if is_archive(&path) {
+                // A dropped archive is meant to be restored.
+                ask_restore(state, handle, path);
+            } else {
+                send(state, Command::OpenDataFile { path });
+            }
+        }
+        Action::AskBackup(data_file) => {
+            send(state, Command::Refresh { data_file: data_file.clone() });
+            state.dialog = Some(Dialog::Backup(BackupForm { data_file }));
+        }
+        Action::Backup(data_file) => {
+            state.dialog = None;
+            send(state, Command::Backup { job: JobId::new(), data_file, destination: None });
+        }
+        Action::ChooseDestination(data_file) => {
+            let start = status.data_file(&data_file).map(|d| d.destination.clone()).unwrap_or_default();
+            state.picker.ask(ctx, folder_request("Folder for archives", start, Purpose::Destination { data_file }));
+        }
+        Action::ChooseArchive => state.picker.ask(ctx, archive_request(state, &status)),
+        Action::AskRestore(archive) => ask_restore(state, handle, archive),
+        Action::ChooseRestoreFolder(start) => {
+            state.picker.ask(ctx, folder_request("Folder for the restored files", start, Purpose::RestoreFolder));
+        }
+        Action::Restore { archive, items, destination } => {
+            state.dialog = None;
+            send(state, Command::Restore { job: JobId::new(), archive, items, destination });
+        }
+        Action::Verify(archive) => send(state, Command::Verify { job: JobId::new(), archive }),
+        Action::AskSample => {
+            let folder = state.sample_folder.display().to_string();
+            state.dialog = Some(Dialog::Sample(SampleForm { folder }));
+        }
+        Action::ChooseSampleFolder(start) => {
+            state.picker.ask(ctx, folder_request("Folder for the sample", start, Purpose::SampleFolder));
+        }
+        Action::CreateSample(folder) => {
+            state.dialog = None;
+            send(state, Command::CreateSample { job: JobId::new(), folder });
+        }
+        Action::ShowFolder(path) => show_folder(ctx, path, news.clone()),
+        Action::Copy(text) => ctx.copy_text(text),
+        Action::Edit(command) => ctx.send_viewport_cmd(match command {
+            EditCommand::Cut => ViewportCommand::RequestCut,
+            EditCommand::Copy => ViewportCommand::RequestCopy,
+            EditCommand::Paste => ViewportCommand::RequestPaste,
+        }),
+        Action::Appearance(preference) => ctx.set_theme(preference),
+        Action::Dismiss(job) => {
+            state.dismissed.insert(job);
+        }
+        Action::CloseDialog => state.dialog = None,
+        Action::About => state.dialog = Some(Dialog::About),
+        Action::Documentation => {
+            let text = "the documentation is in the folder docs of the program, and in its README".to_owned();
+            let hint = Some("Every command of the command line explains itself with --help.".to_owned());
+            let report = ErrorReport { kind: ErrorKind::Refused, message: text, hint };
+            state.dialog = Some(message("Documentation", report, None));
+        }
+        Action::Say(title, report) => {
+            state.dialog = Some(message(&title, report, None));
+        }
+        Action::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+    }
+}
+
+/// Takes what the file picker brought.
+pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Option<Action> {
+    let text = || Some(path.display().to_string());
+    match purpose {
+        Purpose::DataFile => Some(Action::Open(path)),
+        Purpose::Archive => Some(Action::AskRestore(path)),
+        Purpose::Destination { data_file } => Some(Action::Send(Command::SetDestination { data_file, folder: path })),
+        Purpose::RestoreFolder => {
+            if let Some(Dialog::Restore(form)) = &mut state.dialog {
+                form.destination = text();
+            }
+            None
+        }
+        Purpose::SampleFolder => {
+            if let Some(Dialog::Sample(form)) = &mut state.dialog {
+                form.folder = text().unwrap_or_default();
+            }
+            None
+        }
+    }
+}
+
+/// The dialog that says what happened.
+pub(crate) fn message(title: &str, error: ErrorReport, path: Option<PathBuf>) -> Dialog {
+    Dialog::Message(MessageForm { title: title.to_owned(), error, path })
+}
+
+fn ask_restore(state: &mut State, handle: &Handle, archive: PathBuf) {
+    let asked = handle.send(Command::LookAtArchive { path: archive.clone() });
+    state.dialog = Some(match asked {
+        Ok(()) => Dialog::Restore(RestoreForm::new(archive)),
+        Err(error) => message("The engine did not take the command", error.report(), None),
+    });
+}
+
+fn is_archive(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case(crate::archive::catalog::EXTENSION))
+}
+
+fn home() -> PathBuf {
+    directories::UserDirs::new().map(|d| d.home_dir().to_path_buf()).unwrap_or_else(|| PathBuf::from("/"))
+}
+
+fn data_file_request(state: &State, status: &Status) -> Request {
+    let last = state.current.as_ref().or(status.recent.first());
+    let start = last.and_then(|path| path.parent()).map_or_else(home, Path::to_path_buf);
+    Request { purpose: Purpose::DataFile, mode: Mode::OpenFile { extension: None }, title: "Open data file", start }
+}
+
+fn archive_request(state: &State, status: &Status) -> Request {
+    let start = state.data_file(status).map_or_else(home, |d| d.destination.clone());
+    let mode = Mode::OpenFile { extension: Some(crate::archive::catalog::EXTENSION) };
+    Request { purpose: Purpose::Archive, mode, title: "Choose an archive", start }
+}
+
+fn folder_request(title: &'static str, start: PathBuf, purpose: Purpose) -> Request {
+    Request { purpose, mode: Mode::ChooseFolder, title, start }
+}
+
+/// Asks the system to show a folder. Where it can not, the window shows the path, so that it can be copied.
+fn show_folder(ctx: &Context, path: PathBuf, news: Sender<Action>) {
+    let ctx = ctx.clone();
+    let program = if cfg!(windows) {
+        "explorer"
+    } else if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    let show = move || {
+        let status =
+            Process::new(program).arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        // Explorer ends with 1 even when it shows the folder.
+        if !status.is_ok_and(|s| s.success() || cfg!(windows)) {
+            let error = Error::new(ErrorKind::Refused, format!("the files are in {}", path.display()))
+                .hint("This system has no program that shows folders. Copy the path and open it in your own way.");
+            let _ = news.try_send(Action::Say("Folder".to_owned(), error.report()));
+            ctx.request_repaint();
+        }
+    };
+    let _ = thread::Builder::new().name("show-folder".to_owned()).spawn(show);
+}

@@ -1,0 +1,178 @@
+//! The commands of the menus: each owns its label, tooltip, icon and shortcut.
+
+use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, Response, Ui, WidgetInfo, WidgetType};
+use lucide_icons::Icon;
+
+use super::{
+    action::Action,
+    state::{Page, State},
+    theme,
+};
+use crate::engine::{Command, Status};
+
+/// A command of the menus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MenuCommand {
+    OpenDataFile,
+    Backup,
+    Restore,
+    CreateSample,
+    CloseDataFile,
+    Quit,
+    Refresh,
+    ShowMaintenance,
+    ShowRestore,
+    ShowJournal,
+    About,
+    Documentation,
+}
+
+struct Facts {
+    label: &'static str,
+    tooltip: &'static str,
+    icon: Icon,
+    shortcut: Option<KeyboardShortcut>,
+}
+
+const fn ctrl(key: Key) -> Option<KeyboardShortcut> {
+    Some(KeyboardShortcut::new(Modifiers::COMMAND, key))
+}
+
+impl MenuCommand {
+    const ALL: [Self; 12] = [
+        Self::OpenDataFile,
+        Self::Backup,
+        Self::Restore,
+        Self::CreateSample,
+        Self::CloseDataFile,
+        Self::Quit,
+        Self::Refresh,
+        Self::ShowMaintenance,
+        Self::ShowRestore,
+        Self::ShowJournal,
+        Self::About,
+        Self::Documentation,
+    ];
+
+    fn facts(self) -> Facts {
+        let (label, tooltip, icon, shortcut) = match self {
+            Self::OpenDataFile => {
+                ("Open data file…", "Choose the SQLite data file to keep safe", Icon::FolderOpen, ctrl(Key::O))
+            }
+            Self::Backup => ("Backup…", "Make a full backup of the data file", Icon::Archive, ctrl(Key::B)),
+            Self::Restore => ("Restore…", "Restore files from an archive", Icon::ArchiveRestore, ctrl(Key::R)),
+            Self::CreateSample => {
+                ("Create sample…", "Create a sample data file to try everything with", Icon::FlaskConical, None)
+            }
+            Self::CloseDataFile => ("Close data file", "Stop looking after this data file", Icon::X, ctrl(Key::W)),
+            Self::Quit => ("Quit", "End the program; running jobs are stopped", Icon::LogOut, ctrl(Key::Q)),
+            Self::Refresh => (
+                "Refresh",
+                "Read the archives again and estimate the space anew",
+                Icon::RefreshCw,
+                Some(KeyboardShortcut::new(Modifiers::NONE, Key::F5)),
+            ),
+            Self::ShowMaintenance => {
+                ("Maintenance", "Backups of this data file, and its facts", Icon::ShieldCheck, ctrl(Key::Num1))
+            }
+            Self::ShowRestore => ("Restore", "The archives of this data file", Icon::ArchiveRestore, ctrl(Key::Num2)),
+            Self::ShowJournal => ("Backup journal", "Every job and how it ended", Icon::ScrollText, ctrl(Key::Num3)),
+            Self::About => ("About Strongroom", "Version and licences", Icon::Info, None),
+            Self::Documentation => ("Documentation", "Where the documentation is", Icon::BookOpen, None),
+        };
+        Facts { label, tooltip, icon, shortcut }
+    }
+
+    pub(crate) fn label(self) -> &'static str {
+        self.facts().label
+    }
+
+    pub(crate) fn tooltip(self) -> &'static str {
+        self.facts().tooltip
+    }
+
+    pub(crate) fn icon(self) -> Icon {
+        self.facts().icon
+    }
+
+    /// The shortcut as the user reads it.
+    pub(crate) fn shortcut_text(self, ctx: &Context) -> String {
+        self.facts().shortcut.map(|s| ctx.format_shortcut(&s)).unwrap_or_default()
+    }
+
+    /// The page that the command shows.
+    pub(crate) fn page(self) -> Option<Page> {
+        match self {
+            Self::ShowMaintenance => Some(Page::Maintenance),
+            Self::ShowRestore => Some(Page::Restore),
+            Self::ShowJournal => Some(Page::Journal),
+            _ => None,
+        }
+    }
+
+    /// What it does now; `None` while it makes no sense.
+    pub(crate) fn action(self, status: &Status, state: &State) -> Option<Action> {
+        let current = || state.data_file(status).map(|d| d.facts.path.clone());
+        match self {
+            Self::OpenDataFile => Some(Action::ChooseDataFile),
+            Self::Backup => current().map(Action::AskBackup),
+            Self::Restore => Some(Action::ChooseArchive),
+            Self::CreateSample => Some(Action::AskSample),
+            Self::CloseDataFile => current().map(|data_file| Action::Send(Command::CloseDataFile { path: data_file })),
+            Self::Quit => Some(Action::Quit),
+            Self::Refresh => current().map(|data_file| Action::Send(Command::Refresh { data_file })),
+            Self::ShowMaintenance | Self::ShowRestore | Self::ShowJournal => {
+                let page = self.page()?;
+                current().map(|_| Action::Show(page))
+            }
+            Self::About => Some(Action::About),
+            Self::Documentation => Some(Action::Documentation),
+        }
+    }
+}
+
+/// Shows a command in a menu.
+pub(crate) fn menu_item(
+    ui: &mut Ui,
+    command: MenuCommand,
+    status: &Status,
+    state: &State,
+    actions: &mut Vec<Action>,
+) -> Response {
+    let action = command.action(status, state);
+    let button = eframe::egui::Button::new((theme::icon(command.icon(), 14.0), command.label()))
+        .shortcut_text(command.shortcut_text(ui.ctx()));
+    let enabled = action.is_some();
+    let response = ui.add_enabled(enabled, button).on_hover_text(command.tooltip());
+    response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, enabled, command.label()));
+    if response.clicked() {
+        actions.extend(action);
+        ui.close();
+    }
+    response
+}
+
+/// Gives the commands whose shortcuts were pressed. While a dialog is open its own keys alone count.
+pub(crate) fn shortcuts(ctx: &Context, status: &Status, state: &State, actions: &mut Vec<Action>) {
+    for command in MenuCommand::ALL {
+        let pressed = command.facts().shortcut.is_some_and(|s| ctx.input_mut(|i| i.consume_shortcut(&s)));
+        if pressed && state.dialog.is_none() && !state.picker.is_open() {
+            actions.extend(command.action(status, state));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_commands_share_a_label_or_a_shortcut() {
+        for (at, a) in MenuCommand::ALL.iter().enumerate() {
+            for b in &MenuCommand::ALL[at + 1..] {
+                assert_ne!(a.label(), b.label());
+                assert!(a.facts().shortcut.is_none() || a.facts().shortcut != b.facts().shortcut, "{a:?} {b:?}");
+            }
+        }
+    }
+}

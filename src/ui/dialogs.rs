@@ -1,0 +1,100 @@
+//! The dialogs, and the frame that they have in common.
+
+pub(crate) mod about;
+pub(crate) mod backup;
+pub(crate) mod files;
+pub(crate) mod message;
+pub(crate) mod restore;
+pub(crate) mod sample;
+
+use eframe::egui::{
+    Align, Context, CornerRadius, Frame, Id, Key, Layout, Margin, Modal, Modifiers, RichText, ScrollArea, Stroke, Ui,
+    accesskit::Role,
+};
+
+use super::{
+    action::Action,
+    state::{Dialog, State},
+    theme::{self, palette},
+};
+use crate::engine::Status;
+
+/// Shows the open dialog. While a path is being chosen inside the window it steps aside.
+pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
+    if state.picker.is_inside() {
+        return;
+    }
+    match &mut state.dialog {
+        None => {}
+        Some(Dialog::Backup(form)) => backup::backup_ui(ctx, status, form, actions),
+        Some(Dialog::Restore(form)) => restore::restore_ui(ctx, status, form, actions),
+        Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
+        Some(Dialog::About) => about::about_ui(ctx, actions),
+        Some(Dialog::Message(form)) => message::message_ui(ctx, form, actions),
+    }
+}
+
+/// How the user left a dialog in this frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keys {
+    /// Escape: the same as *Cancel*.
+    pub(crate) escape: bool,
+    /// Enter outside any other button: the same as the primary button.
+    pub(crate) enter: bool,
+}
+
+/// Shows a dialog: title, content, and a line of buttons that `footer` adds from the right.
+///
+/// `footer` is told whether Enter was pressed, so that it can act as if its primary button had been. Both work on `form`.
+pub(crate) fn frame<T: ?Sized>(
+    ctx: &Context,
+    title: &str,
+    width: f32,
+    form: &mut T,
+    content: impl FnOnce(&mut Ui, &mut T),
+    footer: impl FnOnce(&mut Ui, Keys, &mut T),
+) {
+    let popup_was_open = eframe::egui::Popup::is_any_open(ctx);
+    let screen = ctx.content_rect().size();
+    let width = width.min(screen.x - 48.0);
+    let modal = Modal::new(Id::new(("dialog", title)));
+    let style = ctx.global_style();
+    let frame = Frame::new()
+        .fill(style.visuals.window_fill)
+        .stroke(style.visuals.window_stroke)
+        .shadow(style.visuals.window_shadow)
+        .corner_radius(CornerRadius::same(12));
+    modal.frame(frame).show(ctx, |ui| {
+        ctx.accesskit_node_builder(ui.unique_id(), |node| {
+            node.set_role(Role::Dialog);
+            node.set_label(title);
+        });
+        ui.set_width(width);
+        let p = palette(ui);
+        Frame::new().inner_margin(Margin { left: 22, right: 22, top: 18, bottom: 6 }).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.label(RichText::new(title).text_style(theme::section_style()).size(17.0).color(p.strong));
+        });
+        ScrollArea::vertical().max_height(screen.y - 180.0).auto_shrink([false, true]).show(ui, |ui| {
+            Frame::new().inner_margin(Margin { left: 22, right: 22, top: 6, bottom: 14 }).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                content(ui, form);
+            });
+        });
+        let keys = ctx.input_mut(|i| Keys {
+            escape: !popup_was_open && i.consume_key(Modifiers::NONE, Key::Escape),
+            enter: i.key_pressed(Key::Enter),
+        });
+        // Enter on a button that has the focus presses that one.
+        let keys = Keys { enter: keys.enter && ctx.memory(|m| m.focused().is_none()), ..keys };
+        ui.painter().hline(ui.max_rect().x_range(), ui.cursor().top(), Stroke::new(1.0, p.line));
+        Frame::new().inner_margin(Margin::symmetric(22, 14)).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.allocate_ui_with_layout(
+                eframe::egui::vec2(ui.available_width(), ui.spacing().interact_size.y),
+                Layout::right_to_left(Align::Center),
+                |ui| footer(ui, keys, form),
+            );
+        });
+    });
+}

@@ -1,0 +1,385 @@
+//! The dialog inside the window that chooses a file or a folder, for systems that have no dialog of their own.
+//!
+//! Folders are read on a thread, since a disk may be slow or asleep.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use chrono::{DateTime, Local};
+use crossbeam_channel::{Receiver, TryRecvError, bounded};
+use eframe::egui::{Align, Checkbox, Context, Key, Label, Layout, RichText, Ui, vec2};
+use lucide_icons::Icon;
+
+use super::frame;
+use crate::{
+    error::Error,
+    storage::space::{existing_folder, human_bytes},
+    ui::{
+        file_picker::{Mode, Request},
+        table::{Cell, RowEvent, figure_column, nothing, table, text_column},
+        theme::palette,
+        widgets::{button, icon_button, primary_button, text_field},
+    },
+};
+
+/// How far the choice is.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Not made yet.
+    Open,
+    /// The user does not want to choose.
+    Cancelled,
+    /// Made.
+    Chosen(PathBuf),
+}
+
+#[derive(Debug)]
+struct Row {
+    name: String,
+    path: PathBuf,
+    is_folder: bool,
+    bytes: u64,
+    modified: Option<DateTime<Local>>,
+}
+
+/// What the thread found.
+#[derive(Debug)]
+enum Found {
+    Folder {
+        folder: PathBuf,
+        rows: Result<Vec<Row>, String>,
+        disks: Vec<PathBuf>,
+    },
+    /// A path that is no folder: a file, or nothing yet.
+    Other(PathBuf),
+}
+
+/// The folder being looked at, and what is selected in it.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    folder: PathBuf,
+    typed: String,
+    rows: Result<Vec<Row>, String>,
+    disks: Vec<PathBuf>,
+    looking: Option<Receiver<Found>>,
+    selected: Option<PathBuf>,
+    all_files: bool,
+    hidden: bool,
+    new_folder: Option<String>,
+}
+
+impl Browser {
+    pub(crate) fn new(ctx: &Context, request: &Request) -> Self {
+        let mut browser = Self {
+            folder: request.start.clone(),
+            typed: request.start.display().to_string(),
+            rows: Ok(Vec::new()),
+            disks: Vec::new(),
+            looking: None,
+            selected: None,
+            all_files: false,
+            hidden: false,
+            new_folder: None,
+        };
+        browser.look(ctx, request.start.clone(), Look::Nearest);
+        browser
+    }
+
+    fn look(&mut self, ctx: &Context, path: PathBuf, look: Look) {
+        let (sender, receiver) = bounded(1);
+        let wake = ctx.clone();
+        let find = move || {
+            let _ = sender.send(find(path, look));
+            wake.request_repaint();
+        };
+        match thread::Builder::new().name("read-folder".to_owned()).spawn(find) {
+            Ok(_) => self.looking = Some(receiver),
+            Err(e) => self.rows = Err(format!("the folder can not be read: {e}")),
+        }
+    }
+
+    /// Takes what the thread found; a path when the user typed one that is no folder.
+    fn take(&mut self) -> Option<PathBuf> {
+        match self.looking.as_ref()?.try_recv() {
+            Ok(Found::Folder { folder, rows, disks }) => {
+                self.typed = folder.display().to_string();
+                self.folder = folder;
+                self.rows = rows;
+                self.disks = disks;
+                self.selected = None;
+                self.looking = None;
+                None
+            }
+            Ok(Found::Other(path)) => {
+                self.looking = None;
+                Some(path)
+            }
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                self.looking = None;
+                None
+            }
+        }
+    }
+
+    pub(crate) fn ui(&mut self, ctx: &Context, request: &Request) -> Answer {
+        if let Some(path) = self.take() {
+            return Answer::Chosen(path);
+        }
+        let folders_only = request.mode == Mode::ChooseFolder;
+        let mut frame_form = (self, Wish::default());
+        frame(
+            ctx,
+            request.title,
+            780.0,
+            &mut frame_form,
+            |ui, (browser, wish)| {
+                browser.path_line(ui, folders_only, wish);
+                ui.add_space(4.0);
+                ui.horizontal_top(|ui| {
+                    ui.allocate_ui_with_layout(vec2(150.0, 300.0), Layout::top_down(Align::Min), |ui| {
+                        ui.set_width(150.0);
+                        browser.places(ui, request, wish);
+                    });
+                    ui.vertical(|ui| browser.list(ui, request, wish));
+                });
+                browser.options(ui, request);
+            },
+            |ui, keys, (browser, wish)| {
+                let label = if folders_only { "Choose this folder" } else { "Open file" };
+                let enabled = folders_only || browser.typed_path().is_some() || browser.selected.is_some();
+                let pressed = primary_button(ui, None, label, enabled).clicked();
+                if button(ui, None, "Cancel").clicked() || keys.escape {
+                    wish.answer = Some(Answer::Cancelled);
+                }
+                if pressed || ((wish.entered || keys.enter) && enabled) {
+                    browser.submit(folders_only, pressed, wish);
+                }
+            },
+        );
+        let (browser, wish) = frame_form;
+        if let Some((path, look)) = wish.go {
+            browser.look(ctx, path, look);
+        }
+        wish.answer.unwrap_or(Answer::Open)
+    }
+
+    /// The path in the field, when the user has changed it.
+    fn typed_path(&self) -> Option<PathBuf> {
+        let typed = PathBuf::from(self.typed.trim());
+        (typed != self.folder && !self.typed.trim().is_empty()).then_some(typed)
+    }
+
+    /// The user is content: a typed path is looked at first, unless it is to be taken as a folder that may not exist yet.
+    fn submit(&self, folders_only: bool, pressed: bool, wish: &mut Wish) {
+        match (self.typed_path(), &self.selected) {
+            (Some(typed), _) if folders_only && pressed => wish.answer = Some(Answer::Chosen(typed)),
+            (Some(typed), _) => wish.go = Some((typed, Look::Exact)),
+            (None, Some(path)) => wish.answer = Some(Answer::Chosen(path.clone())),
+            (None, None) if folders_only => wish.answer = Some(Answer::Chosen(self.folder.clone())),
+            (None, None) => {}
+        }
+    }
+
+    /// The path as text, the way up, and the way to a new folder.
+    fn path_line(&mut self, ui: &mut Ui, folders_only: bool, wish: &mut Wish) {
+        ui.horizontal(|ui| {
+            if icon_button(ui, Icon::CornerLeftUp, "Folder above").clicked()
+                && let Some(above) = self.folder.parent()
+            {
+                wish.go = Some((above.to_path_buf(), Look::Exact));
+            }
+            let room = if folders_only { 150.0 } else { 16.0 };
+            let width = ui.available_width() - room;
+            let response = text_field(ui, "Path", &mut self.typed, "Type or paste a path", width);
+            wish.entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+            if folders_only && button(ui, Some(Icon::FolderPlus), "New folder").clicked() {
+                self.new_folder = Some(String::new());
+            }
+        });
+        if let Some(mut name) = self.new_folder.take() {
+            let mut keep = true;
+            ui.horizontal(|ui| {
+                let field = text_field(ui, "Name of the new folder", &mut name, "Name of the new folder", 260.0);
+                let enter = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+                if button(ui, None, "Create folder").clicked() || enter {
+                    if !name.trim().is_empty() {
+                        wish.go = Some((self.folder.join(name.trim()), Look::Make));
+                    }
+                    keep = false;
+                }
+            });
+            self.new_folder = keep.then_some(name);
+        }
+    }
+
+    fn places(&self, ui: &mut Ui, request: &Request, wish: &mut Wish) {
+        let mut place = |ui: &mut Ui, icon: Icon, name: &str, path: &Path| {
+            let text = format!("{}  {name}", char::from(icon));
+            let response = ui
+                .add(eframe::egui::Button::selectable(self.folder == path, text).min_size(vec2(140.0, 0.0)).truncate())
+                .on_hover_text(path.display().to_string());
+            response.widget_info(|| {
+                eframe::egui::WidgetInfo::labeled(eframe::egui::WidgetType::Button, true, format!("Go to {name}"))
+            });
+            if response.clicked() {
+                wish.go = Some((path.to_path_buf(), Look::Exact));
+            }
+        };
+        if let Some(dirs) = directories::UserDirs::new() {
+            place(ui, Icon::House, "Home", dirs.home_dir());
+            for (name, dir) in [("Desktop", dirs.desktop_dir()), ("Documents", dirs.document_dir())] {
+                if let Some(dir) = dir {
+                    place(ui, Icon::Folder, name, dir);
+                }
+            }
+        }
+        if !cfg!(windows) {
+            place(ui, Icon::HardDrive, "File system", Path::new("/"));
+        }
+        for disk in self.disks.iter().take(6) {
+            let name =
+                disk.file_name().map_or_else(|| disk.display().to_string(), |n| n.to_string_lossy().into_owned());
+            place(ui, Icon::HardDrive, &name, disk);
+        }
+        let start = existing_name(&request.start);
+        place(ui, Icon::FolderOpen, &start, &request.start);
+    }
+
+    fn list(&mut self, ui: &mut Ui, request: &Request, wish: &mut Wish) {
+        let rows: Vec<&Row> = match &self.rows {
+            Ok(rows) => rows.iter().filter(|row| self.is_shown(row, request.mode)).collect(),
+            Err(problem) => {
+                ui.add(Label::new(RichText::new(problem).color(palette(ui).bad.0)).wrap());
+                return;
+            }
+        };
+        if rows.is_empty() {
+            let what =
+                if self.looking.is_some() { "Reading the folder …" } else { "Nothing to choose in this folder" };
+            nothing(ui, what);
+            return;
+        }
+        let columns = [text_column("Name", None), figure_column("Size", 84.0), text_column("Modified", Some(160.0))];
+        let selected = self.selected.as_ref().and_then(|path| rows.iter().position(|row| row.path == *path));
+        let cell = |row: usize, column: usize| {
+            let row = rows[row];
+            let icon = if row.is_folder { Icon::Folder } else { Icon::File };
+            Cell::Text(match column {
+                0 => format!("{}  {}", char::from(icon), row.name),
+                1 if row.is_folder => String::new(),
+                1 => human_bytes(row.bytes),
+                _ => row.modified.map(|m| m.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
+            })
+        };
+        let name = |row: usize| {
+            let row = rows[row];
+            if row.is_folder { format!("Folder {}", row.name) } else { format!("File {}", row.name) }
+        };
+        match table(ui, &columns, rows.len(), 300.0, selected, cell, name) {
+            Some(RowEvent::Selected(at)) => {
+                self.typed = self.folder.display().to_string();
+                self.selected = Some(rows[at].path.clone());
+            }
+            Some(RowEvent::Activated(at)) if rows[at].is_folder => wish.go = Some((rows[at].path.clone(), Look::Exact)),
+            Some(RowEvent::Activated(at)) => wish.answer = Some(Answer::Chosen(rows[at].path.clone())),
+            None => {}
+        }
+    }
+
+    fn is_shown(&self, row: &Row, mode: Mode) -> bool {
+        let wanted = match mode {
+            Mode::ChooseFolder => row.is_folder,
+            Mode::OpenFile { extension: Some(extension) } if !self.all_files && !row.is_folder => {
+                row.path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
+            }
+            Mode::OpenFile { .. } => true,
+        };
+        wanted && (self.hidden || !row.name.starts_with('.'))
+    }
+
+    fn options(&mut self, ui: &mut Ui, request: &Request) {
+        ui.horizontal(|ui| {
+            ui.add(Checkbox::new(&mut self.hidden, "Hidden files"));
+            if let Mode::OpenFile { extension: Some(_) } = request.mode {
+                ui.add(Checkbox::new(&mut self.all_files, "All files"));
+            }
+        });
+    }
+}
+
+/// What the user did in one frame.
+#[derive(Debug, Default)]
+struct Wish {
+    /// Look at another path.
+    go: Option<(PathBuf, Look)>,
+    /// Enter was pressed in the path.
+    entered: bool,
+    answer: Option<Answer>,
+}
+
+/// What to make of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// The nearest folder that exists at or above it.
+    Nearest,
+    /// Itself.
+    Exact,
+    /// Itself, made first.
+    Make,
+}
+
+fn existing_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+fn find(path: PathBuf, look: Look) -> Found {
+    let made = if look == Look::Make { fs::create_dir(&path) } else { Ok(()) };
+    let path = if look == Look::Nearest { existing_folder(&path) } else { path };
+    if let Err(e) = made {
+        let problem = Error::io("make the folder", &path, e).to_string();
+        let folder = path.parent().map_or_else(|| path.clone(), Path::to_path_buf);
+        return Found::Folder { folder, rows: Err(problem), disks: disks() };
+    }
+    if !path.is_dir() {
+        return Found::Other(path);
+    }
+    let rows = read(&path).map_err(|e| Error::io("read the folder", &path, e).to_string());
+    Found::Folder { folder: path, rows, disks: disks() }
+}
+
+fn read(folder: &Path) -> std::io::Result<Vec<Row>> {
+    let mut rows: Vec<Row> = fs::read_dir(folder)?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let path = entry.path();
+            // Follows links, so that a linked folder can be entered; a broken link is shown as a file.
+            let meta = fs::metadata(&path).ok();
+            Some(Row {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                is_folder: meta.as_ref().is_some_and(fs::Metadata::is_dir),
+                bytes: meta.as_ref().map_or(0, fs::Metadata::len),
+                modified: meta.and_then(|m| m.modified().ok()).map(DateTime::from),
+                path,
+            })
+        })
+        .collect();
+    rows.sort_by_cached_key(|row| (!row.is_folder, row.name.to_lowercase()));
+    Ok(rows)
+}
+
+/// Where other disks are: archives belong on another one than the data file.
+fn disks() -> Vec<PathBuf> {
+    let Ok(disks) = sysinfo::Disks::new_with_refreshed_list() else {
+        return Vec::new();
+    };
+    let is_system = |path: &Path| path == Path::new("/") || path.starts_with("/boot") || path.starts_with("/etc");
+    let mut found: Vec<PathBuf> =
+        disks.iter().map(|d| d.mount_point().to_path_buf()).filter(|p| p.is_dir() && !is_system(p)).collect();
+    found.sort();
+    found.dedup();
+    found
+}

@@ -1,0 +1,251 @@
+//! Running jobs and their results, and what is wrong: shown at the head of every page.
+
+use std::path::Path;
+
+use eframe::egui::{Align, CornerRadius, Frame, Label, Layout, Margin, RichText, Stroke, Ui};
+use lucide_icons::Icon;
+
+use super::{
+    action::Action,
+    state::{MessageForm, State},
+    theme::{self, palette},
+    widgets::{self, Tone, bar, button, duration, icon_button, moment, strip},
+};
+use crate::{
+    backup::BackupReport,
+    control::Phase,
+    engine::{
+        Command, Status,
+        history::JobKind,
+        status::{DataFileStatus, FinishedJob, JobReport, JobStatus},
+    },
+    error::{ErrorKind, ErrorReport},
+    restore::RestoreReport,
+    sqlite::{data_file::JournalMode, integrity::Integrity},
+    storage::space::human_bytes,
+};
+
+/// A path's last part.
+pub(crate) fn name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
+}
+
+fn noun(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Backup => "backup",
+        JobKind::Restore => "restore",
+        JobKind::Verify => "verification",
+        JobKind::Sample => "sample",
+    }
+}
+
+/// What is wrong, then what runs, then what ended last. Shown above the content of every page.
+pub(crate) fn news_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
+    let before = ui.cursor().top();
+    problems_ui(ui, status, state.data_file(status), actions);
+    for job in &status.jobs {
+        job_ui(ui, job, actions);
+    }
+    if let Some(job) = status.finished.first().filter(|job| !state.dismissed.contains(&job.id)) {
+        finished_ui(ui, job, actions);
+    }
+    if ui.cursor().top() > before {
+        ui.add_space(theme::GAP - 6.0);
+    }
+}
+
+fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>, actions: &mut Vec<Action>) {
+    for refused in &status.refused {
+        widgets::error_strip(ui, &refused.error, |ui| {
+            if icon_button(ui, Icon::X, &format!("Put away: {}", name(&refused.path))).clicked() {
+                actions.push(Action::Send(Command::Forget { path: refused.path.clone() }));
+            }
+        });
+    }
+    let of_file = data_file.into_iter().flat_map(|d| [(Tone::Bad, &d.problem), (Tone::Warn, &d.settings_problem)]);
+    for (tone, problem) in of_file.chain([(Tone::Warn, &status.history_problem)]) {
+        if let Some(problem) = problem {
+            strip(ui, tone, &problem.message, problem.hint.as_deref(), |_| ());
+        }
+    }
+}
+
+/// A running job: what it does, how far it is, and *Stop*.
+fn job_ui(ui: &mut Ui, job: &JobStatus, actions: &mut Vec<Action>) {
+    let p = palette(ui);
+    Frame::new()
+        .fill(p.card)
+        .stroke(Stroke::new(1.0, p.accent))
+        .corner_radius(CornerRadius::same(10))
+        .inner_margin(Margin::symmetric(18, 14))
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.horizontal(|ui| {
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    let label = format!("Stop {}", noun(job.kind));
+                    let stop = ui.add_enabled_ui(!job.stopping, |ui| button(ui, Some(Icon::CircleStop), &label));
+                    if stop.inner.clicked() {
+                        actions.push(Action::Send(Command::Stop { job: job.id }));
+                    }
+                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                        ui.add(Label::new(theme::strong(title(job), ui)).truncate());
+                    });
+                });
+            });
+            let total = job.progress.total;
+            let fraction = (total > 0).then(|| job.progress.done as f32 / total as f32);
+            bar(ui, &format!("Progress of the {}", noun(job.kind)), fraction, p.accent);
+            ui.add(Label::new(RichText::new(progress_text(job)).color(p.weak)).truncate());
+        });
+}
+
+fn title(job: &JobStatus) -> String {
+    let of = |path: &Option<std::path::PathBuf>| path.as_deref().map(name).unwrap_or_default();
+    match job.kind {
+        JobKind::Backup => match &job.archive {
+            Some(archive) => format!("Backing up {} to {}", of(&job.data_file), name(archive)),
+            None => format!("Backing up {}", of(&job.data_file)),
+        },
+        JobKind::Restore => format!("Restoring {}", of(&job.archive)),
+        JobKind::Verify => format!("Verifying {}", of(&job.archive)),
+        JobKind::Sample => "Creating the sample".to_owned(),
+    }
+}
+
+fn progress_text(job: &JobStatus) -> String {
+    let progress = job.progress;
+    let amount: fn(u64) -> String = match progress.phase {
+        Phase::Creating => |n| format!("{} records", widgets::count(n)),
+        _ => human_bytes,
+    };
+    let phase = if job.stopping { "Stopping" } else { progress.phase.label() };
+    let mut parts = vec![phase.to_owned()];
+    match (progress.done, progress.total) {
+        (0, 0) => {}
+        (done, 0) => parts.push(amount(done)),
+        (done, total) => parts.push(format!("{} of {}", amount(done), amount(total))),
+    }
+    if job.rate >= 1.0 {
+        parts.push(format!("{} per second", amount(job.rate as u64)));
+    }
+    if let Some(seconds) = job.seconds_left {
+        parts.push(format!("about {} left", duration(seconds.max(1) * 1000).replace(".0 s", " s")));
+    }
+    parts.join("   ·   ")
+}
+
+fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
+    let put_away = |ui: &mut Ui, actions: &mut Vec<Action>| {
+        if icon_button(ui, Icon::X, "Put the result away").clicked() {
+            actions.push(Action::Dismiss(job.id));
+        }
+    };
+    match &job.result {
+        Ok(JobReport::Backup(report)) => {
+            let message = format!("Full backup {} succeeded", report.number);
+            strip(ui, Tone::Good, &message, Some(&backup_text(report, job.duration_ms)), |ui| {
+                put_away(ui, actions);
+                show_folder(ui, report.archive.parent().unwrap_or(&report.archive), actions);
+            });
+        }
+        Ok(JobReport::Restore(report)) => {
+            let (tone, message, text) = restore_text(report, job.duration_ms);
+            strip(ui, tone, &message, Some(&text), |ui| {
+                put_away(ui, actions);
+                show_folder(ui, &report.destination, actions);
+            });
+        }
+        Ok(JobReport::Verify(report)) => {
+            let message = format!("Archive {} is sound", report.number);
+            let text = format!(
+                "{}\nEvery byte of {} was read and proven, {} files, in {}. It holds the state of {}.",
+                report.archive.display(),
+                human_bytes(report.bytes),
+                report.files,
+                duration(report.duration_ms),
+                moment(&report.moment)
+            );
+            strip(ui, Tone::Good, &message, Some(&text), |ui| put_away(ui, actions));
+        }
+        Ok(JobReport::Sample { path, bytes }) => {
+            let text = format!("{}, {}, in {}.", path.display(), human_bytes(*bytes), duration(job.duration_ms));
+            strip(ui, Tone::Good, "The sample was created", Some(&text), |ui| {
+                put_away(ui, actions);
+                show_folder(ui, path.parent().unwrap_or(path), actions);
+            });
+        }
+        Err(error) if error.kind == ErrorKind::Stopped => {
+            let message = format!("{} stopped by the user", job.kind.label());
+            strip(ui, Tone::Warn, &message, Some("Nothing was left behind under a final name."), |ui| {
+                put_away(ui, actions)
+            });
+        }
+        Err(error) => {
+            let message = format!("{} failed: {}", job.kind.label(), error.message);
+            strip(ui, Tone::Bad, &message, error.hint.as_deref(), |ui| put_away(ui, actions));
+        }
+    }
+}
+
+fn show_folder(ui: &mut Ui, folder: &Path, actions: &mut Vec<Action>) {
+    if button(ui, Some(Icon::FolderOpen), "Show folder").clicked() {
+        actions.push(Action::ShowFolder(folder.to_path_buf()));
+    }
+}
+
+fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
+    let mut text = format!(
+        "{}\n{} from {} of data, in {}; read back and verified. It holds the state of {}.",
+        report.archive.display(),
+        human_bytes(report.bytes),
+        human_bytes(report.data_bytes),
+        duration(duration_ms),
+        moment(&report.moment)
+    );
+    if report.journal_mode == JournalMode::Rollback {
+        text.push_str(&format!("\nWriters had to wait for {} at most.", duration(report.held_ms)));
+    }
+    match report.leftovers_removed.len() {
+        0 => {}
+        1 => text.push_str("\nA leftover of an interrupted backup was removed."),
+        n => text.push_str(&format!("\n{n} leftovers of interrupted backups were removed.")),
+    }
+    text
+}
+
+fn restore_text(report: &RestoreReport, duration_ms: u64) -> (Tone, String, String) {
+    let files: Vec<String> = report.files.iter().map(|f| name(f)).collect();
+    let mut text = format!(
+        "{}\n{}: {}, in {}. State of {}.",
+        report.destination.display(),
+        files.join(", "),
+        human_bytes(report.bytes),
+        duration(duration_ms),
+        moment(&report.moment)
+    );
+    let (tone, check) = match &report.integrity {
+        Some(Integrity::Sound) => (Tone::Good, Some("Integrity check: no problem found.".to_owned())),
+        Some(Integrity::Problems(lines)) => {
+            let shown = lines.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
+            let note = format!(
+                "Integrity check: {} found. The data file had them when it was backed up; try an older archive too.\n{shown}",
+                if lines.len() == 1 { "a problem was".to_owned() } else { format!("{} problems were", lines.len()) }
+            );
+            (Tone::Warn, Some(note))
+        }
+        Some(Integrity::Unknown(why)) => {
+            (Tone::Warn, Some(format!("Integrity check: could not be run to its end ({why}).")))
+        }
+        None => (Tone::Good, None),
+    };
+    if let Some(check) = check {
+        text.push('\n');
+        text.push_str(&check);
+    }
+    (tone, format!("Archive {} restored", report.number), text)
+}
+
+/// The form of a message for an error that has no page of its own.
+pub(crate) fn refused(error: ErrorReport) -> MessageForm {
+    MessageForm { title: "This can not be done now".to_owned(), error, path: None }
+}

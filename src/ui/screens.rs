@@ -1,0 +1,6 @@
+//! The pages.
+
+pub(crate) mod journal;
+pub(crate) mod maintenance;
+pub(crate) mod restore;
+pub(crate) mod welcome;

@@ -1,0 +1,215 @@
+//! The Backup journal: every job, filtered, and the chosen one in full.
+
+use eframe::egui::{ComboBox, RichText, Ui};
+use lucide_icons::Icon;
+
+use crate::{
+    engine::{
+        Status,
+        history::{HistoryEntry, JobKind, Outcome},
+    },
+    storage::space::human_bytes,
+    ui::{
+        action::Action,
+        jobs,
+        state::{JournalForm, State},
+        table::{Cell, Column, RowEvent, figure_column, nothing, table, text_column},
+        theme::{self, palette},
+        widgets::{Tone, button, card, duration, fact, moment, page_header, strip, text_field},
+    },
+};
+
+const COLUMNS: [Column; 7] = [
+    text_column("Start", Some(172.0)),
+    figure_column("Duration", 96.0),
+    text_column("Kind", Some(112.0)),
+    text_column("Number", Some(80.0)),
+    text_column("Result", Some(118.0)),
+    text_column("Path", None),
+    figure_column("Bytes", 92.0),
+];
+
+const KINDS: [JobKind; 4] = [JobKind::Backup, JobKind::Restore, JobKind::Verify, JobKind::Sample];
+const OUTCOMES: [Outcome; 6] =
+    [Outcome::Succeeded, Outcome::Partial, Outcome::Failed, Outcome::Stopped, Outcome::Interrupted, Outcome::Running];
+
+pub(crate) fn journal_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
+    page_header(ui, "Backup journal", "Every job and how it ended. Numbers of archives do not depend on it.", |_| ());
+    jobs::news_ui(ui, status, state, actions);
+    let current = state.current.clone();
+    let form = &mut state.journal;
+    filter_ui(ui, form);
+    ui.add_space(4.0);
+    let only = current.filter(|_| form.this_file_only);
+    let rows: Vec<&HistoryEntry> = status
+        .history
+        .iter()
+        .filter(|entry| only.is_none() || entry.data_file == only)
+        .filter(|entry| matches(entry, form))
+        .collect();
+    if rows.is_empty() {
+        let text = if status.history.is_empty() { "No jobs yet." } else { "No job matches the filter." };
+        nothing(ui, text);
+        return;
+    }
+    let selected = form.selected.and_then(|id| rows.iter().position(|entry| entry.id == id));
+    let detail_height = if selected.is_some() { 190.0 } else { 0.0 };
+    let height = (ui.ctx().content_rect().bottom() - ui.cursor().top() - detail_height - 40.0)
+        .clamp(6.0 * theme::ROW_HEIGHT, 20.0 * theme::ROW_HEIGHT)
+        .min((rows.len() + 1) as f32 * theme::ROW_HEIGHT);
+    let cell = |row: usize, column: usize| cell(rows[row], column);
+    let name = |row: usize| row_name(rows[row]);
+    if let Some(RowEvent::Selected(row) | RowEvent::Activated(row)) =
+        table(ui, &COLUMNS, rows.len(), height.max(4.0 * theme::ROW_HEIGHT), selected, cell, name)
+    {
+        form.selected = Some(rows[row].id);
+    }
+    if let Some(entry) = selected.map(|at| rows[at]) {
+        ui.add_space(theme::GAP);
+        detail(ui, entry, actions);
+    }
+}
+
+fn filter_ui(ui: &mut Ui, form: &mut JournalForm) {
+    ui.horizontal_wrapped(|ui| {
+        text_field(ui, "Search the journal", &mut form.text, "Search paths, numbers and errors", 240.0);
+        combo(ui, "Kind", "All kinds", &KINDS, &mut form.kind, JobKind::label);
+        combo(ui, "Result", "All results", &OUTCOMES, &mut form.outcome, Outcome::label);
+        ui.checkbox(&mut form.this_file_only, "This data file only");
+        if *form != (JournalForm { selected: form.selected, ..Default::default() })
+            && button(ui, Some(Icon::X), "Clear filter").clicked()
+        {
+            *form = JournalForm { selected: form.selected, ..Default::default() };
+        }
+    });
+}
+
+fn combo<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    name: &str,
+    all: &str,
+    choices: &[T],
+    chosen: &mut Option<T>,
+    label: fn(T) -> &'static str,
+) {
+    let shown = chosen.map_or(all, label);
+    let response = ComboBox::from_id_salt(name).width(130.0).selected_text(shown).show_ui(ui, |ui| {
+        ui.selectable_value(chosen, None, all);
+        for choice in choices {
+            ui.selectable_value(chosen, Some(*choice), label(*choice));
+        }
+    });
+    let response = response.response;
+    response.ctx.accesskit_node_builder(response.id, |node| node.set_label(name));
+}
+
+/// Whether an entry passes the filter.
+fn matches(entry: &HistoryEntry, form: &JournalForm) -> bool {
+    let wanted = form.text.trim().to_lowercase();
+    form.kind.is_none_or(|kind| kind == entry.kind)
+        && form.outcome.is_none_or(|outcome| outcome == entry.outcome)
+        && (wanted.is_empty() || texts(entry).iter().any(|text| text.to_lowercase().contains(&wanted)))
+}
+
+fn texts(entry: &HistoryEntry) -> Vec<String> {
+    let path = |p: &Option<std::path::PathBuf>| p.as_ref().map(|p| p.display().to_string());
+    let number = entry.number.map(|n| n.to_string());
+    let error = entry.error.as_ref().map(|e| format!("{} {}", e.message, e.hint.as_deref().unwrap_or_default()));
+    [path(&entry.data_file), path(&entry.path), number, error, Some(moment(&entry.started))]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn cell(entry: &HistoryEntry, column: usize) -> Cell {
+    Cell::Text(match column {
+        0 => moment(&entry.started),
+        1 => entry.duration_ms.map(duration).unwrap_or_default(),
+        2 => entry.kind.label().to_owned(),
+        3 => entry.number.map(|n| n.to_string()).unwrap_or_default(),
+        4 => return Cell::Badge(Tone::of(entry.outcome), entry.outcome.label().to_owned()),
+        5 => entry.path.as_ref().or(entry.data_file.as_ref()).map(|p| p.display().to_string()).unwrap_or_default(),
+        _ => entry.bytes.map(human_bytes).unwrap_or_default(),
+    })
+}
+
+fn row_name(entry: &HistoryEntry) -> String {
+    let number = entry.number.map(|n| format!(" {n}")).unwrap_or_default();
+    format!("{}{number}, {}, {}", entry.kind.label(), entry.outcome.label(), moment(&entry.started))
+}
+
+fn detail(ui: &mut Ui, entry: &HistoryEntry, actions: &mut Vec<Action>) {
+    let number = entry.number.map(|n| format!(" {n}")).unwrap_or_default();
+    card(ui, Icon::FileText, &format!("{}{number}", entry.kind.label()), |ui| {
+        if let Some(error) = &entry.error {
+            strip(ui, Tone::of(entry.outcome), &error.message, error.hint.as_deref(), |_| ());
+            ui.add_space(4.0);
+        }
+        if entry.outcome == Outcome::Interrupted && entry.error.is_none() {
+            let hint = "The program or the machine ended while the job ran. No archive was harmed; start it again.";
+            strip(ui, Tone::Warn, "cut off by a crash or a power failure", Some(hint), |_| ());
+            ui.add_space(4.0);
+        }
+        if let Some(path) = &entry.data_file {
+            fact(ui, "Data file", path.display().to_string());
+        }
+        if let Some(path) = &entry.path {
+            fact(ui, if entry.kind == JobKind::Restore { "Restored to" } else { "Path" }, path.display().to_string());
+            ui.add_space(2.0);
+            if button(ui, Some(Icon::Copy), "Copy path").clicked() {
+                actions.push(Action::Copy(path.display().to_string()));
+            }
+        } else if entry.data_file.is_none() && entry.error.is_none() {
+            ui.label(RichText::new("Nothing more is known.").color(palette(ui).weak));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        archive::ArchiveNumber,
+        engine::JobId,
+        error::{ErrorKind, ErrorReport},
+    };
+
+    fn entry() -> HistoryEntry {
+        let error = ErrorReport {
+            kind: ErrorKind::NoSpace,
+            message: "not enough space".into(),
+            hint: Some("Free space.".into()),
+        };
+        HistoryEntry {
+            id: JobId::new(),
+            kind: JobKind::Backup,
+            data_file: Some("/data/Büro.sqlite".into()),
+            number: Some(ArchiveNumber(42)),
+            started: chrono::Local::now(),
+            duration_ms: Some(5),
+            outcome: Outcome::Failed,
+            path: None,
+            bytes: None,
+            error: Some(error),
+        }
+    }
+
+    #[test]
+    fn the_filter_looks_at_kind_result_and_all_texts() {
+        let form =
+            |text: &str, kind, outcome| JournalForm { text: text.to_owned(), kind, outcome, ..Default::default() };
+        let table = [
+            (form("", None, None), true),
+            (form("büRO", None, None), true),
+            (form("0042", None, None), true),
+            (form("free space", None, None), true),
+            (form("elsewhere", None, None), false),
+            (form("", Some(JobKind::Backup), Some(Outcome::Failed)), true),
+            (form("", Some(JobKind::Restore), None), false),
+            (form("", None, Some(Outcome::Succeeded)), false),
+        ];
+        for (form, expected) in table {
+            assert_eq!(matches(&entry(), &form), expected, "{form:?}");
+        }
+    }
+}

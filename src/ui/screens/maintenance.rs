@@ -1,0 +1,204 @@
+//! The Maintenance page: the state of backups, and the data file's own facts.
+
+use eframe::egui::{Label, RichText, Ui};
+use lucide_icons::Icon;
+
+use crate::{
+    engine::{
+        Command, Status,
+        history::JobKind,
+        status::{DataFileStatus, LastBackup},
+    },
+    storage::space::human_bytes,
+    ui::{
+        action::Action,
+        jobs,
+        state::State,
+        theme::{self, palette},
+        widgets::{
+            self, Tone, badge, button, card, columns, count, disk_bar, fact, fact_with, line, moment, page_header,
+            primary_button,
+        },
+    },
+};
+
+pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
+    let Some(data_file) = state.data_file(status) else {
+        return;
+    };
+    let path = &data_file.facts.path;
+    page_header(ui, "Maintenance", &path.display().to_string(), |ui| {
+        let idle = !is_backed_up_now(status, data_file) && data_file.problem.is_none();
+        if primary_button(ui, Some(Icon::Play), "Start backup", idle).clicked() {
+            actions.push(Action::Backup(path.clone()));
+        }
+        if button(ui, None, "Backup…").clicked() {
+            actions.push(Action::AskBackup(path.clone()));
+        }
+    });
+    jobs::news_ui(ui, status, state, actions);
+    columns(
+        ui,
+        actions,
+        |ui, actions| {
+            card(ui, Icon::Archive, "Full backup", |ui| last_backup(ui, data_file));
+            ui.add_space(theme::GAP - 6.0);
+            card(ui, Icon::HardDrive, "Backup disk", |ui| backup_disk(ui, data_file, actions));
+        },
+        |ui, actions| {
+            card(ui, Icon::Database, "Data file", |ui| facts(ui, data_file));
+            if data_file.is_sample {
+                ui.add_space(theme::GAP - 6.0);
+                card(ui, Icon::FlaskConical, "Sample client", |ui| sample_client(ui, data_file, actions));
+            }
+        },
+    );
+}
+
+/// Whether a backup of this data file runs; another would have to wait.
+pub(crate) fn is_backed_up_now(status: &Status, data_file: &DataFileStatus) -> bool {
+    status.jobs.iter().any(|j| j.kind == JobKind::Backup && j.data_file.as_ref() == Some(&data_file.facts.path))
+}
+
+fn last_backup(ui: &mut Ui, data_file: &DataFileStatus) {
+    match &data_file.last_backup {
+        None => {
+            fact_with(ui, "Last full backup", |ui| {
+                badge(ui, Tone::Warn, "None yet");
+            });
+        }
+        Some(last) => last_backup_facts(ui, last),
+    }
+    fact(ui, "Next full backup", "Not scheduled");
+    let archives = match (data_file.archives.len(), data_file.archives.iter().map(|a| a.bytes).sum()) {
+        (0, _) => "None in this folder".to_owned(),
+        (1, bytes) => format!("1 archive, {}", human_bytes(bytes)),
+        (n, bytes) => format!("{n} archives, {}", human_bytes(bytes)),
+    };
+    fact(ui, "Archives", archives);
+}
+
+fn last_backup_facts(ui: &mut Ui, last: &LastBackup) {
+    fact_with(ui, "Last full backup", |ui| {
+        line(ui, |ui| {
+            ui.label(theme::strong(moment(&last.moment), ui));
+            badge(ui, Tone::of(last.outcome), last.outcome.label());
+        });
+    });
+    if let Some(number) = last.number {
+        fact(ui, "Number", number.to_string());
+    }
+    if let Some(error) = &last.error {
+        let p = palette(ui);
+        let colour = Tone::of(last.outcome).colours(ui).0;
+        fact_with(ui, "Reason", |ui| {
+            ui.add(Label::new(RichText::new(widgets::sentence(&error.message)).color(colour)).wrap().selectable(true));
+            if let Some(hint) = &error.hint {
+                ui.add(Label::new(RichText::new(hint).color(p.text)).wrap().selectable(true));
+            }
+        });
+    }
+}
+
+/// Where archives go, what the next one needs, and what there is.
+pub(crate) fn space_facts(ui: &mut Ui, data_file: &DataFileStatus) {
+    match (&data_file.plan, &data_file.plan_problem) {
+        (Some(plan), _) => {
+            let enough = plan.available_bytes >= plan.required_bytes;
+            fact(ui, "Space required", format!("about {}", human_bytes(plan.required_bytes)));
+            fact_with(ui, "Space available", |ui| disk_bar(ui, plan.available_bytes, plan.disk_bytes, enough));
+            if !enough {
+                advice(ui, Tone::Bad, "There is not enough space for a backup. Free space, or choose another disk.");
+            }
+            if plan.same_volume {
+                let text = "On the same disk as the data file: if that disk fails, both are lost. Choose another disk.";
+                advice(ui, Tone::Warn, text);
+            }
+        }
+        (None, Some(problem)) => {
+            let text =
+                format!("{}. {}", widgets::sentence(&problem.message), problem.hint.as_deref().unwrap_or_default());
+            advice(ui, Tone::Bad, text.trim());
+        }
+        (None, None) => fact(ui, "Space required", "Estimating …"),
+    }
+}
+
+fn advice(ui: &mut Ui, tone: Tone, text: &str) {
+    let (colour, ground) = tone.colours(ui);
+    ui.add_space(2.0);
+    eframe::egui::Frame::new().fill(ground).corner_radius(6).inner_margin(eframe::egui::Margin::symmetric(10, 7)).show(
+        ui,
+        |ui| {
+            ui.set_width(ui.available_width());
+            ui.horizontal_top(|ui| {
+                ui.label(
+                    theme::icon(if tone == Tone::Warn { Icon::TriangleAlert } else { Icon::CircleX }, 15.0)
+                        .color(colour),
+                );
+                ui.add(Label::new(RichText::new(text).color(colour)).wrap());
+            });
+        },
+    );
+}
+
+fn backup_disk(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Action>) {
+    fact_with(ui, "Location", |ui| {
+        let path = RichText::new(data_file.destination.display().to_string()).color(palette(ui).strong);
+        ui.add(Label::new(path).wrap().selectable(true));
+        ui.horizontal(|ui| {
+            if button(ui, None, "Change…").on_hover_text("Choose another folder for archives").clicked() {
+                actions.push(Action::ChooseDestination(data_file.facts.path.clone()));
+            }
+            if data_file.destination_is_default {
+                ui.label(RichText::new("proposed, beside the data file").color(palette(ui).weak));
+            }
+        });
+    });
+    space_facts(ui, data_file);
+}
+
+fn facts(ui: &mut Ui, data_file: &DataFileStatus) {
+    let facts = &data_file.facts;
+    fact(ui, "Name", jobs::name(&facts.path));
+    fact(ui, "Folder", facts.path.parent().map(|p| p.display().to_string()).unwrap_or_default());
+    fact(ui, "Size", human_bytes(facts.size_bytes));
+    if facts.wal_bytes > 0 {
+        fact(ui, "Write-ahead log", human_bytes(facts.wal_bytes));
+    }
+    let pages = format!("{} of {} each", count(u64::from(facts.page_count)), human_bytes(u64::from(facts.page_size)));
+    fact(ui, "Pages", pages);
+    fact(ui, "Journal mode", facts.journal_mode.label());
+    fact(ui, "Tables", count(u64::from(facts.tables)));
+    fact(ui, "Written by SQLite", facts.sqlite_version.as_deref().unwrap_or("unknown version"));
+    fact(ui, "Last modified", facts.modified.as_ref().map_or_else(|| "unknown".to_owned(), moment));
+    fact(ui, "Access", if facts.writable { "Read and write" } else { "Read only" });
+}
+
+fn sample_client(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Action>) {
+    let path = data_file.facts.path.clone();
+    match &data_file.sample_client {
+        Some(client) => {
+            fact_with(ui, "State", |ui| {
+                line(ui, |ui| {
+                    badge(ui, Tone::Good, "Running");
+                    ui.label(RichText::new(format!("process {}", client.process)).color(palette(ui).weak));
+                });
+            });
+            fact(ui, "Since", moment(&client.since));
+            ui.add_space(4.0);
+            if button(ui, Some(Icon::CircleStop), "Stop client").clicked() {
+                actions.push(Action::Send(Command::StopSampleClient { data_file: path }));
+            }
+        }
+        None => {
+            let text =
+                "Edits the sample like the users of an office, so that backups can be tried while someone works.";
+            ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
+            ui.add_space(4.0);
+            if button(ui, Some(Icon::Play), "Start client").clicked() {
+                actions.push(Action::Send(Command::StartSampleClient { data_file: path }));
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What the window remembers between two frames: forms, the page, the choice of a data file. Everything true of backups
+//! is in the engine's status.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    engine::{
+        JobId, Status,
+        history::{JobKind, Outcome},
+        status::{DataFileStatus, LookedAt},
+    },
+    error::ErrorReport,
+};
+
+use super::file_picker::FilePicker;
+
+/// The themes of the side bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Page {
+    /// The state of backups, and the data file's facts.
+    #[default]
+    Maintenance,
+    /// The known archives.
+    Restore,
+    /// The Backup journal.
+    Journal,
+}
+
+/// The dialog that is open.
+#[derive(Debug)]
+pub(crate) enum Dialog {
+    /// *Backup…*
+    Backup(BackupForm),
+    /// *Restore…*
+    Restore(RestoreForm),
+    /// *Create sample…*
+    Sample(SampleForm),
+    /// *About Strongroom*
+    About,
+    /// Something the administrator has to know now.
+    Message(MessageForm),
+}
+
+/// The form of *Backup…*.
+#[derive(Debug)]
+pub(crate) struct BackupForm {
+    /// Canonical path of the data file.
+    pub(crate) data_file: PathBuf,
+}
+
+/// The form of *Restore…*.
+#[derive(Debug)]
+pub(crate) struct RestoreForm {
+    /// The archive.
+    pub(crate) archive: PathBuf,
+    /// Names of the items that are not wanted.
+    pub(crate) unwanted: HashSet<String>,
+    /// The folder as typed or chosen; `None` while the proposed one is in force.
+    pub(crate) destination: Option<String>,
+}
+
+impl RestoreForm {
+    /// The form for `archive`, with everything that it holds.
+    pub(crate) fn new(archive: PathBuf) -> Self {
+        Self { archive, unwanted: HashSet::new(), destination: None }
+    }
+
+    /// What the archive says of itself, once it was read.
+    pub(crate) fn look<'a>(&self, status: &'a Status) -> Option<&'a LookedAt> {
+        status.looked_at.iter().find(|look| look.path == self.archive)
+    }
+}
+
+/// The form of *Create sample…*.
+#[derive(Debug)]
+pub(crate) struct SampleForm {
+    /// The folder as typed or chosen.
+    pub(crate) folder: String,
+}
+
+/// A message with a path to copy, perhaps.
+#[derive(Debug)]
+pub(crate) struct MessageForm {
+    /// The title.
+    pub(crate) title: String,
+    /// What happened.
+    pub(crate) error: ErrorReport,
+    /// A path that the administrator may want to copy.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// The form of the Restore page.
+#[derive(Debug, Default)]
+pub(crate) struct ArchivesForm {
+    /// The archive selected in the table.
+    pub(crate) selected: Option<PathBuf>,
+}
+
+/// The form of the Backup journal.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct JournalForm {
+    /// Text to be found in paths, numbers and errors.
+    pub(crate) text: String,
+    /// Only this kind of job.
+    pub(crate) kind: Option<JobKind>,
+    /// Only this outcome.
+    pub(crate) outcome: Option<Outcome>,
+    /// Only jobs of the data file shown.
+    pub(crate) this_file_only: bool,
+    /// The entry shown in full.
+    pub(crate) selected: Option<JobId>,
+}
+
+/// All that the window remembers.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The page shown.
+    pub(crate) page: Page,
+    /// Canonical path of the data file shown.
+    pub(crate) current: Option<PathBuf>,
+    /// The dialog that is open.
+    pub(crate) dialog: Option<Dialog>,
+    /// Chooses files and folders.
+    pub(crate) picker: FilePicker,
+    /// The form of the Restore page.
+    pub(crate) archives: ArchivesForm,
+    /// The form of the Backup journal.
+    pub(crate) journal: JournalForm,
+    /// Ended jobs that the administrator has put away.
+    pub(crate) dismissed: HashSet<JobId>,
+    /// The folder proposed for the sample.
+    pub(crate) sample_folder: PathBuf,
+    /// The data files of the last frame, to notice a new one.
+    known: Vec<PathBuf>,
+}
+
+impl State {
+    /// What a new window remembers.
+    pub(crate) fn new(picker: FilePicker, sample_folder: PathBuf) -> Self {
+        Self {
+            page: Page::default(),
+            current: None,
+            dialog: None,
+            picker,
+            archives: ArchivesForm::default(),
+            journal: JournalForm::default(),
+            dismissed: HashSet::new(),
+            sample_folder,
+            known: Vec::new(),
+        }
+    }
+
+    /// The data file shown.
+    pub(crate) fn data_file<'a>(&self, status: &'a Status) -> Option<&'a DataFileStatus> {
+        status.data_file(self.current.as_deref()?)
+    }
+
+    /// Follows the status: a data file that was just opened is shown, one that was closed no longer.
+    pub(crate) fn follow(&mut self, status: &Status) {
+        let open: Vec<PathBuf> = status.data_files.iter().map(|d| d.facts.path.clone()).collect();
+        if let Some(new) = open.iter().rev().find(|path| !self.known.contains(path)) {
+            self.show(new);
+        }
+        if self.current.as_ref().is_none_or(|current| !open.contains(current)) {
+            self.current = open.last().cloned();
+        }
+        self.known = open;
+        let gone = match &self.dialog {
+            Some(Dialog::Backup(form)) => status.data_file(&form.data_file).is_none(),
+            _ => false,
+        };
+        if gone {
+            self.dialog = None;
+        }
+    }
+
+    /// Shows another data file.
+    pub(crate) fn show(&mut self, data_file: &Path) {
+        if self.current.as_deref() != Some(data_file) {
+            self.current = Some(data_file.to_path_buf());
+            self.page = Page::Maintenance;
+            self.archives = ArchivesForm::default();
+            self.journal = JournalForm::default();
+        }
+    }
+}

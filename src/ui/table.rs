@@ -1,0 +1,192 @@
+//! A table whose rows are drawn only where they are seen, so that a thousand cost no more than twenty.
+
+use eframe::egui::{
+    self, Align2, CornerRadius, FontSelection, Frame, Key, Margin, Rect, RichText, ScrollArea, Sense, Stroke,
+    TextWrapMode, Ui, WidgetInfo, WidgetText, WidgetType, pos2, vec2,
+};
+
+use super::{
+    theme::{self, ROW_HEIGHT, palette},
+    widgets::Tone,
+};
+
+/// A column of a table.
+pub(crate) struct Column {
+    /// Its title.
+    pub(crate) title: &'static str,
+    /// Its width; `None` shares what the others leave.
+    pub(crate) width: Option<f32>,
+    /// Whether it holds figures, which stand at the right.
+    pub(crate) figures: bool,
+}
+
+/// A column of texts.
+pub(crate) const fn text_column(title: &'static str, width: Option<f32>) -> Column {
+    Column { title, width, figures: false }
+}
+
+/// A column of figures.
+pub(crate) const fn figure_column(title: &'static str, width: f32) -> Column {
+    Column { title, width: Some(width), figures: true }
+}
+
+/// What a cell shows.
+pub(crate) enum Cell {
+    /// A text.
+    Text(String),
+    /// The text that names the row.
+    Strong(String),
+    /// A word on a coloured ground.
+    Badge(Tone, String),
+}
+
+/// What happened to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowEvent {
+    /// It was selected.
+    Selected(usize),
+    /// It was double-clicked, or Enter was pressed on it.
+    Activated(usize),
+}
+
+const PADDING: f32 = 12.0;
+
+/// Shows a table of `rows` rows, `height` high at most. `name` is what a screen reader says of a row.
+pub(crate) fn table(
+    ui: &mut Ui,
+    columns: &[Column],
+    rows: usize,
+    height: f32,
+    selected: Option<usize>,
+    cell: impl Fn(usize, usize) -> Cell,
+    name: impl Fn(usize) -> String,
+) -> Option<RowEvent> {
+    let p = palette(ui);
+    let mut event = None;
+    // Room below, so that the last row does not cover the rounded corners.
+    let margin = Margin { bottom: 6, ..Margin::ZERO };
+    let frame = Frame::new().fill(p.card).stroke(Stroke::new(1.0, p.line)).inner_margin(margin);
+    frame.corner_radius(CornerRadius::same(10)).show(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 0.0;
+        let width = ui.available_width();
+        // The bar of the scroll area takes its width from every row alike, so that titles stand over their columns.
+        let bar = ui.spacing().scroll.bar_width + ui.spacing().scroll.bar_inner_margin + 4.0;
+        let spans = spans(columns, width - bar);
+        header(ui, columns, &spans, width);
+        let area =
+            ScrollArea::vertical().max_height((height - ROW_HEIGHT).max(3.0 * ROW_HEIGHT)).auto_shrink([false, true]);
+        area.show_rows(ui, ROW_HEIGHT, rows, |ui, shown| {
+            for row in shown {
+                let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::click());
+                if response.clicked() {
+                    response.request_focus();
+                }
+                let is_selected = selected == Some(row);
+                if response.clicked() || (response.gained_focus() && !is_selected) {
+                    event = Some(RowEvent::Selected(row));
+                }
+                let enter = response.has_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+                if response.double_clicked() || enter {
+                    event = Some(RowEvent::Activated(row));
+                }
+                response
+                    .widget_info(|| WidgetInfo::selected(WidgetType::SelectableLabel, true, is_selected, name(row)));
+                if !ui.is_rect_visible(rect) {
+                    continue;
+                }
+                if is_selected {
+                    ui.painter().rect_filled(rect, 0.0, p.accent_soft);
+                } else if response.hovered() {
+                    ui.painter().rect_filled(rect, 0.0, p.page);
+                }
+                if response.has_focus() {
+                    ui.painter().rect_stroke(
+                        rect.shrink(1.0),
+                        3.0,
+                        Stroke::new(1.5, p.accent),
+                        egui::StrokeKind::Inside,
+                    );
+                }
+                ui.painter().hline(rect.x_range(), rect.bottom(), Stroke::new(1.0, p.line.gamma_multiply(0.6)));
+                for (at, column) in columns.iter().enumerate() {
+                    let rect =
+                        Rect::from_x_y_ranges(spans[at].0 + rect.left()..=spans[at].1 + rect.left(), rect.y_range());
+                    paint(ui, column, cell(row, at), rect);
+                }
+            }
+        });
+    });
+    event
+}
+
+/// Where each column begins and ends, from the left edge.
+fn spans(columns: &[Column], width: f32) -> Vec<(f32, f32)> {
+    let fixed: f32 = columns.iter().filter_map(|c| c.width).sum();
+    let open = columns.iter().filter(|c| c.width.is_none()).count().max(1);
+    let share = ((width - fixed) / open as f32).max(60.0);
+    let mut at = 0.0;
+    columns
+        .iter()
+        .map(|column| {
+            let begin = at;
+            at += column.width.unwrap_or(share);
+            (begin + PADDING, (at - PADDING).max(begin + PADDING))
+        })
+        .collect()
+}
+
+fn header(ui: &mut Ui, columns: &[Column], spans: &[(f32, f32)], width: f32) {
+    let p = palette(ui);
+    let (rect, _) = ui.allocate_exact_size(vec2(width, ROW_HEIGHT), Sense::hover());
+    let top = CornerRadius { nw: 10, ne: 10, sw: 0, se: 0 };
+    ui.painter().rect_filled(rect, top, p.side);
+    ui.painter().hline(rect.x_range(), rect.bottom(), Stroke::new(1.0, p.line));
+    for (column, span) in columns.iter().zip(spans) {
+        let rect = Rect::from_x_y_ranges(span.0 + rect.left()..=span.1 + rect.left(), rect.y_range());
+        let title = RichText::new(column.title).text_style(egui::TextStyle::Small).color(p.weak);
+        paint_text(ui, title, column.figures, rect);
+    }
+}
+
+fn paint(ui: &Ui, column: &Column, cell: Cell, rect: Rect) {
+    let p = palette(ui);
+    match cell {
+        Cell::Text(text) => paint_text(ui, RichText::new(text).color(p.text), column.figures, rect),
+        Cell::Strong(text) => paint_text(ui, theme::strong(text, ui), column.figures, rect),
+        Cell::Badge(tone, text) => {
+            let (colour, ground) = tone.colours(ui);
+            let text = RichText::new(text).text_style(egui::TextStyle::Small).color(colour);
+            let galley = layout(ui, text, rect.width() - 16.0);
+            let size = galley.size() + vec2(16.0, 3.0);
+            let badge = Rect::from_min_size(pos2(rect.left(), rect.center().y - size.y / 2.0), size);
+            ui.painter().rect_filled(badge, 9.0, ground);
+            let at = Align2::CENTER_CENTER.align_size_within_rect(galley.size(), badge).min;
+            ui.painter().galley(at, galley, colour);
+        }
+    }
+}
+
+fn paint_text(ui: &Ui, text: RichText, figures: bool, rect: Rect) {
+    let galley = layout(ui, text, rect.width());
+    let align = if figures { Align2::RIGHT_CENTER } else { Align2::LEFT_CENTER };
+    let at = align.align_size_within_rect(galley.size(), rect).min;
+    ui.painter().galley(at, galley, palette(ui).text);
+}
+
+fn layout(ui: &Ui, text: RichText, width: f32) -> std::sync::Arc<egui::Galley> {
+    WidgetText::from(text).into_galley(ui, Some(TextWrapMode::Truncate), width, FontSelection::Default)
+}
+
+/// What stands in place of the rows of an empty table.
+pub(crate) fn nothing(ui: &mut Ui, text: &str) {
+    let p = palette(ui);
+    Frame::new()
+        .fill(p.card)
+        .stroke(Stroke::new(1.0, p.line))
+        .corner_radius(CornerRadius::same(10))
+        .inner_margin(28)
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.vertical_centered(|ui| ui.label(RichText::new(text).color(p.weak)));
+        });
+}

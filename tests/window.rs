@@ -1,0 +1,407 @@
+//! The window, driven by role and label over the real engine.
+#![cfg(feature = "gui")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use eframe::egui::{Key, accesskit::Role};
+use egui_kittest::{
+    Harness,
+    kittest::{NodeT, Queryable},
+};
+use rusqlite::Connection;
+use strongroom::{
+    engine::{
+        Command, Config, Engine, Status,
+        history::{JobKind, Outcome},
+    },
+    error::ErrorReport,
+    ui::{FilePicker, Window},
+};
+
+/// Nothing here takes this long, even on a slow and busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A window over an engine of its own, in a folder of its own.
+struct Desk {
+    harness: Harness<'static, Window>,
+    engine: Engine,
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self::of_size(1180.0, 800.0)
+    }
+
+    fn of_size(width: f32, height: f32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own");
+        let config = Config { data_dir: own.join("data"), settings_dir: own.join("settings"), program: None };
+        let engine = Engine::start(config).unwrap();
+        let window = Window::new(engine.handle(), FilePicker::inside(), folder.path().join("sample"));
+        let mut harness = Harness::builder()
+            .with_size([width, height])
+            .build_ui_state(|ui, window: &mut Window| window.ui(ui), window);
+        harness.run_steps(4);
+        Self { harness, engine, folder }
+    }
+
+    fn status(&self) -> std::sync::Arc<Status> {
+        self.engine.handle().status()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join(name)
+    }
+
+    /// Draws frames until `done`, which is given the window and the status.
+    fn until(&mut self, what: &str, done: impl Fn(&Harness<'static, Window>, &Status) -> bool) {
+        let begun = Instant::now();
+        loop {
+            self.harness.run_steps(2);
+            if done(&self.harness, &self.status()) {
+                return;
+            }
+            if begun.elapsed() > LIMIT {
+                panic!("waited in vain for {what}; the window shows:\n{:#?}", self.texts());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn until_shown(&mut self, text: &str) {
+        self.until(text, |harness, _| harness.query_all_by_label_contains(text).next().is_some());
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let all = self.harness.query_all(egui_kittest::kittest::by().predicate(|_| true));
+        all.filter_map(|node| node.accesskit_node().label().or_else(|| node.accesskit_node().value())).collect()
+    }
+
+    /// Presses the button with this name.
+    fn press(&mut self, label: &str) {
+        self.until(label, |harness, _| {
+            let mut found = harness.query_all_by_role_and_label(Role::Button, label);
+            found.next().is_some_and(|node| !node.accesskit_node().is_disabled())
+        });
+        self.harness.get_by_role_and_label(Role::Button, label).click();
+        self.harness.run_steps(3);
+    }
+
+    fn type_into(&mut self, label: &str, text: &str) {
+        self.harness.get_by_role_and_label(Role::TextInput, label).focus();
+        self.harness.run_steps(2);
+        self.harness.key_combination_modifiers(eframe::egui::Modifiers::COMMAND, &[Key::A]);
+        self.harness.run_steps(2);
+        self.harness.get_by_role_and_label(Role::TextInput, label).type_text(text);
+        self.harness.run_steps(2);
+    }
+
+    fn is_shown(&self, text: &str) -> bool {
+        self.harness.query_all_by_label_contains(text).next().is_some()
+    }
+
+    /// Whether the window shows the message, which begins with a capital letter when it stands alone, and the hint.
+    fn is_said(&self, error: &ErrorReport) -> bool {
+        let rest: String = error.message.chars().skip(1).collect();
+        self.is_shown(&rest) && error.hint.as_ref().is_none_or(|hint| self.is_shown(hint))
+    }
+
+    /// Opens the dialog that restores an archive, and waits until it shows the content.
+    fn ask_restore(&mut self, number: u32) {
+        self.press("Restore");
+        self.until("the archives", |h, _| h.query_by_role_and_label(Role::Button, "Archive 0001").is_some());
+        self.harness.get_by_role_and_label(Role::Button, &format!("Archive {number:04}")).click();
+        self.harness.run_steps(3);
+        self.press(&format!("Restore archive {number:04}…"));
+        self.until("the content", |h, _| h.query_by_label("Data file: Office.sqlite").is_some());
+        // The dialog grows with its content and stands in the middle again.
+        self.harness.run_steps(4);
+    }
+
+    fn send(&self, command: Command) {
+        self.engine.handle().send(command).unwrap();
+    }
+
+    /// Makes a data file and opens it.
+    fn open_data_file(&mut self, rows: u32) -> PathBuf {
+        let path = self.path("Office.sqlite");
+        make_data_file(&path, rows);
+        self.send(Command::OpenDataFile { path: path.clone() });
+        self.until("the data file", |harness, status| {
+            status.data_files.first().is_some_and(|d| d.plan.is_some())
+                && harness.query_by_role_and_label(Role::Button, "Start backup").is_some()
+        });
+        path
+    }
+
+    /// Makes a backup through the dialog, and returns the archive.
+    fn back_up(&mut self, number: u32) -> PathBuf {
+        self.press("Maintenance");
+        self.press("Backup…");
+        self.until_shown(&format!("[{number:04}].4BK"));
+        self.press("Save");
+        self.until("the backup", |_, status| status.jobs.is_empty() && status.finished.len() >= number as usize);
+        self.until_shown(&format!("Full backup {number:04} succeeded"));
+        self.path("Backups").join(format!("Office[{number:04}].4BK"))
+    }
+}
+
+fn make_data_file(path: &Path, rows: u32) {
+    let mut conn = Connection::open(path).unwrap();
+    conn.pragma_update(None, "journal_mode", "WAL").unwrap();
+    let tx = conn.transaction().unwrap();
+    tx.execute_batch("CREATE TABLE note(id INTEGER PRIMARY KEY, text BLOB)").unwrap();
+    for _ in 0..rows {
+        tx.execute("INSERT INTO note(text) VALUES(randomblob(1000))", []).unwrap();
+    }
+    tx.commit().unwrap();
+}
+
+#[test]
+fn a_first_start_offers_both_ways_and_the_file_dialog_opens_a_data_file() {
+    let mut desk = Desk::new();
+    assert!(desk.is_shown("Welcome to Strongroom"));
+    assert!(desk.harness.query_by_role_and_label(Role::Button, "Try with a sample").is_some());
+    let path = desk.path("Office.sqlite");
+    make_data_file(&path, 10);
+    desk.press("Open data file…");
+    desk.type_into("Path", &desk.path("").display().to_string());
+    desk.harness.key_press(Key::Enter);
+    desk.until("the file in the list", |h, _| h.query_by_label("File Office.sqlite").is_some());
+    desk.harness.get_by_label("File Office.sqlite").click();
+    desk.harness.run_steps(3);
+    desk.press("Open file");
+    desk.until_shown("Start backup");
+    assert_eq!(desk.status().data_files[0].facts.path, path);
+    assert!(desk.is_shown("No backup yet"));
+    assert!(desk.is_shown("Not scheduled"));
+}
+
+#[test]
+fn a_typed_path_opens_a_data_file_with_the_keyboard_alone() {
+    let mut desk = Desk::new();
+    let path = desk.path("Büro 2026.db");
+    make_data_file(&path, 10);
+    desk.harness.key_press_modifiers(eframe::egui::Modifiers::COMMAND, Key::O);
+    desk.until_shown("Folder above");
+    desk.type_into("Path", &path.display().to_string());
+    desk.harness.key_press(Key::Enter);
+    desk.until_shown("Start backup");
+    assert_eq!(desk.status().data_files[0].facts.path, path);
+    desk.harness.key_press_modifiers(eframe::egui::Modifiers::COMMAND, Key::B);
+    desk.until_shown("Büro 2026[0001].4BK");
+    desk.harness.key_press(Key::Enter);
+    desk.until_shown("Full backup 0001 succeeded");
+    desk.harness.key_press_modifiers(eframe::egui::Modifiers::COMMAND, Key::B);
+    desk.until_shown("Büro 2026[0002].4BK");
+    desk.harness.key_press(Key::Escape);
+    desk.until("the dialog to close", |h, _| h.query_by_role_and_label(Role::Button, "Save").is_none());
+    assert!(desk.status().jobs.is_empty());
+}
+
+#[test]
+fn the_sample_is_created_in_the_folder_that_the_dialog_names() {
+    let mut desk = Desk::new();
+    desk.press("Try with a sample");
+    assert!(desk.is_shown("OMB_Edelweiss.sqlite holds the records"));
+    desk.press("Create sample");
+    desk.until_shown("The sample was created");
+    let sample = desk.path("sample").join("OMB_Edelweiss.sqlite");
+    assert_eq!(desk.status().data_files[0].facts.path, sample);
+    assert!(sample.exists());
+    desk.until_shown("Start client");
+}
+
+#[test]
+fn two_backups_through_the_dialog_then_a_restore_into_the_folder_proposed() {
+    let mut desk = Desk::new();
+    desk.open_data_file(200);
+    let first = desk.back_up(1);
+    let second = desk.back_up(2);
+    assert!(first.exists() && second.exists());
+
+    desk.ask_restore(1);
+    desk.press("Restore archive 0001");
+    desk.until_shown("Archive 0001 restored");
+    assert!(desk.is_shown("Integrity check: no problem found."));
+    assert!(desk.harness.query_by_role_and_label(Role::Button, "Show folder").is_some());
+    let restored = desk.path("Backups").join("Office[0001]").join("Office.sqlite");
+    let count: u32 =
+        Connection::open(restored).unwrap().query_row("SELECT count(*) FROM note", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 200);
+}
+
+#[test]
+fn only_the_checked_items_are_restored() {
+    let mut desk = Desk::new();
+    desk.open_data_file(10);
+    desk.back_up(1);
+    desk.ask_restore(1);
+    for item in ["Manifest: strongroom-manifest.toml", "Settings: Office.strongroom.toml"] {
+        desk.harness.get_by_role_and_label(Role::CheckBox, item).click();
+        desk.harness.run_steps(2);
+    }
+    desk.press("Restore archive 0001");
+    desk.until_shown("Archive 0001 restored");
+    let names: Vec<_> =
+        fs::read_dir(desk.path("Backups/Office[0001]")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["Office.sqlite"]);
+}
+
+#[test]
+fn an_existing_target_is_refused_and_stays_as_it_was() {
+    let mut desk = Desk::new();
+    desk.open_data_file(10);
+    desk.back_up(1);
+    let target = desk.path("elsewhere");
+    fs::create_dir(&target).unwrap();
+    fs::write(target.join("Office.sqlite"), "mine").unwrap();
+    desk.ask_restore(1);
+    desk.type_into("Destination", &target.display().to_string());
+    desk.press("Restore archive 0001");
+    desk.until_shown("Restore failed: ");
+    let error = desk.status().finished[0].result.clone().unwrap_err();
+    assert!(error.message.contains("exists"), "{}", error.message);
+    assert!(desk.is_said(&error), "{error:?}");
+    assert_eq!(fs::read_to_string(target.join("Office.sqlite")).unwrap(), "mine");
+}
+
+#[test]
+fn whatever_can_not_be_used_is_refused_with_its_reason_and_what_to_do() {
+    let mut desk = Desk::new();
+    let files: [(&str, Option<Vec<u8>>); 4] = [
+        ("letter.doc", Some(b"Dear Sir or Madam, this is a letter and no database at all.".to_vec())),
+        ("secret.db", Some((0..8192u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect())),
+        ("empty.sqlite", Some(Vec::new())),
+        ("gone.sqlite", None),
+    ];
+    let mut paths: Vec<PathBuf> = vec![desk.path("")];
+    for (name, content) in files {
+        if let Some(content) = content {
+            fs::write(desk.path(name), content).unwrap();
+        }
+        paths.push(desk.path(name));
+    }
+    for path in paths {
+        desk.send(Command::OpenDataFile { path: path.clone() });
+        desk.until("the refusal", |_, status| status.refused.len() == 1);
+        let refused = desk.status().refused[0].clone();
+        desk.harness.run_steps(3);
+        assert!(desk.is_said(&refused.error), "{refused:?}");
+        assert!(refused.error.hint.is_some(), "{refused:?}");
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        desk.press(&format!("Put away: {name}"));
+        desk.until("it to be put away", |_, status| status.refused.is_empty());
+    }
+}
+
+#[test]
+fn a_damaged_archive_is_named_before_anything_is_restored() {
+    let mut desk = Desk::new();
+    desk.open_data_file(100);
+    let archive = desk.back_up(1);
+    desk.press("Restore");
+    let whole = fs::read(&archive).unwrap();
+    fs::write(&archive, &whole[..whole.len() / 2]).unwrap();
+    desk.press("Restore archive 0001…");
+    desk.until("the reason", |_, status| status.looked_at.iter().any(|l| l.result.is_err()));
+    let error = desk.status().looked_at[0].result.clone().unwrap_err();
+    desk.harness.run_steps(3);
+    assert!(desk.is_said(&error), "{error:?}");
+    desk.press("Cancel");
+
+    let mut bent = whole.clone();
+    let at = whole.len() / 2;
+    bent[at] ^= 0x10;
+    fs::write(&archive, &bent).unwrap();
+    desk.press("Verify archive 0001");
+    desk.until_shown("Verification failed: ");
+    let error = desk.status().finished[0].result.clone().unwrap_err();
+    assert!(desk.is_shown(&error.message));
+}
+
+#[test]
+fn a_running_backup_shows_its_progress_and_stops() {
+    let mut desk = Desk::new();
+    desk.open_data_file(60_000);
+    desk.press("Start backup");
+    desk.until("the running job", |h, _| h.query_by_role_and_label(Role::Button, "Stop backup").is_some());
+    assert!(desk.harness.query_by_role_and_label(Role::ProgressIndicator, "Progress of the backup").is_some());
+    desk.press("Stop backup");
+    desk.until_shown("Full backup stopped by the user");
+    let left: Vec<_> = fs::read_dir(desk.path("Backups")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".4BK")), "{left:?}");
+    assert!(desk.is_shown("Last backup stopped"));
+    desk.press("Put the result away");
+    assert!(!desk.is_shown("Full backup stopped by the user"));
+}
+
+#[test]
+fn the_journal_lists_every_job_filters_them_and_shows_errors_in_full() {
+    let mut desk = Desk::new();
+    desk.open_data_file(10);
+    let archive = desk.back_up(1);
+    let bytes = fs::read(&archive).unwrap();
+    let mut bent = bytes.clone();
+    bent[bytes.len() / 2] ^= 0x10;
+    fs::write(&archive, bent).unwrap();
+    desk.press("Restore");
+    desk.press("Verify archive 0001");
+    desk.until_shown("Verification failed: ");
+    desk.press("Put the result away");
+    desk.press("Backup journal");
+    desk.until_shown("Full backup 0001, Succeeded");
+    desk.until_shown("Verification");
+    let failed = desk.status().history.iter().find(|e| e.outcome == Outcome::Failed).cloned().unwrap();
+    assert_eq!(failed.kind, JobKind::Verify);
+    let error = failed.error.unwrap();
+    assert!(!desk.is_said(&error), "only the chosen entry is shown in full");
+    desk.harness.get_by_label_contains(", Failed, ").click();
+    desk.harness.run_steps(4);
+    assert!(desk.is_said(&error), "{error:?}");
+
+    desk.type_into("Search the journal", "no such text");
+    desk.until_shown("No job matches the filter.");
+    desk.press("Clear filter");
+    desk.harness.get_by_role_and_label(Role::ComboBox, "Kind").click();
+    desk.harness.run_steps(4);
+    desk.press("Full backup");
+    assert!(desk.is_shown("Full backup 0001, Succeeded"));
+    assert!(!desk.is_shown(", Failed, "));
+}
+
+#[test]
+fn a_data_file_that_disappears_is_said_on_every_page() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(10);
+    fs::rename(&path, desk.path("moved.sqlite")).unwrap();
+    desk.send(Command::Refresh { data_file: path });
+    desk.until("the problem", |_, status| status.data_files[0].problem.is_some());
+    let problem = desk.status().data_files[0].problem.clone().unwrap();
+    for page in ["Restore", "Backup journal", "Maintenance"] {
+        desk.press(page);
+        assert!(desk.is_said(&problem), "{page}: {problem:?}");
+    }
+}
+
+#[test]
+fn the_sample_dialog_asks_the_folder_dialog_for_another_folder() {
+    let mut desk = Desk::of_size(1000.0, 640.0);
+    fs::create_dir(desk.path("other")).unwrap();
+    desk.press("Try with a sample");
+    desk.press("Choose the folder for the sample");
+    desk.until("the folder", |h, _| h.query_by_label("Folder other").is_some());
+    desk.harness.get_by_label("Folder other").click();
+    desk.harness.run_steps(3);
+    desk.press("Choose this folder");
+    desk.until_shown("Create sample");
+    let field = desk.harness.get_by_role_and_label(Role::TextInput, "Folder");
+    assert_eq!(field.value(), Some(desk.path("other").display().to_string()));
+}
