@@ -8,6 +8,7 @@
 pub mod data_file;
 pub mod ffi;
 pub mod snapshot;
+pub mod wal;
 
 use std::{path::Path, time::Duration};
 
