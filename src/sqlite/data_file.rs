@@ -138,7 +138,7 @@ fn read_header(conn: &rusqlite::Connection, path: &Path, size: u64) -> Result<[u
     if header.starts_with(b"SQLite format 3\0") && known == 100 {
         return Ok(header);
     }
-    if size % 512 == 0 && looks_random(&start) {
+    if size.is_multiple_of(512) && looks_random(&start) {
         return Err(Error::new(ErrorKind::Encrypted, format!("{} seems to be encrypted: it does not begin like an SQLite database, and its content looks random", path.display()))
             .hint("Encrypted databases (SQLCipher and the like) can not be read without their key and are not supported. Use the application's own backup for this file."));
     }

@@ -58,7 +58,8 @@ pub struct WalCommit {
     pub checksum: [u32; 2],
     /// Pages of the data file after it.
     pub page_count: u32,
-    /// Page number and the frame with its last version, sorted by page; only pages that exist after the commit.
+    /// Page number and the frame with its last version, sorted by page. Pages beyond `page_count` were written before the
+    /// transaction made the file shorter; SQLite would find them again if it grows later.
     pub pages: Vec<(u32, u32)>,
 }
 
@@ -216,8 +217,7 @@ impl FrameCursor {
                 for entry in pages {
                     match kept.last_mut() {
                         Some(last) if last.0 == entry.0 => *last = entry,
-                        _ if entry.0 <= page_count => kept.push(entry),
-                        _ => {}
+                        _ => kept.push(entry),
                     }
                 }
                 return Ok(Some(WalCommit { last_frame: frame, checksum: sum, page_count, pages: kept }));
