@@ -23,7 +23,7 @@ use super::{
     pins::Pins,
     reader::End,
     rotate::{self, LastArchive},
-    table::PageTableWriter,
+    table::{Changes, PageTableWriter},
     table_path,
     watch::{Bell, Watch},
     writer::LogWriter,
@@ -210,19 +210,24 @@ impl Capture {
         let at = pins.take(false)?;
         let page_count = pins.page_count()?;
         let page_size = page_size(&pins)?;
-        let mut seen = Vec::new();
+        let mut known = Changes::new(page_count);
         let (writer, end, catch_ups) = if config.log.symlink_metadata().is_ok() {
-            let mut catch_ups = 0;
+            let (mut catch_ups, mut count_before) = (0, None);
             let (writer, end) = LogWriter::open(Arc::clone(&config.storage), &config.log, &mut |reader, record| {
                 catch_ups += u32::from(record.head.kind != super::format::RecordKind::Commit);
-                if !reader.header().rooted {
-                    reader.pages(record, &mut |entry| {
-                        seen.push(entry.page);
-                        Ok(())
-                    })?;
-                }
-                Ok(())
+                let before = match count_before {
+                    Some(count) => count,
+                    None => {
+                        known = Changes::new(reader.header().page_count);
+                        reader.header().page_count
+                    }
+                };
+                count_before = Some(record.head.page_count);
+                known.add(reader, record, before)
             })?;
+            if count_before.is_none() {
+                known = Changes::new(writer.header().page_count);
+            }
             (writer, end, catch_ups)
         } else {
             let last = config.last_archive.as_ref().map(|l| l.position);
@@ -252,7 +257,7 @@ impl Capture {
             let tail = *follower.writer.logged();
             follower.writer.cut_at(tail)?;
         }
-        seen.into_iter().for_each(|page| follower.remember_seen(page));
+        follower.know(known);
 
         let (mut watch, bell) = Watch::new(&config.data_file)?;
         watch.follow(&wal_path(&config.data_file));
@@ -581,16 +586,23 @@ impl Service {
     fn obey(&mut self, command: Command) -> bool {
         match command {
             Command::Flush(reply) => {
-                let _ = reply.send(self.settle_down().map(|()| self.follower.writer.position()));
+                let outcome = self.settle_down().map(|()| self.follower.writer.position());
+                // Whoever waits for the answer finds it in the status too.
+                self.publish(None);
+                let _ = reply.send(outcome);
             }
             Command::Cut(number, begin, reply) => {
                 let _ = reply.send(self.cut(number, begin));
             }
             Command::Commit(archived, reply) => {
-                let _ = reply.send(self.commit(&archived));
+                let outcome = self.commit(&archived);
+                self.publish(None);
+                let _ = reply.send(outcome);
             }
             Command::Abandon(reply) => {
-                let _ = reply.send(self.abandon());
+                let outcome = self.abandon();
+                self.publish(None);
+                let _ = reply.send(outcome);
             }
             Command::Stop => return false,
         }
@@ -669,6 +681,7 @@ impl Service {
         rotate::archive(&self.config.storage, &self.config.log, archived)?;
         rotate::finish(&self.config.storage, &self.config.log)?;
         self.follower.writer.set_path(&self.config.log);
+        self.follower.open_table();
         self.sealed = None;
         Ok(())
     }

@@ -4,6 +4,8 @@
 //! Then every commit since is still in the WAL, and the log goes on as if nothing had happened. Otherwise the data file is
 //! compared, at a pinned state, with the page hashes of the base and of the log; what differs becomes one catch-up record.
 
+use std::collections::HashMap;
+
 use super::{
     capture::CaptureConfig,
     follow::{Follower, Index, Latest, Trouble},
@@ -67,8 +69,10 @@ fn compare(
         mark: super::capture::mark_of(at),
     };
     let mut differing = 0u32;
+    let mut known = Changes::new(0);
     if rooted {
-        let changes = Changes::read(follower.writer.path(), follower.writer.logged().length)?;
+        let mut hashes = HashMap::new();
+        let base_pages = follower.known().base_pages.min(page_count);
         let mut table = base_table(follower, config)?;
         let size = follower.page_size() as usize;
         let mut buffer = vec![0; (PIECE / size).max(1) * size];
@@ -80,11 +84,16 @@ fn compare(
             follower.read_pages(&latest, first, piece)?;
             for (page, bytes) in (first..).zip(piece.chunks_exact(size)) {
                 let base = match &mut table {
-                    Some(table) => table.next()?.filter(|_| page <= changes.base_pages),
+                    Some(table) => table.next()?.filter(|_| page <= base_pages),
                     None => None,
                 };
                 let hash = page_hash(bytes);
-                if changes.hashes.get(&page).copied().or(base) != Some(hash) {
+                let known = follower.known().hashes.get(&page).copied();
+                if known.is_some() {
+                    hashes.insert(page, hash);
+                }
+                if known.or(base) != Some(hash) {
+                    hashes.insert(page, hash);
                     if differing == 0 {
                         follower.writer.begin(head);
                     }
@@ -98,8 +107,11 @@ fn compare(
             }
             first += count as u32;
         }
-        if differing == 0 && page_count == follower.writer.logged().page_count {
+        let same = differing == 0 && page_count == follower.writer.logged().page_count;
+        known = Changes { hashes, base_pages };
+        if same {
             follower.stand_at(at, latest);
+            follower.know(known);
             return Ok(Outcome::Same);
         }
     }
@@ -109,6 +121,7 @@ fn compare(
     let written = follower.writer.end().and_then(|()| follower.writer.sync());
     written.map_err(|e| failed(follower, e))?;
     follower.stand_at(at, latest);
+    follower.know(known);
     Ok(Outcome::CaughtUp(differing))
 }
 

@@ -4,7 +4,7 @@
 //! with what it would have protected, an older one only after everything up to a newer one is logged, that is, synced.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -16,6 +16,8 @@ use super::{
     format::{Entry, RecordHead, RecordKind, page_hash},
     page,
     pins::Pins,
+    table::{Changes, PageTable},
+    table_path,
     writer::LogWriter,
 };
 use crate::{
@@ -75,8 +77,16 @@ pub(super) struct Index {
     pub(super) at_mark: Option<Latest>,
 }
 
-/// What to remember of a page when the log could not be synced.
-type Undo = (u32, Option<u32>, bool);
+/// What to restore when the log could not be synced.
+#[derive(Debug)]
+enum Undo {
+    /// The last frame of a page before.
+    Frame(u32, Option<u32>),
+    /// What the log knew of a page before.
+    Known(u32, Option<[u8; 8]>),
+    /// Up to which page the base counted before.
+    BasePages(u32),
+}
 
 pub(super) struct Follower {
     pub(super) path: PathBuf,
@@ -92,8 +102,10 @@ pub(super) struct Follower {
     /// The last logged frame of every page in this generation of the WAL.
     latest: Latest,
     latest_salts: [u32; 2],
-    /// Pages that the log holds already, while it has no base to patch.
-    seen: Option<HashSet<u32>>,
+    /// What the state after the last record holds: the hash of every page that the log changed.
+    known: Changes,
+    /// The hashes of the pages at the base.
+    table: Option<PageTable>,
     undo: Vec<Undo>,
     /// Pinned by lock 0, everything captured and in the data file.
     level: bool,
@@ -113,7 +125,8 @@ impl Follower {
             path: path.to_path_buf(),
             pins,
             mark: writer.logged().mark,
-            seen: (!writer.header().rooted).then(HashSet::new),
+            known: Changes::new(writer.header().page_count),
+            table: None,
             writer,
             clock,
             page_size,
@@ -140,16 +153,30 @@ impl Follower {
         self.page_size
     }
 
-    /// A page that the log holds already.
-    pub(super) fn remember_seen(&mut self, page: u32) {
-        if let Some(seen) = &mut self.seen {
-            seen.insert(page);
-        }
+    /// What a reader found in the log; with the page table of its base, if there is one.
+    pub(super) fn know(&mut self, known: Changes) {
+        self.known = known;
+        self.open_table();
+    }
+
+    /// The hashes of the state that the log leads to.
+    pub(super) fn known(&self) -> &Changes {
+        &self.known
+    }
+
+    /// Looks for the page table beside the log.
+    pub(super) fn open_table(&mut self) {
+        let header = self.writer.header();
+        let found = PageTable::open(&table_path(self.writer.path()), header.page_size, header.base.chain);
+        // Without a table a page is written whole when it first changes.
+        self.table = found.ok().flatten().filter(|_| header.rooted);
     }
 
     /// Another log goes on at the same place.
     pub(super) fn switch_writer(&mut self, writer: LogWriter) -> LogWriter {
-        self.seen = (!writer.header().rooted).then(HashSet::new);
+        // What the new base holds is told by its page table alone: an archive need not keep what free pages held.
+        self.known = Changes::new(writer.header().page_count);
+        self.table = None;
         std::mem::replace(&mut self.writer, writer)
     }
 
@@ -284,13 +311,13 @@ impl Follower {
     }
 
     fn revert(&mut self) {
-        while let Some((page, frame, first)) = self.undo.pop() {
-            match frame {
-                Some(frame) => self.latest.insert(page, frame),
-                None => self.latest.remove(&page),
-            };
-            if let Some(seen) = self.seen.as_mut().filter(|_| first) {
-                seen.remove(&page);
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Frame(page, Some(frame)) => _ = self.latest.insert(page, frame),
+                Undo::Frame(page, None) => _ = self.latest.remove(&page),
+                Undo::Known(page, Some(hash)) => _ = self.known.hashes.insert(page, hash),
+                Undo::Known(page, None) => _ = self.known.hashes.remove(&page),
+                Undo::BasePages(pages) => self.known.base_pages = pages,
             }
         }
     }
@@ -310,48 +337,62 @@ impl Follower {
         });
         for &(page, frame) in commit.pages.iter().filter(|p| p.0 <= commit.page_count) {
             wal.image(frame, &mut self.image)?;
-            let had = self.latest.get(&page).copied();
-            self.put(wal, page, had, count_before)?;
-        }
-        // A page can come into being without a frame: allocated and freed again in one transaction. Its content is then
-        // what the file happens to hold there. It is recorded, so that the rebuilt file is the same byte for byte, and a
-        // later patch of that page finds what it was made against.
-        for page in count_before.saturating_add(1)..=commit.page_count {
-            if commit.pages.binary_search_by_key(&page, |p| p.0).is_err() {
-                let had = self.latest.get(&page).copied();
-                self.content(wal, page, had)?;
-                std::mem::swap(&mut self.image, &mut self.before);
-                self.put(wal, page, had, count_before)?;
-            }
+            let patched = page <= count_before && self.is_known(wal, page)?;
+            let encoding = page::encode(patched.then_some(self.before.as_slice()), &self.image, &mut self.encoded);
+            let hash = page_hash(&self.image);
+            self.writer.page(&Entry { page, encoding, hash, bytes: &self.encoded })?;
+            self.undo.push(Undo::Known(page, self.known.hashes.insert(page, hash)));
         }
         self.writer.end()?;
+        if commit.page_count < count_before {
+            self.forget_beyond(commit.page_count);
+        }
         for &(page, frame) in &commit.pages {
-            let had = self.latest.insert(page, frame);
-            self.undo.push((page, had, false));
+            self.undo.push(Undo::Frame(page, self.latest.insert(page, frame)));
         }
         Ok(())
     }
 
-    /// Adds `self.image` as the new content of `page`.
-    fn put(&mut self, wal: &WalFile, page: u32, had: Option<u32>, count_before: u32) -> Result<()> {
-        let first = self.seen.as_mut().is_some_and(|seen| seen.insert(page));
-        if first {
-            self.undo.push((page, had, true));
+    /// Pages cut off are gone: what they held does not come back when the file grows again.
+    fn forget_beyond(&mut self, page_count: u32) {
+        let undo = &mut self.undo;
+        self.known.hashes.retain(|page, hash| {
+            let kept = *page <= page_count;
+            if !kept {
+                undo.push(Undo::Known(*page, Some(*hash)));
+            }
+            kept
+        });
+        if page_count < self.known.base_pages {
+            undo.push(Undo::BasePages(self.known.base_pages));
+            self.known.base_pages = page_count;
         }
-        let known = page <= count_before && !first;
-        if known {
-            self.content(wal, page, had)?;
-        }
-        let encoding = page::encode(known.then_some(self.before.as_slice()), &self.image, &mut self.encoded);
-        self.writer.page(&Entry { page, encoding, hash: page_hash(&self.image), bytes: &self.encoded })
+    }
+
+    /// Reads into `self.before` what `page` held, and whether that is what the log and its base yield there.
+    ///
+    /// It is not for a page that came into being without a frame, allocated and freed in one transaction: SQLite does not
+    /// care what it holds, and that can change with a checkpoint. Nor is it when the base has no page table.
+    fn is_known(&mut self, wal: &WalFile, page: u32) -> Result<bool> {
+        let hash = match self.known.hashes.get(&page) {
+            Some(hash) => Some(*hash),
+            None if page <= self.known.base_pages => match &self.table {
+                Some(table) => table.at(page)?,
+                None => None,
+            },
+            None => None,
+        };
+        let Some(hash) = hash else { return Ok(false) };
+        self.content(wal, page)?;
+        Ok(page_hash(&self.before) == hash)
     }
 
     /// Reads into `self.before` what `page` holds after the commit before.
     ///
     /// A page with a frame in this generation of the WAL is read from there. Any other page is as the data file has it:
     /// checkpoints copy only frames up to our pin, and all of those are known.
-    fn content(&mut self, wal: &WalFile, page: u32, had: Option<u32>) -> Result<()> {
-        match had {
+    fn content(&mut self, wal: &WalFile, page: u32) -> Result<()> {
+        match self.latest.get(&page).copied() {
             Some(frame) => wal.image(frame, &mut self.before),
             None => {
                 let offset = u64::from(page - 1) * u64::from(self.page_size);

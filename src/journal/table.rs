@@ -24,11 +24,11 @@ use std::{
 };
 
 use super::{
-    format::{Chain, page_hash},
-    reader::LogReader,
+    format::{Chain, RecordKind, page_hash},
+    reader::{LogReader, Record},
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     storage::{Ownership, Storage, StorageFile},
 };
 
@@ -132,6 +132,7 @@ impl PageTableWriter {
 pub(super) struct PageTable {
     reader: BufReader<File>,
     path: PathBuf,
+    pages: u64,
     left: u64,
 }
 
@@ -164,7 +165,20 @@ impl PageTable {
         }
         let mut reader = BufReader::with_capacity(1 << 16, file);
         std::io::Seek::seek(&mut reader, std::io::SeekFrom::Start(HEADER)).map_err(fail)?;
-        Ok(Some(Self { reader, path: path.to_path_buf(), left: (length - HEADER - 32) / 8 }))
+        let pages = (length - HEADER - 32) / 8;
+        Ok(Some(Self { reader, path: path.to_path_buf(), pages, left: pages }))
+    }
+
+    /// The hash of one page.
+    pub(super) fn at(&self, page: u32) -> Result<Option<[u8; 8]>> {
+        if page == 0 || u64::from(page) > self.pages {
+            return Ok(None);
+        }
+        let mut hash = [0; 8];
+        let offset = HEADER + u64::from(page - 1) * 8;
+        crate::storage::read_exact_at(self.reader.get_ref(), offset, &mut hash)
+            .map_err(|e| Error::io("read", &self.path, e))?;
+        Ok(Some(hash))
     }
 
     /// The hash of the next page; `None` after the last.
@@ -187,28 +201,27 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Reads the log at `path`, of which `length` bytes are valid.
-    pub(super) fn read(path: &Path, length: u64) -> Result<Self> {
-        let mut reader = LogReader::open(path)?;
-        let mut changes = Self { hashes: HashMap::new(), base_pages: reader.header().page_count };
-        let mut count_before = changes.base_pages;
-        while reader.tail().length < length {
-            let Some(record) = reader.next_record()? else {
-                return Err(Error::new(ErrorKind::Damaged, format!("{} is damaged", path.display()))
-                    .hint("Make a full backup now, and check the disk of the log."));
-            };
-            let count = record.head.page_count;
-            if count < count_before {
-                changes.base_pages = changes.base_pages.min(count);
-                changes.hashes.retain(|page, _| *page <= count);
-            }
-            count_before = count;
-            reader.pages(&record, &mut |entry| {
-                changes.hashes.insert(entry.page, entry.hash);
-                Ok(())
-            })?;
+    /// Of a log without records whose base has that many pages.
+    pub(super) fn new(base_pages: u32) -> Self {
+        Self { hashes: HashMap::new(), base_pages }
+    }
+
+    /// Takes in the next record.
+    pub(super) fn add(&mut self, reader: &mut LogReader, record: &Record, count_before: u32) -> Result<()> {
+        if record.head.kind == RecordKind::Gap {
+            // The state after it is unknown.
+            *self = Self::new(0);
+            return Ok(());
         }
-        Ok(changes)
+        let count = record.head.page_count;
+        if count < count_before {
+            self.base_pages = self.base_pages.min(count);
+            self.hashes.retain(|page, _| *page <= count);
+        }
+        reader.pages(record, &mut |entry| {
+            self.hashes.insert(entry.page, entry.hash);
+            Ok(())
+        })
     }
 }
 
@@ -234,6 +247,7 @@ mod tests {
         for page in bytes.chunks(512) {
             assert_eq!(table.next()?, Some(page_hash(page)));
         }
+        assert_eq!((table.at(2)?, table.at(8)?), (Some(page_hash(&bytes[512..1024])), None));
         assert_eq!(table.next()?, None);
         assert!(PageTable::open(&path, 512, Chain([5; 32]))?.is_none());
         let mut file = std::fs::read(&path)?;
