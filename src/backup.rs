@@ -21,7 +21,8 @@ use crate::{
         writer::{self, Entry, Level, Source, TextSource},
     },
     control::{Control, Phase},
-    error::{Error, Result},
+    error::{Error, ErrorReport, Result},
+    journal::{Capture, Cut, PageTableWriter, Position},
     settings::{self, SettingsFile},
     sqlite::{
         data_file::{self, JournalMode},
@@ -80,6 +81,12 @@ pub struct BackupReport {
     pub verifying_ms: u64,
     /// Leftovers of interrupted backups that were removed.
     pub leftovers_removed: Vec<PathBuf>,
+    /// Where in the log the archive was cut, if a log is used and in order.
+    pub log_position: Option<Position>,
+    /// The log up to there, archived.
+    pub archived_log: Option<PathBuf>,
+    /// Why the log could not be cut or archived, though one is used; the archive is sound all the same.
+    pub log_problem: Option<ErrorReport>,
 }
 
 /// The folder for archives while none was chosen: `Backups` beside the data file.
@@ -140,7 +147,41 @@ fn estimate(data_file: &Path, settings: &SettingsFile, known: &[ArchiveEntry]) -
     Ok((length as f64 * stored as f64 / raw as f64) as u64 + FIXED)
 }
 
-/// Makes a full backup of `data_file` into `folder`; `own` is the program's settings folder.
+/// The archived log that ends where full backup `number` begins: beside the current log, so that it is only renamed.
+pub fn archived_log(log: &Path, data_file: &Path, number: ArchiveNumber) -> PathBuf {
+    log.with_file_name(catalog::log_name(&catalog::stem(data_file), ArchiveNumber(number.0.saturating_sub(1))))
+}
+
+/// The state to back up, and the cut of the log at exactly that state.
+struct Begun {
+    snapshot: Snapshot,
+    cut: Option<Cut>,
+    table: Option<PageTableWriter>,
+    problem: Option<Error>,
+}
+
+/// Begins the snapshot; with a log, at one exact commit of it. A log that is not in order holds up no backup.
+fn begin(data_file: &Path, number: ArchiveNumber, log: Option<&Capture>, control: &Control) -> Result<Begun> {
+    let mut problem = None;
+    if let Some(capture) = log {
+        let path = data_file.to_path_buf();
+        let cut = capture
+            .cut(number.0, move || Snapshot::begin(&path, Duration::from_secs(2), &Control::default()))
+            .and_then(|mut cut| Ok((cut.take_snapshot()?, cut)));
+        match cut {
+            Ok((snapshot, cut)) => {
+                // Without the table the archive would be read again when it is needed.
+                let table = cut.page_table(snapshot.page_size()).ok();
+                return Ok(Begun { snapshot, cut: Some(cut), table, problem });
+            }
+            Err(error) => problem = Some(error),
+        }
+    }
+    Ok(Begun { snapshot: Snapshot::begin(data_file, LOCK_WAIT_MAX, control)?, cut: None, table: None, problem })
+}
+
+/// Makes a full backup of `data_file` into `folder`; `own` is the program's settings folder. With `log`, the log is cut at
+/// the state backed up, and what it holds up to there is archived.
 ///
 /// # Errors
 /// Whatever makes it impossible. No file under an archive's name is left behind, and no older archive is touched.
@@ -150,6 +191,7 @@ pub fn run(
     settings: &mut SettingsFile,
     own: &Path,
     folder: &Path,
+    log: Option<&Capture>,
     control: &Control,
 ) -> Result<BackupReport> {
     control.phase(Phase::Preparing, 0);
@@ -164,7 +206,9 @@ pub fn run(
     let number = next_number(data_file, settings, folder)?;
     let archive = folder.join(catalog::archive_name(&stem, number));
 
-    let snapshot = Snapshot::begin(data_file, LOCK_WAIT_MAX, control)?;
+    let Begun { snapshot, cut, table, problem } = begin(data_file, number, log, control)?;
+    let mut log_problem = problem.map(|e| e.report());
+    let log_position = cut.as_ref().map(Cut::position);
     let now = Local::now();
     let moment = now.with_nanosecond(now.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(now).fixed_offset();
     let identity = Identity {
@@ -176,6 +220,7 @@ pub fn run(
         page_size: snapshot.page_size(),
         page_count: snapshot.page_count(),
         program: PROGRAM.to_owned(),
+        log_position,
     };
     let (data_bytes, journal_mode) = (snapshot.len(), snapshot.journal_mode());
     let held = Arc::new(AtomicU64::new(0));
@@ -192,13 +237,21 @@ pub fn run(
     let settings_name = file_name(&settings::path_beside(data_file));
     let manifest_identity = identity.clone();
     let sources: Vec<Box<dyn Source>> = vec![
-        Box::new(SnapshotSource { snapshot: Some(snapshot), entry: data_entry, at: 0, held: Arc::clone(&held) }),
+        Box::new(SnapshotSource { snapshot: Some(snapshot), entry: data_entry, at: 0, held: Arc::clone(&held), table }),
         Box::new(TextSource::new(entry(settings_name, ItemKind::Settings), move |_| Ok(settings_text.clone()))),
         Box::new(TextSource::new(entry(MANIFEST_NAME.to_owned(), ItemKind::Manifest), move |items| {
             Ok(manifest(&manifest_identity, journal_mode, items))
         })),
     ];
     let written = writer::write(storage, &archive, ownership, &identity, sources, Level::FAST, data_bytes, control)?;
+    let mut archived = None;
+    if let (Some(cut), Some(capture)) = (cut, log) {
+        let target = archived_log(&capture.status().log, data_file, number);
+        match cut.commit(&target) {
+            Ok(()) => archived = Some(target),
+            Err(error) => log_problem = Some(error.report()),
+        }
+    }
     // After the archive has its name: a crash in between loses nothing, since the number is also read from the names.
     settings.change(own, |s| s.last_number = s.last_number.max(number.0))?;
     Ok(BackupReport {
@@ -213,6 +266,9 @@ pub fn run(
         copying_ms: written.copying_ms,
         verifying_ms: written.verifying_ms,
         leftovers_removed,
+        log_position,
+        archived_log: archived,
+        log_problem,
     })
 }
 
@@ -235,6 +291,7 @@ struct SnapshotSource {
     entry: Entry,
     at: u64,
     held: Arc<AtomicU64>,
+    table: Option<PageTableWriter>,
 }
 
 impl Source for SnapshotSource {
@@ -245,10 +302,17 @@ impl Source for SnapshotSource {
     fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
         let Some(snapshot) = &self.snapshot else { return Err(Error::stopped()) };
         snapshot.read(self.at, buffer)?;
+        if self.table.as_mut().is_some_and(|table| table.push(buffer).is_err())
+            && let Some(table) = self.table.take()
+        {
+            table.discard();
+        }
         self.at += buffer.len() as u64;
         self.held.store(snapshot.held().as_millis() as u64, Ordering::Relaxed);
         if self.at == self.entry.length {
             self.snapshot = None;
+            // A table that can not be finished is no table; the archive would be read again instead.
+            let _ = self.table.take().map(PageTableWriter::finish);
         }
         Ok(())
     }

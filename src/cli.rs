@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Local, NaiveDateTime, TimeZone, Utc};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -24,7 +25,9 @@ use crate::{
         status::{FinishedJob, JobReport},
     },
     error::{Error, ErrorKind, ErrorReport, Result},
-    restore, sample,
+    journal::integrate::{Integrated, Until},
+    restore::{self, Logs},
+    sample,
     settings::SettingsFile,
     storage::space::human_bytes,
 };
@@ -78,12 +81,33 @@ enum Job {
         /// Folder that the files land in; otherwise a new one named like the archive, beside it.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
+        /// Integrate the logs only up to this moment, in local time: `2026-11-22 12:00:00`, or with an offset.
+        #[arg(long, value_name = "MOMENT", conflicts_with = "commit")]
+        until: Option<String>,
+        /// Integrate the logs only up to this commit, included.
+        #[arg(long, value_name = "NUMBER")]
+        commit: Option<u64>,
+        /// Restore the archive alone, without its logs.
+        #[arg(long, conflicts_with_all = ["until", "commit", "logs"])]
+        no_log: bool,
+        /// A log that does not lie beside the archive; may be given several times.
+        #[arg(long = "log", value_name = "FILE")]
+        logs: Vec<PathBuf>,
         /// Restore only this file of the archive; may be given several times.
         #[arg(long = "item", value_name = "NAME")]
         items: Vec<String>,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
+    },
+    /// Keep the logs of data files without a window, until Ctrl-C or SIGTERM.
+    Serve {
+        /// The SQLite data files, in WAL mode.
+        #[arg(required = true)]
+        data_files: Vec<PathBuf>,
+        /// The log file, for one data file; otherwise the one in the settings, or NAME.journal in the folder for archives.
+        #[arg(long, value_name = "FILE")]
+        log: Option<PathBuf>,
     },
     /// Create the sample data file OMB_Edelweiss.sqlite in a folder.
     Sample {
@@ -150,10 +174,21 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let id = JobId::new();
             report(perform(&engine()?.handle(), id, Command::Verify { job: id, archive })?, json)
         }
-        Job::Restore { archive, to, items, json } => {
+        Job::Serve { data_files, log } => serve(&data_files, log),
+        Job::Restore { archive, to, until, commit, no_log, logs, items, json } => {
+            let until = match (until, commit) {
+                (Some(moment), _) => Until::Moment(parse_moment(&moment)?),
+                (None, Some(number)) => Until::Commit(number),
+                (None, None) => Until::End,
+            };
+            let logs = match (no_log, logs) {
+                (true, _) => Logs::None,
+                (false, logs) if logs.is_empty() => Logs::Found,
+                (false, logs) => Logs::Also(logs),
+            };
             let destination = to.unwrap_or_else(|| restore::propose_destination(&archive));
             let id = JobId::new();
-            let command = Command::Restore { job: id, archive, items, destination };
+            let command = Command::Restore { job: id, archive, items, destination, logs, until };
             report(perform(&engine()?.handle(), id, command)?, json)
         }
         Job::Sample { folder, json } => {
@@ -207,8 +242,9 @@ fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
         if let Some(refused) = status.refused.iter().find(|r| r.path == path) {
             return Err(error_of(&refused.error));
         }
-        if let (false, Some(opened)) = (status.opening.contains(&path), status.data_files.first()) {
-            return Ok(opened.facts.path.clone());
+        let opened = path.canonicalize().ok().and_then(|p| status.data_file(&p).cloned());
+        if let Some(opened) = opened.filter(|d| !d.log_starting) {
+            return Ok(opened.facts.path);
         }
         let _ = events.recv_timeout(Duration::from_millis(50));
     }
@@ -321,9 +357,10 @@ fn in_words(report: &JobReport, duration_ms: u64) -> String {
         JobReport::Restore(r) => {
             let files: Vec<String> = r.files.iter().map(|f| format!("  {}", f.display())).collect();
             format!(
-                "Archive {} of {} restored in {seconds:.1} s, integrity {}:\n{}",
+                "Archive {} of {} restored in {seconds:.1} s{}, integrity {}:\n{}",
                 r.number,
                 r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
+                r.integrated.as_ref().map_or_else(String::new, integrated_in_words),
                 match &r.integrity {
                     Some(crate::sqlite::integrity::Integrity::Sound) => "checked",
                     Some(_) => "NOT confirmed",
@@ -341,6 +378,20 @@ fn in_words(report: &JobReport, duration_ms: u64) -> String {
         ),
         JobReport::Sample { path, bytes } => format!("{} created ({})", path.display(), human_bytes(*bytes)),
     }
+}
+
+fn integrated_in_words(integrated: &Integrated) -> String {
+    let at = |moment: Option<DateTime<Utc>>| {
+        moment.map(|m| m.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.3f %:z").to_string())
+    };
+    let mut words = format!(", {} commits integrated", integrated.commits);
+    if let Some(last) = at(integrated.last) {
+        words += &format!(" up to commit {} of {last}", integrated.position.commit);
+    }
+    if let Some(next) = at(integrated.next) {
+        words += &format!(" (the next one was at {next})");
+    }
+    words
 }
 
 fn list(place: &Path, json: bool) -> Result<ExitCode> {
@@ -378,6 +429,60 @@ fn line(entry: &ArchiveEntry) -> String {
     let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
     format!("{}  {moment:<26}  {:>10}  {}{problem}", entry.number, human_bytes(entry.bytes), entry.path.display())
+}
+
+/// A moment in local time, or with its own offset.
+fn parse_moment(text: &str) -> Result<DateTime<Utc>> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Ok(moment.to_utc());
+    }
+    let plain = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"];
+    let local = plain.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    let wrong = |hint: &str| Error::new(ErrorKind::Refused, format!("{text:?} is not a moment")).hint(hint);
+    let local = local
+        .ok_or_else(|| wrong("Write it as 2026-11-22 12:00:00, or with an offset as 2026-11-22T12:00:00+01:00."))?;
+    // In the hour that comes twice, the first is meant: less is integrated, and nothing wanted is overwritten by it.
+    let moment = Local.from_local_datetime(&local).earliest();
+    moment.map(|m| m.to_utc()).ok_or_else(|| wrong("The clocks went forward over it; choose a moment before or after."))
+}
+
+/// Hosts the engine for the logs of these data files until a signal comes.
+fn serve(data_files: &[PathBuf], log: Option<PathBuf>) -> Result<ExitCode> {
+    if log.is_some() && data_files.len() > 1 {
+        return Err(Error::new(ErrorKind::Refused, "one log can not hold several data files")
+            .hint("Give --log with one data file only."));
+    }
+    let (stop_in, stop) = crossbeam_channel::bounded(1);
+    let _ = ctrlc::set_handler(move || {
+        let _ = stop_in.try_send(());
+    });
+    let engine = engine()?;
+    let handle = engine.handle();
+    for data_file in data_files {
+        let path = open(&handle, data_file.clone())?;
+        let status = handle.status();
+        let Some(known) = status.data_file(&path) else { continue };
+        let file_name = format!("{}.journal", catalog::stem(&path));
+        let chosen =
+            log.clone().or_else(|| known.log_file.clone()).unwrap_or_else(|| known.destination.join(file_name));
+        handle.send(Command::UseLog { data_file: path.clone(), log: Some(chosen.clone()) })?;
+        let events = handle.events();
+        loop {
+            let status = handle.status();
+            let Some(known) = status.data_file(&path) else { break };
+            if let Some(problem) = &known.log_problem {
+                return Err(error_of(problem));
+            }
+            if known.log.is_some() {
+                break;
+            }
+            let _ = events.recv_timeout(Duration::from_millis(50));
+        }
+        print(&format!("{} is logged in {}", path.display(), chosen.display()))?;
+    }
+    // Dropping the engine ends the logs cleanly, everything synced.
+    let _ = stop.recv();
+    Ok(ExitCode::SUCCESS)
 }
 
 fn sample_client(data_file: &Path, rate: f64, commits: Option<u64>, attached: bool) -> Result<ExitCode> {

@@ -9,6 +9,7 @@
 //! backup restore verify       the jobs: plan, run, report
 //! settings                    the settings file of a data file
 //! archive                     the .4BK format: catalog, writer, reader, format, pipeline
+//! journal                     the log: capture of every commit, cut at a full backup, integration
 //! sqlite                      data files: identify, hold a snapshot, integrity (the only unsafe code: sqlite/ffi.rs)
 //! storage control             durable writes, disks · progress and stop of a job
 //! error                       the one error type
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod control;
 pub mod engine;
 pub mod error;
+pub mod journal;
 pub mod restore;
 pub mod sample;
 pub mod settings;

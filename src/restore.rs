@@ -10,9 +10,13 @@ use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    archive::{Archive, ArchiveNumber, Identity, Item, ItemKind, reader::safe_name},
+    archive::{Archive, ArchiveNumber, Identity, Item, ItemKind, catalog, reader::safe_name},
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
+    journal::{
+        integrate::{self, Integrated, Until},
+        reader::LogReader,
+    },
     sqlite::integrity::{self, Integrity},
     storage::{self, Ownership, Storage, StorageFile, space::require_space},
 };
@@ -28,6 +32,41 @@ pub struct RestorePlan {
     pub bytes: u64,
     /// The folder proposed: named like the archive, beside it, not existing yet.
     pub destination: PathBuf,
+    /// What the logs at hand would add; `None` when the archive was made without a log or no log continues it.
+    pub log: Option<integrate::Plan>,
+}
+
+/// Which logs to integrate after the restore.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Logs {
+    /// All that continue the archive, found beside it.
+    #[default]
+    Found,
+    /// These and those found.
+    Also(Vec<PathBuf>),
+    /// None: the state of the archive itself.
+    None,
+}
+
+/// What to restore, and how far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreOptions {
+    /// Names of the items; empty for all.
+    pub items: Vec<String>,
+    /// The folder that the files land in.
+    pub destination: PathBuf,
+    /// The logs to integrate.
+    pub logs: Logs,
+    /// How far to integrate them.
+    pub until: Until,
+}
+
+impl RestoreOptions {
+    /// All items into `destination`, with everything that the logs at hand add.
+    pub fn all(destination: &Path) -> Self {
+        Self { items: Vec::new(), destination: destination.to_path_buf(), logs: Logs::Found, until: Until::End }
+    }
 }
 
 /// What a restore achieved.
@@ -45,6 +84,8 @@ pub struct RestoreReport {
     pub files: Vec<PathBuf>,
     /// Their length in bytes, together.
     pub bytes: u64,
+    /// What was integrated from the logs, if anything was.
+    pub integrated: Option<Integrated>,
     /// What the integrity check of the data file found; `None` when it was not among the items.
     pub integrity: Option<Integrity>,
     /// Time spent reading, proving and writing, in milliseconds.
@@ -82,7 +123,9 @@ impl RestoreReport {
 /// As [`Archive::open`].
 pub fn plan(archive: &Path) -> Result<RestorePlan> {
     let opened = Archive::open(archive)?;
+    let log = plan_log(&opened, &Logs::Found, &Control::default())?;
     Ok(RestorePlan {
+        log,
         identity: opened.identity().clone(),
         items: opened.items().to_vec(),
         bytes: opened.bytes(),
@@ -105,27 +148,51 @@ pub fn propose_destination(archive: &Path) -> PathBuf {
         .unwrap_or_else(|| plain.clone())
 }
 
-/// Restores the items named in `wanted` (all if empty) of `archive` into `destination`.
+/// Finds the logs that continue `archive` and plans their integration; `None` when there is nothing to integrate.
+fn plan_log(archive: &Archive, logs: &Logs, control: &Control) -> Result<Option<integrate::Plan>> {
+    let identity = archive.identity();
+    let (Some(position), true) = (&identity.log_position, *logs != Logs::None) else { return Ok(None) };
+    let path = std::path::absolute(archive.path()).map_err(|e| Error::io("find", archive.path(), e))?;
+    let mut files = catalog::logs(storage::folder_of(&path), &catalog::stem(Path::new(&identity.data_file_name)))?;
+    if let Logs::Also(more) = logs {
+        files.extend(more.iter().filter(|m| !files.contains(m)).cloned().collect::<Vec<_>>());
+    }
+    let plan = integrate::plan(identity.data_file_id, position, &files, control)?;
+    Ok((plan.commits > 0).then_some(plan))
+}
+
+/// Restores items of `archive`, and integrates the logs that continue it.
 ///
 /// # Errors
 /// Damage, an existing target, no space, `Stopped`. Then no restored file is left behind.
 pub fn run(
     storage: &dyn Storage,
     archive: &Path,
-    wanted: &[String],
-    destination: &Path,
+    options: &RestoreOptions,
     control: &Control,
 ) -> Result<RestoreReport> {
     control.phase(Phase::Preparing, 0);
     let opened = Archive::open(archive)?;
-    let items = select(&opened, wanted)?;
-    let destination = std::path::absolute(destination).map_err(|e| Error::io("find", destination, e))?;
+    let items = select(&opened, &options.items)?;
+    let destination =
+        std::path::absolute(&options.destination).map_err(|e| Error::io("find", &options.destination, e))?;
+    if let Logs::Also(files) = &options.logs {
+        for file in files {
+            LogReader::open(file)?;
+        }
+    }
+    let log = plan_log(&opened, &options.logs, control)?;
+    if log.is_none() && options.until != Until::End {
+        return Err(Error::new(ErrorKind::NotFound, format!("no log continues {}", archive.display()))
+            .hint("Give the log with --log, or restore the archive without a moment or commit."));
+    }
     for item in &items {
         refuse_target(&destination, item)?;
     }
     require_space(&destination, items.iter().map(|i| i.length).sum())?;
     let created = make_folders(&destination)?;
-    let outcome = restore_into(storage, &opened, &items, &destination, control);
+    let outcome =
+        restore_into(storage, &opened, &items, &destination, log.as_ref().map(|plan| (plan, options.until)), control);
     if outcome.is_err() {
         // Only what we made and is still empty.
         for folder in created.iter().rev() {
@@ -180,6 +247,7 @@ fn restore_into(
     archive: &Archive,
     items: &[Item],
     destination: &Path,
+    log: Option<(&integrate::Plan, Until)>,
     control: &Control,
 ) -> Result<RestoreReport> {
     let begun = Instant::now();
@@ -191,6 +259,11 @@ fn restore_into(
     control.phase(Phase::Restoring, items.iter().map(|i| i.length).sum());
     for item in items {
         extract(storage, archive, item, &scratch.path().join(safe_name(&item.name)?), control)?;
+    }
+    let mut integrated = None;
+    if let (Some((plan, until)), Some(item)) = (log, items.iter().find(|i| i.kind == ItemKind::DataFile)) {
+        let target = scratch.path().join(safe_name(&item.name)?);
+        integrated = Some(integrate::integrate(&target, plan, until, control)?);
     }
     let restoring_ms = begun.elapsed().as_millis() as u64;
     let mut integrity = None;
@@ -227,6 +300,7 @@ fn restore_into(
         destination: destination.to_path_buf(),
         files,
         bytes: items.iter().map(|i| i.length).sum(),
+        integrated,
         integrity,
         restoring_ms,
         checking_ms,

@@ -32,6 +32,8 @@ pub struct Settings {
     pub last_number: u32,
     /// The folder for archives, if one was chosen.
     pub destination: Option<PathBuf>,
+    /// The log file, if the log is used.
+    pub log: Option<PathBuf>,
 }
 
 /// A settings file: where it is, and its text with everything that a person wrote.
@@ -149,6 +151,23 @@ impl SettingsFile {
             let text = folder.to_string_lossy().into_owned();
             set(document, "destination", "folder", text, "# The folder for archives.");
         }
+        match &settings.log {
+            Some(log) => {
+                let text = log.to_string_lossy().into_owned();
+                set(
+                    document,
+                    "log",
+                    "file",
+                    text,
+                    "# The log file that records every commit; without this line the log is not used.",
+                );
+            }
+            None => {
+                if let Some(section) = document.get_mut("log").and_then(Item::as_table_like_mut) {
+                    section.remove("file");
+                }
+            }
+        }
     }
 }
 
@@ -186,7 +205,7 @@ fn read(path: &Path, text: &str, document: &Table) -> Result<Settings> {
         let (place, found) = (place(text, span.start), text.get(span).unwrap_or_default());
         settings_error(path, &format!("{table}.{key} at {place} must be {expected}, but is {found}"))
     };
-    for table in ["data-file", "destination"] {
+    for table in ["data-file", "destination", "log"] {
         if let Some(item) = document.get(table)
             && !item.is_table_like()
         {
@@ -216,7 +235,14 @@ fn read(path: &Path, text: &str, document: &Table) -> Result<Settings> {
             ))
         }
     };
-    Ok(Settings { data_file_id, last_number, destination })
+    let log = match find("log", "file") {
+        None => None,
+        Some(item) => {
+            let file = item.as_str().filter(|s| Path::new(s).is_absolute());
+            Some(PathBuf::from(file.ok_or_else(|| wrong("log", "file", item, "the full path of a file, in quotes"))?))
+        }
+    };
+    Ok(Settings { data_file_id, last_number, destination, log })
 }
 
 fn settings_error(path: &Path, message: &str) -> Error {
@@ -293,7 +319,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("a.sqlite");
         let mut file = SettingsFile::load(&data, folder.path())?;
-        assert_eq!(*file.settings(), Settings { data_file_id: None, last_number: 0, destination: None });
+        assert_eq!(*file.settings(), Settings { data_file_id: None, last_number: 0, destination: None, log: None });
         file.change(folder.path(), |s| s.destination = Some("/backups".into()))?;
         let text = fs::read_to_string(path_beside(&data))?;
         assert_eq!(text, format!("{HEAD}[destination]\n# The folder for archives.\nfolder = \"/backups\"\n"));

@@ -9,6 +9,7 @@ pub mod data_file;
 pub mod ffi;
 pub mod integrity;
 pub mod snapshot;
+pub mod wal;
 
 use std::{path::Path, time::Duration};
 

@@ -11,8 +11,8 @@
 pub mod space;
 
 use std::{
-    fs::{File, OpenOptions},
-    io::Write,
+    fs::{File, OpenOptions, TryLockError},
+    io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -95,6 +95,18 @@ pub trait StorageFile: Send {
     /// # Errors
     /// When there are fewer bytes, or the disk can not be read.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// The length in bytes.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    fn length(&mut self) -> Result<u64>;
+
+    /// Cuts the file to `length`, where the next write goes on.
+    ///
+    /// # Errors
+    /// When the system could not.
+    fn truncate(&mut self, length: u64) -> Result<()>;
 }
 
 /// What the formats need of a file system.
@@ -104,6 +116,12 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// When it exists, or the folder can not be written.
     fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>>;
+
+    /// Opens `path`, which must exist, to append to it, and locks it for as long as the file is open.
+    ///
+    /// # Errors
+    /// `NotFound`, or `InUse` when another process holds its lock.
+    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>>;
 
     /// Renames `from` to `to`, and fails when `to` exists.
     ///
@@ -145,6 +163,17 @@ impl StorageFile for DiskFile {
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         read_exact_at(&self.file, offset, buffer).map_err(|e| Error::io("read back", &self.path, e))
     }
+
+    fn length(&mut self) -> Result<u64> {
+        self.file.metadata().map(|m| m.len()).map_err(|e| Error::io("measure", &self.path, e))
+    }
+
+    fn truncate(&mut self, length: u64) -> Result<()> {
+        let fail = |e| Error::io("cut", &self.path, e);
+        self.file.set_len(length).map_err(fail)?;
+        self.file.seek(SeekFrom::Start(length)).map_err(fail)?;
+        Ok(())
+    }
 }
 
 impl Storage for Disk {
@@ -154,6 +183,20 @@ impl Storage for Disk {
         // The lock tells a leftover from a file being written; a file system without locks only loses the clean-up.
         let _ = file.try_lock();
         ownership.apply(path)?;
+        Ok(Box::new(DiskFile { file, path: path.to_path_buf() }))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        let fail = |e| Error::io("open", path, e);
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(Error::new(
+                ErrorKind::InUse,
+                format!("{} is being written by another process", path.display()),
+            )
+            .hint("Another Strongroom looks after this data file. Use its window, or end it first."));
+        }
+        file.seek(SeekFrom::End(0)).map_err(fail)?;
         Ok(Box::new(DiskFile { file, path: path.to_path_buf() }))
     }
 
@@ -213,14 +256,18 @@ pub fn is_leftover(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
-fn read_exact_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+/// Reads exactly `buffer.len()` bytes of `file` at `offset`.
+///
+/// # Errors
+/// Those of the system; `UnexpectedEof` when there are fewer bytes.
+pub fn read_exact_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
     #[cfg(unix)]
     {
         std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
     }
     #[cfg(not(unix))]
     {
-        use std::io::{Read, Seek, SeekFrom};
+        use std::io::Read;
         let mut file = file;
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(buffer)?;

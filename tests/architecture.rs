@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["backup", "restore", "verify"],
     &["settings"],
     &["archive"],
+    &["journal"],
     &["sqlite"],
     &["storage", "control"],
     &["error"],

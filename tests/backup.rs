@@ -15,7 +15,7 @@ use strongroom::{
     backup,
     control::Control,
     error::ErrorKind,
-    restore,
+    restore::{self, RestoreOptions},
     settings::SettingsFile,
     sqlite::integrity::Integrity,
     storage::Disk,
@@ -24,7 +24,7 @@ use strongroom::{
 use support::{Fault, FaultyDisk, Place, logical_content, make_data_file, names_in, text};
 
 fn restore_all(archive: &Path, to: &Path) -> restore::RestoreReport {
-    restore::run(&Disk, archive, &[], to, &Control::default()).unwrap()
+    restore::run(&Disk, archive, &RestoreOptions::all(to), &Control::default()).unwrap()
 }
 
 fn assert_same_content(place: &Place, data: &Path, name: &str) -> PathBuf {
@@ -274,7 +274,7 @@ fn a_stopped_backup_leaves_nothing() {
     let folder = backup::default_destination(&data);
     let control = Control::default();
     control.stop();
-    let error = backup::run(&Disk, &data, &mut settings, &place.own(), &folder, &control).unwrap_err();
+    let error = backup::run(&Disk, &data, &mut settings, &place.own(), &folder, None, &control).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stopped);
     assert_eq!(names_in(&folder), Vec::<String>::new());
 }

@@ -16,6 +16,8 @@ use strongroom::{
         status::JobReport,
     },
     error::ErrorKind,
+    journal::integrate::Until,
+    restore::Logs,
     settings::SettingsFile,
 };
 use support::{Place, make_data_file, names_in};
@@ -168,6 +170,8 @@ fn restore_verify_and_a_look_at_an_archive() {
         archive: made.archive.clone(),
         items: vec![],
         destination: plan.destination.clone(),
+        logs: Logs::Found,
+        until: Until::End,
     };
     handle.send(restore(first)).unwrap();
     until(&handle, |s| s.finished_job(first).is_some());

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use strongroom::{
     control::Control,
     engine::{Command as Order, Config, Engine, JobId},
-    restore,
+    restore::{self, RestoreOptions},
     sqlite::{data_file, snapshot::Snapshot},
     storage::{Disk, Ownership, space},
     verify,
@@ -38,7 +38,7 @@ fn a_lock_that_we_hold_survives_everything_we_do() {
     space::disk_space(&data).unwrap();
     let report = place.backup(&data).unwrap();
     verify::run(&report.archive, &Control::default()).unwrap();
-    restore::run(&Disk, &report.archive, &[], &place.at("to"), &Control::default()).unwrap();
+    restore::run(&Disk, &report.archive, &RestoreOptions::all(&place.at("to")), &Control::default()).unwrap();
     drop(Snapshot::begin(&data, Duration::ZERO, &Control::default()).unwrap());
     let engine = Engine::start(Config { data_dir: place.own(), settings_dir: place.own(), program: None }).unwrap();
     let handle = engine.handle();
@@ -69,7 +69,7 @@ fn a_lock_that_an_application_holds_in_our_process_survives_too() {
     assert!(foreign_write(&data).unwrap_err().contains("locked"), "the write lock was dropped");
     application.execute_batch("COMMIT").unwrap();
     foreign_write(&data).unwrap();
-    restore::run(&Disk, &report.archive, &[], &place.at("to"), &Control::default()).unwrap();
+    restore::run(&Disk, &report.archive, &RestoreOptions::all(&place.at("to")), &Control::default()).unwrap();
     let restored = Connection::open(place.at("to/a.sqlite")).unwrap();
     let ours: i64 = restored.query_row("SELECT count(*) FROM k WHERE k='ours'", [], |r| r.get(0)).unwrap();
     assert_eq!(ours, 0, "an open transaction is in no archive");

@@ -17,7 +17,7 @@ use strongroom::{
     },
     control::Control,
     error::{Error, ErrorKind},
-    restore,
+    restore::{self, RestoreOptions},
     storage::Disk,
     verify,
 };
@@ -44,7 +44,7 @@ fn an_existing_target_is_refused_and_stays_as_it_is() {
         let to = place.at(&format!("to {existing}"));
         fs::create_dir(&to).unwrap();
         fs::write(to.join(existing), "mine").unwrap();
-        let error = restore::run(&Disk, &archive, &[], &to, &Control::default()).unwrap_err();
+        let error = restore::run(&Disk, &archive, &RestoreOptions::all(&to), &Control::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Exists);
         assert_eq!(error.to_string(), format!("{} exists already", to.join(existing).display()));
         assert_eq!(names_in(&to), [existing]);
@@ -55,7 +55,10 @@ fn an_existing_target_is_refused_and_stays_as_it_is() {
         let to = place.at("to link");
         fs::create_dir(&to).unwrap();
         std::os::unix::fs::symlink(place.at("elsewhere"), to.join("a.sqlite")).unwrap();
-        assert_eq!(restore::run(&Disk, &archive, &[], &to, &Control::default()).unwrap_err().kind(), ErrorKind::Exists);
+        assert_eq!(
+            restore::run(&Disk, &archive, &RestoreOptions::all(&to), &Control::default()).unwrap_err().kind(),
+            ErrorKind::Exists
+        );
         assert!(!place.at("elsewhere").exists());
     }
 }
@@ -76,9 +79,21 @@ fn single_items_can_be_chosen() {
     let archive = archive(&place, 50);
     let to = place.at("x/y/z");
     let wanted = vec!["strongroom-manifest.toml".to_owned()];
-    let report = restore::run(&Disk, &archive, &wanted, &to, &Control::default()).unwrap();
+    let report = restore::run(
+        &Disk,
+        &archive,
+        &RestoreOptions { items: wanted.clone(), ..RestoreOptions::all(&to) },
+        &Control::default(),
+    )
+    .unwrap();
     assert_eq!((names_in(&to), report.integrity), (wanted, None));
-    let error = restore::run(&Disk, &archive, &["b".to_owned()], &place.at("q"), &Control::default()).unwrap_err();
+    let error = restore::run(
+        &Disk,
+        &archive,
+        &RestoreOptions { items: vec!["b".to_owned()], ..RestoreOptions::all(&place.at("q")) },
+        &Control::default(),
+    )
+    .unwrap_err();
     assert_eq!(said(&error, &archive), "ARCHIVE holds no file named b");
     assert!(!place.at("q").exists());
 }
@@ -90,7 +105,7 @@ fn a_crash_or_stop_at_any_step_leaves_nothing_that_looks_restored() {
     for at in 0.. {
         let to = place.at(&format!("to {at}"));
         let disk = FaultyDisk::new(at, Fault::DiskFull);
-        match restore::run(&disk, &archive, &[], &to, &Control::default()) {
+        match restore::run(&disk, &archive, &RestoreOptions::all(&to), &Control::default()) {
             Ok(_) => {
                 assert!(at > 10 && at == disk.steps());
                 break;
@@ -103,7 +118,7 @@ fn a_crash_or_stop_at_any_step_leaves_nothing_that_looks_restored() {
     }
     let control = Control::default();
     control.stop();
-    let error = restore::run(&Disk, &archive, &[], &place.at("stopped"), &control).unwrap_err();
+    let error = restore::run(&Disk, &archive, &RestoreOptions::all(&place.at("stopped")), &control).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stopped);
     assert!(!place.at("stopped").exists());
 }
@@ -177,7 +192,7 @@ fn every_kind_of_damage_gives_its_exact_message() {
         let to = place.at("never");
         for error in [
             verify::run(&damaged, &Control::default()).unwrap_err(),
-            restore::run(&Disk, &damaged, &[], &to, &Control::default()).unwrap_err(),
+            restore::run(&Disk, &damaged, &RestoreOptions::all(&to), &Control::default()).unwrap_err(),
         ] {
             assert_eq!(error.kind(), kind, "{name}");
             let mut text = said(&error, &damaged);
@@ -208,6 +223,7 @@ fn forged(path: &Path, items: Vec<Item>, raw: &[u8], stored: Vec<u8>) {
         page_size: 4096,
         page_count: 1,
         program: "forged".into(),
+        log_position: None,
     };
     let (head, head_hash) = format::encode_head(&identity).unwrap();
     let hash = *blake3::hash(&stored).as_bytes();
@@ -244,7 +260,7 @@ fn a_forged_archive_can_not_leave_its_folder_or_exhaust_memory() {
     let to = place.at("in/here");
     let attempt = |items: Vec<Item>, raw: &[u8], stored: Vec<u8>| {
         forged(&path, items, raw, stored);
-        restore::run(&Disk, &path, &[], &to, &Control::default())
+        restore::run(&Disk, &path, &RestoreOptions::all(&to), &Control::default())
     };
     for name in ["/etc/passwd", "../up", "a/../../up", "a//b", "./a", "", "a\\..\\b", "a\nb", "a/"] {
         let error = attempt(vec![item(name, 512, 5, &raw[..5])], &raw, stored.clone()).unwrap_err();
@@ -289,7 +305,7 @@ fn a_data_file_that_was_damaged_before_the_backup_is_restored_and_said() {
     fs::write(&data, &bytes).unwrap();
     let report = place.backup(&data).unwrap();
     let to = place.at("to");
-    let restored = restore::run(&Disk, &report.archive, &[], &to, &Control::default()).unwrap();
+    let restored = restore::run(&Disk, &report.archive, &RestoreOptions::all(&to), &Control::default()).unwrap();
     assert!(restored.problem().unwrap().message().contains("SQLite finds it damaged"));
     assert_eq!(fs::read(to.join("a.sqlite")).unwrap(), bytes);
 }
@@ -337,6 +353,6 @@ fn restored_content_is_the_content_of_the_moment() {
     let before = logical_content(&data);
     let archive = place.backup(&data).unwrap().archive;
     conn.execute_batch("DELETE FROM t; DROP TABLE k").unwrap();
-    restore::run(&Disk, &archive, &[], &place.at("to"), &Control::default()).unwrap();
+    restore::run(&Disk, &archive, &RestoreOptions::all(&place.at("to")), &Control::default()).unwrap();
     assert_eq!(logical_content(&place.at("to/a.sqlite")), before);
 }

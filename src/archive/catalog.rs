@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{format::ArchiveNumber, reader::Archive};
 use crate::{
     error::{Error, ErrorReport, Result},
+    journal::Position,
     storage::{PART_SUFFIX, is_leftover},
 };
 
@@ -37,6 +38,8 @@ pub struct ArchiveEntry {
     pub data_bytes: u64,
     /// Which data file it belongs to.
     pub data_file_id: Option<Uuid>,
+    /// Where in the log it was cut, if there was one.
+    pub log_position: Option<Position>,
     /// What is wrong with its header or its end, as far as a quick look shows.
     pub problem: Option<ErrorReport>,
 }
@@ -49,6 +52,28 @@ pub fn stem(data_file: &Path) -> String {
 /// The file name of archive `number` of a data file with this stem.
 pub fn archive_name(stem: &str, number: ArchiveNumber) -> String {
     format!("{stem}[{number}].{EXTENSION}")
+}
+
+/// The file name of the archived log that holds the changes after full backup `number`.
+pub fn log_name(stem: &str, number: ArchiveNumber) -> String {
+    format!("{stem}[{number}].4BL")
+}
+
+/// Every log in `folder` of a data file with this stem, current or archived, as far as names tell.
+///
+/// # Errors
+/// When the folder can not be read.
+pub fn logs(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
+    let is_log = |name: &str| {
+        let archived = name
+            .strip_suffix("4BL")
+            .is_some_and(|rest| parse_name(&format!("{rest}{EXTENSION}")).is_some_and(|(stem, _)| stem == wanted));
+        archived || name.strip_suffix(".journal") == Some(wanted)
+    };
+    let mut found: Vec<PathBuf> =
+        names(folder)?.into_iter().filter(|(_, name)| is_log(name)).map(|(path, _)| path).collect();
+    found.sort();
+    Ok(found)
 }
 
 /// Splits an archive's file name into stem and number; `None` when it is not one.
@@ -133,6 +158,7 @@ fn describe(path: PathBuf, number: ArchiveNumber) -> ArchiveEntry {
             moment: Some(identity.moment),
             data_bytes: u64::from(identity.page_size) * u64::from(identity.page_count),
             data_file_id: Some(identity.data_file_id),
+            log_position: identity.log_position,
             problem: None,
             path,
         },
@@ -142,6 +168,7 @@ fn describe(path: PathBuf, number: ArchiveNumber) -> ArchiveEntry {
             moment: None,
             data_bytes: 0,
             data_file_id: None,
+            log_position: None,
             problem: Some(error.report()),
             path,
         },

@@ -46,7 +46,10 @@ use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    journal::Position,
+};
 
 /// The newest version of the format that this program reads, and the one it writes.
 pub const VERSION: u16 = 1;
@@ -106,6 +109,9 @@ pub struct Identity {
     pub page_count: u32,
     /// Name and version of the program that wrote it.
     pub program: String,
+    /// Where in the log it was cut; without a log there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_position: Option<Position>,
 }
 
 /// What an entry of the tar stream is.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::{journal::integrate::Until, restore::Logs};
+
 /// Names a job. Chosen by whoever gives the command, so that it can recognise its own job in the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -79,6 +81,17 @@ pub enum Command {
         items: Vec<String>,
         /// The folder that the files land in; made when missing.
         destination: PathBuf,
+        /// The logs to integrate afterwards.
+        logs: Logs,
+        /// How far to integrate them.
+        until: Until,
+    },
+    /// Use a log for a data file, or (`None`) no longer, and keep the choice in its settings.
+    UseLog {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The log file, `Name.journal`; made when missing.
+        log: Option<PathBuf>,
     },
     /// Check every byte of an archive.
     Verify {

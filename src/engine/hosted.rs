@@ -3,22 +3,30 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command as Process, Stdio},
+    sync::Arc,
     time::SystemTime,
 };
 
 use chrono::Local;
+use uuid::Uuid;
 
 use super::{
     lock::DataFileLock,
     status::{DataFileStatus, SampleClientStatus},
 };
 use crate::{
-    archive::catalog::{self, ArchiveEntry},
+    archive::{
+        Archive, ItemKind,
+        catalog::{self, ArchiveEntry},
+    },
     backup::{self, BackupPlan},
+    control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
+    journal::{Capture, CaptureConfig, LastArchive, Position},
     sample,
     settings::SettingsFile,
     sqlite::data_file,
+    storage,
 };
 
 /// What only the engine holds of a data file; what everybody may see is its status.
@@ -27,6 +35,10 @@ pub(super) struct Hosted {
     pub(super) settings: SettingsFile,
     settings_seen: Option<SystemTime>,
     client: Option<Child>,
+    /// The log, while it runs; shared with the backup that cuts it.
+    pub(super) log: Option<Arc<Capture>>,
+    /// Which attempt to open the log counts: the answer to an older one is dropped.
+    pub(super) log_attempt: u64,
     _lock: DataFileLock,
 }
 
@@ -60,13 +72,20 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
         plan_problem: None,
         archives: Vec::new(),
         last_backup: None,
+        log_file: settings.settings().log.clone(),
+        log: None,
+        log_starting: false,
+        log_problem: None,
         is_sample,
         sample_client: None,
         facts,
     };
     let path = status.facts.path.clone();
     let settings_seen = modified(settings.path());
-    Ok(Opened { hosted: Hosted { path, settings, settings_seen, client: None, _lock: lock }, status })
+    Ok(Opened {
+        hosted: Hosted { path, settings, settings_seen, client: None, log: None, log_attempt: 0, _lock: lock },
+        status,
+    })
 }
 
 /// Reads the destination and plans the next backup; may take its time.
@@ -80,6 +99,45 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
         }
         Err(error) => Surveyed { archives: Vec::new(), plan: Err(error.report()) },
     }
+}
+
+/// Opens the log of `data_file`, as its settings say; may take its time.
+pub(super) fn open_log(data_file: &Path, settings: &SettingsFile, own: &Path, log: &Path) -> Result<Capture> {
+    let mut settings = settings.clone();
+    let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
+    settings.change(own, |s| s.data_file_id = Some(identity))?;
+    let folder = storage::folder_of(log);
+    std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+    let archives = backup::destination(data_file, &settings);
+    let stem = catalog::stem(data_file);
+    let mut config = CaptureConfig::new(data_file, log, identity);
+    let newest = catalog::list(&archives, Some(&stem))?.into_iter().find(|a| a.data_file_id == Some(identity));
+    config.last_archive = newest.and_then(|archive| {
+        let previous_log = backup::archived_log(log, data_file, archive.number);
+        archive.log_position.map(|position| LastArchive { position, previous_log })
+    });
+    config.read_base = Some(Arc::new(move |position: &Position, sink: &mut dyn FnMut(&[u8]) -> Result<()>| {
+        read_archive_at(&archives, &stem, position, sink)
+    }));
+    Capture::start(config)
+}
+
+/// The data file as the archive cut at `position` holds it.
+fn read_archive_at(
+    folder: &Path,
+    stem: &str,
+    position: &Position,
+    sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let known = catalog::list(folder, Some(stem))?;
+    let missing = || {
+        Error::new(ErrorKind::NotFound, format!("the archive that the log follows is not in {}", folder.display()))
+            .hint("Make a full backup, so that the log has an archive to follow.")
+    };
+    let entry = known.iter().find(|a| a.log_position.as_ref() == Some(position)).ok_or_else(missing)?;
+    let archive = Archive::open(&entry.path)?;
+    let item = archive.items().iter().find(|i| i.kind == ItemKind::DataFile).ok_or_else(missing)?;
+    archive.stream(item.offset, item.offset + item.length, &Control::default(), &mut |_, bytes| sink(bytes))
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
@@ -97,6 +155,7 @@ impl Hosted {
             Err(error) => status.problem = Some(error.report()),
         }
         self.look_at_client(status);
+        status.log = self.log.as_ref().map(|log| log.status());
         let seen = modified(self.settings.path());
         if seen == self.settings_seen {
             return false;
@@ -121,6 +180,7 @@ impl Hosted {
         self.settings = settings;
         status.destination = backup::destination(&self.path, &self.settings);
         status.destination_is_default = self.settings.settings().destination.is_none();
+        status.log_file = self.settings.settings().log.clone();
     }
 
     fn look_at_client(&mut self, status: &mut DataFileStatus) {

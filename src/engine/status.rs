@@ -14,6 +14,7 @@ use crate::{
     backup::{BackupPlan, BackupReport},
     control::Progress,
     error::ErrorReport,
+    journal::CaptureStatus,
     restore::{RestorePlan, RestoreReport},
     sqlite::data_file::DataFileFacts,
     verify::VerifyReport,
@@ -93,6 +94,14 @@ pub struct DataFileStatus {
     pub archives: Vec<ArchiveEntry>,
     /// The last full backup attempted, from the Backup journal, or else from the newest archive.
     pub last_backup: Option<LastBackup>,
+    /// The log file chosen, if the log is used.
+    pub log_file: Option<PathBuf>,
+    /// The log, while it runs.
+    pub log: Option<CaptureStatus>,
+    /// Whether it is being opened.
+    pub log_starting: bool,
+    /// Why it does not run, though one is chosen.
+    pub log_problem: Option<ErrorReport>,
     /// Whether this is the sample, which the client can edit.
     pub is_sample: bool,
     /// The client that edits the sample, while it runs.
@@ -199,6 +208,18 @@ pub enum Event {
     },
     /// A path could not be opened.
     DataFileRefused(Refused),
+    /// The log of a data file runs.
+    LogOpened {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+    },
+    /// The log of a data file can not be used.
+    LogRefused {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// Why.
+        error: ErrorReport,
+    },
     /// A job began.
     JobStarted(JobStatus),
     /// A job ended.

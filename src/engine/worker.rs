@@ -21,7 +21,9 @@ use super::{
 use crate::{
     backup,
     error::{Error, ErrorKind, ErrorReport, Result},
-    restore, sample,
+    journal::Capture,
+    restore::{self, Logs, RestoreOptions},
+    sample,
     settings::SettingsFile,
     storage::Disk,
     verify,
@@ -42,6 +44,7 @@ pub(super) enum Message {
     Command(Command),
     Opened { asked: PathBuf, result: std::result::Result<Box<Opened>, ErrorReport> },
     Surveyed { data_file: PathBuf, surveyed: Surveyed },
+    LogOpened { data_file: PathBuf, attempt: u64, result: std::result::Result<Capture, ErrorReport> },
     LookedAt(LookedAt),
     JobEnded { job: JobId, result: std::result::Result<JobReport, ErrorReport> },
     Shutdown,
@@ -175,7 +178,10 @@ impl Worker {
                 self.edit().data_files.iter_mut().filter(|d| d.facts.path == path).for_each(|d| *d = after.clone());
             }
         }
-        survey.iter().for_each(|path| self.survey(path));
+        for path in &survey {
+            self.follow_settings(path);
+            self.survey(path);
+        }
     }
 
     fn take(&mut self, message: Message) {
@@ -187,6 +193,7 @@ impl Worker {
             }
             Message::Opened { asked, result } => self.opened(&asked, result),
             Message::Surveyed { data_file, surveyed } => self.surveyed(&data_file, surveyed),
+            Message::LogOpened { data_file, attempt, result } => self.log_opened(&data_file, attempt, result),
             Message::LookedAt(looked) => {
                 let list = &mut self.edit().looked_at;
                 list.retain(|l| l.path != looked.path);
@@ -219,12 +226,19 @@ impl Worker {
             Command::Backup { job, data_file, destination } => {
                 self.backup(job, data_file, destination).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
-            Command::Restore { job, archive, items, destination } => {
+            Command::Restore { job, archive, items, destination, mut logs, until } => {
                 let from = archive.clone();
-                let work: Work = Box::new(move |control| {
-                    restore::run(&Disk, &archive, &items, &destination, control).map(JobReport::Restore)
-                });
                 let data_file = self.data_file_of(&from);
+                let log = data_file.as_ref().and_then(|d| self.hosted.get(d)).and_then(|h| h.log.clone());
+                let work: Work = Box::new(move |control| {
+                    if let (Some(log), Logs::Found) = (&log, &logs) {
+                        // Up to this very moment, wherever the log lies. Where it can not be written, what it holds counts.
+                        let _ = log.flush();
+                        logs = Logs::Also(vec![log.status().log]);
+                    }
+                    let options = RestoreOptions { items, destination, logs, until };
+                    restore::run(&Disk, &archive, &options, control).map(JobReport::Restore)
+                });
                 self.start(job, JobKind::Restore, data_file, Some(from), work)
                     .map_err(|e| (Some((job, JobKind::Restore)), e))?;
             }
@@ -243,6 +257,7 @@ impl Worker {
                 });
                 self.start(job, JobKind::Sample, None, None, work).map_err(|e| (Some((job, JobKind::Sample)), e))?;
             }
+            Command::UseLog { data_file, log } => self.use_log(&data_file, log).map_err(plain)?,
             Command::StartSampleClient { data_file } => self.client(&data_file, true).map_err(plain)?,
             Command::StopSampleClient { data_file } => self.client(&data_file, false).map_err(plain)?,
             Command::Stop { job } => {
@@ -301,6 +316,7 @@ impl Worker {
                     self.edit().history_problem = Some(error.report());
                 }
                 self.read_history();
+                self.follow_settings(&path);
                 self.survey(&path);
                 self.news.push(Event::DataFileOpened { path });
             }
@@ -354,6 +370,71 @@ impl Worker {
         Ok(())
     }
 
+    fn use_log(&mut self, data_file: &Path, log: Option<PathBuf>) -> Result<()> {
+        let own = &self.config.settings_dir;
+        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        let log = log.map(|l| std::path::absolute(&l).map_err(|e| Error::io("find", &l, e))).transpose()?;
+        let mut settings = SettingsFile::load(data_file, own)?;
+        settings.change(own, |s| s.log = log)?;
+        self.changed = true;
+        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
+        {
+            hosted.adopt(settings, status);
+        }
+        self.follow_settings(data_file);
+        Ok(())
+    }
+
+    /// Opens or closes the log, so that it is as the settings say.
+    fn follow_settings(&mut self, data_file: &Path) {
+        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let wanted = hosted.settings.settings().log.clone();
+        let running = hosted.log.as_ref().map(|log| log.status().log);
+        if wanted.is_some() && wanted == running {
+            return;
+        }
+        hosted.log = None;
+        hosted.log_attempt += 1;
+        let (attempt, settings) = (hosted.log_attempt, hosted.settings.clone());
+        self.changed = true;
+        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
+        {
+            (status.log, status.log_problem, status.log_starting) = (None, None, wanted.is_some());
+        }
+        if let Some(log) = wanted {
+            let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
+            self.spawn("open log", move || Message::LogOpened {
+                result: hosted::open_log(&data_file, &settings, &own, &log).map_err(|e| e.report()),
+                data_file,
+                attempt,
+            });
+        }
+    }
+
+    fn log_opened(&mut self, data_file: &Path, attempt: u64, result: std::result::Result<Capture, ErrorReport>) {
+        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        if hosted.log_attempt != attempt {
+            return;
+        }
+        let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
+        else {
+            return;
+        };
+        self.changed = true;
+        status.log_starting = false;
+        match result {
+            Ok(capture) => {
+                status.log = Some(capture.status());
+                hosted.log = Some(Arc::new(capture));
+                self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
+            }
+            Err(error) => {
+                status.log_problem = Some(error.clone());
+                self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
+            }
+        }
+    }
+
     fn survey(&mut self, data_file: &Path) {
         let Some(hosted) = self.hosted.get(data_file) else { return };
         let (path, settings) = (data_file.to_path_buf(), hosted.settings.clone());
@@ -390,8 +471,11 @@ impl Worker {
     }
 
     fn backup(&mut self, job: JobId, data_file: PathBuf, destination: Option<PathBuf>) -> Result<()> {
-        if !self.hosted.contains_key(&data_file) {
-            return Err(Self::not_open(&data_file));
+        let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+        let log = hosted.log.clone();
+        if self.status.data_file(&data_file).is_some_and(|d| d.log_starting) {
+            return Err(Error::new(ErrorKind::Busy, format!("the log of {} is being opened", data_file.display()))
+                .hint("Try again in a moment."));
         }
         if self
             .jobs
@@ -409,7 +493,7 @@ impl Worker {
         let work: Work = Box::new(move |control| {
             let mut settings = SettingsFile::load(&path, &own)?;
             let folder = destination.unwrap_or_else(|| backup::destination(&path, &settings));
-            backup::run(&Disk, &path, &mut settings, &own, &folder, control).map(JobReport::Backup)
+            backup::run(&Disk, &path, &mut settings, &own, &folder, log.as_deref(), control).map(JobReport::Backup)
         });
         self.start(job, JobKind::Backup, Some(data_file), None, work)
     }

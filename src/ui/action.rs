@@ -133,7 +133,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::Restore { archive, items, destination } => {
             state.dialog = None;
-            send(state, Command::Restore { job: JobId::new(), archive, items, destination });
+            send(state, Command::Restore { job: JobId::new(), archive, items, destination, logs, until });
         }
         Action::Verify(archive) => send(state, Command::Verify { job: JobId::new(), archive }),
         Action::AskSample => {

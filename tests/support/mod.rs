@@ -59,7 +59,7 @@ impl Place {
     pub fn backup_on(&self, storage: &dyn Storage, data_file: &Path) -> Result<BackupReport> {
         let mut settings = SettingsFile::load(data_file, &self.own())?;
         let folder = backup::destination(data_file, &settings);
-        backup::run(storage, data_file, &mut settings, &self.own(), &folder, &Control::default())
+        backup::run(storage, data_file, &mut settings, &self.own(), &folder, None, &Control::default())
     }
 }
 
@@ -197,12 +197,25 @@ impl StorageFile for FaultyFile {
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.inner.read_at(offset, buffer)
     }
+
+    fn length(&mut self) -> Result<u64> {
+        self.inner.length()
+    }
+
+    fn truncate(&mut self, length: u64) -> Result<()> {
+        self.state.check()?;
+        self.inner.truncate(length)
+    }
 }
 
 impl Storage for FaultyDisk {
     fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
         self.state.check()?;
         Ok(Box::new(FaultyFile { inner: Disk.create(path, ownership)?, state: Arc::clone(&self.state) }))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        Ok(Box::new(FaultyFile { inner: Disk.open(path)?, state: Arc::clone(&self.state) }))
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {

@@ -1,0 +1,153 @@
+//! After we were not there: going on where the log ends, or comparing the whole data file.
+//!
+//! The logged place is found in the WAL when nobody restarted it meanwhile: same salts, same checksum at the same frame.
+//! Then every commit since is still in the WAL, and the log goes on as if nothing had happened. Otherwise the data file is
+//! compared, at a pinned state, with the page hashes of the base and of the log; what differs becomes one catch-up record.
+
+use std::collections::HashMap;
+
+use super::{
+    capture::CaptureConfig,
+    follow::{Follower, Index, Latest, Trouble},
+    format::{Entry, RecordHead, RecordKind, page_hash},
+    page,
+    table::{Changes, PageTable, PageTableWriter},
+    table_path,
+};
+use crate::{error::Result, sqlite::ffi::WalPosition, storage::Ownership};
+
+/// Bytes of the data file compared at once.
+const PIECE: usize = 1 << 20;
+
+/// How the log went on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The logged place was found in the WAL.
+    Resumed,
+    /// The data file is as the log left it.
+    Same,
+    /// A record was added: that many pages differ.
+    CaughtUp(u32),
+}
+
+/// Takes a pin and leads the log to it. `force` compares even where the logged place is found.
+pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool) -> Result<Outcome, Trouble> {
+    follower.pins.keep_newest(0);
+    follower.writer.forget();
+    let at = follower.pins.take(false)?;
+    let Index { latest, at_mark } = match &at {
+        Some(to) => follower.index(to)?,
+        None => Index::default(),
+    };
+    if let Some(at_mark) = at_mark.filter(|_| !force) {
+        follower.resume(at_mark);
+        return Ok(Outcome::Resumed);
+    }
+    let new = follower.writer.logged().commit == follower.writer.header().base.commit
+        && !follower.writer.header().rooted
+        && !force;
+    if new && follower.mark() == super::capture::mark_of(at.as_ref()) {
+        follower.stand_at(at.as_ref(), latest);
+        return Ok(Outcome::Same);
+    }
+    compare(follower, config, at.as_ref(), latest)
+}
+
+fn compare(
+    follower: &mut Follower,
+    config: &CaptureConfig,
+    at: Option<&WalPosition>,
+    latest: Latest,
+) -> Result<Outcome, Trouble> {
+    let page_count = follower.pins.page_count()?;
+    let rooted = follower.writer.header().rooted;
+    let head = RecordHead {
+        kind: if rooted { RecordKind::CatchUp } else { RecordKind::Gap },
+        commit: follower.writer.logged().commit + 1,
+        time: (config.clock)().max(follower.writer.logged().time),
+        page_count,
+        mark: super::capture::mark_of(at),
+    };
+    let mut differing = 0u32;
+    let mut known = Changes::new(0);
+    if rooted {
+        let mut hashes = HashMap::new();
+        let base_pages = follower.known().base_pages.min(page_count);
+        let mut table = base_table(follower, config)?;
+        let size = follower.page_size() as usize;
+        let mut buffer = vec![0; (PIECE / size).max(1) * size];
+        let mut encoded = Vec::new();
+        let mut first = 1u32;
+        while first <= page_count {
+            let count = (buffer.len() / size).min((page_count - first + 1) as usize);
+            let piece = &mut buffer[..count * size];
+            follower.read_pages(&latest, first, piece)?;
+            for (page, bytes) in (first..).zip(piece.chunks_exact(size)) {
+                let base = match &mut table {
+                    Some(table) => table.next()?.filter(|_| page <= base_pages),
+                    None => None,
+                };
+                let hash = page_hash(bytes);
+                let known = follower.known().hashes.get(&page).copied();
+                if known.is_some() {
+                    hashes.insert(page, hash);
+                }
+                if known.or(base) != Some(hash) {
+                    hashes.insert(page, hash);
+                    if differing == 0 {
+                        follower.writer.begin(head);
+                    }
+                    differing += 1;
+                    let encoding = page::encode(None, bytes, &mut encoded);
+                    follower
+                        .writer
+                        .page(&Entry { page, encoding, hash, bytes: &encoded })
+                        .map_err(|e| failed(follower, e))?;
+                }
+            }
+            first += count as u32;
+        }
+        let same = differing == 0 && page_count == follower.writer.logged().page_count;
+        known = Changes { hashes, base_pages };
+        if same {
+            follower.stand_at(at, latest);
+            follower.know(known);
+            return Ok(Outcome::Same);
+        }
+    }
+    if differing == 0 {
+        follower.writer.begin(head);
+    }
+    let written = follower.writer.end().and_then(|()| follower.writer.sync());
+    written.map_err(|e| failed(follower, e))?;
+    follower.stand_at(at, latest);
+    follower.know(known);
+    Ok(Outcome::CaughtUp(differing))
+}
+
+fn failed(follower: &mut Follower, error: crate::error::Error) -> Trouble {
+    follower.writer.forget();
+    Trouble::Log(error)
+}
+
+/// The page hashes of the base: from the table beside the log, or made again from the archive.
+fn base_table(follower: &Follower, config: &CaptureConfig) -> Result<Option<PageTable>> {
+    let header = follower.writer.header();
+    let path = table_path(follower.writer.path());
+    if let Some(table) = PageTable::open(&path, header.page_size, header.base.chain)? {
+        return Ok(Some(table));
+    }
+    // While a backup is being made, it writes the table itself, and there is no archive to read yet.
+    let Some(read_base) = config.read_base.as_ref().filter(|_| follower.writer.path() == config.log) else {
+        return Ok(None);
+    };
+    let key = (header.page_size, header.base.chain);
+    let mut writer = PageTableWriter::create(&config.storage, &path, key, Ownership::of(&config.data_file))?;
+    // An archive that can not be read only makes the record larger.
+    if read_base(&header.base, &mut |bytes| writer.push(bytes)).is_err() {
+        writer.discard();
+        return Ok(None);
+    }
+    writer.finish()?;
+    PageTable::open(&path, header.page_size, header.base.chain)
+}

@@ -1,0 +1,564 @@
+//! Turning what other programs commit into records of the log, without losing a frame.
+//!
+//! The rules, in the words of [`capture`](super::capture): there is always a pin; a newer pin is released only together
+//! with what it would have protected, an older one only after everything up to a newer one is logged, that is, synced.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    format::{Entry, RecordHead, RecordKind, page_hash},
+    page,
+    pins::Pins,
+    table::{Changes, PageTable},
+    table_path,
+    writer::LogWriter,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sqlite::{
+        ffi::{self, WalPosition},
+        wal::{WalCommit, WalFile, WalMark},
+    },
+};
+
+/// Frames after which the data file is brought up to date.
+const SOFT_LIMIT: u32 = 800;
+/// Frames after which writers are kept out for a moment.
+const HARD_LIMIT: u32 = 8_000;
+/// How long the hard limit waits for the write lock before it goes on reading.
+const WRITE_LOCK_WAIT: Duration = Duration::from_millis(3);
+/// How long an older pin is held alone for a waiting checkpointer; its busy handler looks every 100 ms.
+const YIELD: Duration = Duration::from_millis(115);
+/// Commits and bytes after which a long stretch is synced.
+const SYNC_COMMITS: u32 = 2_000;
+const SYNC_BYTES: u64 = 16 << 20;
+
+/// Why a step failed, as far as the next one depends on it.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Commits may have been missed: only a comparison can go on.
+    Chain(Error),
+    /// The log can not be written; nothing is lost while the pins hold.
+    Log(Error),
+    /// Anything else; try again.
+    Other(Error),
+}
+
+impl Trouble {
+    pub(super) fn error(&self) -> &Error {
+        match self {
+            Trouble::Chain(e) | Trouble::Log(e) | Trouble::Other(e) => e,
+        }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        if error.kind() == ErrorKind::Damaged { Trouble::Chain(error) } else { Trouble::Other(error) }
+    }
+}
+
+/// The last frame of every page in the WAL.
+pub(super) type Latest = HashMap<u32, u32>;
+
+/// What the WAL holds up to a pin.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// The last frame of every page up to the pin.
+    pub(super) latest: Latest,
+    /// The same up to the logged place, when the WAL still holds it as it was read.
+    pub(super) at_mark: Option<Latest>,
+}
+
+/// What to restore when the log could not be synced.
+#[derive(Debug)]
+enum Undo {
+    /// The last frame of a page before.
+    Frame(u32, Option<u32>),
+    /// What the log knew of a page before.
+    Known(u32, Option<[u8; 8]>),
+    /// Up to which page the base counted before.
+    BasePages(u32),
+}
+
+pub(super) struct Follower {
+    pub(super) path: PathBuf,
+    pub(super) pins: Pins,
+    pub(super) writer: LogWriter,
+    clock: fn() -> DateTime<Utc>,
+    page_size: u32,
+    wal: Option<WalFile>,
+    /// Everything up to here is logged.
+    mark: WalMark,
+    /// Whether `mark.change_counter` counts since the same moment as SQLite's: not after a start.
+    counter_known: bool,
+    /// The last logged frame of every page in this generation of the WAL.
+    latest: Latest,
+    latest_salts: [u32; 2],
+    /// What the state after the last record holds: the hash of every page that the log changed.
+    known: Changes,
+    /// The hashes of the pages at the base.
+    table: Option<PageTable>,
+    undo: Vec<Undo>,
+    /// Pinned by lock 0, everything captured and in the data file.
+    level: bool,
+    tidied_at: u32,
+    hard_limit_next: u32,
+    /// Times the counter began anew because SQLite rebuilt its index; the checksums then prove the chain.
+    pub(super) recoveries: u32,
+    image: Vec<u8>,
+    before: Vec<u8>,
+    encoded: Vec<u8>,
+}
+
+impl Follower {
+    pub(super) fn new(path: &Path, pins: Pins, writer: LogWriter, clock: fn() -> DateTime<Utc>) -> Self {
+        let page_size = writer.header().page_size;
+        Self {
+            path: path.to_path_buf(),
+            pins,
+            mark: writer.logged().mark,
+            known: Changes::new(writer.header().page_count),
+            table: None,
+            writer,
+            clock,
+            page_size,
+            wal: None,
+            counter_known: false,
+            latest: HashMap::new(),
+            latest_salts: [0; 2],
+            undo: Vec::new(),
+            level: false,
+            tidied_at: 0,
+            hard_limit_next: HARD_LIMIT,
+            recoveries: 0,
+            image: vec![0; page_size as usize],
+            before: vec![0; page_size as usize],
+            encoded: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_level(&self) -> bool {
+        self.level
+    }
+
+    pub(super) fn page_size(&self) -> u32 {
+        self.page_size
+    }
+
+    /// What a reader found in the log; with the page table of its base, if there is one.
+    pub(super) fn know(&mut self, known: Changes) {
+        self.known = known;
+        self.open_table();
+    }
+
+    /// The hashes of the state that the log leads to.
+    pub(super) fn known(&self) -> &Changes {
+        &self.known
+    }
+
+    /// Looks for the page table beside the log.
+    pub(super) fn open_table(&mut self) {
+        let header = self.writer.header();
+        let found = PageTable::open(&table_path(self.writer.path()), header.page_size, header.base.chain);
+        // Without a table a page is written whole when it first changes.
+        self.table = found.ok().flatten().filter(|_| header.rooted);
+    }
+
+    /// Another log goes on at the same place.
+    pub(super) fn switch_writer(&mut self, writer: LogWriter) -> LogWriter {
+        // What the new base holds is told by its page table alone: an archive need not keep what free pages held.
+        self.known = Changes::new(writer.header().page_count);
+        self.table = None;
+        std::mem::replace(&mut self.writer, writer)
+    }
+
+    pub(super) fn wal_bytes(&self) -> u64 {
+        self.wal.as_ref().and_then(|wal| wal.size().ok()).unwrap_or(0)
+    }
+
+    pub(super) fn mark(&self) -> WalMark {
+        self.mark
+    }
+
+    fn is_at(&self, to: Option<&WalPosition>) -> bool {
+        to.is_none_or(|to| {
+            to.frame_max == 0
+                || (to.salts == self.mark.salts && to.frame_max == self.mark.frame && to.checksum == self.mark.checksum)
+        })
+    }
+
+    /// Looks for new commits and logs them. True when there were some.
+    pub(super) fn step(&mut self) -> Result<bool, Trouble> {
+        let seen = self.pins.take(self.level)?;
+        if self.is_at(seen.as_ref()) {
+            if self.pins.count() > 1 {
+                self.pins.release_newest();
+            }
+            return Ok(false);
+        }
+        let Some(to) = seen else { return Ok(false) };
+        if let Err(trouble) = self.absorb(&to) {
+            // The older pins protect what could not be logged.
+            self.pins.release_newest();
+            return Err(trouble);
+        }
+        if self.level {
+            // Lock 0 has done its work: it kept the new WAL from being restarted until we stand in it.
+            self.pins.keep_newest(1);
+            self.level = false;
+            self.tidied_at = 0;
+            self.hard_limit_next = HARD_LIMIT;
+        }
+        self.pins.keep_newest(2);
+        if self.mark.frame >= self.hard_limit_next {
+            self.force_level()?;
+        } else if self.mark.frame >= self.tidied_at.saturating_add(SOFT_LIMIT) {
+            self.tidy(false)?;
+        }
+        Ok(true)
+    }
+
+    /// Logs every commit up to `to`, which a held transaction vouches for.
+    pub(super) fn absorb(&mut self, to: &WalPosition) -> Result<u32, Trouble> {
+        if self.is_at(Some(to)) {
+            return Ok(0);
+        }
+        if to.page_size != self.page_size {
+            return Err(Trouble::Chain(
+                Error::new(ErrorKind::Refused, format!("the page size of {} changed", self.path.display()))
+                    .hint("Make a full backup; the log begins anew with it."),
+            ));
+        }
+        let mut wal = match self.wal.take() {
+            Some(wal) => wal,
+            None => WalFile::open(&self.path, self.page_size)?,
+        };
+        let outcome = self.absorb_from(&mut wal, to);
+        self.wal = Some(wal);
+        if outcome.is_err() {
+            self.writer.forget();
+            self.revert();
+        }
+        outcome
+    }
+
+    fn absorb_from(&mut self, wal: &mut WalFile, to: &WalPosition) -> Result<u32, Trouble> {
+        let expected = to.change_counter.wrapping_sub(self.mark.change_counter);
+        let same = to.salts == self.mark.salts && self.mark.frame > 0;
+        if !same {
+            // A restarted WAL: every commit since must be in it, or one was missed.
+            let mut cursor = wal.cursor(&WalMark::default(), to)?;
+            let mut count = 0u32;
+            while cursor.next_commit(wal)?.is_some() {
+                count += 1;
+            }
+            if !self.counter_known || count != expected {
+                let message = format!(
+                    "the WAL of {} was restarted: {expected} commits were made, {count} can be read",
+                    self.path.display()
+                );
+                return Err(Trouble::Chain(
+                    Error::new(ErrorKind::Damaged, message)
+                        .hint("The data file is compared as a whole; only the single steps in between are unknown."),
+                ));
+            }
+            if self.latest_salts != to.salts {
+                self.latest.clear();
+                self.latest_salts = to.salts;
+            }
+        }
+        let mut cursor = wal.cursor(&self.mark, to)?;
+        let mut counter = self.mark.change_counter;
+        let mut count = 0u32;
+        while let Some(commit) = cursor.next_commit(wal)? {
+            count += 1;
+            counter = counter.wrapping_add(1);
+            let mark = WalMark {
+                salts: to.salts,
+                frame: commit.last_frame,
+                checksum: commit.checksum,
+                change_counter: counter,
+            };
+            self.record(wal, &commit, mark).map_err(Trouble::Log)?;
+            if count.is_multiple_of(SYNC_COMMITS)
+                || self.writer.ahead().length - self.writer.logged().length > SYNC_BYTES
+            {
+                self.sync()?;
+            }
+        }
+        self.sync()?;
+        if self.counter_known && count != expected {
+            self.recoveries += 1;
+        }
+        self.mark.change_counter = to.change_counter;
+        self.counter_known = true;
+        Ok(count)
+    }
+
+    fn sync(&mut self) -> Result<(), Trouble> {
+        self.writer.sync().map_err(Trouble::Log)?;
+        self.undo.clear();
+        self.mark = self.writer.logged().mark;
+        Ok(())
+    }
+
+    fn revert(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Frame(page, Some(frame)) => _ = self.latest.insert(page, frame),
+                Undo::Frame(page, None) => _ = self.latest.remove(&page),
+                Undo::Known(page, Some(hash)) => _ = self.known.hashes.insert(page, hash),
+                Undo::Known(page, None) => _ = self.known.hashes.remove(&page),
+                Undo::BasePages(pages) => self.known.base_pages = pages,
+            }
+        }
+    }
+
+    fn time(&self) -> DateTime<Utc> {
+        (self.clock)().max(self.writer.ahead().time)
+    }
+
+    fn record(&mut self, wal: &WalFile, commit: &WalCommit, mark: WalMark) -> Result<()> {
+        let count_before = self.writer.ahead().page_count;
+        self.writer.begin(RecordHead {
+            kind: RecordKind::Commit,
+            commit: self.writer.ahead().commit + 1,
+            time: self.time(),
+            page_count: commit.page_count,
+            mark,
+        });
+        for &(page, frame) in commit.pages.iter().filter(|p| p.0 <= commit.page_count) {
+            wal.image(frame, &mut self.image)?;
+            let patched = page <= count_before && self.is_known(wal, page)?;
+            let encoding = page::encode(patched.then_some(self.before.as_slice()), &self.image, &mut self.encoded);
+            let hash = page_hash(&self.image);
+            self.writer.page(&Entry { page, encoding, hash, bytes: &self.encoded })?;
+            self.undo.push(Undo::Known(page, self.known.hashes.insert(page, hash)));
+        }
+        self.writer.end()?;
+        if commit.page_count < count_before {
+            self.forget_beyond(commit.page_count);
+        }
+        for &(page, frame) in &commit.pages {
+            self.undo.push(Undo::Frame(page, self.latest.insert(page, frame)));
+        }
+        Ok(())
+    }
+
+    /// Pages cut off are gone: what they held does not come back when the file grows again.
+    fn forget_beyond(&mut self, page_count: u32) {
+        let undo = &mut self.undo;
+        self.known.hashes.retain(|page, hash| {
+            let kept = *page <= page_count;
+            if !kept {
+                undo.push(Undo::Known(*page, Some(*hash)));
+            }
+            kept
+        });
+        if page_count < self.known.base_pages {
+            undo.push(Undo::BasePages(self.known.base_pages));
+            self.known.base_pages = page_count;
+        }
+    }
+
+    /// Reads into `self.before` what `page` held, and whether that is what the log and its base yield there.
+    ///
+    /// It is not for a page that came into being without a frame, allocated and freed in one transaction: SQLite does not
+    /// care what it holds, and that can change with a checkpoint. Nor is it when the base has no page table.
+    fn is_known(&mut self, wal: &WalFile, page: u32) -> Result<bool> {
+        let hash = match self.known.hashes.get(&page) {
+            Some(hash) => Some(*hash),
+            None if page <= self.known.base_pages => match &self.table {
+                Some(table) => table.at(page)?,
+                None => None,
+            },
+            None => None,
+        };
+        let Some(hash) = hash else { return Ok(false) };
+        self.content(wal, page)?;
+        Ok(page_hash(&self.before) == hash)
+    }
+
+    /// Reads into `self.before` what `page` holds after the commit before.
+    ///
+    /// A page with a frame in this generation of the WAL is read from there. Any other page is as the data file has it:
+    /// checkpoints copy only frames up to our pin, and all of those are known.
+    fn content(&mut self, wal: &WalFile, page: u32) -> Result<()> {
+        match self.latest.get(&page).copied() {
+            Some(frame) => wal.image(frame, &mut self.before),
+            None => {
+                let offset = u64::from(page - 1) * u64::from(self.page_size);
+                ffi::read_file(self.pins.connection(), &self.path, offset, &mut self.before)
+            }
+        }
+    }
+
+    /// Brings the data file up to date without stopping anyone, then goes level if nobody commits meanwhile. `quiet` says
+    /// that there was nothing to read: then a busy answer means that a checkpointer may wait for us.
+    pub(super) fn tidy(&mut self, quiet: bool) -> Result<(), Trouble> {
+        if self.level || self.pins.count() == 0 {
+            return Ok(());
+        }
+        self.tidied_at = self.mark.frame;
+        let first = self.pins.checkpoint()?;
+        if first.busy {
+            self.tidied_at = self.mark.frame.saturating_sub(SOFT_LIMIT * 3 / 4);
+            return if quiet { self.give_way() } else { Ok(()) };
+        }
+        if first.frames != self.mark.frame {
+            return Ok(());
+        }
+        if first.backfilled < first.frames {
+            self.pins.keep_newest(1);
+            self.pins.checkpoint()?;
+        }
+        self.go_level()?;
+        Ok(())
+    }
+
+    /// Replaces the pins by one on lock 0, when everything is captured and in the data file.
+    fn go_level(&mut self) -> Result<bool, Trouble> {
+        let now = self.pins.backfill()?;
+        if now.frames != self.mark.frame || now.backfilled != now.frames {
+            return Ok(false);
+        }
+        if self.pins.count() > 2 {
+            self.pins.keep_newest(2);
+        }
+        let seen = self.pins.take(true)?;
+        if self.is_at(seen.as_ref()) && seen.is_some_and(|s| s.frame_max == self.mark.frame) {
+            self.pins.keep_newest(1);
+            self.level = true;
+        } else {
+            self.pins.release_newest();
+        }
+        Ok(self.level)
+    }
+
+    /// A checkpointer of the application may wait for one of our pins, and keeps writers out as long.
+    fn give_way(&mut self) -> Result<(), Trouble> {
+        // It has copied everything and waits for readers to leave the WAL.
+        if self.go_level()? || self.pins.count() < 2 {
+            return Ok(());
+        }
+        // It waits for a slot that it saw with an older mark and that our newer pin has taken since.
+        self.pins.release_newest();
+        let since = Instant::now();
+        while since.elapsed() < YIELD {
+            thread::sleep(Duration::from_millis(1));
+            let now = self.pins.checkpoint()?;
+            if !now.busy {
+                break;
+            }
+        }
+        let seen = self.pins.take(false)?;
+        match seen {
+            // Whoever got the write lock meanwhile has committed: that pin protects it until it is read.
+            Some(to) if !self.is_at(Some(&to)) => {
+                if let Err(trouble) = self.absorb(&to) {
+                    self.pins.release_newest();
+                    return Err(trouble);
+                }
+            }
+            _ => {}
+        }
+        self.pins.keep_newest(1);
+        Ok(())
+    }
+
+    /// Keeps writers out for a moment, so that the WAL can be restarted.
+    fn force_level(&mut self) -> Result<(), Trouble> {
+        // Most of the work is done while writers go on.
+        self.tidied_at = self.mark.frame;
+        let first = self.pins.checkpoint()?;
+        if first.busy {
+            return Ok(());
+        }
+        if !self.pins.lock_writers(WRITE_LOCK_WAIT)? {
+            return Ok(());
+        }
+        let outcome = self.level_while_locked();
+        self.pins.unlock_writers();
+        if !self.level {
+            // A long reader of another program holds the WAL: asking again at once would only disturb.
+            self.hard_limit_next = self.mark.frame.saturating_add(HARD_LIMIT);
+        }
+        outcome
+    }
+
+    fn level_while_locked(&mut self) -> Result<(), Trouble> {
+        self.pins.keep_newest(2);
+        if let Some(to) = self.pins.take(false)? {
+            if let Err(trouble) = self.absorb(&to) {
+                self.pins.release_newest();
+                return Err(trouble);
+            }
+            self.pins.keep_newest(1);
+            self.pins.checkpoint()?;
+            self.go_level()?;
+        }
+        Ok(())
+    }
+
+    /// Notes that everything up to `to` is in the log by other means than reading its commits.
+    pub(super) fn stand_at(&mut self, to: Option<&WalPosition>, latest: Latest) {
+        self.mark = to.map_or_else(WalMark::default, WalMark::from);
+        self.latest = latest;
+        self.latest_salts = self.mark.salts;
+        self.undo.clear();
+        self.counter_known = true;
+        self.level = false;
+        self.tidied_at = 0;
+        self.hard_limit_next = HARD_LIMIT;
+    }
+
+    /// Reads the WAL up to `to`, verifying every frame.
+    pub(super) fn index(&mut self, to: &WalPosition) -> Result<Index, Trouble> {
+        let mut index = Index::default();
+        if to.frame_max == 0 {
+            return Ok(index);
+        }
+        let mut wal = WalFile::open(&self.path, self.page_size)?;
+        let mut cursor = wal.cursor(&WalMark::default(), to)?;
+        let candidate = to.salts == self.mark.salts && to.frame_max >= self.mark.frame;
+        while let Some(commit) = cursor.next_commit(&mut wal)? {
+            index.latest.extend(commit.pages.iter().copied());
+            if candidate && commit.last_frame == self.mark.frame && commit.checksum == self.mark.checksum {
+                index.at_mark = Some(index.latest.clone());
+            }
+        }
+        self.wal = Some(wal);
+        Ok(index)
+    }
+
+    /// Resumes at the logged place, which `index` has found in the WAL.
+    pub(super) fn resume(&mut self, latest: Latest) {
+        self.latest = latest;
+        self.latest_salts = self.mark.salts;
+        self.undo.clear();
+        self.counter_known = false;
+        self.level = false;
+    }
+
+    /// Reads `count` pages from `first` on at the newest pin; `latest` must belong to that pin.
+    pub(super) fn read_pages(&self, latest: &Latest, first: u32, buffer: &mut [u8]) -> Result<()> {
+        let size = self.page_size as usize;
+        let offset = u64::from(first - 1) * u64::from(self.page_size);
+        ffi::read_file(self.pins.connection(), &self.path, offset, buffer)?;
+        let Some(wal) = &self.wal else { return Ok(()) };
+        for (page, bytes) in (first..).zip(buffer.chunks_exact_mut(size)) {
+            if let Some(&frame) = latest.get(&page) {
+                wal.image(frame, bytes)?;
+            }
+        }
+        Ok(())
+    }
+}

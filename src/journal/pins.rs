@@ -1,0 +1,185 @@
+//! The read transactions that keep WAL frames from being overwritten, and the checkpoints that keep the WAL small.
+//!
+//! Three connections take turns as pins; a fourth runs PASSIVE checkpoints, a fifth takes the write lock for the short
+//! moment that the hard limit needs. None of them ever writes to the data file, except what a checkpoint copies.
+
+use std::{collections::VecDeque, path::Path, time::Duration, time::Instant};
+
+use rusqlite::Connection;
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sqlite::{
+        ffi::{self, WalPosition},
+        open_existing,
+        snapshot::is_busy,
+    },
+};
+
+/// How many connections take turns.
+const CONNECTIONS: usize = 3;
+
+/// What a checkpoint reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    /// Another connection holds the checkpoint lock.
+    pub(super) busy: bool,
+    /// Valid frames of the WAL.
+    pub(super) frames: u32,
+    /// How many of them are in the data file.
+    pub(super) backfilled: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Pins {
+    path: std::path::PathBuf,
+    connections: Vec<Connection>,
+    /// Which connections hold a read transaction, oldest first.
+    held: VecDeque<usize>,
+    helper: Connection,
+    locker: Connection,
+}
+
+impl Pins {
+    /// Opens the connections; nothing is pinned yet. `path` is canonical.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let open = || -> Result<Connection> {
+            let conn = open_existing(path)?;
+            // Small: these connections read one page each.
+            conn.execute_batch("PRAGMA cache_size=8").map_err(|e| Error::sqlite("read", path, e))?;
+            Ok(conn)
+        };
+        let connections = (0..CONNECTIONS).map(|_| open()).collect::<Result<_>>()?;
+        let (helper, locker) = (open()?, open()?);
+        let pins = Self { path: path.to_path_buf(), connections, held: VecDeque::new(), helper, locker };
+        // A connection that never read anything answers -1 to a checkpoint.
+        for conn in [&pins.helper, &pins.locker] {
+            conn.query_row("PRAGMA user_version", [], |_| Ok(())).map_err(|e| pins.fail(e))?;
+        }
+        Ok(pins)
+    }
+
+    fn fail(&self, error: rusqlite::Error) -> Error {
+        if is_busy(&error) {
+            return Error::new(ErrorKind::Busy, format!("{} is locked by another program", self.path.display()))
+                .hint("The application holds the file in exclusive mode or in a long transaction. Wait, or switch its exclusive locking off.")
+                .because(error);
+        }
+        Error::sqlite("follow", &self.path, error)
+    }
+
+    fn run(&self, conn: &Connection, sql: &str) -> Result<()> {
+        let mut statement = conn.prepare_cached(sql).map_err(|e| self.fail(e))?;
+        statement.execute([]).map(|_| ()).map_err(|e| self.fail(e))
+    }
+
+    /// Begins a further read transaction. `plain` takes lock 0 where everything is in the data file, and so allows a
+    /// restart of the WAL; otherwise a lock is taken that forbids it.
+    pub(super) fn take(&mut self, plain: bool) -> Result<Option<WalPosition>> {
+        let used = |n: &usize| !self.held.contains(n);
+        let Some(connection) = (0..CONNECTIONS).find(used) else {
+            return Err(Error::new(ErrorKind::Refused, "all pins are in use"));
+        };
+        let conn = &self.connections[connection];
+        self.run(conn, "BEGIN")?;
+        let begun = if plain { self.begin_plain(conn) } else { Ok(()) };
+        let at = begun.and_then(|()| ffi::wal_position(conn, &self.path)).and_then(|at| match at {
+            // Before an empty WAL there is no position to take; a plain read holds lock 0.
+            None => self.begin_plain(conn).and_then(|()| ffi::wal_position(conn, &self.path)),
+            at => Ok(at),
+        });
+        match at {
+            Ok(at) => {
+                self.held.push_back(connection);
+                Ok(at)
+            }
+            Err(error) => {
+                let _ = self.run(conn, "ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
+    fn begin_plain(&self, conn: &Connection) -> Result<()> {
+        let mut statement = conn.prepare_cached("PRAGMA user_version").map_err(|e| self.fail(e))?;
+        statement.query_row([], |_| Ok(())).map_err(|e| self.fail(e))
+    }
+
+    fn release(&mut self, pin: Option<usize>) {
+        if let Some(connection) = pin {
+            let conn = &self.connections[connection];
+            // A read transaction ends even where ROLLBACK reports something.
+            let _ = self.run(conn, "ROLLBACK");
+        }
+    }
+
+    pub(super) fn release_newest(&mut self) {
+        let pin = self.held.pop_back();
+        self.release(pin);
+    }
+
+    pub(super) fn release_oldest(&mut self) {
+        let pin = self.held.pop_front();
+        self.release(pin);
+    }
+
+    /// Releases all pins but the newest `keep`.
+    pub(super) fn keep_newest(&mut self, keep: usize) {
+        while self.held.len() > keep {
+            self.release_oldest();
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// A connection for raw reads of the data file.
+    pub(super) fn connection(&self) -> &Connection {
+        let newest = self.held.back().copied().unwrap_or(0);
+        &self.connections[newest]
+    }
+
+    /// Size of the data file in pages at the newest pin.
+    pub(super) fn page_count(&self) -> Result<u32> {
+        self.connection().query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(|e| self.fail(e))
+    }
+
+    /// Copies frames into the data file as far as all pins allow, stopping nobody.
+    pub(super) fn checkpoint(&self) -> Result<Checkpoint> {
+        self.checkpoint_with("PRAGMA wal_checkpoint(PASSIVE)")
+    }
+
+    /// Only looks how far checkpoints have come.
+    pub(super) fn backfill(&self) -> Result<Checkpoint> {
+        self.checkpoint_with("PRAGMA wal_checkpoint(NOOP)")
+    }
+
+    fn checkpoint_with(&self, sql: &str) -> Result<Checkpoint> {
+        let mut statement = self.helper.prepare_cached(sql).map_err(|e| self.fail(e))?;
+        statement
+            .query_row([], |row| {
+                let number = |n| row.get::<_, i64>(n).map(|v| u32::try_from(v).unwrap_or(0));
+                Ok(Checkpoint { busy: number(0)? != 0, frames: number(1)?, backfilled: number(2)? })
+            })
+            .map_err(|e| self.fail(e))
+    }
+
+    /// Tries for at most `wait` to keep writers out; never longer, because the holder of the lock may wait for a pin.
+    pub(super) fn lock_writers(&self, wait: Duration) -> Result<bool> {
+        let asked = Instant::now();
+        loop {
+            match self.locker.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])) {
+                Ok(_) => return Ok(true),
+                Err(e) if is_busy(&e) && asked.elapsed() < wait => std::thread::sleep(Duration::from_micros(30)),
+                Err(e) if is_busy(&e) => return Ok(false),
+                Err(e) => return Err(self.fail(e)),
+            }
+        }
+    }
+
+    /// Lets writers go on.
+    pub(super) fn unlock_writers(&self) {
+        let _ = self.run(&self.locker, "ROLLBACK");
+    }
+}

@@ -1,0 +1,195 @@
+//! Changing from one log to the next at a full backup, so that a crash at any step loses nothing.
+//!
+//! 1. At the cut `Name.journal` is sealed and `Name.journal.next` goes on; its header continues the chain.
+//! 2. When the archive is complete: `Name.journal` → `Name[n-1].4BL`, then `Name.journal.next` → `Name.journal`.
+//! 3. When the backup fails: the records of `.next` are appended verbatim to `Name.journal`, then `.next` is removed.
+//!
+//! After a crash the newest archive tells which of both it is: when it was cut where `.next` begins, the backup succeeded.
+//! Every step finds out by itself whether it was done before.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    format::Position,
+    next_path,
+    reader::{End, LogReader},
+    table_path,
+    writer::{LogWriter, Tail},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    storage::{Ownership, PART_SUFFIX, Storage, folder_of},
+};
+
+/// The newest archive, as far as the log needs to know it.
+#[derive(Debug, Clone)]
+pub struct LastArchive {
+    /// Where it was cut.
+    pub position: Position,
+    /// The name that the log before it gets: `Name[n-1].4BL`.
+    pub previous_log: PathBuf,
+}
+
+/// Brings the files of an unfinished cut into order; does nothing where there is none.
+///
+/// # Errors
+/// When the disk fails; then it can be called again.
+pub fn settle(storage: &Arc<dyn Storage>, log: &Path, last: Option<&LastArchive>) -> Result<()> {
+    let next = next_path(log);
+    let Some(next_header) = usable_header(storage, &next)? else { return Ok(()) };
+    if !exists(log) {
+        // The sealed log was archived already, and the last rename was not reached.
+        return finish(storage, log);
+    }
+    match last {
+        Some(last) if last.position == next_header => {
+            archive(storage, log, &last.previous_log)?;
+            finish(storage, log)
+        }
+        _ => {
+            let (mut writer, _) = LogWriter::open(Arc::clone(storage), log, &mut |_, _| Ok(()))?;
+            take_back(&mut writer, &next)
+        }
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// The base of the log at `next`; a file whose header was never finished is removed.
+fn usable_header(storage: &Arc<dyn Storage>, next: &Path) -> Result<Option<Position>> {
+    if !exists(next) {
+        return Ok(None);
+    }
+    match LogReader::open(next) {
+        Ok(reader) => Ok(Some(reader.header().base)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotRecognised | ErrorKind::Damaged) => {
+            // Created, but its header did not reach the disk: so no record followed it.
+            storage.remove(next)?;
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Gives the sealed log its final name. On another disk it is copied, verified by its chain, and removed here.
+pub(super) fn archive(storage: &Arc<dyn Storage>, log: &Path, to: &Path) -> Result<()> {
+    if !exists(log) {
+        return Ok(());
+    }
+    if exists(to) {
+        // Copied before, and not removed here yet; or a file of that name that is something else.
+        if tail_of(log)? == tail_of(to)? {
+            storage.remove(log)?;
+            return storage.sync_folder(folder_of(log));
+        }
+        return Err(Error::new(ErrorKind::Exists, format!("{} exists already and is another log", to.display()))
+            .hint("Existing files are never overwritten. Move that file away; the log goes on meanwhile."));
+    }
+    match storage.rename_new(log, to) {
+        Ok(()) => storage.sync_folder(folder_of(to))?,
+        Err(e) if e.kind() == ErrorKind::Exists => return Err(e),
+        Err(_) => {
+            copy(storage, log, to)?;
+            storage.remove(log)?;
+        }
+    }
+    storage.sync_folder(folder_of(log))
+}
+
+fn copy(storage: &Arc<dyn Storage>, log: &Path, to: &Path) -> Result<()> {
+    let mut name = to.as_os_str().to_owned();
+    name.push(PART_SUFFIX);
+    let part = PathBuf::from(name);
+    if exists(&part) {
+        storage.remove(&part)?;
+    }
+    let fail = |e| Error::io("read", log, e);
+    let mut source = File::open(log).map_err(fail)?;
+    let mut target = storage.create(&part, Ownership::of(log))?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = source.read(&mut buffer).map_err(fail)?;
+        if count == 0 {
+            break;
+        }
+        target.write_all(&buffer[..count])?;
+    }
+    target.sync()?;
+    drop(target);
+    if tail_of(log)? != tail_of(&part)? {
+        return Err(Error::new(ErrorKind::Damaged, format!("the copy {} is not what was written", part.display()))
+            .hint("Check that disk, then make another backup."));
+    }
+    crate::storage::publish(storage.as_ref(), &part, to)
+}
+
+/// The next log takes the name of the current one, with its page table.
+pub(super) fn finish(storage: &Arc<dyn Storage>, log: &Path) -> Result<()> {
+    let next = next_path(log);
+    if exists(&next) {
+        // The table first: one that does not belong to the log is only made again.
+        let (table, next_table) = (table_path(log), table_path(&next));
+        if exists(&table) {
+            storage.remove(&table)?;
+        }
+        if exists(&next_table) {
+            storage.rename_new(&next_table, &table)?;
+        }
+        storage.rename_new(&next, log)?;
+    }
+    storage.sync_folder(folder_of(log))
+}
+
+/// Appends the records of the log at `next` to the one they continue, as far as that has not happened, and removes it.
+pub(super) fn take_back(writer: &mut LogWriter, next: &Path) -> Result<()> {
+    if exists(next) {
+        let mut reader = LogReader::open(next)?;
+        let mut begin = None;
+        let base = *reader.tail();
+        if base.commit == writer.logged().commit && base.chain == writer.logged().chain {
+            begin = Some(base);
+        }
+        while let Some(record) = reader.next_record()? {
+            let tail = record.tail();
+            if tail.commit == writer.logged().commit && tail.chain == writer.logged().chain {
+                begin = Some(tail);
+            }
+        }
+        let Some(begin) = begin else {
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                format!("{} does not continue {}", next.display(), writer.path().display()),
+            )
+            .hint("Move both files away and make a full backup; they can still be read one by one."));
+        };
+        let tail: Tail = *reader.tail();
+        reader.raw(begin.length, tail.length, &mut |bytes| writer.append_verbatim(bytes, &tail))?;
+        writer.sync().inspect_err(|_| writer.forget())?;
+        let storage = Arc::clone(writer.storage());
+        storage.remove(next)?;
+        let table = table_path(next);
+        if exists(&table) {
+            storage.remove(&table)?;
+        }
+        storage.sync_folder(folder_of(next))?;
+    }
+    Ok(())
+}
+
+/// Where the verified records of a log end.
+fn tail_of(path: &Path) -> Result<(Position, Tail)> {
+    let mut reader = LogReader::open(path)?;
+    while reader.next_record()?.is_some() {}
+    if matches!(reader.end(), End::Damaged { .. }) {
+        return Err(Error::new(ErrorKind::Damaged, format!("{} is damaged", path.display()))
+            .hint("Check the disk. Everything before the damage can be integrated."));
+    }
+    Ok((reader.header().base, *reader.tail()))
+}
