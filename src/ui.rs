@@ -33,7 +33,9 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use eframe::egui::{self, CentralPanel, Context, Frame, Key, Margin, MenuBar, Panel, ScrollArea, ThemePreference, Ui};
+use eframe::egui::{
+    self, CentralPanel, Context, Frame, Key, Margin, MenuBar, Panel, ScrollArea, ThemePreference, Ui, UiBuilder,
+};
 
 pub use file_picker::FilePicker;
 
@@ -117,18 +119,31 @@ impl Window {
             // One scroll position for every page and data file.
             let id = (self.state.page as u8, self.state.current.clone());
             ScrollArea::vertical().id_salt(id).auto_shrink(false).show(ui, |ui| {
-                Frame::new().inner_margin(Margin::same(theme::PAGE_MARGIN)).show(ui, |ui| {
-                    let width = ui.available_width().min(theme::PAGE_WIDTH_MAX);
-                    ui.set_max_width(width);
-                    ui.set_min_width(width);
-                    match (is_open, self.state.page) {
-                        (false, _) => screens::welcome::welcome_ui(ui, &status, &self.state, &mut actions),
-                        (_, Page::Maintenance) => {
-                            screens::maintenance::maintenance_ui(ui, &status, &self.state, &mut actions);
+                let mut rect = ui.available_rect_before_wrap();
+                if !is_open {
+                    // Without a side bar the page stands in the middle.
+                    rect.min.x +=
+                        ((rect.width() - theme::PAGE_WIDTH_MAX) / 2.0 - f32::from(theme::PAGE_MARGIN)).max(0.0);
+                }
+                let page = Frame::new().inner_margin(Margin::same(theme::PAGE_MARGIN));
+                ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| {
+                    page.show(ui, |ui| {
+                        let width = ui.available_width().min(theme::PAGE_WIDTH_MAX);
+                        ui.set_max_width(width);
+                        ui.set_min_width(width);
+                        match (is_open, self.state.page) {
+                            (false, _) => screens::welcome::welcome_ui(ui, &status, &self.state, &mut actions),
+                            (_, Page::Maintenance) => {
+                                screens::maintenance::maintenance_ui(ui, &status, &self.state, &mut actions);
+                            }
+                            (_, Page::Restore) => {
+                                screens::restore::restore_ui(ui, &status, &mut self.state, &mut actions)
+                            }
+                            (_, Page::Journal) => {
+                                screens::journal::journal_ui(ui, &status, &mut self.state, &mut actions)
+                            }
                         }
-                        (_, Page::Restore) => screens::restore::restore_ui(ui, &status, &mut self.state, &mut actions),
-                        (_, Page::Journal) => screens::journal::journal_ui(ui, &status, &mut self.state, &mut actions),
-                    }
+                    })
                 });
             });
         });
