@@ -102,7 +102,13 @@ fn make_data(path: &Path, bytes: u64) {
                 let scan: Vec<u8> = (0..random() % 96).map(|_| (random() >> 32) as u8).collect();
                 let day = format!("20{:02}-{:02}-{:02}", random() % 27, random() % 12 + 1, random() % 28 + 1);
                 insert
-                    .execute(params![random() % 50_000, day, (random() % 1_000_000) as f64 / 100.0, text, scan])
+                    .execute(params![
+                        (random() % 50_000) as i64,
+                        day,
+                        (random() % 1_000_000) as f64 / 100.0,
+                        text,
+                        scan
+                    ])
                     .unwrap();
             }
         }
@@ -157,6 +163,11 @@ impl Bench {
         command
     }
 
+    /// The one archive there is: its number goes up with every backup.
+    fn archive(&self) -> PathBuf {
+        fs::read_dir(self.folder.join("archives")).unwrap().next().unwrap().unwrap().path()
+    }
+
     /// Both in turn, after one round that is not counted; the median of the ratios of the pairs.
     fn compare(&self, mut ours: impl FnMut() -> f64, mut theirs: impl FnMut() -> f64) -> (f64, String) {
         (ours(), theirs());
@@ -199,7 +210,7 @@ impl Bench {
 
     fn restore_against_zstd(&self) {
         timed(self.backup());
-        let archive = self.folder.join("archives/bench[0001].4BK");
+        let archive = self.archive();
         let out = self.folder.join("zstd.out");
         let mut with_check = Vec::new();
         let (ratio, detail) = self.compare(
@@ -266,7 +277,7 @@ impl Bench {
     /// The peak of the resident memory of a backup and of a restore, from `/proc`.
     fn memory(&self) {
         let backup = peak_mib(self.backup());
-        let archive = self.folder.join("archives/bench[0001].4BK");
+        let archive = self.archive();
         let mut restore = self.strongroom();
         restore.arg("restore").arg(&archive).arg("--to").arg(self.empty("restored"));
         let restore = peak_mib(restore);

@@ -111,6 +111,12 @@ enum Job {
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
+    // Messages for whoever looks for the cause of a defect; STRONGROOM_LOG=debug shows more.
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STRONGROOM_LOG");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error")))
+        .with_writer(io::stderr)
+        .init();
     let arguments = Arguments::parse();
     match run(arguments) {
         Ok(code) => code,
