@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Starts the real window on a display of its own, and works with it by accessible names: sample, backups, restore.
 #
-#   tests/display.sh PROGRAM [FOLDER FOR SCREENSHOTS]
+#   tests/display.sh [FOLDER FOR SCREENSHOTS]
+#
+# The program is the one that cargo build made, or what STRONGROOM names.
 #
 # Debian packages: xvfb openbox imagemagick dbus-x11 at-spi2-core python3-pyatspi gir1.2-atspi-2.0 libx11-6 libx11-xcb1
 # libxcursor1 libxi6 libxkbcommon-x11-0 libegl1 libgl1-mesa-dri
 set -euo pipefail
 
-program=$(realpath "${1:?usage: tests/display.sh PROGRAM [FOLDER]}")
 here=$(dirname "$(realpath "$0")")
+program=$(realpath "${STRONGROOM:-${CARGO_TARGET_DIR:-$here/../target}/debug/strongroom}")
 work=$(mktemp -d)
-shots=${2:-$work/shots}
+shots=${1:-$work/shots}
 mkdir -p "$shots" "$work/home/Documents" "$work/run"
 shots=$(realpath "$shots")
 chmod 700 "$work/run"

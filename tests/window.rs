@@ -207,6 +207,66 @@ fn a_typed_path_opens_a_data_file_with_the_keyboard_alone() {
 }
 
 #[test]
+fn a_dialog_opened_from_the_keyboard_takes_the_keyboard() {
+    let mut desk = Desk::new();
+    desk.open_data_file(10);
+    desk.harness.get_by_role_and_label(Role::Button, "Backup…").focus();
+    desk.harness.run_steps(2);
+    desk.harness.key_press(Key::Enter);
+    desk.until_shown("Office[0001].4BK");
+    desk.harness.run_steps(2);
+    assert!(!desk.harness.get_by_role_and_label(Role::Button, "Backup…").is_focused());
+    // The keyboard goes round within the dialog.
+    for expected in ["Choose the folder for archives", "Save", "Cancel", "Choose the folder for archives"] {
+        desk.harness.key_press(Key::Tab);
+        desk.harness.run_steps(2);
+        assert!(desk.harness.get_by_role_and_label(Role::Button, expected).is_focused(), "{expected}");
+    }
+    desk.harness.key_press_modifiers(eframe::egui::Modifiers::SHIFT, Key::Tab);
+    desk.harness.run_steps(2);
+    desk.harness.key_press(Key::Enter);
+    desk.until("the dialog to close", |h, _| h.query_by_role_and_label(Role::Button, "Save").is_none());
+    assert!(desk.status().jobs.is_empty(), "Cancel had the focus");
+}
+
+#[test]
+fn every_button_and_field_has_a_name() {
+    let mut desk = Desk::new();
+    desk.open_data_file(10);
+    desk.back_up(1);
+    let look = |desk: &mut Desk, place: &str| {
+        desk.harness.run_steps(3);
+        for node in desk.harness.query_all(egui_kittest::kittest::by().predicate(|_| true)) {
+            let node = node.accesskit_node();
+            let role = node.role();
+            let wanted = [Role::Button, Role::TextInput, Role::CheckBox, Role::ComboBox, Role::ProgressIndicator];
+            let name = node.label().unwrap_or_default();
+            let is_icon = name.chars().any(|c| ('\u{e000}'..'\u{f8ff}').contains(&c));
+            assert!(
+                !wanted.contains(&role) || (!name.is_empty() && !is_icon),
+                "{place}: a {role:?} is called {name:?}"
+            );
+        }
+    };
+    for page in ["Maintenance", "Restore", "Backup journal"] {
+        desk.press(page);
+        look(&mut desk, page);
+    }
+    for menu in ["File", "Edit", "View", "Help"] {
+        desk.press(menu);
+        look(&mut desk, menu);
+        desk.harness.key_press(Key::Escape);
+        desk.harness.run_steps(3);
+    }
+    desk.ask_restore(1);
+    look(&mut desk, "the dialog that restores");
+    desk.press("Choose the destination");
+    desk.until_shown("Folder above");
+    desk.press("New folder");
+    look(&mut desk, "the dialog that chooses a folder");
+}
+
+#[test]
 fn the_sample_is_created_in_the_folder_that_the_dialog_names() {
     let mut desk = Desk::new();
     desk.press("Try with a sample");
