@@ -90,6 +90,12 @@ impl Window {
         }
         actions.extend(self.news.1.try_iter());
         self.state.follow(status);
+        if ctx.input(|i| i.viewport().close_requested()) && !status.jobs.is_empty() && !self.state.is_leaving {
+            ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+            self.state.dialog = Some(Dialog::Quit);
+        }
+        let focused = ctx.memory(|m| m.focused());
+        self.state.field = focused.filter(|id| egui::TextEdit::load_state(ctx, *id).is_some()).or(self.state.field);
         let dropped = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect::<Vec<_>>());
         actions.extend(dropped.into_iter().map(Action::Open));
         if let Some((purpose, path)) = self.state.picker.ui(ctx) {
@@ -298,6 +304,8 @@ fn no_window(why: &str) -> Error {
     let hint = "The window needs a display and these Debian packages: libx11-6 libx11-xcb1 libxcursor1 libxi6 \
                 libxkbcommon-x11-0 libegl1 libgl1-mesa-dri. Without a display use the command line: strongroom --help.";
     let why = why.lines().next().unwrap_or_default();
+    // Without the place in a library's source, which says nothing to an administrator.
+    let why = why.rsplit_once(".rs:").and_then(|(_, rest)| rest.split_once(": ")).map_or(why, |(_, reason)| reason);
     Error::new(ErrorKind::Refused, format!("the window can not be opened: {why}")).hint(hint)
 }
 
@@ -310,6 +318,8 @@ mod tests {
         let error = no_window("Library libxkbcommon-x11.so could not be loaded.\nmore");
         let expected = "the window can not be opened: Library libxkbcommon-x11.so could not be loaded.";
         assert_eq!(error.to_string(), expected);
+        let error_at = no_window("winit EventLoopError: os error at /src/linux/mod.rs:765: DISPLAY is not set.");
+        assert_eq!(error_at.to_string(), "the window can not be opened: DISPLAY is not set.");
         let hint = error.hint_text().unwrap_or_default();
         assert!(hint.contains("libxkbcommon-x11-0") && hint.contains("strongroom --help"), "{hint}");
     }

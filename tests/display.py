@@ -124,6 +124,12 @@ def journey():
     shown("Welcome to Strongroom")
     shot("1-welcome")
 
+    # No system dialog can open here, so the one inside the window does.
+    press("Open data file…")
+    until("the file dialog", lambda: named(BUTTONS, "Folder above"))
+    shot("1-open")
+    press("Cancel")
+
     press("Try with a sample")
     shown("OMB_Edelweiss.sqlite holds the records of an office")
     shot("2-sample")

@@ -266,6 +266,46 @@ fn every_button_and_field_has_a_name() {
     look(&mut desk, "the dialog that chooses a folder");
 }
 
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl eframe::egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("only its path counts".to_owned())
+    }
+}
+
+#[test]
+fn a_dropped_data_file_opens_and_a_dropped_archive_is_offered_for_restore() {
+    let mut desk = Desk::new();
+    let path = desk.path("Office.sqlite");
+    make_data_file(&path, 10);
+    desk.harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(path)));
+    desk.until_shown("Start backup");
+    let archive = desk.back_up(1);
+    desk.harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(archive)));
+    desk.until("the dialog", |h, _| h.query_by_label("Data file: Office.sqlite").is_some());
+}
+
+#[test]
+fn closing_the_window_while_a_job_runs_asks_first() {
+    let mut desk = Desk::new();
+    desk.open_data_file(200_000);
+    desk.press("Start backup");
+    desk.until("the running job", |h, _| h.query_by_role_and_label(Role::Button, "Stop backup").is_some());
+    let root = eframe::egui::ViewportId::ROOT;
+    let close = eframe::egui::ViewportEvent::Close;
+    desk.harness.input_mut().viewports.entry(root).or_default().events.push(close);
+    desk.until("the question", |h, _| h.query_by_role_and_label(Role::Button, "Stop and quit").is_some());
+    desk.press("Go on working");
+    assert!(desk.harness.query_by_role_and_label(Role::Button, "Stop and quit").is_none());
+    desk.until_shown("Full backup 0001 succeeded");
+}
+
 #[test]
 fn the_sample_is_created_in_the_folder_that_the_dialog_names() {
     let mut desk = Desk::new();
@@ -390,7 +430,7 @@ fn a_damaged_archive_is_named_before_anything_is_restored() {
 #[test]
 fn a_running_backup_shows_its_progress_and_stops() {
     let mut desk = Desk::new();
-    desk.open_data_file(60_000);
+    desk.open_data_file(200_000);
     desk.press("Start backup");
     desk.until("the running job", |h, _| h.query_by_role_and_label(Role::Button, "Stop backup").is_some());
     assert!(desk.harness.query_by_role_and_label(Role::ProgressIndicator, "Progress of the backup").is_some());

@@ -76,10 +76,12 @@ pub(crate) enum Action {
     About,
     /// Say where the documentation is.
     Documentation,
-    /// Say what happened.
-    Say(String, ErrorReport),
-    /// End the program.
+    /// Say what happened, with a path to copy.
+    Say(String, ErrorReport, PathBuf),
+    /// End the program; asks first while jobs run.
     Quit,
+    /// Stop the running jobs and end the program.
+    QuitAnyway,
 }
 
 /// A command of the menu Edit.
@@ -149,11 +151,17 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::ShowFolder(path) => show_folder(ctx, path, news.clone()),
         Action::Copy(text) => ctx.copy_text(text),
-        Action::Edit(command) => ctx.send_viewport_cmd(match command {
-            EditCommand::Cut => ViewportCommand::RequestCut,
-            EditCommand::Copy => ViewportCommand::RequestCopy,
-            EditCommand::Paste => ViewportCommand::RequestPaste,
-        }),
+        Action::Edit(command) => {
+            // The field lost the focus to the menu.
+            if let Some(field) = state.field {
+                ctx.memory_mut(|m| m.request_focus(field));
+            }
+            ctx.send_viewport_cmd(match command {
+                EditCommand::Cut => ViewportCommand::RequestCut,
+                EditCommand::Copy => ViewportCommand::RequestCopy,
+                EditCommand::Paste => ViewportCommand::RequestPaste,
+            });
+        }
         Action::Appearance(preference) => ctx.set_theme(preference),
         Action::Dismiss(job) => {
             state.dismissed.insert(job);
@@ -166,8 +174,10 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             let report = ErrorReport { kind: ErrorKind::Refused, message: text, hint };
             state.dialog = Some(message("Documentation", report, None));
         }
-        Action::Say(title, report) => {
-            state.dialog = Some(message(&title, report, None));
+        Action::Say(title, report, path) => state.dialog = Some(message(&title, report, Some(path))),
+        Action::QuitAnyway => {
+            state.is_leaving = true;
+            ctx.send_viewport_cmd(ViewportCommand::Close);
         }
         Action::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
     }
@@ -249,7 +259,7 @@ fn show_folder(ctx: &Context, path: PathBuf, news: Sender<Action>) {
         if !status.is_ok_and(|s| s.success() || cfg!(windows)) {
             let error = Error::new(ErrorKind::Refused, format!("the files are in {}", path.display()))
                 .hint("This system has no program that shows folders. Copy the path and open it in your own way.");
-            let _ = news.try_send(Action::Say("Folder".to_owned(), error.report()));
+            let _ = news.try_send(Action::Say("Folder".to_owned(), error.report(), path));
             ctx.request_repaint();
         }
     };

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use eframe::egui::Id;
+
 use crate::{
     engine::{
         JobId, Status,
@@ -40,6 +42,8 @@ pub(crate) enum Dialog {
     Sample(SampleForm),
     /// *About Strongroom*
     About,
+    /// Whether to leave although jobs run.
+    Quit,
     /// Something the administrator has to know now.
     Message(MessageForm),
 }
@@ -133,6 +137,10 @@ pub(crate) struct State {
     pub(crate) dismissed: HashSet<JobId>,
     /// The folder proposed for the sample.
     pub(crate) sample_folder: PathBuf,
+    /// The field for text that had the focus last.
+    pub(crate) field: Option<Id>,
+    /// Whether the user wants to leave although jobs run.
+    pub(crate) is_leaving: bool,
     /// The data files of the last frame, to notice a new one.
     known: Vec<PathBuf>,
 }
@@ -149,6 +157,8 @@ impl State {
             journal: JournalForm::default(),
             dismissed: HashSet::new(),
             sample_folder,
+            field: None,
+            is_leaving: false,
             known: Vec::new(),
         }
     }
