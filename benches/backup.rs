@@ -170,7 +170,8 @@ impl Bench {
 
     /// Both in turn, after one round that is not counted; the median of the ratios of the pairs.
     fn compare(&self, mut ours: impl FnMut() -> f64, mut theirs: impl FnMut() -> f64) -> (f64, String) {
-        (ours(), theirs());
+        ours();
+        theirs();
         let pairs: Vec<(f64, f64)> = (0..self.rounds).map(|_| (ours(), theirs())).collect();
         let detail = format!(
             "{:.2} s : {:.2} s",

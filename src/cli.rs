@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Local, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Local, Utc};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -177,7 +177,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Serve { data_files, log } => serve(&data_files, log),
         Job::Restore { archive, to, until, commit, no_log, logs, items, json } => {
             let until = match (until, commit) {
-                (Some(moment), _) => Until::Moment(parse_moment(&moment)?),
+                (Some(moment), _) => Until::Moment(restore::parse_moment(&moment)?),
                 (None, Some(number)) => Until::Commit(number),
                 (None, None) => Until::End,
             };
@@ -429,21 +429,6 @@ fn line(entry: &ArchiveEntry) -> String {
     let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
     format!("{}  {moment:<26}  {:>10}  {}{problem}", entry.number, human_bytes(entry.bytes), entry.path.display())
-}
-
-/// A moment in local time, or with its own offset.
-fn parse_moment(text: &str) -> Result<DateTime<Utc>> {
-    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
-        return Ok(moment.to_utc());
-    }
-    let plain = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"];
-    let local = plain.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    let wrong = |hint: &str| Error::new(ErrorKind::Refused, format!("{text:?} is not a moment")).hint(hint);
-    let local = local
-        .ok_or_else(|| wrong("Write it as 2026-11-22 12:00:00, or with an offset as 2026-11-22T12:00:00+01:00."))?;
-    // In the hour that comes twice, the first is meant: less is integrated, and nothing wanted is overwritten by it.
-    let moment = Local.from_local_datetime(&local).earliest();
-    moment.map(|m| m.to_utc()).ok_or_else(|| wrong("The clocks went forward over it; choose a moment before or after."))
 }
 
 /// Hosts the engine for the logs of these data files until a signal comes.

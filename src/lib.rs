@@ -3,7 +3,8 @@
 //! # Map
 //! Calls go downward only; a test reads the sources and fails on an upward `use`.
 //! ```text
-//! ui cli                      the administration window (feature gui) · the command line
+//! cli                         the command line
+//! ui                          the administration window (feature gui)
 //! engine                      one door for window and commands: command, status, history, lock, jobs
 //! sample                      the sample data file and the client that edits it
 //! backup restore verify       the jobs: plan, run, report

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -146,6 +146,24 @@ pub fn propose_destination(archive: &Path) -> PathBuf {
         .chain((2..).map(numbered))
         .find(|p| p.symlink_metadata().is_err())
         .unwrap_or_else(|| plain.clone())
+}
+
+/// Reads a moment in local time, `2026-11-22 12:00:00`, or with an offset, `2026-11-22T12:00:00+01:00`.
+///
+/// # Errors
+/// `Refused` for anything else, and for an hour that the clocks skipped.
+pub fn parse_moment(text: &str) -> Result<DateTime<Utc>> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Ok(moment.to_utc());
+    }
+    let plain = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"];
+    let local = plain.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    let wrong = |hint: &str| Error::new(ErrorKind::Refused, format!("{text:?} is not a moment")).hint(hint);
+    let local = local
+        .ok_or_else(|| wrong("Write it as 2026-11-22 12:00:00, or with an offset as 2026-11-22T12:00:00+01:00."))?;
+    // In the hour that comes twice, the first is meant: less is integrated, and nothing wanted is overwritten by it.
+    let moment = Local.from_local_datetime(&local).earliest();
+    moment.map(|m| m.to_utc()).ok_or_else(|| wrong("The clocks went forward over it; choose a moment before or after."))
 }
 
 /// Finds the logs that continue `archive` and plans their integration; `None` when there is nothing to integrate.

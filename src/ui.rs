@@ -33,7 +33,9 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use eframe::egui::{self, CentralPanel, Context, Frame, Key, Margin, MenuBar, Panel, ScrollArea, ThemePreference, Ui};
+use eframe::egui::{
+    self, CentralPanel, Context, Frame, Key, Margin, MenuBar, Panel, ScrollArea, ThemePreference, Ui, UiBuilder,
+};
 
 pub use file_picker::FilePicker;
 
@@ -82,12 +84,23 @@ impl Window {
         for event in self.events.try_iter() {
             match event {
                 Event::DataFileOpened { path } => actions.push(Action::ShowDataFile(path)),
+                Event::LogOpened { data_file } if self.state.backup_when_logged.as_ref() == Some(&data_file) => {
+                    self.state.backup_when_logged = None;
+                    actions.push(Action::Backup(data_file));
+                }
+                Event::LogRefused { .. } => self.state.backup_when_logged = None,
                 Event::CommandRefused(error) => self.state.dialog = Some(Dialog::Message(jobs::refused(error))),
                 _ => {}
             }
         }
         actions.extend(self.news.1.try_iter());
         self.state.follow(status);
+        if ctx.input(|i| i.viewport().close_requested()) && !status.jobs.is_empty() && !self.state.is_leaving {
+            ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+            self.state.dialog = Some(Dialog::Quit);
+        }
+        let focused = ctx.memory(|m| m.focused());
+        self.state.field = focused.filter(|id| egui::TextEdit::load_state(ctx, *id).is_some()).or(self.state.field);
         let dropped = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect::<Vec<_>>());
         actions.extend(dropped.into_iter().map(Action::Open));
         if let Some((purpose, path)) = self.state.picker.ui(ctx) {
@@ -117,18 +130,31 @@ impl Window {
             // One scroll position for every page and data file.
             let id = (self.state.page as u8, self.state.current.clone());
             ScrollArea::vertical().id_salt(id).auto_shrink(false).show(ui, |ui| {
-                Frame::new().inner_margin(Margin::same(theme::PAGE_MARGIN)).show(ui, |ui| {
-                    let width = ui.available_width().min(theme::PAGE_WIDTH_MAX);
-                    ui.set_max_width(width);
-                    ui.set_min_width(width);
-                    match (is_open, self.state.page) {
-                        (false, _) => screens::welcome::welcome_ui(ui, &status, &self.state, &mut actions),
-                        (_, Page::Maintenance) => {
-                            screens::maintenance::maintenance_ui(ui, &status, &self.state, &mut actions);
+                let mut rect = ui.available_rect_before_wrap();
+                if !is_open {
+                    // Without a side bar the page stands in the middle.
+                    rect.min.x +=
+                        ((rect.width() - theme::PAGE_WIDTH_MAX) / 2.0 - f32::from(theme::PAGE_MARGIN)).max(0.0);
+                }
+                let page = Frame::new().inner_margin(Margin::same(theme::PAGE_MARGIN));
+                ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| {
+                    page.show(ui, |ui| {
+                        let width = ui.available_width().min(theme::PAGE_WIDTH_MAX);
+                        ui.set_max_width(width);
+                        ui.set_min_width(width);
+                        match (is_open, self.state.page) {
+                            (false, _) => screens::welcome::welcome_ui(ui, &status, &self.state, &mut actions),
+                            (_, Page::Maintenance) => {
+                                screens::maintenance::maintenance_ui(ui, &status, &self.state, &mut actions);
+                            }
+                            (_, Page::Restore) => {
+                                screens::restore::restore_ui(ui, &status, &mut self.state, &mut actions)
+                            }
+                            (_, Page::Journal) => {
+                                screens::journal::journal_ui(ui, &status, &mut self.state, &mut actions)
+                            }
                         }
-                        (_, Page::Restore) => screens::restore::restore_ui(ui, &status, &mut self.state, &mut actions),
-                        (_, Page::Journal) => screens::journal::journal_ui(ui, &status, &mut self.state, &mut actions),
-                    }
+                    })
                 });
             });
         });
@@ -283,6 +309,8 @@ fn no_window(why: &str) -> Error {
     let hint = "The window needs a display and these Debian packages: libx11-6 libx11-xcb1 libxcursor1 libxi6 \
                 libxkbcommon-x11-0 libegl1 libgl1-mesa-dri. Without a display use the command line: strongroom --help.";
     let why = why.lines().next().unwrap_or_default();
+    // Without the place in a library's source, which says nothing to an administrator.
+    let why = why.rsplit_once(".rs:").and_then(|(_, rest)| rest.split_once(": ")).map_or(why, |(_, reason)| reason);
     Error::new(ErrorKind::Refused, format!("the window can not be opened: {why}")).hint(hint)
 }
 
@@ -295,6 +323,8 @@ mod tests {
         let error = no_window("Library libxkbcommon-x11.so could not be loaded.\nmore");
         let expected = "the window can not be opened: Library libxkbcommon-x11.so could not be loaded.";
         assert_eq!(error.to_string(), expected);
+        let error_at = no_window("winit EventLoopError: os error at /src/linux/mod.rs:765: DISPLAY is not set.");
+        assert_eq!(error_at.to_string(), "the window can not be opened: DISPLAY is not set.");
         let hint = error.hint_text().unwrap_or_default();
         assert!(hint.contains("libxkbcommon-x11-0") && hint.contains("strongroom --help"), "{hint}");
     }

@@ -207,6 +207,106 @@ fn a_typed_path_opens_a_data_file_with_the_keyboard_alone() {
 }
 
 #[test]
+fn a_dialog_opened_from_the_keyboard_takes_the_keyboard() {
+    let mut desk = Desk::new();
+    desk.open_data_file(10);
+    desk.harness.get_by_role_and_label(Role::Button, "Backup…").focus();
+    desk.harness.run_steps(2);
+    desk.harness.key_press(Key::Enter);
+    desk.until_shown("Office[0001].4BK");
+    desk.harness.run_steps(2);
+    assert!(!desk.harness.get_by_role_and_label(Role::Button, "Backup…").is_focused());
+    // The keyboard goes round within the dialog.
+    for expected in ["Choose the folder for archives", "Save", "Cancel", "Choose the folder for archives"] {
+        desk.harness.key_press(Key::Tab);
+        desk.harness.run_steps(2);
+        assert!(desk.harness.get_by_role_and_label(Role::Button, expected).is_focused(), "{expected}");
+    }
+    desk.harness.key_press_modifiers(eframe::egui::Modifiers::SHIFT, Key::Tab);
+    desk.harness.run_steps(2);
+    desk.harness.key_press(Key::Enter);
+    desk.until("the dialog to close", |h, _| h.query_by_role_and_label(Role::Button, "Save").is_none());
+    assert!(desk.status().jobs.is_empty(), "Cancel had the focus");
+}
+
+#[test]
+fn every_button_and_field_has_a_name() {
+    let mut desk = Desk::new();
+    desk.open_data_file(10);
+    desk.back_up(1);
+    let look = |desk: &mut Desk, place: &str| {
+        desk.harness.run_steps(3);
+        for node in desk.harness.query_all(egui_kittest::kittest::by().predicate(|_| true)) {
+            let node = node.accesskit_node();
+            let role = node.role();
+            let wanted = [Role::Button, Role::TextInput, Role::CheckBox, Role::ComboBox, Role::ProgressIndicator];
+            let name = node.label().unwrap_or_default();
+            let is_icon = name.chars().any(|c| ('\u{e000}'..'\u{f8ff}').contains(&c));
+            assert!(
+                !wanted.contains(&role) || (!name.is_empty() && !is_icon),
+                "{place}: a {role:?} is called {name:?}"
+            );
+        }
+    };
+    for page in ["Maintenance", "Restore", "Backup journal"] {
+        desk.press(page);
+        look(&mut desk, page);
+    }
+    for menu in ["File", "Edit", "View", "Help"] {
+        desk.press(menu);
+        look(&mut desk, menu);
+        desk.harness.key_press(Key::Escape);
+        desk.harness.run_steps(3);
+    }
+    desk.ask_restore(1);
+    look(&mut desk, "the dialog that restores");
+    desk.press("Choose the destination");
+    desk.until_shown("Folder above");
+    desk.press("New folder");
+    look(&mut desk, "the dialog that chooses a folder");
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl eframe::egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("only its path counts".to_owned())
+    }
+}
+
+#[test]
+fn a_dropped_data_file_opens_and_a_dropped_archive_is_offered_for_restore() {
+    let mut desk = Desk::new();
+    let path = desk.path("Office.sqlite");
+    make_data_file(&path, 10);
+    desk.harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(path)));
+    desk.until_shown("Start backup");
+    let archive = desk.back_up(1);
+    desk.harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(archive)));
+    desk.until("the dialog", |h, _| h.query_by_label("Data file: Office.sqlite").is_some());
+}
+
+#[test]
+fn closing_the_window_while_a_job_runs_asks_first() {
+    let mut desk = Desk::new();
+    desk.open_data_file(200_000);
+    desk.press("Start backup");
+    desk.until("the running job", |h, _| h.query_by_role_and_label(Role::Button, "Stop backup").is_some());
+    let root = eframe::egui::ViewportId::ROOT;
+    let close = eframe::egui::ViewportEvent::Close;
+    desk.harness.input_mut().viewports.entry(root).or_default().events.push(close);
+    desk.until("the question", |h, _| h.query_by_role_and_label(Role::Button, "Stop and quit").is_some());
+    desk.press("Go on working");
+    assert!(desk.harness.query_by_role_and_label(Role::Button, "Stop and quit").is_none());
+    desk.until_shown("Full backup 0001 succeeded");
+}
+
+#[test]
 fn the_sample_is_created_in_the_folder_that_the_dialog_names() {
     let mut desk = Desk::new();
     desk.press("Try with a sample");
@@ -330,7 +430,7 @@ fn a_damaged_archive_is_named_before_anything_is_restored() {
 #[test]
 fn a_running_backup_shows_its_progress_and_stops() {
     let mut desk = Desk::new();
-    desk.open_data_file(60_000);
+    desk.open_data_file(200_000);
     desk.press("Start backup");
     desk.until("the running job", |h, _| h.query_by_role_and_label(Role::Button, "Stop backup").is_some());
     assert!(desk.harness.query_by_role_and_label(Role::ProgressIndicator, "Progress of the backup").is_some());

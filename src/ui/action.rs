@@ -11,11 +11,13 @@ use eframe::egui::{Context, ThemePreference, ViewportCommand};
 
 use super::{
     file_picker::{Mode, Purpose, Request},
-    state::{BackupForm, Dialog, MessageForm, Page, RestoreForm, SampleForm, State},
+    state::{BackupForm, Dialog, LogForm, MessageForm, Page, RestoreForm, SampleForm, State},
 };
 use crate::{
     engine::{Command, Handle, JobId, Status},
     error::{Error, ErrorKind, ErrorReport},
+    journal::integrate::Until,
+    restore::Logs,
 };
 
 /// Something the user wants.
@@ -51,6 +53,23 @@ pub(crate) enum Action {
         items: Vec<String>,
         /// The folder.
         destination: PathBuf,
+        /// The logs to integrate.
+        logs: Logs,
+        /// How far to integrate them.
+        until: Until,
+    },
+    /// Open the dialog *Use log…* for this data file, or the warning before the log is switched off.
+    AskLog(PathBuf),
+    /// Choose the folder of the log that the open dialog *Use log…* asks for.
+    ChooseLogFolder(PathBuf),
+    /// Use a log, or (`None`) no longer.
+    UseLog {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The log file.
+        log: Option<PathBuf>,
+        /// Whether a full backup follows as soon as the log runs.
+        backup: bool,
     },
     /// Start a verification of this archive.
     Verify(PathBuf),
@@ -76,10 +95,12 @@ pub(crate) enum Action {
     About,
     /// Say where the documentation is.
     Documentation,
-    /// Say what happened.
-    Say(String, ErrorReport),
-    /// End the program.
+    /// Say what happened, with a path to copy.
+    Say(String, ErrorReport, PathBuf),
+    /// End the program; asks first while jobs run.
     Quit,
+    /// Stop the running jobs and end the program.
+    QuitAnyway,
 }
 
 /// A command of the menu Edit.
@@ -131,7 +152,24 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         Action::ChooseRestoreFolder(start) => {
             state.picker.ask(ctx, folder_request("Folder for the restored files", start, Purpose::RestoreFolder));
         }
-        Action::Restore { archive, items, destination } => {
+        Action::AskLog(data_file) => {
+            let Some(known) = status.data_file(&data_file) else { return };
+            let proposed = known.destination.join(format!("{}.journal", crate::archive::catalog::stem(&data_file)));
+            let file = known.log_file.clone().unwrap_or(proposed).display().to_string();
+            state.dialog = Some(Dialog::Log(LogForm { file, in_use: known.log_file.is_some(), data_file }));
+        }
+        Action::ChooseLogFolder(file) => {
+            let start = file.parent().map(Path::to_path_buf).unwrap_or_default();
+            state.picker.ask(ctx, folder_request("Folder for the log", start, Purpose::LogFolder));
+        }
+        Action::UseLog { data_file, log, backup } => {
+            state.dialog = None;
+            if backup {
+                state.backup_when_logged = Some(data_file.clone());
+            }
+            send(state, Command::UseLog { data_file, log });
+        }
+        Action::Restore { archive, items, destination, logs, until } => {
             state.dialog = None;
             send(state, Command::Restore { job: JobId::new(), archive, items, destination, logs, until });
         }
@@ -149,11 +187,17 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::ShowFolder(path) => show_folder(ctx, path, news.clone()),
         Action::Copy(text) => ctx.copy_text(text),
-        Action::Edit(command) => ctx.send_viewport_cmd(match command {
-            EditCommand::Cut => ViewportCommand::RequestCut,
-            EditCommand::Copy => ViewportCommand::RequestCopy,
-            EditCommand::Paste => ViewportCommand::RequestPaste,
-        }),
+        Action::Edit(command) => {
+            // The field lost the focus to the menu.
+            if let Some(field) = state.field {
+                ctx.memory_mut(|m| m.request_focus(field));
+            }
+            ctx.send_viewport_cmd(match command {
+                EditCommand::Cut => ViewportCommand::RequestCut,
+                EditCommand::Copy => ViewportCommand::RequestCopy,
+                EditCommand::Paste => ViewportCommand::RequestPaste,
+            });
+        }
         Action::Appearance(preference) => ctx.set_theme(preference),
         Action::Dismiss(job) => {
             state.dismissed.insert(job);
@@ -166,8 +210,10 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             let report = ErrorReport { kind: ErrorKind::Refused, message: text, hint };
             state.dialog = Some(message("Documentation", report, None));
         }
-        Action::Say(title, report) => {
-            state.dialog = Some(message(&title, report, None));
+        Action::Say(title, report, path) => state.dialog = Some(message(&title, report, Some(path))),
+        Action::QuitAnyway => {
+            state.is_leaving = true;
+            ctx.send_viewport_cmd(ViewportCommand::Close);
         }
         Action::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
     }
@@ -183,6 +229,13 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
         Purpose::RestoreFolder => {
             if let Some(Dialog::Restore(form)) = &mut state.dialog {
                 form.destination = text();
+            }
+            None
+        }
+        Purpose::LogFolder => {
+            if let Some(Dialog::Log(form)) = &mut state.dialog {
+                let name = Path::new(&form.file).file_name().unwrap_or_default().to_owned();
+                form.file = path.join(name).display().to_string();
             }
             None
         }
@@ -249,7 +302,7 @@ fn show_folder(ctx: &Context, path: PathBuf, news: Sender<Action>) {
         if !status.is_ok_and(|s| s.success() || cfg!(windows)) {
             let error = Error::new(ErrorKind::Refused, format!("the files are in {}", path.display()))
                 .hint("This system has no program that shows folders. Copy the path and open it in your own way.");
-            let _ = news.try_send(Action::Say("Folder".to_owned(), error.report()));
+            let _ = news.try_send(Action::Say("Folder".to_owned(), error.report(), path));
             ctx.request_repaint();
         }
     };

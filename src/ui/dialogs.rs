@@ -3,7 +3,9 @@
 pub(crate) mod about;
 pub(crate) mod backup;
 pub(crate) mod files;
+pub(crate) mod log;
 pub(crate) mod message;
+pub(crate) mod quit;
 pub(crate) mod restore;
 pub(crate) mod sample;
 
@@ -29,6 +31,8 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Backup(form)) => backup::backup_ui(ctx, status, form, actions),
         Some(Dialog::Restore(form)) => restore::restore_ui(ctx, status, form, actions),
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
+        Some(Dialog::Log(form)) => log::log_ui(ctx, form, actions),
+        Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
         Some(Dialog::Message(form)) => message::message_ui(ctx, form, actions),
     }

@@ -34,6 +34,8 @@ pub(crate) enum Purpose {
     RestoreFolder,
     /// The folder for the sample.
     SampleFolder,
+    /// The folder for the log.
+    LogFolder,
 }
 
 /// What can be chosen.

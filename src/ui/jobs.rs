@@ -99,7 +99,8 @@ fn job_ui(ui: &mut Ui, job: &JobStatus, actions: &mut Vec<Action>) {
         });
 }
 
-fn title(job: &JobStatus) -> String {
+/// What a running job does.
+pub(crate) fn title(job: &JobStatus) -> String {
     let of = |path: &Option<std::path::PathBuf>| path.as_deref().map(name).unwrap_or_default();
     match job.kind {
         JobKind::Backup => match &job.archive {

@@ -1,6 +1,7 @@
 //! The pages.
 
 pub(crate) mod journal;
+pub(crate) mod log;
 pub(crate) mod maintenance;
 pub(crate) mod restore;
 pub(crate) mod welcome;

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use eframe::egui::Id;
+
 use crate::{
     engine::{
         JobId, Status,
@@ -38,8 +40,12 @@ pub(crate) enum Dialog {
     Restore(RestoreForm),
     /// *Create sample…*
     Sample(SampleForm),
+    /// *Use log…*
+    Log(LogForm),
     /// *About Strongroom*
     About,
+    /// Whether to leave although jobs run.
+    Quit,
     /// Something the administrator has to know now.
     Message(MessageForm),
 }
@@ -60,12 +66,49 @@ pub(crate) struct RestoreForm {
     pub(crate) unwanted: HashSet<String>,
     /// The folder as typed or chosen; `None` while the proposed one is in force.
     pub(crate) destination: Option<String>,
+    /// How far to integrate the logs that continue the archive.
+    pub(crate) log: LogChoice,
+    /// The moment as typed.
+    pub(crate) moment: String,
+    /// The commit number as typed.
+    pub(crate) commit: String,
+}
+
+/// How far to integrate the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogChoice {
+    /// Everything there is.
+    End,
+    /// Up to a moment.
+    Moment,
+    /// Up to a commit.
+    Commit,
+    /// Nothing: the state of the archive itself.
+    None,
+}
+
+/// The form of *Use log…*.
+#[derive(Debug)]
+pub(crate) struct LogForm {
+    /// Canonical path of the data file.
+    pub(crate) data_file: PathBuf,
+    /// The log file as typed or chosen.
+    pub(crate) file: String,
+    /// Whether a log is used now, so that the question is whether to stop.
+    pub(crate) in_use: bool,
 }
 
 impl RestoreForm {
     /// The form for `archive`, with everything that it holds.
     pub(crate) fn new(archive: PathBuf) -> Self {
-        Self { archive, unwanted: HashSet::new(), destination: None }
+        Self {
+            archive,
+            unwanted: HashSet::new(),
+            destination: None,
+            log: LogChoice::End,
+            moment: String::new(),
+            commit: String::new(),
+        }
     }
 
     /// What the archive says of itself, once it was read.
@@ -133,6 +176,12 @@ pub(crate) struct State {
     pub(crate) dismissed: HashSet<JobId>,
     /// The folder proposed for the sample.
     pub(crate) sample_folder: PathBuf,
+    /// The field for text that had the focus last.
+    pub(crate) field: Option<Id>,
+    /// Whether the user wants to leave although jobs run.
+    pub(crate) is_leaving: bool,
+    /// The data file to be backed up as soon as its log runs.
+    pub(crate) backup_when_logged: Option<PathBuf>,
     /// The data files of the last frame, to notice a new one.
     known: Vec<PathBuf>,
 }
@@ -149,6 +198,9 @@ impl State {
             journal: JournalForm::default(),
             dismissed: HashSet::new(),
             sample_folder,
+            field: None,
+            is_leaving: false,
+            backup_when_logged: None,
             known: Vec::new(),
         }
     }

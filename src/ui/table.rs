@@ -36,6 +36,8 @@ pub(crate) enum Cell {
     Text(String),
     /// The text that names the row.
     Strong(String),
+    /// A path; where there is no room for all of it, its end is shown.
+    Path(String),
     /// A word on a coloured ground.
     Badge(Tone, String),
 }
@@ -49,7 +51,7 @@ pub(crate) enum RowEvent {
     Activated(usize),
 }
 
-const PADDING: f32 = 12.0;
+const PADDING: f32 = 10.0;
 
 /// Shows a table of `rows` rows, `height` high at most. `name` is what a screen reader says of a row.
 pub(crate) fn table(
@@ -153,6 +155,7 @@ fn paint(ui: &Ui, column: &Column, cell: Cell, rect: Rect) {
     match cell {
         Cell::Text(text) => paint_text(ui, RichText::new(text).color(p.text), column.figures, rect),
         Cell::Strong(text) => paint_text(ui, theme::strong(text, ui), column.figures, rect),
+        Cell::Path(path) => paint_text(ui, RichText::new(ending(ui, path, rect.width())).color(p.text), false, rect),
         Cell::Badge(tone, text) => {
             let (colour, ground) = tone.colours(ui);
             let text = RichText::new(text).text_style(egui::TextStyle::Small).color(colour);
@@ -164,6 +167,22 @@ fn paint(ui: &Ui, column: &Column, cell: Cell, rect: Rect) {
             ui.painter().galley(at, galley, colour);
         }
     }
+}
+
+/// The end of a path that has room, from a separator on if possible: the name says more than the folders.
+fn ending(ui: &Ui, path: String, room: f32) -> String {
+    let fits = |text: &str| {
+        let galley =
+            WidgetText::from(text).into_galley(ui, Some(TextWrapMode::Extend), f32::INFINITY, FontSelection::Default);
+        galley.size().x <= room
+    };
+    if fits(&path) {
+        return path;
+    }
+    let separators = path.match_indices(['/', '\\']).map(|(at, _)| at).skip(1);
+    let name = path.rfind(['/', '\\']).map_or(0, |at| at + 1);
+    let letters = path.char_indices().map(|(at, _)| at).filter(|at| *at > name);
+    separators.chain(letters).map(|at| format!("…{}", &path[at..])).find(|ending| fits(ending)).unwrap_or_default()
 }
 
 fn paint_text(ui: &Ui, text: RichText, figures: bool, rect: Rect) {

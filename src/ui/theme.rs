@@ -9,11 +9,11 @@ use eframe::egui::{
 use lucide_icons::Icon;
 
 /// Width of the side bar.
-pub(crate) const SIDE_BAR_WIDTH: f32 = 232.0;
+pub(crate) const SIDE_BAR_WIDTH: f32 = 230.0;
 /// Pages grow no wider than this, so that a fact stays near its label.
 pub(crate) const PAGE_WIDTH_MAX: f32 = 1120.0;
 /// Space around the content of a page.
-pub(crate) const PAGE_MARGIN: i8 = 24;
+pub(crate) const PAGE_MARGIN: i8 = 22;
 /// Space between cards.
 pub(crate) const GAP: f32 = 16.0;
 /// Width of the label column of facts.

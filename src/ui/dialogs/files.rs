@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// The list keeps its height, so that the dialog stays where it is.
+const LIST_HEIGHT: f32 = 300.0;
+
 /// How far the choice is.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -140,11 +143,14 @@ impl Browser {
                 browser.path_line(ui, folders_only, wish);
                 ui.add_space(4.0);
                 ui.horizontal_top(|ui| {
-                    ui.allocate_ui_with_layout(vec2(150.0, 300.0), Layout::top_down(Align::Min), |ui| {
+                    ui.allocate_ui_with_layout(vec2(150.0, LIST_HEIGHT), Layout::top_down(Align::Min), |ui| {
                         ui.set_width(150.0);
                         browser.places(ui, request, wish);
                     });
-                    ui.vertical(|ui| browser.list(ui, request, wish));
+                    ui.vertical(|ui| {
+                        ui.set_min_height(LIST_HEIGHT);
+                        browser.list(ui, request, wish);
+                    });
                 });
                 browser.options(ui, request);
             },
@@ -186,19 +192,21 @@ impl Browser {
 
     /// The path as text, the way up, and the way to a new folder.
     fn path_line(&mut self, ui: &mut Ui, folders_only: bool, wish: &mut Wish) {
-        ui.horizontal(|ui| {
-            if icon_button(ui, Icon::CornerLeftUp, "Folder above").clicked()
-                && let Some(above) = self.folder.parent()
-            {
-                wish.go = Some((above.to_path_buf(), Look::Exact));
-            }
-            let room = if folders_only { 150.0 } else { 16.0 };
-            let width = ui.available_width() - room;
-            let response = text_field(ui, "Path", &mut self.typed, "Type or paste a path", width);
-            wish.entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+        let size = vec2(ui.available_width(), ui.spacing().interact_size.y);
+        ui.allocate_ui_with_layout(size, Layout::right_to_left(Align::Center), |ui| {
             if folders_only && button(ui, Some(Icon::FolderPlus), "New folder").clicked() {
                 self.new_folder = Some(String::new());
             }
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                if icon_button(ui, Icon::CornerLeftUp, "Folder above").clicked()
+                    && let Some(above) = self.folder.parent()
+                {
+                    wish.go = Some((above.to_path_buf(), Look::Exact));
+                }
+                let width = ui.available_width();
+                let response = text_field(ui, "Path", &mut self.typed, "Type or paste a path", width);
+                wish.entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+            });
         });
         if let Some(mut name) = self.new_folder.take() {
             let mut keep = true;
@@ -279,7 +287,7 @@ impl Browser {
             let row = rows[row];
             if row.is_folder { format!("Folder {}", row.name) } else { format!("File {}", row.name) }
         };
-        match table(ui, &columns, rows.len(), 300.0, selected, cell, name) {
+        match table(ui, &columns, rows.len(), LIST_HEIGHT, selected, cell, name) {
             Some(RowEvent::Selected(at)) => {
                 self.typed = self.folder.display().to_string();
                 self.selected = Some(rows[at].path.clone());

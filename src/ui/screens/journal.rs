@@ -20,13 +20,13 @@ use crate::{
 };
 
 const COLUMNS: [Column; 7] = [
-    text_column("Start", Some(172.0)),
-    figure_column("Duration", 96.0),
-    text_column("Kind", Some(112.0)),
-    text_column("Number", Some(80.0)),
-    text_column("Result", Some(118.0)),
+    text_column("Start", Some(170.0)),
+    figure_column("Duration", 84.0),
+    text_column("Kind", Some(104.0)),
+    text_column("Number", Some(70.0)),
+    text_column("Result", Some(110.0)),
     text_column("Path", None),
-    figure_column("Bytes", 92.0),
+    figure_column("Bytes", 82.0),
 ];
 
 const KINDS: [JobKind; 4] = [JobKind::Backup, JobKind::Restore, JobKind::Verify, JobKind::Sample];
@@ -128,9 +128,14 @@ fn cell(entry: &HistoryEntry, column: usize) -> Cell {
         2 => entry.kind.label().to_owned(),
         3 => entry.number.map(|n| n.to_string()).unwrap_or_default(),
         4 => return Cell::Badge(Tone::of(entry.outcome), entry.outcome.label().to_owned()),
-        5 => entry.path.as_ref().or(entry.data_file.as_ref()).map(|p| p.display().to_string()).unwrap_or_default(),
-        _ => entry.bytes.map(human_bytes).unwrap_or_default(),
+        5 => return Cell::Path(path_text(entry)),
+        6 => entry.bytes.map(human_bytes).unwrap_or_default(),
+        _ => String::new(),
     })
+}
+
+fn path_text(entry: &HistoryEntry) -> String {
+    entry.path.as_ref().or(entry.data_file.as_ref()).map(|p| p.display().to_string()).unwrap_or_default()
 }
 
 fn row_name(entry: &HistoryEntry) -> String {

@@ -46,6 +46,8 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
             card(ui, Icon::HardDrive, "Backup disk", |ui| backup_disk(ui, data_file, actions));
         },
         |ui, actions| {
+            card(ui, Icon::ScrollText, "Log", |ui| super::log::log_ui(ui, data_file, actions));
+            ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::Database, "Data file", |ui| facts(ui, data_file));
             if data_file.is_sample {
                 ui.add_space(theme::GAP - 6.0);
@@ -146,12 +148,12 @@ fn backup_disk(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Action
     fact_with(ui, "Location", |ui| {
         let path = RichText::new(data_file.destination.display().to_string()).color(palette(ui).strong);
         ui.add(Label::new(path).wrap().selectable(true));
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             if button(ui, None, "Change…").on_hover_text("Choose another folder for archives").clicked() {
                 actions.push(Action::ChooseDestination(data_file.facts.path.clone()));
             }
             if data_file.destination_is_default {
-                ui.label(RichText::new("proposed, beside the data file").color(palette(ui).weak));
+                ui.label(RichText::new("proposed, not chosen yet").color(palette(ui).weak));
             }
         });
     });

@@ -18,11 +18,11 @@ use crate::{
 };
 
 const COLUMNS: [Column; 6] = [
-    text_column("Number", Some(92.0)),
-    text_column("Date and time", Some(178.0)),
-    figure_column("Size", 92.0),
-    figure_column("Data file", 92.0),
-    text_column("State", Some(116.0)),
+    text_column("Number", Some(80.0)),
+    text_column("Date and time", Some(170.0)),
+    figure_column("Size", 84.0),
+    figure_column("Data file", 88.0),
+    text_column("State", Some(112.0)),
     text_column("File", None),
 ];
 
@@ -48,8 +48,9 @@ pub(crate) fn restore_ui(ui: &mut Ui, status: &Status, state: &mut State, action
 }
 
 fn archives_ui(ui: &mut Ui, archives: &[ArchiveEntry], form: &mut ArchivesForm, actions: &mut Vec<Action>) {
-    // The newest is what one wants most often.
-    let at = form.selected.as_ref().and_then(|path| archives.iter().position(|a| a.path == *path)).unwrap_or(0);
+    // The newest sound one is what one wants most often.
+    let newest = archives.iter().position(|a| a.problem.is_none()).unwrap_or(0);
+    let at = form.selected.as_ref().and_then(|path| archives.iter().position(|a| a.path == *path)).unwrap_or(newest);
     let cell = |row: usize, column: usize| {
         let archive = &archives[row];
         match column {
@@ -60,7 +61,7 @@ fn archives_ui(ui: &mut Ui, archives: &[ArchiveEntry], form: &mut ArchivesForm, 
             3 => Cell::Text(human_bytes(archive.data_bytes)),
             4 if archive.problem.is_some() => Cell::Badge(Tone::Bad, "Unreadable".to_owned()),
             4 => Cell::Badge(Tone::Good, "Complete".to_owned()),
-            _ => Cell::Text(jobs::name(&archive.path)),
+            _ => Cell::Path(jobs::name(&archive.path)),
         }
     };
     let name = |row: usize| format!("Archive {}", archives[row].number);

@@ -1,0 +1,42 @@
+//! The question whether to leave although jobs run.
+
+use eframe::egui::{Context, Label, RichText};
+
+use super::frame;
+use crate::{
+    engine::Status,
+    ui::{
+        action::Action,
+        theme::palette,
+        widgets::{button, primary_button},
+    },
+};
+
+pub(crate) fn quit_ui(ctx: &Context, status: &Status, actions: &mut Vec<Action>) {
+    frame(
+        ctx,
+        "Quit while a job runs?",
+        480.0,
+        actions,
+        |ui, _| {
+            for job in &status.jobs {
+                ui.label(crate::ui::theme::strong(crate::ui::jobs::title(job), ui));
+            }
+            let text =
+                "Leaving stops it. No archive that exists is harmed, and nothing unfinished stays under a final name.";
+            ui.add(Label::new(RichText::new(text).color(palette(ui).text)).wrap());
+        },
+        |ui, keys, actions| {
+            if primary_button(ui, None, "Go on working", true).clicked() || keys.enter || keys.escape {
+                actions.push(Action::CloseDialog);
+            }
+            if button(ui, None, "Stop and quit").clicked() {
+                actions.push(Action::QuitAnyway);
+            }
+        },
+    );
+    // It has ended meanwhile, and its result is worth seeing.
+    if status.jobs.is_empty() {
+        actions.push(Action::CloseDialog);
+    }
+}

@@ -1,0 +1,200 @@
+"""Works with the real window by accessible names, as a screen reader would: sample, client, backups, restore, journal.
+
+    display.py PROGRAM HOME SHOTS
+
+Started by display.sh, which provides the display and the accessibility bus. Ends with 1 and says what is missing.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+import gi
+
+gi.require_version("Atspi", "2.0")
+from gi.repository import Atspi  # noqa: E402
+
+LIMIT = 60.0
+program, home, shots = sys.argv[1:4]
+
+
+class Missing(Exception):
+    """Something is not shown that should be."""
+
+
+def walk(node, depth=0):
+    yield node
+    if depth < 60:
+        for index in range(node.get_child_count()):
+            child = node.get_child_at_index(index)
+            if child is not None:
+                yield from walk(child, depth + 1)
+
+
+def application():
+    desktop = Atspi.get_desktop(0)
+    for index in range(desktop.get_child_count()):
+        found = desktop.get_child_at_index(index)
+        if found is not None and "strongroom" in (found.get_name() or "").lower() and found.get_child_count():
+            return found
+    return None
+
+
+def until(what, look, limit=LIMIT):
+    """Waits for what `look` finds. The tree changes while it is read, so a failing read is only another attempt."""
+    end = time.time() + limit
+    while time.time() < end:
+        if process.poll() is not None:
+            raise Missing(f"the program ended with {process.returncode} while waiting for {what}")
+        try:
+            found = look()
+            if found:
+                return found
+        except Exception:  # the node was replaced meanwhile
+            pass
+        time.sleep(0.1)
+    raise Missing(f"{what} is not shown")
+
+
+def named(role, name):
+    for node in walk(application()):
+        if node.get_role_name() in role and node.get_name() == name:
+            return node
+    return None
+
+
+def texts():
+    found = []
+    for node in walk(application()):
+        found.append(node.get_name() or "")
+        text = node.get_text_iface()
+        if text is not None:
+            found.append(Atspi.Text.get_text(text, 0, -1))
+    return found
+
+
+def shown(text):
+    return until(f"the text “{text}”", lambda: any(text in found for found in texts()))
+
+
+BUTTONS = ("push button", "button", "toggle button")
+
+
+def press(name):
+    def look():
+        node = named(BUTTONS, name)
+        return node if node and node.get_state_set().contains(Atspi.StateType.ENABLED) else None
+
+    button = until(f"the button “{name}”", look)
+    print(f"press {name}", flush=True)
+    button.get_action_iface().do_action(0)
+    time.sleep(0.4)
+
+
+def shot(name):
+    time.sleep(0.6)
+    target = os.path.join(shots, name + ".png")
+    # The window alone, without what is around it.
+    if subprocess.run(["import", "-window", "Strongroom", target], check=False).returncode:
+        subprocess.run(["import", "-window", "root", target], check=True)
+
+
+def exists(*parts):
+    path = os.path.join(home, *parts)
+    return until(path, lambda: os.path.exists(path))
+
+
+def idle_share():
+    """The share of one processor that the idle window takes, over five seconds."""
+    ticks = os.sysconf("SC_CLK_TCK")
+
+    def used():
+        with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / ticks
+
+    before = used()
+    time.sleep(5)
+    return (used() - before) / 5
+
+
+def journey():
+    until("the window", application)
+    shown("Welcome to Strongroom")
+    shot("1-welcome")
+
+    # No system dialog can open here, so the one inside the window does.
+    press("Open data file…")
+    until("the file dialog", lambda: named(BUTTONS, "Folder above"))
+    shot("1-open")
+    press("Cancel")
+
+    press("Try with a sample")
+    shown("OMB_Edelweiss.sqlite holds the records of an office")
+    shot("2-sample")
+    folder = until("the field “Folder”", lambda: named(("entry", "text"), "Folder"))
+    sample = os.path.relpath(Atspi.Text.get_text(folder.get_text_iface(), 0, -1), home)
+    press("Create sample")
+    shown("The sample was created")
+    exists(sample, "OMB_Edelweiss.sqlite")
+    press("Start client")
+    until("the running client", lambda: named(BUTTONS, "Stop client"))
+
+    press("Start backup")
+    shown("Full backup 0001 succeeded")
+    exists(sample, "Backups", "OMB_Edelweiss[0001].4BK")
+    press("Backup…")
+    shown("OMB_Edelweiss[0002].4BK")
+    shot("3-backup")
+    press("Save")
+    shown("Full backup 0002 succeeded")
+    exists(sample, "Backups", "OMB_Edelweiss[0002].4BK")
+    shot("4-maintenance")
+    press("Stop client")
+
+    press("Restore")
+    press("Verify archive 0002")
+    shown("Archive 0002 is sound")
+    press("Restore archive 0002…")
+    until("the content", lambda: named(("check box",), "Data file: OMB_Edelweiss.sqlite"))
+    shot("5-restore")
+    press("Restore archive 0002")
+    shown("Archive 0002 restored")
+    shown("Integrity check: no problem found.")
+    exists(sample, "Backups", "OMB_Edelweiss[0002]", "OMB_Edelweiss.sqlite")
+    shot("6-restored")
+
+    press("Backup journal")
+    until("the journal", lambda: any(t.startswith("Restore 0002, Succeeded") for t in texts()))
+    shot("7-journal")
+    press("Maintenance")
+    until("the page", lambda: named(BUTTONS, "Start backup"))
+    time.sleep(1)
+    share = idle_share()
+    print(f"idle: {share:.1%} of a processor", flush=True)
+    if share > 0.05:
+        raise Missing(f"the idle window takes {share:.1%} of a processor, more than 5 %; rest")
+
+
+process = subprocess.Popen([program])
+outcome = 0
+try:
+    Atspi.init()
+    journey()
+    print("the window was worked with by accessible names", flush=True)
+except Missing as missing:
+    print(f"failed: {missing}", file=sys.stderr)
+    try:
+        print("shown: " + " | ".join(t for t in texts() if t), file=sys.stderr)
+        shot("failed")
+    except Exception as error:  # nothing more can be said
+        print(f"and nothing more is known: {error}", file=sys.stderr)
+    outcome = 1
+finally:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+sys.exit(outcome)
