@@ -58,8 +58,8 @@ fn write(path: &Path, seconds: u64, rate: u64, pages: bool) {
         if pages {
             times.push_str(&format!("{}\n", micros()));
         }
-        if rate > 0 {
-            let due = begun + Duration::from_micros(count * 1_000_000 / rate);
+        if let Some(spent) = (count * 1_000_000).checked_div(rate) {
+            let due = begun + Duration::from_micros(spent);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
     }
