@@ -49,6 +49,9 @@ const IDLE: Duration = Duration::from_millis(100);
 const HELD_UP: Duration = Duration::from_secs(2);
 /// Pause between looks while hot.
 const HOT_PAUSE: Duration = Duration::from_millis(1);
+/// So many commits in one look mean a writer without pause; then looks are made rarer.
+const CROWD: u64 = 16;
+const CROWD_PAUSE: Duration = Duration::from_millis(4);
 /// Pause between looks while cold: the fallback for events that did not come.
 const COLD_PAUSE: Duration = Duration::from_millis(250);
 /// Longest pause between attempts to write a log that failed.
@@ -498,8 +501,13 @@ impl Service {
                     return;
                 }
             }
+            let before = self.follower.writer.logged().commit;
             self.turn();
             self.publish(None);
+            if self.follower.writer.logged().commit - before >= CROWD {
+                // Fewer, larger syncs leave more of the disk to the writers.
+                thread::sleep(CROWD_PAUSE);
+            }
             let pause = self.pause();
             if self.watch.wait(pause) && self.failing.is_none() {
                 self.hot_until = Instant::now() + HOT;

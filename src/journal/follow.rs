@@ -37,7 +37,7 @@ const HARD_LIMIT: u32 = 8_000;
 /// How long the hard limit waits for the write lock before it goes on reading.
 const WRITE_LOCK_WAIT: Duration = Duration::from_millis(3);
 /// How long writers are kept out at most, while another checkpoint ends.
-const LOCKED_MAX: Duration = Duration::from_millis(20);
+const LOCKED_MAX: Duration = Duration::from_millis(50);
 /// How long an older pin is held alone for a waiting checkpointer: its busy handler looks every 25 ms at first, later every
 /// 100 ms.
 const YIELD_FIRST: Duration = Duration::from_millis(30);
@@ -505,8 +505,10 @@ impl Follower {
         let outcome = self.level_while_locked();
         self.pins.unlock_writers();
         if !self.level {
-            // A long reader of another program holds the WAL: asking again at once would only disturb.
-            self.hard_limit_next = self.mark.frame.saturating_add(HARD_LIMIT);
+            // When nobody else was checkpointing, a long reader of another program holds the WAL: asking again soon would
+            // only disturb.
+            let busy = self.pins.checkpoint()?.busy;
+            self.hard_limit_next = self.mark.frame.saturating_add(if busy { SOFT_LIMIT } else { HARD_LIMIT });
         }
         outcome
     }
