@@ -33,7 +33,7 @@ const SOFT_LIMIT: u32 = 800;
 /// Frames between two such times, while writers are too busy for the WAL to begin anew.
 const SOFT_STEP: u32 = 2_000;
 /// Frames after which writers are kept out for a moment.
-const HARD_LIMIT: u32 = 8_000;
+const HARD_LIMIT: u32 = 4_000;
 /// How long the hard limit waits for the write lock before it goes on reading.
 const WRITE_LOCK_WAIT: Duration = Duration::from_millis(3);
 /// How long writers are kept out at most, while another checkpoint ends.
@@ -495,10 +495,12 @@ impl Follower {
     fn force_level(&mut self) -> Result<(), Trouble> {
         // Most of the work is done while writers go on.
         self.tidied_at = self.mark.frame;
-        if !self.pins.checkpoint()?.busy {
+        // On a slow disk the WAL grows as fast as it is copied: then nothing is gained by another round.
+        if self.mark.frame < 2 * HARD_LIMIT && !self.pins.checkpoint()?.busy {
             self.pins.keep_newest(1);
             self.pins.checkpoint()?;
         }
+        self.take_and_absorb()?;
         if !self.pins.lock_writers(WRITE_LOCK_WAIT)? {
             return Ok(());
         }
@@ -513,13 +515,19 @@ impl Follower {
         outcome
     }
 
-    fn level_while_locked(&mut self) -> Result<(), Trouble> {
+    /// Takes a further pin and logs everything up to it. False before an empty WAL.
+    fn take_and_absorb(&mut self) -> Result<bool, Trouble> {
         self.pins.keep_newest(2);
-        if let Some(to) = self.pins.take(false)? {
-            if let Err(trouble) = self.absorb(&to) {
-                self.pins.release_newest();
-                return Err(trouble);
-            }
+        let Some(to) = self.pins.take(false)? else { return Ok(false) };
+        if let Err(trouble) = self.absorb(&to) {
+            self.pins.release_newest();
+            return Err(trouble);
+        }
+        Ok(true)
+    }
+
+    fn level_while_locked(&mut self) -> Result<(), Trouble> {
+        if self.take_and_absorb()? {
             self.pins.keep_newest(1);
             // The automatic checkpoint of an application may be under way; nobody begins another one now.
             let since = Instant::now();
