@@ -207,6 +207,7 @@ impl Follower {
 
     /// Looks for new commits and logs them. True when there were some.
     pub(super) fn step(&mut self) -> Result<bool, Trouble> {
+        self.pins.keep_ends();
         let seen = self.pins.take(self.level)?;
         if self.is_at(seen.as_ref()) {
             if self.pins.count() > 1 {
@@ -523,6 +524,8 @@ impl Follower {
             self.pins.release_newest();
             return Err(trouble);
         }
+        // One connection stays free for the next look.
+        self.pins.keep_ends();
         Ok(true)
     }
 
