@@ -1,4 +1,33 @@
 //! The log: every commit that any program makes to a data file, in order, exactly once.
+//!
+//! ```text
+//! capture      the thread per data file: start, status, flush, cut, stop
+//! catch_up     going on after an interruption: resume, or compare
+//! follow pins  commits from the WAL to the log, and the read transactions that keep them there
+//! rotate       from one log to the next at a full backup, safe against a crash at any step
+//! integrate    plan which logs continue an archive, apply them to a restored file
+//! table        hashes of the pages at the base
+//! writer reader format page   the file, see docs/format-log.md
+//! ```
+//!
+//! # A full backup
+//! ```no_run
+//! # use std::{path::Path, time::Duration};
+//! # use strongroom::{control::Control, error::Result, journal::{Capture, CaptureConfig}, sqlite::snapshot::Snapshot};
+//! # fn backup(config: CaptureConfig) -> Result<()> {
+//! let data_file = config.data_file.clone();
+//! let capture = Capture::start(config)?;
+//! let mut cut = capture.cut(7, move || Snapshot::begin(&data_file, Duration::from_secs(5), &Control::default()))?;
+//! let snapshot = cut.take_snapshot()?;
+//! let mut table = cut.page_table(snapshot.page_size())?;
+//! // Write the archive from `snapshot`, feed `table` with the same bytes, name `cut.position()` in the manifest.
+//! table.finish()?;
+//! cut.commit(Path::new("Name[0006].4BL"))?; // or cut.abandon()?
+//! # Ok(())
+//! # }
+//! ```
+//! Everything up to the snapshot is then in log 6, everything after it in the new `Name.journal`, on which archive 7 stands.
+//! The method, its reasons and limits are in `docs/capture.md`.
 
 pub mod capture;
 mod catch_up;

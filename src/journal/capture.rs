@@ -39,10 +39,19 @@ use crate::{
     storage::{Disk, Ownership, Storage},
 };
 
-/// After a commit or a file event, how long to look often; also how long without commits counts as idle.
+/// After a commit or a file event, how long to look often.
 const HOT: Duration = Duration::from_millis(60);
+/// Without commits for so long, a checkpointer of the application may wait for a pin; and how often that is asked.
+const PROBE: Duration = Duration::from_millis(15);
+/// Without commits for so long, the data file is brought up to date; and how often that is tried.
+const IDLE: Duration = Duration::from_millis(100);
+/// Without commits for so long, and still held up by a reader of another program, looks become rare.
+const HELD_UP: Duration = Duration::from_secs(2);
 /// Pause between looks while hot.
 const HOT_PAUSE: Duration = Duration::from_millis(1);
+/// So many commits in one look mean a writer without pause; then looks are made rarer.
+const CROWD: u64 = 16;
+const CROWD_PAUSE: Duration = Duration::from_millis(4);
 /// Pause between looks while cold: the fallback for events that did not come.
 const COLD_PAUSE: Duration = Duration::from_millis(250);
 /// Longest pause between attempts to write a log that failed.
@@ -288,6 +297,9 @@ impl Capture {
             failing: None,
             catch_ups,
             hot_until: Instant::now(),
+            last_news: Instant::now(),
+            last_probe: Instant::now(),
+            last_tidy: Instant::now(),
         };
         let thread = thread::Builder::new()
             .name("capture".into())
@@ -468,6 +480,9 @@ struct Service {
     failing: Option<Failing>,
     catch_ups: u32,
     hot_until: Instant,
+    last_news: Instant,
+    last_probe: Instant,
+    last_tidy: Instant,
 }
 
 struct Failing {
@@ -486,8 +501,13 @@ impl Service {
                     return;
                 }
             }
+            let before = self.follower.writer.logged().commit;
             self.turn();
             self.publish(None);
+            if self.follower.writer.logged().commit - before >= CROWD {
+                // Fewer, larger syncs leave more of the disk to the writers.
+                thread::sleep(CROWD_PAUSE);
+            }
             let pause = self.pause();
             if self.watch.wait(pause) && self.failing.is_none() {
                 self.hot_until = Instant::now() + HOT;
@@ -499,8 +519,10 @@ impl Service {
         let now = Instant::now();
         match &self.failing {
             Some(failing) => failing.next.saturating_duration_since(now).clamp(HOT_PAUSE, Duration::from_millis(20)),
-            None if now < self.hot_until || !self.follower.is_level() => HOT_PAUSE,
-            None => COLD_PAUSE,
+            None if now < self.hot_until => HOT_PAUSE,
+            None if self.follower.is_level() => COLD_PAUSE,
+            None if now.duration_since(self.last_news) < HELD_UP => HOT_PAUSE,
+            None => HOT,
         }
     }
 
@@ -515,16 +537,22 @@ impl Service {
         match outcome {
             Ok(true) => {
                 self.failing = None;
+                self.last_news = Instant::now();
                 self.hot_until = Instant::now() + HOT;
                 true
             }
             Ok(false) => {
                 self.failing = None;
-                if now >= self.hot_until && !self.follower.is_level() {
-                    // An error here returns in the next step.
-                    let _ = self.follower.tidy(true);
-                    if !self.follower.is_level() {
-                        self.hot_until = Instant::now() + HOT / 2;
+                let (quiet, asked) = (now.duration_since(self.last_news), now.duration_since(self.last_probe));
+                if !self.follower.is_level() && quiet >= PROBE && asked >= PROBE {
+                    self.last_probe = now;
+                    let full = quiet >= IDLE && now.duration_since(self.last_tidy) >= IDLE;
+                    let outcome = if full { self.follower.tidy(true) } else { self.follower.probe() };
+                    if full {
+                        self.last_tidy = now;
+                    }
+                    if let Err(trouble) = outcome {
+                        self.meet(trouble);
                     }
                 }
                 false

@@ -30,12 +30,20 @@ use crate::{
 
 /// Frames after which the data file is brought up to date.
 const SOFT_LIMIT: u32 = 800;
+/// Frames between two such times, while writers are too busy for the WAL to begin anew.
+const SOFT_STEP: u32 = 2_000;
 /// Frames after which writers are kept out for a moment.
-const HARD_LIMIT: u32 = 8_000;
+const HARD_LIMIT: u32 = 4_000;
 /// How long the hard limit waits for the write lock before it goes on reading.
 const WRITE_LOCK_WAIT: Duration = Duration::from_millis(3);
-/// How long an older pin is held alone for a waiting checkpointer; its busy handler looks every 100 ms.
+/// How long writers are kept out at most, while another checkpoint ends.
+const LOCKED_MAX: Duration = Duration::from_millis(50);
+/// How long an older pin is held alone for a waiting checkpointer: its busy handler looks every 25 ms at first, later every
+/// 100 ms.
+const YIELD_FIRST: Duration = Duration::from_millis(30);
 const YIELD: Duration = Duration::from_millis(115);
+/// A checkpointer that was there so short a time ago is probably the same.
+const YIELD_AGAIN: Duration = Duration::from_secs(1);
 /// Commits and bytes after which a long stretch is synced.
 const SYNC_COMMITS: u32 = 2_000;
 const SYNC_BYTES: u64 = 16 << 20;
@@ -111,6 +119,7 @@ pub(super) struct Follower {
     level: bool,
     tidied_at: u32,
     hard_limit_next: u32,
+    gave_way: Option<Instant>,
     /// Times the counter began anew because SQLite rebuilt its index; the checksums then prove the chain.
     pub(super) recoveries: u32,
     image: Vec<u8>,
@@ -138,6 +147,7 @@ impl Follower {
             level: false,
             tidied_at: 0,
             hard_limit_next: HARD_LIMIT,
+            gave_way: None,
             recoveries: 0,
             image: vec![0; page_size as usize],
             before: vec![0; page_size as usize],
@@ -197,6 +207,7 @@ impl Follower {
 
     /// Looks for new commits and logs them. True when there were some.
     pub(super) fn step(&mut self) -> Result<bool, Trouble> {
+        self.pins.keep_ends();
         let seen = self.pins.take(self.level)?;
         if self.is_at(seen.as_ref()) {
             if self.pins.count() > 1 {
@@ -217,10 +228,12 @@ impl Follower {
             self.tidied_at = 0;
             self.hard_limit_next = HARD_LIMIT;
         }
-        self.pins.keep_newest(2);
+        self.pins.keep_ends();
         if self.mark.frame >= self.hard_limit_next {
             self.force_level()?;
-        } else if self.mark.frame >= self.tidied_at.saturating_add(SOFT_LIMIT) {
+        } else if self.mark.frame >= self.tidied_at.saturating_add(SOFT_STEP).max(SOFT_LIMIT)
+            || self.tidied_at < SOFT_LIMIT && self.mark.frame >= SOFT_LIMIT
+        {
             self.tidy(false)?;
         }
         Ok(true)
@@ -410,11 +423,8 @@ impl Follower {
         self.tidied_at = self.mark.frame;
         let first = self.pins.checkpoint()?;
         if first.busy {
-            self.tidied_at = self.mark.frame.saturating_sub(SOFT_LIMIT * 3 / 4);
+            self.tidied_at = self.mark.frame.saturating_sub(SOFT_STEP * 3 / 4);
             return if quiet { self.give_way() } else { Ok(()) };
-        }
-        if first.frames != self.mark.frame {
-            return Ok(());
         }
         if first.backfilled < first.frames {
             self.pins.keep_newest(1);
@@ -443,6 +453,12 @@ impl Follower {
         Ok(self.level)
     }
 
+    /// Looks whether a checkpointer of the application waits for one of our pins. It copies nothing as a rule: the oldest
+    /// pin stands where the last checkpoint ended.
+    pub(super) fn probe(&mut self) -> Result<(), Trouble> {
+        if self.pins.count() > 0 && self.pins.checkpoint()?.busy { self.give_way() } else { Ok(()) }
+    }
+
     /// A checkpointer of the application may wait for one of our pins, and keeps writers out as long.
     fn give_way(&mut self) -> Result<(), Trouble> {
         // It has copied everything and waits for readers to leave the WAL.
@@ -452,7 +468,9 @@ impl Follower {
         // It waits for a slot that it saw with an older mark and that our newer pin has taken since.
         self.pins.release_newest();
         let since = Instant::now();
-        while since.elapsed() < YIELD {
+        let again = self.gave_way.is_some_and(|at| at.elapsed() < YIELD_AGAIN);
+        self.gave_way = Some(since);
+        while since.elapsed() < if again { YIELD } else { YIELD_FIRST } {
             thread::sleep(Duration::from_millis(1));
             let now = self.pins.checkpoint()?;
             if !now.busy {
@@ -478,32 +496,51 @@ impl Follower {
     fn force_level(&mut self) -> Result<(), Trouble> {
         // Most of the work is done while writers go on.
         self.tidied_at = self.mark.frame;
-        let first = self.pins.checkpoint()?;
-        if first.busy {
-            return Ok(());
+        // On a slow disk the WAL grows as fast as it is copied: then nothing is gained by another round.
+        if self.mark.frame < 2 * HARD_LIMIT && !self.pins.checkpoint()?.busy {
+            self.pins.keep_newest(1);
+            self.pins.checkpoint()?;
         }
+        self.take_and_absorb()?;
         if !self.pins.lock_writers(WRITE_LOCK_WAIT)? {
             return Ok(());
         }
         let outcome = self.level_while_locked();
         self.pins.unlock_writers();
         if !self.level {
-            // A long reader of another program holds the WAL: asking again at once would only disturb.
-            self.hard_limit_next = self.mark.frame.saturating_add(HARD_LIMIT);
+            // When nobody else was checkpointing, a long reader of another program holds the WAL: asking again soon would
+            // only disturb.
+            let busy = self.pins.checkpoint()?.busy;
+            self.hard_limit_next = self.mark.frame.saturating_add(if busy { SOFT_LIMIT } else { HARD_LIMIT });
         }
         outcome
     }
 
-    fn level_while_locked(&mut self) -> Result<(), Trouble> {
+    /// Takes a further pin and logs everything up to it. False before an empty WAL.
+    fn take_and_absorb(&mut self) -> Result<bool, Trouble> {
         self.pins.keep_newest(2);
-        if let Some(to) = self.pins.take(false)? {
-            if let Err(trouble) = self.absorb(&to) {
-                self.pins.release_newest();
-                return Err(trouble);
-            }
+        let Some(to) = self.pins.take(false)? else { return Ok(false) };
+        if let Err(trouble) = self.absorb(&to) {
+            self.pins.release_newest();
+            return Err(trouble);
+        }
+        // One connection stays free for the next look.
+        self.pins.keep_ends();
+        Ok(true)
+    }
+
+    fn level_while_locked(&mut self) -> Result<(), Trouble> {
+        if self.take_and_absorb()? {
             self.pins.keep_newest(1);
-            self.pins.checkpoint()?;
-            self.go_level()?;
+            // The automatic checkpoint of an application may be under way; nobody begins another one now.
+            let since = Instant::now();
+            while since.elapsed() < LOCKED_MAX {
+                let busy = self.pins.checkpoint()?.busy;
+                if self.go_level()? || !busy {
+                    break;
+                }
+                thread::sleep(Duration::from_micros(200));
+            }
         }
         Ok(())
     }

@@ -123,6 +123,17 @@ impl Pins {
         self.release(pin);
     }
 
+    /// Releases those between the oldest and the newest pin.
+    ///
+    /// The oldest stays where it is, so that the application's own automatic checkpoints, limited by it, find nothing to
+    /// do; if it followed every commit, every commit of a busy application would copy and sync a few frames.
+    pub(super) fn keep_ends(&mut self) {
+        while self.held.len() > 2 {
+            let pin = self.held.remove(1);
+            self.release(pin);
+        }
+    }
+
     /// Releases all pins but the newest `keep`.
     pub(super) fn keep_newest(&mut self, keep: usize) {
         while self.held.len() > keep {

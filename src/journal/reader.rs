@@ -346,7 +346,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
+        #![proptest_config(ProptestConfig::with_cases(100))]
         #[test]
         fn a_tail_cut_anywhere_leaves_the_whole_records_before_it(part in 0.0f64..1.0) {
             let folder = tempfile::tempdir()?;
