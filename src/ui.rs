@@ -193,7 +193,10 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
                 ui.set_min_width(230.0);
                 items(ui, &[M::OpenDataFile], actions);
                 ui.add_enabled_ui(!status.recent.is_empty(), |ui| {
-                    ui.menu_button("Open recent", |ui| recent_menu(ui, status, actions));
+                    let label = (theme::icon(lucide_icons::Icon::RotateCcw, 14.0), "Open recent");
+                    let menu = ui.menu_button(label, |ui| recent_menu(ui, status, actions)).response;
+                    let enabled = menu.enabled();
+                    menu.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, enabled, "Open recent"));
                 });
                 ui.separator();
                 items(ui, &[M::Backup, M::Restore], actions);
