@@ -1,5 +1,5 @@
 //! The map at the head of `lib.rs`, held against the sources.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
 //! The lock trap: whatever this program does with a data file, no other process can slip past a lock because of us.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Restores: nothing is overwritten, nothing untrue is delivered, whatever the archive looks like.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
 

@@ -1,0 +1,245 @@
+//! The log through the program itself: kept, cut off by a kill, cut at a full backup, integrated at a restore.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command as Process, Stdio},
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use strongroom::{
+    engine::{Command, Config, Engine, Handle, JobId, Status, status::JobReport},
+    journal::{CaptureState, integrate::Until},
+    restore::{self, Logs},
+};
+use support::{Place, logical_content, make_data_file, names_in, text};
+
+/// Starts `strongroom serve` and returns when the log runs.
+fn serve(place: &Place, data: &Path) -> Child {
+    let mut child = place.program().arg("serve").arg(data).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("is logged in"), "{line}");
+    child
+}
+
+/// Commits made by the system's own, older SQLite, in a process of its own.
+fn foreign_commits(data: &Path, sql: &str) {
+    let output = Process::new("sqlite3").args(["-cmd", ".timeout 60000"]).arg(data).arg(sql).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+fn engine(place: &Place) -> Engine {
+    let own = place.own().join("strongroom");
+    Engine::start(Config { data_dir: own.clone(), settings_dir: own, program: None }).unwrap()
+}
+
+fn until(handle: &Handle, wanted: impl Fn(&Status) -> bool) -> std::sync::Arc<Status> {
+    let begun = Instant::now();
+    loop {
+        let status = handle.status();
+        if wanted(&status) {
+            return status;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "never came about: {status:#?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn finished(handle: &Handle, job: JobId) -> JobReport {
+    until(handle, |s| s.finished_job(job).is_some()).finished_job(job).unwrap().result.clone().unwrap()
+}
+
+fn open_with_log(handle: &Handle, data: &Path, log: &Path) {
+    handle.send(Command::OpenDataFile { path: data.to_path_buf() }).unwrap();
+    until(handle, |s| s.data_file(data).is_some());
+    handle.send(Command::UseLog { data_file: data.to_path_buf(), log: Some(log.to_path_buf()) }).unwrap();
+    until(handle, |s| s.data_file(data).unwrap().log.as_ref().is_some_and(|l| l.state == CaptureState::On));
+}
+
+fn backup(handle: &Handle, data: &Path) -> strongroom::backup::BackupReport {
+    let job = JobId::new();
+    handle.send(Command::Backup { job, data_file: data.to_path_buf(), destination: None }).unwrap();
+    match finished(handle, job) {
+        JobReport::Backup(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn restore(handle: &Handle, archive: &Path, to: &Path, logs: Logs, until: Until) -> restore::RestoreReport {
+    let job = JobId::new();
+    let (archive, destination) = (archive.to_path_buf(), to.to_path_buf());
+    handle.send(Command::Restore { job, archive, items: vec![], destination, logs, until }).unwrap();
+    match finished(handle, job) {
+        JobReport::Restore(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn everything_committed_is_restored_from_archive_and_log_and_so_is_any_earlier_commit() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 300);
+    let engine = engine(&place);
+    let handle = engine.handle();
+    let log = place.at("Backups/a.journal");
+    open_with_log(&handle, &data, &log);
+    foreign_commits(&data, "INSERT INTO k VALUES('before the first backup',1)");
+    let first = backup(&handle, &data);
+    assert_eq!(first.archived_log, Some(place.at("Backups/a[0000].4BL")), "{first:#?}");
+    assert!(first.log_problem.is_none());
+
+    let mut states = vec![logical_content(&data)];
+    for n in 0..10 {
+        foreign_commits(&data, &format!("INSERT INTO k VALUES('foreign {n}',{n}); DELETE FROM t WHERE id={}", n + 5));
+        states.push(logical_content(&data));
+    }
+    let position = first.log_position.unwrap();
+    for logs in [Logs::Found, Logs::Also(vec![log.clone()])] {
+        let to = place.at(&format!("all {logs:?}").replace(['/', '"'], ""));
+        let all = restore(&handle, &first.archive, &to, logs, Until::End);
+        // sqlite3 commits each of the two statements on its own.
+        assert_eq!(all.integrated.as_ref().unwrap().commits, 20);
+        assert_eq!(logical_content(&to.join("a.sqlite")), states[10]);
+    }
+    for n in [0, 3, 7] {
+        let to = place.at(&format!("up to {n}"));
+        let commit = position.commit + 2 * n as u64;
+        restore(&handle, &first.archive, &to, Logs::Found, Until::Commit(commit));
+        assert_eq!(logical_content(&to.join("a.sqlite")), states[n]);
+    }
+    let alone = restore(&handle, &first.archive, &place.at("alone"), Logs::None, Until::End);
+    assert!(alone.integrated.is_none());
+    assert_eq!(logical_content(&place.at("alone/a.sqlite")), states[0]);
+
+    // A second backup, and the first archive still leads across both logs to now.
+    let second = backup(&handle, &data);
+    assert_eq!(second.archived_log, Some(place.at("Backups/a[0001].4BL")));
+    foreign_commits(&data, "UPDATE k SET v='last'");
+    std::fs::remove_file(&second.archive).unwrap();
+    restore(&handle, &first.archive, &place.at("across"), Logs::Found, Until::End);
+    assert_eq!(logical_content(&place.at("across/a.sqlite")), logical_content(&data));
+    let archives: Vec<String> = names_in(&place.at("Backups")).into_iter().filter(|n| !n.ends_with(".pages")).collect();
+    assert_eq!(archives, ["a.journal", "a[0000].4BL", "a[0001].4BK", "a[0001].4BL"]);
+    drop(application);
+}
+
+#[test]
+fn a_killed_service_goes_on_and_nothing_committed_meanwhile_is_missing() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 300));
+    {
+        let engine = engine(&place);
+        open_with_log(&engine.handle(), &data, &place.at("Backups/a.journal"));
+        backup(&engine.handle(), &data);
+    }
+    let archive = place.at("Backups/a[0001].4BK");
+    for n in 0..3 {
+        let mut service = serve(&place, &data);
+        foreign_commits(&data, &format!("INSERT INTO k VALUES('watched {n}',1)"));
+        service.kill().unwrap();
+        service.wait().unwrap();
+        // Nobody watches; the application even empties the WAL.
+        foreign_commits(&data, &format!("INSERT INTO k VALUES('alone {n}',1); PRAGMA wal_checkpoint(TRUNCATE)"));
+    }
+    let service = serve(&place, &data);
+    foreign_commits(&data, "INSERT INTO k VALUES('at the end',1)");
+    #[cfg(unix)]
+    assert!(Process::new("kill").arg(service.id().to_string()).status().unwrap().success());
+    let mut service = service;
+    assert!(service.wait().unwrap().success(), "SIGTERM is a clean end");
+
+    let output = place.run(&["restore", archive.to_str().unwrap(), "--to", place.at("to").to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["integrated"]["commits"].as_u64().unwrap() >= 4, "{report}");
+    assert_eq!(logical_content(&place.at("to/a.sqlite")), logical_content(&data));
+}
+
+#[test]
+fn restores_by_command_go_as_far_as_they_are_told() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 50));
+    let engine = engine(&place);
+    let handle = engine.handle();
+    let log = place.at("elsewhere/a.journal");
+    open_with_log(&handle, &data, &log);
+    let made = backup(&handle, &data);
+    let before = logical_content(&data);
+    foreign_commits(&data, "INSERT INTO k VALUES('one',1)");
+    let one = logical_content(&data);
+    foreign_commits(&data, "INSERT INTO k VALUES('two',1)");
+    // A restore in this engine first, so that all of it is in the log.
+    restore(&handle, &made.archive, &place.at("here"), Logs::Found, Until::End);
+    assert_eq!(logical_content(&place.at("here/a.sqlite")), logical_content(&data));
+    let (archive, log) = (made.archive.to_str().unwrap().to_owned(), log.to_str().unwrap().to_owned());
+    let position = made.log_position.unwrap().commit;
+    let attempt = |name: &str, more: &[&str]| {
+        let to = place.at(name).to_str().unwrap().to_owned();
+        let output = place.run(&[&["restore", &archive, "--to", &to], more].concat());
+        (output.status.code(), text(&output.stderr), place.at(name).join("a.sqlite"))
+    };
+    let commit = (position + 1).to_string();
+    let (code, said, file) = attempt("one", &["--log", &log, "--commit", &commit]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(logical_content(&file), one);
+    let (code, _, file) = attempt("none", &["--no-log"]);
+    assert_eq!((code, logical_content(&file)), (Some(0), before.clone()));
+    let (code, said, file) = attempt("long ago", &["--log", &log, "--until", "2001-01-01 00:00:00"]);
+    assert!(code == Some(0) && logical_content(&file) == before, "{said}");
+    for (more, expected) in [
+        (vec!["--log", &log, "--commit", "999999"], "commit 999999"),
+        (vec!["--log", &log, "--until", "noon"], "\"noon\" is not a moment"),
+        (vec!["--until", "2001-01-01 00:00:00"], "no log continues"),
+        (vec!["--log", "/nowhere/a.journal"], "/nowhere/a.journal"),
+    ] {
+        let (code, said, file) = attempt("never", &more);
+        assert_eq!(code, Some(1), "{more:?}");
+        assert!(said.contains(expected) && said.lines().count() >= 2, "{more:?}: {said}");
+        assert!(!file.exists());
+    }
+}
+
+#[test]
+fn a_backup_that_fails_leaves_the_log_unbroken() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 300));
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open_with_log(&handle, &data, &place.at("log/a.journal"));
+    let first = backup(&handle, &data);
+    foreign_commits(&data, "INSERT INTO k VALUES('one',1)");
+    // The name of the next archive is taken by a folder only after the plan: the backup fails at its end.
+    let job = JobId::new();
+    std::fs::create_dir(place.at("Backups/a[0002].4BK.part")).unwrap();
+    handle.send(Command::Backup { job, data_file: data.clone(), destination: None }).unwrap();
+    let status = until(&handle, |s| s.finished_job(job).is_some());
+    assert!(status.finished_job(job).unwrap().result.is_err());
+    foreign_commits(&data, "INSERT INTO k VALUES('two',1)");
+    std::fs::remove_dir(place.at("Backups/a[0002].4BK.part")).unwrap();
+    let report = restore(&handle, &first.archive, &place.at("to"), Logs::Found, Until::End);
+    assert_eq!(report.integrated.unwrap().commits, 2);
+    assert_eq!(logical_content(&place.at("to/a.sqlite")), logical_content(&data));
+    assert_eq!(backup(&handle, &data).archived_log, Some(place.at("log/a[0001].4BL")));
+}
+
+#[test]
+fn a_data_file_without_wal_is_refused_a_log_with_the_reason() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=DELETE", 10));
+    let output = place.run(&["serve", data.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("is in journal mode delete; the log needs WAL"), "{said}");
+    let mode: String = Connection::open(&data).unwrap().query_row("PRAGMA journal_mode", [], |r| r.get(0)).unwrap();
+    assert_eq!(mode, "delete", "nothing was switched without being asked");
+}
