@@ -313,6 +313,7 @@ fn the_sample_is_created_in_the_folder_that_the_dialog_names() {
     assert!(desk.is_shown("OMB_Edelweiss.sqlite holds the records"));
     desk.press("Create sample");
     desk.until_shown("The sample was created");
+    desk.until("the sample to be open", |_, status| !status.data_files.is_empty());
     let sample = desk.path("sample").join("OMB_Edelweiss.sqlite");
     assert_eq!(desk.status().data_files[0].facts.path, sample);
     assert!(sample.exists());
