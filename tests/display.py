@@ -13,7 +13,7 @@ import time
 import gi
 
 gi.require_version("Atspi", "2.0")
-from gi.repository import Atspi  # noqa: E402
+from gi.repository import Atspi, GLib  # noqa: E402
 
 LIMIT = 60.0
 program, home, shots = sys.argv[1:4]
@@ -68,9 +68,13 @@ def texts():
     found = []
     for node in walk(application()):
         found.append(node.get_name() or "")
-        text = node.get_text_iface()
-        if text is not None:
-            found.append(Atspi.Text.get_text(text, 0, -1))
+        try:
+            text = node.get_text_iface()
+            if text is not None:
+                found.append(Atspi.Text.get_text(text, 0, -1))
+        except GLib.Error:
+            # A widget that has just gone, or that another one has taken the place of.
+            pass
     return found
 
 

@@ -57,7 +57,7 @@ fn running(ui: &mut Ui, log: &CaptureStatus) {
     let last = log.last_commit.map(|at| moment(&at.with_timezone(&Local)));
     fact(ui, "Last commit", last.unwrap_or_else(|| "none yet".to_owned()));
     fact(ui, "Size", human_bytes(log.log_bytes));
-    fact(ui, "Write-ahead log", human_bytes(log.wal_bytes));
+    fact(ui, "WAL", human_bytes(log.wal_bytes));
     if !log.rooted {
         let text = "A full backup is needed before the log can serve a restore.";
         ui.add(Label::new(RichText::new(text).color(palette(ui).warn.0)).wrap());
