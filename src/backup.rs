@@ -87,6 +87,24 @@ pub struct BackupReport {
     pub archived_log: Option<PathBuf>,
     /// Why the log could not be cut or archived, though one is used; the archive is sound all the same.
     pub log_problem: Option<ErrorReport>,
+    /// Why the number could not be noted in the settings, if so.
+    pub settings_problem: Option<ErrorReport>,
+}
+
+impl BackupReport {
+    /// What the administrator must know of a backup that was made, but not with all that belongs to it.
+    pub fn problem(&self) -> Option<Error> {
+        let (what, report) = match (&self.log_problem, &self.settings_problem) {
+            (Some(report), _) => ("the archive is sound, but the log could not be cut for it", report),
+            (None, Some(report)) => ("the archive is sound, but its number could not be noted in the settings", report),
+            (None, None) => return None,
+        };
+        let error = Error::new(report.kind, format!("{what}: {}", report.message));
+        Some(match &report.hint {
+            Some(hint) => error.hint(hint.clone()),
+            None => error,
+        })
+    }
 }
 
 /// The folder for archives while none was chosen: `Backups` beside the data file.
@@ -109,7 +127,7 @@ pub fn plan(data_file: &Path, settings: &SettingsFile, folder: &Path, known: &[A
     Ok(BackupPlan {
         archive: folder.join(catalog::archive_name(&catalog::stem(data_file), number)),
         number,
-        required_bytes: estimate(data_file, settings, known)?,
+        required_bytes: estimate(data_file, settings, known, Duration::from_secs(2), &Control::default())?,
         available_bytes: space.available,
         disk_bytes: space.total,
         same_volume: same_volume(folder, data_file),
@@ -123,7 +141,13 @@ fn next_number(data_file: &Path, settings: &SettingsFile, folder: &Path) -> Resu
 }
 
 /// The length of the next archive: by the ratio of the newest one, else by compressing samples of the data file.
-fn estimate(data_file: &Path, settings: &SettingsFile, known: &[ArchiveEntry]) -> Result<u64> {
+fn estimate(
+    data_file: &Path,
+    settings: &SettingsFile,
+    known: &[ArchiveEntry],
+    wait_max: Duration,
+    control: &Control,
+) -> Result<u64> {
     const FIXED: u64 = 8 * 1024;
     let (size, _, _) = data_file::measure(data_file)?;
     let own = settings.settings().data_file_id;
@@ -131,7 +155,7 @@ fn estimate(data_file: &Path, settings: &SettingsFile, known: &[ArchiveEntry]) -
     if let Some(last) = last {
         return Ok((size as f64 * last.bytes as f64 / last.data_bytes as f64) as u64);
     }
-    let snapshot = Snapshot::begin(data_file, Duration::from_secs(2), &Control::default())?;
+    let snapshot = Snapshot::begin(data_file, wait_max, control)?;
     let (mut raw, mut stored) = (0u64, 0u64);
     let length = snapshot.len();
     // Up to 32 stretches spread evenly: a few milliseconds, whatever the size.
@@ -200,7 +224,7 @@ pub fn run(
     let stem = catalog::stem(data_file);
     let leftovers_removed = catalog::remove_leftovers(folder, &stem)?;
     let known = catalog::list(folder, Some(&stem))?;
-    require_space(folder, estimate(data_file, settings, &known)?)?;
+    require_space(folder, estimate(data_file, settings, &known, LOCK_WAIT_MAX, control)?)?;
     let data_file_id = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.change(own, |s| s.data_file_id = Some(data_file_id))?;
     let number = next_number(data_file, settings, folder)?;
@@ -253,7 +277,7 @@ pub fn run(
         }
     }
     // After the archive has its name: a crash in between loses nothing, since the number is also read from the names.
-    settings.change(own, |s| s.last_number = s.last_number.max(number.0))?;
+    let noted = settings.change(own, |s| s.last_number = s.last_number.max(number.0));
     Ok(BackupReport {
         archive,
         number,
@@ -269,6 +293,7 @@ pub fn run(
         log_position,
         archived_log: archived,
         log_problem,
+        settings_problem: noted.err().map(|e| e.report()),
     })
 }
 

@@ -21,8 +21,8 @@ use crate::{
     backup,
     control::{Control, Phase},
     engine::{
-        Command, Config, Engine, Handle, JobId,
-        status::{FinishedJob, JobReport},
+        Command, Config, Engine, Event, Handle, JobId,
+        status::{DataFileStatus, FinishedJob, JobReport},
     },
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::integrate::{Integrated, Until},
@@ -315,6 +315,7 @@ fn report(finished: FinishedJob, json: bool) -> Result<ExitCode> {
     let report = finished.result.map_err(|e| error_of(&e))?;
     let problem = match &report {
         JobReport::Restore(restored) => restored.problem(),
+        JobReport::Backup(made) => made.problem(),
         _ => None,
     };
     if json {
@@ -450,18 +451,19 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>) -> Result<ExitCode> {
         let file_name = format!("{}.journal", catalog::stem(&path));
         let chosen =
             log.clone().or_else(|| known.log_file.clone()).unwrap_or_else(|| known.destination.join(file_name));
-        handle.send(Command::UseLog { data_file: path.clone(), log: Some(chosen.clone()) })?;
+        let chosen = std::path::absolute(&chosen).map_err(|e| Error::io("find", &chosen, e))?;
         let events = handle.events();
-        loop {
-            let status = handle.status();
-            let Some(known) = status.data_file(&path) else { break };
-            if let Some(problem) = &known.log_problem {
-                return Err(error_of(problem));
+        handle.send(Command::UseLog { data_file: path.clone(), log: Some(chosen.clone()) })?;
+        let runs = |known: &DataFileStatus| known.log.is_some() && known.log_file.as_ref() == Some(&chosen);
+        while !handle.status().data_file(&path).is_some_and(runs) {
+            if stop.try_recv().is_ok() {
+                return Ok(ExitCode::SUCCESS);
             }
-            if known.log.is_some() {
-                break;
+            match events.recv_timeout(Duration::from_millis(50)) {
+                Ok(Event::CommandRefused(error)) => return Err(error_of(&error)),
+                Ok(Event::LogRefused { data_file, error }) if data_file == path => return Err(error_of(&error)),
+                _ => {}
             }
-            let _ = events.recv_timeout(Duration::from_millis(50));
         }
         print(&format!("{} is logged in {}", path.display(), chosen.display()))?;
     }

@@ -14,7 +14,7 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
     journal::{
-        integrate::{self, Integrated, Until},
+        integrate::{self, Integrated, PlanEnd, Until},
         reader::LogReader,
     },
     sqlite::integrity::{self, Integrity},
@@ -86,6 +86,8 @@ pub struct RestoreReport {
     pub bytes: u64,
     /// What was integrated from the logs, if anything was.
     pub integrated: Option<Integrated>,
+    /// Why the logs end before what was wanted, if they do.
+    pub log_end: Option<PlanEnd>,
     /// What the integrity check of the data file found; `None` when it was not among the items.
     pub integrity: Option<Integrity>,
     /// Time spent reading, proving and writing, in milliseconds.
@@ -97,6 +99,20 @@ pub struct RestoreReport {
 impl RestoreReport {
     /// What the administrator must know of a restored data file that is not certainly sound.
     pub fn problem(&self) -> Option<Error> {
+        let hint = "Everything up to there is restored. If another copy of that log exists, restore again with it.";
+        match &self.log_end {
+            Some(PlanEnd::Damaged { path, offset }) => {
+                let message =
+                    format!("{} is damaged at byte {offset}: what came after could not be integrated", path.display());
+                return Some(Error::new(ErrorKind::Damaged, message).hint(hint));
+            }
+            Some(PlanEnd::Gap { path, commit }) => {
+                let message =
+                    format!("{} has a gap at commit {commit}: what came after could not be integrated", path.display());
+                return Some(Error::new(ErrorKind::Damaged, message).hint(hint));
+            }
+            _ => {}
+        }
         match self.integrity.as_ref()? {
         Integrity::Sound => None,
         Integrity::Problems(lines) => Some(
@@ -176,7 +192,7 @@ fn plan_log(archive: &Archive, logs: &Logs, control: &Control) -> Result<Option<
         files.extend(more.iter().filter(|m| !files.contains(m)).cloned().collect::<Vec<_>>());
     }
     let plan = integrate::plan(identity.data_file_id, position, &files, control)?;
-    Ok((plan.commits > 0).then_some(plan))
+    Ok((plan.commits > 0 || plan.end != PlanEnd::Complete).then_some(plan))
 }
 
 /// Restores items of `archive`, and integrates the logs that continue it.
@@ -200,6 +216,16 @@ pub fn run(
         }
     }
     let log = plan_log(&opened, &options.logs, control)?;
+    if let Until::Moment(moment) = options.until
+        && moment < opened.identity().moment
+    {
+        let held = opened.identity().moment.format("%Y-%m-%d %H:%M:%S %:z");
+        return Err(Error::new(
+            ErrorKind::Refused,
+            format!("{} holds the state of {held}, after the moment wanted", archive.display()),
+        )
+        .hint("Choose an older archive and integrate its logs up to that moment."));
+    }
     if log.is_none() && options.until != Until::End {
         return Err(Error::new(ErrorKind::NotFound, format!("no log continues {}", archive.display()))
             .hint("Give the log with --log, or restore the archive without a moment or commit."));
@@ -310,8 +336,18 @@ fn restore_into(
             return Err(error);
         }
     }
+    // A limit that was reached before the damage makes it of no concern.
+    let reached = |done: &Integrated, until| match until {
+        Until::Commit(number) => done.position.commit == number,
+        _ => done.next.is_some(),
+    };
+    let log_end = log.zip(integrated.as_ref()).and_then(|((plan, until), done)| {
+        let concerns = matches!(plan.end, PlanEnd::Damaged { .. } | PlanEnd::Gap { .. }) && !reached(done, until);
+        concerns.then(|| plan.end.clone())
+    });
     let identity = archive.identity();
     Ok(RestoreReport {
+        log_end,
         archive: archive.path().to_path_buf(),
         number: identity.number,
         moment: identity.moment,

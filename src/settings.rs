@@ -4,6 +4,7 @@
 //! lies in the program's own settings folder instead. What a person wrote, comments and unknown keys, is kept.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -65,7 +66,18 @@ impl SettingsFile {
     pub fn load(data_file: &Path, own: &Path) -> Result<Self> {
         let (beside, apart) = (path_beside(data_file), path_in(own, data_file));
         // One file in force: beside the data file, unless only the other exists.
-        let path = if !beside.exists() && apart.exists() { apart } else { beside };
+        let path = if apart.exists() && (!beside.exists() || !may_write(storage::folder_of(&beside))) {
+            apart
+        } else {
+            beside
+        };
+        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            return Err(Error::new(
+                ErrorKind::WrongType,
+                format!("the settings file {} is not an ordinary file", path.display()),
+            )
+            .hint("Move it away to begin with the defaults."));
+        }
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => HEAD.to_owned(),
@@ -77,6 +89,15 @@ impl SettingsFile {
             settings_error(&path, &format!("it is not valid TOML{place}: {}", e.message()))
         })?;
         let settings = read(&path, &text, parsed.as_table())?;
+        let name = parsed.get("data-file").and_then(|t| t.get("name")).and_then(Item::as_str);
+        if let Some(name) = name.filter(|n| data_file.file_name() != Some(OsStr::new(n)))
+            && data_file.with_file_name(name).exists()
+        {
+            let message = format!("they belong to {name}, which has the same name without its extension");
+            return Err(settings_error(&path, &message).hint(
+                "Two data files in one folder need names that differ before the last dot: their archives and logs would be mixed up.",
+            ));
+        }
         let document = parsed.into_mut();
         Ok(Self { path, data_file: data_file.to_path_buf(), document, settings })
     }
@@ -132,6 +153,8 @@ impl SettingsFile {
     fn write_document(&mut self) {
         let (settings, document) = (&self.settings, &mut self.document);
         if let Some(id) = settings.data_file_id {
+            let name = self.data_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            set(document, "data-file", "name", name, "# The data file that these settings belong to.");
             set(
                 document,
                 "data-file",
@@ -168,6 +191,17 @@ impl SettingsFile {
                 }
             }
         }
+    }
+}
+
+fn may_write(folder: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok()
+    }
+    #[cfg(not(unix))]
+    {
+        folder.metadata().is_ok_and(|meta| !meta.permissions().readonly())
     }
 }
 
@@ -311,6 +345,20 @@ mod tests {
             assert!(error.message().contains(expected), "{text:?}: {}", error.message());
             assert_eq!(error.kind(), ErrorKind::Settings);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn two_data_files_with_one_name_before_the_dot_are_told_apart() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let (first, second) = (folder.path().join("app.db"), folder.path().join("app.sqlite"));
+        fs::write(&first, "")?;
+        SettingsFile::load(&first, folder.path())?.change(folder.path(), |s| s.data_file_id = Some(Uuid::nil()))?;
+        let error = SettingsFile::load(&second, folder.path()).err().ok_or("shared")?;
+        assert!(error.message().ends_with("they belong to app.db, which has the same name without its extension"));
+        // A data file that was renamed keeps its settings.
+        fs::remove_file(&first)?;
+        assert_eq!(SettingsFile::load(&second, folder.path())?.settings().data_file_id, Some(Uuid::nil()));
         Ok(())
     }
 

@@ -15,7 +15,10 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    storage,
+};
 
 /// Opens `path`, an existing data file that other programs use, so that nothing of it is ever changed by us.
 ///
@@ -29,6 +32,7 @@ pub fn open_existing(path: &Path) -> Result<Connection> {
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)
         .or_else(|_| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY))
         .map_err(|e| Error::sqlite("open", path, e))?;
+    storage::note_data_file(path);
     // A checkpoint at close would write to the data file and destroy WAL frames that the log may still need.
     let set = |option, on| conn.set_db_config(option, on).map_err(|e| Error::sqlite("open", path, e));
     set(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

@@ -11,9 +11,11 @@
 pub mod space;
 
 use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions, TryLockError},
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use crate::error::{Error, ErrorKind, Result};
@@ -179,7 +181,12 @@ impl StorageFile for DiskFile {
 impl Storage for Disk {
     fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
         let fail = |e| Error::io("create", path, e);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(fail)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        // Nobody else may read it before it has its owner and mode.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(fail)?;
         // The lock tells a leftover from a file being written; a file system without locks only loses the clean-up.
         let _ = file.try_lock();
         ownership.apply(path)?;
@@ -188,6 +195,7 @@ impl Storage for Disk {
 
     fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
         let fail = |e| Error::io("open", path, e);
+        refuse_data_file(path)?;
         let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(Error::new(
@@ -207,7 +215,11 @@ impl Storage for Disk {
     fn sync_folder(&self, folder: &Path) -> Result<()> {
         // Windows has no such operation; its renames are journalled by NTFS.
         #[cfg(unix)]
-        File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io("sync the folder", folder, e))?;
+        match File::open(folder).and_then(|f| f.sync_all()) {
+            // Network file systems that know no such operation.
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported) => {}
+            other => other.map_err(|e| Error::io("sync the folder", folder, e))?,
+        }
         #[cfg(not(unix))]
         let _ = folder;
         Ok(())
@@ -251,9 +263,54 @@ pub fn replace_text(path: &Path, text: &str, ownership: Ownership) -> Result<()>
     Disk.sync_folder(folder)
 }
 
+/// The data files that this process has, or had, open in SQLite: device and inode, and the path that led there.
+static DATA_FILES: Mutex<BTreeMap<(u64, u64), PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// Remembers that SQLite opens `path` in this process: it must not be opened by other means, under any name.
+pub fn note_data_file(path: &Path) {
+    if let Some(identity) = file_identity(path) {
+        DATA_FILES.lock().unwrap_or_else(PoisonError::into_inner).insert(identity, path.to_path_buf());
+    }
+}
+
+/// Refuses a path given from outside that leads to a data file in use, whatever its name: opening and closing it would drop
+/// SQLite's locks on it, and let writers into a running backup.
+///
+/// # Errors
+/// [`ErrorKind::WrongType`] when it is one.
+pub fn refuse_data_file(path: &Path) -> Result<()> {
+    let known = DATA_FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    let identity = file_identity(path);
+    // A deleted file's inode is given to the next one: it only counts while the data file is still where it was.
+    let held = identity.and_then(|identity| known.get(&identity)).is_some_and(|held| file_identity(held) == identity);
+    if held {
+        return Err(Error::new(ErrorKind::WrongType, format!("{} is a data file in use", path.display()))
+            .hint("Choose an archive, whose name ends in .4BK, or a log, whose name ends in .journal or .4BL."));
+    }
+    Ok(())
+}
+
+/// Device and inode, without opening the file.
+fn file_identity(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        // Windows keeps the locks of one handle when another is closed.
+        let _ = path;
+        None
+    }
+}
+
 /// Whether a file with a temporary name is a leftover: no living process holds the lock it was created with.
 pub fn is_leftover(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+    // A pipe would be waited for without end, and a link may lead to a file that must not be opened.
+    path.symlink_metadata().is_ok_and(|meta| meta.is_file())
+        && refuse_data_file(path).is_ok()
+        && File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// Reads exactly `buffer.len()` bytes of `file` at `offset`.

@@ -40,7 +40,8 @@ pub fn run(archive: &Path, control: &Control) -> Result<VerifyReport> {
     control.phase(Phase::Preparing, 0);
     let opened = Archive::open(archive)?;
     control.phase(Phase::Verifying, opened.tar_bytes());
-    let mut check = TarCheck { items: opened.items(), next: 0, hasher: blake3::Hasher::new(), between: Vec::new() };
+    let mut check =
+        TarCheck { items: opened.items(), next: 0, hasher: blake3::Hasher::new(), between: Vec::new(), ending: 0 };
     opened.stream(0, opened.tar_bytes(), control, &mut |offset, bytes| {
         check.take(offset, bytes).map_err(|name| disagreement(archive, &name))?;
         control.add(bytes.len() as u64);
@@ -69,6 +70,8 @@ struct TarCheck<'a> {
     next: usize,
     hasher: blake3::Hasher,
     between: Vec<u8>,
+    /// Bytes after the last content.
+    ending: usize,
 }
 
 impl TarCheck<'_> {
@@ -77,6 +80,7 @@ impl TarCheck<'_> {
             let Some(item) = self.items.get(self.next) else {
                 // Padding of the last file and the end marks.
                 let zero = bytes.iter().all(|b| *b == 0);
+                self.ending += bytes.len();
                 return if zero { Ok(()) } else { Err("its end".to_owned()) };
             };
             if offset < item.offset {
@@ -108,6 +112,12 @@ impl TarCheck<'_> {
             }
             self.hasher.reset();
             self.next += 1;
+            // Every file has a header of at least one block before its content.
+            if let Some(next) = self.items.get(self.next)
+                && next.offset < item.offset + item.length + 512
+            {
+                return Err(next.name.clone());
+            }
         }
         Ok(())
     }
@@ -119,7 +129,8 @@ impl TarCheck<'_> {
         let mut archive = tar::Archive::new(blocks);
         let agrees =
             archive.entries().ok().and_then(|mut e| e.next()).and_then(std::result::Result::ok).is_some_and(|e| {
-                e.size() == item.length
+                e.raw_file_position() == blocks.len() as u64
+                    && e.size() == item.length
                     && e.path_bytes().as_ref() == item.name.as_bytes()
                     && e.header().entry_type().is_file()
             });
@@ -129,6 +140,11 @@ impl TarCheck<'_> {
     }
 
     fn finish(&self) -> Result<(), String> {
-        self.items.get(self.next).map_or(Ok(()), |item| Err(item.name.clone()))
+        match self.items.get(self.next) {
+            Some(item) => Err(item.name.clone()),
+            // Two empty blocks end a tar archive.
+            None if self.ending < 1024 => Err("its end".to_owned()),
+            None => Ok(()),
+        }
     }
 }

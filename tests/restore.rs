@@ -295,6 +295,27 @@ fn a_forged_archive_can_not_leave_its_folder_or_exhaust_memory() {
 }
 
 #[test]
+fn frames_that_a_later_version_adds_before_the_end_are_passed_over() {
+    let place = Place::new();
+    let path = archive(&place, 300);
+    let good = fs::read(&path).unwrap();
+    let (body, tail) = good.split_at(good.len() - 112);
+    let old = format::decode_tail(tail, good.len() as u64).unwrap();
+    let later = |added: &[u8]| {
+        let tail = format::encode_tail(&Tail { length: old.length + added.len() as u64, ..old });
+        fs::write(&path, [body, added, &tail].concat()).unwrap();
+        verify::run(&path, &Control::default())
+    };
+    let unknown = [0x5f, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+    later(&[unknown, unknown].concat()).unwrap();
+    restore::run(&Disk, &path, &RestoreOptions::all(&place.at("to")), &Control::default()).unwrap();
+    assert_eq!(logical_content(&place.at("to/a.sqlite")), logical_content(&place.at("a.sqlite")));
+    for wrong in [&unknown[..10], b"no frame at all", &[unknown.as_slice(), &[0]].concat()] {
+        assert_eq!(said(&later(wrong).unwrap_err(), &path), "the index of ARCHIVE is damaged");
+    }
+}
+
+#[test]
 fn a_data_file_that_was_damaged_before_the_backup_is_restored_and_said() {
     let place = Place::new();
     let data = place.at("a.sqlite");

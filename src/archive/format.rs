@@ -1,12 +1,13 @@
 //! The bytes of an archive (`.4BK`), version 1. All integers are little-endian.
 //!
 //! ```text
-//! archive := HEAD  data-frame*  INDX  TAIL
+//! archive := HEAD  data-frame*  INDX  other*  TAIL
 //! ```
 //! *Data frames* are independent zstd frames with content size and content checksum. Together they decompress to one tar
 //! stream, each frame to exactly 4 MiB of it except the last. HEAD, INDX and TAIL are zstd *skippable* frames, which every
-//! zstd tool passes over; so `zstd -dc ARCHIVE | tar x` restores without this program. A reader passes over skippable
-//! frames whose tag it does not know; a change that older readers can not pass over raises the version.
+//! zstd tool passes over; so `zstd -dc ARCHIVE | tar x` restores without this program. Between INDX and TAIL
+//! a reader passes over skippable frames that it does not know (version 1 writes none); a change that older readers can not
+//! pass over raises the version.
 //!
 //! Every skippable frame begins with the zstd envelope, magic `0x184D2A54` and the length of what follows (u32 each), then:
 //!
@@ -61,6 +62,9 @@ pub const TAIL_LENGTH: u64 = 112;
 pub const FRAME_LENGTH: usize = 4 << 20;
 /// No data frame is stored longer than this: what zstd may need at worst.
 pub const STORED_LENGTH_MAX: u32 = (FRAME_LENGTH + FRAME_LENGTH / 128 + 1024) as u32;
+
+/// No INDX is longer than this: enough for a tar stream of 80 TiB.
+pub const INDEX_LENGTH_MAX: u64 = 1 << 30;
 
 const HEAD_TAG: &[u8; 8] = b"SR4BHEAD";
 const INDEX_TAG: &[u8; 8] = b"SR4BINDX";
@@ -300,6 +304,12 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(array(bytes, at))
+}
+
+/// The length of the skippable frame that begins with these 8 bytes, whatever its tag; `None` for anything else.
+pub fn skippable_length(start: &[u8]) -> Option<u64> {
+    let is_skippable = start.len() >= 8 && u32_at(start, 0) & 0xffff_fff0 == 0x184D_2A50;
+    is_skippable.then(|| u64::from(u32_at(start, 4)) + 8)
 }
 
 /// Splits off and proves the checksum at the end of a payload.

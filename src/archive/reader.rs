@@ -17,6 +17,7 @@ use super::{
 use crate::{
     control::Control,
     error::{Error, ErrorKind, Result},
+    storage::refuse_data_file,
 };
 
 /// An archive whose header, index and end were proven.
@@ -40,8 +41,7 @@ impl Archive {
         let (mut file, length) = open_file(path)?;
         let (identity, head_hash, head_length) = read_head(path, &mut file)?;
         let tail = read_tail(path, &mut file, length, head_length)?;
-        let index_length = length - TAIL_LENGTH - tail.index_offset;
-        let frame = read_part(path, &mut file, tail.index_offset, index_length)?;
+        let frame = read_index(path, &mut file, &tail)?;
         let (index, index_hash) =
             format::decode_index(&frame, head_length, &tail).map_err(|flaw| flaw_error(path, flaw))?;
         if format::whole_hash(&head_hash, &index.frames, &index_hash) != tail.whole {
@@ -189,6 +189,7 @@ fn open_file(path: &Path) -> Result<(File, u64)> {
         return Err(Error::new(ErrorKind::WrongType, format!("{} is not a file", path.display()))
             .hint("Choose an archive; its name ends in .4BK."));
     }
+    refuse_data_file(path)?;
     Ok((File::open(path).map_err(fail)?, meta.len()))
 }
 
@@ -209,13 +210,34 @@ fn read_tail(path: &Path, file: &mut File, length: u64, head_length: u64) -> Res
     format::decode_tail(&frame, length).map_err(|_| cut_off(path))
 }
 
+/// Reads INDX, and sees that nothing but further skippable frames stands between it and TAIL.
+fn read_index(path: &Path, file: &mut File, tail: &Tail) -> Result<Vec<u8>> {
+    let end = tail.length - TAIL_LENGTH;
+    let mut at = tail.index_offset;
+    let mut index = None;
+    while at < end || index.is_none() {
+        let start = read_part(path, file, at, 8.min(end - at))?;
+        // Only INDX is read into memory, and no honest one is longer than the limit.
+        let limit = if index.is_none() { format::INDEX_LENGTH_MAX } else { u64::MAX };
+        let frame = format::skippable_length(&start).filter(|frame| *frame <= (end - at).min(limit));
+        let frame = frame.ok_or_else(|| flaw_error(path, Flaw::Damaged("index")))?;
+        if index.is_none() {
+            index = Some(read_part(path, file, at, frame)?);
+        }
+        at += frame;
+    }
+    Ok(index.unwrap_or_default())
+}
+
 fn read_part(path: &Path, file: &mut File, offset: u64, length: u64) -> Result<Vec<u8>> {
     let fail = |e: io::Error| match e.kind() {
         io::ErrorKind::UnexpectedEof => cut_off(path),
         _ => Error::io("read", path, e),
     };
     file.seek(SeekFrom::Start(offset)).map_err(fail)?;
-    let mut bytes = Vec::with_capacity(length as usize);
+    let mut bytes = Vec::new();
+    // An abort for want of memory would take all other jobs with it.
+    bytes.try_reserve_exact(length as usize).map_err(|_| cut_off(path))?;
     Read::take(file, length).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 == length { Ok(bytes) } else { Err(cut_off(path)) }
 }

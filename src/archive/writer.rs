@@ -195,7 +195,12 @@ fn write_part(
     }
     archive.prove_stored(control)?;
     control.phase(Phase::Finishing, 0);
-    storage::publish(storage, part, target)?;
+    storage.rename_new(part, target)?;
+    if let Err(error) = storage.sync_folder(storage::folder_of(target)) {
+        // A backup that is reported as failed must not leave a file under an archive's name.
+        let _ = storage.remove(target);
+        return Err(error);
+    }
     Ok(Written {
         path: target.to_path_buf(),
         bytes: length,

@@ -125,6 +125,10 @@ impl RunningJob {
                 self.entry.number = Some(report.number);
                 self.entry.path = Some(report.archive.clone());
                 self.entry.bytes = Some(report.bytes);
+                if let Some(problem) = report.problem() {
+                    self.entry.outcome = Outcome::Partial;
+                    self.entry.error = Some(problem.report());
+                }
             }
             Ok(JobReport::Restore(report)) => {
                 self.entry.number = Some(report.number);

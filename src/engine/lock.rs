@@ -66,6 +66,13 @@ fn lock(path: &Path, data_file: &Path) -> Result<DataFileLock> {
 fn open(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
+    // A link that somebody laid there must not lead us to truncate another file.
+    if path.symlink_metadata().is_ok_and(|meta| !meta.is_file()) {
+        return Err(Error::new(ErrorKind::WrongType, format!("{} is not an ordinary file", path.display()))
+            .hint("Remove it; it should be the lock file of Strongroom."));
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NOFOLLOW.bits() as i32);
     match options.open(path) {
         // Left by, or held by, another user: reading is enough for a lock.
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied && path.exists() => File::open(path),
@@ -77,7 +84,7 @@ fn open(path: &Path) -> Result<File> {
 #[cfg(unix)]
 fn is_same(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    matches!((file.metadata(), fs::metadata(path)), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
+    matches!((file.metadata(), fs::symlink_metadata(path)), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
 #[cfg(not(unix))]

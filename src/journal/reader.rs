@@ -87,6 +87,7 @@ impl LogReader {
     /// # Errors
     /// When the file can not be read, or is not a log this program knows.
     pub fn open(path: &Path) -> Result<Self> {
+        crate::storage::refuse_data_file(path)?;
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
         let length = file.metadata().map_err(|e| Error::io("measure", path, e))?.len();
         let mut bytes = vec![0; (length as usize).min(HEADER_BYTES)];

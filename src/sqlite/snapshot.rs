@@ -105,8 +105,10 @@ impl Snapshot {
         let journal_mode = JournalMode::of_header(&header);
         let wal_pages = pages_in_wal(&wal_path(&path), page_size)?;
         let pages_on_disk = ffi::file_size(&conn, &path)? / u64::from(page_size);
+        // SQLite never writes the page of its lock bytes, neither to the file nor to the WAL; it reads as zeros.
+        let lock_page = 0x4000_0000 / u64::from(page_size) + 1;
         for page in pages_on_disk + 1..=u64::from(page_count) {
-            if !u32::try_from(page).is_ok_and(|page| wal_pages.contains(&page)) {
+            if page != lock_page && !u32::try_from(page).is_ok_and(|page| wal_pages.contains(&page)) {
                 let message = format!(
                     "{} is cut off: it should have {page_count} pages of {page_size} bytes, but ends after {pages_on_disk}",
                     path.display()

@@ -1,5 +1,13 @@
 //! What several tests need: data files, backups of them, and a disk that fails.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 use std::{
     path::{Path, PathBuf},
@@ -114,6 +122,17 @@ pub fn names_in(folder: &Path) -> Vec<String> {
 
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether a foreign program that a test needs is there. A machine without it says so and can not run that test.
+pub fn has(tool: &str) -> bool {
+    let run =
+        Command::new(tool).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found = run.is_ok();
+    if !found {
+        eprintln!("skipped: this needs the command {tool}");
+    }
+    found
 }
 
 /// What happens at the chosen step.
