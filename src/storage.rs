@@ -148,17 +148,25 @@ pub trait Storage: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 
+/// No more than this is written before it is synced: a sync of gigabytes at the end could not be stopped, and would hold up
+/// the syncs of other programs on the same disk.
+const UNSYNCED_MAX: usize = 32 << 20;
+
 struct DiskFile {
     file: File,
     path: PathBuf,
+    unsynced: usize,
 }
 
 impl StorageFile for DiskFile {
     fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(|e| Error::io("write to", &self.path, e))
+        self.file.write_all(bytes).map_err(|e| Error::io("write to", &self.path, e))?;
+        self.unsynced += bytes.len();
+        if self.unsynced >= UNSYNCED_MAX { self.sync() } else { Ok(()) }
     }
 
     fn sync(&mut self) -> Result<()> {
+        self.unsynced = 0;
         self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))
     }
 
@@ -190,7 +198,7 @@ impl Storage for Disk {
         // The lock tells a leftover from a file being written; a file system without locks only loses the clean-up.
         let _ = file.try_lock();
         ownership.apply(path)?;
-        Ok(Box::new(DiskFile { file, path: path.to_path_buf() }))
+        Ok(Box::new(DiskFile { file, path: path.to_path_buf(), unsynced: 0 }))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
@@ -205,7 +213,7 @@ impl Storage for Disk {
             .hint("Another Strongroom looks after this data file. Use its window, or end it first."));
         }
         file.seek(SeekFrom::End(0)).map_err(fail)?;
-        Ok(Box::new(DiskFile { file, path: path.to_path_buf() }))
+        Ok(Box::new(DiskFile { file, path: path.to_path_buf(), unsynced: 0 }))
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
