@@ -339,7 +339,8 @@ impl Capture {
         })
     }
 
-    /// Stops following. The WAL stays as it was read, so that the next start can go on from there.
+    /// Logs what is committed by now and stops following. The WAL stays as it was read, so that the next start can go on
+    /// from there.
     pub fn stop(mut self) {
         self.end();
     }
@@ -632,7 +633,11 @@ impl Service {
                 self.publish(None);
                 let _ = reply.send(outcome);
             }
-            Command::Stop => return false,
+            Command::Stop => {
+                // What was committed before the call belongs to the log; what fails now is found again by the next start.
+                let _ = self.settle_down();
+                return false;
+            }
         }
         true
     }

@@ -205,11 +205,21 @@ impl Follower {
         })
     }
 
+    /// Where everything is logged, SQLite's counter can be taken over: after a start, and where its index was rebuilt.
+    /// Otherwise the first commit after that could not be proved to be the only one when it restarts the WAL.
+    fn read_counter(&mut self, to: Option<&WalPosition>) {
+        if let Some(to) = to.filter(|to| to.frame_max > 0) {
+            self.mark.change_counter = to.change_counter;
+            self.counter_known = true;
+        }
+    }
+
     /// Looks for new commits and logs them. True when there were some.
     pub(super) fn step(&mut self) -> Result<bool, Trouble> {
         self.pins.keep_ends();
         let seen = self.pins.take(self.level)?;
         if self.is_at(seen.as_ref()) {
+            self.read_counter(seen.as_ref());
             if self.pins.count() > 1 {
                 self.pins.release_newest();
             }
@@ -242,6 +252,7 @@ impl Follower {
     /// Logs every commit up to `to`, which a held transaction vouches for.
     pub(super) fn absorb(&mut self, to: &WalPosition) -> Result<u32, Trouble> {
         if self.is_at(Some(to)) {
+            self.read_counter(Some(to));
             return Ok(0);
         }
         if to.page_size != self.page_size {

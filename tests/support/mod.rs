@@ -90,7 +90,25 @@ pub fn make_data_file(path: &Path, pragmas: &str, rows: u32) -> Connection {
 }
 
 /// Everything in the database in a form that can be compared: one line per record of every table.
-pub fn logical_content(path: &Path) -> Vec<String> {
+/// Every row of every table, as one can compare it.
+#[derive(PartialEq, Eq, Clone)]
+pub struct Content(Vec<String>);
+
+/// Thousands of rows with blobs say nothing: how many they are, and the first and last of them, do.
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let short = |line: &String| line.chars().take(80).collect::<String>();
+        write!(
+            f,
+            "{} rows: {:?} … {:?}",
+            self.0.len(),
+            self.0.iter().take(8).map(short).collect::<Vec<_>>(),
+            self.0.last().map(short)
+        )
+    }
+}
+
+pub fn logical_content(path: &Path) -> Content {
     let conn = Connection::open(path).unwrap();
     let tables: Vec<String> = conn
         .prepare("SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name")
@@ -105,11 +123,15 @@ pub fn logical_content(path: &Path) -> Vec<String> {
         let columns = statement.column_count();
         let mut rows = statement.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
-            let values: Vec<String> = (0..columns).map(|n| format!("{:?}", row.get_ref(n).unwrap())).collect();
+            let value = |n| match row.get_ref(n).unwrap() {
+                rusqlite::types::ValueRef::Text(text) => format!("{:?}", String::from_utf8_lossy(text)),
+                other => format!("{other:?}"),
+            };
+            let values: Vec<String> = (0..columns).map(value).collect();
             lines.push(format!("{table}: {}", values.join("|")));
         }
     }
-    lines
+    Content(lines)
 }
 
 pub fn names_in(folder: &Path) -> Vec<String> {
