@@ -142,13 +142,15 @@ pub fn main() -> ExitCode {
         .with_writer(io::stderr)
         .init();
     let arguments = Arguments::parse();
-    match run(arguments) {
+    let code = match run(arguments) {
         Ok(code) => code,
         Err(error) => {
             complain(&error.report());
             ExitCode::from(1)
         }
-    }
+    };
+    crate::storage::await_clean_up();
+    code
 }
 
 fn complain(error: &ErrorReport) {

@@ -235,14 +235,23 @@ pub fn run(
     }
     require_space(&destination, items.iter().map(|i| i.length).sum())?;
     let created = make_folders(&destination)?;
-    let outcome =
-        restore_into(storage, &opened, &items, &destination, log.as_ref().map(|plan| (plan, options.until)), control);
-    if outcome.is_err() {
+    // Everything is written aside first, so that a crash or damage leaves nothing that looks restored.
+    let (scratch, outcome) = match tempfile::Builder::new().prefix(".strongroom-restore-").tempdir_in(&destination) {
+        Ok(scratch) => {
+            let log = log.as_ref().map(|plan| (plan, options.until));
+            let outcome = restore_into(storage, &opened, &items, (scratch.path(), &destination), log, control);
+            (Some(scratch), outcome)
+        }
+        Err(error) => (None, Err(Error::io("write to the folder", &destination, error))),
+    };
+    let failed = outcome.is_err();
+    storage::clean_up(move || {
+        drop(scratch);
         // Only what we made and is still empty.
-        for folder in created.iter().rev() {
+        for folder in created.iter().rev().filter(|_| failed) {
             let _ = fs::remove_dir(folder);
         }
-    }
+    });
     outcome
 }
 
@@ -290,30 +299,25 @@ fn restore_into(
     storage: &dyn Storage,
     archive: &Archive,
     items: &[Item],
-    destination: &Path,
+    (scratch, destination): (&Path, &Path),
     log: Option<(&integrate::Plan, Until)>,
     control: &Control,
 ) -> Result<RestoreReport> {
     let begun = Instant::now();
-    // Everything is written aside first, so that a crash or damage leaves nothing that looks restored.
-    let scratch = tempfile::Builder::new()
-        .prefix(".strongroom-restore-")
-        .tempdir_in(destination)
-        .map_err(|e| Error::io("write to the folder", destination, e))?;
     control.phase(Phase::Restoring, items.iter().map(|i| i.length).sum());
     for item in items {
-        extract(storage, archive, item, &scratch.path().join(safe_name(&item.name)?), control)?;
+        extract(storage, archive, item, &scratch.join(safe_name(&item.name)?), control)?;
     }
     let mut integrated = None;
     if let (Some((plan, until)), Some(item)) = (log, items.iter().find(|i| i.kind == ItemKind::DataFile)) {
-        let target = scratch.path().join(safe_name(&item.name)?);
+        let target = scratch.join(safe_name(&item.name)?);
         integrated = Some(integrate::integrate(&target, plan, until, control)?);
     }
     let restoring_ms = begun.elapsed().as_millis() as u64;
     let mut integrity = None;
     if let Some(item) = items.iter().find(|i| i.kind == ItemKind::DataFile) {
         control.phase(Phase::Checking, 0);
-        integrity = Some(integrity::check(&scratch.path().join(safe_name(&item.name)?), control)?);
+        integrity = Some(integrity::check(&scratch.join(safe_name(&item.name)?), control)?);
     }
     let checking_ms = begun.elapsed().as_millis() as u64 - restoring_ms;
     control.phase(Phase::Finishing, 0);
@@ -324,7 +328,7 @@ fn restore_into(
         let target = destination.join(&name);
         let moved = fs::create_dir_all(storage::folder_of(&target))
             .map_err(|e| Error::io("create the folder", storage::folder_of(&target), e))
-            .and_then(|()| storage.rename_new(&scratch.path().join(&name), &target))
+            .and_then(|()| storage.rename_new(&scratch.join(&name), &target))
             .and_then(|()| {
                 files.push(target.clone());
                 storage.sync_folder(storage::folder_of(&target))

@@ -15,7 +15,9 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use crate::error::{Error, ErrorKind, Result};
@@ -142,6 +144,11 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// When it does not exist or may not be removed.
     fn remove(&self, path: &Path) -> Result<()>;
+
+    /// Removes a file of no worth, as far as the disk allows: what stays carries [`PART_SUFFIX`] and is recognised later.
+    fn discard(&self, path: &Path) {
+        let _ = self.remove(path);
+    }
 }
 
 /// The real file system.
@@ -235,6 +242,37 @@ impl Storage for Disk {
 
     fn remove(&self, path: &Path) -> Result<()> {
         std::fs::remove_file(path).map_err(|e| Error::io("remove", path, e))
+    }
+
+    fn discard(&self, path: &Path) {
+        let path = path.to_path_buf();
+        clean_up(move || _ = std::fs::remove_file(path));
+    }
+}
+
+/// Clean-up that takes longer than a job may, and goes on by itself.
+static CLEANING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+/// Does the clean-up of a job, and waits for a moment: to remove gigabytes takes a disk seconds, which *Stop* shall not.
+pub fn clean_up(work: impl FnOnce() + Send + 'static) {
+    let (ended, end) = mpsc::channel::<()>();
+    let run = move || {
+        work();
+        drop(ended);
+    };
+    // Without a further thread the leftovers stay and are recognised later.
+    let Ok(thread) = thread::Builder::new().name("clean-up".into()).spawn(run) else { return };
+    let _ = end.recv_timeout(Duration::from_millis(300));
+    let mut cleaning = CLEANING.lock().unwrap_or_else(PoisonError::into_inner);
+    cleaning.retain(|t| !t.is_finished());
+    cleaning.push(thread);
+}
+
+/// Waits for all clean-up, before the process ends.
+pub fn await_clean_up() {
+    let threads = std::mem::take(&mut *CLEANING.lock().unwrap_or_else(PoisonError::into_inner));
+    for thread in threads {
+        let _ = thread.join();
     }
 }
 

@@ -130,8 +130,7 @@ pub fn write(
     let written = write_part(storage, file.as_mut(), &part, target, identity, sources, level, estimate, control);
     drop(file);
     if written.is_err() {
-        // Best effort: what stays is recognised and removed at the next start.
-        let _ = storage.remove(&part);
+        storage.discard(&part);
     }
     written
 }
