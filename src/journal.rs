@@ -1,7 +1,8 @@
 //! The log: every commit that any program makes to a data file, in order, exactly once.
 //!
 //! ```text
-//! capture      the thread per data file: start, status, flush, cut, stop
+//! capture      a data file being followed: start, status, flush, cut, stop
+//! service      the thread behind it: when to look, to retry, to let go
 //! catch_up     going on after an interruption: resume, or compare
 //! follow pins  commits from the WAL to the log, and the read transactions that keep them there
 //! rotate       from one log to the next at a full backup, safe against a crash at any step
@@ -38,15 +39,18 @@ pub mod page;
 mod pins;
 pub mod reader;
 pub mod rotate;
+mod service;
+mod status;
 mod table;
 mod watch;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
 
-pub use capture::{Capture, CaptureConfig, CaptureState, CaptureStatus, Cut, ReadBase};
+pub use capture::{Capture, Cut};
 pub use format::{Chain, Position, RecordKind};
 pub use rotate::LastArchive;
+pub use status::{CaptureConfig, CaptureState, CaptureStatus, ReadBase};
 pub use table::PageTableWriter;
 
 fn with_suffix(log: &Path, suffix: &str) -> PathBuf {

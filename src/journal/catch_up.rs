@@ -7,14 +7,18 @@
 use std::collections::HashMap;
 
 use super::{
-    capture::CaptureConfig,
     follow::{Follower, Index, Latest, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
     page,
+    status::CaptureConfig,
     table::{Changes, PageTable, PageTableWriter},
     table_path,
 };
-use crate::{error::Result, sqlite::ffi::WalPosition, storage::Ownership};
+use crate::{
+    error::Result,
+    sqlite::{ffi::WalPosition, wal::WalMark},
+    storage::Ownership,
+};
 
 /// Bytes of the data file compared at once.
 const PIECE: usize = 1 << 20;
@@ -46,7 +50,7 @@ pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool
     let new = follower.writer.logged().commit == follower.writer.header().base.commit
         && !follower.writer.header().rooted
         && !force;
-    if new && follower.mark() == super::capture::mark_of(at.as_ref()) {
+    if new && follower.mark() == WalMark::of(at.as_ref()) {
         follower.stand_at(at.as_ref(), latest);
         return Ok(Outcome::Same);
     }
@@ -66,7 +70,7 @@ fn compare(
         commit: follower.writer.logged().commit + 1,
         time: (config.clock)().max(follower.writer.logged().time),
         page_count,
-        mark: super::capture::mark_of(at),
+        mark: WalMark::of(at),
     };
     let mut differing = 0u32;
     let mut known = Changes::new(0);

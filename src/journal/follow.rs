@@ -558,7 +558,7 @@ impl Follower {
 
     /// Notes that everything up to `to` is in the log by other means than reading its commits.
     pub(super) fn stand_at(&mut self, to: Option<&WalPosition>, latest: Latest) {
-        self.mark = to.map_or_else(WalMark::default, WalMark::from);
+        self.mark = WalMark::of(to);
         self.latest = latest;
         self.latest_salts = self.mark.salts;
         self.undo.clear();

@@ -49,6 +49,13 @@ impl From<&WalPosition> for WalMark {
     }
 }
 
+impl WalMark {
+    /// The place where a read transaction stands; before an empty WAL when there is none.
+    pub fn of(at: Option<&WalPosition>) -> Self {
+        at.map_or_else(Self::default, Self::from)
+    }
+}
+
 /// One transaction in the WAL: the last version of every page it changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WalCommit {

@@ -1,0 +1,389 @@
+//! The loop that decides when to look at the data file, when to retry and when to let go; and obeys commands between looks.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::{
+    catch_up,
+    follow::{Follower, Trouble},
+    format::{LogHeader, Position},
+    next_path, rotate,
+    status::{CaptureConfig, CaptureState, CaptureStatus},
+    watch::Watch,
+    writer::LogWriter,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sqlite::{ffi, snapshot::Snapshot},
+    storage::Ownership,
+};
+
+/// After a commit or a file event, how long to look often.
+const HOT: Duration = Duration::from_millis(60);
+/// Without commits for so long, a checkpointer of the application may wait for a pin; and how often that is asked.
+const PROBE: Duration = Duration::from_millis(15);
+/// Without commits for so long, the data file is brought up to date; and how often that is tried.
+const IDLE: Duration = Duration::from_millis(100);
+/// Without commits for so long, and still held up by a reader of another program, looks become rare.
+const HELD_UP: Duration = Duration::from_secs(2);
+/// Pause between looks while hot.
+const HOT_PAUSE: Duration = Duration::from_millis(1);
+/// So many commits in one look mean a writer without pause; then looks are made rarer.
+const CROWD: u64 = 16;
+const CROWD_PAUSE: Duration = Duration::from_millis(4);
+/// Pause between looks while cold: the fallback for events that did not come.
+const COLD_PAUSE: Duration = Duration::from_millis(250);
+/// Longest pause between attempts to write a log that failed.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// While the log can not be written, how long an application's checkpointer may wait for our pins.
+const STALL_MAX: Duration = Duration::from_millis(150);
+
+pub(super) type Begin = Box<dyn FnOnce() -> Result<Snapshot> + Send>;
+
+/// What the thread is asked for.
+pub(super) enum Command {
+    Flush(Sender<Result<Position>>),
+    Cut(u32, Begin, Sender<Result<(Snapshot, Position)>>),
+    Commit(PathBuf, Sender<Result<()>>),
+    Abandon(Sender<Result<()>>),
+    Stop,
+}
+
+/// The state of the capture thread.
+pub(super) struct Service {
+    follower: Follower,
+    config: CaptureConfig,
+    inbox: Receiver<Command>,
+    watch: Watch,
+    status: Arc<Mutex<CaptureStatus>>,
+    /// The log before an open cut.
+    sealed: Option<LogWriter>,
+    /// Whether the log stands where a pin does.
+    ready: bool,
+    /// Whether the next start must compare.
+    force: bool,
+    failing: Option<Failing>,
+    catch_ups: u32,
+    hot_until: Instant,
+    last_news: Instant,
+    last_probe: Instant,
+    last_tidy: Instant,
+}
+
+struct Failing {
+    error: Error,
+    pause: Duration,
+    next: Instant,
+    busy_since: Option<Instant>,
+}
+
+impl Service {
+    pub(super) fn new(
+        follower: Follower,
+        config: CaptureConfig,
+        inbox: Receiver<Command>,
+        watch: Watch,
+        status: Arc<Mutex<CaptureStatus>>,
+        catch_ups: u32,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            follower,
+            config,
+            inbox,
+            watch,
+            status,
+            sealed: None,
+            ready: false,
+            force: false,
+            failing: None,
+            catch_ups,
+            hot_until: now,
+            last_news: now,
+            last_probe: now,
+            last_tidy: now,
+        }
+    }
+
+    /// Works until it is told to stop.
+    pub(super) fn run(&mut self) {
+        loop {
+            while let Ok(command) = self.inbox.try_recv() {
+                if !self.obey(command) {
+                    self.publish(Some(CaptureState::Off));
+                    return;
+                }
+            }
+            let before = self.follower.writer.logged().commit;
+            self.turn();
+            self.publish(None);
+            if self.follower.writer.logged().commit - before >= CROWD {
+                // Fewer, larger syncs leave more of the disk to the writers.
+                thread::sleep(CROWD_PAUSE);
+            }
+            let pause = self.pause();
+            if self.watch.wait(pause) && self.failing.is_none() {
+                self.hot_until = Instant::now() + HOT;
+            }
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let now = Instant::now();
+        match &self.failing {
+            Some(failing) => failing.next.saturating_duration_since(now).clamp(HOT_PAUSE, Duration::from_millis(20)),
+            None if now < self.hot_until => HOT_PAUSE,
+            None if self.follower.is_level() => COLD_PAUSE,
+            None if now.duration_since(self.last_news) < HELD_UP => HOT_PAUSE,
+            None => HOT,
+        }
+    }
+
+    /// One look at the data file. False when there was nothing to do, or it could not be done.
+    fn turn(&mut self) -> bool {
+        let now = Instant::now();
+        if self.failing.as_ref().is_some_and(|f| now < f.next) {
+            self.watch_for_stall();
+            return false;
+        }
+        let outcome = if self.ready { self.follower.step() } else { self.begin() };
+        match outcome {
+            Ok(true) => {
+                self.failing = None;
+                self.last_news = Instant::now();
+                self.hot_until = Instant::now() + HOT;
+                true
+            }
+            Ok(false) => {
+                self.failing = None;
+                let (quiet, asked) = (now.duration_since(self.last_news), now.duration_since(self.last_probe));
+                if !self.follower.is_level() && quiet >= PROBE && asked >= PROBE {
+                    self.last_probe = now;
+                    let full = quiet >= IDLE && now.duration_since(self.last_tidy) >= IDLE;
+                    let outcome = if full { self.follower.tidy(true) } else { self.follower.probe() };
+                    if full {
+                        self.last_tidy = now;
+                    }
+                    if let Err(trouble) = outcome {
+                        self.meet(trouble);
+                    }
+                }
+                false
+            }
+            Err(trouble) => {
+                self.meet(trouble);
+                false
+            }
+        }
+    }
+
+    fn begin(&mut self) -> Result<bool, Trouble> {
+        let outcome = catch_up::start(&mut self.follower, &self.config, self.force)?;
+        if matches!(outcome, catch_up::Outcome::CaughtUp(_)) {
+            self.catch_ups += 1;
+        }
+        (self.ready, self.force) = (true, false);
+        Ok(true)
+    }
+
+    fn meet(&mut self, trouble: Trouble) {
+        tracing::warn!(error = %trouble.error(), "the log was interrupted");
+        let (error, pause) = match trouble {
+            Trouble::Chain(error) => {
+                // Compare at once; only when that fails too there is something to wait for.
+                let again = !self.ready;
+                (self.ready, self.force) = (false, true);
+                (error, if again { Duration::from_millis(250) } else { Duration::ZERO })
+            }
+            Trouble::Log(error) => (error, Duration::from_millis(250)),
+            Trouble::Other(error) if error.kind() == ErrorKind::Busy => (error, HOT_PAUSE),
+            Trouble::Other(error) => (error, Duration::from_millis(250)),
+        };
+        let before = self.failing.take();
+        let pause = before.as_ref().map_or(pause, |f| pause.max((f.pause * 2).min(RETRY_MAX)));
+        let busy_since = before.and_then(|f| f.busy_since);
+        if !self.ready {
+            // Nothing is protected by a pin that belongs to no logged place.
+            self.follower.pins.keep_newest(0);
+        }
+        self.failing = Some(Failing { error, pause, next: Instant::now() + pause, busy_since });
+    }
+
+    /// While the log can not be written, the pins hold the WAL back; not without end, and never a waiting application.
+    fn watch_for_stall(&mut self) {
+        if self.follower.pins.count() == 0 {
+            return;
+        }
+        let busy = self.follower.pins.checkpoint().is_ok_and(|c| c.busy);
+        let Some(failing) = &mut self.failing else { return };
+        failing.busy_since = busy.then(|| failing.busy_since.unwrap_or_else(Instant::now));
+        let stalled = failing.busy_since.is_some_and(|since| since.elapsed() >= STALL_MAX);
+        if stalled || self.follower.wal_bytes() > self.config.wal_bytes_max {
+            self.follower.pins.keep_newest(0);
+            self.ready = false;
+        }
+    }
+
+    fn obey(&mut self, command: Command) -> bool {
+        match command {
+            Command::Flush(reply) => {
+                let outcome = self.settle_down().map(|()| self.follower.writer.position());
+                // Whoever waits for the answer finds it in the status too.
+                self.publish(None);
+                let _ = reply.send(outcome);
+            }
+            Command::Cut(number, begin, reply) => {
+                let _ = reply.send(self.cut(number, begin));
+            }
+            Command::Commit(archived, reply) => {
+                let outcome = self.commit(&archived);
+                self.publish(None);
+                let _ = reply.send(outcome);
+            }
+            Command::Abandon(reply) => {
+                let outcome = self.abandon();
+                self.publish(None);
+                let _ = reply.send(outcome);
+            }
+            Command::Stop => {
+                // What was committed before the call belongs to the log; what fails now is found again by the next start.
+                let _ = self.settle_down();
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Logs everything that is committed.
+    fn settle_down(&mut self) -> Result<()> {
+        // Two looks may be needed to begin and to continue; a busy writer must not keep us here.
+        for _ in 0..50 {
+            if let Some(failing) = &mut self.failing {
+                failing.next = Instant::now();
+            }
+            if !self.turn() && self.failing.is_none() {
+                return Ok(());
+            }
+            match &self.failing {
+                Some(f) if f.error.kind() == ErrorKind::Busy || !f.pause.is_zero() && !self.ready && self.force => {
+                    thread::sleep(HOT_PAUSE);
+                }
+                Some(f) if !f.pause.is_zero() => {
+                    let report = f.error.report();
+                    let error = Error::new(report.kind, report.message);
+                    return Err(match report.hint {
+                        Some(hint) => error.hint(hint),
+                        None => error,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, number: u32, begin: Begin) -> Result<(Snapshot, Position)> {
+        if self.sealed.is_some() {
+            return Err(Error::new(ErrorKind::Refused, "another backup of this data file is running")
+                .hint("Wait until it has ended."));
+        }
+        self.settle_down()?;
+        if !self.ready {
+            return Err(Error::new(ErrorKind::Busy, "the log is not in order yet").hint("Try again in a moment."));
+        }
+        let snapshot = begin()?;
+        let at = ffi::wal_position(snapshot.connection(), &self.config.data_file)?;
+        if let Some(at) = &at
+            && let Err(trouble) = self.follower.absorb(at)
+        {
+            let report = trouble.error().report();
+            self.meet(trouble);
+            return Err(Error::new(report.kind, report.message).hint("The backup can be started again at once."));
+        }
+        let logged = *self.follower.writer.logged();
+        let position = Position { archive: number, commit: logged.commit, chain: logged.chain };
+        let header = LogHeader {
+            identity: self.config.identity,
+            page_size: self.follower.page_size(),
+            base: position,
+            rooted: true,
+            created: (self.config.clock)().max(logged.time),
+            page_count: logged.page_count,
+            mark: self.follower.mark(),
+        };
+        let next = next_path(&self.config.log);
+        let ownership = Ownership::of(&self.config.data_file);
+        let writer = LogWriter::create(Arc::clone(&self.config.storage), &next, header, ownership)?;
+        self.sealed = Some(self.follower.switch_writer(writer));
+        self.catch_ups = 0;
+        Ok((snapshot, position))
+    }
+
+    fn commit(&mut self, archived: &Path) -> Result<()> {
+        if self.sealed.is_none() {
+            return Err(Error::new(ErrorKind::Refused, "no cut is open"));
+        }
+        rotate::archive(&self.config.storage, &self.config.log, archived)?;
+        rotate::finish(&self.config.storage, &self.config.log)?;
+        self.follower.writer.set_path(&self.config.log);
+        self.follower.open_table();
+        self.sealed = None;
+        Ok(())
+    }
+
+    fn abandon(&mut self) -> Result<()> {
+        let Some(mut sealed) = self.sealed.take() else { return Ok(()) };
+        match rotate::take_back(&mut sealed, &next_path(&self.config.log)) {
+            Ok(()) => {
+                drop(self.follower.switch_writer(sealed));
+                Ok(())
+            }
+            Err(error) => {
+                self.sealed = Some(sealed);
+                Err(error)
+            }
+        }
+    }
+
+    fn publish(&mut self, state: Option<CaptureState>) {
+        let writer = &self.follower.writer;
+        let state = state.unwrap_or(match (&self.failing, self.ready) {
+            (None, true) => CaptureState::On,
+            (None, false) => CaptureState::Starting,
+            (Some(f), _) if f.pause < Duration::from_millis(100) => CaptureState::On,
+            (Some(_), true) => CaptureState::Held,
+            (Some(_), false) => CaptureState::Lost,
+        });
+        let logged = writer.logged();
+        let mut held = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = CaptureStatus {
+            state,
+            log: self.config.log.clone(),
+            log_bytes: logged.length,
+            position: writer.position(),
+            last_commit: (logged.commit > writer.header().base.commit).then_some(logged.time),
+            commits: logged.commit - writer.header().base.commit,
+            rooted: writer.header().rooted,
+            wal_bytes: self.follower.wal_bytes(),
+            catch_ups: self.catch_ups,
+            recoveries: self.follower.recoveries,
+            error: match &self.failing {
+                Some(f) if state != CaptureState::On => Some(f.error.report()),
+                _ => held.error.take().filter(|e| e.kind == ErrorKind::Damaged),
+            },
+        };
+        if *held != status {
+            *held = status;
+            drop(held);
+            if let Some(waker) = &self.config.waker {
+                waker();
+            }
+        }
+    }
+}
