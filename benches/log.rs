@@ -23,6 +23,9 @@ use strongroom::{
 };
 use uuid::Uuid;
 
+/// Times that a writer without and a writer with the log take turns.
+const ROUNDS: u64 = 4;
+
 fn seconds() -> u64 {
     std::env::var("STRONGROOM_BENCH_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(10)
 }
@@ -121,15 +124,15 @@ fn main() {
     println!("| What | Found | Must |\n|---|---|---|");
 
     let (mut with, mut without, mut wal_max) = (Vec::new(), Vec::new(), 0u64);
-    for _ in 0..2 {
+    for _ in 0..ROUNDS {
         let folder = tempfile::tempdir().unwrap();
         let path = fresh(folder.path());
-        without.push(rate_of(writer(&path, seconds / 2, 0, false)));
+        without.push(rate_of(writer(&path, (seconds / ROUNDS).max(1), 0, false)));
         let folder = tempfile::tempdir().unwrap();
         let path = fresh(folder.path());
         let (capture, ..) = start(&path, folder.path());
-        let child = writer(&path, seconds / 2, 0, false);
-        let end = Instant::now() + Duration::from_secs(seconds / 2);
+        let child = writer(&path, (seconds / ROUNDS).max(1), 0, false);
+        let end = Instant::now() + Duration::from_secs((seconds / ROUNDS).max(1));
         while Instant::now() < end {
             wal_max = wal_max.max(fs::metadata(path.with_extension("sqlite-wal")).map_or(0, |m| m.len()));
             std::thread::sleep(Duration::from_millis(20));

@@ -5,6 +5,7 @@
 //! service      the thread behind it: when to look, to retry, to let go
 //! catch_up     going on after an interruption: resume, or compare
 //! follow pins  commits from the WAL to the log, and the read transactions that keep them there
+//! level gate   keeping the WAL small without stopping anyone for long
 //! rotate       from one log to the next at a full backup, safe against a crash at any step
 //! integrate    plan which logs continue an archive, apply them to a restored file
 //! table        hashes of the pages at the base
@@ -34,7 +35,9 @@ pub mod capture;
 mod catch_up;
 mod follow;
 pub mod format;
+mod gate;
 pub mod integrate;
+mod level;
 pub mod page;
 mod pins;
 pub mod reader;

@@ -50,7 +50,7 @@ pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool
     let new = follower.writer.logged().commit == follower.writer.header().base.commit
         && !follower.writer.header().rooted
         && !force;
-    if new && follower.mark() == WalMark::of(at.as_ref()) {
+    if new && follower.mark == WalMark::of(at.as_ref()) {
         follower.stand_at(at.as_ref(), latest);
         return Ok(Outcome::Same);
     }

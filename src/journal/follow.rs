@@ -6,14 +6,13 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 
 use super::{
     format::{Entry, RecordHead, RecordKind, page_hash},
+    level::Growth,
     page,
     pins::Pins,
     table::{Changes, PageTable},
@@ -28,22 +27,6 @@ use crate::{
     },
 };
 
-/// Frames after which the data file is brought up to date.
-const SOFT_LIMIT: u32 = 800;
-/// Frames between two such times, while writers are too busy for the WAL to begin anew.
-const SOFT_STEP: u32 = 2_000;
-/// Frames after which writers are kept out for a moment.
-const HARD_LIMIT: u32 = 4_000;
-/// How long the hard limit waits for the write lock before it goes on reading.
-const WRITE_LOCK_WAIT: Duration = Duration::from_millis(3);
-/// How long writers are kept out at most, while another checkpoint ends.
-const LOCKED_MAX: Duration = Duration::from_millis(50);
-/// How long an older pin is held alone for a waiting checkpointer: its busy handler looks every 25 ms at first, later every
-/// 100 ms.
-const YIELD_FIRST: Duration = Duration::from_millis(30);
-const YIELD: Duration = Duration::from_millis(115);
-/// A checkpointer that was there so short a time ago is probably the same.
-const YIELD_AGAIN: Duration = Duration::from_secs(1);
 /// Commits and bytes after which a long stretch is synced.
 const SYNC_COMMITS: u32 = 2_000;
 const SYNC_BYTES: u64 = 16 << 20;
@@ -104,7 +87,7 @@ pub(super) struct Follower {
     page_size: u32,
     wal: Option<WalFile>,
     /// Everything up to here is logged.
-    mark: WalMark,
+    pub(super) mark: WalMark,
     /// Whether `mark.change_counter` counts since the same moment as SQLite's: not after a start.
     counter_known: bool,
     /// The last logged frame of every page in this generation of the WAL.
@@ -115,11 +98,7 @@ pub(super) struct Follower {
     /// The hashes of the pages at the base.
     table: Option<PageTable>,
     undo: Vec<Undo>,
-    /// Pinned by lock 0, everything captured and in the data file.
-    level: bool,
-    tidied_at: u32,
-    hard_limit_next: u32,
-    gave_way: Option<Instant>,
+    pub(super) growth: Growth,
     /// Times the counter began anew because SQLite rebuilt its index; the checksums then prove the chain.
     pub(super) recoveries: u32,
     image: Vec<u8>,
@@ -144,19 +123,12 @@ impl Follower {
             latest: HashMap::new(),
             latest_salts: [0; 2],
             undo: Vec::new(),
-            level: false,
-            tidied_at: 0,
-            hard_limit_next: HARD_LIMIT,
-            gave_way: None,
+            growth: Growth::new(page_size),
             recoveries: 0,
             image: vec![0; page_size as usize],
             before: vec![0; page_size as usize],
             encoded: Vec::new(),
         }
-    }
-
-    pub(super) fn is_level(&self) -> bool {
-        self.level
     }
 
     pub(super) fn page_size(&self) -> u32 {
@@ -194,11 +166,7 @@ impl Follower {
         self.wal.as_ref().and_then(|wal| wal.size().ok()).unwrap_or(0)
     }
 
-    pub(super) fn mark(&self) -> WalMark {
-        self.mark
-    }
-
-    fn is_at(&self, to: Option<&WalPosition>) -> bool {
+    pub(super) fn is_at(&self, to: Option<&WalPosition>) -> bool {
         to.is_none_or(|to| {
             to.frame_max == 0
                 || (to.salts == self.mark.salts && to.frame_max == self.mark.frame && to.checksum == self.mark.checksum)
@@ -217,35 +185,33 @@ impl Follower {
     /// Looks for new commits and logs them. True when there were some.
     pub(super) fn step(&mut self) -> Result<bool, Trouble> {
         self.pins.keep_ends();
-        let seen = self.pins.take(self.level)?;
+        let seen = self.pins.take(self.growth.level)?;
         if self.is_at(seen.as_ref()) {
             self.read_counter(seen.as_ref());
+            self.pins.gate().watch(None);
             if self.pins.count() > 1 {
                 self.pins.release_newest();
+            }
+            if self.pins.gate().is_shut() {
+                self.keep_small(true)?;
             }
             return Ok(false);
         }
         let Some(to) = seen else { return Ok(false) };
+        let kept_out = self.keep_out(&to)?;
         if let Err(trouble) = self.absorb(&to) {
+            self.pins.gate().open();
             // The older pins protect what could not be logged.
             self.pins.release_newest();
             return Err(trouble);
         }
-        if self.level {
+        if self.growth.level {
             // Lock 0 has done its work: it kept the new WAL from being restarted until we stand in it.
             self.pins.keep_newest(1);
-            self.level = false;
-            self.tidied_at = 0;
-            self.hard_limit_next = HARD_LIMIT;
+            self.growth.begin_anew();
         }
         self.pins.keep_ends();
-        if self.mark.frame >= self.hard_limit_next {
-            self.force_level()?;
-        } else if self.mark.frame >= self.tidied_at.saturating_add(SOFT_STEP).max(SOFT_LIMIT)
-            || self.tidied_at < SOFT_LIMIT && self.mark.frame >= SOFT_LIMIT
-        {
-            self.tidy(false)?;
-        }
+        self.keep_small(kept_out)?;
         Ok(true)
     }
 
@@ -425,137 +391,6 @@ impl Follower {
         }
     }
 
-    /// Brings the data file up to date without stopping anyone, then goes level if nobody commits meanwhile. `quiet` says
-    /// that there was nothing to read: then a busy answer means that a checkpointer may wait for us.
-    pub(super) fn tidy(&mut self, quiet: bool) -> Result<(), Trouble> {
-        if self.level || self.pins.count() == 0 {
-            return Ok(());
-        }
-        self.tidied_at = self.mark.frame;
-        let first = self.pins.checkpoint()?;
-        if first.busy {
-            self.tidied_at = self.mark.frame.saturating_sub(SOFT_STEP * 3 / 4);
-            return if quiet { self.give_way() } else { Ok(()) };
-        }
-        if first.backfilled < first.frames {
-            self.pins.keep_newest(1);
-            self.pins.checkpoint()?;
-        }
-        self.go_level()?;
-        Ok(())
-    }
-
-    /// Replaces the pins by one on lock 0, when everything is captured and in the data file.
-    fn go_level(&mut self) -> Result<bool, Trouble> {
-        let now = self.pins.backfill()?;
-        if now.frames != self.mark.frame || now.backfilled != now.frames {
-            return Ok(false);
-        }
-        if self.pins.count() > 2 {
-            self.pins.keep_newest(2);
-        }
-        let seen = self.pins.take(true)?;
-        if self.is_at(seen.as_ref()) && seen.is_some_and(|s| s.frame_max == self.mark.frame) {
-            self.pins.keep_newest(1);
-            self.level = true;
-        } else {
-            self.pins.release_newest();
-        }
-        Ok(self.level)
-    }
-
-    /// Looks whether a checkpointer of the application waits for one of our pins. It copies nothing as a rule: the oldest
-    /// pin stands where the last checkpoint ended.
-    pub(super) fn probe(&mut self) -> Result<(), Trouble> {
-        if self.pins.count() > 0 && self.pins.checkpoint()?.busy { self.give_way() } else { Ok(()) }
-    }
-
-    /// A checkpointer of the application may wait for one of our pins, and keeps writers out as long.
-    fn give_way(&mut self) -> Result<(), Trouble> {
-        // It has copied everything and waits for readers to leave the WAL.
-        if self.go_level()? || self.pins.count() < 2 {
-            return Ok(());
-        }
-        // It waits for a slot that it saw with an older mark and that our newer pin has taken since.
-        self.pins.release_newest();
-        let since = Instant::now();
-        let again = self.gave_way.is_some_and(|at| at.elapsed() < YIELD_AGAIN);
-        self.gave_way = Some(since);
-        while since.elapsed() < if again { YIELD } else { YIELD_FIRST } {
-            thread::sleep(Duration::from_millis(1));
-            let now = self.pins.checkpoint()?;
-            if !now.busy {
-                break;
-            }
-        }
-        let seen = self.pins.take(false)?;
-        match seen {
-            // Whoever got the write lock meanwhile has committed: that pin protects it until it is read.
-            Some(to) if !self.is_at(Some(&to)) => {
-                if let Err(trouble) = self.absorb(&to) {
-                    self.pins.release_newest();
-                    return Err(trouble);
-                }
-            }
-            _ => {}
-        }
-        self.pins.keep_newest(1);
-        Ok(())
-    }
-
-    /// Keeps writers out for a moment, so that the WAL can be restarted.
-    fn force_level(&mut self) -> Result<(), Trouble> {
-        // Most of the work is done while writers go on.
-        self.tidied_at = self.mark.frame;
-        // On a slow disk the WAL grows as fast as it is copied: then nothing is gained by another round.
-        if self.mark.frame < 2 * HARD_LIMIT && !self.pins.checkpoint()?.busy {
-            self.pins.keep_newest(1);
-            self.pins.checkpoint()?;
-        }
-        self.take_and_absorb()?;
-        if !self.pins.lock_writers(WRITE_LOCK_WAIT)? {
-            return Ok(());
-        }
-        let outcome = self.level_while_locked();
-        self.pins.unlock_writers();
-        if !self.level {
-            // When nobody else was checkpointing, a long reader of another program holds the WAL: asking again soon would
-            // only disturb.
-            let busy = self.pins.checkpoint()?.busy;
-            self.hard_limit_next = self.mark.frame.saturating_add(if busy { SOFT_LIMIT } else { HARD_LIMIT });
-        }
-        outcome
-    }
-
-    /// Takes a further pin and logs everything up to it. False before an empty WAL.
-    fn take_and_absorb(&mut self) -> Result<bool, Trouble> {
-        self.pins.keep_newest(2);
-        let Some(to) = self.pins.take(false)? else { return Ok(false) };
-        if let Err(trouble) = self.absorb(&to) {
-            self.pins.release_newest();
-            return Err(trouble);
-        }
-        // One connection stays free for the next look.
-        self.pins.keep_ends();
-        Ok(true)
-    }
-
-    fn level_while_locked(&mut self) -> Result<(), Trouble> {
-        if self.take_and_absorb()? {
-            self.pins.keep_newest(1);
-            // The automatic checkpoint of an application may be under way; nobody begins another one now.
-            let since = Instant::now();
-            while since.elapsed() < LOCKED_MAX {
-                let busy = self.pins.checkpoint()?.busy;
-                if self.go_level()? || !busy {
-                    break;
-                }
-                thread::sleep(Duration::from_micros(200));
-            }
-        }
-        Ok(())
-    }
-
     /// Notes that everything up to `to` is in the log by other means than reading its commits.
     pub(super) fn stand_at(&mut self, to: Option<&WalPosition>, latest: Latest) {
         self.mark = WalMark::of(to);
@@ -563,9 +398,7 @@ impl Follower {
         self.latest_salts = self.mark.salts;
         self.undo.clear();
         self.counter_known = true;
-        self.level = false;
-        self.tidied_at = 0;
-        self.hard_limit_next = HARD_LIMIT;
+        self.growth.begin_anew();
     }
 
     /// Reads the WAL up to `to`, verifying every frame.
@@ -593,7 +426,7 @@ impl Follower {
         self.latest_salts = self.mark.salts;
         self.undo.clear();
         self.counter_known = false;
-        self.level = false;
+        self.growth.begin_anew();
     }
 
     /// Reads `count` pages from `first` on at the newest pin; `latest` must belong to that pin.

@@ -1,12 +1,25 @@
 //! The read transactions that keep WAL frames from being overwritten, and the checkpoints that keep the WAL small.
 //!
 //! Three connections take turns as pins; a fourth runs PASSIVE checkpoints, a fifth takes the write lock for the short
-//! moment that the hard limit needs. None of them ever writes to the data file, except what a checkpoint copies.
+//! moment that the hard limit needs, a sixth copies on a thread of its own while the capture goes on. None of them ever
+//! writes to the data file, except what a checkpoint copies.
 
-use std::{collections::VecDeque, path::Path, time::Duration, time::Instant};
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crossbeam_channel::{Sender, bounded};
 
 use rusqlite::Connection;
 
+use super::gate::Gate;
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::{
@@ -37,7 +50,46 @@ pub(super) struct Pins {
     /// Which connections hold a read transaction, oldest first.
     held: VecDeque<usize>,
     helper: Connection,
-    locker: Connection,
+    gate: Gate,
+    copier: Copier,
+}
+
+/// Runs a checkpoint beside the capture: a disk may need tens of milliseconds, and a busy writer makes a thousand commits
+/// in that time.
+#[derive(Debug)]
+struct Copier {
+    begin: Option<Sender<()>>,
+    running: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Copier {
+    fn start(conn: Connection) -> Result<Self> {
+        let (begin, begun) = bounded::<()>(1);
+        let running = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&running);
+        let work = move || {
+            for () in begun {
+                // What fails here fails again where the capture waits for it, and is reported there.
+                let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+                flag.store(false, Ordering::Release);
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("checkpoint".into())
+            .spawn(work)
+            .map_err(|e| Error::new(ErrorKind::Io, "can not start a thread").because(e))?;
+        Ok(Self { begin: Some(begin), running, thread: Some(thread) })
+    }
+}
+
+impl Drop for Copier {
+    fn drop(&mut self) {
+        self.begin = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Pins {
@@ -50,22 +102,17 @@ impl Pins {
             Ok(conn)
         };
         let connections = (0..CONNECTIONS).map(|_| open()).collect::<Result<_>>()?;
-        let (helper, locker) = (open()?, open()?);
-        let pins = Self { path: path.to_path_buf(), connections, held: VecDeque::new(), helper, locker };
+        let (helper, gate, copier) = (open()?, open()?, open()?);
         // A connection that never read anything answers -1 to a checkpoint.
-        for conn in [&pins.helper, &pins.locker] {
-            conn.query_row("PRAGMA user_version", [], |_| Ok(())).map_err(|e| pins.fail(e))?;
+        for conn in [&helper, &gate, &copier] {
+            conn.query_row("PRAGMA user_version", [], |_| Ok(())).map_err(|e| fail(path, e))?;
         }
-        Ok(pins)
+        let (gate, copier) = (Gate::new(gate, path)?, Copier::start(copier)?);
+        Ok(Self { path: path.to_path_buf(), connections, held: VecDeque::new(), helper, gate, copier })
     }
 
     fn fail(&self, error: rusqlite::Error) -> Error {
-        if is_busy(&error) {
-            return Error::new(ErrorKind::Busy, format!("{} is locked by another program", self.path.display()))
-                .hint("The application holds the file in exclusive mode or in a long transaction. Wait, or switch its exclusive locking off.")
-                .because(error);
-        }
-        Error::sqlite("follow", &self.path, error)
+        fail(&self.path, error)
     }
 
     fn run(&self, conn: &Connection, sql: &str) -> Result<()> {
@@ -161,6 +208,21 @@ impl Pins {
         self.checkpoint_with("PRAGMA wal_checkpoint(PASSIVE)")
     }
 
+    /// Begins to do the same beside the capture. What is copied is limited by the pins of this moment.
+    pub(super) fn copy_behind(&self) {
+        if let Some(begin) = &self.copier.begin
+            && !self.copier.running.swap(true, Ordering::AcqRel)
+            && begin.try_send(()).is_err()
+        {
+            self.copier.running.store(false, Ordering::Release);
+        }
+    }
+
+    /// Whether that is still going on.
+    pub(super) fn is_copying(&self) -> bool {
+        self.copier.running.load(Ordering::Acquire)
+    }
+
     /// Only looks how far checkpoints have come.
     pub(super) fn backfill(&self) -> Result<Checkpoint> {
         self.checkpoint_with("PRAGMA wal_checkpoint(NOOP)")
@@ -176,21 +238,22 @@ impl Pins {
             .map_err(|e| self.fail(e))
     }
 
-    /// Tries for at most `wait` to keep writers out; never longer, because the holder of the lock may wait for a pin.
+    /// Tries for at most `wait` to keep writers out.
     pub(super) fn lock_writers(&self, wait: Duration) -> Result<bool> {
-        let asked = Instant::now();
-        loop {
-            match self.locker.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])) {
-                Ok(_) => return Ok(true),
-                Err(e) if is_busy(&e) && asked.elapsed() < wait => std::thread::sleep(Duration::from_micros(30)),
-                Err(e) if is_busy(&e) => return Ok(false),
-                Err(e) => return Err(self.fail(e)),
-            }
-        }
+        self.gate.shut(wait).map_err(|e| self.fail(e))
     }
 
-    /// Lets writers go on.
-    pub(super) fn unlock_writers(&self) {
-        let _ = self.run(&self.locker, "ROLLBACK");
+    /// What stands between writers and the data file when the WAL has grown too far.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
+}
+
+fn fail(path: &Path, error: rusqlite::Error) -> Error {
+    if is_busy(&error) {
+        return Error::new(ErrorKind::Busy, format!("{} is locked by another program", path.display()))
+            .hint("The application holds the file in exclusive mode or in a long transaction. Wait, or switch its exclusive locking off.")
+            .because(error);
+    }
+    Error::sqlite("follow", path, error)
 }

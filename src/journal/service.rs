@@ -123,7 +123,7 @@ impl Service {
             let before = self.follower.writer.logged().commit;
             self.turn();
             self.publish(None);
-            if self.follower.writer.logged().commit - before >= CROWD {
+            if self.follower.writer.logged().commit - before >= CROWD && !self.follower.is_pressed() {
                 // Fewer, larger syncs leave more of the disk to the writers.
                 thread::sleep(CROWD_PAUSE);
             }
@@ -220,7 +220,8 @@ impl Service {
         if self.follower.pins.count() == 0 {
             return;
         }
-        let busy = self.follower.pins.checkpoint().is_ok_and(|c| c.busy);
+        let pins = &self.follower.pins;
+        let busy = !pins.is_copying() && pins.checkpoint().is_ok_and(|c| c.busy);
         let Some(failing) = &mut self.failing else { return };
         failing.busy_since = busy.then(|| failing.busy_since.unwrap_or_else(Instant::now));
         let stalled = failing.busy_since.is_some_and(|since| since.elapsed() >= STALL_MAX);
@@ -315,7 +316,7 @@ impl Service {
             rooted: true,
             created: (self.config.clock)().max(logged.time),
             page_count: logged.page_count,
-            mark: self.follower.mark(),
+            mark: self.follower.mark,
         };
         let next = next_path(&self.config.log);
         let ownership = Ownership::of(&self.config.data_file);
