@@ -3,6 +3,8 @@
 //! Results go to standard output, as text or with `--json` as one object (one per line for lists); failures go to standard
 //! error with their hint. Exit code 0 is success, 1 a failure, 2 wrong usage.
 
+mod words;
+
 use std::{
     io::{self, BufRead, IsTerminal, Write},
     path::{Path, PathBuf},
@@ -11,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Local, Utc};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -25,7 +26,7 @@ use crate::{
         status::{DataFileStatus, FinishedJob, JobReport},
     },
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::integrate::{Integrated, Until},
+    journal::integrate::Until,
     restore::{self, Logs},
     sample,
     settings::SettingsFile,
@@ -74,7 +75,7 @@ enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Restore the files of an archive into a folder, without overwriting anything.
+    /// Restore the files of an archive into a folder, without overwriting anything; or a live data file in place.
     Restore {
         /// The archive.
         archive: PathBuf,
@@ -93,6 +94,9 @@ enum Job {
         /// A log that does not lie beside the archive; may be given several times.
         #[arg(long = "log", value_name = "FILE")]
         logs: Vec<PathBuf>,
+        /// Bring this live data file to that state, as one transaction, while programs are connected. Can be undone.
+        #[arg(long, value_name = "DATAFILE", conflicts_with_all = ["to", "items"])]
+        in_place: Option<PathBuf>,
         /// Restore only this file of the archive; may be given several times.
         #[arg(long = "item", value_name = "NAME")]
         items: Vec<String>,
@@ -177,7 +181,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             report(perform(&engine()?.handle(), id, Command::Verify { job: id, archive })?, json)
         }
         Job::Serve { data_files, log } => serve(&data_files, log),
-        Job::Restore { archive, to, until, commit, no_log, logs, items, json } => {
+        Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, json } => {
             let until = match (until, commit) {
                 (Some(moment), _) => Until::Moment(restore::parse_moment(&moment)?),
                 (None, Some(number)) => Until::Commit(number),
@@ -188,10 +192,19 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 (false, logs) if logs.is_empty() => Logs::Found,
                 (false, logs) => Logs::Also(logs),
             };
-            let destination = to.unwrap_or_else(|| restore::propose_destination(&archive));
             let id = JobId::new();
-            let command = Command::Restore { job: id, archive, items, destination, logs, until };
-            report(perform(&engine()?.handle(), id, command)?, json)
+            let engine = engine()?;
+            let command = match in_place {
+                None => {
+                    let destination = to.unwrap_or_else(|| restore::propose_destination(&archive));
+                    Command::Restore { job: id, archive, items, destination, logs, until }
+                }
+                Some(data_file) => {
+                    let data_file = open_if_possible(&engine.handle(), data_file)?;
+                    Command::RestoreInPlace { job: id, data_file, archive, logs, until }
+                }
+            };
+            report(perform(&engine.handle(), id, command)?, json)
         }
         Job::Sample { folder, json } => {
             let id = JobId::new();
@@ -249,6 +262,15 @@ fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
             return Ok(opened.facts.path);
         }
         let _ = events.recv_timeout(Duration::from_millis(50));
+    }
+}
+
+/// Opens the data file in the engine, with its log; one that can not be opened is what a restore in place may replace.
+fn open_if_possible(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
+    match open(engine, path.clone()) {
+        Err(e) if !restore::in_place::is_lost(e.kind()) => Err(e),
+        Err(_) => std::path::absolute(&path).map_err(|e| Error::io("find", &path, e)),
+        opened => opened,
     }
 }
 
@@ -328,73 +350,12 @@ fn report(finished: FinishedJob, json: bool) -> Result<ExitCode> {
             JobReport::Sample { path, bytes } => print_json(&serde_json::json!({ "path": path, "bytes": bytes }))?,
         }
     } else {
-        print(&in_words(&report, finished.duration_ms))?;
+        print(&words::in_words(&report, finished.duration_ms))?;
     }
     match problem {
         Some(problem) => Err(problem),
         None => Ok(ExitCode::SUCCESS),
     }
-}
-
-fn in_words(report: &JobReport, duration_ms: u64) -> String {
-    let seconds = duration_ms as f64 / 1000.0;
-    match report {
-        JobReport::Backup(r) => {
-            let waited = match r.journal_mode {
-                crate::sqlite::data_file::JournalMode::Wal => String::new(),
-                crate::sqlite::data_file::JournalMode::Rollback => {
-                    format!(
-                        "\nThe data file was held for {:.1} s; programs that wrote meanwhile waited.",
-                        r.held_ms as f64 / 1000.0
-                    )
-                }
-            };
-            format!(
-                "Backup {} of {} made in {seconds:.1} s: {} ({}){waited}",
-                r.number,
-                r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
-                r.archive.display(),
-                human_bytes(r.bytes),
-            )
-        }
-        JobReport::Restore(r) => {
-            let files: Vec<String> = r.files.iter().map(|f| format!("  {}", f.display())).collect();
-            format!(
-                "Archive {} of {} restored in {seconds:.1} s{}, integrity {}:\n{}",
-                r.number,
-                r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
-                r.integrated.as_ref().map_or_else(String::new, integrated_in_words),
-                match &r.integrity {
-                    Some(crate::sqlite::integrity::Integrity::Sound) => "checked",
-                    Some(_) => "NOT confirmed",
-                    None => "not concerned",
-                },
-                files.join("\n")
-            )
-        }
-        JobReport::Verify(r) => format!(
-            "{} is sound: {} in {} files, state of {}, verified in {seconds:.1} s",
-            r.archive.display(),
-            human_bytes(r.bytes),
-            r.files,
-            r.moment.format("%Y-%m-%d %H:%M:%S %:z")
-        ),
-        JobReport::Sample { path, bytes } => format!("{} created ({})", path.display(), human_bytes(*bytes)),
-    }
-}
-
-fn integrated_in_words(integrated: &Integrated) -> String {
-    let at = |moment: Option<DateTime<Utc>>| {
-        moment.map(|m| m.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.3f %:z").to_string())
-    };
-    let mut words = format!(", {} commits integrated", integrated.commits);
-    if let Some(last) = at(integrated.last) {
-        words += &format!(" up to commit {} of {last}", integrated.position.commit);
-    }
-    if let Some(next) = at(integrated.next) {
-        words += &format!(" (the next one was at {next})");
-    }
-    words
 }
 
 fn list(place: &Path, json: bool) -> Result<ExitCode> {

@@ -25,6 +25,10 @@ pub enum Phase {
     Verifying,
     /// Writing restored files.
     Restoring,
+    /// Waiting until other programs end their transactions.
+    Waiting,
+    /// Writing to the live data file.
+    Writing,
     /// SQLite's own integrity check.
     Checking,
     /// Filling the sample data file.
@@ -41,6 +45,8 @@ impl Phase {
             Phase::Copying => "Copying",
             Phase::Verifying => "Verifying",
             Phase::Restoring => "Restoring",
+            Phase::Waiting => "Waiting for other programs",
+            Phase::Writing => "Writing to the data file",
             Phase::Checking => "Checking integrity",
             Phase::Creating => "Creating records",
             Phase::Finishing => "Finishing",

@@ -5,11 +5,13 @@
 //! identified, estimated and worked on by threads of their own, which report back.
 
 pub mod command;
+mod data_files;
 pub mod history;
 mod hosted;
 mod job;
 mod lock;
 pub mod status;
+mod work;
 mod worker;
 
 use std::{

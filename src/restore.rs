@@ -1,5 +1,7 @@
 //! Restore: files of an archive into a folder, proven, checked, and never over anything that exists.
 
+pub mod in_place;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -90,6 +92,9 @@ pub struct RestoreReport {
     pub log_end: Option<PlanEnd>,
     /// What the integrity check of the data file found; `None` when it was not among the items.
     pub integrity: Option<Integrity>,
+    /// What was done with the live data file, when it was restored in place.
+    #[serde(default)]
+    pub in_place: Option<in_place::InPlace>,
     /// Time spent reading, proving and writing, in milliseconds.
     pub restoring_ms: u64,
     /// Time spent on the integrity check, in milliseconds.
@@ -360,6 +365,7 @@ fn restore_into(
         bytes: items.iter().map(|i| i.length).sum(),
         integrated,
         integrity,
+        in_place: None,
         restoring_ms,
         checking_ms,
     })

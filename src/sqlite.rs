@@ -8,6 +8,7 @@
 pub mod data_file;
 pub mod ffi;
 pub mod integrity;
+pub mod rewrite;
 pub mod snapshot;
 pub mod wal;
 

@@ -7,16 +7,19 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command as Process, Stdio},
-    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use strongroom::{
-    engine::{Command, Config, Engine, Handle, JobId, Status, status::JobReport},
-    journal::{CaptureState, integrate::Until},
-    restore::{self, Logs},
+    engine::{Command, JobId},
+    journal::integrate::Until,
+    restore::Logs,
 };
-use support::{Place, has, logical_content, make_data_file, names_in, text};
+use support::{
+    Place,
+    engine::{backup, engine, foreign_commits, open_with_log, restore, until},
+    has, logical_content, make_data_file, names_in, text,
+};
 
 /// Starts `strongroom serve` and returns when the log runs.
 fn serve(place: &Place, data: &Path) -> Child {
@@ -25,59 +28,6 @@ fn serve(place: &Place, data: &Path) -> Child {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.contains("is logged in"), "{line}");
     child
-}
-
-/// Commits made by the system's own, older SQLite, in a process of its own.
-fn foreign_commits(data: &Path, sql: &str) {
-    let output = Process::new("sqlite3").args(["-cmd", ".timeout 60000"]).arg(data).arg(sql).output().unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-}
-
-fn engine(place: &Place) -> Engine {
-    let own = place.own().join("strongroom");
-    Engine::start(Config { data_dir: own.clone(), settings_dir: own, program: None }).unwrap()
-}
-
-fn until(handle: &Handle, wanted: impl Fn(&Status) -> bool) -> std::sync::Arc<Status> {
-    let begun = Instant::now();
-    loop {
-        let status = handle.status();
-        if wanted(&status) {
-            return status;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(120), "never came about: {status:#?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn finished(handle: &Handle, job: JobId) -> JobReport {
-    until(handle, |s| s.finished_job(job).is_some()).finished_job(job).unwrap().result.clone().unwrap()
-}
-
-fn open_with_log(handle: &Handle, data: &Path, log: &Path) {
-    handle.send(Command::OpenDataFile { path: data.to_path_buf() }).unwrap();
-    until(handle, |s| s.data_file(data).is_some());
-    handle.send(Command::UseLog { data_file: data.to_path_buf(), log: Some(log.to_path_buf()) }).unwrap();
-    until(handle, |s| s.data_file(data).unwrap().log.as_ref().is_some_and(|l| l.state == CaptureState::On));
-}
-
-fn backup(handle: &Handle, data: &Path) -> strongroom::backup::BackupReport {
-    let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data.to_path_buf(), destination: None }).unwrap();
-    match finished(handle, job) {
-        JobReport::Backup(report) => report,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn restore(handle: &Handle, archive: &Path, to: &Path, logs: Logs, until: Until) -> restore::RestoreReport {
-    let job = JobId::new();
-    let (archive, destination) = (archive.to_path_buf(), to.to_path_buf());
-    handle.send(Command::Restore { job, archive, items: vec![], destination, logs, until }).unwrap();
-    match finished(handle, job) {
-        JobReport::Restore(report) => report,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]

@@ -86,6 +86,20 @@ pub enum Command {
         /// How far to integrate them.
         until: Until,
     },
+    /// Bring the live data file to an earlier state, while programs are connected. What that takes away is kept: by the log,
+    /// or else by a full backup made first. A data file that is not open is replaced only when SQLite can not open it.
+    RestoreInPlace {
+        /// Name of the job.
+        job: JobId,
+        /// The data file.
+        data_file: PathBuf,
+        /// The archive.
+        archive: PathBuf,
+        /// The logs to integrate.
+        logs: Logs,
+        /// How far to integrate them.
+        until: Until,
+    },
     /// Use a log for a data file, or (`None`) no longer, and keep the choice in its settings.
     UseLog {
         /// Canonical path of the data file.

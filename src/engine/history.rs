@@ -29,6 +29,8 @@ pub enum JobKind {
     Backup,
     /// A restore into a folder.
     Restore,
+    /// A restore into the live data file.
+    RestoreInPlace,
     /// The verification of an archive.
     Verify,
     /// The creation of the sample data file.
@@ -41,6 +43,7 @@ impl JobKind {
         match self {
             JobKind::Backup => "Full backup",
             JobKind::Restore => "Restore",
+            JobKind::RestoreInPlace => "Restore in place",
             JobKind::Verify => "Verification",
             JobKind::Sample => "Sample",
         }
@@ -50,6 +53,7 @@ impl JobKind {
         match self {
             JobKind::Backup => "backup",
             JobKind::Restore => "restore",
+            JobKind::RestoreInPlace => "restore-in-place",
             JobKind::Verify => "verify",
             JobKind::Sample => "sample",
         }
@@ -116,7 +120,7 @@ pub struct HistoryEntry {
     pub duration_ms: Option<u64>,
     /// How it ended.
     pub outcome: Outcome,
-    /// The archive, or the folder restored into.
+    /// The archive, the folder restored into, or the data file restored in place.
     pub path: Option<PathBuf>,
     /// Bytes written or verified.
     pub bytes: Option<u64>,

@@ -132,7 +132,8 @@ impl RunningJob {
             }
             Ok(JobReport::Restore(report)) => {
                 self.entry.number = Some(report.number);
-                self.entry.path = Some(report.destination.clone());
+                let live = report.in_place.as_ref().map(|done| done.data_file.clone());
+                self.entry.path = live.or_else(|| Some(report.destination.clone()));
                 self.entry.bytes = Some(report.bytes);
                 if let Some(problem) = report.problem() {
                     self.entry.outcome = Outcome::Partial;

@@ -14,19 +14,16 @@ use super::{
     Config, Shared,
     command::{Command, JobId},
     history::{History, HistoryEntry, JobKind, Outcome},
-    hosted::{self, Hosted, Opened, Surveyed},
+    hosted::{Hosted, Opened, Surveyed},
     job::{RunningJob, Work},
-    status::{Event, FinishedJob, JobReport, LastBackup, LookedAt, Refused, Status},
+    status::{Event, FinishedJob, JobReport, LastBackup, LookedAt, Status},
+    work,
 };
 use crate::{
     backup,
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::Capture,
+    journal::{Capture, integrate::Until},
     restore::{self, Logs, RestoreOptions},
-    sample,
-    settings::SettingsFile,
-    storage::Disk,
-    verify,
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -37,7 +34,6 @@ const IDLE_TICK: Duration = Duration::from_secs(2);
 const HISTORY_MAX: u32 = 1000;
 const FINISHED_MAX: usize = 20;
 const LOOKED_AT_MAX: usize = 8;
-const REFUSED_MAX: usize = 5;
 
 /// What reaches the engine's thread.
 pub(super) enum Message {
@@ -51,14 +47,14 @@ pub(super) enum Message {
 }
 
 pub(super) struct Worker {
-    config: Config,
+    pub(super) config: Config,
     messages: Sender<Message>,
-    status: Arc<Status>,
-    hosted: HashMap<PathBuf, Hosted>,
-    jobs: HashMap<JobId, RunningJob>,
-    history: Option<History>,
-    news: Vec<Event>,
-    changed: bool,
+    pub(super) status: Arc<Status>,
+    pub(super) hosted: HashMap<PathBuf, Hosted>,
+    pub(super) jobs: HashMap<JobId, RunningJob>,
+    pub(super) history: Option<History>,
+    pub(super) news: Vec<Event>,
+    pub(super) changed: bool,
     looked: Instant,
 }
 
@@ -100,7 +96,7 @@ impl Worker {
         &self.status
     }
 
-    fn edit(&mut self) -> &mut Status {
+    pub(super) fn edit(&mut self) -> &mut Status {
         self.changed = true;
         Arc::make_mut(&mut self.status)
     }
@@ -226,36 +222,27 @@ impl Worker {
             Command::Backup { job, data_file, destination } => {
                 self.backup(job, data_file, destination).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
-            Command::Restore { job, archive, items, destination, mut logs, until } => {
-                let from = archive.clone();
-                let data_file = self.data_file_of(&from);
+            Command::Restore { job, archive, items, destination, logs, until } => {
+                let data_file = self.data_file_of(&archive);
                 let log = data_file.as_ref().and_then(|d| self.hosted.get(d)).and_then(|h| h.log.clone());
-                let work: Work = Box::new(move |control| {
-                    if let (Some(log), Logs::Found) = (&log, &logs) {
-                        // Up to this very moment, wherever the log lies. Where it can not be written, what it holds counts.
-                        let _ = log.flush();
-                        logs = Logs::Also(vec![log.status().log]);
-                    }
-                    let options = RestoreOptions { items, destination, logs, until };
-                    restore::run(&Disk, &archive, &options, control).map(JobReport::Restore)
-                });
-                self.start(job, JobKind::Restore, data_file, Some(from), work)
-                    .map_err(|e| (Some((job, JobKind::Restore)), e))?;
+                let options = RestoreOptions { items, destination, logs, until };
+                let work = work::restore(archive.clone(), options, log);
+                let started = self.start(job, JobKind::Restore, data_file, Some(archive), work);
+                started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
+            }
+            Command::RestoreInPlace { job, data_file, archive, logs, until } => {
+                let started = self.restore_in_place(job, data_file, archive, logs, until);
+                started.map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
             }
             Command::Verify { job, archive } => {
-                let from = archive.clone();
-                let work: Work = Box::new(move |control| verify::run(&archive, control).map(JobReport::Verify));
-                let data_file = self.data_file_of(&from);
-                self.start(job, JobKind::Verify, data_file, Some(from), work)
-                    .map_err(|e| (Some((job, JobKind::Verify)), e))?;
+                let data_file = self.data_file_of(&archive);
+                let work = work::verify(archive.clone());
+                let started = self.start(job, JobKind::Verify, data_file, Some(archive), work);
+                started.map_err(|e| (Some((job, JobKind::Verify)), e))?;
             }
             Command::CreateSample { job, folder } => {
-                let work: Work = Box::new(move |control| {
-                    let path = sample::create(&folder, control)?;
-                    let bytes = path.metadata().map_or(0, |m| m.len());
-                    Ok(JobReport::Sample { path, bytes })
-                });
-                self.start(job, JobKind::Sample, None, None, work).map_err(|e| (Some((job, JobKind::Sample)), e))?;
+                let started = self.start(job, JobKind::Sample, None, None, work::sample(folder));
+                started.map_err(|e| (Some((job, JobKind::Sample)), e))?;
             }
             Command::UseLog { data_file, log } => self.use_log(&data_file, log).map_err(plain)?,
             Command::StartSampleClient { data_file } => self.client(&data_file, true).map_err(plain)?,
@@ -275,7 +262,7 @@ impl Worker {
         self.status.data_files.iter().find(holds).map(|d| d.facts.path.clone())
     }
 
-    fn spawn(&self, name: &str, work: impl FnOnce() -> Message + Send + 'static) {
+    pub(super) fn spawn(&self, name: &str, work: impl FnOnce() -> Message + Send + 'static) {
         let messages = self.messages.clone();
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             // When the engine has ended meanwhile, nobody wants to know.
@@ -286,219 +273,57 @@ impl Worker {
         }
     }
 
-    fn open(&mut self, path: PathBuf) {
-        let known = path.canonicalize().is_ok_and(|p| self.hosted.contains_key(&p));
-        if known || self.status.opening.contains(&path) {
-            self.news.push(Event::DataFileOpened { path });
-            return;
-        }
-        let status = self.edit();
-        status.opening.push(path.clone());
-        status.refused.retain(|r| r.path != path);
-        let own = self.config.settings_dir.clone();
-        self.spawn("open", move || Message::Opened {
-            result: hosted::open(&path, &own).map(Box::new).map_err(|e| e.report()),
-            asked: path,
-        });
-    }
-
-    fn opened(&mut self, asked: &Path, result: std::result::Result<Box<Opened>, ErrorReport>) {
-        self.edit().opening.retain(|p| p != asked);
-        match result {
-            Ok(opened) => {
-                let Opened { hosted, status } = *opened;
-                let path = hosted.path.clone();
-                self.hosted.insert(path.clone(), hosted);
-                self.edit().data_files.push(status);
-                if let Some(history) = &self.history
-                    && let Err(error) = history.remember(&path)
-                {
-                    self.edit().history_problem = Some(error.report());
-                }
-                self.read_history();
-                self.follow_settings(&path);
-                self.survey(&path);
-                self.news.push(Event::DataFileOpened { path });
-            }
-            Err(error) => {
-                let refused = Refused { path: asked.to_path_buf(), error };
-                let list = &mut self.edit().refused;
-                list.retain(|r| r.path != refused.path);
-                list.insert(0, refused.clone());
-                list.truncate(REFUSED_MAX);
-                self.news.push(Event::DataFileRefused(refused));
-            }
-        }
-    }
-
-    fn close(&mut self, path: &Path) -> Result<()> {
-        if self.jobs.values().any(|j| j.status.data_file.as_deref() == Some(path)) {
-            return Err(Error::new(ErrorKind::Refused, format!("a job runs on {}", path.display()))
-                .hint("Wait until it ends, or stop it first."));
-        }
-        self.hosted.remove(path);
-        self.edit().data_files.retain(|d| d.facts.path != path);
-        Ok(())
-    }
-
-    fn forget(&mut self, path: &Path) -> Result<()> {
-        self.edit().refused.retain(|r| r.path != path);
-        if let Some(history) = &self.history {
-            history.forget(path)?;
-        }
-        self.read_history();
-        Ok(())
-    }
-
-    fn not_open(path: &Path) -> Error {
-        Error::new(ErrorKind::Refused, format!("{} is not open", path.display())).hint("Open the data file first.")
-    }
-
-    fn set_destination(&mut self, data_file: &Path, folder: PathBuf) -> Result<()> {
-        let own = &self.config.settings_dir;
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
-        // What a person changed in the file meanwhile is kept.
-        let mut settings = SettingsFile::load(data_file, own)?;
-        let folder = std::path::absolute(&folder).map_err(|e| Error::io("find", &folder, e))?;
-        settings.change(own, |s| s.destination = Some(folder))?;
-        self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
-            hosted.adopt(settings, status);
-        }
-        self.survey(data_file);
-        Ok(())
-    }
-
-    fn use_log(&mut self, data_file: &Path, log: Option<PathBuf>) -> Result<()> {
-        let own = &self.config.settings_dir;
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
-        let log = log.map(|l| std::path::absolute(&l).map_err(|e| Error::io("find", &l, e))).transpose()?;
-        let mut settings = SettingsFile::load(data_file, own)?;
-        settings.change(own, |s| s.log = log)?;
-        self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
-            hosted.adopt(settings, status);
-        }
-        self.follow_settings(data_file);
-        Ok(())
-    }
-
-    /// Opens or closes the log, so that it is as the settings say.
-    fn follow_settings(&mut self, data_file: &Path) {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        let wanted = hosted.settings.settings().log.clone();
-        let running = hosted.log.as_ref().map(|log| log.status().log);
-        if wanted.is_some() && wanted == running {
-            return;
-        }
-        hosted.log = None;
-        hosted.log_attempt += 1;
-        let (attempt, settings) = (hosted.log_attempt, hosted.settings.clone());
-        self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
-            (status.log, status.log_problem, status.log_starting) = (None, None, wanted.is_some());
-        }
-        if let Some(log) = wanted {
-            let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
-            self.spawn("open log", move || Message::LogOpened {
-                result: hosted::open_log(&data_file, &settings, &own, &log).map_err(|e| e.report()),
-                data_file,
-                attempt,
-            });
-        }
-    }
-
-    fn log_opened(&mut self, data_file: &Path, attempt: u64, result: std::result::Result<Capture, ErrorReport>) {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        if hosted.log_attempt != attempt {
-            return;
-        }
-        let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        else {
-            return;
-        };
-        self.changed = true;
-        status.log_starting = false;
-        match result {
-            Ok(capture) => {
-                status.log = Some(capture.status());
-                hosted.log = Some(Arc::new(capture));
-                self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
-            }
-            Err(error) => {
-                status.log_problem = Some(error.clone());
-                self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
-            }
-        }
-    }
-
-    fn survey(&mut self, data_file: &Path) {
-        let Some(hosted) = self.hosted.get(data_file) else { return };
-        let (path, settings) = (data_file.to_path_buf(), hosted.settings.clone());
-        self.spawn("survey", move || Message::Surveyed { surveyed: hosted::survey(&path, &settings), data_file: path });
-    }
-
-    fn surveyed(&mut self, data_file: &Path, surveyed: Surveyed) {
-        let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file) else { return };
-        status.archives = surveyed.archives;
-        (status.plan, status.plan_problem) = match surveyed.plan {
-            Ok(plan) => (Some(plan), None),
-            Err(error) => (None, Some(error)),
-        };
-        self.note_last_backups();
-    }
-
     fn look_at(&mut self, path: PathBuf) {
         self.spawn("look at archive", move || {
             Message::LookedAt(LookedAt { result: restore::plan(&path).map_err(|e| e.report()), path })
         });
     }
 
-    fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
-        self.changed = true;
-        let status = Arc::make_mut(&mut self.status);
-        let status = status.data_files.iter_mut().find(|d| d.facts.path == data_file);
-        let status = status.ok_or_else(|| Self::not_open(data_file))?;
-        if run {
-            return hosted.start_client(self.config.program.as_deref(), status);
-        }
-        hosted.stop_client();
-        Ok(())
-    }
-
     fn backup(&mut self, job: JobId, data_file: PathBuf, destination: Option<PathBuf>) -> Result<()> {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let log = hosted.log.clone();
-        if self.status.data_file(&data_file).is_some_and(|d| d.log_starting) {
-            return Err(Error::new(ErrorKind::Busy, format!("the log of {} is being opened", data_file.display()))
-                .hint("Try again in a moment."));
-        }
-        if self
-            .jobs
-            .values()
-            .any(|j| j.status.kind == JobKind::Backup && j.status.data_file.as_ref() == Some(&data_file))
-        {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                format!("a backup of {} is running already", data_file.display()),
-            )
-            .hint("Wait until it ends, or stop it first."));
-        }
-        let own = self.config.settings_dir.clone();
-        let path = data_file.clone();
-        let work: Work = Box::new(move |control| {
-            let mut settings = SettingsFile::load(&path, &own)?;
-            let folder = destination.unwrap_or_else(|| backup::destination(&path, &settings));
-            backup::run(&Disk, &path, &mut settings, &own, &folder, log.as_deref(), control).map(JobReport::Backup)
-        });
+        self.refuse_while_busy(&data_file)?;
+        let work = work::backup(&data_file, &self.config.settings_dir, destination, log);
         self.start(job, JobKind::Backup, Some(data_file), None, work)
     }
 
-    fn start(
+    fn restore_in_place(
+        &mut self,
+        job: JobId,
+        data_file: PathBuf,
+        archive: PathBuf,
+        logs: Logs,
+        until: Until,
+    ) -> Result<()> {
+        let data_file = data_file.canonicalize().unwrap_or(data_file);
+        self.refuse_while_busy(&data_file)?;
+        let hosted = self.hosted.get(&data_file);
+        let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
+        let work = work::restore_in_place(&data_file, known, &self.config.settings_dir, (archive.clone(), logs, until));
+        self.start(job, JobKind::RestoreInPlace, Some(data_file), Some(archive), work)
+    }
+
+    /// A backup and a restore in place need the data file for themselves.
+    fn refuse_while_busy(&self, data_file: &Path) -> Result<()> {
+        if self.status.data_file(data_file).is_some_and(|d| d.log_starting) {
+            return Err(Error::new(ErrorKind::Busy, format!("the log of {} is being opened", data_file.display()))
+                .hint("Try again in a moment."));
+        }
+        let in_the_way = |job: &&RunningJob| {
+            job.status.data_file.as_deref() == Some(data_file)
+                && matches!(job.status.kind, JobKind::Backup | JobKind::RestoreInPlace)
+        };
+        match self.jobs.values().find(in_the_way) {
+            None => Ok(()),
+            Some(job) => {
+                let kind = job.status.kind.label().to_lowercase();
+                let message = format!("a {kind} of {} is running already", data_file.display());
+                Err(Error::new(ErrorKind::Refused, message).hint("Wait until it ends, or stop it first."))
+            }
+        }
+    }
+
+    pub(super) fn start(
         &mut self,
         id: JobId,
         kind: JobKind,
@@ -555,7 +380,7 @@ impl Worker {
         self.note_last_backups();
     }
 
-    fn read_history(&mut self) {
+    pub(super) fn read_history(&mut self) {
         let Some(history) = &self.history else { return };
         match history.list(HISTORY_MAX).and_then(|list| Ok((list, history.recent()?))) {
             Ok((list, recent)) => {
@@ -568,7 +393,7 @@ impl Worker {
     }
 
     /// The last full backup of each data file: from the Backup journal, or from the newest archive if that is newer.
-    fn note_last_backups(&mut self) {
+    pub(super) fn note_last_backups(&mut self) {
         let status = self.edit();
         for data_file in &mut status.data_files {
             let ended = |e: &&HistoryEntry| {

@@ -34,6 +34,7 @@ fn noun(kind: JobKind) -> &'static str {
     match kind {
         JobKind::Backup => "backup",
         JobKind::Restore => "restore",
+        JobKind::RestoreInPlace => "restore in place",
         JobKind::Verify => "verification",
         JobKind::Sample => "sample",
     }
@@ -108,6 +109,7 @@ pub(crate) fn title(job: &JobStatus) -> String {
             None => format!("Backing up {}", of(&job.data_file)),
         },
         JobKind::Restore => format!("Restoring {}", of(&job.archive)),
+        JobKind::RestoreInPlace => format!("Restoring {} in place", of(&job.archive)),
         JobKind::Verify => format!("Verifying {}", of(&job.archive)),
         JobKind::Sample => "Creating the sample".to_owned(),
     }

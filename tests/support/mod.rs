@@ -9,6 +9,8 @@
     clippy::print_stderr
 )]
 
+pub mod engine;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},

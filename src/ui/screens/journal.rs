@@ -29,7 +29,8 @@ const COLUMNS: [Column; 7] = [
     figure_column("Bytes", 82.0),
 ];
 
-const KINDS: [JobKind; 4] = [JobKind::Backup, JobKind::Restore, JobKind::Verify, JobKind::Sample];
+const KINDS: [JobKind; 5] =
+    [JobKind::Backup, JobKind::Restore, JobKind::RestoreInPlace, JobKind::Verify, JobKind::Sample];
 const OUTCOMES: [Outcome; 6] =
     [Outcome::Succeeded, Outcome::Partial, Outcome::Failed, Outcome::Stopped, Outcome::Interrupted, Outcome::Running];
 
@@ -159,7 +160,11 @@ fn detail(ui: &mut Ui, entry: &HistoryEntry, actions: &mut Vec<Action>) {
             fact(ui, "Data file", path.display().to_string());
         }
         if let Some(path) = &entry.path {
-            fact(ui, if entry.kind == JobKind::Restore { "Restored to" } else { "Path" }, path.display().to_string());
+            fact(
+                ui,
+                if matches!(entry.kind, JobKind::Restore | JobKind::RestoreInPlace) { "Restored to" } else { "Path" },
+                path.display().to_string(),
+            );
             ui.add_space(2.0);
             if button(ui, Some(Icon::Copy), "Copy path").clicked() {
                 actions.push(Action::Copy(path.display().to_string()));

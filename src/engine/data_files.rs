@@ -1,0 +1,204 @@
+//! The data files in the engine's care: opening and closing them, their settings, their logs, their archives.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    hosted::{self, Opened, Surveyed},
+    status::{Event, Refused},
+    worker::{Message, Worker},
+};
+use crate::{
+    error::{Error, ErrorKind, ErrorReport, Result},
+    journal::Capture,
+    settings::SettingsFile,
+};
+
+const REFUSED_MAX: usize = 5;
+
+impl Worker {
+    pub(super) fn open(&mut self, path: PathBuf) {
+        let known = path.canonicalize().is_ok_and(|p| self.hosted.contains_key(&p));
+        if known || self.status.opening.contains(&path) {
+            self.news.push(Event::DataFileOpened { path });
+            return;
+        }
+        let status = self.edit();
+        status.opening.push(path.clone());
+        status.refused.retain(|r| r.path != path);
+        let own = self.config.settings_dir.clone();
+        self.spawn("open", move || Message::Opened {
+            result: hosted::open(&path, &own).map(Box::new).map_err(|e| e.report()),
+            asked: path,
+        });
+    }
+
+    pub(super) fn opened(&mut self, asked: &Path, result: std::result::Result<Box<Opened>, ErrorReport>) {
+        self.edit().opening.retain(|p| p != asked);
+        match result {
+            Ok(opened) => {
+                let Opened { hosted, status } = *opened;
+                let path = hosted.path.clone();
+                self.hosted.insert(path.clone(), hosted);
+                self.edit().data_files.push(status);
+                if let Some(history) = &self.history
+                    && let Err(error) = history.remember(&path)
+                {
+                    self.edit().history_problem = Some(error.report());
+                }
+                self.read_history();
+                self.follow_settings(&path);
+                self.survey(&path);
+                self.news.push(Event::DataFileOpened { path });
+            }
+            Err(error) => {
+                let refused = Refused { path: asked.to_path_buf(), error };
+                let list = &mut self.edit().refused;
+                list.retain(|r| r.path != refused.path);
+                list.insert(0, refused.clone());
+                list.truncate(REFUSED_MAX);
+                self.news.push(Event::DataFileRefused(refused));
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, path: &Path) -> Result<()> {
+        if self.jobs.values().any(|j| j.status.data_file.as_deref() == Some(path)) {
+            return Err(Error::new(ErrorKind::Refused, format!("a job runs on {}", path.display()))
+                .hint("Wait until it ends, or stop it first."));
+        }
+        self.hosted.remove(path);
+        self.edit().data_files.retain(|d| d.facts.path != path);
+        Ok(())
+    }
+
+    pub(super) fn forget(&mut self, path: &Path) -> Result<()> {
+        self.edit().refused.retain(|r| r.path != path);
+        if let Some(history) = &self.history {
+            history.forget(path)?;
+        }
+        self.read_history();
+        Ok(())
+    }
+
+    pub(super) fn not_open(path: &Path) -> Error {
+        Error::new(ErrorKind::Refused, format!("{} is not open", path.display())).hint("Open the data file first.")
+    }
+
+    pub(super) fn set_destination(&mut self, data_file: &Path, folder: PathBuf) -> Result<()> {
+        let own = &self.config.settings_dir;
+        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        // What a person changed in the file meanwhile is kept.
+        let mut settings = SettingsFile::load(data_file, own)?;
+        let folder = std::path::absolute(&folder).map_err(|e| Error::io("find", &folder, e))?;
+        settings.change(own, |s| s.destination = Some(folder))?;
+        self.changed = true;
+        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
+        {
+            hosted.adopt(settings, status);
+        }
+        self.survey(data_file);
+        Ok(())
+    }
+
+    pub(super) fn use_log(&mut self, data_file: &Path, log: Option<PathBuf>) -> Result<()> {
+        let own = &self.config.settings_dir;
+        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        let log = log.map(|l| std::path::absolute(&l).map_err(|e| Error::io("find", &l, e))).transpose()?;
+        let mut settings = SettingsFile::load(data_file, own)?;
+        settings.change(own, |s| s.log = log)?;
+        self.changed = true;
+        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
+        {
+            hosted.adopt(settings, status);
+        }
+        self.follow_settings(data_file);
+        Ok(())
+    }
+
+    /// Opens or closes the log, so that it is as the settings say.
+    pub(super) fn follow_settings(&mut self, data_file: &Path) {
+        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let wanted = hosted.settings.settings().log.clone();
+        let running = hosted.log.as_ref().map(|log| log.status().log);
+        if wanted.is_some() && wanted == running {
+            return;
+        }
+        hosted.log = None;
+        hosted.log_attempt += 1;
+        let (attempt, settings) = (hosted.log_attempt, hosted.settings.clone());
+        self.changed = true;
+        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
+        {
+            (status.log, status.log_problem, status.log_starting) = (None, None, wanted.is_some());
+        }
+        if let Some(log) = wanted {
+            let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
+            self.spawn("open log", move || Message::LogOpened {
+                result: hosted::open_log(&data_file, &settings, &own, &log).map_err(|e| e.report()),
+                data_file,
+                attempt,
+            });
+        }
+    }
+
+    pub(super) fn log_opened(
+        &mut self,
+        data_file: &Path,
+        attempt: u64,
+        result: std::result::Result<Capture, ErrorReport>,
+    ) {
+        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        if hosted.log_attempt != attempt {
+            return;
+        }
+        let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
+        else {
+            return;
+        };
+        self.changed = true;
+        status.log_starting = false;
+        match result {
+            Ok(capture) => {
+                status.log = Some(capture.status());
+                hosted.log = Some(Arc::new(capture));
+                self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
+            }
+            Err(error) => {
+                status.log_problem = Some(error.clone());
+                self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
+            }
+        }
+    }
+
+    pub(super) fn survey(&mut self, data_file: &Path) {
+        let Some(hosted) = self.hosted.get(data_file) else { return };
+        let (path, settings) = (data_file.to_path_buf(), hosted.settings.clone());
+        self.spawn("survey", move || Message::Surveyed { surveyed: hosted::survey(&path, &settings), data_file: path });
+    }
+
+    pub(super) fn surveyed(&mut self, data_file: &Path, surveyed: Surveyed) {
+        let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file) else { return };
+        status.archives = surveyed.archives;
+        (status.plan, status.plan_problem) = match surveyed.plan {
+            Ok(plan) => (Some(plan), None),
+            Err(error) => (None, Some(error)),
+        };
+        self.note_last_backups();
+    }
+
+    pub(super) fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {
+        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        self.changed = true;
+        let status = Arc::make_mut(&mut self.status);
+        let status = status.data_files.iter_mut().find(|d| d.facts.path == data_file);
+        let status = status.ok_or_else(|| Self::not_open(data_file))?;
+        if run {
+            return hosted.start_client(self.config.program.as_deref(), status);
+        }
+        hosted.stop_client();
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! What each kind of job does on its thread.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{job::Work, lock::DataFileLock, status::JobReport};
+use crate::{
+    archive::catalog,
+    backup,
+    control::Control,
+    error::Result,
+    journal::{Capture, integrate::Until},
+    restore::{
+        self, Logs, RestoreOptions, RestoreReport,
+        in_place::{self, InPlaceOptions, Undo},
+    },
+    sample,
+    settings::SettingsFile,
+    storage::Disk,
+    verify,
+};
+
+pub(super) fn backup(data_file: &Path, own: &Path, to: Option<PathBuf>, log: Option<Arc<Capture>>) -> Work {
+    let (data_file, own) = (data_file.to_path_buf(), own.to_path_buf());
+    Box::new(move |control| {
+        let mut settings = SettingsFile::load(&data_file, &own)?;
+        let folder = to.unwrap_or_else(|| backup::destination(&data_file, &settings));
+        backup::run(&Disk, &data_file, &mut settings, &own, &folder, log.as_deref(), control).map(JobReport::Backup)
+    })
+}
+
+/// All logs found, and the running one: up to this very moment, wherever it lies.
+fn with_running(logs: Logs, log: Option<&Capture>) -> Logs {
+    match (log, logs) {
+        (Some(log), Logs::Found) => {
+            // Where it can not be written, what it holds counts.
+            let _ = log.flush();
+            Logs::Also(vec![log.status().log])
+        }
+        (_, logs) => logs,
+    }
+}
+
+pub(super) fn restore(archive: PathBuf, mut options: RestoreOptions, log: Option<Arc<Capture>>) -> Work {
+    Box::new(move |control| {
+        options.logs = with_running(options.logs, log.as_deref());
+        restore::run(&Disk, &archive, &options, control).map(JobReport::Restore)
+    })
+}
+
+/// `log` is the running log of the data file, and `is_open` whether the engine looks after it.
+pub(super) fn restore_in_place(
+    data_file: &Path,
+    (is_open, log): (bool, Option<Arc<Capture>>),
+    own: &Path,
+    (archive, logs, until): (PathBuf, Logs, Until),
+) -> Work {
+    let (data_file, own) = (data_file.to_path_buf(), own.to_path_buf());
+    Box::new(move |control| {
+        // One that is not open here is in the care of nobody meanwhile.
+        let _lock = if is_open { None } else { Some(DataFileLock::acquire(&data_file, &own)?) };
+        let settings = SettingsFile::load(&data_file, &own)?;
+        let log = log.as_deref();
+        let identity = settings.settings().data_file_id;
+        let options = InPlaceOptions { data_file, identity, logs: with_running(logs, log), until };
+        run_in_place(&archive, &options, settings, &own, log, control).map(JobReport::Restore)
+    })
+}
+
+/// What a restore in place takes away is kept by the log; or else by a full backup, made while writers are kept out.
+fn run_in_place(
+    archive: &Path,
+    options: &InPlaceOptions,
+    mut settings: SettingsFile,
+    own: &Path,
+    log: Option<&Capture>,
+    control: &Control,
+) -> Result<RestoreReport> {
+    let data_file = &options.data_file;
+    let folder = backup::destination(data_file, &settings);
+    let newest = catalog::list(&folder, Some(&catalog::stem(data_file)))
+        .unwrap_or_default()
+        .into_iter()
+        .find(|a| a.data_file_id == settings.settings().data_file_id && a.problem.is_none());
+    let kept = match (log, newest) {
+        (Some(log), Some(newest)) => {
+            in_place::is_kept_by_log(log, &newest.path, control).unwrap_or(false).then_some(newest.path)
+        }
+        _ => None,
+    };
+    let mut keep = |commit: Option<u64>| match (&kept, commit) {
+        (Some(archive), Some(_)) => Ok(Some(Undo { archive: archive.clone(), commit })),
+        _ => {
+            let made = backup::run(&Disk, data_file, &mut settings, own, &folder, log, control)?;
+            Ok(Some(Undo { archive: made.archive, commit: None }))
+        }
+    };
+    in_place::in_place(&Disk, archive, options, log, &mut keep, control)
+}
+
+pub(super) fn verify(archive: PathBuf) -> Work {
+    Box::new(move |control| verify::run(&archive, control).map(JobReport::Verify))
+}
+
+pub(super) fn sample(folder: PathBuf) -> Work {
+    Box::new(move |control| {
+        let path = sample::create(&folder, control)?;
+        let bytes = path.metadata().map_or(0, |m| m.len());
+        Ok(JobReport::Sample { path, bytes })
+    })
+}

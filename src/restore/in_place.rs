@@ -1,0 +1,280 @@
+//! Restore in place: the live data file goes back to an earlier state while programs are connected.
+//!
+//! The wanted state is rebuilt and checked aside, then written as one transaction of SQLite, see
+//! [`rewrite`](crate::sqlite::rewrite). The log records that transaction like any other commit, so what it took away can be
+//! brought back. Only a data file that SQLite can not open is replaced as a whole, and kept under another name.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use chrono::Local;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Logs, RestoreOptions, RestoreReport, plan_log, run};
+use crate::{
+    archive::{Archive, ItemKind},
+    control::{Control, Phase},
+    error::{Error, ErrorKind, Result},
+    journal::{
+        Capture, CaptureState,
+        integrate::{PlanEnd, Until},
+    },
+    sqlite::{data_file::identify, integrity::Integrity, rewrite::rewrite},
+    storage::{self, Ownership, Storage, processes},
+};
+
+/// Where the state before a restore in place can be had again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// The archive to restore.
+    pub archive: PathBuf,
+    /// The commit to integrate up to; `None` for the archive alone.
+    pub commit: Option<u64>,
+}
+
+impl Undo {
+    /// What a restore must integrate.
+    pub fn until(&self) -> (Logs, Until) {
+        self.commit.map_or((Logs::None, Until::End), |number| (Logs::Found, Until::Commit(number)))
+    }
+}
+
+/// What a restore in place did with the live data file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InPlace {
+    /// The data file.
+    pub data_file: PathBuf,
+    /// Pages that were written; 0 when the file already was as wanted.
+    pub pages_changed: u32,
+    /// Pages of the file now.
+    pub pages: u32,
+    /// How long writers were kept out, in milliseconds.
+    pub held_ms: u64,
+    /// Commits after the moment wanted, which are no longer in the file; `None` where no log counted them.
+    pub commits_left: Option<u64>,
+    /// How to bring them back.
+    pub undo: Option<Undo>,
+    /// The unreadable data file with its companions, under their new names.
+    pub set_aside: Vec<PathBuf>,
+}
+
+/// What to restore where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InPlaceOptions {
+    /// The live data file.
+    pub data_file: PathBuf,
+    /// Its identity, if its settings know one.
+    pub identity: Option<Uuid>,
+    /// The logs to integrate.
+    pub logs: Logs,
+    /// How far to integrate them.
+    pub until: Until,
+}
+
+/// Whether the log leads from `archive`, the newest one, to the present state: then what a restore takes away is kept.
+///
+/// # Errors
+/// When the log can not be written, or the disk not be read.
+pub fn is_kept_by_log(log: &Capture, archive: &Path, control: &Control) -> Result<bool> {
+    let now = log.flush()?;
+    let status = log.status();
+    if status.state != CaptureState::On || !status.rooted {
+        return Ok(false);
+    }
+    let archive = Archive::open(archive)?;
+    if archive.identity().log_position.is_some_and(|position| position.commit == now.commit) {
+        return Ok(true);
+    }
+    let plan = plan_log(&archive, &Logs::Also(vec![status.log]), control)?;
+    let whole = |end: &PlanEnd| matches!(end, PlanEnd::Complete | PlanEnd::Torn { .. });
+    Ok(plan.is_some_and(|p| whole(&p.end) && p.to.commit >= now.commit))
+}
+
+/// Keeps the present state of the data file, and says where: called while writers are kept out, with the number of the last
+/// commit when there is a log.
+pub type Keep<'a> = dyn FnMut(Option<u64>) -> Result<Option<Undo>> + 'a;
+
+/// Brings the live data file to the state that `archive` and its logs yield.
+///
+/// `log` is the log of the data file, if there is one; `keep` is called before anything is changed.
+///
+/// # Errors
+/// Damage, no space, a data file that can not be locked, `Stopped`. The live data file is then as it was.
+pub fn in_place(
+    storage: &dyn Storage,
+    archive: &Path,
+    options: &InPlaceOptions,
+    log: Option<&Capture>,
+    keep: &mut Keep<'_>,
+    control: &Control,
+) -> Result<RestoreReport> {
+    let opened = Archive::open(archive)?;
+    let data_file = &options.data_file;
+    refuse_other(&opened, options)?;
+    let item = opened.items().iter().find(|i| i.kind == ItemKind::DataFile).cloned();
+    let item = item.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("{} holds no data file", archive.display()))
+            .hint("Choose an archive of this data file.")
+    })?;
+    let present = match identify(data_file) {
+        Ok(facts) => Ok(facts.path),
+        Err(error) if is_lost(error.kind()) => Err(error),
+        Err(error) => return Err(error),
+    };
+    let folder = storage::folder_of(data_file);
+    let scratch = tempfile::Builder::new()
+        .prefix(".strongroom-restore-")
+        .tempdir_in(folder)
+        .map_err(|e| Error::io("write to the folder", folder, e))?;
+    let wanted = RestoreOptions {
+        items: vec![item.name],
+        destination: scratch.path().to_path_buf(),
+        logs: options.logs.clone(),
+        until: options.until,
+    };
+    let outcome = run(storage, archive, &wanted, control).and_then(|report| {
+        let rebuilt = report.files.first().cloned().unwrap_or_default();
+        refuse_unsound(&report)?;
+        let done = match &present {
+            Ok(live) => write_through(live, &rebuilt, &report, log, keep, control)?,
+            Err(why) => replace_lost(storage, data_file, &rebuilt, why, control)?,
+        };
+        Ok(RestoreReport {
+            destination: folder.to_path_buf(),
+            files: vec![data_file.clone()],
+            in_place: Some(done),
+            ..report
+        })
+    });
+    storage::clean_up(move || drop(scratch));
+    outcome
+}
+
+/// An archive of another data file must not take the place of this one.
+fn refuse_other(archive: &Archive, options: &InPlaceOptions) -> Result<()> {
+    let found = archive.identity();
+    let same = match options.identity {
+        Some(identity) => found.data_file_id == identity,
+        None => options.data_file.file_name().is_some_and(|name| *name == *found.data_file_name),
+    };
+    if same {
+        return Ok(());
+    }
+    let message = format!("{} is an archive of another data file, {}", archive.path().display(), found.data_file_name);
+    Err(Error::new(ErrorKind::Refused, format!("{message}, not of {}", options.data_file.display()))
+        .hint("Choose an archive of this data file, or restore this one into a folder."))
+}
+
+/// What SQLite finds damaged must not replace a file that programs use.
+fn refuse_unsound(report: &RestoreReport) -> Result<()> {
+    match (report.problem(), &report.integrity) {
+        (Some(problem), Some(Integrity::Problems(_))) => Err(problem),
+        (Some(problem), _) if report.log_end.is_some() => Err(problem),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a data file that fails so is beyond opening: then nothing can be written through SQLite.
+pub fn is_lost(kind: ErrorKind) -> bool {
+    use ErrorKind as K;
+    matches!(kind, K::NotFound | K::NotRecognised | K::Encrypted | K::Empty | K::Damaged)
+}
+
+fn write_through(
+    live: &Path,
+    rebuilt: &Path,
+    report: &RestoreReport,
+    log: Option<&Capture>,
+    keep: &mut Keep<'_>,
+    control: &Control,
+) -> Result<InPlace> {
+    let wanted = report.integrated.as_ref().map(|i| i.position.commit).or_else(|| {
+        let archive = Archive::open(&report.archive).ok()?;
+        archive.identity().log_position.map(|p| p.commit)
+    });
+    let (mut before, mut undo) = (None, None);
+    // While writers are kept out nobody commits: the log then ends exactly at what is replaced.
+    let written = rewrite(live, rebuilt, control, &mut || {
+        // A log that can not be written keeps nothing; then something else must.
+        before = log.and_then(|log| log.flush().ok()).map(|position| position.commit);
+        undo = keep(before)?;
+        Ok(())
+    })?;
+    if let Some(log) = log {
+        // It is committed, whatever the log says now; its trouble is shown where it belongs.
+        let _ = log.flush();
+    }
+    Ok(InPlace {
+        data_file: live.to_path_buf(),
+        pages_changed: written.pages_changed,
+        pages: written.pages,
+        held_ms: written.held_ms,
+        commits_left: before.zip(wanted).map(|(before, wanted)| before.saturating_sub(wanted)),
+        undo: undo.filter(|_| written.pages_changed > 0),
+        set_aside: Vec::new(),
+    })
+}
+
+/// Sets a data file that can not be opened aside, with its companions, and puts the rebuilt one in its place.
+fn replace_lost(
+    storage: &dyn Storage,
+    data_file: &Path,
+    rebuilt: &Path,
+    why: &Error,
+    control: &Control,
+) -> Result<InPlace> {
+    control.phase(Phase::Finishing, 0);
+    let with = |end: &str| {
+        let mut name = data_file.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let all: Vec<PathBuf> =
+        ["", "-wal", "-shm", "-journal"].iter().map(|end| with(end)).filter(|p| p.symlink_metadata().is_ok()).collect();
+    let open = processes::holders(&all.iter().filter_map(|p| p.canonicalize().ok()).collect::<Vec<_>>());
+    if !open.processes.is_empty() {
+        let message =
+            format!("{} can not be opened as a data file, yet {} has it open", data_file.display(), open.in_words());
+        return Err(Error::new(ErrorKind::Busy, message)
+            .hint(format!("End that program, then try again. What is wrong with the file: {}", why.message())));
+    }
+    control.check()?;
+    if data_file.is_file() {
+        Ownership::of(data_file).apply(rebuilt)?;
+    }
+    let mark = Local::now().format("%Y%m%d-%H%M%S");
+    let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();
+    let outcome = all
+        .iter()
+        .try_for_each(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let aside = path.with_file_name(format!("{name}.set-aside-{mark}"));
+            storage.rename_new(path, &aside)?;
+            moved.push((path.clone(), aside));
+            Ok(())
+        })
+        .and_then(|()| storage.rename_new(rebuilt, data_file))
+        .and_then(|()| storage.sync_folder(storage::folder_of(data_file)));
+    if let Err(error) = outcome {
+        // As it was: half of a set would be worse than the damaged whole.
+        if data_file.symlink_metadata().is_err() {
+            for (path, aside) in moved.iter().rev() {
+                let _ = fs::rename(aside, path);
+            }
+        }
+        return Err(error);
+    }
+    let facts = identify(data_file)?;
+    Ok(InPlace {
+        data_file: data_file.to_path_buf(),
+        pages_changed: facts.page_count,
+        pages: facts.page_count,
+        held_ms: 0,
+        commits_left: None,
+        undo: None,
+        set_aside: moved.into_iter().map(|(_, aside)| aside).collect(),
+    })
+}

@@ -1,0 +1,150 @@
+//! Which processes have a file open, as far as the system tells.
+//!
+//! Linux shows the open files of every process under `/proc/PID/fd` to the superuser and to the process's own user, and all file
+//! locks under `/proc/locks` to everyone. Other systems have nothing of the kind without a library of their own; there the
+//! answer is that it is not known.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A process that has a file open.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number.
+    pub id: u32,
+    /// Its name, as the system shows it.
+    pub name: String,
+}
+
+impl std::fmt::Display for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (process {})", self.name, self.id)
+    }
+}
+
+/// The answer to who has a file open.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Holders {
+    /// The processes found, by number; this one is not among them.
+    pub processes: Vec<Process>,
+    /// Whether there can be others: processes of other users may not be looked into, or the system has no such list.
+    pub may_be_more: bool,
+}
+
+impl Holders {
+    /// The processes in words, such as `vaultwarden (process 812) and sqlite3 (process 4711)`.
+    pub fn in_words(&self) -> String {
+        let names: Vec<String> = self.processes.iter().map(Process::to_string).collect();
+        match names.split_last() {
+            None => "no process".to_owned(),
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        }
+    }
+}
+
+/// Finds who has one of `files` (canonical paths) open.
+pub fn holders(files: &[PathBuf]) -> Holders {
+    let mut found = Holders { processes: Vec::new(), may_be_more: true };
+    let Ok(list) = std::fs::read_dir("/proc") else { return found };
+    let own = std::process::id();
+    found.may_be_more = false;
+    for id in list.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|id| *id != own)
+    {
+        match std::fs::read_dir(format!("/proc/{id}/fd")) {
+            Ok(open) => {
+                let holds = |link: &PathBuf| files.contains(link);
+                if open.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|link| holds(&link)) {
+                    found.processes.push(Process { id, name: name_of(id) });
+                }
+            }
+            // One that has ended meanwhile holds nothing.
+            Err(e) => found.may_be_more |= e.kind() == std::io::ErrorKind::PermissionDenied,
+        }
+    }
+    found.processes.sort();
+    found
+}
+
+fn name_of(id: u32) -> String {
+    let name = std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "unknown".to_owned() } else { name.to_owned() }
+}
+
+/// The processes, this one not among them, that hold a lock on a byte of `range` of the file at `path`.
+pub fn lockers(path: &Path, range: std::ops::RangeInclusive<u64>) -> Vec<Process> {
+    let Some(wanted) = inode(path) else { return Vec::new() };
+    let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let own = std::process::id();
+    let ids: BTreeSet<u32> = text
+        .lines()
+        .filter_map(parse_lock)
+        .filter(|lock| lock.inode == wanted && lock.first <= *range.end() && lock.last >= *range.start())
+        .map(|lock| lock.id)
+        .filter(|id| *id != own)
+        .collect();
+    ids.into_iter().map(|id| Process { id, name: name_of(id) }).collect()
+}
+
+struct Lock {
+    id: u32,
+    /// Device, major and minor, and number of the file.
+    inode: (u64, u64, u64),
+    first: u64,
+    last: u64,
+}
+
+/// A line such as `3: POSIX  ADVISORY  READ 812 fe:00:1835021 123 123`.
+fn parse_lock(line: &str) -> Option<Lock> {
+    // One that waits for a lock, marked by an arrow, does not hold it.
+    let fields: Vec<&str> = line.split_whitespace().filter(|_| !line.contains("->")).collect();
+    let [_, _, _, _, id, file, first, last] = fields.as_slice() else { return None };
+    let mut parts = file.split(':');
+    let device = |text: Option<&str>| u64::from_str_radix(text?, 16).ok();
+    let inode = (device(parts.next())?, device(parts.next())?, parts.next()?.parse().ok()?);
+    let last = if *last == "EOF" { u64::MAX } else { last.parse().ok()? };
+    Some(Lock { id: id.parse().ok()?, inode, first: first.parse().ok()?, last })
+}
+
+#[cfg(target_os = "linux")]
+fn inode(path: &Path) -> Option<(u64, u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = path.metadata().ok()?;
+    let device = meta.dev();
+    Some((u64::from(rustix::fs::major(device)), u64::from(rustix::fs::minor(device)), meta.ino()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn inode(_: &Path) -> Option<(u64, u64, u64)> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_list_of_locks_is_understood() -> Result<(), &'static str> {
+        let lock = parse_lock("3: POSIX  ADVISORY  READ 812 fe:00:1835021 123 126").ok_or("not understood")?;
+        assert_eq!((lock.id, lock.inode, lock.first, lock.last), (812, (0xfe, 0, 1_835_021), 123, 126));
+        let open = parse_lock("1: FLOCK  ADVISORY  WRITE 7 00:1a:9 0 EOF").ok_or("not understood")?;
+        assert_eq!(open.last, u64::MAX);
+        assert!(parse_lock("1: -> POSIX  ADVISORY  WRITE 7 00:1a:9 0 EOF").is_none());
+        assert!(parse_lock("nonsense").is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn processes_are_named_in_words() {
+        let process = |id, name: &str| Process { id, name: name.to_owned() };
+        let mut found = Holders { processes: vec![process(1, "a")], may_be_more: false };
+        assert_eq!(found.in_words(), "a (process 1)");
+        found.processes.extend([process(2, "b"), process(3, "c")]);
+        assert_eq!(found.in_words(), "a (process 1), b (process 2) and c (process 3)");
+    }
+}

@@ -1,0 +1,277 @@
+//! Restore in place: the live data file goes back, connected programs see it, and nothing is taken away for good.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::{
+    path::Path,
+    process::{Command as Process, Stdio},
+};
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+use strongroom::{
+    control::Control,
+    engine::{Command, Handle, JobId, status::JobReport},
+    error::{ErrorKind, ErrorReport},
+    journal::integrate::Until,
+    restore::{Logs, RestoreReport},
+    sqlite::rewrite::rewrite,
+};
+use support::{
+    Place,
+    engine::{backup, engine, finished, foreign_commits, open_with_log, until},
+    has, logical_content, make_data_file, names_in, text,
+};
+
+fn start(handle: &Handle, data: &Path, archive: &Path, logs: Logs, until: Until) -> JobId {
+    let job = JobId::new();
+    let (data_file, archive) = (data.to_path_buf(), archive.to_path_buf());
+    handle.send(Command::RestoreInPlace { job, data_file, archive, logs, until }).unwrap();
+    job
+}
+
+fn in_place(handle: &Handle, data: &Path, archive: &Path, logs: Logs, until: Until) -> RestoreReport {
+    match finished(handle, start(handle, data, archive, logs, until)) {
+        JobReport::Restore(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(handle: &Handle, job: JobId) -> ErrorReport {
+    until(handle, |s| s.finished_job(job).is_some()).finished_job(job).unwrap().result.clone().unwrap_err()
+}
+
+/// What a foreign, older program says of the file.
+fn foreign_check(data: &Path) -> String {
+    let output = Process::new("sqlite3").arg(data).arg("PRAGMA integrity_check").output().unwrap();
+    text(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn the_live_file_goes_back_under_its_programs_and_forward_again() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 400);
+    let mut prepared = application.prepare("SELECT count(*) FROM t").unwrap();
+    let mut count = || prepared.query_row([], |row| row.get::<_, i64>(0)).unwrap();
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open_with_log(&handle, &data, &place.at("Backups/a.journal"));
+    let first = backup(&handle, &data);
+    let position = first.log_position.unwrap();
+
+    let wanted = [
+        "DELETE FROM t WHERE id%3=0",
+        "CREATE TABLE added(x); INSERT INTO added SELECT randomblob(500) FROM t",
+        "DROP TABLE added; CREATE TABLE added(other, columns); INSERT INTO added VALUES(1,2)",
+        "VACUUM",
+    ];
+    let mut states = vec![(position.commit, logical_content(&data), count())];
+    for sql in wanted {
+        foreign_commits(&data, sql);
+        let now = restored_commit(&handle, &data);
+        states.push((now, logical_content(&data), count()));
+    }
+    let last = states.len() - 1;
+    for n in [0, 2, 1] {
+        let (commit, content, rows) = &states[n];
+        let before = restored_commit(&handle, &data);
+        let there = logical_content(&data);
+        let report = in_place(&handle, &data, &first.archive, Logs::Found, Until::Commit(*commit));
+        let done = report.in_place.unwrap();
+        assert_eq!(logical_content(&data), *content, "state {n}");
+        assert_eq!(count(), *rows, "what the connected application sees of state {n}");
+        assert_eq!(foreign_check(&data), "ok");
+        assert_eq!(done.commits_left, Some(before - commit));
+        assert!(done.pages_changed > 0 && done.set_aside.is_empty());
+
+        // The application goes on, with its own idea of the schema.
+        application.execute_batch("CREATE TABLE mine(x); INSERT INTO mine VALUES(1); DROP TABLE mine").unwrap();
+
+        let undo = done.undo.unwrap();
+        assert_eq!(undo.commit, Some(before));
+        let (logs, limit) = undo.until();
+        in_place(&handle, &data, &undo.archive, logs, limit);
+        assert_eq!(logical_content(&data), there, "undone");
+        assert_eq!(count(), states[last].2);
+        assert_eq!(foreign_check(&data), "ok");
+    }
+    // A state that is there already is not written.
+    let now = restored_commit(&handle, &data);
+    let again = in_place(&handle, &data, &first.archive, Logs::Found, Until::Commit(now)).in_place.unwrap();
+    assert_eq!((again.pages_changed, again.undo), (0, None));
+    assert!(names_in(data.parent().unwrap()).iter().all(|n| !n.contains("restore")), "a folder was left behind");
+}
+
+/// The number of the last commit in the log, everything committed by now included.
+fn restored_commit(handle: &Handle, data: &Path) -> u64 {
+    let log = handle.status().data_file(data).unwrap().log.clone().unwrap().log;
+    let archive = handle.status().data_file(data).unwrap().archives.first().map(|a| a.path.clone());
+    let archive = archive.unwrap_or_else(|| log.with_file_name("a[0001].4BK"));
+    let to = data.with_file_name(format!("probe {}", rand()));
+    let report = support::engine::restore(handle, &archive, &to, Logs::Found, Until::End);
+    std::fs::remove_dir_all(to).unwrap();
+    report.integrated.map_or(0, |i| i.position.commit)
+}
+
+fn rand() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()
+}
+
+#[test]
+fn without_a_log_a_full_backup_keeps_what_is_taken_away() {
+    if !has("sqlite3") {
+        return;
+    }
+    for mode in ["WAL", "DELETE"] {
+        let place = Place::new();
+        let data = place.at("a.sqlite");
+        let application = make_data_file(&data, &format!("PRAGMA journal_mode={mode}"), 200);
+        let engine = engine(&place);
+        let handle = engine.handle();
+        handle.send(Command::OpenDataFile { path: data.clone() }).unwrap();
+        until(&handle, |s| s.data_file(&data).is_some());
+        let first = backup(&handle, &data);
+        let then = logical_content(&data);
+        foreign_commits(&data, "DELETE FROM t WHERE id<100; INSERT INTO k VALUES('later',1)");
+        let later = logical_content(&data);
+        let done = in_place(&handle, &data, &first.archive, Logs::Found, Until::End).in_place.unwrap();
+        assert_eq!(logical_content(&data), then);
+        assert_eq!((done.commits_left, foreign_check(&data).as_str()), (None, "ok"));
+        let kept: String = application.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+        assert!(kept.eq_ignore_ascii_case(mode), "{kept}");
+        let undo = done.undo.unwrap();
+        assert_eq!((undo.archive.clone(), undo.commit), (place.at("Backups/a[0002].4BK"), None));
+        let (logs, limit) = undo.until();
+        in_place(&handle, &data, &undo.archive, logs, limit);
+        assert_eq!(logical_content(&data), later);
+    }
+}
+
+#[test]
+fn what_can_not_be_done_changes_nothing() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 50);
+    let other = place.at("b.sqlite");
+    let _other = make_data_file(&other, "PRAGMA journal_mode=WAL", 50);
+    let engine = engine(&place);
+    let handle = engine.handle();
+    for path in [&data, &other] {
+        handle.send(Command::OpenDataFile { path: path.clone() }).unwrap();
+        until(&handle, |s| s.data_file(path).is_some());
+    }
+    let (own, foreign) = (backup(&handle, &data), backup(&handle, &other));
+    application.execute_batch("INSERT INTO k VALUES('newest',1)").unwrap();
+    let before = logical_content(&data);
+    let error = refused(&handle, start(&handle, &data, &foreign.archive, Logs::None, Until::End));
+    assert_eq!(error.kind, ErrorKind::Refused, "{error:?}");
+    assert!(error.message.contains("archive of another data file, b.sqlite"));
+
+    // A program in the middle of a transaction: the job waits, and can be stopped.
+    application.execute_batch("BEGIN IMMEDIATE; INSERT INTO k VALUES('open',1)").unwrap();
+    let job = start(&handle, &data, &own.archive, Logs::None, Until::End);
+    until(&handle, |s| s.job(job).is_some_and(|j| j.progress.phase == strongroom::control::Phase::Waiting));
+    handle.send(Command::Stop { job }).unwrap();
+    assert_eq!(refused(&handle, job).kind, ErrorKind::Stopped);
+    application.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(logical_content(&data), before);
+}
+
+#[test]
+fn an_unreadable_data_file_is_set_aside_but_never_under_a_program() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 100));
+    let then = logical_content(&data);
+    let archive = place.at("Backups/a[0001].4BK");
+    assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+    std::fs::write(&data, "overwritten by something else entirely").unwrap();
+    std::fs::write(place.at("a.sqlite-wal"), "and its WAL").unwrap();
+    let command = ["restore", archive.to_str().unwrap(), "--in-place", data.to_str().unwrap()];
+    if cfg!(target_os = "linux") && has("tail") {
+        let mut holder = Process::new("tail").arg("-f").arg(&data).stdout(Stdio::piped()).spawn().unwrap();
+        std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        let output = place.run(&command);
+        assert!(!output.status.success());
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("tail (process {})", holder.id())), "{said}");
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        assert!(std::fs::read_to_string(&data).unwrap().starts_with("overwritten"));
+    }
+    let output = place.run(&command);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(logical_content(&data), then);
+    let kept: Vec<String> = names_in(&place.at("")).into_iter().filter(|n| n.contains("set-aside")).collect();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    for (name, content) in kept.iter().zip(["and its WAL", "overwritten by something else entirely"]) {
+        assert_eq!(std::fs::read_to_string(place.at(name)).unwrap(), content, "{name}");
+    }
+}
+
+/// Some content: tables, sizes and free pages differ by `seed`.
+fn fill(path: &Path, page_size: u32, mode: &str, vacuum: u8, seed: u64) -> Connection {
+    let conn = Connection::open(path).unwrap();
+    let (tables, rows) = (seed % 5 + 1, seed / 5 % 300);
+    conn.execute_batch(&format!(
+        "PRAGMA page_size={page_size}; PRAGMA auto_vacuum={vacuum}; PRAGMA journal_mode={mode}"
+    ))
+    .unwrap();
+    for table in 0..tables {
+        conn.execute_batch(&format!(
+            "CREATE TABLE t{table}(x INTEGER PRIMARY KEY, y); CREATE INDEX i{table} ON t{table}(y);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{rows})
+             INSERT INTO t{table} SELECT i, randomblob(i*37%900) FROM n;
+             DELETE FROM t{table} WHERE x%7<{}",
+            seed / 1500 % 7
+        ))
+        .unwrap();
+    }
+    conn
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_file_takes_the_content_of_any_other(
+        sizes in prop::sample::select(vec![512u32, 4096, 65536]),
+        modes in (prop::sample::select(vec!["WAL", "DELETE"]), prop::sample::select(vec!["WAL", "DELETE"])),
+        vacuums in (0u8..3, 0u8..3),
+        seeds in (any::<u64>(), any::<u64>()),
+    ) {
+        let place = Place::new();
+        let (live, target) = (place.at("live"), place.at("target"));
+        let connected = fill(&live, sizes, modes.0, vacuums.0, seeds.0);
+        drop(fill(&target, sizes, modes.1, vacuums.1, seeds.1));
+        let before = logical_content(&live);
+        let mut called = 0;
+        let outcome = rewrite(&live, &target, &Control::default(), &mut || { called += 1; Ok(()) });
+        match outcome {
+            Ok(_) => {
+                prop_assert_eq!(called, 1);
+                prop_assert_eq!(logical_content(&live), logical_content(&target));
+                let word = |sql: &str| connected.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+                prop_assert_eq!(word("PRAGMA integrity_check"), "ok");
+                prop_assert_eq!(word("PRAGMA journal_mode").to_uppercase(), modes.0);
+                let number = |conn: &Connection, sql: &str| conn.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap();
+                let wanted = Connection::open(&target).unwrap();
+                for sql in ["PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA user_version"] {
+                    prop_assert_eq!(number(&connected, sql), number(&wanted, sql), "{}", sql);
+                }
+                connected.execute_batch("CREATE TABLE more(x); INSERT INTO more VALUES(zeroblob(100000))").unwrap();
+                prop_assert_eq!(word("PRAGMA integrity_check"), "ok");
+            }
+            Err(error) => {
+                prop_assert_eq!(error.kind(), ErrorKind::Refused, "{:?}", error);
+                prop_assert_eq!(vacuums.0, 1, "only full auto-vacuum stands in the way");
+                prop_assert_eq!(logical_content(&live), before);
+            }
+        }
+    }
+}

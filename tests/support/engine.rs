@@ -1,0 +1,68 @@
+//! Driving the engine as a window does.
+
+use std::{
+    path::Path,
+    process::Command as Process,
+    time::{Duration, Instant},
+};
+
+use strongroom::{
+    engine::{Command, Config, Engine, Handle, JobId, Status, status::JobReport},
+    journal::{CaptureState, integrate::Until},
+    restore::{self, Logs},
+};
+
+use super::{Place, text};
+
+/// Commits made by the system's own, older SQLite, in a process of its own.
+pub fn foreign_commits(data: &Path, sql: &str) {
+    let output = Process::new("sqlite3").args(["-cmd", ".timeout 60000"]).arg(data).arg(sql).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+pub fn engine(place: &Place) -> Engine {
+    let own = place.own().join("strongroom");
+    Engine::start(Config { data_dir: own.clone(), settings_dir: own, program: None }).unwrap()
+}
+
+pub fn until(handle: &Handle, wanted: impl Fn(&Status) -> bool) -> std::sync::Arc<Status> {
+    let begun = Instant::now();
+    loop {
+        let status = handle.status();
+        if wanted(&status) {
+            return status;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "never came about: {status:#?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub fn finished(handle: &Handle, job: JobId) -> JobReport {
+    until(handle, |s| s.finished_job(job).is_some()).finished_job(job).unwrap().result.clone().unwrap()
+}
+
+pub fn open_with_log(handle: &Handle, data: &Path, log: &Path) {
+    handle.send(Command::OpenDataFile { path: data.to_path_buf() }).unwrap();
+    until(handle, |s| s.data_file(data).is_some());
+    handle.send(Command::UseLog { data_file: data.to_path_buf(), log: Some(log.to_path_buf()) }).unwrap();
+    until(handle, |s| s.data_file(data).unwrap().log.as_ref().is_some_and(|l| l.state == CaptureState::On));
+}
+
+pub fn backup(handle: &Handle, data: &Path) -> strongroom::backup::BackupReport {
+    let job = JobId::new();
+    handle.send(Command::Backup { job, data_file: data.to_path_buf(), destination: None }).unwrap();
+    match finished(handle, job) {
+        JobReport::Backup(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn restore(handle: &Handle, archive: &Path, to: &Path, logs: Logs, until: Until) -> restore::RestoreReport {
+    let job = JobId::new();
+    let (archive, destination) = (archive.to_path_buf(), to.to_path_buf());
+    handle.send(Command::Restore { job, archive, items: vec![], destination, logs, until }).unwrap();
+    match finished(handle, job) {
+        JobReport::Restore(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
