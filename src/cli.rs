@@ -23,6 +23,7 @@ use crate::{
     control::{Control, Phase},
     engine::{
         Command, Config, Engine, Event, Handle, JobId,
+        inspect::inspect,
         status::{DataFileStatus, FinishedJob, JobReport},
     },
     error::{Error, ErrorKind, ErrorReport, Result},
@@ -54,6 +55,14 @@ enum Job {
         /// Folder for this archive; otherwise the one in the settings, or `Backups` beside the data file.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how well a data file is protected: its backups, its log, who has it open. Works beside a running window or service.
+    Status {
+        /// The SQLite data file.
+        data_file: PathBuf,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
@@ -174,6 +183,15 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let path = open(&engine.handle(), data_file)?;
             let id = JobId::new();
             report(perform(&engine.handle(), id, Command::Backup { job: id, data_file: path, destination: to })?, json)
+        }
+        Job::Status { data_file, json } => {
+            let found = inspect(&data_file, directories()?.config_dir())?;
+            if json {
+                print_json(&found)?
+            } else {
+                print(&words::inspection(&found))?
+            }
+            Ok(ExitCode::SUCCESS)
         }
         Job::List { place, json } => list(&place, json),
         Job::Verify { archive, json } => {

@@ -6,8 +6,10 @@
 
 pub mod command;
 mod data_files;
+mod ended;
 pub mod history;
 mod hosted;
+pub mod inspect;
 mod job;
 mod lock;
 pub mod status;

@@ -7,6 +7,7 @@
 //! follow pins  commits from the WAL to the log, and the read transactions that keep them there
 //! level gate   keeping the WAL small without stopping anyone for long
 //! rotate       from one log to the next at a full backup, safe against a crash at any step
+//! inspect      what can be known of a log from outside
 //! integrate    plan which logs continue an archive, apply them to a restored file
 //! table        hashes of the pages at the base
 //! writer reader format page   the file, see docs/format-log.md
@@ -36,6 +37,7 @@ mod catch_up;
 mod follow;
 pub mod format;
 mod gate;
+pub mod inspect;
 pub mod integrate;
 mod level;
 pub mod page;

@@ -138,13 +138,13 @@ impl RestoreReport {
     }
 }
 
-/// Reads what `archive` offers.
+/// Reads what `archive` offers, together with `logs`.
 ///
 /// # Errors
 /// As [`Archive::open`].
-pub fn plan(archive: &Path) -> Result<RestorePlan> {
+pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
     let opened = Archive::open(archive)?;
-    let log = plan_log(&opened, &Logs::Found, &Control::default())?;
+    let log = plan_log(&opened, logs, &Control::default())?;
     Ok(RestorePlan {
         log,
         identity: opened.identity().clone(),
@@ -152,6 +152,23 @@ pub fn plan(archive: &Path) -> Result<RestorePlan> {
         bytes: opened.bytes(),
         destination: propose_destination(archive),
     })
+}
+
+/// Finds the commit that a restore of `archive` would lead to.
+///
+/// # Errors
+/// As [`Archive::open`]; `NotFound` when no log continues the archive.
+pub fn find_point(archive: &Path, logs: &Logs, until: Until) -> Result<integrate::Point> {
+    let control = Control::default();
+    match plan_log(&Archive::open(archive)?, logs, &control)? {
+        Some(plan) => integrate::resolve(&plan, until, &control),
+        None => Err(no_log(archive)),
+    }
+}
+
+fn no_log(archive: &Path) -> Error {
+    Error::new(ErrorKind::NotFound, format!("no log continues {}", archive.display()))
+        .hint("Give the log with --log, or restore the archive without a moment or commit.")
 }
 
 /// A folder named like the archive, beside it; with ` (2)`, ` (3)` … when that exists.
@@ -232,8 +249,7 @@ pub fn run(
         .hint("Choose an older archive and integrate its logs up to that moment."));
     }
     if log.is_none() && options.until != Until::End {
-        return Err(Error::new(ErrorKind::NotFound, format!("no log continues {}", archive.display()))
-            .hint("Give the log with --log, or restore the archive without a moment or commit."));
+        return Err(no_log(archive));
     }
     for item in &items {
         refuse_target(&destination, item)?;

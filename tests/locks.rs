@@ -46,7 +46,7 @@ fn a_lock_that_we_hold_survives_everything_we_do() {
     }
     let disguised = place.at("Backups/a[0001].4BK");
     assert!(verify::run(&disguised, &Control::default()).unwrap_err().message().ends_with("is a data file in use"));
-    assert!(restore::plan(&disguised).is_err());
+    assert!(restore::plan(&disguised, &restore::Logs::Found).is_err());
     let report = place.backup(&data).unwrap();
     verify::run(&report.archive, &Control::default()).unwrap();
     restore::run(&Disk, &report.archive, &RestoreOptions::all(&place.at("to")), &Control::default()).unwrap();

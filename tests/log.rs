@@ -3,11 +3,7 @@
 
 mod support;
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command as Process, Stdio},
-};
+use std::process::Command as Process;
 
 use rusqlite::Connection;
 use strongroom::{
@@ -17,18 +13,9 @@ use strongroom::{
 };
 use support::{
     Place,
-    engine::{backup, engine, foreign_commits, open_with_log, restore, until},
+    engine::{backup, engine, foreign_commits, open_with_log, restore, serve, until},
     has, logical_content, make_data_file, names_in, text,
 };
-
-/// Starts `strongroom serve` and returns when the log runs.
-fn serve(place: &Place, data: &Path) -> Child {
-    let mut child = place.program().arg("serve").arg(data).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.contains("is logged in"), "{line}");
-    child
-}
 
 #[test]
 fn everything_committed_is_restored_from_archive_and_log_and_so_is_any_earlier_commit() {

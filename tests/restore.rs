@@ -67,10 +67,13 @@ fn an_existing_target_is_refused_and_stays_as_it_is() {
 fn the_proposed_folder_is_named_like_the_archive_and_new() {
     let place = Place::new();
     let archive = archive(&place, 50);
-    let plan = restore::plan(&archive).unwrap();
+    let plan = restore::plan(&archive, &restore::Logs::Found).unwrap();
     assert_eq!(plan.destination, archive.with_file_name("a[0001]"));
     fs::create_dir(&plan.destination).unwrap();
-    assert_eq!(restore::plan(&archive).unwrap().destination, archive.with_file_name("a[0001] (2)"));
+    assert_eq!(
+        restore::plan(&archive, &restore::Logs::Found).unwrap().destination,
+        archive.with_file_name("a[0001] (2)")
+    );
 }
 
 #[test]

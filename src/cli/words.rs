@@ -3,7 +3,7 @@
 use chrono::{DateTime, Local, Utc};
 
 use crate::{
-    engine::status::JobReport,
+    engine::{inspect::Inspection, status::JobReport},
     journal::integrate::Integrated,
     restore::in_place::InPlace,
     sqlite::{data_file::JournalMode, integrity::Integrity},
@@ -94,6 +94,74 @@ fn integrated_in_words(integrated: &Integrated) -> String {
     }
     if let Some(next) = at(integrated.next) {
         words += &format!(" (the next one was at {next})");
+    }
+    words
+}
+
+/// How well a data file is protected, line by line.
+pub(super) fn inspection(found: &Inspection) -> String {
+    let facts = &found.data_file;
+    let mut lines = vec![
+        format!("{}, {}, {}", facts.path.display(), human_bytes(facts.size_bytes), facts.journal_mode.label()),
+        match &found.engine {
+            Some(engine) => format!("In the care of     {engine}"),
+            None => "In the care of     nobody: neither a window nor a service runs for it".to_owned(),
+        },
+        format!("Last full backup   {}", newest(found)),
+        format!("Log                {}", log(found)),
+    ];
+    if facts.journal_mode == JournalMode::Wal {
+        lines.push(format!("WAL                {}", human_bytes(facts.wal_bytes)));
+    }
+    let more = if found.holders.may_be_more { "; processes of other users can not be seen" } else { "" };
+    lines.push(format!("Open in            {}{more}", found.holders.in_words()));
+    lines.join("\n")
+}
+
+fn newest(found: &Inspection) -> String {
+    if let Some(problem) = &found.archives_problem {
+        return format!("not known: {}", problem.message);
+    }
+    let Some(last) = &found.last_backup else { return format!("none in {}", found.destination.display()) };
+    let moment = last.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
+    let damaged = last.problem.as_ref().map_or_else(String::new, |p| format!(", DAMAGED: {}", p.message));
+    format!("{} of {moment}, {}, {}{damaged}", last.number, human_bytes(last.bytes), last.path.display())
+}
+
+fn log(found: &Inspection) -> String {
+    let (log, file) = match (&found.log, &found.log_file) {
+        (Some(log), _) => (log, log.log.display()),
+        (None, Some(file)) => {
+            let why = found.log_problem.as_ref().map_or("the data file is not in WAL mode", |p| p.message.as_str());
+            return format!("{}: NOT USABLE, {why}", file.display());
+        }
+        (None, None) => return "not used".to_owned(),
+    };
+    let since =
+        if log.rooted { format!("since backup {:04}", log.position.archive) } else { "since it began".to_owned() };
+    let mut words = format!("{file}, {}, {} commits {since}", human_bytes(log.bytes), log.commits);
+    if let Some(last) = log.last_commit {
+        let at = last.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z");
+        let age = (Utc::now() - last).num_seconds().max(0);
+        words += &format!(", the last one {age} s ago at {at}");
+    }
+    words += match (log.complete, &found.engine) {
+        (Some(true), Some(_)) => "; complete: every commit up to now is in it",
+        (Some(true), None) => "; complete up to now, but NOBODY RECORDS what comes next",
+        (Some(false), _) => "; NOT COMPLETE: commits were made that are not in it",
+        (None, Some(_)) => "; recording",
+        (None, None) => "; NOBODY RECORDS what comes next",
+    };
+    match log.catch_ups {
+        0 => {}
+        1 => words += "; one stretch known only by its end",
+        n => words += &format!("; {n} stretches known only by their ends"),
+    }
+    if let Some(offset) = log.damaged_at {
+        words += &format!("; DAMAGED at byte {offset}");
+    }
+    if !log.rooted {
+        words += "; a full backup is needed before a restore can use it";
     }
     words
 }

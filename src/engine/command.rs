@@ -71,6 +71,13 @@ pub enum Command {
         /// The archive.
         path: PathBuf,
     },
+    /// Find the commit that a limit leads to, into `points` of the status.
+    FindPoint {
+        /// The archive.
+        archive: PathBuf,
+        /// The limit.
+        until: Until,
+    },
     /// Restore items of an archive into a folder. Nothing existing is overwritten.
     Restore {
         /// Name of the job.

@@ -51,6 +51,7 @@ impl Worker {
                 self.read_history();
                 self.follow_settings(&path);
                 self.survey(&path);
+                self.look_at_processes(&path);
                 self.news.push(Event::DataFileOpened { path });
             }
             Err(error) => {
@@ -171,6 +172,15 @@ impl Worker {
                 self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
             }
         }
+    }
+
+    /// Looks who else has the data file open; may take its time.
+    pub(super) fn look_at_processes(&self, data_file: &Path) {
+        let data_file = data_file.to_path_buf();
+        self.spawn("look at processes", move || {
+            let (holders, readers) = hosted::look_at_processes(&data_file);
+            Message::ProcessesSeen { data_file, holders, readers }
+        });
     }
 
     pub(super) fn survey(&mut self, data_file: &Path) {

@@ -25,8 +25,11 @@ use crate::{
     journal::{Capture, CaptureConfig, LastArchive, Position},
     sample,
     settings::SettingsFile,
-    sqlite::data_file,
-    storage,
+    sqlite::{data_file, snapshot},
+    storage::{
+        self,
+        processes::{self, Holders},
+    },
 };
 
 /// What only the engine holds of a data file; what everybody may see is its status.
@@ -76,6 +79,8 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
         log: None,
         log_starting: false,
         log_problem: None,
+        holders: Holders::default(),
+        readers: Vec::new(),
         is_sample,
         sample_client: None,
         facts,
@@ -99,6 +104,13 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
         }
         Err(error) => Surveyed { archives: Vec::new(), plan: Err(error.report()) },
     }
+}
+
+/// Who else has the data file open, and who of them needs the WAL for a read transaction.
+pub(super) fn look_at_processes(data_file: &Path) -> (Holders, Vec<processes::Process>) {
+    let (wal, shm) = (snapshot::wal_path(data_file), snapshot::shm_path(data_file));
+    let holders = processes::holders(&[data_file.to_path_buf(), wal]);
+    (holders, processes::lockers(&shm, snapshot::READ_LOCKS))
 }
 
 /// Opens the log of `data_file`, as its settings say; may take its time.

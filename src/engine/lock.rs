@@ -7,9 +7,17 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    storage::processes::{self, Process},
+};
+
+/// A lock that is held for longer belongs to an engine.
+const LOOKED_AT: Duration = Duration::from_millis(50);
 
 /// The right to look after one data file.
 #[derive(Debug)]
@@ -24,13 +32,10 @@ impl DataFileLock {
     /// # Errors
     /// [`ErrorKind::InUse`] with the process that holds it.
     pub(super) fn acquire(data_file: &Path, own: &Path) -> Result<Self> {
-        let name = data_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let beside = data_file.with_file_name(format!(".{name}.strongroom-lock"));
-        match lock(&beside, data_file) {
+        match lock(&beside(data_file), data_file) {
             Err(e) if e.kind() == ErrorKind::Permission => {
                 fs::create_dir_all(own).map_err(|e| Error::io("create the folder", own, e))?;
-                let mark = blake3::hash(data_file.as_os_str().as_encoded_bytes()).to_hex();
-                lock(&own.join(format!("{}.strongroom-lock", &mark[..16])), data_file)
+                lock(&in_own(data_file, own), data_file)
             }
             other => other,
         }
@@ -45,12 +50,43 @@ impl Drop for DataFileLock {
     }
 }
 
+/// The process that holds the lock of `data_file` (a canonical path), if one does.
+pub(super) fn holder(data_file: &Path, own: &Path) -> Option<Process> {
+    let is_held = |path: &PathBuf| {
+        let file = File::open(path).ok()?;
+        // Shared, and let go at once: whoever takes the lock right now tries again.
+        match file.try_lock_shared() {
+            Err(fs::TryLockError::WouldBlock) => fs::read_to_string(path).ok()?.trim().parse().ok(),
+            _ => None,
+        }
+    };
+    let id = [beside(data_file), in_own(data_file, own)].iter().find_map(is_held)?;
+    Some(processes::named(id))
+}
+
+fn beside(data_file: &Path) -> PathBuf {
+    let name = data_file.file_name().unwrap_or_default().to_string_lossy();
+    data_file.with_file_name(format!(".{name}.strongroom-lock"))
+}
+
+/// For a folder that can not be written.
+fn in_own(data_file: &Path, own: &Path) -> PathBuf {
+    let mark = blake3::hash(data_file.as_os_str().as_encoded_bytes()).to_hex();
+    own.join(format!("{}.strongroom-lock", &mark[..16]))
+}
+
 fn lock(path: &Path, data_file: &Path) -> Result<DataFileLock> {
     let fail = |e| Error::io("lock", path, e);
+    let asked = Instant::now();
     loop {
         let mut file = open(path)?;
         match file.try_lock() {
             Ok(()) => {}
+            // It may only be looked at, by `holder`.
+            Err(fs::TryLockError::WouldBlock) if asked.elapsed() < LOOKED_AT => {
+                thread::sleep(Duration::from_millis(5));
+                continue;
+            }
             Err(fs::TryLockError::WouldBlock) => return Err(in_use(&mut file, data_file)),
             Err(fs::TryLockError::Error(e)) => return Err(fail(e)),
         }
@@ -114,7 +150,9 @@ mod tests {
         let error = DataFileLock::acquire(&data, folder.path()).err().ok_or("two engines")?;
         assert_eq!(error.kind(), ErrorKind::InUse);
         assert!(error.message().ends_with(&format!("another Strongroom (process {})", std::process::id())));
+        assert_eq!(holder(&data, folder.path()).map(|p| p.id), Some(std::process::id()));
         drop(first);
+        assert_eq!(holder(&data, folder.path()), None);
         assert!(!leftover.exists());
         DataFileLock::acquire(&data, folder.path())?;
         Ok(())

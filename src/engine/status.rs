@@ -14,9 +14,13 @@ use crate::{
     backup::{BackupPlan, BackupReport},
     control::Progress,
     error::ErrorReport,
-    journal::CaptureStatus,
+    journal::{
+        CaptureStatus,
+        integrate::{Point, Until},
+    },
     restore::{RestorePlan, RestoreReport},
     sqlite::data_file::DataFileFacts,
+    storage::processes::{Holders, Process},
     verify::VerifyReport,
 };
 
@@ -45,6 +49,8 @@ pub struct Status {
     pub recent: Vec<PathBuf>,
     /// The archives looked at, newest first, at most 8.
     pub looked_at: Vec<LookedAt>,
+    /// The commits that limits lead to, newest answer first, at most 8.
+    pub points: Vec<FoundPoint>,
 }
 
 impl Status {
@@ -102,6 +108,10 @@ pub struct DataFileStatus {
     pub log_starting: bool,
     /// Why it does not run, though one is chosen.
     pub log_problem: Option<ErrorReport>,
+    /// Which other processes have it open; looked at now and then.
+    pub holders: Holders,
+    /// Which of them are in a read transaction that needs the WAL.
+    pub readers: Vec<Process>,
     /// Whether this is the sample, which the client can edit.
     pub is_sample: bool,
     /// The client that edits the sample, while it runs.
@@ -194,6 +204,17 @@ pub struct LookedAt {
     pub path: PathBuf,
     /// Its description, or why it can not be read.
     pub result: Result<RestorePlan, ErrorReport>,
+}
+
+/// The commit that a limit leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundPoint {
+    /// The archive, as it was asked for.
+    pub archive: PathBuf,
+    /// The limit.
+    pub until: Until,
+    /// Where it leads, or why it can not be told.
+    pub result: Result<Point, ErrorReport>,
 }
 
 /// News. Whoever misses one finds the same in the [`Status`].

@@ -32,7 +32,7 @@ pub(super) fn backup(data_file: &Path, own: &Path, to: Option<PathBuf>, log: Opt
 }
 
 /// All logs found, and the running one: up to this very moment, wherever it lies.
-fn with_running(logs: Logs, log: Option<&Capture>) -> Logs {
+pub(super) fn with_running(logs: Logs, log: Option<&Capture>) -> Logs {
     match (log, logs) {
         (Some(log), Logs::Found) => {
             // Where it can not be written, what it holds counts.

@@ -13,10 +13,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::{
     Config, Shared,
     command::{Command, JobId},
-    history::{History, HistoryEntry, JobKind, Outcome},
+    history::{History, JobKind},
     hosted::{Hosted, Opened, Surveyed},
     job::{RunningJob, Work},
-    status::{Event, FinishedJob, JobReport, LastBackup, LookedAt, Status},
+    status::{DataFileStatus, Event, FinishedJob, FoundPoint, JobReport, LookedAt, Status},
     work,
 };
 use crate::{
@@ -24,15 +24,15 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
     restore::{self, Logs, RestoreOptions},
+    storage::processes::{Holders, Process},
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
 const JOB_TICK: Duration = Duration::from_millis(250);
 /// Sizes and times of data files are looked at this often.
 const IDLE_TICK: Duration = Duration::from_secs(2);
-/// Entries of the Backup journal in the status.
-const HISTORY_MAX: u32 = 1000;
-const FINISHED_MAX: usize = 20;
+/// Who has the data files open is looked at this often: it means looking at every process.
+const PROCESSES_TICK: Duration = Duration::from_secs(10);
 const LOOKED_AT_MAX: usize = 8;
 
 /// What reaches the engine's thread.
@@ -42,6 +42,8 @@ pub(super) enum Message {
     Surveyed { data_file: PathBuf, surveyed: Surveyed },
     LogOpened { data_file: PathBuf, attempt: u64, result: std::result::Result<Capture, ErrorReport> },
     LookedAt(LookedAt),
+    PointFound(FoundPoint),
+    ProcessesSeen { data_file: PathBuf, holders: Holders, readers: Vec<Process> },
     JobEnded { job: JobId, result: std::result::Result<JobReport, ErrorReport> },
     Shutdown,
 }
@@ -56,6 +58,7 @@ pub(super) struct Worker {
     pub(super) news: Vec<Event>,
     pub(super) changed: bool,
     looked: Instant,
+    looked_at_processes: Option<Instant>,
 }
 
 impl Worker {
@@ -76,6 +79,7 @@ impl Worker {
             history_problem,
             recent: Vec::new(),
             looked_at: Vec::new(),
+            points: Vec::new(),
         };
         let mut worker = Self {
             config,
@@ -87,6 +91,7 @@ impl Worker {
             news: Vec::new(),
             changed: false,
             looked: Instant::now(),
+            looked_at_processes: None,
         };
         worker.read_history();
         worker
@@ -150,10 +155,14 @@ impl Worker {
         if !self.hosted.is_empty() && now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
+            if self.looked_at_processes.is_none_or(|at| now - at >= PROCESSES_TICK) {
+                self.looked_at_processes = Some(now);
+                self.hosted.keys().for_each(|path| self.look_at_processes(path));
+            }
         }
     }
 
-    fn list_jobs(&mut self) {
+    pub(super) fn list_jobs(&mut self) {
         let mut jobs: Vec<_> = self.jobs.values().map(|j| j.status.clone()).collect();
         jobs.sort_by_key(|j| (j.started, j.id));
         if jobs != self.status.jobs {
@@ -196,6 +205,25 @@ impl Worker {
                 list.insert(0, looked);
                 list.truncate(LOOKED_AT_MAX);
             }
+            Message::PointFound(found) => {
+                let list = &mut self.edit().points;
+                list.retain(|p| (&p.archive, &p.until) != (&found.archive, &found.until));
+                list.insert(0, found);
+                list.truncate(LOOKED_AT_MAX);
+            }
+            Message::ProcessesSeen { data_file, holders, readers } => {
+                let known = |d: &&DataFileStatus| d.facts.path == data_file;
+                if self
+                    .status
+                    .data_files
+                    .iter()
+                    .find(known)
+                    .is_some_and(|d| (&d.holders, &d.readers) != (&holders, &readers))
+                    && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file)
+                {
+                    (status.holders, status.readers) = (holders, readers);
+                }
+            }
             Message::JobEnded { job, result } => self.job_ended(job, result),
             Message::Shutdown => {}
         }
@@ -219,12 +247,12 @@ impl Worker {
             Command::SetDestination { data_file, folder } => self.set_destination(&data_file, folder).map_err(plain)?,
             Command::Refresh { data_file } => self.survey(&data_file),
             Command::LookAtArchive { path } => self.look_at(path),
+            Command::FindPoint { archive, until } => self.find_point(archive, until),
             Command::Backup { job, data_file, destination } => {
                 self.backup(job, data_file, destination).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
             Command::Restore { job, archive, items, destination, logs, until } => {
-                let data_file = self.data_file_of(&archive);
-                let log = data_file.as_ref().and_then(|d| self.hosted.get(d)).and_then(|h| h.log.clone());
+                let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
                 let options = RestoreOptions { items, destination, logs, until };
                 let work = work::restore(archive.clone(), options, log);
                 let started = self.start(job, JobKind::Restore, data_file, Some(archive), work);
@@ -258,7 +286,7 @@ impl Worker {
 
     /// The data file in our care that this archive lies in the destination of.
     fn data_file_of(&self, archive: &Path) -> Option<PathBuf> {
-        let holds = |d: &&super::status::DataFileStatus| d.archives.iter().any(|a| a.path == archive);
+        let holds = |d: &&DataFileStatus| d.archives.iter().any(|a| a.path == archive);
         self.status.data_files.iter().find(holds).map(|d| d.facts.path.clone())
     }
 
@@ -273,9 +301,25 @@ impl Worker {
         }
     }
 
+    /// The log that is being written for the data file of this archive.
+    fn log_of(&self, archive: &Path) -> Option<Arc<Capture>> {
+        self.data_file_of(archive).and_then(|d| self.hosted.get(&d)).and_then(|h| h.log.clone())
+    }
+
     fn look_at(&mut self, path: PathBuf) {
+        let log = self.log_of(&path);
         self.spawn("look at archive", move || {
-            Message::LookedAt(LookedAt { result: restore::plan(&path).map_err(|e| e.report()), path })
+            let logs = work::with_running(Logs::Found, log.as_deref());
+            Message::LookedAt(LookedAt { result: restore::plan(&path, &logs).map_err(|e| e.report()), path })
+        });
+    }
+
+    fn find_point(&mut self, archive: PathBuf, until: Until) {
+        let log = self.log_of(&archive);
+        self.spawn("find point", move || {
+            let logs = work::with_running(Logs::Found, log.as_deref());
+            let result = restore::find_point(&archive, &logs, until).map_err(|e| e.report());
+            Message::PointFound(FoundPoint { archive, until, result })
         });
     }
 
@@ -340,84 +384,5 @@ impl Worker {
         self.jobs.insert(id, job);
         self.list_jobs();
         Ok(())
-    }
-
-    fn job_ended(&mut self, id: JobId, result: std::result::Result<JobReport, ErrorReport>) {
-        let Some(job) = self.jobs.remove(&id) else { return };
-        let (entry, finished) = job.finish(result);
-        self.record(&entry);
-        if let Ok(JobReport::Sample { path, .. }) = &finished.result {
-            self.open(path.clone());
-        }
-        if let Some(data_file) = finished.data_file.clone() {
-            self.survey(&data_file);
-        }
-        self.keep_finished(finished);
-        self.list_jobs();
-    }
-
-    fn keep_finished(&mut self, finished: FinishedJob) {
-        let list = &mut self.edit().finished;
-        list.insert(0, finished.clone());
-        list.truncate(FINISHED_MAX);
-        self.news.push(Event::JobFinished(finished));
-    }
-
-    /// Writes an entry of the Backup journal, and shows it; a journal that fails is said and holds up nothing.
-    fn record(&mut self, entry: &HistoryEntry) {
-        if let Some(history) = &self.history {
-            let written = if entry.outcome == Outcome::Running { history.begin(entry) } else { history.finish(entry) };
-            if let Err(error) = written {
-                self.edit().history_problem = Some(error.report());
-            }
-        }
-        let list = &mut self.edit().history;
-        match list.iter_mut().find(|e| e.id == entry.id) {
-            Some(known) => *known = entry.clone(),
-            None => list.insert(0, entry.clone()),
-        }
-        list.truncate(HISTORY_MAX as usize);
-        self.note_last_backups();
-    }
-
-    pub(super) fn read_history(&mut self) {
-        let Some(history) = &self.history else { return };
-        match history.list(HISTORY_MAX).and_then(|list| Ok((list, history.recent()?))) {
-            Ok((list, recent)) => {
-                let status = self.edit();
-                (status.history, status.recent) = (list, recent);
-            }
-            Err(error) => self.edit().history_problem = Some(error.report()),
-        }
-        self.note_last_backups();
-    }
-
-    /// The last full backup of each data file: from the Backup journal, or from the newest archive if that is newer.
-    pub(super) fn note_last_backups(&mut self) {
-        let status = self.edit();
-        for data_file in &mut status.data_files {
-            let ended = |e: &&HistoryEntry| {
-                e.kind == JobKind::Backup
-                    && e.outcome != Outcome::Running
-                    && e.data_file.as_ref() == Some(&data_file.facts.path)
-            };
-            let noted = status.history.iter().find(ended).map(|e| LastBackup {
-                moment: e.started.fixed_offset(),
-                number: e.number,
-                outcome: e.outcome,
-                error: e.error.clone(),
-            });
-            let newest = data_file.archives.iter().find_map(|a| {
-                let outcome = Outcome::Succeeded;
-                a.moment.map(|moment| LastBackup { moment, number: Some(a.number), outcome, error: None })
-            });
-            data_file.last_backup = match (noted, newest) {
-                (Some(noted), Some(newest)) if newest.number > noted.number && newest.moment > noted.moment => {
-                    Some(newest)
-                }
-                (Some(noted), _) => Some(noted),
-                (None, newest) => newest,
-            };
-        }
     }
 }

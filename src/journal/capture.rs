@@ -148,6 +148,7 @@ impl Capture {
             commits: 0,
             rooted: follower.writer.header().rooted,
             wal_bytes: 0,
+            held_back_since: None,
             catch_ups,
             recoveries: 0,
             error,

@@ -83,7 +83,7 @@ pub(super) struct Follower {
     pub(super) path: PathBuf,
     pub(super) pins: Pins,
     pub(super) writer: LogWriter,
-    clock: fn() -> DateTime<Utc>,
+    pub(super) clock: fn() -> DateTime<Utc>,
     page_size: u32,
     wal: Option<WalFile>,
     /// Everything up to here is logged.

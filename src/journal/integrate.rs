@@ -41,6 +41,30 @@ pub enum Until {
     Commit(u64),
 }
 
+impl Until {
+    /// Whether this commit is beyond the limit.
+    fn excludes(self, commit: u64, time: DateTime<Utc>) -> bool {
+        match self {
+            Until::End => false,
+            Until::Moment(moment) => time > moment,
+            Until::Commit(number) => commit > number,
+        }
+    }
+}
+
+/// The commit that a limit leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// Its number.
+    pub commit: u64,
+    /// When it was made; `None` when that is the state of the archive itself.
+    pub time: Option<DateTime<Utc>>,
+    /// When the first commit after it was made.
+    pub next: Option<DateTime<Utc>>,
+    /// Known commits after it, which are left out.
+    pub left_out: u64,
+}
+
 /// One log's part of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
@@ -219,6 +243,35 @@ fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Resul
     }
 }
 
+/// Finds the commit that `until` leads to, without applying anything.
+///
+/// # Errors
+/// When a log can not be read, or the job is stopped.
+pub fn resolve(plan: &Plan, until: Until, control: &Control) -> Result<Point> {
+    let mut point = Point { commit: plan.from.commit, time: None, next: None, left_out: 0 };
+    for piece in &plan.pieces {
+        if !until.excludes(piece.commits.1, piece.times.1) {
+            (point.commit, point.time) = (piece.commits.1, Some(piece.times.1));
+            continue;
+        }
+        let mut reader = LogReader::open(&piece.path)?;
+        while let Some(record) = reader.next_record()? {
+            control.check()?;
+            let (commit, time) = (record.head.commit, record.head.time);
+            if commit > point.commit && until.excludes(commit, time) {
+                point.next = Some(time);
+                break;
+            }
+            if commit > point.commit {
+                (point.commit, point.time) = (commit, Some(time));
+            }
+        }
+        break;
+    }
+    point.left_out = plan.to.commit - point.commit;
+    Ok(point)
+}
+
 /// Applies the logs of `plan` to the file at `target`, which stands at `plan.from` and is open nowhere else.
 ///
 /// Everything is on the disk when this returns. After an error or a stop, `target` is of no use.
@@ -250,12 +303,7 @@ pub fn integrate(target: &Path, plan: &Plan, until: Until, control: &Control) ->
                 return Err(Error::new(ErrorKind::Damaged, format!("{} changed meanwhile", piece.path.display()))
                     .hint("Start the restore again."));
             };
-            let beyond = match until {
-                Until::End => false,
-                Until::Moment(moment) => record.head.time > moment,
-                Until::Commit(number) => record.head.commit > number,
-            };
-            if beyond {
+            if until.excludes(record.head.commit, record.head.time) {
                 done.next = Some(record.head.time);
                 break 'logs;
             }

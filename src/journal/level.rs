@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
+
 use super::follow::{Follower, Trouble};
 use crate::sqlite::ffi::WalPosition;
 
@@ -52,13 +54,24 @@ pub(super) struct Growth {
     hard_limit: u32,
     hard_limit_next: u32,
     gave_way: Option<Instant>,
+    /// Since when a reader of another program keeps the WAL from beginning anew.
+    pub(super) held_back: Option<DateTime<Utc>>,
 }
 
 impl Growth {
     pub(super) fn new(page_size: u32) -> Self {
         let hard_limit = HARD_LIMIT.min(HARD_LIMIT_BYTES / page_size.max(1));
         let hard_limit_next = hard_limit;
-        Self { level: false, tidied_at: 0, copied: 0, copies: 0, hard_limit, hard_limit_next, gave_way: None }
+        Self {
+            level: false,
+            tidied_at: 0,
+            copied: 0,
+            copies: 0,
+            hard_limit,
+            hard_limit_next,
+            gave_way: None,
+            held_back: None,
+        }
     }
 
     /// The WAL begins anew.
@@ -146,8 +159,19 @@ impl Follower {
             self.pins.keep_newest(1);
             self.pins.checkpoint()?;
         }
-        self.go_level()?;
+        let level = self.go_level()?;
+        self.note_held_back(level);
         Ok(())
+    }
+
+    /// When all our pins stand at the end and not everything could be copied, someone else holds an older state.
+    fn note_held_back(&mut self, level: bool) {
+        let behind = || self.pins.backfill().is_ok_and(|now| now.backfilled < self.mark.frame);
+        if level {
+            self.growth.held_back = None;
+        } else if self.growth.held_back.is_none() && behind() {
+            self.growth.held_back = Some((self.clock)());
+        }
     }
 
     /// Replaces the pins by one on lock 0, when everything is captured and in the data file.
@@ -217,6 +241,7 @@ impl Follower {
         self.growth.tidied_at = self.mark.frame;
         let outcome = self.level_while_locked();
         self.pins.gate().open();
+        self.note_held_back(self.growth.level || !matches!(outcome, Ok(false)));
         if !self.growth.level {
             // When nobody else was checkpointing, a long reader of another program holds the WAL: asking again soon would
             // only disturb.

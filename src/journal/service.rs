@@ -372,6 +372,7 @@ impl Service {
             commits: logged.commit - writer.header().base.commit,
             rooted: writer.header().rooted,
             wal_bytes: self.follower.wal_bytes(),
+            held_back_since: self.follower.growth.held_back,
             catch_ups: self.catch_ups,
             recoveries: self.follower.recoveries,
             error: match &self.failing {

@@ -102,6 +102,8 @@ pub struct CaptureStatus {
     pub rooted: bool,
     /// Size of the WAL in bytes.
     pub wal_bytes: u64,
+    /// Since when a read transaction of another program keeps the WAL from beginning anew; short ones come and go.
+    pub held_back_since: Option<DateTime<Utc>>,
     /// Times that the data file had to be compared, since the base.
     pub catch_ups: u32,
     /// Times that SQLite rebuilt its index, so that only checksums proved the chain, since the start.

@@ -210,6 +210,17 @@ pub fn wal_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The index of the WAL beside the data file at `path`, which must be the canonical path.
+pub fn shm_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-shm");
+    PathBuf::from(name)
+}
+
+/// The bytes of that index whose locks mean a read transaction that needs the WAL: `WAL_READ_LOCK(1)` to `(4)` of
+/// <https://sqlite.org/walformat.html#the_wal_index_file_format>.
+pub const READ_LOCKS: std::ops::RangeInclusive<u64> = 124..=127;
+
 /// Whether SQLite says that a lock of another program is in the way.
 pub fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))

@@ -59,7 +59,7 @@ pub fn holders(files: &[PathBuf]) -> Holders {
             Ok(open) => {
                 let holds = |link: &PathBuf| files.contains(link);
                 if open.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|link| holds(&link)) {
-                    found.processes.push(Process { id, name: name_of(id) });
+                    found.processes.push(named(id));
                 }
             }
             // One that has ended meanwhile holds nothing.
@@ -68,6 +68,11 @@ pub fn holders(files: &[PathBuf]) -> Holders {
     }
     found.processes.sort();
     found
+}
+
+/// The process of this number.
+pub fn named(id: u32) -> Process {
+    Process { id, name: name_of(id) }
 }
 
 fn name_of(id: u32) -> String {
@@ -88,7 +93,7 @@ pub fn lockers(path: &Path, range: std::ops::RangeInclusive<u64>) -> Vec<Process
         .map(|lock| lock.id)
         .filter(|id| *id != own)
         .collect();
-    ids.into_iter().map(|id| Process { id, name: name_of(id) }).collect()
+    ids.into_iter().map(named).collect()
 }
 
 struct Lock {

@@ -1,8 +1,9 @@
 //! Driving the engine as a window does.
 
 use std::{
+    io::{BufRead, BufReader},
     path::Path,
-    process::Command as Process,
+    process::{Child, Command as Process, Stdio},
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,15 @@ use super::{Place, text};
 pub fn foreign_commits(data: &Path, sql: &str) {
     let output = Process::new("sqlite3").args(["-cmd", ".timeout 60000"]).arg(data).arg(sql).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// Starts `strongroom serve` and returns when the log runs.
+pub fn serve(place: &Place, data: &Path) -> Child {
+    let mut child = place.program().arg("serve").arg(data).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("is logged in"), "{line}");
+    child
 }
 
 pub fn engine(place: &Place) -> Engine {

@@ -1,0 +1,94 @@
+//! What is kept of jobs: their results, their lines in the Backup journal, and the last full backup of each data file.
+
+use super::{
+    command::JobId,
+    history::{HistoryEntry, JobKind, Outcome},
+    status::{Event, FinishedJob, JobReport, LastBackup},
+    worker::Worker,
+};
+use crate::error::ErrorReport;
+
+/// Entries of the Backup journal in the status.
+const HISTORY_MAX: u32 = 1000;
+const FINISHED_MAX: usize = 20;
+
+impl Worker {
+    pub(super) fn job_ended(&mut self, id: JobId, result: std::result::Result<JobReport, ErrorReport>) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        let (entry, finished) = job.finish(result);
+        self.record(&entry);
+        if let Ok(JobReport::Sample { path, .. }) = &finished.result {
+            self.open(path.clone());
+        }
+        if let Some(data_file) = finished.data_file.clone() {
+            self.survey(&data_file);
+        }
+        self.keep_finished(finished);
+        self.list_jobs();
+    }
+
+    pub(super) fn keep_finished(&mut self, finished: FinishedJob) {
+        let list = &mut self.edit().finished;
+        list.insert(0, finished.clone());
+        list.truncate(FINISHED_MAX);
+        self.news.push(Event::JobFinished(finished));
+    }
+
+    /// Writes an entry of the Backup journal, and shows it; a journal that fails is said and holds up nothing.
+    pub(super) fn record(&mut self, entry: &HistoryEntry) {
+        if let Some(history) = &self.history {
+            let written = if entry.outcome == Outcome::Running { history.begin(entry) } else { history.finish(entry) };
+            if let Err(error) = written {
+                self.edit().history_problem = Some(error.report());
+            }
+        }
+        let list = &mut self.edit().history;
+        match list.iter_mut().find(|e| e.id == entry.id) {
+            Some(known) => *known = entry.clone(),
+            None => list.insert(0, entry.clone()),
+        }
+        list.truncate(HISTORY_MAX as usize);
+        self.note_last_backups();
+    }
+
+    pub(super) fn read_history(&mut self) {
+        let Some(history) = &self.history else { return };
+        match history.list(HISTORY_MAX).and_then(|list| Ok((list, history.recent()?))) {
+            Ok((list, recent)) => {
+                let status = self.edit();
+                (status.history, status.recent) = (list, recent);
+            }
+            Err(error) => self.edit().history_problem = Some(error.report()),
+        }
+        self.note_last_backups();
+    }
+
+    /// The last full backup of each data file: from the Backup journal, or from the newest archive if that is newer.
+    pub(super) fn note_last_backups(&mut self) {
+        let status = self.edit();
+        for data_file in &mut status.data_files {
+            let ended = |e: &&HistoryEntry| {
+                e.kind == JobKind::Backup
+                    && e.outcome != Outcome::Running
+                    && e.data_file.as_ref() == Some(&data_file.facts.path)
+            };
+            let noted = status.history.iter().find(ended).map(|e| LastBackup {
+                moment: e.started.fixed_offset(),
+                number: e.number,
+                outcome: e.outcome,
+                error: e.error.clone(),
+            });
+            let newest = data_file.archives.iter().find_map(|a| {
+                let outcome = Outcome::Succeeded;
+                a.moment.map(|moment| LastBackup { moment, number: Some(a.number), outcome, error: None })
+            });
+            data_file.last_backup = match (noted, newest) {
+                (Some(noted), Some(newest)) if newest.number > noted.number && newest.moment > noted.moment => {
+                    Some(newest)
+                }
+                (Some(noted), _) => Some(noted),
+                (None, newest) => newest,
+            };
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The state of a data file's protection, told from outside: while another process looks after it, or none does.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, FixedOffset};
+use serde::{Deserialize, Serialize};
+
+use super::{hosted, lock};
+use crate::{
+    archive::{ArchiveNumber, catalog},
+    backup,
+    error::{ErrorReport, Result},
+    journal::inspect::{self, LogFacts},
+    settings::SettingsFile,
+    sqlite::data_file::{self, DataFileFacts, JournalMode},
+    storage::{
+        processes::{Holders, Process},
+        space::{DiskSpace, disk_space},
+    },
+};
+
+/// What there is to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inspection {
+    /// The data file.
+    pub data_file: DataFileFacts,
+    /// The process that looks after it, if one does.
+    pub engine: Option<Process>,
+    /// The folder for its archives.
+    pub destination: PathBuf,
+    /// Free space there in bytes, if the system tells.
+    pub available_bytes: Option<u64>,
+    /// The newest archive.
+    pub last_backup: Option<NewestArchive>,
+    /// How many archives there are.
+    pub archives: usize,
+    /// Why their folder can not be read.
+    pub archives_problem: Option<ErrorReport>,
+    /// The log file chosen, if the log is used.
+    pub log_file: Option<PathBuf>,
+    /// What is in it.
+    pub log: Option<LogFacts>,
+    /// Why it can not be read.
+    pub log_problem: Option<ErrorReport>,
+    /// Which other processes have the data file open.
+    pub holders: Holders,
+    /// Which of them are in a read transaction that needs the WAL.
+    pub readers: Vec<Process>,
+}
+
+/// The newest archive of a data file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewestArchive {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its number.
+    pub number: ArchiveNumber,
+    /// The moment of its state.
+    pub moment: Option<DateTime<FixedOffset>>,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// What is wrong with it, if anything.
+    pub problem: Option<ErrorReport>,
+}
+
+impl Inspection {
+    /// Whether every commit is being recorded: the log is used, someone keeps it, and nothing is missing in it.
+    pub fn is_protected(&self) -> bool {
+        self.engine.is_some() && self.log.as_ref().is_some_and(|log| log.complete != Some(false))
+    }
+}
+
+/// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder. Nothing is
+/// changed.
+///
+/// # Errors
+/// When the data file can not be used, or its settings not be understood.
+pub fn inspect(path: &Path, own: &Path) -> Result<Inspection> {
+    let facts = data_file::identify(path)?;
+    let path = facts.path.clone();
+    let settings = SettingsFile::load(&path, own)?;
+    let destination = backup::destination(&path, &settings);
+    let (archives, archives_problem) = match catalog::list(&destination, Some(&catalog::stem(&path))) {
+        Ok(archives) => (archives, None),
+        Err(error) => (Vec::new(), Some(error.report())),
+    };
+    let log_file = settings.settings().log.clone();
+    let looked =
+        log_file.as_ref().filter(|_| facts.journal_mode == JournalMode::Wal).map(|log| inspect::inspect(log, &path));
+    let (log, log_problem) = match looked {
+        Some(Ok(log)) => (Some(log), None),
+        Some(Err(error)) => (None, Some(error.report())),
+        None => (None, None),
+    };
+    let (holders, readers) = hosted::look_at_processes(&path);
+    let last_backup = archives.first().map(|a| NewestArchive {
+        path: a.path.clone(),
+        number: a.number,
+        moment: a.moment,
+        bytes: a.bytes,
+        problem: a.problem.clone(),
+    });
+    Ok(Inspection {
+        engine: lock::holder(&path, own),
+        available_bytes: disk_space(&destination).ok().map(|space: DiskSpace| space.available),
+        archives: archives.len(),
+        archives_problem,
+        data_file: facts,
+        destination,
+        last_backup,
+        log_file,
+        log,
+        log_problem,
+        holders,
+        readers,
+    })
+}

@@ -1,0 +1,111 @@
+//! `strongroom status`: what it says of a data file's protection, from outside of whoever looks after it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::{
+    path::Path,
+    process::{Child, Command as Process, Stdio},
+};
+
+use rusqlite::Connection;
+use serde_json::Value;
+use support::{
+    Place,
+    engine::{foreign_commits, serve},
+    has, make_data_file, text,
+};
+
+fn status(place: &Place, data: &Path) -> Value {
+    let output = place.run(&["status", data.to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn words(place: &Place, data: &Path) -> String {
+    text(&place.run(&["status", data.to_str().unwrap()]).stdout)
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn the_state_of_backups_and_log_is_told_with_and_without_an_engine() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    // Held open, so that nobody else empties the WAL.
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 50);
+    let found = status(&place, &data);
+    assert!(found["engine"].is_null() && found["log"].is_null() && found["last_backup"].is_null(), "{found}");
+    let said = words(&place, &data);
+    assert!(said.contains("nobody: neither a window nor a service") && said.contains("not used"), "{said}");
+    assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+
+    let service = serve(&place, &data);
+    foreign_commits(&data, "INSERT INTO k VALUES('one',1)");
+    foreign_commits(&data, "INSERT INTO k VALUES('two',1)");
+    let found = status(&place, &data);
+    assert_eq!(found["engine"]["id"], service.id(), "{found}");
+    assert_eq!(found["last_backup"]["number"], 1);
+    let log = &found["log"];
+    assert_eq!((&log["complete"], &log["commits"], &log["rooted"]), (&true.into(), &2.into(), &false.into()), "{log}");
+    let said = words(&place, &data);
+    assert!(said.contains("every commit up to now is in it") && said.contains("a full backup is needed"), "{said}");
+
+    kill(service);
+    let said = words(&place, &data);
+    assert!(said.contains("complete up to now, but NOBODY RECORDS what comes next"), "{said}");
+    application.execute("INSERT INTO k VALUES('unseen',1)", []).unwrap();
+    let said = words(&place, &data);
+    assert!(said.contains("NOT COMPLETE: commits were made that are not in it"), "{said}");
+    assert_eq!(status(&place, &data)["log"]["complete"], false);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_has_the_file_open_and_who_reads_is_named() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 50);
+    let own = std::process::id();
+    let ids = |list: &Value| list.as_array().unwrap().iter().map(|p| p["id"].as_u64().unwrap()).collect::<Vec<_>>();
+    let found = status(&place, &data);
+    assert_eq!(ids(&found["holders"]["processes"]), [u64::from(own)], "{found}");
+    assert!(ids(&found["readers"]).is_empty());
+    application.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+    let found = status(&place, &data);
+    assert_eq!(ids(&found["readers"]), [u64::from(own)], "{found}");
+    let said = words(&place, &data);
+    assert!(said.contains(&format!("(process {own})")), "{said}");
+    application.execute_batch("COMMIT").unwrap();
+    drop(application);
+    if has("tail") {
+        // Not SQLite at all, and yet it has the file open.
+        let mut other = Process::new("tail").arg("-f").arg(&data).stdout(Stdio::piped()).spawn().unwrap();
+        std::io::Read::read_exact(other.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        assert!(words(&place, &data).contains(&format!("tail (process {})", other.id())));
+        kill(other);
+    }
+}
+
+#[test]
+fn a_log_that_is_gone_or_of_no_use_is_named() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 50));
+    let log = place.at("Backups/a.journal");
+    kill(serve(&place, &data));
+    assert!(log.exists());
+    std::fs::rename(&log, place.at("away")).unwrap();
+    let said = words(&place, &data);
+    assert!(said.contains("a.journal: NOT USABLE, ") && said.contains("no such file"), "{said}");
+    std::fs::rename(place.at("away"), &log).unwrap();
+    Connection::open(&data).unwrap().execute_batch("PRAGMA journal_mode=DELETE").unwrap();
+    let said = words(&place, &data);
+    assert!(said.contains("NOT USABLE, the data file is not in WAL mode"), "{said}");
+}
