@@ -428,6 +428,7 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
     });
     let engine = engine()?;
     let handle = engine.handle();
+    let events = handle.events();
     for data_file in data_files {
         let path = open(&handle, data_file.clone())?;
         let status = handle.status();
@@ -436,7 +437,6 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
         let chosen =
             log.clone().or_else(|| known.log_file.clone()).unwrap_or_else(|| known.destination.join(file_name));
         let chosen = std::path::absolute(&chosen).map_err(|e| Error::io("find", &chosen, e))?;
-        let events = handle.events();
         handle.send(Command::UseLog { data_file: path.clone(), log: Some(chosen.clone()), switch_to_wal })?;
         let runs = |known: &DataFileStatus| known.log.is_some() && known.log_file.as_ref() == Some(&chosen);
         while !handle.status().data_file(&path).is_some_and(runs) {

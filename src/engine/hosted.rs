@@ -51,6 +51,8 @@ pub(super) struct Hosted {
     pub(super) lost: Option<ErrorReport>,
     /// The log, while it runs; shared with the backup that cuts it.
     pub(super) log: Option<Arc<Capture>>,
+    /// The log that is being opened.
+    pub(super) log_opening: Option<PathBuf>,
     /// Which attempt to open the log counts: the answer to an older one is dropped.
     pub(super) log_attempt: u64,
     /// When the last attempt failed.
@@ -70,6 +72,13 @@ pub(super) struct Surveyed {
     pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
     /// What the data file is now: programs change its page size or its journal mode.
     pub(super) facts: std::result::Result<DataFileFacts, ErrorReport>,
+}
+
+impl Surveyed {
+    /// When nothing could be read.
+    pub(super) fn failed(error: ErrorReport) -> Self {
+        Self { archives: Vec::new(), plan: Err(error.clone()), facts: Err(error) }
+    }
 }
 
 /// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left.
@@ -112,6 +121,7 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
             log: None,
             log_attempt: 0,
             log_failed: None,
+            log_opening: None,
             _lock: lock,
         },
         status,
@@ -138,15 +148,28 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
             let plan = backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report());
             Surveyed { archives, plan, facts }
         }
-        Err(error) => Surveyed { archives: Vec::new(), plan: Err(error.report()), facts },
+        Err(error) => Surveyed { facts, ..Surveyed::failed(error.report()) },
     }
 }
 
-/// Who else has the data file open, and who of them needs the WAL for a read transaction.
-pub(super) fn look_at_processes(data_file: &Path) -> (Holders, Vec<processes::Process>) {
-    let (wal, shm) = (snapshot::wal_path(data_file), snapshot::shm_path(data_file));
-    let holders = processes::holders(&[data_file.to_path_buf(), wal]);
-    (holders, processes::lockers(&shm, snapshot::READ_LOCKS))
+/// What other programs do with a data file.
+pub(super) struct Users {
+    /// Which have it open.
+    pub(super) holders: Holders,
+    /// Which of them are in a read transaction that needs the WAL.
+    pub(super) readers: Vec<processes::Process>,
+}
+
+/// Who else has each of the data files open, and who of them needs the WAL for a read transaction.
+pub(super) fn look_at_processes(data_files: &[PathBuf]) -> Vec<Users> {
+    let groups: Vec<_> = data_files.iter().map(|path| vec![path.clone(), snapshot::wal_path(path)]).collect();
+    let indexes: Vec<_> = data_files.iter().map(|path| snapshot::shm_path(path)).collect();
+    let readers = processes::lockers_of_each(&indexes, snapshot::READ_LOCKS);
+    processes::holders_of_each(&groups)
+        .into_iter()
+        .zip(readers)
+        .map(|(holders, readers)| Users { holders, readers })
+        .collect()
 }
 
 /// Opens the log of `data_file`, as its settings say; may take its time.

@@ -92,7 +92,8 @@ pub fn inspect(path: &Path, own: &Path) -> Result<Inspection> {
         Some(Err(error)) => (None, Some(error.report())),
         None => (None, None),
     };
-    let (holders, readers) = hosted::look_at_processes(&path);
+    let users = hosted::look_at_processes(std::slice::from_ref(&path)).pop();
+    let (holders, readers) = users.map(|users| (users.holders, users.readers)).unwrap_or_default();
     let last_backup = archives.first().map(|a| NewestArchive {
         path: a.path.clone(),
         number: a.number,

@@ -12,10 +12,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::{
     Config, Shared,
+    chores::Chores,
     command::{Command, JobId},
     data_files::LogStart,
     history::{History, JobKind},
-    hosted::{Hosted, Opened, Surveyed},
+    hosted::{Hosted, Opened, Surveyed, Users},
     job::{RunningJob, Work},
     status::{DataFileStatus, Event, FinishedJob, FoundPoint, JobReport, LookedAt, Refused, Status},
     work,
@@ -25,7 +26,6 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
     restore::{self, Logs, RestoreOptions},
-    storage::processes::{Holders, Process},
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -35,6 +35,8 @@ const IDLE_TICK: Duration = Duration::from_secs(2);
 /// Who has the data files open is looked at this often: it means looking at every process.
 const PROCESSES_TICK: Duration = Duration::from_secs(10);
 const LOOKED_AT_MAX: usize = 8;
+/// Data files looked at in one go: hundreds of them have their turn one after the other.
+const LOOK_MAX: usize = 64;
 
 /// What reaches the engine's thread.
 pub(super) enum Message {
@@ -45,7 +47,7 @@ pub(super) enum Message {
     LogChanged { data_file: PathBuf },
     LookedAt(LookedAt),
     PointFound(FoundPoint),
-    ProcessesSeen { data_file: PathBuf, holders: Holders, readers: Vec<Process> },
+    ProcessesSeen(Vec<(Users, PathBuf)>),
     JobEnded { job: JobId, result: std::result::Result<JobReport, ErrorReport> },
     Shutdown,
 }
@@ -59,7 +61,10 @@ pub(super) struct Worker {
     pub(super) history: Option<History>,
     pub(super) news: Vec<Event>,
     pub(super) changed: bool,
+    pub(super) chores: Chores,
     looked: Instant,
+    /// Which data file is looked at next.
+    look_next: usize,
     looked_at_processes: Option<Instant>,
 }
 
@@ -85,6 +90,7 @@ impl Worker {
         };
         let mut worker = Self {
             config,
+            chores: Chores::new(messages.clone()),
             messages,
             status: Arc::new(status),
             hosted: HashMap::new(),
@@ -93,6 +99,7 @@ impl Worker {
             news: Vec::new(),
             changed: false,
             looked: Instant::now(),
+            look_next: 0,
             looked_at_processes: None,
         };
         worker.read_history();
@@ -132,6 +139,7 @@ impl Worker {
                 shared.tell(&event);
             }
             if ending && self.jobs.is_empty() {
+                self.hosted.values().filter_map(|h| h.log.as_ref()).for_each(|log| log.ask_stop());
                 return;
             }
         }
@@ -159,7 +167,7 @@ impl Worker {
             self.look();
             if self.looked_at_processes.is_none_or(|at| now - at >= PROCESSES_TICK) {
                 self.looked_at_processes = Some(now);
-                self.hosted.keys().for_each(|path| self.look_at_processes(path));
+                self.look_at_processes(self.hosted.keys().cloned().collect());
             }
         }
     }
@@ -177,7 +185,10 @@ impl Worker {
         let due: Vec<_> = self.hosted.values().filter(|h| h.is_log_due(now)).map(|h| h.path.clone()).collect();
         due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
         let mut survey = Vec::new();
-        for path in self.hosted.keys().cloned().collect::<Vec<_>>() {
+        let all = self.status.data_files.iter().map(|d| d.facts.path.clone());
+        let batch: Vec<_> = all.cycle().skip(self.look_next).take(LOOK_MAX.min(self.status.data_files.len())).collect();
+        self.look_next = (self.look_next + batch.len()) % self.status.data_files.len().max(1);
+        for path in batch {
             let Some(before) = self.status.data_file(&path).cloned() else { continue };
             let mut after = before.clone();
             let Some(hosted) = self.hosted.get_mut(&path) else { continue };
@@ -217,19 +228,7 @@ impl Worker {
                 list.insert(0, found);
                 list.truncate(LOOKED_AT_MAX);
             }
-            Message::ProcessesSeen { data_file, holders, readers } => {
-                let known = |d: &&DataFileStatus| d.facts.path == data_file;
-                if self
-                    .status
-                    .data_files
-                    .iter()
-                    .find(known)
-                    .is_some_and(|d| (&d.holders, &d.readers) != (&holders, &readers))
-                    && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file)
-                {
-                    (status.holders, status.readers) = (holders, readers);
-                }
-            }
+            Message::ProcessesSeen(seen) => self.processes_seen(seen),
             Message::JobEnded { job, result } => self.job_ended(job, result),
             Message::Shutdown => {}
         }
@@ -298,17 +297,6 @@ impl Worker {
         self.status.data_files.iter().find(holds).map(|d| d.facts.path.clone())
     }
 
-    pub(super) fn spawn(&self, name: &str, work: impl FnOnce() -> Message + Send + 'static) {
-        let messages = self.messages.clone();
-        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // When the engine has ended meanwhile, nobody wants to know.
-            let _ = messages.send(work());
-        });
-        if let Err(error) = spawned {
-            tracing::error!(%error, name, "no thread");
-        }
-    }
-
     /// The log that is being written for the data file of this archive.
     fn log_of(&self, archive: &Path) -> Option<Arc<Capture>> {
         self.data_file_of(archive).and_then(|d| self.hosted.get(&d)).and_then(|h| h.log.clone())
@@ -316,19 +304,20 @@ impl Worker {
 
     fn look_at(&mut self, path: PathBuf) {
         let log = self.log_of(&path);
-        self.spawn("look at archive", move || {
-            let logs = work::with_running(Logs::Found, log.as_deref());
-            Message::LookedAt(LookedAt { result: restore::plan(&path, &logs).map_err(|e| e.report()), path })
-        });
+        let archive = path.clone();
+        self.chores.run(
+            move || restore::plan(&path, &work::with_running(Logs::Found, log.as_deref())),
+            |plan| Message::LookedAt(LookedAt { path: archive, result: plan.map_err(|e| e.report()) }),
+        );
     }
 
     fn find_point(&mut self, archive: PathBuf, until: Until) {
         let log = self.log_of(&archive);
-        self.spawn("find point", move || {
-            let logs = work::with_running(Logs::Found, log.as_deref());
-            let result = restore::find_point(&archive, &logs, until).map_err(|e| e.report());
-            Message::PointFound(FoundPoint { archive, until, result })
-        });
+        let path = archive.clone();
+        self.chores.run(
+            move || restore::find_point(&path, &work::with_running(Logs::Found, log.as_deref()), until),
+            move |point| Message::PointFound(FoundPoint { archive, until, result: point.map_err(|e| e.report()) }),
+        );
     }
 
     fn backup(&mut self, job: JobId, data_file: PathBuf, destination: Option<PathBuf>) -> Result<()> {
