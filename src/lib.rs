@@ -5,6 +5,7 @@
 //! ```text
 //! cli                         the command line
 //! ui                          the administration window (feature gui)
+//! service                     engines in other processes: the socket, joining them
 //! engine                      one door for window and commands: command, status, history, lock, jobs
 //! sample                      the sample data file and the client that edits it
 //! backup restore verify       the jobs: plan, run, report
@@ -25,6 +26,7 @@ pub mod error;
 pub mod journal;
 pub mod restore;
 pub mod sample;
+pub mod service;
 pub mod settings;
 pub mod sqlite;
 pub mod storage;

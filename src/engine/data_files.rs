@@ -18,7 +18,7 @@ use crate::{
     settings::SettingsFile,
 };
 
-const REFUSED_MAX: usize = 5;
+const REFUSED_MAX: usize = 50;
 
 /// Why a log is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +42,17 @@ impl Worker {
         let status = self.edit();
         status.opening.push(path.clone());
         status.refused.retain(|r| r.path != path);
-        let own = self.config.settings_dir.clone();
-        let (asked, own_too) = (path.clone(), own.clone());
+        self.begin_to_open(path);
+    }
+
+    fn begin_to_open(&self, path: PathBuf) {
+        let config = self.config.clone();
+        let (asked, own) = (path.clone(), config.settings_dir.clone());
         self.chores.run(
-            move || hosted::open(&path, &own).map(Box::new),
+            move || hosted::open(&path, &config).map(Box::new),
             move |result| Message::Opened {
                 result: result.map_err(|error| Refused {
-                    archives: is_lost(error.kind()).then(|| hosted::archives_of_lost(&asked, &own_too)).flatten(),
+                    archives: is_lost(error.kind()).then(|| hosted::archives_of_lost(&asked, &own)).flatten(),
                     error: error.report(),
                     path: asked.clone(),
                 }),
@@ -57,12 +61,43 @@ impl Worker {
         );
     }
 
+    /// Opens what is on the service's list and not open: at the start, and again and again while something is in the way.
+    pub(super) fn open_listed(&mut self) {
+        let Some(list) = &self.list else { return };
+        let waiting = |path: &&PathBuf| {
+            // A person may have listed it under another name.
+            !self.hosted.contains_key(*path)
+                && !self.reopening.contains(*path)
+                && !self.status.opening.contains(*path)
+                && !path.canonicalize().is_ok_and(|path| self.hosted.contains_key(&path))
+        };
+        let paths: Vec<PathBuf> = list.data_files.iter().filter(waiting).cloned().collect();
+        for path in paths {
+            self.reopening.insert(path.clone());
+            self.begin_to_open(path);
+        }
+    }
+
+    /// Notes on the service's list, if there is one, that a data file is looked after, or no longer.
+    fn note_on_list(&mut self, path: &Path, wanted: bool) {
+        if let Some(list) = &mut self.list
+            && let Err(error) = list.change(path, wanted)
+        {
+            self.edit().list_problem = Some(error.report());
+        }
+    }
+
     pub(super) fn opened(&mut self, asked: &Path, result: std::result::Result<Box<Opened>, Refused>) {
-        self.edit().opening.retain(|p| p != asked);
+        self.reopening.remove(asked);
+        if self.status.opening.iter().any(|p| p == asked) {
+            self.edit().opening.retain(|p| p != asked);
+        }
         match result {
             Ok(opened) => {
                 let Opened { hosted, status } = *opened;
                 let path = hosted.path.clone();
+                self.note_on_list(&path, true);
+                self.edit().refused.retain(|r| r.path != asked);
                 self.hosted.insert(path.clone(), hosted);
                 self.edit().data_files.push(status);
                 self.remember(&path);
@@ -72,6 +107,8 @@ impl Worker {
                 self.look_at_processes(vec![path.clone()]);
                 self.news.push(Event::DataFileOpened { path });
             }
+            // Tried again, and still for the same reason.
+            Err(refused) if self.status.refused.contains(&refused) => {}
             Err(refused) => {
                 let list = &mut self.edit().refused;
                 list.retain(|r| r.path != refused.path);
@@ -87,12 +124,19 @@ impl Worker {
             return Err(Error::new(ErrorKind::Refused, format!("a job runs on {}", path.display()))
                 .hint("Wait until it ends, or stop it first."));
         }
-        self.hosted.remove(path);
-        self.edit().data_files.retain(|d| d.facts.path != path);
+        self.note_on_list(path, false);
+        self.let_go(path);
         Ok(())
     }
 
+    /// Stops looking after a data file for a while.
+    pub(super) fn let_go(&mut self, path: &Path) {
+        self.hosted.remove(path);
+        self.edit().data_files.retain(|d| d.facts.path != path);
+    }
+
     pub(super) fn forget(&mut self, path: &Path) -> Result<()> {
+        self.note_on_list(path, false);
         self.edit().refused.retain(|r| r.path != path);
         if let Some(history) = &self.history {
             history.forget(path)?;

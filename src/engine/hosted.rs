@@ -11,9 +11,10 @@ use chrono::Local;
 use uuid::Uuid;
 
 use super::{
+    Config,
     data_files::LogStart,
     lock::DataFileLock,
-    status::{DataFileStatus, SampleClientStatus},
+    status::{DataFileStatus, Host, SampleClientStatus},
 };
 use crate::{
     archive::{
@@ -82,15 +83,18 @@ impl Surveyed {
 }
 
 /// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left.
-pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
+pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
+    let own = &config.settings_dir;
     let facts = data_file::identify(path)?;
-    let lock = DataFileLock::acquire(&facts.path, own)?;
+    let lock = DataFileLock::acquire(&facts.path, own, config.address.as_deref())?;
     let settings = SettingsFile::load(&facts.path, own)?;
     let destination = backup::destination(&facts.path, &settings);
     // A folder that can not be read now is reported by the survey.
     let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
     let is_sample = sample::is_sample(&facts);
     let status = DataFileStatus {
+        host: Host { kind: config.host, process: std::process::id() },
+        lost_since: None,
         problem: None,
         settings_problem: None,
         destination_is_default: settings.settings().destination.is_none(),

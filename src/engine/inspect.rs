@@ -14,7 +14,7 @@ use crate::{
     settings::SettingsFile,
     sqlite::data_file::{self, DataFileFacts, JournalMode},
     storage::{
-        processes::{Holders, Process},
+        processes::{self, Holders, Process},
         space::{DiskSpace, disk_space},
     },
 };
@@ -102,7 +102,7 @@ pub fn inspect(path: &Path, own: &Path) -> Result<Inspection> {
         problem: a.problem.clone(),
     });
     Ok(Inspection {
-        engine: lock::holder(&path, own),
+        engine: lock::holder(&path, own).map(|holder| processes::named(holder.process)),
         available_bytes: disk_space(&destination).ok().map(|space: DiskSpace| space.available),
         archives: archives.len(),
         archives_problem,

@@ -1,7 +1,7 @@
 //! The engine's own thread: takes messages one by one, keeps the status, starts threads for everything that takes time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -18,7 +18,8 @@ use super::{
     history::{History, JobKind},
     hosted::{Hosted, Opened, Surveyed, Users},
     job::{RunningJob, Work},
-    status::{DataFileStatus, Event, FinishedJob, FoundPoint, JobReport, LookedAt, Refused, Status},
+    list::List,
+    status::{DataFileStatus, Event, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Refused, Status},
     work,
 };
 use crate::{
@@ -48,6 +49,7 @@ pub(super) enum Message {
     LookedAt(LookedAt),
     PointFound(FoundPoint),
     ProcessesSeen(Vec<(Users, PathBuf)>),
+    Ping(Sender<()>),
     JobEnded { job: JobId, result: std::result::Result<JobReport, ErrorReport> },
     Shutdown,
 }
@@ -59,6 +61,10 @@ pub(super) struct Worker {
     pub(super) hosted: HashMap<PathBuf, Hosted>,
     pub(super) jobs: HashMap<JobId, RunningJob>,
     pub(super) history: Option<History>,
+    /// The service's own data files.
+    pub(super) list: Option<List>,
+    /// Those of them that are being opened again.
+    pub(super) reopening: HashSet<PathBuf>,
     pub(super) news: Vec<Event>,
     pub(super) changed: bool,
     pub(super) chores: Chores,
@@ -74,8 +80,14 @@ impl Worker {
             Ok((history, problem)) => (Some(history), problem.map(|e| e.report())),
             Err(error) => (None, Some(error.report())),
         };
+        let (list, list_problem) = match config.list.as_deref().map(List::read) {
+            Some(Ok(list)) => (Some(list), None),
+            Some(Err(error)) => (None, Some(error.report())),
+            None => (None, None),
+        };
         let status = Status {
             program: backup::PROGRAM.to_owned(),
+            host: Host { kind: config.host, process: std::process::id() },
             started: Local::now(),
             data_files: Vec::new(),
             opening: Vec::new(),
@@ -84,6 +96,7 @@ impl Worker {
             finished: Vec::new(),
             history: Vec::new(),
             history_problem,
+            list_problem,
             recent: Vec::new(),
             looked_at: Vec::new(),
             points: Vec::new(),
@@ -96,6 +109,8 @@ impl Worker {
             hosted: HashMap::new(),
             jobs: HashMap::new(),
             history,
+            list,
+            reopening: HashSet::new(),
             news: Vec::new(),
             changed: false,
             looked: Instant::now(),
@@ -103,6 +118,7 @@ impl Worker {
             looked_at_processes: None,
         };
         worker.read_history();
+        worker.open_listed();
         worker
     }
 
@@ -149,7 +165,7 @@ impl Worker {
     fn wait(&self) -> Option<Duration> {
         if !self.jobs.is_empty() {
             Some(JOB_TICK)
-        } else if !self.hosted.is_empty() {
+        } else if !self.hosted.is_empty() || self.list.is_some() {
             Some(IDLE_TICK)
         } else {
             None
@@ -162,11 +178,12 @@ impl Worker {
             self.jobs.values_mut().for_each(|job| job.update(now));
             self.list_jobs();
         }
-        if !self.hosted.is_empty() && now - self.looked >= IDLE_TICK {
+        if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
             if self.looked_at_processes.is_none_or(|at| now - at >= PROCESSES_TICK) {
                 self.looked_at_processes = Some(now);
+                self.open_listed();
                 self.look_at_processes(self.hosted.keys().cloned().collect());
             }
         }
@@ -230,6 +247,8 @@ impl Worker {
             }
             Message::ProcessesSeen(seen) => self.processes_seen(seen),
             Message::JobEnded { job, result } => self.job_ended(job, result),
+            // Whoever asked may have given up.
+            Message::Ping(answer) => _ = answer.try_send(()),
             Message::Shutdown => {}
         }
     }
@@ -340,11 +359,11 @@ impl Worker {
         self.refuse_while_busy(&data_file)?;
         if self.hosted.get(&data_file).is_some_and(|h| h.lost.is_some()) {
             // Nobody may have it open when it is set aside, its log neither; it is opened again when the job has ended.
-            self.close(&data_file)?;
+            self.let_go(&data_file);
         }
         let hosted = self.hosted.get(&data_file);
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
-        let work = work::restore_in_place(&data_file, known, &self.config.settings_dir, (archive.clone(), logs, until));
+        let work = work::restore_in_place(&data_file, known, &self.config, (archive.clone(), logs, until));
         self.start(job, JobKind::RestoreInPlace, Some(data_file), Some(archive), work)
     }
 
