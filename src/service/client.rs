@@ -43,7 +43,8 @@ pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
     }
     connection.limit(Some(ANSWER_MAX), Some(WRITE_MAX));
     let hello = Hello { protocol: PROTOCOL, program: PROGRAM.to_owned() };
-    connection.send(&FromClient::Hello(hello)).map_err(|e| gone(e.to_string()))?;
+    // Whoever is not let in may find the door closed already, with the reason lying before it.
+    let _ = connection.send(&FromClient::Hello(hello));
     let next = || connection.receive::<FromEngine>(FROM_ENGINE_MAX).map_err(|e| gone(e.to_string()));
     let host = match next()? {
         FromEngine::Hello { hello, host } if hello.protocol == PROTOCOL => host,
