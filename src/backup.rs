@@ -114,7 +114,7 @@ pub fn default_destination(data_file: &Path) -> PathBuf {
 
 /// The folder for archives in force.
 pub fn destination(data_file: &Path, settings: &SettingsFile) -> PathBuf {
-    settings.settings().destination.clone().unwrap_or_else(|| default_destination(data_file))
+    settings.settings().destination.folder.clone().unwrap_or_else(|| default_destination(data_file))
 }
 
 /// Plans a backup of `data_file` into `folder`. `known` are the archives already there.
@@ -226,7 +226,7 @@ pub fn run(
     let known = catalog::list(folder, Some(&stem))?;
     require_space(folder, estimate(data_file, settings, &known, LOCK_WAIT_MAX, control)?)?;
     let data_file_id = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
-    settings.change(own, |s| s.data_file_id = Some(data_file_id))?;
+    settings.note(own, |s| s.data_file_id = Some(data_file_id))?;
     let number = next_number(data_file, settings, folder)?;
     let archive = folder.join(catalog::archive_name(&stem, number));
 
@@ -277,7 +277,10 @@ pub fn run(
         }
     }
     // After the archive has its name: a crash in between loses nothing, since the number is also read from the names.
-    let noted = settings.change(own, |s| s.last_number = s.last_number.max(number.0));
+    let noted = settings.note(own, |s| {
+        s.data_file_id.get_or_insert(data_file_id);
+        s.last_number = s.last_number.max(number.0);
+    });
     Ok(BackupReport {
         archive,
         number,

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     UnsafePath,
     /// A settings file that can not be understood.
     Settings,
+    /// Somebody else changed it since it was read.
+    Changed,
     /// Stopped by the user.
     Stopped,
     /// Any other failure of the operating system.

@@ -110,7 +110,7 @@ impl Worker {
         // What a person changed in the file meanwhile is kept.
         let mut settings = SettingsFile::load(data_file, own)?;
         let folder = std::path::absolute(&folder).map_err(|e| Error::io("find", &folder, e))?;
-        settings.change(own, |s| s.destination = Some(folder))?;
+        settings.change(own, |s| s.destination.folder = Some(folder))?;
         self.changed = true;
         if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
         {
@@ -125,7 +125,7 @@ impl Worker {
         let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
         let log = log.map(|l| std::path::absolute(&l).map_err(|e| Error::io("find", &l, e))).transpose()?;
         let mut settings = SettingsFile::load(data_file, own)?;
-        settings.change(own, |s| s.log = log)?;
+        settings.change(own, |s| s.log.file = log)?;
         self.changed = true;
         if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
         {
@@ -138,7 +138,7 @@ impl Worker {
     /// Opens or closes the log, so that it is as the settings say.
     pub(super) fn follow_settings(&mut self, data_file: &Path, start: LogStart) {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        let wanted = hosted.settings.settings().log.clone();
+        let wanted = hosted.settings.settings().log.file.clone();
         let running = hosted.log.as_ref().map(|log| log.status().log);
         if wanted.is_some() && wanted == running {
             return;

@@ -77,13 +77,13 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
     let status = DataFileStatus {
         problem: None,
         settings_problem: None,
-        destination_is_default: settings.settings().destination.is_none(),
+        destination_is_default: settings.settings().destination.folder.is_none(),
         destination,
         plan: None,
         plan_problem: None,
         archives: Vec::new(),
         last_backup: None,
-        log_file: settings.settings().log.clone(),
+        log_file: settings.settings().log.file.clone(),
         log: None,
         log_starting: false,
         log_problem: None,
@@ -156,7 +156,7 @@ pub(super) fn open_log(
     }
     let mut settings = settings.clone();
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
-    settings.change(own, |s| s.data_file_id = Some(identity))?;
+    settings.note(own, |s| s.data_file_id = Some(identity))?;
     let folder = storage::folder_of(log);
     std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
     let archives = backup::destination(data_file, &settings);
@@ -240,8 +240,8 @@ impl Hosted {
         self.settings_seen = modified(settings.path());
         self.settings = settings;
         status.destination = backup::destination(&self.path, &self.settings);
-        status.destination_is_default = self.settings.settings().destination.is_none();
-        status.log_file = self.settings.settings().log.clone();
+        status.destination_is_default = self.settings.settings().destination.folder.is_none();
+        status.log_file = self.settings.settings().log.file.clone();
     }
 
     fn look_at_client(&mut self, status: &mut DataFileStatus) {

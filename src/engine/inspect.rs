@@ -84,7 +84,7 @@ pub fn inspect(path: &Path, own: &Path) -> Result<Inspection> {
         Ok(archives) => (archives, None),
         Err(error) => (Vec::new(), Some(error.report())),
     };
-    let log_file = settings.settings().log.clone();
+    let log_file = settings.settings().log.file.clone();
     let looked =
         log_file.as_ref().filter(|_| facts.journal_mode == JournalMode::Wal).map(|log| inspect::inspect(log, &path));
     let (log, log_problem) = match looked {
