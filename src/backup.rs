@@ -23,7 +23,7 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorReport, Result},
     journal::{Capture, Cut, PageTableWriter, Position},
-    settings::{self, SettingsFile},
+    settings::{self, Settings, SettingsFile},
     sqlite::{
         data_file::{self, JournalMode},
         snapshot::{LOCK_WAIT_MAX, Snapshot},
@@ -114,7 +114,40 @@ pub fn default_destination(data_file: &Path) -> PathBuf {
 
 /// The folder for archives in force.
 pub fn destination(data_file: &Path, settings: &SettingsFile) -> PathBuf {
-    settings.settings().destination.folder.clone().unwrap_or_else(|| default_destination(data_file))
+    destination_by(data_file, settings.settings())
+}
+
+/// The folder for archives that `settings` mean.
+pub fn destination_by(data_file: &Path, settings: &Settings) -> PathBuf {
+    settings.destination.folder.clone().unwrap_or_else(|| default_destination(data_file))
+}
+
+/// Notes the folder for archives that `after` leaves, if archives of this data file lie there, so that they stay known.
+pub fn keep_known(before: &Settings, after: &mut Settings, data_file: &Path) {
+    let (old, new) = (destination_by(data_file, before), destination_by(data_file, after));
+    if old != new {
+        let holds = catalog::highest_number(&old, &catalog::stem(data_file)).is_ok_and(|n| n != ArchiveNumber(0));
+        let earlier = &mut after.destination.earlier;
+        earlier.retain(|folder| *folder != new && *folder != old);
+        if holds {
+            earlier.push(old);
+        }
+    }
+}
+
+/// All archives known of `data_file`, newest first: those in its folder, and those in folders chosen earlier.
+///
+/// # Errors
+/// When the folder in force can not be read; earlier ones may be gone.
+pub fn archives(data_file: &Path, settings: &Settings) -> Result<Vec<ArchiveEntry>> {
+    let stem = catalog::stem(data_file);
+    let mut found = catalog::list(&destination_by(data_file, settings), Some(&stem))?;
+    for folder in &settings.destination.earlier {
+        found.extend(catalog::list(folder, Some(&stem)).unwrap_or_default());
+    }
+    found.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
+    found.dedup_by(|a, b| a.path == b.path);
+    Ok(found)
 }
 
 /// Plans a backup of `data_file` into `folder`. `known` are the archives already there.
@@ -136,8 +169,10 @@ pub fn plan(data_file: &Path, settings: &SettingsFile, folder: &Path, known: &[A
 
 /// Numbers are never used again: the next one is above every archive in the folder and every number noted in the settings.
 fn next_number(data_file: &Path, settings: &SettingsFile, folder: &Path) -> Result<ArchiveNumber> {
-    let in_folder = catalog::highest_number(folder, &catalog::stem(data_file))?;
-    Ok(in_folder.max(ArchiveNumber(settings.settings().last_number)).next())
+    let (stem, earlier) = (catalog::stem(data_file), &settings.settings().destination.earlier);
+    let in_folder = catalog::highest_number(folder, &stem)?;
+    let before = earlier.iter().filter_map(|folder| catalog::highest_number(folder, &stem).ok()).max();
+    Ok(in_folder.max(before.unwrap_or_default()).max(ArchiveNumber(settings.settings().last_number)).next())
 }
 
 /// The length of the next archive: by the ratio of the newest one, else by compressing samples of the data file.

@@ -3,6 +3,7 @@
 //! Results go to standard output, as text or with `--json` as one object (one per line for lists); failures go to standard
 //! error with their hint. Exit code 0 is success, 1 a failure, 2 wrong usage.
 
+mod settings;
 mod words;
 
 use std::{
@@ -125,6 +126,20 @@ enum Job {
         #[arg(long)]
         switch_to_wal: bool,
     },
+    /// Show the settings of a data file, or change them: `keep.last=5`, `content.attachments+=/srv/files`.
+    Settings {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// A setting to show, or to change with `=`, `+=` (add to a list) or `-=` (take from it); none for all.
+        #[arg(value_name = "KEY[=VALUE]")]
+        settings: Vec<String>,
+        /// Set this key back to its default; may be given several times.
+        #[arg(long = "default", value_name = "KEY")]
+        defaults: Vec<String>,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Create the sample data file OMB_Edelweiss.sqlite in a folder.
     Sample {
         /// The folder; made when missing.
@@ -226,6 +241,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 }
             };
             report(perform(&engine.handle(), id, command)?, json)
+        }
+        Job::Settings { data_file, settings, defaults, json } => {
+            settings::run(&data_file, &settings, &defaults, json)?;
+            Ok(ExitCode::SUCCESS)
         }
         Job::Sample { folder, json } => {
             let id = JobId::new();
@@ -399,7 +418,7 @@ fn list(place: &Path, json: bool) -> Result<ExitCode> {
             )
             .hint("Check the path, or give the folder that holds the archives."));
         }
-        catalog::list(&folder, Some(&catalog::stem(&path)))?
+        backup::archives(&path, settings.settings())?
     };
     for entry in &entries {
         if json { print_json(entry)? } else { print(&line(entry))? }

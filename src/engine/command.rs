@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{journal::integrate::Until, restore::Logs};
+use crate::{
+    journal::integrate::Until,
+    restore::Logs,
+    settings::{Revision, Settings},
+};
 
 /// Names a job. Chosen by whoever gives the command, so that it can recognise its own job in the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,6 +55,17 @@ pub enum Command {
         data_file: PathBuf,
         /// The folder; made when the first backup needs it.
         folder: PathBuf,
+    },
+    /// Put settings in force as a whole. When they are refused, `settings_refused` of the data file says why.
+    ChangeSettings {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The settings; what Strongroom itself notes among them is left as it is.
+        settings: Settings,
+        /// The settings that these were made from: when others are in force meanwhile, nothing is changed.
+        revision: Revision,
+        /// Whether to switch the data file to WAL mode first, when a log is used from now on; a lasting change of the file.
+        switch_to_wal: bool,
     },
     /// Estimate again what the next backup needs, and read the list of archives again.
     Refresh {

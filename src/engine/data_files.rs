@@ -14,7 +14,6 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::Capture,
     restore::in_place::is_lost,
-    settings::SettingsFile,
 };
 
 const REFUSED_MAX: usize = 5;
@@ -102,37 +101,6 @@ impl Worker {
 
     pub(super) fn not_open(path: &Path) -> Error {
         Error::new(ErrorKind::Refused, format!("{} is not open", path.display())).hint("Open the data file first.")
-    }
-
-    pub(super) fn set_destination(&mut self, data_file: &Path, folder: PathBuf) -> Result<()> {
-        let own = &self.config.settings_dir;
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
-        // What a person changed in the file meanwhile is kept.
-        let mut settings = SettingsFile::load(data_file, own)?;
-        let folder = std::path::absolute(&folder).map_err(|e| Error::io("find", &folder, e))?;
-        settings.change(own, |s| s.destination.folder = Some(folder))?;
-        self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
-            hosted.adopt(settings, status);
-        }
-        self.survey(data_file);
-        Ok(())
-    }
-
-    pub(super) fn use_log(&mut self, data_file: &Path, log: Option<PathBuf>, switch_to_wal: bool) -> Result<()> {
-        let own = &self.config.settings_dir;
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
-        let log = log.map(|l| std::path::absolute(&l).map_err(|e| Error::io("find", &l, e))).transpose()?;
-        let mut settings = SettingsFile::load(data_file, own)?;
-        settings.change(own, |s| s.log.file = log)?;
-        self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
-            hosted.adopt(settings, status);
-        }
-        self.follow_settings(data_file, LogStart::Chosen { switch_to_wal });
-        Ok(())
     }
 
     /// Opens or closes the log, so that it is as the settings say.

@@ -25,7 +25,7 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, CaptureConfig, LastArchive, Position},
     sample,
-    settings::SettingsFile,
+    settings::{Settings, SettingsFile},
     sqlite::{
         data_file::{self, DataFileFacts},
         snapshot,
@@ -40,7 +40,7 @@ use crate::{
 pub(super) struct Hosted {
     pub(super) path: PathBuf,
     pub(super) settings: SettingsFile,
-    settings_seen: Option<SystemTime>,
+    settings_seen: Option<Seen>,
     client: Option<Child>,
     /// Why SQLite can not open the data file any more, since it was looked at last.
     pub(super) lost: Option<ErrorReport>,
@@ -76,7 +76,11 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
     let is_sample = sample::is_sample(&facts);
     let status = DataFileStatus {
         problem: None,
+        settings: settings.settings().clone(),
+        settings_file: settings.path().to_path_buf(),
+        settings_unknown: settings.unknown().to_vec(),
         settings_problem: None,
+        settings_refused: None,
         destination_is_default: settings.settings().destination.folder.is_none(),
         destination,
         plan: None,
@@ -94,7 +98,7 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
         facts,
     };
     let path = status.facts.path.clone();
-    let settings_seen = modified(settings.path());
+    let settings_seen = seen(settings.path());
     Ok(Opened {
         hosted: Hosted {
             path,
@@ -124,8 +128,7 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<PathBuf> 
 pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
     let folder = backup::destination(data_file, settings);
     let facts = data_file::identify(data_file).map_err(|e| e.report());
-    let listed = catalog::list(&folder, Some(&catalog::stem(data_file)));
-    match listed {
+    match backup::archives(data_file, settings.settings()) {
         Ok(archives) => {
             let plan = backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report());
             Surveyed { archives, plan, facts }
@@ -159,10 +162,8 @@ pub(super) fn open_log(
     settings.note(own, |s| s.data_file_id = Some(identity))?;
     let folder = storage::folder_of(log);
     std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
-    let archives = backup::destination(data_file, &settings);
-    let stem = catalog::stem(data_file);
     let mut config = CaptureConfig::new(data_file, log, identity);
-    let newest = catalog::list(&archives, Some(&stem))?
+    let newest = backup::archives(data_file, settings.settings())?
         .into_iter()
         .find(|a| a.data_file_id == Some(identity) && a.log_position.is_some());
     config.is_expected = start == LogStart::Known;
@@ -177,21 +178,23 @@ pub(super) fn open_log(
             previous_log: backup::archived_log(log, data_file, archive.number),
         })
     });
+    let path = data_file.to_path_buf();
     config.read_base = Some(Arc::new(move |position: &Position, sink: &mut dyn FnMut(&[u8]) -> Result<()>| {
-        read_archive_at(&archives, &stem, position, sink)
+        read_archive_at(&path, settings.settings(), position, sink)
     }));
     Capture::start(config)
 }
 
 /// The data file as the archive cut at `position` holds it.
 fn read_archive_at(
-    folder: &Path,
-    stem: &str,
+    data_file: &Path,
+    settings: &Settings,
     position: &Position,
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let known = catalog::list(folder, Some(stem))?;
+    let known = backup::archives(data_file, settings)?;
     let missing = || {
+        let folder = backup::destination_by(data_file, settings);
         Error::new(ErrorKind::NotFound, format!("the archive that the log follows is not in {}", folder.display()))
             .hint("Make a full backup, so that the log has an archive to follow.")
     };
@@ -201,8 +204,16 @@ fn read_archive_at(
     archive.stream(item.offset, item.offset + item.length, &Control::default(), &mut |_, bytes| sink(bytes))
 }
 
-fn modified(path: &Path) -> Option<SystemTime> {
-    path.metadata().and_then(|m| m.modified()).ok()
+/// What changes whenever a file is written or replaced.
+type Seen = (Option<SystemTime>, u64, u64);
+
+fn seen(path: &Path) -> Option<Seen> {
+    let meta = path.metadata().ok()?;
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Some((meta.modified().ok(), meta.len(), inode))
 }
 
 impl Hosted {
@@ -217,14 +228,15 @@ impl Hosted {
         }
         self.look_at_client(status);
         status.log = self.log.as_ref().map(|log| log.status());
-        let seen = modified(self.settings.path());
+        let seen = seen(self.settings.path());
         if seen == self.settings_seen {
             return false;
         }
         self.settings_seen = seen;
         match SettingsFile::load(&self.path, own) {
-            Ok(settings) => {
+            Ok(mut settings) => {
                 status.settings_problem = None;
+                self.keep_known(&mut settings, own);
                 self.adopt(settings, status);
                 true
             }
@@ -235,13 +247,24 @@ impl Hosted {
         }
     }
 
+    /// Archives in the folder that somebody replaced by another in the file stay known.
+    fn keep_known(&self, settings: &mut SettingsFile, own: &Path) {
+        let mut wanted = settings.settings().clone();
+        backup::keep_known(self.settings.settings(), &mut wanted, &self.path);
+        // Where it can not be noted, only the list is shorter.
+        let _ = settings.note(own, |s| s.destination.earlier = wanted.destination.earlier);
+    }
+
     /// Puts settings in force.
     pub(super) fn adopt(&mut self, settings: SettingsFile, status: &mut DataFileStatus) {
-        self.settings_seen = modified(settings.path());
+        self.settings_seen = seen(settings.path());
         self.settings = settings;
         status.destination = backup::destination(&self.path, &self.settings);
         status.destination_is_default = self.settings.settings().destination.folder.is_none();
         status.log_file = self.settings.settings().log.file.clone();
+        status.settings = self.settings.settings().clone();
+        status.settings_file = self.settings.path().to_path_buf();
+        status.settings_unknown = self.settings.unknown().to_vec();
     }
 
     fn look_at_client(&mut self, status: &mut DataFileStatus) {

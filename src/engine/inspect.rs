@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{hosted, lock};
 use crate::{
-    archive::{ArchiveNumber, catalog},
+    archive::ArchiveNumber,
     backup,
     error::{ErrorReport, Result},
     journal::inspect::{self, LogFacts},
@@ -80,7 +80,7 @@ pub fn inspect(path: &Path, own: &Path) -> Result<Inspection> {
     let path = facts.path.clone();
     let settings = SettingsFile::load(&path, own)?;
     let destination = backup::destination(&path, &settings);
-    let (archives, archives_problem) = match catalog::list(&destination, Some(&catalog::stem(&path))) {
+    let (archives, archives_problem) = match backup::archives(&path, settings.settings()) {
         Ok(archives) => (archives, None),
         Err(error) => (Vec::new(), Some(error.report())),
     };

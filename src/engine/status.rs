@@ -19,6 +19,7 @@ use crate::{
         integrate::{Point, Until},
     },
     restore::{RestorePlan, RestoreReport},
+    settings::{Revision, Settings},
     sqlite::data_file::DataFileFacts,
     storage::processes::{Holders, Process},
     verify::VerifyReport,
@@ -88,8 +89,16 @@ pub struct DataFileStatus {
     pub facts: DataFileFacts,
     /// What is wrong with it now, such as: gone.
     pub problem: Option<ErrorReport>,
+    /// The settings in force.
+    pub settings: Settings,
+    /// The file they are kept in.
+    pub settings_file: PathBuf,
+    /// What stands in that file and means nothing, each with its place.
+    pub settings_unknown: Vec<String>,
     /// What is wrong with its settings file, if anything; the last good settings are in force.
     pub settings_problem: Option<ErrorReport>,
+    /// The last `ChangeSettings`, if it was refused.
+    pub settings_refused: Option<RefusedChange>,
     /// The folder for its archives.
     pub destination: PathBuf,
     /// Whether that is the default because nothing was chosen.
@@ -118,6 +127,15 @@ pub struct DataFileStatus {
     pub is_sample: bool,
     /// The client that edits the sample, while it runs.
     pub sample_client: Option<SampleClientStatus>,
+}
+
+/// A change of the settings that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedChange {
+    /// The settings that it was made from, as the command named them.
+    pub revision: Revision,
+    /// Why.
+    pub error: ErrorReport,
 }
 
 /// When the last full backup was made, and how it ended.

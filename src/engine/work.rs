@@ -7,7 +7,6 @@ use std::{
 
 use super::{job::Work, lock::DataFileLock, status::JobReport};
 use crate::{
-    archive::catalog,
     backup,
     control::Control,
     error::{Error, ErrorKind, Result},
@@ -85,7 +84,7 @@ fn run_in_place(
 ) -> Result<RestoreReport> {
     let data_file = &options.data_file;
     let folder = backup::destination(data_file, &settings);
-    let newest = catalog::list(&folder, Some(&catalog::stem(data_file)))
+    let newest = backup::archives(data_file, settings.settings())
         .unwrap_or_default()
         .into_iter()
         .find(|a| a.data_file_id == settings.settings().data_file_id && a.problem.is_none());

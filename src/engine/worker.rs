@@ -248,6 +248,9 @@ impl Worker {
             Command::CloseDataFile { path } => self.close(&path).map_err(plain)?,
             Command::Forget { path } => self.forget(&path).map_err(plain)?,
             Command::SetDestination { data_file, folder } => self.set_destination(&data_file, folder).map_err(plain)?,
+            Command::ChangeSettings { data_file, settings, revision, switch_to_wal } => {
+                self.change_settings(&data_file, settings, &revision, switch_to_wal).map_err(plain)?;
+            }
             Command::Refresh { data_file } => self.survey(&data_file),
             Command::LookAtArchive { path } => self.look_at(path),
             Command::FindPoint { archive, until } => self.find_point(archive, until),
