@@ -8,6 +8,7 @@
 //! engine                      one door for window and commands: command, status, history, lock, jobs
 //! sample                      the sample data file and the client that edits it
 //! backup restore verify       the jobs: plan, run, report
+//! schedule                    when backups are due, and what becomes of those missed or failed
 //! settings                    the settings file of a data file
 //! archive                     the .4BK format: catalog, writer, reader, format, pipeline
 //! journal                     the log: capture of every commit, cut at a full backup, integration
@@ -25,6 +26,7 @@ pub mod error;
 pub mod journal;
 pub mod restore;
 pub mod sample;
+pub mod schedule;
 pub mod settings;
 pub mod sqlite;
 pub mod storage;

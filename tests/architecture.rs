@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["ui"],
     &["engine"],
     &["sample"],
-    &["backup", "restore", "verify"],
+    &["backup", "restore", "verify", "schedule"],
     &["settings"],
     &["archive"],
     &["journal"],
