@@ -1,5 +1,9 @@
 //! The full backup: plan, run, report.
 
+pub mod retention;
+
+pub use retention::Deleted;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -89,16 +93,21 @@ pub struct BackupReport {
     pub log_problem: Option<ErrorReport>,
     /// Why the number could not be noted in the settings, if so.
     pub settings_problem: Option<ErrorReport>,
+    /// The old backups that were deleted, if the settings say so.
+    #[serde(default)]
+    pub deleted: Deleted,
 }
 
 impl BackupReport {
     /// What the administrator must know of a backup that was made, but not with all that belongs to it.
     pub fn problem(&self) -> Option<Error> {
-        let (what, report) = match (&self.log_problem, &self.settings_problem) {
-            (Some(report), _) => ("the archive is sound, but the log could not be cut for it", report),
-            (None, Some(report)) => ("the archive is sound, but its number could not be noted in the settings", report),
-            (None, None) => return None,
-        };
+        let (what, report) = [
+            ("the archive is sound, but the log could not be cut for it", &self.log_problem),
+            ("the archive is sound, but its number could not be noted in the settings", &self.settings_problem),
+            ("the archive is sound, but old backups could not be deleted", &self.deleted.problem),
+        ]
+        .into_iter()
+        .find_map(|(what, report)| Some((what, report.as_ref()?)))?;
         let error = Error::new(report.kind, format!("{what}: {}", report.message));
         Some(match &report.hint {
             Some(hint) => error.hint(hint.clone()),
@@ -332,6 +341,7 @@ pub fn run(
         archived_log: archived,
         log_problem,
         settings_problem: noted.err().map(|e| e.report()),
+        deleted: Deleted::default(),
     })
 }
 

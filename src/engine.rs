@@ -4,6 +4,7 @@
 //! which are only news. All three are plain data. The engine's own thread does nothing that can wait for a disk: files are
 //! identified, estimated and worked on by threads of their own, which report back.
 
+mod backup_job;
 pub mod command;
 mod data_files;
 mod ended;

@@ -14,6 +14,7 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::Capture,
     restore::in_place::is_lost,
+    settings::SettingsFile,
 };
 
 const REFUSED_MAX: usize = 5;
@@ -180,8 +181,12 @@ impl Worker {
 
     pub(super) fn survey(&mut self, data_file: &Path) {
         let Some(hosted) = self.hosted.get(data_file) else { return };
-        let (path, settings) = (data_file.to_path_buf(), hosted.settings.clone());
-        self.spawn("survey", move || Message::Surveyed { surveyed: hosted::survey(&path, &settings), data_file: path });
+        let (path, known, own) = (data_file.to_path_buf(), hosted.settings.clone(), self.config.settings_dir.clone());
+        self.spawn("survey", move || {
+            // A job that just ended noted in them what the engine has not seen yet.
+            let settings = SettingsFile::load(&path, &own).unwrap_or(known);
+            Message::Surveyed { surveyed: hosted::survey(&path, &settings), data_file: path }
+        });
     }
 
     pub(super) fn surveyed(&mut self, data_file: &Path, surveyed: Surveyed) {
@@ -189,7 +194,7 @@ impl Worker {
         hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned();
         let lost = hosted.lost.clone();
         let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file) else { return };
-        status.archives = surveyed.archives;
+        (status.archives, status.sets) = (surveyed.archives, surveyed.sets);
         if let Ok(facts) = surveyed.facts {
             (status.facts, status.problem) = (facts, None);
         }

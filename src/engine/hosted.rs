@@ -20,7 +20,10 @@ use crate::{
         Archive, ItemKind,
         catalog::{self, ArchiveEntry},
     },
-    backup::{self, BackupPlan},
+    backup::{
+        self, BackupPlan,
+        retention::{self, BackupSet},
+    },
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, CaptureConfig, LastArchive, Position},
@@ -60,6 +63,7 @@ pub(super) struct Opened {
 /// What was read of the destination: the archives there and the plan of the next backup.
 pub(super) struct Surveyed {
     pub(super) archives: Vec<ArchiveEntry>,
+    pub(super) sets: Vec<BackupSet>,
     pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
     /// What the data file is now: programs change its page size or its journal mode.
     pub(super) facts: std::result::Result<DataFileFacts, ErrorReport>,
@@ -86,6 +90,7 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
         plan: None,
         plan_problem: None,
         archives: Vec::new(),
+        sets: Vec::new(),
         last_backup: None,
         log_file: settings.settings().log.file.clone(),
         log: None,
@@ -131,9 +136,10 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
     match backup::archives(data_file, settings.settings()) {
         Ok(archives) => {
             let plan = backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report());
-            Surveyed { archives, plan, facts }
+            let sets = retention::sets(data_file, settings.settings(), &archives);
+            Surveyed { archives, sets, plan, facts }
         }
-        Err(error) => Surveyed { archives: Vec::new(), plan: Err(error.report()), facts },
+        Err(error) => Surveyed { archives: Vec::new(), sets: Vec::new(), plan: Err(error.report()), facts },
     }
 }
 

@@ -71,6 +71,8 @@ impl RunningJob {
             path: archive.clone(),
             bytes: None,
             error: None,
+            automatic: false,
+            note: None,
         };
         let progress = control.progress();
         let status = JobStatus {
@@ -125,6 +127,7 @@ impl RunningJob {
                 self.entry.number = Some(report.number);
                 self.entry.path = Some(report.archive.clone());
                 self.entry.bytes = Some(report.bytes);
+                self.entry.note = report.deleted.in_words();
                 if let Some(problem) = report.problem() {
                     self.entry.outcome = Outcome::Partial;
                     self.entry.error = Some(problem.report());

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
-    backup::{BackupPlan, BackupReport},
+    backup::{BackupPlan, BackupReport, retention::BackupSet},
     control::Progress,
     error::ErrorReport,
     journal::{
@@ -109,6 +109,9 @@ pub struct DataFileStatus {
     pub plan_problem: Option<ErrorReport>,
     /// Its archives in the destination, newest first.
     pub archives: Vec<ArchiveEntry>,
+    /// The same in the folder in force as sets with their logs: what [`retention::plan`](crate::backup::retention::plan)
+    /// needs to say which of them a rule would delete.
+    pub sets: Vec<BackupSet>,
     /// The last full backup attempted, from the Backup journal, or else from the newest archive.
     pub last_backup: Option<LastBackup>,
     /// The log file chosen, if the log is used.

@@ -22,15 +22,6 @@ use crate::{
     verify,
 };
 
-pub(super) fn backup(data_file: &Path, own: &Path, to: Option<PathBuf>, log: Option<Arc<Capture>>) -> Work {
-    let (data_file, own) = (data_file.to_path_buf(), own.to_path_buf());
-    Box::new(move |control| {
-        let mut settings = SettingsFile::load(&data_file, &own)?;
-        let folder = to.unwrap_or_else(|| backup::destination(&data_file, &settings));
-        backup::run(&Disk, &data_file, &mut settings, &own, &folder, log.as_deref(), control).map(JobReport::Backup)
-    })
-}
-
 /// All logs found, and the running one: up to this very moment, wherever it lies.
 pub(super) fn with_running(logs: Logs, log: Option<&Capture>) -> Logs {
     match (log, logs) {

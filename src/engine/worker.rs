@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::{
     Config, Shared,
+    backup_job::BackupJob,
     command::{Command, JobId},
     data_files::LogStart,
     history::{History, JobKind},
@@ -335,8 +336,9 @@ impl Worker {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let log = hosted.log.clone();
         self.refuse_while_busy(&data_file)?;
-        let work = work::backup(&data_file, &self.config.settings_dir, destination, log);
-        self.start(job, JobKind::Backup, Some(data_file), None, work)
+        let mut backup = BackupJob::new(&data_file, &self.config.settings_dir, destination, log);
+        backup.busy = self.jobs.values().filter_map(|job| job.status.archive.clone()).collect();
+        self.start(job, JobKind::Backup, Some(data_file), None, backup.work())
     }
 
     fn restore_in_place(

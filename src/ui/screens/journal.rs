@@ -201,6 +201,8 @@ mod tests {
             path: None,
             bytes: None,
             error: Some(error),
+            automatic: false,
+            note: None,
         }
     }
 
