@@ -1,7 +1,11 @@
 //! The full backup: plan, run, report.
 
+pub mod content;
+mod manifest;
 pub mod retention;
 
+pub use content::ContentReport;
+use content::Excluded;
 pub use retention::Deleted;
 
 use std::{
@@ -25,7 +29,7 @@ use crate::{
         writer::{self, Entry, Level, Source, TextSource},
     },
     control::{Control, Phase},
-    error::{Error, ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, Cut, PageTableWriter, Position},
     settings::{self, Settings, SettingsFile},
     sqlite::{
@@ -33,7 +37,7 @@ use crate::{
         snapshot::{LOCK_WAIT_MAX, Snapshot},
     },
     storage::{
-        Ownership, Storage,
+        self, Ownership, Storage,
         space::{disk_space, require_space, same_volume},
     },
 };
@@ -93,6 +97,9 @@ pub struct BackupReport {
     pub log_problem: Option<ErrorReport>,
     /// Why the number could not be noted in the settings, if so.
     pub settings_problem: Option<ErrorReport>,
+    /// What became of program files and attachments.
+    #[serde(default)]
+    pub content: ContentReport,
     /// The old backups that were deleted, if the settings say so.
     #[serde(default)]
     pub deleted: Deleted,
@@ -101,6 +108,13 @@ pub struct BackupReport {
 impl BackupReport {
     /// What the administrator must know of a backup that was made, but not with all that belongs to it.
     pub fn problem(&self) -> Option<Error> {
+        if let Some(words) = self.content.in_words() {
+            let message =
+                format!("the archive is sound, but not everything that was chosen is in it, or whole: {words}");
+            return Some(Error::new(ErrorKind::Partial, message).hint(
+                "The data file itself is complete. See that the file is there and may be read, or take it off the list of attachments.",
+            ));
+        }
         let (what, report) = [
             ("the archive is sound, but the log could not be cut for it", &self.log_problem),
             ("the archive is sound, but its number could not be noted in the settings", &self.settings_problem),
@@ -267,6 +281,11 @@ pub fn run(
     make_folder(folder, ownership)?;
     let stem = catalog::stem(data_file);
     let leftovers_removed = catalog::remove_leftovers(folder, &stem)?;
+    let taken = [file_name(data_file), file_name(&settings::path_beside(data_file)), MANIFEST_NAME.to_owned()];
+    // An attachment may be another name of it.
+    storage::note_data_file(data_file);
+    let content = content::find(&settings.settings().content, &excluded(data_file, settings), &taken, control)?;
+    let (content_bytes, content_report) = (content.bytes, content.shared());
     let known = catalog::list(folder, Some(&stem))?;
     require_space(folder, estimate(data_file, settings, &known, LOCK_WAIT_MAX, control)?)?;
     let data_file_id = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
@@ -299,19 +318,23 @@ pub fn run(
         mode: ownership.mode.unwrap_or(0o600),
         modified: moment.timestamp(),
         owner: ownership.owner,
+        target: None,
     };
     let data_entry = Entry { length: data_bytes, ..entry(file_name(data_file), ItemKind::DataFile) };
     let settings_text = settings.text_with_number(number.0);
     let settings_name = file_name(&settings::path_beside(data_file));
     let manifest_identity = identity.clone();
-    let sources: Vec<Box<dyn Source>> = vec![
+    let manifest_content = content_report.clone();
+    let mut sources: Vec<Box<dyn Source>> = vec![
         Box::new(SnapshotSource { snapshot: Some(snapshot), entry: data_entry, at: 0, held: Arc::clone(&held), table }),
         Box::new(TextSource::new(entry(settings_name, ItemKind::Settings), move |_| Ok(settings_text.clone()))),
-        Box::new(TextSource::new(entry(MANIFEST_NAME.to_owned(), ItemKind::Manifest), move |items| {
-            Ok(manifest(&manifest_identity, journal_mode, items))
-        })),
     ];
-    let written = writer::write(storage, &archive, ownership, &identity, sources, Level::FAST, data_bytes, control)?;
+    sources.extend(content.sources());
+    sources.push(Box::new(TextSource::new(entry(MANIFEST_NAME.to_owned(), ItemKind::Manifest), move |items| {
+        Ok(manifest::manifest(&manifest_identity, journal_mode, items, &manifest_content.report()))
+    })));
+    let total = data_bytes + content_bytes;
+    let written = writer::write(storage, &archive, ownership, &identity, sources, Level::FAST, total, control)?;
     let mut archived = None;
     if let (Some(cut), Some(capture)) = (cut, log) {
         let target = archived_log(&capture.status().log, data_file, number);
@@ -341,8 +364,27 @@ pub fn run(
         archived_log: archived,
         log_problem,
         settings_problem: noted.err().map(|e| e.report()),
+        content: content_report.report(),
         deleted: Deleted::default(),
     })
+}
+
+/// What is no attachment: the data file with its companions, its archives, and its log.
+fn excluded(data_file: &Path, settings: &SettingsFile) -> Excluded {
+    let real = |path: &Path| path.canonicalize().ok();
+    let with = |path: &Path, end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let settings = settings.settings();
+    let folder = destination_by(data_file, settings);
+    let folders = settings.destination.earlier.iter().chain([&folder]).filter_map(|folder| real(folder)).collect();
+    let companions = ["", "-wal", "-shm", "-journal"].map(|end| with(data_file, end));
+    let logs =
+        settings.log.file.iter().flat_map(|log| ["", ".next", ".pages", ".next.pages"].map(|end| with(log, end)));
+    let files = companions.into_iter().chain(logs).filter_map(|file| real(&file)).collect();
+    Excluded { folders, files }
 }
 
 fn make_folder(folder: &Path, ownership: Ownership) -> Result<()> {
@@ -389,38 +431,4 @@ impl Source for SnapshotSource {
         }
         Ok(())
     }
-}
-
-/// The description inside the archive: for people first, and valid TOML.
-fn manifest(identity: &Identity, journal_mode: JournalMode, items: &[Item]) -> String {
-    let mut document = toml_edit::DocumentMut::new();
-    let mut set = |table: &str, key: &str, value: toml_edit::Value| {
-        let section = document.entry(table).or_insert_with(|| toml_edit::Item::Table(toml_edit::Table::new()));
-        section[key] = toml_edit::value(value);
-    };
-    let archive = catalog::archive_name(&catalog::stem(Path::new(&identity.data_file_name)), identity.number);
-    set("archive", "name", archive.clone().into());
-    set("archive", "number", i64::from(identity.number.0).into());
-    set("archive", "moment", identity.moment.to_rfc3339().into());
-    set("archive", "id", identity.archive_id.to_string().into());
-    set("archive", "program", identity.program.as_str().into());
-    set("data-file", "name", identity.data_file_name.as_str().into());
-    set("data-file", "id", identity.data_file_id.to_string().into());
-    set("data-file", "page-size", i64::from(identity.page_size).into());
-    set("data-file", "pages", i64::from(identity.page_count).into());
-    set("data-file", "journal-mode", journal_mode.label().into());
-    let mut files = toml_edit::ArrayOfTables::new();
-    for item in items {
-        let mut file = toml_edit::Table::new();
-        file["name"] = toml_edit::value(item.name.as_str());
-        file["kind"] = toml_edit::value(item.kind.label());
-        file["bytes"] = toml_edit::value(item.length as i64);
-        file["blake3"] = toml_edit::value(item.blake3.as_str());
-        files.push(file);
-    }
-    document["file"] = toml_edit::Item::ArrayOfTables(files);
-    format!(
-        "# A full backup of {}, made by {}.\n# To restore without that program, in an empty folder:\n#     zstd -dc '{archive}' | tar x\n# The values of blake3 are those that b3sum prints.\n\n{document}",
-        identity.data_file_name, identity.program
-    )
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    archive::{Archive, ArchiveNumber, Item},
+    archive::{Archive, ArchiveNumber, Item, writer},
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
 };
@@ -62,6 +62,12 @@ fn disagreement(archive: &Path, name: &str) -> Error {
     let message = format!("the tar stream of {} and its index disagree about {name}", archive.display());
     Error::new(ErrorKind::Damaged, message)
         .hint("Use another archive of this data file; this one was not written by Strongroom as it is.")
+}
+
+/// Whether a link leads where the index says; what is no link leads nowhere.
+fn is_target<R: std::io::Read>(entry: &tar::Entry<'_, R>, item: &Item) -> bool {
+    let found = entry.link_name().ok().flatten();
+    found.as_deref() == item.target.as_deref().map(Path::new)
 }
 
 /// Follows the tar stream: content is hashed, what stands between contents must be the header that the index implies.
@@ -132,7 +138,8 @@ impl TarCheck<'_> {
                 e.raw_file_position() == blocks.len() as u64
                     && e.size() == item.length
                     && e.path_bytes().as_ref() == item.name.as_bytes()
-                    && e.header().entry_type().is_file()
+                    && e.header().entry_type() == writer::entry_type(item.kind)
+                    && is_target(&e, item)
             });
         let zero = padding.iter().all(|b| *b == 0);
         self.between.clear();

@@ -280,7 +280,12 @@ fn frame_error(path: &Path, index: &Index, number: usize) -> Error {
         path.display(),
         entry.offset,
         entry.offset + u64::from(entry.stored),
-        if names.is_empty() { "the tar stream".to_owned() } else { names.join(", ") }
+        match names.as_slice() {
+            [] => "the tar stream".to_owned(),
+            // Of many small files.
+            [first, second, others @ ..] if others.len() > 2 => format!("{first}, {second} and {} more", others.len()),
+            names => names.join(", "),
+        }
     );
     Error::new(ErrorKind::Damaged, message).hint(OTHER_ARCHIVE)
 }

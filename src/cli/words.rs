@@ -10,6 +10,9 @@ use crate::{
     storage::space::human_bytes,
 };
 
+/// More files are not listed one by one.
+const FILES_SHOWN: usize = 50;
+
 pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
     let seconds = duration_ms as f64 / 1000.0;
     match report {
@@ -32,7 +35,12 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
             )
         }
         JobReport::Restore(r) => {
-            let files: Vec<String> = r.files.iter().map(|f| format!("  {}", f.display())).collect();
+            let mut files: Vec<String> =
+                r.files.iter().take(FILES_SHOWN).map(|f| format!("  {}", f.display())).collect();
+            if r.file_count > files.len() as u64 {
+                files.push(format!("  and {} more", r.file_count - files.len() as u64));
+            }
+            files.extend(r.links_left.iter().map(|link| format!("  not made, since it leads out of there: {link}")));
             format!(
                 "Archive {} of {} restored in {seconds:.1} s{}, integrity {}:\n{}{}",
                 r.number,
