@@ -442,6 +442,22 @@ mod tests {
                 "failure.retry-unit at line 2, column 14 must be seconds, minutes or hours, in quotes, but is 'days'",
             ),
             (
+                "[archive]\nsegment-size = 0",
+                "archive.segment-size at line 2, column 16 must be none, or a whole number of MB from 1 to 1000000, but is 0",
+            ),
+            (
+                "[archive]\ncompression = 'zip'",
+                "archive.compression at line 2, column 15 must be none, fast or compact, in quotes, but is 'zip'",
+            ),
+            (
+                "[archive]\ninterlacing = true",
+                "archive.interlacing at line 2, column 15 must be none, low, medium or high, in quotes, but is true",
+            ),
+            (
+                "[archive]\nredundancy = 'most'",
+                "archive.redundancy at line 2, column 14 must be none, low, medium or high, in quotes, but is 'most'",
+            ),
+            (
                 "scheduler = { frequency = 'personalized', unit = 'hours', every = 25 }",
                 "scheduler.every at line 1, column 67 must be at most 24 for hours, but is 25",
             ),

@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 
 use strongroom::{
+    archive::options::{ArchiveOptions, Compression, Rate},
     engine::{Command, Handle},
     error::ErrorKind,
     settings::{KEYS, Settings, SettingsFile, sections::*},
@@ -44,6 +45,12 @@ fn everything_else(place: &Place) -> Settings {
             retry_unit: RetryUnit::Seconds,
             cancel: true,
             cancel_after: 2,
+        },
+        archive: ArchiveOptions {
+            segment_bytes: Some(650 << 20),
+            compression: Compression::Compact,
+            interlacing: Rate::Medium,
+            redundancy: Rate::High,
         },
         restore: Restore { if_damaged: true, integrate_log: false },
         on_finish: vec!["/bin/true".into()],
@@ -200,6 +207,8 @@ fn settings_are_shown_and_changed_by_command() {
 
     let (code, said, error) = run(&[
         "keep.last=5",
+        "archive.redundancy=medium",
+        "archive.segment-size=100",
         "scheduler.frequency=personalized",
         "scheduler.unit=days",
         "scheduler.every=3",

@@ -7,6 +7,9 @@ use chrono::{NaiveDate, NaiveTime};
 use toml_edit::{Array, Value};
 
 use super::sections::{DeleteOldest, Frequency, Retry, RetryUnit, Settings, Unit, Weekday};
+use crate::archive::options::{Compression, Rate};
+
+const MEGABYTE: u64 = 1 << 20;
 
 /// One setting.
 pub struct Key {
@@ -182,6 +185,23 @@ macro_rules! one_path {
             is_own: false,
             get: |s| path_text(&s.$($field).+),
             set: |s, v| { s.$($field).+ = path(v)?; Some(()) },
+        }
+    };
+}
+
+macro_rules! archive {
+    ($name:literal, $meaning:literal, $expected:literal, $kind:ident, $field:ident) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            expected: $expected,
+            is_path: false,
+            is_own: false,
+            get: |s| Some(s.archive.$field.word().into()),
+            set: |s, v| {
+                s.archive.$field = $kind::from_word(&v.as_str()?.trim().to_lowercase())?;
+                Some(())
+            },
         }
     };
 }
@@ -386,6 +406,45 @@ pub const KEYS: &[Key] = &[
         1..=9999,
         failure.cancel_after
     ),
+    Key {
+        name: "archive.segment-size",
+        meaning: "The size in MB at which an archive is continued in another file; none for archives of one file.",
+        expected: "none, or a whole number of MB from 1 to 1000000",
+        is_path: false,
+        is_own: false,
+        get: |s| {
+            let megabytes = |bytes: u64| i64::try_from(bytes.div_ceil(MEGABYTE)).unwrap_or(i64::MAX);
+            Some(s.archive.segment_bytes.map_or_else(|| "none".into(), |bytes| megabytes(bytes).into()))
+        },
+        set: |s, v| {
+            s.archive.segment_bytes = match v.as_str() {
+                Some(word) if word.trim().eq_ignore_ascii_case("none") => None,
+                _ => Some(u64::from(number(v, 1..=1_000_000)?) * MEGABYTE),
+            };
+            Some(())
+        },
+    },
+    archive!(
+        "archive.compression",
+        "The compression rate: none, fast or compact.",
+        "none, fast or compact, in quotes",
+        Compression,
+        compression
+    ),
+    archive!(
+        "archive.interlacing",
+        "The interlacing rate, over how long a stretch recovery data is spread: none, low, medium or high.",
+        "none, low, medium or high, in quotes",
+        Rate,
+        interlacing
+    ),
+    archive!(
+        "archive.redundancy",
+        "The redundancy rate, how much recovery data is added: none, low, medium or high.",
+        "none, low, medium or high, in quotes",
+        Rate,
+        redundancy
+    ),
     switch!(
         "restore.if-damaged",
         "Whether the last backup is restored when the data file is found damaged at opening.",
@@ -430,6 +489,11 @@ mod tests {
             ("failure.retry-unit", "'hours'"),
             ("failure.cancel", "true"),
             ("failure.cancel-after", "4"),
+            ("archive.segment-size", "'None'"),
+            ("archive.segment-size", "650"),
+            ("archive.compression", "'Compact'"),
+            ("archive.interlacing", "'high'"),
+            ("archive.redundancy", "'low'"),
             ("restore.if-damaged", "true"),
             ("restore.integrate-log", "false"),
         ] {
@@ -479,6 +543,11 @@ mod tests {
             ("failure.retry-after", "0"),
             ("failure.retry-unit", "'days'"),
             ("failure.cancel-after", "0"),
+            ("archive.segment-size", "0"),
+            ("archive.segment-size", "'650 MB'"),
+            ("archive.compression", "'best'"),
+            ("archive.interlacing", "2"),
+            ("archive.redundancy", "'most'"),
         ] {
             let (key, value) = (Key::find(key).ok_or(key)?, text.parse::<Value>().map_err(|e| format!("{e}"))?);
             let mut settings = Settings::default();

@@ -10,7 +10,10 @@ use chrono::{NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    archive::options::ArchiveOptions,
+    error::{Error, ErrorKind, Result},
+};
 
 /// An enumeration whose values are called by the words of the dialog, in lower case.
 macro_rules! words {
@@ -294,6 +297,8 @@ pub struct Settings {
     pub keep: Keep,
     /// What happens when a scheduled one fails.
     pub failure: Failure,
+    /// How archives are stored.
+    pub archive: ArchiveOptions,
     /// What is done by itself when the data file is opened.
     pub restore: Restore,
     /// A program with its arguments, run after each job with the result as JSON on its standard input; empty for none.
