@@ -1,11 +1,13 @@
 //! The full backup: plan, run, report.
 
 pub mod content;
+mod estimate;
 mod manifest;
+pub mod modified;
 pub mod retention;
 
 pub use content::ContentReport;
-use content::Excluded;
+use content::{Content, Excluded};
 pub use retention::Deleted;
 
 use std::{
@@ -33,7 +35,7 @@ use crate::{
     journal::{Capture, Cut, PageTableWriter, Position},
     settings::{self, Settings, SettingsFile},
     sqlite::{
-        data_file::{self, JournalMode},
+        data_file::JournalMode,
         snapshot::{LOCK_WAIT_MAX, Snapshot},
     },
     storage::{
@@ -56,6 +58,9 @@ pub struct BackupPlan {
     pub number: ArchiveNumber,
     /// Estimated length of the archive in bytes.
     pub required_bytes: u64,
+    /// Length of program files and attachments in bytes.
+    #[serde(default)]
+    pub content_bytes: u64,
     /// Free space of the destination's disk in bytes.
     pub available_bytes: u64,
     /// Size of that disk in bytes.
@@ -180,10 +185,14 @@ pub fn archives(data_file: &Path, settings: &Settings) -> Result<Vec<ArchiveEntr
 pub fn plan(data_file: &Path, settings: &SettingsFile, folder: &Path, known: &[ArchiveEntry]) -> Result<BackupPlan> {
     let number = next_number(data_file, settings, folder)?;
     let space = disk_space(folder)?;
+    let control = Control::default();
+    let content = find_content(data_file, settings, &control)?;
+    let (settings, wait_max) = (settings.settings(), Duration::from_secs(2));
     Ok(BackupPlan {
         archive: folder.join(catalog::archive_name(&catalog::stem(data_file), number)),
         number,
-        required_bytes: estimate(data_file, settings, known, Duration::from_secs(2), &Control::default())?,
+        required_bytes: estimate::estimate(data_file, settings, known, &content, wait_max, &control)?,
+        content_bytes: content.bytes,
         available_bytes: space.available,
         disk_bytes: space.total,
         same_volume: same_volume(folder, data_file),
@@ -196,37 +205,6 @@ fn next_number(data_file: &Path, settings: &SettingsFile, folder: &Path) -> Resu
     let in_folder = catalog::highest_number(folder, &stem)?;
     let before = earlier.iter().filter_map(|folder| catalog::highest_number(folder, &stem).ok()).max();
     Ok(in_folder.max(before.unwrap_or_default()).max(ArchiveNumber(settings.settings().last_number)).next())
-}
-
-/// The length of the next archive: by the ratio of the newest one, else by compressing samples of the data file.
-fn estimate(
-    data_file: &Path,
-    settings: &SettingsFile,
-    known: &[ArchiveEntry],
-    wait_max: Duration,
-    control: &Control,
-) -> Result<u64> {
-    const FIXED: u64 = 8 * 1024;
-    let (size, _, _) = data_file::measure(data_file)?;
-    let own = settings.settings().data_file_id;
-    let last = known.iter().find(|a| a.problem.is_none() && a.data_bytes > 0 && a.data_file_id == own);
-    if let Some(last) = last {
-        return Ok((size as f64 * last.bytes as f64 / last.data_bytes as f64) as u64);
-    }
-    let snapshot = Snapshot::begin(data_file, wait_max, control)?;
-    let (mut raw, mut stored) = (0u64, 0u64);
-    let length = snapshot.len();
-    // Up to 32 stretches spread evenly: a few milliseconds, whatever the size.
-    let stretch = length.min(128 * 1024) as usize;
-    let count = length.div_ceil(stretch as u64).min(32);
-    let mut buffer = vec![0; stretch];
-    for n in 0..count {
-        let offset = if count == 1 { 0 } else { (length - stretch as u64) / (count - 1) * n };
-        snapshot.read(offset, &mut buffer)?;
-        raw += buffer.len() as u64;
-        stored += writer::compressed_length(&buffer, Level::FAST)? as u64;
-    }
-    Ok((length as f64 * stored as f64 / raw as f64) as u64 + FIXED)
 }
 
 /// The archived log that ends where full backup `number` begins: beside the current log, so that it is only renamed.
@@ -281,13 +259,11 @@ pub fn run(
     make_folder(folder, ownership)?;
     let stem = catalog::stem(data_file);
     let leftovers_removed = catalog::remove_leftovers(folder, &stem)?;
-    let taken = [file_name(data_file), file_name(&settings::path_beside(data_file)), MANIFEST_NAME.to_owned()];
-    // An attachment may be another name of it.
-    storage::note_data_file(data_file);
-    let content = content::find(&settings.settings().content, &excluded(data_file, settings), &taken, control)?;
+    let content = find_content(data_file, settings, control)?;
     let (content_bytes, content_report) = (content.bytes, content.shared());
-    let known = catalog::list(folder, Some(&stem))?;
-    require_space(folder, estimate(data_file, settings, &known, LOCK_WAIT_MAX, control)?)?;
+    let known = archives(data_file, settings.settings())?;
+    let required = estimate::estimate(data_file, settings.settings(), &known, &content, LOCK_WAIT_MAX, control)?;
+    require_space(folder, required)?;
     let data_file_id = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.note(own, |s| s.data_file_id = Some(data_file_id))?;
     let number = next_number(data_file, settings, folder)?;
@@ -367,6 +343,14 @@ pub fn run(
         content: content_report.report(),
         deleted: Deleted::default(),
     })
+}
+
+/// Looks through program files and attachments.
+fn find_content(data_file: &Path, settings: &SettingsFile, control: &Control) -> Result<Content> {
+    let taken = [file_name(data_file), file_name(&settings::path_beside(data_file)), MANIFEST_NAME.to_owned()];
+    // An attachment may be another name of it.
+    storage::note_data_file(data_file);
+    content::find(&settings.settings().content, &excluded(data_file, settings), &taken, control)
 }
 
 /// What is no attachment: the data file with its companions, its archives, and its log.

@@ -19,6 +19,8 @@ use crate::error::{Error, Result};
 pub enum Phase {
     /// Looking at files, estimating, waiting for a lock.
     Preparing,
+    /// Comparing the data file with its last backup.
+    Comparing,
     /// Reading the data file and writing the archive.
     Copying,
     /// Reading the new archive back.
@@ -42,6 +44,7 @@ impl Phase {
     pub fn label(self) -> &'static str {
         match self {
             Phase::Preparing => "Preparing",
+            Phase::Comparing => "Comparing",
             Phase::Copying => "Copying",
             Phase::Verifying => "Verifying",
             Phase::Restoring => "Restoring",

@@ -14,7 +14,7 @@ use std::{
 
 use strongroom::{
     archive::Archive,
-    backup::BackupReport,
+    backup::{self, BackupReport},
     control::Control,
     error::{ErrorKind, Result},
     restore::{self, Logs, RestoreOptions},
@@ -383,6 +383,52 @@ fn what_changes_while_it_is_read_is_said() {
         // As long as the archive says, whatever became of it.
         assert_eq!(Archive::open(&made.archive).unwrap().items()[2].length, LENGTH);
     }
+}
+
+#[test]
+fn the_space_for_the_second_backup_is_known_beforehand() {
+    let place = Place::new();
+    let data = place.at("data/a.sqlite");
+    fs::create_dir(place.at("data")).unwrap();
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 8000);
+    let files = place.at("files");
+    // Some that compress well, and some that do not at all.
+    let mut state = 7u64;
+    let mut noise = |length: usize| -> Vec<u8> {
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as u8
+        };
+        (0..length).map(|_| next()).collect()
+    };
+    for n in 0..300 {
+        write(&files.join(format!("{n}.txt")), format!("Letter {n}. ").repeat(800));
+        write(&files.join(format!("{n}.jpg")), noise(20_000));
+    }
+    choose(&place, &data, &[], std::slice::from_ref(&files));
+    let plan = || {
+        let settings = SettingsFile::load(&data, &place.own()).unwrap();
+        let known = backup::archives(&data, settings.settings()).unwrap();
+        backup::plan(&data, &settings, &backup::destination(&data, &settings), &known).unwrap()
+    };
+    let off = |estimate: u64, real: u64| (estimate as f64 / real as f64 - 1.0).abs();
+    let first = plan();
+    assert_eq!(first.content_bytes, tree_bytes(&files));
+    let made = place.backup(&data).unwrap();
+    assert!(off(first.required_bytes, made.bytes) < 0.25, "{} for {}", first.required_bytes, made.bytes);
+    // Both grow, by different amounts; the growth of the data file is only in its WAL.
+    application.execute_batch("PRAGMA wal_autocheckpoint=0; INSERT INTO t(a,b,c) SELECT a||'x',b,c FROM t").unwrap();
+    for n in 300..450 {
+        write(&files.join(format!("{n}.txt")), format!("Letter {n}. ").repeat(800));
+        write(&files.join(format!("{n}.jpg")), noise(20_000));
+    }
+    let second = plan();
+    let made = place.backup(&data).unwrap();
+    assert!(off(second.required_bytes, made.bytes) < 0.15, "{} for {}", second.required_bytes, made.bytes);
+}
+
+fn tree_bytes(folder: &Path) -> u64 {
+    tree(folder).keys().map(|name| folder.join(name).metadata().unwrap().len()).sum()
 }
 
 #[test]

@@ -19,6 +19,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
+use super::estimate::Sample;
 use crate::{
     archive::{ItemKind, writer::Source},
     control::Control,
@@ -267,6 +268,19 @@ impl Content {
     /// The report as it stands.
     pub fn report(&self) -> ContentReport {
         self.shared.report()
+    }
+
+    /// Compresses the beginnings, at most `stretch` bytes each, of up to `count` files evenly spread.
+    pub(super) fn sample(&self, count: usize, stretch: u64) -> Result<Sample> {
+        let files: Vec<&Found> = self.found.iter().filter(|found| found.length > 0).collect();
+        let mut sample = Sample::default();
+        for found in files.iter().step_by(files.len().div_ceil(count).max(1)) {
+            // What can not be read now is said by the backup.
+            if let Some(bytes) = source::beginning(&found.path, stretch) {
+                sample.take(&bytes)?;
+            }
+        }
+        Ok(sample)
     }
 
     /// The content for the writer, in order.

@@ -137,6 +137,14 @@ fn open(path: &Path) -> io::Result<(File, fs::Metadata)> {
     if meta.is_file() { Ok((file, meta)) } else { Err(other()) }
 }
 
+/// The first bytes of a file, at most `length`; `None` when it can not be read.
+pub(super) fn beginning(path: &Path, length: u64) -> Option<Vec<u8>> {
+    let (file, _) = open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
 fn describe(found: &Found, meta: &fs::Metadata, target: Option<String>) -> Entry {
     #[cfg(unix)]
     let (mode, owner) = {
