@@ -4,6 +4,7 @@ pub mod content;
 mod estimate;
 mod manifest;
 pub mod modified;
+pub mod places;
 pub mod retention;
 
 pub use content::ContentReport;
@@ -40,7 +41,8 @@ use crate::{
     },
     storage::{
         self, Ownership, Storage,
-        space::{disk_space, require_space, same_volume},
+        disks::{System, same_disk},
+        space::{disk_space, require_space},
     },
 };
 
@@ -195,7 +197,7 @@ pub fn plan(data_file: &Path, settings: &SettingsFile, folder: &Path, known: &[A
         content_bytes: content.bytes,
         available_bytes: space.available,
         disk_bytes: space.total,
-        same_volume: same_volume(folder, data_file),
+        same_volume: same_disk(System::now().as_ref(), folder, data_file),
     })
 }
 

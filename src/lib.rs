@@ -14,7 +14,7 @@
 //! journal                     the log: capture of every commit, cut at a full backup, integration
 //! sqlite                      data files: identify, hold a snapshot, integrity (the only unsafe code: sqlite/ffi.rs)
 //! storage control             durable writes, disks · progress and stop of a job
-//! error                       the one error type
+//! error warning               the one error type · what needs attention before something goes wrong
 //! ```
 
 pub mod archive;
@@ -33,3 +33,4 @@ pub mod storage;
 #[cfg(feature = "gui")]
 pub mod ui;
 pub mod verify;
+pub mod warning;

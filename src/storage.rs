@@ -8,6 +8,7 @@
 //! The trait [`Storage`] stands between the formats and the operating system so that tests can make every single step fail
 //! or crash; [`Disk`] is the real one.
 
+pub mod disks;
 pub mod processes;
 pub mod space;
 

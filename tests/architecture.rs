@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["journal"],
     &["sqlite"],
     &["storage", "control"],
-    &["error"],
+    &["error", "warning"],
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

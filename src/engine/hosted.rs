@@ -21,7 +21,7 @@ use crate::{
         catalog::{self, ArchiveEntry},
     },
     backup::{
-        self, BackupPlan,
+        self, BackupPlan, places,
         retention::{self, BackupSet},
     },
     control::Control,
@@ -35,6 +35,7 @@ use crate::{
     },
     storage::{
         self,
+        disks::System,
         processes::{self, Holders},
     },
 };
@@ -166,6 +167,7 @@ pub(super) fn open_log(
     let mut settings = settings.clone();
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.note(own, |s| s.data_file_id = Some(identity))?;
+    places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;
     let folder = storage::folder_of(log);
     std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
     let mut config = CaptureConfig::new(data_file, log, identity);
