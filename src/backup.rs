@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, FixedOffset, Local, Timelike};
+use chrono::{DateTime, FixedOffset, Timelike};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, Cut, PageTableWriter, Position},
-    settings::{self, Settings, SettingsFile},
+    settings::{self, Settings, SettingsFile, sections},
     sqlite::{
         data_file::JournalMode,
         snapshot::{LOCK_WAIT_MAX, Snapshot},
@@ -274,7 +274,7 @@ pub fn run(
     let Begun { snapshot, cut, table, problem } = begin(data_file, number, log, control)?;
     let mut log_problem = problem.map(|e| e.report());
     let log_position = cut.as_ref().map(Cut::position);
-    let now = Local::now();
+    let now = control.clock().local();
     let moment = now.with_nanosecond(now.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(now).fixed_offset();
     let identity = Identity {
         data_file_id,
@@ -347,23 +347,54 @@ pub fn run(
     })
 }
 
+/// What a file or folder would add to the archives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    /// Number of files.
+    pub files: u64,
+    /// Their length in bytes, together.
+    pub bytes: u64,
+    /// What can not be read now, in one sentence.
+    pub problem: Option<String>,
+    /// How many files are left out on purpose, such as sockets.
+    pub left_out: u64,
+}
+
+/// Measures a file or folder that may become an attachment of `data_file`.
+///
+/// # Errors
+/// `Settings` when it holds the data file itself, `Stopped`.
+pub fn measure(data_file: &Path, settings: &Settings, path: &Path, control: &Control) -> Result<Measure> {
+    let chosen = sections::Content { program: Vec::new(), attachments: vec![path.to_path_buf()] };
+    Settings { content: chosen.clone(), ..Settings::default() }.check(data_file)?;
+    storage::note_data_file(data_file);
+    let found = content::find(&chosen, &excluded(data_file, settings), &[], control)?;
+    let report = found.report();
+    Ok(Measure {
+        files: found.count() as u64,
+        bytes: found.bytes,
+        problem: report.in_words(),
+        left_out: report.left_out_count,
+    })
+}
+
 /// Looks through program files and attachments.
 fn find_content(data_file: &Path, settings: &SettingsFile, control: &Control) -> Result<Content> {
     let taken = [file_name(data_file), file_name(&settings::path_beside(data_file)), MANIFEST_NAME.to_owned()];
     // An attachment may be another name of it.
     storage::note_data_file(data_file);
-    content::find(&settings.settings().content, &excluded(data_file, settings), &taken, control)
+    let settings = settings.settings();
+    content::find(&settings.content, &excluded(data_file, settings), &taken, control)
 }
 
 /// What is no attachment: the data file with its companions, its archives, and its log.
-fn excluded(data_file: &Path, settings: &SettingsFile) -> Excluded {
+fn excluded(data_file: &Path, settings: &Settings) -> Excluded {
     let real = |path: &Path| path.canonicalize().ok();
     let with = |path: &Path, end: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(end);
         PathBuf::from(name)
     };
-    let settings = settings.settings();
     let folder = destination_by(data_file, settings);
     let folders = settings.destination.earlier.iter().chain([&folder]).filter_map(|folder| real(folder)).collect();
     let companions = ["", "-wal", "-shm", "-journal"].map(|end| with(data_file, end));

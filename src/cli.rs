@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::{
     archive::catalog::{self, ArchiveEntry},
     backup,
-    control::{Control, Phase},
+    control::{Clock, Control, Phase},
     engine::{
         Command, Config, Engine, Event, Handle, JobId,
         inspect::inspect,
@@ -203,7 +203,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             report(perform(&engine.handle(), id, Command::Backup { job: id, data_file: path, destination: to })?, json)
         }
         Job::Status { data_file, json } => {
-            let found = inspect(&data_file, directories()?.config_dir())?;
+            let folders = directories()?;
+            let found = inspect(&data_file, folders.config_dir(), folders.data_dir())?;
             if json {
                 print_json(&found)?
             } else {
@@ -256,7 +257,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
 
 #[cfg(feature = "gui")]
 fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
-    let engine = engine()?;
+    let engine = host()?;
     let documents = directories::UserDirs::new();
     let folder = documents.as_ref().map_or_else(
         || PathBuf::from("."),
@@ -279,12 +280,24 @@ fn directories() -> Result<directories::ProjectDirs> {
     })
 }
 
+/// An engine for one job, which does nothing by itself.
 fn engine() -> Result<Engine> {
+    start_engine(false)
+}
+
+/// An engine that stays, and does what is due.
+fn host() -> Result<Engine> {
+    start_engine(true)
+}
+
+fn start_engine(is_host: bool) -> Result<Engine> {
     let folders = directories()?;
     Engine::start(Config {
         data_dir: folders.data_dir().to_path_buf(),
         settings_dir: folders.config_dir().to_path_buf(),
         program: std::env::current_exe().ok(),
+        is_host,
+        clock: Clock::default(),
     })
 }
 
@@ -385,6 +398,7 @@ fn report(finished: FinishedJob, json: bool) -> Result<ExitCode> {
     if json {
         match &report {
             JobReport::Backup(report) => print_json(report)?,
+            JobReport::Skipped { .. } => print_json(&report)?,
             JobReport::Restore(report) => print_json(report)?,
             JobReport::Verify(report) => print_json(report)?,
             JobReport::Sample { path, bytes } => print_json(&serde_json::json!({ "path": path, "bytes": bytes }))?,
@@ -445,7 +459,7 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
     let _ = ctrlc::set_handler(move || {
         let _ = stop_in.try_send(());
     });
-    let engine = engine()?;
+    let engine = host()?;
     let handle = engine.handle();
     for data_file in data_files {
         let path = open(&handle, data_file.clone())?;

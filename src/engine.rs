@@ -13,8 +13,12 @@ mod hosted;
 pub mod inspect;
 mod job;
 mod lock;
+mod look;
+mod notify;
+mod scheduler;
 mod settings;
 pub mod status;
+mod warnings;
 mod work;
 mod worker;
 
@@ -30,7 +34,10 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 pub use command::{Command, JobId};
 pub use status::{Event, Status};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    control::Clock,
+    error::{Error, ErrorKind, Result},
+};
 use worker::{Message, Worker};
 
 /// Where the program keeps its own files, and where it is.
@@ -42,6 +49,11 @@ pub struct Config {
     pub settings_dir: PathBuf,
     /// The program, for the client that edits the sample.
     pub program: Option<PathBuf>,
+    /// Whether this engine stays, as that of a window or a service does: then it does by itself what is due. One that runs a
+    /// single job for the command line does nothing else.
+    pub is_host: bool,
+    /// Tells the time.
+    pub clock: Clock,
 }
 
 /// The running engine. Dropping it stops its jobs and ends it.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use strongroom::{
+    control::Clock,
     engine::{
         Command, Config, Engine, Event, Handle, JobId, Status,
         history::{JobKind, Outcome},
@@ -27,6 +28,8 @@ fn engine(place: &Place) -> Engine {
         data_dir: place.own().join("strongroom"),
         settings_dir: place.own().join("strongroom"),
         program: Some(support::PROGRAM.into()),
+        is_host: true,
+        clock: Clock::default(),
     })
     .unwrap()
 }
@@ -265,7 +268,13 @@ fn a_journal_that_can_not_be_kept_is_said_and_stops_no_backup() {
     let data = place.at("a.sqlite");
     make_data_file(&data, "", 10);
     fs::write(place.at("file"), "").unwrap();
-    let config = Config { data_dir: place.at("file/below"), settings_dir: place.own(), program: None };
+    let config = Config {
+        data_dir: place.at("file/below"),
+        settings_dir: place.own(),
+        program: None,
+        is_host: true,
+        clock: Clock::default(),
+    };
     let engine = Engine::start(config).unwrap();
     assert!(engine.handle().status().history_problem.is_some());
     open(&engine.handle(), &data);

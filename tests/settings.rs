@@ -10,6 +10,7 @@ use strongroom::{
     engine::{Command, Handle},
     error::ErrorKind,
     settings::{KEYS, Settings, SettingsFile, sections::*},
+    warning::WarningKind,
 };
 use support::{
     Place,
@@ -252,4 +253,39 @@ fn the_readme_names_every_setting() {
         let named = readme.contains(&format!("`{}`", key.name)) || readme.contains(&format!("`.{short}`"));
         assert!(named, "{} is missing in the README", key.name);
     }
+}
+
+#[test]
+fn a_dialog_can_look_at_places_and_attachments_before_anything_is_changed() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    make_data_file(&data, "", 10);
+    fs::create_dir_all(place.at("letters/2026")).unwrap();
+    fs::write(place.at("letters/2026/a.txt"), "12345").unwrap();
+    fs::write(place.at("letters/b.txt"), "1234567").unwrap();
+    let engine = engine(&place);
+    let handle = engine.handle();
+    handle.send(Command::OpenDataFile { path: data.clone() }).unwrap();
+    until(&handle, |s| s.data_file(&data).is_some_and(|d| d.plan.is_some()));
+    let mut wanted = Settings::default();
+    wanted.destination.folder = Some(place.at("elsewhere"));
+    wanted.log.file = Some(place.at("a.journal"));
+    wanted.content.attachments = vec![place.at("")];
+    handle.send(Command::LookAtPlaces { data_file: data.clone(), settings: wanted.clone() }).unwrap();
+    let status = until(&handle, |s| s.seen_places.iter().any(|seen| seen.revision == wanted.revision()));
+    let seen = &status.seen_places[0];
+    assert_eq!((&seen.archives.folder, &seen.log.as_ref().unwrap().folder), (&place.at("elsewhere"), &place.at("")));
+    assert!(seen.archives.space.as_ref().unwrap().total > 0);
+    assert!(seen.archives.warnings.iter().any(|w| w.kind == WarningKind::SameDisk), "{:?}", seen.archives);
+    assert!(seen.problem.as_ref().unwrap().message.starts_with("content.attachments must not be a folder that holds"));
+    let paths = vec![place.at("letters"), place.at("gone"), place.at("")];
+    handle.send(Command::Measure { data_file: data.clone(), paths: paths.clone() }).unwrap();
+    let status = until(&handle, |s| s.measured.len() == 3);
+    let result = |path| status.measured.iter().find(|m| m.path == path).unwrap().result.clone();
+    let letters = result(place.at("letters")).unwrap();
+    assert_eq!((letters.files, letters.bytes, letters.problem), (2, 12, None));
+    assert!(result(place.at("gone")).unwrap().problem.unwrap().ends_with("gone does not exist any more"));
+    assert_eq!(result(place.at("")).unwrap_err().kind, ErrorKind::Settings);
+    let now = status.data_file(&data).unwrap();
+    assert_eq!((&now.settings, place.at("a.strongroom.toml").exists()), (&Settings::default(), false));
 }

@@ -16,6 +16,7 @@ use egui_kittest::{
 };
 use rusqlite::Connection;
 use strongroom::{
+    control::Clock,
     engine::{
         Command, Config, Engine, Status,
         history::{JobKind, Outcome},
@@ -42,7 +43,13 @@ impl Desk {
     fn of_size(width: f32, height: f32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("own");
-        let config = Config { data_dir: own.join("data"), settings_dir: own.join("settings"), program: None };
+        let config = Config {
+            data_dir: own.join("data"),
+            settings_dir: own.join("settings"),
+            program: None,
+            is_host: true,
+            clock: Clock::default(),
+        };
         let engine = Engine::start(config).unwrap();
         let window = Window::new(engine.handle(), FilePicker::inside(), folder.path().join("sample"));
         let mut harness = Harness::builder()

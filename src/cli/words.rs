@@ -34,6 +34,7 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
                 human_bytes(r.bytes),
             )
         }
+        JobReport::Skipped { since } => format!("No backup was needed: the data file is as backup {since} holds it."),
         JobReport::Restore(r) => {
             let mut files: Vec<String> =
                 r.files.iter().take(FILES_SHOWN).map(|f| format!("  {}", f.display())).collect();
@@ -116,6 +117,7 @@ pub(super) fn inspection(found: &Inspection) -> String {
             None => "In the care of     nobody: neither a window nor a service runs for it".to_owned(),
         },
         format!("Last full backup   {}", newest(found)),
+        format!("Next full backup   {}", next(found)),
         format!("Log                {}", log(found)),
     ];
     if facts.journal_mode == JournalMode::Wal {
@@ -123,7 +125,17 @@ pub(super) fn inspection(found: &Inspection) -> String {
     }
     let more = if found.holders.may_be_more { "; processes of other users can not be seen" } else { "" };
     lines.push(format!("Open in            {}{more}", found.holders.in_words()));
+    for warning in &found.warnings {
+        lines.push(format!("WARNING: {}", warning.message));
+        lines.extend(warning.hint.as_ref().map(|hint| format!("  {hint}")));
+    }
     lines.join("\n")
+}
+
+fn next(found: &Inspection) -> String {
+    let Some(next) = found.next_backup else { return "only by hand".to_owned() };
+    let nobody = if found.engine.is_none() { ", IF A WINDOW OR A SERVICE RUNS then" } else { "" };
+    format!("{}{nobody}", next.format("%Y-%m-%d %H:%M:%S %:z"))
 }
 
 fn newest(found: &Inspection) -> String {

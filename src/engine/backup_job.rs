@@ -8,7 +8,7 @@ use std::{
 use super::{job::Work, status::JobReport};
 use crate::{
     backup::{
-        self, Deleted,
+        self, Deleted, modified,
         retention::{self, When},
     },
     control::Control,
@@ -28,11 +28,20 @@ pub(super) struct BackupJob {
     pub(super) log: Option<Arc<Capture>>,
     /// Archives that another job reads.
     pub(super) busy: Vec<PathBuf>,
+    /// Whether no backup is made of a data file that was not modified since the last one.
+    pub(super) only_if_modified: bool,
 }
 
 impl BackupJob {
     pub(super) fn new(data_file: &Path, own: &Path, to: Option<PathBuf>, log: Option<Arc<Capture>>) -> Self {
-        Self { data_file: data_file.to_path_buf(), own: own.to_path_buf(), to, log, busy: Vec::new() }
+        Self {
+            data_file: data_file.to_path_buf(),
+            own: own.to_path_buf(),
+            to,
+            log,
+            busy: Vec::new(),
+            only_if_modified: false,
+        }
     }
 
     pub(super) fn work(self) -> Work {
@@ -41,6 +50,11 @@ impl BackupJob {
 
     fn run(self, control: &Control) -> Result<JobReport> {
         let mut settings = SettingsFile::load(&self.data_file, &self.own)?;
+        if self.only_if_modified
+            && let Some(since) = modified::unmodified_since(&self.data_file, &settings, self.log.as_deref(), control)?
+        {
+            return Ok(JobReport::Skipped { since });
+        }
         let folder = self.to.clone().unwrap_or_else(|| backup::destination(&self.data_file, &settings));
         let mut deleted = Deleted::default();
         if settings.settings().keep.delete_oldest == DeleteOldest::Before {

@@ -67,6 +67,20 @@ pub enum Command {
         /// Whether to switch the data file to WAL mode first, when a log is used from now on; a lasting change of the file.
         switch_to_wal: bool,
     },
+    /// Look at the places that settings mean which are not in force yet, into `seen_places` of the status.
+    LookAtPlaces {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The settings.
+        settings: Settings,
+    },
+    /// Measure files and folders that may become attachments, into `measured` of the status.
+    Measure {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// Their full paths.
+        paths: Vec<PathBuf>,
+    },
     /// Estimate again what the next backup needs, and read the list of archives again.
     Refresh {
         /// Canonical path of the data file.
@@ -80,6 +94,13 @@ pub enum Command {
         data_file: PathBuf,
         /// Folder for this archive only; otherwise the one of the settings.
         destination: Option<PathBuf>,
+    },
+    /// Try a backup that failed, was missed or is suspended again now, and not when it would be otherwise.
+    RetryNow {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
     },
     /// Read what an archive says of itself, into `looked_at` of the status.
     LookAtArchive {

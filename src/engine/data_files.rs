@@ -193,8 +193,15 @@ impl Worker {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
         hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned();
         let lost = hosted.lost.clone();
-        let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file) else { return };
+        self.changed = true;
+        let known = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file);
+        let Some(status) = known else { return };
+        // What a job noted in them is known at once; what a person changed is taken up with its consequences.
+        if surveyed.settings.settings().revision() == hosted.settings.settings().revision() {
+            hosted.adopt(surveyed.settings, status);
+        }
         (status.archives, status.sets) = (surveyed.archives, surveyed.sets);
+        (status.archives_place, status.log_place) = (Some(surveyed.archives_place), surveyed.log_place);
         if let Ok(facts) = surveyed.facts {
             (status.facts, status.problem) = (facts, None);
         }
@@ -204,6 +211,7 @@ impl Worker {
             Err(error) => (None, Some(error)),
         };
         self.note_last_backups();
+        self.begin_automatic(data_file);
     }
 
     pub(super) fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {

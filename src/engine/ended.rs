@@ -17,6 +17,7 @@ impl Worker {
         let Some(job) = self.jobs.remove(&id) else { return };
         let (entry, finished) = job.finish(result);
         self.record(&entry);
+        self.note_backup(&finished);
         if let Ok(JobReport::Sample { path, .. }) = &finished.result {
             self.open(path.clone());
         }
@@ -29,6 +30,7 @@ impl Worker {
         }
         self.keep_finished(finished);
         self.list_jobs();
+        self.notify(&entry);
     }
 
     pub(super) fn keep_finished(&mut self, finished: FinishedJob) {
@@ -73,7 +75,7 @@ impl Worker {
         for data_file in &mut status.data_files {
             let ended = |e: &&HistoryEntry| {
                 e.kind == JobKind::Backup
-                    && e.outcome != Outcome::Running
+                    && !matches!(e.outcome, Outcome::Running | Outcome::Skipped | Outcome::Missed)
                     && e.data_file.as_ref() == Some(&data_file.facts.path)
             };
             let noted = status.history.iter().find(ended).map(|e| LastBackup {

@@ -3,6 +3,8 @@
 //! Deleting it resets nothing: numbers come from the archives' names and the settings. A process that begins jobs holds the
 //! lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
 
+mod state;
+
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -13,6 +15,8 @@ use chrono::{DateTime, Local, TimeZone};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use state::glance_automatic;
 
 use super::command::JobId;
 use crate::{
@@ -35,9 +39,15 @@ pub enum JobKind {
     Verify,
     /// The creation of the sample data file.
     Sample,
+    /// The program that the settings name, run after another job.
+    OnFinish,
 }
 
 impl JobKind {
+    /// All of them, as a filter lists them.
+    pub const ALL: &'static [Self] =
+        &[Self::Backup, Self::Restore, Self::RestoreInPlace, Self::Verify, Self::Sample, Self::OnFinish];
+
     /// As the window calls it.
     pub fn label(self) -> &'static str {
         match self {
@@ -46,6 +56,7 @@ impl JobKind {
             JobKind::RestoreInPlace => "Restore in place",
             JobKind::Verify => "Verification",
             JobKind::Sample => "Sample",
+            JobKind::OnFinish => "Program after a job",
         }
     }
 
@@ -56,6 +67,7 @@ impl JobKind {
             JobKind::RestoreInPlace => "restore-in-place",
             JobKind::Verify => "verify",
             JobKind::Sample => "sample",
+            JobKind::OnFinish => "on-finish",
         }
     }
 }
@@ -76,9 +88,25 @@ pub enum Outcome {
     Stopped,
     /// Cut off by a crash or a power failure.
     Interrupted,
+    /// Nothing had to be done.
+    Skipped,
+    /// It was due while the program did not run.
+    Missed,
 }
 
 impl Outcome {
+    /// All of them, as a filter lists them.
+    pub const ALL: &'static [Self] = &[
+        Self::Succeeded,
+        Self::Partial,
+        Self::Failed,
+        Self::Stopped,
+        Self::Interrupted,
+        Self::Skipped,
+        Self::Missed,
+        Self::Running,
+    ];
+
     /// As the window calls it.
     pub fn label(self) -> &'static str {
         match self {
@@ -88,6 +116,8 @@ impl Outcome {
             Outcome::Failed => "Failed",
             Outcome::Stopped => "Stopped",
             Outcome::Interrupted => "Interrupted",
+            Outcome::Skipped => "Not needed",
+            Outcome::Missed => "Missed",
         }
     }
 
@@ -99,6 +129,8 @@ impl Outcome {
             Outcome::Failed => "failed",
             Outcome::Stopped => "stopped",
             Outcome::Interrupted => "interrupted",
+            Outcome::Skipped => "skipped",
+            Outcome::Missed => "missed",
         }
     }
 }
@@ -156,6 +188,8 @@ const SCHEMA: &str = "
 const STEPS: &[&str] = &["
     ALTER TABLE jobs ADD COLUMN automatic INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN note TEXT;
+    CREATE TABLE automatic(data_file TEXT PRIMARY KEY, state TEXT NOT NULL);
+    CREATE TABLE reports(job TEXT PRIMARY KEY, report TEXT NOT NULL);
     PRAGMA user_version=2;"];
 
 impl History {

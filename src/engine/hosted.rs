@@ -11,6 +11,7 @@ use chrono::Local;
 use uuid::Uuid;
 
 use super::{
+    command::JobId,
     data_files::LogStart,
     lock::DataFileLock,
     status::{DataFileStatus, SampleClientStatus},
@@ -21,13 +22,15 @@ use crate::{
         catalog::{self, ArchiveEntry},
     },
     backup::{
-        self, BackupPlan, places,
+        self, BackupPlan,
+        places::{self, Place, Purpose},
         retention::{self, BackupSet},
     },
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, CaptureConfig, LastArchive, Position},
     sample,
+    schedule::automatic::{Automatic, Reason},
     settings::{Settings, SettingsFile},
     sqlite::{
         data_file::{self, DataFileFacts},
@@ -48,6 +51,10 @@ pub(super) struct Hosted {
     client: Option<Child>,
     /// Why SQLite can not open the data file any more, since it was looked at last.
     pub(super) lost: Option<ErrorReport>,
+    /// What is known of its automatic backups, once its archives are.
+    pub(super) automatic: Option<Automatic>,
+    /// The one that runs.
+    pub(super) automatic_job: Option<(JobId, Reason)>,
     /// The log, while it runs; shared with the backup that cuts it.
     pub(super) log: Option<Arc<Capture>>,
     /// Which attempt to open the log counts: the answer to an older one is dropped.
@@ -66,6 +73,10 @@ pub(super) struct Surveyed {
     pub(super) archives: Vec<ArchiveEntry>,
     pub(super) sets: Vec<BackupSet>,
     pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
+    /// The settings as they were read for this.
+    pub(super) settings: SettingsFile,
+    pub(super) archives_place: Place,
+    pub(super) log_place: Option<Place>,
     /// What the data file is now: programs change its page size or its journal mode.
     pub(super) facts: std::result::Result<DataFileFacts, ErrorReport>,
 }
@@ -93,6 +104,12 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
         archives: Vec::new(),
         sets: Vec::new(),
         last_backup: None,
+        next_backup: None,
+        automatic: None,
+        warnings: Vec::new(),
+        archives_place: None,
+        log_place: None,
+        on_finish_problem: None,
         log_file: settings.settings().log.file.clone(),
         log: None,
         log_starting: false,
@@ -112,6 +129,8 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
             settings_seen,
             client: None,
             lost: None,
+            automatic: None,
+            automatic_job: None,
             log: None,
             log_attempt: 0,
             _lock: lock,
@@ -134,13 +153,26 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<PathBuf> 
 pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
     let folder = backup::destination(data_file, settings);
     let facts = data_file::identify(data_file).map_err(|e| e.report());
-    match backup::archives(data_file, settings.settings()) {
+    let (archives, plan) = match backup::archives(data_file, settings.settings()) {
         Ok(archives) => {
             let plan = backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report());
-            let sets = retention::sets(data_file, settings.settings(), &archives);
-            Surveyed { archives, sets, plan, facts }
+            (archives, plan)
         }
-        Err(error) => Surveyed { archives: Vec::new(), sets: Vec::new(), plan: Err(error.report()), facts },
+        Err(error) => (Vec::new(), Err(error.report())),
+    };
+    let file = settings;
+    let settings = file.settings();
+    let required = plan.as_ref().ok().map(|plan| plan.required_bytes);
+    let system = System::now();
+    let look = |purpose| places::look(system.as_ref(), data_file, settings, purpose, required);
+    Surveyed {
+        sets: retention::sets(data_file, settings, &archives),
+        archives_place: look(Purpose::Archives),
+        log_place: settings.log.file.as_ref().map(|_| look(Purpose::Log)),
+        settings: file.clone(),
+        archives,
+        plan,
+        facts,
     }
 }
 

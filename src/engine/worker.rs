@@ -3,11 +3,13 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use chrono::Local;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::{
@@ -17,8 +19,10 @@ use super::{
     data_files::LogStart,
     history::{History, JobKind},
     hosted::{Hosted, Opened, Surveyed},
-    job::{RunningJob, Work},
-    status::{DataFileStatus, Event, FinishedJob, FoundPoint, JobReport, LookedAt, Refused, Status},
+    job::{Order, RunningJob, Work},
+    status::{
+        DataFileStatus, Event, FinishedJob, FoundPoint, JobReport, LookedAt, Measured, Refused, SeenPlaces, Status,
+    },
     work,
 };
 use crate::{
@@ -47,6 +51,9 @@ pub(super) enum Message {
     LookedAt(LookedAt),
     PointFound(FoundPoint),
     ProcessesSeen { data_file: PathBuf, holders: Holders, readers: Vec<Process> },
+    PlacesSeen(SeenPlaces),
+    Measured(Measured),
+    Notified { data_file: PathBuf, result: Result<()> },
     JobEnded { job: JobId, result: std::result::Result<JobReport, ErrorReport> },
     Shutdown,
 }
@@ -60,6 +67,12 @@ pub(super) struct Worker {
     pub(super) history: Option<History>,
     pub(super) news: Vec<Event>,
     pub(super) changed: bool,
+    /// How many programs run that are told of jobs.
+    pub(super) notices: usize,
+    /// Whether they should end soon.
+    pub(super) hurry: Arc<AtomicBool>,
+    /// Whether the engine ends as soon as its jobs have.
+    pub(super) ending: bool,
     looked: Instant,
     looked_at_processes: Option<Instant>,
 }
@@ -72,7 +85,7 @@ impl Worker {
         };
         let status = Status {
             program: backup::PROGRAM.to_owned(),
-            started: Local::now(),
+            started: config.clock.local(),
             data_files: Vec::new(),
             opening: Vec::new(),
             refused: Vec::new(),
@@ -82,6 +95,8 @@ impl Worker {
             history_problem,
             recent: Vec::new(),
             looked_at: Vec::new(),
+            seen_places: Vec::new(),
+            measured: Vec::new(),
             points: Vec::new(),
         };
         let mut worker = Self {
@@ -93,6 +108,9 @@ impl Worker {
             history,
             news: Vec::new(),
             changed: false,
+            notices: 0,
+            hurry: Arc::default(),
+            ending: false,
             looked: Instant::now(),
             looked_at_processes: None,
         };
@@ -110,7 +128,6 @@ impl Worker {
     }
 
     pub(super) fn run(mut self, inbox: &Receiver<Message>, shared: &Shared) {
-        let mut ending = false;
         loop {
             let message = match self.wait() {
                 Some(time) => inbox.recv_timeout(time),
@@ -118,7 +135,8 @@ impl Worker {
             };
             match message {
                 Ok(Message::Shutdown) => {
-                    ending = true;
+                    self.ending = true;
+                    self.hurry.store(true, Ordering::Relaxed);
                     self.jobs.values_mut().for_each(RunningJob::stop);
                 }
                 Ok(message) => self.take(message),
@@ -132,7 +150,7 @@ impl Worker {
             for event in std::mem::take(&mut self.news) {
                 shared.tell(&event);
             }
-            if ending && self.jobs.is_empty() {
+            if self.ending && self.jobs.is_empty() && self.notices == 0 {
                 return;
             }
         }
@@ -155,6 +173,10 @@ impl Worker {
             self.jobs.values_mut().for_each(|job| job.update(now));
             self.list_jobs();
         }
+        if !self.ending {
+            self.run_schedule();
+        }
+        self.update_warnings();
         if !self.hosted.is_empty() && now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
@@ -228,6 +250,12 @@ impl Worker {
                     (status.holders, status.readers) = (holders, readers);
                 }
             }
+            Message::PlacesSeen(seen) => self.places_seen(seen),
+            Message::Measured(measured) => self.measured(measured),
+            Message::Notified { data_file, result } => {
+                self.notices = self.notices.saturating_sub(1);
+                self.notified(&data_file, result);
+            }
             Message::JobEnded { job, result } => self.job_ended(job, result),
             Message::Shutdown => {}
         }
@@ -236,7 +264,8 @@ impl Worker {
     /// A command that makes no sense now. One that names a job is shown as a job that failed, so that its sender sees it.
     fn refuse(&mut self, job: Option<(JobId, JobKind)>, error: &Error) {
         if let Some((id, kind)) = job {
-            let finished = FinishedJob { id, kind, data_file: None, duration_ms: 0, result: Err(error.report()) };
+            let result = Err(error.report());
+            let finished = FinishedJob { id, kind, data_file: None, automatic: false, duration_ms: 0, result };
             self.keep_finished(finished);
         }
         self.news.push(Event::CommandRefused(error.report()));
@@ -252,17 +281,22 @@ impl Worker {
             Command::ChangeSettings { data_file, settings, revision, switch_to_wal } => {
                 self.change_settings(&data_file, settings, &revision, switch_to_wal).map_err(plain)?;
             }
+            Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
+            Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
             Command::Refresh { data_file } => self.survey(&data_file),
             Command::LookAtArchive { path } => self.look_at(path),
             Command::FindPoint { archive, until } => self.find_point(archive, until),
             Command::Backup { job, data_file, destination } => {
                 self.backup(job, data_file, destination).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
+            Command::RetryNow { job, data_file } => {
+                self.retry_now(job, &data_file).map_err(|e| (Some((job, JobKind::Backup)), e))?;
+            }
             Command::Restore { job, archive, items, destination, logs, until } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
                 let options = RestoreOptions { items, destination, logs, until };
                 let work = work::restore(archive.clone(), options, log);
-                let started = self.start(job, JobKind::Restore, data_file, Some(archive), work);
+                let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
             }
             Command::RestoreInPlace { job, data_file, archive, logs, until } => {
@@ -272,11 +306,11 @@ impl Worker {
             Command::Verify { job, archive } => {
                 let data_file = self.data_file_of(&archive);
                 let work = work::verify(archive.clone());
-                let started = self.start(job, JobKind::Verify, data_file, Some(archive), work);
+                let started = self.start(Order::asked(job, JobKind::Verify, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Verify)), e))?;
             }
             Command::CreateSample { job, folder } => {
-                let started = self.start(job, JobKind::Sample, None, None, work::sample(folder));
+                let started = self.start(Order::asked(job, JobKind::Sample, None, None), work::sample(folder));
                 started.map_err(|e| (Some((job, JobKind::Sample)), e))?;
             }
             Command::UseLog { data_file, log, switch_to_wal } => {
@@ -337,8 +371,8 @@ impl Worker {
         let log = hosted.log.clone();
         self.refuse_while_busy(&data_file)?;
         let mut backup = BackupJob::new(&data_file, &self.config.settings_dir, destination, log);
-        backup.busy = self.jobs.values().filter_map(|job| job.status.archive.clone()).collect();
-        self.start(job, JobKind::Backup, Some(data_file), None, backup.work())
+        backup.busy = self.busy_archives();
+        self.start(Order::asked(job, JobKind::Backup, Some(data_file), None), backup.work())
     }
 
     fn restore_in_place(
@@ -358,11 +392,11 @@ impl Worker {
         let hosted = self.hosted.get(&data_file);
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
         let work = work::restore_in_place(&data_file, known, &self.config.settings_dir, (archive.clone(), logs, until));
-        self.start(job, JobKind::RestoreInPlace, Some(data_file), Some(archive), work)
+        self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
     }
 
     /// A backup and a restore in place need the data file for themselves.
-    fn refuse_while_busy(&self, data_file: &Path) -> Result<()> {
+    pub(super) fn refuse_while_busy(&self, data_file: &Path) -> Result<()> {
         if self.status.data_file(data_file).is_some_and(|d| d.log_starting) {
             return Err(Error::new(ErrorKind::Busy, format!("the log of {} is being opened", data_file.display()))
                 .hint("Try again in a moment."));
@@ -381,18 +415,12 @@ impl Worker {
         }
     }
 
-    pub(super) fn start(
-        &mut self,
-        id: JobId,
-        kind: JobKind,
-        data_file: Option<PathBuf>,
-        archive: Option<PathBuf>,
-        work: Work,
-    ) -> Result<()> {
+    pub(super) fn start(&mut self, order: Order, work: Work) -> Result<()> {
+        let id = order.id;
         if self.jobs.contains_key(&id) {
             return Err(Error::new(ErrorKind::Refused, "a job of this name is running already"));
         }
-        let job = RunningJob::start(id, kind, data_file, archive, work, self.messages.clone())?;
+        let job = RunningJob::start(order, work, &self.config.clock, self.messages.clone())?;
         self.record(&job.entry);
         self.news.push(Event::JobStarted(job.status.clone()));
         self.jobs.insert(id, job);

@@ -36,6 +36,7 @@ fn noun(kind: JobKind) -> &'static str {
         JobKind::RestoreInPlace => "restore in place",
         JobKind::Verify => "verification",
         JobKind::Sample => "sample",
+        JobKind::OnFinish => "program",
     }
 }
 
@@ -117,6 +118,7 @@ pub(crate) fn title(job: &JobStatus) -> String {
         JobKind::RestoreInPlace => format!("Restoring {} in place", of(&job.archive)),
         JobKind::Verify => format!("Verifying {}", of(&job.archive)),
         JobKind::Sample => "Creating the sample".to_owned(),
+        JobKind::OnFinish => "Running a program".to_owned(),
     }
 }
 
@@ -160,6 +162,10 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
                 put_away(ui, actions);
                 show_folder(ui, report.archive.parent().unwrap_or(&report.archive), actions);
             });
+        }
+        Ok(JobReport::Skipped { since }) => {
+            let message = format!("No backup was needed: not modified since backup {since}");
+            strip(ui, Tone::Neutral, &message, None, |ui| put_away(ui, actions));
         }
         Ok(JobReport::Restore(report)) => {
             let (tone, message, text) = reports::restore_text(report, job.duration_ms);
