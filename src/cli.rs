@@ -3,6 +3,7 @@
 //! Results go to standard output, as text or with `--json` as one object (one per line for lists); failures go to standard
 //! error with their hint. Exit code 0 is success, 1 a failure, 2 wrong usage.
 
+mod serve;
 mod settings;
 mod words;
 
@@ -114,14 +115,17 @@ enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Keep the logs of data files without a window, until Ctrl-C or SIGTERM.
+    /// Look after data files without a window, until Ctrl-C or SIGTERM: keep their logs, make the backups that are due.
     Serve {
-        /// The SQLite data files, in WAL mode.
+        /// The SQLite data files, in WAL mode when a log is kept.
         #[arg(required = true)]
         data_files: Vec<PathBuf>,
         /// The log file, for one data file; otherwise the one in the settings, or NAME.journal in the folder for archives.
         #[arg(long, value_name = "FILE")]
         log: Option<PathBuf>,
+        /// Keep no log, and only make the backups that are due.
+        #[arg(long, conflicts_with = "log")]
+        no_log: bool,
         /// Switch data files in another journal mode to WAL first: a lasting change of the file, for all its programs.
         #[arg(long)]
         switch_to_wal: bool,
@@ -217,7 +221,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let id = JobId::new();
             report(perform(&engine()?.handle(), id, Command::Verify { job: id, archive })?, json)
         }
-        Job::Serve { data_files, log, switch_to_wal } => serve(&data_files, log, switch_to_wal),
+        Job::Serve { data_files, log, no_log, switch_to_wal } => serve(&data_files, log, no_log, switch_to_wal),
         Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, json } => {
             let until = match (until, commit) {
                 (Some(moment), _) => Until::Moment(restore::parse_moment(&moment)?),
@@ -390,11 +394,7 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 
 fn report(finished: FinishedJob, json: bool) -> Result<ExitCode> {
     let report = finished.result.map_err(|e| error_of(&e))?;
-    let problem = match &report {
-        JobReport::Restore(restored) => restored.problem(),
-        JobReport::Backup(made) => made.problem(),
-        _ => None,
-    };
+    let problem = report.problem();
     if json {
         match &report {
             JobReport::Backup(report) => print_json(report)?,
@@ -450,7 +450,7 @@ fn line(entry: &ArchiveEntry) -> String {
 }
 
 /// Hosts the engine for the logs of these data files until a signal comes.
-fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> Result<ExitCode> {
+fn serve(data_files: &[PathBuf], log: Option<PathBuf>, no_log: bool, switch_to_wal: bool) -> Result<ExitCode> {
     if log.is_some() && data_files.len() > 1 {
         return Err(Error::new(ErrorKind::Refused, "one log can not hold several data files")
             .hint("Give --log with one data file only."));
@@ -461,8 +461,13 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
     });
     let engine = host()?;
     let handle = engine.handle();
+    let news = handle.events();
     for data_file in data_files {
         let path = open(&handle, data_file.clone())?;
+        if no_log {
+            print(&format!("{} is looked after", path.display()))?;
+            continue;
+        }
         let status = handle.status();
         let Some(known) = status.data_file(&path) else { continue };
         let file_name = format!("{}.journal", catalog::stem(&path));
@@ -485,7 +490,7 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
         print(&format!("{} is logged in {}", path.display(), chosen.display()))?;
     }
     // Dropping the engine ends the logs cleanly, everything synced.
-    let _ = stop.recv();
+    serve::report_until(&handle, &news, &stop)?;
     Ok(ExitCode::SUCCESS)
 }
 

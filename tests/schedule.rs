@@ -408,3 +408,34 @@ fn without_its_memory_the_engine_counts_from_now_and_does_no_harm() {
     let status = until(&handle, |s| next(s, &data).as_deref() == Some("2026-06-09 23:00"));
     assert!(backups(&status).is_empty());
 }
+
+#[cfg(unix)]
+#[test]
+fn a_service_without_a_log_makes_what_is_due_and_says_so() {
+    use std::io::{BufRead, BufReader};
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=DELETE", 20));
+    // Missed a day ago by the memory of the engine, and to be tried again a second after the start.
+    change(&place, &data, |settings| {
+        daily(settings);
+        settings.failure =
+            Failure { retry: Retry::After, retry_after: 1, retry_unit: RetryUnit::Seconds, ..Failure::default() };
+    });
+    let own = place.own().join("strongroom");
+    let (history, _) = strongroom::engine::history::History::open(&own).unwrap();
+    let schedule = SettingsFile::load(&data, &own).unwrap().settings().scheduler.clone();
+    let handled = Some(chrono::Utc::now() - chrono::TimeDelta::days(2));
+    let state = strongroom::schedule::automatic::Automatic { handled, schedule: Some(schedule), ..Default::default() };
+    history.keep_automatic(&data, &state).unwrap();
+    drop(history);
+    let mut service =
+        place.program().args(["serve", "--no-log"]).arg(&data).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(service.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
+    assert_eq!(lines.next().unwrap(), format!("{} is looked after", data.display()));
+    let line = lines.next().unwrap();
+    assert!(line.starts_with("Backup 0001 of ") && line.contains("a[0001].4BK"), "{line}");
+    std::process::Command::new("kill").arg(service.id().to_string()).status().unwrap();
+    assert!(service.wait().unwrap().success());
+    assert_eq!(files(&place), ["a[0001].4BK"]);
+}

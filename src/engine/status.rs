@@ -13,7 +13,7 @@ use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
     backup::{BackupPlan, BackupReport, Measure, places::Place, retention::BackupSet},
     control::Progress,
-    error::ErrorReport,
+    error::{Error, ErrorReport},
     journal::{
         CaptureStatus,
         integrate::{Point, Until},
@@ -258,6 +258,17 @@ pub enum JobReport {
         /// Its size in bytes.
         bytes: u64,
     },
+}
+
+impl JobReport {
+    /// What the administrator must know of a job that was done, but left something to be desired.
+    pub fn problem(&self) -> Option<Error> {
+        match self {
+            JobReport::Backup(made) => made.problem(),
+            JobReport::Restore(restored) => restored.problem(),
+            _ => None,
+        }
+    }
 }
 
 /// What an archive says of itself.
