@@ -18,6 +18,7 @@ use std::{
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use toml_edit::{Document, DocumentMut, Item, Table};
@@ -44,6 +45,8 @@ pub struct SettingsFile {
     data_file: PathBuf,
     /// The text as it was read; `None` where there was no file.
     read: Option<String>,
+    /// What the file looked like just before; `None` after it was written.
+    seen: Option<Seen>,
     document: DocumentMut,
     settings: Settings,
     unknown: Vec<String>,
@@ -74,6 +77,7 @@ impl SettingsFile {
         } else {
             beside
         };
+        let seen = Some(look(&path));
         let read = read_text(&path)?;
         let text = read.clone().unwrap_or_else(|| HEAD.to_owned());
         // Unlike the document that can be changed, the parsed one knows the places of its values.
@@ -93,7 +97,18 @@ impl SettingsFile {
         }
         let unknown = unknown(&text, parsed.as_table());
         let document = parsed.into_mut();
-        Ok(Self { path, data_file: data_file.to_path_buf(), read, document, settings, unknown })
+        Ok(Self { path, data_file: data_file.to_path_buf(), read, seen, document, settings, unknown })
+    }
+
+    /// What the file looks like now, if it was written since it was read here; known by its times, without reading it again.
+    pub fn news(&self) -> Option<Seen> {
+        let now = look(&self.path);
+        (self.seen != Some(now)).then_some(now)
+    }
+
+    /// Takes the file that looked so for read, though it can not be understood.
+    pub fn pass_over(&mut self, seen: Seen) {
+        self.seen = Some(seen);
     }
 
     /// Where the settings are kept.
@@ -169,7 +184,8 @@ impl SettingsFile {
             }
             Err(e) => return Err(e),
         }
-        self.read = Some(text);
+        // Somebody else may have written it right after.
+        (self.read, self.seen) = (Some(text), None);
         Ok(())
     }
 
@@ -192,6 +208,20 @@ impl SettingsFile {
             }
         }
     }
+}
+
+/// What changes whenever a file is written or replaced: time, length and number; nothing where there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen(Option<(Option<SystemTime>, u64, u64)>);
+
+fn look(path: &Path) -> Seen {
+    Seen(path.metadata().ok().map(|meta| {
+        #[cfg(unix)]
+        let number = std::os::unix::fs::MetadataExt::ino(&meta);
+        #[cfg(not(unix))]
+        let number = 0;
+        (meta.modified().ok(), meta.len(), number)
+    }))
 }
 
 /// The text of the file at `path`; `None` where there is none.

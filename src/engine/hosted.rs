@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command as Process, Stdio},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, Instant},
 };
 
 use chrono::Local;
@@ -43,11 +43,15 @@ use crate::{
     },
 };
 
+/// How long opening a log waits for a data file that is locked.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+/// How often a log that could not be opened is tried again.
+const LOG_RETRY: Duration = Duration::from_secs(10);
+
 /// What only the engine holds of a data file; what everybody may see is its status.
 pub(super) struct Hosted {
     pub(super) path: PathBuf,
     pub(super) settings: SettingsFile,
-    settings_seen: Option<Seen>,
     client: Option<Child>,
     /// Why SQLite can not open the data file any more, since it was looked at last.
     pub(super) lost: Option<ErrorReport>,
@@ -59,6 +63,8 @@ pub(super) struct Hosted {
     pub(super) log: Option<Arc<Capture>>,
     /// Which attempt to open the log counts: the answer to an older one is dropped.
     pub(super) log_attempt: u64,
+    /// When the last attempt failed.
+    pub(super) log_failed: Option<Instant>,
     _lock: DataFileLock,
 }
 
@@ -121,18 +127,17 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
         facts,
     };
     let path = status.facts.path.clone();
-    let settings_seen = seen(settings.path());
     Ok(Opened {
         hosted: Hosted {
             path,
             settings,
-            settings_seen,
             client: None,
             lost: None,
             automatic: None,
             automatic_job: None,
             log: None,
             log_attempt: 0,
+            log_failed: None,
             _lock: lock,
         },
         status,
@@ -200,8 +205,11 @@ pub(super) fn open_log(
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.note(own, |s| s.data_file_id = Some(identity))?;
     places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;
-    let folder = storage::folder_of(log);
-    std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+    if start != LogStart::Known {
+        // Where a known one is gone, its disk is not mounted: a folder made there would hide that.
+        let folder = storage::folder_of(log);
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+    }
     let mut config = CaptureConfig::new(data_file, log, identity);
     let newest = backup::archives(data_file, settings.settings())?
         .into_iter()
@@ -222,7 +230,16 @@ pub(super) fn open_log(
     config.read_base = Some(Arc::new(move |position: &Position, sink: &mut dyn FnMut(&[u8]) -> Result<()>| {
         read_archive_at(&path, settings.settings(), position, sink)
     }));
-    Capture::start(config)
+    let asked = Instant::now();
+    loop {
+        match Capture::start(config.clone()) {
+            // Whoever closes the data file last has it for itself for a moment.
+            Err(e) if e.kind() == ErrorKind::Busy && asked.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            other => return other,
+        }
+    }
 }
 
 /// The data file as the archive cut at `position` holds it.
@@ -244,18 +261,6 @@ fn read_archive_at(
     archive.stream(item.offset, item.offset + item.length, &Control::default(), &mut |_, bytes| sink(bytes))
 }
 
-/// What changes whenever a file is written or replaced.
-type Seen = (Option<SystemTime>, u64, u64);
-
-fn seen(path: &Path) -> Option<Seen> {
-    let meta = path.metadata().ok()?;
-    #[cfg(unix)]
-    let inode = std::os::unix::fs::MetadataExt::ino(&meta);
-    #[cfg(not(unix))]
-    let inode = 0;
-    Some((meta.modified().ok(), meta.len(), inode))
-}
-
 impl Hosted {
     /// Looks again at size and times, at the settings file and at the client. Returns whether the settings changed.
     pub(super) fn look(&mut self, status: &mut DataFileStatus, own: &Path) -> bool {
@@ -268,19 +273,18 @@ impl Hosted {
         }
         self.look_at_client(status);
         status.log = self.log.as_ref().map(|log| log.status());
-        let seen = seen(self.settings.path());
-        if seen == self.settings_seen {
-            return false;
-        }
-        self.settings_seen = seen;
+        let Some(seen) = self.settings.news() else { return false };
         match SettingsFile::load(&self.path, own) {
             Ok(mut settings) => {
                 status.settings_problem = None;
                 self.keep_known(&mut settings, own);
+                let changed = settings.settings().revision() != self.settings.settings().revision();
                 self.adopt(settings, status);
-                true
+                changed
             }
             Err(error) => {
+                // It is looked at again only when it is written again.
+                self.settings.pass_over(seen);
                 status.settings_problem = Some(error.report());
                 false
             }
@@ -295,9 +299,13 @@ impl Hosted {
         let _ = settings.note(own, |s| s.destination.earlier = wanted.destination.earlier);
     }
 
+    /// Whether the log, which could not be opened, is to be tried again: a disk may have come back, a program have ended.
+    pub(super) fn is_log_due(&self, now: Instant) -> bool {
+        self.log_failed.is_some_and(|at| now - at >= LOG_RETRY)
+    }
+
     /// Puts settings in force.
     pub(super) fn adopt(&mut self, settings: SettingsFile, status: &mut DataFileStatus) {
-        self.settings_seen = seen(settings.path());
         self.settings = settings;
         status.destination = backup::destination(&self.path, &self.settings);
         status.destination_is_default = self.settings.settings().destination.folder.is_none();
