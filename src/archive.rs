@@ -5,6 +5,7 @@ pub mod format;
 pub mod options;
 pub mod pipeline;
 pub mod reader;
+pub mod recovery;
 pub mod writer;
 pub use format::{ArchiveNumber, Identity, Item, ItemKind};
 pub use options::{ArchiveOptions, Compression, Rate};

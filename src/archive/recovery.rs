@@ -1,0 +1,15 @@
+//! Recovery data: what makes damaged archives and logs whole again.
+//!
+//! ```text
+//! layout   blocks, chunks, groups and windows over a file
+//! code     the Reed-Solomon code of a group
+//! table    what identifies a block
+//! packet   one frame of recovery data
+//! ```
+
+pub mod code;
+pub mod layout;
+pub mod packet;
+pub mod table;
+
+pub use layout::Layout;
