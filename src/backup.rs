@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use crate::{
     archive::{
-        ArchiveNumber, Identity, Item, ItemKind,
+        ArchiveNumber, ArchiveOptions, Compression, Entry, Identity, Item, ItemKind, Source, TextSource,
         catalog::{self, ArchiveEntry},
-        writer::{self, Entry, Level, Source, TextSource},
+        writer::{self, OnFull},
     },
     control::{Control, Phase},
     error::{Error, ErrorReport, Result},
@@ -59,8 +59,11 @@ pub struct BackupPlan {
 /// What a backup achieved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupReport {
-    /// The archive.
+    /// The archive; of an archive in segments the first.
     pub archive: PathBuf,
+    /// All its files.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
     /// Its number.
     pub number: ArchiveNumber,
     /// The moment of the state it holds.
@@ -166,7 +169,7 @@ fn estimate(
         let offset = if count == 1 { 0 } else { (length - stretch as u64) / (count - 1) * n };
         snapshot.read(offset, &mut buffer)?;
         raw += buffer.len() as u64;
-        stored += writer::compressed_length(&buffer, Level::FAST)? as u64;
+        stored += writer::compressed_length(&buffer, Compression::Fast)? as u64;
     }
     Ok((length as f64 * stored as f64 / raw as f64) as u64 + FIXED)
 }
@@ -205,10 +208,11 @@ fn begin(data_file: &Path, number: ArchiveNumber, log: Option<&Capture>, control
 }
 
 /// Makes a full backup of `data_file` into `folder`; `own` is the program's settings folder. With `log`, the log is cut at
-/// the state backed up, and what it holds up to there is archived.
+/// the state backed up, and what it holds up to there is archived. `options` say how the archive is stored.
 ///
 /// # Errors
 /// Whatever makes it impossible. No file under an archive's name is left behind, and no older archive is touched.
+#[expect(clippy::too_many_arguments, reason = "each is one independent fact of the backup")]
 pub fn run(
     storage: &dyn Storage,
     data_file: &Path,
@@ -216,6 +220,26 @@ pub fn run(
     own: &Path,
     folder: &Path,
     log: Option<&Capture>,
+    options: ArchiveOptions,
+    control: &Control,
+) -> Result<BackupReport> {
+    run_asking(storage, data_file, settings, own, folder, log, options, None, control)
+}
+
+/// As [`run`]; `on_full` is asked for another folder to go on in when a disk is full and the archive is in segments.
+///
+/// # Errors
+/// As [`run`].
+#[expect(clippy::too_many_arguments, reason = "each is one independent fact of the backup")]
+pub fn run_asking(
+    storage: &dyn Storage,
+    data_file: &Path,
+    settings: &mut SettingsFile,
+    own: &Path,
+    folder: &Path,
+    log: Option<&Capture>,
+    options: ArchiveOptions,
+    on_full: Option<OnFull<'_>>,
     control: &Control,
 ) -> Result<BackupReport> {
     control.phase(Phase::Preparing, 0);
@@ -245,6 +269,8 @@ pub fn run(
         page_count: snapshot.page_count(),
         program: PROGRAM.to_owned(),
         log_position,
+        options: (options != ArchiveOptions::default()).then_some(options),
+        segment: None,
     };
     let (data_bytes, journal_mode) = (snapshot.len(), snapshot.journal_mode());
     let held = Arc::new(AtomicU64::new(0));
@@ -267,7 +293,7 @@ pub fn run(
             Ok(manifest(&manifest_identity, journal_mode, items))
         })),
     ];
-    let written = writer::write(storage, &archive, ownership, &identity, sources, Level::FAST, data_bytes, control)?;
+    let written = writer::write(storage, &archive, ownership, &identity, sources, on_full, data_bytes, control)?;
     let mut archived = None;
     if let (Some(cut), Some(capture)) = (cut, log) {
         let target = archived_log(&capture.status().log, data_file, number);
@@ -279,7 +305,8 @@ pub fn run(
     // After the archive has its name: a crash in between loses nothing, since the number is also read from the names.
     let noted = settings.change(own, |s| s.last_number = s.last_number.max(number.0));
     Ok(BackupReport {
-        archive,
+        archive: written.path,
+        files: written.files,
         number,
         moment,
         bytes: written.bytes,

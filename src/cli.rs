@@ -3,6 +3,7 @@
 //! Results go to standard output, as text or with `--json` as one object (one per line for lists); failures go to standard
 //! error with their hint. Exit code 0 is success, 1 a failure, 2 wrong usage.
 
+mod storing;
 mod words;
 
 use std::{
@@ -55,6 +56,8 @@ enum Job {
         /// Folder for this archive; otherwise the one in the settings, or `Backups` beside the data file.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
+        #[command(flatten)]
+        storing: storing::Storing,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
@@ -178,11 +181,13 @@ fn complain(error: &ErrorReport) {
 fn run(arguments: Arguments) -> Result<ExitCode> {
     let Some(job) = arguments.job else { return window(arguments.data_file) };
     match job {
-        Job::Backup { data_file, to, json } => {
+        Job::Backup { data_file, to, storing, json } => {
             let engine = engine()?;
             let path = open(&engine.handle(), data_file)?;
             let id = JobId::new();
-            report(perform(&engine.handle(), id, Command::Backup { job: id, data_file: path, destination: to })?, json)
+            let options = storing.options();
+            let command = Command::Backup { job: id, data_file: path, destination: to, options };
+            report(perform(&engine.handle(), id, command)?, json)
         }
         Job::Status { data_file, json } => {
             let found = inspect(&data_file, directories()?.config_dir())?;

@@ -23,6 +23,10 @@ pub enum Phase {
     Copying,
     /// Reading the new archive back.
     Verifying,
+    /// Adding recovery data to the new archive.
+    Protecting,
+    /// Making a damaged archive whole from its recovery data.
+    Repairing,
     /// Writing restored files.
     Restoring,
     /// Waiting until other programs end their transactions.
@@ -44,6 +48,8 @@ impl Phase {
             Phase::Preparing => "Preparing",
             Phase::Copying => "Copying",
             Phase::Verifying => "Verifying",
+            Phase::Protecting => "Adding recovery data",
+            Phase::Repairing => "Repairing",
             Phase::Restoring => "Restoring",
             Phase::Waiting => "Waiting for other programs",
             Phase::Writing => "Writing to the data file",

@@ -51,7 +51,7 @@ fn open(handle: &Handle, path: &Path) {
 
 fn backup(handle: &Handle, data_file: &Path) -> Result<JobReport, strongroom::error::ErrorReport> {
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data_file.to_path_buf(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: data_file.to_path_buf(), destination: None, options: None }).unwrap();
     until(handle, |s| s.finished_job(job).is_some()).finished_job(job).unwrap().result.clone()
 }
 
@@ -225,7 +225,7 @@ fn stop_ends_a_job_and_says_so() {
     // Held up by a lock, so that it surely runs when it is stopped.
     writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data.clone(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: data.clone(), destination: None, options: None }).unwrap();
     until(&handle, |s| s.job(job).is_some());
     let again = backup(&handle, &data).unwrap_err();
     assert_eq!(again.kind, ErrorKind::Refused);

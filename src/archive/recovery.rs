@@ -8,8 +8,12 @@
 //! ```
 
 pub mod code;
+pub mod find;
 pub mod layout;
+pub mod make;
+pub mod mend;
 pub mod packet;
+pub mod spool;
 pub mod table;
 
 pub use layout::Layout;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{journal::integrate::Until, restore::Logs};
+use crate::{archive::ArchiveOptions, journal::integrate::Until, restore::Logs};
 
 /// Names a job. Chosen by whoever gives the command, so that it can recognise its own job in the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +65,9 @@ pub enum Command {
         data_file: PathBuf,
         /// Folder for this archive only; otherwise the one of the settings.
         destination: Option<PathBuf>,
+        /// How this archive is stored; otherwise as the settings say.
+        #[serde(default)]
+        options: Option<ArchiveOptions>,
     },
     /// Read what an archive says of itself, into `looked_at` of the status.
     LookAtArchive {

@@ -7,7 +7,7 @@ use std::{
 
 use super::{job::Work, lock::DataFileLock, status::JobReport};
 use crate::{
-    archive::catalog,
+    archive::{ArchiveOptions, catalog},
     backup,
     control::Control,
     error::Result,
@@ -22,12 +22,20 @@ use crate::{
     verify,
 };
 
-pub(super) fn backup(data_file: &Path, own: &Path, to: Option<PathBuf>, log: Option<Arc<Capture>>) -> Work {
+pub(super) fn backup(
+    data_file: &Path,
+    own: &Path,
+    to: Option<PathBuf>,
+    options: Option<ArchiveOptions>,
+    log: Option<Arc<Capture>>,
+) -> Work {
     let (data_file, own) = (data_file.to_path_buf(), own.to_path_buf());
     Box::new(move |control| {
         let mut settings = SettingsFile::load(&data_file, &own)?;
         let folder = to.unwrap_or_else(|| backup::destination(&data_file, &settings));
-        backup::run(&Disk, &data_file, &mut settings, &own, &folder, log.as_deref(), control).map(JobReport::Backup)
+        let options = options.unwrap_or_default();
+        backup::run(&Disk, &data_file, &mut settings, &own, &folder, log.as_deref(), options, control)
+            .map(JobReport::Backup)
     })
 }
 
@@ -93,7 +101,8 @@ fn run_in_place(
     let mut keep = |commit: Option<u64>| match (&kept, commit) {
         (Some(archive), Some(_)) => Ok(Some(Undo { archive: archive.clone(), commit })),
         _ => {
-            let made = backup::run(&Disk, data_file, &mut settings, own, &folder, log, control)?;
+            let made =
+                backup::run(&Disk, data_file, &mut settings, own, &folder, log, ArchiveOptions::default(), control)?;
             Ok(Some(Undo { archive: made.archive, commit: None }))
         }
     };

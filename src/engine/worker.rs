@@ -20,6 +20,7 @@ use super::{
     work,
 };
 use crate::{
+    archive::ArchiveOptions,
     backup,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
@@ -248,8 +249,8 @@ impl Worker {
             Command::Refresh { data_file } => self.survey(&data_file),
             Command::LookAtArchive { path } => self.look_at(path),
             Command::FindPoint { archive, until } => self.find_point(archive, until),
-            Command::Backup { job, data_file, destination } => {
-                self.backup(job, data_file, destination).map_err(|e| (Some((job, JobKind::Backup)), e))?;
+            Command::Backup { job, data_file, destination, options } => {
+                self.backup(job, data_file, destination, options).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
             Command::Restore { job, archive, items, destination, logs, until } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
@@ -323,11 +324,17 @@ impl Worker {
         });
     }
 
-    fn backup(&mut self, job: JobId, data_file: PathBuf, destination: Option<PathBuf>) -> Result<()> {
+    fn backup(
+        &mut self,
+        job: JobId,
+        data_file: PathBuf,
+        destination: Option<PathBuf>,
+        options: Option<ArchiveOptions>,
+    ) -> Result<()> {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let log = hosted.log.clone();
         self.refuse_while_busy(&data_file)?;
-        let work = work::backup(&data_file, &self.config.settings_dir, destination, log);
+        let work = work::backup(&data_file, &self.config.settings_dir, destination, options, log);
         self.start(job, JobKind::Backup, Some(data_file), None, work)
     }
 

@@ -141,7 +141,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::Backup(data_file) => {
             state.dialog = None;
-            send(state, Command::Backup { job: JobId::new(), data_file, destination: None });
+            send(state, Command::Backup { job: JobId::new(), data_file, destination: None, options: None });
         }
         Action::ChooseDestination(data_file) => {
             let start = status.data_file(&data_file).map(|d| d.destination.clone()).unwrap_or_default();

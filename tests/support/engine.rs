@@ -60,7 +60,7 @@ pub fn open_with_log(handle: &Handle, data: &Path, log: &Path) {
 
 pub fn backup(handle: &Handle, data: &Path) -> strongroom::backup::BackupReport {
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data.to_path_buf(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: data.to_path_buf(), destination: None, options: None }).unwrap();
     match finished(handle, job) {
         JobReport::Backup(report) => report,
         other => panic!("{other:?}"),

@@ -80,24 +80,21 @@ pub fn encode_at_once(blocks: &[&[u8]], recovery: usize) -> Result<Vec<Vec<u8>>>
     Ok(made.recovery_iter().map(<[u8]>::to_vec).collect())
 }
 
-/// Brings back the blocks of a group that are missing in `have`: it gives, for a number below `blocks`, that block.
+/// Takes one sound block of a group, by its number.
+pub type Feed<'a> = &'a mut dyn FnMut(usize, &[u8]) -> Result<()>;
+
+/// Brings back the blocks of a group of `blocks` that `sound` does not give, with the recovery blocks given by number.
 ///
 /// # Errors
-/// `Damaged` when fewer recovery blocks are given than blocks are missing.
+/// `Damaged` when fewer recovery blocks are given than blocks are missing; those of `sound`.
 pub fn decode(
-    blocks: usize,
-    recovery_blocks: usize,
-    block_bytes: usize,
-    have: &dyn Fn(usize) -> Option<Vec<u8>>,
+    (blocks, recovery_blocks, block_bytes): (usize, usize, usize),
+    sound: &mut dyn FnMut(Feed<'_>) -> Result<()>,
     recovery: &BTreeMap<u32, Vec<u8>>,
 ) -> Result<BTreeMap<usize, Vec<u8>>> {
     let mut decoder =
         HighRateDecoder::new(blocks, recovery_blocks, block_bytes, DefaultEngine::new(), None).map_err(failed)?;
-    for number in 0..blocks {
-        if let Some(block) = have(number) {
-            decoder.add_original_shard(number, block).map_err(failed)?;
-        }
-    }
+    sound(&mut |number, block| decoder.add_original_shard(number, block).map_err(failed))?;
     for (number, block) in recovery {
         decoder.add_recovery_shard(*number as usize, block).map_err(failed)?;
     }
@@ -136,12 +133,14 @@ mod tests {
         let data: Vec<Vec<u8>> = (0..40).map(|n| noise(n, 64)).collect();
         let slices: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
         let recovery: BTreeMap<u32, Vec<u8>> = (0..).zip(encode_at_once(&slices, 8)?).collect();
-        let without =
-            |lost: usize| decode(40, 8, 64, &|n| (n % 5 != 0 || n / 5 >= lost).then(|| data[n].clone()), &recovery);
-        let back = without(8)?;
+        let give = |lost: &dyn Fn(usize) -> bool, recovery: &BTreeMap<u32, Vec<u8>>| {
+            let mut sound = |feed: Feed<'_>| (0..40).filter(|n| !lost(*n)).try_for_each(|n| feed(n, &data[n]));
+            decode((40, 8, 64), &mut sound, recovery)
+        };
+        let back = give(&|n| n % 5 == 0, &recovery)?;
         assert!(back.len() == 8 && back.iter().all(|(n, block)| *block == data[*n]));
         let fewer: BTreeMap<u32, Vec<u8>> = recovery.iter().skip(1).map(|(n, b)| (*n, b.clone())).collect();
-        assert!(decode(40, 8, 64, &|n| (n >= 8).then(|| data[n].clone()), &fewer).is_err());
+        assert!(give(&|n| n < 8, &fewer).is_err());
         Ok(())
     }
 }
