@@ -124,6 +124,9 @@ enum Job {
         /// The log file, for one data file; otherwise the one in the settings, or NAME.journal in the folder for archives.
         #[arg(long, value_name = "FILE")]
         log: Option<PathBuf>,
+        /// Switch data files in another journal mode to WAL first: a lasting change of the file, for all its programs.
+        #[arg(long)]
+        switch_to_wal: bool,
     },
     /// Create the sample data file OMB_Edelweiss.sqlite in a folder.
     Sample {
@@ -203,7 +206,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let id = JobId::new();
             report(perform(&engine()?.handle(), id, Command::Verify { job: id, archive })?, json)
         }
-        Job::Serve { data_files, log } => serve(&data_files, log),
+        Job::Serve { data_files, log, switch_to_wal } => serve(&data_files, log, switch_to_wal),
         Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, json } => {
             let until = match (until, commit) {
                 (Some(moment), _) => Until::Moment(restore::parse_moment(&moment)?),
@@ -419,7 +422,7 @@ fn line(entry: &ArchiveEntry) -> String {
 }
 
 /// Hosts the engine for the logs of these data files until a signal comes.
-fn serve(data_files: &[PathBuf], log: Option<PathBuf>) -> Result<ExitCode> {
+fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> Result<ExitCode> {
     if log.is_some() && data_files.len() > 1 {
         return Err(Error::new(ErrorKind::Refused, "one log can not hold several data files")
             .hint("Give --log with one data file only."));
@@ -439,7 +442,7 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>) -> Result<ExitCode> {
             log.clone().or_else(|| known.log_file.clone()).unwrap_or_else(|| known.destination.join(file_name));
         let chosen = std::path::absolute(&chosen).map_err(|e| Error::io("find", &chosen, e))?;
         let events = handle.events();
-        handle.send(Command::UseLog { data_file: path.clone(), log: Some(chosen.clone()) })?;
+        handle.send(Command::UseLog { data_file: path.clone(), log: Some(chosen.clone()), switch_to_wal })?;
         let runs = |known: &DataFileStatus| known.log.is_some() && known.log_file.as_ref() == Some(&chosen);
         while !handle.status().data_file(&path).is_some_and(runs) {
             if stop.try_recv().is_ok() {

@@ -3,6 +3,7 @@
 //! ```text
 //! capture      a data file being followed: start, status, flush, cut, stop
 //! service      the thread behind it: when to look, to retry, to let go
+//! open         the log that is there, or a new one; what was found instead of what was expected
 //! catch_up     going on after an interruption: resume, or compare
 //! follow pins  commits from the WAL to the log, and the read transactions that keep them there
 //! level gate   keeping the WAL small without stopping anyone for long
@@ -40,6 +41,7 @@ mod gate;
 pub mod inspect;
 pub mod integrate;
 mod level;
+pub mod open;
 pub mod page;
 mod pins;
 pub mod reader;

@@ -5,6 +5,7 @@
 //! screens        one page per theme: `fn x_ui(ui, &Status, &mut State, &mut Vec<Action>)`
 //! dialogs        what opens above a page
 //! jobs           what runs, what ended, and what is wrong, at the head of every page
+//! reports        what ended jobs achieved, in words
 //! commands       the menus' commands: label, tooltip, icon, shortcut
 //! action         what the user wants, and the one place that carries it out
 //! state          what the window remembers between two frames
@@ -18,6 +19,7 @@ mod commands;
 mod dialogs;
 mod file_picker;
 mod jobs;
+mod reports;
 mod screens;
 mod side_bar;
 mod state;
@@ -50,6 +52,8 @@ use commands::{MenuCommand, menu_item};
 
 /// How often a running job is drawn anew.
 const JOB_FRAME: Duration = Duration::from_millis(250);
+/// How often the age of the last commit is drawn anew.
+const AGE_FRAME: Duration = Duration::from_secs(20);
 /// News that come closer together than this are drawn together.
 const NEWS_FRAME: Duration = Duration::from_millis(40);
 
@@ -169,6 +173,8 @@ impl Window {
         }
         if !status.jobs.is_empty() {
             ctx.request_repaint_after(JOB_FRAME);
+        } else if self.state.data_file(&status).is_some_and(|d| d.log.is_some()) {
+            ctx.request_repaint_after(AGE_FRAME);
         }
     }
 }

@@ -158,6 +158,13 @@ impl Scene {
         Ok((cut, position))
     }
 
+    fn last(&self, position: Position, previous_log: &str) -> LastArchive {
+        let bytes = self.at(&format!("base{}", position.archive)).metadata().unwrap().len();
+        let (page_size, moment) = (4096, chrono::Utc::now());
+        let page_count = (bytes / u64::from(page_size)) as u32;
+        LastArchive { position, moment, page_size, page_count, previous_log: self.at(previous_log) }
+    }
+
     /// Integrates everything on base 1 and counts the rows.
     fn rows(&self, from: &Position) -> (i64, PlanEnd, usize) {
         let logs: Vec<PathBuf> = fs::read_dir(self.folder.path())
@@ -289,7 +296,7 @@ fn a_crash_at_any_step_of_a_rotation_loses_nothing() {
             let mut config = scene.config();
             let last = archive.unwrap_or(from);
             let previous = format!("data[{:04}].4BL", last.archive - 1);
-            config.last_archive = Some(LastArchive { position: last, previous_log: scene.at(&previous) });
+            config.last_archive = Some(scene.last(last, &previous));
             let capture = Capture::start(config).unwrap();
             scene.commit();
             flushed(&capture);
@@ -327,7 +334,7 @@ fn a_second_engine_is_refused_and_a_foreign_or_damaged_log_is_explained() {
     bytes[middle] ^= 1;
     fs::write(&log, &bytes).unwrap();
     let mut config = scene.config();
-    config.last_archive = Some(LastArchive { position: from, previous_log: scene.at("data[0000].4BL") });
+    config.last_archive = Some(scene.last(from, "data[0000].4BL"));
     let capture = Capture::start(config).unwrap();
     scene.commit();
     flushed(&capture);

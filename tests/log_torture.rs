@@ -25,6 +25,7 @@ use strongroom::{
 };
 use uuid::Uuid;
 
+const PAGE_SIZE: u32 = 1024;
 const IDENTITY: Uuid = Uuid::from_u128(0x5af3);
 
 /// A small generator, so that a transaction can be made again from its number.
@@ -274,9 +275,13 @@ fn archives(folder: &Path) -> Vec<Position> {
 
 fn config(folder: &Path) -> CaptureConfig {
     let mut config = CaptureConfig::new(&folder.join("data.sqlite"), &folder.join("data.journal"), IDENTITY);
-    config.last_archive = archives(folder)
-        .last()
-        .map(|position| LastArchive { position: *position, previous_log: log_path(folder, position.archive - 1) });
+    config.last_archive = archives(folder).last().map(|position| LastArchive {
+        position: *position,
+        moment: chrono::Utc::now(),
+        page_size: PAGE_SIZE,
+        page_count: (base_path(folder, position.archive).metadata().unwrap().len() / u64::from(PAGE_SIZE)) as u32,
+        previous_log: log_path(folder, position.archive - 1),
+    });
     let bases = folder.to_path_buf();
     config.read_base =
         Some(std::sync::Arc::new(move |position, sink| sink(&fs::read(base_path(&bases, position.archive)).unwrap())));
@@ -370,7 +375,7 @@ fn nothing_committed_is_lost_whoever_crashes() {
     let folder = kept.path().canonicalize().unwrap();
     let data = folder.join("data.sqlite");
     let setup = Connection::open(&data).unwrap();
-    setup.execute_batch("PRAGMA page_size=1024; PRAGMA journal_mode=WAL").unwrap();
+    setup.execute_batch(&format!("PRAGMA page_size={PAGE_SIZE}; PRAGMA journal_mode=WAL")).unwrap();
     create(&setup);
     drop(setup);
 

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorReport, Result},
-    journal::Position,
+    journal::{Position, open::SET_ASIDE},
     storage::{PART_SUFFIX, is_leftover},
 };
 
@@ -75,7 +75,7 @@ pub fn log_name(stem: &str, number: ArchiveNumber) -> String {
     format!("{stem}[{number}].4BL")
 }
 
-/// Every log in `folder` of a data file with this stem, current or archived, as far as names tell.
+/// Every log in `folder` of a data file with this stem, current, archived or set aside, as far as names tell.
 ///
 /// # Errors
 /// When the folder can not be read.
@@ -84,7 +84,8 @@ pub fn logs(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
         let archived = name
             .strip_suffix("4BL")
             .is_some_and(|rest| parse_name(&format!("{rest}{EXTENSION}")).is_some_and(|(stem, _)| stem == wanted));
-        archived || name.strip_suffix(".journal") == Some(wanted)
+        let current = name.strip_prefix(wanted).and_then(|rest| rest.strip_prefix(".journal"));
+        archived || current.is_some_and(|rest| rest.is_empty() || rest.starts_with(SET_ASIDE))
     };
     let mut found: Vec<PathBuf> =
         names(folder)?.into_iter().filter(|(_, name)| is_log(name)).map(|(path, _)| path).collect();

@@ -116,6 +116,9 @@ pub enum Command {
         data_file: PathBuf,
         /// The log file, `Name.journal`; made when missing.
         log: Option<PathBuf>,
+        /// Whether to switch the data file to WAL mode first, a lasting change of the file; without it, a data file in
+        /// another mode is refused.
+        switch_to_wal: bool,
     },
     /// Check every byte of an archive.
     Verify {

@@ -13,10 +13,23 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::Capture,
+    restore::in_place::is_lost,
     settings::SettingsFile,
 };
 
 const REFUSED_MAX: usize = 5;
+
+/// Why a log is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LogStart {
+    /// It was in use before: that it is missing is worth saying.
+    Known,
+    /// It was chosen just now.
+    Chosen {
+        /// Whether to switch the data file to WAL mode first.
+        switch_to_wal: bool,
+    },
+}
 
 impl Worker {
     pub(super) fn open(&mut self, path: PathBuf) {
@@ -30,12 +43,16 @@ impl Worker {
         status.refused.retain(|r| r.path != path);
         let own = self.config.settings_dir.clone();
         self.spawn("open", move || Message::Opened {
-            result: hosted::open(&path, &own).map(Box::new).map_err(|e| e.report()),
+            result: hosted::open(&path, &own).map(Box::new).map_err(|error| Refused {
+                archives: is_lost(error.kind()).then(|| hosted::archives_of_lost(&path, &own)).flatten(),
+                error: error.report(),
+                path: path.clone(),
+            }),
             asked: path,
         });
     }
 
-    pub(super) fn opened(&mut self, asked: &Path, result: std::result::Result<Box<Opened>, ErrorReport>) {
+    pub(super) fn opened(&mut self, asked: &Path, result: std::result::Result<Box<Opened>, Refused>) {
         self.edit().opening.retain(|p| p != asked);
         match result {
             Ok(opened) => {
@@ -49,13 +66,12 @@ impl Worker {
                     self.edit().history_problem = Some(error.report());
                 }
                 self.read_history();
-                self.follow_settings(&path);
+                self.follow_settings(&path, LogStart::Known);
                 self.survey(&path);
                 self.look_at_processes(&path);
                 self.news.push(Event::DataFileOpened { path });
             }
-            Err(error) => {
-                let refused = Refused { path: asked.to_path_buf(), error };
+            Err(refused) => {
                 let list = &mut self.edit().refused;
                 list.retain(|r| r.path != refused.path);
                 list.insert(0, refused.clone());
@@ -104,7 +120,7 @@ impl Worker {
         Ok(())
     }
 
-    pub(super) fn use_log(&mut self, data_file: &Path, log: Option<PathBuf>) -> Result<()> {
+    pub(super) fn use_log(&mut self, data_file: &Path, log: Option<PathBuf>, switch_to_wal: bool) -> Result<()> {
         let own = &self.config.settings_dir;
         let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
         let log = log.map(|l| std::path::absolute(&l).map_err(|e| Error::io("find", &l, e))).transpose()?;
@@ -115,12 +131,12 @@ impl Worker {
         {
             hosted.adopt(settings, status);
         }
-        self.follow_settings(data_file);
+        self.follow_settings(data_file, LogStart::Chosen { switch_to_wal });
         Ok(())
     }
 
     /// Opens or closes the log, so that it is as the settings say.
-    pub(super) fn follow_settings(&mut self, data_file: &Path) {
+    pub(super) fn follow_settings(&mut self, data_file: &Path, start: LogStart) {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
         let wanted = hosted.settings.settings().log.clone();
         let running = hosted.log.as_ref().map(|log| log.status().log);
@@ -137,10 +153,12 @@ impl Worker {
         }
         if let Some(log) = wanted {
             let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
-            self.spawn("open log", move || Message::LogOpened {
-                result: hosted::open_log(&data_file, &settings, &own, &log).map_err(|e| e.report()),
-                data_file,
-                attempt,
+            let (changed, messages) = (data_file.clone(), self.messages.clone());
+            // What does not get through while the engine is busy is seen at its next look.
+            let waker = move || _ = messages.try_send(Message::LogChanged { data_file: changed.clone() });
+            self.spawn("open log", move || {
+                let opened = hosted::open_log(&data_file, &settings, &own, (&log, start), waker);
+                Message::LogOpened { result: opened.map_err(|e| e.report()), data_file, attempt }
             });
         }
     }
@@ -166,11 +184,20 @@ impl Worker {
                 status.log = Some(capture.status());
                 hosted.log = Some(Arc::new(capture));
                 self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
+                self.survey(data_file);
             }
             Err(error) => {
                 status.log_problem = Some(error.clone());
                 self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
             }
+        }
+    }
+
+    /// The protection by a log changed.
+    pub(super) fn log_changed(&mut self, data_file: &Path) {
+        let Some(log) = self.hosted.get(data_file).and_then(|h| h.log.as_ref()).map(|log| log.status()) else { return };
+        if let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file) {
+            status.log = Some(log);
         }
     }
 
@@ -190,8 +217,15 @@ impl Worker {
     }
 
     pub(super) fn surveyed(&mut self, data_file: &Path, surveyed: Surveyed) {
+        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned();
+        let lost = hosted.lost.clone();
         let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file) else { return };
         status.archives = surveyed.archives;
+        if let Ok(facts) = surveyed.facts {
+            (status.facts, status.problem) = (facts, None);
+        }
+        status.problem = lost.or(status.problem.take());
         (status.plan, status.plan_problem) = match surveyed.plan {
             Ok(plan) => (Some(plan), None),
             Err(error) => (None, Some(error)),

@@ -21,7 +21,11 @@ impl Worker {
             self.open(path.clone());
         }
         if let Some(data_file) = finished.data_file.clone() {
-            self.survey(&data_file);
+            if finished.kind == JobKind::RestoreInPlace && !self.hosted.contains_key(&data_file) {
+                self.open(data_file);
+            } else {
+                self.survey(&data_file);
+            }
         }
         self.keep_finished(finished);
         self.list_jobs();

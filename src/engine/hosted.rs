@@ -11,6 +11,7 @@ use chrono::Local;
 use uuid::Uuid;
 
 use super::{
+    data_files::LogStart,
     lock::DataFileLock,
     status::{DataFileStatus, SampleClientStatus},
 };
@@ -25,7 +26,10 @@ use crate::{
     journal::{Capture, CaptureConfig, LastArchive, Position},
     sample,
     settings::SettingsFile,
-    sqlite::{data_file, snapshot},
+    sqlite::{
+        data_file::{self, DataFileFacts},
+        snapshot,
+    },
     storage::{
         self,
         processes::{self, Holders},
@@ -38,6 +42,8 @@ pub(super) struct Hosted {
     pub(super) settings: SettingsFile,
     settings_seen: Option<SystemTime>,
     client: Option<Child>,
+    /// Why SQLite can not open the data file any more, since it was looked at last.
+    pub(super) lost: Option<ErrorReport>,
     /// The log, while it runs; shared with the backup that cuts it.
     pub(super) log: Option<Arc<Capture>>,
     /// Which attempt to open the log counts: the answer to an older one is dropped.
@@ -55,6 +61,8 @@ pub(super) struct Opened {
 pub(super) struct Surveyed {
     pub(super) archives: Vec<ArchiveEntry>,
     pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
+    /// What the data file is now: programs change its page size or its journal mode.
+    pub(super) facts: std::result::Result<DataFileFacts, ErrorReport>,
 }
 
 /// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left.
@@ -88,21 +96,41 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
     let path = status.facts.path.clone();
     let settings_seen = modified(settings.path());
     Ok(Opened {
-        hosted: Hosted { path, settings, settings_seen, client: None, log: None, log_attempt: 0, _lock: lock },
+        hosted: Hosted {
+            path,
+            settings,
+            settings_seen,
+            client: None,
+            lost: None,
+            log: None,
+            log_attempt: 0,
+            _lock: lock,
+        },
         status,
     })
+}
+
+/// The folder with the archives of a data file that can not be opened, if there is one.
+pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(data_file).ok()?;
+    let folder = match SettingsFile::load(&path, own) {
+        Ok(settings) => backup::destination(&path, &settings),
+        Err(_) => backup::default_destination(&path),
+    };
+    folder.is_dir().then_some(folder)
 }
 
 /// Reads the destination and plans the next backup; may take its time.
 pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
     let folder = backup::destination(data_file, settings);
+    let facts = data_file::identify(data_file).map_err(|e| e.report());
     let listed = catalog::list(&folder, Some(&catalog::stem(data_file)));
     match listed {
         Ok(archives) => {
             let plan = backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report());
-            Surveyed { archives, plan }
+            Surveyed { archives, plan, facts }
         }
-        Err(error) => Surveyed { archives: Vec::new(), plan: Err(error.report()) },
+        Err(error) => Surveyed { archives: Vec::new(), plan: Err(error.report()), facts },
     }
 }
 
@@ -114,7 +142,18 @@ pub(super) fn look_at_processes(data_file: &Path) -> (Holders, Vec<processes::Pr
 }
 
 /// Opens the log of `data_file`, as its settings say; may take its time.
-pub(super) fn open_log(data_file: &Path, settings: &SettingsFile, own: &Path, log: &Path) -> Result<Capture> {
+///
+/// `waker` is called when its protection changes.
+pub(super) fn open_log(
+    data_file: &Path,
+    settings: &SettingsFile,
+    own: &Path,
+    (log, start): (&Path, LogStart),
+    waker: impl Fn() + Send + Sync + 'static,
+) -> Result<Capture> {
+    if start == (LogStart::Chosen { switch_to_wal: true }) {
+        data_file::switch_to_wal(data_file)?;
+    }
     let mut settings = settings.clone();
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.change(own, |s| s.data_file_id = Some(identity))?;
@@ -123,10 +162,20 @@ pub(super) fn open_log(data_file: &Path, settings: &SettingsFile, own: &Path, lo
     let archives = backup::destination(data_file, &settings);
     let stem = catalog::stem(data_file);
     let mut config = CaptureConfig::new(data_file, log, identity);
-    let newest = catalog::list(&archives, Some(&stem))?.into_iter().find(|a| a.data_file_id == Some(identity));
+    let newest = catalog::list(&archives, Some(&stem))?
+        .into_iter()
+        .find(|a| a.data_file_id == Some(identity) && a.log_position.is_some());
+    config.is_expected = start == LogStart::Known;
+    config.waker = Some(Arc::new(waker));
     config.last_archive = newest.and_then(|archive| {
-        let previous_log = backup::archived_log(log, data_file, archive.number);
-        archive.log_position.map(|position| LastArchive { position, previous_log })
+        let identity = Archive::glance(&archive.path).ok()?;
+        Some(LastArchive {
+            position: identity.log_position?,
+            moment: identity.moment.to_utc(),
+            page_size: identity.page_size,
+            page_count: identity.page_count,
+            previous_log: backup::archived_log(log, data_file, archive.number),
+        })
     });
     config.read_base = Some(Arc::new(move |position: &Position, sink: &mut dyn FnMut(&[u8]) -> Result<()>| {
         read_archive_at(&archives, &stem, position, sink)
@@ -162,7 +211,7 @@ impl Hosted {
         match data_file::measure(&self.path) {
             Ok((size, wal, modified)) => {
                 (status.facts.size_bytes, status.facts.wal_bytes, status.facts.modified) = (size, wal, modified);
-                status.problem = None;
+                status.problem = self.lost.clone();
             }
             Err(error) => status.problem = Some(error.report()),
         }

@@ -77,6 +77,8 @@ pub struct Refused {
     pub path: PathBuf,
     /// What is wrong with it.
     pub error: ErrorReport,
+    /// The folder with its archives, where it can be restored from them.
+    pub archives: Option<PathBuf>,
 }
 
 /// One data file that the engine looks after.

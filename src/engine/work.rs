@@ -10,7 +10,7 @@ use crate::{
     archive::{ArchiveOptions, catalog},
     backup,
     control::Control,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     journal::{Capture, integrate::Until},
     restore::{
         self, Logs, RestoreOptions, RestoreReport,
@@ -18,6 +18,7 @@ use crate::{
     },
     sample,
     settings::SettingsFile,
+    sqlite::data_file,
     storage::Disk,
     verify,
 };
@@ -67,6 +68,10 @@ pub(super) fn restore_in_place(
 ) -> Work {
     let (data_file, own) = (data_file.to_path_buf(), own.to_path_buf());
     Box::new(move |control| {
+        if is_open && data_file::identify(&data_file).is_err_and(|e| in_place::is_lost(e.kind())) {
+            let message = format!("{} can not be opened any more", data_file.display());
+            return Err(Error::new(ErrorKind::Busy, message).hint("Refresh the view (F5), then restore it again."));
+        }
         // One that is not open here is in the care of nobody meanwhile.
         let _lock = if is_open { None } else { Some(DataFileLock::acquire(&data_file, &own)?) };
         let settings = SettingsFile::load(&data_file, &own)?;

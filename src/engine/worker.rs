@@ -13,10 +13,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::{
     Config, Shared,
     command::{Command, JobId},
+    data_files::LogStart,
     history::{History, JobKind},
     hosted::{Hosted, Opened, Surveyed},
     job::{RunningJob, Work},
-    status::{DataFileStatus, Event, FinishedJob, FoundPoint, JobReport, LookedAt, Status},
+    status::{DataFileStatus, Event, FinishedJob, FoundPoint, JobReport, LookedAt, Refused, Status},
     work,
 };
 use crate::{
@@ -39,9 +40,10 @@ const LOOKED_AT_MAX: usize = 8;
 /// What reaches the engine's thread.
 pub(super) enum Message {
     Command(Command),
-    Opened { asked: PathBuf, result: std::result::Result<Box<Opened>, ErrorReport> },
+    Opened { asked: PathBuf, result: std::result::Result<Box<Opened>, Refused> },
     Surveyed { data_file: PathBuf, surveyed: Surveyed },
     LogOpened { data_file: PathBuf, attempt: u64, result: std::result::Result<Capture, ErrorReport> },
+    LogChanged { data_file: PathBuf },
     LookedAt(LookedAt),
     PointFound(FoundPoint),
     ProcessesSeen { data_file: PathBuf, holders: Holders, readers: Vec<Process> },
@@ -51,7 +53,7 @@ pub(super) enum Message {
 
 pub(super) struct Worker {
     pub(super) config: Config,
-    messages: Sender<Message>,
+    pub(super) messages: Sender<Message>,
     pub(super) status: Arc<Status>,
     pub(super) hosted: HashMap<PathBuf, Hosted>,
     pub(super) jobs: HashMap<JobId, RunningJob>,
@@ -185,7 +187,7 @@ impl Worker {
             }
         }
         for path in &survey {
-            self.follow_settings(path);
+            self.follow_settings(path, LogStart::Chosen { switch_to_wal: false });
             self.survey(path);
         }
     }
@@ -200,6 +202,7 @@ impl Worker {
             Message::Opened { asked, result } => self.opened(&asked, result),
             Message::Surveyed { data_file, surveyed } => self.surveyed(&data_file, surveyed),
             Message::LogOpened { data_file, attempt, result } => self.log_opened(&data_file, attempt, result),
+            Message::LogChanged { data_file } => self.log_changed(&data_file),
             Message::LookedAt(looked) => {
                 let list = &mut self.edit().looked_at;
                 list.retain(|l| l.path != looked.path);
@@ -273,7 +276,9 @@ impl Worker {
                 let started = self.start(job, JobKind::Sample, None, None, work::sample(folder));
                 started.map_err(|e| (Some((job, JobKind::Sample)), e))?;
             }
-            Command::UseLog { data_file, log } => self.use_log(&data_file, log).map_err(plain)?,
+            Command::UseLog { data_file, log, switch_to_wal } => {
+                self.use_log(&data_file, log, switch_to_wal).map_err(plain)?;
+            }
             Command::StartSampleClient { data_file } => self.client(&data_file, true).map_err(plain)?,
             Command::StopSampleClient { data_file } => self.client(&data_file, false).map_err(plain)?,
             Command::Stop { job } => {
@@ -348,6 +353,10 @@ impl Worker {
     ) -> Result<()> {
         let data_file = data_file.canonicalize().unwrap_or(data_file);
         self.refuse_while_busy(&data_file)?;
+        if self.hosted.get(&data_file).is_some_and(|h| h.lost.is_some()) {
+            // Nobody may have it open when it is set aside, its log neither; it is opened again when the job has ended.
+            self.close(&data_file)?;
+        }
         let hosted = self.hosted.get(&data_file);
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
         let work = work::restore_in_place(&data_file, known, &self.config.settings_dir, (archive.clone(), logs, until));

@@ -10,24 +10,22 @@ use std::{
 };
 
 use crossbeam_channel::{Sender, bounded, unbounded};
-use uuid::Uuid;
 
 use super::{
     follow::Follower,
-    format::{Chain, LogHeader, Position, RecordKind},
+    format::Position,
     next_path,
+    open::{self, Now, OpenLog},
     pins::Pins,
-    reader::End,
     rotate,
     service::{Command, Service},
     status::{CaptureConfig, CaptureState, CaptureStatus},
-    table::{Changes, PageTableWriter},
+    table::PageTableWriter,
     table_path,
     watch::{Bell, Watch},
-    writer::LogWriter,
 };
 use crate::{
-    error::{Error, ErrorKind, ErrorReport, Result},
+    error::{Error, ErrorKind, Result},
     sqlite::{
         open_existing,
         snapshot::{Snapshot, is_busy, wal_path},
@@ -85,55 +83,9 @@ impl Capture {
         rotate::settle(&config.storage, &config.log, config.last_archive.as_ref())?;
         let mut pins = Pins::open(&config.data_file)?;
         let at = pins.take(false)?;
-        let page_count = pins.page_count()?;
-        let page_size = page_size(&pins)?;
-        let mut known = Changes::new(page_count);
-        let (writer, end, catch_ups) = if config.log.symlink_metadata().is_ok() {
-            let (mut catch_ups, mut count_before) = (0, None);
-            let (writer, end) = LogWriter::open(Arc::clone(&config.storage), &config.log, &mut |reader, record| {
-                catch_ups += u32::from(record.head.kind != RecordKind::Commit);
-                let before = match count_before {
-                    Some(count) => count,
-                    None => {
-                        known = Changes::new(reader.header().page_count);
-                        reader.header().page_count
-                    }
-                };
-                count_before = Some(record.head.page_count);
-                known.add(reader, record, before)
-            })?;
-            if count_before.is_none() {
-                known = Changes::new(writer.header().page_count);
-            }
-            (writer, end, catch_ups)
-        } else {
-            let last = config.last_archive.as_ref().map(|l| l.position);
-            let header = LogHeader {
-                identity: config.identity,
-                page_size,
-                base: Position {
-                    archive: last.map_or(0, |p| p.archive),
-                    commit: last.map_or(0, |p| p.commit),
-                    chain: fresh_chain(),
-                },
-                rooted: false,
-                created: (config.clock)(),
-                page_count,
-                mark: WalMark::of(at.as_ref()),
-            };
-            let ownership = Ownership::of(&config.data_file);
-            (LogWriter::create(Arc::clone(&config.storage), &config.log, header, ownership)?, End::Whole, 0)
-        };
-        writer.require(config.identity, page_size)?;
-        let error = match end {
-            End::Damaged { offset } => Some(set_damaged_aside(&config, offset)?),
-            _ => None,
-        };
+        let now = Now { page_size: page_size(&pins)?, page_count: pins.page_count()?, mark: WalMark::of(at.as_ref()) };
+        let OpenLog { writer, known, catch_ups, notice } = open::open(&config, &now)?;
         let mut follower = Follower::new(&config.data_file, pins, writer, config.clock);
-        if error.is_some() {
-            let tail = *follower.writer.logged();
-            follower.writer.cut_at(tail)?;
-        }
         follower.know(known);
 
         let (mut watch, bell) = Watch::new(&config.data_file)?;
@@ -151,10 +103,10 @@ impl Capture {
             held_back_since: None,
             catch_ups,
             recoveries: 0,
-            error,
+            error: notice.as_ref().map(Error::report),
         }));
         let storage = Shared(Arc::clone(&config.storage));
-        let mut service = Service::new(follower, config, inbox, watch, Arc::clone(&status), catch_ups);
+        let mut service = Service::new(follower, config, inbox, watch, Arc::clone(&status), (catch_ups, notice));
         let thread = thread::Builder::new()
             .name("capture".into())
             .spawn(move || service.run())
@@ -294,28 +246,11 @@ fn require_wal_mode(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Refused, format!("{} is in journal mode {mode}; the log needs WAL", path.display()))
-        .hint("Let Strongroom switch the data file to WAL, or do it in the application. It is a lasting change of the file."))
+        .hint("Let Strongroom switch it (in the window, or with serve --switch-to-wal), or do it in the application. It is a lasting change of the file."))
 }
 
 fn page_size(pins: &Pins) -> Result<u32> {
     pins.connection()
         .query_row("PRAGMA page_size", [], |row| row.get(0))
         .map_err(|e| Error::new(ErrorKind::Sqlite, "the page size can not be read").because(e))
-}
-
-/// The chain value of a log that continues nothing.
-fn fresh_chain() -> Chain {
-    Chain(*blake3::hash(Uuid::new_v4().as_bytes()).as_bytes())
-}
-
-/// Keeps a damaged log as it is, under another name, before its good part goes on.
-fn set_damaged_aside(config: &CaptureConfig, offset: u64) -> Result<ErrorReport> {
-    let mut name = config.log.as_os_str().to_owned();
-    name.push(format!(".damaged-{}", (config.clock)().format("%Y%m%d-%H%M%S%.3f")));
-    let aside = PathBuf::from(name);
-    std::fs::copy(&config.log, &aside).map_err(|e| Error::io("copy the damaged log to", &aside, e))?;
-    let message = format!("{} was damaged at byte {offset}; it is kept as {}", config.log.display(), aside.display());
-    Ok(Error::new(ErrorKind::Damaged, message)
-        .hint("The log goes on: only single commits between the damage and now are lost. Check the disk and make a full backup.")
-        .report())
 }

@@ -14,6 +14,8 @@ use std::{
     sync::Arc,
 };
 
+use chrono::{DateTime, Utc};
+
 use super::{
     format::Position,
     next_path,
@@ -31,6 +33,12 @@ use crate::{
 pub struct LastArchive {
     /// Where it was cut.
     pub position: Position,
+    /// The moment of its state.
+    pub moment: DateTime<Utc>,
+    /// Page size of the data file inside.
+    pub page_size: u32,
+    /// Number of its pages.
+    pub page_count: u32,
     /// The name that the log before it gets: `Name[n-1].4BL`.
     pub previous_log: PathBuf,
 }

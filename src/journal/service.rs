@@ -19,7 +19,7 @@ use super::{
     writer::LogWriter,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     sqlite::{ffi, snapshot::Snapshot},
     storage::Ownership,
 };
@@ -70,6 +70,8 @@ pub(super) struct Service {
     force: bool,
     failing: Option<Failing>,
     catch_ups: u32,
+    /// What was found at the start instead of what was expected; of no concern any more after a full backup.
+    notice: Option<ErrorReport>,
     hot_until: Instant,
     last_news: Instant,
     last_probe: Instant,
@@ -90,7 +92,7 @@ impl Service {
         inbox: Receiver<Command>,
         watch: Watch,
         status: Arc<Mutex<CaptureStatus>>,
-        catch_ups: u32,
+        (catch_ups, notice): (u32, Option<Error>),
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -104,6 +106,7 @@ impl Service {
             force: false,
             failing: None,
             catch_ups,
+            notice: notice.map(|e| e.report()),
             hot_until: now,
             last_news: now,
             last_probe: now,
@@ -335,6 +338,7 @@ impl Service {
         self.follower.writer.set_path(&self.config.log);
         self.follower.open_table();
         self.sealed = None;
+        self.notice = None;
         Ok(())
     }
 
@@ -377,13 +381,14 @@ impl Service {
             recoveries: self.follower.recoveries,
             error: match &self.failing {
                 Some(f) if state != CaptureState::On => Some(f.error.report()),
-                _ => held.error.take().filter(|e| e.kind == ErrorKind::Damaged),
+                _ => self.notice.clone(),
             },
         };
         if *held != status {
+            let is_news = (held.state, &held.error) != (status.state, &status.error);
             *held = status;
             drop(held);
-            if let Some(waker) = &self.config.waker {
+            if let Some(waker) = self.config.waker.as_ref().filter(|_| is_news) {
                 waker();
             }
         }

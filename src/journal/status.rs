@@ -37,7 +37,9 @@ pub struct CaptureConfig {
     pub wal_bytes_max: u64,
     /// The clock.
     pub clock: fn() -> DateTime<Utc>,
-    /// Called after the status changed.
+    /// Whether a log of this name was in use before: that it is missing is then worth saying.
+    pub is_expected: bool,
+    /// Called after the protection changed: its state, or what is wrong with it.
     pub waker: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -62,6 +64,7 @@ impl CaptureConfig {
             read_base: None,
             wal_bytes_max: 1 << 30,
             clock: Utc::now,
+            is_expected: false,
             waker: None,
         }
     }

@@ -286,16 +286,13 @@ impl LogWriter {
     /// Refuses a log of another data file.
     ///
     /// # Errors
-    /// `Refused`, naming what differs.
-    pub fn require(&self, identity: uuid::Uuid, page_size: u32) -> Result<()> {
-        let what = if self.header.identity != identity {
-            "it belongs to another data file".to_owned()
-        } else if self.header.page_size != page_size {
-            format!("it was made for pages of {} bytes, the data file has {page_size}", self.header.page_size)
-        } else {
+    /// `Refused`.
+    pub fn require(&self, identity: uuid::Uuid) -> Result<()> {
+        if self.header.identity == identity {
             return Ok(());
-        };
-        Err(Error::new(crate::error::ErrorKind::Refused, format!("can not continue {}: {what}", self.path.display()))
-            .hint("Choose another name for the log, or move that file away. Then make a full backup."))
+        }
+        let message = format!("can not continue {}: it belongs to another data file", self.path.display());
+        Err(Error::new(crate::error::ErrorKind::Refused, message)
+            .hint("Choose another name for the log, or move that file away."))
     }
 }

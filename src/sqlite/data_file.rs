@@ -14,7 +14,10 @@ use super::{
     ffi, leave, open_existing,
     snapshot::{is_busy, wal_path},
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    storage::processes,
+};
 
 /// What there is to know of a data file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +115,29 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
         application_id,
         writable,
     })
+}
+
+/// Switches the data file at `path` to WAL mode: a lasting change of the file, for all its programs.
+///
+/// # Errors
+/// `Busy` with the names of the programs that are in the way, `Refused` where the file can not have a WAL.
+pub fn switch_to_wal(path: &Path) -> Result<()> {
+    let conn = open_existing(path)?;
+    conn.busy_timeout(Duration::from_secs(5)).map_err(|e| Error::sqlite("switch", path, e))?;
+    let mode: String = conn.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(|e| {
+        if !is_busy(&e) {
+            return Error::sqlite("switch to WAL", path, e);
+        }
+        let open = processes::holders(&[path.to_path_buf()]);
+        let message = format!("{} can not be switched to WAL while it is in use", path.display());
+        let hint = format!("It is open in {}. End that program for a moment, and try again.", open.in_words());
+        Error::new(ErrorKind::Busy, message).hint(hint).because(e)
+    })?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Refused, format!("{} stays in journal mode {mode}", path.display()))
+        .hint("Its file system may not offer what WAL needs. Full backups are made all the same."))
 }
 
 /// Asks again for five seconds, often: a busy writer in rollback mode lets readers in only between its commits.

@@ -43,6 +43,31 @@ pub(crate) enum Action {
     ChooseArchive,
     /// Open the dialog *Restore…* for this archive.
     AskRestore(PathBuf),
+    /// Open the dialog *Restore in place…* for this archive and data file.
+    AskRestoreInPlace {
+        /// The archive.
+        archive: PathBuf,
+        /// The data file.
+        data_file: PathBuf,
+    },
+    /// Choose an archive of a data file that can not be opened, then open the dialog *Restore in place…*.
+    ChooseArchiveOfLost {
+        /// The data file.
+        data_file: PathBuf,
+        /// The folder to look in first.
+        folder: PathBuf,
+    },
+    /// Start a restore in place, or undo one.
+    RestoreInPlace {
+        /// The data file.
+        data_file: PathBuf,
+        /// The archive.
+        archive: PathBuf,
+        /// The logs to integrate.
+        logs: Logs,
+        /// How far to integrate them.
+        until: Until,
+    },
     /// Choose the folder that the open dialog *Restore…* asks for.
     ChooseRestoreFolder(PathBuf),
     /// Start a restore.
@@ -60,6 +85,8 @@ pub(crate) enum Action {
     },
     /// Open the dialog *Use log…* for this data file, or the warning before the log is switched off.
     AskLog(PathBuf),
+    /// Try to open the log of this data file again.
+    OpenLogAgain(PathBuf),
     /// Choose the folder of the log that the open dialog *Use log…* asks for.
     ChooseLogFolder(PathBuf),
     /// Use a log, or (`None`) no longer.
@@ -68,6 +95,8 @@ pub(crate) enum Action {
         data_file: PathBuf,
         /// The log file.
         log: Option<PathBuf>,
+        /// Whether to switch the data file to WAL mode first.
+        switch_to_wal: bool,
         /// Whether a full backup follows as soon as the log runs.
         backup: bool,
     },
@@ -130,7 +159,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         Action::Open(path) => {
             if is_archive(&path) {
                 // A dropped archive is meant to be restored.
-                ask_restore(state, handle, path);
+                ask_restore(state, handle, path, None);
             } else {
                 send(state, Command::OpenDataFile { path });
             }
@@ -148,7 +177,21 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             state.picker.ask(ctx, folder_request("Folder for archives", start, Purpose::Destination { data_file }));
         }
         Action::ChooseArchive => state.picker.ask(ctx, archive_request(state, &status)),
-        Action::AskRestore(archive) => ask_restore(state, handle, archive),
+        Action::AskRestore(archive) => ask_restore(state, handle, archive, None),
+        Action::AskRestoreInPlace { archive, data_file } => {
+            // Whether SQLite can still open it decides what will be done.
+            send(state, Command::Refresh { data_file: data_file.clone() });
+            ask_restore(state, handle, archive, Some(data_file));
+        }
+        Action::ChooseArchiveOfLost { data_file, folder } => {
+            let mode = Mode::OpenFile { extension: Some(crate::archive::catalog::EXTENSION) };
+            let purpose = Purpose::ArchiveOfLost { data_file };
+            state.picker.ask(ctx, Request { purpose, mode, title: "Choose an archive", start: folder });
+        }
+        Action::RestoreInPlace { data_file, archive, logs, until } => {
+            state.dialog = None;
+            send(state, Command::RestoreInPlace { job: JobId::new(), data_file, archive, logs, until });
+        }
         Action::ChooseRestoreFolder(start) => {
             state.picker.ask(ctx, folder_request("Folder for the restored files", start, Purpose::RestoreFolder));
         }
@@ -156,18 +199,23 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             let Some(known) = status.data_file(&data_file) else { return };
             let proposed = known.destination.join(format!("{}.journal", crate::archive::catalog::stem(&data_file)));
             let file = known.log_file.clone().unwrap_or(proposed).display().to_string();
-            state.dialog = Some(Dialog::Log(LogForm { file, in_use: known.log_file.is_some(), data_file }));
+            state.dialog =
+                Some(Dialog::Log(LogForm { file, in_use: known.log_file.is_some(), switch_to_wal: false, data_file }));
+        }
+        Action::OpenLogAgain(data_file) => {
+            let log = status.data_file(&data_file).and_then(|d| d.log_file.clone());
+            send(state, Command::UseLog { data_file, log, switch_to_wal: false });
         }
         Action::ChooseLogFolder(file) => {
             let start = file.parent().map(Path::to_path_buf).unwrap_or_default();
             state.picker.ask(ctx, folder_request("Folder for the log", start, Purpose::LogFolder));
         }
-        Action::UseLog { data_file, log, backup } => {
+        Action::UseLog { data_file, log, switch_to_wal, backup } => {
             state.dialog = None;
             if backup {
                 state.backup_when_logged = Some(data_file.clone());
             }
-            send(state, Command::UseLog { data_file, log });
+            send(state, Command::UseLog { data_file, log, switch_to_wal });
         }
         Action::Restore { archive, items, destination, logs, until } => {
             state.dialog = None;
@@ -225,6 +273,7 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
     match purpose {
         Purpose::DataFile => Some(Action::Open(path)),
         Purpose::Archive => Some(Action::AskRestore(path)),
+        Purpose::ArchiveOfLost { data_file } => Some(Action::AskRestoreInPlace { archive: path, data_file }),
         Purpose::Destination { data_file } => Some(Action::Send(Command::SetDestination { data_file, folder: path })),
         Purpose::RestoreFolder => {
             if let Some(Dialog::Restore(form)) = &mut state.dialog {
@@ -253,10 +302,10 @@ pub(crate) fn message(title: &str, error: ErrorReport, path: Option<PathBuf>) ->
     Dialog::Message(MessageForm { title: title.to_owned(), error, path })
 }
 
-fn ask_restore(state: &mut State, handle: &Handle, archive: PathBuf) {
+fn ask_restore(state: &mut State, handle: &Handle, archive: PathBuf, in_place: Option<PathBuf>) {
     let asked = handle.send(Command::LookAtArchive { path: archive.clone() });
     state.dialog = Some(match asked {
-        Ok(()) => Dialog::Restore(RestoreForm::new(archive)),
+        Ok(()) => Dialog::Restore(RestoreForm::new(archive, in_place)),
         Err(error) => message("The engine did not take the command", error.report(), None),
     });
 }

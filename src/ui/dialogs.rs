@@ -3,11 +3,13 @@
 pub(crate) mod about;
 pub(crate) mod backup;
 pub(crate) mod files;
+pub(crate) mod in_place;
 pub(crate) mod log;
 pub(crate) mod message;
 pub(crate) mod quit;
 pub(crate) mod restore;
 pub(crate) mod sample;
+mod until;
 
 use eframe::egui::{
     Align, Context, CornerRadius, Frame, Id, Key, Layout, Margin, Modal, Modifiers, RichText, ScrollArea, Stroke, Ui,
@@ -29,9 +31,12 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
     match &mut state.dialog {
         None => {}
         Some(Dialog::Backup(form)) => backup::backup_ui(ctx, status, form, actions),
-        Some(Dialog::Restore(form)) => restore::restore_ui(ctx, status, form, actions),
+        Some(Dialog::Restore(form)) => match form.in_place.clone() {
+            None => restore::restore_ui(ctx, status, form, actions),
+            Some(data_file) => in_place::in_place_ui(ctx, status, form, &data_file, actions),
+        },
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
-        Some(Dialog::Log(form)) => log::log_ui(ctx, form, actions),
+        Some(Dialog::Log(form)) => log::log_ui(ctx, status, form, actions),
         Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
         Some(Dialog::Message(form)) => message::message_ui(ctx, form, actions),

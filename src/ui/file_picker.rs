@@ -25,6 +25,11 @@ pub(crate) enum Purpose {
     DataFile,
     /// An archive to restore.
     Archive,
+    /// An archive of a data file that can not be opened.
+    ArchiveOfLost {
+        /// The data file.
+        data_file: PathBuf,
+    },
     /// The folder for the archives of a data file.
     Destination {
         /// Canonical path of the data file.

@@ -7,12 +7,12 @@ use lucide_icons::Icon;
 
 use super::{
     action::Action,
+    reports,
     state::{MessageForm, State},
     theme::{self, palette},
     widgets::{self, Tone, bar, button, duration, icon_button, moment, strip},
 };
 use crate::{
-    backup::BackupReport,
     control::Phase,
     engine::{
         Command, Status,
@@ -20,8 +20,7 @@ use crate::{
         status::{DataFileStatus, FinishedJob, JobReport, JobStatus},
     },
     error::{ErrorKind, ErrorReport},
-    restore::RestoreReport,
-    sqlite::{data_file::JournalMode, integrity::Integrity},
+    restore::{RestoreReport, in_place::Undo},
     storage::space::human_bytes,
 };
 
@@ -58,6 +57,12 @@ pub(crate) fn news_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut
 fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>, actions: &mut Vec<Action>) {
     for refused in &status.refused {
         widgets::error_strip(ui, &refused.error, |ui| {
+            if let Some(folder) = &refused.archives
+                && button(ui, Some(Icon::ArchiveRestore), "Restore it…").clicked()
+            {
+                let (data_file, folder) = (refused.path.clone(), folder.clone());
+                actions.push(Action::ChooseArchiveOfLost { data_file, folder });
+            }
             if icon_button(ui, Icon::X, &format!("Put away: {}", name(&refused.path))).clicked() {
                 actions.push(Action::Send(Command::Forget { path: refused.path.clone() }));
             }
@@ -145,17 +150,26 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
     };
     match &job.result {
         Ok(JobReport::Backup(report)) => {
-            let message = format!("Full backup {} succeeded", report.number);
-            strip(ui, Tone::Good, &message, Some(&backup_text(report, job.duration_ms)), |ui| {
+            let (tone, message) = match report.problem() {
+                None => (Tone::Good, format!("Full backup {} succeeded", report.number)),
+                Some(_) => {
+                    (Tone::Warn, format!("Full backup {} was made, but something needs attention", report.number))
+                }
+            };
+            strip(ui, tone, &message, Some(&reports::backup_text(report, job.duration_ms)), |ui| {
                 put_away(ui, actions);
                 show_folder(ui, report.archive.parent().unwrap_or(&report.archive), actions);
             });
         }
         Ok(JobReport::Restore(report)) => {
-            let (tone, message, text) = restore_text(report, job.duration_ms);
+            let (tone, message, text) = reports::restore_text(report, job.duration_ms);
             strip(ui, tone, &message, Some(&text), |ui| {
                 put_away(ui, actions);
-                show_folder(ui, &report.destination, actions);
+                match report.in_place.as_ref().map(|done| &done.undo) {
+                    Some(Some(undo)) => undo_button(ui, report, undo, actions),
+                    Some(None) => {}
+                    None => show_folder(ui, &report.destination, actions),
+                }
             });
         }
         Ok(JobReport::Verify(report)) => {
@@ -190,62 +204,19 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
     }
 }
 
+fn undo_button(ui: &mut Ui, report: &RestoreReport, undo: &Undo, actions: &mut Vec<Action>) {
+    let pressed = button(ui, Some(Icon::Undo2), "Undo this restore").on_hover_text("Bring back what it took away");
+    if let (true, Some(done)) = (pressed.clicked(), &report.in_place) {
+        let (logs, until) = undo.until();
+        let (data_file, archive) = (done.data_file.clone(), undo.archive.clone());
+        actions.push(Action::RestoreInPlace { data_file, archive, logs, until });
+    }
+}
+
 fn show_folder(ui: &mut Ui, folder: &Path, actions: &mut Vec<Action>) {
     if button(ui, Some(Icon::FolderOpen), "Show folder").clicked() {
         actions.push(Action::ShowFolder(folder.to_path_buf()));
     }
-}
-
-fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
-    let mut text = format!(
-        "{}\n{} from {} of data, in {}; read back and verified. It holds the state of {}.",
-        report.archive.display(),
-        human_bytes(report.bytes),
-        human_bytes(report.data_bytes),
-        duration(duration_ms),
-        moment(&report.moment)
-    );
-    if report.journal_mode == JournalMode::Rollback {
-        text.push_str(&format!("\nWriters had to wait for {} at most.", duration(report.held_ms)));
-    }
-    match report.leftovers_removed.len() {
-        0 => {}
-        1 => text.push_str("\nA leftover of an interrupted backup was removed."),
-        n => text.push_str(&format!("\n{n} leftovers of interrupted backups were removed.")),
-    }
-    text
-}
-
-fn restore_text(report: &RestoreReport, duration_ms: u64) -> (Tone, String, String) {
-    let files: Vec<String> = report.files.iter().map(|f| name(f)).collect();
-    let mut text = format!(
-        "{}\n{}: {}, in {}. State of {}.",
-        report.destination.display(),
-        files.join(", "),
-        human_bytes(report.bytes),
-        duration(duration_ms),
-        moment(&report.moment)
-    );
-    let (tone, check) = match &report.integrity {
-        Some(Integrity::Sound) => (Tone::Good, Some("Integrity check: no problem found.".to_owned())),
-        Some(Integrity::Problems(lines)) => {
-            let shown = lines.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
-            let note = format!(
-                "Integrity check: {} found. The data file had them when it was backed up; try an older archive too.\n{shown}",
-                if lines.len() == 1 { "a problem was".to_owned() } else { format!("{} problems were", lines.len()) }
-            );
-            (Tone::Warn, Some(note))
-        }
-        Some(Integrity::Unknown(why)) => {
-            (Tone::Warn, Some(format!("Integrity check: could not be run to its end ({why}).")))
-        }
-        None => (Tone::Good, None),
-    };
-    if let Some(check) = check {
-        text.push('\n');
-        text.push_str(&check);
-    }
-    (tone, format!("Archive {} restored", report.number), text)
 }
 
 /// The form of a message for an error that has no page of its own.

@@ -15,6 +15,7 @@ use crate::{
         status::{DataFileStatus, LookedAt},
     },
     error::ErrorReport,
+    journal::integrate::Until,
 };
 
 use super::file_picker::FilePicker;
@@ -72,6 +73,10 @@ pub(crate) struct RestoreForm {
     pub(crate) moment: String,
     /// The commit number as typed.
     pub(crate) commit: String,
+    /// The live data file that is to be brought to that state; `None` for a restore into a folder.
+    pub(crate) in_place: Option<PathBuf>,
+    /// The limit that the engine was asked about last.
+    pub(crate) asked: Option<Until>,
 }
 
 /// How far to integrate the logs.
@@ -96,11 +101,13 @@ pub(crate) struct LogForm {
     pub(crate) file: String,
     /// Whether a log is used now, so that the question is whether to stop.
     pub(crate) in_use: bool,
+    /// Whether to switch the data file to WAL mode, where it is in another one.
+    pub(crate) switch_to_wal: bool,
 }
 
 impl RestoreForm {
     /// The form for `archive`, with everything that it holds.
-    pub(crate) fn new(archive: PathBuf) -> Self {
+    pub(crate) fn new(archive: PathBuf, in_place: Option<PathBuf>) -> Self {
         Self {
             archive,
             unwanted: HashSet::new(),
@@ -108,6 +115,8 @@ impl RestoreForm {
             log: LogChoice::End,
             moment: String::new(),
             commit: String::new(),
+            in_place,
+            asked: None,
         }
     }
 

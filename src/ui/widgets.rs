@@ -26,6 +26,17 @@ pub(crate) fn duration(ms: u64) -> String {
     }
 }
 
+/// How long ago something was, in words that need not be drawn anew every second: `5 s`, `3 min`, `2 h`, `4 days`.
+pub(crate) fn age(since: DateTime<chrono::Utc>, now: DateTime<chrono::Utc>) -> String {
+    let seconds = (now - since).num_seconds().max(0);
+    match seconds {
+        0..=59 => format!("{seconds} s"),
+        60..=3599 => format!("{} min", seconds / 60),
+        3600..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// A number with its thousands apart.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();

@@ -54,7 +54,9 @@ pub fn finished(handle: &Handle, job: JobId) -> JobReport {
 pub fn open_with_log(handle: &Handle, data: &Path, log: &Path) {
     handle.send(Command::OpenDataFile { path: data.to_path_buf() }).unwrap();
     until(handle, |s| s.data_file(data).is_some());
-    handle.send(Command::UseLog { data_file: data.to_path_buf(), log: Some(log.to_path_buf()) }).unwrap();
+    handle
+        .send(Command::UseLog { data_file: data.to_path_buf(), log: Some(log.to_path_buf()), switch_to_wal: false })
+        .unwrap();
     until(handle, |s| s.data_file(data).unwrap().log.as_ref().is_some_and(|l| l.state == CaptureState::On));
 }
 

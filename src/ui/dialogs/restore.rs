@@ -2,24 +2,23 @@
 
 use std::path::PathBuf;
 
-use chrono::Local;
 use eframe::egui::{Checkbox, Context, Label, RichText, Ui};
 use lucide_icons::Icon;
 
-use super::frame;
+use super::{
+    frame,
+    until::{how_far, until_ui},
+};
 use crate::{
     engine::Status,
-    journal::integrate::{PlanEnd, Until},
-    restore::{self, Logs, RestorePlan},
+    journal::integrate::Until,
+    restore::{Logs, RestorePlan},
     storage::space::human_bytes,
     ui::{
         action::Action,
-        state::{LogChoice, RestoreForm},
+        state::RestoreForm,
         theme::palette,
-        widgets::{
-            button, count, error_strip, fact, fact_field, fact_with, moment, path_field, path_with, primary_button,
-            text_field,
-        },
+        widgets::{button, error_strip, fact, fact_field, fact_with, moment, path_field, path_with, primary_button},
     },
 };
 
@@ -46,7 +45,7 @@ pub(crate) fn restore_ui(ctx: &Context, status: &Status, form: &mut RestoreForm,
             match &look {
                 None => fact(ui, "Content", "Reading the archive …"),
                 Some(look) => match &look.result {
-                    Ok(plan) => plan_ui(ui, plan, form, folder.as_deref().unwrap_or_default(), actions),
+                    Ok(plan) => plan_ui(ui, status, plan, form, folder.as_deref().unwrap_or_default(), actions),
                     Err(error) => {
                         ui.add_space(4.0);
                         error_strip(ui, error, |_| ());
@@ -82,85 +81,14 @@ fn wanted(plan: &RestorePlan, form: &RestoreForm) -> Vec<String> {
     plan.items.iter().map(|item| item.name.clone()).filter(|name| !form.unwanted.contains(name)).collect()
 }
 
-/// What the form says of the logs; the error is what to correct.
-fn how_far(plan: &RestorePlan, form: &RestoreForm) -> Result<(Logs, Until), String> {
-    let Some(log) = &plan.log else { return Ok((Logs::Found, Until::End)) };
-    match form.log {
-        LogChoice::End => Ok((Logs::Found, Until::End)),
-        LogChoice::None => Ok((Logs::None, Until::End)),
-        LogChoice::Moment => match restore::parse_moment(form.moment.trim()) {
-            Ok(moment) => Ok((Logs::Found, Until::Moment(moment))),
-            Err(error) => Err(error.hint_text().unwrap_or_default().to_owned()),
-        },
-        LogChoice::Commit => match form.commit.trim().parse() {
-            Ok(number) if (log.from.commit..=log.to.commit).contains(&number) => {
-                Ok((Logs::Found, Until::Commit(number)))
-            }
-            _ => Err(format!("Give a number from {} to {}.", log.from.commit, log.to.commit)),
-        },
-    }
-}
-
-/// The logs that continue the archive, and how far to go.
-fn log_ui(ui: &mut Ui, plan: &RestorePlan, form: &mut RestoreForm) {
-    let Some(log) = &plan.log else {
-        if plan.identity.log_position.is_some() {
-            fact(ui, "Log", "No commits after this archive were found.");
-        }
-        return;
-    };
-    let last =
-        log.times.map_or_else(String::new, |(_, last)| format!(", up to {}", moment(&last.with_timezone(&Local))));
-    fact_with(ui, "Log", |ui| {
-        let commits = format!("Integrate all {} commits{last}", count(log.commits));
-        ui.radio_value(&mut form.log, LogChoice::End, commits);
-        ui.horizontal(|ui| {
-            ui.radio_value(&mut form.log, LogChoice::Moment, "Up to a moment:");
-            if text_field(ui, "Moment", &mut form.moment, "2026-11-22 12:00:00", 170.0).has_focus() {
-                form.log = LogChoice::Moment;
-            }
-            ui.label(RichText::new(Local::now().format("%:z").to_string()).color(palette(ui).weak));
-        });
-        ui.horizontal(|ui| {
-            ui.radio_value(&mut form.log, LogChoice::Commit, "Up to a commit:");
-            let hint = log.to.commit.to_string();
-            if text_field(ui, "Commit", &mut form.commit, &hint, 170.0).has_focus() {
-                form.log = LogChoice::Commit;
-            }
-        });
-        ui.radio_value(&mut form.log, LogChoice::None, "Nothing: the state of the archive itself");
-        if let Err(correct) = how_far(plan, form) {
-            ui.add(Label::new(RichText::new(correct).color(palette(ui).warn.0)).wrap());
-        }
-        for stretch in &log.catch_ups {
-            let at = |time: &chrono::DateTime<chrono::Utc>| moment(&time.with_timezone(&Local));
-            let text = format!(
-                "From {} to {} nobody watched: single commits are not known.",
-                at(&stretch.from),
-                at(&stretch.to)
-            );
-            ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
-        }
-        if let Some(text) = ending(&log.end) {
-            ui.add(Label::new(RichText::new(text).color(palette(ui).warn.0)).wrap());
-        }
-    });
-}
-
-/// Why the logs end early, if they do.
-fn ending(end: &PlanEnd) -> Option<String> {
-    match end {
-        PlanEnd::Complete | PlanEnd::Torn { .. } => None,
-        PlanEnd::Damaged { path, offset } => {
-            Some(format!("{} is damaged at byte {offset}; what follows can not be integrated.", path.display()))
-        }
-        PlanEnd::Gap { path, commit } => {
-            Some(format!("{} has a gap after commit {commit}; what follows can not be integrated.", path.display()))
-        }
-    }
-}
-
-fn plan_ui(ui: &mut Ui, plan: &RestorePlan, form: &mut RestoreForm, folder: &str, actions: &mut Vec<Action>) {
+fn plan_ui(
+    ui: &mut Ui,
+    status: &Status,
+    plan: &RestorePlan,
+    form: &mut RestoreForm,
+    folder: &str,
+    actions: &mut Vec<Action>,
+) {
     fact(ui, "Number", plan.identity.number.to_string());
     fact(ui, "Date and time", moment(&plan.identity.moment));
     fact(ui, "Archive size", human_bytes(plan.bytes));
@@ -180,7 +108,7 @@ fn plan_ui(ui: &mut Ui, plan: &RestorePlan, form: &mut RestoreForm, folder: &str
             });
         }
     });
-    log_ui(ui, plan, form);
+    until_ui(ui, status, plan, form, actions);
     fact_field(ui, "Destination", |ui| {
         let mut text = folder.to_owned();
         let hint = "Folder for the restored files";

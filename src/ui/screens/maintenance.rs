@@ -126,7 +126,8 @@ pub(crate) fn space_facts(ui: &mut Ui, data_file: &DataFileStatus) {
     }
 }
 
-fn advice(ui: &mut Ui, tone: Tone, text: &str) {
+/// A remark on a coloured ground.
+pub(crate) fn advice(ui: &mut Ui, tone: Tone, text: &str) {
     let (colour, ground) = tone.colours(ui);
     ui.add_space(2.0);
     eframe::egui::Frame::new().fill(ground).corner_radius(6).inner_margin(eframe::egui::Margin::symmetric(10, 7)).show(
@@ -175,6 +176,8 @@ fn facts(ui: &mut Ui, data_file: &DataFileStatus) {
     fact(ui, "Written by SQLite", facts.sqlite_version.as_deref().unwrap_or("unknown version"));
     fact(ui, "Last modified", facts.modified.as_ref().map_or_else(|| "unknown".to_owned(), moment));
     fact(ui, "Access", if facts.writable { "Read and write" } else { "Read only" });
+    let more = if data_file.holders.may_be_more { "; programs of other users can not be seen" } else { "" };
+    fact(ui, "Open in", format!("{}{more}", data_file.holders.in_words()));
 }
 
 fn sample_client(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Action>) {

@@ -1,5 +1,7 @@
 //! The Restore page: the known archives of the data file.
 
+use std::path::Path;
+
 use eframe::egui::{Label, RichText, Ui};
 use lucide_icons::Icon;
 
@@ -44,10 +46,15 @@ pub(crate) fn restore_ui(ui: &mut Ui, status: &Status, state: &mut State, action
         nothing(ui, "No archives yet. Make a full backup, or browse for an archive elsewhere.");
         return;
     }
-    archives_ui(ui, archives, &mut state.archives, actions);
+    archives_ui(ui, (&data_file.facts.path, archives), &mut state.archives, actions);
 }
 
-fn archives_ui(ui: &mut Ui, archives: &[ArchiveEntry], form: &mut ArchivesForm, actions: &mut Vec<Action>) {
+fn archives_ui(
+    ui: &mut Ui,
+    (data_file, archives): (&Path, &[ArchiveEntry]),
+    form: &mut ArchivesForm,
+    actions: &mut Vec<Action>,
+) {
     // The newest sound one is what one wants most often.
     let newest = archives.iter().position(|a| a.problem.is_none()).unwrap_or(0);
     let at = form.selected.as_ref().and_then(|path| archives.iter().position(|a| a.path == *path)).unwrap_or(newest);
@@ -72,10 +79,10 @@ fn archives_ui(ui: &mut Ui, archives: &[ArchiveEntry], form: &mut ArchivesForm, 
         None => {}
     }
     ui.add_space(theme::GAP);
-    detail(ui, &archives[at], actions);
+    detail(ui, data_file, &archives[at], actions);
 }
 
-fn detail(ui: &mut Ui, archive: &ArchiveEntry, actions: &mut Vec<Action>) {
+fn detail(ui: &mut Ui, data_file: &Path, archive: &ArchiveEntry, actions: &mut Vec<Action>) {
     card(ui, Icon::FileArchive, &format!("Archive {}", archive.number), |ui| {
         fact(ui, "Path", archive.path.display().to_string());
         if let Some(of) = &archive.moment {
@@ -93,6 +100,12 @@ fn detail(ui: &mut Ui, archive: &ArchiveEntry, actions: &mut Vec<Action>) {
             let label = format!("Restore archive {}…", archive.number);
             if primary_button(ui, Some(Icon::ArchiveRestore), &label, true).clicked() {
                 actions.push(Action::AskRestore(archive.path.clone()));
+            }
+            let in_place = button(ui, Some(Icon::DatabaseBackup), &format!("Restore {} in place…", archive.number));
+            let tip = "Bring the data file itself back to an earlier moment, while its programs go on";
+            if in_place.on_hover_text(tip).clicked() {
+                let (archive, data_file) = (archive.path.clone(), data_file.to_path_buf());
+                actions.push(Action::AskRestoreInPlace { archive, data_file });
             }
             let verify = button(ui, Some(Icon::SearchCheck), &format!("Verify archive {}", archive.number));
             if verify.on_hover_text("Read every byte and prove every checksum").clicked() {

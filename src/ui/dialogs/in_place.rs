@@ -1,0 +1,104 @@
+//! The dialog *Restore in place…*: what the live data file would become, what leaves it, and how that can be undone.
+
+use std::path::Path;
+
+use eframe::egui::{Context, Ui};
+use lucide_icons::Icon;
+
+use super::{
+    frame,
+    until::{how_far, until_ui},
+};
+use crate::{
+    engine::{Status, status::DataFileStatus},
+    journal::integrate::{Point, Until},
+    restore::{Logs, RestorePlan},
+    ui::{
+        action::Action,
+        screens::maintenance::advice,
+        state::RestoreForm,
+        widgets::{Tone, button, count, error_strip, fact, moment, primary_button},
+    },
+};
+
+pub(crate) fn in_place_ui(
+    ctx: &Context,
+    status: &Status,
+    form: &mut RestoreForm,
+    data_file: &Path,
+    actions: &mut Vec<Action>,
+) {
+    let look = form.look(status).cloned();
+    let plan = look.as_ref().and_then(|look| look.result.as_ref().ok());
+    frame(
+        ctx,
+        "Restore in place",
+        700.0,
+        &mut (form, actions),
+        |ui, (form, actions)| {
+            fact(ui, "Data file", data_file.display().to_string());
+            let live = status.data_file(data_file);
+            if let Some(live) = live {
+                fact(ui, "Open in", live.holders.in_words());
+            }
+            fact(ui, "Archive", form.archive.display().to_string());
+            match &look {
+                None => fact(ui, "State", "Reading the archive …"),
+                Some(look) => match &look.result {
+                    Ok(plan) => {
+                        fact(ui, "State of", moment(&plan.identity.moment));
+                        let point = until_ui(ui, status, plan, form, actions);
+                        ui.add_space(6.0);
+                        consequences(ui, live, plan, point.as_ref());
+                    }
+                    Err(error) => {
+                        ui.add_space(4.0);
+                        error_strip(ui, error, |_| ());
+                    }
+                },
+            }
+        },
+        |ui, keys, (form, actions)| {
+            let far = plan.map_or(Ok((Logs::None, Until::End)), |plan| how_far(plan, form));
+            let possible = plan.is_some() && far.is_ok();
+            // Enter does not press it: what programs use is replaced only by a deliberate act.
+            if primary_button(ui, Some(Icon::ArchiveRestore), "Restore in place", possible).clicked()
+                && let Ok((logs, until)) = far
+            {
+                actions.push(Action::RestoreInPlace {
+                    data_file: data_file.to_path_buf(),
+                    archive: form.archive.clone(),
+                    logs,
+                    until,
+                });
+            }
+            if button(ui, None, "Cancel").clicked() || keys.escape {
+                actions.push(Action::CloseDialog);
+            }
+        },
+    );
+}
+
+fn consequences(ui: &mut Ui, live: Option<&DataFileStatus>, plan: &RestorePlan, point: Option<&Point>) {
+    let Some(live) = live.filter(|d| d.problem.is_none()) else {
+        let text = "SQLite can not open the data file as it is. It is kept under another name, with all that belongs to it, \
+                    and the restored one takes its place.";
+        advice(ui, Tone::Warn, text);
+        return;
+    };
+    let leaves = match (&plan.log, point) {
+        (None, _) => "What was written after this archive leaves the data file.".to_owned(),
+        (Some(_), None) => return,
+        (Some(_), Some(point)) if point.left_out == 0 => "No commit that is known leaves the data file.".to_owned(),
+        (Some(_), Some(point)) if point.left_out == 1 => "1 commit after that point leaves the data file.".to_owned(),
+        (Some(_), Some(point)) => {
+            format!("{} commits after that point leave the data file.", count(point.left_out))
+        }
+    };
+    let kept = match &live.log {
+        Some(log) if log.rooted => "They stay in the log, and so does this restore: it can be undone.",
+        _ => "What is in the data file now is kept by a full backup, which is made first: the restore can be undone.",
+    };
+    let text = format!("{leaves} {kept} Programs go on; for them it is one more commit with other content.");
+    advice(ui, Tone::Warn, &text);
+}

@@ -1,0 +1,124 @@
+//! What ended jobs achieved, in words.
+
+use chrono::{DateTime, Local, Utc};
+
+use super::{
+    jobs::name,
+    widgets::{Tone, count, duration, moment, sentence},
+};
+use crate::{
+    backup::BackupReport,
+    journal::integrate::Integrated,
+    restore::{RestoreReport, in_place::InPlace},
+    sqlite::{data_file::JournalMode, integrity::Integrity},
+    storage::space::human_bytes,
+};
+
+pub(super) fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
+    let mut text = format!(
+        "{}\n{} from {} of data, in {}; read back and verified. It holds the state of {}.",
+        report.archive.display(),
+        human_bytes(report.bytes),
+        human_bytes(report.data_bytes),
+        duration(duration_ms),
+        moment(&report.moment)
+    );
+    if report.journal_mode == JournalMode::Rollback {
+        text.push_str(&format!("\nWriters had to wait for {} at most.", duration(report.held_ms)));
+    }
+    if let Some(problem) = report.problem() {
+        text.push_str(&format!("\n{}.", sentence(problem.message())));
+        text.extend(problem.hint_text().map(|hint| format!(" {hint}")));
+    }
+    match report.leftovers_removed.len() {
+        0 => {}
+        1 => text.push_str("\nA leftover of an interrupted backup was removed."),
+        n => text.push_str(&format!("\n{n} leftovers of interrupted backups were removed.")),
+    }
+    text
+}
+
+/// Tone, headline and text of a restore.
+pub(super) fn restore_text(report: &RestoreReport, duration_ms: u64) -> (Tone, String, String) {
+    let mut lines = Vec::new();
+    let headline = match &report.in_place {
+        None => {
+            let files: Vec<String> = report.files.iter().map(|f| name(f)).collect();
+            lines.push(report.destination.display().to_string());
+            lines.push(format!(
+                "{}: {}, in {}. {}",
+                files.join(", "),
+                human_bytes(report.bytes),
+                duration(duration_ms),
+                state(report)
+            ));
+            format!("Archive {} restored", report.number)
+        }
+        Some(done) => {
+            lines.extend(in_place(report, done, duration_ms));
+            format!("{} restored in place", name(&done.data_file))
+        }
+    };
+    let (mut tone, check) = match &report.integrity {
+        Some(Integrity::Sound) => (Tone::Good, Some("Integrity check: no problem found.".to_owned())),
+        Some(Integrity::Problems(found)) => {
+            let shown = found.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
+            let note = format!(
+                "Integrity check: {} found. The data file had them when it was backed up; try an older archive too.\n{shown}",
+                if found.len() == 1 { "a problem was".to_owned() } else { format!("{} problems were", found.len()) }
+            );
+            (Tone::Warn, Some(note))
+        }
+        Some(Integrity::Unknown(why)) => {
+            (Tone::Warn, Some(format!("Integrity check: could not be run to its end ({why}).")))
+        }
+        None => (Tone::Good, None),
+    };
+    lines.extend(check);
+    if let Some(problem) = report.problem().filter(|_| report.log_end.is_some()) {
+        tone = Tone::Warn;
+        lines.push(sentence(problem.message()));
+        lines.extend(problem.hint_text().map(str::to_owned));
+    }
+    (tone, headline, lines.join("\n"))
+}
+
+/// Which state was restored.
+fn state(report: &RestoreReport) -> String {
+    match &report.integrated {
+        Some(done) if done.commits > 0 => integrated(done),
+        _ => format!("State of {}.", moment(&report.moment)),
+    }
+}
+
+fn local(at: &DateTime<Utc>) -> String {
+    moment(&at.with_timezone(&Local))
+}
+
+fn integrated(done: &Integrated) -> String {
+    let commits = if done.commits == 1 { "1 commit".to_owned() } else { format!("{} commits", count(done.commits)) };
+    let last = done.last.as_ref().map_or_else(String::new, |at| format!(" of {}", local(at)));
+    let next = done.next.as_ref().map_or_else(String::new, |at| format!("; the next one followed at {}", local(at)));
+    format!("{commits} integrated from the log, up to commit {}{last}{next}.", done.position.commit)
+}
+
+fn in_place(report: &RestoreReport, done: &InPlace, duration_ms: u64) -> Vec<String> {
+    let mut lines = vec![format!("{}, in {}. {}", done.data_file.display(), duration(duration_ms), state(report))];
+    for file in &done.set_aside {
+        lines.push(format!("What could not be opened is kept as {}.", file.display()));
+    }
+    if done.set_aside.is_empty() {
+        lines.push(format!(
+            "{} of {} pages were written as one transaction; programs that wrote meanwhile waited {}.",
+            count(u64::from(done.pages_changed)),
+            count(u64::from(done.pages)),
+            duration(done.held_ms)
+        ));
+    }
+    match done.commits_left {
+        None | Some(0) => {}
+        Some(1) => lines.push("1 commit is no longer in the data file.".to_owned()),
+        Some(n) => lines.push(format!("{} commits are no longer in the data file.", count(n))),
+    }
+    lines
+}
