@@ -18,6 +18,7 @@ use crate::{
     archive::{
         ArchiveNumber, ArchiveOptions, Compression, Entry, Identity, Item, ItemKind, Source, TextSource,
         catalog::{self, ArchiveEntry},
+        log_recovery,
         writer::{self, OnFull},
     },
     control::{Control, Phase},
@@ -298,7 +299,14 @@ pub fn run_asking(
     if let (Some(cut), Some(capture)) = (cut, log) {
         let target = archived_log(&capture.status().log, data_file, number);
         match cut.commit(&target) {
-            Ok(()) => archived = Some(target),
+            Ok(()) => {
+                // The archive and the log are sound without it; that it is missing is said all the same.
+                let id = identity.data_file_id;
+                if let Err(error) = log_recovery::protect(storage, &target, id, options, &Control::default()) {
+                    log_problem = Some(error.report());
+                }
+                archived = Some(target);
+            }
             Err(error) => log_problem = Some(error.report()),
         }
     }

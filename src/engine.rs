@@ -12,6 +12,7 @@ mod hosted;
 pub mod inspect;
 mod job;
 mod lock;
+mod proven;
 pub mod status;
 mod work;
 mod worker;

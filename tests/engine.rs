@@ -172,6 +172,7 @@ fn restore_verify_and_a_look_at_an_archive() {
         destination: plan.destination.clone(),
         logs: Logs::Found,
         until: Until::End,
+        segments: vec![],
     };
     handle.send(restore(first)).unwrap();
     until(&handle, |s| s.finished_job(first).is_some());
@@ -179,7 +180,7 @@ fn restore_verify_and_a_look_at_an_archive() {
     let status = until(&handle, |s| s.finished_job(second).is_some());
     assert!(status.finished_job(first).unwrap().result.is_ok());
     assert_eq!(status.finished_job(second).unwrap().result.as_ref().unwrap_err().kind, ErrorKind::Exists);
-    handle.send(Command::Verify { job: third, archive: made.archive }).unwrap();
+    handle.send(Command::Verify { job: third, archive: made.archive, segments: vec![] }).unwrap();
     let status = until(&handle, |s| s.finished_job(third).is_some());
     assert!(status.finished_job(third).unwrap().result.is_ok());
     let kinds: Vec<_> = status.history.iter().map(|e| (e.kind, e.outcome)).collect();

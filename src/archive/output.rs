@@ -225,9 +225,14 @@ impl<'a> Output<'a> {
         storage::refuse_existing(&target)?;
         let part = part_of(&target);
         if let Some(marker) = &mut self.marker {
-            // Before the file is there: what the list does not name is not recognised elsewhere.
-            marker.write_all(format!("{}\n", target.display()).as_bytes())?;
-            marker.sync()?;
+            // Before the file is there: what the list does not name is not recognised in other folders. On a disk that is full
+            // there may be no place for the name; that is no reason to give the backup up.
+            let listed = marker.write_all(format!("{}\n", target.display()).as_bytes()).and_then(|()| marker.sync());
+            if let Err(error) = listed
+                && (self.parts.is_empty() || error.kind() != ErrorKind::NoSpace)
+            {
+                return Err(error);
+            }
         }
         let (head, hash) = format::encode_head(&identity)?;
         if self.parts.is_empty() {

@@ -11,7 +11,11 @@ use std::{
 use super::{
     format::{self, Flaw, FrameEntry, Hash, Identity, Index, Item, TAIL_LENGTH, Tail},
     pipeline,
-    recovery::{find, mend::Mended, packet::Packet},
+    recovery::{
+        find,
+        mend::Mended,
+        packet::{Packet, Stamp},
+    },
     segments::{self, Located},
     volume::Volume,
 };
@@ -33,6 +37,8 @@ pub struct Archive {
     frame_length: usize,
     /// Offset of the first byte after INDX.
     index_end: u64,
+    /// What the recovery data says, of an archive that was made whole by it.
+    stamp: Option<Stamp>,
 }
 
 impl Archive {
@@ -72,7 +78,8 @@ impl Archive {
         let Mended { volume, stamp, .. } = mended;
         let length = volume.length();
         let (index_offset, tar_length, whole) = (stamp.index_offset, stamp.tar_length, stamp.whole);
-        Self::open_parts(path, volume, head, Tail { index_offset, length, tar_length, whole })
+        let tail = Tail { index_offset, length, tar_length, whole };
+        Self::open_parts(path, volume, head, tail).map(|archive| Self { stamp: Some(stamp), ..archive })
     }
 
     fn open_parts(path: &Path, volume: Volume, head: Head, tail: Tail) -> Result<Self> {
@@ -94,7 +101,7 @@ impl Archive {
                 .map_err(|e| e.hint(format!("Do not trust {}: it was not made by Strongroom.", path.display())))?;
         }
         let path = path.to_path_buf();
-        Ok(Self { path, volume, identity, head_hash, index, index_hash, tail, frame_length, index_end })
+        Ok(Self { path, volume, identity, head_hash, index, index_hash, tail, frame_length, index_end, stamp: None })
     }
 
     /// Reads only the header and the end: enough for a list.
@@ -138,9 +145,14 @@ impl Archive {
         self.volume.pieces().iter().map(|piece| piece.path.as_path())
     }
 
-    /// Length of what recovery data protects: all up to the end of INDX.
-    pub fn protected_bytes(&self) -> u64 {
-        self.index_end
+    /// What the recovery data says, of an archive that was made whole by it.
+    pub(super) fn stamp(&self) -> Option<&Stamp> {
+        self.stamp.as_ref()
+    }
+
+    /// Bytes of the archive, not proven.
+    pub(super) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        self.volume.read(offset, length).map_err(|e| read_error(&self.path, e))
     }
 
     /// Delivers the proven tar stream between `from` and `to` in order to `sink`, with the offset of each piece.
@@ -237,11 +249,16 @@ impl Archive {
         Ok(damaged)
     }
 
-    /// The items that lie wholly in frames other than these.
-    pub fn items_without(&self, damaged: &[usize]) -> Vec<&Item> {
+    /// Names of the items that are still whole.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn whole_items(&self, control: &Control) -> Result<Vec<&str>> {
+        let damaged = self.damaged_frames(control)?;
         let length = self.frame_length as u64;
         let frames = |item: &Item| item.offset / length..=(item.offset + item.length.max(1) - 1) / length;
-        self.index.items.iter().filter(|item| !damaged.iter().any(|n| frames(item).contains(&(*n as u64)))).collect()
+        let is_whole = |item: &&Item| !damaged.iter().any(|n| frames(item).contains(&(*n as u64)));
+        Ok(self.index.items.iter().filter(is_whole).map(|item| item.name.as_str()).collect())
     }
 
     /// Proves every frame between INDX and the end that this program knows. Returns how many frames of recovery data there

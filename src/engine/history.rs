@@ -33,6 +33,10 @@ pub enum JobKind {
     RestoreInPlace,
     /// The verification of an archive.
     Verify,
+    /// The repair of an archive into a copy.
+    Repair,
+    /// A restore to a scratch folder, to prove that it can be done.
+    TestRestore,
     /// The creation of the sample data file.
     Sample,
 }
@@ -45,6 +49,8 @@ impl JobKind {
             JobKind::Restore => "Restore",
             JobKind::RestoreInPlace => "Restore in place",
             JobKind::Verify => "Verification",
+            JobKind::Repair => "Repair",
+            JobKind::TestRestore => "Test restore",
             JobKind::Sample => "Sample",
         }
     }
@@ -55,6 +61,8 @@ impl JobKind {
             JobKind::Restore => "restore",
             JobKind::RestoreInPlace => "restore-in-place",
             JobKind::Verify => "verify",
+            JobKind::Repair => "repair",
+            JobKind::TestRestore => "test-restore",
             JobKind::Sample => "sample",
         }
     }
@@ -176,7 +184,11 @@ impl History {
         Ok((history, problem))
     }
 
-    fn fail(&self, e: rusqlite::Error) -> Error {
+    pub(super) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
+    pub(super) fn fail(&self, e: rusqlite::Error) -> Error {
         Error::sqlite("write the Backup journal", &self.path, e)
     }
 
@@ -324,6 +336,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     if version == 0 {
         conn.execute_batch(&format!("BEGIN IMMEDIATE;{SCHEMA} COMMIT"))?;
     }
+    conn.execute_batch(super::proven::SCHEMA)?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;
     Ok(conn)

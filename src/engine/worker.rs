@@ -81,6 +81,7 @@ impl Worker {
             history: Vec::new(),
             history_problem,
             recent: Vec::new(),
+            proven: Vec::new(),
             looked_at: Vec::new(),
             points: Vec::new(),
         };
@@ -255,9 +256,9 @@ impl Worker {
             Command::Backup { job, data_file, destination, options } => {
                 self.backup(job, data_file, destination, options).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
-            Command::Restore { job, archive, items, destination, logs, until } => {
+            Command::Restore { job, archive, items, destination, logs, until, segments } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
-                let options = RestoreOptions { items, destination, logs, until };
+                let options = RestoreOptions { items, destination, logs, until, segments };
                 let work = work::restore(archive.clone(), options, log);
                 let started = self.start(job, JobKind::Restore, data_file, Some(archive), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
@@ -266,11 +267,26 @@ impl Worker {
                 let started = self.restore_in_place(job, data_file, archive, logs, until);
                 started.map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
             }
-            Command::Verify { job, archive } => {
+            Command::Verify { job, archive, segments } => {
                 let data_file = self.data_file_of(&archive);
-                let work = work::verify(archive.clone());
+                let work = work::verify(archive.clone(), segments);
                 let started = self.start(job, JobKind::Verify, data_file, Some(archive), work);
                 started.map_err(|e| (Some((job, JobKind::Verify)), e))?;
+            }
+            Command::Repair { job, archive, to, segments } => {
+                let data_file = self.data_file_of(&archive);
+                let work = work::repair(archive.clone(), to, segments);
+                let started = self.start(job, JobKind::Repair, data_file, Some(archive), work);
+                started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
+            }
+            Command::TestRestore { job, archive, until } => {
+                let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
+                let work = work::test_restore(archive.clone(), until, self.config.data_dir.clone(), log);
+                let started = self.start(job, JobKind::TestRestore, data_file, Some(archive), work);
+                started.map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
+            }
+            Command::Drill { job, data_file, seed } => {
+                self.drill(job, data_file, seed).map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
             Command::CreateSample { job, folder } => {
                 let started = self.start(job, JobKind::Sample, None, None, work::sample(folder));
@@ -341,6 +357,14 @@ impl Worker {
         self.refuse_while_busy(&data_file)?;
         let work = work::backup(&data_file, &self.config.settings_dir, destination, options, log);
         self.start(job, JobKind::Backup, Some(data_file), None, work)
+    }
+
+    fn drill(&mut self, job: JobId, data_file: PathBuf, seed: u64) -> Result<()> {
+        let log = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?.log.clone();
+        let known = self.status.data_file(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+        let scratch = self.config.data_dir.clone();
+        let work = work::drill(&data_file, known.destination.clone(), seed, scratch, log);
+        self.start(job, JobKind::TestRestore, Some(data_file), None, work)
     }
 
     fn restore_in_place(

@@ -6,6 +6,7 @@ use memchr::memmem;
 
 use super::{
     code,
+    layout::Layout,
     packet::{BODY_BYTES_MAX, ENVELOPE_BYTES, Kind, OVERHEAD_BYTES, Packet, Stamp, TAG, table_pieces},
     table::{ENTRY_BYTES, Entry},
 };
@@ -37,13 +38,24 @@ pub struct Packets {
 
 /// How many packets there are of a stamp, altogether.
 pub fn expected(stamp: &Stamp) -> u64 {
-    let layout = stamp.layout;
-    let tables = (0..layout.windows).map(|window| {
+    packets(&stamp.layout).0
+}
+
+/// Length of all recovery data of a layout, in bytes.
+pub fn recovery_bytes(layout: &Layout) -> u64 {
+    packets(layout).1
+}
+
+/// Number of the packets of a layout, and their length together.
+fn packets(layout: &Layout) -> (u64, u64) {
+    let recovery = u64::from(layout.windows) * u64::from(layout.groups) * u64::from(layout.recovery_blocks);
+    let all = (recovery, recovery * (OVERHEAD_BYTES as u64 + u64::from(layout.block_bytes)));
+    (0..layout.windows).fold(all, |(number, bytes), window| {
         let blocks = layout.window_blocks(window);
-        let (count, _) = table_pieces((blocks.end - blocks.start) as usize * ENTRY_BYTES, layout.block_bytes as usize);
-        2 * count as u64
-    });
-    u64::from(layout.windows) * u64::from(layout.groups) * u64::from(layout.recovery_blocks) + tables.sum::<u64>()
+        let (count, length) =
+            table_pieces((blocks.end - blocks.start) as usize * ENTRY_BYTES, layout.block_bytes as usize);
+        (number + 2 * count as u64, bytes + 2 * (count * (length + OVERHEAD_BYTES)) as u64)
+    })
 }
 
 impl Packets {
@@ -148,8 +160,10 @@ fn scan(volume: &Volume, piece: usize, control: &Control, found: &mut dyn FnMut(
         let last = at + count as u64 == length;
         // A packet that begins in this part lies wholly in the buffer, unless the file ends before.
         let part = if last { count } else { WINDOW };
+        let edge = (part + ENVELOPE_BYTES + TAG.len()).min(count);
         let mut from = 0;
-        while let Some(tag) = finder.find(&buffer[from..(part + ENVELOPE_BYTES + TAG.len()).min(count)]) {
+        // The last packet found may reach beyond the edge.
+        while let Some(tag) = buffer[..edge].get(from..).and_then(|rest| finder.find(rest)) {
             let tag = from + tag;
             from = tag + TAG.len();
             let Some(begin) = tag.checked_sub(ENVELOPE_BYTES) else { continue };

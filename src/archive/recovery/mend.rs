@@ -179,7 +179,7 @@ fn search(
     let mut filter = vec![0u64; 1 << 14];
     let bit = |weak: u32| ((weak >> 18) as usize, 1u64 << (weak >> 12 & 63));
     for (block, entry) in bad {
-        // The last block is read with less than its length, and can not move.
+        // The last block is shorter as it stands in the file.
         if let Some(entry) = entry
             && *block != last
         {
@@ -189,6 +189,17 @@ fn search(
         }
     }
     for (number, piece) in volume.pieces().iter().enumerate() {
+        if let Some(Some(entry)) = bad.get(&last) {
+            // It ends where the recovery data begins.
+            let mut block = vec![0; length];
+            let there = (stamp.layout.length - last * length as u64) as usize;
+            if let Some(offset) = packets.first_in(volume, number).checked_sub(there as u64) {
+                volume.read_piece_lossy(number, offset, &mut block[..there]);
+                if entry.is(&block) {
+                    found.insert(last, Patch::Moved { piece: number, offset });
+                }
+            }
+        }
         for (from, to) in dark(piece.at, packets.first_in(volume, number), stamp, bad) {
             let mut window: Vec<u8> = Vec::new();
             let mut begin = from;
