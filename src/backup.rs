@@ -27,9 +27,10 @@ use uuid::Uuid;
 
 use crate::{
     archive::{
-        ArchiveNumber, Identity, Item, ItemKind,
+        ArchiveNumber, ArchiveOptions, Entry, Identity, Item, ItemKind, Source, TextSource,
         catalog::{self, ArchiveEntry},
-        writer::{self, Entry, Level, Source, TextSource},
+        log_recovery,
+        writer::{self, OnFull},
     },
     control::{Control, Phase},
     error::{Error, ErrorKind, ErrorReport, Result},
@@ -74,8 +75,11 @@ pub struct BackupPlan {
 /// What a backup achieved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupReport {
-    /// The archive.
+    /// The archive; of an archive in segments the first.
     pub archive: PathBuf,
+    /// All its files.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
     /// Its number.
     pub number: ArchiveNumber,
     /// The moment of the state it holds.
@@ -189,11 +193,12 @@ pub fn plan(data_file: &Path, settings: &SettingsFile, folder: &Path, known: &[A
     let space = disk_space(folder)?;
     let control = Control::default();
     let content = find_content(data_file, settings, &control)?;
-    let (settings, wait_max) = (settings.settings(), Duration::from_secs(2));
+    let (own, options, wait_max) =
+        (settings.settings().data_file_id, settings.settings().archive, Duration::from_secs(2));
     Ok(BackupPlan {
         archive: folder.join(catalog::archive_name(&catalog::stem(data_file), number)),
         number,
-        required_bytes: estimate::estimate(data_file, settings, known, &content, wait_max, &control)?,
+        required_bytes: estimate::estimate(data_file, (own, options), known, &content, wait_max, &control)?,
         content_bytes: content.bytes,
         available_bytes: space.available,
         disk_bytes: space.total,
@@ -243,10 +248,11 @@ fn begin(data_file: &Path, number: ArchiveNumber, log: Option<&Capture>, control
 }
 
 /// Makes a full backup of `data_file` into `folder`; `own` is the program's settings folder. With `log`, the log is cut at
-/// the state backed up, and what it holds up to there is archived.
+/// the state backed up, and what it holds up to there is archived. `options` say how the archive is stored.
 ///
 /// # Errors
 /// Whatever makes it impossible. No file under an archive's name is left behind, and no older archive is touched.
+#[expect(clippy::too_many_arguments, reason = "each is one independent fact of the backup")]
 pub fn run(
     storage: &dyn Storage,
     data_file: &Path,
@@ -254,6 +260,26 @@ pub fn run(
     own: &Path,
     folder: &Path,
     log: Option<&Capture>,
+    options: ArchiveOptions,
+    control: &Control,
+) -> Result<BackupReport> {
+    run_asking(storage, data_file, settings, own, folder, log, options, None, control)
+}
+
+/// As [`run`]; `on_full` is asked for another folder to go on in when a disk is full and the archive is in segments.
+///
+/// # Errors
+/// As [`run`].
+#[expect(clippy::too_many_arguments, reason = "each is one independent fact of the backup")]
+pub fn run_asking(
+    storage: &dyn Storage,
+    data_file: &Path,
+    settings: &mut SettingsFile,
+    own: &Path,
+    folder: &Path,
+    log: Option<&Capture>,
+    options: ArchiveOptions,
+    on_full: Option<OnFull<'_>>,
     control: &Control,
 ) -> Result<BackupReport> {
     control.phase(Phase::Preparing, 0);
@@ -264,7 +290,8 @@ pub fn run(
     let content = find_content(data_file, settings, control)?;
     let (content_bytes, content_report) = (content.bytes, content.shared());
     let known = archives(data_file, settings.settings())?;
-    let required = estimate::estimate(data_file, settings.settings(), &known, &content, LOCK_WAIT_MAX, control)?;
+    let own_id = settings.settings().data_file_id;
+    let required = estimate::estimate(data_file, (own_id, options), &known, &content, LOCK_WAIT_MAX, control)?;
     require_space(folder, required)?;
     let data_file_id = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.note(own, |s| s.data_file_id = Some(data_file_id))?;
@@ -286,6 +313,8 @@ pub fn run(
         page_count: snapshot.page_count(),
         program: PROGRAM.to_owned(),
         log_position,
+        options: (options != ArchiveOptions::default()).then_some(options),
+        segment: None,
     };
     let (data_bytes, journal_mode) = (snapshot.len(), snapshot.journal_mode());
     let held = Arc::new(AtomicU64::new(0));
@@ -312,12 +341,19 @@ pub fn run(
         Ok(manifest::manifest(&manifest_identity, journal_mode, items, &manifest_content.report()))
     })));
     let total = data_bytes + content_bytes;
-    let written = writer::write(storage, &archive, ownership, &identity, sources, Level::FAST, total, control)?;
+    let written = writer::write(storage, &archive, ownership, &identity, sources, on_full, total, control)?;
     let mut archived = None;
     if let (Some(cut), Some(capture)) = (cut, log) {
         let target = archived_log(&capture.status().log, data_file, number);
         match cut.commit(&target) {
-            Ok(()) => archived = Some(target),
+            Ok(()) => {
+                // The archive and the log are sound without it; that it is missing is said all the same.
+                let id = identity.data_file_id;
+                if let Err(error) = log_recovery::protect(storage, &target, id, options, &Control::default()) {
+                    log_problem = Some(error.report());
+                }
+                archived = Some(target);
+            }
             Err(error) => log_problem = Some(error.report()),
         }
     }
@@ -327,7 +363,8 @@ pub fn run(
         s.last_number = s.last_number.max(number.0);
     });
     Ok(BackupReport {
-        archive,
+        archive: written.path,
+        files: written.files,
         number,
         moment,
         bytes: written.bytes,

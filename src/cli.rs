@@ -5,6 +5,7 @@
 
 mod serve;
 mod settings;
+mod storing;
 mod words;
 
 use std::{
@@ -57,6 +58,8 @@ enum Job {
         /// Folder for this archive; otherwise the one in the settings, or `Backups` beside the data file.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
+        #[command(flatten)]
+        storing: storing::Storing,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
@@ -82,6 +85,34 @@ enum Job {
     Verify {
         /// The archive.
         archive: PathBuf,
+        /// A folder that holds segments of it, besides its own; may be given several times.
+        #[arg(long, value_name = "DIR")]
+        segments: Vec<PathBuf>,
+        /// Also restore it with its logs to a scratch folder, check it with SQLite, and remember that it could be done.
+        #[arg(long)]
+        test_restore: bool,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a sound copy of a damaged archive, from its recovery data.
+    Repair {
+        /// The archive.
+        archive: PathBuf,
+        /// The new file, or a folder for it; otherwise a new name beside the archive.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// A folder that holds segments of it, besides its own; may be given several times.
+        #[arg(long, value_name = "DIR")]
+        segments: Vec<PathBuf>,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Restore a random archive of a data file up to a random commit to a scratch folder, and check it.
+    Drill {
+        /// The SQLite data file.
+        data_file: PathBuf,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
@@ -111,6 +142,9 @@ enum Job {
         /// Restore only this file of the archive; may be given several times.
         #[arg(long = "item", value_name = "NAME")]
         items: Vec<String>,
+        /// A folder that holds segments of the archive, besides its own; may be given several times.
+        #[arg(long, value_name = "DIR")]
+        segments: Vec<PathBuf>,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
@@ -200,11 +234,13 @@ fn complain(error: &ErrorReport) {
 fn run(arguments: Arguments) -> Result<ExitCode> {
     let Some(job) = arguments.job else { return window(arguments.data_file) };
     match job {
-        Job::Backup { data_file, to, json } => {
+        Job::Backup { data_file, to, storing, json } => {
             let engine = engine()?;
             let path = open(&engine.handle(), data_file)?;
             let id = JobId::new();
-            report(perform(&engine.handle(), id, Command::Backup { job: id, data_file: path, destination: to })?, json)
+            let options = storing.options();
+            let command = Command::Backup { job: id, data_file: path, destination: to, options };
+            report(perform(&engine.handle(), id, command)?, json)
         }
         Job::Status { data_file, json } => {
             let folders = directories()?;
@@ -217,12 +253,29 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Job::List { place, json } => list(&place, json),
-        Job::Verify { archive, json } => {
+        Job::Verify { archive, segments, test_restore, json } => {
             let id = JobId::new();
-            report(perform(&engine()?.handle(), id, Command::Verify { job: id, archive })?, json)
+            let engine = engine()?;
+            let command = Command::Verify { job: id, archive: archive.clone(), segments };
+            let code = report(perform(&engine.handle(), id, command)?, json)?;
+            if !test_restore {
+                return Ok(code);
+            }
+            let id = JobId::new();
+            report(perform(&engine.handle(), id, Command::TestRestore { job: id, archive, until: Until::End })?, json)
+        }
+        Job::Repair { archive, to, segments, json } => {
+            let id = JobId::new();
+            report(perform(&engine()?.handle(), id, Command::Repair { job: id, archive, to, segments })?, json)
+        }
+        Job::Drill { data_file, json } => {
+            let engine = engine()?;
+            let data_file = open(&engine.handle(), data_file)?;
+            let id = JobId::new();
+            report(perform(&engine.handle(), id, Command::Drill { job: id, data_file, seed: random_seed() })?, json)
         }
         Job::Serve { data_files, log, no_log, switch_to_wal } => serve(&data_files, log, no_log, switch_to_wal),
-        Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, json } => {
+        Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, segments, json } => {
             let until = match (until, commit) {
                 (Some(moment), _) => Until::Moment(restore::parse_moment(&moment)?),
                 (None, Some(number)) => Until::Commit(number),
@@ -238,7 +291,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let command = match in_place {
                 None => {
                     let destination = to.unwrap_or_else(|| restore::propose_destination(&archive));
-                    Command::Restore { job: id, archive, items, destination, logs, until }
+                    Command::Restore { job: id, archive, items, destination, logs, until, segments }
                 }
                 Some(data_file) => {
                     let data_file = open_if_possible(&engine.handle(), data_file)?;
@@ -401,6 +454,8 @@ fn report(finished: FinishedJob, json: bool) -> Result<ExitCode> {
             JobReport::Skipped { .. } => print_json(&report)?,
             JobReport::Restore(report) => print_json(report)?,
             JobReport::Verify(report) => print_json(report)?,
+            JobReport::Repair(report) => print_json(report)?,
+            JobReport::TestRestore(proof) => print_json(proof)?,
             JobReport::Sample { path, bytes } => print_json(&serde_json::json!({ "path": path, "bytes": bytes }))?,
         }
     } else {
@@ -494,6 +549,10 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, no_log: bool, switch_to_w
     Ok(ExitCode::SUCCESS)
 }
 
+fn random_seed() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64)
+}
+
 fn sample_client(data_file: &Path, rate: f64, commits: Option<u64>, attached: bool) -> Result<ExitCode> {
     let control = Arc::new(Control::default());
     let (on_signal, on_close) = (Arc::clone(&control), Arc::clone(&control));
@@ -506,8 +565,7 @@ fn sample_client(data_file: &Path, rate: f64, commits: Option<u64>, attached: bo
             on_close.stop();
         });
     }
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
-    let options = sample::client::ClientOptions { commits_per_second: rate, commits_max: commits, seed };
+    let options = sample::client::ClientOptions { commits_per_second: rate, commits_max: commits, seed: random_seed() };
     let report = sample::client::run(data_file, &options, &control, &mut |_| {})?;
     print(&format!("{} commits", report.commits))?;
     Ok(ExitCode::SUCCESS)

@@ -62,6 +62,10 @@ pub enum Phase {
     Copying,
     /// Reading the new archive back.
     Verifying,
+    /// Adding recovery data to the new archive.
+    Protecting,
+    /// Making a damaged archive whole from its recovery data.
+    Repairing,
     /// Writing restored files.
     Restoring,
     /// Waiting until other programs end their transactions.
@@ -84,6 +88,8 @@ impl Phase {
             Phase::Comparing => "Comparing",
             Phase::Copying => "Copying",
             Phase::Verifying => "Verifying",
+            Phase::Protecting => "Adding recovery data",
+            Phase::Repairing => "Repairing",
             Phase::Restoring => "Restoring",
             Phase::Waiting => "Waiting for other programs",
             Phase::Writing => "Writing to the data file",

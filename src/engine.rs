@@ -15,6 +15,7 @@ mod job;
 mod lock;
 mod look;
 mod notify;
+mod proven;
 mod scheduler;
 mod settings;
 pub mod status;

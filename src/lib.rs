@@ -7,10 +7,11 @@
 //! ui                          the administration window (feature gui)
 //! engine                      one door for window and commands: command, status, history, lock, jobs
 //! sample                      the sample data file and the client that edits it
+//! repair drill                 a sound copy of a damaged archive, test restores
 //! backup restore verify       the jobs: plan, run, report
 //! schedule                    when backups are due, and what becomes of those missed or failed
 //! settings                    the settings file of a data file
-//! archive                     the .4BK format: catalog, writer, reader, format, pipeline
+//! archive                     the .4BK format: catalog, segments, writer, reader, recovery data
 //! journal                     the log: capture of every commit, cut at a full backup, integration
 //! sqlite                      data files: identify, hold a snapshot, integrity (the only unsafe code: sqlite/ffi.rs)
 //! storage control             durable writes, disks · progress and stop of a job
@@ -21,9 +22,11 @@ pub mod archive;
 pub mod backup;
 pub mod cli;
 pub mod control;
+pub mod drill;
 pub mod engine;
 pub mod error;
 pub mod journal;
+pub mod repair;
 pub mod restore;
 pub mod sample;
 pub mod schedule;

@@ -2,6 +2,7 @@
 
 mod extract;
 pub mod in_place;
+mod logs;
 mod placed;
 mod selection;
 
@@ -14,10 +15,14 @@ use std::{
 use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
-use placed::Placed;
-
+use self::{logs::plan_logs, placed::Placed};
 use crate::{
-    archive::{Archive, ArchiveNumber, Identity, Item, ItemKind, catalog, reader::safe_name},
+    archive::{
+        Archive, ArchiveNumber, Identity, Item, ItemKind,
+        heal::{self, Repaired},
+        log_recovery,
+        reader::safe_name,
+    },
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
     journal::{
@@ -43,6 +48,9 @@ pub struct RestorePlan {
     pub bytes: u64,
     /// The folder proposed: named like the archive, beside it, not existing yet.
     pub destination: PathBuf,
+    /// What is damaged in the archive, and will be repaired on the fly.
+    #[serde(default)]
+    pub repaired: Option<Repaired>,
     /// What the logs at hand would add; `None` when the archive was made without a log or no log continues it.
     pub log: Option<integrate::Plan>,
 }
@@ -71,12 +79,15 @@ pub struct RestoreOptions {
     pub logs: Logs,
     /// How far to integrate them.
     pub until: Until,
+    /// Folders that may hold segments of the archive, besides its own.
+    pub segments: Vec<PathBuf>,
 }
 
 impl RestoreOptions {
     /// All items into `destination`, with everything that the logs at hand add.
     pub fn all(destination: &Path) -> Self {
-        Self { items: Vec::new(), destination: destination.to_path_buf(), logs: Logs::Found, until: Until::End }
+        let destination = destination.to_path_buf();
+        Self { items: Vec::new(), destination, logs: Logs::Found, until: Until::End, segments: Vec::new() }
     }
 }
 
@@ -107,6 +118,12 @@ pub struct RestoreReport {
     pub log_end: Option<PlanEnd>,
     /// What the integrity check of the data file found; `None` when it was not among the items.
     pub integrity: Option<Integrity>,
+    /// What was damaged in the archive and came back from its recovery data.
+    #[serde(default)]
+    pub repaired: Option<Repaired>,
+    /// Logs that were damaged and came back from their recovery data.
+    #[serde(default)]
+    pub repaired_logs: Vec<PathBuf>,
     /// What was done with the live data file, when it was restored in place.
     #[serde(default)]
     pub in_place: Option<in_place::InPlace>,
@@ -158,10 +175,11 @@ impl RestoreReport {
 /// # Errors
 /// As [`Archive::open`].
 pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
-    let opened = Archive::open(archive)?;
-    let log = plan_log(&opened, logs, &Control::default())?;
+    let (opened, repaired) = open(archive, &[], &Control::default())?;
+    let log = plan_logs(&opened, logs, &Control::default())?.map(|planned| planned.for_people());
     Ok(RestorePlan {
         log,
+        repaired,
         identity: opened.identity().clone(),
         items: selection::overview(opened.items()),
         bytes: opened.bytes(),
@@ -175,8 +193,8 @@ pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
 /// As [`Archive::open`]; `NotFound` when no log continues the archive.
 pub fn find_point(archive: &Path, logs: &Logs, until: Until) -> Result<integrate::Point> {
     let control = Control::default();
-    match plan_log(&Archive::open(archive)?, logs, &control)? {
-        Some(plan) => integrate::resolve(&plan, until, &control),
+    match plan_logs(&open(archive, &[], &control)?.0, logs, &control)? {
+        Some(planned) => integrate::resolve(&planned.plan, until, &control),
         None => Err(no_log(archive)),
     }
 }
@@ -219,17 +237,15 @@ pub fn parse_moment(text: &str) -> Result<DateTime<Utc>> {
     moment.map(|m| m.to_utc()).ok_or_else(|| wrong("The clocks went forward over it; choose a moment before or after."))
 }
 
-/// Finds the logs that continue `archive` and plans their integration; `None` when there is nothing to integrate.
-fn plan_log(archive: &Archive, logs: &Logs, control: &Control) -> Result<Option<integrate::Plan>> {
-    let identity = archive.identity();
-    let (Some(position), true) = (&identity.log_position, *logs != Logs::None) else { return Ok(None) };
-    let path = std::path::absolute(archive.path()).map_err(|e| Error::io("find", archive.path(), e))?;
-    let mut files = catalog::logs(storage::folder_of(&path), &catalog::stem(Path::new(&identity.data_file_name)))?;
-    if let Logs::Also(more) = logs {
-        files.extend(more.iter().filter(|m| !files.contains(m)).cloned().collect::<Vec<_>>());
+/// Opens `archive`; when it is damaged, made whole from its recovery data.
+fn open(archive: &Path, segments: &[PathBuf], control: &Control) -> Result<(Archive, Option<Repaired>)> {
+    match Archive::open_with(archive, segments) {
+        Ok(opened) => Ok((opened, None)),
+        Err(error) if heal::is_damage(&error) => {
+            heal::heal(archive, segments, error, control).map(|(opened, repaired)| (opened, Some(repaired)))
+        }
+        Err(error) => Err(error),
     }
-    let plan = integrate::plan(identity.data_file_id, position, &files, control)?;
-    Ok((plan.commits > 0 || plan.end != PlanEnd::Complete).then_some(plan))
 }
 
 /// Restores items of `archive`, and integrates the logs that continue it.
@@ -243,16 +259,57 @@ pub fn run(
     control: &Control,
 ) -> Result<RestoreReport> {
     control.phase(Phase::Preparing, 0);
-    let opened = Archive::open(archive)?;
-    let items = selection::select(&opened, &options.items)?;
+    let (opened, mut repaired) = open(archive, &options.segments, control)?;
+    let mut outcome = run_opened(storage, &opened, options, control);
+    if let Err(error) = &outcome
+        && matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Io)
+        && repaired.is_none()
+    {
+        // Damage that shows only while its bytes are read: from the beginning again, with what recovery data there is.
+        let again = Error::new(error.kind(), error.message()).hint(error.hint_text().unwrap_or_default());
+        if let Ok((healed, found)) = heal::heal(archive, &options.segments, again, control) {
+            outcome = run_opened(storage, &healed, options, control);
+            repaired = Some(found);
+            if outcome.is_err() {
+                return outcome.map_err(|error| explain(error, archive, &healed, repaired.as_ref(), control));
+            }
+        }
+    }
+    let mut report = outcome.map_err(|error| explain(error, archive, &opened, repaired.as_ref(), control))?;
+    report.repaired = repaired;
+    Ok(report)
+}
+
+/// Of an archive that has lost too much, says which items are still whole.
+fn explain(error: Error, path: &Path, archive: &Archive, repaired: Option<&Repaired>, control: &Control) -> Error {
+    match repaired {
+        Some(repaired) if error.kind() == ErrorKind::Damaged && !repaired.damage.is_repaired() => {
+            match archive.whole_items(control) {
+                Ok(whole) => heal::beyond_repair(path, repaired, &whole),
+                Err(_) => error,
+            }
+        }
+        _ => error,
+    }
+}
+
+fn run_opened(
+    storage: &dyn Storage,
+    opened: &Archive,
+    options: &RestoreOptions,
+    control: &Control,
+) -> Result<RestoreReport> {
+    let archive = opened.path();
+    let items = selection::select(opened, &options.items)?;
     let destination =
         std::path::absolute(&options.destination).map_err(|e| Error::io("find", &options.destination, e))?;
     if let Logs::Also(files) = &options.logs {
-        for file in files {
+        for file in files.iter().filter(|file| !log_recovery::companion(file).is_file()) {
             LogReader::open(file)?;
         }
     }
-    let log = plan_log(&opened, &options.logs, control)?;
+    let planned = plan_logs(opened, &options.logs, control)?;
+    let log = planned.as_ref().map(|planned| &planned.plan);
     if let Until::Moment(moment) = options.until
         && moment < opened.identity().moment
     {
@@ -274,8 +331,8 @@ pub fn run(
     // Everything is written aside first, so that a crash or damage leaves nothing that looks restored.
     let (scratch, outcome) = match tempfile::Builder::new().prefix(".strongroom-restore-").tempdir_in(&destination) {
         Ok(scratch) => {
-            let log = log.as_ref().map(|plan| (plan, options.until));
-            let outcome = restore_into(storage, &opened, &items, (scratch.path(), &destination), log, control);
+            let log = log.map(|plan| (plan, options.until));
+            let outcome = restore_into(storage, opened, &items, (scratch.path(), &destination), log, control);
             (Some(scratch), outcome)
         }
         Err(error) => (None, Err(Error::io("write to the folder", &destination, error))),
@@ -288,7 +345,10 @@ pub fn run(
             let _ = fs::remove_dir(folder);
         }
     });
-    outcome
+    outcome.map(|report| RestoreReport {
+        repaired_logs: planned.map(|planned| planned.repaired).unwrap_or_default(),
+        ..report
+    })
 }
 
 fn refuse_target(destination: &Path, item: &Item) -> Result<()> {
@@ -362,6 +422,8 @@ fn restore_into(
         bytes: items.iter().map(|i| i.length).sum(),
         integrated,
         integrity,
+        repaired: None,
+        repaired_logs: Vec::new(),
         in_place: None,
         restoring_ms,
         checking_ms,

@@ -12,6 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["ui"],
     &["engine"],
     &["sample"],
+    &["repair", "drill"],
     &["backup", "restore", "verify", "schedule"],
     &["settings"],
     &["archive"],

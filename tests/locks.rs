@@ -66,7 +66,7 @@ fn a_lock_that_we_hold_survives_everything_we_do() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let job = JobId::new();
-    handle.send(Order::Backup { job, data_file: data.clone(), destination: None }).unwrap();
+    handle.send(Order::Backup { job, data_file: data.clone(), destination: None, options: None }).unwrap();
     while handle.status().finished_job(job).is_none() {
         std::thread::sleep(Duration::from_millis(10));
     }

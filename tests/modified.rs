@@ -67,6 +67,7 @@ fn the_log_knows_it_without_reading_the_data_file() {
         &place.own(),
         &place.at("Backups"),
         Some(&log),
+        Default::default(),
         &Control::default(),
     )
     .unwrap();

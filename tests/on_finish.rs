@@ -78,7 +78,9 @@ fn it_gets_the_result_as_json_on_standard_input() {
     fs::remove_file(&made.archive).unwrap();
     fs::remove_dir(place.at("Backups")).unwrap();
     fs::write(place.at("Backups"), "in the way").unwrap();
-    handle.send(Command::Backup { job: JobId::new(), data_file: data.clone(), destination: None }).unwrap();
+    handle
+        .send(Command::Backup { job: JobId::new(), data_file: data.clone(), destination: None, options: None })
+        .unwrap();
     let json = json_in(&file);
     assert_eq!(json["outcome"], "failed");
     assert!(json["error"]["message"].is_string() && json["error"]["hint"].is_string(), "{json}");

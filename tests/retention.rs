@@ -127,7 +127,9 @@ fn with_a_folder_for_one_archive_only_nothing_is_deleted() {
     open(&handle, &data);
     backup(&handle, &data);
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data.clone(), destination: Some(place.at("Backups")) }).unwrap();
+    handle
+        .send(Command::Backup { job, data_file: data.clone(), destination: Some(place.at("Backups")), options: None })
+        .unwrap();
     until(&handle, |s| s.finished_job(job).is_some());
     assert_eq!(sets(&place), ["a[0001].4BK", "a[0002].4BK"]);
 }
@@ -161,7 +163,7 @@ fn before_a_backup_a_proven_one_remains_and_what_went_is_said() {
     // Whatever comes of the backup, which is held up here by a lock.
     writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data.clone(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: data.clone(), destination: None, options: None }).unwrap();
     until(&handle, |_| sets(&place).len() == 1);
     handle.send(Command::Stop { job }).unwrap();
     let status = until(&handle, |s| s.finished_job(job).is_some());

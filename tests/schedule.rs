@@ -304,7 +304,7 @@ fn failed_backups_are_tried_again_then_suspended_until_one_by_hand_succeeds() {
     assert!(kinds(&status, &data).contains(&WarningKind::BackupOverdue));
     // One by hand that fails changes nothing; one that succeeds cures it.
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data.clone(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: data.clone(), destination: None, options: None }).unwrap();
     until(&handle, |s| s.finished_job(job).is_some_and(|j| j.result.is_err()));
     assert!(of(&handle.status(), &data).automatic.as_ref().unwrap().suspended.is_some());
     fs::remove_file(place.at("Backups")).unwrap();
@@ -368,7 +368,7 @@ fn what_is_due_waits_for_another_job_and_is_made_once() {
         set_up("2026-06-01 12:00", "DELETE", |_| {});
     application.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data.clone(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: data.clone(), destination: None, options: None }).unwrap();
     until(&handle, |s| s.job(job).is_some());
     pass(&handle, &sim, &data, "2026-06-01 23:00");
     let status = until(&handle, |s| next(s, &data).as_deref() == Some("2026-06-01 23:00"));

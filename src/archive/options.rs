@@ -4,6 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::recovery::{Layout, find, table::ENTRY_BYTES};
+use crate::storage::space::human_bytes;
+
 /// How an archive is stored. Changing it never concerns archives that exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -16,6 +19,58 @@ pub struct ArchiveOptions {
     pub interlacing: Rate,
     /// How much recovery data is added.
     pub redundancy: Rate,
+}
+
+/// What an archive with recovery data survives, and what that costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Guarantee {
+    /// Any single stretch of damage up to this length in bytes is repaired.
+    pub stretch_bytes: u64,
+    /// Damage at any places is repaired while it hits no more than this share of the blocks of any group, in percent.
+    pub scattered_percent: f64,
+    /// Length of a block in bytes: a single damaged byte costs one.
+    pub block_bytes: u64,
+    /// The blocks that stand for each other lie within a stretch of this length, in bytes.
+    pub spread_bytes: u64,
+    /// How much larger the archive becomes, in percent.
+    pub larger_percent: f64,
+    /// Memory that making it needs, in bytes, together with everything else a backup needs.
+    pub memory_bytes: u64,
+}
+
+impl Guarantee {
+    /// For people, one sentence.
+    pub fn in_words(&self) -> String {
+        format!(
+            "Repairs any single damaged stretch up to {}, or {:.0} % of scattered damage; archive {:.0} % larger; needs {} of memory",
+            human_bytes(self.stretch_bytes),
+            self.scattered_percent.floor(),
+            self.larger_percent.ceil(),
+            human_bytes(self.memory_bytes)
+        )
+    }
+}
+
+/// Memory of a backup without recovery data, with its pipeline: an upper limit, measured.
+const BACKUP_MEMORY_BYTES: u64 = 96 << 20;
+
+impl ArchiveOptions {
+    /// What these options guarantee for an archive of about `archive_bytes` without recovery data; `None` without redundancy.
+    pub fn guarantee(&self, archive_bytes: u64) -> Option<Guarantee> {
+        let layout = Layout::plan(archive_bytes, self.redundancy, self.interlacing)?;
+        let (block, recovery) = (u64::from(layout.block_bytes), u64::from(layout.recovery_blocks));
+        let group = layout.group_blocks_max() + recovery;
+        let window_chunks = layout.chunks().div_ceil(u64::from(layout.windows));
+        let table = window_chunks * u64::from(layout.chunk_blocks) * ENTRY_BYTES as u64;
+        Some(Guarantee {
+            stretch_bytes: layout.stretch_bytes(),
+            scattered_percent: recovery as f64 * 100.0 / group as f64,
+            block_bytes: block,
+            spread_bytes: (window_chunks * layout.chunk_bytes()).min(archive_bytes),
+            larger_percent: find::recovery_bytes(&layout) as f64 * 100.0 / archive_bytes as f64,
+            memory_bytes: u64::from(layout.groups) * layout.chunk_bytes() + 4 * table + BACKUP_MEMORY_BYTES,
+        })
+    }
 }
 
 /// How hard to compress.

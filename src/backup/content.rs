@@ -21,7 +21,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::estimate::Sample;
 use crate::{
-    archive::{ItemKind, writer::Source},
+    archive::{Compression, ItemKind, Source},
     control::Control,
     error::Result,
     settings::sections,
@@ -271,13 +271,13 @@ impl Content {
     }
 
     /// Compresses the beginnings, at most `stretch` bytes each, of up to `count` files evenly spread.
-    pub(super) fn sample(&self, count: usize, stretch: u64) -> Result<Sample> {
+    pub(super) fn sample(&self, compression: Compression, count: usize, stretch: u64) -> Result<Sample> {
         let files: Vec<&Found> = self.found.iter().filter(|found| found.length > 0).collect();
         let mut sample = Sample::default();
         for found in files.iter().step_by(files.len().div_ceil(count).max(1)) {
             // What can not be read now is said by the backup.
             if let Some(bytes) = source::beginning(&found.path, stretch) {
-                sample.take(&bytes)?;
+                sample.take(&bytes, compression)?;
             }
         }
         Ok(sample)

@@ -2,16 +2,18 @@
 
 use std::{path::Path, time::Duration};
 
+use uuid::Uuid;
+
 use super::content::Content;
 use crate::{
     archive::{
-        Archive, Item, ItemKind,
+        Archive, ArchiveOptions, Compression, Item, ItemKind,
         catalog::ArchiveEntry,
-        writer::{self, Level},
+        recovery::{Layout, find::recovery_bytes},
+        writer,
     },
     control::Control,
     error::Result,
-    settings::Settings,
     sqlite::{data_file, snapshot::Snapshot},
 };
 
@@ -32,9 +34,9 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn take(&mut self, bytes: &[u8], compression: Compression) -> Result<()> {
         self.raw += bytes.len() as u64;
-        self.stored += writer::compressed_length(bytes, Level::FAST)? as u64;
+        self.stored += writer::compressed_length(bytes, compression)? as u64;
         Ok(())
     }
 
@@ -44,35 +46,40 @@ impl Sample {
     }
 }
 
-/// The length in bytes of the next archive of `data_file` with this content. `known` are its archives, newest first.
+/// The length in bytes of the next archive of `data_file`, whose identity is `own`, with this content, stored as `options` say.
+/// `known` are its archives, newest first.
 ///
 /// # Errors
 /// When the data file can not be read.
 pub(super) fn estimate(
     data_file: &Path,
-    settings: &Settings,
+    (own, options): (Option<Uuid>, ArchiveOptions),
     known: &[ArchiveEntry],
     content: &Content,
     wait_max: Duration,
     control: &Control,
 ) -> Result<u64> {
-    let own = settings.data_file_id;
+    let compression = options.compression;
     let last = known.iter().find(|a| a.problem.is_none() && a.data_bytes > 0 && a.data_file_id == own);
+    // What another rate made of it says nothing.
+    let last = last.filter(|entry| entry.options.compression == compression);
     let last = last.and_then(|entry| Archive::open(&entry.path).ok());
     let (data, files) = last.as_ref().map_or((None, None), |archive| (of_data_file(archive), of_content(archive)));
     let data = match data {
         Some(sample) => sample.scale(size(data_file, control)?),
         None => {
             let snapshot = Snapshot::begin(data_file, wait_max, control)?;
-            sample_of(&snapshot)?.scale(snapshot.len())
+            sample_of(&snapshot, compression)?.scale(snapshot.len())
         }
     };
     let files = match files {
         _ if content.bytes == 0 => 0,
         Some(sample) => sample.scale(content.bytes),
-        None => content.sample(SAMPLES as usize, STRETCH)?.scale(content.bytes),
+        None => content.sample(compression, SAMPLES as usize, STRETCH)?.scale(content.bytes),
     };
-    Ok(data + files + content.count() as u64 * PER_FILE + FIXED)
+    let plain = data + files + content.count() as u64 * PER_FILE + FIXED;
+    let layout = Layout::plan(plain, options.redundancy, options.interlacing);
+    Ok(plain + layout.map_or(0, |layout| recovery_bytes(&layout)))
 }
 
 /// The size with what is only in the WAL yet, where nobody keeps us from asking.
@@ -83,7 +90,7 @@ fn size(data_file: &Path, control: &Control) -> Result<u64> {
     }
 }
 
-fn sample_of(snapshot: &Snapshot) -> Result<Sample> {
+fn sample_of(snapshot: &Snapshot, compression: Compression) -> Result<Sample> {
     let length = snapshot.len();
     let stretch = length.min(STRETCH);
     let count = length.div_ceil(stretch).min(SAMPLES);
@@ -92,7 +99,7 @@ fn sample_of(snapshot: &Snapshot) -> Result<Sample> {
     for n in 0..count {
         let offset = if count == 1 { 0 } else { (length - stretch) / (count - 1) * n };
         snapshot.read(offset, &mut buffer)?;
-        sample.take(&buffer)?;
+        sample.take(&buffer, compression)?;
     }
     Ok(sample)
 }

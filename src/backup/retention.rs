@@ -2,7 +2,8 @@
 //!
 //! A set may be deleted only when its archive carries the name it was made with, says that it belongs to this data file and has
 //! this number, and can be read. Everything else, renamed, foreign or damaged, is never touched and does not count. Of a set to
-//! be deleted the log goes first: what a crash leaves is an archive, which is deleted the next time, and never a log alone.
+//! be deleted the log goes first, then the last segment, the first one last: what a crash leaves is an archive, which is deleted
+//! the next time or said to be incomplete, and never a log alone.
 //!
 //! Kept beyond the number that the settings say:
 //! - the newest good set, always;
@@ -23,6 +24,8 @@ use crate::{
     archive::{
         Archive, ArchiveNumber,
         catalog::{self, ArchiveEntry},
+        log_recovery,
+        segments::segment_name,
     },
     control::Control,
     error::{ErrorKind, ErrorReport, Result},
@@ -36,9 +39,11 @@ use crate::{
 pub struct BackupSet {
     /// Number of the full backup.
     pub number: ArchiveNumber,
-    /// The archive.
+    /// The archive; of segments the first.
     pub archive: PathBuf,
-    /// The logs that lead on from it, and from nothing else.
+    /// All its files.
+    pub files: Vec<PathBuf>,
+    /// The logs that lead on from it, and from nothing else, with their recovery data.
     pub logs: Vec<PathBuf>,
     /// Length of all files together, in bytes.
     pub bytes: u64,
@@ -106,11 +111,23 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry]) -> Ve
     if let Some(first) = first {
         let before = |header: &LogHeader| header.base.archive == 0 && !header.rooted;
         for (path, _) in logs.iter().filter(|(path, header)| before(header) && is_archived(path)) {
-            first.bytes += path.metadata().map_or(0, |meta| meta.len());
-            first.logs.push(path.clone());
+            let files = with_recovery(path);
+            first.bytes += files.iter().map(|path| length(path)).sum::<u64>();
+            first.logs.extend(files);
         }
     }
     sets
+}
+
+fn length(path: &Path) -> u64 {
+    path.metadata().map_or(0, |meta| meta.len())
+}
+
+/// An archived log with its recovery data, which is of no use without it and goes first.
+fn with_recovery(log: &Path) -> Vec<PathBuf> {
+    let recovery = log_recovery::companion(log);
+    let found = recovery.symlink_metadata().is_ok_and(|meta| meta.is_file());
+    found.then_some(recovery).into_iter().chain([log.to_path_buf()]).collect()
 }
 
 /// The log in use ends otherwise.
@@ -131,15 +148,15 @@ fn set(
     let own: Vec<PathBuf> = logs
         .iter()
         .filter(|(path, header)| is_archived(path) && (follows(header) || begins_anew(header)))
-        .map(|(path, _)| path.clone())
         .filter(|_| untouchable.is_none())
+        .flat_map(|(path, _)| with_recovery(path))
         .collect();
     let running = |path: &PathBuf| settings.log.file.as_ref() == Some(path);
-    let length = |path: &PathBuf| path.metadata().map_or(0, |meta| meta.len());
     BackupSet {
         number: entry.number,
         archive: entry.path.clone(),
-        bytes: entry.bytes + own.iter().map(length).sum::<u64>(),
+        files: entry.files.clone(),
+        bytes: entry.bytes + own.iter().map(|path| length(path)).sum::<u64>(),
         logs: own,
         position: entry.log_position,
         is_continued: logs.iter().any(|(_, header)| follows(header)),
@@ -155,12 +172,22 @@ fn why_untouchable(entry: &ArchiveEntry, stem: &str, identity: Option<Uuid>) -> 
     if entry.data_file_id.is_none() || entry.data_file_id != identity {
         return Some("it belongs to another data file".to_owned());
     }
-    let name = entry.path.file_name().unwrap_or_default();
+    let name = |n: u32| match entry.segmented {
+        true => segment_name(stem, entry.number, n),
+        false => catalog::archive_name(stem, entry.number),
+    };
+    let named = entry.files.iter().zip(1..).all(|(file, n)| file.file_name().is_some_and(|f| *f == *name(n)));
     let number = Archive::glance(&entry.path).map(|identity| identity.number);
-    if name != catalog::archive_name(stem, entry.number).as_str() || number.ok() != Some(entry.number) {
+    if !named || number.ok() != Some(entry.number) {
         return Some("it was renamed".to_owned());
     }
-    None
+    if !entry.segmented {
+        return None;
+    }
+    let Ok(archive) = Archive::open(&entry.path) else { return Some("it can not be read".to_owned()) };
+    let all: BTreeSet<&Path> = archive.files().collect();
+    let here: BTreeSet<&Path> = entry.files.iter().map(PathBuf::as_path).collect();
+    (all != here).then(|| "not all its segments are in the folder".to_owned())
 }
 
 /// Which of `sets` the rule deletes, oldest first; `busy` are archives in use by a job.
@@ -211,7 +238,7 @@ pub fn unless_proven(delete: Vec<BackupSet>, sets: &[BackupSet], control: &Contr
 pub fn delete(storage: &dyn Storage, sets: &[BackupSet]) -> Deleted {
     let mut deleted = Deleted::default();
     for set in sets {
-        let outcome = set.logs.iter().chain([&set.archive]).try_for_each(|path| {
+        let outcome = set.logs.iter().chain(set.files.iter().rev()).try_for_each(|path| {
             let length = path.metadata().map_or(0, |meta| meta.len());
             match storage.remove(path) {
                 // By somebody else, or under another name of the same folder.
@@ -253,6 +280,7 @@ mod tests {
         let one = |(at, (good, logged, continued)): (usize, &(bool, bool, bool))| BackupSet {
             number: ArchiveNumber(at as u32 + 1),
             archive: PathBuf::from(format!("a[{:04}].4BK", at + 1)),
+            files: vec![PathBuf::from(format!("a[{:04}].4BK", at + 1))],
             logs: if *logged && *continued { vec![format!("a[{:04}].4BL", at + 1).into()] } else { vec![] },
             bytes: 1,
             position: logged.then(|| Position { archive: at as u32 + 1, commit: at as u64, chain: Chain([0; 32]) }),

@@ -7,6 +7,7 @@ use std::{
 
 use super::{job::Work, status::JobReport};
 use crate::{
+    archive::ArchiveOptions,
     backup::{
         self, Deleted, modified,
         retention::{self, When},
@@ -26,6 +27,8 @@ pub(super) struct BackupJob {
     /// A folder for this archive only; then no old ones are deleted.
     pub(super) to: Option<PathBuf>,
     pub(super) log: Option<Arc<Capture>>,
+    /// How this archive is stored; otherwise as the settings say.
+    pub(super) options: Option<ArchiveOptions>,
     /// Archives that another job reads.
     pub(super) busy: Vec<PathBuf>,
     /// Whether no backup is made of a data file that was not modified since the last one.
@@ -39,6 +42,7 @@ impl BackupJob {
             own: own.to_path_buf(),
             to,
             log,
+            options: None,
             busy: Vec::new(),
             only_if_modified: false,
         }
@@ -61,7 +65,8 @@ impl BackupJob {
             deleted = self.delete_old(&settings, When::BeforeBackup, control)?;
         }
         let (data_file, log) = (&self.data_file, self.log.as_deref());
-        let made = backup::run(&Disk, data_file, &mut settings, &self.own, &folder, log, control);
+        let options = self.options.unwrap_or(settings.settings().archive);
+        let made = backup::run(&Disk, data_file, &mut settings, &self.own, &folder, log, options, control);
         let mut report = made.map_err(|error| match (deleted.in_words(), error.report()) {
             (Some(words), report) => {
                 // The administrator must know, all the more since no new one was made.

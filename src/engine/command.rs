@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    archive::ArchiveOptions,
     journal::integrate::Until,
     restore::Logs,
     settings::{Revision, Settings},
@@ -94,6 +95,9 @@ pub enum Command {
         data_file: PathBuf,
         /// Folder for this archive only; otherwise the one of the settings.
         destination: Option<PathBuf>,
+        /// How this archive is stored; otherwise as the settings say.
+        #[serde(default)]
+        options: Option<ArchiveOptions>,
     },
     /// Try a backup that failed, was missed or is suspended again now, and not when it would be otherwise.
     RetryNow {
@@ -128,6 +132,9 @@ pub enum Command {
         logs: Logs,
         /// How far to integrate them.
         until: Until,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
     },
     /// Bring the live data file to an earlier state, while programs are connected. What that takes away is kept: by the log,
     /// or else by a full backup made first. A data file that is not open is replaced only when SQLite can not open it.
@@ -159,6 +166,39 @@ pub enum Command {
         job: JobId,
         /// The archive.
         archive: PathBuf,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
+    },
+    /// Write a sound copy of a damaged archive.
+    Repair {
+        /// Name of the job.
+        job: JobId,
+        /// The archive.
+        archive: PathBuf,
+        /// The new file, or a folder for it; otherwise a name beside the archive.
+        to: Option<PathBuf>,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
+    },
+    /// Restore an archive with its logs to a scratch folder, check it, remove it, and remember that it could be done.
+    TestRestore {
+        /// Name of the job.
+        job: JobId,
+        /// The archive.
+        archive: PathBuf,
+        /// How far to integrate its logs.
+        until: Until,
+    },
+    /// A test restore of a random archive of a data file, up to a random commit.
+    Drill {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// What archive and commit follow from.
+        seed: u64,
     },
     /// Create the sample data file in a folder, and open it.
     CreateSample {

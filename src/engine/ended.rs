@@ -6,11 +6,13 @@ use super::{
     status::{Event, FinishedJob, JobReport, LastBackup},
     worker::Worker,
 };
-use crate::error::ErrorReport;
+use crate::{drill::Proof, error::ErrorReport};
 
 /// Entries of the Backup journal in the status.
 const HISTORY_MAX: u32 = 1000;
 const FINISHED_MAX: usize = 20;
+/// Proofs in the status: one for each archive.
+const PROVEN_MAX: u32 = 200;
 
 impl Worker {
     pub(super) fn job_ended(&mut self, id: JobId, result: std::result::Result<JobReport, ErrorReport>) {
@@ -18,6 +20,9 @@ impl Worker {
         let (entry, finished) = job.finish(result);
         self.record(&entry);
         self.note_backup(&finished);
+        if let Ok(JobReport::TestRestore(proof)) = &finished.result {
+            self.proved(proof);
+        }
         if let Ok(JobReport::Sample { path, .. }) = &finished.result {
             self.open(path.clone());
         }
@@ -31,6 +36,19 @@ impl Worker {
         self.keep_finished(finished);
         self.list_jobs();
         self.notify(&entry);
+    }
+
+    /// Keeps a proof, and shows it.
+    fn proved(&mut self, proof: &Proof) {
+        if let Some(history) = &self.history
+            && let Err(error) = history.prove(proof)
+        {
+            self.edit().history_problem = Some(error.report());
+        }
+        let list = &mut self.edit().proven;
+        list.retain(|known| known.archive_id != proof.archive_id);
+        list.insert(0, proof.clone());
+        list.truncate(PROVEN_MAX as usize);
     }
 
     pub(super) fn keep_finished(&mut self, finished: FinishedJob) {
@@ -59,10 +77,10 @@ impl Worker {
 
     pub(super) fn read_history(&mut self) {
         let Some(history) = &self.history else { return };
-        match history.list(HISTORY_MAX).and_then(|list| Ok((list, history.recent()?))) {
-            Ok((list, recent)) => {
+        match history.list(HISTORY_MAX).and_then(|list| Ok((list, history.recent()?, history.proven(PROVEN_MAX)?))) {
+            Ok((list, recent, proven)) => {
                 let status = self.edit();
-                (status.history, status.recent) = (list, recent);
+                (status.history, status.recent, status.proven) = (list, recent, proven);
             }
             Err(error) => self.edit().history_problem = Some(error.report()),
         }

@@ -37,6 +37,10 @@ pub enum JobKind {
     RestoreInPlace,
     /// The verification of an archive.
     Verify,
+    /// The repair of an archive into a copy.
+    Repair,
+    /// A restore to a scratch folder, to prove that it can be done.
+    TestRestore,
     /// The creation of the sample data file.
     Sample,
     /// The program that the settings name, run after another job.
@@ -55,6 +59,8 @@ impl JobKind {
             JobKind::Restore => "Restore",
             JobKind::RestoreInPlace => "Restore in place",
             JobKind::Verify => "Verification",
+            JobKind::Repair => "Repair",
+            JobKind::TestRestore => "Test restore",
             JobKind::Sample => "Sample",
             JobKind::OnFinish => "Program after a job",
         }
@@ -66,6 +72,8 @@ impl JobKind {
             JobKind::Restore => "restore",
             JobKind::RestoreInPlace => "restore-in-place",
             JobKind::Verify => "verify",
+            JobKind::Repair => "repair",
+            JobKind::TestRestore => "test-restore",
             JobKind::Sample => "sample",
             JobKind::OnFinish => "on-finish",
         }
@@ -222,7 +230,11 @@ impl History {
         Ok((history, problem))
     }
 
-    fn fail(&self, e: rusqlite::Error) -> Error {
+    pub(super) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
+    pub(super) fn fail(&self, e: rusqlite::Error) -> Error {
         Error::sqlite("write the Backup journal", &self.path, e)
     }
 
@@ -379,6 +391,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     for step in STEPS.iter().skip(version.saturating_sub(1) as usize) {
         conn.execute_batch(step)?;
     }
+    conn.execute_batch(super::proven::SCHEMA)?;
     conn.execute_batch("COMMIT")?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;

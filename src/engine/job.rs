@@ -157,6 +157,20 @@ impl RunningJob {
             Ok(JobReport::Verify(report)) => {
                 self.entry.number = Some(report.number);
                 self.entry.bytes = Some(report.bytes);
+                if let Some(problem) = report.problem() {
+                    self.entry.outcome = Outcome::Partial;
+                    self.entry.error = Some(problem.report());
+                }
+            }
+            Ok(JobReport::Repair(report)) => {
+                self.entry.number = Some(report.number);
+                self.entry.bytes = Some(report.bytes);
+                self.entry.path = report.copy.clone().or_else(|| self.entry.path.clone());
+            }
+            Ok(JobReport::TestRestore(proof)) => {
+                self.entry.number = Some(proof.number);
+                self.entry.bytes = Some(proof.bytes);
+                self.entry.path = Some(proof.archive.clone());
             }
             Ok(JobReport::Skipped { since }) => {
                 self.entry.outcome = Outcome::Skipped;

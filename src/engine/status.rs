@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     command::JobId,
@@ -13,11 +14,13 @@ use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
     backup::{BackupPlan, BackupReport, Measure, places::Place, retention::BackupSet},
     control::Progress,
+    drill::Proof,
     error::{Error, ErrorReport},
     journal::{
         CaptureStatus,
         integrate::{Point, Until},
     },
+    repair::RepairReport,
     restore::{RestorePlan, RestoreReport},
     schedule::automatic::Automatic,
     settings::{Revision, Settings},
@@ -50,6 +53,8 @@ pub struct Status {
     pub history_problem: Option<ErrorReport>,
     /// Data files opened before, newest first.
     pub recent: Vec<PathBuf>,
+    /// When archives were last proven to be restorable, newest first, at most 200.
+    pub proven: Vec<Proof>,
     /// The archives looked at, newest first, at most 8.
     pub looked_at: Vec<LookedAt>,
     /// The places that proposed settings mean, newest answer first, at most 8.
@@ -66,6 +71,11 @@ impl Status {
     /// The data file with this canonical path.
     pub fn data_file(&self, path: &std::path::Path) -> Option<&DataFileStatus> {
         self.data_files.iter().find(|d| d.facts.path == path)
+    }
+
+    /// When an archive of this data file was last proven to be restorable.
+    pub fn last_proven(&self, data_file_id: Uuid) -> Option<&Proof> {
+        self.proven.iter().find(|proof| proof.data_file_id == data_file_id)
     }
 
     /// The job with this name, if it runs.
@@ -251,6 +261,10 @@ pub enum JobReport {
     Restore(RestoreReport),
     /// The verification of an archive.
     Verify(VerifyReport),
+    /// A repair.
+    Repair(RepairReport),
+    /// A test restore.
+    TestRestore(Proof),
     /// The sample, at this path.
     Sample {
         /// The data file created.
@@ -266,6 +280,7 @@ impl JobReport {
         match self {
             JobReport::Backup(made) => made.problem(),
             JobReport::Restore(restored) => restored.problem(),
+            JobReport::Verify(verified) => verified.problem(),
             _ => None,
         }
     }

@@ -7,10 +7,13 @@ use std::{
 
 use super::{job::Work, lock::DataFileLock, status::JobReport};
 use crate::{
+    archive::catalog,
     backup,
     control::Control,
+    drill,
     error::{Error, ErrorKind, Result},
     journal::{Capture, integrate::Until},
+    repair::{self, RepairOptions},
     restore::{
         self, Logs, RestoreOptions, RestoreReport,
         in_place::{self, InPlaceOptions, Undo},
@@ -19,7 +22,7 @@ use crate::{
     settings::SettingsFile,
     sqlite::data_file,
     storage::Disk,
-    verify,
+    verify::{self, VerifyOptions},
 };
 
 /// All logs found, and the running one: up to this very moment, wherever it lies.
@@ -88,15 +91,37 @@ fn run_in_place(
     let mut keep = |commit: Option<u64>| match (&kept, commit) {
         (Some(archive), Some(_)) => Ok(Some(Undo { archive: archive.clone(), commit })),
         _ => {
-            let made = backup::run(&Disk, data_file, &mut settings, own, &folder, log, control)?;
+            let options = settings.settings().archive;
+            let made = backup::run(&Disk, data_file, &mut settings, own, &folder, log, options, control)?;
             Ok(Some(Undo { archive: made.archive, commit: None }))
         }
     };
     in_place::in_place(&Disk, archive, options, log, &mut keep, control)
 }
 
-pub(super) fn verify(archive: PathBuf) -> Work {
-    Box::new(move |control| verify::run(&archive, control).map(JobReport::Verify))
+pub(super) fn verify(archive: PathBuf, segments: Vec<PathBuf>) -> Work {
+    let options = VerifyOptions { segments };
+    Box::new(move |control| verify::run_with(&archive, &options, control).map(JobReport::Verify))
+}
+
+pub(super) fn repair(archive: PathBuf, to: Option<PathBuf>, segments: Vec<PathBuf>) -> Work {
+    let options = RepairOptions { to, segments };
+    Box::new(move |control| repair::run(&Disk, &archive, &options, control).map(JobReport::Repair))
+}
+
+pub(super) fn test_restore(archive: PathBuf, until: Until, scratch: PathBuf, log: Option<Arc<Capture>>) -> Work {
+    Box::new(move |control| {
+        let logs = with_running(Logs::Found, log.as_deref());
+        drill::test_restore(&archive, logs, until, &scratch, control).map(JobReport::TestRestore)
+    })
+}
+
+pub(super) fn drill(data_file: &Path, folder: PathBuf, seed: u64, scratch: PathBuf, log: Option<Arc<Capture>>) -> Work {
+    let stem = catalog::stem(data_file);
+    Box::new(move |control| {
+        let logs = with_running(Logs::Found, log.as_deref());
+        drill::drill(&folder, &stem, &logs, seed, &scratch, control).map(JobReport::TestRestore)
+    })
 }
 
 pub(super) fn sample(folder: PathBuf) -> Work {

@@ -26,6 +26,7 @@ use super::{
     work,
 };
 use crate::{
+    archive::ArchiveOptions,
     backup,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
@@ -94,6 +95,7 @@ impl Worker {
             history: Vec::new(),
             history_problem,
             recent: Vec::new(),
+            proven: Vec::new(),
             looked_at: Vec::new(),
             seen_places: Vec::new(),
             measured: Vec::new(),
@@ -289,15 +291,15 @@ impl Worker {
             Command::Refresh { data_file } => self.survey(&data_file),
             Command::LookAtArchive { path } => self.look_at(path),
             Command::FindPoint { archive, until } => self.find_point(archive, until),
-            Command::Backup { job, data_file, destination } => {
-                self.backup(job, data_file, destination).map_err(|e| (Some((job, JobKind::Backup)), e))?;
+            Command::Backup { job, data_file, destination, options } => {
+                self.backup(job, data_file, destination, options).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
             Command::RetryNow { job, data_file } => {
                 self.retry_now(job, &data_file).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
-            Command::Restore { job, archive, items, destination, logs, until } => {
+            Command::Restore { job, archive, items, destination, logs, until, segments } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
-                let options = RestoreOptions { items, destination, logs, until };
+                let options = RestoreOptions { items, destination, logs, until, segments };
                 let work = work::restore(archive.clone(), options, log);
                 let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
@@ -306,11 +308,26 @@ impl Worker {
                 let started = self.restore_in_place(job, data_file, archive, logs, until);
                 started.map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
             }
-            Command::Verify { job, archive } => {
+            Command::Verify { job, archive, segments } => {
                 let data_file = self.data_file_of(&archive);
-                let work = work::verify(archive.clone());
+                let work = work::verify(archive.clone(), segments);
                 let started = self.start(Order::asked(job, JobKind::Verify, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Verify)), e))?;
+            }
+            Command::Repair { job, archive, to, segments } => {
+                let data_file = self.data_file_of(&archive);
+                let work = work::repair(archive.clone(), to, segments);
+                let started = self.start(Order::asked(job, JobKind::Repair, data_file, Some(archive)), work);
+                started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
+            }
+            Command::TestRestore { job, archive, until } => {
+                let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
+                let work = work::test_restore(archive.clone(), until, self.config.data_dir.clone(), log);
+                let started = self.start(Order::asked(job, JobKind::TestRestore, data_file, Some(archive)), work);
+                started.map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
+            }
+            Command::Drill { job, data_file, seed } => {
+                self.drill(job, data_file, seed).map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
             Command::CreateSample { job, folder } => {
                 let started = self.start(Order::asked(job, JobKind::Sample, None, None), work::sample(folder));
@@ -369,13 +386,28 @@ impl Worker {
         });
     }
 
-    fn backup(&mut self, job: JobId, data_file: PathBuf, destination: Option<PathBuf>) -> Result<()> {
+    fn backup(
+        &mut self,
+        job: JobId,
+        data_file: PathBuf,
+        destination: Option<PathBuf>,
+        options: Option<ArchiveOptions>,
+    ) -> Result<()> {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let log = hosted.log.clone();
         self.refuse_while_busy(&data_file)?;
         let mut backup = BackupJob::new(&data_file, &self.config.settings_dir, destination, log);
+        backup.options = options;
         backup.busy = self.busy_archives();
         self.start(Order::asked(job, JobKind::Backup, Some(data_file), None), backup.work())
+    }
+
+    fn drill(&mut self, job: JobId, data_file: PathBuf, seed: u64) -> Result<()> {
+        let log = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?.log.clone();
+        let known = self.status.data_file(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+        let scratch = self.config.data_dir.clone();
+        let work = work::drill(&data_file, known.destination.clone(), seed, scratch, log);
+        self.start(Order::asked(job, JobKind::TestRestore, Some(data_file), None), work)
     }
 
     fn restore_in_place(

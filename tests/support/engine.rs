@@ -96,7 +96,7 @@ pub fn open_with_log(handle: &Handle, data: &Path, log: &Path) {
 
 pub fn backup(handle: &Handle, data: &Path) -> strongroom::backup::BackupReport {
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data.to_path_buf(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: data.to_path_buf(), destination: None, options: None }).unwrap();
     match finished(handle, job) {
         JobReport::Backup(report) => report,
         other => panic!("{other:?}"),
@@ -106,7 +106,7 @@ pub fn backup(handle: &Handle, data: &Path) -> strongroom::backup::BackupReport 
 pub fn restore(handle: &Handle, archive: &Path, to: &Path, logs: Logs, until: Until) -> restore::RestoreReport {
     let job = JobId::new();
     let (archive, destination) = (archive.to_path_buf(), to.to_path_buf());
-    handle.send(Command::Restore { job, archive, items: vec![], destination, logs, until }).unwrap();
+    handle.send(Command::Restore { job, archive, items: vec![], destination, logs, until, segments: vec![] }).unwrap();
     match finished(handle, job) {
         JobReport::Restore(report) => report,
         other => panic!("{other:?}"),

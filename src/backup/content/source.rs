@@ -8,10 +8,7 @@ use std::{
 
 use super::{Found, Shared};
 use crate::{
-    archive::{
-        Item, ItemKind,
-        writer::{Entry, Source},
-    },
+    archive::{Entry, Item, ItemKind, Source},
     error::{Error, Result},
     storage,
 };
