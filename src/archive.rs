@@ -1,9 +1,21 @@
 //! Archives: one full backup each (`.4BK`), numbered, never changed once named.
 
 pub mod catalog;
+pub mod compress;
 pub mod format;
+pub mod heal;
+pub mod log_recovery;
+pub mod options;
+mod output;
 pub mod pipeline;
 pub mod reader;
+pub mod recovery;
+pub mod rewrite;
+pub mod segments;
+mod tar_stream;
+pub mod volume;
 pub mod writer;
 pub use format::{ArchiveNumber, Identity, Item, ItemKind};
+pub use options::{ArchiveOptions, Compression, Guarantee, Rate};
 pub use reader::Archive;
+pub use tar_stream::{Entry, Source, TextSource, entry_type};

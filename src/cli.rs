@@ -3,6 +3,9 @@
 //! Results go to standard output, as text or with `--json` as one object (one per line for lists); failures go to standard
 //! error with their hint. Exit code 0 is success, 1 a failure, 2 wrong usage.
 
+mod serve;
+mod settings;
+mod storing;
 mod words;
 
 use std::{
@@ -20,9 +23,9 @@ use serde::Serialize;
 use crate::{
     archive::catalog::{self, ArchiveEntry},
     backup,
-    control::{Control, Phase},
+    control::{Clock, Control, Phase},
     engine::{
-        Command, Config, Engine, Event, Handle, JobId,
+        Command, Config, Engine, Event, Handle, HostKind, JobId,
         inspect::inspect,
         status::{DataFileStatus, FinishedJob, JobReport},
     },
@@ -55,6 +58,8 @@ enum Job {
         /// Folder for this archive; otherwise the one in the settings, or `Backups` beside the data file.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
+        #[command(flatten)]
+        storing: storing::Storing,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
@@ -80,6 +85,34 @@ enum Job {
     Verify {
         /// The archive.
         archive: PathBuf,
+        /// A folder that holds segments of it, besides its own; may be given several times.
+        #[arg(long, value_name = "DIR")]
+        segments: Vec<PathBuf>,
+        /// Also restore it with its logs to a scratch folder, check it with SQLite, and remember that it could be done.
+        #[arg(long)]
+        test_restore: bool,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a sound copy of a damaged archive, from its recovery data.
+    Repair {
+        /// The archive.
+        archive: PathBuf,
+        /// The new file, or a folder for it; otherwise a new name beside the archive.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// A folder that holds segments of it, besides its own; may be given several times.
+        #[arg(long, value_name = "DIR")]
+        segments: Vec<PathBuf>,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Restore a random archive of a data file up to a random commit to a scratch folder, and check it.
+    Drill {
+        /// The SQLite data file.
+        data_file: PathBuf,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
@@ -109,21 +142,41 @@ enum Job {
         /// Restore only this file of the archive; may be given several times.
         #[arg(long = "item", value_name = "NAME")]
         items: Vec<String>,
+        /// A folder that holds segments of the archive, besides its own; may be given several times.
+        #[arg(long, value_name = "DIR")]
+        segments: Vec<PathBuf>,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Keep the logs of data files without a window, until Ctrl-C or SIGTERM.
+    /// Look after data files without a window, until Ctrl-C or SIGTERM: keep their logs, make the backups that are due.
     Serve {
-        /// The SQLite data files, in WAL mode.
+        /// The SQLite data files, in WAL mode when a log is kept.
         #[arg(required = true)]
         data_files: Vec<PathBuf>,
         /// The log file, for one data file; otherwise the one in the settings, or NAME.journal in the folder for archives.
         #[arg(long, value_name = "FILE")]
         log: Option<PathBuf>,
+        /// Keep no log, and only make the backups that are due.
+        #[arg(long, conflicts_with = "log")]
+        no_log: bool,
         /// Switch data files in another journal mode to WAL first: a lasting change of the file, for all its programs.
         #[arg(long)]
         switch_to_wal: bool,
+    },
+    /// Show the settings of a data file, or change them: `keep.last=5`, `content.attachments+=/srv/files`.
+    Settings {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// A setting to show, or to change with `=`, `+=` (add to a list) or `-=` (take from it); none for all.
+        #[arg(value_name = "KEY[=VALUE]")]
+        settings: Vec<String>,
+        /// Set this key back to its default; may be given several times.
+        #[arg(long = "default", value_name = "KEY")]
+        defaults: Vec<String>,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Create the sample data file OMB_Edelweiss.sqlite in a folder.
     Sample {
@@ -181,14 +234,17 @@ fn complain(error: &ErrorReport) {
 fn run(arguments: Arguments) -> Result<ExitCode> {
     let Some(job) = arguments.job else { return window(arguments.data_file) };
     match job {
-        Job::Backup { data_file, to, json } => {
+        Job::Backup { data_file, to, storing, json } => {
             let engine = engine()?;
             let path = open(&engine.handle(), data_file)?;
             let id = JobId::new();
-            report(perform(&engine.handle(), id, Command::Backup { job: id, data_file: path, destination: to })?, json)
+            let options = storing.options();
+            let command = Command::Backup { job: id, data_file: path, destination: to, options };
+            report(perform(&engine.handle(), id, command)?, json)
         }
         Job::Status { data_file, json } => {
-            let found = inspect(&data_file, directories()?.config_dir())?;
+            let folders = directories()?;
+            let found = inspect(&data_file, folders.config_dir(), folders.data_dir())?;
             if json {
                 print_json(&found)?
             } else {
@@ -197,12 +253,29 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Job::List { place, json } => list(&place, json),
-        Job::Verify { archive, json } => {
+        Job::Verify { archive, segments, test_restore, json } => {
             let id = JobId::new();
-            report(perform(&engine()?.handle(), id, Command::Verify { job: id, archive })?, json)
+            let engine = engine()?;
+            let command = Command::Verify { job: id, archive: archive.clone(), segments };
+            let code = report(perform(&engine.handle(), id, command)?, json)?;
+            if !test_restore {
+                return Ok(code);
+            }
+            let id = JobId::new();
+            report(perform(&engine.handle(), id, Command::TestRestore { job: id, archive, until: Until::End })?, json)
         }
-        Job::Serve { data_files, log, switch_to_wal } => serve(&data_files, log, switch_to_wal),
-        Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, json } => {
+        Job::Repair { archive, to, segments, json } => {
+            let id = JobId::new();
+            report(perform(&engine()?.handle(), id, Command::Repair { job: id, archive, to, segments })?, json)
+        }
+        Job::Drill { data_file, json } => {
+            let engine = engine()?;
+            let data_file = open(&engine.handle(), data_file)?;
+            let id = JobId::new();
+            report(perform(&engine.handle(), id, Command::Drill { job: id, data_file, seed: random_seed() })?, json)
+        }
+        Job::Serve { data_files, log, no_log, switch_to_wal } => serve(&data_files, log, no_log, switch_to_wal),
+        Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, segments, json } => {
             let until = match (until, commit) {
                 (Some(moment), _) => Until::Moment(restore::parse_moment(&moment)?),
                 (None, Some(number)) => Until::Commit(number),
@@ -218,7 +291,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let command = match in_place {
                 None => {
                     let destination = to.unwrap_or_else(|| restore::propose_destination(&archive));
-                    Command::Restore { job: id, archive, items, destination, logs, until }
+                    Command::Restore { job: id, archive, items, destination, logs, until, segments }
                 }
                 Some(data_file) => {
                     let data_file = open_if_possible(&engine.handle(), data_file)?;
@@ -226,6 +299,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 }
             };
             report(perform(&engine.handle(), id, command)?, json)
+        }
+        Job::Settings { data_file, settings, defaults, json } => {
+            settings::run(&data_file, &settings, &defaults, json)?;
+            Ok(ExitCode::SUCCESS)
         }
         Job::Sample { folder, json } => {
             let id = JobId::new();
@@ -237,7 +314,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
 
 #[cfg(feature = "gui")]
 fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
-    let engine = engine()?;
+    let engine = host()?;
     let documents = directories::UserDirs::new();
     let folder = documents.as_ref().map_or_else(
         || PathBuf::from("."),
@@ -260,15 +337,26 @@ fn directories() -> Result<directories::ProjectDirs> {
     })
 }
 
+/// An engine for one job, which does nothing by itself.
 fn engine() -> Result<Engine> {
+    start_engine(HostKind::Command)
+}
+
+/// An engine that stays, and does what is due.
+fn host() -> Result<Engine> {
+    start_engine(HostKind::Service)
+}
+
+fn start_engine(host: HostKind) -> Result<Engine> {
     let folders = directories()?;
     Engine::start(Config {
         data_dir: folders.data_dir().to_path_buf(),
         settings_dir: folders.config_dir().to_path_buf(),
         program: std::env::current_exe().ok(),
-        host: crate::engine::HostKind::Command,
+        host,
         address: None,
         list: None,
+        clock: Clock::default(),
     })
 }
 
@@ -353,16 +441,15 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 
 fn report(finished: FinishedJob, json: bool) -> Result<ExitCode> {
     let report = finished.result.map_err(Error::from)?;
-    let problem = match &report {
-        JobReport::Restore(restored) => restored.problem(),
-        JobReport::Backup(made) => made.problem(),
-        _ => None,
-    };
+    let problem = report.problem();
     if json {
         match &report {
             JobReport::Backup(report) => print_json(report)?,
+            JobReport::Skipped { .. } => print_json(&report)?,
             JobReport::Restore(report) => print_json(report)?,
             JobReport::Verify(report) => print_json(report)?,
+            JobReport::Repair(report) => print_json(report)?,
+            JobReport::TestRestore(proof) => print_json(proof)?,
             JobReport::Sample { path, bytes } => print_json(&serde_json::json!({ "path": path, "bytes": bytes }))?,
         }
     } else {
@@ -394,7 +481,7 @@ fn list(place: &Path, json: bool) -> Result<ExitCode> {
             )
             .hint("Check the path, or give the folder that holds the archives."));
         }
-        catalog::list(&folder, Some(&catalog::stem(&path)))?
+        backup::archives(&path, settings.settings())?
     };
     for entry in &entries {
         if json { print_json(entry)? } else { print(&line(entry))? }
@@ -412,7 +499,7 @@ fn line(entry: &ArchiveEntry) -> String {
 }
 
 /// Hosts the engine for the logs of these data files until a signal comes.
-fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> Result<ExitCode> {
+fn serve(data_files: &[PathBuf], log: Option<PathBuf>, no_log: bool, switch_to_wal: bool) -> Result<ExitCode> {
     if log.is_some() && data_files.len() > 1 {
         return Err(Error::new(ErrorKind::Refused, "one log can not hold several data files")
             .hint("Give --log with one data file only."));
@@ -421,11 +508,15 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
     let _ = ctrlc::set_handler(move || {
         let _ = stop_in.try_send(());
     });
-    let engine = engine()?;
+    let engine = host()?;
     let handle = engine.handle();
     let events = handle.events();
     for data_file in data_files {
         let path = open(&handle, data_file.clone())?;
+        if no_log {
+            print(&format!("{} is looked after", path.display()))?;
+            continue;
+        }
         let status = handle.status();
         let Some(known) = status.data_file(&path) else { continue };
         let file_name = format!("{}.journal", catalog::stem(&path));
@@ -449,8 +540,12 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
         print(&format!("{} is logged in {}", path.display(), chosen.display()))?;
     }
     // Dropping the engine ends the logs cleanly, everything synced.
-    let _ = stop.recv();
+    serve::report_until(&handle, &events, &stop)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn random_seed() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64)
 }
 
 fn sample_client(data_file: &Path, rate: f64, commits: Option<u64>, attached: bool) -> Result<ExitCode> {
@@ -465,8 +560,7 @@ fn sample_client(data_file: &Path, rate: f64, commits: Option<u64>, attached: bo
             on_close.stop();
         });
     }
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
-    let options = sample::client::ClientOptions { commits_per_second: rate, commits_max: commits, seed };
+    let options = sample::client::ClientOptions { commits_per_second: rate, commits_max: commits, seed: random_seed() };
     let report = sample::client::run(data_file, &options, &control, &mut |_| {})?;
     print(&format!("{} commits", report.commits))?;
     Ok(ExitCode::SUCCESS)

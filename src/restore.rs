@@ -1,6 +1,10 @@
 //! Restore: files of an archive into a folder, proven, checked, and never over anything that exists.
 
+mod extract;
 pub mod in_place;
+mod logs;
+mod placed;
+mod selection;
 
 use std::{
     fs,
@@ -11,8 +15,14 @@ use std::{
 use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
+use self::{logs::plan_logs, placed::Placed};
 use crate::{
-    archive::{Archive, ArchiveNumber, Identity, Item, ItemKind, catalog, reader::safe_name},
+    archive::{
+        Archive, ArchiveNumber, Identity, Item, ItemKind,
+        heal::{self, Repaired},
+        log_recovery,
+        reader::safe_name,
+    },
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
     journal::{
@@ -20,20 +30,27 @@ use crate::{
         reader::LogReader,
     },
     sqlite::integrity::{self, Integrity},
-    storage::{self, Ownership, Storage, StorageFile, space::require_space},
+    storage::{self, Storage, space::require_space},
 };
+
+/// So many files and links are named in a report; all are counted.
+const FILES_MAX: usize = 1000;
+const LINKS_MAX: usize = 100;
 
 /// What an archive offers for a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestorePlan {
     /// What the archive says of itself.
     pub identity: Identity,
-    /// Its files.
+    /// Its files; of program files and attachments only what was chosen, each with the length of all that is in it.
     pub items: Vec<Item>,
     /// Length of the archive in bytes.
     pub bytes: u64,
     /// The folder proposed: named like the archive, beside it, not existing yet.
     pub destination: PathBuf,
+    /// What is damaged in the archive, and will be repaired on the fly.
+    #[serde(default)]
+    pub repaired: Option<Repaired>,
     /// What the logs at hand would add; `None` when the archive was made without a log or no log continues it.
     pub log: Option<integrate::Plan>,
 }
@@ -54,7 +71,7 @@ pub enum Logs {
 /// What to restore, and how far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestoreOptions {
-    /// Names of the items; empty for all.
+    /// Names of the items, or of folders above them; empty for all.
     pub items: Vec<String>,
     /// The folder that the files land in.
     pub destination: PathBuf,
@@ -62,12 +79,15 @@ pub struct RestoreOptions {
     pub logs: Logs,
     /// How far to integrate them.
     pub until: Until,
+    /// Folders that may hold segments of the archive, besides its own.
+    pub segments: Vec<PathBuf>,
 }
 
 impl RestoreOptions {
     /// All items into `destination`, with everything that the logs at hand add.
     pub fn all(destination: &Path) -> Self {
-        Self { items: Vec::new(), destination: destination.to_path_buf(), logs: Logs::Found, until: Until::End }
+        let destination = destination.to_path_buf();
+        Self { items: Vec::new(), destination, logs: Logs::Found, until: Until::End, segments: Vec::new() }
     }
 }
 
@@ -82,8 +102,14 @@ pub struct RestoreReport {
     pub moment: DateTime<FixedOffset>,
     /// The folder the files are in.
     pub destination: PathBuf,
-    /// The files.
+    /// The files, at most 1000 of them.
     pub files: Vec<PathBuf>,
+    /// How many there are.
+    #[serde(default)]
+    pub file_count: u64,
+    /// Links that were not made, because they lead out of the folder; at most 100.
+    #[serde(default)]
+    pub links_left: Vec<String>,
     /// Their length in bytes, together.
     pub bytes: u64,
     /// What was integrated from the logs, if anything was.
@@ -92,6 +118,12 @@ pub struct RestoreReport {
     pub log_end: Option<PlanEnd>,
     /// What the integrity check of the data file found; `None` when it was not among the items.
     pub integrity: Option<Integrity>,
+    /// What was damaged in the archive and came back from its recovery data.
+    #[serde(default)]
+    pub repaired: Option<Repaired>,
+    /// Logs that were damaged and came back from their recovery data.
+    #[serde(default)]
+    pub repaired_logs: Vec<PathBuf>,
     /// What was done with the live data file, when it was restored in place.
     #[serde(default)]
     pub in_place: Option<in_place::InPlace>,
@@ -143,12 +175,13 @@ impl RestoreReport {
 /// # Errors
 /// As [`Archive::open`].
 pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
-    let opened = Archive::open(archive)?;
-    let log = plan_log(&opened, logs, &Control::default())?;
+    let (opened, repaired) = open(archive, &[], &Control::default())?;
+    let log = plan_logs(&opened, logs, &Control::default())?.map(|planned| planned.for_people());
     Ok(RestorePlan {
         log,
+        repaired,
         identity: opened.identity().clone(),
-        items: opened.items().to_vec(),
+        items: selection::overview(opened.items()),
         bytes: opened.bytes(),
         destination: propose_destination(archive),
     })
@@ -160,8 +193,8 @@ pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
 /// As [`Archive::open`]; `NotFound` when no log continues the archive.
 pub fn find_point(archive: &Path, logs: &Logs, until: Until) -> Result<integrate::Point> {
     let control = Control::default();
-    match plan_log(&Archive::open(archive)?, logs, &control)? {
-        Some(plan) => integrate::resolve(&plan, until, &control),
+    match plan_logs(&open(archive, &[], &control)?.0, logs, &control)? {
+        Some(planned) => integrate::resolve(&planned.plan, until, &control),
         None => Err(no_log(archive)),
     }
 }
@@ -204,17 +237,15 @@ pub fn parse_moment(text: &str) -> Result<DateTime<Utc>> {
     moment.map(|m| m.to_utc()).ok_or_else(|| wrong("The clocks went forward over it; choose a moment before or after."))
 }
 
-/// Finds the logs that continue `archive` and plans their integration; `None` when there is nothing to integrate.
-fn plan_log(archive: &Archive, logs: &Logs, control: &Control) -> Result<Option<integrate::Plan>> {
-    let identity = archive.identity();
-    let (Some(position), true) = (&identity.log_position, *logs != Logs::None) else { return Ok(None) };
-    let path = std::path::absolute(archive.path()).map_err(|e| Error::io("find", archive.path(), e))?;
-    let mut files = catalog::logs(storage::folder_of(&path), &catalog::stem(Path::new(&identity.data_file_name)))?;
-    if let Logs::Also(more) = logs {
-        files.extend(more.iter().filter(|m| !files.contains(m)).cloned().collect::<Vec<_>>());
+/// Opens `archive`; when it is damaged, made whole from its recovery data.
+fn open(archive: &Path, segments: &[PathBuf], control: &Control) -> Result<(Archive, Option<Repaired>)> {
+    match Archive::open_with(archive, segments) {
+        Ok(opened) => Ok((opened, None)),
+        Err(error) if heal::is_damage(&error) => {
+            heal::heal(archive, segments, error, control).map(|(opened, repaired)| (opened, Some(repaired)))
+        }
+        Err(error) => Err(error),
     }
-    let plan = integrate::plan(identity.data_file_id, position, &files, control)?;
-    Ok((plan.commits > 0 || plan.end != PlanEnd::Complete).then_some(plan))
 }
 
 /// Restores items of `archive`, and integrates the logs that continue it.
@@ -228,16 +259,57 @@ pub fn run(
     control: &Control,
 ) -> Result<RestoreReport> {
     control.phase(Phase::Preparing, 0);
-    let opened = Archive::open(archive)?;
-    let items = select(&opened, &options.items)?;
+    let (opened, mut repaired) = open(archive, &options.segments, control)?;
+    let mut outcome = run_opened(storage, &opened, options, control);
+    if let Err(error) = &outcome
+        && matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Io)
+        && repaired.is_none()
+    {
+        // Damage that shows only while its bytes are read: from the beginning again, with what recovery data there is.
+        let again = Error::new(error.kind(), error.message()).hint(error.hint_text().unwrap_or_default());
+        if let Ok((healed, found)) = heal::heal(archive, &options.segments, again, control) {
+            outcome = run_opened(storage, &healed, options, control);
+            repaired = Some(found);
+            if outcome.is_err() {
+                return outcome.map_err(|error| explain(error, archive, &healed, repaired.as_ref(), control));
+            }
+        }
+    }
+    let mut report = outcome.map_err(|error| explain(error, archive, &opened, repaired.as_ref(), control))?;
+    report.repaired = repaired;
+    Ok(report)
+}
+
+/// Of an archive that has lost too much, says which items are still whole.
+fn explain(error: Error, path: &Path, archive: &Archive, repaired: Option<&Repaired>, control: &Control) -> Error {
+    match repaired {
+        Some(repaired) if error.kind() == ErrorKind::Damaged && !repaired.damage.is_repaired() => {
+            match archive.whole_items(control) {
+                Ok(whole) => heal::beyond_repair(path, repaired, &whole),
+                Err(_) => error,
+            }
+        }
+        _ => error,
+    }
+}
+
+fn run_opened(
+    storage: &dyn Storage,
+    opened: &Archive,
+    options: &RestoreOptions,
+    control: &Control,
+) -> Result<RestoreReport> {
+    let archive = opened.path();
+    let items = selection::select(opened, &options.items)?;
     let destination =
         std::path::absolute(&options.destination).map_err(|e| Error::io("find", &options.destination, e))?;
     if let Logs::Also(files) = &options.logs {
-        for file in files {
+        for file in files.iter().filter(|file| !log_recovery::companion(file).is_file()) {
             LogReader::open(file)?;
         }
     }
-    let log = plan_log(&opened, &options.logs, control)?;
+    let planned = plan_logs(opened, &options.logs, control)?;
+    let log = planned.as_ref().map(|planned| &planned.plan);
     if let Until::Moment(moment) = options.until
         && moment < opened.identity().moment
     {
@@ -259,8 +331,8 @@ pub fn run(
     // Everything is written aside first, so that a crash or damage leaves nothing that looks restored.
     let (scratch, outcome) = match tempfile::Builder::new().prefix(".strongroom-restore-").tempdir_in(&destination) {
         Ok(scratch) => {
-            let log = log.as_ref().map(|plan| (plan, options.until));
-            let outcome = restore_into(storage, &opened, &items, (scratch.path(), &destination), log, control);
+            let log = log.map(|plan| (plan, options.until));
+            let outcome = restore_into(storage, opened, &items, (scratch.path(), &destination), log, control);
             (Some(scratch), outcome)
         }
         Err(error) => (None, Err(Error::io("write to the folder", &destination, error))),
@@ -273,25 +345,10 @@ pub fn run(
             let _ = fs::remove_dir(folder);
         }
     });
-    outcome
-}
-
-fn select(archive: &Archive, wanted: &[String]) -> Result<Vec<Item>> {
-    if let Some(missing) = wanted.iter().find(|w| !archive.items().iter().any(|i| i.name == **w)) {
-        return Err(Error::new(
-            ErrorKind::NotFound,
-            format!("{} holds no file named {missing}", archive.path().display()),
-        )
-        .hint("Choose among the files that the archive lists."));
-    }
-    let mut names = std::collections::HashSet::new();
-    let items: Vec<Item> =
-        archive.items().iter().filter(|i| wanted.is_empty() || wanted.contains(&i.name)).cloned().collect();
-    if let Some(twice) = items.iter().find(|i| !names.insert(i.name.as_str())) {
-        let message = format!("{} holds the file {} twice", archive.path().display(), twice.name);
-        return Err(Error::new(ErrorKind::UnsafePath, message).hint("Do not trust it: it was not made by Strongroom."));
-    }
-    Ok(items)
+    outcome.map(|report| RestoreReport {
+        repaired_logs: planned.map(|planned| planned.repaired).unwrap_or_default(),
+        ..report
+    })
 }
 
 fn refuse_target(destination: &Path, item: &Item) -> Result<()> {
@@ -326,9 +383,7 @@ fn restore_into(
 ) -> Result<RestoreReport> {
     let begun = Instant::now();
     control.phase(Phase::Restoring, items.iter().map(|i| i.length).sum());
-    for item in items {
-        extract(storage, archive, item, &scratch.join(safe_name(&item.name)?), control)?;
-    }
+    extract::extract(storage, archive, items, scratch, control)?;
     let mut integrated = None;
     if let (Some((plan, until)), Some(item)) = (log, items.iter().find(|i| i.kind == ItemKind::DataFile)) {
         let target = scratch.join(safe_name(&item.name)?);
@@ -343,24 +398,8 @@ fn restore_into(
     let checking_ms = begun.elapsed().as_millis() as u64 - restoring_ms;
     control.phase(Phase::Finishing, 0);
     control.check()?;
-    let mut files: Vec<PathBuf> = Vec::new();
-    for item in items {
-        let name = safe_name(&item.name)?;
-        let target = destination.join(&name);
-        let moved = fs::create_dir_all(storage::folder_of(&target))
-            .map_err(|e| Error::io("create the folder", storage::folder_of(&target), e))
-            .and_then(|()| storage.rename_new(&scratch.join(&name), &target))
-            .and_then(|()| {
-                files.push(target.clone());
-                storage.sync_folder(storage::folder_of(&target))
-            });
-        if let Err(error) = moved {
-            for file in &files {
-                let _ = storage.remove(file);
-            }
-            return Err(error);
-        }
-    }
+    let mut placed = Placed::new(destination);
+    placed.place_all(storage, items, scratch)?;
     // A limit that was reached before the damage makes it of no concern.
     let reached = |done: &Integrated, until| match until {
         Until::Commit(number) => done.position.commit == number,
@@ -377,39 +416,16 @@ fn restore_into(
         number: identity.number,
         moment: identity.moment,
         destination: destination.to_path_buf(),
-        files,
+        file_count: placed.files.len() as u64,
+        files: placed.files.into_iter().take(FILES_MAX).collect(),
+        links_left: placed.links_left.into_iter().take(LINKS_MAX).collect(),
         bytes: items.iter().map(|i| i.length).sum(),
         integrated,
         integrity,
+        repaired: None,
+        repaired_logs: Vec::new(),
         in_place: None,
         restoring_ms,
         checking_ms,
     })
-}
-
-/// Writes one item to `path`, with its mode, and proves its content as a whole.
-fn extract(storage: &dyn Storage, archive: &Archive, item: &Item, path: &Path, control: &Control) -> Result<()> {
-    let folder = storage::folder_of(path);
-    fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
-    // Only the permissions to read and write: an archive must not bring programs or special bits.
-    let ownership = Ownership { mode: Some(item.mode & 0o666 | 0o600), owner: item.owner };
-    let mut file: Box<dyn StorageFile> = storage.create(path, ownership)?;
-    let mut hasher = blake3::Hasher::new();
-    archive.stream(item.offset, item.offset + item.length, control, &mut |_, bytes| {
-        hasher.update(bytes);
-        file.write_all(bytes)?;
-        control.add(bytes.len() as u64);
-        Ok(())
-    })?;
-    if hasher.finalize().to_hex().as_str() != item.blake3 {
-        let message = format!("{} in {} does not agree with its checksum", item.name, archive.path().display());
-        return Err(Error::new(ErrorKind::Damaged, message)
-            .hint("Use another archive of this data file, or a copy of this one."));
-    }
-    file.sync()?;
-    drop(file);
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(item.modified.max(0) as u64);
-    // The time is a convenience; a file system that can not keep it is no reason to fail.
-    let _ = fs::File::options().append(true).open(path).and_then(|f| f.set_modified(time));
-    Ok(())
 }

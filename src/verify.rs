@@ -9,12 +9,15 @@ use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    archive::{Archive, ArchiveNumber, Item},
+    archive::{
+        Archive, ArchiveNumber, Item, Rate, entry_type,
+        heal::{self, Repaired},
+    },
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
 };
 
-/// What a verification found: an archive that is sound in every byte.
+/// What a verification found: an archive that is sound in every byte, or one that its recovery data makes sound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyReport {
     /// The archive.
@@ -27,18 +30,86 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Number of files inside.
     pub files: usize,
+    /// What is damaged, and was found to be repairable, byte by byte.
+    #[serde(default)]
+    pub damage: Option<Repaired>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+}
+
+impl VerifyReport {
+    /// What the administrator must know of an archive that is damaged, though it can be repaired.
+    pub fn problem(&self) -> Option<Error> {
+        let damage = self.damage.as_ref()?;
+        let message = format!("{} is damaged, but can be repaired: {}", self.archive.display(), damage.in_words());
+        let hint = "Write a sound copy now, before more is lost (Repair archive, or strongroom repair). Restores repair it too.";
+        Some(Error::new(ErrorKind::Damaged, message).hint(hint))
+    }
+}
+
+/// Where segments may lie that are not beside the archive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// Further folders.
+    pub segments: Vec<PathBuf>,
 }
 
 /// Reads all of `archive` and proves every checksum.
 ///
 /// # Errors
-/// `Damaged` with the first part that is not as it was written; `Stopped`.
+/// As [`run_with`].
 pub fn run(archive: &Path, control: &Control) -> Result<VerifyReport> {
+    run_with(archive, &VerifyOptions::default(), control)
+}
+
+/// Reads all of `archive` and proves every checksum. A damaged archive with recovery data is made whole in the mind, and what
+/// that gives is proven the same way.
+///
+/// # Errors
+/// `Damaged` with the first part that is not as it was written, where that is beyond repair; `Stopped`.
+pub fn run_with(archive: &Path, options: &VerifyOptions, control: &Control) -> Result<VerifyReport> {
     let begun = Instant::now();
     control.phase(Phase::Preparing, 0);
-    let opened = Archive::open(archive)?;
+    let strict = Archive::open_with(archive, &options.segments).and_then(|opened| {
+        prove(&opened, control)?;
+        match opened.prove_recovery(control)? {
+            Some((expected, found)) if found < expected => {
+                let message = format!("the recovery data of {} is damaged", archive.display());
+                Err(Error::new(ErrorKind::Damaged, message))
+            }
+            None if opened.identity().options().redundancy != Rate::None => {
+                let message = format!("the recovery data of {} is missing", archive.display());
+                Err(Error::new(ErrorKind::Damaged, message).hint("The files inside are whole; make a new backup."))
+            }
+            _ => Ok(opened),
+        }
+    });
+    let (opened, damage) = match strict {
+        Ok(opened) => (opened, None),
+        Err(error) if heal::is_damage(&error) => {
+            let (opened, repaired) = heal::heal(archive, &options.segments, error, control)?;
+            if !repaired.damage.is_repaired() {
+                return Err(heal::beyond_repair(archive, &repaired, &opened.whole_items(control)?));
+            }
+            prove(&opened, control)?;
+            (opened, Some(repaired))
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(VerifyReport {
+        archive: archive.to_path_buf(),
+        number: opened.identity().number,
+        moment: opened.identity().moment,
+        bytes: opened.bytes(),
+        files: opened.items().len(),
+        damage,
+        duration_ms: begun.elapsed().as_millis() as u64,
+    })
+}
+
+/// Proves the tar stream and holds it against the index.
+fn prove(opened: &Archive, control: &Control) -> Result<()> {
+    let archive = opened.path();
     control.phase(Phase::Verifying, opened.tar_bytes());
     let mut check =
         TarCheck { items: opened.items(), next: 0, hasher: blake3::Hasher::new(), between: Vec::new(), ending: 0 };
@@ -47,21 +118,19 @@ pub fn run(archive: &Path, control: &Control) -> Result<VerifyReport> {
         control.add(bytes.len() as u64);
         Ok(())
     })?;
-    check.finish().map_err(|name| disagreement(archive, &name))?;
-    Ok(VerifyReport {
-        archive: archive.to_path_buf(),
-        number: opened.identity().number,
-        moment: opened.identity().moment,
-        bytes: opened.bytes(),
-        files: opened.items().len(),
-        duration_ms: begun.elapsed().as_millis() as u64,
-    })
+    check.finish().map_err(|name| disagreement(archive, &name))
 }
 
 fn disagreement(archive: &Path, name: &str) -> Error {
     let message = format!("the tar stream of {} and its index disagree about {name}", archive.display());
     Error::new(ErrorKind::Damaged, message)
         .hint("Use another archive of this data file; this one was not written by Strongroom as it is.")
+}
+
+/// Whether a link leads where the index says; what is no link leads nowhere.
+fn is_target<R: std::io::Read>(entry: &tar::Entry<'_, R>, item: &Item) -> bool {
+    let found = entry.link_name().ok().flatten();
+    found.as_deref() == item.target.as_deref().map(Path::new)
 }
 
 /// Follows the tar stream: content is hashed, what stands between contents must be the header that the index implies.
@@ -132,7 +201,8 @@ impl TarCheck<'_> {
                 e.raw_file_position() == blocks.len() as u64
                     && e.size() == item.length
                     && e.path_bytes().as_ref() == item.name.as_bytes()
-                    && e.header().entry_type().is_file()
+                    && e.header().entry_type() == entry_type(item.kind)
+                    && is_target(&e, item)
             });
         let zero = padding.iter().all(|b| *b == 0);
         self.between.clear();

@@ -13,13 +13,14 @@ const LAYERS: &[&[&str]] = &[
     &["service"],
     &["engine"],
     &["sample"],
-    &["backup", "restore", "verify"],
+    &["repair", "drill"],
+    &["backup", "restore", "verify", "schedule"],
     &["settings"],
     &["archive"],
     &["journal"],
     &["sqlite"],
     &["storage", "control"],
-    &["error"],
+    &["error", "warning"],
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -11,7 +11,7 @@ use std::{
 
 use rusqlite::Connection;
 use strongroom::{
-    archive::{Archive, catalog},
+    archive::{Archive, ArchiveOptions, catalog},
     backup,
     control::Control,
     error::ErrorKind,
@@ -287,7 +287,9 @@ fn a_stopped_backup_leaves_nothing() {
     let folder = backup::default_destination(&data);
     let control = Control::default();
     control.stop();
-    let error = backup::run(&Disk, &data, &mut settings, &place.own(), &folder, None, &control).unwrap_err();
+    let error =
+        backup::run(&Disk, &data, &mut settings, &place.own(), &folder, None, ArchiveOptions::default(), &control)
+            .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stopped);
     assert_eq!(names_in(&folder), Vec::<String>::new());
 }

@@ -47,7 +47,7 @@ fn open(handle: &Handle, path: &Path) {
 
 fn backup(handle: &Handle, data_file: &Path) -> Result<JobReport, strongroom::error::ErrorReport> {
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data_file.to_path_buf(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: data_file.to_path_buf(), destination: None, options: None }).unwrap();
     until(handle, |s| s.finished_job(job).is_some()).finished_job(job).unwrap().result.clone()
 }
 
@@ -168,6 +168,7 @@ fn restore_verify_and_a_look_at_an_archive() {
         destination: plan.destination.clone(),
         logs: Logs::Found,
         until: Until::End,
+        segments: vec![],
     };
     handle.send(restore(first)).unwrap();
     until(&handle, |s| s.finished_job(first).is_some());
@@ -175,7 +176,7 @@ fn restore_verify_and_a_look_at_an_archive() {
     let status = until(&handle, |s| s.finished_job(second).is_some());
     assert!(status.finished_job(first).unwrap().result.is_ok());
     assert_eq!(status.finished_job(second).unwrap().result.as_ref().unwrap_err().kind, ErrorKind::Exists);
-    handle.send(Command::Verify { job: third, archive: made.archive }).unwrap();
+    handle.send(Command::Verify { job: third, archive: made.archive, segments: vec![] }).unwrap();
     let status = until(&handle, |s| s.finished_job(third).is_some());
     assert!(status.finished_job(third).unwrap().result.is_ok());
     let kinds: Vec<_> = status.history.iter().map(|e| (e.kind, e.outcome)).collect();
@@ -221,7 +222,7 @@ fn stop_ends_a_job_and_says_so() {
     // Held up by a lock, so that it surely runs when it is stopped.
     writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: data.clone(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: data.clone(), destination: None, options: None }).unwrap();
     until(&handle, |s| s.job(job).is_some());
     let again = backup(&handle, &data).unwrap_err();
     assert_eq!(again.kind, ErrorKind::Refused);

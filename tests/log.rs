@@ -208,7 +208,7 @@ fn a_backup_that_fails_leaves_the_log_unbroken() {
     // The name of the next archive is taken by a folder only after the plan: the backup fails at its end.
     let job = JobId::new();
     std::fs::create_dir(place.at("Backups/a[0002].4BK.part")).unwrap();
-    handle.send(Command::Backup { job, data_file: data.clone(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: data.clone(), destination: None, options: None }).unwrap();
     let status = until(&handle, |s| s.finished_job(job).is_some());
     assert!(status.finished_job(job).unwrap().result.is_err());
     foreign_commits(&data, "INSERT INTO k VALUES('two',1)");

@@ -164,7 +164,7 @@ fn every_kind_of_damage_gives_its_exact_message() {
         ("empty", Vec::new(), ErrorKind::NotRecognised, stranger),
         ("text", b"Dear Sir or Madam, here is no archive".to_vec(), ErrorKind::NotRecognised, stranger),
         ("first byte", flip(0), ErrorKind::NotRecognised, stranger),
-        ("newer", newer, ErrorKind::NewerVersion, "ARCHIVE was written in format 9, this program reads up to 1"),
+        ("newer", newer, ErrorKind::NewerVersion, "ARCHIVE was written in format 9, this program reads up to 2"),
         ("header length", flip(5), ErrorKind::Damaged, "the header of ARCHIVE is damaged"),
         ("header", flip(40), ErrorKind::Damaged, "the header of ARCHIVE is damaged"),
         ("cut in the header", good[..head - 10].to_vec(), ErrorKind::Damaged, end),
@@ -227,6 +227,8 @@ fn forged(path: &Path, items: Vec<Item>, raw: &[u8], stored: Vec<u8>) {
         page_count: 1,
         program: "forged".into(),
         log_position: None,
+        options: None,
+        segment: None,
     };
     let (head, head_hash) = format::encode_head(&identity).unwrap();
     let hash = *blake3::hash(&stored).as_bytes();
@@ -251,6 +253,7 @@ fn item(name: &str, offset: u64, length: u64, content: &[u8]) -> Item {
         mode: 0o4777,
         modified: 0,
         owner: None,
+        target: None,
     }
 }
 

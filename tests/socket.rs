@@ -87,7 +87,7 @@ fn until_closed(from: &mut UnixStream) -> Option<FromEngine> {
 
 fn back_up(handle: &Handle, scene: &Scene) -> JobId {
     let job = JobId::new();
-    handle.send(Command::Backup { job, data_file: scene.data.clone(), destination: None }).unwrap();
+    handle.send(Command::Backup { job, data_file: scene.data.clone(), destination: None, options: None }).unwrap();
     job
 }
 

@@ -1,9 +1,11 @@
 //! The archives in a folder: their names, their numbers, and what each says of itself.
 //!
 //! Names follow one rule: the data file's name without extension, the number in square brackets with at least four digits,
-//! and `.4BK`: `OMB_Edelweiss[0001].4BK`.
+//! and `.4BK`: `OMB_Edelweiss[0001].4BK`. An archive in segments has several files, `OMB_Edelweiss[0006-0001].4BK` and so on,
+//! and is one entry of the list.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
@@ -13,7 +15,12 @@ use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{format::ArchiveNumber, reader::Archive};
+use super::{
+    format::ArchiveNumber,
+    options::ArchiveOptions,
+    reader::Archive,
+    segments::{self, parse_segment_name},
+};
 use crate::{
     error::{Error, ErrorReport, Result},
     journal::{Position, open::SET_ASIDE},
@@ -26,11 +33,20 @@ pub const EXTENSION: &str = "4BK";
 /// One file in the list of archives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveEntry {
-    /// Where it is.
+    /// Where it is; of an archive in segments, the first one here.
     pub path: PathBuf,
+    /// All its files in this folder, in order: they belong together and go together.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
+    /// Whether it is in segments.
+    #[serde(default)]
+    pub segmented: bool,
+    /// How it is stored; the default when it can not be read.
+    #[serde(default)]
+    pub options: ArchiveOptions,
     /// The number in its name.
     pub number: ArchiveNumber,
-    /// Length in bytes.
+    /// Length in bytes, of all its files here together.
     pub bytes: u64,
     /// The moment of the state it holds; `None` when it can not be read.
     pub moment: Option<DateTime<FixedOffset>>,
@@ -95,13 +111,20 @@ pub fn parse_name(name: &str) -> Option<(&str, ArchiveNumber)> {
 /// # Errors
 /// When the folder can not be read.
 pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
-    let mut found: Vec<ArchiveEntry> = names(folder)?
-        .into_iter()
-        .filter_map(|(path, name)| {
-            let (stem, number) = parse_name(&name)?;
-            wanted.is_none_or(|w| w == stem).then(|| describe(path, number))
-        })
-        .collect();
+    let mut sets: BTreeMap<(String, ArchiveNumber), BTreeMap<u32, PathBuf>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (path, name) in names(folder)? {
+        if let Some((stem, number)) = parse_name(&name)
+            && wanted.is_none_or(|w| w == stem)
+        {
+            found.push(describe(vec![path], number, false));
+        } else if let Some((stem, number, segment)) = parse_segment_name(&name)
+            && wanted.is_none_or(|w| w == stem)
+        {
+            sets.entry((stem.to_owned(), number)).or_default().insert(segment, path);
+        }
+    }
+    found.extend(sets.into_iter().map(|((_, number), files)| describe(files.into_values().collect(), number, true)));
     found.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
     Ok(found)
 }
@@ -111,9 +134,10 @@ pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
 /// # Errors
 /// When the folder can not be read.
 pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
-    let numbers = names(folder)?.into_iter().filter_map(|(_, name)| match parse_name(&name) {
-        Some((stem, number)) if stem == wanted => Some(number),
-        _ => None,
+    let numbers = names(folder)?.into_iter().filter_map(|(_, name)| {
+        let segment = parse_segment_name(&name).map(|(stem, number, _)| (stem.to_owned(), number));
+        let (stem, number) = segment.or_else(|| parse_name(&name).map(|(stem, number)| (stem.to_owned(), number)))?;
+        (stem == wanted).then_some(number)
     });
     Ok(numbers.max().unwrap_or_default())
 }
@@ -124,13 +148,60 @@ pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
 /// When the folder can not be read.
 pub fn remove_leftovers(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
+    let mut remove = |path: PathBuf| {
+        if fs::remove_file(&path).is_ok() {
+            removed.push(path);
+        }
+    };
     for (path, name) in names(folder)? {
         let archive = name.strip_suffix(PART_SUFFIX).and_then(parse_name);
-        if archive.is_some_and(|(stem, _)| stem == wanted) && is_leftover(&path) && fs::remove_file(&path).is_ok() {
-            removed.push(path);
+        let Some((stem, number)) = archive.filter(|(stem, _)| *stem == wanted) else { continue };
+        if !is_leftover(&path) {
+            continue;
+        }
+        // Of an archive in segments this is the list: whatever it names belongs to a set that was never complete.
+        for file in leftover_segments(&path, stem, number) {
+            remove(file);
+        }
+        // The list last: as long as it is there, the set is known to be incomplete.
+        remove(path);
+    }
+    // Segments of which even the list is gone.
+    for (path, name) in names(folder)? {
+        let segment = name.strip_suffix(PART_SUFFIX).and_then(parse_segment_name);
+        let Some((stem, number, _)) = segment.filter(|(stem, _, _)| *stem == wanted) else { continue };
+        let list = path.with_file_name(format!("{}{PART_SUFFIX}", archive_name(stem, number)));
+        if !list.exists() && is_leftover(&path) {
+            remove(path);
         }
     }
     Ok(removed)
+}
+
+/// The files of a set that was never complete, the last segment first; none when all of them have their names: then the
+/// set was complete, and only the list was left.
+fn leftover_segments(list: &Path, stem: &str, number: ArchiveNumber) -> Vec<PathBuf> {
+    let text = fs::read(list).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let is_segment = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        parse_segment_name(&name).is_some_and(|(s, n, _)| (s, n) == (stem, number))
+    };
+    let mut named: Vec<PathBuf> = text.lines().map(PathBuf::from).filter(is_segment).collect();
+    named.dedup();
+    let part = |path: &PathBuf| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(PART_SUFFIX);
+        PathBuf::from(name)
+    };
+    let complete = named.iter().all(|path| path.exists() && !part(path).exists())
+        && named.first().is_some_and(|first| {
+            let folders: Vec<PathBuf> = named.iter().map(|p| crate::storage::folder_of(p).to_path_buf()).collect();
+            Archive::open_with(first, &folders).is_ok()
+        });
+    if complete {
+        return Vec::new();
+    }
+    named.iter().rev().flat_map(|path| [path.clone(), part(path)]).filter(|path| path.exists()).collect()
 }
 
 fn names(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
@@ -150,29 +221,25 @@ fn names(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
     Ok(found)
 }
 
-fn describe(path: PathBuf, number: ArchiveNumber) -> ArchiveEntry {
-    let bytes = fs::metadata(&path).map_or(0, |m| m.len());
-    match Archive::glance(&path) {
-        Ok(identity) => ArchiveEntry {
-            number,
-            bytes,
-            moment: Some(identity.moment),
-            data_bytes: u64::from(identity.page_size) * u64::from(identity.page_count),
-            data_file_id: Some(identity.data_file_id),
-            log_position: identity.log_position,
-            problem: None,
-            path,
-        },
-        Err(error) => ArchiveEntry {
-            number,
-            bytes,
-            moment: None,
-            data_bytes: 0,
-            data_file_id: None,
-            log_position: None,
-            problem: Some(error.report()),
-            path,
-        },
+fn describe(files: Vec<PathBuf>, number: ArchiveNumber, segmented: bool) -> ArchiveEntry {
+    let bytes = files.iter().map(|path| fs::metadata(path).map_or(0, |m| m.len())).sum();
+    let path = files.first().cloned().unwrap_or_default();
+    let seen = Archive::glance(&path);
+    // Segments that are elsewhere are no reason not to say what it is.
+    let identity = seen.as_ref().ok().cloned().or_else(|| segmented.then(|| segments::head_of(&path)).flatten());
+    let identity = identity.as_ref();
+    ArchiveEntry {
+        number,
+        bytes,
+        moment: identity.map(|i| i.moment),
+        data_bytes: identity.map_or(0, |i| u64::from(i.page_size) * u64::from(i.page_count)),
+        data_file_id: identity.map(|i| i.data_file_id),
+        log_position: identity.and_then(|i| i.log_position),
+        options: identity.map(|i| i.options()).unwrap_or_default(),
+        problem: seen.err().map(|error| error.report()),
+        path,
+        files,
+        segmented,
     }
 }
 

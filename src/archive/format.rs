@@ -47,19 +47,26 @@ use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::options::ArchiveOptions;
 use crate::{
     error::{Error, ErrorKind, Result},
     journal::Position,
 };
 
-/// The newest version of the format that this program reads, and the one it writes.
-pub const VERSION: u16 = 1;
+/// The newest version of the format that this program reads.
+pub const VERSION: u16 = 2;
+/// The version of an archive in one file.
+const VERSION_WHOLE: u16 = 1;
+/// The version of an archive in segments.
+const VERSION_SEGMENTS: u16 = 2;
 /// Magic number of our skippable frames: one of the sixteen that zstd reserves.
 pub const SKIPPABLE: u32 = 0x184D_2A54;
 /// Length of the whole TAIL frame.
 pub const TAIL_LENGTH: u64 = 112;
 /// Decompressed length of every data frame but the last.
 pub const FRAME_LENGTH: usize = 4 << 20;
+/// The same in archives of very small segments.
+pub const FRAME_LENGTH_SMALL: usize = 256 << 10;
 /// No data frame is stored longer than this: what zstd may need at worst.
 pub const STORED_LENGTH_MAX: u32 = (FRAME_LENGTH + FRAME_LENGTH / 128 + 1024) as u32;
 
@@ -116,6 +123,36 @@ pub struct Identity {
     /// Where in the log it was cut; without a log there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_position: Option<Position>,
+    /// How it is stored, where that is not the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<ArchiveOptions>,
+    /// Which segment of an archive in segments this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<Segment>,
+}
+
+impl Identity {
+    /// How the archive is stored.
+    pub fn options(&self) -> ArchiveOptions {
+        self.options.unwrap_or_default()
+    }
+
+    /// Decompressed length of every data frame but the last; `None` when it says something impossible.
+    pub fn frame_length(&self) -> Option<usize> {
+        let length = self.segment.map_or(FRAME_LENGTH, |segment| segment.frame_bytes as usize);
+        (FRAME_LENGTH_SMALL..=FRAME_LENGTH).contains(&length).then_some(length)
+    }
+}
+
+/// Which segment of an archive a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Where it begins when all are joined, in bytes.
+    pub offset: u64,
+    /// Decompressed length of every data frame of the archive but the last.
+    pub frame_bytes: u32,
 }
 
 /// What an entry of the tar stream is.
@@ -129,6 +166,14 @@ pub enum ItemKind {
     Settings,
     /// The description of the archive for people.
     Manifest,
+    /// A file of the program that uses the data file.
+    Program,
+    /// Another file that the administrator chose.
+    Attachment,
+    /// An empty folder.
+    Folder,
+    /// A symbolic link.
+    Link,
     /// Anything that a later version may add.
     #[serde(other)]
     Other,
@@ -141,6 +186,10 @@ impl ItemKind {
             ItemKind::DataFile => "Data file",
             ItemKind::Settings => "Settings",
             ItemKind::Manifest => "Manifest",
+            ItemKind::Program => "Program",
+            ItemKind::Attachment => "Attachment",
+            ItemKind::Folder => "Folder",
+            ItemKind::Link => "Link",
             ItemKind::Other => "File",
         }
     }
@@ -165,6 +214,9 @@ pub struct Item {
     pub modified: i64,
     /// Numeric user and group.
     pub owner: Option<(u32, u32)>,
+    /// Where a symbolic link leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
 }
 
 /// Where one data frame lies, and its checksum.
@@ -228,7 +280,7 @@ fn json_failure(error: serde_json::Error) -> Error {
 pub fn encode_head(identity: &Identity) -> Result<(Vec<u8>, Hash)> {
     let body = serde_json::to_vec(identity).map_err(json_failure)?;
     let mut payload = HEAD_TAG.to_vec();
-    payload.extend(VERSION.to_le_bytes());
+    payload.extend(identity.segment.map_or(VERSION_WHOLE, |_| VERSION_SEGMENTS).to_le_bytes());
     payload.extend([0; 2]);
     payload.extend((body.len() as u32).to_le_bytes());
     payload.extend(body);
@@ -257,7 +309,7 @@ pub fn encode_index(index: &Index) -> Result<(Vec<u8>, Hash)> {
 /// The TAIL frame.
 pub fn encode_tail(tail: &Tail) -> Vec<u8> {
     let mut payload = TAIL_TAG.to_vec();
-    payload.extend(VERSION.to_le_bytes());
+    payload.extend(VERSION_WHOLE.to_le_bytes());
     payload.extend([0; 6]);
     payload.extend(tail.index_offset.to_le_bytes());
     payload.extend(tail.length.to_le_bytes());
@@ -380,12 +432,19 @@ pub fn decode_tail(frame: &[u8], length: u64) -> Result<Tail, Flaw> {
     Ok(tail)
 }
 
-/// Reads a whole INDX frame and proves that it describes one gapless run of frames between `head_end` and `tail.index_offset`
-/// and items that lie inside the tar stream in order.
+/// Reads a whole INDX frame and proves that it describes one run of frames between `head_end` and `tail.index_offset`, and
+/// items that lie inside the tar stream in order. What lies between two frames must be the heads of segments: `between` is
+/// asked for every such stretch.
 ///
 /// # Errors
 /// [`Flaw::Damaged`] when it does not.
-pub fn decode_index(frame: &[u8], head_end: u64, tail: &Tail) -> Result<(Index, Hash), Flaw> {
+pub fn decode_index(
+    frame: &[u8],
+    head_end: u64,
+    tail: &Tail,
+    frame_length: usize,
+    between: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<(Index, Hash), Flaw> {
     let damaged = || Flaw::Damaged("index");
     if frame.len() < 8 + 16 + 32 || u32_at(frame, 0) != SKIPPABLE || u32_at(frame, 4) as usize != frame.len() - 8 {
         return Err(damaged());
@@ -401,13 +460,17 @@ pub fn decode_index(frame: &[u8], head_end: u64, tail: &Tail) -> Result<(Index, 
         .collect();
     let (mut at, mut raw) = (head_end, 0u64);
     for (number, entry) in frames.iter().enumerate() {
-        let full = entry.raw as usize == FRAME_LENGTH;
-        let last = number + 1 == count && entry.raw > 0 && entry.raw as usize <= FRAME_LENGTH;
-        if entry.offset != at || entry.stored > STORED_LENGTH_MAX || !(full || last) {
+        let full = entry.raw as usize == frame_length;
+        let last = number + 1 == count && entry.raw > 0 && entry.raw as usize <= frame_length;
+        let follows = entry.offset == at || entry.offset > at && between(at, entry.offset);
+        if !follows || entry.stored > STORED_LENGTH_MAX || !(full || last) {
             return Err(damaged());
         }
-        at += u64::from(entry.stored);
+        at = entry.offset.checked_add(u64::from(entry.stored)).ok_or_else(damaged)?;
         raw += u64::from(entry.raw);
+    }
+    if at != tail.index_offset && !(at < tail.index_offset && between(at, tail.index_offset)) {
+        return Err(damaged());
     }
     let items: Vec<Item> = serde_json::from_slice(&body[16 + 48 * count..]).map_err(|_| damaged())?;
     let mut free = 0;
@@ -418,7 +481,7 @@ pub fn decode_index(frame: &[u8], head_end: u64, tail: &Tail) -> Result<(Index, 
         }
         free = end;
     }
-    if at != tail.index_offset || raw != tail.tar_length {
+    if raw != tail.tar_length {
         return Err(damaged());
     }
     Ok((Index { frames, items }, hash))

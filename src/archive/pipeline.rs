@@ -21,9 +21,22 @@ pub fn workers() -> usize {
 pub fn run<A: Send, B: Send>(
     make: impl FnMut() -> Result<Option<A>> + Send,
     work: impl Fn(A) -> Result<B> + Sync,
+    take: impl FnMut(B) -> Result<()>,
+) -> Result<()> {
+    run_on(workers(), make, work, take)
+}
+
+/// As [`run`], with `count` threads for the work: where each piece needs much memory.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on<A: Send, B: Send>(
+    count: usize,
+    make: impl FnMut() -> Result<Option<A>> + Send,
+    work: impl Fn(A) -> Result<B> + Sync,
     mut take: impl FnMut(B) -> Result<()>,
 ) -> Result<()> {
-    let count = workers();
+    let count = count.max(1);
     // The receiver of each result travels in the order of the pieces, so results need no sorting and `ordered` bounds all.
     let (ordered_in, ordered) = bounded(count * 2);
     let (jobs_in, jobs) = bounded::<(A, crossbeam_channel::Sender<Result<B>>)>(count);

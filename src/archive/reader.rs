@@ -4,46 +4,95 @@
 //! its checksum agreed and never beyond the length the index promises, and names are checked by [`safe_name`].
 
 use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io,
     path::{Component, Path, PathBuf},
-    sync::Arc,
 };
 
 use super::{
-    format::{self, FRAME_LENGTH, Flaw, FrameEntry, Hash, Identity, Index, Item, TAIL_LENGTH, Tail},
+    format::{self, Flaw, FrameEntry, Hash, Identity, Index, Item, TAIL_LENGTH, Tail},
     pipeline,
+    recovery::{
+        find,
+        mend::Mended,
+        packet::{Packet, Stamp},
+    },
+    segments::{self, Located},
+    volume::Volume,
 };
 use crate::{
     control::Control,
     error::{Error, ErrorKind, Result},
-    storage::refuse_data_file,
 };
 
 /// An archive whose header, index and end were proven.
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
-    file: File,
+    volume: Volume,
     identity: Identity,
     head_hash: Hash,
     index: Index,
     index_hash: Hash,
     tail: Tail,
+    frame_length: usize,
+    /// Offset of the first byte after INDX.
+    index_end: u64,
+    /// What the recovery data says, of an archive that was made whole by it.
+    stamp: Option<Stamp>,
 }
 
 impl Archive {
-    /// Opens the archive at `path` and proves everything but its data frames.
+    /// Opens the archive at `path` and proves everything but its data frames. One of its segments stands for all of them;
+    /// the others are found beside it.
     ///
     /// # Errors
-    /// Says what is wrong: gone, not an archive, newer, cut off, or which part is damaged.
+    /// Says what is wrong: gone, not an archive, newer, cut off, which segment is missing, or which part is damaged.
     pub fn open(path: &Path) -> Result<Self> {
-        let (mut file, length) = open_file(path)?;
-        let (identity, head_hash, head_length) = read_head(path, &mut file)?;
-        let tail = read_tail(path, &mut file, length, head_length)?;
-        let frame = read_index(path, &mut file, &tail)?;
-        let (index, index_hash) =
-            format::decode_index(&frame, head_length, &tail).map_err(|flaw| flaw_error(path, flaw))?;
+        Self::open_with(path, &[])
+    }
+
+    /// As [`open`](Self::open); segments are also found in `folders`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(path: &Path, folders: &[PathBuf]) -> Result<Self> {
+        Self::open_located(path, segments::locate(path, folders)?)
+    }
+
+    /// Opens an archive whose files were found.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_located(path: &Path, located: Located) -> Result<Self> {
+        let head = require_all(path, &located)?;
+        let tail = read_tail(path, &located, head.length)?;
+        Self::open_parts(path, located.volume, head, tail)
+    }
+
+    /// Opens an archive that was made whole: its end is known from the recovery data.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), when header or index are not among what could be repaired.
+    pub fn open_mended(path: &Path, mended: Mended) -> Result<Self> {
+        let head = read_head(path, &mended.volume)?;
+        let Mended { volume, stamp, .. } = mended;
+        let length = volume.length();
+        let (index_offset, tar_length, whole) = (stamp.index_offset, stamp.tar_length, stamp.whole);
+        let tail = Tail { index_offset, length, tar_length, whole };
+        Self::open_parts(path, volume, head, tail).map(|archive| Self { stamp: Some(stamp), ..archive })
+    }
+
+    fn open_parts(path: &Path, volume: Volume, head: Head, tail: Tail) -> Result<Self> {
+        let Head { identity, hash: head_hash, length: head_length } = head;
+        let frame_length = identity.frame_length().ok_or_else(|| flaw_error(path, Flaw::Damaged("header")))?;
+        let (frame, index_end) = read_index(path, &volume, &tail)?;
+        let mut segment = 1;
+        let mut between = |from: u64, to: u64| {
+            segment += 1;
+            is_segment_head(&volume, &identity, segment, from, to)
+        };
+        let (index, index_hash) = format::decode_index(&frame, head_length, &tail, frame_length, &mut between)
+            .map_err(|flaw| flaw_error(path, flaw))?;
         if format::whole_hash(&head_hash, &index.frames, &index_hash) != tail.whole {
             return Err(flaw_error(path, Flaw::Damaged("end")));
         }
@@ -51,7 +100,8 @@ impl Archive {
             safe_name(&item.name)
                 .map_err(|e| e.hint(format!("Do not trust {}: it was not made by Strongroom.", path.display())))?;
         }
-        Ok(Self { path: path.to_path_buf(), file, identity, head_hash, index, index_hash, tail })
+        let path = path.to_path_buf();
+        Ok(Self { path, volume, identity, head_hash, index, index_hash, tail, frame_length, index_end, stamp: None })
     }
 
     /// Reads only the header and the end: enough for a list.
@@ -59,10 +109,10 @@ impl Archive {
     /// # Errors
     /// As [`open`](Self::open), as far as these two parts show it.
     pub fn glance(path: &Path) -> Result<Identity> {
-        let (mut file, length) = open_file(path)?;
-        let (identity, _, head_length) = read_head(path, &mut file)?;
-        read_tail(path, &mut file, length, head_length)?;
-        Ok(identity)
+        let located = segments::locate(path, &[])?;
+        let head = require_all(path, &located)?;
+        read_tail(path, &located, head.length)?;
+        Ok(head.identity)
     }
 
     /// What the archive says of itself.
@@ -85,9 +135,35 @@ impl Archive {
         self.tail.tar_length
     }
 
+    /// How many bytes of the archive hold the tar stream between `from` and `to`: whole frames, and parts of them pro rata.
+    pub fn stored_bytes(&self, from: u64, to: u64) -> u64 {
+        let part = |(number, frame): (usize, &FrameEntry)| {
+            let start = number as u64 * self.frame_length as u64;
+            let end = start + u64::from(frame.raw);
+            let inside = end.min(to).saturating_sub(start.max(from));
+            u64::from(frame.stored) * inside / u64::from(frame.raw).max(1)
+        };
+        self.index.frames.iter().enumerate().map(part).sum()
+    }
+
     /// Where the archive is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its files on the disk.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.volume.pieces().iter().map(|piece| piece.path.as_path())
+    }
+
+    /// What the recovery data says, of an archive that was made whole by it.
+    pub(super) fn stamp(&self) -> Option<&Stamp> {
+        self.stamp.as_ref()
+    }
+
+    /// Bytes of the archive, not proven.
+    pub(super) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        self.volume.read(offset, length).map_err(|e| read_error(&self.path, e))
     }
 
     /// Delivers the proven tar stream between `from` and `to` in order to `sink`, with the offset of each piece.
@@ -105,23 +181,17 @@ impl Archive {
         sink: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
     ) -> Result<()> {
         // Frames are of equal length except the last, so their numbers follow from offsets.
-        let first = (from / FRAME_LENGTH as u64) as usize;
-        let last = (to.div_ceil(FRAME_LENGTH as u64) as usize).min(self.index.frames.len());
-        let mut file = self.file.try_clone().map_err(|e| Error::io("read", &self.path, e))?;
-        let entries: Vec<(usize, FrameEntry)> = (first..last).map(|n| (n, self.index.frames[n])).collect();
-        let mut entries = entries.into_iter();
-        let index = Arc::new(self.index.clone());
-        let path: Arc<Path> = Arc::from(self.path.as_path());
+        let length = self.frame_length as u64;
+        let mut numbers = (from / length) as usize..(to.div_ceil(length) as usize).min(self.index.frames.len());
         pipeline::run(
             || {
                 control.check()?;
-                let Some((number, entry)) = entries.next() else { return Ok(None) };
-                let stored = read_part(&self.path, &mut file, entry.offset, u64::from(entry.stored))?;
-                Ok(Some((number, entry, stored)))
+                let Some(number) = numbers.next() else { return Ok(None) };
+                Ok(Some((number, self.read_frame(number)?)))
             },
-            move |(number, entry, stored): (usize, FrameEntry, Vec<u8>)| {
-                let raw = prove_frame(&entry, &stored).ok_or_else(|| frame_error(&path, &index, number))?;
-                Ok((number as u64 * FRAME_LENGTH as u64, raw))
+            |(number, stored): (usize, Vec<u8>)| {
+                let raw = prove_frame(&self.index.frames[number], &stored).ok_or_else(|| self.frame_error(number))?;
+                Ok((number as u64 * length, raw))
             },
             |(offset, raw): (u64, Vec<u8>)| {
                 let start = from.saturating_sub(offset).min(raw.len() as u64) as usize;
@@ -131,23 +201,151 @@ impl Archive {
         )
     }
 
+    fn read_frame(&self, number: usize) -> Result<Vec<u8>> {
+        let entry = &self.index.frames[number];
+        let read = self.volume.read(entry.offset, u64::from(entry.stored));
+        read.map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => self.frame_error(number),
+            _ => read_error(&self.path, e),
+        })
+    }
+
     /// Proves the stored bytes of every data frame, without decompressing: what a finished backup does at once.
     ///
     /// # Errors
     /// `Damaged` at the first frame whose bytes are not those that were written.
     pub fn prove_stored(&self, control: &Control) -> Result<()> {
-        let mut file = self.file.try_clone().map_err(|e| Error::io("read", &self.path, e))?;
-        file.seek(SeekFrom::Start(0)).map_err(|e| Error::io("read", &self.path, e))?;
-        for (number, entry) in self.index.frames.iter().enumerate() {
-            control.check()?;
-            let stored = read_part(&self.path, &mut file, entry.offset, u64::from(entry.stored))?;
-            if blake3::hash(&stored).as_bytes() != &entry.hash {
-                return Err(frame_error(&self.path, &self.index, number));
-            }
-            control.add(u64::from(entry.stored));
-        }
+        let mut numbers = 0..self.index.frames.len();
+        pipeline::run(
+            || {
+                control.check()?;
+                let Some(number) = numbers.next() else { return Ok(None) };
+                Ok(Some((number, self.read_frame(number)?)))
+            },
+            |(number, stored): (usize, Vec<u8>)| {
+                let same = blake3::hash(&stored).as_bytes() == &self.index.frames[number].hash;
+                if same { Ok(stored.len() as u64) } else { Err(self.frame_error(number)) }
+            },
+            |bytes: u64| {
+                control.add(bytes);
+                Ok(())
+            },
+        )?;
         debug_assert_eq!(format::whole_hash(&self.head_hash, &self.index.frames, &self.index_hash), self.tail.whole);
         Ok(())
+    }
+
+    /// Which data frames do not agree with their checksum.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn damaged_frames(&self, control: &Control) -> Result<Vec<usize>> {
+        let mut numbers = 0..self.index.frames.len();
+        let mut damaged = Vec::new();
+        pipeline::run(
+            || {
+                control.check()?;
+                Ok(numbers.next())
+            },
+            |number: usize| {
+                let sound =
+                    self.read_frame(number).is_ok_and(|s| prove_frame(&self.index.frames[number], &s).is_some());
+                Ok((!sound).then_some(number))
+            },
+            |number: Option<usize>| {
+                damaged.extend(number);
+                Ok(())
+            },
+        )?;
+        Ok(damaged)
+    }
+
+    /// Names of the items that are still whole.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn whole_items(&self, control: &Control) -> Result<Vec<&str>> {
+        let damaged = self.damaged_frames(control)?;
+        let length = self.frame_length as u64;
+        let frames = |item: &Item| item.offset / length..=(item.offset + item.length.max(1) - 1) / length;
+        let is_whole = |item: &&Item| !damaged.iter().any(|n| frames(item).contains(&(*n as u64)));
+        Ok(self.index.items.iter().filter(is_whole).map(|item| item.name.as_str()).collect())
+    }
+
+    /// Proves every frame between INDX and the end that this program knows. Returns how many frames of recovery data there
+    /// should be, and how many there are; `None` without any.
+    ///
+    /// # Errors
+    /// `Damaged` for the head of a segment that is not as it was written; those of the disk; `Stopped`.
+    pub fn prove_recovery(&self, control: &Control) -> Result<Option<(u64, u64)>> {
+        let end = self.tail.length - TAIL_LENGTH;
+        let mut at = self.index_end;
+        let (mut stamp, mut sound) = (None, 0);
+        let mut frames = std::iter::from_fn(|| {
+            if at >= end {
+                return None;
+            }
+            let start = self.volume.read(at, 8).ok()?;
+            let length = format::skippable_length(&start).filter(|length| *length <= end - at)?;
+            at += length;
+            Some((at - length, length))
+        });
+        pipeline::run(
+            || {
+                control.check()?;
+                let Some((at, length)) = frames.next() else { return Ok(None) };
+                // No frame that is known here is longer; others are passed over.
+                let known = length <= 2 << 20;
+                let bytes = if known { self.volume.read(at, length) } else { Ok(Vec::new()) };
+                Ok(Some((at, bytes.map_err(|e| read_error(&self.path, e))?)))
+            },
+            |(at, frame): (u64, Vec<u8>)| {
+                let head = format::head_length(frame.get(..24).unwrap_or_default()).is_ok();
+                let of_ours = |identity: &Identity| identity.archive_id == self.identity.archive_id;
+                let right = |identity: &Identity| identity.segment.is_some_and(|s| s.offset == at);
+                if head && !format::decode_head(&frame).is_ok_and(|(found, _)| of_ours(&found) && right(&found)) {
+                    return Err(flaw_error(&self.path, Flaw::Damaged("header of a segment")));
+                }
+                Ok((frame.len() as u64, Packet::decode(&frame).map(|(packet, _)| packet.stamp)))
+            },
+            |(bytes, packet)| {
+                control.add(bytes);
+                if let Some(found) = packet
+                    && found.id == self.identity.archive_id
+                    && found.whole == self.tail.whole
+                    && *stamp.get_or_insert(found) == found
+                {
+                    sound += 1;
+                }
+                Ok(())
+            },
+        )?;
+        Ok(stamp.map(|stamp| (find::expected(&stamp), sound)))
+    }
+
+    fn frame_error(&self, number: usize) -> Error {
+        let (index, length) = (&self.index, self.frame_length as u64);
+        let (start, end) = (number as u64 * length, (number as u64 + 1) * length);
+        let carries = |i: &&Item| i.offset < end && i.offset + i.length > start;
+        let names: Vec<&str> = index.items.iter().filter(carries).map(|i| i.name.as_str()).collect();
+        let entry = index.frames[number];
+        let message = format!(
+            "frame {} of {} in {} is damaged (bytes {} to {}): {} can not be read whole",
+            number + 1,
+            index.frames.len(),
+            self.path.display(),
+            entry.offset,
+            entry.offset + u64::from(entry.stored),
+            match names.as_slice() {
+                [] => "the tar stream".to_owned(),
+                // Of many small files.
+                [first, second, others @ ..] if others.len() > 2 => {
+                    format!("{first}, {second} and {} more", others.len())
+                }
+                names => names.join(", "),
+            }
+        );
+        Error::new(ErrorKind::Damaged, message).hint(OTHER_ARCHIVE)
     }
 }
 
@@ -158,6 +356,18 @@ fn prove_frame(entry: &FrameEntry, stored: &[u8]) -> Option<Vec<u8>> {
     }
     let raw = zstd::bulk::decompress(stored, entry.raw as usize).ok()?;
     (raw.len() == entry.raw as usize).then_some(raw)
+}
+
+/// Whether the bytes between two frames are exactly the head of segment `number` of the same archive.
+fn is_segment_head(volume: &Volume, first: &Identity, number: u32, from: u64, to: u64) -> bool {
+    if to - from > 2 << 20 {
+        return false;
+    }
+    let head = volume.read(from, to - from).ok().and_then(|bytes| format::decode_head(&bytes).ok());
+    head.is_some_and(|(identity, _)| {
+        let segment = identity.segment.filter(|s| s.number == number && s.offset == from);
+        segment.is_some() && identity.archive_id == first.archive_id
+    })
 }
 
 /// Refuses names that could leave the folder they are restored into, or that no file should have.
@@ -178,68 +388,68 @@ pub fn safe_name(name: &str) -> Result<PathBuf> {
     Ok(path.to_path_buf())
 }
 
-fn open_file(path: &Path) -> Result<(File, u64)> {
-    let fail = |e: io::Error| match e.kind() {
-        io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, format!("{} does not exist", path.display()))
-            .hint("Check the path. The archive may have been moved, or its disk is not connected."),
-        _ => Error::io("open", path, e),
-    };
-    let meta = std::fs::metadata(path).map_err(fail)?;
-    if !meta.is_file() {
-        return Err(Error::new(ErrorKind::WrongType, format!("{} is not a file", path.display()))
-            .hint("Choose an archive; its name ends in .4BK."));
-    }
-    refuse_data_file(path)?;
-    Ok((File::open(path).map_err(fail)?, meta.len()))
+/// A header and its length.
+struct Head {
+    identity: Identity,
+    hash: Hash,
+    length: u64,
 }
 
-fn read_head(path: &Path, file: &mut File) -> Result<(Identity, Hash, u64)> {
-    let mut start = Vec::new();
-    file.take(24).read_to_end(&mut start).map_err(|e| Error::io("read", path, e))?;
-    let length = format::head_length(&start).map_err(|flaw| flaw_error(path, flaw))?;
-    let frame = read_part(path, file, 0, length as u64)?;
+/// Reads the header, and sees that no segment is known to be missing.
+fn require_all(path: &Path, located: &Located) -> Result<Head> {
+    if !located.missing.is_empty() {
+        return Err(located.missing_error(&located.missing, false));
+    }
+    read_head(path, &located.volume)
+}
+
+fn read_head(path: &Path, volume: &Volume) -> Result<Head> {
+    let start = volume.read(0, 24.min(volume.length())).map_err(|e| read_error(path, e))?;
+    let length = format::head_length(&start).map_err(|flaw| flaw_error(path, flaw))? as u64;
+    let frame = volume.read(0, length).map_err(|e| read_error(path, e))?;
     let (identity, hash) = format::decode_head(&frame).map_err(|flaw| flaw_error(path, flaw))?;
-    Ok((identity, hash, length as u64))
+    Ok(Head { identity, hash, length })
 }
 
-fn read_tail(path: &Path, file: &mut File, length: u64, head_length: u64) -> Result<Tail> {
+fn read_tail(path: &Path, located: &Located, head_length: u64) -> Result<Tail> {
+    let length = located.volume.length();
+    // A segment that does not hold the end was not the last one.
+    let cut_off = || match located.last {
+        Some(last) => located.missing_error(&[last + 1], true),
+        None => cut_off(path),
+    };
     if length < head_length + TAIL_LENGTH {
-        return Err(cut_off(path));
+        return Err(cut_off());
     }
-    let frame = read_part(path, file, length - TAIL_LENGTH, TAIL_LENGTH)?;
-    format::decode_tail(&frame, length).map_err(|_| cut_off(path))
+    let frame = located.volume.read(length - TAIL_LENGTH, TAIL_LENGTH).map_err(|e| read_error(path, e))?;
+    format::decode_tail(&frame, length).map_err(|_| cut_off())
 }
 
-/// Reads INDX, and sees that nothing but further skippable frames stands between it and TAIL.
-fn read_index(path: &Path, file: &mut File, tail: &Tail) -> Result<Vec<u8>> {
-    let end = tail.length - TAIL_LENGTH;
+/// Reads INDX, and sees that nothing but further skippable frames stands between it and the end. Returns also where it ends.
+fn read_index(path: &Path, volume: &Volume, tail: &Tail) -> Result<(Vec<u8>, u64)> {
+    let end = if volume.is_patched() { tail.length } else { tail.length - TAIL_LENGTH };
     let mut at = tail.index_offset;
     let mut index = None;
+    let read = |at, length| volume.read(at, length).map_err(|e| read_error(path, e));
     while at < end || index.is_none() {
-        let start = read_part(path, file, at, 8.min(end - at))?;
+        let start = read(at, 8.min(end.saturating_sub(at)))?;
         // Only INDX is read into memory, and no honest one is longer than the limit.
         let limit = if index.is_none() { format::INDEX_LENGTH_MAX } else { u64::MAX };
         let frame = format::skippable_length(&start).filter(|frame| *frame <= (end - at).min(limit));
         let frame = frame.ok_or_else(|| flaw_error(path, Flaw::Damaged("index")))?;
         if index.is_none() {
-            index = Some(read_part(path, file, at, frame)?);
+            index = Some((read(at, frame)?, at + frame));
         }
         at += frame;
     }
-    Ok(index.unwrap_or_default())
+    index.ok_or_else(|| flaw_error(path, Flaw::Damaged("index")))
 }
 
-fn read_part(path: &Path, file: &mut File, offset: u64, length: u64) -> Result<Vec<u8>> {
-    let fail = |e: io::Error| match e.kind() {
+fn read_error(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
         io::ErrorKind::UnexpectedEof => cut_off(path),
-        _ => Error::io("read", path, e),
-    };
-    file.seek(SeekFrom::Start(offset)).map_err(fail)?;
-    let mut bytes = Vec::new();
-    // An abort for want of memory would take all other jobs with it.
-    bytes.try_reserve_exact(length as usize).map_err(|_| cut_off(path))?;
-    Read::take(file, length).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 == length { Ok(bytes) } else { Err(cut_off(path)) }
+        _ => Error::io("read", path, error),
+    }
 }
 
 const OTHER_ARCHIVE: &str =
@@ -266,21 +476,4 @@ fn flaw_error(path: &Path, flaw: Flaw) -> Error {
             Error::new(ErrorKind::Damaged, format!("the {part} of {} is damaged", path.display())).hint(OTHER_ARCHIVE)
         }
     }
-}
-
-fn frame_error(path: &Path, index: &Index, number: usize) -> Error {
-    let (start, end) = (number as u64 * FRAME_LENGTH as u64, (number as u64 + 1) * FRAME_LENGTH as u64);
-    let names: Vec<&str> =
-        index.items.iter().filter(|i| i.offset < end && i.offset + i.length > start).map(|i| i.name.as_str()).collect();
-    let entry = index.frames[number];
-    let message = format!(
-        "frame {} of {} in {} is damaged (bytes {} to {}): {} can not be read whole",
-        number + 1,
-        index.frames.len(),
-        path.display(),
-        entry.offset,
-        entry.offset + u64::from(entry.stored),
-        if names.is_empty() { "the tar stream".to_owned() } else { names.join(", ") }
-    );
-    Error::new(ErrorKind::Damaged, message).hint(OTHER_ARCHIVE)
 }

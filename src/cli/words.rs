@@ -5,10 +5,13 @@ use chrono::{DateTime, Local, Utc};
 use crate::{
     engine::{inspect::Inspection, status::JobReport},
     journal::integrate::Integrated,
-    restore::in_place::InPlace,
+    restore::{RestoreReport, in_place::InPlace},
     sqlite::{data_file::JournalMode, integrity::Integrity},
     storage::space::human_bytes,
 };
+
+/// More files are not listed one by one.
+const FILES_SHOWN: usize = 50;
 
 pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
     let seconds = duration_ms as f64 / 1000.0;
@@ -31,10 +34,16 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
                 human_bytes(r.bytes),
             )
         }
+        JobReport::Skipped { since } => format!("No backup was needed: the data file is as backup {since} holds it."),
         JobReport::Restore(r) => {
-            let files: Vec<String> = r.files.iter().map(|f| format!("  {}", f.display())).collect();
+            let mut files: Vec<String> =
+                r.files.iter().take(FILES_SHOWN).map(|f| format!("  {}", f.display())).collect();
+            if r.file_count > files.len() as u64 {
+                files.push(format!("  and {} more", r.file_count - files.len() as u64));
+            }
+            files.extend(r.links_left.iter().map(|link| format!("  not made, since it leads out of there: {link}")));
             format!(
-                "Archive {} of {} restored in {seconds:.1} s{}, integrity {}:\n{}{}",
+                "Archive {} of {} restored in {seconds:.1} s{}, integrity {}:\n{}{}{}",
                 r.number,
                 r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
                 r.integrated.as_ref().map_or_else(String::new, integrated_in_words),
@@ -44,9 +53,38 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
                     None => "not concerned",
                 },
                 files.join("\n"),
+                repaired_in_words(r),
                 r.in_place.as_ref().map_or_else(String::new, in_place_in_words),
             )
         }
+        JobReport::Verify(r) if r.damage.is_some() => format!(
+            "{}: {} in {} files, state of {}, damaged, repaired for the verification in {seconds:.1} s",
+            r.archive.display(),
+            human_bytes(r.bytes),
+            r.files,
+            r.moment.format("%Y-%m-%d %H:%M:%S %:z")
+        ),
+        JobReport::Repair(r) => match (&r.copy, &r.repaired) {
+            (Some(copy), Some(repaired)) => format!(
+                "{} repaired in {seconds:.1} s into {} ({}): {}",
+                r.archive.display(),
+                copy.display(),
+                human_bytes(r.bytes),
+                repaired.in_words()
+            ),
+            _ => format!("{} is sound; there is nothing to repair", r.archive.display()),
+        },
+        JobReport::TestRestore(p) => format!(
+            "{} is restorable, proven on {} in {seconds:.1} s: archive {} of {}, {}",
+            p.archive.display(),
+            p.proven.format("%Y-%m-%d %H:%M:%S %:z"),
+            p.number,
+            p.moment.format("%Y-%m-%d %H:%M:%S %:z"),
+            match p.commit {
+                Some(commit) => format!("{} commits integrated up to commit {commit}", p.commits),
+                None => "without its logs".to_owned(),
+            }
+        ),
         JobReport::Verify(r) => format!(
             "{} is sound: {} in {} files, state of {}, verified in {seconds:.1} s",
             r.archive.display(),
@@ -56,6 +94,21 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
         ),
         JobReport::Sample { path, bytes } => format!("{} created ({})", path.display(), human_bytes(*bytes)),
     }
+}
+
+fn repaired_in_words(restored: &RestoreReport) -> String {
+    let mut words = String::new();
+    if let Some(repaired) = &restored.repaired {
+        words += &format!(
+            "\nThe archive is damaged and was repaired on the fly: {}. Write a sound copy: strongroom repair '{}'",
+            repaired.in_words(),
+            restored.archive.display()
+        );
+    }
+    for log in &restored.repaired_logs {
+        words += &format!("\nThe log {} is damaged and was repaired on the fly.", log.display());
+    }
+    words
 }
 
 fn in_place_in_words(done: &InPlace) -> String {
@@ -108,6 +161,7 @@ pub(super) fn inspection(found: &Inspection) -> String {
             None => "In the care of     nobody: neither a window nor a service runs for it".to_owned(),
         },
         format!("Last full backup   {}", newest(found)),
+        format!("Next full backup   {}", next(found)),
         format!("Log                {}", log(found)),
     ];
     if facts.journal_mode == JournalMode::Wal {
@@ -115,7 +169,17 @@ pub(super) fn inspection(found: &Inspection) -> String {
     }
     let more = if found.holders.may_be_more { "; processes of other users can not be seen" } else { "" };
     lines.push(format!("Open in            {}{more}", found.holders.in_words()));
+    for warning in &found.warnings {
+        lines.push(format!("WARNING: {}", warning.message));
+        lines.extend(warning.hint.as_ref().map(|hint| format!("  {hint}")));
+    }
     lines.join("\n")
+}
+
+fn next(found: &Inspection) -> String {
+    let Some(next) = found.next_backup else { return "only by hand".to_owned() };
+    let nobody = if found.engine.is_none() { ", IF A WINDOW OR A SERVICE RUNS then" } else { "" };
+    format!("{}{nobody}", next.format("%Y-%m-%d %H:%M:%S %:z"))
 }
 
 fn newest(found: &Inspection) -> String {

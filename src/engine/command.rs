@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{journal::integrate::Until, restore::Logs};
+use crate::{
+    archive::ArchiveOptions,
+    journal::integrate::Until,
+    restore::Logs,
+    settings::{Revision, Settings},
+};
 
 /// Names a job. Chosen by whoever gives the command, so that it can recognise its own job in the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +70,31 @@ pub enum Command {
         /// The folder; made when the first backup needs it.
         folder: PathBuf,
     },
+    /// Put settings in force as a whole. When they are refused, `settings_refused` of the data file says why.
+    ChangeSettings {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The settings; what Strongroom itself notes among them is left as it is.
+        settings: Settings,
+        /// The settings that these were made from: when others are in force meanwhile, nothing is changed.
+        revision: Revision,
+        /// Whether to switch the data file to WAL mode first, when a log is used from now on; a lasting change of the file.
+        switch_to_wal: bool,
+    },
+    /// Look at the places that settings mean which are not in force yet, into `seen_places` of the status.
+    LookAtPlaces {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The settings.
+        settings: Settings,
+    },
+    /// Measure files and folders that may become attachments, into `measured` of the status.
+    Measure {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// Their full paths.
+        paths: Vec<PathBuf>,
+    },
     /// Estimate again what the next backup needs, and read the list of archives again.
     Refresh {
         /// Canonical path of the data file.
@@ -78,6 +108,16 @@ pub enum Command {
         data_file: PathBuf,
         /// Folder for this archive only; otherwise the one of the settings.
         destination: Option<PathBuf>,
+        /// How this archive is stored; otherwise as the settings say.
+        #[serde(default)]
+        options: Option<ArchiveOptions>,
+    },
+    /// Try a backup that failed, was missed or is suspended again now, and not when it would be otherwise.
+    RetryNow {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
     },
     /// Read what an archive says of itself, into `looked_at` of the status.
     LookAtArchive {
@@ -105,6 +145,9 @@ pub enum Command {
         logs: Logs,
         /// How far to integrate them.
         until: Until,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
     },
     /// Bring the live data file to an earlier state, while programs are connected. What that takes away is kept: by the log,
     /// or else by a full backup made first. A data file that is not open is replaced only when SQLite can not open it.
@@ -136,6 +179,39 @@ pub enum Command {
         job: JobId,
         /// The archive.
         archive: PathBuf,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
+    },
+    /// Write a sound copy of a damaged archive.
+    Repair {
+        /// Name of the job.
+        job: JobId,
+        /// The archive.
+        archive: PathBuf,
+        /// The new file, or a folder for it; otherwise a name beside the archive.
+        to: Option<PathBuf>,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
+    },
+    /// Restore an archive with its logs to a scratch folder, check it, remove it, and remember that it could be done.
+    TestRestore {
+        /// Name of the job.
+        job: JobId,
+        /// The archive.
+        archive: PathBuf,
+        /// How far to integrate its logs.
+        until: Until,
+    },
+    /// A test restore of a random archive of a data file, up to a random commit.
+    Drill {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// What archive and commit follow from.
+        seed: u64,
     },
     /// Create the sample data file in a folder, and open it.
     CreateSample {
@@ -169,8 +245,13 @@ impl Command {
                 Subject::DataFile(path)
             }
             Command::SetDestination { data_file, .. }
+            | Command::ChangeSettings { data_file, .. }
+            | Command::LookAtPlaces { data_file, .. }
+            | Command::Measure { data_file, .. }
             | Command::Refresh { data_file }
             | Command::Backup { data_file, .. }
+            | Command::RetryNow { data_file, .. }
+            | Command::Drill { data_file, .. }
             | Command::RestoreInPlace { data_file, .. }
             | Command::UseLog { data_file, .. }
             | Command::StartSampleClient { data_file }
@@ -178,7 +259,9 @@ impl Command {
             Command::LookAtArchive { path: archive }
             | Command::FindPoint { archive, .. }
             | Command::Restore { archive, .. }
-            | Command::Verify { archive, .. } => Subject::Archive(archive),
+            | Command::Verify { archive, .. }
+            | Command::Repair { archive, .. }
+            | Command::TestRestore { archive, .. } => Subject::Archive(archive),
             Command::Stop { job } => Subject::Job(*job),
             Command::CreateSample { .. } => Subject::Nothing,
         }
@@ -191,6 +274,10 @@ impl Command {
             | Command::Restore { job, .. }
             | Command::RestoreInPlace { job, .. }
             | Command::Verify { job, .. }
+            | Command::RetryNow { job, .. }
+            | Command::Repair { job, .. }
+            | Command::TestRestore { job, .. }
+            | Command::Drill { job, .. }
             | Command::CreateSample { job, .. } => Some(*job),
             _ => None,
         }

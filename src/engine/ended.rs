@@ -8,17 +8,23 @@ use super::{
     status::{Event, FinishedJob, JobReport, LastBackup},
     worker::Worker,
 };
-use crate::error::ErrorReport;
+use crate::{drill::Proof, error::ErrorReport};
 
 /// Entries of the Backup journal in the status.
 const HISTORY_MAX: u32 = 1000;
 const FINISHED_MAX: usize = 20;
+/// Proofs in the status: one for each archive.
+const PROVEN_MAX: u32 = 200;
 
 impl Worker {
     pub(super) fn job_ended(&mut self, id: JobId, result: std::result::Result<JobReport, ErrorReport>) {
         let Some(job) = self.jobs.remove(&id) else { return };
         let (entry, finished) = job.finish(result);
         self.record(&entry);
+        self.note_backup(&finished);
+        if let Ok(JobReport::TestRestore(proof)) = &finished.result {
+            self.proved(proof);
+        }
         if let Ok(JobReport::Sample { path, .. }) = &finished.result {
             self.open(path.clone());
         }
@@ -31,6 +37,20 @@ impl Worker {
         }
         self.keep_finished(finished);
         self.list_jobs();
+        self.notify(&entry);
+    }
+
+    /// Keeps a proof, and shows it.
+    fn proved(&mut self, proof: &Proof) {
+        if let Some(history) = &self.history
+            && let Err(error) = history.prove(proof)
+        {
+            self.edit().history_problem = Some(error.report());
+        }
+        let list = &mut self.edit().proven;
+        list.retain(|known| known.archive_id != proof.archive_id);
+        list.insert(0, proof.clone());
+        list.truncate(PROVEN_MAX as usize);
     }
 
     pub(super) fn keep_finished(&mut self, finished: FinishedJob) {
@@ -68,10 +88,10 @@ impl Worker {
 
     pub(super) fn read_history(&mut self) {
         let Some(history) = &self.history else { return };
-        match history.list(HISTORY_MAX).and_then(|list| Ok((list, history.recent()?))) {
-            Ok((list, recent)) => {
+        match history.list(HISTORY_MAX).and_then(|list| Ok((list, history.recent()?, history.proven(PROVEN_MAX)?))) {
+            Ok((list, recent, proven)) => {
                 let status = self.edit();
-                (status.history, status.recent) = (list, recent);
+                (status.history, status.recent, status.proven) = (list, recent, proven);
             }
             Err(error) => self.edit().history_problem = Some(error.report()),
         }
@@ -84,7 +104,7 @@ impl Worker {
         for data_file in status.data_files.iter_mut().filter(|d| only.is_none_or(|only| d.facts.path == only)) {
             let ended = |e: &&HistoryEntry| {
                 e.kind == JobKind::Backup
-                    && e.outcome != Outcome::Running
+                    && !matches!(e.outcome, Outcome::Running | Outcome::Skipped | Outcome::Missed)
                     && e.data_file.as_ref() == Some(&data_file.facts.path)
             };
             let noted = status.history.iter().find(ended).map(|e| LastBackup {

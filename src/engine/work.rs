@@ -10,8 +10,10 @@ use crate::{
     archive::catalog,
     backup,
     control::Control,
+    drill,
     error::{Error, ErrorKind, Result},
     journal::{Capture, integrate::Until},
+    repair::{self, RepairOptions},
     restore::{
         self, Logs, RestoreOptions, RestoreReport,
         in_place::{self, InPlaceOptions, Undo},
@@ -20,17 +22,8 @@ use crate::{
     settings::SettingsFile,
     sqlite::data_file,
     storage::Disk,
-    verify,
+    verify::{self, VerifyOptions},
 };
-
-pub(super) fn backup(data_file: &Path, own: &Path, to: Option<PathBuf>, log: Option<Arc<Capture>>) -> Work {
-    let (data_file, own) = (data_file.to_path_buf(), own.to_path_buf());
-    Box::new(move |control| {
-        let mut settings = SettingsFile::load(&data_file, &own)?;
-        let folder = to.unwrap_or_else(|| backup::destination(&data_file, &settings));
-        backup::run(&Disk, &data_file, &mut settings, &own, &folder, log.as_deref(), control).map(JobReport::Backup)
-    })
-}
 
 /// All logs found, and the running one: up to this very moment, wherever it lies.
 pub(super) fn with_running(logs: Logs, log: Option<&Capture>) -> Logs {
@@ -87,7 +80,7 @@ fn run_in_place(
 ) -> Result<RestoreReport> {
     let data_file = &options.data_file;
     let folder = backup::destination(data_file, &settings);
-    let newest = catalog::list(&folder, Some(&catalog::stem(data_file)))
+    let newest = backup::archives(data_file, settings.settings())
         .unwrap_or_default()
         .into_iter()
         .find(|a| a.data_file_id == settings.settings().data_file_id && a.problem.is_none());
@@ -100,15 +93,37 @@ fn run_in_place(
     let mut keep = |commit: Option<u64>| match (&kept, commit) {
         (Some(archive), Some(_)) => Ok(Some(Undo { archive: archive.clone(), commit })),
         _ => {
-            let made = backup::run(&Disk, data_file, &mut settings, own, &folder, log, control)?;
+            let options = settings.settings().archive;
+            let made = backup::run(&Disk, data_file, &mut settings, own, &folder, log, options, control)?;
             Ok(Some(Undo { archive: made.archive, commit: None }))
         }
     };
     in_place::in_place(&Disk, archive, options, log, &mut keep, control)
 }
 
-pub(super) fn verify(archive: PathBuf) -> Work {
-    Box::new(move |control| verify::run(&archive, control).map(JobReport::Verify))
+pub(super) fn verify(archive: PathBuf, segments: Vec<PathBuf>) -> Work {
+    let options = VerifyOptions { segments };
+    Box::new(move |control| verify::run_with(&archive, &options, control).map(JobReport::Verify))
+}
+
+pub(super) fn repair(archive: PathBuf, to: Option<PathBuf>, segments: Vec<PathBuf>) -> Work {
+    let options = RepairOptions { to, segments };
+    Box::new(move |control| repair::run(&Disk, &archive, &options, control).map(JobReport::Repair))
+}
+
+pub(super) fn test_restore(archive: PathBuf, until: Until, scratch: PathBuf, log: Option<Arc<Capture>>) -> Work {
+    Box::new(move |control| {
+        let logs = with_running(Logs::Found, log.as_deref());
+        drill::test_restore(&archive, logs, until, &scratch, control).map(JobReport::TestRestore)
+    })
+}
+
+pub(super) fn drill(data_file: &Path, folder: PathBuf, seed: u64, scratch: PathBuf, log: Option<Arc<Capture>>) -> Work {
+    let stem = catalog::stem(data_file);
+    Box::new(move |control| {
+        let logs = with_running(Logs::Found, log.as_deref());
+        drill::drill(&folder, &stem, &logs, seed, &scratch, control).map(JobReport::TestRestore)
+    })
 }
 
 pub(super) fn sample(folder: PathBuf) -> Work {

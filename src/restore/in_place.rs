@@ -9,11 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chrono::Local;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Logs, RestoreOptions, RestoreReport, plan_log, run};
+use super::{Logs, RestoreOptions, RestoreReport, logs::plan_logs, open, run};
 use crate::{
     archive::{Archive, ItemKind},
     control::{Control, Phase},
@@ -88,7 +87,7 @@ pub fn is_kept_by_log(log: &Capture, archive: &Path, control: &Control) -> Resul
     if archive.identity().log_position.is_some_and(|position| position.commit == now.commit) {
         return Ok(true);
     }
-    let plan = plan_log(&archive, &Logs::Also(vec![status.log]), control)?;
+    let plan = plan_logs(&archive, &Logs::Also(vec![status.log]), control)?.map(|planned| planned.for_people());
     let whole = |end: &PlanEnd| matches!(end, PlanEnd::Complete | PlanEnd::Torn { .. });
     Ok(plan.is_some_and(|p| whole(&p.end) && p.to.commit >= now.commit))
 }
@@ -111,7 +110,7 @@ pub fn in_place(
     keep: &mut Keep<'_>,
     control: &Control,
 ) -> Result<RestoreReport> {
-    let opened = Archive::open(archive)?;
+    let (opened, _) = open(archive, &[], control)?;
     let data_file = &options.data_file;
     refuse_other(&opened, options)?;
     let item = opened.items().iter().find(|i| i.kind == ItemKind::DataFile).cloned();
@@ -134,6 +133,7 @@ pub fn in_place(
         destination: scratch.path().to_path_buf(),
         logs: options.logs.clone(),
         until: options.until,
+        segments: Vec::new(),
     };
     let outcome = run(storage, archive, &wanted, control).and_then(|report| {
         let rebuilt = report.files.first().cloned().unwrap_or_default();
@@ -192,7 +192,7 @@ fn write_through(
     control: &Control,
 ) -> Result<InPlace> {
     let wanted = report.integrated.as_ref().map(|i| i.position.commit).or_else(|| {
-        let archive = Archive::open(&report.archive).ok()?;
+        let (archive, _) = open(&report.archive, &[], control).ok()?;
         archive.identity().log_position.map(|p| p.commit)
     });
     let (mut before, mut undo) = (None, None);
@@ -245,7 +245,7 @@ fn replace_lost(
     if data_file.is_file() {
         Ownership::of(data_file).apply(rebuilt)?;
     }
-    let mark = Local::now().format("%Y%m%d-%H%M%S");
+    let mark = control.clock().local().format("%Y%m%d-%H%M%S");
     let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();
     let outcome = all
         .iter()

@@ -135,7 +135,10 @@ fn rest(status: &Status) -> Status {
         history_problem: status.history_problem.clone(),
         list_problem: status.list_problem.clone(),
         recent: status.recent.clone(),
+        proven: status.proven.clone(),
         looked_at: status.looked_at.clone(),
+        seen_places: status.seen_places.clone(),
+        measured: status.measured.clone(),
         points: status.points.clone(),
     }
 }
@@ -206,7 +209,9 @@ mod tests {
             outcome,
             path: None,
             bytes: None,
+            automatic: false,
             error: None,
+            note: None,
         }
     }
 
@@ -224,7 +229,10 @@ mod tests {
             history_problem: None,
             list_problem: None,
             recent: Vec::new(),
+            proven: Vec::new(),
             looked_at: Vec::new(),
+            seen_places: Vec::new(),
+            measured: Vec::new(),
             points: Vec::new(),
         }
     }

@@ -170,7 +170,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::Backup(data_file) => {
             state.dialog = None;
-            send(state, Command::Backup { job: JobId::new(), data_file, destination: None });
+            send(state, Command::Backup { job: JobId::new(), data_file, destination: None, options: None });
         }
         Action::ChooseDestination(data_file) => {
             let start = status.data_file(&data_file).map(|d| d.destination.clone()).unwrap_or_default();
@@ -219,9 +219,12 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::Restore { archive, items, destination, logs, until } => {
             state.dialog = None;
-            send(state, Command::Restore { job: JobId::new(), archive, items, destination, logs, until });
+            send(
+                state,
+                Command::Restore { job: JobId::new(), archive, items, destination, logs, until, segments: vec![] },
+            );
         }
-        Action::Verify(archive) => send(state, Command::Verify { job: JobId::new(), archive }),
+        Action::Verify(archive) => send(state, Command::Verify { job: JobId::new(), archive, segments: vec![] }),
         Action::AskSample => {
             let folder = state.sample_folder.display().to_string();
             state.dialog = Some(Dialog::Sample(SampleForm { folder }));

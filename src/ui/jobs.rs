@@ -35,7 +35,10 @@ fn noun(kind: JobKind) -> &'static str {
         JobKind::Restore => "restore",
         JobKind::RestoreInPlace => "restore in place",
         JobKind::Verify => "verification",
+        JobKind::Repair => "repair",
+        JobKind::TestRestore => "test restore",
         JobKind::Sample => "sample",
+        JobKind::OnFinish => "program",
     }
 }
 
@@ -116,7 +119,10 @@ pub(crate) fn title(job: &JobStatus) -> String {
         JobKind::Restore => format!("Restoring {}", of(&job.archive)),
         JobKind::RestoreInPlace => format!("Restoring {} in place", of(&job.archive)),
         JobKind::Verify => format!("Verifying {}", of(&job.archive)),
+        JobKind::Repair => format!("Repairing {}", of(&job.archive)),
+        JobKind::TestRestore => format!("Test restore of {}", of(&job.archive)),
         JobKind::Sample => "Creating the sample".to_owned(),
+        JobKind::OnFinish => "Running a program".to_owned(),
     }
 }
 
@@ -161,6 +167,10 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
                 show_folder(ui, report.archive.parent().unwrap_or(&report.archive), actions);
             });
         }
+        Ok(JobReport::Skipped { since }) => {
+            let message = format!("No backup was needed: not modified since backup {since}");
+            strip(ui, Tone::Neutral, &message, None, |ui| put_away(ui, actions));
+        }
         Ok(JobReport::Restore(report)) => {
             let (tone, message, text) = reports::restore_text(report, job.duration_ms);
             strip(ui, tone, &message, Some(&text), |ui| {
@@ -173,7 +183,10 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
             });
         }
         Ok(JobReport::Verify(report)) => {
-            let message = format!("Archive {} is sound", report.number);
+            let (tone, message) = match report.problem() {
+                None => (Tone::Good, format!("Archive {} is sound", report.number)),
+                Some(problem) => (Tone::Warn, problem.message().to_owned()),
+            };
             let text = format!(
                 "{}\nEvery byte of {} was read and proven, {} files, in {}. It holds the state of {}.",
                 report.archive.display(),
@@ -182,6 +195,19 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
                 duration(report.duration_ms),
                 moment(&report.moment)
             );
+            strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
+        }
+        Ok(JobReport::Repair(report)) => {
+            let message = match &report.copy {
+                Some(copy) => format!("Archive {} repaired into {}", report.number, name(copy)),
+                None => format!("Archive {} is sound; there is nothing to repair", report.number),
+            };
+            let text = report.repaired.as_ref().map(|repaired| repaired.in_words());
+            strip(ui, Tone::Good, &message, text.as_deref(), |ui| put_away(ui, actions));
+        }
+        Ok(JobReport::TestRestore(proof)) => {
+            let message = format!("Archive {} is restorable", proof.number);
+            let text = format!("Restored, checked and removed again in {}.", duration(proof.duration_ms));
             strip(ui, Tone::Good, &message, Some(&text), |ui| put_away(ui, actions));
         }
         Ok(JobReport::Sample { path, bytes }) => {

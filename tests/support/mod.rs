@@ -22,6 +22,7 @@ use std::{
 
 use rusqlite::Connection;
 use strongroom::{
+    archive::ArchiveOptions,
     backup::{self, BackupReport},
     control::Control,
     error::{Error, ErrorKind, Result},
@@ -67,9 +68,19 @@ impl Place {
     }
 
     pub fn backup_on(&self, storage: &dyn Storage, data_file: &Path) -> Result<BackupReport> {
+        self.backup_stored(storage, data_file, ArchiveOptions::default())
+    }
+
+    /// A full backup in this process, stored as `options` say.
+    pub fn backup_stored(
+        &self,
+        storage: &dyn Storage,
+        data_file: &Path,
+        options: ArchiveOptions,
+    ) -> Result<BackupReport> {
         let mut settings = SettingsFile::load(data_file, &self.own())?;
         let folder = backup::destination(data_file, &settings);
-        backup::run(storage, data_file, &mut settings, &self.own(), &folder, None, &Control::default())
+        backup::run(storage, data_file, &mut settings, &self.own(), &folder, None, options, &Control::default())
     }
 }
 

@@ -1,0 +1,90 @@
+//! Opening a damaged archive: made whole from its recovery data, as far as that goes.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    reader::Archive,
+    recovery::mend::{Damage, mend},
+    segments::{self, Located},
+};
+use crate::{
+    control::Control,
+    error::{Error, ErrorKind, Result},
+    storage,
+};
+
+/// What was wrong with an archive, and came back from its recovery data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repaired {
+    /// Its blocks.
+    pub damage: Damage,
+    /// Numbers of its segments that are not there.
+    pub missing_segments: Vec<u32>,
+    /// The first thing that was found to be wrong.
+    pub cause: String,
+}
+
+impl Repaired {
+    /// For people: what is damaged.
+    pub fn in_words(&self) -> String {
+        let missing: Vec<String> = self.missing_segments.iter().map(|n| format!("{n:04}")).collect();
+        match missing.len() {
+            0 => self.damage.in_words(),
+            1 => format!("segment {} is missing; {}", missing[0], self.damage.in_words()),
+            _ => format!("segments {} are missing; {}", missing.join(", "), self.damage.in_words()),
+        }
+    }
+}
+
+/// Whether a failure to read an archive may be damage that recovery data repairs.
+pub fn is_damage(error: &Error) -> bool {
+    use ErrorKind as K;
+    // A version that is newer may be a damaged byte.
+    matches!(error.kind(), K::Damaged | K::NotRecognised | K::Io | K::NotFound | K::NewerVersion)
+}
+
+/// Opens the archive at `path` as it was before it was damaged. `cause` is the failure that showed the damage, and is what
+/// comes back where there is no recovery data. `folders` may hold further segments.
+///
+/// What is beyond repair stays damaged: [`Damage::is_repaired`] tells.
+///
+/// # Errors
+/// `cause`; `Damaged` when even header and index are lost; `Stopped`.
+pub fn heal(path: &Path, folders: &[PathBuf], cause: Error, control: &Control) -> Result<(Archive, Repaired)> {
+    // A file that is not there at all is not damaged.
+    let Ok(located) = segments::locate(path, folders) else { return Err(cause) };
+    let Located { volume, missing, .. } = located;
+    let Ok(mended) = mend(volume, storage::folder_of(path), control)? else { return Err(cause) };
+    let damage = mended.damage;
+    let repaired = Repaired { damage, missing_segments: missing, cause: cause.to_string() };
+    match Archive::open_mended(path, mended) {
+        Ok(archive) => Ok((archive, repaired)),
+        Err(error) if error.kind() == ErrorKind::NewerVersion => Err(cause),
+        Err(_) => Err(beyond_repair(path, &repaired, &[])),
+    }
+}
+
+/// What to say of an archive that has lost more than its recovery data brings back; `whole` are the items still whole.
+pub fn beyond_repair(path: &Path, repaired: &Repaired, whole: &[&str]) -> Error {
+    let message = format!(
+        "{} is damaged beyond repair: {}, and {} can not be brought back",
+        path.display(),
+        repaired.in_words(),
+        repaired.damage.lost
+    );
+    Error::new(ErrorKind::Damaged, message).hint(still_whole(whole))
+}
+
+/// The advice for an archive of which only these items are whole.
+pub fn still_whole(whole: &[&str]) -> String {
+    if whole.is_empty() {
+        return "Use another archive of this data file, or a copy of this one. Do not delete it: parts may still be read."
+            .to_owned();
+    }
+    format!(
+        "Still whole, and can be restored one by one (--item): {}. For the rest use another archive.",
+        whole.join(", ")
+    )
+}

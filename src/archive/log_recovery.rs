@@ -1,0 +1,145 @@
+//! Recovery data of an archived log: a file beside it, `Name[0006].4BL.recovery`, since archiving a log only renames it and a
+//! log ends where its records end. It holds the same frames as an archive's recovery data, and nothing else.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+use super::{
+    format::Hash,
+    options::ArchiveOptions,
+    output::part_of,
+    recovery::{
+        Layout,
+        find::Packets,
+        make::make,
+        mend::{Damage, mend},
+        packet::Stamp,
+    },
+    volume::{Piece, Volume},
+};
+use crate::{
+    control::Control,
+    error::{Error, ErrorKind, Result},
+    storage::{self, Ownership, Storage},
+};
+
+/// The end of the name of such a file.
+pub const RECOVERY_SUFFIX: &str = ".recovery";
+/// In the volume of a log and its companion the companion lies beyond any log.
+const COMPANION_AT: u64 = 1 << 57;
+
+/// The file of recovery data that belongs to this log.
+pub fn companion(log: &Path) -> PathBuf {
+    let mut name = log.as_os_str().to_owned();
+    name.push(RECOVERY_SUFFIX);
+    PathBuf::from(name)
+}
+
+/// Makes the recovery data of an archived log, as the redundancy and interlacing of `options` say: under a temporary name,
+/// synced, read back, then named. Returns its path; `None` where none is wanted.
+///
+/// # Errors
+/// When one of both files can not be read or written; then nothing carries the name.
+pub fn protect(
+    storage: &dyn Storage,
+    log: &Path,
+    data_file_id: Uuid,
+    options: ArchiveOptions,
+    control: &Control,
+) -> Result<Option<PathBuf>> {
+    let volume = Volume::of_file(log).map_err(|e| Error::io("read", log, e))?;
+    let Some(layout) = Layout::plan(volume.length(), options.redundancy, options.interlacing) else { return Ok(None) };
+    let whole = hash_of(&volume, log, control)?;
+    let stamp = Stamp { layout, id: data_file_id, index_offset: 0, tar_length: 0, whole };
+    let target = companion(log);
+    storage::refuse_existing(&target)?;
+    let part = part_of(&target);
+    let _ = fs::remove_file(&part);
+    let mut file = storage.create(&part, Ownership::of(log))?;
+    let mut length = 0;
+    // A log that changes between two looks at it would get recovery data that is of no use.
+    let mut hasher = blake3::Hasher::new();
+    let mut read = |bytes: &[u8]| {
+        hasher.update(bytes);
+        Ok(())
+    };
+    let mut put = |frame: &[u8]| {
+        length += frame.len() as u64;
+        file.write_all(frame)
+    };
+    let written = make(&volume, &stamp, &mut read, &mut put, control).and_then(|()| file.sync()).and_then(|()| {
+        let same = hasher.finalize().as_bytes() == &whole;
+        let copy = Volume::of_file(&part).map_err(|e| Error::io("read back", &part, e))?;
+        let found = Packets::find(&copy, control)?;
+        let sound = found.is_some_and(|p| p.stamp == stamp && p.count() == super::recovery::find::expected(&stamp));
+        if same && sound && copy.length() == length {
+            return storage::publish(storage, &part, &target);
+        }
+        Err(Error::new(ErrorKind::Damaged, format!("{} does not read back as it was written", part.display()))
+            .hint("Check that disk, then make another backup."))
+    });
+    drop(file);
+    match written {
+        Ok(()) => Ok(Some(target)),
+        Err(error) => {
+            storage.discard(&part);
+            Err(error)
+        }
+    }
+}
+
+fn hash_of(volume: &Volume, path: &Path, control: &Control) -> Result<Hash> {
+    let mut hasher = blake3::Hasher::new();
+    let mut at = 0;
+    while at < volume.length() {
+        control.check()?;
+        let bytes = volume.read(at, (4 << 20).min(volume.length() - at)).map_err(|e| Error::io("read", path, e))?;
+        hasher.update(&bytes);
+        at += bytes.len() as u64;
+    }
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// Whether a log has another length than when its recovery data was made: what its own records can not always tell.
+pub fn is_cut(log: &Path) -> bool {
+    let Ok(mut start) = Volume::of_file(&companion(log)) else { return false };
+    // The first frame is enough; where it is damaged, the records themselves must tell.
+    start = Volume::new(start.pieces().iter().map(|p| Piece { length: p.length.min(1 << 16), ..p.clone() }).collect());
+    let packets = Packets::find(&start, &Control::default()).ok().flatten();
+    let length = fs::metadata(log).map_or(0, |m| m.len());
+    packets.is_some_and(|packets| packets.stamp.layout.length != length)
+}
+
+/// Writes the log as it was before it was damaged into the folder `into`; `None` where its recovery data is missing or does
+/// not go so far.
+///
+/// # Errors
+/// When the copy can not be written; `Stopped`.
+pub fn heal_log(log: &Path, into: &Path, control: &Control) -> Result<Option<(PathBuf, Damage)>> {
+    let piece = |path: PathBuf, at| fs::metadata(&path).ok().map(|m| Piece { path, at, length: m.len() });
+    let Some(recovery) = piece(companion(log), COMPANION_AT) else { return Ok(None) };
+    let pieces = piece(log.to_path_buf(), 0).into_iter().chain([recovery]).collect();
+    let Ok(mended) = mend(Volume::new(pieces), into, control)? else { return Ok(None) };
+    if !mended.damage.is_repaired() || mended.stamp.layout.length > COMPANION_AT {
+        return Ok(None);
+    }
+    let target = into.join(log.file_name().unwrap_or_default());
+    let fail = |e| Error::io("write", &target, e);
+    let mut file = fs::File::create_new(&target).map_err(fail)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut at = 0;
+    while at < mended.volume.length() {
+        control.check()?;
+        let count = (4 << 20).min(mended.volume.length() - at);
+        let bytes = mended.volume.read(at, count).map_err(|e| Error::io("read", log, e))?;
+        hasher.update(&bytes);
+        std::io::Write::write_all(&mut file, &bytes).map_err(fail)?;
+        at += count;
+    }
+    // Block by block it is right; as a whole it must be what was protected.
+    Ok((hasher.finalize().as_bytes() == &mended.stamp.whole).then_some((target, mended.damage)))
+}

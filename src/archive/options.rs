@@ -1,0 +1,182 @@
+//! How an archive is stored: how hard it is compressed, into how many files it is split, and how much damage it survives.
+//!
+//! The words are those of the settings dialog in lower case, so that settings files and the command line read alike.
+
+use serde::{Deserialize, Serialize};
+
+use super::recovery::{Layout, find, table::ENTRY_BYTES};
+use crate::storage::space::human_bytes;
+
+/// How an archive is stored. Changing it never concerns archives that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct ArchiveOptions {
+    /// Length of one segment in bytes at most; `None` for archives of one file.
+    pub segment_bytes: Option<u64>,
+    /// How hard to compress.
+    pub compression: Compression,
+    /// Over how long a stretch the recovery data is spread; without effect where there is none.
+    pub interlacing: Rate,
+    /// How much recovery data is added.
+    pub redundancy: Rate,
+}
+
+/// What an archive with recovery data survives, and what that costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Guarantee {
+    /// Any single stretch of damage up to this length in bytes is repaired.
+    pub stretch_bytes: u64,
+    /// Damage at any places is repaired while it hits no more than this share of the blocks of any group, in percent.
+    pub scattered_percent: f64,
+    /// Length of a block in bytes: a single damaged byte costs one.
+    pub block_bytes: u64,
+    /// The blocks that stand for each other lie within a stretch of this length, in bytes.
+    pub spread_bytes: u64,
+    /// How much larger the archive becomes, in percent.
+    pub larger_percent: f64,
+    /// Memory that making it needs, in bytes, together with everything else a backup needs.
+    pub memory_bytes: u64,
+}
+
+impl Guarantee {
+    /// For people, one sentence.
+    pub fn in_words(&self) -> String {
+        format!(
+            "Repairs any single damaged stretch up to {}, or {:.0} % of scattered damage; archive {:.0} % larger; needs {} of memory",
+            human_bytes(self.stretch_bytes),
+            self.scattered_percent.floor(),
+            self.larger_percent.ceil(),
+            human_bytes(self.memory_bytes)
+        )
+    }
+}
+
+/// Memory of a backup without recovery data, with its pipeline: an upper limit, measured.
+const BACKUP_MEMORY_BYTES: u64 = 96 << 20;
+
+impl ArchiveOptions {
+    /// What these options guarantee for an archive of about `archive_bytes` without recovery data; `None` without redundancy.
+    pub fn guarantee(&self, archive_bytes: u64) -> Option<Guarantee> {
+        let layout = Layout::plan(archive_bytes, self.redundancy, self.interlacing)?;
+        let (block, recovery) = (u64::from(layout.block_bytes), u64::from(layout.recovery_blocks));
+        let group = layout.group_blocks_max() + recovery;
+        let window_chunks = layout.chunks().div_ceil(u64::from(layout.windows));
+        let table = window_chunks * u64::from(layout.chunk_blocks) * ENTRY_BYTES as u64;
+        Some(Guarantee {
+            stretch_bytes: layout.stretch_bytes(),
+            scattered_percent: recovery as f64 * 100.0 / group as f64,
+            block_bytes: block,
+            spread_bytes: (window_chunks * layout.chunk_bytes()).min(archive_bytes),
+            larger_percent: find::recovery_bytes(&layout) as f64 * 100.0 / archive_bytes as f64,
+            memory_bytes: u64::from(layout.groups) * layout.chunk_bytes() + 4 * table + BACKUP_MEMORY_BYTES,
+        })
+    }
+}
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Not at all: as fast as copying.
+    None,
+    /// As fast as disks are.
+    #[default]
+    Fast,
+    /// Smaller, and several times slower.
+    Compact,
+}
+
+/// A rate of interlacing or of redundancy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rate {
+    /// None.
+    #[default]
+    None,
+    /// Low.
+    Low,
+    /// Medium.
+    Medium,
+    /// High.
+    High,
+}
+
+impl Compression {
+    /// All of them, from the fastest on.
+    pub const ALL: [Self; 3] = [Self::None, Self::Fast, Self::Compact];
+
+    /// The word in settings files and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Fast => "fast",
+            Self::Compact => "compact",
+        }
+    }
+
+    /// As the window calls it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Fast => "Fast",
+            Self::Compact => "Compact",
+        }
+    }
+
+    /// Reads the word of settings files and the command line.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.word() == word)
+    }
+}
+
+impl Rate {
+    /// All of them, from none on.
+    pub const ALL: [Self; 4] = [Self::None, Self::Low, Self::Medium, Self::High];
+
+    /// The word in settings files and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// As the window calls it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Low => "Low",
+            Self::Medium => "Medium",
+            Self::High => "High",
+        }
+    }
+
+    /// Reads the word of settings files and the command line.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.word() == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_the_same_in_settings_and_on_the_command_line() -> Result<(), Box<dyn std::error::Error>> {
+        for compression in Compression::ALL {
+            assert_eq!(Compression::from_word(compression.word()), Some(compression));
+            assert_eq!(serde_json::to_value(compression)?, compression.word());
+        }
+        for rate in Rate::ALL {
+            assert_eq!(Rate::from_word(rate.word()), Some(rate));
+            assert_eq!(serde_json::to_value(rate)?, rate.word());
+        }
+        assert_eq!((Compression::from_word("best"), Rate::from_word("Low")), (None, None));
+        let defaults: ArchiveOptions = serde_json::from_str("{}")?;
+        assert_eq!(defaults, ArchiveOptions::default());
+        assert_eq!(defaults.compression, Compression::Fast);
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! Finding recovery data in files that are damaged in any way: packets are looked for everywhere, by their tag.
+
+use std::collections::{BTreeMap, HashMap};
+
+use memchr::memmem;
+
+use super::{
+    code,
+    layout::Layout,
+    packet::{BODY_BYTES_MAX, ENVELOPE_BYTES, Kind, OVERHEAD_BYTES, Packet, Stamp, TAG, table_pieces},
+    table::{ENTRY_BYTES, Entry},
+};
+use crate::{archive::volume::Volume, control::Control, error::Result};
+
+const WINDOW: usize = 4 << 20;
+/// No frame is longer.
+const FRAME_BYTES_MAX: usize = BODY_BYTES_MAX + OVERHEAD_BYTES;
+
+/// Kind, window, group and number of a packet.
+type Key = (Kind, u32, u32, u32);
+
+/// Where a sound packet is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    piece: u32,
+    offset: u64,
+    length: u32,
+}
+
+/// The sound packets of one file's recovery data.
+#[derive(Debug)]
+pub struct Packets {
+    /// What they belong to.
+    pub stamp: Stamp,
+    /// By kind, window, group and number; sorted.
+    places: Vec<(Key, Place)>,
+}
+
+/// How many packets there are of a stamp, altogether.
+pub fn expected(stamp: &Stamp) -> u64 {
+    packets(&stamp.layout).0
+}
+
+/// Length of all recovery data of a layout, in bytes.
+pub fn recovery_bytes(layout: &Layout) -> u64 {
+    packets(layout).1
+}
+
+/// Number of the packets of a layout, and their length together.
+fn packets(layout: &Layout) -> (u64, u64) {
+    let recovery = u64::from(layout.windows) * u64::from(layout.groups) * u64::from(layout.recovery_blocks);
+    let all = (recovery, recovery * (OVERHEAD_BYTES as u64 + u64::from(layout.block_bytes)));
+    (0..layout.windows).fold(all, |(number, bytes), window| {
+        let blocks = layout.window_blocks(window);
+        let (count, length) =
+            table_pieces((blocks.end - blocks.start) as usize * ENTRY_BYTES, layout.block_bytes as usize);
+        (number + 2 * count as u64, bytes + 2 * (count * (length + OVERHEAD_BYTES)) as u64)
+    })
+}
+
+impl Packets {
+    /// Looks through all files of the volume; `None` when there is no recovery data. Where there is that of several files, the
+    /// one with most packets counts.
+    ///
+    /// # Errors
+    /// `Stopped`. What can not be read holds nothing.
+    pub fn find(volume: &Volume, control: &Control) -> Result<Option<Self>> {
+        let mut all: HashMap<Stamp, Vec<(Key, Place)>> = HashMap::new();
+        for piece in 0..volume.pieces().len() {
+            scan(volume, piece, control, &mut |packet, place| {
+                let key = (packet.kind, packet.window, packet.group, packet.number);
+                all.entry(packet.stamp).or_default().push((key, place));
+            })?;
+        }
+        let best = all.into_iter().max_by_key(|(stamp, found)| (found.len(), stamp.layout.length));
+        Ok(best.map(|(stamp, mut places)| {
+            places.sort_by_key(|(key, _)| *key);
+            places.dedup_by_key(|(key, _)| *key);
+            Self { stamp, places }
+        }))
+    }
+
+    /// How many of them there are.
+    pub fn count(&self) -> u64 {
+        self.places.len() as u64
+    }
+
+    /// Where the first of them lies in a file; where the file ends when there is none.
+    pub fn first_in(&self, volume: &Volume, piece: usize) -> u64 {
+        let offsets =
+            self.places.iter().filter(|(_, place)| place.piece as usize == piece).map(|(_, place)| place.offset);
+        offsets.min().unwrap_or_else(|| volume.pieces()[piece].length)
+    }
+
+    /// The numbers at hand of a group's recovery blocks.
+    pub fn recovery_at_hand(&self, window: u32, group: u32) -> usize {
+        self.range(Kind::Recovery, window, group).len()
+    }
+
+    /// Up to `count` of a group's recovery blocks.
+    pub fn recovery(&self, volume: &Volume, window: u32, group: u32, count: usize) -> BTreeMap<u32, Vec<u8>> {
+        let all = self.range(Kind::Recovery, window, group).iter();
+        all.filter_map(|(key, place)| Some((key.3, body(volume, place)?.1))).take(count).collect()
+    }
+
+    /// The table of a window; `None` when more than half of its pieces are lost.
+    pub fn table(&self, volume: &Volume, window: u32) -> Option<Vec<Entry>> {
+        let blocks = self.stamp.layout.window_blocks(window);
+        let table_bytes = (blocks.end - blocks.start) as usize * ENTRY_BYTES;
+        let (count, length) = table_pieces(table_bytes, self.stamp.layout.block_bytes as usize);
+        let mut pieces: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        let mut hash = None;
+        for (key, place) in self.range(Kind::Table, window, 0) {
+            let (packet, body) = body(volume, place)?;
+            if body.len() == length && *hash.get_or_insert(packet.table) == packet.table {
+                pieces.insert(key.3, body);
+            }
+        }
+        let recovery = pieces.split_off(&(count as u32));
+        let recovery = recovery.into_iter().map(|(number, piece)| (number - count as u32, piece));
+        let recovery: BTreeMap<u32, Vec<u8>> = recovery.filter(|(number, _)| *number < count as u32).collect();
+        if pieces.len() < count {
+            let mut sound =
+                |feed: code::Feed<'_>| pieces.iter().try_for_each(|(number, piece)| feed(*number as usize, piece));
+            let back = code::decode((count, count, length), &mut sound, &recovery).ok()?;
+            pieces.extend(back.into_iter().map(|(number, piece)| (number as u32, piece)));
+        }
+        let mut table: Vec<u8> = pieces.into_values().flatten().collect();
+        table.truncate(table_bytes);
+        // A table that is not the one that was made would call sound blocks damaged.
+        (Some(*blake3::hash(&table).as_bytes()) == hash).then(|| Entry::decode_all(&table))
+    }
+
+    fn range(&self, kind: Kind, window: u32, group: u32) -> &[(Key, Place)] {
+        let from = self.places.partition_point(|(key, _)| (key.0, key.1, key.2) < (kind, window, group));
+        let to = self.places.partition_point(|(key, _)| (key.0, key.1, key.2) <= (kind, window, group));
+        &self.places[from..to]
+    }
+}
+
+fn body(volume: &Volume, place: &Place) -> Option<(Packet, Vec<u8>)> {
+    let mut frame = vec![0; place.length as usize];
+    let read = volume.read_piece(place.piece as usize, place.offset, &mut frame).ok()?;
+    let (packet, body) = Packet::decode(&frame[..read])?;
+    Some((packet, body.to_vec()))
+}
+
+/// Calls `found` for every sound packet in a file.
+fn scan(volume: &Volume, piece: usize, control: &Control, found: &mut dyn FnMut(Packet, Place)) -> Result<()> {
+    let length = volume.pieces()[piece].length;
+    let finder = memmem::Finder::new(TAG);
+    let mut buffer = vec![0; (length as usize).min(WINDOW + FRAME_BYTES_MAX)];
+    // What looks like packets and is none is read again and again only so often.
+    let mut patience = length.saturating_mul(8).saturating_add(64 << 20);
+    let mut at = 0u64;
+    while at < length {
+        control.check()?;
+        let count = (length - at).min(buffer.len() as u64) as usize;
+        volume.read_piece_lossy(piece, at, &mut buffer[..count]);
+        let last = at + count as u64 == length;
+        // A packet that begins in this part lies wholly in the buffer, unless the file ends before.
+        let part = if last { count } else { WINDOW };
+        let edge = (part + ENVELOPE_BYTES + TAG.len()).min(count);
+        let mut from = 0;
+        // The last packet found may reach beyond the edge.
+        while let Some(tag) = buffer[..edge].get(from..).and_then(|rest| finder.find(rest)) {
+            let tag = from + tag;
+            from = tag + TAG.len();
+            let Some(begin) = tag.checked_sub(ENVELOPE_BYTES) else { continue };
+            let Some(end) = Packet::length(&buffer[begin..count]).map(|n| begin + n).filter(|end| *end <= count) else {
+                continue;
+            };
+            let Some(left) = patience.checked_sub((end - begin) as u64) else { break };
+            if let Some((packet, _)) = Packet::decode(&buffer[begin..end]) {
+                let place = Place { piece: piece as u32, offset: at + begin as u64, length: (end - begin) as u32 };
+                found(packet, place);
+                from = end;
+            } else {
+                patience = left;
+            }
+        }
+        at += from.max(part) as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! The table of blocks: by it damaged blocks are known, and blocks that moved are found again.
+//!
+//! Per block a weak sum (u32), which can be moved along a file byte by byte, and the first 16 bytes of the block's BLAKE3.
+
+/// Bytes of one entry.
+pub const ENTRY_BYTES: usize = 20;
+
+/// What identifies a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// Its weak sum.
+    pub weak: u32,
+    /// The first 16 bytes of its BLAKE3.
+    pub strong: [u8; 16],
+}
+
+impl Entry {
+    /// Of a whole block.
+    pub fn of(block: &[u8]) -> Self {
+        Self { weak: Rolling::of(block).sum(), strong: strong(block) }
+    }
+
+    /// Whether `block` is the one meant.
+    pub fn is(&self, block: &[u8]) -> bool {
+        strong(block) == self.strong
+    }
+
+    /// Appends the entry.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.weak.to_le_bytes());
+        out.extend(self.strong);
+    }
+
+    /// The entries of a table.
+    pub fn decode_all(table: &[u8]) -> Vec<Self> {
+        let one = |bytes: &[u8]| {
+            let (mut weak, mut strong) = ([0; 4], [0; 16]);
+            weak.copy_from_slice(&bytes[..4]);
+            strong.copy_from_slice(&bytes[4..]);
+            Self { weak: u32::from_le_bytes(weak), strong }
+        };
+        table.chunks_exact(ENTRY_BYTES).map(one).collect()
+    }
+}
+
+fn strong(block: &[u8]) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&blake3::hash(block).as_bytes()[..16]);
+    short
+}
+
+/// The weak sum of a stretch of fixed length, which moves along in constant time.
+#[derive(Debug, Clone, Copy)]
+pub struct Rolling {
+    plain: u32,
+    weighted: u32,
+    length: u32,
+}
+
+impl Rolling {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let length = bytes.len() as u32;
+        let (mut plain, mut weighted) = (0u32, 0u32);
+        for (n, byte) in bytes.iter().enumerate() {
+            plain = plain.wrapping_add(u32::from(*byte));
+            weighted = weighted.wrapping_add((length - n as u32).wrapping_mul(u32::from(*byte)));
+        }
+        Self { plain, weighted, length }
+    }
+
+    /// Moves one byte on: `old` leaves at the front, `new` comes at the end.
+    pub fn step(&mut self, old: u8, new: u8) {
+        self.plain = self.plain.wrapping_sub(u32::from(old)).wrapping_add(u32::from(new));
+        self.weighted = self.weighted.wrapping_sub(self.length.wrapping_mul(u32::from(old))).wrapping_add(self.plain);
+    }
+
+    /// The sum at this place.
+    pub fn sum(&self) -> u32 {
+        self.weighted.wrapping_add(self.plain.wrapping_mul(0x9e37_79b1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_sum_that_moved_along_is_the_sum_of_the_place(bytes in prop::collection::vec(any::<u8>(), 8..400), length in 1usize..8) {
+            let mut rolling = Rolling::of(&bytes[..length]);
+            for at in 0..bytes.len() - length {
+                prop_assert_eq!(rolling.sum(), Rolling::of(&bytes[at..at + length]).sum());
+                rolling.step(bytes[at], bytes[at + length]);
+            }
+        }
+    }
+
+    #[test]
+    fn entries_come_back_as_they_were_written() {
+        let entries = [Entry::of(b"one"), Entry::of(b"two")];
+        let mut table = Vec::new();
+        entries.iter().for_each(|e| e.encode(&mut table));
+        assert_eq!(Entry::decode_all(&table), entries);
+        assert!(entries[0].is(b"one") && !entries[0].is(b"two"));
+    }
+}

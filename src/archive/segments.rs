@@ -1,0 +1,157 @@
+//! The segments of an archive: their names, and where they are.
+//!
+//! `Name[0006-0001].4BK`, `Name[0006-0002].4BK` … : the number of the full backup, the number of the segment. Each begins with
+//! a HEAD of its own, so it can be identified alone. Joined in order they are the archive.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    format::{self, ArchiveNumber, Identity},
+    volume::{Piece, Volume},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    storage::{self, refuse_data_file},
+};
+
+/// More segments than this would not be joined in order by their names.
+pub const SEGMENTS_MAX: u32 = 9999;
+
+/// The file name of a segment.
+pub fn segment_name(stem: &str, number: ArchiveNumber, segment: u32) -> String {
+    format!("{stem}[{number}-{segment:04}].4BK")
+}
+
+/// Splits a segment's file name into stem, number of the archive and number of the segment; `None` when it is not one.
+pub fn parse_segment_name(name: &str) -> Option<(&str, ArchiveNumber, u32)> {
+    let rest = name.strip_suffix("].4BK").or_else(|| name.strip_suffix("].4bk"))?;
+    let (stem, digits) = rest.rsplit_once('[')?;
+    let (number, segment) = digits.split_once('-')?;
+    let plain = |digits: &str| digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_digit());
+    if stem.is_empty() || !plain(number) || !plain(segment) {
+        return None;
+    }
+    let segment = segment.parse().ok().filter(|n| (1..=SEGMENTS_MAX).contains(n))?;
+    Some((stem, ArchiveNumber(number.parse().ok()?), segment))
+}
+
+/// The files of an archive.
+#[derive(Debug)]
+pub struct Located {
+    /// What was found, joined.
+    pub volume: Volume,
+    /// Numbers of segments that are missing before the last one found.
+    pub missing: Vec<u32>,
+    /// The number of the last segment found; `None` for an archive in one file.
+    pub last: Option<u32>,
+    /// How the archive is called in messages: its path, or `Name[0006]` with its folder.
+    pub name: PathBuf,
+}
+
+impl Located {
+    /// What to say of a segment that is not there.
+    pub fn missing_error(&self, segments: &[u32], and_later: bool) -> Error {
+        let numbers: Vec<String> = segments.iter().map(|n| format!("{n:04}")).collect();
+        let (noun, verb) = if segments.len() == 1 { ("segment", "is") } else { ("segments", "are") };
+        let later = if and_later { ", or one after it," } else { "" };
+        let message = format!("{noun} {}{later} of {} {verb} missing", numbers.join(", "), self.name.display());
+        Error::new(ErrorKind::NotFound, message)
+            .hint("Bring it into the same folder, or give the folder that holds it (--segments).")
+    }
+}
+
+/// Finds the files that belong to the archive at `path`: itself, or for one of its segments all others, in the same folder and
+/// in `folders`.
+///
+/// # Errors
+/// When `path` is no readable file.
+pub fn locate(path: &Path, folders: &[PathBuf]) -> Result<Located> {
+    let length = measure(path)?;
+    let whole = |length| {
+        let piece = Piece { path: path.to_path_buf(), at: 0, length };
+        Located { volume: Volume::new(vec![piece]), missing: Vec::new(), last: None, name: path.to_path_buf() }
+    };
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let Some((stem, number, _)) = parse_segment_name(&file_name) else { return Ok(whole(length)) };
+    let mut found: BTreeMap<u32, PathBuf> = BTreeMap::new();
+    let beside = storage::folder_of(path).to_path_buf();
+    for folder in std::iter::once(&beside).chain(folders) {
+        for entry in fs::read_dir(folder).map_err(|e| Error::io("read the folder", folder, e))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some((s, n, segment)) = parse_segment_name(&name)
+                && (s, n) == (stem, number)
+            {
+                found.entry(segment).or_insert_with(|| entry.path());
+            }
+        }
+    }
+    let heads: BTreeMap<u32, Option<Identity>> = found.iter().map(|(n, path)| (*n, head_of(path))).collect();
+    // The set of the segment that was asked for; if its own head is lost, of the first that has one.
+    let own = heads.iter().find(|(n, _)| found.get(n).is_some_and(|p| p == path)).and_then(|(_, head)| head.as_ref());
+    let id = own.or_else(|| heads.values().flatten().next()).map(|identity| identity.archive_id);
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut last = 0;
+    let mut missing = Vec::new();
+    for (number, path) in found {
+        let head = heads.get(&number).and_then(Option::as_ref);
+        if head.is_some_and(|identity| Some(identity.archive_id) != id) {
+            continue;
+        }
+        let Ok(length) = measure(&path) else { continue };
+        let end = pieces.last().map_or(0, |p| p.at + p.length);
+        // One whose head is lost follows the one before; what really lies where is found by its content.
+        let at = head.and_then(|identity| identity.segment).map_or(end, |segment| segment.offset);
+        let at = at.max(pieces.last().map_or(0, |p| p.at + 1));
+        if at > 1 << 60 {
+            continue;
+        }
+        missing.extend(last + 1..number);
+        last = number;
+        pieces.push(Piece { path, at, length });
+    }
+    let name = path.with_file_name(format!("{stem}[{number}]"));
+    Ok(Located { volume: Volume::new(pieces), missing, last: Some(last), name })
+}
+
+/// What the head of a file says, if it is sound.
+pub fn head_of(path: &Path) -> Option<Identity> {
+    let volume = Volume::of_file(path).ok()?;
+    let start = volume.read(0, 24).ok()?;
+    let length = format::head_length(&start).ok()?;
+    Some(format::decode_head(&volume.read(0, length as u64).ok()?).ok()?.0)
+}
+
+fn measure(path: &Path) -> Result<u64> {
+    let fail = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, format!("{} does not exist", path.display()))
+            .hint("Check the path. The archive may have been moved, or its disk is not connected."),
+        _ => Error::io("open", path, e),
+    };
+    let meta = fs::metadata(path).map_err(fail)?;
+    if !meta.is_file() {
+        return Err(Error::new(ErrorKind::WrongType, format!("{} is not a file", path.display()))
+            .hint("Choose an archive; its name ends in .4BK."));
+    }
+    refuse_data_file(path)?;
+    fs::File::open(path).map_err(fail)?;
+    Ok(meta.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rule_in_both_directions() {
+        assert_eq!(segment_name("OMB_Edelweiss", ArchiveNumber(6), 2), "OMB_Edelweiss[0006-0002].4BK");
+        assert_eq!(parse_segment_name("a [x] [0012-0345].4bk"), Some(("a [x] ", ArchiveNumber(12), 345)));
+        for foreign in ["a[0001].4BK", "a[0001-2].4BK", "a[0001-0000].4BK", "[0001-0001].4BK", "a[0001-0001].4BK.part"]
+        {
+            assert_eq!(parse_segment_name(foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Test restores: the only proof that a backup is one. An archive is restored to a scratch folder, SQLite's integrity check is
+//! made, the log is integrated, and everything is removed again.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use chrono::{DateTime, FixedOffset, Local};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    archive::{
+        ArchiveNumber,
+        catalog::{self, ArchiveEntry},
+        heal::Repaired,
+    },
+    control::{Control, Phase},
+    error::{Error, ErrorKind, Result},
+    journal::integrate::Until,
+    restore::{self, Logs, RestoreOptions},
+    sqlite::integrity::Integrity,
+    storage::{self, Disk},
+};
+
+/// Up to this size of the data file a test restore takes no more than about a minute: nearly all of it is SQLite's check.
+pub const MINUTE_BYTES: u64 = 2 << 30;
+
+/// An archive that was restored and found sound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Its identity.
+    pub archive_id: Uuid,
+    /// The data file inside.
+    pub data_file_id: Uuid,
+    /// Number of the full backup.
+    pub number: ArchiveNumber,
+    /// The moment of the state it holds.
+    pub moment: DateTime<FixedOffset>,
+    /// When it was proven to be restorable.
+    pub proven: DateTime<Local>,
+    /// The last commit of the logs that was integrated; `None` for the archive alone.
+    pub commit: Option<u64>,
+    /// How many commits were integrated.
+    pub commits: u64,
+    /// Length of the restored files in bytes.
+    pub bytes: u64,
+    /// What had to be repaired on the way.
+    pub repaired: Option<Repaired>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// Restores `archive` with its logs up to `until` into a folder inside `scratch`, checks it, and removes it.
+///
+/// # Errors
+/// Whatever a restore reports, also that the data file is not sound or a log is damaged: then nothing is proven.
+pub fn test_restore(archive: &Path, logs: Logs, until: Until, scratch: &Path, control: &Control) -> Result<Proof> {
+    let begun = Instant::now();
+    control.phase(Phase::Preparing, 0);
+    let plan = restore::plan(archive, &logs)?;
+    let folder = tempfile::Builder::new()
+        .prefix(".strongroom-test-")
+        .tempdir_in(scratch)
+        .map_err(|e| Error::io("write to the folder", scratch, e))?;
+    // Nothing but the data file: the rest is proven by its checksums when the archive is verified.
+    let options = RestoreOptions { logs, until, ..RestoreOptions::all(folder.path()) };
+    let restored = restore::run(&Disk, archive, &options, control);
+    storage::clean_up(move || drop(folder));
+    let restored = restored?;
+    if let Some(problem) = restored.problem() {
+        return Err(problem);
+    }
+    if restored.integrity != Some(Integrity::Sound) {
+        return Err(Error::new(ErrorKind::NotFound, format!("{} holds no data file", archive.display()))
+            .hint("Choose an archive that was made by a full backup."));
+    }
+    Ok(Proof {
+        archive: archive.to_path_buf(),
+        archive_id: plan.identity.archive_id,
+        data_file_id: plan.identity.data_file_id,
+        number: restored.number,
+        moment: restored.moment,
+        proven: Local::now(),
+        commit: restored.integrated.as_ref().map(|i| i.position.commit),
+        commits: restored.integrated.as_ref().map_or(0, |i| i.commits),
+        bytes: restored.bytes,
+        repaired: restored.repaired,
+        duration_ms: begun.elapsed().as_millis() as u64,
+    })
+}
+
+/// Chooses one of `archives`, and a commit of the logs that continue it, or its own state. `random` gives a number below its
+/// argument.
+///
+/// # Errors
+/// `NotFound` without archives; those of [`restore::plan`].
+pub fn draw(
+    archives: &[ArchiveEntry],
+    logs: &Logs,
+    random: &mut dyn FnMut(u64) -> u64,
+) -> Result<(PathBuf, Logs, Until)> {
+    if archives.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "there is no archive to restore").hint("Make a full backup first."));
+    }
+    let drawn = &archives[(random(archives.len() as u64) as usize).min(archives.len() - 1)];
+    let Some(log) = restore::plan(&drawn.path, logs)?.log else {
+        return Ok((drawn.path.clone(), Logs::None, Until::End));
+    };
+    let nth = random(log.commits + 1).min(log.commits);
+    Ok(match nth {
+        0 => (drawn.path.clone(), Logs::None, Until::End),
+        n => (drawn.path.clone(), logs.clone(), Until::Commit(log.from.commit + n)),
+    })
+}
+
+/// One drill: a random archive of `folder` with this stem, and a random commit. Nobody chooses the easy one.
+///
+/// # Errors
+/// As [`draw`] and [`test_restore`].
+pub fn drill(folder: &Path, stem: &str, logs: &Logs, seed: u64, scratch: &Path, control: &Control) -> Result<Proof> {
+    let archives = catalog::list(folder, Some(stem))?;
+    let (archive, logs, until) = draw(&archives, logs, &mut numbers(seed))?;
+    test_restore(&archive, logs, until, scratch, control)
+}
+
+/// Numbers below their argument, from a seed: each is a hash of the seed and a count.
+pub fn numbers(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut count = 0u64;
+    move |below| {
+        count += 1;
+        let hash = blake3::hash(&[seed.to_le_bytes(), count.to_le_bytes()].concat());
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash.as_bytes()[..8]);
+        u64::from_le_bytes(first) % below.max(1)
+    }
+}
