@@ -5,164 +5,20 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
 };
 
 use eframe::egui::{Key, accesskit::Role};
-use egui_kittest::{
-    Harness,
-    kittest::{NodeT, Queryable},
-};
+use egui_kittest::kittest::{NodeT, Queryable};
 use rusqlite::Connection;
-use strongroom::{
-    engine::{
-        Command, Config, Engine, Status,
-        history::{JobKind, Outcome},
-    },
-    error::ErrorReport,
-    ui::{FilePicker, Window},
+use strongroom::engine::{
+    Command,
+    history::{JobKind, Outcome},
 };
 
-/// Nothing here takes this long, even on a slow and busy machine.
-const LIMIT: Duration = Duration::from_secs(120);
+#[path = "support/desk.rs"]
+mod desk;
 
-/// A window over an engine of its own, in a folder of its own.
-struct Desk {
-    harness: Harness<'static, Window>,
-    engine: Engine,
-    folder: tempfile::TempDir,
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self::of_size(1180.0, 800.0)
-    }
-
-    fn of_size(width: f32, height: f32) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let own = folder.path().join("own");
-        let config = Config { data_dir: own.join("data"), settings_dir: own.join("settings"), program: None };
-        let engine = Engine::start(config).unwrap();
-        let window = Window::new(engine.handle(), FilePicker::inside(), folder.path().join("sample"));
-        let mut harness = Harness::builder()
-            .with_size([width, height])
-            .build_ui_state(|ui, window: &mut Window| window.ui(ui), window);
-        harness.run_steps(4);
-        Self { harness, engine, folder }
-    }
-
-    fn status(&self) -> std::sync::Arc<Status> {
-        self.engine.handle().status()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().canonicalize().unwrap().join(name)
-    }
-
-    /// Draws frames until `done`, which is given the window and the status.
-    fn until(&mut self, what: &str, done: impl Fn(&Harness<'static, Window>, &Status) -> bool) {
-        let begun = Instant::now();
-        loop {
-            self.harness.run_steps(2);
-            if done(&self.harness, &self.status()) {
-                return;
-            }
-            if begun.elapsed() > LIMIT {
-                panic!("waited in vain for {what}; the window shows:\n{:#?}", self.texts());
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn until_shown(&mut self, text: &str) {
-        self.until(text, |harness, _| harness.query_all_by_label_contains(text).next().is_some());
-    }
-
-    fn texts(&self) -> Vec<String> {
-        let all = self.harness.query_all(egui_kittest::kittest::by().predicate(|_| true));
-        all.filter_map(|node| node.accesskit_node().label().or_else(|| node.accesskit_node().value())).collect()
-    }
-
-    /// Presses the button with this name.
-    fn press(&mut self, label: &str) {
-        self.until(label, |harness, _| {
-            let mut found = harness.query_all_by_role_and_label(Role::Button, label);
-            found.next().is_some_and(|node| !node.accesskit_node().is_disabled())
-        });
-        self.harness.get_by_role_and_label(Role::Button, label).click();
-        self.harness.run_steps(3);
-    }
-
-    fn type_into(&mut self, label: &str, text: &str) {
-        self.harness.get_by_role_and_label(Role::TextInput, label).focus();
-        self.harness.run_steps(2);
-        self.harness.key_combination_modifiers(eframe::egui::Modifiers::COMMAND, &[Key::A]);
-        self.harness.run_steps(2);
-        self.harness.get_by_role_and_label(Role::TextInput, label).type_text(text);
-        self.harness.run_steps(2);
-    }
-
-    fn is_shown(&self, text: &str) -> bool {
-        self.harness.query_all_by_label_contains(text).next().is_some()
-    }
-
-    /// Whether the window shows the message, which begins with a capital letter when it stands alone, and the hint.
-    fn is_said(&self, error: &ErrorReport) -> bool {
-        let rest: String = error.message.chars().skip(1).collect();
-        self.is_shown(&rest) && error.hint.as_ref().is_none_or(|hint| self.is_shown(hint))
-    }
-
-    /// Opens the dialog that restores an archive, and waits until it shows the content.
-    fn ask_restore(&mut self, number: u32) {
-        self.press("Restore");
-        self.until("the archives", |h, _| h.query_by_role_and_label(Role::Button, "Archive 0001").is_some());
-        self.harness.get_by_role_and_label(Role::Button, &format!("Archive {number:04}")).click();
-        self.harness.run_steps(3);
-        self.press(&format!("Restore archive {number:04}…"));
-        self.until("the content", |h, _| h.query_by_label("Data file: Office.sqlite").is_some());
-        // The dialog grows with its content and stands in the middle again.
-        self.harness.run_steps(4);
-    }
-
-    fn send(&self, command: Command) {
-        self.engine.handle().send(command).unwrap();
-    }
-
-    /// Makes a data file and opens it.
-    fn open_data_file(&mut self, rows: u32) -> PathBuf {
-        let path = self.path("Office.sqlite");
-        make_data_file(&path, rows);
-        self.send(Command::OpenDataFile { path: path.clone() });
-        self.until("the data file", |harness, status| {
-            status.data_files.first().is_some_and(|d| d.plan.is_some())
-                && harness.query_by_role_and_label(Role::Button, "Start backup").is_some()
-        });
-        path
-    }
-
-    /// Makes a backup through the dialog, and returns the archive.
-    fn back_up(&mut self, number: u32) -> PathBuf {
-        self.press("Maintenance");
-        self.press("Backup…");
-        self.until_shown(&format!("[{number:04}].4BK"));
-        self.press("Save");
-        self.until("the backup", |_, status| status.jobs.is_empty() && status.finished.len() >= number as usize);
-        self.until_shown(&format!("Full backup {number:04} succeeded"));
-        self.path("Backups").join(format!("Office[{number:04}].4BK"))
-    }
-}
-
-fn make_data_file(path: &Path, rows: u32) {
-    let mut conn = Connection::open(path).unwrap();
-    conn.pragma_update(None, "journal_mode", "WAL").unwrap();
-    let tx = conn.transaction().unwrap();
-    tx.execute_batch("CREATE TABLE note(id INTEGER PRIMARY KEY, text BLOB)").unwrap();
-    for _ in 0..rows {
-        tx.execute("INSERT INTO note(text) VALUES(randomblob(1000))", []).unwrap();
-    }
-    tx.commit().unwrap();
-}
+use desk::{Desk, make_data_file};
 
 #[test]
 fn a_first_start_offers_both_ways_and_the_file_dialog_opens_a_data_file() {

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use super::{
@@ -143,13 +144,15 @@ impl Worker {
         if wanted.is_some() && wanted == running {
             return;
         }
-        hosted.log = None;
+        (hosted.log, hosted.log_failed) = (None, None);
         hosted.log_attempt += 1;
         let (attempt, settings) = (hosted.log_attempt, hosted.settings.clone());
         self.changed = true;
         if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
         {
-            (status.log, status.log_problem, status.log_starting) = (None, None, wanted.is_some());
+            (status.log, status.log_starting) = (None, wanted.is_some());
+            // While it is only tried again, what was wrong stays to be seen.
+            status.log_problem.take_if(|_| wanted.is_none() || start != LogStart::Known);
         }
         if let Some(log) = wanted {
             let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
@@ -181,14 +184,17 @@ impl Worker {
         status.log_starting = false;
         match result {
             Ok(capture) => {
-                status.log = Some(capture.status());
+                (status.log, status.log_problem) = (Some(capture.status()), None);
                 hosted.log = Some(Arc::new(capture));
                 self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
                 self.survey(data_file);
             }
             Err(error) => {
-                status.log_problem = Some(error.clone());
-                self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
+                hosted.log_failed = Some(Instant::now());
+                if status.log_problem.as_ref() != Some(&error) {
+                    status.log_problem = Some(error.clone());
+                    self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command as Process, Stdio},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use chrono::Local;
@@ -36,6 +36,11 @@ use crate::{
     },
 };
 
+/// How long opening a log waits for a data file that is locked.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+/// How often a log that could not be opened is tried again.
+const LOG_RETRY: Duration = Duration::from_secs(10);
+
 /// What only the engine holds of a data file; what everybody may see is its status.
 pub(super) struct Hosted {
     pub(super) path: PathBuf,
@@ -48,6 +53,8 @@ pub(super) struct Hosted {
     pub(super) log: Option<Arc<Capture>>,
     /// Which attempt to open the log counts: the answer to an older one is dropped.
     pub(super) log_attempt: u64,
+    /// When the last attempt failed.
+    pub(super) log_failed: Option<Instant>,
     _lock: DataFileLock,
 }
 
@@ -104,6 +111,7 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
             lost: None,
             log: None,
             log_attempt: 0,
+            log_failed: None,
             _lock: lock,
         },
         status,
@@ -157,8 +165,11 @@ pub(super) fn open_log(
     let mut settings = settings.clone();
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.change(own, |s| s.data_file_id = Some(identity))?;
-    let folder = storage::folder_of(log);
-    std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+    if start != LogStart::Known {
+        // Where a known one is gone, its disk is not mounted: a folder made there would hide that.
+        let folder = storage::folder_of(log);
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+    }
     let archives = backup::destination(data_file, &settings);
     let stem = catalog::stem(data_file);
     let mut config = CaptureConfig::new(data_file, log, identity);
@@ -180,7 +191,16 @@ pub(super) fn open_log(
     config.read_base = Some(Arc::new(move |position: &Position, sink: &mut dyn FnMut(&[u8]) -> Result<()>| {
         read_archive_at(&archives, &stem, position, sink)
     }));
-    Capture::start(config)
+    let asked = Instant::now();
+    loop {
+        match Capture::start(config.clone()) {
+            // Whoever closes the data file last has it for itself for a moment.
+            Err(e) if e.kind() == ErrorKind::Busy && asked.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            other => return other,
+        }
+    }
 }
 
 /// The data file as the archive cut at `position` holds it.
@@ -233,6 +253,11 @@ impl Hosted {
                 false
             }
         }
+    }
+
+    /// Whether the log, which could not be opened, is to be tried again: a disk may have come back, a program have ended.
+    pub(super) fn is_log_due(&self, now: Instant) -> bool {
+        self.log_failed.is_some_and(|at| now - at >= LOG_RETRY)
     }
 
     /// Puts settings in force.

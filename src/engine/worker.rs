@@ -175,6 +175,9 @@ impl Worker {
     }
 
     fn look(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self.hosted.values().filter(|h| h.is_log_due(now)).map(|h| h.path.clone()).collect();
+        due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
         let mut survey = Vec::new();
         for path in self.hosted.keys().cloned().collect::<Vec<_>>() {
             let Some(before) = self.status.data_file(&path).cloned() else { continue };

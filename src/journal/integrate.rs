@@ -131,7 +131,7 @@ pub struct Plan {
     pub catch_ups: Vec<Stretch>,
     /// Why it ends there.
     pub end: PlanEnd,
-    /// Logs of this data file that do not continue anything here: a log in between is missing, or they are older.
+    /// Later logs of this data file that do not continue anything here: a log in between is missing.
     pub unconnected: Vec<PathBuf>,
 }
 
@@ -186,7 +186,9 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
         let Some(index) = found else { break };
         left.remove(index);
     }
-    plan.unconnected = left;
+    // Older ones are of no concern here.
+    let is_later = |path: &PathBuf| LogReader::open(path).is_ok_and(|r| r.header().base.archive >= plan.from.archive);
+    plan.unconnected = left.into_iter().filter(is_later).collect();
     Ok(plan)
 }
 

@@ -40,7 +40,7 @@ impl Holders {
     pub fn in_words(&self) -> String {
         let names: Vec<String> = self.processes.iter().map(Process::to_string).collect();
         match names.split_last() {
-            None => "no process".to_owned(),
+            None => "no other process".to_owned(),
             Some((last, [])) => last.clone(),
             Some((last, others)) => format!("{} and {last}", others.join(", ")),
         }
