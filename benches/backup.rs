@@ -44,6 +44,11 @@ fn main() {
     bench.restore_against_zstd();
     bench.paced_writer();
     bench.memory();
+    bench.none_against_cp();
+    bench.redundancy_against_none();
+    bench.verify_against_reading();
+    bench.repair_against_verify();
+    bench.memory_of_recovery();
 }
 
 /// Records as an office has them: words, numbers, dates, and a tenth of incompressible content.
@@ -132,6 +137,31 @@ fn shell(script: &str, arguments: &[&Path]) -> Command {
     let mut command = Command::new("sh");
     command.arg("-ec").arg(script).arg("sh").args(arguments);
     command
+}
+
+/// Seconds to read a file and hash it with all cores: what no verification can be faster than.
+fn hashed(path: &Path) -> f64 {
+    let begun = Instant::now();
+    let length = fs::metadata(path).unwrap().len();
+    let count = thread::available_parallelism().unwrap().get() as u64;
+    thread::scope(|scope| {
+        for n in 0..count {
+            scope.spawn(move || {
+                let file = fs::File::open(path).unwrap();
+                let mut hasher = blake3::Hasher::new();
+                let mut buffer = vec![0; 4 << 20];
+                let (mut at, end) = (length * n / count, length * (n + 1) / count);
+                while at < end {
+                    let part = ((end - at) as usize).min(buffer.len());
+                    std::os::unix::fs::FileExt::read_exact_at(&file, &mut buffer[..part], at).unwrap();
+                    hasher.update(&buffer[..part]);
+                    at += part as u64;
+                }
+                std::hint::black_box(hasher.finalize());
+            });
+        }
+    });
+    begun.elapsed().as_secs_f64()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -273,6 +303,98 @@ impl Bench {
             done.store(true, Ordering::Relaxed);
             rate
         })
+    }
+
+    fn stored(&self, options: &[&str]) -> Command {
+        let mut command = self.backup();
+        command.args(options);
+        command
+    }
+
+    fn none_against_cp(&self) {
+        let copy = self.folder.join("copy.sqlite");
+        let (ratio, detail) = self.compare(
+            || timed(self.stored(&["--compression", "none"])),
+            || {
+                let _ = fs::remove_file(&copy);
+                timed(shell("cp \"$1\" \"$2\"; sync \"$2\"", &[&self.data, &copy]))
+            },
+        );
+        let _ = fs::remove_file(&copy);
+        row("full backup, None", "`cp`, synced", ratio, "1.30", &detail);
+    }
+
+    fn redundancy_against_none(&self) {
+        let (ratio, detail) =
+            self.compare(|| timed(self.stored(&["--redundancy", "medium"])), || timed(self.stored(&[])));
+        row("full backup, redundancy Medium", "without", ratio, "1.50", &detail);
+        let (ratio, detail) = self.compare(
+            || timed(self.stored(&["--redundancy", "high", "--interlacing", "high"])),
+            || timed(self.stored(&[])),
+        );
+        row("full backup, redundancy and interlacing High", "without", ratio, "", &detail);
+    }
+
+    /// Reading and hashing the same file, with all cores: two halves by `b3sum`-like hashing in this process.
+    fn verify_against_reading(&self) {
+        for options in [["--compression", "none"], ["--compression", "fast"], ["--redundancy", "medium"]] {
+            timed(self.stored(&options));
+            let archive = self.archive();
+            let (ratio, detail) = self.compare(
+                || {
+                    let mut command = self.strongroom();
+                    command.arg("verify").arg(&archive);
+                    timed(command)
+                },
+                || hashed(&archive),
+            );
+            let what = format!("verify ({})", options.join(" ").trim_start_matches("--"));
+            // As a speed: how much of that of reading and hashing.
+            row(&what, "reading and hashing the archive, all cores", 1.0 / ratio, "≥ 0.80", &detail);
+        }
+    }
+
+    /// 5 % of the blocks damaged, all over the archive.
+    fn repair_against_verify(&self) {
+        timed(self.stored(&["--compression", "none", "--redundancy", "medium"]));
+        let archive = self.archive();
+        let whole = fs::metadata(&archive).unwrap().len();
+        let verify = || {
+            let mut command = self.strongroom();
+            command.arg("verify").arg(&archive);
+            timed(command)
+        };
+        let sound = median((0..self.rounds).map(|_| verify()).collect());
+        let file = fs::File::options().write(true).open(&archive).unwrap();
+        for n in 0..whole / (20 * 16384) {
+            std::os::unix::fs::FileExt::write_all_at(&file, &[0xdd; 4096], n * 20 * 16384 + (n * 7919) % 200_000)
+                .unwrap();
+        }
+        file.sync_all().unwrap();
+        let copy = self.folder.join("copy.4BK");
+        let repairs = (0..self.rounds).map(|_| {
+            let _ = fs::remove_file(&copy);
+            let mut command = self.strongroom();
+            command.arg("repair").arg(&archive).arg("--to").arg(&copy);
+            timed(command)
+        });
+        let repair = median(repairs.collect());
+        let _ = fs::remove_file(&copy);
+        let detail = format!("{repair:.2} s : {sound:.2} s");
+        row("repair, 5 % of the blocks damaged", "verify of the sound archive", repair / sound, "3.00", &detail);
+    }
+
+    fn memory_of_recovery(&self) {
+        let high = ["--compression", "none", "--redundancy", "high", "--interlacing", "high"];
+        let backup = peak_mib(self.stored(&high));
+        let archive = self.archive();
+        let file = fs::File::options().write(true).open(&archive).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &vec![0; 64 << 20], 100 << 20).unwrap();
+        let mut repair = self.strongroom();
+        repair.arg("repair").arg(&archive).arg("--to").arg(self.folder.join("copy.4BK"));
+        let repair = peak_mib(repair);
+        let _ = fs::remove_file(self.folder.join("copy.4BK"));
+        println!("| peak memory at High/High of a backup, of a repair | | {backup} MiB, {repair} MiB | 512 MiB | |");
     }
 
     /// The peak of the resident memory of a backup and of a restore, from `/proc`.

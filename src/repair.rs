@@ -71,37 +71,47 @@ pub fn propose_copy(archive: &Path, folder: &Path) -> PathBuf {
 pub fn run(storage: &dyn Storage, archive: &Path, options: &RepairOptions, control: &Control) -> Result<RepairReport> {
     let begun = Instant::now();
     let looked = VerifyOptions { segments: options.segments.clone() };
-    let report = match verify::run_with(archive, &looked, control) {
-        Ok(report) => report,
+    let cause = match verify::sound(archive, &looked, control) {
+        Ok(opened) => return Ok(report(&opened, None, opened.bytes(), None, begun)),
+        Err(error) if heal::is_damage(&error) => error,
+        Err(error) => return Err(error),
+    };
+    let (healed, repaired) = match heal::heal(archive, &options.segments, cause, control) {
+        Ok(healed) => healed,
         Err(error) => return Err(with_whole_items(archive, options, error, control)),
     };
-    let mut done = RepairReport {
-        archive: archive.to_path_buf(),
-        number: report.number,
-        moment: report.moment,
-        copy: None,
-        bytes: report.bytes,
-        repaired: None,
-        duration_ms: 0,
-    };
-    if let Some(found) = report.damage {
-        let cause = Error::new(crate::error::ErrorKind::Damaged, found.cause.clone());
-        let (healed, repaired) = heal::heal(archive, &options.segments, cause, control)?;
-        let beside = storage::folder_of(archive);
-        let target = match &options.to {
-            Some(folder) if folder.is_dir() => propose_copy(archive, folder),
-            Some(file) => file.clone(),
-            None => propose_copy(archive, beside),
-        };
-        storage::refuse_existing(&target)?;
-        require_space(storage::folder_of(&target), healed.bytes())?;
-        done.bytes = rewrite(storage, &healed, &target, Ownership::of(archive), control)?;
-        done.copy = Some(target);
-        done.repaired = Some(repaired);
+    if !repaired.damage.is_repaired() {
+        return Err(heal::beyond_repair(archive, &repaired, &healed.whole_items(control)?));
     }
+    let target = match &options.to {
+        Some(folder) if folder.is_dir() => propose_copy(archive, folder),
+        Some(file) => file.clone(),
+        None => propose_copy(archive, storage::folder_of(archive)),
+    };
+    storage::refuse_existing(&target)?;
+    require_space(storage::folder_of(&target), healed.bytes())?;
+    // What is wrong with a copy is found when it is read back: nothing is taken on trust here.
+    let bytes = rewrite(storage, &healed, &target, Ownership::of(archive), control)?;
     control.phase(Phase::Finishing, 0);
-    done.duration_ms = begun.elapsed().as_millis() as u64;
-    Ok(done)
+    Ok(report(&healed, Some(target), bytes, Some(repaired), begun))
+}
+
+fn report(
+    archive: &Archive,
+    copy: Option<PathBuf>,
+    bytes: u64,
+    repaired: Option<Repaired>,
+    begun: Instant,
+) -> RepairReport {
+    RepairReport {
+        archive: archive.path().to_path_buf(),
+        number: archive.identity().number,
+        moment: archive.identity().moment,
+        copy,
+        bytes,
+        repaired,
+        duration_ms: begun.elapsed().as_millis() as u64,
+    }
 }
 
 /// Without recovery data, or with too little, what is still whole is the most that can be said.

@@ -157,7 +157,7 @@ pub trait Storage: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 
-/// No more than this is written before it is synced: a sync of gigabytes at the end could not be stopped, and would hold up
+/// No more than twice this is written before it is synced, while writing goes on: a sync of gigabytes at the end could not be stopped, and would hold up
 /// the syncs of other programs on the same disk.
 const UNSYNCED_MAX: usize = 32 << 20;
 
@@ -165,16 +165,51 @@ struct DiskFile {
     file: File,
     path: PathBuf,
     unsynced: usize,
+    /// A sync of what was written before, while writing goes on.
+    syncing: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl DiskFile {
+    fn new(file: File, path: &Path) -> Self {
+        Self { file, path: path.to_path_buf(), unsynced: 0, syncing: None }
+    }
+
+    /// The end of the sync under way, if there is one.
+    fn await_sync(&mut self) -> Result<()> {
+        let Some(thread) = self.syncing.take() else { return Ok(()) };
+        let ended = thread.join().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()));
+        ended.map_err(|e| Error::io("sync", &self.path, e))
+    }
+
+    fn begin_sync(&mut self) -> Result<()> {
+        self.await_sync()?;
+        self.unsynced = 0;
+        let file = self.file.try_clone().map_err(|e| Error::io("sync", &self.path, e))?;
+        match thread::Builder::new().name("sync".into()).spawn(move || file.sync_data()) {
+            Ok(thread) => self.syncing = Some(thread),
+            // Without a further thread it is done here.
+            Err(_) => self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))?,
+        }
+        Ok(())
+    }
+}
+
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        // A lock on the file lasts as long as its last handle.
+        let _ = self.await_sync();
+    }
 }
 
 impl StorageFile for DiskFile {
     fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).map_err(|e| Error::io("write to", &self.path, e))?;
         self.unsynced += bytes.len();
-        if self.unsynced >= UNSYNCED_MAX { self.sync() } else { Ok(()) }
+        if self.unsynced >= UNSYNCED_MAX { self.begin_sync() } else { Ok(()) }
     }
 
     fn sync(&mut self) -> Result<()> {
+        self.await_sync()?;
         self.unsynced = 0;
         self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))
     }
@@ -207,7 +242,7 @@ impl Storage for Disk {
         // The lock tells a leftover from a file being written; a file system without locks only loses the clean-up.
         let _ = file.try_lock();
         ownership.apply(path)?;
-        Ok(Box::new(DiskFile { file, path: path.to_path_buf(), unsynced: 0 }))
+        Ok(Box::new(DiskFile::new(file, path)))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
@@ -222,7 +257,7 @@ impl Storage for Disk {
             .hint("Another Strongroom looks after this data file. Use its window, or end it first."));
         }
         file.seek(SeekFrom::End(0)).map_err(fail)?;
-        Ok(Box::new(DiskFile { file, path: path.to_path_buf(), unsynced: 0 }))
+        Ok(Box::new(DiskFile::new(file, path)))
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {

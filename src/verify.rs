@@ -69,22 +69,7 @@ pub fn run(archive: &Path, control: &Control) -> Result<VerifyReport> {
 /// `Damaged` with the first part that is not as it was written, where that is beyond repair; `Stopped`.
 pub fn run_with(archive: &Path, options: &VerifyOptions, control: &Control) -> Result<VerifyReport> {
     let begun = Instant::now();
-    control.phase(Phase::Preparing, 0);
-    let strict = Archive::open_with(archive, &options.segments).and_then(|opened| {
-        prove(&opened, control)?;
-        match opened.prove_recovery(control)? {
-            Some((expected, found)) if found < expected => {
-                let message = format!("the recovery data of {} is damaged", archive.display());
-                Err(Error::new(ErrorKind::Damaged, message))
-            }
-            None if opened.identity().options().redundancy != Rate::None => {
-                let message = format!("the recovery data of {} is missing", archive.display());
-                Err(Error::new(ErrorKind::Damaged, message).hint("The files inside are whole; make a new backup."))
-            }
-            _ => Ok(opened),
-        }
-    });
-    let (opened, damage) = match strict {
+    let (opened, damage) = match sound(archive, options, control) {
         Ok(opened) => (opened, None),
         Err(error) if heal::is_damage(&error) => {
             let (opened, repaired) = heal::heal(archive, &options.segments, error, control)?;
@@ -104,6 +89,28 @@ pub fn run_with(archive: &Path, options: &VerifyOptions, control: &Control) -> R
         files: opened.items().len(),
         damage,
         duration_ms: begun.elapsed().as_millis() as u64,
+    })
+}
+
+/// Opens an archive that is sound in every byte, its recovery data included.
+///
+/// # Errors
+/// The first thing that is not as it was written; `Stopped`.
+pub fn sound(archive: &Path, options: &VerifyOptions, control: &Control) -> Result<Archive> {
+    control.phase(Phase::Preparing, 0);
+    Archive::open_with(archive, &options.segments).and_then(|opened| {
+        prove(&opened, control)?;
+        match opened.prove_recovery(control)? {
+            Some((expected, found)) if found < expected => {
+                let message = format!("the recovery data of {} is damaged", archive.display());
+                Err(Error::new(ErrorKind::Damaged, message))
+            }
+            None if opened.identity().options().redundancy != Rate::None => {
+                let message = format!("the recovery data of {} is missing", archive.display());
+                Err(Error::new(ErrorKind::Damaged, message).hint("The files inside are whole; make a new backup."))
+            }
+            _ => Ok(opened),
+        }
     })
 }
 

@@ -1,4 +1,4 @@
-//! The bytes of an archive (`.4BK`), version 1. All integers are little-endian.
+//! The bytes of an archive (`.4BK`), versions 1 (one file) and 2 (segments). All integers are little-endian.
 //!
 //! ```text
 //! archive := HEAD  data-frame*  INDX  other*  TAIL
@@ -6,15 +6,18 @@
 //! *Data frames* are independent zstd frames with content size and content checksum. Together they decompress to one tar
 //! stream, each frame to exactly 4 MiB of it except the last. HEAD, INDX and TAIL are zstd *skippable* frames, which every
 //! zstd tool passes over; so `zstd -dc ARCHIVE | tar x` restores without this program. Between INDX and TAIL
-//! a reader passes over skippable frames that it does not know (version 1 writes none); a change that older readers can not
-//! pass over raises the version.
+//! a reader passes over skippable frames that it does not know. Recovery data lies there, see
+//! [`packet`](super::recovery::packet); a change that older readers can not pass over raises the version.
+//!
+//! Segments, joined, are the archive. Each begins with a HEAD of its own ([`Segment`]), for which the offsets of the data
+//! frames leave room.
 //!
 //! Every skippable frame begins with the zstd envelope, magic `0x184D2A54` and the length of what follows (u32 each), then:
 //!
 //! | HEAD | bytes | |
 //! |---|---|---|
 //! | 0 | 8 | tag `SR4BHEAD` |
-//! | 8 | 2 | format version |
+//! | 8 | 2 | format version: 1, of segments 2 |
 //! | 10 | 2 | flags, 0 |
 //! | 12 | 4 | length *n* of the identity, at most 1 MiB |
 //! | 16 | n | [`Identity`] as JSON |

@@ -53,6 +53,11 @@ pub fn is_damage(error: &Error) -> bool {
 /// # Errors
 /// `cause`; `Damaged` when even header and index are lost; `Stopped`.
 pub fn heal(path: &Path, folders: &[PathBuf], cause: Error, control: &Control) -> Result<(Archive, Repaired)> {
+    // Somebody's film is no archive whose beginning is lost: it would be read to its end in vain.
+    let is_named_so = path.extension().is_some_and(|end| end.eq_ignore_ascii_case(super::catalog::EXTENSION));
+    if cause.kind() == ErrorKind::NotRecognised && !is_named_so {
+        return Err(cause);
+    }
     // A file that is not there at all is not damaged.
     let Ok(located) = segments::locate(path, folders) else { return Err(cause) };
     let Located { volume, missing, .. } = located;

@@ -183,14 +183,17 @@ impl Archive {
         // Frames are of equal length except the last, so their numbers follow from offsets.
         let length = self.frame_length as u64;
         let mut numbers = (from / length) as usize..(to.div_ceil(length) as usize).min(self.index.frames.len());
+        let (spare_in, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
         pipeline::run(
             || {
                 control.check()?;
                 let Some(number) = numbers.next() else { return Ok(None) };
-                Ok(Some((number, self.read_frame(number)?)))
+                Ok(Some((number, self.read_frame(number, spare.try_recv().unwrap_or_default())?)))
             },
             |(number, stored): (usize, Vec<u8>)| {
                 let raw = prove_frame(&self.index.frames[number], &stored).ok_or_else(|| self.frame_error(number))?;
+                // The reader may be gone already; then the buffer is simply freed.
+                let _ = spare_in.send(stored);
                 Ok((number as u64 * length, raw))
             },
             |(offset, raw): (u64, Vec<u8>)| {
@@ -201,9 +204,9 @@ impl Archive {
         )
     }
 
-    fn read_frame(&self, number: usize) -> Result<Vec<u8>> {
+    fn read_frame(&self, number: usize, spare: Vec<u8>) -> Result<Vec<u8>> {
         let entry = &self.index.frames[number];
-        let read = self.volume.read(entry.offset, u64::from(entry.stored));
+        let read = self.volume.read_in(entry.offset, u64::from(entry.stored), spare);
         read.map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => self.frame_error(number),
             _ => read_error(&self.path, e),
@@ -216,18 +219,22 @@ impl Archive {
     /// `Damaged` at the first frame whose bytes are not those that were written.
     pub fn prove_stored(&self, control: &Control) -> Result<()> {
         let mut numbers = 0..self.index.frames.len();
+        let (spare_in, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
         pipeline::run(
             || {
                 control.check()?;
-                let Some(number) = numbers.next() else { return Ok(None) };
-                Ok(Some((number, self.read_frame(number)?)))
+                Ok(numbers.next().map(|number| (number, spare.try_recv().unwrap_or_default())))
             },
-            |(number, stored): (usize, Vec<u8>)| {
+            // Read by the workers, too: the disk may answer several at a time.
+            |(number, spare): (usize, Vec<u8>)| {
+                let stored = self.read_frame(number, spare)?;
                 let same = blake3::hash(&stored).as_bytes() == &self.index.frames[number].hash;
-                if same { Ok(stored.len() as u64) } else { Err(self.frame_error(number)) }
+                if same { Ok(stored) } else { Err(self.frame_error(number)) }
             },
-            |bytes: u64| {
-                control.add(bytes);
+            |stored: Vec<u8>| {
+                control.add(stored.len() as u64);
+                // The reader may be gone already; then the buffer is simply freed.
+                let _ = spare_in.send(stored);
                 Ok(())
             },
         )?;
@@ -248,8 +255,9 @@ impl Archive {
                 Ok(numbers.next())
             },
             |number: usize| {
-                let sound =
-                    self.read_frame(number).is_ok_and(|s| prove_frame(&self.index.frames[number], &s).is_some());
+                let sound = self
+                    .read_frame(number, Vec::new())
+                    .is_ok_and(|s| prove_frame(&self.index.frames[number], &s).is_some());
                 Ok((!sound).then_some(number))
             },
             |number: Option<usize>| {

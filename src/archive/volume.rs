@@ -150,6 +150,19 @@ impl Volume {
         Ok(bytes)
     }
 
+    /// As [`read`](Self::read), in the memory of `spare`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_in(&self, offset: u64, length: u64, mut spare: Vec<u8>) -> io::Result<Vec<u8>> {
+        if (spare.capacity() as u64) < length {
+            return self.read(offset, length);
+        }
+        spare.resize(length as usize, 0);
+        self.read_at(offset, &mut spare)?;
+        Ok(spare)
+    }
+
     /// Fills `buffer` as far as the disks can read it, and with zeros elsewhere.
     pub fn read_lossy(&self, offset: u64, buffer: &mut [u8]) {
         if self.read_at(offset, buffer).is_ok() {

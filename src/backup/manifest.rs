@@ -64,8 +64,13 @@ pub(super) fn manifest(
         files.push(file);
     }
     document["file"] = toml_edit::Item::ArrayOfTables(files);
+    let stem = catalog::stem(Path::new(&identity.data_file_name));
+    let by_hand = match identity.options().segment_bytes {
+        None => format!("zstd -dc '{archive}' | tar x"),
+        Some(_) => format!("cat '{stem}[{}-'*.4BK | zstd -dc | tar x", identity.number),
+    };
     format!(
-        "# A full backup of {}, made by {}.\n# To restore without that program, in an empty folder:\n#     zstd -dc '{archive}' | tar x\n# The values of blake3 are those that b3sum prints.\n\n{document}",
+        "# A full backup of {}, made by {}.\n# To restore without that program, in an empty folder:\n#     {by_hand}\n# The values of blake3 are those that b3sum prints.\n\n{document}",
         identity.data_file_name, identity.program
     )
 }

@@ -72,6 +72,12 @@ impl Packets {
                 all.entry(packet.stamp).or_default().push((key, place));
             })?;
         }
+        // Where far more is lost than there is, nothing comes back; and what a hostile file claims must not cost memory.
+        let there: u64 = volume.pieces().iter().map(|piece| piece.length).sum();
+        let is_possible = |stamp: &Stamp| {
+            stamp.layout.length <= there.saturating_mul(4).saturating_add(1 << 20) && stamp.layout.block_bytes >= 512
+        };
+        all.retain(|stamp, _| is_possible(stamp));
         let best = all.into_iter().max_by_key(|(stamp, found)| (found.len(), stamp.layout.length));
         Ok(best.map(|(stamp, mut places)| {
             places.sort_by_key(|(key, _)| *key);
@@ -182,4 +188,37 @@ fn scan(volume: &Volume, piece: usize, control: &Control, found: &mut dyn FnMut(
         at += from.max(part) as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn found(layout: Layout) -> std::result::Result<bool, Box<dyn std::error::Error>> {
+        let stamp = Stamp { layout, id: Uuid::nil(), index_offset: 0, tar_length: 0, whole: [0; 32] };
+        let packet = Packet { stamp, kind: Kind::Recovery, window: 0, group: 0, number: 0, table: [0; 32] };
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a");
+        std::fs::write(&path, packet.encode(&vec![1; layout.block_bytes as usize]))?;
+        Ok(Packets::find(&Volume::of_file(&path)?, &Control::default())?.is_some())
+    }
+
+    #[test]
+    fn a_small_file_that_claims_to_have_been_huge_costs_nothing() -> std::result::Result<(), Box<dyn std::error::Error>>
+    {
+        let honest =
+            Layout { length: 100_000, block_bytes: 1024, chunk_blocks: 16, recovery_blocks: 10, windows: 1, groups: 1 };
+        assert!(honest.is_sane() && found(honest)?);
+        let huge = Layout { length: 1 << 50, windows: 1 << 28, ..honest };
+        for claim in [
+            huge,
+            Layout { length: 1 << 36, windows: 1 << 18, ..honest },
+            Layout { chunk_blocks: 1 << 14, recovery_blocks: 1, ..honest },
+            Layout { block_bytes: 1 << 20, length: 200 << 20, ..honest },
+        ] {
+            assert!(!found(claim)?, "{claim:?}");
+        }
+        Ok(())
+    }
 }

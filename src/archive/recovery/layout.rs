@@ -20,8 +20,11 @@ pub const BLOCK_BYTES_MAX: u64 = 16 << 10;
 pub const BLOCK_BYTES_MIN: u64 = 1 << 10;
 /// So that one short stretch of damage is repaired however small the file is.
 const RECOVERY_BLOCKS_MIN: u64 = 4;
-/// No more memory than this is needed to repair one group, whatever a file from elsewhere says.
-const GROUP_BYTES_MAX: u64 = 256 << 20;
+/// No more memory than this is needed for one chunk, to repair one group, and for one table, whatever a file from elsewhere
+/// says: more than twice what the writer chooses.
+const CHUNK_BYTES_MAX: u64 = 4 << 20;
+const GROUP_BYTES_MAX: u64 = 96 << 20;
+const TABLE_BYTES_MAX: u64 = 32 << 20;
 
 /// How recovery data lies over a file of a certain length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,7 +108,8 @@ impl Layout {
         }
         let per_group = self.group_blocks_max();
         let table = self.chunks().div_ceil(u64::from(self.windows)) * chunk * super::table::ENTRY_BYTES as u64;
-        per_group + chunk <= 1 << 16 && (per_group + chunk) * block <= GROUP_BYTES_MAX && table <= GROUP_BYTES_MAX
+        let bounded = chunk * block <= CHUNK_BYTES_MAX && (per_group + chunk) * block <= GROUP_BYTES_MAX;
+        per_group + chunk <= 1 << 16 && bounded && table <= TABLE_BYTES_MAX
     }
 
     /// Number of blocks.

@@ -1,0 +1,239 @@
+//! Damage to archived logs: repaired through their recovery data, and without it the chain ends where the damage is.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use strongroom::{
+    archive::{ArchiveOptions, Rate, log_recovery},
+    control::Control,
+    engine::{Command, JobId, status::JobReport},
+    error::ErrorKind,
+    journal::integrate::PlanEnd,
+    restore::{self, RestoreOptions, RestoreReport},
+    storage::{Disk, Storage},
+};
+use support::{
+    Content, Fault, FaultyDisk, Place,
+    engine::{engine, finished, open_with_log},
+    logical_content, make_data_file, names_in,
+};
+
+/// Two archives, the log between them, and the one that runs.
+struct Sample {
+    place: Place,
+    first: PathBuf,
+    log: PathBuf,
+    good: Vec<u8>,
+    wanted: Content,
+}
+
+impl Sample {
+    fn new(redundancy: Rate) -> Self {
+        let place = Place::new();
+        let data = place.at("a.sqlite");
+        let conn = make_data_file(&data, "PRAGMA journal_mode=WAL", 300);
+        let running = place.at("Backups/a.journal");
+        fs::create_dir(place.at("Backups")).unwrap();
+        let engine = engine(&place);
+        let handle = engine.handle();
+        open_with_log(&handle, &data, &running);
+        let backup = || {
+            let job = JobId::new();
+            let options = Some(ArchiveOptions { redundancy, ..ArchiveOptions::default() });
+            handle.send(Command::Backup { job, data_file: data.clone(), destination: None, options }).unwrap();
+            match finished(&handle, job) {
+                JobReport::Backup(report) => report,
+                other => panic!("{other:?}"),
+            }
+        };
+        let commits = |from: i64, to: i64| {
+            for n in from..to {
+                conn.execute("INSERT INTO t(a,b,c) VALUES(?1,randomblob(900),1.5)", [format!("commit {n}")]).unwrap();
+            }
+        };
+        let first = backup().archive;
+        commits(0, 60);
+        let second = backup();
+        assert_eq!(second.problem().map(|e| e.to_string()), None);
+        commits(60, 70);
+        drop(engine);
+        let wanted = logical_content(&data);
+        let log = second.archived_log.unwrap();
+        let good = fs::read(&log).unwrap();
+        Self { place, first, log, good, wanted }
+    }
+
+    fn restore(&self) -> (RestoreReport, Content) {
+        let to = self.place.at("to");
+        let report = restore::run(&Disk, &self.first, &RestoreOptions::all(&to), &Control::default()).unwrap();
+        let content = logical_content(&to.join("a.sqlite"));
+        fs::remove_dir_all(to).unwrap();
+        (report, content)
+    }
+
+    fn comes_back(&self, name: &str, damaged: &[u8]) {
+        fs::write(&self.log, damaged).unwrap();
+        let (report, content) = self.restore();
+        assert_eq!(report.repaired_logs, [self.log.as_path()], "{name}");
+        assert_eq!(report.problem().map(|e| e.to_string()), None, "{name}");
+        assert!(content == self.wanted, "{name}: {content:?}");
+        let plan = restore::plan(&self.first, &restore::Logs::Found).unwrap().log.unwrap();
+        assert!(plan.pieces.iter().any(|piece| piece.path == self.log), "{name}: named as people know it");
+        assert!(fs::read(&self.log).unwrap() == damaged, "{name}: the log is not touched");
+    }
+}
+
+fn at(log: &Path) -> PathBuf {
+    log_recovery::companion(log)
+}
+
+#[test]
+fn a_damaged_log_comes_back_through_its_recovery_data() {
+    let sample = Sample::new(Rate::Medium);
+    let good = &sample.good;
+    assert!(at(&sample.log).ends_with("a[0001].4BL.recovery") && good.len() > 50_000);
+    let (report, content) = sample.restore();
+    assert!(report.repaired_logs.is_empty() && content == sample.wanted);
+    let stretch = good.len() / 10 - 2048;
+    let filled = |from: usize, length: usize| {
+        let mut bytes = good.clone();
+        bytes[from..from + length].fill(0xee);
+        bytes
+    };
+    sample.comes_back("the header", &filled(0, 192));
+    sample.comes_back("one byte", &filled(good.len() / 2, 1));
+    sample.comes_back("a stretch", &filled(good.len() / 3, stretch));
+    sample.comes_back("the last record", &filled(good.len() - 100, 100));
+    sample.comes_back("the beginning is missing", &good[stretch..]);
+    sample.comes_back("the end is missing", &good[..good.len() - stretch]);
+    let mut inserted = good.clone();
+    inserted.splice(5000..5000, [1, 2, 3]);
+    sample.comes_back("bytes inserted", &inserted);
+    // Cut exactly after a record it looks whole, and only its length tells.
+    let mut reader = strongroom::journal::reader::LogReader::open(&{
+        fs::write(&sample.log, good).unwrap();
+        sample.log.clone()
+    })
+    .unwrap();
+    let mut ends = Vec::new();
+    while let Some(record) = reader.next_record().unwrap() {
+        ends.push(record.end as usize);
+    }
+    sample.comes_back("cut after a record", &good[..ends[ends.len() - 3]]);
+    // Its recovery data damaged too, as far as the promise goes.
+    let recovery = fs::read(at(&sample.log)).unwrap();
+    let mut both = recovery.clone();
+    both[..3000].fill(0);
+    fs::write(at(&sample.log), both).unwrap();
+    sample.comes_back("both", &filled(good.len() / 2, 1));
+}
+
+#[test]
+fn without_recovery_data_the_chain_ends_at_the_damage_and_says_how_far_it_goes() {
+    for redundancy in [Rate::None, Rate::Low] {
+        let sample = Sample::new(redundancy);
+        assert_eq!(at(&sample.log).exists(), redundancy != Rate::None);
+        let mut bytes = sample.good.clone();
+        let from = bytes.len() / 2;
+        // Far more than Low repairs.
+        bytes[from..from + sample.good.len() / 4].fill(0);
+        fs::write(&sample.log, &bytes).unwrap();
+        let (report, content) = sample.restore();
+        assert!(report.repaired_logs.is_empty());
+        let Some(PlanEnd::Damaged { path, offset }) = &report.log_end else { panic!("{:?}", report.log_end) };
+        assert!(*path == sample.log && *offset <= from as u64);
+        let problem = report.problem().unwrap();
+        assert_eq!(problem.kind(), ErrorKind::Damaged);
+        assert!(problem.message().contains("what came after could not be integrated"), "{problem}");
+        let integrated = report.integrated.unwrap();
+        assert!(integrated.commits > 5 && integrated.commits < 40, "{integrated:?}");
+        assert!(content != sample.wanted);
+    }
+}
+
+#[test]
+fn recovery_data_of_a_log_is_complete_or_not_there() {
+    let sample = Sample::new(Rate::None);
+    let options = ArchiveOptions { redundancy: Rate::High, ..ArchiveOptions::default() };
+    let id = uuid::Uuid::nil();
+    for fault in [Fault::Crash, Fault::CrashHalfWritten, Fault::DiskFull] {
+        for step in 0.. {
+            let disk = FaultyDisk::new(step, fault);
+            let made = log_recovery::protect(&disk, &sample.log, id, options, &Control::default());
+            let there = at(&sample.log).exists();
+            assert!(there || made.is_err());
+            if there {
+                let mut damaged = sample.good.clone();
+                damaged[300] ^= 1;
+                sample.comes_back("after a crash", &damaged);
+                fs::write(&sample.log, &sample.good).unwrap();
+                Disk.remove(&at(&sample.log)).unwrap();
+            }
+            if made.is_ok() {
+                assert_eq!(step, disk.steps());
+                break;
+            }
+        }
+    }
+    assert!(names_in(&sample.place.at("Backups")).iter().all(|n| !n.ends_with(".part")));
+    // A file of that name is never overwritten.
+    fs::write(at(&sample.log), "mine").unwrap();
+    let error = log_recovery::protect(&Disk, &sample.log, id, options, &Control::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Exists);
+    assert_eq!(fs::read(at(&sample.log)).unwrap(), b"mine");
+    let (report, content) = sample.restore();
+    assert!(report.repaired_logs.is_empty() && content == sample.wanted);
+}
+
+#[test]
+fn an_archive_is_proven_restorable_up_to_a_random_commit_and_that_is_remembered() {
+    let sample = Sample::new(Rate::Low);
+    let data = sample.place.at("a.sqlite");
+    let before = {
+        let engine = engine(&sample.place);
+        let handle = engine.handle();
+        handle.send(Command::OpenDataFile { path: data.clone() }).unwrap();
+        support::engine::until(&handle, |s| s.data_file(&data).is_some_and(|d| d.archives.len() == 2));
+        let mut commits = std::collections::BTreeSet::new();
+        for seed in 0..8 {
+            let job = JobId::new();
+            handle.send(Command::Drill { job, data_file: data.clone(), seed }).unwrap();
+            let JobReport::TestRestore(proof) = finished(&handle, job) else { panic!("no proof") };
+            commits.insert((proof.number, proof.commit));
+            let status = handle.status();
+            assert_eq!(status.last_proven(proof.data_file_id), Some(&proof));
+        }
+        assert!(commits.len() > 4, "archives and commits are drawn at random: {commits:?}");
+        handle.status().proven.clone()
+    };
+    assert_eq!(before.len(), 2, "the last proof of each archive");
+    let engine = engine(&sample.place);
+    let after = engine.handle().status().proven.clone();
+    let plain = |proofs: &[strongroom::drill::Proof]| {
+        proofs.iter().map(|p| (p.archive_id, p.proven.timestamp_millis(), p.commit)).collect::<Vec<_>>()
+    };
+    assert_eq!(plain(&after), plain(&before));
+    assert!(names_in(&sample.place.own().join("strongroom")).iter().all(|n| !n.starts_with(".strongroom-test")));
+    // An archive that can not be restored is not proven.
+    let handle = engine.handle();
+    let mut bytes = fs::read(&sample.first).unwrap();
+    let half = bytes.len() / 2;
+    bytes[1000..half].fill(0);
+    fs::write(&sample.first, bytes).unwrap();
+    let job = JobId::new();
+    handle
+        .send(Command::TestRestore {
+            job,
+            archive: sample.first.clone(),
+            until: strongroom::journal::integrate::Until::End,
+        })
+        .unwrap();
+    let status = support::engine::until(&handle, |s| s.finished_job(job).is_some());
+    assert_eq!(status.finished_job(job).unwrap().result.as_ref().unwrap_err().kind, ErrorKind::Damaged);
+    assert_eq!(plain(&status.proven), plain(&before));
+}
