@@ -6,11 +6,13 @@
 //! join         finding the engine that looks after a data file, or the services of this user
 //! server client  the two sides of the socket
 //! protocol update  what passes through it, see docs/protocol.md
+//! install      the service of the system: units of systemd, jobs of launchd
 //! connection   sockets: where they lie, and whom they let in
 //! ```
 
 mod client;
 mod connection;
+pub mod install;
 pub mod join;
 mod merge;
 pub mod protocol;

@@ -1,31 +1,164 @@
-//! What a service says while it runs: every job that was due, and how it ended.
+//! `strongroom serve`: an engine without a window. What it does by itself is said on standard output, or to the system's journal.
 
-use crossbeam_channel::{Receiver, select};
-
-use super::{complain, print, words};
-use crate::{
-    engine::{Event, Handle, status::FinishedJob},
-    error::{ErrorKind, Result},
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
 };
 
+use crossbeam_channel::{Receiver, select};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+use super::{
+    complain,
+    desk::{interruptions, open},
+    places, print, words,
+};
+use crate::{
+    archive::catalog,
+    engine::{
+        Command, Event, Handle, HostKind,
+        status::{DataFileStatus, FinishedJob},
+    },
+    error::{Error, ErrorKind, Result},
+    service::Reachable,
+};
+
+/// How long the engine may take to answer the question whether it lives.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// Sends the program's messages to standard error, and those of a service that systemd runs to the system's journal.
+/// `STRONGROOM_LOG=debug` shows more of them.
+pub(super) fn begin_messages(is_service: bool) {
+    let default = if is_service { "info" } else { "error" };
+    let filter = || EnvFilter::try_from_env("STRONGROOM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    #[cfg(target_os = "linux")]
+    if is_service
+        && std::env::var_os("JOURNAL_STREAM").is_some()
+        && let Ok(journal) = tracing_journald::layer()
+    {
+        tracing_subscriber::registry().with(journal.with_filter(filter())).init();
+        return;
+    }
+    let text = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_filter(filter());
+    tracing_subscriber::registry().with(text).init();
+}
+
+/// Looks after these data files, or those on the service's own list, until a signal comes.
+pub(super) fn serve(
+    data_files: &[PathBuf],
+    log: Option<PathBuf>,
+    no_log: bool,
+    switch_to_wal: bool,
+) -> Result<ExitCode> {
+    if log.is_some() && data_files.len() != 1 {
+        return Err(Error::new(ErrorKind::Refused, "one log can not hold several data files")
+            .hint("Give --log with one data file only."));
+    }
+    let stop = interruptions();
+    more_open_files();
+    let mut config = places::config(HostKind::Service)?;
+    if data_files.is_empty() {
+        config.list = Some(places::list()?);
+    }
+    let list = config.list.clone();
+    let engine = Reachable::start(config, &places::sockets()?)?;
+    let handle = engine.handle();
+    let events = handle.events();
+    if let Some(error) = handle.status().list_problem.clone() {
+        return Err(error.into());
+    }
+    for data_file in data_files {
+        let path = open(&handle, data_file.clone())?;
+        if no_log {
+            print(&format!("{} is looked after", path.display()))?;
+            continue;
+        }
+        match use_log(&handle, &path, log.as_deref(), switch_to_wal, (&events, &stop))? {
+            Some(log) => print(&format!("{} is logged in {}", path.display(), log.display()))?,
+            None => return Ok(ExitCode::SUCCESS),
+        }
+    }
+    if let Some(list) = list {
+        print(&format!("Looking after the data files in {}; a window can add some.", list.display()))?;
+    }
+    supervisor::ready();
+    report_until(&engine, &events, &stop)?;
+    supervisor::stopping();
+    // Dropping the engine ends the logs cleanly, everything synced.
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has the log switched on, and waits until it runs; `None` when it was told to stop meanwhile.
+fn use_log(
+    handle: &Handle,
+    data_file: &Path,
+    log: Option<&Path>,
+    switch_to_wal: bool,
+    (events, stop): (&Receiver<Event>, &Receiver<()>),
+) -> Result<Option<PathBuf>> {
+    let status = handle.status();
+    let known = status.data_file(data_file);
+    let chosen = log.map(Path::to_path_buf).or_else(|| known?.log_file.clone()).unwrap_or_else(|| {
+        let folder = known.map_or_else(PathBuf::new, |known| known.destination.clone());
+        folder.join(format!("{}.journal", catalog::stem(data_file)))
+    });
+    let chosen = std::path::absolute(&chosen).map_err(|e| Error::io("find", &chosen, e))?;
+    handle.send(Command::UseLog { data_file: data_file.to_path_buf(), log: Some(chosen.clone()), switch_to_wal })?;
+    let runs = |known: &DataFileStatus| known.log.is_some() && known.log_file.as_ref() == Some(&chosen);
+    while !handle.status().data_file(data_file).is_some_and(runs) {
+        if stop.try_recv().is_ok() {
+            return Ok(None);
+        }
+        match events.recv_timeout(Duration::from_millis(50)) {
+            Ok(Event::CommandRefused(error)) => return Err(error.into()),
+            Ok(Event::LogRefused { data_file: of, error }) if of == data_file => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(Some(chosen))
+}
+
 /// Reports what is done by itself, on standard output what succeeds and on standard error what does not, until `stop`.
-///
-/// # Errors
-/// When standard output can not be written.
-pub(super) fn report_until(engine: &Handle, events: &Receiver<Event>, stop: &Receiver<()>) -> Result<()> {
+/// Meanwhile, tells systemd that it lives, as long as the engine does.
+fn report_until(engine: &Reachable, events: &Receiver<Event>, stop: &Receiver<()>) -> Result<()> {
+    let handle = engine.handle();
+    let pulse =
+        supervisor::patience().map_or_else(crossbeam_channel::never, |limit| crossbeam_channel::tick(limit / 3));
     loop {
         select! {
             recv(stop) -> _ => return Ok(()),
+            recv(pulse) -> _ => {
+                // One that hangs is to be ended and begun anew.
+                if engine.is_alive(ANSWER_MAX) {
+                    supervisor::alive();
+                }
+            }
             recv(events) -> event => match event {
-                Ok(Event::JobFinished(job)) if job.automatic => report(engine, &job)?,
-                Ok(_) => {}
+                Ok(event) => report(&handle, &event)?,
                 Err(_) => return Ok(()),
             }
         }
     }
 }
 
-fn report(engine: &Handle, job: &FinishedJob) -> Result<()> {
+fn report(engine: &Handle, event: &Event) -> Result<()> {
+    if let Some(line) = words::event(event) {
+        match event {
+            Event::JobFinished(job) if job.result.is_err() => tracing::error!("{line}"),
+            Event::LogRefused { .. } | Event::DataFileRefused(_) => tracing::error!("{line}"),
+            Event::LogChanged { error: Some(_), .. } => tracing::warn!("{line}"),
+            _ => tracing::info!("{line}"),
+        }
+    }
+    match event {
+        Event::JobFinished(job) if job.automatic => report_job(engine, job),
+        _ => Ok(()),
+    }
+}
+
+fn report_job(engine: &Handle, job: &FinishedJob) -> Result<()> {
     match &job.result {
         Ok(done) => {
             print(&words::in_words(done, job.duration_ms))?;
@@ -43,4 +176,50 @@ fn report(engine: &Handle, job: &FinishedJob) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What systemd is told, where it runs us and wants to know; see `sd_notify(3)`.
+#[cfg(unix)]
+mod supervisor {
+    use std::time::Duration;
+
+    use sd_notify::NotifyState;
+
+    pub(super) fn ready() {
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+    }
+
+    pub(super) fn alive() {
+        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+    }
+
+    pub(super) fn stopping() {
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    }
+
+    /// How long it waits for a sign of life before it ends us and begins anew.
+    pub(super) fn patience() -> Option<Duration> {
+        sd_notify::watchdog_enabled()
+    }
+}
+
+#[cfg(not(unix))]
+mod supervisor {
+    pub(super) fn ready() {}
+    pub(super) fn alive() {}
+    pub(super) fn stopping() {}
+    pub(super) fn patience() -> Option<std::time::Duration> {
+        None
+    }
+}
+
+/// A data file needs about ten open files, and systems allow a process a thousand unless it asks for more.
+fn more_open_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json, json};
 use toml_edit::Value;
 
-use super::{directories, print, print_json};
+use super::{places::directories, print, print_json};
 use crate::{
     backup,
     error::{Error, ErrorKind, Result},

@@ -1,10 +1,12 @@
 //! Results in words, for people at a terminal.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Local, Utc};
 
 use crate::{
-    engine::{inspect::Inspection, status::JobReport},
-    journal::integrate::Integrated,
+    engine::{Event, inspect::Inspection, status::JobReport},
+    journal::{CaptureState, integrate::Integrated},
     restore::{RestoreReport, in_place::InPlace},
     sqlite::{data_file::JournalMode, integrity::Integrity},
     storage::space::human_bytes,
@@ -228,4 +230,41 @@ fn log(found: &Inspection) -> String {
         words += "; a full backup is needed before a restore can use it";
     }
     words
+}
+
+/// What happened, in a line; nothing for what only a program wants to know.
+pub(super) fn event(event: &Event) -> Option<String> {
+    let name =
+        |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |path| format!(" of {}", path.display()));
+    let line = match event {
+        Event::DataFileOpened { path } => format!("{} is looked after", path.display()),
+        Event::DataFileRefused(refused) => {
+            format!("{} can not be looked after: {}", refused.path.display(), refused.error)
+        }
+        Event::LogOpened { data_file } => format!("every commit to {} is recorded", data_file.display()),
+        Event::LogRefused { data_file, error } => {
+            format!("the log of {} can not be used: {error}", data_file.display())
+        }
+        Event::LogChanged { data_file, state, error } => {
+            let state = match state {
+                CaptureState::Starting => "is being compared with the data file",
+                CaptureState::On => "records every commit",
+                CaptureState::Held => "can not be written, nothing is lost yet",
+                CaptureState::Lost => "can not be written, PROTECTION IS LOST",
+                CaptureState::Off => "is off",
+            };
+            let error = error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+            format!("the log of {} {state}{error}", data_file.display())
+        }
+        Event::JobStarted(job) => format!("{}{} began", job.kind.label(), name(&job.data_file)),
+        Event::JobFinished(job) => match &job.result {
+            Ok(report) => match report.problem() {
+                None => format!("{}{} succeeded", job.kind.label(), name(&job.data_file)),
+                Some(problem) => format!("{}{}: {problem}", job.kind.label(), name(&job.data_file)),
+            },
+            Err(error) => format!("{}{} failed: {error}", job.kind.label(), name(&job.data_file)),
+        },
+        Event::CommandRefused(_) => return None,
+    };
+    Some(line)
 }

@@ -219,8 +219,10 @@ impl Worker {
     /// The protection by a log changed.
     pub(super) fn log_changed(&mut self, data_file: &Path) {
         let Some(log) = self.hosted.get(data_file).and_then(|h| h.log.as_ref()).map(|log| log.status()) else { return };
+        let (data_file, state, error) = (data_file.to_path_buf(), log.state, log.error.clone());
         if let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file) {
             status.log = Some(log);
+            self.news.push(Event::LogChanged { data_file, state, error });
         }
     }
 

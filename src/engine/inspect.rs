@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
 
-use super::{history::glance_automatic, hosted, lock, warnings};
+use super::{history::glance_automatic, hosted, lock, status::DataFileStatus, warnings};
 use crate::{
-    archive::ArchiveNumber,
+    archive::{ArchiveNumber, catalog::ArchiveEntry},
     backup,
     error::{ErrorReport, Result},
     journal::inspect::{self, LogFacts},
@@ -71,7 +71,45 @@ pub struct NewestArchive {
     pub problem: Option<ErrorReport>,
 }
 
+impl NewestArchive {
+    fn of(archive: &ArchiveEntry) -> Self {
+        Self {
+            path: archive.path.clone(),
+            number: archive.number,
+            moment: archive.moment,
+            bytes: archive.bytes,
+            problem: archive.problem.clone(),
+        }
+    }
+}
+
 impl Inspection {
+    /// The same as the engine that looks after the data file knows it: at once, however long the log is. `None` while the
+    /// engine itself does not know everything yet.
+    pub fn of_engine(status: &DataFileStatus) -> Option<Self> {
+        let plan = status.plan.as_ref();
+        if plan.is_none() && status.plan_problem.is_none() || status.log_starting {
+            return None;
+        }
+        Some(Self {
+            data_file: status.facts.clone(),
+            engine: Some(processes::named(status.host.process)),
+            destination: status.destination.clone(),
+            available_bytes: plan.map(|plan| plan.available_bytes),
+            last_backup: status.archives.first().map(NewestArchive::of),
+            archives: status.archives.len(),
+            archives_problem: status.plan_problem.clone().filter(|_| status.archives.is_empty()),
+            next_backup: status.next_backup,
+            automatic: status.automatic.clone(),
+            warnings: status.warnings.clone(),
+            log_file: status.log_file.clone(),
+            log: status.log.as_ref().map(LogFacts::of_running),
+            log_problem: status.log_problem.clone(),
+            holders: status.holders.clone(),
+            readers: status.readers.clone(),
+        })
+    }
+
     /// Whether every commit is being recorded: the log is used, someone keeps it, and nothing is missing in it.
     pub fn is_protected(&self) -> bool {
         self.engine.is_some() && self.log.as_ref().is_some_and(|log| log.complete != Some(false))
@@ -102,13 +140,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     };
     let users = hosted::look_at_processes(std::slice::from_ref(&path)).pop();
     let (holders, readers) = users.map(|users| (users.holders, users.readers)).unwrap_or_default();
-    let last_backup = archives.first().map(|a| NewestArchive {
-        path: a.path.clone(),
-        number: a.number,
-        moment: a.moment,
-        bytes: a.bytes,
-        problem: a.problem.clone(),
-    });
+    let last_backup = archives.first().map(NewestArchive::of);
     let id = settings.settings().data_file_id;
     let good = archives.iter().filter(|a| a.problem.is_none() && a.data_file_id == id).filter_map(|a| a.moment).max();
     let automatic = glance_automatic(data, &path);

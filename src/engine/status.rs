@@ -1,6 +1,6 @@
 //! The truth about the engine at one moment, and the news of what changed. Both are plain data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::{
     drill::Proof,
     error::{Error, ErrorReport},
     journal::{
-        CaptureStatus,
+        CaptureState, CaptureStatus,
         integrate::{Point, Until},
     },
     repair::RepairReport,
@@ -397,10 +397,35 @@ pub enum Event {
         /// Why.
         error: ErrorReport,
     },
+    /// The protection by a log changed.
+    LogChanged {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// How it stands.
+        state: CaptureState,
+        /// What is wrong with the log, if anything.
+        error: Option<ErrorReport>,
+    },
     /// A job began.
     JobStarted(JobStatus),
     /// A job ended.
     JobFinished(FinishedJob),
     /// A command made no sense in the present state.
     CommandRefused(ErrorReport),
+}
+
+impl Event {
+    /// The data file that it is about, if it is about one.
+    pub fn data_file(&self) -> Option<&Path> {
+        match self {
+            Event::DataFileOpened { path } => Some(path),
+            Event::DataFileRefused(refused) => Some(&refused.path),
+            Event::LogOpened { data_file }
+            | Event::LogRefused { data_file, .. }
+            | Event::LogChanged { data_file, .. } => Some(data_file),
+            Event::JobStarted(job) => job.data_file.as_deref(),
+            Event::JobFinished(job) => job.data_file.as_deref(),
+            Event::CommandRefused(_) => None,
+        }
+    }
 }

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    CaptureState, CaptureStatus,
     format::{Position, RecordKind},
     next_path,
     reader::{End, LogReader},
@@ -29,6 +30,29 @@ use crate::{
 /// A commit that was made just now is in the log some milliseconds later: how often, and how long apart, it is looked for.
 const LOOKS: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
+
+impl LogFacts {
+    /// As the engine that writes it knows it.
+    pub fn of_running(status: &CaptureStatus) -> Self {
+        Self {
+            log: status.log.clone(),
+            bytes: status.log_bytes,
+            position: status.position,
+            commits: status.commits,
+            catch_ups: status.catch_ups,
+            rooted: status.rooted,
+            last_commit: status.last_commit,
+            complete: match status.state {
+                CaptureState::On => Some(true),
+                CaptureState::Held | CaptureState::Lost => Some(false),
+                CaptureState::Starting | CaptureState::Off => None,
+            },
+            state: Some(status.state),
+            // One that was found damaged was set aside; what is written now is not.
+            damaged_at: None,
+        }
+    }
+}
 
 /// A log as it lies on the disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +74,8 @@ pub struct LogFacts {
     /// Whether everything committed when this was asked is in it; `None` when that can not be told from outside, because
     /// the WAL holds nothing at the moment.
     pub complete: Option<bool>,
+    /// How the protection stands, as the engine that writes it says; `None` when that is told from outside.
+    pub state: Option<CaptureState>,
     /// The byte at which it is damaged, if so.
     pub damaged_at: Option<u64>,
 }
@@ -116,6 +142,7 @@ fn read_one(log: &Path, at: Option<&WalPosition>) -> Result<LogFacts> {
         rooted: header.rooted,
         last_commit: (commits > 0).then_some(tail.time),
         complete: at.map(|_| complete),
+        state: None,
         damaged_at,
     })
 }

@@ -1,0 +1,229 @@
+//! What can be asked for on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::storing;
+
+/// Keeps SQLite data files safe: full backups into numbered archives while applications keep writing, and restore.
+#[derive(Debug, Parser)]
+#[command(name = "strongroom", version, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// The data file to open in the window.
+    #[arg(value_name = "DATAFILE")]
+    pub(super) data_file: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(super) job: Option<Job>,
+}
+
+/// One thing to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Job {
+    /// Make a full backup of a data file while its applications keep writing.
+    Backup {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// Folder for this archive; otherwise the one in the settings, or `Backups` beside the data file.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        #[command(flatten)]
+        storing: storing::Storing,
+        /// When Ctrl-C is pressed or the terminal closes, leave the job running in the window or service that does it.
+        #[arg(long)]
+        detach: bool,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how well a data file is protected: its backups, its log, who has it open. Works beside a running window or service.
+    Status {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the archives of a data file, or all archives in a folder.
+    List {
+        /// The data file (it may be lost), or a folder.
+        #[arg(value_name = "DATAFILE|DIR")]
+        place: PathBuf,
+        /// Print one JSON object per archive and line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check every byte of an archive.
+    Verify {
+        /// The archive.
+        archive: PathBuf,
+        /// A folder that holds segments of it, besides its own; may be given several times.
+        #[arg(long, value_name = "DIR")]
+        segments: Vec<PathBuf>,
+        /// Also restore it with its logs to a scratch folder, check it with SQLite, and remember that it could be done.
+        #[arg(long)]
+        test_restore: bool,
+        /// When Ctrl-C is pressed or the terminal closes, leave the job running in the window or service that does it.
+        #[arg(long)]
+        detach: bool,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a sound copy of a damaged archive, from its recovery data.
+    Repair {
+        /// The archive.
+        archive: PathBuf,
+        /// The new file, or a folder for it; otherwise a new name beside the archive.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// A folder that holds segments of it, besides its own; may be given several times.
+        #[arg(long, value_name = "DIR")]
+        segments: Vec<PathBuf>,
+        /// When Ctrl-C is pressed or the terminal closes, leave the job running in the window or service that does it.
+        #[arg(long)]
+        detach: bool,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Restore a random archive of a data file up to a random commit to a scratch folder, and check it.
+    Drill {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Restore the files of an archive into a folder, without overwriting anything; or a live data file in place.
+    Restore {
+        /// The archive.
+        archive: PathBuf,
+        /// Folder that the files land in; otherwise a new one named like the archive, beside it.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        /// Integrate the logs only up to this moment, in local time: `2026-11-22 12:00:00`, or with an offset.
+        #[arg(long, value_name = "MOMENT", conflicts_with = "commit")]
+        until: Option<String>,
+        /// Integrate the logs only up to this commit, included.
+        #[arg(long, value_name = "NUMBER")]
+        commit: Option<u64>,
+        /// Restore the archive alone, without its logs.
+        #[arg(long, conflicts_with_all = ["until", "commit", "logs"])]
+        no_log: bool,
+        /// A log that does not lie beside the archive; may be given several times.
+        #[arg(long = "log", value_name = "FILE")]
+        logs: Vec<PathBuf>,
+        /// Bring this live data file to that state, as one transaction, while programs are connected. Can be undone.
+        #[arg(long, value_name = "DATAFILE", conflicts_with_all = ["to", "items"])]
+        in_place: Option<PathBuf>,
+        /// Restore only this file of the archive; may be given several times.
+        #[arg(long = "item", value_name = "NAME")]
+        items: Vec<String>,
+        /// A folder that holds segments of the archive, besides its own; may be given several times.
+        #[arg(long, value_name = "DIR")]
+        segments: Vec<PathBuf>,
+        /// When Ctrl-C is pressed or the terminal closes, leave the job running in the window or service that does it.
+        #[arg(long)]
+        detach: bool,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look after data files without a window, until Ctrl-C or SIGTERM: keep their logs, make the backups that are due.
+    Serve {
+        /// The SQLite data files, in WAL mode when a log is kept. Without any, those on the service's own list, which windows
+        /// add to.
+        data_files: Vec<PathBuf>,
+        /// The log file, for one data file; otherwise the one in the settings, or NAME.journal in the folder for archives.
+        #[arg(long, value_name = "FILE")]
+        log: Option<PathBuf>,
+        /// Keep no log, and only make the backups that are due.
+        #[arg(long, conflicts_with = "log")]
+        no_log: bool,
+        /// Switch data files in another journal mode to WAL first: a lasting change of the file, for all its programs.
+        #[arg(long)]
+        switch_to_wal: bool,
+    },
+    /// Print what happens with a data file, as it happens, until Ctrl-C is pressed or the service ends.
+    Watch {
+        /// The SQLite data file, which a window or a service looks after.
+        data_file: PathBuf,
+        /// Print one JSON object per event and line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Install Strongroom as a service of the system, remove it, or say how it is.
+    Service {
+        #[command(subcommand)]
+        action: ServiceAction,
+    },
+    /// Show the settings of a data file, or change them: `keep.last=5`, `content.attachments+=/srv/files`.
+    Settings {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// A setting to show, or to change with `=`, `+=` (add to a list) or `-=` (take from it); none for all.
+        #[arg(value_name = "KEY[=VALUE]")]
+        settings: Vec<String>,
+        /// Set this key back to its default; may be given several times.
+        #[arg(long = "default", value_name = "KEY")]
+        defaults: Vec<String>,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Create the sample data file OMB_Edelweiss.sqlite in a folder.
+    Sample {
+        /// The folder; made when missing.
+        folder: PathBuf,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Edit the sample a few times a second until Ctrl-C is pressed.
+    SampleClient {
+        /// The sample data file.
+        data_file: PathBuf,
+        /// Commits per second.
+        #[arg(long, default_value_t = 4.0)]
+        rate: f64,
+        /// End after this many commits.
+        #[arg(long)]
+        commits: Option<u64>,
+        /// End also when standard input closes: for whoever starts the client as its own process.
+        #[arg(long, hide = true)]
+        attached: bool,
+    },
+}
+
+/// What to do with the service of the system.
+#[derive(Debug, Subcommand)]
+pub(super) enum ServiceAction {
+    /// Install the service, begin it now, and have the system begin it at every start.
+    Install {
+        /// The data files that it looks after; more can be added in a window. They must belong to one user, as whom it runs.
+        data_files: Vec<PathBuf>,
+        /// A service of this user alone, which needs no rights of the superuser.
+        #[arg(long)]
+        user: bool,
+        /// Only write the files of the service; begin nothing.
+        #[arg(long)]
+        no_start: bool,
+    },
+    /// Stop the service and remove it. Data files, archives, logs and the list of its data files stay.
+    Uninstall {
+        /// The service of this user.
+        #[arg(long)]
+        user: bool,
+        /// As whom it runs; needed where several are installed.
+        #[arg(long, value_name = "NAME", conflicts_with = "user")]
+        owner: Option<String>,
+    },
+    /// Say whether a service is installed and runs, and what it looks after.
+    Status {
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,195 @@
+//! The engine that a command works with: the one that looks after the data file already, in a window or a service, or one of its
+//! own that ends with the command. And the wait for a job, with a progress bar on a terminal.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, bounded};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::places;
+use crate::{
+    control::Phase,
+    engine::{Command, Event, Handle, Host, HostKind, JobId, status::FinishedJob},
+    error::{Error, ErrorKind, Result},
+    restore,
+    service::{Reachable, join},
+};
+
+/// An engine to give commands to.
+pub(super) struct Desk {
+    handle: Handle,
+    /// The process that it runs in, when that is another one.
+    elsewhere: Option<Host>,
+    /// One of our own, which ends with this.
+    _own: Option<Reachable>,
+}
+
+/// A path that means the same in another process.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::io("find", path, e))
+}
+
+impl Desk {
+    /// The engine that looks after `data_file`, or else one of our own.
+    pub(super) fn of_data_file(data_file: &Path) -> Result<Self> {
+        match join::engine_of(data_file, places::directories()?.config_dir())? {
+            Some(joined) => Ok(Self { handle: joined.handle, elsewhere: Some(joined.host), _own: None }),
+            None => Self::own(),
+        }
+    }
+
+    /// The service of this user, when it looks after the data file that `archive` belongs to; or else one of our own.
+    pub(super) fn of_archive(archive: &Path) -> Result<Self> {
+        let holds = |handle: &Handle| {
+            handle.status().data_files.iter().any(|d| d.archives.iter().any(|known| known.path == archive))
+        };
+        match join::service(&places::sockets()?).filter(|joined| holds(&joined.handle)) {
+            Some(joined) => Ok(Self { handle: joined.handle, elsewhere: Some(joined.host), _own: None }),
+            None => Self::own(),
+        }
+    }
+
+    /// An engine of our own. Others can join it as long as the command runs.
+    pub(super) fn own() -> Result<Self> {
+        let own = Reachable::start(places::config(HostKind::Command)?, &places::sockets()?)?;
+        Ok(Self { handle: own.handle(), elsewhere: None, _own: Some(own) })
+    }
+
+    /// Has the data file opened, with its log; returns its canonical path.
+    pub(super) fn open(&self, path: PathBuf) -> Result<PathBuf> {
+        open(&self.handle, path)
+    }
+
+    /// The same; one that can not be opened is what a restore in place may replace.
+    pub(super) fn open_if_possible(&self, path: PathBuf) -> Result<PathBuf> {
+        match self.open(path.clone()) {
+            Err(e) if !restore::in_place::is_lost(e.kind()) => Err(e),
+            Err(_) => absolute(&path),
+            opened => opened,
+        }
+    }
+
+    /// Gives a command and waits for its job. Ctrl-C stops the job; where it runs elsewhere, whoever pressed it is asked, and
+    /// with `detach` it goes on: then there is no result.
+    pub(super) fn perform(&self, id: JobId, command: Command, detach: bool) -> Result<Option<FinishedJob>> {
+        if detach && self.elsewhere.is_none() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "no window or service does this job, so it can not go on without this command",
+            )
+            .hint("Leave out --detach, or let a service look after the data file: strongroom serve --help."));
+        }
+        let interrupted = interruptions();
+        let events = self.handle.events();
+        self.handle.send(command)?;
+        let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        loop {
+            let status = self.handle.status();
+            if let Some(finished) = status.finished_job(id) {
+                bar.finish_and_clear();
+                return Ok(Some(finished.clone()));
+            }
+            if let Some(job) = status.job(id) {
+                show(&bar, job.progress.phase, job.progress.done, job.progress.total);
+            }
+            if self.handle.is_lost() {
+                bar.finish_and_clear();
+                let host = self.elsewhere.map_or_else(String::new, |host| host.to_string());
+                return Err(Error::new(ErrorKind::Refused, format!("{host} has ended, and the job with it")).hint(
+                    "Start it again, then run this command again. The Backup journal shows the job as interrupted.",
+                ));
+            }
+            if interrupted.try_recv().is_ok() {
+                match self.elsewhere {
+                    Some(host) if detach || bar.suspend(|| goes_on(host, &interrupted)) => {
+                        bar.finish_and_clear();
+                        tell(&format!("The job goes on in {host}."));
+                        return Ok(None);
+                    }
+                    _ => self.handle.send(Command::Stop { job: id })?,
+                }
+            }
+            // News of other jobs may come; of ours, the event is as good as the status.
+            match events.recv_timeout(Duration::from_millis(100)) {
+                Ok(Event::JobFinished(finished)) if finished.id == id => {
+                    bar.finish_and_clear();
+                    return Ok(Some(finished));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Has the data file opened in an engine, with its log; returns its canonical path.
+pub(super) fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
+    let path = path.canonicalize().unwrap_or(absolute(&path)?);
+    let events = engine.events();
+    engine.send(Command::OpenDataFile { path: path.clone() })?;
+    loop {
+        let status = engine.status();
+        if let Some(opened) = status.data_file(&path).filter(|d| !d.log_starting) {
+            return Ok(opened.facts.path.clone());
+        }
+        if let Some(refused) = status.refused.iter().find(|r| r.path == path) {
+            return Err(Error::from(refused.error.clone()));
+        }
+        if engine.is_lost() {
+            return Err(Error::new(ErrorKind::Refused, "the engine has ended").hint("Try again in a moment."));
+        }
+        let _ = events.recv_timeout(Duration::from_millis(50));
+    }
+}
+
+/// Ctrl-C, SIGTERM and the end of the terminal, as they come. Only the first call in a process counts.
+pub(super) fn interruptions() -> Receiver<()> {
+    let (interrupt, interrupted) = bounded(4);
+    let _ = ctrlc::set_handler(move || _ = interrupt.try_send(()));
+    interrupted
+}
+
+/// Asks whether a job that runs in another process goes on; without a terminal it does not, as without that process.
+fn goes_on(host: Host, interrupted: &Receiver<()>) -> bool {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return false;
+    }
+    tell(&format!("\nThe job runs in {host}. Shall it go on there? [Y/n] "));
+    let (answer, answered) = bounded(1);
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = io::stdin().lock().read_line(&mut line);
+        let _ = answer.send(line);
+    });
+    crossbeam_channel::select! {
+        recv(answered) -> line => !line.unwrap_or_default().trim().to_lowercase().starts_with('n'),
+        // Whoever presses it again wants to be away.
+        recv(interrupted) -> _ => true,
+    }
+}
+
+fn tell(text: &str) {
+    let mut out = io::stderr().lock();
+    // Nobody is left to tell when standard error is closed.
+    let _ = if text.ends_with(' ') { write!(out, "{text}") } else { writeln!(out, "{text}") };
+    let _ = out.flush();
+}
+
+fn show(bar: &ProgressBar, phase: Phase, done: u64, total: u64) {
+    let template = match phase {
+        Phase::Creating => "{msg:<20} {wide_bar} {pos}/{len}",
+        _ if total == 0 => "{msg:<20} {spinner}",
+        _ => "{msg:<20} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+    };
+    if bar.message() != phase.label() {
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(phase.label());
+        bar.reset_eta();
+    }
+    bar.set_length(total);
+    bar.set_position(done);
+    bar.tick();
+}

@@ -1,0 +1,49 @@
+//! `strongroom list`: the archives of a data file, or of a folder.
+
+use std::{path::Path, process::ExitCode};
+
+use super::{places::directories, print, print_json};
+use crate::{
+    archive::catalog::{self, ArchiveEntry},
+    backup,
+    error::{Error, ErrorKind, Result},
+    settings::SettingsFile,
+    storage::space::human_bytes,
+};
+
+pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
+    let entries = if place.is_dir() {
+        catalog::list(place, None)?
+    } else {
+        // The data file itself may be lost: its archives are what is wanted then.
+        let path =
+            place.canonicalize().or_else(|_| std::path::absolute(place)).map_err(|e| Error::io("find", place, e))?;
+        let settings = SettingsFile::load(&path, directories()?.config_dir())?;
+        let folder = backup::destination(&path, &settings);
+        if !path.exists() && !folder.exists() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "{} does not exist, and neither does its folder for archives {}",
+                    path.display(),
+                    folder.display()
+                ),
+            )
+            .hint("Check the path, or give the folder that holds the archives."));
+        }
+        backup::archives(&path, settings.settings())?
+    };
+    for entry in &entries {
+        if json { print_json(entry)? } else { print(&line(entry))? }
+    }
+    if entries.is_empty() && !json {
+        print("No archives.")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn line(entry: &ArchiveEntry) -> String {
+    let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
+    let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
+    format!("{}  {moment:<26}  {:>10}  {}{problem}", entry.number, human_bytes(entry.bytes), entry.path.display())
+}

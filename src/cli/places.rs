@@ -1,0 +1,51 @@
+//! Where the program keeps its own files. Only here is the environment read.
+
+use std::path::PathBuf;
+
+use crate::{
+    control::Clock,
+    engine::{Config, HostKind},
+    error::{Error, ErrorKind, Result},
+    service::Sockets,
+};
+
+/// File name of the list of the service's data files.
+const LIST: &str = "service.toml";
+
+pub(super) fn directories() -> Result<directories::ProjectDirs> {
+    directories::ProjectDirs::from("", "", "Strongroom").ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "the home folder of this user is not known")
+            .hint("Set the environment variable HOME to a folder that this user may write.")
+    })
+}
+
+/// For an engine that runs as `kind`.
+pub(super) fn config(kind: HostKind) -> Result<Config> {
+    let folders = directories()?;
+    Ok(Config {
+        data_dir: folders.data_dir().to_path_buf(),
+        settings_dir: folders.config_dir().to_path_buf(),
+        program: std::env::current_exe().ok(),
+        host: kind,
+        address: None,
+        list: None,
+        clock: Clock::default(),
+    })
+}
+
+/// The list of the service's data files.
+pub(super) fn list() -> Result<PathBuf> {
+    Ok(directories()?.config_dir().join(LIST))
+}
+
+/// Where engines of this user listen: in the folder that systemd gives a service, in that of the session, or beside the
+/// program's data.
+pub(super) fn sockets() -> Result<Sockets> {
+    let given = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute());
+    let of_session = || {
+        let folder = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from)?;
+        folder.is_absolute().then(|| folder.join("strongroom"))
+    };
+    let beside = directories()?.data_dir().join("run");
+    Ok(Sockets::new(&given.or_else(of_session).unwrap_or(beside), &std::env::temp_dir()))
+}

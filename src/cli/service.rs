@@ -1,0 +1,180 @@
+//! `strongroom service`: the service of the system, installed, removed, and how it is.
+
+use std::process::{Command, ExitCode};
+
+use serde::Serialize;
+
+use super::{arguments::ServiceAction, desk::absolute, places, print, print_json};
+use crate::{
+    engine::Host,
+    error::{Error, ErrorKind, Result},
+    service::{
+        connect,
+        install::{Folders, Manager, Owner, Plan, Scope, owner_of},
+    },
+    sqlite::data_file,
+};
+
+pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
+    match action {
+        ServiceAction::Install { data_files, user, no_start } => {
+            let data_files = data_files.iter().map(|path| Ok(data_file::identify(&absolute(path)?)?.path));
+            let data_files = data_files.collect::<Result<Vec<_>>>()?;
+            let scope = if user { Scope::User } else { Scope::System(owner_of(&data_files)?) };
+            refuse_without_rights(&scope)?;
+            let plan = plan(&scope, no_start)?;
+            plan.install(&data_files, !no_start)?;
+            let done = if no_start { "written" } else { "installed, and runs" };
+            print(&format!("The service {} is {done}: {}", plan.name, plan.file.0.display()))?;
+            print(&format!("Its data files are listed in {}; a window can add some.", plan.list.display()))?;
+            plan.advice.as_deref().map_or(Ok(()), print)?;
+        }
+        ServiceAction::Uninstall { user, owner } => {
+            let scope = match (user, owner) {
+                (true, _) => Scope::User,
+                (false, Some(name)) => Scope::System(Owner { name, ids: (0, 0) }),
+                (false, None) => Scope::System(Owner { name: the_only_owner()?, ids: (0, 0) }),
+            };
+            refuse_without_rights(&scope)?;
+            let plan = plan(&scope, false)?;
+            plan.uninstall()?;
+            print(&format!(
+                "The service {} is removed. Its data files are still listed in {}.",
+                plan.name,
+                plan.list.display()
+            ))?;
+        }
+        ServiceAction::Status { json } => return status(json),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plan(scope: &Scope, only_written: bool) -> Result<Plan> {
+    let program = std::env::current_exe().map_err(|e| Error::io("find", "the program itself".as_ref(), e))?;
+    let manager = match Manager::find() {
+        // The file alone can be written anywhere, for another machine or an image of one.
+        Err(_) if only_written && cfg!(target_os = "linux") => Manager::Systemd,
+        found => found?,
+    };
+    let base = directories::BaseDirs::new().ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "the home folder of this user is not known")
+            .hint("Set the environment variable HOME to a folder that this user may write.")
+    })?;
+    let folders =
+        Folders { home: base.home_dir().to_path_buf(), config: base.config_dir().to_path_buf(), list: places::list()? };
+    Ok(manager.plan(&program, scope, &folders))
+}
+
+fn refuse_without_rights(scope: &Scope) -> Result<()> {
+    #[cfg(unix)]
+    if *scope != Scope::User && !rustix::process::geteuid().is_root() {
+        return Err(Error::new(ErrorKind::Permission, "only the superuser can change services of the system").hint(
+            "Run the command with sudo; the service itself runs as the owner of the data files. Or add --user.",
+        ));
+    }
+    let _ = scope;
+    Ok(())
+}
+
+/// As whom the only service of the system runs.
+fn the_only_owner() -> Result<String> {
+    let names = std::fs::read_dir("/etc/systemd/system").into_iter().flatten().flatten();
+    let mut owners: Vec<String> = names
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            Some(name.strip_prefix("strongroom-")?.strip_suffix(".service")?.to_owned())
+        })
+        .collect();
+    owners.sort();
+    match owners.as_slice() {
+        [owner] => Ok(owner.clone()),
+        [] => Err(Error::new(ErrorKind::NotFound, "no service of the system is installed")
+            .hint("A service of this user is removed with --user.")),
+        several => Err(Error::new(ErrorKind::Refused, format!("there are services for {}", several.join(", ")))
+            .hint("Say which with --owner NAME.")),
+    }
+}
+
+/// A service that runs.
+#[derive(Serialize)]
+struct Running {
+    host: Host,
+    program: String,
+    address: String,
+    data_files: Vec<std::path::PathBuf>,
+    refused: Vec<crate::engine::status::Refused>,
+}
+
+#[derive(Serialize)]
+struct ServiceStatus {
+    /// Names of the services that are installed, and what the system says of each.
+    installed: Vec<(String, String)>,
+    running: Vec<Running>,
+}
+
+fn status(json: bool) -> Result<ExitCode> {
+    let running = places::sockets()?.services().into_iter().filter_map(|address| {
+        let engine = connect(&address, None).ok()?;
+        let status = engine.handle.status();
+        Some(Running {
+            host: engine.host,
+            program: status.program.clone(),
+            address,
+            data_files: status.data_files.iter().map(|d| d.facts.path.clone()).collect(),
+            refused: status.refused.clone(),
+        })
+    });
+    let found = ServiceStatus { installed: installed(), running: running.collect() };
+    if json {
+        print_json(&found)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (name, state) in &found.installed {
+        print(&format!("{name} is installed: {state}"))?;
+    }
+    if found.installed.is_empty() {
+        print("No service is installed.")?;
+    }
+    for running in &found.running {
+        print(&format!("{} runs as {}, and looks after", running.program, running.host))?;
+        for path in &running.data_files {
+            print(&format!("  {}", path.display()))?;
+        }
+        for refused in &running.refused {
+            print(&format!("  NOT {}: {}", refused.path.display(), refused.error))?;
+        }
+        if running.data_files.is_empty() && running.refused.is_empty() {
+            print("  no data file yet")?;
+        }
+    }
+    if found.running.is_empty() {
+        print("No service runs that this user can reach.")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The services that systemd knows, and their states.
+fn installed() -> Vec<(String, String)> {
+    let list = |user: bool| {
+        let mut command = Command::new("systemctl");
+        command.args(user.then_some("--user")).args([
+            "list-unit-files",
+            "strongroom*.service",
+            "--no-legend",
+            "--plain",
+        ]);
+        let output = command.output().ok().filter(|output| output.status.success());
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let names = text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned);
+        names.map(|name| (state(user, &name), name)).map(|(state, name)| (name, state)).collect::<Vec<_>>()
+    };
+    [list(false), list(true)].concat()
+}
+
+fn state(user: bool, name: &str) -> String {
+    let ask = |verb: &str| {
+        let output = Command::new("systemctl").args(user.then_some("--user")).args([verb, name]).output().ok()?;
+        String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
+    };
+    format!("{}, {}", ask("is-active").unwrap_or_default(), ask("is-enabled").unwrap_or_default())
+}
