@@ -25,7 +25,7 @@ use crate::{
     backup,
     control::{Clock, Control, Phase},
     engine::{
-        Command, Config, Engine, Event, Handle, JobId,
+        Command, Config, Engine, Event, Handle, HostKind, JobId,
         inspect::inspect,
         status::{DataFileStatus, FinishedJob, JobReport},
     },
@@ -339,21 +339,23 @@ fn directories() -> Result<directories::ProjectDirs> {
 
 /// An engine for one job, which does nothing by itself.
 fn engine() -> Result<Engine> {
-    start_engine(false)
+    start_engine(HostKind::Command)
 }
 
 /// An engine that stays, and does what is due.
 fn host() -> Result<Engine> {
-    start_engine(true)
+    start_engine(HostKind::Service)
 }
 
-fn start_engine(is_host: bool) -> Result<Engine> {
+fn start_engine(host: HostKind) -> Result<Engine> {
     let folders = directories()?;
     Engine::start(Config {
         data_dir: folders.data_dir().to_path_buf(),
         settings_dir: folders.config_dir().to_path_buf(),
         program: std::env::current_exe().ok(),
-        is_host,
+        host,
+        address: None,
+        list: None,
         clock: Clock::default(),
     })
 }
@@ -365,7 +367,7 @@ fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
     loop {
         let status = engine.status();
         if let Some(refused) = status.refused.iter().find(|r| r.path == path) {
-            return Err(error_of(&refused.error));
+            return Err(Error::from(refused.error.clone()));
         }
         let opened = path.canonicalize().ok().and_then(|p| status.data_file(&p).cloned());
         if let Some(opened) = opened.filter(|d| !d.log_starting) {
@@ -381,14 +383,6 @@ fn open_if_possible(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
         Err(e) if !restore::in_place::is_lost(e.kind()) => Err(e),
         Err(_) => std::path::absolute(&path).map_err(|e| Error::io("find", &path, e)),
         opened => opened,
-    }
-}
-
-fn error_of(report: &ErrorReport) -> Error {
-    let error = Error::new(report.kind, report.message.clone());
-    match &report.hint {
-        Some(hint) => error.hint(hint.clone()),
-        None => error,
     }
 }
 
@@ -446,7 +440,7 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 }
 
 fn report(finished: FinishedJob, json: bool) -> Result<ExitCode> {
-    let report = finished.result.map_err(|e| error_of(&e))?;
+    let report = finished.result.map_err(Error::from)?;
     let problem = report.problem();
     if json {
         match &report {
@@ -516,7 +510,7 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, no_log: bool, switch_to_w
     });
     let engine = host()?;
     let handle = engine.handle();
-    let news = handle.events();
+    let events = handle.events();
     for data_file in data_files {
         let path = open(&handle, data_file.clone())?;
         if no_log {
@@ -529,7 +523,6 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, no_log: bool, switch_to_w
         let chosen =
             log.clone().or_else(|| known.log_file.clone()).unwrap_or_else(|| known.destination.join(file_name));
         let chosen = std::path::absolute(&chosen).map_err(|e| Error::io("find", &chosen, e))?;
-        let events = handle.events();
         handle.send(Command::UseLog { data_file: path.clone(), log: Some(chosen.clone()), switch_to_wal })?;
         let runs = |known: &DataFileStatus| known.log.is_some() && known.log_file.as_ref() == Some(&chosen);
         while !handle.status().data_file(&path).is_some_and(runs) {
@@ -537,15 +530,17 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, no_log: bool, switch_to_w
                 return Ok(ExitCode::SUCCESS);
             }
             match events.recv_timeout(Duration::from_millis(50)) {
-                Ok(Event::CommandRefused(error)) => return Err(error_of(&error)),
-                Ok(Event::LogRefused { data_file, error }) if data_file == path => return Err(error_of(&error)),
+                Ok(Event::CommandRefused(error)) => return Err(Error::from(error.clone())),
+                Ok(Event::LogRefused { data_file, error }) if data_file == path => {
+                    return Err(Error::from(error.clone()));
+                }
                 _ => {}
             }
         }
         print(&format!("{} is logged in {}", path.display(), chosen.display()))?;
     }
     // Dropping the engine ends the logs cleanly, everything synced.
-    serve::report_until(&handle, &news, &stop)?;
+    serve::report_until(&handle, &events, &stop)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,6 +5,7 @@
 //! ```text
 //! cli                         the command line
 //! ui                          the administration window (feature gui)
+//! service                     engines in other processes: the socket, joining them
 //! engine                      one door for window and commands: command, status, history, lock, jobs
 //! sample                      the sample data file and the client that edits it
 //! repair drill                 a sound copy of a damaged archive, test restores
@@ -30,6 +31,7 @@ pub mod repair;
 pub mod restore;
 pub mod sample;
 pub mod schedule;
+pub mod service;
 pub mod settings;
 pub mod sqlite;
 pub mod storage;

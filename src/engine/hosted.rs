@@ -11,10 +11,11 @@ use chrono::Local;
 use uuid::Uuid;
 
 use super::{
+    Config,
     command::JobId,
     data_files::LogStart,
     lock::DataFileLock,
-    status::{DataFileStatus, SampleClientStatus},
+    status::{DataFileStatus, Host, SampleClientStatus},
 };
 use crate::{
     archive::{
@@ -61,6 +62,8 @@ pub(super) struct Hosted {
     pub(super) automatic_job: Option<(JobId, Reason)>,
     /// The log, while it runs; shared with the backup that cuts it.
     pub(super) log: Option<Arc<Capture>>,
+    /// The log that is being opened.
+    pub(super) log_opening: Option<PathBuf>,
     /// Which attempt to open the log counts: the answer to an older one is dropped.
     pub(super) log_attempt: u64,
     /// When the last attempt failed.
@@ -88,15 +91,18 @@ pub(super) struct Surveyed {
 }
 
 /// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left.
-pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
+pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
+    let own = &config.settings_dir;
     let facts = data_file::identify(path)?;
-    let lock = DataFileLock::acquire(&facts.path, own)?;
+    let lock = DataFileLock::acquire(&facts.path, own, config.address.as_deref())?;
     let settings = SettingsFile::load(&facts.path, own)?;
     let destination = backup::destination(&facts.path, &settings);
     // A folder that can not be read now is reported by the survey.
     let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
     let is_sample = sample::is_sample(&facts);
     let status = DataFileStatus {
+        host: Host { kind: config.host, process: std::process::id() },
+        lost_since: None,
         problem: None,
         settings: settings.settings().clone(),
         settings_file: settings.path().to_path_buf(),
@@ -138,6 +144,7 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
             log: None,
             log_attempt: 0,
             log_failed: None,
+            log_opening: None,
             _lock: lock,
         },
         status,
@@ -181,11 +188,24 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
     }
 }
 
-/// Who else has the data file open, and who of them needs the WAL for a read transaction.
-pub(super) fn look_at_processes(data_file: &Path) -> (Holders, Vec<processes::Process>) {
-    let (wal, shm) = (snapshot::wal_path(data_file), snapshot::shm_path(data_file));
-    let holders = processes::holders(&[data_file.to_path_buf(), wal]);
-    (holders, processes::lockers(&shm, snapshot::READ_LOCKS))
+/// What other programs do with a data file.
+pub(super) struct Users {
+    /// Which have it open.
+    pub(super) holders: Holders,
+    /// Which of them are in a read transaction that needs the WAL.
+    pub(super) readers: Vec<processes::Process>,
+}
+
+/// Who else has each of the data files open, and who of them needs the WAL for a read transaction.
+pub(super) fn look_at_processes(data_files: &[PathBuf]) -> Vec<Users> {
+    let groups: Vec<_> = data_files.iter().map(|path| vec![path.clone(), snapshot::wal_path(path)]).collect();
+    let indexes: Vec<_> = data_files.iter().map(|path| snapshot::shm_path(path)).collect();
+    let readers = processes::lockers_of_each(&indexes, snapshot::READ_LOCKS);
+    processes::holders_of_each(&groups)
+        .into_iter()
+        .zip(readers)
+        .map(|(holders, readers)| Users { holders, readers })
+        .collect()
 }
 
 /// Opens the log of `data_file`, as its settings say; may take its time.

@@ -25,7 +25,7 @@ impl Worker {
     pub(super) fn look_at_places(&mut self, data_file: PathBuf, settings: Settings) {
         let plan = self.status.data_file(&data_file).and_then(|status| status.plan.as_ref());
         let required = plan.map(|plan| plan.required_bytes);
-        self.spawn("look at places", move || {
+        self.beside("look at places", move || {
             let system = System::now();
             let look = |purpose| places::look(system.as_ref(), &data_file, &settings, purpose, required);
             Message::PlacesSeen(SeenPlaces {
@@ -51,7 +51,7 @@ impl Worker {
         let settings = hosted.settings.settings();
         for path in paths {
             let (data_file, settings) = (data_file.to_path_buf(), settings.clone());
-            self.spawn("measure", move || {
+            self.beside("measure", move || {
                 let result = backup::measure(&data_file, &settings, &path, &Control::default());
                 Message::Measured(Measured { data_file, result: result.map_err(|e| e.report()), path })
             });

@@ -79,7 +79,7 @@ impl Worker {
         }
         self.notices += 1;
         let hurry = Arc::clone(&self.hurry);
-        self.spawn("on finish", move || {
+        self.beside("on finish", move || {
             let result = run(&command, &settings, &text, &hurry);
             Message::Notified { data_file, result }
         });

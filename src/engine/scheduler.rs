@@ -30,7 +30,7 @@ impl Worker {
         let now = self.now();
         let newest = self.status.data_file(data_file).and_then(|d| d.newest_good()).map(|moment| moment.to_utc());
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        if hosted.automatic.is_some() || !self.config.is_host {
+        if hosted.automatic.is_some() || !self.config.stays() {
             return;
         }
         let known = self.history.as_ref().and_then(|history| history.automatic(data_file).ok().flatten());

@@ -1,7 +1,7 @@
 //! The engine's own thread: takes messages one by one, keeps the status, starts threads for everything that takes time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -15,13 +15,16 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::{
     Config, Shared,
     backup_job::BackupJob,
+    chores::Chores,
     command::{Command, JobId},
     data_files::LogStart,
     history::{History, JobKind},
-    hosted::{Hosted, Opened, Surveyed},
+    hosted::{Hosted, Opened, Surveyed, Users},
     job::{Order, RunningJob, Work},
+    list::List,
     status::{
-        DataFileStatus, Event, FinishedJob, FoundPoint, JobReport, LookedAt, Measured, Refused, SeenPlaces, Status,
+        DataFileStatus, Event, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Measured, Refused, SeenPlaces,
+        Status,
     },
     work,
 };
@@ -31,7 +34,6 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
     restore::{self, Logs, RestoreOptions},
-    storage::processes::{Holders, Process},
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -41,17 +43,20 @@ const IDLE_TICK: Duration = Duration::from_secs(2);
 /// Who has the data files open is looked at this often: it means looking at every process.
 const PROCESSES_TICK: Duration = Duration::from_secs(10);
 const LOOKED_AT_MAX: usize = 8;
+/// Data files looked at in one go: hundreds of them have their turn one after the other.
+const LOOK_MAX: usize = 64;
 
 /// What reaches the engine's thread.
 pub(super) enum Message {
     Command(Command),
     Opened { asked: PathBuf, result: std::result::Result<Box<Opened>, Refused> },
-    Surveyed { data_file: PathBuf, surveyed: Surveyed },
+    Surveyed { data_file: PathBuf, surveyed: std::result::Result<Box<Surveyed>, ErrorReport> },
     LogOpened { data_file: PathBuf, attempt: u64, result: std::result::Result<Capture, ErrorReport> },
     LogChanged { data_file: PathBuf },
     LookedAt(LookedAt),
     PointFound(FoundPoint),
-    ProcessesSeen { data_file: PathBuf, holders: Holders, readers: Vec<Process> },
+    ProcessesSeen(Vec<(Users, PathBuf)>),
+    Ping(Sender<()>),
     PlacesSeen(SeenPlaces),
     Measured(Measured),
     Notified { data_file: PathBuf, result: Result<()> },
@@ -66,8 +71,13 @@ pub(super) struct Worker {
     pub(super) hosted: HashMap<PathBuf, Hosted>,
     pub(super) jobs: HashMap<JobId, RunningJob>,
     pub(super) history: Option<History>,
+    /// The service's own data files.
+    pub(super) list: Option<List>,
+    /// Those of them that are being opened again.
+    pub(super) reopening: HashSet<PathBuf>,
     pub(super) news: Vec<Event>,
     pub(super) changed: bool,
+    pub(super) chores: Chores,
     /// How many programs run that are told of jobs.
     pub(super) notices: usize,
     /// Whether they should end soon.
@@ -75,6 +85,8 @@ pub(super) struct Worker {
     /// Whether the engine ends as soon as its jobs have.
     pub(super) ending: bool,
     looked: Instant,
+    /// Which data file is looked at next.
+    look_next: usize,
     looked_at_processes: Option<Instant>,
 }
 
@@ -84,8 +96,14 @@ impl Worker {
             Ok((history, problem)) => (Some(history), problem.map(|e| e.report())),
             Err(error) => (None, Some(error.report())),
         };
+        let (list, list_problem) = match config.list.as_deref().map(List::read) {
+            Some(Ok(list)) => (Some(list), None),
+            Some(Err(error)) => (None, Some(error.report())),
+            None => (None, None),
+        };
         let status = Status {
             program: backup::PROGRAM.to_owned(),
+            host: Host { kind: config.host, process: std::process::id() },
             started: config.clock.local(),
             data_files: Vec::new(),
             opening: Vec::new(),
@@ -94,6 +112,7 @@ impl Worker {
             finished: Vec::new(),
             history: Vec::new(),
             history_problem,
+            list_problem,
             recent: Vec::new(),
             proven: Vec::new(),
             looked_at: Vec::new(),
@@ -103,20 +122,25 @@ impl Worker {
         };
         let mut worker = Self {
             config,
+            chores: Chores::new(messages.clone()),
             messages,
             status: Arc::new(status),
             hosted: HashMap::new(),
             jobs: HashMap::new(),
             history,
+            list,
+            reopening: HashSet::new(),
             news: Vec::new(),
             changed: false,
             notices: 0,
             hurry: Arc::default(),
             ending: false,
             looked: Instant::now(),
+            look_next: 0,
             looked_at_processes: None,
         };
         worker.read_history();
+        worker.open_listed();
         worker
     }
 
@@ -153,6 +177,7 @@ impl Worker {
                 shared.tell(&event);
             }
             if self.ending && self.jobs.is_empty() && self.notices == 0 {
+                self.hosted.values().filter_map(|h| h.log.as_ref()).for_each(|log| log.ask_stop());
                 return;
             }
         }
@@ -162,7 +187,7 @@ impl Worker {
     fn wait(&self) -> Option<Duration> {
         if !self.jobs.is_empty() {
             Some(JOB_TICK)
-        } else if !self.hosted.is_empty() {
+        } else if !self.hosted.is_empty() || self.list.is_some() {
             Some(IDLE_TICK)
         } else {
             None
@@ -179,12 +204,13 @@ impl Worker {
             self.run_schedule();
         }
         self.update_warnings();
-        if !self.hosted.is_empty() && now - self.looked >= IDLE_TICK {
+        if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
             if self.looked_at_processes.is_none_or(|at| now - at >= PROCESSES_TICK) {
                 self.looked_at_processes = Some(now);
-                self.hosted.keys().for_each(|path| self.look_at_processes(path));
+                self.open_listed();
+                self.look_at_processes(self.hosted.keys().cloned().collect());
             }
         }
     }
@@ -202,7 +228,10 @@ impl Worker {
         let due: Vec<_> = self.hosted.values().filter(|h| h.is_log_due(now)).map(|h| h.path.clone()).collect();
         due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
         let mut survey = Vec::new();
-        for path in self.hosted.keys().cloned().collect::<Vec<_>>() {
+        let all = self.status.data_files.iter().map(|d| d.facts.path.clone());
+        let batch: Vec<_> = all.cycle().skip(self.look_next).take(LOOK_MAX.min(self.status.data_files.len())).collect();
+        self.look_next = (self.look_next + batch.len()) % self.status.data_files.len().max(1);
+        for path in batch {
             let Some(before) = self.status.data_file(&path).cloned() else { continue };
             let mut after = before.clone();
             let Some(hosted) = self.hosted.get_mut(&path) else { continue };
@@ -242,19 +271,7 @@ impl Worker {
                 list.insert(0, found);
                 list.truncate(LOOKED_AT_MAX);
             }
-            Message::ProcessesSeen { data_file, holders, readers } => {
-                let known = |d: &&DataFileStatus| d.facts.path == data_file;
-                if self
-                    .status
-                    .data_files
-                    .iter()
-                    .find(known)
-                    .is_some_and(|d| (&d.holders, &d.readers) != (&holders, &readers))
-                    && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file)
-                {
-                    (status.holders, status.readers) = (holders, readers);
-                }
-            }
+            Message::ProcessesSeen(seen) => self.processes_seen(seen),
             Message::PlacesSeen(seen) => self.places_seen(seen),
             Message::Measured(measured) => self.measured(measured),
             Message::Notified { data_file, result } => {
@@ -262,6 +279,8 @@ impl Worker {
                 self.notified(&data_file, result);
             }
             Message::JobEnded { job, result } => self.job_ended(job, result),
+            // Whoever asked may have given up.
+            Message::Ping(answer) => _ = answer.try_send(()),
             Message::Shutdown => {}
         }
     }
@@ -353,7 +372,8 @@ impl Worker {
         self.status.data_files.iter().find(holds).map(|d| d.facts.path.clone())
     }
 
-    pub(super) fn spawn(&self, name: &str, work: impl FnOnce() -> Message + Send + 'static) {
+    /// Does what may take long on a thread of its own.
+    pub(super) fn beside(&self, name: &str, work: impl FnOnce() -> Message + Send + 'static) {
         let messages = self.messages.clone();
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             // When the engine has ended meanwhile, nobody wants to know.
@@ -371,19 +391,20 @@ impl Worker {
 
     fn look_at(&mut self, path: PathBuf) {
         let log = self.log_of(&path);
-        self.spawn("look at archive", move || {
-            let logs = work::with_running(Logs::Found, log.as_deref());
-            Message::LookedAt(LookedAt { result: restore::plan(&path, &logs).map_err(|e| e.report()), path })
-        });
+        let archive = path.clone();
+        self.chores.run(
+            move || restore::plan(&path, &work::with_running(Logs::Found, log.as_deref())),
+            |plan| Message::LookedAt(LookedAt { path: archive, result: plan.map_err(|e| e.report()) }),
+        );
     }
 
     fn find_point(&mut self, archive: PathBuf, until: Until) {
         let log = self.log_of(&archive);
-        self.spawn("find point", move || {
-            let logs = work::with_running(Logs::Found, log.as_deref());
-            let result = restore::find_point(&archive, &logs, until).map_err(|e| e.report());
-            Message::PointFound(FoundPoint { archive, until, result })
-        });
+        let path = archive.clone();
+        self.chores.run(
+            move || restore::find_point(&path, &work::with_running(Logs::Found, log.as_deref()), until),
+            move |point| Message::PointFound(FoundPoint { archive, until, result: point.map_err(|e| e.report()) }),
+        );
     }
 
     fn backup(
@@ -422,11 +443,11 @@ impl Worker {
         self.refuse_while_busy(&data_file)?;
         if self.hosted.get(&data_file).is_some_and(|h| h.lost.is_some()) {
             // Nobody may have it open when it is set aside, its log neither; it is opened again when the job has ended.
-            self.close(&data_file)?;
+            self.let_go(&data_file);
         }
         let hosted = self.hosted.get(&data_file);
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
-        let work = work::restore_in_place(&data_file, known, &self.config.settings_dir, (archive.clone(), logs, until));
+        let work = work::restore_in_place(&data_file, known, &self.config, (archive.clone(), logs, until));
         self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
     }
 

@@ -62,7 +62,7 @@ impl Sim {
 /// An engine for which another clock tells the time.
 pub fn engine_at(place: &Place, clock: Clock) -> Engine {
     let own = place.own().join("strongroom");
-    Engine::start(Config { data_dir: own.clone(), settings_dir: own, program: None, is_host: true, clock }).unwrap()
+    Engine::start(Config { clock, ..Config::private(&own) }).unwrap()
 }
 
 pub fn engine(place: &Place) -> Engine {
