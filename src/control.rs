@@ -74,6 +74,10 @@ pub enum Phase {
     Writing,
     /// SQLite's own integrity check.
     Checking,
+    /// The same of a data file in use; units are tables and indexes.
+    Examining,
+    /// Making a compact copy.
+    Compacting,
     /// Filling the sample data file.
     Creating,
     /// Giving files their final names and making them durable.
@@ -94,6 +98,8 @@ impl Phase {
             Phase::Waiting => "Waiting for other programs",
             Phase::Writing => "Writing to the data file",
             Phase::Checking => "Checking integrity",
+            Phase::Examining => "Checking tables",
+            Phase::Compacting => "Compacting",
             Phase::Creating => "Creating records",
             Phase::Finishing => "Finishing",
         }

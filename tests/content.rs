@@ -433,7 +433,7 @@ fn tree_bytes(folder: &Path) -> u64 {
 
 #[test]
 fn a_hundred_thousand_small_files_take_minutes_at_most_both_ways() {
-    let place = Place::new();
+    let place = Place::in_memory();
     let data = place.at("data/a.sqlite");
     fs::create_dir(place.at("data")).unwrap();
     make_data_file(&data, "", 10);

@@ -264,6 +264,10 @@ proptest! {
                 for sql in ["PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA user_version"] {
                     prop_assert_eq!(number(&connected, sql), number(&wanted, sql), "{}", sql);
                 }
+                // The file is as long as its pages, not longer.
+                let _ = connected.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                let pages = u64::from(number(&connected, "PRAGMA page_count"));
+                prop_assert_eq!(live.metadata().unwrap().len(), pages * u64::from(sizes));
                 connected.execute_batch("CREATE TABLE more(x); INSERT INTO more VALUES(zeroblob(100000))").unwrap();
                 prop_assert_eq!(word("PRAGMA integrity_check"), "ok");
             }

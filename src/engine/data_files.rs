@@ -197,6 +197,7 @@ impl Worker {
             return;
         };
         self.changed = true;
+        self.touched.insert(data_file.to_path_buf());
         status.log_starting = false;
         hosted.log_opening = None;
         match result {
@@ -219,10 +220,10 @@ impl Worker {
     /// The protection by a log changed.
     pub(super) fn log_changed(&mut self, data_file: &Path) {
         let Some(log) = self.hosted.get(data_file).and_then(|h| h.log.as_ref()).map(|log| log.status()) else { return };
-        let (data_file, state, error) = (data_file.to_path_buf(), log.state, log.error.clone());
-        if let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file) {
+        let (path, state, error) = (data_file.to_path_buf(), log.state, log.error.clone());
+        if let Some(status) = self.edit_data_file(data_file) {
             status.log = Some(log);
-            self.news.push(Event::LogChanged { data_file, state, error });
+            self.news.push(Event::LogChanged { data_file: path, state, error });
         }
     }
 
@@ -290,6 +291,7 @@ impl Worker {
             Err(error) => (None, Some(error)),
         };
         self.note_last_backups(Some(data_file));
+        self.touch(data_file);
         self.begin_automatic(data_file);
     }
 

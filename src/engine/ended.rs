@@ -75,6 +75,9 @@ impl Worker {
         }
         list.truncate(HISTORY_MAX as usize);
         self.note_last_backups(entry.data_file.as_deref());
+        if let Some(data_file) = &entry.data_file {
+            self.touch(data_file);
+        }
     }
 
     /// Puts a data file at the head of the recent ones.

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Local;
+use chrono::{DateTime, Local, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -46,6 +46,8 @@ use crate::{
 
 /// How long opening a log waits for a data file that is locked.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
+/// The schedule of a data file is asked again after so long, whatever it said: clocks are set.
+const ASK_AGAIN: TimeDelta = TimeDelta::seconds(30);
 /// How often a log that could not be opened is tried again.
 const LOG_RETRY: Duration = Duration::from_secs(10);
 
@@ -58,6 +60,8 @@ pub(super) struct Hosted {
     pub(super) lost: Option<ErrorReport>,
     /// What is known of its automatic backups, once its archives are.
     pub(super) automatic: Option<Automatic>,
+    /// When it was last asked what to do, and until when there is nothing.
+    pub(super) asked: Option<(DateTime<Utc>, Option<DateTime<Utc>>)>,
     /// The one that runs.
     pub(super) automatic_job: Option<(JobId, Reason)>,
     /// The log, while it runs; shared with the backup that cuts it.
@@ -140,6 +144,7 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
             client: None,
             lost: None,
             automatic: None,
+            asked: None,
             automatic_job: None,
             log: None,
             log_attempt: 0,
@@ -311,6 +316,13 @@ impl Hosted {
         }
     }
 
+    /// Whether there is nothing to do by the schedule at `now`, as far as was seen when it was asked last: not long ago, and by a
+    /// clock that was not set back since.
+    pub(super) fn may_wait(&self, now: DateTime<Utc>) -> bool {
+        self.asked
+            .is_some_and(|(asked, next)| now >= asked && now - asked < ASK_AGAIN && next.is_none_or(|next| now < next))
+    }
+
     /// Archives in the folder that somebody replaced by another in the file stay known.
     fn keep_known(&self, settings: &mut SettingsFile, own: &Path) {
         let mut wanted = settings.settings().clone();
@@ -326,7 +338,7 @@ impl Hosted {
 
     /// Puts settings in force.
     pub(super) fn adopt(&mut self, settings: SettingsFile, status: &mut DataFileStatus) {
-        self.settings = settings;
+        (self.settings, self.asked) = (settings, None);
         status.destination = backup::destination(&self.path, &self.settings);
         status.destination_is_default = self.settings.settings().destination.folder.is_none();
         status.log_file = self.settings.settings().log.file.clone();

@@ -45,6 +45,9 @@ impl Worker {
     }
 
     fn keep_automatic(&mut self, data_file: &Path, state: &Automatic) {
+        if let Some(hosted) = self.hosted.get_mut(data_file) {
+            hosted.asked = None;
+        }
         let kept = self.history.as_ref().map(|history| history.keep_automatic(data_file, state));
         if let Some(Err(error)) = kept {
             self.edit().history_problem = Some(error.report());
@@ -76,7 +79,9 @@ impl Worker {
     /// Begins what is due, and shows when the next backup is.
     pub(super) fn run_schedule(&mut self) {
         let now = self.now();
-        for path in self.hosted.keys().cloned().collect::<Vec<_>>() {
+        let at_work: Vec<PathBuf> =
+            self.hosted.values().filter(|h| !h.may_wait(now.to_utc())).map(|h| h.path.clone()).collect();
+        for path in at_work {
             let Some(hosted) = self.hosted.get_mut(&path) else { continue };
             let Some(state) = hosted.automatic.as_mut().filter(|_| hosted.automatic_job.is_none()) else { continue };
             let (settings, before) = (hosted.settings.settings(), state.clone());
@@ -86,7 +91,12 @@ impl Worker {
                 self.keep_automatic(&path, &after);
             }
             let next = match decision {
-                Decision::Wait(next) => next,
+                Decision::Wait(next) => {
+                    if let Some(hosted) = self.hosted.get_mut(&path) {
+                        hosted.asked = Some((now.to_utc(), next));
+                    }
+                    next
+                }
                 Decision::Run(reason) => {
                     // While another job needs the data file, it stays due.
                     if self.refuse_while_busy(&path).is_ok() {

@@ -81,6 +81,7 @@ impl Worker {
             status.settings_problem = None;
             hosted.adopt(file, status);
         }
+        self.touch(data_file);
         self.follow_settings(data_file, start);
         self.survey(data_file);
         Ok(())
@@ -88,6 +89,7 @@ impl Worker {
 
     /// The status of one data file, to be changed.
     pub(super) fn edit_data_file(&mut self, data_file: &Path) -> Option<&mut DataFileStatus> {
+        self.touch(data_file);
         self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file)
     }
 }

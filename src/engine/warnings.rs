@@ -1,5 +1,7 @@
 //! What an administrator must not miss: the state of a data file as one list, the urgent first.
 
+use std::path::Path;
+
 use chrono::{DateTime, Local, TimeZone};
 
 use super::{
@@ -16,12 +18,20 @@ use crate::{
 };
 
 impl Worker {
-    /// Brings the warnings of all data files up to date.
+    /// What is to be said of this data file may have changed.
+    pub(super) fn touch(&mut self, data_file: &Path) {
+        self.touched.insert(data_file.to_path_buf());
+    }
+
+    /// Brings the warnings of data files up to date of which something changed.
     pub(super) fn update_warnings(&mut self) {
         let now = self.now();
-        let wanted: Vec<Vec<Warning>> = self.status.data_files.iter().map(|d| warnings(d, &now)).collect();
-        if self.status.data_files.iter().zip(&wanted).any(|(status, wanted)| status.warnings != *wanted) {
-            for (status, wanted) in self.edit().data_files.iter_mut().zip(wanted) {
+        for path in std::mem::take(&mut self.touched) {
+            let Some(status) = self.status.data_file(&path) else { continue };
+            let wanted = warnings(status, &now);
+            if status.warnings != wanted
+                && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == path)
+            {
                 status.warnings = wanted;
             }
         }

@@ -84,6 +84,8 @@ pub(super) struct Worker {
     pub(super) hurry: Arc<AtomicBool>,
     /// Whether the engine ends as soon as its jobs have.
     pub(super) ending: bool,
+    /// Data files of which something changed that may be worth a warning.
+    pub(super) touched: HashSet<PathBuf>,
     looked: Instant,
     /// Which data file is looked at next.
     look_next: usize,
@@ -135,6 +137,7 @@ impl Worker {
             notices: 0,
             hurry: Arc::default(),
             ending: false,
+            touched: HashSet::new(),
             looked: Instant::now(),
             look_next: 0,
             looked_at_processes: None,
@@ -203,7 +206,6 @@ impl Worker {
         if !self.ending {
             self.run_schedule();
         }
-        self.update_warnings();
         if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
@@ -213,6 +215,7 @@ impl Worker {
                 self.look_at_processes(self.hosted.keys().cloned().collect());
             }
         }
+        self.update_warnings();
     }
 
     pub(super) fn list_jobs(&mut self) {
@@ -238,6 +241,8 @@ impl Worker {
             if hosted.look(&mut after, &self.config.settings_dir) {
                 survey.push(path.clone());
             }
+            // Time alone can make something worth a warning.
+            self.touch(&path);
             if after != before {
                 self.edit().data_files.iter_mut().filter(|d| d.facts.path == path).for_each(|d| *d = after.clone());
             }

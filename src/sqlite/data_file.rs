@@ -34,6 +34,9 @@ pub struct DataFileFacts {
     pub page_size: u32,
     /// Number of pages.
     pub page_count: u32,
+    /// How many of them are not in use: what compacting frees at least.
+    #[serde(default)]
+    pub free_pages: u32,
     /// How it protects its transactions.
     pub journal_mode: JournalMode,
     /// Ordinary and virtual tables, without SQLite's own.
@@ -88,6 +91,7 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
     conn.busy_handler(Some(patiently)).map_err(|e| Error::sqlite("read", &path, e))?;
     let fail = |e: rusqlite::Error| read_failure(e, &path);
     let page_count: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(fail)?;
+    let free_pages: u32 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0)).map_err(fail)?;
     let page_size: u32 = conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(fail)?;
     let tables: u32 = conn
         .query_row(
@@ -109,6 +113,7 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
         modified,
         page_size,
         page_count,
+        free_pages,
         journal_mode,
         tables,
         sqlite_version,

@@ -51,6 +51,19 @@ fn try_check(path: &Path, control: &Control) -> rusqlite::Result<Vec<String>> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.pragma_update(None, "cell_size_check", true)?;
+    interruptible(&conn, control, &|conn| {
+        conn.prepare("PRAGMA integrity_check").and_then(|mut statement| {
+            statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
+        })
+    })
+}
+
+/// Runs `work` on `conn`, and interrupts it within a moment when `control` says stop.
+pub(super) fn interruptible<T>(
+    conn: &Connection,
+    control: &Control,
+    work: &dyn Fn(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
     std::thread::scope(|scope| {
         // The progress handler must own what it captures; a handle that interrupts from a watching thread need not.
         let handle = conn.get_interrupt_handle();
@@ -64,11 +77,9 @@ fn try_check(path: &Path, control: &Control) -> rusqlite::Result<Vec<String>> {
                 }
             }
         });
-        let lines = conn.prepare("PRAGMA integrity_check").and_then(|mut statement| {
-            statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
-        });
+        let outcome = work(conn);
         drop(done_in);
-        lines
+        outcome
     })
 }
 

@@ -48,8 +48,8 @@ pub struct Rewritten {
 
 /// Gives the data file at `live` (its canonical path) the content of `target`, a closed file that nobody else uses.
 ///
-/// `locked` is called once writers are kept out and before anything is changed; what was committed by then is what the
-/// transaction replaces. After an error, and when stopped, the live file is as it was.
+/// `locked` is called once writers are kept out and before anything is changed, also before `target` is read; what was committed
+/// by then is what the transaction replaces. After an error, and when stopped, the live file is as it was.
 ///
 /// # Errors
 /// `Busy` with the names of the processes that do not let us in, `Refused` when the two files differ in what a
@@ -60,8 +60,6 @@ pub fn rewrite(
     control: &Control,
     locked: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Rewritten> {
-    let from = open_existing(target)?;
-    from.execute_batch("BEGIN").map_err(|e| Error::sqlite("read", target, e))?;
     let to = open_existing(live)?;
     if to.is_readonly(rusqlite::MAIN_DB).unwrap_or(true) {
         return Err(Error::new(ErrorKind::Permission, format!("can not write {}", live.display()))
@@ -70,7 +68,12 @@ pub fn rewrite(
     control.phase(Phase::Waiting, 0);
     insist(&to, live, "BEGIN IMMEDIATE", control)?;
     let since = Instant::now();
-    let outcome = locked().and_then(|()| replace(&from, &to, (target, live), control)).and_then(|(changed, pages)| {
+    let replaced = locked().and_then(|()| {
+        let from = open_existing(target)?;
+        from.execute_batch("BEGIN").map_err(|e| Error::sqlite("read", target, e))?;
+        replace(&from, &to, (target, live), control)
+    });
+    let outcome = replaced.and_then(|(changed, pages)| {
         if changed > 0 {
             control.phase(Phase::Finishing, 0);
             insist(&to, live, "COMMIT", control)?;
@@ -149,19 +152,18 @@ fn replace(
             }
         }
         if changed > 0 || pages != pages_live || differs(&first, &first_live) {
-            let image = merge(first, &first_live);
+            let mut image = merge(first, &first_live);
+            let cookie = word(&image, COOKIE);
+            // With the cookie that this connection knows: a new one would keep it from cutting the file afterwards.
+            image[COOKIE..COOKIE + 4].copy_from_slice(&first_live[COOKIE..COOKIE + 4]);
             changed += 1;
+            put.execute((1, image)).map_err(write)?;
             if pages < pages_live {
-                // One statement for both: the cut must come after all pages, and once the first page is new, a further
-                // statement would find another schema than the one this connection knows.
-                to.execute(
-                    "INSERT INTO sqlite_dbpage(pgno, data) VALUES(1, ?1), (?2, ?3)",
-                    (image, pages + 1, Value::Null),
-                )
-                .map_err(write)?;
-            } else {
-                put.execute((1, image)).map_err(write)?;
+                // After all pages, and one row alone: at the end of a statement of several rows SQLite takes the number of
+                // pages from the new first page, and at the commit finds nothing to be cut off.
+                put.execute((pages + 1, Value::Null)).map_err(write)?;
             }
+            to.pragma_update(None, "schema_version", cookie.cast_signed()).map_err(write)?;
         }
     }
     Ok((changed, pages))

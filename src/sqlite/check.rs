@@ -1,0 +1,403 @@
+//! Verification of records and indexes: SQLite's integrity check of a data file in use, table by table, so that it is known
+//! which table or index is concerned, and other programs get at the file in between.
+//!
+//! Each table is checked in a read transaction of its own. In rollback mode writers wait for as long as that takes; in WAL mode
+//! nobody waits. At the end comes what belongs to no table: pages that nobody uses, and those on the list of free pages.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OptionalExtension, config::DbConfig};
+use serde::{Deserialize, Serialize};
+
+use super::{integrity::interruptible, leave, open_existing, snapshot::is_busy};
+use crate::{
+    control::{Control, Phase},
+    error::{Error, ErrorKind, Result},
+    storage::processes,
+};
+
+/// How long to wait for another program that holds the file locked.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// So many problems of one table are kept; SQLite finds no more either.
+const PROBLEMS_MAX: usize = 100;
+
+/// The state of a table or an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", content = "details", rename_all = "kebab-case")]
+pub enum State {
+    /// Nothing wrong.
+    Sound,
+    /// What is wrong, in SQLite's words.
+    Problems(Vec<String>),
+    /// It could not be checked, for instance because it needs an extension of the application.
+    Unknown(String),
+}
+
+impl State {
+    fn add(&mut self, problem: &str) {
+        match self {
+            State::Problems(list) if list.len() >= PROBLEMS_MAX || list.iter().any(|known| known == problem) => {}
+            State::Problems(list) => list.push(problem.to_owned()),
+            State::Sound | State::Unknown(_) => *self = State::Problems(vec![problem.to_owned()]),
+        }
+    }
+
+    /// Whether something is wrong.
+    pub fn is_damaged(&self) -> bool {
+        matches!(self, State::Problems(_))
+    }
+}
+
+/// An index and its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexState {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: State,
+}
+
+/// A table, its state and that of its indexes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableState {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: State,
+    /// Its indexes.
+    pub indexes: Vec<IndexState>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// All tables, by name.
+    pub tables: Vec<TableState>,
+    /// What belongs to no table: free and unused pages.
+    pub file: State,
+}
+
+impl Findings {
+    /// The states of everything, with names.
+    pub fn all(&self) -> impl Iterator<Item = (String, &State)> {
+        let tables = self.tables.iter().flat_map(|table| {
+            let indexes = table.indexes.iter().map(|i| (format!("index {} of table {}", i.name, table.name), &i.state));
+            std::iter::once((format!("table {}", table.name), &table.state)).chain(indexes)
+        });
+        tables.chain([("the file as a whole".to_owned(), &self.file)])
+    }
+}
+
+/// Checks the data file at `path`, which other programs may use meanwhile.
+///
+/// # Errors
+/// `Busy` with the names of the processes that hold it locked, `Stopped`, and where SQLite can not open it; everything else is
+/// part of the findings.
+pub fn check(path: &Path, control: &Control) -> Result<Findings> {
+    let conn = open_existing(path)?;
+    let set = |e| Error::sqlite("read", path, e);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(set)?;
+    conn.pragma_update(None, "cell_size_check", true).map_err(set)?;
+    let check = Check { conn: &conn, path, control };
+    let schema = check.schema();
+    let outcome = match schema {
+        Ok(schema) => check.all(schema),
+        Err(Failure::Other(message)) => Ok(Findings {
+            tables: Vec::new(),
+            file: State::Problems(vec![format!("the schema can not be read: {message}")]),
+        }),
+        Err(Failure::Ours(error)) => Err(error),
+    };
+    leave(&conn, path);
+    outcome
+}
+
+/// What stands in the way of one statement.
+enum Failure {
+    /// Stopped, or locked for too long: no finding.
+    Ours(Error),
+    /// What SQLite says of the content.
+    Other(String),
+}
+
+/// A table with its root page, and its indexes with theirs.
+struct Table {
+    name: String,
+    root: i64,
+    indexes: Vec<(String, i64)>,
+}
+
+struct Check<'a> {
+    conn: &'a Connection,
+    path: &'a Path,
+    control: &'a Control,
+}
+
+impl Check<'_> {
+    fn schema(&self) -> Result<Vec<Table>, Failure> {
+        let mut tables: BTreeMap<String, Table> = BTreeMap::new();
+        let table = |name: &str, root| Table { name: name.to_owned(), root, indexes: Vec::new() };
+        tables.insert("sqlite_schema".to_owned(), table("sqlite_schema", 1));
+        let rows: Vec<(String, String, String, i64)> = self.ask(&|conn| {
+            let sql = "SELECT type, name, tbl_name, rootpage FROM sqlite_schema WHERE type IN ('table','index') ORDER BY name";
+            let mut statement = conn.prepare(sql)?;
+            statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
+        })?;
+        for (_, name, _, root) in rows.iter().filter(|(kind, ..)| kind == "table") {
+            tables.insert(name.clone(), table(name, *root));
+        }
+        for (_, name, of, root) in rows.into_iter().filter(|(kind, ..)| kind == "index") {
+            if let Some(table) = tables.get_mut(&of) {
+                table.indexes.push((name, root));
+            }
+        }
+        Ok(tables.into_values().collect())
+    }
+
+    fn all(&self, schema: Vec<Table>) -> Result<Findings> {
+        let units = |table: &Table| 1 + table.indexes.len() as u64;
+        self.control.phase(Phase::Examining, schema.iter().map(units).sum::<u64>() + 1);
+        let roots: BTreeMap<i64, String> = schema
+            .iter()
+            .flat_map(|t| t.indexes.iter().map(|(name, root)| (*root, name.clone())).chain([(t.root, t.name.clone())]))
+            .collect();
+        let mut tables = Vec::new();
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        for table in schema {
+            let units = units(&table);
+            if let Some(state) = self.table(table, &mut known)? {
+                tables.push(state);
+            }
+            self.control.add(units);
+        }
+        let mut findings = Findings { tables, file: State::Sound };
+        match self.lines("PRAGMA quick_check") {
+            Ok(lines) => {
+                for line in lines.iter().filter(|line| !known.contains(*line)) {
+                    findings.place(line, &roots);
+                }
+            }
+            Err(Failure::Ours(error)) => return Err(error),
+            Err(Failure::Other(message)) => findings.file = State::Unknown(message),
+        }
+        self.control.add(1);
+        Ok(findings)
+    }
+
+    /// One table with its indexes; `None` when somebody dropped it meanwhile.
+    fn table(&self, table: Table, known: &mut BTreeSet<String>) -> Result<Option<TableState>> {
+        let quoted = table.name.replace('\'', "''");
+        let sound = |(name, _): &(String, i64)| IndexState { name: name.clone(), state: State::Sound };
+        let mut found = TableState {
+            indexes: table.indexes.iter().map(sound).collect(),
+            name: table.name.clone(),
+            state: State::Sound,
+        };
+        match self.lines(&format!("PRAGMA integrity_check('{quoted}')")) {
+            Ok(lines) => {
+                for line in lines {
+                    let tree = root_of(&line);
+                    let index = table.indexes.iter().position(|(name, root)| {
+                        tree == Some(*root)
+                            || line.strip_suffix(name.as_str()).is_some_and(|rest| rest.ends_with("index "))
+                    });
+                    match index {
+                        Some(at) => found.indexes[at].state.add(&line),
+                        None => found.state.add(&line),
+                    }
+                    known.insert(line);
+                }
+            }
+            Err(Failure::Ours(error)) => return Err(error),
+            Err(Failure::Other(_)) if !self.exists(&table.name)? => return Ok(None),
+            Err(Failure::Other(message)) => found.state = State::Unknown(message),
+        }
+        Ok(Some(found))
+    }
+
+    fn exists(&self, table: &str) -> Result<bool> {
+        if table == "sqlite_schema" {
+            return Ok(true);
+        }
+        let found = self.ask(&|conn| {
+            conn.query_row("SELECT 1 FROM sqlite_schema WHERE type='table' AND name=?1", [table], |_| Ok(())).optional()
+        });
+        match found {
+            Ok(found) => Ok(found.is_some()),
+            Err(Failure::Ours(error)) => Err(error),
+            Err(Failure::Other(_)) => Ok(true),
+        }
+    }
+
+    /// What the check says, without its `ok`. Content that it can not get past is a finding as well.
+    fn lines(&self, sql: &str) -> Result<Vec<String>, Failure> {
+        let found = self.ask(&|conn| {
+            let mut statement = conn.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            let mut lines: Vec<String> = Vec::new();
+            loop {
+                match rows.next() {
+                    Ok(Some(row)) => lines.push(row.get(0)?),
+                    Ok(None) => return Ok(lines),
+                    Err(e) if is_corrupt(&e) => {
+                        lines.push(e.to_string());
+                        return Ok(lines);
+                    }
+                    Err(e) => return Err(e),
+                }
+            }
+        })?;
+        Ok(found.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    /// Asks SQLite, again while another program has the file locked.
+    fn ask<T>(&self, question: &dyn Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, Failure> {
+        let asked = Instant::now();
+        loop {
+            self.control.check().map_err(Failure::Ours)?;
+            match interruptible(self.conn, self.control, question) {
+                Ok(answer) => return Ok(answer),
+                Err(_) if self.control.is_stopped() => return Err(Failure::Ours(Error::stopped())),
+                Err(e) if is_busy(&e) && asked.elapsed() < LOCK_WAIT => thread::sleep(Duration::from_millis(5)),
+                Err(e) if is_busy(&e) => {
+                    let found = processes::holders(&[self.path.to_path_buf()]);
+                    let message = format!("{} was locked for {} s", self.path.display(), LOCK_WAIT.as_secs());
+                    let hint =
+                        format!("It is open in {}. End the long transaction there, and try again.", found.in_words());
+                    return Err(Failure::Ours(Error::new(ErrorKind::Busy, message).hint(hint)));
+                }
+                Err(e) => return Err(Failure::Other(e.to_string())),
+            }
+        }
+    }
+}
+
+impl Findings {
+    /// Gives a line of the check of the whole file to the tree that it names, or else to the file.
+    fn place(&mut self, line: &str, roots: &BTreeMap<i64, String>) {
+        let name = root_of(line).and_then(|root| roots.get(&root));
+        for table in &mut self.tables {
+            if Some(&table.name) == name {
+                return table.state.add(line);
+            }
+            if let Some(index) = table.indexes.iter_mut().find(|index| Some(&index.name) == name) {
+                return index.state.add(line);
+            }
+        }
+        self.file.add(line);
+    }
+}
+
+fn is_corrupt(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode as C;
+    matches!(error.sqlite_error_code(), Some(C::DatabaseCorrupt | C::NotADatabase))
+}
+
+/// The root page of the tree that a line such as `Tree 5 page 7 cell 2: …` speaks of.
+fn root_of(line: &str) -> Option<i64> {
+    line.strip_prefix("Tree ")?.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn data_file(path: &Path) -> rusqlite::Result<Connection> {
+        let conn = Connection::open(path)?;
+        conn.execute_batch(
+            "CREATE TABLE good(x); CREATE TABLE 'it''s'(id INTEGER PRIMARY KEY, a TEXT NOT NULL, b);
+             CREATE INDEX first ON 'it''s'(a); CREATE INDEX second ON 'it''s'(b); CREATE TABLE k(k PRIMARY KEY) WITHOUT ROWID;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000)
+             INSERT INTO 'it''s' SELECT i, 'text '||i, i*7%1000 FROM n; INSERT INTO good SELECT a FROM 'it''s'",
+        )?;
+        Ok(conn)
+    }
+
+    fn damaged(found: &Findings) -> Vec<String> {
+        found.all().filter(|(_, state)| state.is_damaged()).map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn a_sound_file_is_listed_with_all_tables_and_indexes() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let _writer = data_file(&path)?;
+        let control = Control::default();
+        let found = check(&path, &control)?;
+        assert!(found.all().all(|(_, state)| *state == State::Sound), "{found:?}");
+        let names: Vec<&str> = found.tables.iter().map(|table| table.name.as_str()).collect();
+        assert_eq!(names, ["good", "it's", "k", "sqlite_schema"]);
+        let indexes: Vec<&str> = found.tables[1].indexes.iter().map(|index| index.name.as_str()).collect();
+        assert_eq!(indexes, ["first", "second"]);
+        let progress = control.progress();
+        assert_eq!((progress.done, progress.phase), (progress.total, Phase::Examining));
+        Ok(())
+    }
+
+    #[test]
+    fn damage_is_found_where_it_is() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let writer = data_file(&path)?;
+        // An index that lacks a row, and a row that breaks a rule: both written past SQLite's care.
+        writer.execute_batch(
+            "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX second ON ''it''''s''(b) WHERE id<>77' WHERE name='second';
+             UPDATE sqlite_schema SET sql=replace(sql,'a TEXT NOT NULL','a TEXT') WHERE name='it''s'; PRAGMA writable_schema=RESET",
+        )?;
+        drop(writer);
+        let writer = Connection::open(&path)?;
+        writer.execute_batch(
+            "DELETE FROM \"it's\" WHERE id=77; INSERT INTO \"it's\" VALUES(77,'x',5); UPDATE \"it's\" SET a=NULL WHERE id=5;
+             PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX second ON ''it''''s''(b)' WHERE name='second';
+             UPDATE sqlite_schema SET sql=replace(sql,'a TEXT','a TEXT NOT NULL') WHERE name='it''s'; PRAGMA writable_schema=RESET",
+        )?;
+        drop(writer);
+        let found = check(&path, &Control::default())?;
+        assert_eq!(damaged(&found), ["table it's", "index second of table it's"], "{found:#?}");
+        let State::Problems(lines) = &found.tables[1].indexes[1].state else { return Err("not found".into()) };
+        assert!(lines.iter().any(|line| line.starts_with("row 77 missing from index second")), "{lines:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_broken_page_is_given_to_its_tree_and_an_unused_one_to_the_file() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let writer = data_file(&path)?;
+        let root: u32 = writer.query_row("SELECT rootpage FROM sqlite_schema WHERE name='first'", [], |r| r.get(0))?;
+        drop(writer);
+        let mut bytes = std::fs::read(&path)?;
+        let page = (root as usize - 1) * 4096;
+        bytes[page + 20..page + 60].fill(0xff);
+        // One page more than anybody uses, and the header knows of it.
+        bytes.extend([0; 4096]);
+        let count = (bytes.len() / 4096) as u32;
+        bytes[28..32].copy_from_slice(&count.to_be_bytes());
+        let lost = folder.path().join("b.sqlite");
+        std::fs::write(&lost, &bytes)?;
+        let found = check(&lost, &Control::default())?;
+        let names = damaged(&found);
+        assert!(names.contains(&"index first of table it's".to_owned()), "{found:#?}");
+        assert!(names.contains(&"the file as a whole".to_owned()), "{found:#?}");
+        assert!(!names.contains(&"table good".to_owned()), "{found:#?}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_stop_ends_it() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let _writer = data_file(&path)?;
+        let control = Control::default();
+        control.stop();
+        assert_eq!(check(&path, &control).err().map(|e| e.kind()), Some(ErrorKind::Stopped));
+        Ok(())
+    }
+}

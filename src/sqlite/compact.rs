@@ -1,0 +1,163 @@
+//! Compacting a data file: SQLite's `VACUUM`, into a copy beside it that is checked before the live file takes its content.
+//!
+//! `VACUUM` alone works in a folder for temporary files that nobody chose, which is often small, and overwrites a file of which
+//! nobody knows whether it is sound. Here the copy lies beside the data file, is made while writers are kept out, must pass
+//! SQLite's integrity check, and is then written as one transaction (see [`rewrite`](super::rewrite)), which the log records
+//! like any other.
+
+use std::path::Path;
+
+use super::{
+    data_file::DataFileFacts,
+    integrity::{self, Integrity, interruptible},
+    open_existing,
+    rewrite::{Rewritten, rewrite},
+    snapshot::wal_path,
+};
+use crate::{
+    control::{Control, Phase},
+    error::{Error, ErrorKind, Result},
+    storage::{self, processes, space::require_space},
+};
+
+/// What compacting takes and gives, as far as it can be told before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// Space for the copy and for the transaction, in bytes, in the folder of the data file.
+    pub needs_bytes: u64,
+    /// Bytes that become free at least: the pages not in use.
+    pub frees_bytes: u64,
+}
+
+/// What compacting `facts` takes and gives.
+pub fn need(facts: &DataFileFacts) -> Need {
+    let size = u64::from(facts.page_size);
+    let used = u64::from(facts.page_count.saturating_sub(facts.free_pages)) * size;
+    Need { needs_bytes: 2 * used, frees_bytes: u64::from(facts.free_pages) * size }
+}
+
+/// Refuses while another program has the data file open.
+///
+/// # Errors
+/// `Busy` with their names.
+pub fn refuse_while_open(path: &Path) -> Result<()> {
+    let found = processes::holders(&[path.to_path_buf(), wal_path(path)]);
+    if found.processes.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} is open in {}", path.display(), found.in_words());
+    Err(Error::new(ErrorKind::Busy, message)
+        .hint("End these programs, so that nobody waits while it is compacted, then try again."))
+}
+
+/// Compacts the data file at `path` (its canonical path). After an error, and when stopped, it is as it was.
+///
+/// # Errors
+/// `Busy` with the names of the programs that have it open, `NoSpace`, `Damaged` when SQLite finds it damaged, `Stopped`.
+pub fn compact(path: &Path, facts: &DataFileFacts, control: &Control) -> Result<Rewritten> {
+    refuse_while_open(path)?;
+    let folder = storage::folder_of(path);
+    require_space(folder, need(facts).needs_bytes)?;
+    let scratch = tempfile::Builder::new()
+        .prefix(".strongroom-compact-")
+        .tempdir_in(folder)
+        .map_err(|e| Error::io("write to the folder", folder, e))?;
+    let copy = scratch.path().join("compact");
+    let outcome = rewrite(path, &copy, control, &mut || {
+        control.phase(Phase::Compacting, 0);
+        let conn = open_existing(path)?;
+        let made =
+            interruptible(&conn, control, &|conn| conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map(|_| ()));
+        made.map_err(|e| if control.is_stopped() { Error::stopped() } else { Error::sqlite("compact", path, e) })?;
+        drop(conn);
+        match integrity::check(&copy, control)? {
+            // Tables of an extension are copied as they are, and can be checked by nobody else.
+            Integrity::Sound | Integrity::Unknown(_) => Ok(()),
+            Integrity::Problems(lines) => {
+                let first = lines.first().map_or("", String::as_str);
+                Err(Error::new(ErrorKind::Damaged, format!("{} is damaged: {first}", path.display()))
+                    .hint("It was not compacted. Restore the last archive, and keep the damaged file."))
+            }
+        }
+    });
+    storage::clean_up(move || drop(scratch));
+    outcome
+}
+
+/// Lets the file become as short as its content, where no log does that: what was written stands in the WAL still.
+pub fn settle(path: &Path) {
+    if let Ok(conn) = open_existing(path) {
+        // Only a connection that has read something knows that there is a WAL.
+        let _ = conn.query_row("PRAGMA schema_version", [], |_| Ok(()));
+        // Somebody who reads just now keeps it as it is; then it becomes shorter later.
+        let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::sqlite::data_file::identify;
+
+    type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn rows(conn: &Connection) -> rusqlite::Result<(i64, i64)> {
+        conn.query_row("SELECT count(*), sum(length(x)) FROM t", [], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    #[test]
+    fn pages_not_in_use_go_and_the_content_stays() -> Outcome {
+        for (mode, vacuum) in [("WAL", 0), ("DELETE", 0), ("WAL", 1), ("DELETE", 2)] {
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().canonicalize()?.join("a.sqlite");
+            // In this process, which does not count as another program; and it sees the new content.
+            let application = Connection::open(&path)?;
+            application.execute_batch(&format!(
+                "PRAGMA auto_vacuum={vacuum}; PRAGMA journal_mode={mode}; CREATE TABLE t(x); CREATE INDEX i ON t(x);
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<4000) INSERT INTO t SELECT randomblob(300) FROM n;
+                 DELETE FROM t WHERE rowid%4<>0"
+            ))?;
+            let before = rows(&application)?;
+            let facts = identify(&path)?;
+            let expected = need(&facts);
+            assert!(expected.frees_bytes > 0 || vacuum == 1, "{mode} {vacuum}");
+            let done = compact(&path, &facts, &Control::default())?;
+            settle(&path);
+            assert!(done.pages < facts.page_count && done.pages_changed > 0, "{done:?}");
+            let freed = u64::from(facts.page_count - done.pages) * u64::from(facts.page_size);
+            assert!(freed >= expected.frees_bytes, "{freed} of {expected:?}");
+            assert_eq!(rows(&application)?, before);
+            let after = identify(&path)?;
+            assert_eq!((after.page_count, after.free_pages), (done.pages, 0), "{mode}");
+            assert_eq!(after.size_bytes, u64::from(done.pages) * u64::from(after.page_size), "{mode}");
+            assert_eq!(after.journal_mode, facts.journal_mode);
+            assert_eq!(application.query_row("PRAGMA integrity_check", [], |r| r.get::<_, String>(0))?, "ok");
+            storage::await_clean_up();
+            let names = std::fs::read_dir(folder.path())?.filter_map(|e| e.ok()?.file_name().into_string().ok());
+            assert!(!names.into_iter().any(|name| name.contains("compact")), "nothing is left");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_damaged_file_is_left_as_it_is() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let writer = Connection::open(&path)?;
+        writer.execute_batch(
+            "CREATE TABLE t(x); CREATE INDEX i ON t(x);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t SELECT i FROM n",
+        )?;
+        drop(writer);
+        let mut bytes = std::fs::read(&path)?;
+        let page = bytes.len() / 2 / 4096 * 4096;
+        bytes[page..page + 600].fill(0xaa);
+        std::fs::write(&path, &bytes)?;
+        let error = compact(&path, &identify(&path)?, &Control::default()).err().ok_or("compacted")?;
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        assert_eq!(std::fs::read(&path)?, bytes);
+        Ok(())
+    }
+}
