@@ -319,6 +319,9 @@ fn engine() -> Result<Engine> {
         data_dir: folders.data_dir().to_path_buf(),
         settings_dir: folders.config_dir().to_path_buf(),
         program: std::env::current_exe().ok(),
+        host: crate::engine::HostKind::Command,
+        address: None,
+        list: None,
     })
 }
 
@@ -329,7 +332,7 @@ fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
     loop {
         let status = engine.status();
         if let Some(refused) = status.refused.iter().find(|r| r.path == path) {
-            return Err(error_of(&refused.error));
+            return Err(Error::from(refused.error.clone()));
         }
         let opened = path.canonicalize().ok().and_then(|p| status.data_file(&p).cloned());
         if let Some(opened) = opened.filter(|d| !d.log_starting) {
@@ -345,14 +348,6 @@ fn open_if_possible(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
         Err(e) if !restore::in_place::is_lost(e.kind()) => Err(e),
         Err(_) => std::path::absolute(&path).map_err(|e| Error::io("find", &path, e)),
         opened => opened,
-    }
-}
-
-fn error_of(report: &ErrorReport) -> Error {
-    let error = Error::new(report.kind, report.message.clone());
-    match &report.hint {
-        Some(hint) => error.hint(hint.clone()),
-        None => error,
     }
 }
 
@@ -410,7 +405,7 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 }
 
 fn report(finished: FinishedJob, json: bool) -> Result<ExitCode> {
-    let report = finished.result.map_err(|e| error_of(&e))?;
+    let report = finished.result.map_err(Error::from)?;
     let problem = match &report {
         JobReport::Restore(restored) => restored.problem(),
         JobReport::Backup(made) => made.problem(),
@@ -484,6 +479,7 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
     });
     let engine = engine()?;
     let handle = engine.handle();
+    let events = handle.events();
     for data_file in data_files {
         let path = open(&handle, data_file.clone())?;
         let status = handle.status();
@@ -492,7 +488,6 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
         let chosen =
             log.clone().or_else(|| known.log_file.clone()).unwrap_or_else(|| known.destination.join(file_name));
         let chosen = std::path::absolute(&chosen).map_err(|e| Error::io("find", &chosen, e))?;
-        let events = handle.events();
         handle.send(Command::UseLog { data_file: path.clone(), log: Some(chosen.clone()), switch_to_wal })?;
         let runs = |known: &DataFileStatus| known.log.is_some() && known.log_file.as_ref() == Some(&chosen);
         while !handle.status().data_file(&path).is_some_and(runs) {
@@ -500,8 +495,10 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
                 return Ok(ExitCode::SUCCESS);
             }
             match events.recv_timeout(Duration::from_millis(50)) {
-                Ok(Event::CommandRefused(error)) => return Err(error_of(&error)),
-                Ok(Event::LogRefused { data_file, error }) if data_file == path => return Err(error_of(&error)),
+                Ok(Event::CommandRefused(error)) => return Err(Error::from(error.clone())),
+                Ok(Event::LogRefused { data_file, error }) if data_file == path => {
+                    return Err(Error::from(error.clone()));
+                }
                 _ => {}
             }
         }

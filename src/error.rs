@@ -178,6 +178,16 @@ impl fmt::Display for ErrorReport {
     }
 }
 
+impl From<ErrorReport> for Error {
+    fn from(report: ErrorReport) -> Self {
+        let error = Self::new(report.kind, report.message);
+        match report.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
 impl From<&Error> for ErrorReport {
     fn from(error: &Error) -> Self {
         error.report()

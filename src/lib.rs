@@ -5,6 +5,7 @@
 //! ```text
 //! cli                         the command line
 //! ui                          the administration window (feature gui)
+//! service                     engines in other processes: the socket, joining them
 //! engine                      one door for window and commands: command, status, history, lock, jobs
 //! sample                      the sample data file and the client that edits it
 //! repair drill                 a sound copy of a damaged archive, test restores
@@ -28,6 +29,7 @@ pub mod journal;
 pub mod repair;
 pub mod restore;
 pub mod sample;
+pub mod service;
 pub mod settings;
 pub mod sqlite;
 pub mod storage;

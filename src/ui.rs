@@ -79,7 +79,10 @@ impl Window {
     fn install(&mut self, ctx: &Context) {
         theme::install(ctx);
         let wake = ctx.clone();
-        self.handle.on_change(move || wake.request_repaint_after(NEWS_FRAME));
+        self.handle.on_change(move || {
+            wake.request_repaint_after(NEWS_FRAME);
+            true
+        });
         self.is_installed = true;
     }
 

@@ -10,6 +10,7 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["ui"],
+    &["service"],
     &["engine"],
     &["sample"],
     &["repair", "drill"],

@@ -23,12 +23,8 @@ use strongroom::{
 use support::{Place, make_data_file, names_in};
 
 fn engine(place: &Place) -> Engine {
-    Engine::start(Config {
-        data_dir: place.own().join("strongroom"),
-        settings_dir: place.own().join("strongroom"),
-        program: Some(support::PROGRAM.into()),
-    })
-    .unwrap()
+    let program = Some(support::PROGRAM.into());
+    Engine::start(Config { program, ..Config::private(&place.own().join("strongroom")) }).unwrap()
 }
 
 /// Waits until the status is as wanted; the limit only ends a test that has failed.
@@ -266,7 +262,7 @@ fn a_journal_that_can_not_be_kept_is_said_and_stops_no_backup() {
     let data = place.at("a.sqlite");
     make_data_file(&data, "", 10);
     fs::write(place.at("file"), "").unwrap();
-    let config = Config { data_dir: place.at("file/below"), settings_dir: place.own(), program: None };
+    let config = Config { data_dir: place.at("file/below"), ..Config::private(&place.own()) };
     let engine = Engine::start(config).unwrap();
     assert!(engine.handle().status().history_problem.is_some());
     open(&engine.handle(), &data);

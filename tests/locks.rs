@@ -51,7 +51,7 @@ fn a_lock_that_we_hold_survives_everything_we_do() {
     verify::run(&report.archive, &Control::default()).unwrap();
     restore::run(&Disk, &report.archive, &RestoreOptions::all(&place.at("to")), &Control::default()).unwrap();
     drop(Snapshot::begin(&data, Duration::ZERO, &Control::default()).unwrap());
-    let engine = Engine::start(Config { data_dir: place.own(), settings_dir: place.own(), program: None }).unwrap();
+    let engine = Engine::start(Config::private(&place.own())).unwrap();
     let handle = engine.handle();
     handle.send(Order::OpenDataFile { path: data.clone() }).unwrap();
     while handle.status().data_files.first().is_none_or(|d| d.plan.is_none()) {

@@ -1,6 +1,6 @@
 //! What can be asked of the engine. Everything here can be sent through a socket.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,6 +23,19 @@ impl Default for JobId {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What a command is about: who must carry it out, where there are several engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// A data file, which one engine looks after.
+    DataFile(&'a Path),
+    /// An archive, which may be of a data file that an engine looks after.
+    Archive(&'a Path),
+    /// A job, which runs in one engine.
+    Job(JobId),
+    /// Nothing that belongs to an engine.
+    Nothing,
 }
 
 /// A request. Its effect is seen in the [`Status`](super::Status); nothing is answered directly.
@@ -185,4 +198,46 @@ pub enum Command {
         /// Name of the job.
         job: JobId,
     },
+}
+
+impl Command {
+    /// What it is about.
+    pub fn subject(&self) -> Subject<'_> {
+        match self {
+            Command::OpenDataFile { path } | Command::CloseDataFile { path } | Command::Forget { path } => {
+                Subject::DataFile(path)
+            }
+            Command::SetDestination { data_file, .. }
+            | Command::Refresh { data_file }
+            | Command::Backup { data_file, .. }
+            | Command::RestoreInPlace { data_file, .. }
+            | Command::UseLog { data_file, .. }
+            | Command::Drill { data_file, .. }
+            | Command::StartSampleClient { data_file }
+            | Command::StopSampleClient { data_file } => Subject::DataFile(data_file),
+            Command::LookAtArchive { path: archive }
+            | Command::FindPoint { archive, .. }
+            | Command::Restore { archive, .. }
+            | Command::Verify { archive, .. }
+            | Command::Repair { archive, .. }
+            | Command::TestRestore { archive, .. } => Subject::Archive(archive),
+            Command::Stop { job } => Subject::Job(*job),
+            Command::CreateSample { .. } => Subject::Nothing,
+        }
+    }
+
+    /// The job that it begins, if it does.
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Command::Backup { job, .. }
+            | Command::Restore { job, .. }
+            | Command::RestoreInPlace { job, .. }
+            | Command::Verify { job, .. }
+            | Command::Repair { job, .. }
+            | Command::TestRestore { job, .. }
+            | Command::Drill { job, .. }
+            | Command::CreateSample { job, .. } => Some(*job),
+            _ => None,
+        }
+    }
 }

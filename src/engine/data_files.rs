@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    hosted::{self, Opened, Surveyed},
+    hosted::{self, Opened, Surveyed, Users},
     status::{Event, Refused},
     worker::{Message, Worker},
 };
@@ -18,7 +18,7 @@ use crate::{
     settings::SettingsFile,
 };
 
-const REFUSED_MAX: usize = 5;
+const REFUSED_MAX: usize = 50;
 
 /// Why a log is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,36 +42,73 @@ impl Worker {
         let status = self.edit();
         status.opening.push(path.clone());
         status.refused.retain(|r| r.path != path);
-        let own = self.config.settings_dir.clone();
-        self.spawn("open", move || Message::Opened {
-            result: hosted::open(&path, &own).map(Box::new).map_err(|error| Refused {
-                archives: is_lost(error.kind()).then(|| hosted::archives_of_lost(&path, &own)).flatten(),
-                error: error.report(),
-                path: path.clone(),
-            }),
-            asked: path,
-        });
+        self.begin_to_open(path);
+    }
+
+    fn begin_to_open(&self, path: PathBuf) {
+        let config = self.config.clone();
+        let (asked, own) = (path.clone(), config.settings_dir.clone());
+        self.chores.run(
+            move || hosted::open(&path, &config).map(Box::new),
+            move |result| Message::Opened {
+                result: result.map_err(|error| Refused {
+                    archives: is_lost(error.kind()).then(|| hosted::archives_of_lost(&asked, &own)).flatten(),
+                    error: error.report(),
+                    path: asked.clone(),
+                }),
+                asked,
+            },
+        );
+    }
+
+    /// Opens what is on the service's list and not open: at the start, and again and again while something is in the way.
+    pub(super) fn open_listed(&mut self) {
+        let Some(list) = &self.list else { return };
+        let waiting = |path: &&PathBuf| {
+            // A person may have listed it under another name.
+            !self.hosted.contains_key(*path)
+                && !self.reopening.contains(*path)
+                && !self.status.opening.contains(*path)
+                && !path.canonicalize().is_ok_and(|path| self.hosted.contains_key(&path))
+        };
+        let paths: Vec<PathBuf> = list.data_files.iter().filter(waiting).cloned().collect();
+        for path in paths {
+            self.reopening.insert(path.clone());
+            self.begin_to_open(path);
+        }
+    }
+
+    /// Notes on the service's list, if there is one, that a data file is looked after, or no longer.
+    fn note_on_list(&mut self, path: &Path, wanted: bool) {
+        if let Some(list) = &mut self.list
+            && let Err(error) = list.change(path, wanted)
+        {
+            self.edit().list_problem = Some(error.report());
+        }
     }
 
     pub(super) fn opened(&mut self, asked: &Path, result: std::result::Result<Box<Opened>, Refused>) {
-        self.edit().opening.retain(|p| p != asked);
+        self.reopening.remove(asked);
+        if self.status.opening.iter().any(|p| p == asked) {
+            self.edit().opening.retain(|p| p != asked);
+        }
         match result {
             Ok(opened) => {
                 let Opened { hosted, status } = *opened;
                 let path = hosted.path.clone();
+                self.note_on_list(&path, true);
+                self.edit().refused.retain(|r| r.path != asked);
                 self.hosted.insert(path.clone(), hosted);
                 self.edit().data_files.push(status);
-                if let Some(history) = &self.history
-                    && let Err(error) = history.remember(&path)
-                {
-                    self.edit().history_problem = Some(error.report());
-                }
-                self.read_history();
+                self.remember(&path);
+                self.note_last_backups(Some(&path));
                 self.follow_settings(&path, LogStart::Known);
                 self.survey(&path);
-                self.look_at_processes(&path);
+                self.look_at_processes(vec![path.clone()]);
                 self.news.push(Event::DataFileOpened { path });
             }
+            // Tried again, and still for the same reason.
+            Err(refused) if self.status.refused.contains(&refused) => {}
             Err(refused) => {
                 let list = &mut self.edit().refused;
                 list.retain(|r| r.path != refused.path);
@@ -87,12 +124,19 @@ impl Worker {
             return Err(Error::new(ErrorKind::Refused, format!("a job runs on {}", path.display()))
                 .hint("Wait until it ends, or stop it first."));
         }
-        self.hosted.remove(path);
-        self.edit().data_files.retain(|d| d.facts.path != path);
+        self.note_on_list(path, false);
+        self.let_go(path);
         Ok(())
     }
 
+    /// Stops looking after a data file for a while.
+    pub(super) fn let_go(&mut self, path: &Path) {
+        self.hosted.remove(path);
+        self.edit().data_files.retain(|d| d.facts.path != path);
+    }
+
     pub(super) fn forget(&mut self, path: &Path) -> Result<()> {
+        self.note_on_list(path, false);
         self.edit().refused.retain(|r| r.path != path);
         if let Some(history) = &self.history {
             history.forget(path)?;
@@ -141,10 +185,12 @@ impl Worker {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
         let wanted = hosted.settings.settings().log.clone();
         let running = hosted.log.as_ref().map(|log| log.status().log);
-        if wanted.is_some() && wanted == running {
+        let switches = start == (LogStart::Chosen { switch_to_wal: true });
+        // Two that open one log at once would find it half begun.
+        if wanted.is_some() && (wanted == running || wanted == hosted.log_opening && !switches) {
             return;
         }
-        (hosted.log, hosted.log_failed) = (None, None);
+        (hosted.log, hosted.log_failed, hosted.log_opening) = (None, None, wanted.clone());
         hosted.log_attempt += 1;
         let (attempt, settings) = (hosted.log_attempt, hosted.settings.clone());
         self.changed = true;
@@ -159,10 +205,11 @@ impl Worker {
             let (changed, messages) = (data_file.clone(), self.messages.clone());
             // What does not get through while the engine is busy is seen at its next look.
             let waker = move || _ = messages.try_send(Message::LogChanged { data_file: changed.clone() });
-            self.spawn("open log", move || {
-                let opened = hosted::open_log(&data_file, &settings, &own, (&log, start), waker);
-                Message::LogOpened { result: opened.map_err(|e| e.report()), data_file, attempt }
-            });
+            let of = data_file.clone();
+            self.chores.run(
+                move || hosted::open_log(&data_file, &settings, &own, (&log, start), waker),
+                move |opened| Message::LogOpened { result: opened.map_err(|e| e.report()), data_file: of, attempt },
+            );
         }
     }
 
@@ -182,6 +229,7 @@ impl Worker {
         };
         self.changed = true;
         status.log_starting = false;
+        hosted.log_opening = None;
         match result {
             Ok(capture) => {
                 (status.log, status.log_problem) = (Some(capture.status()), None);
@@ -207,19 +255,36 @@ impl Worker {
         }
     }
 
-    /// Looks who else has the data file open; may take its time.
-    pub(super) fn look_at_processes(&self, data_file: &Path) {
-        let data_file = data_file.to_path_buf();
-        self.spawn("look at processes", move || {
-            let (holders, readers) = hosted::look_at_processes(&data_file);
-            Message::ProcessesSeen { data_file, holders, readers }
-        });
+    /// Looks who else has the data files open; may take its time.
+    pub(super) fn look_at_processes(&self, data_files: Vec<PathBuf>) {
+        self.chores.run(
+            move || Ok(hosted::look_at_processes(&data_files).into_iter().zip(data_files).collect()),
+            |seen| Message::ProcessesSeen(seen.unwrap_or_default()),
+        );
+    }
+
+    pub(super) fn processes_seen(&mut self, seen: Vec<(Users, PathBuf)>) {
+        for (Users { holders, readers }, path) in seen {
+            let known = self.status.data_file(&path).map(|d| (&d.holders, &d.readers));
+            if known.is_some_and(|known| known != (&holders, &readers))
+                && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == path)
+            {
+                (status.holders, status.readers) = (holders, readers);
+            }
+        }
     }
 
     pub(super) fn survey(&mut self, data_file: &Path) {
         let Some(hosted) = self.hosted.get(data_file) else { return };
         let (path, settings) = (data_file.to_path_buf(), hosted.settings.clone());
-        self.spawn("survey", move || Message::Surveyed { surveyed: hosted::survey(&path, &settings), data_file: path });
+        let data_file = path.clone();
+        self.chores.run(
+            move || Ok(hosted::survey(&path, &settings)),
+            |surveyed| Message::Surveyed {
+                surveyed: surveyed.unwrap_or_else(|e| Surveyed::failed(e.report())),
+                data_file,
+            },
+        );
     }
 
     pub(super) fn surveyed(&mut self, data_file: &Path, surveyed: Surveyed) {
@@ -236,7 +301,7 @@ impl Worker {
             Ok(plan) => (Some(plan), None),
             Err(error) => (None, Some(error)),
         };
-        self.note_last_backups();
+        self.note_last_backups(Some(data_file));
     }
 
     pub(super) fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {

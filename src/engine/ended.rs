@@ -1,5 +1,7 @@
 //! What is kept of jobs: their results, their lines in the Backup journal, and the last full backup of each data file.
 
+use std::path::Path;
+
 use super::{
     command::JobId,
     history::{HistoryEntry, JobKind, Outcome},
@@ -70,7 +72,16 @@ impl Worker {
             None => list.insert(0, entry.clone()),
         }
         list.truncate(HISTORY_MAX as usize);
-        self.note_last_backups();
+        self.note_last_backups(entry.data_file.as_deref());
+    }
+
+    /// Puts a data file at the head of the recent ones.
+    pub(super) fn remember(&mut self, path: &Path) {
+        let Some(history) = &self.history else { return };
+        match history.remember(path).and_then(|()| history.recent()) {
+            Ok(recent) => self.edit().recent = recent,
+            Err(error) => self.edit().history_problem = Some(error.report()),
+        }
     }
 
     pub(super) fn read_history(&mut self) {
@@ -82,13 +93,13 @@ impl Worker {
             }
             Err(error) => self.edit().history_problem = Some(error.report()),
         }
-        self.note_last_backups();
+        self.note_last_backups(None);
     }
 
-    /// The last full backup of each data file: from the Backup journal, or from the newest archive if that is newer.
-    pub(super) fn note_last_backups(&mut self) {
+    /// The last full backup of a data file, or of each: from the Backup journal, or from the newest archive if that is newer.
+    pub(super) fn note_last_backups(&mut self, only: Option<&Path>) {
         let status = self.edit();
-        for data_file in &mut status.data_files {
+        for data_file in status.data_files.iter_mut().filter(|d| only.is_none_or(|only| d.facts.path == only)) {
             let ended = |e: &&HistoryEntry| {
                 e.kind == JobKind::Backup
                     && e.outcome != Outcome::Running

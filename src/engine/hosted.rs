@@ -11,9 +11,10 @@ use chrono::Local;
 use uuid::Uuid;
 
 use super::{
+    Config,
     data_files::LogStart,
     lock::DataFileLock,
-    status::{DataFileStatus, SampleClientStatus},
+    status::{DataFileStatus, Host, SampleClientStatus},
 };
 use crate::{
     archive::{
@@ -51,6 +52,8 @@ pub(super) struct Hosted {
     pub(super) lost: Option<ErrorReport>,
     /// The log, while it runs; shared with the backup that cuts it.
     pub(super) log: Option<Arc<Capture>>,
+    /// The log that is being opened.
+    pub(super) log_opening: Option<PathBuf>,
     /// Which attempt to open the log counts: the answer to an older one is dropped.
     pub(super) log_attempt: u64,
     /// When the last attempt failed.
@@ -72,16 +75,26 @@ pub(super) struct Surveyed {
     pub(super) facts: std::result::Result<DataFileFacts, ErrorReport>,
 }
 
+impl Surveyed {
+    /// When nothing could be read.
+    pub(super) fn failed(error: ErrorReport) -> Self {
+        Self { archives: Vec::new(), plan: Err(error.clone()), facts: Err(error) }
+    }
+}
+
 /// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left.
-pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
+pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
+    let own = &config.settings_dir;
     let facts = data_file::identify(path)?;
-    let lock = DataFileLock::acquire(&facts.path, own)?;
+    let lock = DataFileLock::acquire(&facts.path, own, config.address.as_deref())?;
     let settings = SettingsFile::load(&facts.path, own)?;
     let destination = backup::destination(&facts.path, &settings);
     // A folder that can not be read now is reported by the survey.
     let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
     let is_sample = sample::is_sample(&facts);
     let status = DataFileStatus {
+        host: Host { kind: config.host, process: std::process::id() },
+        lost_since: None,
         problem: None,
         settings_problem: None,
         destination_is_default: settings.settings().destination.is_none(),
@@ -112,6 +125,7 @@ pub(super) fn open(path: &Path, own: &Path) -> Result<Opened> {
             log: None,
             log_attempt: 0,
             log_failed: None,
+            log_opening: None,
             _lock: lock,
         },
         status,
@@ -138,15 +152,28 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
             let plan = backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report());
             Surveyed { archives, plan, facts }
         }
-        Err(error) => Surveyed { archives: Vec::new(), plan: Err(error.report()), facts },
+        Err(error) => Surveyed { facts, ..Surveyed::failed(error.report()) },
     }
 }
 
-/// Who else has the data file open, and who of them needs the WAL for a read transaction.
-pub(super) fn look_at_processes(data_file: &Path) -> (Holders, Vec<processes::Process>) {
-    let (wal, shm) = (snapshot::wal_path(data_file), snapshot::shm_path(data_file));
-    let holders = processes::holders(&[data_file.to_path_buf(), wal]);
-    (holders, processes::lockers(&shm, snapshot::READ_LOCKS))
+/// What other programs do with a data file.
+pub(super) struct Users {
+    /// Which have it open.
+    pub(super) holders: Holders,
+    /// Which of them are in a read transaction that needs the WAL.
+    pub(super) readers: Vec<processes::Process>,
+}
+
+/// Who else has each of the data files open, and who of them needs the WAL for a read transaction.
+pub(super) fn look_at_processes(data_files: &[PathBuf]) -> Vec<Users> {
+    let groups: Vec<_> = data_files.iter().map(|path| vec![path.clone(), snapshot::wal_path(path)]).collect();
+    let indexes: Vec<_> = data_files.iter().map(|path| snapshot::shm_path(path)).collect();
+    let readers = processes::lockers_of_each(&indexes, snapshot::READ_LOCKS);
+    processes::holders_of_each(&groups)
+        .into_iter()
+        .zip(readers)
+        .map(|(holders, readers)| Users { holders, readers })
+        .collect()
 }
 
 /// Opens the log of `data_file`, as its settings say; may take its time.

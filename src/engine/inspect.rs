@@ -14,7 +14,7 @@ use crate::{
     settings::SettingsFile,
     sqlite::data_file::{self, DataFileFacts, JournalMode},
     storage::{
-        processes::{Holders, Process},
+        processes::{self, Holders, Process},
         space::{DiskSpace, disk_space},
     },
 };
@@ -92,7 +92,8 @@ pub fn inspect(path: &Path, own: &Path) -> Result<Inspection> {
         Some(Err(error)) => (None, Some(error.report())),
         None => (None, None),
     };
-    let (holders, readers) = hosted::look_at_processes(&path);
+    let users = hosted::look_at_processes(std::slice::from_ref(&path)).pop();
+    let (holders, readers) = users.map(|users| (users.holders, users.readers)).unwrap_or_default();
     let last_backup = archives.first().map(|a| NewestArchive {
         path: a.path.clone(),
         number: a.number,
@@ -101,7 +102,7 @@ pub fn inspect(path: &Path, own: &Path) -> Result<Inspection> {
         problem: a.problem.clone(),
     });
     Ok(Inspection {
-        engine: lock::holder(&path, own),
+        engine: lock::holder(&path, own).map(|holder| processes::named(holder.process)),
         available_bytes: disk_space(&destination).ok().map(|space: DiskSpace| space.available),
         archives: archives.len(),
         archives_problem,

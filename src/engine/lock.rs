@@ -1,7 +1,8 @@
 //! One engine per data file: a lock that lives exactly as long as the process that holds it.
 //!
 //! A small file beside the data file is locked with the operating system's file lock. It names the process for the message
-//! that another engine shows. It is removed at the end; one that a crash left behind is simply locked anew.
+//! that another engine shows, and the address where it can be reached. It is removed at the end; one that a crash left behind is
+//! simply locked anew.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,13 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    error::{Error, ErrorKind, Result},
-    storage::processes::{self, Process},
-};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A lock that is held for longer belongs to an engine.
 const LOOKED_AT: Duration = Duration::from_millis(50);
+/// No lock file is longer than this.
+const LENGTH_MAX: u64 = 4096;
 
 /// The right to look after one data file.
 #[derive(Debug)]
@@ -26,16 +26,26 @@ pub(super) struct DataFileLock {
     path: PathBuf,
 }
 
+/// Who looks after a data file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process.
+    pub process: u32,
+    /// Where it can be reached, when it can.
+    pub address: Option<String>,
+}
+
 impl DataFileLock {
-    /// Takes the lock for `data_file` (a canonical path), beside it or, where that folder can not be written, in `own`.
+    /// Takes the lock for `data_file` (a canonical path), beside it or, where that folder can not be written, in `own`;
+    /// `address` is where this engine can be reached.
     ///
     /// # Errors
     /// [`ErrorKind::InUse`] with the process that holds it.
-    pub(super) fn acquire(data_file: &Path, own: &Path) -> Result<Self> {
-        match lock(&beside(data_file), data_file) {
+    pub(super) fn acquire(data_file: &Path, own: &Path, address: Option<&str>) -> Result<Self> {
+        match lock(&beside(data_file), data_file, address) {
             Err(e) if e.kind() == ErrorKind::Permission => {
                 fs::create_dir_all(own).map_err(|e| Error::io("create the folder", own, e))?;
-                lock(&in_own(data_file, own), data_file)
+                lock(&in_own(data_file, own), data_file, address)
             }
             other => other,
         }
@@ -50,18 +60,23 @@ impl Drop for DataFileLock {
     }
 }
 
-/// The process that holds the lock of `data_file` (a canonical path), if one does.
-pub(super) fn holder(data_file: &Path, own: &Path) -> Option<Process> {
+/// Who looks after `data_file` (a canonical path), if someone does; `own` is the program's settings folder.
+pub fn holder(data_file: &Path, own: &Path) -> Option<Holder> {
     let is_held = |path: &PathBuf| {
-        let file = File::open(path).ok()?;
+        let mut file = File::open(path).ok()?;
         // Shared, and let go at once: whoever takes the lock right now tries again.
         match file.try_lock_shared() {
-            Err(fs::TryLockError::WouldBlock) => fs::read_to_string(path).ok()?.trim().parse().ok(),
+            // Right after it was taken, nothing is written yet.
+            Err(fs::TryLockError::WouldBlock) => (0..5).find_map(|_| {
+                read(&mut file).or_else(|| {
+                    thread::sleep(Duration::from_millis(4));
+                    None
+                })
+            }),
             _ => None,
         }
     };
-    let id = [beside(data_file), in_own(data_file, own)].iter().find_map(is_held)?;
-    Some(processes::named(id))
+    [beside(data_file), in_own(data_file, own)].iter().find_map(is_held)
 }
 
 fn beside(data_file: &Path) -> PathBuf {
@@ -75,7 +90,7 @@ fn in_own(data_file: &Path, own: &Path) -> PathBuf {
     own.join(format!("{}.strongroom-lock", &mark[..16]))
 }
 
-fn lock(path: &Path, data_file: &Path) -> Result<DataFileLock> {
+fn lock(path: &Path, data_file: &Path, address: Option<&str>) -> Result<DataFileLock> {
     let fail = |e| Error::io("lock", path, e);
     let asked = Instant::now();
     loop {
@@ -93,8 +108,9 @@ fn lock(path: &Path, data_file: &Path) -> Result<DataFileLock> {
         if !is_same(&file, path) {
             continue;
         }
-        // Only for the message; a file of another user may be locked without being written.
-        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+        // Only for the message, and for whoever wants to reach us; a file of another user may be locked without being written.
+        let text = format!("{}\n{}\n", std::process::id(), address.unwrap_or_default());
+        let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
         return Ok(DataFileLock { file, path: path.to_path_buf() });
     }
 }
@@ -128,10 +144,19 @@ fn is_same(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-fn in_use(file: &mut File, data_file: &Path) -> Error {
+/// What the process that holds the lock wrote: its number, and its address.
+fn read(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
-    let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
-    let who = if text.is_empty() { String::new() } else { format!(" (process {text})") };
+    file.rewind().ok()?;
+    file.take(LENGTH_MAX).read_to_string(&mut text).ok()?;
+    let mut lines = text.lines();
+    let process = lines.next()?.trim().parse().ok()?;
+    let address = lines.next().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned);
+    Some(Holder { process, address })
+}
+
+fn in_use(file: &mut File, data_file: &Path) -> Error {
+    let who = read(file).map_or_else(String::new, |holder| format!(" (process {})", holder.process));
     Error::new(ErrorKind::InUse, format!("{} is looked after by another Strongroom{who}", data_file.display()))
         .hint("Use that window or command, or close it first. Two engines never work on one data file.")
 }
@@ -145,16 +170,21 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("a.sqlite");
         let leftover = folder.path().join(".a.sqlite.strongroom-lock");
-        fs::write(&leftover, "99999999")?;
-        let first = DataFileLock::acquire(&data, folder.path())?;
-        let error = DataFileLock::acquire(&data, folder.path()).err().ok_or("two engines")?;
+        fs::write(&leftover, "99999999\n/run/nobody.sock")?;
+        assert_eq!(holder(&data, folder.path()), None);
+        let first = DataFileLock::acquire(&data, folder.path(), Some("/run/somebody.sock"))?;
+        let error = DataFileLock::acquire(&data, folder.path(), None).err().ok_or("two engines")?;
         assert_eq!(error.kind(), ErrorKind::InUse);
-        assert!(error.message().ends_with(&format!("another Strongroom (process {})", std::process::id())));
-        assert_eq!(holder(&data, folder.path()).map(|p| p.id), Some(std::process::id()));
+        let process = std::process::id();
+        assert!(error.message().ends_with(&format!("another Strongroom (process {process})")));
+        let address = Some("/run/somebody.sock".to_owned());
+        assert_eq!(holder(&data, folder.path()), Some(Holder { process, address }));
         drop(first);
         assert_eq!(holder(&data, folder.path()), None);
         assert!(!leftover.exists());
-        DataFileLock::acquire(&data, folder.path())?;
+        let without = DataFileLock::acquire(&data, folder.path(), None)?;
+        assert_eq!(holder(&data, folder.path()), Some(Holder { process, address: None }));
+        drop(without);
         Ok(())
     }
 }

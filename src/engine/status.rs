@@ -27,11 +27,45 @@ use crate::{
     verify::VerifyReport,
 };
 
+/// In what an engine runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostKind {
+    /// A service without a window, which stays.
+    Service,
+    /// A window: when it closes, the engine ends.
+    Window,
+    /// A command, which ends with its job.
+    Command,
+}
+
+/// The process that an engine runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// What it is.
+    pub kind: HostKind,
+    /// Its number.
+    pub process: u32,
+}
+
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            HostKind::Service => "the service",
+            HostKind::Window => "a window",
+            HostKind::Command => "a command",
+        };
+        write!(f, "{kind} (process {})", self.process)
+    }
+}
+
 /// Everything the engine knows; what a window shows is taken from here and from nowhere else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Name and version of the program that hosts the engine.
     pub program: String,
+    /// The process that it runs in.
+    pub host: Host,
     /// When the engine was started.
     pub started: DateTime<Local>,
     /// The data files looked after, in the order they were opened.
@@ -48,6 +82,8 @@ pub struct Status {
     pub history: Vec<HistoryEntry>,
     /// Why the Backup journal can not be kept, if so.
     pub history_problem: Option<ErrorReport>,
+    /// Why the list of the service's data files can not be kept, if so.
+    pub list_problem: Option<ErrorReport>,
     /// Data files opened before, newest first.
     pub recent: Vec<PathBuf>,
     /// When archives were last proven to be restorable, newest first, at most 200.
@@ -96,6 +132,11 @@ pub struct Refused {
 pub struct DataFileStatus {
     /// What it is; size and times are kept up to date.
     pub facts: DataFileFacts,
+    /// The process whose engine looks after it.
+    pub host: Host,
+    /// Since when that process can not be reached: then all else is what was known last.
+    #[serde(default)]
+    pub lost_since: Option<DateTime<Local>>,
     /// What is wrong with it now, such as: gone.
     pub problem: Option<ErrorReport>,
     /// What is wrong with its settings file, if anything; the last good settings are in force.

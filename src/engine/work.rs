@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{job::Work, lock::DataFileLock, status::JobReport};
+use super::{Config, job::Work, lock::DataFileLock, status::JobReport};
 use crate::{
     archive::{ArchiveOptions, catalog},
     backup,
@@ -65,22 +65,24 @@ pub(super) fn restore(archive: PathBuf, mut options: RestoreOptions, log: Option
 pub(super) fn restore_in_place(
     data_file: &Path,
     (is_open, log): (bool, Option<Arc<Capture>>),
-    own: &Path,
+    config: &Config,
     (archive, logs, until): (PathBuf, Logs, Until),
 ) -> Work {
-    let (data_file, own) = (data_file.to_path_buf(), own.to_path_buf());
+    let (data_file, config) = (data_file.to_path_buf(), config.clone());
     Box::new(move |control| {
+        let own = &config.settings_dir;
         if is_open && data_file::identify(&data_file).is_err_and(|e| in_place::is_lost(e.kind())) {
             let message = format!("{} can not be opened any more", data_file.display());
             return Err(Error::new(ErrorKind::Busy, message).hint("Refresh the view (F5), then restore it again."));
         }
         // One that is not open here is in the care of nobody meanwhile.
-        let _lock = if is_open { None } else { Some(DataFileLock::acquire(&data_file, &own)?) };
-        let settings = SettingsFile::load(&data_file, &own)?;
+        let _lock =
+            if is_open { None } else { Some(DataFileLock::acquire(&data_file, own, config.address.as_deref())?) };
+        let settings = SettingsFile::load(&data_file, own)?;
         let log = log.as_deref();
         let identity = settings.settings().data_file_id;
         let options = InPlaceOptions { data_file, identity, logs: with_running(logs, log), until };
-        run_in_place(&archive, &options, settings, &own, log, control).map(JobReport::Restore)
+        run_in_place(&archive, &options, settings, own, log, control).map(JobReport::Restore)
     })
 }
 

@@ -1,7 +1,7 @@
 //! The engine's own thread: takes messages one by one, keeps the status, starts threads for everything that takes time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -12,12 +12,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::{
     Config, Shared,
+    chores::Chores,
     command::{Command, JobId},
     data_files::LogStart,
     history::{History, JobKind},
-    hosted::{Hosted, Opened, Surveyed},
+    hosted::{Hosted, Opened, Surveyed, Users},
     job::{RunningJob, Work},
-    status::{DataFileStatus, Event, FinishedJob, FoundPoint, JobReport, LookedAt, Refused, Status},
+    list::List,
+    status::{DataFileStatus, Event, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Refused, Status},
     work,
 };
 use crate::{
@@ -26,7 +28,6 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
     restore::{self, Logs, RestoreOptions},
-    storage::processes::{Holders, Process},
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -36,6 +37,8 @@ const IDLE_TICK: Duration = Duration::from_secs(2);
 /// Who has the data files open is looked at this often: it means looking at every process.
 const PROCESSES_TICK: Duration = Duration::from_secs(10);
 const LOOKED_AT_MAX: usize = 8;
+/// Data files looked at in one go: hundreds of them have their turn one after the other.
+const LOOK_MAX: usize = 64;
 
 /// What reaches the engine's thread.
 pub(super) enum Message {
@@ -46,7 +49,8 @@ pub(super) enum Message {
     LogChanged { data_file: PathBuf },
     LookedAt(LookedAt),
     PointFound(FoundPoint),
-    ProcessesSeen { data_file: PathBuf, holders: Holders, readers: Vec<Process> },
+    ProcessesSeen(Vec<(Users, PathBuf)>),
+    Ping(Sender<()>),
     JobEnded { job: JobId, result: std::result::Result<JobReport, ErrorReport> },
     Shutdown,
 }
@@ -58,9 +62,16 @@ pub(super) struct Worker {
     pub(super) hosted: HashMap<PathBuf, Hosted>,
     pub(super) jobs: HashMap<JobId, RunningJob>,
     pub(super) history: Option<History>,
+    /// The service's own data files.
+    pub(super) list: Option<List>,
+    /// Those of them that are being opened again.
+    pub(super) reopening: HashSet<PathBuf>,
     pub(super) news: Vec<Event>,
     pub(super) changed: bool,
+    pub(super) chores: Chores,
     looked: Instant,
+    /// Which data file is looked at next.
+    look_next: usize,
     looked_at_processes: Option<Instant>,
 }
 
@@ -70,8 +81,14 @@ impl Worker {
             Ok((history, problem)) => (Some(history), problem.map(|e| e.report())),
             Err(error) => (None, Some(error.report())),
         };
+        let (list, list_problem) = match config.list.as_deref().map(List::read) {
+            Some(Ok(list)) => (Some(list), None),
+            Some(Err(error)) => (None, Some(error.report())),
+            None => (None, None),
+        };
         let status = Status {
             program: backup::PROGRAM.to_owned(),
+            host: Host { kind: config.host, process: std::process::id() },
             started: Local::now(),
             data_files: Vec::new(),
             opening: Vec::new(),
@@ -80,6 +97,7 @@ impl Worker {
             finished: Vec::new(),
             history: Vec::new(),
             history_problem,
+            list_problem,
             recent: Vec::new(),
             proven: Vec::new(),
             looked_at: Vec::new(),
@@ -87,17 +105,22 @@ impl Worker {
         };
         let mut worker = Self {
             config,
+            chores: Chores::new(messages.clone()),
             messages,
             status: Arc::new(status),
             hosted: HashMap::new(),
             jobs: HashMap::new(),
             history,
+            list,
+            reopening: HashSet::new(),
             news: Vec::new(),
             changed: false,
             looked: Instant::now(),
+            look_next: 0,
             looked_at_processes: None,
         };
         worker.read_history();
+        worker.open_listed();
         worker
     }
 
@@ -134,6 +157,7 @@ impl Worker {
                 shared.tell(&event);
             }
             if ending && self.jobs.is_empty() {
+                self.hosted.values().filter_map(|h| h.log.as_ref()).for_each(|log| log.ask_stop());
                 return;
             }
         }
@@ -143,7 +167,7 @@ impl Worker {
     fn wait(&self) -> Option<Duration> {
         if !self.jobs.is_empty() {
             Some(JOB_TICK)
-        } else if !self.hosted.is_empty() {
+        } else if !self.hosted.is_empty() || self.list.is_some() {
             Some(IDLE_TICK)
         } else {
             None
@@ -156,12 +180,13 @@ impl Worker {
             self.jobs.values_mut().for_each(|job| job.update(now));
             self.list_jobs();
         }
-        if !self.hosted.is_empty() && now - self.looked >= IDLE_TICK {
+        if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
             if self.looked_at_processes.is_none_or(|at| now - at >= PROCESSES_TICK) {
                 self.looked_at_processes = Some(now);
-                self.hosted.keys().for_each(|path| self.look_at_processes(path));
+                self.open_listed();
+                self.look_at_processes(self.hosted.keys().cloned().collect());
             }
         }
     }
@@ -179,7 +204,10 @@ impl Worker {
         let due: Vec<_> = self.hosted.values().filter(|h| h.is_log_due(now)).map(|h| h.path.clone()).collect();
         due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
         let mut survey = Vec::new();
-        for path in self.hosted.keys().cloned().collect::<Vec<_>>() {
+        let all = self.status.data_files.iter().map(|d| d.facts.path.clone());
+        let batch: Vec<_> = all.cycle().skip(self.look_next).take(LOOK_MAX.min(self.status.data_files.len())).collect();
+        self.look_next = (self.look_next + batch.len()) % self.status.data_files.len().max(1);
+        for path in batch {
             let Some(before) = self.status.data_file(&path).cloned() else { continue };
             let mut after = before.clone();
             let Some(hosted) = self.hosted.get_mut(&path) else { continue };
@@ -219,20 +247,10 @@ impl Worker {
                 list.insert(0, found);
                 list.truncate(LOOKED_AT_MAX);
             }
-            Message::ProcessesSeen { data_file, holders, readers } => {
-                let known = |d: &&DataFileStatus| d.facts.path == data_file;
-                if self
-                    .status
-                    .data_files
-                    .iter()
-                    .find(known)
-                    .is_some_and(|d| (&d.holders, &d.readers) != (&holders, &readers))
-                    && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file)
-                {
-                    (status.holders, status.readers) = (holders, readers);
-                }
-            }
+            Message::ProcessesSeen(seen) => self.processes_seen(seen),
             Message::JobEnded { job, result } => self.job_ended(job, result),
+            // Whoever asked may have given up.
+            Message::Ping(answer) => _ = answer.try_send(()),
             Message::Shutdown => {}
         }
     }
@@ -315,17 +333,6 @@ impl Worker {
         self.status.data_files.iter().find(holds).map(|d| d.facts.path.clone())
     }
 
-    pub(super) fn spawn(&self, name: &str, work: impl FnOnce() -> Message + Send + 'static) {
-        let messages = self.messages.clone();
-        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // When the engine has ended meanwhile, nobody wants to know.
-            let _ = messages.send(work());
-        });
-        if let Err(error) = spawned {
-            tracing::error!(%error, name, "no thread");
-        }
-    }
-
     /// The log that is being written for the data file of this archive.
     fn log_of(&self, archive: &Path) -> Option<Arc<Capture>> {
         self.data_file_of(archive).and_then(|d| self.hosted.get(&d)).and_then(|h| h.log.clone())
@@ -333,19 +340,20 @@ impl Worker {
 
     fn look_at(&mut self, path: PathBuf) {
         let log = self.log_of(&path);
-        self.spawn("look at archive", move || {
-            let logs = work::with_running(Logs::Found, log.as_deref());
-            Message::LookedAt(LookedAt { result: restore::plan(&path, &logs).map_err(|e| e.report()), path })
-        });
+        let archive = path.clone();
+        self.chores.run(
+            move || restore::plan(&path, &work::with_running(Logs::Found, log.as_deref())),
+            |plan| Message::LookedAt(LookedAt { path: archive, result: plan.map_err(|e| e.report()) }),
+        );
     }
 
     fn find_point(&mut self, archive: PathBuf, until: Until) {
         let log = self.log_of(&archive);
-        self.spawn("find point", move || {
-            let logs = work::with_running(Logs::Found, log.as_deref());
-            let result = restore::find_point(&archive, &logs, until).map_err(|e| e.report());
-            Message::PointFound(FoundPoint { archive, until, result })
-        });
+        let path = archive.clone();
+        self.chores.run(
+            move || restore::find_point(&path, &work::with_running(Logs::Found, log.as_deref()), until),
+            move |point| Message::PointFound(FoundPoint { archive, until, result: point.map_err(|e| e.report()) }),
+        );
     }
 
     fn backup(
@@ -382,11 +390,11 @@ impl Worker {
         self.refuse_while_busy(&data_file)?;
         if self.hosted.get(&data_file).is_some_and(|h| h.lost.is_some()) {
             // Nobody may have it open when it is set aside, its log neither; it is opened again when the job has ended.
-            self.close(&data_file)?;
+            self.let_go(&data_file);
         }
         let hosted = self.hosted.get(&data_file);
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
-        let work = work::restore_in_place(&data_file, known, &self.config.settings_dir, (archive.clone(), logs, until));
+        let work = work::restore_in_place(&data_file, known, &self.config, (archive.clone(), logs, until));
         self.start(job, JobKind::RestoreInPlace, Some(data_file), Some(archive), work)
     }
 

@@ -81,15 +81,14 @@ impl Capture {
         config.data_file = config.data_file.canonicalize().map_err(|e| Error::io("open", &config.data_file, e))?;
         require_wal_mode(&config.data_file)?;
         rotate::settle(&config.storage, &config.log, config.last_archive.as_ref())?;
-        let mut pins = Pins::open(&config.data_file)?;
+        let mut pins = Pins::new(&config.data_file);
         let at = pins.take(false)?;
         let now = Now { page_size: page_size(&pins)?, page_count: pins.page_count()?, mark: WalMark::of(at.as_ref()) };
         let OpenLog { writer, known, catch_ups, notice } = open::open(&config, &now)?;
         let mut follower = Follower::new(&config.data_file, pins, writer, config.clock);
         follower.know(known);
 
-        let (mut watch, bell) = Watch::new(&config.data_file)?;
-        watch.follow(&wal_path(&config.data_file));
+        let (watch, bell) = Watch::new(&wal_path(&config.data_file));
         let (commands, inbox) = unbounded();
         let status = Arc::new(Mutex::new(CaptureStatus {
             state: CaptureState::Starting,
@@ -151,9 +150,14 @@ impl Capture {
         self.end();
     }
 
-    fn end(&mut self) {
+    /// Asks it to stop without waiting for it, so that many stop at the same time.
+    pub fn ask_stop(&self) {
         let _ = self.link.commands.send(Command::Stop);
         self.link.bell.ring();
+    }
+
+    fn end(&mut self) {
+        self.ask_stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -250,7 +254,7 @@ fn require_wal_mode(path: &Path) -> Result<()> {
 }
 
 fn page_size(pins: &Pins) -> Result<u32> {
-    pins.connection()
+    pins.connection()?
         .query_row("PRAGMA page_size", [], |row| row.get(0))
         .map_err(|e| Error::new(ErrorKind::Sqlite, "the page size can not be read").because(e))
 }

@@ -186,13 +186,14 @@ impl Follower {
     pub(super) fn step(&mut self) -> Result<bool, Trouble> {
         self.pins.keep_ends();
         let seen = self.pins.take(self.growth.level)?;
+        self.growth.empty = seen.as_ref().is_none_or(|seen| seen.frame_max == 0);
         if self.is_at(seen.as_ref()) {
             self.read_counter(seen.as_ref());
-            self.pins.gate().watch(None);
+            self.pins.watch_size(None)?;
             if self.pins.count() > 1 {
                 self.pins.release_newest();
             }
-            if self.pins.gate().is_shut() {
+            if self.pins.are_writers_kept_out() {
                 self.keep_small(true)?;
             }
             return Ok(false);
@@ -200,7 +201,7 @@ impl Follower {
         let Some(to) = seen else { return Ok(false) };
         let kept_out = self.keep_out(&to)?;
         if let Err(trouble) = self.absorb(&to) {
-            self.pins.gate().open();
+            self.pins.let_writers_in();
             // The older pins protect what could not be logged.
             self.pins.release_newest();
             return Err(trouble);
@@ -386,7 +387,7 @@ impl Follower {
             Some(frame) => wal.image(frame, &mut self.before),
             None => {
                 let offset = u64::from(page - 1) * u64::from(self.page_size);
-                ffi::read_file(self.pins.connection(), &self.path, offset, &mut self.before)
+                ffi::read_file(self.pins.connection()?, &self.path, offset, &mut self.before)
             }
         }
     }
@@ -433,7 +434,7 @@ impl Follower {
     pub(super) fn read_pages(&self, latest: &Latest, first: u32, buffer: &mut [u8]) -> Result<()> {
         let size = self.page_size as usize;
         let offset = u64::from(first - 1) * u64::from(self.page_size);
-        ffi::read_file(self.pins.connection(), &self.path, offset, buffer)?;
+        ffi::read_file(self.pins.connection()?, &self.path, offset, buffer)?;
         let Some(wal) = &self.wal else { return Ok(()) };
         for (page, bytes) in (first..).zip(buffer.chunks_exact_mut(size)) {
             if let Some(&frame) = latest.get(&page) {

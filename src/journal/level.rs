@@ -47,6 +47,8 @@ const YIELD_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Growth {
     /// Pinned by lock 0, everything captured and in the data file.
     pub(super) level: bool,
+    /// The WAL held nothing at the last look: there is nothing to copy and nothing to hold up.
+    pub(super) empty: bool,
     tidied_at: u32,
     /// Up to which frame the data file is being brought up to date, and how often in succession that was too late.
     copied: u32,
@@ -64,6 +66,7 @@ impl Growth {
         let hard_limit_next = hard_limit;
         Self {
             level: false,
+            empty: false,
             tidied_at: 0,
             copied: 0,
             copies: 0,
@@ -86,8 +89,9 @@ impl Growth {
 }
 
 impl Follower {
-    pub(super) fn is_level(&self) -> bool {
-        self.growth.level
+    /// Whether there is nothing to do until the next commit.
+    pub(super) fn is_settled(&self) -> bool {
+        self.growth.level || self.growth.empty
     }
 
     /// Whether the WAL has grown so far that the next look may not wait.
@@ -97,7 +101,7 @@ impl Follower {
 
     /// Before everything up to `to` is read: where that is too far ahead, keeps writers out until
     /// [`keep_small`](Self::keep_small).
-    pub(super) fn keep_out(&self, to: &WalPosition) -> Result<bool, Trouble> {
+    pub(super) fn keep_out(&mut self, to: &WalPosition) -> Result<bool, Trouble> {
         Ok(to.frame_max >= self.growth.urgent() && self.pins.lock_writers(URGENT_WAIT)?)
     }
 
@@ -106,8 +110,8 @@ impl Follower {
     pub(super) fn keep_small(&mut self, kept_out: bool) -> Result<(), Trouble> {
         let (frame, tidied) = (self.mark.frame, self.growth.tidied_at);
         let logged = u64::from(frame) * u64::from(self.page_size());
-        self.pins.gate().watch(Some(logged).filter(|_| frame >= SOFT_LIMIT));
-        if kept_out || self.pins.gate().is_shut() {
+        self.pins.watch_size(Some(logged).filter(|_| frame >= SOFT_LIMIT))?;
+        if kept_out || self.pins.are_writers_kept_out() {
             return self.level_and_let_go();
         }
         if self.pins.is_copying() {
@@ -117,8 +121,7 @@ impl Follower {
             if frame > self.growth.copied.saturating_add(NEAR) && self.growth.copies < COPIES {
                 // The less is left to copy, the shorter writers are kept out.
                 self.pins.keep_newest(1);
-                self.copy_behind();
-                return Ok(());
+                return self.copy_behind();
             }
             return if self.pins.lock_writers(WRITE_LOCK_WAIT)? { self.level_and_let_go() } else { Ok(()) };
         }
@@ -128,10 +131,10 @@ impl Follower {
         Ok(())
     }
 
-    fn copy_behind(&mut self) {
+    fn copy_behind(&mut self) -> Result<(), Trouble> {
         self.growth.copied = self.mark.frame;
         self.growth.copies += 1;
-        self.pins.copy_behind();
+        Ok(self.pins.copy_behind()?)
     }
 
     /// Brings the data file up to date, then goes level if nobody commits meanwhile. `quiet` says that there was nothing to
@@ -150,7 +153,7 @@ impl Follower {
             self.pins.keep_newest(1);
             if !quiet {
                 // Writers go on meanwhile, and so must the capture.
-                self.copy_behind();
+                self.copy_behind()?;
                 self.growth.copies = 0;
                 return Ok(());
             }
@@ -166,10 +169,10 @@ impl Follower {
 
     /// When all our pins stand at the end and not everything could be copied, someone else holds an older state.
     fn note_held_back(&mut self, level: bool) {
-        let behind = || self.pins.backfill().is_ok_and(|now| now.backfilled < self.mark.frame);
+        let last = self.mark.frame;
         if level {
             self.growth.held_back = None;
-        } else if self.growth.held_back.is_none() && behind() {
+        } else if self.growth.held_back.is_none() && self.pins.backfill().is_ok_and(|now| now.backfilled < last) {
             self.growth.held_back = Some((self.clock)());
         }
     }
@@ -187,7 +190,7 @@ impl Follower {
         if self.is_at(seen.as_ref()) && seen.is_some_and(|s| s.frame_max == self.mark.frame) {
             self.pins.keep_newest(1);
             self.growth.level = true;
-            self.pins.gate().watch(None);
+            self.pins.watch_size(None)?;
         } else {
             self.pins.release_newest();
         }
@@ -240,7 +243,7 @@ impl Follower {
     fn level_and_let_go(&mut self) -> Result<(), Trouble> {
         self.growth.tidied_at = self.mark.frame;
         let outcome = self.level_while_locked();
-        self.pins.gate().open();
+        self.pins.let_writers_in();
         self.note_held_back(self.growth.level || !matches!(outcome, Ok(false)));
         if !self.growth.level {
             // When nobody else was checkpointing, a long reader of another program holds the WAL: asking again soon would

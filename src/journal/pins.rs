@@ -2,7 +2,8 @@
 //!
 //! Three connections take turns as pins; a fourth runs PASSIVE checkpoints, a fifth takes the write lock for the short
 //! moment that the hard limit needs, a sixth copies on a thread of its own while the capture goes on. None of them ever
-//! writes to the data file, except what a checkpoint copies.
+//! writes to the data file, except what a checkpoint copies. Each is opened when it is first needed, and only two are kept
+//! for a data file that nobody writes: a service may look after hundreds of them.
 
 use std::{
     collections::VecDeque,
@@ -46,12 +47,12 @@ pub(super) struct Checkpoint {
 #[derive(Debug)]
 pub(super) struct Pins {
     path: std::path::PathBuf,
-    connections: Vec<Connection>,
+    connections: [Option<Connection>; CONNECTIONS],
     /// Which connections hold a read transaction, oldest first.
     held: VecDeque<usize>,
-    helper: Connection,
-    gate: Gate,
-    copier: Copier,
+    helper: Option<Connection>,
+    gate: Option<Gate>,
+    copier: Option<Copier>,
 }
 
 /// Runs a checkpoint beside the capture: a disk may need tens of milliseconds, and a busy writer makes a thousand commits
@@ -81,6 +82,15 @@ impl Copier {
             .map_err(|e| Error::new(ErrorKind::Io, "can not start a thread").because(e))?;
         Ok(Self { begin: Some(begin), running, thread: Some(thread) })
     }
+
+    fn begin(&self) {
+        if let Some(begin) = &self.begin
+            && !self.running.swap(true, Ordering::AcqRel)
+            && begin.try_send(()).is_err()
+        {
+            self.running.store(false, Ordering::Release);
+        }
+    }
 }
 
 impl Drop for Copier {
@@ -93,22 +103,61 @@ impl Drop for Copier {
 }
 
 impl Pins {
-    /// Opens the connections; nothing is pinned yet. `path` is canonical.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let open = || -> Result<Connection> {
-            let conn = open_existing(path)?;
-            // Small: these connections read one page each.
-            conn.execute_batch("PRAGMA cache_size=8").map_err(|e| Error::sqlite("read", path, e))?;
-            Ok(conn)
-        };
-        let connections = (0..CONNECTIONS).map(|_| open()).collect::<Result<_>>()?;
-        let (helper, gate, copier) = (open()?, open()?, open()?);
-        // A connection that never read anything answers -1 to a checkpoint.
-        for conn in [&helper, &gate, &copier] {
-            conn.query_row("PRAGMA user_version", [], |_| Ok(())).map_err(|e| fail(path, e))?;
+    /// For the data file at `path`, which is canonical; nothing is opened or pinned yet.
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            connections: [const { None }; CONNECTIONS],
+            held: VecDeque::new(),
+            helper: None,
+            gate: None,
+            copier: None,
         }
-        let (gate, copier) = (Gate::new(gate, path)?, Copier::start(copier)?);
-        Ok(Self { path: path.to_path_buf(), connections, held: VecDeque::new(), helper, gate, copier })
+    }
+
+    fn open(&self) -> Result<Connection> {
+        let conn = open_existing(&self.path)?;
+        // Small: these connections read one page each. What SQLite took for its default size is given back.
+        ffi::keep_small(&conn, &self.path)?;
+        conn.execute_batch("PRAGMA cache_size=2; PRAGMA shrink_memory").map_err(|e| self.fail(e))?;
+        Ok(conn)
+    }
+
+    /// One that has read: a connection that never read anything answers -1 to a checkpoint.
+    fn open_and_read(&self) -> Result<Connection> {
+        let conn = self.open()?;
+        conn.query_row("PRAGMA user_version", [], |_| Ok(())).map_err(|e| self.fail(e))?;
+        Ok(conn)
+    }
+
+    fn helper(&mut self) -> Result<&Connection> {
+        if self.helper.is_none() {
+            self.helper = Some(self.open_and_read()?);
+        }
+        self.helper.as_ref().ok_or_else(Error::stopped)
+    }
+
+    fn need_gate(&mut self) -> Result<&Gate> {
+        if self.gate.is_none() {
+            self.gate = Some(Gate::new(self.open_and_read()?, &self.path)?);
+        }
+        self.gate.as_ref().ok_or_else(Error::stopped)
+    }
+
+    /// Closes what a data file that nobody writes does not need.
+    pub(super) fn slim(&mut self) {
+        if self.is_copying() {
+            return;
+        }
+        (self.helper, self.gate, self.copier) = (None, None, None);
+        let kept = self.held.len().max(1) + 1;
+        let mut free: Vec<usize> =
+            (0..CONNECTIONS).filter(|n| !self.held.contains(n) && self.connections[*n].is_some()).collect();
+        while self.held.len() + free.len() > kept
+            && let Some(n) = free.pop()
+        {
+            self.connections[n] = None;
+        }
     }
 
     fn fail(&self, error: rusqlite::Error) -> Error {
@@ -124,10 +173,15 @@ impl Pins {
     /// restart of the WAL; otherwise a lock is taken that forbids it.
     pub(super) fn take(&mut self, plain: bool) -> Result<Option<WalPosition>> {
         let used = |n: &usize| !self.held.contains(n);
-        let Some(connection) = (0..CONNECTIONS).find(used) else {
+        // One that is open already is taken first.
+        let free = (0..CONNECTIONS).filter(used).max_by_key(|n| self.connections[*n].is_some());
+        let Some(connection) = free else {
             return Err(Error::new(ErrorKind::Refused, "all pins are in use"));
         };
-        let conn = &self.connections[connection];
+        if self.connections[connection].is_none() {
+            self.connections[connection] = Some(self.open()?);
+        }
+        let Some(conn) = &self.connections[connection] else { return Err(Error::stopped()) };
         self.run(conn, "BEGIN")?;
         let begun = if plain { self.begin_plain(conn) } else { Ok(()) };
         let at = begun.and_then(|()| ffi::wal_position(conn, &self.path)).and_then(|at| match at {
@@ -153,8 +207,7 @@ impl Pins {
     }
 
     fn release(&mut self, pin: Option<usize>) {
-        if let Some(connection) = pin {
-            let conn = &self.connections[connection];
+        if let Some(conn) = pin.and_then(|n| self.connections[n].as_ref()) {
             // A read transaction ends even where ROLLBACK reports something.
             let _ = self.run(conn, "ROLLBACK");
         }
@@ -192,60 +245,80 @@ impl Pins {
         self.held.len()
     }
 
-    /// A connection for raw reads of the data file.
-    pub(super) fn connection(&self) -> &Connection {
-        let newest = self.held.back().copied().unwrap_or(0);
-        &self.connections[newest]
+    /// A connection for raw reads of the data file: that of the newest pin.
+    pub(super) fn connection(&self) -> Result<&Connection> {
+        let newest = self.held.back().and_then(|n| self.connections[*n].as_ref());
+        newest.ok_or_else(|| Error::new(ErrorKind::Refused, "no pin is held"))
     }
 
     /// Size of the data file in pages at the newest pin.
     pub(super) fn page_count(&self) -> Result<u32> {
-        self.connection().query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(|e| self.fail(e))
+        self.connection()?.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(|e| self.fail(e))
     }
 
     /// Copies frames into the data file as far as all pins allow, stopping nobody.
-    pub(super) fn checkpoint(&self) -> Result<Checkpoint> {
+    pub(super) fn checkpoint(&mut self) -> Result<Checkpoint> {
         self.checkpoint_with("PRAGMA wal_checkpoint(PASSIVE)")
     }
 
     /// Begins to do the same beside the capture. What is copied is limited by the pins of this moment.
-    pub(super) fn copy_behind(&self) {
-        if let Some(begin) = &self.copier.begin
-            && !self.copier.running.swap(true, Ordering::AcqRel)
-            && begin.try_send(()).is_err()
-        {
-            self.copier.running.store(false, Ordering::Release);
+    pub(super) fn copy_behind(&mut self) -> Result<()> {
+        if self.copier.is_none() {
+            self.copier = Some(Copier::start(self.open_and_read()?)?);
         }
+        if let Some(copier) = &self.copier {
+            copier.begin();
+        }
+        Ok(())
     }
 
     /// Whether that is still going on.
     pub(super) fn is_copying(&self) -> bool {
-        self.copier.running.load(Ordering::Acquire)
+        self.copier.as_ref().is_some_and(|copier| copier.running.load(Ordering::Acquire))
     }
 
     /// Only looks how far checkpoints have come.
-    pub(super) fn backfill(&self) -> Result<Checkpoint> {
+    pub(super) fn backfill(&mut self) -> Result<Checkpoint> {
         self.checkpoint_with("PRAGMA wal_checkpoint(NOOP)")
     }
 
-    fn checkpoint_with(&self, sql: &str) -> Result<Checkpoint> {
-        let mut statement = self.helper.prepare_cached(sql).map_err(|e| self.fail(e))?;
+    fn checkpoint_with(&mut self, sql: &str) -> Result<Checkpoint> {
+        let path = self.path.clone();
+        let mut statement = self.helper()?.prepare_cached(sql).map_err(|e| fail(&path, e))?;
         statement
             .query_row([], |row| {
                 let number = |n| row.get::<_, i64>(n).map(|v| u32::try_from(v).unwrap_or(0));
                 Ok(Checkpoint { busy: number(0)? != 0, frames: number(1)?, backfilled: number(2)? })
             })
-            .map_err(|e| self.fail(e))
+            .map_err(|e| fail(&path, e))
     }
 
     /// Tries for at most `wait` to keep writers out.
-    pub(super) fn lock_writers(&self, wait: Duration) -> Result<bool> {
-        self.gate.shut(wait).map_err(|e| self.fail(e))
+    pub(super) fn lock_writers(&mut self, wait: Duration) -> Result<bool> {
+        let path = self.path.clone();
+        self.need_gate()?.shut(wait).map_err(|e| fail(&path, e))
     }
 
-    /// What stands between writers and the data file when the WAL has grown too far.
-    pub(super) fn gate(&self) -> &Gate {
-        &self.gate
+    /// Whether writers are kept out, by the capture or in its place.
+    pub(super) fn are_writers_kept_out(&self) -> bool {
+        self.gate.as_ref().is_some_and(Gate::is_shut)
+    }
+
+    /// Lets writers go on.
+    pub(super) fn let_writers_in(&self) {
+        if let Some(gate) = &self.gate {
+            gate.open();
+        }
+    }
+
+    /// Whether the size of the WAL is to be watched beside the capture, and how many of its bytes are logged.
+    pub(super) fn watch_size(&mut self, logged: Option<u64>) -> Result<()> {
+        if logged.is_some() {
+            self.need_gate()?.watch(logged);
+        } else if let Some(gate) = &self.gate {
+            gate.watch(None);
+        }
+        Ok(())
     }
 }
 

@@ -37,8 +37,13 @@ const HOT_PAUSE: Duration = Duration::from_millis(1);
 /// So many commits in one look mean a writer without pause; then looks are made rarer.
 const CROWD: u64 = 16;
 const CROWD_PAUSE: Duration = Duration::from_millis(4);
-/// Pause between looks while cold: the fallback for events that did not come.
-const COLD_PAUSE: Duration = Duration::from_millis(250);
+/// Pauses between looks while cold. An event tells that frames are written; the commit follows when they are synced, which a
+/// slow disk may take long for. After a while without any event, the last one is only the fallback for one that did not come.
+const COLD_PAUSES: [(Duration, Duration); 2] =
+    [(Duration::from_secs(2), Duration::from_millis(20)), (Duration::from_secs(30), Duration::from_millis(250))];
+const COLD_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Without events and commits for so long, what an idle data file does not need is closed.
+const IDLE_LONG: Duration = Duration::from_secs(30);
 /// Longest pause between attempts to write a log that failed.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// While the log can not be written, how long an application's checkpointer may wait for our pins.
@@ -73,6 +78,7 @@ pub(super) struct Service {
     /// What was found at the start instead of what was expected; of no concern any more after a full backup.
     notice: Option<ErrorReport>,
     hot_until: Instant,
+    last_event: Instant,
     last_news: Instant,
     last_probe: Instant,
     last_tidy: Instant,
@@ -108,6 +114,7 @@ impl Service {
             catch_ups,
             notice: notice.map(|e| e.report()),
             hot_until: now,
+            last_event: now,
             last_news: now,
             last_probe: now,
             last_tidy: now,
@@ -132,7 +139,11 @@ impl Service {
             }
             let pause = self.pause();
             if self.watch.wait(pause) && self.failing.is_none() {
-                self.hot_until = Instant::now() + HOT;
+                self.last_event = Instant::now();
+                self.hot_until = self.last_event + HOT;
+            }
+            if pause >= COLD_PAUSE_MAX && self.last_event.elapsed() >= IDLE_LONG {
+                self.follower.pins.slim();
             }
         }
     }
@@ -142,7 +153,14 @@ impl Service {
         match &self.failing {
             Some(failing) => failing.next.saturating_duration_since(now).clamp(HOT_PAUSE, Duration::from_millis(20)),
             None if now < self.hot_until => HOT_PAUSE,
-            None if self.follower.is_level() => COLD_PAUSE,
+            None if self.follower.is_settled() => {
+                let quiet = now.duration_since(self.last_event.max(self.last_news));
+                match COLD_PAUSES.iter().find(|(until, _)| quiet < *until) {
+                    Some((_, pause)) => *pause,
+                    None if self.watch.has_events() => COLD_PAUSE_MAX,
+                    None => COLD_PAUSES[1].1,
+                }
+            }
             None if now.duration_since(self.last_news) < HELD_UP => HOT_PAUSE,
             None => HOT,
         }
@@ -166,7 +184,7 @@ impl Service {
             Ok(false) => {
                 self.failing = None;
                 let (quiet, asked) = (now.duration_since(self.last_news), now.duration_since(self.last_probe));
-                if !self.follower.is_level() && quiet >= PROBE && asked >= PROBE {
+                if !self.follower.is_settled() && quiet >= PROBE && asked >= PROBE {
                     self.last_probe = now;
                     let full = quiet >= IDLE && now.duration_since(self.last_tidy) >= IDLE;
                     let outcome = if full { self.follower.tidy(true) } else { self.follower.probe() };
@@ -223,7 +241,7 @@ impl Service {
         if self.follower.pins.count() == 0 {
             return;
         }
-        let pins = &self.follower.pins;
+        let pins = &mut self.follower.pins;
         let busy = !pins.is_copying() && pins.checkpoint().is_ok_and(|c| c.busy);
         let Some(failing) = &mut self.failing else { return };
         failing.busy_since = busy.then(|| failing.busy_since.unwrap_or_else(Instant::now));

@@ -53,6 +53,18 @@ fn file_of(conn: &Connection, path: &Path) -> Result<*mut ffi::sqlite3_file> {
     Ok(file)
 }
 
+/// Has `conn` take as little memory as SQLite allows: for connections that are open for long and do little.
+///
+/// # Errors
+/// When statements were prepared on it already.
+pub fn keep_small(conn: &Connection, path: &Path) -> Result<()> {
+    let none: *mut c_void = ptr::null_mut();
+    // SAFETY: the handle is valid while `conn` is borrowed; SQLITE_DBCONFIG_LOOKASIDE takes a buffer, which may be null, and
+    // two ints: the size and the number of its slots, 0 for no buffer at all.
+    let code = unsafe { ffi::sqlite3_db_config(conn.handle(), ffi::SQLITE_DBCONFIG_LOOKASIDE, none, 0, 0) };
+    if code == ffi::SQLITE_OK { Ok(()) } else { Err(failure("open", path, code)) }
+}
+
 /// The size in bytes of the data file behind `conn`, whatever its WAL holds.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 //! answer is that it is not known.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -49,24 +49,36 @@ impl Holders {
 
 /// Finds who has one of `files` (canonical paths) open.
 pub fn holders(files: &[PathBuf]) -> Holders {
-    let mut found = Holders { processes: Vec::new(), may_be_more: true };
+    holders_of_each(&[files.to_vec()]).pop().unwrap_or_default()
+}
+
+/// The same for several groups of files at once: every process is looked at once only.
+pub fn holders_of_each(groups: &[Vec<PathBuf>]) -> Vec<Holders> {
+    let mut found = vec![Holders { processes: Vec::new(), may_be_more: true }; groups.len()];
     let Ok(list) = std::fs::read_dir("/proc") else { return found };
+    let of_file: HashMap<&Path, usize> =
+        groups.iter().enumerate().flat_map(|(n, files)| files.iter().map(move |file| (file.as_path(), n))).collect();
     let own = std::process::id();
-    found.may_be_more = false;
+    let mut may_be_more = false;
     for id in list.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|id| *id != own)
     {
         match std::fs::read_dir(format!("/proc/{id}/fd")) {
             Ok(open) => {
-                let holds = |link: &PathBuf| files.contains(link);
-                if open.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|link| holds(&link)) {
-                    found.processes.push(named(id));
+                let links = open.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+                let held: BTreeSet<usize> = links.filter_map(|link| of_file.get(link.as_path()).copied()).collect();
+                if !held.is_empty() {
+                    let process = named(id);
+                    held.into_iter().for_each(|n| found[n].processes.push(process.clone()));
                 }
             }
             // One that has ended meanwhile holds nothing.
-            Err(e) => found.may_be_more |= e.kind() == std::io::ErrorKind::PermissionDenied,
+            Err(e) => may_be_more |= e.kind() == std::io::ErrorKind::PermissionDenied,
         }
     }
-    found.processes.sort();
+    for holders in &mut found {
+        holders.processes.sort();
+        holders.may_be_more = may_be_more;
+    }
     found
 }
 
@@ -81,19 +93,25 @@ fn name_of(id: u32) -> String {
     if name.is_empty() { "unknown".to_owned() } else { name.to_owned() }
 }
 
-/// The processes, this one not among them, that hold a lock on a byte of `range` of the file at `path`.
-pub fn lockers(path: &Path, range: std::ops::RangeInclusive<u64>) -> Vec<Process> {
-    let Some(wanted) = inode(path) else { return Vec::new() };
-    let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    let own = std::process::id();
-    let ids: BTreeSet<u32> = text
-        .lines()
-        .filter_map(parse_lock)
-        .filter(|lock| lock.inode == wanted && lock.first <= *range.end() && lock.last >= *range.start())
-        .map(|lock| lock.id)
-        .filter(|id| *id != own)
-        .collect();
-    ids.into_iter().map(named).collect()
+/// The processes, this one not among them, that hold a lock on a byte of `range`, for each of the files at `paths`.
+pub fn lockers_of_each(paths: &[PathBuf], range: std::ops::RangeInclusive<u64>) -> Vec<Vec<Process>> {
+    let of_inode: HashMap<_, usize> =
+        paths.iter().enumerate().filter_map(|(n, path)| Some((inode(path)?, n))).collect();
+    let mut ids = vec![BTreeSet::new(); paths.len()];
+    if !of_inode.is_empty() {
+        let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        let own = std::process::id();
+        for lock in text.lines().filter_map(parse_lock) {
+            if lock.id != own
+                && lock.first <= *range.end()
+                && lock.last >= *range.start()
+                && let Some(n) = of_inode.get(&lock.inode)
+            {
+                ids[*n].insert(lock.id);
+            }
+        }
+    }
+    ids.into_iter().map(|ids| ids.into_iter().map(named).collect()).collect()
 }
 
 struct Lock {

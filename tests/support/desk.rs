@@ -37,7 +37,7 @@ impl Desk {
     pub fn of_size(width: f32, height: f32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("own");
-        let config = Config { data_dir: own.join("data"), settings_dir: own.join("settings"), program: None };
+        let config = Config::private(&own);
         let engine = Engine::start(config).unwrap();
         let window = Window::new(engine.handle(), FilePicker::inside(), folder.path().join("sample"));
         let mut harness = Harness::builder()

@@ -32,7 +32,7 @@ pub fn serve(place: &Place, data: &Path) -> Child {
 
 pub fn engine(place: &Place) -> Engine {
     let own = place.own().join("strongroom");
-    Engine::start(Config { data_dir: own.clone(), settings_dir: own, program: None }).unwrap()
+    Engine::start(Config::private(&own)).unwrap()
 }
 
 pub fn until(handle: &Handle, wanted: impl Fn(&Status) -> bool) -> std::sync::Arc<Status> {

@@ -1,0 +1,25 @@
+//! Engines in other processes: a service that stays, windows and commands that join it.
+//!
+//! ```text
+//! reachable    an engine of this process that others can join
+//! switchboard  the engines that a window works with, as if they were one
+//! join         finding the engine that looks after a data file, or the services of this user
+//! server client  the two sides of the socket
+//! protocol update  what passes through it, see docs/protocol.md
+//! connection   sockets: where they lie, and whom they let in
+//! ```
+
+mod client;
+mod connection;
+pub mod join;
+mod merge;
+pub mod protocol;
+pub mod reachable;
+mod server;
+pub mod switchboard;
+pub mod update;
+
+pub use client::{Connected, connect};
+pub use connection::{Listening, Sockets};
+pub use reachable::Reachable;
+pub use server::Server;

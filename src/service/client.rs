@@ -1,0 +1,113 @@
+//! A client's side of the socket: a [`Handle`] like that of an engine in the same process.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use super::{
+    connection::Connection,
+    protocol::{Broken, FROM_ENGINE_MAX, FromClient, FromEngine, Hello, PROTOCOL},
+};
+use crate::{
+    backup::PROGRAM,
+    engine::{Elsewhere, Handle, Host, Status},
+    error::{Error, ErrorKind, Result},
+};
+
+/// How long an engine may take to answer at the beginning.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long it may take to read a command.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+
+/// An engine in another process.
+#[derive(Debug, Clone)]
+pub struct Connected {
+    /// The door to it. When it has gone, [`Handle::is_lost`] tells so.
+    pub handle: Handle,
+    /// The process that it runs in.
+    pub host: Host,
+}
+
+/// Connects to the engine that listens at `address`; `owner` is the user whose engine it may be besides this one.
+///
+/// # Errors
+/// When nobody listens there, or the engine sends us away: another version, another user, too many clients.
+pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
+    let gone = |why: String| {
+        Error::new(ErrorKind::Refused, format!("the engine at {address} can not be reached: {why}")).hint(
+            "The window or service that looks after the data file may be starting or ending. Try again in a moment.",
+        )
+    };
+    let connection = Connection::connect(address, ANSWER_MAX).map_err(|e| gone(e.to_string()))?;
+    if !connection.is_trusted(owner) {
+        return Err(Error::new(ErrorKind::Permission, format!("the engine at {address} belongs to another user"))
+            .hint("Run the command as the owner of the data file."));
+    }
+    connection.limit(Some(ANSWER_MAX), Some(WRITE_MAX));
+    let hello = Hello { protocol: PROTOCOL, program: PROGRAM.to_owned() };
+    // Whoever is not let in may find the door closed already, with the reason lying before it.
+    let _ = connection.send(&FromClient::Hello(hello));
+    let next = || connection.receive::<FromEngine>(FROM_ENGINE_MAX).map_err(|e| gone(e.to_string()));
+    let host = match next()? {
+        FromEngine::Hello { hello, host } if hello.protocol == PROTOCOL => host,
+        FromEngine::Hello { hello, .. } => return Err(gone(format!("{} speaks another protocol", hello.program))),
+        FromEngine::Refused(error) => return Err(error.into()),
+        _ => return Err(gone("it answers otherwise than expected".to_owned())),
+    };
+    let status = match next()? {
+        FromEngine::News { update, .. } => update.apply(None),
+        FromEngine::Refused(error) => return Err(error.into()),
+        _ => None,
+    };
+    let status = status.ok_or_else(|| gone("it answers otherwise than expected".to_owned()))?;
+    connection.limit(None, Some(WRITE_MAX));
+    let (handle, elsewhere) = Handle::to_elsewhere(Arc::new(status.clone()));
+    let commands = elsewhere.commands.clone();
+    let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|e| gone(e.to_string()))
+    };
+    let (reader, writer) = (connection.clone(), connection);
+    spawn(
+        "engine news",
+        Box::new(move || {
+            read_news(&reader, &elsewhere, status);
+            reader.close();
+        }),
+    )?;
+    spawn(
+        "engine commands",
+        Box::new(move || {
+            // Ends when the last handle has gone.
+            for command in commands {
+                if writer.send(&FromClient::Command(command)).is_err() {
+                    writer.close();
+                    return;
+                }
+            }
+            let _ = writer.send(&FromClient::Bye);
+            writer.close();
+        }),
+    )?;
+    Ok(Connected { handle, host })
+}
+
+/// Keeps the status up to date until the engine is gone; then `elsewhere` is dropped, which tells so.
+fn read_news(connection: &Connection, elsewhere: &Elsewhere, mut status: Status) {
+    loop {
+        let (update, events) = match connection.receive(FROM_ENGINE_MAX) {
+            Ok(FromEngine::News { update, events }) => (update, events),
+            Ok(FromEngine::Bye | FromEngine::Refused(_) | FromEngine::Hello { .. }) | Err(Broken::Closed) => return,
+            Err(broken) => {
+                tracing::warn!(%broken, "an engine can not be understood");
+                return;
+            }
+        };
+        if !update.is_empty() {
+            let Some(next) = update.apply(Some(status)) else {
+                tracing::warn!("an engine sent an update of another status");
+                return;
+            };
+            status = next;
+            elsewhere.publish(Arc::new(status.clone()));
+        }
+        events.iter().for_each(|event| elsewhere.tell(event));
+    }
+}

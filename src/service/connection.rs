@@ -1,0 +1,262 @@
+//! One connection between an engine and a client, and the places where engines listen.
+//!
+//! Sockets lie in a folder that only their user may enter, and each side asks the system who the other one is: nobody but the same
+//! user and the superuser gets in, and a client talks to nobody whom it need not trust.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use interprocess::{
+    ConnectWaitMode,
+    local_socket::{ConnectOptions, GenericFilePath, Listener, ListenerOptions, Name, Stream, prelude::*},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::protocol::{self, Broken};
+use crate::{
+    engine::{Host, HostKind},
+    error::{Error, ErrorKind, Result},
+};
+
+/// A system allows a little over 100 bytes for the path of a socket.
+const PATH_MAX: usize = 100;
+const ENDING: &str = ".sock";
+
+/// Both sides of a conversation; cheap to clone, so that one thread reads and another one writes.
+#[derive(Debug, Clone)]
+pub(super) struct Connection(Arc<Stream>);
+
+impl Connection {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self(Arc::new(stream))
+    }
+
+    /// Connects to whoever listens at `address`, waiting for at most `limit`.
+    pub(super) fn connect(address: &str, limit: Duration) -> io::Result<Self> {
+        let options = ConnectOptions::new().name(name_of(address)?).wait_mode(ConnectWaitMode::Timeout(limit));
+        Ok(Self::new(options.connect_sync()?))
+    }
+
+    /// Whether both are the same conversation.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// How long a read or a write may take; not to be had on every system.
+    pub(super) fn limit(&self, read: Option<Duration>, write: Option<Duration>) {
+        let _ = self.0.set_recv_timeout(read);
+        let _ = self.0.set_send_timeout(write);
+    }
+
+    pub(super) fn send(&self, message: &impl Serialize) -> io::Result<()> {
+        protocol::write(&mut &*self.0, message)
+    }
+
+    pub(super) fn receive<T: DeserializeOwned>(&self, limit: usize) -> Result<T, Broken> {
+        protocol::read(&mut &*self.0, limit)
+    }
+
+    /// Ends the conversation: whoever reads or writes, on either side, is told so.
+    pub(super) fn close(&self) {
+        #[cfg(unix)]
+        {
+            use std::os::fd::AsFd;
+            let Stream::UdSocket(socket) = &*self.0;
+            let _ = rustix::net::shutdown(socket.as_fd(), rustix::net::Shutdown::Both);
+        }
+    }
+
+    /// Whether the other side is this user, the superuser, or `other`.
+    pub(super) fn is_trusted(&self, other: Option<u32>) -> bool {
+        #[cfg(unix)]
+        {
+            let own = rustix::process::geteuid().as_raw();
+            let peer = self.0.peer_creds().ok().and_then(|peer| peer.euid());
+            peer.is_some_and(|peer| peer == own || peer == 0 || Some(peer) == other)
+        }
+        #[cfg(not(unix))]
+        {
+            // A named pipe of Windows lets in its creator, administrators and the system, by its default.
+            let _ = other;
+            true
+        }
+    }
+}
+
+fn name_of(address: &str) -> io::Result<Name<'_>> {
+    address.to_fs_name::<GenericFilePath>()
+}
+
+/// The places where the engines of this user listen.
+#[derive(Debug, Clone)]
+pub struct Sockets {
+    folder: PathBuf,
+}
+
+/// Where an engine listens. The place is gone when this is dropped.
+#[derive(Debug)]
+pub struct Listening {
+    pub(super) listener: Listener,
+    /// Where others reach it.
+    pub address: String,
+}
+
+impl Sockets {
+    /// Sockets in `folder`; where its path is too long for one, in a folder of this user below `temporary`.
+    pub fn new(folder: &Path, temporary: &Path) -> Self {
+        #[cfg(unix)]
+        let folder = if folder.join("service-4194304.sock").as_os_str().len() > PATH_MAX {
+            temporary.join(format!("strongroom-{}", rustix::process::geteuid().as_raw()))
+        } else {
+            folder.to_path_buf()
+        };
+        #[cfg(not(unix))]
+        let (folder, _) = (folder.to_path_buf(), (temporary, PATH_MAX));
+        Self { folder }
+    }
+
+    /// Begins to listen for an engine that runs in this process, as `kind`.
+    ///
+    /// # Errors
+    /// When the folder can not be made, or belongs to another user.
+    pub fn listen(&self, kind: HostKind) -> Result<Listening> {
+        make_private(&self.folder)?;
+        self.tidy();
+        let path = self.path(Host { kind, process: std::process::id() });
+        // Left by a crashed process that had our number.
+        let _ = fs::remove_file(&path);
+        let address = path.to_str().map(str::to_owned).ok_or_else(|| {
+            Error::new(ErrorKind::UnsafePath, format!("{} can not be the name of a socket", path.display()))
+        })?;
+        let fail = |e| Error::io("listen at", &path, e);
+        let options = || Ok(ListenerOptions::new().name(name_of(&address)?));
+        #[cfg(target_os = "linux")]
+        let options = || {
+            use interprocess::os::unix::local_socket::ListenerOptionsExt;
+            options().map(|o: ListenerOptions<'_>| o.mode(0o600))
+        };
+        let listener = options().and_then(|options| options.create_sync()).map_err(fail)?;
+        Ok(Listening { listener, address })
+    }
+
+    fn path(&self, host: Host) -> PathBuf {
+        let kind = match host.kind {
+            HostKind::Service => "service",
+            HostKind::Window => "window",
+            HostKind::Command => "command",
+        };
+        #[cfg(windows)]
+        return PathBuf::from(format!(r"\\.\pipe\strongroom-{kind}-{}", host.process));
+        #[cfg(not(windows))]
+        self.folder.join(format!("{kind}-{}{ENDING}", host.process))
+    }
+
+    /// The addresses of the services that run for this user, or did until a crash.
+    pub fn services(&self) -> Vec<String> {
+        let names = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let is_service = |path: &PathBuf| {
+            parse(path).is_some_and(|(kind, process)| kind == "service" && process != std::process::id())
+        };
+        let mut found: Vec<_> = names.filter(is_service).filter_map(|path| path.to_str().map(str::to_owned)).collect();
+        found.sort();
+        found
+    }
+
+    /// Removes what crashed processes left. A socket whose process lives stays, whatever it does.
+    fn tidy(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if parse(&entry.path()).is_some_and(|(_, process)| !lives(process)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Splits `service-123.sock`.
+fn parse(path: &Path) -> Option<(String, u32)> {
+    let name = path.file_name()?.to_str()?.strip_suffix(ENDING)?;
+    let (kind, process) = name.rsplit_once('-')?;
+    Some((kind.to_owned(), process.parse().ok()?))
+}
+
+fn lives(process: u32) -> bool {
+    #[cfg(unix)]
+    {
+        let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+        // Not permitted means that it lives, and is somebody else's.
+        process.is_some_and(|p| rustix::process::test_kill_process(p) != Err(rustix::io::Errno::SRCH))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = process;
+        true
+    }
+}
+
+/// Makes the folder for sockets, which nobody else may enter; or sees that an existing one is so.
+fn make_private(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let meta = folder.symlink_metadata().map_err(|e| Error::io("read the folder", folder, e))?;
+        if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
+            let message = format!("{} belongs to another user, or is no folder", folder.display());
+            return Err(Error::new(ErrorKind::Permission, message)
+                .hint("Remove it, so that Strongroom can make it for this user alone."));
+        }
+        if meta.mode() & 0o077 != 0 {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+                .map_err(|e| Error::io("set the permissions of", folder, e))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    #[test]
+    fn leftovers_of_crashed_processes_go_and_nobody_else_may_enter() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let run = folder.path().join("run");
+        fs::create_dir(&run)?;
+        fs::set_permissions(&run, fs::Permissions::from_mode(0o755))?;
+        let own = format!("window-{}.sock", std::process::id());
+        for name in ["service-999999999.sock", own.as_str(), "notes.txt"] {
+            fs::write(run.join(name), "")?;
+        }
+        let sockets = Sockets::new(&run, folder.path());
+        let first = sockets.listen(HostKind::Window)?;
+        assert_eq!(fs::metadata(&run)?.permissions().mode() & 0o777, 0o700);
+        let names = || -> io::Result<Vec<_>> {
+            let mut names = fs::read_dir(&run)?.map(|e| Ok(e?.file_name())).collect::<io::Result<Vec<_>>>()?;
+            names.sort();
+            Ok(names)
+        };
+        assert_eq!(names()?, ["notes.txt", own.as_str()]);
+        assert!(sockets.services().is_empty());
+        drop(first);
+        assert_eq!(names()?, ["notes.txt"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_replaced_by_a_short_one() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let deep = folder.path().join("x".repeat(120));
+        let sockets = Sockets::new(&deep, folder.path());
+        let listening = sockets.listen(HostKind::Service)?;
+        assert!(listening.address.len() <= PATH_MAX, "{}", listening.address);
+        Ok(())
+    }
+}

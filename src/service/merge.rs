@@ -1,0 +1,104 @@
+//! One status of several engines.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use super::switchboard::Lost;
+use crate::engine::{
+    JobId, Status,
+    history::{HistoryEntry, Outcome},
+    status::FinishedJob,
+};
+
+/// What each engine keeps of these is bounded in the same way.
+const HISTORY_MAX: usize = 1000;
+const FINISHED_MAX: usize = 20;
+const RECENT_MAX: usize = 10;
+
+/// What must be remembered between two statuses.
+#[derive(Default)]
+pub(super) struct Order {
+    /// What the last status was made of.
+    made_of: Vec<Arc<Status>>,
+    lost: Vec<PathBuf>,
+    /// Ended jobs in the order in which they were first seen, the newest first.
+    finished: Vec<JobId>,
+}
+
+/// Makes one status of those of all engines, the own one first, and of the data files whose engine went away; `None` when
+/// nothing has changed.
+pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) -> Option<Arc<Status>> {
+    let paths: Vec<PathBuf> = lost.iter().map(|lost| lost.status.facts.path.clone()).collect();
+    let same = statuses.len() == order.made_of.len()
+        && statuses.iter().zip(&order.made_of).all(|(a, b)| Arc::ptr_eq(a, b))
+        && paths == order.lost;
+    if same {
+        return None;
+    }
+    (order.made_of, order.lost) = (statuses.to_vec(), paths);
+    let (own, others) = statuses.split_first()?;
+    if others.is_empty() && lost.is_empty() {
+        // As in most windows: nothing to copy.
+        order.note(&own.finished);
+        return Some(Arc::clone(own));
+    }
+    let mut merged = Status::clone(own);
+    for other in others {
+        let known: HashSet<PathBuf> = merged.data_files.iter().map(|d| d.facts.path.clone()).collect();
+        merged.data_files.extend(other.data_files.iter().filter(|d| !known.contains(&d.facts.path)).cloned());
+        merged.opening.extend(other.opening.iter().cloned());
+        merged.refused.extend(other.refused.iter().cloned());
+        merged.jobs.extend(other.jobs.iter().cloned());
+        merged.looked_at.extend(other.looked_at.iter().cloned());
+        merged.points.extend(other.points.iter().cloned());
+        merged.history_problem = merged.history_problem.or_else(|| other.history_problem.clone());
+        merged.list_problem = merged.list_problem.or_else(|| other.list_problem.clone());
+        let recent: Vec<PathBuf> = other.recent.iter().filter(|p| !merged.recent.contains(p)).cloned().collect();
+        merged.recent.extend(recent);
+    }
+    for lost in lost {
+        let mut data_file = lost.status.clone();
+        data_file.lost_since = Some(lost.since);
+        merged.data_files.push(data_file);
+    }
+    merged.recent.truncate(RECENT_MAX);
+    merged.jobs.sort_by_key(|job| (job.started, job.id));
+    merged.history = histories(statuses);
+    merged.finished = order.merge_finished(statuses);
+    Some(Arc::new(merged))
+}
+
+/// Engines of one user write the same journal, and each has read it at another moment: an entry that has ended counts.
+fn histories(statuses: &[Arc<Status>]) -> Vec<HistoryEntry> {
+    let mut entries: HashMap<JobId, &HistoryEntry> = HashMap::new();
+    for entry in statuses.iter().flat_map(|status| &status.history) {
+        let known = entries.entry(entry.id).or_insert(entry);
+        if known.outcome == Outcome::Running {
+            *known = entry;
+        }
+    }
+    let mut entries: Vec<HistoryEntry> = entries.into_values().cloned().collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse((entry.started, entry.id)));
+    entries.truncate(HISTORY_MAX);
+    entries
+}
+
+impl Order {
+    fn note(&mut self, finished: &[FinishedJob]) {
+        for job in finished.iter().rev() {
+            if !self.finished.contains(&job.id) {
+                self.finished.insert(0, job.id);
+            }
+        }
+        self.finished.truncate(FINISHED_MAX * 4);
+    }
+
+    fn merge_finished(&mut self, statuses: &[Arc<Status>]) -> Vec<FinishedJob> {
+        statuses.iter().for_each(|status| self.note(&status.finished));
+        let find = |id: &JobId| statuses.iter().find_map(|status| status.finished_job(*id)).cloned();
+        self.finished.iter().filter_map(find).take(FINISHED_MAX).collect()
+    }
+}

@@ -1,0 +1,246 @@
+//! The engine's side of the socket: whoever connects sees the status and gives commands, like a window in the same process.
+//!
+//! Each client has a thread that reads its commands and one that writes what changed. A client that is slow gets fewer, larger
+//! updates; one that does not read at all is sent away; the engine never waits for any of them.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use interprocess::local_socket::prelude::*;
+
+use super::{
+    connection::{Connection, Listening},
+    protocol::{Broken, FROM_CLIENT_MAX, FromClient, FromEngine, Hello, PROTOCOL},
+    update::Update,
+};
+use crate::{
+    backup::PROGRAM,
+    engine::{Event, Handle},
+    error::{Error, ErrorKind, Result},
+};
+
+/// More clients than any administration has windows.
+const CLIENTS_MAX: usize = 64;
+/// How long a client may take for its hello.
+const HELLO_MAX: Duration = Duration::from_secs(5);
+/// How long a write may wait for a client that does not read.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+/// Changes that come closer together than this are sent together.
+const PAUSE: Duration = Duration::from_millis(40);
+/// How long a command waits while the engine is busy with others.
+const BUSY_MAX: Duration = Duration::from_secs(2);
+
+/// Listens for clients of an engine. Dropping it tells them all that the engine has ended.
+#[derive(Debug)]
+pub struct Server {
+    address: String,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    ending: AtomicBool,
+    count: AtomicUsize,
+    connections: Mutex<Vec<Connection>>,
+}
+
+impl Server {
+    /// Begins to let clients in to the engine behind `handle`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(listening: Listening, handle: Handle) -> Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let address = listening.address.clone();
+        let work = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("door".to_owned())
+            .spawn(move || accept(&listening, &handle, &work))
+            .map_err(|e| Error::new(ErrorKind::Io, "the engine can not be reached by others").because(e))?;
+        Ok(Self { address, shared, thread: Some(thread) })
+    }
+
+    /// Where it can be reached.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.ending.store(true, Ordering::Release);
+        // Whoever waits for the next client takes this one, and sees that it ends.
+        let woken = Connection::connect(&self.address, Duration::from_secs(1)).is_ok();
+        if let Some(thread) = self.thread.take().filter(|_| woken) {
+            let _ = thread.join();
+        }
+        for connection in self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            connection.limit(None, Some(Duration::from_millis(100)));
+            let _ = connection.send(&FromEngine::Bye);
+            connection.close();
+        }
+    }
+}
+
+fn accept(listening: &Listening, handle: &Handle, shared: &Arc<Shared>) {
+    loop {
+        let accepted = listening.listener.accept();
+        if shared.ending.load(Ordering::Acquire) {
+            return;
+        }
+        let connection = match accepted {
+            Ok(stream) => Connection::new(stream),
+            Err(error) => {
+                // Too many open files, most probably: others may close some.
+                tracing::warn!(%error, "a client could not be let in");
+                thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+        };
+        connection.limit(Some(HELLO_MAX), Some(WRITE_MAX));
+        if !connection.is_trusted(None) {
+            let error = Error::new(ErrorKind::Permission, "this engine belongs to another user")
+                .hint("Run the command as that user, or as the superuser.");
+            let _ = connection.send(&FromEngine::Refused(error.report()));
+            continue;
+        }
+        if shared.count.load(Ordering::Acquire) >= CLIENTS_MAX {
+            let error =
+                Error::new(ErrorKind::Busy, format!("{CLIENTS_MAX} windows and commands are connected already"))
+                    .hint("Close some of them, and try again.");
+            let _ = connection.send(&FromEngine::Refused(error.report()));
+            continue;
+        }
+        shared.count.fetch_add(1, Ordering::AcqRel);
+        let (handle, work) = (handle.clone(), Arc::clone(shared));
+        let spawned = thread::Builder::new().name("client".to_owned()).spawn(move || {
+            serve(&connection, &handle, &work);
+            connection.close();
+            work.count.fetch_sub(1, Ordering::AcqRel);
+        });
+        if spawned.is_err() {
+            shared.count.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Greets a client, and then passes its commands on until it leaves.
+fn serve(connection: &Connection, handle: &Handle, shared: &Arc<Shared>) {
+    if let Err(error) = greet(connection, handle) {
+        let _ = connection.send(&FromEngine::Refused(error.report()));
+        return;
+    }
+    connection.limit(None, Some(WRITE_MAX));
+    shared.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection.clone());
+    // The channel closes when this function ends; that ends the writer.
+    let (notes_in, notes) = bounded::<Event>(16);
+    let (to, of) = (connection.clone(), handle.clone());
+    let writer = thread::Builder::new().name("client news".to_owned()).spawn(move || {
+        write_news(&to, &of, &notes);
+        to.close();
+    });
+    if writer.is_ok() {
+        read_commands(connection, handle, &notes_in);
+    }
+    drop(notes_in);
+    connection.close();
+    let mut connections = shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
+    connections.retain(|other| !other.is(connection));
+}
+
+fn greet(connection: &Connection, handle: &Handle) -> Result<()> {
+    let broken = |e: Broken| {
+        Error::new(ErrorKind::Refused, format!("this is not a client of Strongroom: {e}"))
+            .hint("See docs/protocol.md for what a client must say.")
+    };
+    let theirs = match connection.receive(FROM_CLIENT_MAX).map_err(broken)? {
+        FromClient::Hello(hello) => hello,
+        _ => return Err(broken(Broken::Io(std::io::ErrorKind::InvalidData.into()))),
+    };
+    if theirs.protocol != PROTOCOL {
+        let message = format!(
+            "{PROGRAM} speaks protocol {PROTOCOL}, and {} speaks {}: they can not work together",
+            theirs.program, theirs.protocol
+        );
+        return Err(Error::new(ErrorKind::NewerVersion, message)
+            .hint("Use the same version for the service and its windows: restart the service after an update."));
+    }
+    let hello = Hello { protocol: PROTOCOL, program: PROGRAM.to_owned() };
+    let host = handle.status().host;
+    connection
+        .send(&FromEngine::Hello { hello, host })
+        .map_err(|e| Error::new(ErrorKind::Io, "the client has gone").because(e))
+}
+
+fn read_commands(connection: &Connection, handle: &Handle, notes: &Sender<Event>) {
+    loop {
+        match connection.receive(FROM_CLIENT_MAX) {
+            Ok(FromClient::Command(command)) => {
+                let asked = Instant::now();
+                let mut outcome = handle.send(command.clone());
+                while outcome.as_ref().is_err_and(|e| e.kind() == ErrorKind::Busy) && asked.elapsed() < BUSY_MAX {
+                    // Only this client waits.
+                    thread::sleep(Duration::from_millis(20));
+                    outcome = handle.send(command.clone());
+                }
+                if let Err(error) = outcome {
+                    let _ = notes.try_send(Event::CommandRefused(error.report()));
+                }
+            }
+            Ok(FromClient::Bye) | Err(Broken::Closed) => return,
+            Ok(FromClient::Hello(_)) => return,
+            Err(broken) => {
+                let error = Error::new(ErrorKind::Refused, format!("the client is sent away: {broken}"));
+                let _ = connection.send(&FromEngine::Refused(error.report()));
+                return;
+            }
+        }
+    }
+}
+
+/// Writes what changed until the client leaves, or does not read.
+fn write_news(connection: &Connection, handle: &Handle, notes: &Receiver<Event>) {
+    let events = handle.events();
+    let (bell, changed) = bounded::<()>(1);
+    // The bell is full while a change waits to be sent; it is gone when this client has left.
+    handle.on_change(move || !matches!(bell.try_send(()), Err(e) if e.is_disconnected()));
+    let mut known = handle.status();
+    let mut update = Update::whole(&known);
+    let mut news: Vec<Event> = Vec::new();
+    loop {
+        if !update.is_empty() || !news.is_empty() {
+            let message = FromEngine::News { update: Box::new(update), events: std::mem::take(&mut news) };
+            if connection.send(&message).is_err() {
+                return;
+            }
+        }
+        let pause = crossbeam_channel::after(PAUSE);
+        select! {
+            recv(changed) -> _ => {}
+            recv(events) -> event => match event {
+                Ok(event) => news.push(event),
+                Err(_) => return,
+            },
+            recv(notes) -> note => match note {
+                Ok(note) => news.push(note),
+                Err(_) => return,
+            },
+        }
+        // What else happens at the same moment goes along, but never waits long.
+        let _ = pause.recv();
+        let _ = changed.try_recv();
+        news.extend(events.try_iter());
+        news.extend(notes.try_iter());
+        let now = handle.status();
+        update = Update::between(&known, &now);
+        known = now;
+    }
+}

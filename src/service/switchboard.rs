@@ -1,0 +1,298 @@
+//! The engines that a window works with, as if they were one: its own, and those that look after data files elsewhere.
+//!
+//! The statuses are merged into one, and a command goes to the engine that looks after what it is about. An engine that goes
+//! away leaves its data files behind as they were known last, marked as lost. They are joined again as soon as somebody looks
+//! after them; those of a window that was closed are taken over at once, those of a service only when that is wanted.
+//! The lock of a data file decides: taking over never makes two engines.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use chrono::{DateTime, Local};
+use crossbeam_channel::{Receiver, Select, Sender, bounded, unbounded};
+
+use super::{
+    client::{Connected, connect},
+    connection::Sockets,
+    join,
+    merge::{Order, merge},
+};
+use crate::{
+    engine::{Command, Elsewhere, Event, Handle, Host, HostKind, Status, command::Subject, status::DataFileStatus},
+    error::{Error, ErrorKind, Result},
+};
+
+/// How often a lost data file is looked for.
+const SEARCH: Duration = Duration::from_millis(300);
+
+/// An engine that is connected.
+struct Link {
+    handle: Handle,
+    host: Host,
+    address: Option<String>,
+    events: Receiver<Event>,
+}
+
+/// A data file whose engine went away.
+pub(super) struct Lost {
+    pub(super) status: DataFileStatus,
+    pub(super) since: DateTime<Local>,
+}
+
+/// What a search for an engine found.
+struct Found {
+    address: String,
+    result: Result<Connected>,
+    /// The data file that it was looked for, and that is opened there.
+    wanted: Option<PathBuf>,
+}
+
+struct Switchboard {
+    /// The first one is that of this process.
+    links: Vec<Link>,
+    lost: Vec<Lost>,
+    settings_dir: PathBuf,
+    elsewhere: Elsewhere,
+    bell: (Sender<()>, Receiver<()>),
+    found: (Sender<Found>, Receiver<Found>),
+    /// Addresses being connected to.
+    connecting: HashSet<String>,
+    /// Lost data files that were asked to be opened here, and for which an answer is awaited.
+    taking_over: HashSet<PathBuf>,
+    order: Order,
+}
+
+/// Joins the engine of this process with the services of this user and with whatever engine looks after what is opened.
+///
+/// `settings_dir` is the program's settings folder. The handle behaves like that of a single engine.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<Handle> {
+    let (handle, elsewhere) = Handle::to_elsewhere(own.status());
+    let mut board = Switchboard {
+        links: Vec::new(),
+        lost: Vec::new(),
+        settings_dir: settings_dir.to_path_buf(),
+        elsewhere,
+        bell: bounded(1),
+        found: unbounded(),
+        connecting: HashSet::new(),
+        taking_over: HashSet::new(),
+        order: Order::default(),
+    };
+    let host = own.status().host;
+    board.add(own, host, None);
+    for address in sockets.services() {
+        board.look_for(address, None, None);
+    }
+    thread::Builder::new()
+        .name("switchboard".to_owned())
+        .spawn(move || board.run())
+        .map_err(|e| Error::new(ErrorKind::Io, "the engines can not be joined").because(e))?;
+    Ok(handle)
+}
+
+impl Switchboard {
+    fn run(mut self) {
+        loop {
+            let events: Vec<Receiver<Event>> = self.links.iter().map(|link| link.events.clone()).collect();
+            let (commands, bell, found) = (self.elsewhere.commands.clone(), self.bell.1.clone(), self.found.1.clone());
+            let mut select = Select::new();
+            select.recv(&commands);
+            select.recv(&bell);
+            select.recv(&found);
+            events.iter().for_each(|events| _ = select.recv(events));
+            let ready = if self.lost.is_empty() { Ok(select.ready()) } else { select.ready_timeout(SEARCH) };
+            match ready {
+                Err(_) => self.search(),
+                Ok(0) => match commands.try_recv() {
+                    Ok(command) => self.obey(command),
+                    // The window has gone, and its door with it.
+                    Err(e) if e.is_disconnected() => return,
+                    Err(_) => {}
+                },
+                Ok(1) => _ = bell.try_recv(),
+                Ok(2) => found.try_iter().for_each(|found| self.arrived(found)),
+                Ok(n) => self.pass_on(&events[n - 3]),
+            }
+            self.let_go_of_lost();
+            self.publish();
+        }
+    }
+
+    fn add(&mut self, handle: Handle, host: Host, address: Option<String>) {
+        let bell = self.bell.0.clone();
+        // The bell is full while a change waits to be seen.
+        handle.on_change(move || !matches!(bell.try_send(()), Err(e) if e.is_disconnected()));
+        let events = handle.events();
+        self.links.push(Link { handle, host, address, events });
+    }
+
+    fn own(&self) -> &Handle {
+        &self.links[0].handle
+    }
+
+    fn pass_on(&self, events: &Receiver<Event>) {
+        for event in events.try_iter() {
+            self.elsewhere.tell(&event);
+        }
+    }
+
+    /// The link whose engine looks after a data file.
+    fn of_data_file(&self, path: &Path) -> Option<&Link> {
+        self.links.iter().find(|link| link.handle.status().data_file(path).is_some())
+    }
+
+    fn of_archive(&self, archive: &Path) -> Option<&Link> {
+        let holds = |d: &DataFileStatus| d.archives.iter().any(|a| a.path == archive);
+        self.links.iter().find(|link| link.handle.status().data_files.iter().any(holds))
+    }
+
+    fn obey(&mut self, command: Command) {
+        let outcome = match command {
+            Command::OpenDataFile { path } => self.open(path),
+            // Every list of recent or refused data files may have it.
+            Command::Forget { .. } => self.links.iter().try_for_each(|link| link.handle.send(command.clone())),
+            command => {
+                let link = match command.subject() {
+                    Subject::DataFile(path) if self.lost.iter().any(|lost| lost.status.facts.path == path) => {
+                        return self.refuse_lost(&command);
+                    }
+                    Subject::DataFile(path) => self.of_data_file(path),
+                    Subject::Archive(path) => self.of_archive(path),
+                    Subject::Job(job) => self.links.iter().find(|link| link.handle.status().job(job).is_some()),
+                    Subject::Nothing => None,
+                };
+                // What no other engine knows is done here, with the rights of whoever sits before the window.
+                link.map_or_else(|| self.own(), |link| &link.handle).send(command)
+            }
+        };
+        if let Err(error) = outcome {
+            self.elsewhere.tell(&Event::CommandRefused(error.report()));
+        }
+    }
+
+    fn refuse_lost(&self, command: &Command) {
+        let Subject::DataFile(path) = command.subject() else { return };
+        let error = Error::new(ErrorKind::Refused, format!("nobody looks after {} at the moment", path.display()))
+            .hint("Wait until its service is back, or take it over with this window.");
+        self.elsewhere.tell(&Event::CommandRefused(error.report()));
+    }
+
+    /// Opens a data file: with the engine that has it; else with the service, which stays; else here.
+    fn open(&mut self, path: PathBuf) -> Result<()> {
+        let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if let Some(link) = self.of_data_file(&canonical) {
+            return link.handle.send(Command::OpenDataFile { path });
+        }
+        let address = join::holder_of(&canonical, &self.settings_dir).and_then(|holder| holder.address);
+        if let Some(address) = address.filter(|address| !self.is_linked(address)) {
+            self.look_for(address, Some(path), join::owner_of(&canonical));
+            return Ok(());
+        }
+        let is_lost = self.lost.iter().any(|lost| lost.status.facts.path == canonical);
+        let service = self.links.iter().find(|link| link.host.kind == HostKind::Service && !is_lost);
+        if is_lost {
+            self.taking_over.insert(canonical);
+        }
+        service.map_or_else(|| self.own(), |link| &link.handle).send(Command::OpenDataFile { path })
+    }
+
+    fn is_linked(&self, address: &str) -> bool {
+        self.links.iter().any(|link| link.address.as_deref() == Some(address))
+    }
+
+    /// Connects to an engine beside all else, since it may not answer.
+    fn look_for(&mut self, address: String, wanted: Option<PathBuf>, owner: Option<u32>) {
+        if !self.connecting.insert(address.clone()) {
+            return;
+        }
+        let (found, at) = (self.found.0.clone(), address.clone());
+        let spawned = thread::Builder::new().name("join".to_owned()).spawn(move || {
+            let _ = found.send(Found { result: connect(&at, owner), address: at, wanted });
+        });
+        if spawned.is_err() {
+            self.connecting.remove(&address);
+        }
+    }
+
+    fn arrived(&mut self, found: Found) {
+        self.connecting.remove(&found.address);
+        match (found.result, found.wanted) {
+            (Ok(connected), wanted) => {
+                let files = connected.handle.status();
+                self.lost.retain(|lost| files.data_file(&lost.status.facts.path).is_none());
+                self.add(connected.handle, connected.host, Some(found.address));
+                if let Some(path) = wanted {
+                    self.elsewhere.tell(&Event::DataFileOpened { path });
+                }
+            }
+            // Whoever held it may just have ended: the engine here says what is the matter, or has it now.
+            (Err(_), Some(path)) => {
+                if let Err(error) = self.own().send(Command::OpenDataFile { path }) {
+                    self.elsewhere.tell(&Event::CommandRefused(error.report()));
+                }
+            }
+            (Err(error), None) => tracing::info!(%error, "an engine could not be joined"),
+        }
+    }
+
+    /// Remembers the data files of engines that have gone away.
+    fn let_go_of_lost(&mut self) {
+        let since = Local::now();
+        let mut gone = Vec::new();
+        self.links.retain(|link| {
+            let is_lost = link.handle.is_lost();
+            if is_lost {
+                gone.push(link.handle.status());
+            }
+            !is_lost
+        });
+        for status in gone {
+            for data_file in &status.data_files {
+                self.lost.push(Lost { status: data_file.clone(), since });
+            }
+        }
+        let open: HashSet<PathBuf> = self
+            .links
+            .iter()
+            .flat_map(|link| link.handle.status().data_files.iter().map(|d| d.facts.path.clone()).collect::<Vec<_>>())
+            .collect();
+        self.lost.retain(|lost| !open.contains(&lost.status.facts.path));
+        self.taking_over.retain(|path| !open.contains(path));
+    }
+
+    /// Looks whether somebody looks after a lost data file again.
+    fn search(&mut self) {
+        let lost: Vec<(PathBuf, HostKind)> =
+            self.lost.iter().map(|lost| (lost.status.facts.path.clone(), lost.status.host.kind)).collect();
+        for (path, kind) in lost {
+            match join::holder_of(&path, &self.settings_dir) {
+                Some(holder) => {
+                    if let Some(address) = holder.address.filter(|address| !self.is_linked(address)) {
+                        let owner = join::owner_of(&path);
+                        self.look_for(address, None, owner);
+                    }
+                }
+                // A window that was closed, or a command that has ended, does not come back.
+                None if kind != HostKind::Service && self.taking_over.insert(path.clone()) => {
+                    let _ = self.own().send(Command::OpenDataFile { path });
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let statuses: Vec<Arc<Status>> = self.links.iter().map(|link| link.handle.status()).collect();
+        if let Some(status) = merge(&statuses, &self.lost, &mut self.order) {
+            self.elsewhere.publish(status);
+        }
+    }
+}

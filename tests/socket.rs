@@ -1,0 +1,278 @@
+//! The socket of an engine: several clients, and those that are slow, hostile, of another version, or that die.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    time::Duration,
+};
+
+use strongroom::{
+    engine::{Command, Config, Event, Handle, HostKind, JobId, status::JobReport},
+    error::ErrorKind,
+    service::{
+        Connected, Reachable, Sockets, connect, join,
+        protocol::{self, FROM_ENGINE_MAX, FromClient, FromEngine, Hello, PROTOCOL},
+    },
+};
+use support::{
+    Place,
+    engine::{finished, until},
+    make_data_file, names_in,
+};
+
+/// An engine of this process that others can reach.
+struct Scene {
+    place: Place,
+    data: PathBuf,
+    engine: Reachable,
+    address: String,
+}
+
+fn config(place: &Place, kind: HostKind) -> Config {
+    Config { host: kind, ..Config::private(&place.own()) }
+}
+
+fn sockets(place: &Place) -> Sockets {
+    Sockets::new(&place.at("run"), place.folder.path())
+}
+
+impl Scene {
+    fn new() -> Self {
+        let place = Place::new();
+        let data = place.at("a.sqlite");
+        drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 300));
+        let engine = Reachable::start(config(&place, HostKind::Service), &sockets(&place)).unwrap();
+        engine.handle().send(Command::OpenDataFile { path: data.clone() }).unwrap();
+        until(&engine.handle(), |s| s.data_file(&data).is_some_and(|d| d.plan.is_some()));
+        let address = names_in(&place.at("run")).pop().unwrap();
+        let address = place.at("run").join(address).to_str().unwrap().to_owned();
+        Self { place, data, engine, address }
+    }
+
+    fn connect(&self) -> Connected {
+        connect(&self.address, None).unwrap()
+    }
+
+    /// A connection that says what it wants.
+    fn raw(&self) -> UnixStream {
+        let stream = UnixStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream
+    }
+}
+
+fn hello() -> FromClient {
+    FromClient::Hello(Hello { protocol: PROTOCOL, program: "a test".to_owned() })
+}
+
+fn receive(from: &mut UnixStream) -> FromEngine {
+    protocol::read(from, FROM_ENGINE_MAX).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Reads until the engine has closed the connection; what it sent last.
+fn until_closed(from: &mut UnixStream) -> Option<FromEngine> {
+    let mut last = None;
+    while let Ok(message) = protocol::read(from, FROM_ENGINE_MAX) {
+        last = Some(message);
+    }
+    // Nothing more comes, not even half a frame.
+    assert!(matches!(from.read(&mut [0; 1]), Ok(0) | Err(_)));
+    last
+}
+
+fn back_up(handle: &Handle, scene: &Scene) -> JobId {
+    let job = JobId::new();
+    handle.send(Command::Backup { job, data_file: scene.data.clone(), destination: None, options: None }).unwrap();
+    job
+}
+
+#[test]
+fn several_clients_see_the_same_and_command_one_engine() {
+    let scene = Scene::new();
+    let (first, second) = (scene.connect(), scene.connect());
+    assert_eq!((first.host.kind, first.host.process), (HostKind::Service, std::process::id()));
+    assert_eq!(*first.handle.status(), *scene.engine.handle().status());
+    let events = second.handle.events();
+    let job = back_up(&first.handle, &scene);
+    assert!(matches!(finished(&first.handle, job), JobReport::Backup(_)));
+    assert!(matches!(finished(&second.handle, job), JobReport::Backup(_)));
+    let news: Vec<Event> = std::iter::from_fn(|| events.recv_timeout(Duration::from_secs(20)).ok())
+        .take_while(|event| !matches!(event, Event::JobFinished(_)))
+        .collect();
+    assert!(news.iter().any(|e| matches!(e, Event::JobStarted(started) if started.id == job)), "{news:?}");
+    // Both end up with exactly what the engine has.
+    for client in [&first, &second] {
+        let now = scene.engine.handle().status();
+        until(&client.handle, |s| *s == *now || *s == *scene.engine.handle().status());
+    }
+    // A client that leaves, even in the middle of a job, takes nothing with it.
+    let job = back_up(&first.handle, &scene);
+    drop(first);
+    assert!(matches!(finished(&second.handle, job), JobReport::Backup(_)));
+}
+
+#[test]
+fn the_engine_is_found_by_the_data_file_that_it_looks_after() {
+    let scene = Scene::new();
+    let found = join::engine_of(&scene.data, &scene.place.own()).unwrap().expect("nobody");
+    assert!(found.handle.status().data_file(&scene.data).is_some());
+    assert!(join::service(&sockets(&scene.place)).is_none(), "one's own service is not looked for");
+    let (place, data) = (scene.place, scene.data);
+    drop(scene.engine);
+    until(&found.handle, |_| found.handle.is_lost());
+    let error = found.handle.send(Command::Refresh { data_file: data.clone() }).unwrap_err();
+    assert!(error.kind() == ErrorKind::Refused && error.hint_text().is_some());
+    assert!(join::engine_of(&data, &place.own()).unwrap().is_none());
+    assert_eq!(names_in(&place.at("run")), Vec::<String>::new(), "no stale socket is left");
+}
+
+#[test]
+fn another_version_is_told_so_and_sent_away() {
+    let scene = Scene::new();
+    let mut stream = scene.raw();
+    let newer = Hello { protocol: PROTOCOL + 1, program: "Strongroom 9".to_owned() };
+    protocol::write(&mut stream, &FromClient::Hello(newer)).unwrap();
+    let Some(FromEngine::Refused(error)) = until_closed(&mut stream) else { panic!("let in") };
+    assert_eq!(error.kind, ErrorKind::NewerVersion);
+    assert!(error.message.contains("Strongroom 9 speaks 2") && error.hint.is_some(), "{error:?}");
+}
+
+#[test]
+fn garbage_half_frames_and_oversized_ones_close_that_connection_only() {
+    let scene = Scene::new();
+    let other = scene.connect();
+    let framed = |length: u32, bytes: &[u8]| [&length.to_le_bytes()[..], bytes].concat();
+    let attacks: Vec<Vec<u8>> = vec![
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        vec![0xff; 64],
+        framed(5, b"hello"),
+        framed(2, b"{}"),
+        framed(u32::MAX, b""),
+        framed(1 << 21, &[b' '; 4096]),
+        framed(100, b"half of"),
+        Vec::new(),
+    ];
+    for (n, bytes) in attacks.iter().enumerate() {
+        for after_hello in [false, true] {
+            let mut stream = scene.raw();
+            if after_hello {
+                protocol::write(&mut stream, &hello()).unwrap();
+                assert!(matches!(receive(&mut stream), FromEngine::Hello { .. }));
+            }
+            // The engine may close before all was written.
+            let _ = stream.write_all(bytes);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            until_closed(&mut stream);
+            let job = back_up(&other.handle, &scene);
+            assert!(matches!(finished(&other.handle, job), JobReport::Backup(_)), "attack {n}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_never_reads_holds_nobody_up() {
+    let scene = Scene::new();
+    let mut deaf: Vec<UnixStream> = Vec::new();
+    for _ in 0..5 {
+        let mut stream = scene.raw();
+        protocol::write(&mut stream, &hello()).unwrap();
+        deaf.push(stream);
+    }
+    let client = scene.connect();
+    for _ in 0..10 {
+        let job = back_up(&client.handle, &scene);
+        assert!(matches!(finished(&client.handle, job), JobReport::Backup(_)));
+    }
+    // Whenever it reads at last, it gets the present state, in however few updates that took.
+    let mut stream = deaf.pop().unwrap();
+    assert!(matches!(receive(&mut stream), FromEngine::Hello { .. }));
+    let mut status = None;
+    while status.as_ref().is_none_or(|s: &strongroom::engine::Status| s.history.len() < 10 || !s.jobs.is_empty()) {
+        let FromEngine::News { update, .. } = receive(&mut stream) else { panic!("no news") };
+        status = update.apply(status);
+        assert!(status.is_some());
+    }
+}
+
+#[test]
+fn more_clients_than_allowed_are_sent_away_and_places_become_free_again() {
+    let scene = Scene::new();
+    let many: Vec<Connected> = (0..64).map(|_| scene.connect()).collect();
+    let error = connect(&scene.address, None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    drop(many);
+    let free = std::iter::repeat_with(|| {
+        std::thread::sleep(Duration::from_millis(20));
+        connect(&scene.address, None)
+    });
+    assert!(free.take(1000).any(|attempt| attempt.is_ok()));
+}
+
+#[test]
+fn two_engines_at_once_on_one_data_file_are_one_engine_and_a_refusal() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 10));
+    let start = |name: &str| {
+        let config = Config { host: HostKind::Service, ..Config::private(&place.own()) };
+        let sockets = Sockets::new(&place.at(name), place.folder.path());
+        let engine = Reachable::start(config, &sockets).unwrap();
+        engine.handle().send(Command::OpenDataFile { path: data.clone() }).unwrap();
+        engine
+    };
+    let engines = [start("run 1"), start("run 2")];
+    for engine in &engines {
+        until(&engine.handle(), |s| s.data_files.len() + s.refused.len() == 1);
+    }
+    let open = engines.iter().filter(|e| !e.handle().status().data_files.is_empty()).count();
+    assert_eq!(open, 1);
+    let refused = engines.iter().find_map(|e| e.handle().status().refused.first().cloned()).unwrap();
+    assert_eq!(refused.error.kind, ErrorKind::InUse);
+}
+
+#[test]
+fn another_user_is_refused() {
+    // Only the superuser can become somebody else for this.
+    if !rustix_is_root() {
+        eprintln!("skipped: needs the superuser");
+        return;
+    }
+    let scene = Scene::new();
+    let script = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.settimeout(30)\n\
+                  print(s.recv(65536))";
+    let try_as_nobody = || {
+        let mut command = std::process::Command::new("setpriv");
+        command.args([
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "/usr/bin/python3",
+            "-c",
+            script,
+            &scene.address,
+        ]);
+        command.output()
+    };
+    let has_python = std::path::Path::new("/usr/bin/python3").exists();
+    let Some(output) = try_as_nobody().ok().filter(|_| has_python) else {
+        eprintln!("skipped: needs the command setpriv and Python");
+        return;
+    };
+    assert!(!output.status.success() && support::text(&output.stderr).contains("PermissionError"), "{output:?}");
+    // Even where somebody opened the way, the engine asks the system who it is.
+    use std::os::unix::fs::PermissionsExt;
+    let open = |path: &std::path::Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    open(scene.address.as_ref());
+    scene.place.at("run").ancestors().take(2).for_each(open);
+    let output = try_as_nobody().unwrap();
+    assert!(support::text(&output.stdout).contains("belongs to another user"), "{output:?}");
+}
+
+fn rustix_is_root() -> bool {
+    std::process::Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0"))
+}
