@@ -18,4 +18,4 @@ pub mod writer;
 pub use format::{ArchiveNumber, Identity, Item, ItemKind};
 pub use options::{ArchiveOptions, Compression, Guarantee, Rate};
 pub use reader::Archive;
-pub use tar_stream::{Entry, Source, TextSource};
+pub use tar_stream::{Entry, Source, TextSource, entry_type};

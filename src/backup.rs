@@ -1,5 +1,16 @@
 //! The full backup: plan, run, report.
 
+pub mod content;
+mod estimate;
+mod manifest;
+pub mod modified;
+pub mod places;
+pub mod retention;
+
+pub use content::ContentReport;
+use content::{Content, Excluded};
+pub use retention::Deleted;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,28 +21,29 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, FixedOffset, Local, Timelike};
+use chrono::{DateTime, FixedOffset, Timelike};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     archive::{
-        ArchiveNumber, ArchiveOptions, Compression, Entry, Identity, Item, ItemKind, Source, TextSource,
+        ArchiveNumber, ArchiveOptions, Entry, Identity, Item, ItemKind, Source, TextSource,
         catalog::{self, ArchiveEntry},
         log_recovery,
         writer::{self, OnFull},
     },
     control::{Control, Phase},
-    error::{Error, ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, Cut, PageTableWriter, Position},
-    settings::{self, SettingsFile},
+    settings::{self, Settings, SettingsFile, sections},
     sqlite::{
-        data_file::{self, JournalMode},
+        data_file::JournalMode,
         snapshot::{LOCK_WAIT_MAX, Snapshot},
     },
     storage::{
-        Ownership, Storage,
-        space::{disk_space, require_space, same_volume},
+        self, Ownership, Storage,
+        disks::{System, same_disk},
+        space::{disk_space, require_space},
     },
 };
 
@@ -49,6 +61,9 @@ pub struct BackupPlan {
     pub number: ArchiveNumber,
     /// Estimated length of the archive in bytes.
     pub required_bytes: u64,
+    /// Length of program files and attachments in bytes.
+    #[serde(default)]
+    pub content_bytes: u64,
     /// Free space of the destination's disk in bytes.
     pub available_bytes: u64,
     /// Size of that disk in bytes.
@@ -93,16 +108,31 @@ pub struct BackupReport {
     pub log_problem: Option<ErrorReport>,
     /// Why the number could not be noted in the settings, if so.
     pub settings_problem: Option<ErrorReport>,
+    /// What became of program files and attachments.
+    #[serde(default)]
+    pub content: ContentReport,
+    /// The old backups that were deleted, if the settings say so.
+    #[serde(default)]
+    pub deleted: Deleted,
 }
 
 impl BackupReport {
     /// What the administrator must know of a backup that was made, but not with all that belongs to it.
     pub fn problem(&self) -> Option<Error> {
-        let (what, report) = match (&self.log_problem, &self.settings_problem) {
-            (Some(report), _) => ("the archive is sound, but the log could not be cut for it", report),
-            (None, Some(report)) => ("the archive is sound, but its number could not be noted in the settings", report),
-            (None, None) => return None,
-        };
+        if let Some(words) = self.content.in_words() {
+            let message =
+                format!("the archive is sound, but not everything that was chosen is in it, or whole: {words}");
+            return Some(Error::new(ErrorKind::Partial, message).hint(
+                "The data file itself is complete. See that the file is there and may be read, or take it off the list of attachments.",
+            ));
+        }
+        let (what, report) = [
+            ("the archive is sound, but the log could not be cut for it", &self.log_problem),
+            ("the archive is sound, but its number could not be noted in the settings", &self.settings_problem),
+            ("the archive is sound, but old backups could not be deleted", &self.deleted.problem),
+        ]
+        .into_iter()
+        .find_map(|(what, report)| Some((what, report.as_ref()?)))?;
         let error = Error::new(report.kind, format!("{what}: {}", report.message));
         Some(match &report.hint {
             Some(hint) => error.hint(hint.clone()),
@@ -118,7 +148,40 @@ pub fn default_destination(data_file: &Path) -> PathBuf {
 
 /// The folder for archives in force.
 pub fn destination(data_file: &Path, settings: &SettingsFile) -> PathBuf {
-    settings.settings().destination.clone().unwrap_or_else(|| default_destination(data_file))
+    destination_by(data_file, settings.settings())
+}
+
+/// The folder for archives that `settings` mean.
+pub fn destination_by(data_file: &Path, settings: &Settings) -> PathBuf {
+    settings.destination.folder.clone().unwrap_or_else(|| default_destination(data_file))
+}
+
+/// Notes the folder for archives that `after` leaves, if archives of this data file lie there, so that they stay known.
+pub fn keep_known(before: &Settings, after: &mut Settings, data_file: &Path) {
+    let (old, new) = (destination_by(data_file, before), destination_by(data_file, after));
+    if old != new {
+        let holds = catalog::highest_number(&old, &catalog::stem(data_file)).is_ok_and(|n| n != ArchiveNumber(0));
+        let earlier = &mut after.destination.earlier;
+        earlier.retain(|folder| *folder != new && *folder != old);
+        if holds {
+            earlier.push(old);
+        }
+    }
+}
+
+/// All archives known of `data_file`, newest first: those in its folder, and those in folders chosen earlier.
+///
+/// # Errors
+/// When the folder in force can not be read; earlier ones may be gone.
+pub fn archives(data_file: &Path, settings: &Settings) -> Result<Vec<ArchiveEntry>> {
+    let stem = catalog::stem(data_file);
+    let mut found = catalog::list(&destination_by(data_file, settings), Some(&stem))?;
+    for folder in &settings.destination.earlier {
+        found.extend(catalog::list(folder, Some(&stem)).unwrap_or_default());
+    }
+    found.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
+    found.dedup_by(|a, b| a.path == b.path);
+    Ok(found)
 }
 
 /// Plans a backup of `data_file` into `folder`. `known` are the archives already there.
@@ -128,51 +191,27 @@ pub fn destination(data_file: &Path, settings: &SettingsFile) -> PathBuf {
 pub fn plan(data_file: &Path, settings: &SettingsFile, folder: &Path, known: &[ArchiveEntry]) -> Result<BackupPlan> {
     let number = next_number(data_file, settings, folder)?;
     let space = disk_space(folder)?;
+    let control = Control::default();
+    let content = find_content(data_file, settings, &control)?;
+    let (own, options, wait_max) =
+        (settings.settings().data_file_id, settings.settings().archive, Duration::from_secs(2));
     Ok(BackupPlan {
         archive: folder.join(catalog::archive_name(&catalog::stem(data_file), number)),
         number,
-        required_bytes: estimate(data_file, settings, known, Duration::from_secs(2), &Control::default())?,
+        required_bytes: estimate::estimate(data_file, (own, options), known, &content, wait_max, &control)?,
+        content_bytes: content.bytes,
         available_bytes: space.available,
         disk_bytes: space.total,
-        same_volume: same_volume(folder, data_file),
+        same_volume: same_disk(System::now().as_ref(), folder, data_file),
     })
 }
 
 /// Numbers are never used again: the next one is above every archive in the folder and every number noted in the settings.
 fn next_number(data_file: &Path, settings: &SettingsFile, folder: &Path) -> Result<ArchiveNumber> {
-    let in_folder = catalog::highest_number(folder, &catalog::stem(data_file))?;
-    Ok(in_folder.max(ArchiveNumber(settings.settings().last_number)).next())
-}
-
-/// The length of the next archive: by the ratio of the newest one, else by compressing samples of the data file.
-fn estimate(
-    data_file: &Path,
-    settings: &SettingsFile,
-    known: &[ArchiveEntry],
-    wait_max: Duration,
-    control: &Control,
-) -> Result<u64> {
-    const FIXED: u64 = 8 * 1024;
-    let (size, _, _) = data_file::measure(data_file)?;
-    let own = settings.settings().data_file_id;
-    let last = known.iter().find(|a| a.problem.is_none() && a.data_bytes > 0 && a.data_file_id == own);
-    if let Some(last) = last {
-        return Ok((size as f64 * last.bytes as f64 / last.data_bytes as f64) as u64);
-    }
-    let snapshot = Snapshot::begin(data_file, wait_max, control)?;
-    let (mut raw, mut stored) = (0u64, 0u64);
-    let length = snapshot.len();
-    // Up to 32 stretches spread evenly: a few milliseconds, whatever the size.
-    let stretch = length.min(128 * 1024) as usize;
-    let count = length.div_ceil(stretch as u64).min(32);
-    let mut buffer = vec![0; stretch];
-    for n in 0..count {
-        let offset = if count == 1 { 0 } else { (length - stretch as u64) / (count - 1) * n };
-        snapshot.read(offset, &mut buffer)?;
-        raw += buffer.len() as u64;
-        stored += writer::compressed_length(&buffer, Compression::Fast)? as u64;
-    }
-    Ok((length as f64 * stored as f64 / raw as f64) as u64 + FIXED)
+    let (stem, earlier) = (catalog::stem(data_file), &settings.settings().destination.earlier);
+    let in_folder = catalog::highest_number(folder, &stem)?;
+    let before = earlier.iter().filter_map(|folder| catalog::highest_number(folder, &stem).ok()).max();
+    Ok(in_folder.max(before.unwrap_or_default()).max(ArchiveNumber(settings.settings().last_number)).next())
 }
 
 /// The archived log that ends where full backup `number` begins: beside the current log, so that it is only renamed.
@@ -248,17 +287,21 @@ pub fn run_asking(
     make_folder(folder, ownership)?;
     let stem = catalog::stem(data_file);
     let leftovers_removed = catalog::remove_leftovers(folder, &stem)?;
-    let known = catalog::list(folder, Some(&stem))?;
-    require_space(folder, estimate(data_file, settings, &known, LOCK_WAIT_MAX, control)?)?;
+    let content = find_content(data_file, settings, control)?;
+    let (content_bytes, content_report) = (content.bytes, content.shared());
+    let known = archives(data_file, settings.settings())?;
+    let own_id = settings.settings().data_file_id;
+    let required = estimate::estimate(data_file, (own_id, options), &known, &content, LOCK_WAIT_MAX, control)?;
+    require_space(folder, required)?;
     let data_file_id = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
-    settings.change(own, |s| s.data_file_id = Some(data_file_id))?;
+    settings.note(own, |s| s.data_file_id = Some(data_file_id))?;
     let number = next_number(data_file, settings, folder)?;
     let archive = folder.join(catalog::archive_name(&stem, number));
 
     let Begun { snapshot, cut, table, problem } = begin(data_file, number, log, control)?;
     let mut log_problem = problem.map(|e| e.report());
     let log_position = cut.as_ref().map(Cut::position);
-    let now = Local::now();
+    let now = control.clock().local();
     let moment = now.with_nanosecond(now.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(now).fixed_offset();
     let identity = Identity {
         data_file_id,
@@ -282,19 +325,23 @@ pub fn run_asking(
         mode: ownership.mode.unwrap_or(0o600),
         modified: moment.timestamp(),
         owner: ownership.owner,
+        target: None,
     };
     let data_entry = Entry { length: data_bytes, ..entry(file_name(data_file), ItemKind::DataFile) };
     let settings_text = settings.text_with_number(number.0);
     let settings_name = file_name(&settings::path_beside(data_file));
     let manifest_identity = identity.clone();
-    let sources: Vec<Box<dyn Source>> = vec![
+    let manifest_content = content_report.clone();
+    let mut sources: Vec<Box<dyn Source>> = vec![
         Box::new(SnapshotSource { snapshot: Some(snapshot), entry: data_entry, at: 0, held: Arc::clone(&held), table }),
         Box::new(TextSource::new(entry(settings_name, ItemKind::Settings), move |_| Ok(settings_text.clone()))),
-        Box::new(TextSource::new(entry(MANIFEST_NAME.to_owned(), ItemKind::Manifest), move |items| {
-            Ok(manifest(&manifest_identity, journal_mode, items))
-        })),
     ];
-    let written = writer::write(storage, &archive, ownership, &identity, sources, on_full, data_bytes, control)?;
+    sources.extend(content.sources());
+    sources.push(Box::new(TextSource::new(entry(MANIFEST_NAME.to_owned(), ItemKind::Manifest), move |items| {
+        Ok(manifest::manifest(&manifest_identity, journal_mode, items, &manifest_content.report()))
+    })));
+    let total = data_bytes + content_bytes;
+    let written = writer::write(storage, &archive, ownership, &identity, sources, on_full, total, control)?;
     let mut archived = None;
     if let (Some(cut), Some(capture)) = (cut, log) {
         let target = archived_log(&capture.status().log, data_file, number);
@@ -311,7 +358,10 @@ pub fn run_asking(
         }
     }
     // After the archive has its name: a crash in between loses nothing, since the number is also read from the names.
-    let noted = settings.change(own, |s| s.last_number = s.last_number.max(number.0));
+    let noted = settings.note(own, |s| {
+        s.data_file_id.get_or_insert(data_file_id);
+        s.last_number = s.last_number.max(number.0);
+    });
     Ok(BackupReport {
         archive: written.path,
         files: written.files,
@@ -329,7 +379,66 @@ pub fn run_asking(
         archived_log: archived,
         log_problem,
         settings_problem: noted.err().map(|e| e.report()),
+        content: content_report.report(),
+        deleted: Deleted::default(),
     })
+}
+
+/// What a file or folder would add to the archives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    /// Number of files.
+    pub files: u64,
+    /// Their length in bytes, together.
+    pub bytes: u64,
+    /// What can not be read now, in one sentence.
+    pub problem: Option<String>,
+    /// How many files are left out on purpose, such as sockets.
+    pub left_out: u64,
+}
+
+/// Measures a file or folder that may become an attachment of `data_file`.
+///
+/// # Errors
+/// `Settings` when it holds the data file itself, `Stopped`.
+pub fn measure(data_file: &Path, settings: &Settings, path: &Path, control: &Control) -> Result<Measure> {
+    let chosen = sections::Content { program: Vec::new(), attachments: vec![path.to_path_buf()] };
+    Settings { content: chosen.clone(), ..Settings::default() }.check(data_file)?;
+    storage::note_data_file(data_file);
+    let found = content::find(&chosen, &excluded(data_file, settings), &[], control)?;
+    let report = found.report();
+    Ok(Measure {
+        files: found.count() as u64,
+        bytes: found.bytes,
+        problem: report.in_words(),
+        left_out: report.left_out_count,
+    })
+}
+
+/// Looks through program files and attachments.
+fn find_content(data_file: &Path, settings: &SettingsFile, control: &Control) -> Result<Content> {
+    let taken = [file_name(data_file), file_name(&settings::path_beside(data_file)), MANIFEST_NAME.to_owned()];
+    // An attachment may be another name of it.
+    storage::note_data_file(data_file);
+    let settings = settings.settings();
+    content::find(&settings.content, &excluded(data_file, settings), &taken, control)
+}
+
+/// What is no attachment: the data file with its companions, its archives, and its log.
+fn excluded(data_file: &Path, settings: &Settings) -> Excluded {
+    let real = |path: &Path| path.canonicalize().ok();
+    let with = |path: &Path, end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let folder = destination_by(data_file, settings);
+    let folders = settings.destination.earlier.iter().chain([&folder]).filter_map(|folder| real(folder)).collect();
+    let companions = ["", "-wal", "-shm", "-journal"].map(|end| with(data_file, end));
+    let logs =
+        settings.log.file.iter().flat_map(|log| ["", ".next", ".pages", ".next.pages"].map(|end| with(log, end)));
+    let files = companions.into_iter().chain(logs).filter_map(|file| real(&file)).collect();
+    Excluded { folders, files }
 }
 
 fn make_folder(folder: &Path, ownership: Ownership) -> Result<()> {
@@ -376,43 +485,4 @@ impl Source for SnapshotSource {
         }
         Ok(())
     }
-}
-
-/// The description inside the archive: for people first, and valid TOML.
-fn manifest(identity: &Identity, journal_mode: JournalMode, items: &[Item]) -> String {
-    let mut document = toml_edit::DocumentMut::new();
-    let mut set = |table: &str, key: &str, value: toml_edit::Value| {
-        let section = document.entry(table).or_insert_with(|| toml_edit::Item::Table(toml_edit::Table::new()));
-        section[key] = toml_edit::value(value);
-    };
-    let archive = catalog::archive_name(&catalog::stem(Path::new(&identity.data_file_name)), identity.number);
-    set("archive", "name", archive.clone().into());
-    set("archive", "number", i64::from(identity.number.0).into());
-    set("archive", "moment", identity.moment.to_rfc3339().into());
-    set("archive", "id", identity.archive_id.to_string().into());
-    set("archive", "program", identity.program.as_str().into());
-    set("data-file", "name", identity.data_file_name.as_str().into());
-    set("data-file", "id", identity.data_file_id.to_string().into());
-    set("data-file", "page-size", i64::from(identity.page_size).into());
-    set("data-file", "pages", i64::from(identity.page_count).into());
-    set("data-file", "journal-mode", journal_mode.label().into());
-    let mut files = toml_edit::ArrayOfTables::new();
-    for item in items {
-        let mut file = toml_edit::Table::new();
-        file["name"] = toml_edit::value(item.name.as_str());
-        file["kind"] = toml_edit::value(item.kind.label());
-        file["bytes"] = toml_edit::value(item.length as i64);
-        file["blake3"] = toml_edit::value(item.blake3.as_str());
-        files.push(file);
-    }
-    document["file"] = toml_edit::Item::ArrayOfTables(files);
-    let stem = catalog::stem(Path::new(&identity.data_file_name));
-    let by_hand = match identity.options().segment_bytes {
-        None => format!("zstd -dc '{archive}' | tar x"),
-        Some(_) => format!("cat '{stem}[{}-'*.4BK | zstd -dc | tar x", identity.number),
-    };
-    format!(
-        "# A full backup of {}, made by {}.\n# To restore without that program, in an empty folder:\n#     {by_hand}\n# The values of blake3 are those that b3sum prints.\n\n{document}",
-        identity.data_file_name, identity.program
-    )
 }

@@ -3,6 +3,8 @@
 //! Results go to standard output, as text or with `--json` as one object (one per line for lists); failures go to standard
 //! error with their hint. Exit code 0 is success, 1 a failure, 2 wrong usage.
 
+mod serve;
+mod settings;
 mod storing;
 mod words;
 
@@ -21,9 +23,9 @@ use serde::Serialize;
 use crate::{
     archive::catalog::{self, ArchiveEntry},
     backup,
-    control::{Control, Phase},
+    control::{Clock, Control, Phase},
     engine::{
-        Command, Config, Engine, Event, Handle, JobId,
+        Command, Config, Engine, Event, Handle, HostKind, JobId,
         inspect::inspect,
         status::{DataFileStatus, FinishedJob, JobReport},
     },
@@ -147,17 +149,34 @@ enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Keep the logs of data files without a window, until Ctrl-C or SIGTERM.
+    /// Look after data files without a window, until Ctrl-C or SIGTERM: keep their logs, make the backups that are due.
     Serve {
-        /// The SQLite data files, in WAL mode.
+        /// The SQLite data files, in WAL mode when a log is kept.
         #[arg(required = true)]
         data_files: Vec<PathBuf>,
         /// The log file, for one data file; otherwise the one in the settings, or NAME.journal in the folder for archives.
         #[arg(long, value_name = "FILE")]
         log: Option<PathBuf>,
+        /// Keep no log, and only make the backups that are due.
+        #[arg(long, conflicts_with = "log")]
+        no_log: bool,
         /// Switch data files in another journal mode to WAL first: a lasting change of the file, for all its programs.
         #[arg(long)]
         switch_to_wal: bool,
+    },
+    /// Show the settings of a data file, or change them: `keep.last=5`, `content.attachments+=/srv/files`.
+    Settings {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// A setting to show, or to change with `=`, `+=` (add to a list) or `-=` (take from it); none for all.
+        #[arg(value_name = "KEY[=VALUE]")]
+        settings: Vec<String>,
+        /// Set this key back to its default; may be given several times.
+        #[arg(long = "default", value_name = "KEY")]
+        defaults: Vec<String>,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Create the sample data file OMB_Edelweiss.sqlite in a folder.
     Sample {
@@ -224,7 +243,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             report(perform(&engine.handle(), id, command)?, json)
         }
         Job::Status { data_file, json } => {
-            let found = inspect(&data_file, directories()?.config_dir())?;
+            let folders = directories()?;
+            let found = inspect(&data_file, folders.config_dir(), folders.data_dir())?;
             if json {
                 print_json(&found)?
             } else {
@@ -254,7 +274,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let id = JobId::new();
             report(perform(&engine.handle(), id, Command::Drill { job: id, data_file, seed: random_seed() })?, json)
         }
-        Job::Serve { data_files, log, switch_to_wal } => serve(&data_files, log, switch_to_wal),
+        Job::Serve { data_files, log, no_log, switch_to_wal } => serve(&data_files, log, no_log, switch_to_wal),
         Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, segments, json } => {
             let until = match (until, commit) {
                 (Some(moment), _) => Until::Moment(restore::parse_moment(&moment)?),
@@ -280,6 +300,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             };
             report(perform(&engine.handle(), id, command)?, json)
         }
+        Job::Settings { data_file, settings, defaults, json } => {
+            settings::run(&data_file, &settings, &defaults, json)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Job::Sample { folder, json } => {
             let id = JobId::new();
             report(perform(&engine()?.handle(), id, Command::CreateSample { job: id, folder })?, json)
@@ -290,7 +314,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
 
 #[cfg(feature = "gui")]
 fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
-    let engine = engine()?;
+    let engine = host()?;
     let documents = directories::UserDirs::new();
     let folder = documents.as_ref().map_or_else(
         || PathBuf::from("."),
@@ -313,15 +337,26 @@ fn directories() -> Result<directories::ProjectDirs> {
     })
 }
 
+/// An engine for one job, which does nothing by itself.
 fn engine() -> Result<Engine> {
+    start_engine(HostKind::Command)
+}
+
+/// An engine that stays, and does what is due.
+fn host() -> Result<Engine> {
+    start_engine(HostKind::Service)
+}
+
+fn start_engine(host: HostKind) -> Result<Engine> {
     let folders = directories()?;
     Engine::start(Config {
         data_dir: folders.data_dir().to_path_buf(),
         settings_dir: folders.config_dir().to_path_buf(),
         program: std::env::current_exe().ok(),
-        host: crate::engine::HostKind::Command,
+        host,
         address: None,
         list: None,
+        clock: Clock::default(),
     })
 }
 
@@ -406,15 +441,11 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 
 fn report(finished: FinishedJob, json: bool) -> Result<ExitCode> {
     let report = finished.result.map_err(Error::from)?;
-    let problem = match &report {
-        JobReport::Restore(restored) => restored.problem(),
-        JobReport::Backup(made) => made.problem(),
-        JobReport::Verify(verified) => verified.problem(),
-        _ => None,
-    };
+    let problem = report.problem();
     if json {
         match &report {
             JobReport::Backup(report) => print_json(report)?,
+            JobReport::Skipped { .. } => print_json(&report)?,
             JobReport::Restore(report) => print_json(report)?,
             JobReport::Verify(report) => print_json(report)?,
             JobReport::Repair(report) => print_json(report)?,
@@ -450,7 +481,7 @@ fn list(place: &Path, json: bool) -> Result<ExitCode> {
             )
             .hint("Check the path, or give the folder that holds the archives."));
         }
-        catalog::list(&folder, Some(&catalog::stem(&path)))?
+        backup::archives(&path, settings.settings())?
     };
     for entry in &entries {
         if json { print_json(entry)? } else { print(&line(entry))? }
@@ -468,7 +499,7 @@ fn line(entry: &ArchiveEntry) -> String {
 }
 
 /// Hosts the engine for the logs of these data files until a signal comes.
-fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> Result<ExitCode> {
+fn serve(data_files: &[PathBuf], log: Option<PathBuf>, no_log: bool, switch_to_wal: bool) -> Result<ExitCode> {
     if log.is_some() && data_files.len() > 1 {
         return Err(Error::new(ErrorKind::Refused, "one log can not hold several data files")
             .hint("Give --log with one data file only."));
@@ -477,11 +508,15 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
     let _ = ctrlc::set_handler(move || {
         let _ = stop_in.try_send(());
     });
-    let engine = engine()?;
+    let engine = host()?;
     let handle = engine.handle();
     let events = handle.events();
     for data_file in data_files {
         let path = open(&handle, data_file.clone())?;
+        if no_log {
+            print(&format!("{} is looked after", path.display()))?;
+            continue;
+        }
         let status = handle.status();
         let Some(known) = status.data_file(&path) else { continue };
         let file_name = format!("{}.journal", catalog::stem(&path));
@@ -505,7 +540,7 @@ fn serve(data_files: &[PathBuf], log: Option<PathBuf>, switch_to_wal: bool) -> R
         print(&format!("{} is logged in {}", path.display(), chosen.display()))?;
     }
     // Dropping the engine ends the logs cleanly, everything synced.
-    let _ = stop.recv();
+    serve::report_until(&handle, &events, &stop)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,14 +3,51 @@
 //! A job calls [`Control::phase`] and [`Control::add`] as it goes and [`Control::check`] between units of work; whoever
 //! started it reads [`Control::progress`] and calls [`Control::stop`] from any other thread.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
+use chrono::{DateTime, Local, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+/// Tells the time. Handed to whoever needs it, so that days can pass in a test.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl Clock {
+    /// A clock that shows what `now` says.
+    pub fn new(now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time.
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.0)()
+    }
+
+    /// The time in the zone of this machine.
+    pub fn local(&self) -> DateTime<Local> {
+        self.now().with_timezone(&Local)
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new(Utc::now)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").finish_non_exhaustive()
+    }
+}
 
 /// What a job is doing at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +56,8 @@ use crate::error::{Error, Result};
 pub enum Phase {
     /// Looking at files, estimating, waiting for a lock.
     Preparing,
+    /// Comparing the data file with its last backup.
+    Comparing,
     /// Reading the data file and writing the archive.
     Copying,
     /// Reading the new archive back.
@@ -46,6 +85,7 @@ impl Phase {
     pub fn label(self) -> &'static str {
         match self {
             Phase::Preparing => "Preparing",
+            Phase::Comparing => "Comparing",
             Phase::Copying => "Copying",
             Phase::Verifying => "Verifying",
             Phase::Protecting => "Adding recovery data",
@@ -77,15 +117,27 @@ pub struct Control {
     stop: AtomicBool,
     phase: Mutex<(Phase, u64)>,
     done: AtomicU64,
+    clock: Clock,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { stop: AtomicBool::new(false), phase: Mutex::new((Phase::Preparing, 0)), done: AtomicU64::new(0) }
+        Self::with_clock(Clock::default())
     }
 }
 
 impl Control {
+    /// The reins of a job for which `clock` tells the time.
+    pub fn with_clock(clock: Clock) -> Self {
+        let phase = Mutex::new((Phase::Preparing, 0));
+        Self { stop: AtomicBool::new(false), phase, done: AtomicU64::new(0), clock }
+    }
+
+    /// What tells the time.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Asks the job to stop; it does so at its next [`check`](Self::check).
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //! which are only news. All three are plain data. The engine's own thread does nothing that can wait for a disk: files are
 //! identified, estimated and worked on by threads of their own, which report back.
 
+mod backup_job;
 mod chores;
 pub mod command;
 mod data_files;
@@ -14,8 +15,13 @@ pub mod inspect;
 mod job;
 mod list;
 mod lock;
+mod look;
+mod notify;
 mod proven;
+mod scheduler;
+mod settings;
 pub mod status;
+mod warnings;
 mod work;
 mod worker;
 
@@ -37,7 +43,10 @@ pub use list::add_to_list;
 pub use lock::{Holder, holder};
 pub use status::{Event, Host, HostKind, Status};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    control::Clock,
+    error::{Error, ErrorKind, Result},
+};
 use worker::{Message, Worker};
 
 /// Where the program keeps its own files, where it is, and who runs the engine.
@@ -56,18 +65,27 @@ pub struct Config {
     /// The list of the service's own data files, when the engine keeps one: what is opened is added to it, what is closed
     /// taken off.
     pub list: Option<PathBuf>,
+    /// Tells the time.
+    pub clock: Clock,
 }
 
 impl Config {
+    /// Whether this engine stays, as that of a window or a service does: then it does by itself what is due. One that runs a
+    /// single job for the command line does nothing else.
+    pub fn stays(&self) -> bool {
+        self.host != HostKind::Command
+    }
+
     /// For an engine that nobody else can reach, with its own files in `folder`.
     pub fn private(folder: &Path) -> Self {
         Self {
             data_dir: folder.to_path_buf(),
             settings_dir: folder.to_path_buf(),
             program: None,
-            host: HostKind::Command,
+            host: HostKind::Window,
             address: None,
             list: None,
+            clock: Clock::default(),
         }
     }
 }

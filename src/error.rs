@@ -43,6 +43,10 @@ pub enum ErrorKind {
     UnsafePath,
     /// A settings file that can not be understood.
     Settings,
+    /// Done, but not with everything that belongs to it.
+    Partial,
+    /// Somebody else changed it since it was read.
+    Changed,
     /// Stopped by the user.
     Stopped,
     /// Any other failure of the operating system.

@@ -10,12 +10,13 @@
 //! sample                      the sample data file and the client that edits it
 //! repair drill                 a sound copy of a damaged archive, test restores
 //! backup restore verify       the jobs: plan, run, report
+//! schedule                    when backups are due, and what becomes of those missed or failed
 //! settings                    the settings file of a data file
 //! archive                     the .4BK format: catalog, segments, writer, reader, recovery data
 //! journal                     the log: capture of every commit, cut at a full backup, integration
 //! sqlite                      data files: identify, hold a snapshot, integrity (the only unsafe code: sqlite/ffi.rs)
 //! storage control             durable writes, disks · progress and stop of a job
-//! error                       the one error type
+//! error warning               the one error type · what needs attention before something goes wrong
 //! ```
 
 pub mod archive;
@@ -29,6 +30,7 @@ pub mod journal;
 pub mod repair;
 pub mod restore;
 pub mod sample;
+pub mod schedule;
 pub mod service;
 pub mod settings;
 pub mod sqlite;
@@ -36,3 +38,4 @@ pub mod storage;
 #[cfg(feature = "gui")]
 pub mod ui;
 pub mod verify;
+pub mod warning;

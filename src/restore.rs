@@ -1,7 +1,10 @@
 //! Restore: files of an archive into a folder, proven, checked, and never over anything that exists.
 
+mod extract;
 pub mod in_place;
 mod logs;
+mod placed;
+mod selection;
 
 use std::{
     fs,
@@ -12,7 +15,7 @@ use std::{
 use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
-use self::logs::plan_logs;
+use self::{logs::plan_logs, placed::Placed};
 use crate::{
     archive::{
         Archive, ArchiveNumber, Identity, Item, ItemKind,
@@ -27,15 +30,19 @@ use crate::{
         reader::LogReader,
     },
     sqlite::integrity::{self, Integrity},
-    storage::{self, Ownership, Storage, StorageFile, space::require_space},
+    storage::{self, Storage, space::require_space},
 };
+
+/// So many files and links are named in a report; all are counted.
+const FILES_MAX: usize = 1000;
+const LINKS_MAX: usize = 100;
 
 /// What an archive offers for a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestorePlan {
     /// What the archive says of itself.
     pub identity: Identity,
-    /// Its files.
+    /// Its files; of program files and attachments only what was chosen, each with the length of all that is in it.
     pub items: Vec<Item>,
     /// Length of the archive in bytes.
     pub bytes: u64,
@@ -64,7 +71,7 @@ pub enum Logs {
 /// What to restore, and how far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestoreOptions {
-    /// Names of the items; empty for all.
+    /// Names of the items, or of folders above them; empty for all.
     pub items: Vec<String>,
     /// The folder that the files land in.
     pub destination: PathBuf,
@@ -95,8 +102,14 @@ pub struct RestoreReport {
     pub moment: DateTime<FixedOffset>,
     /// The folder the files are in.
     pub destination: PathBuf,
-    /// The files.
+    /// The files, at most 1000 of them.
     pub files: Vec<PathBuf>,
+    /// How many there are.
+    #[serde(default)]
+    pub file_count: u64,
+    /// Links that were not made, because they lead out of the folder; at most 100.
+    #[serde(default)]
+    pub links_left: Vec<String>,
     /// Their length in bytes, together.
     pub bytes: u64,
     /// What was integrated from the logs, if anything was.
@@ -168,7 +181,7 @@ pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
         log,
         repaired,
         identity: opened.identity().clone(),
-        items: opened.items().to_vec(),
+        items: selection::overview(opened.items()),
         bytes: opened.bytes(),
         destination: propose_destination(archive),
     })
@@ -287,7 +300,7 @@ fn run_opened(
     control: &Control,
 ) -> Result<RestoreReport> {
     let archive = opened.path();
-    let items = select(opened, &options.items)?;
+    let items = selection::select(opened, &options.items)?;
     let destination =
         std::path::absolute(&options.destination).map_err(|e| Error::io("find", &options.destination, e))?;
     if let Logs::Also(files) = &options.logs {
@@ -338,24 +351,6 @@ fn run_opened(
     })
 }
 
-fn select(archive: &Archive, wanted: &[String]) -> Result<Vec<Item>> {
-    if let Some(missing) = wanted.iter().find(|w| !archive.items().iter().any(|i| i.name == **w)) {
-        return Err(Error::new(
-            ErrorKind::NotFound,
-            format!("{} holds no file named {missing}", archive.path().display()),
-        )
-        .hint("Choose among the files that the archive lists."));
-    }
-    let mut names = std::collections::HashSet::new();
-    let items: Vec<Item> =
-        archive.items().iter().filter(|i| wanted.is_empty() || wanted.contains(&i.name)).cloned().collect();
-    if let Some(twice) = items.iter().find(|i| !names.insert(i.name.as_str())) {
-        let message = format!("{} holds the file {} twice", archive.path().display(), twice.name);
-        return Err(Error::new(ErrorKind::UnsafePath, message).hint("Do not trust it: it was not made by Strongroom."));
-    }
-    Ok(items)
-}
-
 fn refuse_target(destination: &Path, item: &Item) -> Result<()> {
     let target = destination.join(safe_name(&item.name)?);
     storage::refuse_existing(&target)?;
@@ -388,9 +383,7 @@ fn restore_into(
 ) -> Result<RestoreReport> {
     let begun = Instant::now();
     control.phase(Phase::Restoring, items.iter().map(|i| i.length).sum());
-    for item in items {
-        extract(storage, archive, item, &scratch.join(safe_name(&item.name)?), control)?;
-    }
+    extract::extract(storage, archive, items, scratch, control)?;
     let mut integrated = None;
     if let (Some((plan, until)), Some(item)) = (log, items.iter().find(|i| i.kind == ItemKind::DataFile)) {
         let target = scratch.join(safe_name(&item.name)?);
@@ -405,24 +398,8 @@ fn restore_into(
     let checking_ms = begun.elapsed().as_millis() as u64 - restoring_ms;
     control.phase(Phase::Finishing, 0);
     control.check()?;
-    let mut files: Vec<PathBuf> = Vec::new();
-    for item in items {
-        let name = safe_name(&item.name)?;
-        let target = destination.join(&name);
-        let moved = fs::create_dir_all(storage::folder_of(&target))
-            .map_err(|e| Error::io("create the folder", storage::folder_of(&target), e))
-            .and_then(|()| storage.rename_new(&scratch.join(&name), &target))
-            .and_then(|()| {
-                files.push(target.clone());
-                storage.sync_folder(storage::folder_of(&target))
-            });
-        if let Err(error) = moved {
-            for file in &files {
-                let _ = storage.remove(file);
-            }
-            return Err(error);
-        }
-    }
+    let mut placed = Placed::new(destination);
+    placed.place_all(storage, items, scratch)?;
     // A limit that was reached before the damage makes it of no concern.
     let reached = |done: &Integrated, until| match until {
         Until::Commit(number) => done.position.commit == number,
@@ -439,7 +416,9 @@ fn restore_into(
         number: identity.number,
         moment: identity.moment,
         destination: destination.to_path_buf(),
-        files,
+        file_count: placed.files.len() as u64,
+        files: placed.files.into_iter().take(FILES_MAX).collect(),
+        links_left: placed.links_left.into_iter().take(LINKS_MAX).collect(),
         bytes: items.iter().map(|i| i.length).sum(),
         integrated,
         integrity,
@@ -449,31 +428,4 @@ fn restore_into(
         restoring_ms,
         checking_ms,
     })
-}
-
-/// Writes one item to `path`, with its mode, and proves its content as a whole.
-fn extract(storage: &dyn Storage, archive: &Archive, item: &Item, path: &Path, control: &Control) -> Result<()> {
-    let folder = storage::folder_of(path);
-    fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
-    // Only the permissions to read and write: an archive must not bring programs or special bits.
-    let ownership = Ownership { mode: Some(item.mode & 0o666 | 0o600), owner: item.owner };
-    let mut file: Box<dyn StorageFile> = storage.create(path, ownership)?;
-    let mut hasher = blake3::Hasher::new();
-    archive.stream(item.offset, item.offset + item.length, control, &mut |_, bytes| {
-        hasher.update(bytes);
-        file.write_all(bytes)?;
-        control.add(bytes.len() as u64);
-        Ok(())
-    })?;
-    if hasher.finalize().to_hex().as_str() != item.blake3 {
-        let message = format!("{} in {} does not agree with its checksum", item.name, archive.path().display());
-        return Err(Error::new(ErrorKind::Damaged, message)
-            .hint("Use another archive of this data file, or a copy of this one."));
-    }
-    file.sync()?;
-    drop(file);
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(item.modified.max(0) as u64);
-    // The time is a convenience; a file system that can not keep it is no reason to fail.
-    let _ = fs::File::options().append(true).open(path).and_then(|f| f.set_modified(time));
-    Ok(())
 }

@@ -2,48 +2,54 @@
 //!
 //! `OMB_Edelweiss.sqlite` has `OMB_Edelweiss.strongroom.toml`. Where the data file's folder can not be written, the file
 //! lies in the program's own settings folder instead. What a person wrote, comments and unknown keys, is kept.
+//!
+//! ```text
+//! sections    what can be set, as plain data with its defaults
+//! keys        every setting by its key: one table for file, command line and dialog
+//! document    the text: places of mistakes, changes that keep what a person wrote
+//! ```
+
+pub mod keys;
+pub mod sections;
+
+mod document;
 
 use std::{
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-use serde::{Deserialize, Serialize};
-use toml_edit::{Document, DocumentMut, Item, Table, value};
-use uuid::Uuid;
+use toml_edit::{Document, DocumentMut, Item, Table};
+
+pub use keys::{KEYS, Key};
+pub use sections::{Revision, Settings};
 
 use crate::{
     error::{Error, ErrorKind, Result},
     storage::{self, Ownership},
 };
+use document::{find, place};
 
 const HEAD: &str = "\
 # Settings of Strongroom for the data file beside this one. They are part of every backup.
-# Edited by hand, they are read again at the next backup.
+# Edited by hand, they are read again at once. `strongroom settings DATAFILE` lists all that can stand here.
 
 ";
-
-/// The settings in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Names the data file in all its archives, wherever it is moved.
-    pub data_file_id: Option<Uuid>,
-    /// The highest number ever given to a full backup: numbers are not used again, even when archives were deleted.
-    pub last_number: u32,
-    /// The folder for archives, if one was chosen.
-    pub destination: Option<PathBuf>,
-    /// The log file, if the log is used.
-    pub log: Option<PathBuf>,
-}
 
 /// A settings file: where it is, and its text with everything that a person wrote.
 #[derive(Debug, Clone)]
 pub struct SettingsFile {
     path: PathBuf,
     data_file: PathBuf,
+    /// The text as it was read; `None` where there was no file.
+    read: Option<String>,
+    /// What the file looked like just before; `None` after it was written.
+    seen: Option<Seen>,
     document: DocumentMut,
     settings: Settings,
+    unknown: Vec<String>,
 }
 
 /// The settings file that belongs beside `data_file`.
@@ -71,24 +77,15 @@ impl SettingsFile {
         } else {
             beside
         };
-        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
-            return Err(Error::new(
-                ErrorKind::WrongType,
-                format!("the settings file {} is not an ordinary file", path.display()),
-            )
-            .hint("Move it away to begin with the defaults."));
-        }
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => HEAD.to_owned(),
-            Err(e) => return Err(Error::io("read the settings file", &path, e)),
-        };
+        let seen = Some(look(&path));
+        let read = read_text(&path)?;
+        let text = read.clone().unwrap_or_else(|| HEAD.to_owned());
         // Unlike the document that can be changed, the parsed one knows the places of its values.
         let parsed = Document::parse(text.as_str()).map_err(|e| {
             let place = e.span().map_or_else(String::new, |span| format!(" at {}", place(&text, span.start)));
             settings_error(&path, &format!("it is not valid TOML{place}: {}", e.message()))
         })?;
-        let settings = read(&path, &text, parsed.as_table())?;
+        let settings = understand(&path, &text, parsed.as_table(), data_file)?;
         let name = parsed.get("data-file").and_then(|t| t.get("name")).and_then(Item::as_str);
         if let Some(name) = name.filter(|n| data_file.file_name() != Some(OsStr::new(n)))
             && data_file.with_file_name(name).exists()
@@ -98,8 +95,20 @@ impl SettingsFile {
                 "Two data files in one folder need names that differ before the last dot: their archives and logs would be mixed up.",
             ));
         }
+        let unknown = unknown(&text, parsed.as_table());
         let document = parsed.into_mut();
-        Ok(Self { path, data_file: data_file.to_path_buf(), document, settings })
+        Ok(Self { path, data_file: data_file.to_path_buf(), read, seen, document, settings, unknown })
+    }
+
+    /// What the file looks like now, if it was written since it was read here; known by its times, without reading it again.
+    pub fn news(&self) -> Option<Seen> {
+        let now = look(&self.path);
+        (self.seen != Some(now)).then_some(now)
+    }
+
+    /// Takes the file that looked so for read, though it can not be understood.
+    pub fn pass_over(&mut self, seen: Seen) {
+        self.seen = Some(seen);
     }
 
     /// Where the settings are kept.
@@ -112,6 +121,11 @@ impl SettingsFile {
         &self.settings
     }
 
+    /// What stands in one of our sections and means nothing, each with its place: `keep.lst at line 4, column 1`.
+    pub fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
     /// The text as it would be saved.
     pub fn text(&self) -> String {
         self.document.to_string()
@@ -121,76 +135,111 @@ impl SettingsFile {
     pub fn text_with_number(&self, number: u32) -> String {
         let mut then = self.clone();
         then.settings.last_number = then.settings.last_number.max(number);
-        then.write_document();
+        then.write_document(&self.settings);
         then.text()
     }
 
-    /// Changes the settings and saves them; beside the data file, or in the folder `own` where that can not be written.
+    /// Changes what a person can set, and saves it; beside the data file, or in the folder `own` where that can not be written.
     ///
     /// # Errors
-    /// When neither can be written; then nothing is changed.
+    /// `Changed` when somebody else changed the file since it was read, `Settings` when the values do not fit each other, and
+    /// when neither place can be written; then nothing is changed.
     pub fn change(&mut self, own: &Path, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        if read_text(&self.path)? != self.read {
+            return Err(changed(&self.path));
+        }
         let mut changed = self.clone();
         change(&mut changed.settings);
-        changed.write_document();
-        if changed.text() == self.text() && self.path.exists() {
-            return Ok(());
-        }
-        let ownership = Ownership::of(&self.data_file);
-        match storage::replace_text(&changed.path, &changed.text(), ownership) {
-            Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::Permission => {
-                changed.path = path_in(own, &self.data_file);
-                fs::create_dir_all(own).map_err(|e| Error::io("create the folder", own, e))?;
-                storage::replace_text(&changed.path, &changed.text(), ownership)?;
-            }
-            Err(e) => return Err(e),
-        }
+        changed.settings.check(&self.data_file)?;
+        changed.save(own, &self.settings)?;
         *self = changed;
         Ok(())
     }
 
-    fn write_document(&mut self) {
+    /// Notes what Strongroom itself keeps here. What a person changed meanwhile is read again first, and stays.
+    ///
+    /// # Errors
+    /// When the file can not be understood or written; then nothing is changed.
+    pub fn note(&mut self, own: &Path, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        if read_text(&self.path)? != self.read {
+            *self = Self::load(&self.data_file, own)?;
+        }
+        self.change(own, change)
+    }
+
+    fn save(&mut self, own: &Path, before: &Settings) -> Result<()> {
+        self.write_document(before);
+        let text = self.text();
+        // A file that says nothing is not made.
+        if text == self.read.as_deref().unwrap_or(HEAD) {
+            return Ok(());
+        }
+        let ownership = Ownership::of(&self.data_file);
+        match storage::replace_text(&self.path, &text, ownership) {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::Permission => {
+                self.path = path_in(own, &self.data_file);
+                fs::create_dir_all(own).map_err(|e| Error::io("create the folder", own, e))?;
+                storage::replace_text(&self.path, &text, ownership)?;
+            }
+            Err(e) => return Err(e),
+        }
+        // Somebody else may have written it right after.
+        (self.read, self.seen) = (Some(text), None);
+        Ok(())
+    }
+
+    /// Brings the text to the settings. What has not changed since `before` stays as it is written.
+    fn write_document(&mut self, before: &Settings) {
         let (settings, document) = (&self.settings, &mut self.document);
-        if let Some(id) = settings.data_file_id {
+        if settings.data_file_id.is_some() {
             let name = self.data_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            set(document, "data-file", "name", name, "# The data file that these settings belong to.");
-            set(
-                document,
-                "data-file",
-                "id",
-                id.to_string(),
-                "# Names this data file in its archives; leave it as it is.",
-            );
-            set(
-                document,
-                "data-file",
-                "last-number",
-                i64::from(settings.last_number),
-                "# The highest number given to a full backup; numbers are not used again.",
-            );
+            let comment = "The data file that these settings belong to.";
+            document::set(document, ("data-file", "name"), name.into(), comment, HEAD);
         }
-        if let Some(folder) = &settings.destination {
-            let text = folder.to_string_lossy().into_owned();
-            set(document, "destination", "folder", text, "# The folder for archives.");
-        }
-        match &settings.log {
-            Some(log) => {
-                let text = log.to_string_lossy().into_owned();
-                set(
-                    document,
-                    "log",
-                    "file",
-                    text,
-                    "# The log file that records every commit; without this line the log is not used.",
-                );
+        for key in KEYS {
+            let shown = |settings: &Settings| key.get(settings).map(|value| value.to_string());
+            if shown(settings) == shown(before) {
+                continue;
             }
-            None => {
-                if let Some(section) = document.get_mut("log").and_then(Item::as_table_like_mut) {
-                    section.remove("file");
-                }
+            match key.get(settings).filter(|_| !key.is_default(settings)) {
+                Some(value) => document::set(document, key.place(), value, key.meaning, HEAD),
+                None => document::remove(document, key.place(), key.meaning),
             }
         }
+    }
+}
+
+/// What changes whenever a file is written or replaced: time, length and number; nothing where there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen(Option<(Option<SystemTime>, u64, u64)>);
+
+fn look(path: &Path) -> Seen {
+    Seen(path.metadata().ok().map(|meta| {
+        #[cfg(unix)]
+        let number = std::os::unix::fs::MetadataExt::ino(&meta);
+        #[cfg(not(unix))]
+        let number = 0;
+        (meta.modified().ok(), meta.len(), number)
+    }))
+}
+
+/// The text of the file at `path`; `None` where there is none.
+fn read_text(path: &Path) -> Result<Option<String>> {
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return Err(Error::new(
+            ErrorKind::WrongType,
+            format!("the settings file {} is not an ordinary file", path.display()),
+        )
+        .hint("Move it away to begin with the defaults."));
+    }
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            Err(settings_error(path, "it is not text in UTF-8").because(e))
+        }
+        Err(e) => Err(Error::io("read the settings file", path, e)),
     }
 }
 
@@ -205,78 +254,51 @@ fn may_write(folder: &Path) -> bool {
     }
 }
 
-/// Sets `[table] key`, with a comment above it when it is new.
-fn set(document: &mut DocumentMut, table: &str, key: &str, new: impl Into<toml_edit::Value>, comment: &str) {
-    if document.is_empty() {
-        // The comments of a file without settings belong to its head, not to its end.
-        let mut first = Table::new();
-        first.decor_mut().set_prefix(document.trailing().as_str().unwrap_or_default());
-        document.set_trailing("");
-        document.insert(table, Item::Table(first));
-    }
-    let item = document.entry(table).or_insert_with(|| Item::Table(Table::new()));
-    let Some(table) = item.as_table_like_mut() else { return };
-    let fresh = !table.contains_key(key);
-    match table.get_mut(key).and_then(Item::as_value_mut) {
-        Some(old) => {
-            let decor = old.decor().clone();
-            *old = new.into();
-            *old.decor_mut() = decor;
-        }
-        None => {
-            table.insert(key, value(new));
-        }
-    }
-    if fresh && let Some(mut key) = table.key_mut(key) {
-        key.leaf_decor_mut().set_prefix(format!("{comment}\n"));
-    }
+/// The names of our sections.
+fn sections() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|key| key.place().0).filter(|section| !section.is_empty())
 }
 
-fn read(path: &Path, text: &str, document: &Table) -> Result<Settings> {
-    let find = |table: &str, key: &str| document.get(table).and_then(|t| t.get(key));
-    let wrong = |table: &str, key: &str, item: &Item, expected: &str| {
-        let span = item.span().unwrap_or_default();
-        let (place, found) = (place(text, span.start), text.get(span).unwrap_or_default());
-        settings_error(path, &format!("{table}.{key} at {place} must be {expected}, but is {found}"))
-    };
-    for table in ["data-file", "destination", "log"] {
-        if let Some(item) = document.get(table)
-            && !item.is_table_like()
-        {
-            return Err(settings_error(path, &format!("{table} must be a section, [{table}]")));
+fn understand(path: &Path, text: &str, document: &Table, data_file: &Path) -> Result<Settings> {
+    for section in sections() {
+        if document.get(section).is_some_and(|item| !item.is_table_like()) {
+            return Err(settings_error(path, &format!("{section} must be a section, [{section}]")));
         }
     }
-    let data_file_id = match find("data-file", "id") {
-        None => None,
-        Some(item) => {
-            let id = item.as_str().and_then(|s| s.parse().ok());
-            Some(id.ok_or_else(|| wrong("data-file", "id", item, "the identifier that Strongroom wrote"))?)
+    let mut settings = Settings::default();
+    for key in KEYS {
+        let Some(item) = find(document, key.place()) else { continue };
+        if item.as_value().and_then(|value| key.set(&mut settings, value)).is_none() {
+            let span = item.span().unwrap_or_default();
+            let (place, found) = (place(text, span.start), text.get(span).unwrap_or_default());
+            let message = format!("{} at {place} must be {}, but is {found}", key.name, key.expected);
+            return Err(settings_error(path, &message));
         }
-    };
-    let last_number = match find("data-file", "last-number") {
-        None => 0,
-        Some(item) => item
-            .as_integer()
-            .and_then(|n| u32::try_from(n).ok())
-            .ok_or_else(|| wrong("data-file", "last-number", item, "a whole number from 0 on"))?,
-    };
-    let destination = match find("destination", "folder") {
-        None => None,
-        Some(item) => {
-            let folder = item.as_str().filter(|s| Path::new(s).is_absolute());
-            Some(PathBuf::from(
-                folder.ok_or_else(|| wrong("destination", "folder", item, "the full path of a folder, in quotes"))?,
-            ))
+    }
+    if let Some((name, message)) = settings.first_conflict(data_file) {
+        let item = Key::find(name).and_then(|key| find(document, key.place()));
+        let place =
+            item.and_then(Item::span).map_or_else(String::new, |span| format!(" at {}", place(text, span.start)));
+        return Err(settings_error(path, &format!("{name}{place} {message}")));
+    }
+    Ok(settings)
+}
+
+/// A mistyped key would silently mean nothing; sections of somebody else are none of our business.
+fn unknown(text: &str, document: &Table) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for section in sections().filter(|section| seen.insert(*section)) {
+        let Some(table) = document.get(section).and_then(Item::as_table_like) else { continue };
+        for (key, span) in document::keys(table) {
+            let name = format!("{section}.{key}");
+            if name != "data-file.name" && Key::find(&name).is_none() {
+                let place = span.map_or_else(String::new, |span| format!(" at {}", place(text, span.start)));
+                found.push(format!("{name}{place}"));
+            }
         }
-    };
-    let log = match find("log", "file") {
-        None => None,
-        Some(item) => {
-            let file = item.as_str().filter(|s| Path::new(s).is_absolute());
-            Some(PathBuf::from(file.ok_or_else(|| wrong("log", "file", item, "the full path of a file, in quotes"))?))
-        }
-    };
-    Ok(Settings { data_file_id, last_number, destination, log })
+    }
+    found
 }
 
 fn settings_error(path: &Path, message: &str) -> Error {
@@ -284,17 +306,17 @@ fn settings_error(path: &Path, message: &str) -> Error {
         .hint("Correct the file in a text editor, or move it away to begin with the defaults.")
 }
 
-/// `line 3, column 7` of the byte offset `at`.
-fn place(text: &str, at: usize) -> String {
-    let before = &text.as_bytes()[..at.min(text.len())];
-    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-    let column = before.iter().rev().take_while(|b| **b != b'\n').filter(|b| (**b & 0xc0) != 0x80).count() + 1;
-    format!("line {line}, column {column}")
+/// Somebody else changed the settings after they were read.
+pub fn changed(path: &Path) -> Error {
+    Error::new(ErrorKind::Changed, format!("the settings in {} were changed meanwhile", path.display()))
+        .hint("Look at them as they are now, and make your change again.")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sections::{DeleteOldest, Frequency};
+    use uuid::Uuid;
 
     type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -303,16 +325,19 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("OMB_Edelweiss.sqlite");
         let path = folder.path().join("OMB_Edelweiss.strongroom.toml");
-        fs::write(&path, "# mine\n[destination]\nfolder = '/b' # here\n[own]\nx = 1\n")?;
+        let lists = "[content]\nattachments = [\n  '/a', # the letters\n  '/b', # the scans\n]\n";
+        fs::write(&path, format!("# mine\n[destination]\nfolder = '/b' # here\n[own]\nx = 1\n{lists}"))?;
         let mut file = SettingsFile::load(&data, folder.path())?;
-        assert_eq!(file.settings().destination.as_deref(), Some(Path::new("/b")));
+        assert_eq!(file.settings().destination.folder.as_deref(), Some(Path::new("/b")));
         file.change(folder.path(), |s| {
-            s.destination = Some("/c".into());
+            s.destination.folder = Some("/c".into());
             s.data_file_id = Some(Uuid::nil());
             s.last_number = 4;
+            s.content.attachments = vec!["/b".into(), "/d".into()];
         })?;
         let text = fs::read_to_string(&path)?;
         assert!(text.starts_with("# mine\n[destination]\nfolder = \"/c\" # here\n[own]\nx = 1\n"), "{text}");
+        assert!(text.contains("attachments = [\n  '/b', # the scans\n  \"/d\",\n]\n"), "{text}");
         let again = SettingsFile::load(&data, folder.path())?;
         assert_eq!(again.settings(), file.settings());
         assert_eq!((again.settings().last_number, again.settings().data_file_id), (4, Some(Uuid::nil())));
@@ -320,9 +345,61 @@ mod tests {
     }
 
     #[test]
+    fn going_back_to_a_default_takes_our_line_away_and_no_comment_of_a_person() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let (data, own) = (folder.path().join("a.sqlite"), folder.path());
+        let mut file = SettingsFile::load(&data, own)?;
+        file.change(own, |s| (s.keep.last, s.keep.delete_oldest) = (5, DeleteOldest::Before))?;
+        let path = path_beside(&data);
+        let text = fs::read_to_string(&path)?;
+        let last = text.find("last = 5").ok_or("not written")?;
+        fs::write(&path, format!("{}# because the boss said so\n{}", &text[..last], &text[last..]))?;
+        let mut file = SettingsFile::load(&data, own)?;
+        file.change(own, |s| s.keep.last = 3)?;
+        let text = fs::read_to_string(&path)?;
+        assert!(!text.contains("last = ") && !text.contains("Otherwise how many"), "{text}");
+        let said = "# because the boss said so\n# When the oldest backup is deleted";
+        assert!(text.contains(said) && text.contains("delete-oldest = \"before\""), "{text}");
+        file.change(own, |s| s.keep.delete_oldest = DeleteOldest::After)?;
+        assert!(fs::read_to_string(&path)?.contains("# because the boss said so\n"));
+        assert_eq!(*SettingsFile::load(&data, own)?.settings(), Settings::default());
+        Ok(())
+    }
+
+    #[test]
+    fn a_change_made_outside_is_noticed_and_not_overwritten() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let (data, own) = (folder.path().join("a.sqlite"), folder.path());
+        let mut ours = SettingsFile::load(&data, own)?;
+        SettingsFile::load(&data, own)?.change(own, |s| s.keep.last = 9)?;
+        let error = ours.change(own, |s| s.keep.all = true).err().ok_or("overwritten")?;
+        assert_eq!(error.kind(), ErrorKind::Changed);
+        assert_eq!(error.hint_text(), Some("Look at them as they are now, and make your change again."));
+        assert_eq!(SettingsFile::load(&data, own)?.settings().keep.last, 9);
+        // What we note ourselves is no change of a person's: it goes on top of theirs.
+        let revision = SettingsFile::load(&data, own)?.settings().revision();
+        ours.note(own, |s| s.last_number = 7)?;
+        let now = SettingsFile::load(&data, own)?;
+        assert_eq!((now.settings().keep.last, now.settings().last_number), (9, 7));
+        assert_eq!(now.settings().revision(), revision);
+        // Not even then, when it can not be understood.
+        fs::write(path_beside(&data), "[keep]\nlast = 0")?;
+        assert_eq!(ours.note(own, |s| s.last_number = 8).err().ok_or("overwritten")?.kind(), ErrorKind::Settings);
+        assert_eq!(fs::read_to_string(path_beside(&data))?, "[keep]\nlast = 0");
+        Ok(())
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_place() -> Outcome {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("a.sqlite");
+        fs::write(&data, "")?;
+        let attached = folder.path().canonicalize()?.display().to_string();
+        let holds = format!(
+            "content.attachments at line 2, column 15 must not be a folder that holds the data file itself, but {attached} is"
+        );
+        let attachments = format!("[content]\nattachments = ['/x', '{attached}']");
+        let log = format!("[log]\nfile = '{attached}/a.sqlite'");
         for (text, expected) in [
             ("[destination\nfolder = 1", "it is not valid TOML at line 1, column 13"),
             (
@@ -335,16 +412,118 @@ mod tests {
                 "data-file.id at line 2, column 6 must be the identifier that Strongroom wrote, but is 'x'",
             ),
             ("data-file = 3", "data-file must be a section, [data-file]"),
+            ("keep = 3", "keep must be a section, [keep]"),
             (
                 "[data-file]\nlast-number = -1",
                 "data-file.last-number at line 2, column 15 must be a whole number from 0 on, but is -1",
             ),
+            (
+                "# é\non-finish = 'mail'",
+                "on-finish at line 2, column 13 must be a list of texts, such as [\"/usr/local/bin/notify\", \"backup\"], but is 'mail'",
+            ),
+            (
+                "[scheduler]\nfrequency = 'hourly'",
+                "scheduler.frequency at line 2, column 13 must be never, every hour, every day, every week, every month or personalized, in quotes, but is 'hourly'",
+            ),
+            (
+                "[scheduler]\nevery = 0",
+                "scheduler.every at line 2, column 9 must be a whole number from 1 to 999, but is 0",
+            ),
+            (
+                "[scheduler]\nunit = 1",
+                "scheduler.unit at line 2, column 8 must be hours, days, weeks or months, in quotes, but is 1",
+            ),
+            (
+                "[scheduler]\nat = '25:00'",
+                "scheduler.at at line 2, column 6 must be a time such as \"23:00\", in quotes, but is '25:00'",
+            ),
+            (
+                "[scheduler]\nweekdays = ['yesterday']",
+                "scheduler.weekdays at line 2, column 12 must be days of the week, such as [\"monday\", \"friday\"], but is ['yesterday']",
+            ),
+            ("[scheduler]\nday = 0", "scheduler.day at line 2, column 7 must be a whole number from 1 to 31, but is 0"),
+            (
+                "[scheduler]\nfrom = 'x'",
+                "scheduler.from at line 2, column 8 must be a date such as 2026-11-22, but is 'x'",
+            ),
+            (
+                "[scheduler]\nonly-if-modified = 1",
+                "scheduler.only-if-modified at line 2, column 20 must be true or false, but is 1",
+            ),
+            (
+                "[content]\nprogram = ['x']",
+                "content.program at line 2, column 11 must be a list of full paths, such as [\"/srv/files\"], but is ['x']",
+            ),
+            (
+                "[log]\nfile = 'x'",
+                "log.file at line 2, column 8 must be the full path of a file, in quotes, but is 'x'",
+            ),
+            ("[keep]\nlast = 0", "keep.last at line 2, column 8 must be a whole number from 1 to 9999, but is 0"),
+            (
+                "[keep]\ndelete-oldest = 'no'",
+                "keep.delete-oldest at line 2, column 17 must be before or after, in quotes, but is 'no'",
+            ),
+            (
+                "[failure]\nretry = 'no'",
+                "failure.retry at line 2, column 9 must be next scheduled or after, in quotes, but is 'no'",
+            ),
+            (
+                "[failure]\nretry-unit = 'days'",
+                "failure.retry-unit at line 2, column 14 must be seconds, minutes or hours, in quotes, but is 'days'",
+            ),
+            (
+                "[archive]\nsegment-size = 0",
+                "archive.segment-size at line 2, column 16 must be none, or a whole number of MB from 1 to 1000000, but is 0",
+            ),
+            (
+                "[archive]\ncompression = 'zip'",
+                "archive.compression at line 2, column 15 must be none, fast or compact, in quotes, but is 'zip'",
+            ),
+            (
+                "[archive]\ninterlacing = true",
+                "archive.interlacing at line 2, column 15 must be none, low, medium or high, in quotes, but is true",
+            ),
+            (
+                "[archive]\nredundancy = 'most'",
+                "archive.redundancy at line 2, column 14 must be none, low, medium or high, in quotes, but is 'most'",
+            ),
+            (
+                "scheduler = { frequency = 'personalized', unit = 'hours', every = 25 }",
+                "scheduler.every at line 1, column 67 must be at most 24 for hours, but is 25",
+            ),
+            (
+                "[scheduler]\nfrequency = 'every week'\nweekdays = ['monday', 'friday']",
+                "scheduler.weekdays at line 3, column 12 must be one day for a backup every week, but there are 2",
+            ),
+            (
+                "[scheduler]\nweekdays = []",
+                "scheduler.weekdays at line 2, column 12 must name at least one day of the week",
+            ),
+            (
+                "[content]\nprogram = ['/x']\nattachments = ['/x']",
+                "content.attachments at line 3, column 15 names /x twice",
+            ),
+            (attachments.as_str(), holds.as_str()),
+            (log.as_str(), "log.file at line 2, column 8 must not be the data file itself"),
         ] {
             fs::write(path_beside(&data), text)?;
-            let error = SettingsFile::load(&data, folder.path()).err().ok_or("accepted")?;
+            let error = SettingsFile::load(&data, folder.path()).err().ok_or(text)?;
             assert!(error.message().contains(expected), "{text:?}: {}", error.message());
             assert_eq!(error.kind(), ErrorKind::Settings);
+            assert!(error.hint_text().is_some());
         }
+        fs::write(path_beside(&data), b"[keep]\n# \xff\n")?;
+        let error = SettingsFile::load(&data, folder.path()).err().ok_or("accepted")?;
+        assert!(error.message().ends_with("it is not text in UTF-8"), "{error}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_mistyped_key_is_said_and_a_foreign_section_is_not() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("a.sqlite");
+        fs::write(path_beside(&data), "[mine]\nx = 1\n[keep]\nlast = 2\n lst = 5\n[data-file]\nname = 'a.sqlite'\n")?;
+        assert_eq!(SettingsFile::load(&data, folder.path())?.unknown(), ["keep.lst at line 5, column 2"]);
         Ok(())
     }
 
@@ -367,10 +546,22 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("a.sqlite");
         let mut file = SettingsFile::load(&data, folder.path())?;
-        assert_eq!(*file.settings(), Settings { data_file_id: None, last_number: 0, destination: None, log: None });
-        file.change(folder.path(), |s| s.destination = Some("/backups".into()))?;
-        let text = fs::read_to_string(path_beside(&data))?;
-        assert_eq!(text, format!("{HEAD}[destination]\n# The folder for archives.\nfolder = \"/backups\"\n"));
+        assert_eq!(*file.settings(), Settings::default());
+        file.change(folder.path(), |_| {})?;
+        assert!(!path_beside(&data).exists(), "nothing to say, nothing written");
+        file.change(folder.path(), |s| s.scheduler.frequency = Frequency::EveryDay)?;
+        let comment = Key::find("scheduler.frequency").ok_or("no key")?.meaning;
+        let section = format!("[scheduler]\n# {comment}\nfrequency = \"every day\"\n");
+        assert_eq!(fs::read_to_string(path_beside(&data))?, format!("{HEAD}{section}"));
+        // A key without a section comes first, below the head.
+        file.change(folder.path(), |s| s.on_finish = vec!["/bin/mail".into()])?;
+        let comment = Key::find("on-finish").ok_or("no key")?.meaning;
+        let first = format!("# {comment}\non-finish = [\"/bin/mail\"]\n");
+        assert_eq!(fs::read_to_string(path_beside(&data))?, format!("{HEAD}{first}\n{section}"));
+        file.change(folder.path(), |s| s.on_finish.clear())?;
+        file.change(folder.path(), |s| s.scheduler.frequency = Frequency::Never)?;
+        assert!(fs::read_to_string(path_beside(&data))?.starts_with(HEAD.lines().next().unwrap_or_default()));
+        assert_eq!(*SettingsFile::load(&data, folder.path())?.settings(), Settings::default());
         Ok(())
     }
 }

@@ -8,6 +8,7 @@
 //! The trait [`Storage`] stands between the formats and the operating system so that tests can make every single step fail
 //! or crash; [`Disk`] is the real one.
 
+pub mod disks;
 pub mod processes;
 pub mod space;
 
@@ -362,10 +363,18 @@ pub fn note_data_file(path: &Path) {
 /// [`ErrorKind::WrongType`] when it is one.
 pub fn refuse_data_file(path: &Path) -> Result<()> {
     let known = DATA_FILES.lock().unwrap_or_else(PoisonError::into_inner);
-    let identity = file_identity(path);
+    let Some(identity) = file_identity(path) else { return Ok(()) };
     // A deleted file's inode is given to the next one: it only counts while the data file is still where it was.
-    let held = identity.and_then(|identity| known.get(&identity)).is_some_and(|held| file_identity(held) == identity);
-    if held {
+    let is_held = known.get(&identity).is_some_and(|held| file_identity(held) == Some(identity));
+    // The index of the WAL carries locks as well.
+    let is_index = || {
+        known.values().any(|held| {
+            let mut name = held.as_os_str().to_owned();
+            name.push("-shm");
+            file_identity(Path::new(&name)) == Some(identity)
+        })
+    };
+    if is_held || is_index() {
         return Err(Error::new(ErrorKind::WrongType, format!("{} is a data file in use", path.display()))
             .hint("Choose an archive, whose name ends in .4BK, or a log, whose name ends in .journal or .4BL."));
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     archive::{
-        Archive, ArchiveNumber, Item, Rate,
+        Archive, ArchiveNumber, Item, Rate, entry_type,
         heal::{self, Repaired},
     },
     control::{Control, Phase},
@@ -134,6 +134,12 @@ fn disagreement(archive: &Path, name: &str) -> Error {
         .hint("Use another archive of this data file; this one was not written by Strongroom as it is.")
 }
 
+/// Whether a link leads where the index says; what is no link leads nowhere.
+fn is_target<R: std::io::Read>(entry: &tar::Entry<'_, R>, item: &Item) -> bool {
+    let found = entry.link_name().ok().flatten();
+    found.as_deref() == item.target.as_deref().map(Path::new)
+}
+
 /// Follows the tar stream: content is hashed, what stands between contents must be the header that the index implies.
 struct TarCheck<'a> {
     items: &'a [Item],
@@ -202,7 +208,8 @@ impl TarCheck<'_> {
                 e.raw_file_position() == blocks.len() as u64
                     && e.size() == item.length
                     && e.path_bytes().as_ref() == item.name.as_bytes()
-                    && e.header().entry_type().is_file()
+                    && e.header().entry_type() == entry_type(item.kind)
+                    && is_target(&e, item)
             });
         let zero = padding.iter().all(|b| *b == 0);
         self.between.clear();

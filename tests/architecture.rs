@@ -14,13 +14,13 @@ const LAYERS: &[&[&str]] = &[
     &["engine"],
     &["sample"],
     &["repair", "drill"],
-    &["backup", "restore", "verify"],
+    &["backup", "restore", "verify", "schedule"],
     &["settings"],
     &["archive"],
     &["journal"],
     &["sqlite"],
     &["storage", "control"],
-    &["error"],
+    &["error", "warning"],
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -10,6 +10,7 @@ use strongroom::{
     control::Control,
     engine::{Command as Order, Config, Engine, JobId},
     restore::{self, RestoreOptions},
+    settings::SettingsFile,
     sqlite::{data_file, snapshot::Snapshot},
     storage::{Disk, Ownership, space},
     verify,
@@ -79,7 +80,16 @@ fn a_lock_that_an_application_holds_in_our_process_survives_too() {
     let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 500);
     application.execute_batch("BEGIN IMMEDIATE; INSERT INTO k VALUES('ours',1)").unwrap();
     data_file::identify(&data).unwrap();
+    // Attachments that are the data file and the index of its WAL under other names.
+    std::fs::create_dir(place.at("files")).unwrap();
+    for (end, name) in [("", "one"), ("-shm", "two"), ("-wal", "three")] {
+        std::fs::hard_link(place.at(&format!("a.sqlite{end}")), place.at("files").join(name)).unwrap();
+    }
+    let attachments = [place.at("files"), place.at("a.sqlite-shm")];
+    let mut settings = SettingsFile::load(&data, &place.own()).unwrap();
+    settings.change(&place.own(), |s| s.content.attachments = attachments.to_vec()).unwrap();
     let report = place.backup(&data).unwrap();
+    assert_eq!((report.content.files, report.content.left_out_count), (1, 3), "{:?}", report.content);
     assert!(foreign_write(&data).unwrap_err().contains("locked"), "the write lock was dropped");
     application.execute_batch("COMMIT").unwrap();
     foreign_write(&data).unwrap();

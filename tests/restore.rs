@@ -253,6 +253,7 @@ fn item(name: &str, offset: u64, length: u64, content: &[u8]) -> Item {
         mode: 0o4777,
         modified: 0,
         owner: None,
+        target: None,
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 
 use rusqlite::Connection;
 use serde_json::Value;
+use strongroom::{engine::history::History, schedule::automatic::Automatic};
 use support::{
     Place,
     engine::{foreign_commits, serve},
@@ -29,6 +30,38 @@ fn words(place: &Place, data: &Path) -> String {
 fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn the_next_backup_and_what_became_of_the_last_ones_are_told() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let _application = make_data_file(&data, "PRAGMA journal_mode=WAL", 10);
+    let path = data.to_str().unwrap();
+    assert!(status(&place, &data)["next_backup"].is_null());
+    assert!(words(&place, &data).contains("Next full backup   only by hand"));
+    assert!(place.run(&["settings", path, "scheduler.frequency=every hour"]).status.success());
+    let found = status(&place, &data);
+    let next: chrono::DateTime<chrono::Local> = found["next_backup"].as_str().unwrap().parse().unwrap();
+    let ahead = next - chrono::Local::now();
+    assert!(ahead > chrono::TimeDelta::zero() && ahead <= chrono::TimeDelta::hours(1), "{next}");
+    assert_eq!(next.format("%M:%S").to_string(), "00:00");
+    assert!(words(&place, &data).contains("IF A WINDOW OR A SERVICE RUNS then"));
+    // What an engine remembers.
+    let own = place.own().join("strongroom");
+    let (history, _) = History::open(&own).unwrap();
+    let since = chrono::Utc::now();
+    let state = Automatic { handled: Some(since), suspended: Some(since), attempts: 4, ..Automatic::default() };
+    history.keep_automatic(&data, &state).unwrap();
+    let found = status(&place, &data);
+    assert!(found["next_backup"].is_null());
+    assert_eq!(found["warnings"][0]["kind"], "backup-suspended");
+    assert_eq!(found["automatic"]["attempts"], 4);
+    let said = words(&place, &data);
+    assert!(
+        said.contains("WARNING: automatic backups are suspended since ") && said.contains("  Remove the cause"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -169,6 +169,14 @@ pub enum ItemKind {
     Settings,
     /// The description of the archive for people.
     Manifest,
+    /// A file of the program that uses the data file.
+    Program,
+    /// Another file that the administrator chose.
+    Attachment,
+    /// An empty folder.
+    Folder,
+    /// A symbolic link.
+    Link,
     /// Anything that a later version may add.
     #[serde(other)]
     Other,
@@ -181,6 +189,10 @@ impl ItemKind {
             ItemKind::DataFile => "Data file",
             ItemKind::Settings => "Settings",
             ItemKind::Manifest => "Manifest",
+            ItemKind::Program => "Program",
+            ItemKind::Attachment => "Attachment",
+            ItemKind::Folder => "Folder",
+            ItemKind::Link => "Link",
             ItemKind::Other => "File",
         }
     }
@@ -205,6 +217,9 @@ pub struct Item {
     pub modified: i64,
     /// Numeric user and group.
     pub owner: Option<(u32, u32)>,
+    /// Where a symbolic link leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
 }
 
 /// Where one data frame lies, and its checksum.

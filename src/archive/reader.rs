@@ -135,6 +135,17 @@ impl Archive {
         self.tail.tar_length
     }
 
+    /// How many bytes of the archive hold the tar stream between `from` and `to`: whole frames, and parts of them pro rata.
+    pub fn stored_bytes(&self, from: u64, to: u64) -> u64 {
+        let part = |(number, frame): (usize, &FrameEntry)| {
+            let start = number as u64 * self.frame_length as u64;
+            let end = start + u64::from(frame.raw);
+            let inside = end.min(to).saturating_sub(start.max(from));
+            u64::from(frame.stored) * inside / u64::from(frame.raw).max(1)
+        };
+        self.index.frames.iter().enumerate().map(part).sum()
+    }
+
     /// Where the archive is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -333,7 +344,14 @@ impl Archive {
             self.path.display(),
             entry.offset,
             entry.offset + u64::from(entry.stored),
-            if names.is_empty() { "the tar stream".to_owned() } else { names.join(", ") }
+            match names.as_slice() {
+                [] => "the tar stream".to_owned(),
+                // Of many small files.
+                [first, second, others @ ..] if others.len() > 2 => {
+                    format!("{first}, {second} and {} more", others.len())
+                }
+                names => names.join(", "),
+            }
         );
         Error::new(ErrorKind::Damaged, message).hint(OTHER_ARCHIVE)
     }

@@ -23,11 +23,21 @@ pub struct Entry {
     pub modified: i64,
     /// Numeric user and group.
     pub owner: Option<(u32, u32)>,
+    /// Where a symbolic link leads.
+    pub target: Option<String>,
 }
 
 /// Content for one file of an archive.
 pub trait Source: Send {
-    /// Describes the file; `done` are the items before it, with their checksums. Called once, first.
+    /// Whether there is a file at all; one that vanished meanwhile is passed over. Called once, first.
+    ///
+    /// # Errors
+    /// When that can not be told.
+    fn is_there(&mut self) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Describes the file; `done` are the items before it, with their checksums. Called once, before any byte is read.
     ///
     /// # Errors
     /// When there is nothing to read any more.
@@ -141,6 +151,9 @@ impl<'a> TarStream<'a> {
     }
 
     fn begin_item(&mut self, mut source: Box<dyn Source + 'a>, at: u64) -> Result<()> {
+        if !source.is_there()? {
+            return Ok(());
+        }
         let entry = source.entry(&self.items)?;
         let header = tar_header(&entry)?;
         let offset = at + header.len() as u64;
@@ -166,7 +179,17 @@ impl<'a> TarStream<'a> {
             mode: entry.mode,
             modified: entry.modified,
             owner: entry.owner,
+            target: entry.target,
         });
+    }
+}
+
+/// How tar calls it.
+pub fn entry_type(kind: ItemKind) -> tar::EntryType {
+    match kind {
+        ItemKind::Folder => tar::EntryType::Directory,
+        ItemKind::Link => tar::EntryType::Symlink,
+        _ => tar::EntryType::Regular,
     }
 }
 
@@ -176,7 +199,7 @@ fn tar_header(entry: &Entry) -> Result<Vec<u8>> {
     let fail =
         |e| Error::new(ErrorKind::UnsafePath, format!("{:?} can not be named in an archive", entry.name)).because(e);
     let mut header = tar::Header::new_gnu();
-    header.set_entry_type(tar::EntryType::Regular);
+    header.set_entry_type(entry_type(entry.kind));
     header.set_size(entry.length);
     header.set_mode(entry.mode);
     header.set_mtime(entry.modified.max(0) as u64);
@@ -185,7 +208,10 @@ fn tar_header(entry: &Entry) -> Result<Vec<u8>> {
         header.set_gid(u64::from(group));
     }
     let mut builder = tar::Builder::new(Vec::new());
-    builder.append_data(&mut header, path, std::io::empty()).map_err(fail)?;
+    match &entry.target {
+        Some(target) => builder.append_link(&mut header, path, target).map_err(fail)?,
+        None => builder.append_data(&mut header, path, std::io::empty()).map_err(fail)?,
+    }
     let mut bytes = builder.into_inner().map_err(fail)?;
     // The builder ends the archive with two empty blocks; ours goes on.
     bytes.truncate(bytes.len() - 1024);

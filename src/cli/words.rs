@@ -10,6 +10,9 @@ use crate::{
     storage::space::human_bytes,
 };
 
+/// More files are not listed one by one.
+const FILES_SHOWN: usize = 50;
+
 pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
     let seconds = duration_ms as f64 / 1000.0;
     match report {
@@ -31,8 +34,14 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
                 human_bytes(r.bytes),
             )
         }
+        JobReport::Skipped { since } => format!("No backup was needed: the data file is as backup {since} holds it."),
         JobReport::Restore(r) => {
-            let files: Vec<String> = r.files.iter().map(|f| format!("  {}", f.display())).collect();
+            let mut files: Vec<String> =
+                r.files.iter().take(FILES_SHOWN).map(|f| format!("  {}", f.display())).collect();
+            if r.file_count > files.len() as u64 {
+                files.push(format!("  and {} more", r.file_count - files.len() as u64));
+            }
+            files.extend(r.links_left.iter().map(|link| format!("  not made, since it leads out of there: {link}")));
             format!(
                 "Archive {} of {} restored in {seconds:.1} s{}, integrity {}:\n{}{}{}",
                 r.number,
@@ -152,6 +161,7 @@ pub(super) fn inspection(found: &Inspection) -> String {
             None => "In the care of     nobody: neither a window nor a service runs for it".to_owned(),
         },
         format!("Last full backup   {}", newest(found)),
+        format!("Next full backup   {}", next(found)),
         format!("Log                {}", log(found)),
     ];
     if facts.journal_mode == JournalMode::Wal {
@@ -159,7 +169,17 @@ pub(super) fn inspection(found: &Inspection) -> String {
     }
     let more = if found.holders.may_be_more { "; processes of other users can not be seen" } else { "" };
     lines.push(format!("Open in            {}{more}", found.holders.in_words()));
+    for warning in &found.warnings {
+        lines.push(format!("WARNING: {}", warning.message));
+        lines.extend(warning.hint.as_ref().map(|hint| format!("  {hint}")));
+    }
     lines.join("\n")
+}
+
+fn next(found: &Inspection) -> String {
+    let Some(next) = found.next_backup else { return "only by hand".to_owned() };
+    let nobody = if found.engine.is_none() { ", IF A WINDOW OR A SERVICE RUNS then" } else { "" };
+    format!("{}{nobody}", next.format("%Y-%m-%d %H:%M:%S %:z"))
 }
 
 fn newest(found: &Inspection) -> String {

@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{archive::ArchiveOptions, journal::integrate::Until, restore::Logs};
+use crate::{
+    archive::ArchiveOptions,
+    journal::integrate::Until,
+    restore::Logs,
+    settings::{Revision, Settings},
+};
 
 /// Names a job. Chosen by whoever gives the command, so that it can recognise its own job in the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +70,31 @@ pub enum Command {
         /// The folder; made when the first backup needs it.
         folder: PathBuf,
     },
+    /// Put settings in force as a whole. When they are refused, `settings_refused` of the data file says why.
+    ChangeSettings {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The settings; what Strongroom itself notes among them is left as it is.
+        settings: Settings,
+        /// The settings that these were made from: when others are in force meanwhile, nothing is changed.
+        revision: Revision,
+        /// Whether to switch the data file to WAL mode first, when a log is used from now on; a lasting change of the file.
+        switch_to_wal: bool,
+    },
+    /// Look at the places that settings mean which are not in force yet, into `seen_places` of the status.
+    LookAtPlaces {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The settings.
+        settings: Settings,
+    },
+    /// Measure files and folders that may become attachments, into `measured` of the status.
+    Measure {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// Their full paths.
+        paths: Vec<PathBuf>,
+    },
     /// Estimate again what the next backup needs, and read the list of archives again.
     Refresh {
         /// Canonical path of the data file.
@@ -81,6 +111,13 @@ pub enum Command {
         /// How this archive is stored; otherwise as the settings say.
         #[serde(default)]
         options: Option<ArchiveOptions>,
+    },
+    /// Try a backup that failed, was missed or is suspended again now, and not when it would be otherwise.
+    RetryNow {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
     },
     /// Read what an archive says of itself, into `looked_at` of the status.
     LookAtArchive {
@@ -208,11 +245,15 @@ impl Command {
                 Subject::DataFile(path)
             }
             Command::SetDestination { data_file, .. }
+            | Command::ChangeSettings { data_file, .. }
+            | Command::LookAtPlaces { data_file, .. }
+            | Command::Measure { data_file, .. }
             | Command::Refresh { data_file }
             | Command::Backup { data_file, .. }
+            | Command::RetryNow { data_file, .. }
+            | Command::Drill { data_file, .. }
             | Command::RestoreInPlace { data_file, .. }
             | Command::UseLog { data_file, .. }
-            | Command::Drill { data_file, .. }
             | Command::StartSampleClient { data_file }
             | Command::StopSampleClient { data_file } => Subject::DataFile(data_file),
             Command::LookAtArchive { path: archive }
@@ -233,6 +274,7 @@ impl Command {
             | Command::Restore { job, .. }
             | Command::RestoreInPlace { job, .. }
             | Command::Verify { job, .. }
+            | Command::RetryNow { job, .. }
             | Command::Repair { job, .. }
             | Command::TestRestore { job, .. }
             | Command::Drill { job, .. }

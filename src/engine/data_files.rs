@@ -149,41 +149,10 @@ impl Worker {
         Error::new(ErrorKind::Refused, format!("{} is not open", path.display())).hint("Open the data file first.")
     }
 
-    pub(super) fn set_destination(&mut self, data_file: &Path, folder: PathBuf) -> Result<()> {
-        let own = &self.config.settings_dir;
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
-        // What a person changed in the file meanwhile is kept.
-        let mut settings = SettingsFile::load(data_file, own)?;
-        let folder = std::path::absolute(&folder).map_err(|e| Error::io("find", &folder, e))?;
-        settings.change(own, |s| s.destination = Some(folder))?;
-        self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
-            hosted.adopt(settings, status);
-        }
-        self.survey(data_file);
-        Ok(())
-    }
-
-    pub(super) fn use_log(&mut self, data_file: &Path, log: Option<PathBuf>, switch_to_wal: bool) -> Result<()> {
-        let own = &self.config.settings_dir;
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
-        let log = log.map(|l| std::path::absolute(&l).map_err(|e| Error::io("find", &l, e))).transpose()?;
-        let mut settings = SettingsFile::load(data_file, own)?;
-        settings.change(own, |s| s.log = log)?;
-        self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
-            hosted.adopt(settings, status);
-        }
-        self.follow_settings(data_file, LogStart::Chosen { switch_to_wal });
-        Ok(())
-    }
-
     /// Opens or closes the log, so that it is as the settings say.
     pub(super) fn follow_settings(&mut self, data_file: &Path, start: LogStart) {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        let wanted = hosted.settings.settings().log.clone();
+        let wanted = hosted.settings.settings().log.file.clone();
         let running = hosted.log.as_ref().map(|log| log.status().log);
         let switches = start == (LogStart::Chosen { switch_to_wal: true });
         // Two that open one log at once would find it half begun.
@@ -276,23 +245,40 @@ impl Worker {
 
     pub(super) fn survey(&mut self, data_file: &Path) {
         let Some(hosted) = self.hosted.get(data_file) else { return };
-        let (path, settings) = (data_file.to_path_buf(), hosted.settings.clone());
+        let (path, known, own) = (data_file.to_path_buf(), hosted.settings.clone(), self.config.settings_dir.clone());
         let data_file = path.clone();
         self.chores.run(
-            move || Ok(hosted::survey(&path, &settings)),
-            |surveyed| Message::Surveyed {
-                surveyed: surveyed.unwrap_or_else(|e| Surveyed::failed(e.report())),
-                data_file,
+            move || {
+                // A job that just ended noted in them what the engine has not seen yet.
+                let settings = SettingsFile::load(&path, &own).unwrap_or(known);
+                Ok(hosted::survey(&path, &settings))
             },
+            move |surveyed| Message::Surveyed { data_file, surveyed: surveyed.map(Box::new).map_err(|e| e.report()) },
         );
     }
 
-    pub(super) fn surveyed(&mut self, data_file: &Path, surveyed: Surveyed) {
+    pub(super) fn surveyed(&mut self, data_file: &Path, surveyed: std::result::Result<Box<Surveyed>, ErrorReport>) {
+        let surveyed = match surveyed {
+            Ok(surveyed) => *surveyed,
+            Err(error) => {
+                if let Some(status) = self.edit_data_file(data_file) {
+                    (status.plan, status.plan_problem) = (None, Some(error));
+                }
+                return;
+            }
+        };
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
         hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned();
         let lost = hosted.lost.clone();
-        let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file) else { return };
-        status.archives = surveyed.archives;
+        self.changed = true;
+        let known = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file);
+        let Some(status) = known else { return };
+        // What a job noted in them is known at once; what a person changed is taken up with its consequences.
+        if surveyed.settings.settings().revision() == hosted.settings.settings().revision() {
+            hosted.adopt(surveyed.settings, status);
+        }
+        (status.archives, status.sets) = (surveyed.archives, surveyed.sets);
+        (status.archives_place, status.log_place) = (Some(surveyed.archives_place), surveyed.log_place);
         if let Ok(facts) = surveyed.facts {
             (status.facts, status.problem) = (facts, None);
         }
@@ -302,6 +288,7 @@ impl Worker {
             Err(error) => (None, Some(error)),
         };
         self.note_last_backups(Some(data_file));
+        self.begin_automatic(data_file);
     }
 
     pub(super) fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {

@@ -21,6 +21,7 @@ impl Worker {
         let Some(job) = self.jobs.remove(&id) else { return };
         let (entry, finished) = job.finish(result);
         self.record(&entry);
+        self.note_backup(&finished);
         if let Ok(JobReport::TestRestore(proof)) = &finished.result {
             self.proved(proof);
         }
@@ -36,6 +37,7 @@ impl Worker {
         }
         self.keep_finished(finished);
         self.list_jobs();
+        self.notify(&entry);
     }
 
     /// Keeps a proof, and shows it.
@@ -102,7 +104,7 @@ impl Worker {
         for data_file in status.data_files.iter_mut().filter(|d| only.is_none_or(|only| d.facts.path == only)) {
             let ended = |e: &&HistoryEntry| {
                 e.kind == JobKind::Backup
-                    && e.outcome != Outcome::Running
+                    && !matches!(e.outcome, Outcome::Running | Outcome::Skipped | Outcome::Missed)
                     && e.data_file.as_ref() == Some(&data_file.facts.path)
             };
             let noted = status.history.iter().find(ended).map(|e| LastBackup {

@@ -3,6 +3,8 @@
 //! Deleting it resets nothing: numbers come from the archives' names and the settings. A process that begins jobs holds the
 //! lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
 
+mod state;
+
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -13,6 +15,8 @@ use chrono::{DateTime, Local, TimeZone};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use state::glance_automatic;
 
 use super::command::JobId;
 use crate::{
@@ -39,9 +43,15 @@ pub enum JobKind {
     TestRestore,
     /// The creation of the sample data file.
     Sample,
+    /// The program that the settings name, run after another job.
+    OnFinish,
 }
 
 impl JobKind {
+    /// All of them, as a filter lists them.
+    pub const ALL: &'static [Self] =
+        &[Self::Backup, Self::Restore, Self::RestoreInPlace, Self::Verify, Self::Sample, Self::OnFinish];
+
     /// As the window calls it.
     pub fn label(self) -> &'static str {
         match self {
@@ -52,6 +62,7 @@ impl JobKind {
             JobKind::Repair => "Repair",
             JobKind::TestRestore => "Test restore",
             JobKind::Sample => "Sample",
+            JobKind::OnFinish => "Program after a job",
         }
     }
 
@@ -64,6 +75,7 @@ impl JobKind {
             JobKind::Repair => "repair",
             JobKind::TestRestore => "test-restore",
             JobKind::Sample => "sample",
+            JobKind::OnFinish => "on-finish",
         }
     }
 }
@@ -84,9 +96,25 @@ pub enum Outcome {
     Stopped,
     /// Cut off by a crash or a power failure.
     Interrupted,
+    /// Nothing had to be done.
+    Skipped,
+    /// It was due while the program did not run.
+    Missed,
 }
 
 impl Outcome {
+    /// All of them, as a filter lists them.
+    pub const ALL: &'static [Self] = &[
+        Self::Succeeded,
+        Self::Partial,
+        Self::Failed,
+        Self::Stopped,
+        Self::Interrupted,
+        Self::Skipped,
+        Self::Missed,
+        Self::Running,
+    ];
+
     /// As the window calls it.
     pub fn label(self) -> &'static str {
         match self {
@@ -96,6 +124,8 @@ impl Outcome {
             Outcome::Failed => "Failed",
             Outcome::Stopped => "Stopped",
             Outcome::Interrupted => "Interrupted",
+            Outcome::Skipped => "Not needed",
+            Outcome::Missed => "Missed",
         }
     }
 
@@ -107,6 +137,8 @@ impl Outcome {
             Outcome::Failed => "failed",
             Outcome::Stopped => "stopped",
             Outcome::Interrupted => "interrupted",
+            Outcome::Skipped => "skipped",
+            Outcome::Missed => "missed",
         }
     }
 }
@@ -126,6 +158,9 @@ pub struct HistoryEntry {
     pub started: DateTime<Local>,
     /// How long it took, in milliseconds; `None` while it runs and when it was cut off.
     pub duration_ms: Option<u64>,
+    /// Whether it was not asked for by anybody: scheduled, tried again, or done at opening.
+    #[serde(default)]
+    pub automatic: bool,
     /// How it ended.
     pub outcome: Outcome,
     /// The archive, the folder restored into, or the data file restored in place.
@@ -134,6 +169,9 @@ pub struct HistoryEntry {
     pub bytes: Option<u64>,
     /// Why it failed, or what needs attention.
     pub error: Option<ErrorReport>,
+    /// What else is worth knowing, such as which old backups were deleted.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// The database of the Backup journal, and of the recent data files.
@@ -153,6 +191,14 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs(started_ms);
     CREATE TABLE IF NOT EXISTS recent(path TEXT PRIMARY KEY, opened_ms INTEGER NOT NULL);
     PRAGMA user_version=1;";
+
+/// What each further version adds; the first of them leads from version 1 to 2. Older programs go on to work with all.
+const STEPS: &[&str] = &["
+    ALTER TABLE jobs ADD COLUMN automatic INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN note TEXT;
+    CREATE TABLE automatic(data_file TEXT PRIMARY KEY, state TEXT NOT NULL);
+    CREATE TABLE reports(job TEXT PRIMARY KEY, report TEXT NOT NULL);
+    PRAGMA user_version=2;"];
 
 impl History {
     /// Opens the Backup journal in `folder`, made when missing, and closes the entries of processes that are gone.
@@ -236,8 +282,8 @@ impl History {
         let text = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
         self.conn
             .execute(
-                "INSERT OR REPLACE INTO jobs(id,kind,data_file,number,started_ms,duration_ms,outcome,path,bytes,error,process)
-                 VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+                "INSERT OR REPLACE INTO jobs(id,kind,data_file,number,started_ms,duration_ms,outcome,path,bytes,error,process,automatic,note)
+                 VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
                 params![
                     entry.id.0.to_string(),
                     entry.kind.word(),
@@ -250,6 +296,8 @@ impl History {
                     entry.bytes.map(|n| n as i64),
                     error,
                     self.process,
+                    entry.automatic,
+                    entry.note,
                 ],
             )
             .map_err(|e| self.fail(e))?;
@@ -261,7 +309,8 @@ impl History {
     /// # Errors
     /// When the database can not be read.
     pub fn list(&self, limit: u32) -> Result<Vec<HistoryEntry>> {
-        let sql = "SELECT id,kind,data_file,number,started_ms,duration_ms,outcome,path,bytes,error FROM jobs
+        let sql =
+            "SELECT id,kind,data_file,number,started_ms,duration_ms,outcome,path,bytes,error,automatic,note FROM jobs
                    ORDER BY started_ms DESC, rowid DESC LIMIT ?1";
         let mut statement = self.conn.prepare(sql).map_err(|e| self.fail(e))?;
         let rows = statement.query_map([limit], read_entry).map_err(|e| self.fail(e))?;
@@ -325,6 +374,8 @@ fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<HistoryEntry>>
         path: text(7)?.map(PathBuf::from),
         bytes: row.get::<_, Option<i64>>(8)?.and_then(|n| u64::try_from(n).ok()),
         error: text(9)?.and_then(|e| serde_json::from_str(&e).ok()),
+        automatic: row.get(10)?,
+        note: text(11)?,
     }))
 }
 
@@ -332,11 +383,16 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
-    let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let version: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == 0 {
-        conn.execute_batch(&format!("BEGIN IMMEDIATE;{SCHEMA} COMMIT"))?;
+        conn.execute_batch(SCHEMA)?;
+    }
+    for step in STEPS.iter().skip(version.saturating_sub(1) as usize) {
+        conn.execute_batch(step)?;
     }
     conn.execute_batch(super::proven::SCHEMA)?;
+    conn.execute_batch("COMMIT")?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;
     Ok(conn)
@@ -381,6 +437,8 @@ mod tests {
             path: None,
             bytes: Some(5),
             error: None,
+            automatic: true,
+            note: Some("0001 deleted".into()),
         }
     }
 
@@ -413,6 +471,26 @@ mod tests {
         done.error = Some(Error::stopped().report());
         history.finish(&done)?;
         assert_eq!(history.list(10)?, [done]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_journal_of_an_older_program_is_taken_over_and_still_readable_by_it() -> Outcome_ {
+        let folder = tempfile::tempdir()?;
+        let old = Connection::open(folder.path().join("history.sqlite"))?;
+        let insert = "INSERT INTO jobs(id,kind,started_ms,outcome,process) VALUES(?1,'backup',?2,'succeeded','x')";
+        old.execute_batch(SCHEMA)?;
+        old.execute(insert, params![Uuid::new_v4().to_string(), 5])?;
+        let (history, problem) = History::open(folder.path())?;
+        assert!(problem.is_none());
+        let mut new = entry();
+        new.outcome = Outcome::Succeeded;
+        history.finish(&new)?;
+        let list = history.list(10)?;
+        assert_eq!((list.len(), &list[0], list[1].automatic, &list[1].note), (2, &new, false, &None));
+        old.execute(insert, params![Uuid::new_v4().to_string(), 6])?;
+        drop(history);
+        assert_eq!(History::open(folder.path())?.0.list(10)?.len(), 3);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command as Process, Stdio},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use chrono::Local;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     Config,
+    command::JobId,
     data_files::LogStart,
     lock::DataFileLock,
     status::{DataFileStatus, Host, SampleClientStatus},
@@ -21,18 +22,24 @@ use crate::{
         Archive, ItemKind,
         catalog::{self, ArchiveEntry},
     },
-    backup::{self, BackupPlan},
+    backup::{
+        self, BackupPlan,
+        places::{self, Place, Purpose},
+        retention::{self, BackupSet},
+    },
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, CaptureConfig, LastArchive, Position},
     sample,
-    settings::SettingsFile,
+    schedule::automatic::{Automatic, Reason},
+    settings::{Settings, SettingsFile},
     sqlite::{
         data_file::{self, DataFileFacts},
         snapshot,
     },
     storage::{
         self,
+        disks::System,
         processes::{self, Holders},
     },
 };
@@ -46,10 +53,13 @@ const LOG_RETRY: Duration = Duration::from_secs(10);
 pub(super) struct Hosted {
     pub(super) path: PathBuf,
     pub(super) settings: SettingsFile,
-    settings_seen: Option<SystemTime>,
     client: Option<Child>,
     /// Why SQLite can not open the data file any more, since it was looked at last.
     pub(super) lost: Option<ErrorReport>,
+    /// What is known of its automatic backups, once its archives are.
+    pub(super) automatic: Option<Automatic>,
+    /// The one that runs.
+    pub(super) automatic_job: Option<(JobId, Reason)>,
     /// The log, while it runs; shared with the backup that cuts it.
     pub(super) log: Option<Arc<Capture>>,
     /// The log that is being opened.
@@ -70,16 +80,14 @@ pub(super) struct Opened {
 /// What was read of the destination: the archives there and the plan of the next backup.
 pub(super) struct Surveyed {
     pub(super) archives: Vec<ArchiveEntry>,
+    pub(super) sets: Vec<BackupSet>,
     pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
+    /// The settings as they were read for this.
+    pub(super) settings: SettingsFile,
+    pub(super) archives_place: Place,
+    pub(super) log_place: Option<Place>,
     /// What the data file is now: programs change its page size or its journal mode.
     pub(super) facts: std::result::Result<DataFileFacts, ErrorReport>,
-}
-
-impl Surveyed {
-    /// When nothing could be read.
-    pub(super) fn failed(error: ErrorReport) -> Self {
-        Self { archives: Vec::new(), plan: Err(error.clone()), facts: Err(error) }
-    }
 }
 
 /// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left.
@@ -96,14 +104,25 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
         host: Host { kind: config.host, process: std::process::id() },
         lost_since: None,
         problem: None,
+        settings: settings.settings().clone(),
+        settings_file: settings.path().to_path_buf(),
+        settings_unknown: settings.unknown().to_vec(),
         settings_problem: None,
-        destination_is_default: settings.settings().destination.is_none(),
+        settings_refused: None,
+        destination_is_default: settings.settings().destination.folder.is_none(),
         destination,
         plan: None,
         plan_problem: None,
         archives: Vec::new(),
+        sets: Vec::new(),
         last_backup: None,
-        log_file: settings.settings().log.clone(),
+        next_backup: None,
+        automatic: None,
+        warnings: Vec::new(),
+        archives_place: None,
+        log_place: None,
+        on_finish_problem: None,
+        log_file: settings.settings().log.file.clone(),
         log: None,
         log_starting: false,
         log_problem: None,
@@ -114,14 +133,14 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
         facts,
     };
     let path = status.facts.path.clone();
-    let settings_seen = modified(settings.path());
     Ok(Opened {
         hosted: Hosted {
             path,
             settings,
-            settings_seen,
             client: None,
             lost: None,
+            automatic: None,
+            automatic_job: None,
             log: None,
             log_attempt: 0,
             log_failed: None,
@@ -146,13 +165,26 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<PathBuf> 
 pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
     let folder = backup::destination(data_file, settings);
     let facts = data_file::identify(data_file).map_err(|e| e.report());
-    let listed = catalog::list(&folder, Some(&catalog::stem(data_file)));
-    match listed {
+    let (archives, plan) = match backup::archives(data_file, settings.settings()) {
         Ok(archives) => {
             let plan = backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report());
-            Surveyed { archives, plan, facts }
+            (archives, plan)
         }
-        Err(error) => Surveyed { facts, ..Surveyed::failed(error.report()) },
+        Err(error) => (Vec::new(), Err(error.report())),
+    };
+    let file = settings;
+    let settings = file.settings();
+    let required = plan.as_ref().ok().map(|plan| plan.required_bytes);
+    let system = System::now();
+    let look = |purpose| places::look(system.as_ref(), data_file, settings, purpose, required);
+    Surveyed {
+        sets: retention::sets(data_file, settings, &archives),
+        archives_place: look(Purpose::Archives),
+        log_place: settings.log.file.as_ref().map(|_| look(Purpose::Log)),
+        settings: file.clone(),
+        archives,
+        plan,
+        facts,
     }
 }
 
@@ -191,16 +223,15 @@ pub(super) fn open_log(
     }
     let mut settings = settings.clone();
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
-    settings.change(own, |s| s.data_file_id = Some(identity))?;
+    settings.note(own, |s| s.data_file_id = Some(identity))?;
+    places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;
     if start != LogStart::Known {
         // Where a known one is gone, its disk is not mounted: a folder made there would hide that.
         let folder = storage::folder_of(log);
         std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
     }
-    let archives = backup::destination(data_file, &settings);
-    let stem = catalog::stem(data_file);
     let mut config = CaptureConfig::new(data_file, log, identity);
-    let newest = catalog::list(&archives, Some(&stem))?
+    let newest = backup::archives(data_file, settings.settings())?
         .into_iter()
         .find(|a| a.data_file_id == Some(identity) && a.log_position.is_some());
     config.is_expected = start == LogStart::Known;
@@ -215,8 +246,9 @@ pub(super) fn open_log(
             previous_log: backup::archived_log(log, data_file, archive.number),
         })
     });
+    let path = data_file.to_path_buf();
     config.read_base = Some(Arc::new(move |position: &Position, sink: &mut dyn FnMut(&[u8]) -> Result<()>| {
-        read_archive_at(&archives, &stem, position, sink)
+        read_archive_at(&path, settings.settings(), position, sink)
     }));
     let asked = Instant::now();
     loop {
@@ -232,13 +264,14 @@ pub(super) fn open_log(
 
 /// The data file as the archive cut at `position` holds it.
 fn read_archive_at(
-    folder: &Path,
-    stem: &str,
+    data_file: &Path,
+    settings: &Settings,
     position: &Position,
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let known = catalog::list(folder, Some(stem))?;
+    let known = backup::archives(data_file, settings)?;
     let missing = || {
+        let folder = backup::destination_by(data_file, settings);
         Error::new(ErrorKind::NotFound, format!("the archive that the log follows is not in {}", folder.display()))
             .hint("Make a full backup, so that the log has an archive to follow.")
     };
@@ -246,10 +279,6 @@ fn read_archive_at(
     let archive = Archive::open(&entry.path)?;
     let item = archive.items().iter().find(|i| i.kind == ItemKind::DataFile).ok_or_else(missing)?;
     archive.stream(item.offset, item.offset + item.length, &Control::default(), &mut |_, bytes| sink(bytes))
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    path.metadata().and_then(|m| m.modified()).ok()
 }
 
 impl Hosted {
@@ -264,22 +293,30 @@ impl Hosted {
         }
         self.look_at_client(status);
         status.log = self.log.as_ref().map(|log| log.status());
-        let seen = modified(self.settings.path());
-        if seen == self.settings_seen {
-            return false;
-        }
-        self.settings_seen = seen;
+        let Some(seen) = self.settings.news() else { return false };
         match SettingsFile::load(&self.path, own) {
-            Ok(settings) => {
+            Ok(mut settings) => {
                 status.settings_problem = None;
+                self.keep_known(&mut settings, own);
+                let changed = settings.settings().revision() != self.settings.settings().revision();
                 self.adopt(settings, status);
-                true
+                changed
             }
             Err(error) => {
+                // It is looked at again only when it is written again.
+                self.settings.pass_over(seen);
                 status.settings_problem = Some(error.report());
                 false
             }
         }
+    }
+
+    /// Archives in the folder that somebody replaced by another in the file stay known.
+    fn keep_known(&self, settings: &mut SettingsFile, own: &Path) {
+        let mut wanted = settings.settings().clone();
+        backup::keep_known(self.settings.settings(), &mut wanted, &self.path);
+        // Where it can not be noted, only the list is shorter.
+        let _ = settings.note(own, |s| s.destination.earlier = wanted.destination.earlier);
     }
 
     /// Whether the log, which could not be opened, is to be tried again: a disk may have come back, a program have ended.
@@ -289,11 +326,13 @@ impl Hosted {
 
     /// Puts settings in force.
     pub(super) fn adopt(&mut self, settings: SettingsFile, status: &mut DataFileStatus) {
-        self.settings_seen = modified(settings.path());
         self.settings = settings;
         status.destination = backup::destination(&self.path, &self.settings);
-        status.destination_is_default = self.settings.settings().destination.is_none();
-        status.log_file = self.settings.settings().log.clone();
+        status.destination_is_default = self.settings.settings().destination.folder.is_none();
+        status.log_file = self.settings.settings().log.file.clone();
+        status.settings = self.settings.settings().clone();
+        status.settings_file = self.settings.path().to_path_buf();
+        status.settings_unknown = self.settings.unknown().to_vec();
     }
 
     fn look_at_client(&mut self, status: &mut DataFileStatus) {

@@ -2,21 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
 
-use super::{hosted, lock};
+use super::{history::glance_automatic, hosted, lock, warnings};
 use crate::{
-    archive::{ArchiveNumber, catalog},
+    archive::ArchiveNumber,
     backup,
     error::{ErrorReport, Result},
     journal::inspect::{self, LogFacts},
-    settings::SettingsFile,
+    schedule::automatic::{Automatic, Decision, Reason},
+    settings::{Settings, SettingsFile},
     sqlite::data_file::{self, DataFileFacts, JournalMode},
     storage::{
         processes::{self, Holders, Process},
         space::{DiskSpace, disk_space},
     },
+    warning::Warning,
 };
 
 /// What there is to know.
@@ -36,6 +38,12 @@ pub struct Inspection {
     pub archives: usize,
     /// Why their folder can not be read.
     pub archives_problem: Option<ErrorReport>,
+    /// When the next backup is due by the schedule, or tried again; in the past for one that could not be begun yet.
+    pub next_backup: Option<DateTime<Local>>,
+    /// What the engine of this user remembers of the automatic backups, if there is one.
+    pub automatic: Option<Automatic>,
+    /// What needs attention, as far as it shows from outside.
+    pub warnings: Vec<Warning>,
     /// The log file chosen, if the log is used.
     pub log_file: Option<PathBuf>,
     /// What is in it.
@@ -70,21 +78,21 @@ impl Inspection {
     }
 }
 
-/// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder. Nothing is
-/// changed.
+/// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder, and `data` the
+/// one for its data. Nothing is changed.
 ///
 /// # Errors
 /// When the data file can not be used, or its settings not be understood.
-pub fn inspect(path: &Path, own: &Path) -> Result<Inspection> {
+pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     let facts = data_file::identify(path)?;
     let path = facts.path.clone();
     let settings = SettingsFile::load(&path, own)?;
     let destination = backup::destination(&path, &settings);
-    let (archives, archives_problem) = match catalog::list(&destination, Some(&catalog::stem(&path))) {
+    let (archives, archives_problem) = match backup::archives(&path, settings.settings()) {
         Ok(archives) => (archives, None),
         Err(error) => (Vec::new(), Some(error.report())),
     };
-    let log_file = settings.settings().log.clone();
+    let log_file = settings.settings().log.file.clone();
     let looked =
         log_file.as_ref().filter(|_| facts.journal_mode == JournalMode::Wal).map(|log| inspect::inspect(log, &path));
     let (log, log_problem) = match looked {
@@ -101,7 +109,14 @@ pub fn inspect(path: &Path, own: &Path) -> Result<Inspection> {
         bytes: a.bytes,
         problem: a.problem.clone(),
     });
+    let id = settings.settings().data_file_id;
+    let good = archives.iter().filter(|a| a.problem.is_none() && a.data_file_id == id).filter_map(|a| a.moment).max();
+    let automatic = glance_automatic(data, &path);
+    let (next_backup, warnings) = foresee(settings.settings(), automatic.as_ref(), good, &Local::now());
     Ok(Inspection {
+        next_backup,
+        automatic,
+        warnings,
         engine: lock::holder(&path, own).map(|holder| processes::named(holder.process)),
         available_bytes: disk_space(&destination).ok().map(|space: DiskSpace| space.available),
         archives: archives.len(),
@@ -115,4 +130,21 @@ pub fn inspect(path: &Path, own: &Path) -> Result<Inspection> {
         holders,
         readers,
     })
+}
+
+/// When the next backup is due, and what is to be said of those that were.
+fn foresee(
+    settings: &Settings,
+    known: Option<&Automatic>,
+    newest: Option<DateTime<FixedOffset>>,
+    now: &DateTime<Local>,
+) -> (Option<DateTime<Local>>, Vec<Warning>) {
+    let mut state = known.cloned().unwrap_or_default();
+    let warnings = warnings::of_schedule(settings, &state, newest.map(|moment| moment.with_timezone(&Local)), now);
+    let next = match state.decide(&settings.scheduler, &settings.failure, now) {
+        Decision::Wait(next) => next,
+        Decision::Run(Reason::Scheduled { due }) => Some(due),
+        Decision::Run(Reason::Retry { .. }) => Some(now.to_utc()),
+    };
+    (next.map(|next| next.with_timezone(&Local)), warnings)
 }

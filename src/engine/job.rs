@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Local;
 use crossbeam_channel::Sender;
 
 use super::{
@@ -18,12 +17,29 @@ use super::{
     worker::Message,
 };
 use crate::{
-    control::{Control, Phase, Progress},
+    control::{Clock, Control, Phase, Progress},
     error::{Error, ErrorKind, Result},
 };
 
 /// What a job does on its thread.
 pub(super) type Work = Box<dyn FnOnce(&Control) -> Result<JobReport> + Send>;
+
+/// What a job is, before it runs.
+pub(super) struct Order {
+    pub(super) id: JobId,
+    pub(super) kind: JobKind,
+    pub(super) data_file: Option<PathBuf>,
+    pub(super) archive: Option<PathBuf>,
+    /// Whether nobody asked for it.
+    pub(super) automatic: bool,
+}
+
+impl Order {
+    /// A job that somebody asked for.
+    pub(super) fn asked(id: JobId, kind: JobKind, data_file: Option<PathBuf>, archive: Option<PathBuf>) -> Self {
+        Self { id, kind, data_file, archive, automatic: false }
+    }
+}
 
 /// A job that runs.
 pub(super) struct RunningJob {
@@ -37,16 +53,10 @@ pub(super) struct RunningJob {
 
 impl RunningJob {
     /// Starts `work` on a thread of its own; its end comes back as a message.
-    pub(super) fn start(
-        id: JobId,
-        kind: JobKind,
-        data_file: Option<PathBuf>,
-        archive: Option<PathBuf>,
-        work: Work,
-        messages: Sender<Message>,
-    ) -> Result<Self> {
-        let control = Arc::new(Control::default());
-        let started = Local::now();
+    pub(super) fn start(order: Order, work: Work, clock: &Clock, messages: Sender<Message>) -> Result<Self> {
+        let Order { id, kind, data_file, archive, automatic } = order;
+        let control = Arc::new(Control::with_clock(clock.clone()));
+        let started = clock.local();
         let shared = Arc::clone(&control);
         std::thread::Builder::new()
             .name(format!("job-{}", kind.label()))
@@ -71,6 +81,8 @@ impl RunningJob {
             path: archive.clone(),
             bytes: None,
             error: None,
+            automatic,
+            note: None,
         };
         let progress = control.progress();
         let status = JobStatus {
@@ -78,6 +90,7 @@ impl RunningJob {
             kind,
             data_file,
             archive,
+            automatic,
             started,
             progress,
             rate: 0.0,
@@ -125,6 +138,7 @@ impl RunningJob {
                 self.entry.number = Some(report.number);
                 self.entry.path = Some(report.archive.clone());
                 self.entry.bytes = Some(report.bytes);
+                self.entry.note = report.deleted.in_words();
                 if let Some(problem) = report.problem() {
                     self.entry.outcome = Outcome::Partial;
                     self.entry.error = Some(problem.report());
@@ -158,6 +172,10 @@ impl RunningJob {
                 self.entry.bytes = Some(proof.bytes);
                 self.entry.path = Some(proof.archive.clone());
             }
+            Ok(JobReport::Skipped { since }) => {
+                self.entry.outcome = Outcome::Skipped;
+                self.entry.note = Some(format!("The data file was not modified since backup {since}."));
+            }
             Ok(JobReport::Sample { path, bytes }) => {
                 self.entry.path = Some(path.clone());
                 self.entry.bytes = Some(*bytes);
@@ -168,6 +186,7 @@ impl RunningJob {
             id: self.status.id,
             kind: self.status.kind,
             data_file: self.status.data_file,
+            automatic: self.status.automatic,
             duration_ms,
             result,
         };

@@ -12,19 +12,22 @@ use super::{
 };
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
-    backup::{BackupPlan, BackupReport},
+    backup::{BackupPlan, BackupReport, Measure, places::Place, retention::BackupSet},
     control::Progress,
     drill::Proof,
-    error::ErrorReport,
+    error::{Error, ErrorReport},
     journal::{
         CaptureStatus,
         integrate::{Point, Until},
     },
     repair::RepairReport,
     restore::{RestorePlan, RestoreReport},
+    schedule::automatic::Automatic,
+    settings::{Revision, Settings},
     sqlite::data_file::DataFileFacts,
     storage::processes::{Holders, Process},
     verify::VerifyReport,
+    warning::Warning,
 };
 
 /// In what an engine runs.
@@ -90,6 +93,12 @@ pub struct Status {
     pub proven: Vec<Proof>,
     /// The archives looked at, newest first, at most 8.
     pub looked_at: Vec<LookedAt>,
+    /// The places that proposed settings mean, newest answer first, at most 8.
+    #[serde(default)]
+    pub seen_places: Vec<SeenPlaces>,
+    /// What files and folders measure, newest answer first, at most 64.
+    #[serde(default)]
+    pub measured: Vec<Measured>,
     /// The commits that limits lead to, newest answer first, at most 8.
     pub points: Vec<FoundPoint>,
 }
@@ -139,8 +148,16 @@ pub struct DataFileStatus {
     pub lost_since: Option<DateTime<Local>>,
     /// What is wrong with it now, such as: gone.
     pub problem: Option<ErrorReport>,
+    /// The settings in force.
+    pub settings: Settings,
+    /// The file they are kept in.
+    pub settings_file: PathBuf,
+    /// What stands in that file and means nothing, each with its place.
+    pub settings_unknown: Vec<String>,
     /// What is wrong with its settings file, if anything; the last good settings are in force.
     pub settings_problem: Option<ErrorReport>,
+    /// The last `ChangeSettings`, if it was refused.
+    pub settings_refused: Option<RefusedChange>,
     /// The folder for its archives.
     pub destination: PathBuf,
     /// Whether that is the default because nothing was chosen.
@@ -151,8 +168,23 @@ pub struct DataFileStatus {
     pub plan_problem: Option<ErrorReport>,
     /// Its archives in the destination, newest first.
     pub archives: Vec<ArchiveEntry>,
+    /// The same in the folder in force as sets with their logs: what [`retention::plan`](crate::backup::retention::plan)
+    /// needs to say which of them a rule would delete.
+    pub sets: Vec<BackupSet>,
     /// The last full backup attempted, from the Backup journal, or else from the newest archive.
     pub last_backup: Option<LastBackup>,
+    /// When the next backup is made by itself: scheduled, or tried again. One that has come waits for another job to end.
+    pub next_backup: Option<DateTime<Local>>,
+    /// What is known of the automatic backups: missed, failed, suspended; `None` where none are made by this engine.
+    pub automatic: Option<Automatic>,
+    /// Everything that needs attention, the urgent first.
+    pub warnings: Vec<Warning>,
+    /// The folder for archives as it is found.
+    pub archives_place: Option<Place>,
+    /// The folder of the log as it is found, if the log is used.
+    pub log_place: Option<Place>,
+    /// Why the program that the settings name failed, when it was run last.
+    pub on_finish_problem: Option<ErrorReport>,
     /// The log file chosen, if the log is used.
     pub log_file: Option<PathBuf>,
     /// The log, while it runs.
@@ -169,6 +201,24 @@ pub struct DataFileStatus {
     pub is_sample: bool,
     /// The client that edits the sample, while it runs.
     pub sample_client: Option<SampleClientStatus>,
+}
+
+impl DataFileStatus {
+    /// The moment of the newest archive that can be read and is its own.
+    pub fn newest_good(&self) -> Option<DateTime<FixedOffset>> {
+        let own =
+            |archive: &&ArchiveEntry| archive.problem.is_none() && archive.data_file_id == self.settings.data_file_id;
+        self.archives.iter().filter(own).filter_map(|archive| archive.moment).max()
+    }
+}
+
+/// A change of the settings that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedChange {
+    /// The settings that it was made from, as the command named them.
+    pub revision: Revision,
+    /// Why.
+    pub error: ErrorReport,
 }
 
 /// When the last full backup was made, and how it ended.
@@ -204,6 +254,9 @@ pub struct JobStatus {
     pub data_file: Option<PathBuf>,
     /// The archive written or read, when known.
     pub archive: Option<PathBuf>,
+    /// Whether nobody asked for it: it was due.
+    #[serde(default)]
+    pub automatic: bool,
     /// When it began.
     pub started: DateTime<Local>,
     /// How far it is.
@@ -225,6 +278,9 @@ pub struct FinishedJob {
     pub kind: JobKind,
     /// The data file concerned, if any.
     pub data_file: Option<PathBuf>,
+    /// Whether nobody asked for it: it was due.
+    #[serde(default)]
+    pub automatic: bool,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
     /// What came of it.
@@ -237,6 +293,11 @@ pub struct FinishedJob {
 pub enum JobReport {
     /// A full backup.
     Backup(BackupReport),
+    /// No backup, because the data file was not modified.
+    Skipped {
+        /// Since this one.
+        since: ArchiveNumber,
+    },
     /// A restore.
     Restore(RestoreReport),
     /// The verification of an archive.
@@ -254,6 +315,18 @@ pub enum JobReport {
     },
 }
 
+impl JobReport {
+    /// What the administrator must know of a job that was done, but left something to be desired.
+    pub fn problem(&self) -> Option<Error> {
+        match self {
+            JobReport::Backup(made) => made.problem(),
+            JobReport::Restore(restored) => restored.problem(),
+            JobReport::Verify(verified) => verified.problem(),
+            _ => None,
+        }
+    }
+}
+
 /// What an archive says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LookedAt {
@@ -261,6 +334,32 @@ pub struct LookedAt {
     pub path: PathBuf,
     /// Its description, or why it can not be read.
     pub result: Result<RestorePlan, ErrorReport>,
+}
+
+/// The places that proposed settings mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenPlaces {
+    /// Canonical path of the data file.
+    pub data_file: PathBuf,
+    /// The settings, by which the answer is known.
+    pub revision: Revision,
+    /// Why they would be refused, if so.
+    pub problem: Option<ErrorReport>,
+    /// The folder for archives.
+    pub archives: Place,
+    /// The folder of the log, if they use one.
+    pub log: Option<Place>,
+}
+
+/// What a file or folder measures that may become an attachment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Canonical path of the data file.
+    pub data_file: PathBuf,
+    /// The file or folder, as it was asked for.
+    pub path: PathBuf,
+    /// What would go into an archive, or why it is refused.
+    pub result: Result<Measure, ErrorReport>,
 }
 
 /// The commit that a limit leads to.

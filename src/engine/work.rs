@@ -7,7 +7,7 @@ use std::{
 
 use super::{Config, job::Work, lock::DataFileLock, status::JobReport};
 use crate::{
-    archive::{ArchiveOptions, catalog},
+    archive::catalog,
     backup,
     control::Control,
     drill,
@@ -24,23 +24,6 @@ use crate::{
     storage::Disk,
     verify::{self, VerifyOptions},
 };
-
-pub(super) fn backup(
-    data_file: &Path,
-    own: &Path,
-    to: Option<PathBuf>,
-    options: Option<ArchiveOptions>,
-    log: Option<Arc<Capture>>,
-) -> Work {
-    let (data_file, own) = (data_file.to_path_buf(), own.to_path_buf());
-    Box::new(move |control| {
-        let mut settings = SettingsFile::load(&data_file, &own)?;
-        let folder = to.unwrap_or_else(|| backup::destination(&data_file, &settings));
-        let options = options.unwrap_or_default();
-        backup::run(&Disk, &data_file, &mut settings, &own, &folder, log.as_deref(), options, control)
-            .map(JobReport::Backup)
-    })
-}
 
 /// All logs found, and the running one: up to this very moment, wherever it lies.
 pub(super) fn with_running(logs: Logs, log: Option<&Capture>) -> Logs {
@@ -97,7 +80,7 @@ fn run_in_place(
 ) -> Result<RestoreReport> {
     let data_file = &options.data_file;
     let folder = backup::destination(data_file, &settings);
-    let newest = catalog::list(&folder, Some(&catalog::stem(data_file)))
+    let newest = backup::archives(data_file, settings.settings())
         .unwrap_or_default()
         .into_iter()
         .find(|a| a.data_file_id == settings.settings().data_file_id && a.problem.is_none());
@@ -110,8 +93,8 @@ fn run_in_place(
     let mut keep = |commit: Option<u64>| match (&kept, commit) {
         (Some(archive), Some(_)) => Ok(Some(Undo { archive: archive.clone(), commit })),
         _ => {
-            let made =
-                backup::run(&Disk, data_file, &mut settings, own, &folder, log, ArchiveOptions::default(), control)?;
+            let options = settings.settings().archive;
+            let made = backup::run(&Disk, data_file, &mut settings, own, &folder, log, options, control)?;
             Ok(Some(Undo { archive: made.archive, commit: None }))
         }
     };

@@ -3,23 +3,29 @@
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use chrono::Local;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::{
     Config, Shared,
+    backup_job::BackupJob,
     chores::Chores,
     command::{Command, JobId},
     data_files::LogStart,
     history::{History, JobKind},
     hosted::{Hosted, Opened, Surveyed, Users},
-    job::{RunningJob, Work},
+    job::{Order, RunningJob, Work},
     list::List,
-    status::{DataFileStatus, Event, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Refused, Status},
+    status::{
+        DataFileStatus, Event, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Measured, Refused, SeenPlaces,
+        Status,
+    },
     work,
 };
 use crate::{
@@ -44,13 +50,16 @@ const LOOK_MAX: usize = 64;
 pub(super) enum Message {
     Command(Command),
     Opened { asked: PathBuf, result: std::result::Result<Box<Opened>, Refused> },
-    Surveyed { data_file: PathBuf, surveyed: Surveyed },
+    Surveyed { data_file: PathBuf, surveyed: std::result::Result<Box<Surveyed>, ErrorReport> },
     LogOpened { data_file: PathBuf, attempt: u64, result: std::result::Result<Capture, ErrorReport> },
     LogChanged { data_file: PathBuf },
     LookedAt(LookedAt),
     PointFound(FoundPoint),
     ProcessesSeen(Vec<(Users, PathBuf)>),
     Ping(Sender<()>),
+    PlacesSeen(SeenPlaces),
+    Measured(Measured),
+    Notified { data_file: PathBuf, result: Result<()> },
     JobEnded { job: JobId, result: std::result::Result<JobReport, ErrorReport> },
     Shutdown,
 }
@@ -69,6 +78,12 @@ pub(super) struct Worker {
     pub(super) news: Vec<Event>,
     pub(super) changed: bool,
     pub(super) chores: Chores,
+    /// How many programs run that are told of jobs.
+    pub(super) notices: usize,
+    /// Whether they should end soon.
+    pub(super) hurry: Arc<AtomicBool>,
+    /// Whether the engine ends as soon as its jobs have.
+    pub(super) ending: bool,
     looked: Instant,
     /// Which data file is looked at next.
     look_next: usize,
@@ -89,7 +104,7 @@ impl Worker {
         let status = Status {
             program: backup::PROGRAM.to_owned(),
             host: Host { kind: config.host, process: std::process::id() },
-            started: Local::now(),
+            started: config.clock.local(),
             data_files: Vec::new(),
             opening: Vec::new(),
             refused: Vec::new(),
@@ -101,6 +116,8 @@ impl Worker {
             recent: Vec::new(),
             proven: Vec::new(),
             looked_at: Vec::new(),
+            seen_places: Vec::new(),
+            measured: Vec::new(),
             points: Vec::new(),
         };
         let mut worker = Self {
@@ -115,6 +132,9 @@ impl Worker {
             reopening: HashSet::new(),
             news: Vec::new(),
             changed: false,
+            notices: 0,
+            hurry: Arc::default(),
+            ending: false,
             looked: Instant::now(),
             look_next: 0,
             looked_at_processes: None,
@@ -134,7 +154,6 @@ impl Worker {
     }
 
     pub(super) fn run(mut self, inbox: &Receiver<Message>, shared: &Shared) {
-        let mut ending = false;
         loop {
             let message = match self.wait() {
                 Some(time) => inbox.recv_timeout(time),
@@ -142,7 +161,8 @@ impl Worker {
             };
             match message {
                 Ok(Message::Shutdown) => {
-                    ending = true;
+                    self.ending = true;
+                    self.hurry.store(true, Ordering::Relaxed);
                     self.jobs.values_mut().for_each(RunningJob::stop);
                 }
                 Ok(message) => self.take(message),
@@ -156,7 +176,7 @@ impl Worker {
             for event in std::mem::take(&mut self.news) {
                 shared.tell(&event);
             }
-            if ending && self.jobs.is_empty() {
+            if self.ending && self.jobs.is_empty() && self.notices == 0 {
                 self.hosted.values().filter_map(|h| h.log.as_ref()).for_each(|log| log.ask_stop());
                 return;
             }
@@ -180,6 +200,10 @@ impl Worker {
             self.jobs.values_mut().for_each(|job| job.update(now));
             self.list_jobs();
         }
+        if !self.ending {
+            self.run_schedule();
+        }
+        self.update_warnings();
         if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
@@ -248,6 +272,12 @@ impl Worker {
                 list.truncate(LOOKED_AT_MAX);
             }
             Message::ProcessesSeen(seen) => self.processes_seen(seen),
+            Message::PlacesSeen(seen) => self.places_seen(seen),
+            Message::Measured(measured) => self.measured(measured),
+            Message::Notified { data_file, result } => {
+                self.notices = self.notices.saturating_sub(1);
+                self.notified(&data_file, result);
+            }
             Message::JobEnded { job, result } => self.job_ended(job, result),
             // Whoever asked may have given up.
             Message::Ping(answer) => _ = answer.try_send(()),
@@ -258,7 +288,8 @@ impl Worker {
     /// A command that makes no sense now. One that names a job is shown as a job that failed, so that its sender sees it.
     fn refuse(&mut self, job: Option<(JobId, JobKind)>, error: &Error) {
         if let Some((id, kind)) = job {
-            let finished = FinishedJob { id, kind, data_file: None, duration_ms: 0, result: Err(error.report()) };
+            let result = Err(error.report());
+            let finished = FinishedJob { id, kind, data_file: None, automatic: false, duration_ms: 0, result };
             self.keep_finished(finished);
         }
         self.news.push(Event::CommandRefused(error.report()));
@@ -271,17 +302,25 @@ impl Worker {
             Command::CloseDataFile { path } => self.close(&path).map_err(plain)?,
             Command::Forget { path } => self.forget(&path).map_err(plain)?,
             Command::SetDestination { data_file, folder } => self.set_destination(&data_file, folder).map_err(plain)?,
+            Command::ChangeSettings { data_file, settings, revision, switch_to_wal } => {
+                self.change_settings(&data_file, settings, &revision, switch_to_wal).map_err(plain)?;
+            }
+            Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
+            Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
             Command::Refresh { data_file } => self.survey(&data_file),
             Command::LookAtArchive { path } => self.look_at(path),
             Command::FindPoint { archive, until } => self.find_point(archive, until),
             Command::Backup { job, data_file, destination, options } => {
                 self.backup(job, data_file, destination, options).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
+            Command::RetryNow { job, data_file } => {
+                self.retry_now(job, &data_file).map_err(|e| (Some((job, JobKind::Backup)), e))?;
+            }
             Command::Restore { job, archive, items, destination, logs, until, segments } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
                 let options = RestoreOptions { items, destination, logs, until, segments };
                 let work = work::restore(archive.clone(), options, log);
-                let started = self.start(job, JobKind::Restore, data_file, Some(archive), work);
+                let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
             }
             Command::RestoreInPlace { job, data_file, archive, logs, until } => {
@@ -291,26 +330,26 @@ impl Worker {
             Command::Verify { job, archive, segments } => {
                 let data_file = self.data_file_of(&archive);
                 let work = work::verify(archive.clone(), segments);
-                let started = self.start(job, JobKind::Verify, data_file, Some(archive), work);
+                let started = self.start(Order::asked(job, JobKind::Verify, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Verify)), e))?;
             }
             Command::Repair { job, archive, to, segments } => {
                 let data_file = self.data_file_of(&archive);
                 let work = work::repair(archive.clone(), to, segments);
-                let started = self.start(job, JobKind::Repair, data_file, Some(archive), work);
+                let started = self.start(Order::asked(job, JobKind::Repair, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
             }
             Command::TestRestore { job, archive, until } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
                 let work = work::test_restore(archive.clone(), until, self.config.data_dir.clone(), log);
-                let started = self.start(job, JobKind::TestRestore, data_file, Some(archive), work);
+                let started = self.start(Order::asked(job, JobKind::TestRestore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
             Command::Drill { job, data_file, seed } => {
                 self.drill(job, data_file, seed).map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
             Command::CreateSample { job, folder } => {
-                let started = self.start(job, JobKind::Sample, None, None, work::sample(folder));
+                let started = self.start(Order::asked(job, JobKind::Sample, None, None), work::sample(folder));
                 started.map_err(|e| (Some((job, JobKind::Sample)), e))?;
             }
             Command::UseLog { data_file, log, switch_to_wal } => {
@@ -331,6 +370,18 @@ impl Worker {
     fn data_file_of(&self, archive: &Path) -> Option<PathBuf> {
         let holds = |d: &&DataFileStatus| d.archives.iter().any(|a| a.path == archive);
         self.status.data_files.iter().find(holds).map(|d| d.facts.path.clone())
+    }
+
+    /// Does what may take long on a thread of its own.
+    pub(super) fn beside(&self, name: &str, work: impl FnOnce() -> Message + Send + 'static) {
+        let messages = self.messages.clone();
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // When the engine has ended meanwhile, nobody wants to know.
+            let _ = messages.send(work());
+        });
+        if let Err(error) = spawned {
+            tracing::error!(%error, name, "no thread");
+        }
     }
 
     /// The log that is being written for the data file of this archive.
@@ -366,8 +417,10 @@ impl Worker {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let log = hosted.log.clone();
         self.refuse_while_busy(&data_file)?;
-        let work = work::backup(&data_file, &self.config.settings_dir, destination, options, log);
-        self.start(job, JobKind::Backup, Some(data_file), None, work)
+        let mut backup = BackupJob::new(&data_file, &self.config.settings_dir, destination, log);
+        backup.options = options;
+        backup.busy = self.busy_archives();
+        self.start(Order::asked(job, JobKind::Backup, Some(data_file), None), backup.work())
     }
 
     fn drill(&mut self, job: JobId, data_file: PathBuf, seed: u64) -> Result<()> {
@@ -375,7 +428,7 @@ impl Worker {
         let known = self.status.data_file(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let scratch = self.config.data_dir.clone();
         let work = work::drill(&data_file, known.destination.clone(), seed, scratch, log);
-        self.start(job, JobKind::TestRestore, Some(data_file), None, work)
+        self.start(Order::asked(job, JobKind::TestRestore, Some(data_file), None), work)
     }
 
     fn restore_in_place(
@@ -395,11 +448,11 @@ impl Worker {
         let hosted = self.hosted.get(&data_file);
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
         let work = work::restore_in_place(&data_file, known, &self.config, (archive.clone(), logs, until));
-        self.start(job, JobKind::RestoreInPlace, Some(data_file), Some(archive), work)
+        self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
     }
 
     /// A backup and a restore in place need the data file for themselves.
-    fn refuse_while_busy(&self, data_file: &Path) -> Result<()> {
+    pub(super) fn refuse_while_busy(&self, data_file: &Path) -> Result<()> {
         if self.status.data_file(data_file).is_some_and(|d| d.log_starting) {
             return Err(Error::new(ErrorKind::Busy, format!("the log of {} is being opened", data_file.display()))
                 .hint("Try again in a moment."));
@@ -418,18 +471,12 @@ impl Worker {
         }
     }
 
-    pub(super) fn start(
-        &mut self,
-        id: JobId,
-        kind: JobKind,
-        data_file: Option<PathBuf>,
-        archive: Option<PathBuf>,
-        work: Work,
-    ) -> Result<()> {
+    pub(super) fn start(&mut self, order: Order, work: Work) -> Result<()> {
+        let id = order.id;
         if self.jobs.contains_key(&id) {
             return Err(Error::new(ErrorKind::Refused, "a job of this name is running already"));
         }
-        let job = RunningJob::start(id, kind, data_file, archive, work, self.messages.clone())?;
+        let job = RunningJob::start(order, work, &self.config.clock, self.messages.clone())?;
         self.record(&job.entry);
         self.news.push(Event::JobStarted(job.status.clone()));
         self.jobs.insert(id, job);

@@ -9,7 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chrono::Local;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -246,7 +245,7 @@ fn replace_lost(
     if data_file.is_file() {
         Ownership::of(data_file).apply(rebuilt)?;
     }
-    let mark = Local::now().format("%Y%m%d-%H%M%S");
+    let mark = control.clock().local().format("%Y%m%d-%H%M%S");
     let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();
     let outcome = all
         .iter()

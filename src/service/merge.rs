@@ -53,6 +53,10 @@ pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) 
         merged.refused.extend(other.refused.iter().cloned());
         merged.jobs.extend(other.jobs.iter().cloned());
         merged.looked_at.extend(other.looked_at.iter().cloned());
+        merged.seen_places.extend(other.seen_places.iter().cloned());
+        merged.measured.extend(other.measured.iter().cloned());
+        let proven: Vec<_> = other.proven.iter().filter(|p| !merged.proven.contains(p)).cloned().collect();
+        merged.proven.extend(proven);
         merged.points.extend(other.points.iter().cloned());
         merged.history_problem = merged.history_problem.or_else(|| other.history_problem.clone());
         merged.list_problem = merged.list_problem.or_else(|| other.list_problem.clone());
@@ -65,6 +69,7 @@ pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) 
         merged.data_files.push(data_file);
     }
     merged.recent.truncate(RECENT_MAX);
+    merged.proven.sort_by_key(|proof| std::cmp::Reverse(proof.proven));
     merged.jobs.sort_by_key(|job| (job.started, job.id));
     merged.history = histories(statuses);
     merged.finished = order.merge_finished(statuses);

@@ -148,6 +148,8 @@ fn rest(status: &Status) -> Status {
         recent: status.recent.clone(),
         proven: Vec::new(),
         looked_at: status.looked_at.clone(),
+        seen_places: status.seen_places.clone(),
+        measured: status.measured.clone(),
         points: status.points.clone(),
     }
 }
@@ -221,7 +223,9 @@ mod tests {
             outcome,
             path: None,
             bytes: None,
+            automatic: false,
             error: None,
+            note: None,
         }
     }
 
@@ -241,6 +245,8 @@ mod tests {
             recent: Vec::new(),
             proven: Vec::new(),
             looked_at: Vec::new(),
+            seen_places: Vec::new(),
+            measured: Vec::new(),
             points: Vec::new(),
         }
     }

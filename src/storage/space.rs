@@ -33,7 +33,7 @@ pub fn disk_space(folder: &Path) -> Result<DiskSpace> {
 
 /// Whether both paths lie on one volume: a failing disk then takes the data file and its archives together.
 ///
-/// Two partitions of one physical disk are not told apart by this.
+/// Two partitions of one physical disk are told apart by this; see [`same_disk`](super::disks::same_disk).
 pub fn same_volume(a: &Path, b: &Path) -> bool {
     let (a, b) = (existing_folder(a), existing_folder(b));
     #[cfg(unix)]

@@ -38,6 +38,7 @@ fn noun(kind: JobKind) -> &'static str {
         JobKind::Repair => "repair",
         JobKind::TestRestore => "test restore",
         JobKind::Sample => "sample",
+        JobKind::OnFinish => "program",
     }
 }
 
@@ -121,6 +122,7 @@ pub(crate) fn title(job: &JobStatus) -> String {
         JobKind::Repair => format!("Repairing {}", of(&job.archive)),
         JobKind::TestRestore => format!("Test restore of {}", of(&job.archive)),
         JobKind::Sample => "Creating the sample".to_owned(),
+        JobKind::OnFinish => "Running a program".to_owned(),
     }
 }
 
@@ -164,6 +166,10 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
                 put_away(ui, actions);
                 show_folder(ui, report.archive.parent().unwrap_or(&report.archive), actions);
             });
+        }
+        Ok(JobReport::Skipped { since }) => {
+            let message = format!("No backup was needed: not modified since backup {since}");
+            strip(ui, Tone::Neutral, &message, None, |ui| put_away(ui, actions));
         }
         Ok(JobReport::Restore(report)) => {
             let (tone, message, text) = reports::restore_text(report, job.duration_ms);

@@ -50,6 +50,8 @@ fn state_word(status: &Status, data_file: &DataFileStatus) -> (Tone, &'static st
             Outcome::Failed => (Tone::Bad, "Last backup failed"),
             Outcome::Stopped => (Tone::Warn, "Last backup stopped"),
             Outcome::Interrupted => (Tone::Warn, "Last backup interrupted"),
+            Outcome::Skipped => (Tone::Good, "Backed up"),
+            Outcome::Missed => (Tone::Warn, "Last backup missed"),
         },
     }
 }

@@ -88,9 +88,9 @@ impl Tone {
     pub(crate) fn of(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Succeeded => Tone::Good,
-            Outcome::Partial | Outcome::Stopped | Outcome::Interrupted => Tone::Warn,
+            Outcome::Partial | Outcome::Stopped | Outcome::Interrupted | Outcome::Missed => Tone::Warn,
             Outcome::Failed => Tone::Bad,
-            Outcome::Running => Tone::Neutral,
+            Outcome::Running | Outcome::Skipped => Tone::Neutral,
         }
     }
 }

@@ -4,10 +4,15 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command as Process, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use strongroom::{
+    control::Clock,
     engine::{Command, Config, Engine, Handle, JobId, Status, status::JobReport},
     journal::{CaptureState, integrate::Until},
     restore::{self, Logs},
@@ -30,9 +35,38 @@ pub fn serve(place: &Place, data: &Path) -> Child {
     child
 }
 
-pub fn engine(place: &Place) -> Engine {
+/// A clock that a test sets.
+#[derive(Clone)]
+pub struct Sim(Arc<AtomicI64>);
+
+impl Sim {
+    /// A clock that shows this, such as `2026-06-01 12:00`, in the zone of this machine.
+    pub fn at(local: &str) -> Self {
+        let sim = Self(Arc::default());
+        sim.set(local);
+        sim
+    }
+
+    pub fn set(&self, local: &str) {
+        let naive = chrono::NaiveDateTime::parse_from_str(local, "%Y-%m-%d %H:%M").unwrap();
+        let moment = chrono::TimeZone::from_local_datetime(&chrono::Local, &naive).earliest().unwrap();
+        self.0.store(moment.timestamp_millis(), Ordering::SeqCst);
+    }
+
+    pub fn clock(&self) -> Clock {
+        let time = Arc::clone(&self.0);
+        Clock::new(move || chrono::DateTime::from_timestamp_millis(time.load(Ordering::SeqCst)).unwrap())
+    }
+}
+
+/// An engine for which another clock tells the time.
+pub fn engine_at(place: &Place, clock: Clock) -> Engine {
     let own = place.own().join("strongroom");
-    Engine::start(Config::private(&own)).unwrap()
+    Engine::start(Config { clock, ..Config::private(&own) }).unwrap()
+}
+
+pub fn engine(place: &Place) -> Engine {
+    engine_at(place, Clock::default())
 }
 
 pub fn until(handle: &Handle, wanted: impl Fn(&Status) -> bool) -> std::sync::Arc<Status> {

@@ -29,10 +29,8 @@ const COLUMNS: [Column; 7] = [
     figure_column("Bytes", 82.0),
 ];
 
-const KINDS: [JobKind; 5] =
-    [JobKind::Backup, JobKind::Restore, JobKind::RestoreInPlace, JobKind::Verify, JobKind::Sample];
-const OUTCOMES: [Outcome; 6] =
-    [Outcome::Succeeded, Outcome::Partial, Outcome::Failed, Outcome::Stopped, Outcome::Interrupted, Outcome::Running];
+const KINDS: &[JobKind] = JobKind::ALL;
+const OUTCOMES: &[Outcome] = Outcome::ALL;
 
 pub(crate) fn journal_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
     page_header(ui, "Backup journal", "Every job and how it ended. Numbers of archives do not depend on it.", |_| ());
@@ -74,8 +72,8 @@ pub(crate) fn journal_ui(ui: &mut Ui, status: &Status, state: &mut State, action
 fn filter_ui(ui: &mut Ui, form: &mut JournalForm) {
     ui.horizontal_wrapped(|ui| {
         text_field(ui, "Search the journal", &mut form.text, "Search paths, numbers and errors", 240.0);
-        combo(ui, "Kind", "All kinds", &KINDS, &mut form.kind, JobKind::label);
-        combo(ui, "Result", "All results", &OUTCOMES, &mut form.outcome, Outcome::label);
+        combo(ui, "Kind", "All kinds", KINDS, &mut form.kind, JobKind::label);
+        combo(ui, "Result", "All results", OUTCOMES, &mut form.outcome, Outcome::label);
         ui.checkbox(&mut form.this_file_only, "This data file only");
         if *form != (JournalForm { selected: form.selected, ..Default::default() })
             && button(ui, Some(Icon::X), "Clear filter").clicked()
@@ -201,6 +199,8 @@ mod tests {
             path: None,
             bytes: None,
             error: Some(error),
+            automatic: false,
+            note: None,
         }
     }
 

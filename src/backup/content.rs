@@ -1,0 +1,325 @@
+//! What goes into an archive beside the data file and its settings: program files and attachments.
+//!
+//! They are looked through before the data file is held, and read after it was let go. Nothing here makes a backup fail: what
+//! can not be read, vanishes, or changes while it is read is said, and the backup counts as partial. Symbolic links are
+//! stored as links and not followed, save the chosen file or folder itself; pipes, sockets and devices hold nothing to store.
+//!
+//! A data file in use is never opened here, under whatever name: that would drop SQLite's locks on it.
+
+mod names;
+mod source;
+
+use std::{
+    collections::BTreeSet,
+    fs::FileType,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+use walkdir::{DirEntry, WalkDir};
+
+use super::estimate::Sample;
+use crate::{
+    archive::{Compression, ItemKind, Source},
+    control::Control,
+    error::Result,
+    settings::sections,
+    storage,
+};
+use names::Names;
+use source::{FileSource, MarkSource};
+
+/// The folder of attachments in an archive.
+pub const ATTACHMENTS: &str = "Attachments";
+/// The folder of program files in an archive.
+pub const PROGRAM: &str = "Program";
+/// So many problems are kept one by one; the rest is only counted.
+const PROBLEMS_MAX: usize = 100;
+
+/// One file that is not, or not whole, in an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentProblem {
+    /// Its full path, as far as it can be written.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One chosen file or folder, and where it is in the archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentRoot {
+    /// Its full path.
+    pub path: String,
+    /// Its name in the archive.
+    pub name: String,
+}
+
+/// What became of program files and attachments.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContentReport {
+    /// What was chosen.
+    pub roots: Vec<ContentRoot>,
+    /// Number of files in the archive.
+    pub files: u64,
+    /// Their length in bytes, together.
+    pub bytes: u64,
+    /// What is missing or not whole, at most 100.
+    pub problems: Vec<ContentProblem>,
+    /// How many there are.
+    pub problem_count: u64,
+    /// What was left out on purpose, such as sockets and data files in use, at most 100.
+    pub left_out: Vec<ContentProblem>,
+    /// How many there are.
+    pub left_out_count: u64,
+}
+
+impl ContentReport {
+    fn problem(&mut self, path: &Path, reason: impl Into<String>) {
+        self.problem_count += 1;
+        note(&mut self.problems, path, reason);
+    }
+
+    fn leave_out(&mut self, path: &Path, reason: impl Into<String>) {
+        self.left_out_count += 1;
+        note(&mut self.left_out, path, reason);
+    }
+
+    /// What is missing, in one sentence; `None` when nothing is.
+    pub fn in_words(&self) -> Option<String> {
+        let first = self.problems.first()?;
+        let more = match self.problem_count - 1 {
+            0 => String::new(),
+            1 => ", and 1 more".to_owned(),
+            n => format!(", and {n} more"),
+        };
+        Some(format!("{} {}{more}", first.path, first.reason))
+    }
+}
+
+fn note(list: &mut Vec<ContentProblem>, path: &Path, reason: impl Into<String>) {
+    if list.len() < PROBLEMS_MAX {
+        list.push(ContentProblem { path: path.to_string_lossy().into_owned(), reason: reason.into() });
+    }
+}
+
+/// The report, while the sources write it from the thread that reads them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shared(Arc<Mutex<ContentReport>>);
+
+impl Shared {
+    fn edit<T>(&self, edit: impl FnOnce(&mut ContentReport) -> T) -> T {
+        edit(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn report(&self) -> ContentReport {
+        self.edit(|report| report.clone())
+    }
+}
+
+/// A file, an empty folder or a link that is to go into the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    path: PathBuf,
+    name: String,
+    kind: ItemKind,
+    length: u64,
+}
+
+/// What was found, before anything of it was read.
+#[derive(Debug, Default)]
+pub struct Content {
+    found: Vec<Found>,
+    shared: Shared,
+    /// Length of all files together, in bytes.
+    pub bytes: u64,
+}
+
+/// What stays out of every archive: the data file itself, its companions, its archives and its logs.
+#[derive(Debug, Default)]
+pub struct Excluded {
+    /// Folders, by their canonical paths.
+    pub folders: BTreeSet<PathBuf>,
+    /// Files, by their canonical paths.
+    pub files: BTreeSet<PathBuf>,
+}
+
+impl Excluded {
+    fn holds_folder(&self, path: &Path) -> bool {
+        self.folders.contains(&real(path))
+    }
+
+    /// Names are compared first: to find the real path of every file among a hundred thousand would take its time.
+    fn holds_file(&self, path: &Path) -> bool {
+        self.files.iter().any(|file| file.file_name() == path.file_name()) && self.files.contains(&real(path))
+    }
+}
+
+/// Looks through what `chosen` names. `taken` are names in the archive that are given away already.
+///
+/// # Errors
+/// `Stopped` only.
+pub fn find(chosen: &sections::Content, excluded: &Excluded, taken: &[String], control: &Control) -> Result<Content> {
+    let mut content = Content::default();
+    let mut names = Names::new(taken);
+    let lists =
+        [(&chosen.program, PROGRAM, ItemKind::Program), (&chosen.attachments, ATTACHMENTS, ItemKind::Attachment)];
+    for (roots, folder, kind) in lists {
+        if roots.is_empty() {
+            continue;
+        }
+        let folder = names.unique(folder);
+        for root in roots {
+            let last = root.file_name().map_or_else(|| "root".to_owned(), names::safe);
+            let name = names.unique(&format!("{folder}/{last}"));
+            let shown = ContentRoot { path: root.to_string_lossy().into_owned(), name: name.clone() };
+            content.shared.edit(|report| report.roots.push(shown));
+            content.walk(root, name, kind, excluded, &mut names, control)?;
+        }
+    }
+    Ok(content)
+}
+
+impl Content {
+    fn walk(
+        &mut self,
+        root: &Path,
+        name: String,
+        kind: ItemKind,
+        excluded: &Excluded,
+        names: &mut Names,
+        control: &Control,
+    ) -> Result<()> {
+        let shared = self.shared.clone();
+        let enter = |entry: &DirEntry| {
+            let stays_out = entry.file_type().is_dir() && excluded.holds_folder(entry.path());
+            if stays_out {
+                shared.edit(|report| report.leave_out(entry.path(), "is a folder for archives"));
+            }
+            !stays_out
+        };
+        // Names of the folders from the root down to the present entry, and one in which nothing was found yet.
+        let mut folders: Vec<String> = Vec::new();
+        let mut empty: Option<(usize, Found)> = None;
+        for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(enter) {
+            control.check()?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let path = error.path().unwrap_or(root).to_path_buf();
+                    self.shared.edit(|report| report.problem(&path, why(&error)));
+                    continue;
+                }
+            };
+            let depth = entry.depth();
+            self.found.extend(empty.take().filter(|(above, _)| depth <= *above).map(|(_, folder)| folder));
+            folders.truncate(depth);
+            let name = match folders.last() {
+                None => name.clone(),
+                Some(folder) => names.unique(&format!("{folder}/{}", names::safe(entry.file_name()))),
+            };
+            if entry.file_type().is_dir() {
+                folders.push(name.clone());
+                empty = Some((depth, Found { path: entry.into_path(), name, kind: ItemKind::Folder, length: 0 }));
+            } else if name.len() > names::LENGTH_MAX {
+                self.shared.edit(|report| report.problem(entry.path(), "has too long a path for an archive"));
+            } else {
+                self.take(&entry, name, kind, excluded);
+            }
+        }
+        self.found.extend(empty.map(|(_, folder)| folder));
+        Ok(())
+    }
+
+    fn take(&mut self, entry: &DirEntry, name: String, kind: ItemKind, excluded: &Excluded) {
+        let (path, file_type) = (entry.path(), entry.file_type());
+        let reason = match entry.metadata() {
+            Err(error) => {
+                return self.shared.edit(|report| report.problem(path, why(&error)));
+            }
+            Ok(_) if file_type.is_symlink() => {
+                return self.found.push(Found { path: path.to_path_buf(), name, kind: ItemKind::Link, length: 0 });
+            }
+            Ok(_) if !file_type.is_file() => Some(special(file_type)),
+            Ok(_) if excluded.holds_file(path) => Some("belongs to the data file"),
+            Ok(_) if storage::refuse_data_file(path).is_err() => Some("is a data file in use; give it its own backups"),
+            Ok(meta) => {
+                self.bytes += meta.len();
+                self.found.push(Found { path: path.to_path_buf(), name, kind, length: meta.len() });
+                None
+            }
+        };
+        if let Some(reason) = reason {
+            self.shared.edit(|report| report.leave_out(path, reason));
+        }
+    }
+
+    /// Number of files, links and empty folders.
+    pub fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// What is known so far; complete when all sources were read.
+    pub(super) fn shared(&self) -> Shared {
+        self.shared.clone()
+    }
+
+    /// The report as it stands.
+    pub fn report(&self) -> ContentReport {
+        self.shared.report()
+    }
+
+    /// Compresses the beginnings, at most `stretch` bytes each, of up to `count` files evenly spread.
+    pub(super) fn sample(&self, compression: Compression, count: usize, stretch: u64) -> Result<Sample> {
+        let files: Vec<&Found> = self.found.iter().filter(|found| found.length > 0).collect();
+        let mut sample = Sample::default();
+        for found in files.iter().step_by(files.len().div_ceil(count).max(1)) {
+            // What can not be read now is said by the backup.
+            if let Some(bytes) = source::beginning(&found.path, stretch) {
+                sample.take(&bytes, compression)?;
+            }
+        }
+        Ok(sample)
+    }
+
+    /// The content for the writer, in order.
+    pub(super) fn sources<'a>(self) -> impl Iterator<Item = Box<dyn Source + 'a>> {
+        let shared = self.shared;
+        self.found.into_iter().map(move |found| -> Box<dyn Source + 'a> {
+            match found.kind {
+                ItemKind::Folder | ItemKind::Link => Box::new(MarkSource::new(found, shared.clone())),
+                _ => Box::new(FileSource::new(found, shared.clone())),
+            }
+        })
+    }
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Why an entry could not be looked at, in the words of a report.
+fn why(error: &walkdir::Error) -> String {
+    match error.io_error() {
+        Some(e) if e.kind() == std::io::ErrorKind::NotFound => "does not exist any more".to_owned(),
+        Some(e) => source::unreadable(e),
+        None => "is a link that leads back to itself".to_owned(),
+    }
+}
+
+/// What is neither a file nor a folder nor a link.
+fn special(file_type: FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if file_type.is_fifo() {
+            return "is a pipe";
+        }
+        if file_type.is_socket() {
+            return "is a socket";
+        }
+    }
+    let _ = file_type;
+    "is a device"
+}

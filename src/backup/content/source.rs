@@ -1,0 +1,205 @@
+//! A file that others may change or take away while it is read.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read},
+    path::Path,
+};
+
+use super::{Found, Shared};
+use crate::{
+    archive::{Entry, Item, ItemKind, Source},
+    error::{Error, Result},
+    storage,
+};
+
+/// Why a file can not be read, in the words of a report.
+pub(super) fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "vanished before it was read".to_owned(),
+        io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
+        _ => {
+            let text = error.to_string();
+            format!("can not be read: {}", text.split(" (os error").next().unwrap_or_default().to_lowercase())
+        }
+    }
+}
+
+/// An ordinary file. It is opened when its turn comes; what is missing at its end then is filled with zeros, and said.
+pub(super) struct FileSource {
+    found: Found,
+    shared: Shared,
+    open: Option<(File, fs::Metadata)>,
+    left: u64,
+    /// Said once per file.
+    is_said: bool,
+}
+
+impl FileSource {
+    pub(super) fn new(found: Found, shared: Shared) -> Self {
+        Self { found, shared, open: None, left: 0, is_said: false }
+    }
+
+    fn say(&mut self, reason: String) {
+        if !std::mem::replace(&mut self.is_said, true) {
+            self.shared.edit(|report| report.problem(&self.found.path, reason));
+        }
+    }
+
+    /// Sees at the end whether the file is still what it was when it was opened.
+    fn compare(&mut self) {
+        let Some((file, before)) = self.open.take() else { return };
+        let same = |after: &fs::Metadata| {
+            after.len() == before.len() && matches!((after.modified(), before.modified()), (Ok(a), Ok(b)) if a == b)
+        };
+        if !file.metadata().is_ok_and(|after| same(&after)) {
+            self.say("changed while it was read".to_owned());
+        }
+    }
+}
+
+impl Source for FileSource {
+    fn is_there(&mut self) -> Result<bool> {
+        match open(&self.found.path) {
+            Ok(open) => {
+                self.open = Some(open);
+                Ok(true)
+            }
+            Err(error) => {
+                self.say(unreadable(&error));
+                Ok(false)
+            }
+        }
+    }
+
+    fn entry(&mut self, _: &[Item]) -> Result<Entry> {
+        let Some((_, meta)) = &self.open else { return Err(Error::stopped()) };
+        let entry = describe(&self.found, meta, None);
+        self.left = entry.length;
+        self.shared.edit(|report| {
+            report.files += 1;
+            report.bytes += entry.length;
+        });
+        if self.left == 0 {
+            self.compare();
+        }
+        Ok(entry)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let Some((file, _)) = &mut self.open else { break };
+            match file.read(&mut buffer[filled..]) {
+                Ok(0) => {
+                    self.open = None;
+                    self.say("became shorter while it was read".to_owned());
+                }
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.open = None;
+                    self.say(unreadable(&error));
+                }
+            }
+        }
+        // The length stands in the archive already.
+        buffer[filled..].fill(0);
+        self.left -= buffer.len() as u64;
+        if self.left == 0 {
+            self.compare();
+        }
+        Ok(())
+    }
+}
+
+/// Opens an ordinary file, and nothing else that may have taken its name meanwhile: a pipe would be waited for, a link lead
+/// elsewhere, and a data file lose its locks.
+fn open(path: &Path) -> io::Result<(File, fs::Metadata)> {
+    let other = || io::Error::other("it is no longer an ordinary file");
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(other());
+    }
+    storage::refuse_data_file(path).map_err(|_| io::Error::other("it is a data file in use"))?;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    }
+    let file = options.open(path)?;
+    let meta = file.metadata()?;
+    if meta.is_file() { Ok((file, meta)) } else { Err(other()) }
+}
+
+/// The first bytes of a file, at most `length`; `None` when it can not be read.
+pub(super) fn beginning(path: &Path, length: u64) -> Option<Vec<u8>> {
+    let (file, _) = open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn describe(found: &Found, meta: &fs::Metadata, target: Option<String>) -> Entry {
+    #[cfg(unix)]
+    let (mode, owner) = {
+        use std::os::unix::fs::MetadataExt;
+        (meta.mode() & 0o777, Some((meta.uid(), meta.gid())))
+    };
+    #[cfg(not(unix))]
+    let (mode, owner) = (0o644, None);
+    let modified = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    let is_file = !matches!(found.kind, ItemKind::Folder | ItemKind::Link);
+    Entry {
+        name: found.name.clone(),
+        kind: found.kind,
+        length: if is_file { meta.len() } else { 0 },
+        mode,
+        modified: modified.map_or(0, |at| at.as_secs() as i64),
+        owner,
+        target,
+    }
+}
+
+/// An empty folder or a link: only its name, and where it leads.
+pub(super) struct MarkSource {
+    found: Found,
+    shared: Shared,
+    entry: Option<Entry>,
+}
+
+impl MarkSource {
+    pub(super) fn new(found: Found, shared: Shared) -> Self {
+        Self { found, shared, entry: None }
+    }
+}
+
+impl Source for MarkSource {
+    fn is_there(&mut self) -> Result<bool> {
+        let looked = fs::symlink_metadata(&self.found.path).and_then(|meta| {
+            let target = if self.found.kind == ItemKind::Link {
+                let target = fs::read_link(&self.found.path)?;
+                // One that is no text can not stand in the list of files.
+                Some(target.to_str().ok_or_else(|| io::Error::other("it leads to a name that is no text"))?.to_owned())
+            } else {
+                None
+            };
+            Ok(describe(&self.found, &meta, target))
+        });
+        match looked {
+            Ok(entry) => self.entry = Some(entry),
+            Err(error) => self.shared.edit(|report| report.problem(&self.found.path, unreadable(&error))),
+        }
+        Ok(self.entry.is_some())
+    }
+
+    fn entry(&mut self, _: &[Item]) -> Result<Entry> {
+        self.entry.take().ok_or_else(Error::stopped)
+    }
+
+    fn read(&mut self, _: &mut [u8]) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! The description of an archive inside it, for people.
+
+use std::path::Path;
+
+use toml_edit::{ArrayOfTables, Table, Value};
+
+use super::{ContentReport, content::ContentProblem};
+use crate::{
+    archive::{Identity, Item, ItemKind, catalog},
+    sqlite::data_file::JournalMode,
+};
+
+fn table<const N: usize>(values: [(&str, Value); N]) -> Table {
+    values.into_iter().map(|(key, value)| (key, toml_edit::Item::Value(value))).collect()
+}
+
+/// The description inside the archive: for people first, and valid TOML.
+pub(super) fn manifest(
+    identity: &Identity,
+    journal_mode: JournalMode,
+    items: &[Item],
+    content: &ContentReport,
+) -> String {
+    let mut document = toml_edit::DocumentMut::new();
+    let mut set = |table: &str, key: &str, value: toml_edit::Value| {
+        let section = document.entry(table).or_insert_with(|| toml_edit::Item::Table(toml_edit::Table::new()));
+        section[key] = toml_edit::value(value);
+    };
+    let archive = catalog::archive_name(&catalog::stem(Path::new(&identity.data_file_name)), identity.number);
+    set("archive", "name", archive.clone().into());
+    set("archive", "number", i64::from(identity.number.0).into());
+    set("archive", "moment", identity.moment.to_rfc3339().into());
+    set("archive", "id", identity.archive_id.to_string().into());
+    set("archive", "program", identity.program.as_str().into());
+    set("data-file", "name", identity.data_file_name.as_str().into());
+    set("data-file", "id", identity.data_file_id.to_string().into());
+    set("data-file", "page-size", i64::from(identity.page_size).into());
+    set("data-file", "pages", i64::from(identity.page_count).into());
+    set("data-file", "journal-mode", journal_mode.label().into());
+    let mut chosen = ArrayOfTables::new();
+    for root in &content.roots {
+        chosen.push(table([("path", root.path.as_str().into()), ("name", root.name.as_str().into())]));
+    }
+    let mut missing = ArrayOfTables::new();
+    for ContentProblem { path, reason } in &content.problems {
+        missing.push(table([("path", path.as_str().into()), ("reason", reason.as_str().into())]));
+    }
+    for (name, list) in [("chosen", chosen), ("not-whole", missing)] {
+        if !list.is_empty() {
+            document[name] = toml_edit::Item::ArrayOfTables(list);
+        }
+    }
+    let mut files = ArrayOfTables::new();
+    for item in items {
+        let mut file = table([("name", item.name.as_str().into()), ("kind", item.kind.label().into())]);
+        match (&item.target, item.kind) {
+            (Some(target), _) => file["target"] = toml_edit::value(target.as_str()),
+            (None, ItemKind::Folder) => {}
+            (None, _) => {
+                file["bytes"] = toml_edit::value(item.length as i64);
+                file["blake3"] = toml_edit::value(item.blake3.as_str());
+            }
+        }
+        files.push(file);
+    }
+    document["file"] = toml_edit::Item::ArrayOfTables(files);
+    let stem = catalog::stem(Path::new(&identity.data_file_name));
+    let by_hand = match identity.options().segment_bytes {
+        None => format!("zstd -dc '{archive}' | tar x"),
+        Some(_) => format!("cat '{stem}[{}-'*.4BK | zstd -dc | tar x", identity.number),
+    };
+    format!(
+        "# A full backup of {}, made by {}.\n# To restore without that program, in an empty folder:\n#     {by_hand}\n# The values of blake3 are those that b3sum prints.\n\n{document}",
+        identity.data_file_name, identity.program
+    )
+}

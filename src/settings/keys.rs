@@ -1,0 +1,559 @@
+//! Every setting by its key: what it means, what it may be, and where it is kept. One table for the file, the command line
+//! and the dialog.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{NaiveDate, NaiveTime};
+use toml_edit::{Array, Value};
+
+use super::sections::{DeleteOldest, Frequency, Retry, RetryUnit, Settings, Unit, Weekday};
+use crate::archive::options::{Compression, Rate};
+
+const MEGABYTE: u64 = 1 << 20;
+
+/// One setting.
+pub struct Key {
+    /// Its name, section and key: `keep.last`.
+    pub name: &'static str,
+    /// What it means, in one line.
+    pub meaning: &'static str,
+    /// What its value must be, for messages.
+    pub expected: &'static str,
+    /// Whether its value is one path or several, which the command line takes relative to its own folder.
+    pub is_path: bool,
+    /// Whether Strongroom keeps it, and nobody else should.
+    pub is_own: bool,
+    get: fn(&Settings) -> Option<Value>,
+    set: fn(&mut Settings, &Value) -> Option<()>,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Key {
+    /// The key called `name`.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// Section, empty for a key that stands at the top of the file, and name within it.
+    pub(super) fn place(&self) -> (&'static str, &'static str) {
+        self.name.split_once('.').unwrap_or(("", self.name))
+    }
+
+    /// The value as the file shows it; `None` where there is none.
+    pub fn get(&self, settings: &Settings) -> Option<Value> {
+        (self.get)(settings)
+    }
+
+    /// Whether it has its default.
+    pub fn is_default(&self, settings: &Settings) -> bool {
+        let text = |settings: &Settings| self.get(settings).map(|v| v.to_string());
+        text(settings) == text(&Settings::default())
+    }
+
+    /// Takes `value`; `None` when it is not what is expected.
+    #[must_use]
+    pub fn set(&self, settings: &mut Settings, value: &Value) -> Option<()> {
+        (self.set)(settings, value)
+    }
+
+    /// Goes back to the default.
+    pub fn reset(&self, settings: &mut Settings) {
+        match (self.get)(&Settings::default()) {
+            Some(value) => _ = (self.set)(settings, &value),
+            // The empty text or list stands for none.
+            None => _ = (self.set)(settings, &Value::from("")).or_else(|| (self.set)(settings, &list([]))),
+        }
+    }
+}
+
+fn list(items: impl IntoIterator<Item = String>) -> Value {
+    Value::Array(items.into_iter().collect::<Array>())
+}
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+fn paths(value: &Value) -> Option<Vec<PathBuf>> {
+    let list: Vec<PathBuf> = texts(value)?.into_iter().map(PathBuf::from).collect();
+    list.iter().all(|path| path.is_absolute()).then_some(list)
+}
+
+fn path_list(paths: &[PathBuf]) -> Option<Value> {
+    (!paths.is_empty()).then(|| list(paths.iter().map(|path| path.to_string_lossy().into_owned())))
+}
+
+fn path(value: &Value) -> Option<Option<PathBuf>> {
+    match value.as_str()? {
+        "" => Some(None),
+        text => Path::new(text).is_absolute().then(|| Some(PathBuf::from(text))),
+    }
+}
+
+fn path_text(path: &Option<PathBuf>) -> Option<Value> {
+    path.as_ref().map(|path| path.to_string_lossy().into_owned().into())
+}
+
+fn number(value: &Value, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+    value.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| range.contains(n))
+}
+
+fn whole(number: u32) -> Option<Value> {
+    Some(i64::from(number).into())
+}
+
+/// `23:00`, also written as a time of TOML.
+fn time(value: &Value) -> Option<NaiveTime> {
+    let text = match value {
+        Value::String(text) => text.value().trim().to_owned(),
+        other => other.as_datetime()?.to_string(),
+    };
+    ["%H:%M", "%H:%M:%S"].iter().find_map(|form| NaiveTime::parse_from_str(&text, form).ok())
+}
+
+/// `2026-11-22`, as a date of TOML or as text; the empty text is none.
+fn date(value: &Value) -> Option<Option<NaiveDate>> {
+    let text = match value {
+        Value::String(text) => text.value().trim().to_owned(),
+        other => other.as_datetime()?.to_string(),
+    };
+    if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+}
+
+fn weekdays(value: &Value) -> Option<std::collections::BTreeSet<Weekday>> {
+    let words = match value {
+        Value::String(word) => vec![word.value().clone()],
+        list => texts(list)?,
+    };
+    words.iter().map(|word| Weekday::of_word(word)).collect()
+}
+
+macro_rules! word {
+    ($name:literal, $meaning:literal, $expected:literal, $kind:ident, $($field:ident).+) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            expected: $expected,
+            is_path: false,
+            is_own: false,
+            get: |s| Some(s.$($field).+.word().into()),
+            set: |s, v| { s.$($field).+ = $kind::of_word(v.as_str()?)?; Some(()) },
+        }
+    };
+}
+
+macro_rules! switch {
+    ($name:literal, $meaning:literal, $($field:ident).+) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            expected: "true or false",
+            is_path: false,
+            is_own: false,
+            get: |s| Some(s.$($field).+.into()),
+            set: |s, v| { s.$($field).+ = v.as_bool()?; Some(()) },
+        }
+    };
+}
+
+macro_rules! count {
+    ($name:literal, $meaning:literal, $expected:literal, $range:expr, $($field:ident).+) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            expected: $expected,
+            is_path: false,
+            is_own: false,
+            get: |s| whole(s.$($field).+),
+            set: |s, v| { s.$($field).+ = number(v, $range)?; Some(()) },
+        }
+    };
+}
+
+macro_rules! one_path {
+    ($name:literal, $meaning:literal, $expected:literal, $($field:ident).+) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            expected: $expected,
+            is_path: true,
+            is_own: false,
+            get: |s| path_text(&s.$($field).+),
+            set: |s, v| { s.$($field).+ = path(v)?; Some(()) },
+        }
+    };
+}
+
+macro_rules! archive {
+    ($name:literal, $meaning:literal, $expected:literal, $kind:ident, $field:ident) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            expected: $expected,
+            is_path: false,
+            is_own: false,
+            get: |s| Some(s.archive.$field.word().into()),
+            set: |s, v| {
+                s.archive.$field = $kind::from_word(&v.as_str()?.trim().to_lowercase())?;
+                Some(())
+            },
+        }
+    };
+}
+
+macro_rules! several_paths {
+    ($name:literal, $meaning:literal, $($field:ident).+) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            expected: "a list of full paths, such as [\"/srv/files\"]",
+            is_path: true,
+            is_own: false,
+            get: |s| path_list(&s.$($field).+),
+            set: |s, v| { s.$($field).+ = paths(v)?; Some(()) },
+        }
+    };
+}
+
+/// All settings, in the order of the file.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "on-finish",
+        meaning: "A program with its arguments, run after each job; the result is given to it as JSON on standard input.",
+        expected: "a list of texts, such as [\"/usr/local/bin/notify\", \"backup\"]",
+        is_path: false,
+        is_own: false,
+        get: |s| (!s.on_finish.is_empty()).then(|| list(s.on_finish.iter().cloned())),
+        set: |s, v| {
+            let words = texts(v)?;
+            // A program without a name can not be run.
+            s.on_finish = Some(words).filter(|w| w.first().is_none_or(|program| !program.is_empty()))?;
+            Some(())
+        },
+    },
+    Key {
+        name: "data-file.id",
+        meaning: "Names this data file in its archives; leave it as it is.",
+        expected: "the identifier that Strongroom wrote",
+        is_path: false,
+        is_own: true,
+        get: |s| s.data_file_id.map(|id| id.to_string().into()),
+        set: |s, v| {
+            s.data_file_id = Some(v.as_str()?.parse().ok()?);
+            Some(())
+        },
+    },
+    Key {
+        name: "data-file.last-number",
+        meaning: "The highest number given to a full backup; numbers are not used again.",
+        expected: "a whole number from 0 on",
+        is_path: false,
+        is_own: true,
+        get: |s| whole(s.last_number),
+        set: |s, v| {
+            s.last_number = number(v, 0..=u32::MAX)?;
+            Some(())
+        },
+    },
+    word!(
+        "scheduler.frequency",
+        "How often a full backup is made: never, every hour, every day, every week, every month, personalized.",
+        "never, every hour, every day, every week, every month or personalized, in quotes",
+        Frequency,
+        scheduler.frequency
+    ),
+    count!(
+        "scheduler.every",
+        "Personalized: every so many hours (at most 24), days, weeks or months.",
+        "a whole number from 1 to 999",
+        1..=999,
+        scheduler.every
+    ),
+    word!(
+        "scheduler.unit",
+        "Personalized: hours, days, weeks or months.",
+        "hours, days, weeks or months, in quotes",
+        Unit,
+        scheduler.unit
+    ),
+    Key {
+        name: "scheduler.at",
+        meaning: "The time of the day, in local time; for hours the time of the first one.",
+        expected: "a time such as \"23:00\", in quotes",
+        is_path: false,
+        is_own: false,
+        get: |s| {
+            let whole = s.scheduler.at.format("%S").to_string() == "00";
+            Some(s.scheduler.at.format(if whole { "%H:%M" } else { "%H:%M:%S" }).to_string().into())
+        },
+        set: |s, v| {
+            s.scheduler.at = time(v)?;
+            Some(())
+        },
+    },
+    Key {
+        name: "scheduler.weekdays",
+        meaning: "The day of the week, for personalized weeks one or several.",
+        expected: "days of the week, such as [\"monday\", \"friday\"]",
+        is_path: false,
+        is_own: false,
+        get: |s| Some(list(s.scheduler.weekdays.iter().map(|day| day.word().to_owned()))),
+        set: |s, v| {
+            s.scheduler.weekdays = weekdays(v)?;
+            Some(())
+        },
+    },
+    count!(
+        "scheduler.day",
+        "The day of the month; in a shorter month its last day.",
+        "a whole number from 1 to 31",
+        1..=31,
+        scheduler.day
+    ),
+    Key {
+        name: "scheduler.from",
+        meaning: "Personalized: the day that the interval is counted from.",
+        expected: "a date such as 2026-11-22",
+        is_path: false,
+        is_own: false,
+        get: |s| {
+            s.scheduler.from.and_then(|day| day.to_string().parse().ok()).map(|day: toml_edit::Datetime| day.into())
+        },
+        set: |s, v| {
+            s.scheduler.from = date(v)?;
+            Some(())
+        },
+    },
+    switch!(
+        "scheduler.only-if-modified",
+        "Whether a scheduled backup is skipped when the data file was not modified since the last one.",
+        scheduler.only_if_modified
+    ),
+    several_paths!("content.program", "Files and folders of the program that uses the data file.", content.program),
+    several_paths!("content.attachments", "Other files and folders that go into the archives.", content.attachments),
+    one_path!(
+        "destination.folder",
+        "The folder for archives; without it, the folder Backups beside the data file.",
+        "the full path of a folder, in quotes",
+        destination.folder
+    ),
+    several_paths!(
+        "destination.earlier",
+        "Folders chosen earlier; the archives there stay known. Written by Strongroom.",
+        destination.earlier
+    ),
+    one_path!(
+        "log.file",
+        "The log file that records every commit; without this line the log is not used.",
+        "the full path of a file, in quotes",
+        log.file
+    ),
+    switch!(
+        "log.allow-network",
+        "Whether the log may lie on a network drive. Not advised: it is open permanently.",
+        log.allow_network
+    ),
+    switch!("keep.all", "Whether every backup is kept.", keep.all),
+    count!(
+        "keep.last",
+        "Otherwise how many backups are kept, each an archive with its log.",
+        "a whole number from 1 to 9999",
+        1..=9999,
+        keep.last
+    ),
+    word!(
+        "keep.delete-oldest",
+        "When the oldest backup is deleted: before or after the new one is made. A verified one always remains.",
+        "before or after, in quotes",
+        DeleteOldest,
+        keep.delete_oldest
+    ),
+    word!(
+        "failure.retry",
+        "When a failed backup is tried again: next scheduled, or after a time.",
+        "next scheduled or after, in quotes",
+        Retry,
+        failure.retry
+    ),
+    count!(
+        "failure.retry-after",
+        "After how many seconds, minutes or hours, if after a time.",
+        "a whole number from 1 to 9999",
+        1..=9999,
+        failure.retry_after
+    ),
+    word!(
+        "failure.retry-unit",
+        "The unit of that: seconds, minutes or hours.",
+        "seconds, minutes or hours, in quotes",
+        RetryUnit,
+        failure.retry_unit
+    ),
+    switch!(
+        "failure.cancel",
+        "Whether automatic backups are suspended after too many attempts, until a backup by hand succeeds.",
+        failure.cancel
+    ),
+    count!(
+        "failure.cancel-after",
+        "After how many attempts.",
+        "a whole number from 1 to 9999",
+        1..=9999,
+        failure.cancel_after
+    ),
+    Key {
+        name: "archive.segment-size",
+        meaning: "The size in MB at which an archive is continued in another file; none for archives of one file.",
+        expected: "none, or a whole number of MB from 1 to 1000000",
+        is_path: false,
+        is_own: false,
+        get: |s| {
+            let megabytes = |bytes: u64| i64::try_from(bytes.div_ceil(MEGABYTE)).unwrap_or(i64::MAX);
+            Some(s.archive.segment_bytes.map_or_else(|| "none".into(), |bytes| megabytes(bytes).into()))
+        },
+        set: |s, v| {
+            s.archive.segment_bytes = match v.as_str() {
+                Some(word) if word.trim().eq_ignore_ascii_case("none") => None,
+                _ => Some(u64::from(number(v, 1..=1_000_000)?) * MEGABYTE),
+            };
+            Some(())
+        },
+    },
+    archive!(
+        "archive.compression",
+        "The compression rate: none, fast or compact.",
+        "none, fast or compact, in quotes",
+        Compression,
+        compression
+    ),
+    archive!(
+        "archive.interlacing",
+        "The interlacing rate, over how long a stretch recovery data is spread: none, low, medium or high.",
+        "none, low, medium or high, in quotes",
+        Rate,
+        interlacing
+    ),
+    archive!(
+        "archive.redundancy",
+        "The redundancy rate, how much recovery data is added: none, low, medium or high.",
+        "none, low, medium or high, in quotes",
+        Rate,
+        redundancy
+    ),
+    switch!(
+        "restore.if-damaged",
+        "Whether the last backup is restored when the data file is found damaged at opening.",
+        restore.if_damaged
+    ),
+    switch!(
+        "restore.integrate-log",
+        "Whether the last log is integrated when the data file lacks commits that the log holds.",
+        restore.integrate_log
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_takes_back_what_it_gives_and_knows_its_default() -> Result<(), String> {
+        let mut all = Settings { last_number: 7, data_file_id: Some(uuid::Uuid::nil()), ..Settings::default() };
+        for (key, text) in [
+            ("on-finish", "['/bin/mail', 'me']"),
+            ("scheduler.frequency", "'personalized'"),
+            ("scheduler.every", "3"),
+            ("scheduler.unit", "'weeks'"),
+            ("scheduler.at", "06:30:00"),
+            ("scheduler.weekdays", "['Friday', 'tuesday']"),
+            ("scheduler.day", "31"),
+            ("scheduler.from", "2026-11-22"),
+            ("scheduler.only-if-modified", "true"),
+            ("content.program", "['/opt/office']"),
+            ("content.attachments", "['/srv/a', '/srv/b']"),
+            ("destination.folder", "'/backups'"),
+            ("destination.earlier", "['/old']"),
+            ("log.file", "'/backups/a.journal'"),
+            ("log.allow-network", "true"),
+            ("keep.all", "true"),
+            ("keep.last", "9"),
+            ("keep.delete-oldest", "'before'"),
+            ("failure.retry", "'Next-Scheduled'"),
+            ("failure.retry", "'after'"),
+            ("failure.retry-after", "2"),
+            ("failure.retry-unit", "'hours'"),
+            ("failure.cancel", "true"),
+            ("failure.cancel-after", "4"),
+            ("archive.segment-size", "'None'"),
+            ("archive.segment-size", "650"),
+            ("archive.compression", "'Compact'"),
+            ("archive.interlacing", "'high'"),
+            ("archive.redundancy", "'low'"),
+            ("restore.if-damaged", "true"),
+            ("restore.integrate-log", "false"),
+        ] {
+            let key = Key::find(key).ok_or(key)?;
+            key.set(&mut all, &text.parse().map_err(|e| format!("{e}"))?).ok_or(key.name)?;
+        }
+        let mut copy = Settings::default();
+        for key in KEYS {
+            assert!(!key.is_default(&all), "{} was not changed by this test", key.name);
+            key.set(&mut copy, &key.get(&all).ok_or(key.name)?).ok_or(key.name)?;
+        }
+        assert_eq!(copy, all);
+        assert_eq!(copy.scheduler.weekdays.iter().map(|d| d.word()).collect::<Vec<_>>(), ["tuesday", "friday"]);
+        for key in KEYS.iter().filter(|key| !key.is_own) {
+            key.reset(&mut copy);
+            assert!(key.is_default(&copy), "{}", key.name);
+        }
+        assert_eq!(Settings { last_number: 0, data_file_id: None, ..copy }, Settings::default());
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_value_must_not_be_is_refused() -> Result<(), String> {
+        for (key, text) in [
+            ("on-finish", "'mail'"),
+            ("on-finish", "['', 'x']"),
+            ("data-file.id", "'x'"),
+            ("data-file.last-number", "-1"),
+            ("scheduler.frequency", "'hourly'"),
+            ("scheduler.every", "0"),
+            ("scheduler.every", "1000"),
+            ("scheduler.unit", "'years'"),
+            ("scheduler.at", "'24:00'"),
+            ("scheduler.at", "2026-11-22"),
+            ("scheduler.weekdays", "['moonday']"),
+            ("scheduler.day", "32"),
+            ("scheduler.from", "'tomorrow'"),
+            ("scheduler.only-if-modified", "'yes'"),
+            ("content.attachments", "['relative']"),
+            ("content.program", "'/one'"),
+            ("destination.folder", "'relative'"),
+            ("log.file", "3"),
+            ("keep.last", "0"),
+            ("keep.last", "3.5"),
+            ("keep.delete-oldest", "'never'"),
+            ("failure.retry", "'soon'"),
+            ("failure.retry-after", "0"),
+            ("failure.retry-unit", "'days'"),
+            ("failure.cancel-after", "0"),
+            ("archive.segment-size", "0"),
+            ("archive.segment-size", "'650 MB'"),
+            ("archive.compression", "'best'"),
+            ("archive.interlacing", "2"),
+            ("archive.redundancy", "'most'"),
+        ] {
+            let (key, value) = (Key::find(key).ok_or(key)?, text.parse::<Value>().map_err(|e| format!("{e}"))?);
+            let mut settings = Settings::default();
+            assert!(key.set(&mut settings, &value).is_none(), "{} took {text}", key.name);
+            assert_eq!(settings, Settings::default(), "{}", key.name);
+        }
+        Ok(())
+    }
+}

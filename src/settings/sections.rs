@@ -1,0 +1,379 @@
+//! What can be set for a data file, section by section as in the file, with the defaults.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chrono::{NaiveDate, NaiveTime};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    archive::options::ArchiveOptions,
+    error::{Error, ErrorKind, Result},
+};
+
+/// An enumeration whose values are called by the words of the dialog, in lower case.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $value:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$meaning])* #[serde(rename = $word)] $value,)+
+        }
+
+        impl $name {
+            /// All values, in the order of the dialog.
+            pub const ALL: &'static [Self] = &[$(Self::$value,)+];
+
+            /// As the settings file calls it.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$value => $word,)+
+                }
+            }
+
+            /// The value called `word`; capitals and hyphens instead of spaces are understood too.
+            pub fn of_word(word: &str) -> Option<Self> {
+                let plain = word.trim().to_lowercase().replace('-', " ");
+                Self::ALL.iter().copied().find(|value| value.word() == plain)
+            }
+        }
+    };
+}
+
+words! {
+    /// How often a full backup is made by itself.
+    Frequency {
+        /// Only by hand.
+        Never = "never",
+        /// At every full hour.
+        EveryHour = "every hour",
+        /// At one time of the day.
+        EveryDay = "every day",
+        /// On one day of the week.
+        EveryWeek = "every week",
+        /// On one day of the month.
+        EveryMonth = "every month",
+        /// At an interval of hours, days, weeks or months.
+        Personalized = "personalized",
+    }
+}
+
+words! {
+    /// The unit of a personalized interval.
+    Unit {
+        /// Hours, counted from the starting time.
+        Hours = "hours",
+        /// Days.
+        Days = "days",
+        /// Weeks, on one or several days of the week.
+        Weeks = "weeks",
+        /// Months.
+        Months = "months",
+    }
+}
+
+words! {
+    /// A day of the week.
+    Weekday {
+        /// The first day of the week.
+        Monday = "monday",
+        /// The second.
+        Tuesday = "tuesday",
+        /// The third.
+        Wednesday = "wednesday",
+        /// The fourth.
+        Thursday = "thursday",
+        /// The fifth.
+        Friday = "friday",
+        /// The sixth.
+        Saturday = "saturday",
+        /// The seventh.
+        Sunday = "sunday",
+    }
+}
+
+words! {
+    /// When the oldest backup is deleted.
+    DeleteOldest {
+        /// Before the new one is made, as long as a verified one remains: needs less space.
+        Before = "before",
+        /// After the new one was made and verified.
+        After = "after",
+    }
+}
+
+words! {
+    /// When a failed backup is tried again.
+    Retry {
+        /// At the next scheduled date and time.
+        NextScheduled = "next scheduled",
+        /// After a time.
+        After = "after",
+    }
+}
+
+words! {
+    /// The unit of the time before a retry.
+    RetryUnit {
+        /// Seconds.
+        Seconds = "seconds",
+        /// Minutes.
+        Minutes = "minutes",
+        /// Hours.
+        Hours = "hours",
+    }
+}
+
+/// When full backups are made by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Scheduler {
+    /// How often.
+    pub frequency: Frequency,
+    /// The unit of a personalized interval.
+    pub unit: Unit,
+    /// Every how many of that unit: at most 24 hours, 999 of the others.
+    pub every: u32,
+    /// The time of the day, in local time; for hours the time of the first one.
+    pub at: NaiveTime,
+    /// The days of the week: one for every week, one or several for a personalized interval of weeks.
+    pub weekdays: BTreeSet<Weekday>,
+    /// The day of the month, 1 to 31; in a shorter month its last day.
+    pub day: u32,
+    /// The day that a personalized interval is counted from; nothing is due before it.
+    pub from: Option<NaiveDate>,
+    /// Whether a backup that is due is skipped when the data file was not modified since the last one.
+    pub only_if_modified: bool,
+}
+
+impl Default for Scheduler {
+    fn default() -> Self {
+        Self {
+            frequency: Frequency::Never,
+            unit: Unit::Days,
+            every: 1,
+            at: NaiveTime::from_hms_opt(23, 0, 0).unwrap_or_default(),
+            weekdays: BTreeSet::from([Weekday::Monday]),
+            day: 1,
+            from: None,
+            only_if_modified: false,
+        }
+    }
+}
+
+impl Scheduler {
+    /// The same, counted from `today`, if it is an interval that must be counted from somewhere and was not so before.
+    #[must_use]
+    pub fn counted_from(mut self, today: NaiveDate, before: &Self) -> Self {
+        let interval = |s: &Self| (s.frequency, s.unit, s.every);
+        let counts = self.frequency == Frequency::Personalized && self.every > 1;
+        if counts && self.from == before.from && interval(&self) != interval(before) {
+            self.from = Some(today);
+        }
+        self
+    }
+}
+
+/// What else goes into the archives; the data file and its settings always do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Content {
+    /// Files and folders of the program that uses the data file, by their full paths.
+    pub program: Vec<PathBuf>,
+    /// Other files and folders, by their full paths.
+    pub attachments: Vec<PathBuf>,
+}
+
+/// Where archives go.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Destination {
+    /// The folder, if one was chosen.
+    pub folder: Option<PathBuf>,
+    /// Folders chosen earlier: the archives there stay known.
+    pub earlier: Vec<PathBuf>,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Log {
+    /// The log file, if the log is used.
+    pub file: Option<PathBuf>,
+    /// Whether the administrator insists on a log that lies on a network drive.
+    pub allow_network: bool,
+}
+
+/// Which backups are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Keep {
+    /// Whether none is ever deleted.
+    pub all: bool,
+    /// Otherwise how many are kept, each an archive with its log.
+    pub last: u32,
+    /// When the oldest is deleted.
+    pub delete_oldest: DeleteOldest,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { all: false, last: 3, delete_oldest: DeleteOldest::After }
+    }
+}
+
+/// What happens when a scheduled backup fails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Failure {
+    /// When it is tried again.
+    pub retry: Retry,
+    /// After how many of `retry_unit`, if it is tried again after a time.
+    pub retry_after: u32,
+    /// The unit of that.
+    pub retry_unit: RetryUnit,
+    /// Whether backups are suspended after too many attempts.
+    pub cancel: bool,
+    /// After how many attempts.
+    pub cancel_after: u32,
+}
+
+impl Default for Failure {
+    fn default() -> Self {
+        let (retry, retry_unit) = (Retry::NextScheduled, RetryUnit::Minutes);
+        Self { retry, retry_after: 10, retry_unit, cancel: false, cancel_after: 5 }
+    }
+}
+
+impl Failure {
+    /// The time before a failed backup is tried again; `None` to wait for the next scheduled one.
+    pub fn delay(&self) -> Option<Duration> {
+        let unit = match self.retry_unit {
+            RetryUnit::Seconds => 1,
+            RetryUnit::Minutes => 60,
+            RetryUnit::Hours => 3600,
+        };
+        (self.retry == Retry::After).then(|| Duration::from_secs(u64::from(self.retry_after) * unit))
+    }
+}
+
+/// What is done by itself when a data file is opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Restore {
+    /// Whether the last backup is restored if the data file is damaged.
+    pub if_damaged: bool,
+    /// Whether the last log is integrated if the data file is incomplete.
+    pub integrate_log: bool,
+}
+
+impl Default for Restore {
+    fn default() -> Self {
+        Self { if_damaged: false, integrate_log: true }
+    }
+}
+
+/// The settings in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// Names the data file in all its archives, wherever it is moved.
+    pub data_file_id: Option<Uuid>,
+    /// The highest number ever given to a full backup: numbers are not used again, even when archives were deleted.
+    pub last_number: u32,
+    /// When full backups are made.
+    pub scheduler: Scheduler,
+    /// What else goes into them.
+    pub content: Content,
+    /// Where they go.
+    pub destination: Destination,
+    /// The log.
+    pub log: Log,
+    /// Which backups are kept.
+    pub keep: Keep,
+    /// What happens when a scheduled one fails.
+    pub failure: Failure,
+    /// How archives are stored.
+    pub archive: ArchiveOptions,
+    /// What is done by itself when the data file is opened.
+    pub restore: Restore,
+    /// A program with its arguments, run after each job with the result as JSON on its standard input; empty for none.
+    pub on_finish: Vec<String>,
+}
+
+/// Which state of the settings a change was based on: a checksum of everything that a person can set.
+///
+/// What Strongroom notes by itself, such as the number of the last backup, is no part of it: a backup that ends while
+/// somebody edits the settings stands in nobody's way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(String);
+
+impl Settings {
+    /// The checksum of what a person can set here.
+    pub fn revision(&self) -> Revision {
+        let by_hand = Self { data_file_id: None, last_number: 0, ..self.clone() };
+        // Plain data always has a JSON form; the order of its fields is fixed.
+        let text = serde_json::to_vec(&by_hand).unwrap_or_default();
+        Revision(blake3::hash(&text).to_hex()[..16].to_owned())
+    }
+
+    /// Sees that the values fit each other and the data file; each alone was checked before.
+    ///
+    /// # Errors
+    /// `Settings`, beginning with the key that does not fit.
+    pub fn check(&self, data_file: &Path) -> Result<()> {
+        self.first_conflict(data_file).map_or(Ok(()), |(key, message)| {
+            Err(Error::new(ErrorKind::Settings, format!("{key} {message}"))
+                .hint("Change that setting, or the one it does not fit."))
+        })
+    }
+
+    /// The first key whose value does not fit another or the data file, and why.
+    pub(super) fn first_conflict(&self, data_file: &Path) -> Option<(&'static str, String)> {
+        let s = &self.scheduler;
+        if s.frequency == Frequency::Personalized && s.unit == Unit::Hours && s.every > 24 {
+            return Some(("scheduler.every", format!("must be at most 24 for hours, but is {}", s.every)));
+        }
+        let weekly = s.frequency == Frequency::EveryWeek;
+        if weekly && s.weekdays.len() != 1 {
+            return Some((
+                "scheduler.weekdays",
+                format!("must be one day for a backup every week, but there are {}", s.weekdays.len()),
+            ));
+        }
+        if s.weekdays.is_empty() {
+            return Some(("scheduler.weekdays", "must name at least one day of the week".to_owned()));
+        }
+        if let Some((key, path)) = twice(&self.content) {
+            return Some((key, format!("names {} twice", path.display())));
+        }
+        if let Some((key, path)) = contents(&self.content).find(|(_, path)| holds(path, data_file)) {
+            let what = if path.is_dir() { "a folder that holds" } else { "a name of" };
+            return Some((key, format!("must not be {what} the data file itself, but {} is", path.display())));
+        }
+        let log = self.log.file.as_ref();
+        log.filter(|log| holds(log, data_file)).map(|_| ("log.file", "must not be the data file itself".to_owned()))
+    }
+}
+
+fn contents(content: &Content) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+    let program = content.program.iter().map(|path| ("content.program", path));
+    program.chain(content.attachments.iter().map(|path| ("content.attachments", path)))
+}
+
+/// Whether `path` is the data file or a folder somewhere above it, by whatever name.
+fn holds(path: &Path, data_file: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    real(data_file).starts_with(real(path))
+}
+
+/// A path that is to go into the archives twice.
+fn twice(content: &Content) -> Option<(&'static str, &PathBuf)> {
+    let mut seen = BTreeSet::new();
+    contents(content).find(|(_, path)| !seen.insert(*path))
+}

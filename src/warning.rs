@@ -1,0 +1,84 @@
+//! What an administrator should know before something goes wrong: plain data for the window, the command line and other programs.
+
+use serde::{Deserialize, Serialize};
+
+/// What a warning is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum WarningKind {
+    /// The data file is damaged or gone.
+    DataFileDamaged,
+    /// The data file was restored by itself.
+    RestoredAutomatically,
+    /// Automatic backups are suspended, because too many attempts failed.
+    BackupSuspended,
+    /// The last full backup failed.
+    BackupFailed,
+    /// The last good backup is older than twice the interval.
+    BackupOverdue,
+    /// A backup was due while the program did not run.
+    BackupMissed,
+    /// The last full backup lacks something, or not all that belongs to it was done.
+    BackupPartial,
+    /// There is no good backup at all.
+    NoBackup,
+    /// The log does not record every commit.
+    LogBroken,
+    /// The log holds commits that the data file lacks.
+    DataFileIncomplete,
+    /// The settings file can not be understood, or holds what means nothing.
+    Settings,
+    /// The program to be run after each job failed.
+    OnFinish,
+    /// A folder lies on the physical disk of the data file.
+    SameDisk,
+    /// A folder lies on a network drive.
+    NetworkDrive,
+    /// A folder lies on a disk that can be taken away.
+    RemovableDisk,
+    /// A folder lies in memory, and is gone after a restart of the machine.
+    MemoryDisk,
+    /// There is not enough space for the backups to be kept.
+    NotEnoughSpace,
+    /// A folder can not be written.
+    NotWritable,
+    /// A folder holds archives of another data file.
+    OtherDataFile,
+}
+
+impl WarningKind {
+    /// Whether data is in danger now: to be shown in red, and not only as advice.
+    pub fn is_urgent(self) -> bool {
+        use WarningKind as K;
+        matches!(
+            self,
+            K::DataFileDamaged
+                | K::RestoredAutomatically
+                | K::BackupSuspended
+                | K::BackupFailed
+                | K::BackupOverdue
+                | K::LogBroken
+                | K::DataFileIncomplete
+                | K::NotWritable
+        )
+    }
+}
+
+/// Something that needs attention.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Warning {
+    /// What it is about.
+    pub kind: WarningKind,
+    /// What is the matter, in lower case without a full stop, as error messages are.
+    pub message: String,
+    /// What can be done about it, as a whole sentence.
+    pub hint: Option<String>,
+}
+
+impl Warning {
+    /// A warning with what can be done.
+    pub fn new(kind: WarningKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: Some(hint.into()) }
+    }
+}
