@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use crate::drill::Proof;
 use crate::engine::{
     JobId, Status,
     history::HistoryEntry,
@@ -67,6 +69,13 @@ impl Named for HistoryEntry {
     }
 }
 
+impl Named for Proof {
+    type Name = Uuid;
+    fn name(&self) -> &Uuid {
+        &self.archive_id
+    }
+}
+
 fn changes<T: Named>(before: &[T], after: &[T]) -> Changes<T::Name, T> {
     let same_order = before.len() == after.len() && before.iter().zip(after).all(|(a, b)| a.name() == b.name());
     if same_order {
@@ -118,6 +127,8 @@ pub struct Update {
     finished: Changes<JobId, FinishedJob>,
     #[serde(default, skip_serializing_if = "Changes::is_empty")]
     history: Changes<JobId, HistoryEntry>,
+    #[serde(default, skip_serializing_if = "Changes::is_empty")]
+    proven: Changes<Uuid, Proof>,
 }
 
 /// A status without its long lists.
@@ -135,7 +146,7 @@ fn rest(status: &Status) -> Status {
         history_problem: status.history_problem.clone(),
         list_problem: status.list_problem.clone(),
         recent: status.recent.clone(),
-        proven: status.proven.clone(),
+        proven: Vec::new(),
         looked_at: status.looked_at.clone(),
         seen_places: status.seen_places.clone(),
         measured: status.measured.clone(),
@@ -159,6 +170,7 @@ impl Update {
             jobs: changes(&before.jobs, &after.jobs),
             finished: changes(&before.finished, &after.finished),
             history: changes(&before.history, &after.history),
+            proven: changes(&before.proven, &after.proven),
         }
     }
 
@@ -169,6 +181,7 @@ impl Update {
             && self.jobs.is_empty()
             && self.finished.is_empty()
             && self.history.is_empty()
+            && self.proven.is_empty()
     }
 
     /// Brings `status`, if there is one yet, up to date; `None` when this does not belong to it.
@@ -180,10 +193,11 @@ impl Update {
         let sound = apply(&mut lists.data_files, self.data_files)
             && apply(&mut lists.jobs, self.jobs)
             && apply(&mut lists.finished, self.finished)
-            && apply(&mut lists.history, self.history);
+            && apply(&mut lists.history, self.history)
+            && apply(&mut lists.proven, self.proven);
         let Some(rest) = self.rest else { return sound.then_some(lists) };
-        let Status { data_files, jobs, finished, history, .. } = lists;
-        sound.then_some(Status { data_files, jobs, finished, history, ..*rest })
+        let Status { data_files, jobs, finished, history, proven, .. } = lists;
+        sound.then_some(Status { data_files, jobs, finished, history, proven, ..*rest })
     }
 }
 
