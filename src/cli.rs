@@ -174,13 +174,8 @@ fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
     let settings_dir = config.settings_dir.clone();
     let engine = Reachable::start(config, &sockets)?;
     let handle = switchboard::join_all(engine.handle(), &settings_dir, &sockets)?;
-    let documents = directories::UserDirs::new();
-    let folder = documents.as_ref().map_or_else(
-        || PathBuf::from("."),
-        |d| d.document_dir().unwrap_or_else(|| d.home_dir()).join("Strongroom sample"),
-    );
     let data_file = data_file.map(|path| absolute(&path)).transpose()?;
-    crate::ui::run(handle, data_file, folder)?;
+    crate::ui::run(handle, data_file, places::setup())?;
     Ok(ExitCode::SUCCESS)
 }
 

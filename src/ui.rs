@@ -47,6 +47,7 @@ use state::{Dialog, Page, State};
 use crate::{
     engine::{Command, Event, Handle, Status},
     error::{Error, ErrorKind, Result},
+    service::install::Folders,
 };
 use commands::{MenuCommand, menu_item};
 
@@ -56,6 +57,17 @@ const JOB_FRAME: Duration = Duration::from_millis(250);
 const AGE_FRAME: Duration = Duration::from_secs(20);
 /// News that come closer together than this are drawn together.
 const NEWS_FRAME: Duration = Duration::from_millis(40);
+
+/// Where things are on this machine, for the window.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// The folder proposed for the sample.
+    pub sample_folder: PathBuf,
+    /// The program, and the folders of this user, for a service; `None` where they are not known.
+    pub service: Option<(PathBuf, Folders)>,
+    /// Whether this user may do everything.
+    pub is_superuser: bool,
+}
 
 /// The administration window.
 #[derive(Debug)]
@@ -69,10 +81,10 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window over the engine behind `handle`. `sample_folder` is proposed for the sample.
-    pub fn new(handle: Handle, picker: FilePicker, sample_folder: PathBuf) -> Self {
+    /// A window over the engine, or the engines, behind `handle`.
+    pub fn new(handle: Handle, picker: FilePicker, setup: Setup) -> Self {
         let events = handle.events();
-        Self { handle, events, state: State::new(picker, sample_folder), news: bounded(16), is_installed: false }
+        Self { handle, events, state: State::new(picker, setup), news: bounded(16), is_installed: false }
     }
 
     /// Gives the window its looks, and has the engine wake it.
@@ -102,7 +114,10 @@ impl Window {
         }
         actions.extend(self.news.1.try_iter());
         self.state.follow(status);
-        if ctx.input(|i| i.viewport().close_requested()) && !status.jobs.is_empty() && !self.state.is_leaving {
+        if ctx.input(|i| i.viewport().close_requested())
+            && status.jobs.iter().any(dialogs::quit::ends_with_us)
+            && !self.state.is_leaving
+        {
             ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
             self.state.dialog = Some(Dialog::Quit);
         }
@@ -285,7 +300,7 @@ fn drop_hint(ctx: &Context) {
 ///
 /// # Errors
 /// When there is no display, or a library that draws is missing.
-pub fn run(handle: Handle, first: Option<PathBuf>, sample_folder: PathBuf) -> Result<()> {
+pub fn run(handle: Handle, first: Option<PathBuf>, setup: Setup) -> Result<()> {
     if let Some(path) = first {
         handle.send(Command::OpenDataFile { path })?;
     }
@@ -295,7 +310,7 @@ pub fn run(handle: Handle, first: Option<PathBuf>, sample_folder: PathBuf) -> Re
         .with_inner_size([1180.0, 780.0])
         .with_min_inner_size([760.0, 480.0]);
     let options = eframe::NativeOptions { viewport, ..Default::default() };
-    let mut window = Window::new(handle, FilePicker::new(), sample_folder);
+    let mut window = Window::new(handle, FilePicker::new(), setup);
     let is_shown = AtomicBool::new(false);
     let create = |context: &eframe::CreationContext<'_>| -> std::result::Result<Box<dyn eframe::App>, _> {
         window.install(&context.egui_ctx);

@@ -451,3 +451,21 @@ fn the_files_of_a_service_are_written_and_removed() {
     }
     assert_eq!(address()["host"]["process"], service.process.id());
 }
+
+#[test]
+fn a_window_gives_its_data_files_to_a_service_that_is_installed() {
+    let scene = Scene::new(50);
+    let (own, window) = scene.window();
+    window.send(Command::OpenDataFile { path: scene.data.clone() }).unwrap();
+    let status = until(&window, |s| s.data_file(&scene.data).is_some());
+    assert_eq!(status.data_file(&scene.data).unwrap().host.kind, HostKind::Window);
+    // What installing does, but for the system's part in it.
+    let output = scene.place.run(&["service", "install", scene.data(), "--user", "--no-start"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let mut service = Service::start(&scene.place, &[]);
+    service.line();
+    let is_service = |host: strongroom::engine::Host| host.process == service.process.id();
+    until(&window, |s| s.data_file(&scene.data).is_some_and(|d| is_service(d.host) && d.lost_since.is_none()));
+    assert!(own.handle().status().data_files.is_empty());
+    assert_eq!(window.status().refused, []);
+}

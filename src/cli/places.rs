@@ -6,7 +6,7 @@ use crate::{
     control::Clock,
     engine::{Config, HostKind},
     error::{Error, ErrorKind, Result},
-    service::Sockets,
+    service::{Sockets, install::Folders},
 };
 
 /// File name of the list of the service's data files.
@@ -48,4 +48,33 @@ pub(super) fn sockets() -> Result<Sockets> {
     };
     let beside = directories()?.data_dir().join("run");
     Ok(Sockets::new(&given.or_else(of_session).unwrap_or(beside), &std::env::temp_dir()))
+}
+
+/// What a window needs to know of this machine.
+#[cfg(feature = "gui")]
+pub(super) fn setup() -> crate::ui::Setup {
+    let user = directories::UserDirs::new();
+    let documents = user.as_ref().map(|d| d.document_dir().unwrap_or_else(|| d.home_dir()).to_path_buf());
+    let service = std::env::current_exe().ok().zip(folders().ok());
+    crate::ui::Setup {
+        sample_folder: documents.unwrap_or_else(|| PathBuf::from(".")).join("Strongroom sample"),
+        service,
+        is_superuser: is_superuser(),
+    }
+}
+
+/// The folders of this user that a service needs to know.
+pub(super) fn folders() -> Result<Folders> {
+    let base = directories::BaseDirs::new().ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "the home folder of this user is not known")
+            .hint("Set the environment variable HOME to a folder that this user may write.")
+    })?;
+    Ok(Folders { home: base.home_dir().to_path_buf(), config: base.config_dir().to_path_buf(), list: list()? })
+}
+
+pub(super) fn is_superuser() -> bool {
+    #[cfg(unix)]
+    return rustix::process::geteuid().is_root();
+    #[cfg(not(unix))]
+    false
 }

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     service::{
         connect,
-        install::{Folders, Manager, Owner, Plan, Scope, owner_of},
+        install::{Manager, Owner, Plan, Scope, owner_of},
     },
     sqlite::data_file,
 };
@@ -56,23 +56,15 @@ fn plan(scope: &Scope, only_written: bool) -> Result<Plan> {
         Err(_) if only_written && cfg!(target_os = "linux") => Manager::Systemd,
         found => found?,
     };
-    let base = directories::BaseDirs::new().ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "the home folder of this user is not known")
-            .hint("Set the environment variable HOME to a folder that this user may write.")
-    })?;
-    let folders =
-        Folders { home: base.home_dir().to_path_buf(), config: base.config_dir().to_path_buf(), list: places::list()? };
-    Ok(manager.plan(&program, scope, &folders))
+    Ok(manager.plan(&program, scope, &places::folders()?))
 }
 
 fn refuse_without_rights(scope: &Scope) -> Result<()> {
-    #[cfg(unix)]
-    if *scope != Scope::User && !rustix::process::geteuid().is_root() {
+    if *scope != Scope::User && !places::is_superuser() {
         return Err(Error::new(ErrorKind::Permission, "only the superuser can change services of the system").hint(
             "Run the command with sudo; the service itself runs as the owner of the data files. Or add --user.",
         ));
     }
-    let _ = scope;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crossbeam_channel::Sender;
 use super::{
     command::JobId,
     history::{HistoryEntry, JobKind, Outcome},
-    status::{FinishedJob, JobReport, JobStatus},
+    status::{FinishedJob, Host, JobReport, JobStatus},
     worker::Message,
 };
 use crate::{
@@ -53,7 +53,13 @@ pub(super) struct RunningJob {
 
 impl RunningJob {
     /// Starts `work` on a thread of its own; its end comes back as a message.
-    pub(super) fn start(order: Order, work: Work, clock: &Clock, messages: Sender<Message>) -> Result<Self> {
+    pub(super) fn start(
+        order: Order,
+        host: Host,
+        work: Work,
+        clock: &Clock,
+        messages: Sender<Message>,
+    ) -> Result<Self> {
         let Order { id, kind, data_file, archive, automatic } = order;
         let control = Arc::new(Control::with_clock(clock.clone()));
         let started = clock.local();
@@ -87,6 +93,7 @@ impl RunningJob {
         let progress = control.progress();
         let status = JobStatus {
             id,
+            host,
             kind,
             data_file,
             archive,

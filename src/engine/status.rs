@@ -69,6 +69,8 @@ pub struct Status {
     pub program: String,
     /// The process that it runs in.
     pub host: Host,
+    /// The processes of all engines that this is the status of; a window may have joined several.
+    pub engines: Vec<Host>,
     /// When the engine was started.
     pub started: DateTime<Local>,
     /// The data files looked after, in the order they were opened.
@@ -248,6 +250,8 @@ pub struct SampleClientStatus {
 pub struct JobStatus {
     /// Its name.
     pub id: JobId,
+    /// The process whose engine does it: when that ends, the job does.
+    pub host: Host,
     /// What it does.
     pub kind: JobKind,
     /// The data file concerned, if any.

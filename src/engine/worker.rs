@@ -103,9 +103,11 @@ impl Worker {
             Some(Err(error)) => (None, Some(error.report())),
             None => (None, None),
         };
+        let host = Host { kind: config.host, process: std::process::id() };
         let status = Status {
             program: backup::PROGRAM.to_owned(),
-            host: Host { kind: config.host, process: std::process::id() },
+            host,
+            engines: vec![host],
             started: config.clock.local(),
             data_files: Vec::new(),
             opening: Vec::new(),
@@ -481,7 +483,7 @@ impl Worker {
         if self.jobs.contains_key(&id) {
             return Err(Error::new(ErrorKind::Refused, "a job of this name is running already"));
         }
-        let job = RunningJob::start(order, work, &self.config.clock, self.messages.clone())?;
+        let job = RunningJob::start(order, self.status.host, work, &self.config.clock, self.messages.clone())?;
         self.record(&job.entry);
         self.news.push(Event::JobStarted(job.status.clone()));
         self.jobs.insert(id, job);

@@ -49,6 +49,7 @@ pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) 
     for other in others {
         let known: HashSet<PathBuf> = merged.data_files.iter().map(|d| d.facts.path.clone()).collect();
         merged.data_files.extend(other.data_files.iter().filter(|d| !known.contains(&d.facts.path)).cloned());
+        merged.engines.extend(&other.engines);
         merged.opening.extend(other.opening.iter().cloned());
         merged.refused.extend(other.refused.iter().cloned());
         merged.jobs.extend(other.jobs.iter().cloned());

@@ -29,6 +29,8 @@ use crate::{
 
 /// How often a lost data file is looked for.
 const SEARCH: Duration = Duration::from_millis(300);
+/// How often a service is looked for that was started meanwhile.
+const SEARCH_SERVICES: Duration = Duration::from_secs(3);
 
 /// An engine that is connected.
 struct Link {
@@ -62,6 +64,9 @@ struct Switchboard {
     found: (Sender<Found>, Receiver<Found>),
     /// Addresses being connected to.
     connecting: HashSet<String>,
+    sockets: Sockets,
+    /// Data files of this process that a service gets.
+    giving: HashSet<PathBuf>,
     /// Lost data files that were asked to be opened here, and for which an answer is awaited.
     taking_over: HashSet<PathBuf>,
     order: Order,
@@ -84,6 +89,8 @@ pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<H
         found: unbounded(),
         connecting: HashSet::new(),
         taking_over: HashSet::new(),
+        sockets: sockets.clone(),
+        giving: HashSet::new(),
         order: Order::default(),
     };
     let host = own.status().host;
@@ -108,8 +115,7 @@ impl Switchboard {
             select.recv(&bell);
             select.recv(&found);
             events.iter().for_each(|events| _ = select.recv(events));
-            let ready = if self.lost.is_empty() { Ok(select.ready()) } else { select.ready_timeout(SEARCH) };
-            match ready {
+            match select.ready_timeout(if self.lost.is_empty() { SEARCH_SERVICES } else { SEARCH }) {
                 Err(_) => self.search(),
                 Ok(0) => match commands.try_recv() {
                     Ok(command) => self.obey(command),
@@ -122,6 +128,7 @@ impl Switchboard {
                 Ok(n) => self.pass_on(&events[n - 3]),
             }
             self.let_go_of_lost();
+            self.give_way();
             self.publish();
         }
     }
@@ -268,8 +275,35 @@ impl Switchboard {
         self.taking_over.retain(|path| !open.contains(path));
     }
 
-    /// Looks whether somebody looks after a lost data file again.
+    /// Gives data files of this process to a service that has them on its list: it stays, and this window does not.
+    fn give_way(&mut self) {
+        let own = self.own().clone();
+        let own_status = own.status();
+        let wanted = self.links.iter().skip(1).filter(|link| link.host.kind == HostKind::Service).flat_map(|link| {
+            let refused = link.handle.status();
+            let in_use = refused.refused.iter().filter(|r| r.error.kind == ErrorKind::InUse);
+            in_use.map(|r| (link.handle.clone(), r.path.clone())).collect::<Vec<_>>()
+        });
+        for (service, path) in wanted.collect::<Vec<_>>() {
+            let is_busy = own_status.jobs.iter().any(|job| job.data_file.as_ref() == Some(&path));
+            if own_status.data_file(&path).is_some() {
+                if !is_busy && self.giving.insert(path.clone()) {
+                    let _ = own.send(Command::CloseDataFile { path });
+                }
+            } else if self.giving.remove(&path) {
+                // It would try again by itself, a little later.
+                let _ = service.send(Command::OpenDataFile { path });
+            }
+        }
+    }
+
+    /// Looks whether somebody looks after a lost data file again, and for services.
     fn search(&mut self) {
+        for address in self.sockets.services() {
+            if !self.is_linked(&address) {
+                self.look_for(address, None, None);
+            }
+        }
         let lost: Vec<(PathBuf, HostKind)> =
             self.lost.iter().map(|lost| (lost.status.facts.path.clone(), lost.status.host.kind)).collect();
         for (path, kind) in lost {

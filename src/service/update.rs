@@ -136,6 +136,7 @@ fn rest(status: &Status) -> Status {
     Status {
         program: status.program.clone(),
         host: status.host,
+        engines: status.engines.clone(),
         started: status.started,
         data_files: Vec::new(),
         opening: status.opening.clone(),
@@ -233,6 +234,7 @@ mod tests {
         Status {
             program: "Strongroom".to_owned(),
             host: Host { kind: HostKind::Service, process: 7 },
+            engines: Vec::new(),
             started: Local::now(),
             data_files: Vec::new(),
             opening: Vec::new(),

@@ -10,14 +10,16 @@ use crossbeam_channel::Sender;
 use eframe::egui::{Context, ThemePreference, ViewportCommand};
 
 use super::{
+    Setup,
     file_picker::{Mode, Purpose, Request},
-    state::{BackupForm, Dialog, LogForm, MessageForm, Page, RestoreForm, SampleForm, State},
+    state::{BackupForm, Dialog, LogForm, MessageForm, Page, RestoreForm, SampleForm, ServiceForm, State},
 };
 use crate::{
-    engine::{Command, Handle, JobId, Status},
+    engine::{Command, Handle, JobId, Status, status::DataFileStatus},
     error::{Error, ErrorKind, ErrorReport},
     journal::integrate::Until,
     restore::Logs,
+    service::install::{Manager, Plan, Scope, owner_of},
 };
 
 /// Something the user wants.
@@ -120,6 +122,12 @@ pub(crate) enum Action {
     Dismiss(JobId),
     /// Close the open dialog.
     CloseDialog,
+    /// Plan a service for the data files of this window, and open the dialog that shows the plan.
+    AskService,
+    /// Open the dialog *Install as a service…* with what was planned.
+    ServicePlanned(Vec<PathBuf>, Box<Result<Plan, ErrorReport>>),
+    /// Install the service that the open dialog shows.
+    InstallService,
     /// Open the dialog *About*.
     About,
     /// Say where the documentation is.
@@ -226,7 +234,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::Verify(archive) => send(state, Command::Verify { job: JobId::new(), archive, segments: vec![] }),
         Action::AskSample => {
-            let folder = state.sample_folder.display().to_string();
+            let folder = state.setup.sample_folder.display().to_string();
             state.dialog = Some(Dialog::Sample(SampleForm { folder }));
         }
         Action::ChooseSampleFolder(start) => {
@@ -236,7 +244,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             state.dialog = None;
             send(state, Command::CreateSample { job: JobId::new(), folder });
         }
-        Action::ShowFolder(path) => show_folder(ctx, path, news.clone()),
+        Action::ShowFolder(path) => show_folder(ctx, path, news),
         Action::Copy(text) => ctx.copy_text(text),
         Action::Edit(command) => {
             // The field lost the focus to the menu.
@@ -254,6 +262,29 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             state.dismissed.insert(job);
         }
         Action::CloseDialog => state.dialog = None,
+        Action::AskService => {
+            let own = |d: &&DataFileStatus| d.host.process == std::process::id() && d.lost_since.is_none();
+            let data_files: Vec<PathBuf> = status.data_files.iter().filter(own).map(|d| d.facts.path.clone()).collect();
+            let setup = state.setup.clone();
+            beside(ctx, news, move || {
+                let plan = plan_service(&data_files, &setup).map_err(|e| e.report());
+                Some(Action::ServicePlanned(data_files, Box::new(plan)))
+            });
+        }
+        Action::ServicePlanned(data_files, plan) => {
+            state.dialog = Some(Dialog::Service(Box::new(ServiceForm { data_files, plan: *plan })));
+        }
+        Action::InstallService => {
+            if let Some(Dialog::Service(form)) = state.dialog.take()
+                && let ServiceForm { data_files, plan: Ok(plan) } = *form
+            {
+                // Then the service asks for the data files, and this window lets them go.
+                beside(ctx, news, move || {
+                    let error = plan.install(&data_files, true).err()?;
+                    Some(Action::Say("The service could not be installed".to_owned(), error.report(), plan.file.0))
+                });
+            }
+        }
         Action::About => state.dialog = Some(Dialog::About),
         Action::Documentation => {
             let text = "the documentation is in the folder docs of the program, and in its README".to_owned();
@@ -337,9 +368,31 @@ fn folder_request(title: &'static str, start: PathBuf, purpose: Purpose) -> Requ
     Request { purpose, mode: Mode::ChooseFolder, title, start }
 }
 
+/// Does what may take its time on a thread, and hands back what follows from it.
+fn beside(ctx: &Context, news: &Sender<Action>, work: impl FnOnce() -> Option<Action> + Send + 'static) {
+    let (ctx, news) = (ctx.clone(), news.clone());
+    let work = move || {
+        if let Some(action) = work() {
+            let _ = news.send(action);
+            ctx.request_repaint();
+        }
+    };
+    let _ = thread::Builder::new().name("beside".to_owned()).spawn(work);
+}
+
+/// A service of the system for the superuser, otherwise one of this user.
+fn plan_service(data_files: &[PathBuf], setup: &Setup) -> Result<Plan, Error> {
+    let manager = Manager::find()?;
+    let scope = if setup.is_superuser { Scope::System(owner_of(data_files)?) } else { Scope::User };
+    let (program, folders) = setup.service.as_ref().ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "the program or the folders of this user are not known")
+            .hint("Install it by command: strongroom service install --help.")
+    })?;
+    Ok(manager.plan(program, &scope, folders))
+}
+
 /// Asks the system to show a folder. Where it can not, the window shows the path, so that it can be copied.
-fn show_folder(ctx: &Context, path: PathBuf, news: Sender<Action>) {
-    let ctx = ctx.clone();
+fn show_folder(ctx: &Context, path: PathBuf, news: &Sender<Action>) {
     let program = if cfg!(windows) {
         "explorer"
     } else if cfg!(target_os = "macos") {
@@ -347,16 +400,13 @@ fn show_folder(ctx: &Context, path: PathBuf, news: Sender<Action>) {
     } else {
         "xdg-open"
     };
-    let show = move || {
+    beside(ctx, news, move || {
         let status =
             Process::new(program).arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         // Explorer ends with 1 even when it shows the folder.
-        if !status.is_ok_and(|s| s.success() || cfg!(windows)) {
-            let error = Error::new(ErrorKind::Refused, format!("the files are in {}", path.display()))
-                .hint("This system has no program that shows folders. Copy the path and open it in your own way.");
-            let _ = news.try_send(Action::Say("Folder".to_owned(), error.report(), path));
-            ctx.request_repaint();
-        }
-    };
-    let _ = thread::Builder::new().name("show-folder".to_owned()).spawn(show);
+        let shown = status.is_ok_and(|s| s.success() || cfg!(windows));
+        let error = Error::new(ErrorKind::Refused, format!("the files are in {}", path.display()))
+            .hint("This system has no program that shows folders. Copy the path and open it in your own way.");
+        (!shown).then(|| Action::Say("Folder".to_owned(), error.report(), path))
+    });
 }

@@ -9,6 +9,7 @@ pub(crate) mod message;
 pub(crate) mod quit;
 pub(crate) mod restore;
 pub(crate) mod sample;
+pub(crate) mod service;
 mod until;
 
 use eframe::egui::{
@@ -38,6 +39,7 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
         Some(Dialog::Log(form)) => log::log_ui(ctx, status, form, actions),
         Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),
+        Some(Dialog::Service(form)) => service::service_ui(ctx, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
         Some(Dialog::Message(form)) => message::message_ui(ctx, form, actions),
     }

@@ -49,7 +49,8 @@ pub(crate) fn news_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut
     for job in &status.jobs {
         job_ui(ui, job, actions);
     }
-    if let Some(job) = status.finished.first().filter(|job| !state.dismissed.contains(&job.id)) {
+    let concerns = |job: &&FinishedJob| job.data_file.is_none() || job.data_file == state.current;
+    if let Some(job) = status.finished.iter().find(concerns).filter(|job| !state.dismissed.contains(&job.id)) {
         finished_ui(ui, job, actions);
     }
     if ui.cursor().top() > before {
@@ -71,11 +72,23 @@ fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>,
             }
         });
     }
+    if let Some((data_file, since)) = data_file.and_then(|d| Some((d, d.lost_since?))) {
+        let message = format!("{} has ended at {}: nobody records what is committed", data_file.host, moment(&since));
+        let hint = "It is joined again as soon as it is back. Or this window takes the data file over.";
+        strip(ui, Tone::Bad, &message, Some(hint), |ui| {
+            if button(ui, None, "Take over").clicked() {
+                actions.push(Action::Send(Command::OpenDataFile { path: data_file.facts.path.clone() }));
+            }
+        });
+    }
     let of_file = data_file.into_iter().flat_map(|d| [(Tone::Bad, &d.problem), (Tone::Warn, &d.settings_problem)]);
     for (tone, problem) in of_file.chain([(Tone::Warn, &status.history_problem)]) {
         if let Some(problem) = problem {
             strip(ui, tone, &problem.message, problem.hint.as_deref(), |_| ());
         }
+    }
+    if let Some(problem) = &status.list_problem {
+        strip(ui, Tone::Warn, &problem.message, problem.hint.as_deref(), |_| ());
     }
 }
 

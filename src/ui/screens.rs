@@ -1,5 +1,6 @@
 //! The pages.
 
+pub(crate) mod host;
 pub(crate) mod journal;
 pub(crate) mod log;
 pub(crate) mod maintenance;

@@ -38,6 +38,9 @@ pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &State, actions: 
 
 /// The state of a data file in a word.
 fn state_word(status: &Status, data_file: &DataFileStatus) -> (Tone, &'static str) {
+    if data_file.lost_since.is_some() {
+        return (Tone::Bad, "Nobody looks after it");
+    }
     let is_busy = status.jobs.iter().any(|j| j.data_file.as_ref() == Some(&data_file.facts.path));
     match (&data_file.problem, &data_file.last_backup) {
         (Some(_), _) => (Tone::Bad, "Problem"),

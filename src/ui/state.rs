@@ -16,9 +16,10 @@ use crate::{
     },
     error::ErrorReport,
     journal::integrate::Until,
+    service::install::Plan,
 };
 
-use super::file_picker::FilePicker;
+use super::{Setup, file_picker::FilePicker};
 
 /// The themes of the side bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +44,8 @@ pub(crate) enum Dialog {
     Sample(SampleForm),
     /// *Use log…*
     Log(LogForm),
+    /// *Install as a service…*
+    Service(Box<ServiceForm>),
     /// *About Strongroom*
     About,
     /// Whether to leave although jobs run.
@@ -126,6 +129,15 @@ impl RestoreForm {
     }
 }
 
+/// The form of *Install as a service…*.
+#[derive(Debug)]
+pub(crate) struct ServiceForm {
+    /// The data files that it would look after: those of this window.
+    pub(crate) data_files: Vec<PathBuf>,
+    /// What installing it does, or why it can not be done here.
+    pub(crate) plan: Result<Plan, ErrorReport>,
+}
+
 /// The form of *Create sample…*.
 #[derive(Debug)]
 pub(crate) struct SampleForm {
@@ -183,8 +195,8 @@ pub(crate) struct State {
     pub(crate) journal: JournalForm,
     /// Ended jobs that the administrator has put away.
     pub(crate) dismissed: HashSet<JobId>,
-    /// The folder proposed for the sample.
-    pub(crate) sample_folder: PathBuf,
+    /// Where things are on this machine.
+    pub(crate) setup: Setup,
     /// The field for text that had the focus last.
     pub(crate) field: Option<Id>,
     /// Whether the user wants to leave although jobs run.
@@ -197,7 +209,7 @@ pub(crate) struct State {
 
 impl State {
     /// What a new window remembers.
-    pub(crate) fn new(picker: FilePicker, sample_folder: PathBuf) -> Self {
+    pub(crate) fn new(picker: FilePicker, setup: Setup) -> Self {
         Self {
             page: Page::default(),
             current: None,
@@ -206,7 +218,7 @@ impl State {
             archives: ArchivesForm::default(),
             journal: JournalForm::default(),
             dismissed: HashSet::new(),
-            sample_folder,
+            setup,
             field: None,
             is_leaving: false,
             backup_when_logged: None,

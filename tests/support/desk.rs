@@ -2,7 +2,9 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
+    process::{Child, Command as Process, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -14,18 +16,49 @@ use egui_kittest::{
 };
 use rusqlite::Connection;
 use strongroom::{
-    engine::{Command, Config, Engine, Status},
+    engine::{Command, Config, Engine, Handle, Status},
     error::ErrorReport,
-    ui::{FilePicker, Window},
+    service::{Sockets, switchboard},
+    ui::{FilePicker, Setup, Window},
 };
 
 /// Nothing here takes this long, even on a slow and busy machine.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// A window over an engine of its own, in a folder of its own.
+/// Whether the windows of this test program join a service, in a process of its own, instead of hosting the engine.
+pub const IS_JOINED: bool =
+    matches!(env!("CARGO_CRATE_NAME").as_bytes(), [.., b'_', b'j', b'o', b'i', b'n', b'e', b'd']);
+
+/// A service that the windows of a test join.
+struct Service(Child);
+
+impl Service {
+    fn start(own: &Path) -> Self {
+        let mut command = Process::new(env!("CARGO_BIN_EXE_strongroom"));
+        command.arg("serve").env("XDG_DATA_HOME", own).env("XDG_CONFIG_HOME", own).env("HOME", own);
+        command.env("XDG_RUNTIME_DIR", own).env("STRONGROOM_LOG", "off").stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("Looking after"), "{line}");
+        Self(process)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A window in a folder of its own, over an engine of its own or that of a service.
 pub struct Desk {
     pub harness: Harness<'static, Window>,
-    pub engine: Engine,
+    /// What the window works with.
+    pub handle: Handle,
+    _own: Engine,
+    _service: Option<Service>,
     pub folder: tempfile::TempDir,
 }
 
@@ -37,18 +70,32 @@ impl Desk {
     pub fn of_size(width: f32, height: f32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("own");
-        let config = Config::private(&own);
+        let config = Config::private(&own.join("strongroom"));
         let engine = Engine::start(config).unwrap();
-        let window = Window::new(engine.handle(), FilePicker::inside(), folder.path().join("sample"));
+        let setup = Setup { sample_folder: folder.path().join("sample"), ..Setup::default() };
+        let service = IS_JOINED.then(|| Service::start(&own));
+        let handle = if IS_JOINED {
+            let sockets = Sockets::new(&own.join("strongroom"), folder.path());
+            let handle = switchboard::join_all(engine.handle(), &own.join("strongroom"), &sockets).unwrap();
+            let begun = Instant::now();
+            while handle.status().engines.len() < 2 {
+                assert!(begun.elapsed() < LIMIT, "the service was not joined");
+                thread::sleep(Duration::from_millis(5));
+            }
+            handle
+        } else {
+            engine.handle()
+        };
+        let window = Window::new(handle.clone(), FilePicker::inside(), setup);
         let mut harness = Harness::builder()
             .with_size([width, height])
             .build_ui_state(|ui, window: &mut Window| window.ui(ui), window);
         harness.run_steps(4);
-        Self { harness, engine, folder }
+        Self { harness, handle, _own: engine, _service: service, folder }
     }
 
     pub fn status(&self) -> std::sync::Arc<Status> {
-        self.engine.handle().status()
+        self.handle.status()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -121,7 +168,7 @@ impl Desk {
     }
 
     pub fn send(&self, command: Command) {
-        self.engine.handle().send(command).unwrap();
+        self.handle.send(command).unwrap();
     }
 
     /// Makes a data file and opens it.

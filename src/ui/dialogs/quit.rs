@@ -4,7 +4,7 @@ use eframe::egui::{Context, Label, RichText};
 
 use super::frame;
 use crate::{
-    engine::Status,
+    engine::{Status, status::JobStatus},
     ui::{
         action::Action,
         theme::palette,
@@ -19,7 +19,7 @@ pub(crate) fn quit_ui(ctx: &Context, status: &Status, actions: &mut Vec<Action>)
         480.0,
         actions,
         |ui, _| {
-            for job in &status.jobs {
+            for job in status.jobs.iter().filter(|job| ends_with_us(job)) {
                 ui.label(crate::ui::theme::strong(crate::ui::jobs::title(job), ui));
             }
             let text =
@@ -36,7 +36,12 @@ pub(crate) fn quit_ui(ctx: &Context, status: &Status, actions: &mut Vec<Action>)
         },
     );
     // It has ended meanwhile, and its result is worth seeing.
-    if status.jobs.is_empty() {
+    if !status.jobs.iter().any(ends_with_us) {
         actions.push(Action::CloseDialog);
     }
+}
+
+/// Whether a job ends when this window closes; one of a service goes on.
+pub(crate) fn ends_with_us(job: &JobStatus) -> bool {
+    job.host.process == std::process::id()
 }

@@ -46,6 +46,8 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
             card(ui, Icon::HardDrive, "Backup disk", |ui| backup_disk(ui, data_file, actions));
         },
         |ui, actions| {
+            card(ui, Icon::Server, "Service", |ui| super::host::host_ui(ui, data_file, actions));
+            ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::ScrollText, "Log", |ui| super::log::log_ui(ui, data_file, actions));
             ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::Database, "Data file", |ui| facts(ui, data_file));

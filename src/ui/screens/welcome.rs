@@ -85,7 +85,7 @@ fn choice_sample(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let text = format!(
         "Creates OMB_Edelweiss.sqlite, the records of an office, in {} or a folder of your choice, with a small client that \
          keeps editing it.",
-        state.sample_folder.display()
+        state.setup.sample_folder.display()
     );
     choice(ui, Icon::FlaskConical, "Look around first", &text, |ui| {
         if button(ui, Some(Icon::FlaskConical), "Try with a sample").clicked() {

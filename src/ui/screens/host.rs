@@ -1,0 +1,47 @@
+//! The card *Looked after by*: which process keeps the log and makes the backups that are due, and for how long.
+
+use eframe::egui::{Label, RichText, Ui};
+use lucide_icons::Icon;
+
+use crate::{
+    engine::{HostKind, status::DataFileStatus},
+    ui::{
+        action::Action,
+        theme::palette,
+        widgets::{Tone, badge, button, fact_with, line},
+    },
+};
+
+pub(crate) fn host_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Action>) {
+    let is_own = data_file.host.process == std::process::id();
+    let (tone, word, text) = match (data_file.lost_since, data_file.host.kind) {
+        (Some(_), _) => (Tone::Bad, "Nobody", "No log is kept and no backup is made until that changes."),
+        (None, _) if is_own => (
+            Tone::Warn,
+            "This window",
+            "When it closes, the log and the schedule rest. A service goes on, also when nobody is logged in.",
+        ),
+        (None, HostKind::Service) => (Tone::Good, "A service", "It goes on when this window closes."),
+        (None, HostKind::Window) => {
+            (Tone::Neutral, "Another window", "When that one closes, this one takes the data file over.")
+        }
+        (None, HostKind::Command) => {
+            (Tone::Neutral, "A command", "When it has ended, this window takes the data file over.")
+        }
+    };
+    fact_with(ui, "Looked after by", |ui| {
+        line(ui, |ui| {
+            badge(ui, tone, word);
+            if !is_own && data_file.lost_since.is_none() {
+                ui.label(RichText::new(format!("process {}", data_file.host.process)).color(palette(ui).weak));
+            }
+        });
+    });
+    ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
+    if is_own && data_file.lost_since.is_none() {
+        ui.add_space(4.0);
+        if button(ui, Some(Icon::Server), "Install as a service…").clicked() {
+            actions.push(Action::AskService);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The tests of the window once more, with windows that have joined a service in a process of its own.
+#![cfg(all(feature = "gui", unix))]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::duplicate_mod)]
+
+#[path = "window.rs"]
+mod window;
+#[path = "window_log.rs"]
+mod window_log;
