@@ -146,7 +146,7 @@ impl Window {
         menu_bar(ui, &status, &self.state, &mut actions);
         let is_open = self.state.data_file(&status).is_some();
         if is_open {
-            side_bar::side_bar_ui(ui, &status, &self.state, &mut actions);
+            side_bar::side_bar_ui(ui, &status, &mut self.state, &mut actions);
         }
         CentralPanel::default().frame(Frame::new().fill(ui.visuals().panel_fill)).show(ui, |ui| {
             // One scroll position for every page and data file.

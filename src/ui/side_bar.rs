@@ -12,11 +12,14 @@ use super::{
     jobs,
     state::State,
     theme::{self, SIDE_BAR_WIDTH, palette},
-    widgets::Tone,
+    widgets::{Tone, text_field},
 };
-use crate::engine::{Status, history::Outcome, status::DataFileStatus};
+use crate::{
+    engine::{Status, history::Outcome, status::DataFileStatus},
+    warning::WarningKind,
+};
 
-pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
+pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
     let side = palette(ui).side;
     let frame = Frame::new().fill(side).inner_margin(Margin { left: 14, right: 14, top: 16, bottom: 10 });
     let panel = Panel::left("side").resizable(false).exact_size(SIDE_BAR_WIDTH).show_separator_line(false).frame(frame);
@@ -36,66 +39,123 @@ pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &State, actions: 
     });
 }
 
-/// The state of a data file in a word.
-fn state_word(status: &Status, data_file: &DataFileStatus) -> (Tone, &'static str) {
+/// The state of a data file in a word: the most urgent there is to say.
+pub(crate) fn state_word(status: &Status, data_file: &DataFileStatus) -> (Tone, &'static str) {
     if data_file.lost_since.is_some() {
         return (Tone::Bad, "Nobody looks after it");
     }
-    let is_busy = status.jobs.iter().any(|j| j.data_file.as_ref() == Some(&data_file.facts.path));
-    match (&data_file.problem, &data_file.last_backup) {
-        (Some(_), _) => (Tone::Bad, "Problem"),
-        _ if is_busy => (Tone::Neutral, "Working"),
-        (None, None) => (Tone::Warn, "No backup yet"),
-        (None, Some(last)) => match last.outcome {
-            Outcome::Succeeded => (Tone::Good, "Backed up"),
+    if status.jobs.iter().any(|j| j.data_file.as_ref() == Some(&data_file.facts.path)) {
+        return (Tone::Neutral, "Working");
+    }
+    if let Some(word) = data_file.warnings.iter().find_map(|warning| word_of(warning.kind)) {
+        return word;
+    }
+    match &data_file.last_backup {
+        None => (Tone::Warn, "No backup yet"),
+        Some(last) => match last.outcome {
+            Outcome::Succeeded | Outcome::Skipped => (Tone::Good, "Backed up"),
             Outcome::Running => (Tone::Neutral, "Working"),
             Outcome::Partial => (Tone::Warn, "Backed up with problems"),
             Outcome::Failed => (Tone::Bad, "Last backup failed"),
             Outcome::Stopped => (Tone::Warn, "Last backup stopped"),
             Outcome::Interrupted => (Tone::Warn, "Last backup interrupted"),
-            Outcome::Skipped => (Tone::Good, "Backed up"),
             Outcome::Missed => (Tone::Warn, "Last backup missed"),
         },
     }
 }
 
-fn data_files(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
-    for data_file in &status.data_files {
-        let path = &data_file.facts.path;
-        let is_current = state.current.as_ref() == Some(path);
-        let (tone, word) = state_word(status, data_file);
-        let p = palette(ui);
-        let line = if is_current { Stroke::new(1.0, p.line) } else { Stroke::NONE };
-        let fill = if is_current { p.card } else { p.side };
-        let response = Frame::new()
-            .fill(fill)
-            .stroke(line)
-            .corner_radius(CornerRadius::same(8))
-            .inner_margin(Margin::symmetric(10, 8))
-            .show(ui, |ui| {
-                ui.set_width(ui.available_width());
-                ui.horizontal_top(|ui| {
-                    ui.label(theme::icon(Icon::Database, 17.0).color(p.accent));
-                    ui.vertical(|ui| {
-                        ui.spacing_mut().item_spacing.y = 1.0;
-                        ui.add(Label::new(theme::strong(jobs::name(path), ui)).truncate());
-                        let word =
-                            RichText::new(word).text_style(eframe::egui::TextStyle::Small).color(tone.colours(ui).0);
-                        ui.add(Label::new(word).truncate());
-                    });
+/// What is worth a word beside the name; advice about places is not, and what the last backup tells itself.
+fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
+    use WarningKind as K;
+    Some(match kind {
+        K::DataFileDamaged => (Tone::Bad, "Problem"),
+        K::RestoredAutomatically => (Tone::Bad, "Was restored by itself"),
+        K::BackupSuspended => (Tone::Bad, "Backups are suspended"),
+        K::BackupFailed => (Tone::Bad, "Last backup failed"),
+        K::BackupOverdue => (Tone::Bad, "Backup overdue"),
+        K::LogBroken => (Tone::Bad, "Log broken"),
+        K::DataFileIncomplete => (Tone::Bad, "Lacks commits"),
+        K::NotWritable => (Tone::Bad, "Folder can not be written"),
+        K::BackupMissed => (Tone::Warn, "Backup missed"),
+        K::BackupPartial => (Tone::Warn, "Backed up with problems"),
+        _ => return None,
+    })
+}
+
+/// More than these scroll in a list of their own, with a field to find one.
+const SHOWN_MAX: usize = 6;
+const ROW_HEIGHT: f32 = 50.0;
+
+fn data_files(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
+    let all = &status.data_files;
+    if all.len() <= SHOWN_MAX {
+        all.iter().for_each(|data_file| data_file_ui(ui, status, data_file, state, actions));
+        return;
+    }
+    let width = ui.available_width() - 20.0;
+    text_field(ui, "Find data file", &mut state.search, &format!("Find among {}", all.len()), width);
+    let wanted = state.search.trim().to_lowercase();
+    let found: Vec<&DataFileStatus> = all
+        .iter()
+        .filter(|d| wanted.is_empty() || d.facts.path.to_string_lossy().to_lowercase().contains(&wanted))
+        .collect();
+    ScrollArea::vertical().id_salt("data files").max_height(SHOWN_MAX as f32 * ROW_HEIGHT).auto_shrink(true).show_rows(
+        ui,
+        ROW_HEIGHT - ui.spacing().item_spacing.y,
+        found.len(),
+        |ui, rows| {
+            for row in rows {
+                data_file_ui(ui, status, found[row], state, actions);
+            }
+        },
+    );
+    if found.is_empty() {
+        ui.label(RichText::new("No data file has this in its path.").color(palette(ui).weak));
+    }
+}
+
+fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state: &State, actions: &mut Vec<Action>) {
+    let path = &data_file.facts.path;
+    let is_current = state.current.as_ref() == Some(path);
+    let (tone, word) = state_word(status, data_file);
+    // Many applications call theirs by the same name.
+    let same = |other: &&DataFileStatus| other.facts.path.file_name() == path.file_name();
+    let folder = path.parent().map(jobs::name).filter(|_| status.data_files.iter().filter(same).count() > 1);
+    let p = palette(ui);
+    let line = if is_current { Stroke::new(1.0, p.line) } else { Stroke::NONE };
+    let fill = if is_current { p.card } else { p.side };
+    let response = Frame::new()
+        .fill(fill)
+        .stroke(line)
+        .corner_radius(CornerRadius::same(8))
+        .inner_margin(Margin::symmetric(10, 6))
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.horizontal_top(|ui| {
+                ui.label(theme::icon(Icon::Database, 17.0).color(p.accent));
+                ui.vertical(|ui| {
+                    ui.spacing_mut().item_spacing.y = 1.0;
+                    ui.add(Label::new(theme::strong(jobs::name(path), ui)).truncate());
+                    let small = eframe::egui::TextStyle::Small;
+                    let folder = folder.as_ref().map_or_else(String::new, |folder| format!(", in {folder}"));
+                    let word = RichText::new(format!("{word}{folder}")).text_style(small).color(tone.colours(ui).0);
+                    ui.add(Label::new(word).truncate());
                 });
-            })
-            .response
-            .interact(Sense::click())
-            .on_hover_text(path.display().to_string());
-        let name = format!("Data file {}", jobs::name(path));
-        response.widget_info(|| WidgetInfo::selected(WidgetType::SelectableLabel, true, is_current, &name));
-        if response.has_focus() {
-            ui.painter().rect_stroke(response.rect, 8.0, Stroke::new(2.0, p.accent), eframe::egui::StrokeKind::Inside);
-        }
-        if response.clicked() {
-            actions.push(Action::ShowDataFile(path.clone()));
-        }
+            });
+        })
+        .response
+        .interact(Sense::click())
+        .on_hover_text(path.display().to_string());
+    let name = match &folder {
+        None => format!("Data file {}", jobs::name(path)),
+        Some(folder) => format!("Data file {} in {folder}", jobs::name(path)),
+    };
+    response.widget_info(|| WidgetInfo::selected(WidgetType::SelectableLabel, true, is_current, &name));
+    if response.has_focus() {
+        ui.painter().rect_stroke(response.rect, 8.0, Stroke::new(2.0, p.accent), eframe::egui::StrokeKind::Inside);
+    }
+    if response.clicked() {
+        actions.push(Action::ShowDataFile(path.clone()));
     }
 }
 

@@ -189,6 +189,8 @@ pub(crate) struct State {
     pub(crate) dialog: Option<Dialog>,
     /// Chooses files and folders.
     pub(crate) picker: FilePicker,
+    /// What is looked for in the list of data files.
+    pub(crate) search: String,
     /// The form of the Restore page.
     pub(crate) archives: ArchivesForm,
     /// The form of the Backup journal.
@@ -215,6 +217,7 @@ impl State {
             current: None,
             dialog: None,
             picker,
+            search: String::new(),
             archives: ArchivesForm::default(),
             journal: JournalForm::default(),
             dismissed: HashSet::new(),
