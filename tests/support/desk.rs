@@ -103,7 +103,7 @@ impl Desk {
     }
 
     /// Draws frames until `done`, which is given the window and the status.
-    pub fn until(&mut self, what: &str, done: impl Fn(&Harness<'static, Window>, &Status) -> bool) {
+    pub fn until(&mut self, what: &str, mut done: impl FnMut(&Harness<'static, Window>, &Status) -> bool) {
         let begun = Instant::now();
         loop {
             self.harness.run_steps(2);
@@ -131,6 +131,13 @@ impl Desk {
         self.until(label, |harness, _| {
             let mut found = harness.query_all_by_role_and_label(Role::Button, label);
             found.next().is_some_and(|node| !node.accesskit_node().is_disabled())
+        });
+        // What was drawn a moment ago may still move to its place, as dialogs do to the middle.
+        let mut seen = None;
+        self.until(label, |harness, _| {
+            let mut found = harness.query_all_by_role_and_label(Role::Button, label);
+            let place = found.next().map(|node| node.rect());
+            place.is_some() && seen.replace(place) == Some(place)
         });
         self.harness.get_by_role_and_label(Role::Button, label).click();
         self.harness.run_steps(3);
