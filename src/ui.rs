@@ -108,6 +108,11 @@ impl Window {
                     actions.push(Action::Backup(data_file));
                 }
                 Event::LogRefused { .. } => self.state.backup_when_logged = None,
+                // The dialog that asked for it stays, with all that was entered.
+                Event::CommandRefused(error) if let Some(Dialog::Settings(form)) = &mut self.state.dialog => {
+                    self.state.backup_when_logged = None;
+                    form.refuse(error);
+                }
                 Event::CommandRefused(error) => self.state.dialog = Some(Dialog::Message(jobs::refused(error))),
                 _ => {}
             }
@@ -227,6 +232,10 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
                 ui.separator();
                 items(ui, &[M::CreateSample, M::Refresh], actions);
                 ui.separator();
+                if cfg!(target_os = "macos") {
+                    settings_menu(ui, status, state, actions);
+                    ui.separator();
+                }
                 items(ui, &[M::CloseDataFile, M::Quit], actions);
             });
             ui.menu_button("Edit", |ui| {
@@ -234,6 +243,9 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
                 edit_menu(ui, actions);
                 ui.separator();
                 ui.menu_button("Appearance", |ui| appearance_menu(ui, actions));
+                if !cfg!(target_os = "macos") {
+                    settings_menu(ui, status, state, actions);
+                }
             });
             ui.menu_button("View", |ui| {
                 ui.set_min_width(220.0);
@@ -245,6 +257,11 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
             });
         });
     });
+}
+
+/// In File on macOS, elsewhere in Edit, where people look for settings there.
+fn settings_menu(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
+    ui.menu_button("Settings", |ui| menu_item(ui, MenuCommand::Settings, status, state, actions));
 }
 
 fn recent_menu(ui: &mut Ui, status: &Status, actions: &mut Vec<Action>) {

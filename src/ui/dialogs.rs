@@ -10,11 +10,12 @@ pub(crate) mod quit;
 pub(crate) mod restore;
 pub(crate) mod sample;
 pub(crate) mod service;
+pub(crate) mod settings;
 mod until;
 
 use eframe::egui::{
-    Align, Context, CornerRadius, Frame, Id, Key, Layout, Margin, Modal, Modifiers, RichText, ScrollArea, Stroke, Ui,
-    accesskit::Role,
+    Align, AsIdSalt, Context, CornerRadius, Frame, Id, Key, Layout, Margin, Modal, Modifiers, RichText, ScrollArea,
+    Stroke, Ui, accesskit::Role,
 };
 
 use super::{
@@ -38,6 +39,7 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         },
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
         Some(Dialog::Log(form)) => log::log_ui(ctx, status, form, actions),
+        Some(Dialog::Settings(form)) => settings::settings_ui(ctx, status, form, actions),
         Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),
         Some(Dialog::Service(form)) => service::service_ui(ctx, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
@@ -65,6 +67,22 @@ pub(crate) fn frame<T: ?Sized>(
     content: impl FnOnce(&mut Ui, &mut T),
     footer: impl FnOnce(&mut Ui, Keys, &mut T),
 ) {
+    tall_frame(ctx, title, width, ((), 0.0), form, |_, _| (), content, footer);
+}
+
+/// The same with a `head` above the content that does not scroll. The content is at least `height` high, where the window is;
+/// each `part` of it has a scroll position of its own.
+#[expect(clippy::too_many_arguments, reason = "three parts of a dialog, each drawn by its own function")]
+pub(crate) fn tall_frame<T: ?Sized>(
+    ctx: &Context,
+    title: &str,
+    width: f32,
+    (part, height): (impl AsIdSalt, f32),
+    form: &mut T,
+    head: impl FnOnce(&mut Ui, &mut T),
+    content: impl FnOnce(&mut Ui, &mut T),
+    footer: impl FnOnce(&mut Ui, Keys, &mut T),
+) {
     let popup_was_open = eframe::egui::Popup::is_any_open(ctx);
     let screen = ctx.content_rect().size();
     let width = width.min(screen.x - 48.0);
@@ -86,7 +104,15 @@ pub(crate) fn frame<T: ?Sized>(
             ui.set_width(ui.available_width());
             ui.label(RichText::new(title).text_style(theme::section_style()).size(17.0).color(p.strong));
         });
-        ScrollArea::vertical().max_height(screen.y - 180.0).auto_shrink([false, true]).show(ui, |ui| {
+        let top = ui.cursor().top();
+        Frame::new().inner_margin(Margin { left: 22, right: 22, top: 0, bottom: 0 }).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            head(ui, form);
+        });
+        let height_max = screen.y - 180.0 - (ui.cursor().top() - top);
+        let area = ScrollArea::vertical().id_salt(part).max_height(height_max).auto_shrink([false, true]);
+        area.min_scrolled_height(height.min(height_max)).show(ui, |ui| {
+            ui.set_min_height(height.min(height_max));
             Frame::new().inner_margin(Margin { left: 22, right: 22, top: 6, bottom: 14 }).show(ui, |ui| {
                 ui.set_width(ui.available_width());
                 content(ui, form);
