@@ -98,9 +98,14 @@ def press(name):
 
 def choose(role, name):
     """Presses whatever is chosen: tabs, radio buttons, check boxes."""
-    node = until(f"the {role} “{name}”", lambda: named((role,), name))
+
+    def look():
+        node = named((role,), name)
+        return node and node.get_action_iface()
+
+    action = until(f"the {role} “{name}”", look)
     print(f"choose {name}", flush=True)
-    node.get_action_iface().do_action(0)
+    action.do_action(0)
     time.sleep(0.4)
 
 

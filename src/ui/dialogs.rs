@@ -56,6 +56,19 @@ pub(crate) struct Keys {
     pub(crate) enter: bool,
 }
 
+/// Scrolls to what has just got the focus, where it is not to be seen in full.
+fn show_focused(ui: &Ui) {
+    let focused = ui.memory(|m| m.focused());
+    let last = Id::new("last focused in a dialog");
+    if ui.data_mut(|d| std::mem::replace(d.get_temp_mut_or_default::<Option<Id>>(last), focused)) == focused {
+        return;
+    }
+    // Only what scrolls is ever cut off.
+    if let Some(cut) = focused.and_then(|id| ui.ctx().read_response(id)).filter(|r| r.interact_rect != r.rect) {
+        ui.scroll_to_rect(cut.rect, None);
+    }
+}
+
 /// Shows a dialog: title, content, and a line of buttons that `footer` adds from the right.
 ///
 /// `footer` is told whether Enter was pressed, so that it can act as if its primary button had been. Both work on `form`.
@@ -109,7 +122,8 @@ pub(crate) fn tall_frame<T: ?Sized>(
             ui.set_width(ui.available_width());
             head(ui, form);
         });
-        let height_max = screen.y - 180.0 - (ui.cursor().top() - top);
+        let head = ui.cursor().top() - top;
+        let height_max = screen.y - if head > 0.0 { 150.0 + head } else { 180.0 };
         let area = ScrollArea::vertical().id_salt(part).max_height(height_max).auto_shrink([false, true]);
         area.min_scrolled_height(height.min(height_max)).show(ui, |ui| {
             ui.set_min_height(height.min(height_max));
@@ -117,6 +131,7 @@ pub(crate) fn tall_frame<T: ?Sized>(
                 ui.set_width(ui.available_width());
                 content(ui, form);
             });
+            show_focused(ui);
         });
         let keys = ctx.input_mut(|i| Keys {
             escape: !popup_was_open && i.consume_key(Modifiers::NONE, Key::Escape),

@@ -3,11 +3,13 @@
 //! ```text
 //! settings          title, tabs, what concerns all of them, OK and Cancel
 //! form field        what is being changed, and what the fields may hold
+//! answers           what the engine says of places and contents that are only thought of
 //! scheduler         when
 //! configuration     what, where to, and the log
 //! backup_restore    how many, how, and what is done by itself
 //! ```
 
+mod answers;
 mod backup_restore;
 mod configuration;
 mod field;
@@ -37,7 +39,7 @@ use field::Field;
 
 const WIDTH: f32 = 820.0;
 /// The dialog keeps its height from tab to tab, where the window is high enough.
-const HEIGHT: f32 = 470.0;
+const HEIGHT: f32 = 570.0;
 
 pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsForm, actions: &mut Vec<Action>) {
     let Some(data_file) = status.data_file(&form.data_file) else { return };
@@ -102,7 +104,8 @@ fn tab_id(tab: Tab) -> Id {
 
 fn tabs_ui(ui: &mut Ui, form: &mut SettingsForm, wrong: &[Tab]) {
     let p = palette(ui);
-    let line = ui.horizontal(|ui| {
+    let size = vec2(ui.available_width(), 36.0);
+    let line = ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         ui.label(theme::icon(Icon::Archive, 15.0).color(p.accent));
         ui.add_space(4.0);

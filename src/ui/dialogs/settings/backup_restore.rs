@@ -23,6 +23,7 @@ const WORD_WIDTH: f32 = 118.0;
 const LABEL_WIDTH: f32 = 136.0;
 
 pub(super) fn backup_restore_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) {
+    ui.spacing_mut().item_spacing.y = 3.0;
     group(ui, "General");
     keep_ui(ui, data_file, form);
     ui.add_space(4.0);
@@ -114,9 +115,9 @@ fn failure_ui(ui: &mut Ui, form: &mut SettingsForm) {
 }
 
 fn archive_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) {
-    labelled(ui, "Segment size", |ui| segment_ui(ui, form));
+    beside(ui, "Segment size", |ui| segment_ui(ui, form));
     said_ui(ui, form, field::SEGMENT);
-    labelled(ui, "Compression rate", |ui| {
+    beside(ui, "Compression rate", |ui| {
         let rates = Compression::ALL.map(|rate| (rate, rate.label()));
         choice(ui, "Compression rate", WORD_WIDTH, &mut form.draft.archive.compression, &rates);
         remark(
@@ -129,11 +130,11 @@ fn archive_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) 
         );
     });
     let rates = Rate::ALL.map(|rate| (rate, rate.label()));
-    labelled(ui, "Interlacing rate", |ui| {
+    beside(ui, "Interlacing rate", |ui| {
         choice(ui, "Interlacing rate", WORD_WIDTH, &mut form.draft.archive.interlacing, &rates);
         remark(ui, "over how long a stretch recovery data is spread; more memory");
     });
-    labelled(ui, "Redundancy rate", |ui| {
+    beside(ui, "Redundancy rate", |ui| {
         choice(ui, "Redundancy rate", WORD_WIDTH, &mut form.draft.archive.redundancy, &rates);
         remark(ui, "how much recovery data is added; slower and larger");
     });
@@ -198,6 +199,12 @@ fn archive_bytes(data_file: &DataFileStatus) -> u64 {
     ((planned as f64 / (1.0 + larger / 100.0)) as u64).max(1)
 }
 
+/// The same for what stands on one line.
+fn beside(ui: &mut Ui, label: &str, content: impl FnOnce(&mut Ui)) {
+    labelled(ui, label, |ui| _ = ui.horizontal(content));
+}
+
+/// A label, and what it is for at its right.
 fn labelled(ui: &mut Ui, label: &str, content: impl FnOnce(&mut Ui)) {
     ui.horizontal_top(|ui| {
         ui.allocate_ui_with_layout(

@@ -7,7 +7,7 @@ use eframe::egui::{
 };
 use lucide_icons::Icon;
 
-use super::{PathFor, SettingsForm, field, form::is_network, group, remark, said_ui};
+use super::{PathFor, SettingsForm, answers::is_network, field, group, remark, said_ui};
 use crate::{
     backup::{Measure, places::Place},
     engine::{Status, status::DataFileStatus},
@@ -50,11 +50,7 @@ fn content_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm, 
             let always = RichText::new("always").color(p.weak);
             row(ui, Icon::Settings, "Its settings", &data_file.settings_file, |ui| _ = ui.label(always));
             let kinds = [
-                (
-                    PathFor::Program,
-                    "Program files",
-                    "of the program that uses the data file; better installed again than restored",
-                ),
+                (PathFor::Program, "Program files", "better installed again than restored"),
                 (PathFor::Attachment, "Attachments", "files and folders that belong to the records"),
             ];
             for (kind, title, about) in kinds {
@@ -212,10 +208,10 @@ fn place_ui(ui: &mut Ui, place: &Place, data_file: &DataFileStatus) {
             ui.vertical(|ui| disk_bar(ui, space.available, space.total, space.available >= required));
         });
     }
-    warnings_ui(ui, &place.warnings);
+    warnings_ui(ui, place.warnings.iter());
 }
 
-fn warnings_ui(ui: &mut Ui, warnings: &[Warning]) {
+fn warnings_ui<'a>(ui: &mut Ui, warnings: impl Iterator<Item = &'a Warning>) {
     for warning in warnings {
         let urgent = warning.kind.is_urgent() || warning.kind == WarningKind::NotEnoughSpace;
         let hint = warning.hint.as_deref().unwrap_or_default();
@@ -258,7 +254,10 @@ fn log_ui(
     said_ui(ui, form, field::LOG);
     if let Some(place) = form.log_place(status, data_file) {
         let insisted = form.draft.log.allow_network;
-        warnings_ui(ui, &place.warnings);
+        // What was said of the same folder above need not be said twice.
+        let said = form.archives_place(status, data_file).map_or(&[][..], |place| &place.warnings);
+        let is_new = |warning: &&Warning| !said.iter().any(|other| other.message == warning.message);
+        warnings_ui(ui, place.warnings.iter().filter(is_new));
         if is_network(place) || insisted {
             ui.add(Checkbox::new(&mut form.draft.log.allow_network, "Use a log on a network drive all the same"));
         }

@@ -1,7 +1,7 @@
 //! The tab *Scheduler*: how often a full backup is made by itself, and the next dates that this means.
 
 use chrono::{DateTime, Local};
-use eframe::egui::{Frame, Label, Margin, RichText, Stroke, Ui, vec2};
+use eframe::egui::{Align, Frame, Grid, Layout, Margin, RichText, Stroke, Ui, vec2};
 
 use super::{SettingsForm, Tab, choice, field, group, remark, said_ui, typed_field};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 
 const DATES: usize = 5;
-const CHOICES_WIDTH: f32 = 190.0;
+const CHOICES_WIDTH: f32 = 150.0;
 
 const DAYS: [(Weekday, &str); 7] = [
     (Weekday::Monday, "Monday"),
@@ -37,22 +37,24 @@ fn label(frequency: Frequency) -> &'static str {
 
 pub(super) fn scheduler_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) {
     group(ui, "Automatic backup");
-    ui.horizontal_top(|ui| {
-        ui.vertical(|ui| {
-            ui.set_width(CHOICES_WIDTH);
-            for frequency in Frequency::ALL {
+    for frequency in Frequency::ALL {
+        ui.horizontal_top(|ui| {
+            let size = vec2(CHOICES_WIDTH, ui.spacing().interact_size.y);
+            ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
+                ui.set_min_width(CHOICES_WIDTH);
                 ui.radio_value(&mut form.draft.scheduler.frequency, *frequency, label(*frequency));
+            });
+            if form.draft.scheduler.frequency == *frequency {
+                ui.vertical(|ui| when_ui(ui, form));
             }
         });
-        ui.vertical(|ui| {
-            ui.set_min_height(170.0);
-            when_ui(ui, form);
-        });
-    });
+    }
     ui.add_space(8.0);
     dates_ui(ui, form);
-    ui.add_space(6.0);
-    remark(ui, who(data_file));
+    if form.draft.scheduler.frequency != Frequency::Never {
+        ui.add_space(6.0);
+        remark(ui, who(data_file));
+    }
 }
 
 fn who(data_file: &DataFileStatus) -> &'static str {
@@ -70,8 +72,8 @@ fn who(data_file: &DataFileStatus) -> &'static str {
 /// The fields of the frequency chosen.
 fn when_ui(ui: &mut Ui, form: &mut SettingsForm) {
     match form.draft.scheduler.frequency {
-        Frequency::Never => remark(ui, "Full backups are made only by hand, with Backup… or Start backup."),
-        Frequency::EveryHour => remark(ui, "At every full hour."),
+        Frequency::Never => note(ui, "Full backups are made only by hand, with Backup… or Start backup."),
+        Frequency::EveryHour => note(ui, "At every full hour."),
         Frequency::EveryDay => {
             line(ui, |ui| at(ui, form, "at"));
             said_ui(ui, form, field::AT);
@@ -150,6 +152,12 @@ fn personalized_ui(ui: &mut Ui, form: &mut SettingsForm) {
     }
 }
 
+/// A remark at the height of the choice beside it.
+fn note(ui: &mut Ui, text: &str) {
+    ui.add_space(5.0);
+    remark(ui, text);
+}
+
 fn line(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
     ui.horizontal_wrapped(content);
 }
@@ -179,12 +187,18 @@ fn dates_ui(ui: &mut Ui, form: &SettingsForm) {
         .show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.spacing_mut().item_spacing = vec2(8.0, 3.0);
+            ui.spacing_mut().interact_size.y = 16.0;
             ui.label(RichText::new("Next full backups").color(p.weak));
             let is_wrong = field::ALL.iter().any(|f| field::tab(f) == Tab::Scheduler && form.problem(f).is_some());
             let dates = if is_wrong { Vec::new() } else { dates(&form.settings().scheduler, &Local::now()) };
-            for date in &dates {
-                ui.add(Label::new(RichText::new(date).color(p.strong)).selectable(true));
-            }
+            Grid::new("next dates").num_columns(4).spacing(vec2(16.0, 3.0)).show(ui, |ui| {
+                for date in &dates {
+                    for part in date {
+                        ui.label(RichText::new(part).color(p.strong));
+                    }
+                    ui.end_row();
+                }
+            });
             if dates.is_empty() {
                 let text = if is_wrong { "Known as soon as the fields are right." } else { "None by themselves." };
                 ui.label(RichText::new(text).color(p.strong));
@@ -192,7 +206,9 @@ fn dates_ui(ui: &mut Ui, form: &SettingsForm) {
         });
 }
 
-fn dates(scheduler: &Scheduler, now: &DateTime<Local>) -> Vec<String> {
+fn dates(scheduler: &Scheduler, now: &DateTime<Local>) -> Vec<[String; 4]> {
     let next = schedule::next_dates(scheduler, now, DATES);
-    next.iter().map(|date| date.format("%A, %Y-%m-%d %H:%M:%S  (UTC%:z)").to_string()).collect()
+    let part =
+        |date: &DateTime<Local>| ["%A", "%Y-%m-%d", "%H:%M:%S", "UTC%:z"].map(|part| date.format(part).to_string());
+    next.iter().map(part).collect()
 }
