@@ -261,7 +261,9 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
 
 /// In File on macOS, elsewhere in Edit, where people look for settings there.
 fn settings_menu(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
-    ui.menu_button("Settings", |ui| menu_item(ui, MenuCommand::Settings, status, state, actions));
+    let label = (theme::icon(lucide_icons::Icon::Settings, 14.0), "Settings");
+    let menu = ui.menu_button(label, |ui| menu_item(ui, MenuCommand::Settings, status, state, actions)).response;
+    menu.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, true, "Settings"));
 }
 
 fn recent_menu(ui: &mut Ui, status: &Status, actions: &mut Vec<Action>) {

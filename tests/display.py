@@ -144,7 +144,7 @@ def settings(settings_file):
     shown("Next full backups")
     shot("8-settings-scheduler")
     choose("page tab", "Configuration")
-    until("the folder as it is found", lambda: named(("progress bar",), "Used space of the backup disk"))
+    until("the folder as it is found", lambda: named(("progress bar",), "Used space of the disk chosen"))
     shot("8-settings-configuration")
     choose("page tab", "Backup & Restore")
     choose("check box", "Backup only if the data file has been modified")

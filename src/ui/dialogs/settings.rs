@@ -67,7 +67,7 @@ pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsFor
             tabs_ui(ui, form, &wrong);
         },
         |ui, (form, actions)| {
-            news_ui(ui, status, data_file, form, actions);
+            news_ui(ui, data_file, form, actions);
             match form.tab {
                 Tab::Scheduler => scheduler::scheduler_ui(ui, data_file, form),
                 Tab::Configuration => configuration::configuration_ui(ui, status, data_file, form, actions),
@@ -182,13 +182,7 @@ fn tab_ui(ui: &mut Ui, tab: Tab, is_shown: bool, is_wrong: bool) -> Response {
 }
 
 /// What is the matter with the settings as a whole, whichever tab is shown.
-fn news_ui(
-    ui: &mut Ui,
-    status: &Status,
-    data_file: &DataFileStatus,
-    form: &mut SettingsForm,
-    actions: &mut Vec<Action>,
-) {
+fn news_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm, actions: &mut Vec<Action>) {
     let before = ui.cursor().top();
     if let Some(problem) = &data_file.settings_problem {
         let hint = format!(
@@ -209,8 +203,6 @@ fn news_ui(
         }
     } else if let Some(error) = form.refusal().cloned() {
         error_strip(ui, &error, |_| ());
-    } else if let Some(error) = form.conflict(status) {
-        error_strip(ui, error, |_| ());
     }
     if let Some(since) = data_file.lost_since {
         let text = format!("{} has ended at {}: nothing can be changed", data_file.host, moment(&since));
@@ -291,7 +283,7 @@ fn said_ui(ui: &mut Ui, form: &SettingsForm, field: Field) {
 fn choice<T: Copy + PartialEq>(ui: &mut Ui, name: &str, width: f32, chosen: &mut T, choices: &[(T, &str)]) -> bool {
     let before = *chosen;
     let shown = choices.iter().find(|(value, _)| value == chosen).map_or("", |(_, label)| label);
-    let response = ComboBox::from_id_salt(name).width(width).selected_text(shown).show_ui(ui, |ui| {
+    let response = ComboBox::from_id_salt(name).width(width).height(320.0).selected_text(shown).show_ui(ui, |ui| {
         for (value, label) in choices {
             ui.selectable_value(chosen, *value, *label);
         }

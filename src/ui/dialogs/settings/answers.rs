@@ -24,10 +24,9 @@ const MEASURED_AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl SettingsForm {
-    /// The place of a log on a network drive, which is refused unless the administrator insists.
-    pub(super) fn network_log<'a>(&self, status: &'a Status, data_file: &'a DataFileStatus) -> Option<&'a Place> {
-        let is_refused = self.log_is_new() && !self.draft.log.allow_network;
-        self.log_place(status, data_file).filter(|place| is_refused && is_network(place))
+    /// Whether the log is refused at this place: on a network drive, unless the administrator insists.
+    pub(super) fn refuses_log_at(&self, place: Option<&Place>) -> bool {
+        self.log_is_new() && !self.draft.log.allow_network && place.is_some_and(is_network)
     }
 
     /// The first path of the content that can not go into an archive at all.
@@ -69,11 +68,12 @@ impl SettingsForm {
         exact.or_else(|| seen().filter_map(&of).chain(in_force).find(|place| place.folder == folder))
     }
 
-    /// Why the engine would refuse these settings, as soon as it has looked at them.
-    pub(super) fn conflict<'a>(&self, status: &'a Status) -> Option<&'a ErrorReport> {
+    /// Why the engine would refuse these settings, as soon as it has looked at them: what it says of the keys of a section.
+    pub(super) fn conflict<'a>(&self, status: &'a Status, section: &str) -> Option<&'a ErrorReport> {
         let revision = self.settings().revision();
         let of_form = |seen: &&SeenPlaces| seen.data_file == self.data_file && seen.revision == revision;
-        status.seen_places.iter().find(of_form).and_then(|seen| seen.problem.as_ref())
+        let problem = status.seen_places.iter().find(of_form)?.problem.as_ref()?;
+        problem.message.starts_with(section).then_some(problem)
     }
 
     /// Takes what the engine has brought; returns what it is to be asked.

@@ -18,7 +18,7 @@ use crate::{
         action::Action,
         screens::maintenance::advice,
         theme::{self, palette},
-        widgets::{Tone, button, count, disk_bar, icon_button, path_field, sentence},
+        widgets::{Tone, button, count, disk_bar_of, icon_button, path_field, sentence},
     },
     warning::{Warning, WarningKind},
 };
@@ -32,6 +32,9 @@ pub(super) fn configuration_ui(
 ) {
     group(ui, "Content");
     content_ui(ui, data_file, form, actions);
+    if form.content_refused().is_none() {
+        conflict_ui(ui, form.conflict(status, "content."));
+    }
     group(ui, "Backup file destination folder");
     destination_ui(ui, status, data_file, form, actions);
     group(ui, "Log");
@@ -163,6 +166,15 @@ fn trouble(measure: Option<&Result<Measure, ErrorReport>>) -> Option<(Tone, Stri
     }
 }
 
+/// What the engine has against the settings, at the field that it is about.
+fn conflict_ui(ui: &mut Ui, conflict: Option<&ErrorReport>) {
+    if let Some(error) = conflict {
+        // The key that it begins with is known by its place.
+        let message = error.message.split_once(' ').map_or(&*error.message, |(_, message)| message);
+        ui.add(Label::new(RichText::new(sentence(message)).color(palette(ui).bad.0)).wrap());
+    }
+}
+
 fn destination_ui(
     ui: &mut Ui,
     status: &Status,
@@ -205,15 +217,19 @@ fn place_ui(ui: &mut Ui, place: &Place, data_file: &DataFileStatus) {
         ui.horizontal_top(|ui| {
             let free = RichText::new("Free space").color(palette(ui).weak);
             ui.label(free);
-            ui.vertical(|ui| disk_bar(ui, space.available, space.total, space.available >= required));
+            ui.vertical(|ui| {
+                disk_bar_of(ui, "the disk chosen", space.available, space.total, space.available >= required)
+            });
         });
     }
-    warnings_ui(ui, place.warnings.iter());
+    warnings_ui(ui, place.warnings.iter(), None);
 }
 
-fn warnings_ui<'a>(ui: &mut Ui, warnings: impl Iterator<Item = &'a Warning>) {
+/// What should be known of a place; `refused` is what keeps it from being used.
+fn warnings_ui<'a>(ui: &mut Ui, warnings: impl Iterator<Item = &'a Warning>, refused: Option<WarningKind>) {
     for warning in warnings {
-        let urgent = warning.kind.is_urgent() || warning.kind == WarningKind::NotEnoughSpace;
+        let urgent =
+            refused == Some(warning.kind) || warning.kind.is_urgent() || warning.kind == WarningKind::NotEnoughSpace;
         let hint = warning.hint.as_deref().unwrap_or_default();
         let text = format!("{}. {hint}", sentence(&warning.message));
         advice(ui, if urgent { Tone::Bad } else { Tone::Warn }, text.trim());
@@ -252,12 +268,14 @@ fn log_ui(
         actions.push(Action::ChooseForSettings { for_what: PathFor::Log, folder: true, start });
     }
     said_ui(ui, form, field::LOG);
+    conflict_ui(ui, form.conflict(status, "log."));
     if let Some(place) = form.log_place(status, data_file) {
         let insisted = form.draft.log.allow_network;
         // What was said of the same folder above need not be said twice.
         let said = form.archives_place(status, data_file).map_or(&[][..], |place| &place.warnings);
         let is_new = |warning: &&Warning| !said.iter().any(|other| other.message == warning.message);
-        warnings_ui(ui, place.warnings.iter().filter(is_new));
+        let refused = form.refuses_log_at(Some(place));
+        warnings_ui(ui, place.warnings.iter().filter(is_new), refused.then_some(WarningKind::NetworkDrive));
         if is_network(place) || insisted {
             ui.add(Checkbox::new(&mut form.draft.log.allow_network, "Use a log on a network drive all the same"));
         }

@@ -258,7 +258,7 @@ impl SettingsForm {
             let configuration = || {
                 self.content_refused().is_some()
                     || self.lacks_wal(data_file)
-                    || self.network_log(status, data_file).is_some()
+                    || self.refuses_log_at(self.log_place(status, data_file))
             };
             fields || *tab == Tab::Configuration && configuration()
         };

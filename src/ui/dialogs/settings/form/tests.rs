@@ -3,7 +3,9 @@
 use super::*;
 use crate::{
     archive::options::{Compression, Rate},
+    backup::places::Place,
     settings::sections::{Content, DeleteOldest, Keep, Scheduler, Weekday},
+    storage::disks::DiskFacts,
 };
 
 fn form(settings: &Settings) -> SettingsForm {
@@ -151,4 +153,32 @@ fn what_is_in_the_content_already_is_not_added_again() {
     assert_eq!(form.not_added, None);
     let content = form.settings().content;
     assert_eq!((content.program.len(), content.attachments), (1, vec!["/srv/letters".into()]));
+}
+
+#[test]
+fn a_new_log_on_a_network_drive_is_refused_unless_the_administrator_insists() {
+    let disk = |is_network| DiskFacts {
+        file_system: "nfs4".to_owned(),
+        mount_point: "/nas".into(),
+        is_network,
+        is_removable: false,
+        is_memory: false,
+        physical: BTreeSet::new(),
+    };
+    let place =
+        |is_network| Place { folder: "/nas".into(), space: None, disk: Some(disk(is_network)), warnings: Vec::new() };
+    let mut form = form(&Settings::default());
+    form.use_log = true;
+    assert!(form.refuses_log_at(Some(&place(true))));
+    assert!(!form.refuses_log_at(Some(&place(false))) && !form.refuses_log_at(None));
+    form.draft.log.allow_network = true;
+    assert!(!form.refuses_log_at(Some(&place(true))));
+    form.draft.log.allow_network = false;
+    form.use_log = false;
+    assert!(!form.refuses_log_at(Some(&place(true))));
+    // What is in use already stands in nobody's way who changes something else.
+    let settings = form.settings();
+    let mut used = settings.clone();
+    used.log.file = Some("/nas/Office.journal".into());
+    assert!(!self::form(&used).refuses_log_at(Some(&place(true))));
 }
