@@ -164,6 +164,10 @@ impl Switchboard {
     fn obey(&mut self, command: Command) {
         let outcome = match command {
             Command::OpenDataFile { path } => self.open(path),
+            Command::CloseDataFile { path } if self.lost.iter().any(|lost| lost.status.facts.path == path) => {
+                self.lost.retain(|lost| lost.status.facts.path != path);
+                Ok(())
+            }
             // Every list of recent or refused data files may have it.
             Command::Forget { .. } => self.links.iter().try_for_each(|link| link.handle.send(command.clone())),
             command => {

@@ -37,13 +37,13 @@ pub(crate) fn age(since: DateTime<chrono::Utc>, now: DateTime<chrono::Utc>) -> S
     }
 }
 
-/// A number with its thousands apart.
+/// A number with its thousands apart, never on two lines.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut shown = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            shown.push(' ');
+            shown.push('\u{a0}');
         }
         shown.push(digit);
     }
@@ -389,7 +389,10 @@ mod tests {
     #[test]
     fn durations_and_numbers_are_shown_as_people_say_them() {
         assert_eq!([400, 12_345, 185_000, 7_440_000].map(duration), ["0.4 s", "12 s", "3 min 05 s", "2 h 04 min"]);
-        assert_eq!([0, 999, 1000, 51_234, 1_000_000].map(count), ["0", "999", "1 000", "51 234", "1 000 000"]);
+        assert_eq!(
+            [0, 999, 1000, 51_234, 1_000_000].map(count),
+            ["0", "999", "1\u{a0}000", "51\u{a0}234", "1\u{a0}000\u{a0}000"]
+        );
     }
 
     #[test]
