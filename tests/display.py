@@ -195,7 +195,7 @@ def journey():
     press("Use log…")
     shown("A full backup is needed before the log can serve a restore.")
     shot("3-log")
-    press("Use log and start backup")
+    press("OK")
     shown("Full backup 0003 succeeded")
     shown("Every commit is recorded")
     shown("commits since backup 0003")

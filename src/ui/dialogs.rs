@@ -39,7 +39,7 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
             Some(data_file) => in_place::in_place_ui(ctx, status, form, &data_file, actions),
         },
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
-        Some(Dialog::Log(form)) => log::log_ui(ctx, status, form, actions),
+        Some(Dialog::StopLog(data_file)) => log::stop_ui(ctx, data_file, actions),
         Some(Dialog::Settings(form)) => settings::settings_ui(ctx, status, form, actions),
         Some(Dialog::Close(data_file)) => close::close_ui(ctx, status, &data_file.clone(), actions),
         Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),

@@ -42,8 +42,6 @@ pub(crate) enum Purpose {
     RestoreFolder,
     /// The folder for the sample.
     SampleFolder,
-    /// The folder for the log.
-    LogFolder,
     /// A path of the settings.
     Settings(PathFor),
 }

@@ -75,6 +75,8 @@ pub(crate) struct SettingsForm {
     pub(super) draft: Settings,
     /// Whether a log is to be used.
     pub(super) use_log: bool,
+    /// Whether what is said of the log is to be scrolled to.
+    pub(super) show_log: bool,
     /// Whether to switch the data file to WAL mode for it.
     pub(super) switch_to_wal: bool,
     /// Whether a full backup follows as soon as a new log runs.
@@ -101,11 +103,17 @@ impl SettingsForm {
         Self::of(data_file.facts.path.clone(), data_file.settings.clone(), tab)
     }
 
+    /// The same where a log is chosen, and is to be used.
+    pub(crate) fn with_log(data_file: &DataFileStatus) -> Self {
+        Self { use_log: true, show_log: true, ..Self::new(data_file, Tab::Configuration) }
+    }
+
     fn of(data_file: PathBuf, settings: Settings, tab: Tab) -> Self {
         Self {
             data_file,
             tab,
             use_log: settings.log.file.is_some(),
+            show_log: false,
             switch_to_wal: false,
             backup_follows: true,
             other_segment: !field::SEGMENTS.contains(&field::megabytes(&settings)),
