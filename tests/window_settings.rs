@@ -231,7 +231,7 @@ fn every_option_of_backup_and_restore_is_changed_saved_and_read_again() {
     desk.combo("Unit of that time", "seconds");
     desk.check("Cancel the operation after");
     desk.type_into("Number of attempts", "2");
-    assert!(desk.is_shown("Automatic backups are suspended then"));
+    assert!(desk.is_shown("until a backup by hand succeeds"));
     desk.combo("Segment size", "Another size");
     assert!(!desk.is_enabled("OK"), "{:#?}", desk.texts());
     desk.type_into("Segment size in MB", "1");
@@ -597,6 +597,13 @@ fn the_dialog_is_worked_with_by_the_keyboard_alone() {
     desk.until_tab("Scheduler");
     key(&mut desk, Modifiers::CTRL | Modifiers::SHIFT, Key::Tab);
     desk.until_tab("Backup & Restore");
+    // A list opens, and closes with what was chosen.
+    reach(&mut desk, Role::ComboBox, "Compression rate");
+    key(&mut desk, Modifiers::NONE, Key::Space);
+    reach(&mut desk, Role::Button, "Compact");
+    key(&mut desk, Modifiers::NONE, Key::Enter);
+    desk.until("the list to close", |h, _| h.query_by_role_and_label(Role::Button, "Compact").is_none());
+    assert!(desk.harness.get_by_role_and_label(Role::ComboBox, "Compression rate").is_focused());
     // What the window is too small for scrolls to where it is seen.
     let last = "Integrate the last log if the data file is incomplete";
     reach(&mut desk, Role::CheckBox, last);
@@ -610,6 +617,7 @@ fn the_dialog_is_worked_with_by_the_keyboard_alone() {
     let saved = desk.saved();
     assert_eq!((saved.scheduler.frequency, saved.scheduler.at), (Frequency::EveryDay, at(4, 15)));
     assert!(!saved.restore.integrate_log);
+    assert_eq!(saved.archive.compression, Compression::Compact);
 
     // Enter in a field is OK, Escape Cancel.
     key(&mut desk, Modifiers::COMMAND, Key::Comma);
