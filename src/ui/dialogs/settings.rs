@@ -48,7 +48,10 @@ pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsFor
         return;
     }
     form.take_refusal(data_file);
-    actions.extend(form.follow(status, Instant::now()).into_iter().map(Action::Send));
+    // Nobody would answer for a data file whose engine is gone.
+    if data_file.lost_since.is_none() {
+        actions.extend(form.follow(status, Instant::now()).into_iter().map(Action::Send));
+    }
     if let Some(wait) = form.patience(status) {
         ctx.request_repaint_after(wait);
     }
