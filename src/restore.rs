@@ -134,6 +134,11 @@ pub struct RestoreReport {
 }
 
 impl RestoreReport {
+    /// What the administrator must know of the archive, where it is damaged: what was restored from it is whole all the same.
+    pub fn archive_problem(&self) -> Option<Error> {
+        self.repaired.as_ref().map(Repaired::after_restore)
+    }
+
     /// What the administrator must know of a restored data file that is not certainly sound.
     pub fn problem(&self) -> Option<Error> {
         let hint = "Everything up to there is restored. If another copy of that log exists, restore again with it.";

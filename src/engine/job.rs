@@ -17,6 +17,7 @@ use super::{
     worker::Message,
 };
 use crate::{
+    archive::heal::Repaired,
     control::{Clock, Control, Phase, Progress},
     error::{Error, ErrorKind, Result},
 };
@@ -156,6 +157,7 @@ impl RunningJob {
                 let live = report.in_place.as_ref().map(|done| done.data_file.clone());
                 self.entry.path = live.or_else(|| Some(report.destination.clone()));
                 self.entry.bytes = Some(report.bytes);
+                self.entry.note = report.repaired.as_ref().map(archive_note);
                 if let Some(problem) = report.problem() {
                     self.entry.outcome = Outcome::Partial;
                     self.entry.error = Some(problem.report());
@@ -173,11 +175,13 @@ impl RunningJob {
                 self.entry.number = Some(report.number);
                 self.entry.bytes = Some(report.bytes);
                 self.entry.path = report.copy.clone().or_else(|| self.entry.path.clone());
+                self.entry.note = report.repaired.as_ref().map(archive_note);
             }
             Ok(JobReport::TestRestore(proof)) => {
                 self.entry.number = Some(proof.number);
                 self.entry.bytes = Some(proof.bytes);
                 self.entry.path = Some(proof.archive.clone());
+                self.entry.note = proof.repaired.as_ref().map(archive_note);
             }
             Ok(JobReport::Skipped { since }) => {
                 self.entry.outcome = Outcome::Skipped;
@@ -199,6 +203,11 @@ impl RunningJob {
         };
         (self.entry, finished)
     }
+}
+
+/// What the Backup journal says of a damaged archive from which everything wanted came back.
+fn archive_note(repaired: &Repaired) -> String {
+    format!("The archive is damaged: {}.", repaired.in_words())
 }
 
 /// Units per second over the samples, and the seconds left at that rate.

@@ -196,32 +196,21 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
             });
         }
         Ok(JobReport::Verify(report)) => {
-            let (tone, message) = match report.problem() {
-                None => (Tone::Good, format!("Archive {} is sound", report.number)),
-                Some(problem) => (Tone::Warn, problem.message().to_owned()),
-            };
-            let text = format!(
-                "{}\nEvery byte of {} was read and proven, {} files, in {}. It holds the state of {}.",
-                report.archive.display(),
-                human_bytes(report.bytes),
-                report.files,
-                duration(report.duration_ms),
-                moment(&report.moment)
-            );
+            let (tone, message, text) = reports::verify_text(report);
             strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
         }
         Ok(JobReport::Repair(report)) => {
-            let message = match &report.copy {
-                Some(copy) => format!("Archive {} repaired into {}", report.number, name(copy)),
-                None => format!("Archive {} is sound; there is nothing to repair", report.number),
-            };
-            let text = report.repaired.as_ref().map(|repaired| repaired.in_words());
-            strip(ui, Tone::Good, &message, text.as_deref(), |ui| put_away(ui, actions));
+            let (tone, message, text) = reports::repair_text(report);
+            strip(ui, tone, &message, Some(&text), |ui| {
+                put_away(ui, actions);
+                if let Some(copy) = &report.copy {
+                    show_folder(ui, copy.parent().unwrap_or(copy), actions);
+                }
+            });
         }
         Ok(JobReport::TestRestore(proof)) => {
-            let message = format!("Archive {} is restorable", proof.number);
-            let text = format!("Restored, checked and removed again in {}.", duration(proof.duration_ms));
-            strip(ui, Tone::Good, &message, Some(&text), |ui| put_away(ui, actions));
+            let (tone, message, text) = reports::proof_text(proof);
+            strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
         }
         Ok(JobReport::Sample { path, bytes }) => {
             let text = format!("{}, {}, in {}.", path.display(), human_bytes(*bytes), duration(job.duration_ms));
