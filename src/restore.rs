@@ -180,7 +180,15 @@ impl RestoreReport {
 /// # Errors
 /// As [`Archive::open`].
 pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
-    let (opened, repaired) = open(archive, &[], &Control::default())?;
+    plan_with(archive, &[], logs)
+}
+
+/// As [`plan`]; segments of the archive are also found in the folders `segments`.
+///
+/// # Errors
+/// As [`Archive::open`].
+pub fn plan_with(archive: &Path, segments: &[PathBuf], logs: &Logs) -> Result<RestorePlan> {
+    let (opened, repaired) = open(archive, segments, &Control::default())?;
     let log = plan_logs(&opened, logs, &Control::default())?.map(|planned| planned.for_people());
     Ok(RestorePlan {
         log,
@@ -196,9 +204,9 @@ pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
 ///
 /// # Errors
 /// As [`Archive::open`]; `NotFound` when no log continues the archive.
-pub fn find_point(archive: &Path, logs: &Logs, until: Until) -> Result<integrate::Point> {
+pub fn find_point(archive: &Path, segments: &[PathBuf], logs: &Logs, until: Until) -> Result<integrate::Point> {
     let control = Control::default();
-    match plan_logs(&open(archive, &[], &control)?.0, logs, &control)? {
+    match plan_logs(&open(archive, segments, &control)?.0, logs, &control)? {
         Some(planned) => integrate::resolve(&planned.plan, until, &control),
         None => Err(no_log(archive)),
     }

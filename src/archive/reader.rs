@@ -111,7 +111,15 @@ impl Archive {
     /// # Errors
     /// As [`open`](Self::open), as far as these two parts show it.
     pub fn glance(path: &Path) -> Result<Identity> {
-        let located = segments::locate(path, &[])?;
+        Self::glance_with(path, &[])
+    }
+
+    /// As [`glance`](Self::glance); segments are also found in `folders`.
+    ///
+    /// # Errors
+    /// As [`glance`](Self::glance).
+    pub fn glance_with(path: &Path, folders: &[PathBuf]) -> Result<Identity> {
+        let located = segments::locate(path, folders)?;
         let head = require_all(path, &located)?;
         read_tail(path, &located, head.length)?;
         Ok(head.identity)

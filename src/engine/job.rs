@@ -56,13 +56,15 @@ impl RunningJob {
     /// Starts `work` on a thread of its own; its end comes back as a message.
     pub(super) fn start(
         order: Order,
-        host: Host,
+        (host, is_attended): (Host, bool),
         work: Work,
         clock: &Clock,
         messages: Sender<Message>,
     ) -> Result<Self> {
         let Order { id, kind, data_file, archive, automatic } = order;
         let control = Arc::new(Control::with_clock(clock.clone()));
+        // Nobody waits for what is due by itself: it can be tried again.
+        control.attend(is_attended && !automatic);
         let started = clock.local();
         let shared = Arc::clone(&control);
         std::thread::Builder::new()
@@ -104,8 +106,19 @@ impl RunningJob {
             rate: 0.0,
             seconds_left: None,
             stopping: false,
+            question: None,
         };
         Ok(Self { status, entry, control, begun: Instant::now(), samples: VecDeque::new() })
+    }
+
+    /// Whether somebody is there who can answer its questions.
+    pub(super) fn attend(&self, is_attended: bool) {
+        self.control.attend(is_attended && !self.status.automatic);
+    }
+
+    /// Answers its question.
+    pub(super) fn go_on_in(&self, folder: PathBuf) {
+        self.control.go_on_in(folder);
     }
 
     pub(super) fn stop(&mut self) {
@@ -125,6 +138,7 @@ impl RunningJob {
         }
         let (rate, seconds_left) = rate(&self.samples, progress);
         self.status.progress = progress;
+        self.status.question = self.control.question();
         self.status.rate = rate;
         self.status.seconds_left = seconds_left;
     }

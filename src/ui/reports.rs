@@ -1,5 +1,7 @@
 //! What ended jobs achieved, in words.
 
+use std::{collections::BTreeSet, path::Path};
+
 use chrono::{DateTime, Local, Utc};
 
 use super::{
@@ -15,7 +17,7 @@ use crate::{
     repair::RepairReport,
     restore::{RestoreReport, in_place::InPlace},
     sqlite::{data_file::JournalMode, integrity::Integrity},
-    storage::space::human_bytes,
+    storage::{self, space::human_bytes},
     verify::VerifyReport,
 };
 
@@ -28,6 +30,11 @@ pub(super) fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
         duration(duration_ms),
         moment(&report.moment)
     );
+    let folders: BTreeSet<&Path> = report.files.iter().map(|file| storage::folder_of(file)).collect();
+    if report.files.len() > 1 {
+        let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        text.push_str(&format!("\n{} segments, in {}.", report.files.len(), folders.join(" and ")));
+    }
     if report.journal_mode == JournalMode::Rollback {
         text.push_str(&format!("\nWriters had to wait for {} at most.", duration(report.held_ms)));
     }
