@@ -99,8 +99,8 @@ pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<H
     };
     let host = own.status().host;
     board.add(own, host, None);
-    for address in sockets.services() {
-        board.look_for(address, None, None);
+    for (address, owner) in sockets.services() {
+        board.look_for(address, None, owner);
     }
     thread::Builder::new()
         .name("switchboard".to_owned())
@@ -172,6 +172,10 @@ impl Switchboard {
     fn obey(&mut self, command: Command) {
         let outcome = match command {
             Command::OpenDataFile { path } => self.open(path),
+            Command::CloseDataFile { path } if self.lost.iter().any(|lost| lost.status.facts.path == path) => {
+                self.lost.retain(|lost| lost.status.facts.path != path);
+                Ok(())
+            }
             // Every list of recent or refused data files may have it.
             Command::Attend { who, here } => {
                 if here {
@@ -315,9 +319,9 @@ impl Switchboard {
 
     /// Looks whether somebody looks after a lost data file again, and for services.
     fn search(&mut self) {
-        for address in self.sockets.services() {
+        for (address, owner) in self.sockets.services() {
             if !self.is_linked(&address) {
-                self.look_for(address, None, None);
+                self.look_for(address, None, owner);
             }
         }
         let lost: Vec<(PathBuf, HostKind)> =

@@ -11,6 +11,7 @@ use eframe::egui::{Context, ThemePreference, ViewportCommand};
 
 use super::{
     Setup,
+    dialogs::close::is_worth_asking,
     file_picker::{Mode, Purpose, Request},
     state::{
         BackupForm, Dialog, LogForm, MessageForm, Page, RepairForm, RestoreForm, SampleForm, SegmentsForm, ServiceForm,
@@ -38,6 +39,8 @@ pub(crate) enum Action {
     ChooseDataFile,
     /// Open this data file.
     Open(PathBuf),
+    /// Stop looking after this data file; asks first when that ends its protection.
+    CloseDataFile(PathBuf),
     /// Open the dialog *Backup…* for this data file.
     AskBackup(PathBuf),
     /// Start a full backup of this data file.
@@ -213,6 +216,10 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
                 send(state, Command::OpenDataFile { path });
             }
         }
+        Action::CloseDataFile(path) => match status.data_file(&path) {
+            Some(known) if is_worth_asking(known) => state.dialog = Some(Dialog::Close(path)),
+            _ => send(state, Command::CloseDataFile { path }),
+        },
         Action::AskBackup(data_file) => {
             send(state, Command::Refresh { data_file: data_file.clone() });
             state.dialog = Some(Dialog::Backup(BackupForm { data_file }));

@@ -118,7 +118,7 @@ impl MenuCommand {
             Self::Backup => current().map(Action::AskBackup),
             Self::Restore => Some(Action::ChooseArchive),
             Self::CreateSample => Some(Action::AskSample),
-            Self::CloseDataFile => current().map(|data_file| Action::Send(Command::CloseDataFile { path: data_file })),
+            Self::CloseDataFile => current().map(Action::CloseDataFile),
             Self::Quit => Some(Action::Quit),
             Self::Refresh => current().map(|data_file| Action::Send(Command::Refresh { data_file })),
             Self::ShowMaintenance | Self::ShowRestore | Self::ShowJournal => {

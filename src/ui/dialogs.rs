@@ -2,6 +2,7 @@
 
 pub(crate) mod about;
 pub(crate) mod backup;
+pub(crate) mod close;
 pub(crate) mod files;
 pub(crate) mod in_place;
 pub(crate) mod log;
@@ -42,6 +43,7 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Segments(form)) => segments::segments_dialog_ui(ctx, status, form, actions),
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
         Some(Dialog::Log(form)) => log::log_ui(ctx, status, form, actions),
+        Some(Dialog::Close(data_file)) => close::close_ui(ctx, status, &data_file.clone(), actions),
         Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),
         Some(Dialog::Service(form)) => service::service_ui(ctx, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),

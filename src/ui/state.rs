@@ -52,6 +52,8 @@ pub(crate) enum Dialog {
     Service(Box<ServiceForm>),
     /// *About Strongroom*
     About,
+    /// Whether to stop looking after this data file.
+    Close(PathBuf),
     /// Whether to leave although jobs run.
     Quit,
     /// Something the administrator has to know now.

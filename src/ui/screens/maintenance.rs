@@ -28,7 +28,8 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
     };
     let path = &data_file.facts.path;
     page_header(ui, "Maintenance", &path.display().to_string(), |ui| {
-        let idle = !is_backed_up_now(status, data_file) && data_file.problem.is_none();
+        let idle =
+            !is_backed_up_now(status, data_file) && data_file.problem.is_none() && data_file.lost_since.is_none();
         if primary_button(ui, Some(Icon::Play), "Start backup", idle).clicked() {
             actions.push(Action::Backup(path.clone()));
         }
