@@ -1,10 +1,11 @@
 //! Results in words, for people at a terminal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Local, Utc};
 
 use crate::{
+    archive::heal::Repaired,
     engine::{Event, inspect::Inspection, status::JobReport},
     journal::{CaptureState, integrate::Integrated},
     restore::{RestoreReport, in_place::InPlace},
@@ -77,7 +78,7 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
             _ => format!("{} is sound; there is nothing to repair", r.archive.display()),
         },
         JobReport::TestRestore(p) => format!(
-            "{} is restorable, proven on {} in {seconds:.1} s: archive {} of {}, {}",
+            "{} is restorable, proven on {} in {seconds:.1} s: archive {} of {}, {}{}",
             p.archive.display(),
             p.proven.format("%Y-%m-%d %H:%M:%S %:z"),
             p.number,
@@ -85,7 +86,8 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
             match p.commit {
                 Some(commit) => format!("{} commits integrated up to commit {commit}", p.commits),
                 None => "without its logs".to_owned(),
-            }
+            },
+            p.repaired.as_ref().map_or_else(String::new, |repaired| damaged_in_words(repaired, &p.archive)),
         ),
         JobReport::Verify(r) => format!(
             "{} is sound: {} in {} files, state of {}, verified in {seconds:.1} s",
@@ -101,16 +103,29 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
 fn repaired_in_words(restored: &RestoreReport) -> String {
     let mut words = String::new();
     if let Some(repaired) = &restored.repaired {
-        words += &format!(
-            "\nThe archive is damaged and was repaired on the fly: {}. Write a sound copy: strongroom repair '{}'",
-            repaired.in_words(),
-            restored.archive.display()
-        );
+        words += &damaged_in_words(repaired, &restored.archive);
     }
     for log in &restored.repaired_logs {
         words += &format!("\nThe log {} is damaged and was repaired on the fly.", log.display());
     }
     words
+}
+
+/// Of a damaged archive from which files were restored all the same.
+fn damaged_in_words(repaired: &Repaired, archive: &Path) -> String {
+    let problem = repaired.after_restore();
+    let mut words = format!("\n{}.", capital(problem.message()));
+    if repaired.damage.is_repaired() {
+        words += &format!(" Write a sound copy: strongroom repair '{}'", archive.display());
+    } else {
+        words.extend(problem.hint_text().map(|hint| format!(" {hint}")));
+    }
+    words
+}
+
+fn capital(message: &str) -> String {
+    let mut letters = message.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn in_place_in_words(done: &InPlace) -> String {

@@ -8,8 +8,10 @@ pub(crate) mod in_place;
 pub(crate) mod log;
 pub(crate) mod message;
 pub(crate) mod quit;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod sample;
+pub(crate) mod segments;
 pub(crate) mod service;
 mod until;
 
@@ -37,6 +39,8 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
             None => restore::restore_ui(ctx, status, form, actions),
             Some(data_file) => in_place::in_place_ui(ctx, status, form, &data_file, actions),
         },
+        Some(Dialog::Repair(form)) => repair::repair_ui(ctx, status, form, actions),
+        Some(Dialog::Segments(form)) => segments::segments_dialog_ui(ctx, status, form, actions),
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
         Some(Dialog::Log(form)) => log::log_ui(ctx, status, form, actions),
         Some(Dialog::Close(data_file)) => close::close_ui(ctx, status, &data_file.clone(), actions),
