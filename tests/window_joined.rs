@@ -6,3 +6,5 @@
 mod window;
 #[path = "window_log.rs"]
 mod window_log;
+#[path = "window_settings.rs"]
+mod window_settings;

@@ -19,7 +19,7 @@ use crate::{
     service::install::Plan,
 };
 
-use super::{Setup, file_picker::FilePicker};
+use super::{Setup, dialogs::settings::SettingsForm, file_picker::FilePicker};
 
 /// The themes of the side bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,6 +48,8 @@ pub(crate) enum Dialog {
     Sample(SampleForm),
     /// *Use log…*
     Log(LogForm),
+    /// *User settings for data file…*
+    Settings(Box<SettingsForm>),
     /// *Install as a service…*
     Service(Box<ServiceForm>),
     /// *About Strongroom*
@@ -291,6 +293,7 @@ impl State {
         self.known = open;
         let gone = match &self.dialog {
             Some(Dialog::Backup(form)) => status.data_file(&form.data_file).is_none(),
+            Some(Dialog::Settings(form)) => status.data_file(&form.data_file).is_none(),
             _ => false,
         };
         if gone {

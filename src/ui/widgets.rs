@@ -326,12 +326,17 @@ pub(crate) fn bar(ui: &mut Ui, name: &str, fraction: Option<f32>, colour: Color3
 
 /// How full a disk is, and what is left on it.
 pub(crate) fn disk_bar(ui: &mut Ui, available: u64, total: u64, enough: bool) {
+    disk_bar_of(ui, "the backup disk", available, total, enough);
+}
+
+/// The same for another disk.
+pub(crate) fn disk_bar_of(ui: &mut Ui, what: &str, available: u64, total: u64, enough: bool) {
     let used = total.saturating_sub(available) as f32 / total.max(1) as f32;
     let p = palette(ui);
     let text = format!("{} of {}", human_bytes(available), human_bytes(total));
     ui.add(Label::new(RichText::new(&text).color(if enough { p.strong } else { p.bad.0 })).wrap());
     let colour = if enough { p.accent } else { p.bad.0 };
-    bar(ui, "Used space of the backup disk", Some(used), colour).on_hover_text(format!("{:.0} % used", used * 100.0));
+    bar(ui, &format!("Used space of {what}"), Some(used), colour).on_hover_text(format!("{:.0} % used", used * 100.0));
 }
 
 /// A page's title with buttons at the right.

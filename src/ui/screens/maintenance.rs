@@ -12,6 +12,7 @@ use crate::{
     storage::space::human_bytes,
     ui::{
         action::Action,
+        dialogs::settings::Tab,
         jobs,
         state::State,
         theme::{self, palette},
@@ -35,6 +36,9 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
         }
         if button(ui, None, "Backup…").clicked() {
             actions.push(Action::AskBackup(path.clone()));
+        }
+        if button(ui, None, "Settings…").clicked() {
+            actions.push(Action::AskSettings(path.clone(), Tab::default()));
         }
     });
     jobs::news_ui(ui, status, state, actions);
