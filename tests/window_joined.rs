@@ -4,5 +4,7 @@
 
 #[path = "window.rs"]
 mod window;
+#[path = "window_care.rs"]
+mod window_care;
 #[path = "window_log.rs"]
 mod window_log;

@@ -12,7 +12,10 @@ use eframe::egui::{Context, ThemePreference, ViewportCommand};
 use super::{
     Setup,
     file_picker::{Mode, Purpose, Request},
-    state::{BackupForm, Dialog, LogForm, MessageForm, Page, RestoreForm, SampleForm, ServiceForm, State},
+    state::{
+        BackupForm, CompactForm, Dialog, LogForm, MessageForm, Page, ReportForm, RestoreForm, SampleForm, ServiceForm,
+        State,
+    },
 };
 use crate::{
     engine::{Command, Handle, JobId, Status, status::DataFileStatus},
@@ -101,6 +104,17 @@ pub(crate) enum Action {
         switch_to_wal: bool,
         /// Whether a full backup follows as soon as the log runs.
         backup: bool,
+    },
+    /// Open the dialog *Compact data…* for this data file.
+    AskCompact(PathBuf),
+    /// Start compacting this data file.
+    Compact(PathBuf),
+    /// Show the report of a verification of records.
+    AskReport {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The verification.
+        job: JobId,
     },
     /// Start a verification of this archive.
     Verify(PathBuf),
@@ -231,6 +245,19 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
                 state,
                 Command::Restore { job: JobId::new(), archive, items, destination, logs, until, segments: vec![] },
             );
+        }
+        Action::AskCompact(data_file) => {
+            // How much is free in it, and who has it open, may have changed.
+            send(state, Command::Refresh { data_file: data_file.clone() });
+            state.dialog = Some(Dialog::Compact(CompactForm { data_file }));
+        }
+        Action::Compact(data_file) => {
+            state.dialog = None;
+            send(state, Command::Compact { job: JobId::new(), data_file });
+        }
+        Action::AskReport { data_file, job } => {
+            state.dialog = Some(Dialog::Report(ReportForm { job, problems_only: false }));
+            send(state, Command::LookAtReport { data_file, job });
         }
         Action::Verify(archive) => send(state, Command::Verify { job: JobId::new(), archive, segments: vec![] }),
         Action::AskSample => {

@@ -2,11 +2,13 @@
 
 pub(crate) mod about;
 pub(crate) mod backup;
+pub(crate) mod compact;
 pub(crate) mod files;
 pub(crate) mod in_place;
 pub(crate) mod log;
 pub(crate) mod message;
 pub(crate) mod quit;
+pub(crate) mod records;
 pub(crate) mod restore;
 pub(crate) mod sample;
 pub(crate) mod service;
@@ -40,6 +42,8 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Log(form)) => log::log_ui(ctx, status, form, actions),
         Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),
         Some(Dialog::Service(form)) => service::service_ui(ctx, form, actions),
+        Some(Dialog::Compact(form)) => compact::compact_ui(ctx, status, form, actions),
+        Some(Dialog::Report(form)) => records::records_ui(ctx, status, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
         Some(Dialog::Message(form)) => message::message_ui(ctx, form, actions),
     }

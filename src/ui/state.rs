@@ -46,6 +46,10 @@ pub(crate) enum Dialog {
     Log(LogForm),
     /// *Install as a service…*
     Service(Box<ServiceForm>),
+    /// *Compact data…*
+    Compact(CompactForm),
+    /// The report of a verification of records.
+    Report(ReportForm),
     /// *About Strongroom*
     About,
     /// Whether to leave although jobs run.
@@ -136,6 +140,22 @@ pub(crate) struct ServiceForm {
     pub(crate) data_files: Vec<PathBuf>,
     /// What installing it does, or why it can not be done here.
     pub(crate) plan: Result<Plan, ErrorReport>,
+}
+
+/// The form of *Compact data…*.
+#[derive(Debug)]
+pub(crate) struct CompactForm {
+    /// Canonical path of the data file.
+    pub(crate) data_file: PathBuf,
+}
+
+/// Which report is shown.
+#[derive(Debug)]
+pub(crate) struct ReportForm {
+    /// The verification that wrote it.
+    pub(crate) job: JobId,
+    /// Whether only what is not sound is listed.
+    pub(crate) problems_only: bool,
 }
 
 /// The form of *Create sample…*.
@@ -246,6 +266,7 @@ impl State {
         self.known = open;
         let gone = match &self.dialog {
             Some(Dialog::Backup(form)) => status.data_file(&form.data_file).is_none(),
+            Some(Dialog::Compact(form)) => status.data_file(&form.data_file).is_none(),
             _ => false,
         };
         if gone {
