@@ -121,6 +121,23 @@ fn files_that_can_not_be_used_are_refused_with_the_reason() {
 }
 
 #[test]
+fn what_the_next_backup_needs_is_estimated_again_when_the_data_file_has_grown() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    make_data_file(&data, "", 10);
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open(&handle, &data);
+    let before = handle.status().data_file(&data).unwrap().clone();
+    support::engine::foreign_commits(&data, "CREATE TABLE more AS SELECT randomblob(3000000); PRAGMA wal_checkpoint");
+    until(&handle, |status| {
+        let now = status.data_file(&data).unwrap();
+        let required = |d: &strongroom::engine::status::DataFileStatus| d.plan.as_ref().unwrap().required_bytes;
+        required(now) > required(&before) + 2_000_000 && now.facts.tables == before.facts.tables + 1
+    });
+}
+
+#[test]
 fn the_chosen_folder_is_kept_and_used() {
     let place = Place::new();
     let data = place.at("a.sqlite");

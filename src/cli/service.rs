@@ -105,8 +105,8 @@ struct ServiceStatus {
 }
 
 fn status(json: bool) -> Result<ExitCode> {
-    let running = places::sockets()?.services().into_iter().filter_map(|address| {
-        let engine = connect(&address, None).ok()?;
+    let running = places::sockets()?.services().into_iter().filter_map(|(address, owner)| {
+        let engine = connect(&address, owner).ok()?;
         let status = engine.handle.status();
         Some(Running {
             host: engine.host,

@@ -249,7 +249,9 @@ impl Worker {
     }
 
     pub(super) fn survey(&mut self, data_file: &Path) {
-        let Some(hosted) = self.hosted.get(data_file) else { return };
+        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let size = self.status.data_file(data_file).map_or(0, |status| status.facts.size_bytes);
+        hosted.surveyed = Some((Instant::now(), size));
         let (path, known, own) = (data_file.to_path_buf(), hosted.settings.clone(), self.config.settings_dir.clone());
         let data_file = path.clone();
         self.chores.run(

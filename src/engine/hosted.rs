@@ -49,6 +49,8 @@ use crate::{
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 /// The schedule of a data file is asked again after so long, whatever it said: clocks are set.
 const ASK_AGAIN: TimeDelta = TimeDelta::seconds(30);
+/// A data file that grew or shrank by a tenth is looked at as a whole again, at most so often.
+const SURVEY_AGAIN: Duration = Duration::from_secs(10);
 /// How often a log that could not be opened is tried again.
 const LOG_RETRY: Duration = Duration::from_secs(10);
 
@@ -73,6 +75,8 @@ pub(super) struct Hosted {
     pub(super) log_attempt: u64,
     /// When the last attempt failed.
     pub(super) log_failed: Option<Instant>,
+    /// When it was looked at as a whole, and its size then.
+    pub(super) surveyed: Option<(Instant, u64)>,
     _lock: DataFileLock,
 }
 
@@ -155,6 +159,7 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
             log_attempt: 0,
             log_failed: None,
             log_opening: None,
+            surveyed: None,
             _lock: lock,
         },
         status,
@@ -340,6 +345,11 @@ impl Hosted {
     /// Whether the log, which could not be opened, is to be tried again: a disk may have come back, a program have ended.
     pub(super) fn is_log_due(&self, now: Instant) -> bool {
         self.log_failed.is_some_and(|at| now - at >= LOG_RETRY)
+    }
+
+    /// Whether what the last survey told of `size` is out of date: the space required, pages, tables.
+    pub(super) fn has_outgrown(&self, size: u64, now: Instant) -> bool {
+        self.surveyed.is_some_and(|(at, then)| now - at >= SURVEY_AGAIN && size.abs_diff(then) > then / 10)
     }
 
     /// Puts settings in force.

@@ -233,7 +233,7 @@ impl Worker {
         let now = Instant::now();
         let due: Vec<_> = self.hosted.values().filter(|h| h.is_log_due(now)).map(|h| h.path.clone()).collect();
         due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
-        let mut survey = Vec::new();
+        let (mut changed, mut outgrown) = (Vec::new(), Vec::new());
         let all = self.status.data_files.iter().map(|d| d.facts.path.clone());
         let batch: Vec<_> = all.cycle().skip(self.look_next).take(LOOK_MAX.min(self.status.data_files.len())).collect();
         self.look_next = (self.look_next + batch.len()) % self.status.data_files.len().max(1);
@@ -242,7 +242,9 @@ impl Worker {
             let mut after = before.clone();
             let Some(hosted) = self.hosted.get_mut(&path) else { continue };
             if hosted.look(&mut after, &self.config.settings_dir) {
-                survey.push(path.clone());
+                changed.push(path.clone());
+            } else if hosted.has_outgrown(after.facts.size_bytes, now) {
+                outgrown.push(path.clone());
             }
             // Time alone can make something worth a warning.
             self.touch(&path);
@@ -250,10 +252,10 @@ impl Worker {
                 self.edit().data_files.iter_mut().filter(|d| d.facts.path == path).for_each(|d| *d = after.clone());
             }
         }
-        for path in &survey {
+        for path in &changed {
             self.follow_settings(path, LogStart::Chosen { switch_to_wal: false });
-            self.survey(path);
         }
+        changed.iter().chain(&outgrown).for_each(|path| self.survey(path));
     }
 
     fn take(&mut self, message: Message) {

@@ -219,7 +219,10 @@ fn explain(config: &CaptureConfig, new: &OpenLog, what: &str, aside: Option<&Pat
 /// Keeps a copy of a log that is damaged in its middle, before its good part goes on.
 fn keep_damaged(config: &CaptureConfig, offset: u64) -> Result<Error> {
     let aside = aside_path(config, ".damaged-");
-    std::fs::copy(&config.log, &aside).map_err(|e| Error::io("copy the damaged log to", &aside, e))?;
+    // On the disk before anything is cut.
+    std::fs::copy(&config.log, &aside)
+        .and_then(|_| std::fs::File::options().write(true).open(&aside)?.sync_all())
+        .map_err(|e| Error::io("copy the damaged log to", &aside, e))?;
     let message =
         format!("the log {} was damaged at byte {offset}; it is kept as {}", config.log.display(), aside.display());
     let hint = "The log goes on: what was committed before the damage and from now on can be restored, only the single \

@@ -41,7 +41,7 @@ const CROWD_PAUSE: Duration = Duration::from_millis(4);
 /// slow disk may take long for. After a while without any event, the last one is only the fallback for one that did not come.
 const COLD_PAUSES: [(Duration, Duration); 2] =
     [(Duration::from_secs(2), Duration::from_millis(20)), (Duration::from_secs(30), Duration::from_millis(250))];
-const COLD_PAUSE_MAX: Duration = Duration::from_secs(10);
+const COLD_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Without events and commits for so long, what an idle data file does not need is closed.
 const IDLE_LONG: Duration = Duration::from_secs(30);
 /// Longest pause between attempts to write a log that failed.
@@ -77,6 +77,8 @@ pub(super) struct Service {
     catch_ups: u32,
     /// What was found at the start instead of what was expected; of no concern any more after a full backup.
     notice: Option<ErrorReport>,
+    /// Whether commits were found that no event had told of, as on file systems that tell of no writes by others.
+    is_deaf: bool,
     hot_until: Instant,
     last_event: Instant,
     last_news: Instant,
@@ -113,6 +115,7 @@ impl Service {
             failing: None,
             catch_ups,
             notice: notice.map(|e| e.report()),
+            is_deaf: false,
             hot_until: now,
             last_event: now,
             last_news: now,
@@ -123,6 +126,7 @@ impl Service {
 
     /// Works until it is told to stop.
     pub(super) fn run(&mut self) {
+        let mut waited = None;
         loop {
             while let Ok(command) = self.inbox.try_recv() {
                 if !self.obey(command) {
@@ -133,12 +137,18 @@ impl Service {
             let before = self.follower.writer.logged().commit;
             self.turn();
             self.publish(None);
+            // An event may be a moment late, but not where looks are rare anyway.
+            if waited.is_some_and(|pause| pause >= COLD_PAUSE_MAX) && self.follower.writer.logged().commit > before {
+                self.is_deaf = true;
+            }
             if self.follower.writer.logged().commit - before >= CROWD && !self.follower.is_pressed() {
                 // Fewer, larger syncs leave more of the disk to the writers.
                 thread::sleep(CROWD_PAUSE);
             }
             let pause = self.pause();
-            if self.watch.wait(pause) && self.failing.is_none() {
+            let woken = self.watch.wait(pause);
+            waited = (!woken).then_some(pause);
+            if woken && self.failing.is_none() {
                 self.last_event = Instant::now();
                 self.hot_until = self.last_event + HOT;
             }
@@ -157,7 +167,7 @@ impl Service {
                 let quiet = now.duration_since(self.last_event.max(self.last_news));
                 match COLD_PAUSES.iter().find(|(until, _)| quiet < *until) {
                     Some((_, pause)) => *pause,
-                    None if self.watch.has_events() => COLD_PAUSE_MAX,
+                    None if self.watch.has_events() && !self.is_deaf => COLD_PAUSE_MAX,
                     None => COLD_PAUSES[1].1,
                 }
             }

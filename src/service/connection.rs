@@ -155,14 +155,16 @@ impl Sockets {
         self.folder.join(format!("{kind}-{}{ENDING}", host.process))
     }
 
-    /// The addresses of the services that run for this user, or did until a crash.
-    pub fn services(&self) -> Vec<String> {
-        let names = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let is_service = |path: &PathBuf| {
-            parse(path).is_some_and(|(kind, process)| kind == "service" && process != std::process::id())
-        };
-        let mut found: Vec<_> = names.filter(is_service).filter_map(|path| path.to_str().map(str::to_owned)).collect();
+    /// The addresses of the services that run for this user, or did until a crash; for the superuser also those of all users that
+    /// the system runs, each with the user that it must belong to.
+    pub fn services(&self) -> Vec<(String, Option<u32>)> {
+        let mut found = services_in(&self.folder, None);
+        #[cfg(target_os = "linux")]
+        if rustix::process::geteuid().is_root() {
+            found.extend(services_of_system(Path::new("/run")));
+        }
         found.sort();
+        found.dedup_by(|a, b| a.0 == b.0);
         found
     }
 
@@ -174,6 +176,26 @@ impl Sockets {
             }
         }
     }
+}
+
+fn services_in(folder: &Path, owner: Option<u32>) -> Vec<(String, Option<u32>)> {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_service =
+        |path: &PathBuf| parse(path).is_some_and(|(kind, process)| kind == "service" && process != std::process::id());
+    names.filter(is_service).filter_map(|path| Some((path.to_str()?.to_owned(), owner))).collect()
+}
+
+/// Where systemd has services listen: `strongroom-NAME` in a folder that only the superuser can write, owned by the user they run as.
+#[cfg(target_os = "linux")]
+fn services_of_system(run: &Path) -> Vec<(String, Option<u32>)> {
+    use std::os::unix::fs::MetadataExt;
+    let folders = fs::read_dir(run).into_iter().flatten().flatten();
+    let ours = folders.filter(|entry| entry.file_name().to_string_lossy().starts_with("strongroom-"));
+    let with_owner = ours.filter_map(|entry| {
+        let meta = entry.metadata().ok().filter(fs::Metadata::is_dir)?;
+        Some(services_in(&entry.path(), Some(meta.uid())))
+    });
+    with_owner.flatten().collect()
 }
 
 /// Splits `service-123.sock`.
@@ -247,6 +269,23 @@ mod tests {
         assert!(sockets.services().is_empty());
         drop(first);
         assert_eq!(names()?, ["notes.txt"]);
+        Ok(())
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn services_of_the_system_are_found_with_the_user_they_run_as() -> Outcome {
+        use std::os::unix::fs::MetadataExt;
+        let run = tempfile::tempdir()?;
+        for folder in ["strongroom-vault", "strongroom-web", "other"] {
+            fs::create_dir(run.path().join(folder))?;
+        }
+        for name in ["strongroom-vault/service-7.sock", "strongroom-web/window-8.sock", "other/service-9.sock"] {
+            fs::write(run.path().join(name), "")?;
+        }
+        let owner = fs::metadata(run.path())?.uid();
+        let address = run.path().join("strongroom-vault/service-7.sock").to_string_lossy().into_owned();
+        assert_eq!(services_of_system(run.path()), [(address, Some(owner))]);
         Ok(())
     }
 

@@ -29,7 +29,7 @@ pub fn engine_of(data_file: &Path, own: &Path) -> Result<Option<Connected>> {
 
 /// A service of this user, when one runs.
 pub fn service(sockets: &Sockets) -> Option<Connected> {
-    sockets.services().iter().find_map(|address| connect(address, None).ok())
+    sockets.services().iter().filter(|(_, owner)| owner.is_none()).find_map(|(address, _)| connect(address, None).ok())
 }
 
 /// The user that a data file belongs to: whoever may change the file may as well be believed about it.

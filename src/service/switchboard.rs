@@ -95,8 +95,8 @@ pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<H
     };
     let host = own.status().host;
     board.add(own, host, None);
-    for address in sockets.services() {
-        board.look_for(address, None, None);
+    for (address, owner) in sockets.services() {
+        board.look_for(address, None, owner);
     }
     thread::Builder::new()
         .name("switchboard".to_owned())
@@ -299,9 +299,9 @@ impl Switchboard {
 
     /// Looks whether somebody looks after a lost data file again, and for services.
     fn search(&mut self) {
-        for address in self.sockets.services() {
+        for (address, owner) in self.sockets.services() {
             if !self.is_linked(&address) {
-                self.look_for(address, None, None);
+                self.look_for(address, None, owner);
             }
         }
         let lost: Vec<(PathBuf, HostKind)> =

@@ -10,10 +10,7 @@ use super::{Folders, Plan, Scope, words};
 const HARDENING: &str = "\
 NoNewPrivileges=yes
 ProtectSystem=full
-ProtectClock=yes
 ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectControlGroups=yes
 LockPersonality=yes
@@ -27,10 +24,14 @@ SystemCallFilter=@system-service
 UMask=0077
 ";
 
-/// Only where the system sets the service up; a user's manager may not.
+/// Only where the system sets the service up: a user's manager may not take capabilities away, and then begins nothing at all
+/// (`218/CAPABILITIES`).
 const HARDENING_OF_SYSTEM: &str = "\
 CapabilityBoundingSet=
 PrivateDevices=yes
+ProtectClock=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
 ";
 
 pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
@@ -155,7 +156,17 @@ mod tests {
         assert_eq!(plan.file.0, Path::new("/home/eva/.config/systemd/user/strongroom.service"));
         assert_eq!((plan.owner, plan.list), (None, folders().list));
         let text = &plan.file.1;
-        assert!(!text.contains("User=") && !text.contains("CapabilityBoundingSet"), "{text}");
+        // Each of them needs rights over capabilities.
+        for setting in [
+            "User=",
+            "CapabilityBoundingSet",
+            "PrivateDevices",
+            "ProtectClock",
+            "ProtectKernelLogs",
+            "ProtectKernelModules",
+        ] {
+            assert!(!text.contains(setting), "{setting} in\n{text}");
+        }
         assert!(plan.begin.iter().all(|command| command[1] == "--user"));
         assert!(text.contains("WantedBy=default.target"));
     }
