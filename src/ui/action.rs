@@ -17,8 +17,8 @@ use super::{
     },
     file_picker::{Mode, Purpose, Request},
     state::{
-        BackupForm, Dialog, LogForm, MessageForm, Page, RepairForm, RestoreForm, SampleForm, SegmentsForm, ServiceForm,
-        State, Then,
+        BackupForm, CompactForm, Dialog, LogForm, MessageForm, Page, RepairForm, ReportForm, RestoreForm, SampleForm,
+        SegmentsForm, ServiceForm, State, Then,
     },
 };
 use crate::{
@@ -166,6 +166,17 @@ pub(crate) enum Action {
     ApplySettings {
         /// Whether a full backup follows as soon as the log runs that they name.
         backup: bool,
+    },
+    /// Open the dialog *Compact data…* for this data file.
+    AskCompact(PathBuf),
+    /// Start compacting this data file.
+    Compact(PathBuf),
+    /// Show the report of a verification of records.
+    AskReport {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The verification.
+        job: JobId,
     },
     /// Open the dialog *Create sample…*.
     AskSample,
@@ -343,6 +354,19 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::ChooseGoOn { job, full } => {
             state.picker.ask(ctx, folder_request("Folder to go on in", full, Purpose::GoOn { job }));
+        }
+        Action::AskCompact(data_file) => {
+            // How much is free in it, and who has it open, may have changed.
+            send(state, Command::Refresh { data_file: data_file.clone() });
+            state.dialog = Some(Dialog::Compact(CompactForm { data_file }));
+        }
+        Action::Compact(data_file) => {
+            state.dialog = None;
+            send(state, Command::Compact { job: JobId::new(), data_file });
+        }
+        Action::AskReport { data_file, job } => {
+            state.dialog = Some(Dialog::Report(ReportForm { job, problems_only: false }));
+            send(state, Command::LookAtReport { data_file, job });
         }
         Action::AskSample => {
             let folder = state.setup.sample_folder.display().to_string();

@@ -52,6 +52,10 @@ pub(crate) enum Dialog {
     Settings(Box<SettingsForm>),
     /// *Install as a service…*
     Service(Box<ServiceForm>),
+    /// *Compact data…*
+    Compact(CompactForm),
+    /// The report of a verification of records.
+    Report(ReportForm),
     /// *About Strongroom*
     About,
     /// Whether to stop looking after this data file.
@@ -182,6 +186,22 @@ pub(crate) struct ServiceForm {
     pub(crate) plan: Result<Plan, ErrorReport>,
 }
 
+/// The form of *Compact data…*.
+#[derive(Debug)]
+pub(crate) struct CompactForm {
+    /// Canonical path of the data file.
+    pub(crate) data_file: PathBuf,
+}
+
+/// Which report is shown.
+#[derive(Debug)]
+pub(crate) struct ReportForm {
+    /// The verification that wrote it.
+    pub(crate) job: JobId,
+    /// Whether only what is not sound is listed.
+    pub(crate) problems_only: bool,
+}
+
 /// The form of *Create sample…*.
 #[derive(Debug)]
 pub(crate) struct SampleForm {
@@ -294,6 +314,7 @@ impl State {
         let gone = match &self.dialog {
             Some(Dialog::Backup(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::Settings(form)) => status.data_file(&form.data_file).is_none(),
+            Some(Dialog::Compact(form)) => status.data_file(&form.data_file).is_none(),
             _ => false,
         };
         if gone {
