@@ -91,15 +91,25 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Verify { archive, segments, test_restore, detach, json } => {
             let archive = absolute(&archive)?;
             let desk = Desk::of_archive(&archive)?;
-            let segments = segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
-            let verify = Command::Verify { job: id, archive: archive.clone(), segments };
+            let segments: Vec<PathBuf> = segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
+            let verify = Command::Verify { job: id, archive: archive.clone(), segments: segments.clone() };
             let code = report(desk.perform(id, verify, detach)?, json)?;
             if !test_restore {
                 return Ok(code);
             }
             let id = JobId::new();
-            let command = Command::TestRestore { job: id, archive, until: Until::End };
+            let command = Command::TestRestore { job: id, archive, until: Until::End, segments };
             report(desk.perform(id, command, detach)?, json)
+        }
+        Job::Check { data_file, detach, json } => {
+            let desk = Desk::of_data_file(&data_file)?;
+            let data_file = desk.open(data_file)?;
+            report(desk.perform(id, Command::VerifyRecords { job: id, data_file }, detach)?, json)
+        }
+        Job::Compact { data_file, detach, json } => {
+            let desk = Desk::of_data_file(&data_file)?;
+            let data_file = desk.open(data_file)?;
+            report(desk.perform(id, Command::Compact { job: id, data_file }, detach)?, json)
         }
         Job::Repair { archive, to, segments, detach, json } => {
             let archive = absolute(&archive)?;
@@ -147,7 +157,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 Some(data_file) => {
                     let desk = Desk::of_data_file(&data_file)?;
                     let data_file = desk.open_if_possible(data_file)?;
-                    (desk, Command::RestoreInPlace { job: id, data_file, archive, logs, until })
+                    (desk, Command::RestoreInPlace { job: id, data_file, archive, logs, until, segments })
                 }
             };
             report(desk.perform(id, command, detach)?, json)
@@ -231,6 +241,8 @@ fn report(finished: Option<FinishedJob>, json: bool) -> Result<ExitCode> {
             JobReport::Verify(report) => print_json(report)?,
             JobReport::Repair(report) => print_json(report)?,
             JobReport::TestRestore(proof) => print_json(proof)?,
+            JobReport::VerifyRecords(report) => print_json(report)?,
+            JobReport::Compact(report) => print_json(report)?,
             JobReport::Sample { path, bytes } => print_json(&serde_json::json!({ "path": path, "bytes": bytes }))?,
         }
     } else {

@@ -38,6 +38,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use eframe::egui::{
     self, CentralPanel, Context, Frame, Key, Margin, MenuBar, Panel, ScrollArea, ThemePreference, Ui, UiBuilder,
 };
+use uuid::Uuid;
 
 pub use file_picker::FilePicker;
 
@@ -78,13 +79,18 @@ pub struct Window {
     /// Actions that threads of the window hand back.
     news: (Sender<Action>, Receiver<Action>),
     is_installed: bool,
+    /// Names whoever sits before this window, for jobs that have a question.
+    who: Uuid,
 }
 
 impl Window {
     /// A window over the engine, or the engines, behind `handle`.
     pub fn new(handle: Handle, picker: FilePicker, setup: Setup) -> Self {
         let events = handle.events();
-        Self { handle, events, state: State::new(picker, setup), news: bounded(16), is_installed: false }
+        let who = Uuid::new_v4();
+        // An engine that does not take it has ended, and the window shows that.
+        let _ = handle.send(Command::Attend { who, here: true });
+        Self { handle, events, state: State::new(picker, setup), news: bounded(16), is_installed: false, who }
     }
 
     /// Gives the window its looks, and has the engine wake it.
@@ -201,6 +207,12 @@ impl Window {
         } else if self.state.data_file(&status).is_some_and(|d| d.log.is_some()) {
             ctx.request_repaint_after(AGE_FRAME);
         }
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        let _ = self.handle.send(Command::Attend { who: self.who, here: false });
     }
 }
 

@@ -4,6 +4,8 @@
 
 #[path = "window.rs"]
 mod window;
+#[path = "window_care.rs"]
+mod window_care;
 #[path = "window_log.rs"]
 mod window_log;
 #[path = "window_settings.rs"]

@@ -123,6 +123,9 @@ pub enum Command {
     LookAtArchive {
         /// The archive.
         path: PathBuf,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
     },
     /// Find the commit that a limit leads to, into `points` of the status.
     FindPoint {
@@ -130,6 +133,9 @@ pub enum Command {
         archive: PathBuf,
         /// The limit.
         until: Until,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
     },
     /// Restore items of an archive into a folder. Nothing existing is overwritten.
     Restore {
@@ -162,6 +168,9 @@ pub enum Command {
         logs: Logs,
         /// How far to integrate them.
         until: Until,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
     },
     /// Use a log for a data file, or (`None`) no longer, and keep the choice in its settings.
     UseLog {
@@ -203,6 +212,9 @@ pub enum Command {
         archive: PathBuf,
         /// How far to integrate its logs.
         until: Until,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
     },
     /// A test restore of a random archive of a data file, up to a random commit.
     Drill {
@@ -212,6 +224,27 @@ pub enum Command {
         data_file: PathBuf,
         /// What archive and commit follow from.
         seed: u64,
+    },
+    /// Check every record and index of a data file, while programs use it.
+    VerifyRecords {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+    },
+    /// Make a data file as short as its content. Refused while another program has it open.
+    Compact {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+    },
+    /// Read the report of a verification of records, into `reports` of the status.
+    LookAtReport {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The job that wrote it.
+        job: JobId,
     },
     /// Create the sample data file in a folder, and open it.
     CreateSample {
@@ -235,6 +268,21 @@ pub enum Command {
         /// Name of the job.
         job: JobId,
     },
+    /// Answer the question of a job whose disk is full: go on in this folder, made when missing. The same folder is an answer
+    /// too, once there is space.
+    GoOn {
+        /// Name of the job.
+        job: JobId,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Say that somebody can answer questions of jobs, or has left. Whoever gave it over a connection that ends has left.
+    Attend {
+        /// Names the window or terminal.
+        who: Uuid,
+        /// Whether somebody is there.
+        here: bool,
+    },
 }
 
 impl Command {
@@ -252,18 +300,21 @@ impl Command {
             | Command::Backup { data_file, .. }
             | Command::RetryNow { data_file, .. }
             | Command::Drill { data_file, .. }
+            | Command::VerifyRecords { data_file, .. }
+            | Command::Compact { data_file, .. }
+            | Command::LookAtReport { data_file, .. }
             | Command::RestoreInPlace { data_file, .. }
             | Command::UseLog { data_file, .. }
             | Command::StartSampleClient { data_file }
             | Command::StopSampleClient { data_file } => Subject::DataFile(data_file),
-            Command::LookAtArchive { path: archive }
+            Command::LookAtArchive { path: archive, .. }
             | Command::FindPoint { archive, .. }
             | Command::Restore { archive, .. }
             | Command::Verify { archive, .. }
             | Command::Repair { archive, .. }
             | Command::TestRestore { archive, .. } => Subject::Archive(archive),
-            Command::Stop { job } => Subject::Job(*job),
-            Command::CreateSample { .. } => Subject::Nothing,
+            Command::Stop { job } | Command::GoOn { job, .. } => Subject::Job(*job),
+            Command::CreateSample { .. } | Command::Attend { .. } => Subject::Nothing,
         }
     }
 
@@ -278,6 +329,8 @@ impl Command {
             | Command::Repair { job, .. }
             | Command::TestRestore { job, .. }
             | Command::Drill { job, .. }
+            | Command::VerifyRecords { job, .. }
+            | Command::Compact { job, .. }
             | Command::CreateSample { job, .. } => Some(*job),
             _ => None,
         }

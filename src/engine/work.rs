@@ -49,7 +49,7 @@ pub(super) fn restore_in_place(
     data_file: &Path,
     (is_open, log): (bool, Option<Arc<Capture>>),
     config: &Config,
-    (archive, logs, until): (PathBuf, Logs, Until),
+    (archive, segments, logs, until): (PathBuf, Vec<PathBuf>, Logs, Until),
 ) -> Work {
     let (data_file, config) = (data_file.to_path_buf(), config.clone());
     Box::new(move |control| {
@@ -64,7 +64,7 @@ pub(super) fn restore_in_place(
         let settings = SettingsFile::load(&data_file, own)?;
         let log = log.as_deref();
         let identity = settings.settings().data_file_id;
-        let options = InPlaceOptions { data_file, identity, logs: with_running(logs, log), until };
+        let options = InPlaceOptions { data_file, identity, logs: with_running(logs, log), until, segments };
         run_in_place(&archive, &options, settings, own, log, control).map(JobReport::Restore)
     })
 }
@@ -111,10 +111,15 @@ pub(super) fn repair(archive: PathBuf, to: Option<PathBuf>, segments: Vec<PathBu
     Box::new(move |control| repair::run(&Disk, &archive, &options, control).map(JobReport::Repair))
 }
 
-pub(super) fn test_restore(archive: PathBuf, until: Until, scratch: PathBuf, log: Option<Arc<Capture>>) -> Work {
+pub(super) fn test_restore(
+    (archive, segments): (PathBuf, Vec<PathBuf>),
+    until: Until,
+    scratch: PathBuf,
+    log: Option<Arc<Capture>>,
+) -> Work {
     Box::new(move |control| {
         let logs = with_running(Logs::Found, log.as_deref());
-        drill::test_restore(&archive, logs, until, &scratch, control).map(JobReport::TestRestore)
+        drill::test_restore_with((&archive, &segments), logs, until, &scratch, control).map(JobReport::TestRestore)
     })
 }
 

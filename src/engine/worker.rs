@@ -11,6 +11,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use uuid::Uuid;
 
 use super::{
     Config, Shared,
@@ -29,11 +30,13 @@ use super::{
     work,
 };
 use crate::{
-    archive::ArchiveOptions,
+    archive::{ArchiveOptions, segments},
     backup,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
+    repair,
     restore::{self, Logs, RestoreOptions},
+    storage,
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -84,6 +87,8 @@ pub(super) struct Worker {
     pub(super) hurry: Arc<AtomicBool>,
     /// Whether the engine ends as soon as its jobs have.
     pub(super) ending: bool,
+    /// Windows and terminals before which somebody sits who can answer questions of jobs.
+    pub(super) attendants: HashSet<Uuid>,
     /// Data files of which something changed that may be worth a warning.
     pub(super) touched: HashSet<PathBuf>,
     looked: Instant,
@@ -123,6 +128,7 @@ impl Worker {
             seen_places: Vec::new(),
             measured: Vec::new(),
             points: Vec::new(),
+            reports: Vec::new(),
         };
         let mut worker = Self {
             config,
@@ -139,6 +145,7 @@ impl Worker {
             notices: 0,
             hurry: Arc::default(),
             ending: false,
+            attendants: HashSet::new(),
             touched: HashSet::new(),
             looked: Instant::now(),
             look_next: 0,
@@ -317,8 +324,8 @@ impl Worker {
             Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
             Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
             Command::Refresh { data_file } => self.survey(&data_file),
-            Command::LookAtArchive { path } => self.look_at(path),
-            Command::FindPoint { archive, until } => self.find_point(archive, until),
+            Command::LookAtArchive { path, segments } => self.look_at(path, segments),
+            Command::FindPoint { archive, until, segments } => self.find_point(archive, until, segments),
             Command::Backup { job, data_file, destination, options } => {
                 self.backup(job, data_file, destination, options).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
@@ -332,8 +339,8 @@ impl Worker {
                 let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
             }
-            Command::RestoreInPlace { job, data_file, archive, logs, until } => {
-                let started = self.restore_in_place(job, data_file, archive, logs, until);
+            Command::RestoreInPlace { job, data_file, archive, logs, until, segments } => {
+                let started = self.restore_in_place(job, data_file, (archive, segments), logs, until);
                 started.map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
             }
             Command::Verify { job, archive, segments } => {
@@ -348,15 +355,22 @@ impl Worker {
                 let started = self.start(Order::asked(job, JobKind::Repair, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
             }
-            Command::TestRestore { job, archive, until } => {
+            Command::TestRestore { job, archive, until, segments } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
-                let work = work::test_restore(archive.clone(), until, self.config.data_dir.clone(), log);
+                let work = work::test_restore((archive.clone(), segments), until, self.config.data_dir.clone(), log);
                 let started = self.start(Order::asked(job, JobKind::TestRestore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
             Command::Drill { job, data_file, seed } => {
                 self.drill(job, data_file, seed).map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
+            Command::VerifyRecords { job, data_file } => {
+                self.verify_records(job, data_file).map_err(|e| (Some((job, JobKind::VerifyRecords)), e))?;
+            }
+            Command::Compact { job, data_file } => {
+                self.compact(job, data_file).map_err(|e| (Some((job, JobKind::Compact)), e))?;
+            }
+            Command::LookAtReport { job, .. } => self.look_at_report(job),
             Command::CreateSample { job, folder } => {
                 let started = self.start(Order::asked(job, JobKind::Sample, None, None), work::sample(folder));
                 started.map_err(|e| (Some((job, JobKind::Sample)), e))?;
@@ -370,6 +384,20 @@ impl Worker {
                 if let Some(job) = self.jobs.get_mut(&job) {
                     job.stop();
                 }
+            }
+            Command::GoOn { job, folder } => {
+                if let Some(job) = self.jobs.get(&job) {
+                    job.go_on_in(folder);
+                }
+            }
+            Command::Attend { who, here } => {
+                if here {
+                    self.attendants.insert(who);
+                } else {
+                    self.attendants.remove(&who);
+                }
+                let is_attended = !self.attendants.is_empty();
+                self.jobs.values().for_each(|job| job.attend(is_attended));
             }
         }
         Ok(())
@@ -398,20 +426,29 @@ impl Worker {
         self.data_file_of(archive).and_then(|d| self.hosted.get(&d)).and_then(|h| h.log.clone())
     }
 
-    fn look_at(&mut self, path: PathBuf) {
+    fn look_at(&mut self, path: PathBuf, folders: Vec<PathBuf>) {
         let log = self.log_of(&path);
-        let archive = path.clone();
+        let (archive, segments) = (path.clone(), folders.clone());
         self.chores.run(
-            move || restore::plan(&path, &work::with_running(Logs::Found, log.as_deref())),
-            |plan| Message::LookedAt(LookedAt { path: archive, result: plan.map_err(|e| e.report()) }),
+            move || {
+                let missing = segments::missing(&path, &folders);
+                let logs = work::with_running(Logs::Found, log.as_deref());
+                let copy = repair::propose_copy(&path, storage::folder_of(&path));
+                Ok((missing, copy, restore::plan_with(&path, &folders, &logs)))
+            },
+            |looked| {
+                let (missing, copy, plan) = looked.unwrap_or_else(|error| (None, PathBuf::new(), Err(error)));
+                let result = plan.map_err(|e| e.report());
+                Message::LookedAt(LookedAt { path: archive, segments, missing, copy, result })
+            },
         );
     }
 
-    fn find_point(&mut self, archive: PathBuf, until: Until) {
+    fn find_point(&mut self, archive: PathBuf, until: Until, folders: Vec<PathBuf>) {
         let log = self.log_of(&archive);
         let path = archive.clone();
         self.chores.run(
-            move || restore::find_point(&path, &work::with_running(Logs::Found, log.as_deref()), until),
+            move || restore::find_point(&path, &folders, &work::with_running(Logs::Found, log.as_deref()), until),
             move |point| Message::PointFound(FoundPoint { archive, until, result: point.map_err(|e| e.report()) }),
         );
     }
@@ -444,7 +481,7 @@ impl Worker {
         &mut self,
         job: JobId,
         data_file: PathBuf,
-        archive: PathBuf,
+        (archive, segments): (PathBuf, Vec<PathBuf>),
         logs: Logs,
         until: Until,
     ) -> Result<()> {
@@ -456,20 +493,23 @@ impl Worker {
         }
         let hosted = self.hosted.get(&data_file);
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
-        let work = work::restore_in_place(&data_file, known, &self.config, (archive.clone(), logs, until));
+        let work = work::restore_in_place(&data_file, known, &self.config, (archive.clone(), segments, logs, until));
         self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
     }
 
-    /// A backup and a restore in place need the data file for themselves.
+    /// A backup, a restore in place and compacting need the data file for themselves.
     pub(super) fn refuse_while_busy(&self, data_file: &Path) -> Result<()> {
         if self.status.data_file(data_file).is_some_and(|d| d.log_starting) {
             return Err(Error::new(ErrorKind::Busy, format!("the log of {} is being opened", data_file.display()))
                 .hint("Try again in a moment."));
         }
-        let in_the_way = |job: &&RunningJob| {
-            job.status.data_file.as_deref() == Some(data_file)
-                && matches!(job.status.kind, JobKind::Backup | JobKind::RestoreInPlace)
-        };
+        self.refuse_while(data_file, &[JobKind::Backup, JobKind::RestoreInPlace, JobKind::Compact])
+    }
+
+    /// Refuses while a job of one of these kinds runs on the data file.
+    pub(super) fn refuse_while(&self, data_file: &Path, kinds: &[JobKind]) -> Result<()> {
+        let in_the_way =
+            |job: &&RunningJob| job.status.data_file.as_deref() == Some(data_file) && kinds.contains(&job.status.kind);
         match self.jobs.values().find(in_the_way) {
             None => Ok(()),
             Some(job) => {
@@ -485,7 +525,8 @@ impl Worker {
         if self.jobs.contains_key(&id) {
             return Err(Error::new(ErrorKind::Refused, "a job of this name is running already"));
         }
-        let job = RunningJob::start(order, self.status.host, work, &self.config.clock, self.messages.clone())?;
+        let host = (self.status.host, !self.attendants.is_empty());
+        let job = RunningJob::start(order, host, work, &self.config.clock, self.messages.clone())?;
         self.record(&job.entry);
         self.news.push(Event::JobStarted(job.status.clone()));
         self.jobs.insert(id, job);

@@ -71,6 +71,8 @@ pub struct InPlaceOptions {
     pub logs: Logs,
     /// How far to integrate them.
     pub until: Until,
+    /// Folders that may hold segments of the archive, besides its own.
+    pub segments: Vec<PathBuf>,
 }
 
 /// Whether the log leads from `archive`, the newest one, to the present state: then what a restore takes away is kept.
@@ -110,7 +112,7 @@ pub fn in_place(
     keep: &mut Keep<'_>,
     control: &Control,
 ) -> Result<RestoreReport> {
-    let (opened, _) = open(archive, &[], control)?;
+    let (opened, _) = open(archive, &options.segments, control)?;
     let data_file = &options.data_file;
     refuse_other(&opened, options)?;
     let item = opened.items().iter().find(|i| i.kind == ItemKind::DataFile).cloned();
@@ -133,13 +135,16 @@ pub fn in_place(
         destination: scratch.path().to_path_buf(),
         logs: options.logs.clone(),
         until: options.until,
-        segments: Vec::new(),
+        segments: options.segments.clone(),
     };
     let outcome = run(storage, archive, &wanted, control).and_then(|report| {
         let rebuilt = report.files.first().cloned().unwrap_or_default();
         refuse_unsound(&report)?;
         let done = match &present {
-            Ok(live) => write_through(live, &rebuilt, &report, log, keep, control)?,
+            Ok(live) => {
+                let of_archive = opened.identity().log_position.map(|position| position.commit);
+                write_through(live, &rebuilt, (&report, of_archive), log, keep, control)?
+            }
             Err(why) => replace_lost(storage, data_file, &rebuilt, why, control)?,
         };
         Ok(RestoreReport {
@@ -186,15 +191,12 @@ pub fn is_lost(kind: ErrorKind) -> bool {
 fn write_through(
     live: &Path,
     rebuilt: &Path,
-    report: &RestoreReport,
+    (report, of_archive): (&RestoreReport, Option<u64>),
     log: Option<&Capture>,
     keep: &mut Keep<'_>,
     control: &Control,
 ) -> Result<InPlace> {
-    let wanted = report.integrated.as_ref().map(|i| i.position.commit).or_else(|| {
-        let (archive, _) = open(&report.archive, &[], control).ok()?;
-        archive.identity().log_position.map(|p| p.commit)
-    });
+    let wanted = report.integrated.as_ref().map(|i| i.position.commit).or(of_archive);
     let (mut before, mut undo) = (None, None);
     // While writers are kept out nobody commits: the log then ends exactly at what is replaced.
     let written = rewrite(live, rebuilt, control, &mut || {

@@ -3,13 +3,17 @@
 pub(crate) mod about;
 pub(crate) mod backup;
 pub(crate) mod close;
+pub(crate) mod compact;
 pub(crate) mod files;
 pub(crate) mod in_place;
 pub(crate) mod log;
 pub(crate) mod message;
 pub(crate) mod quit;
+pub(crate) mod records;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod sample;
+pub(crate) mod segments;
 pub(crate) mod service;
 pub(crate) mod settings;
 mod until;
@@ -38,12 +42,16 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
             None => restore::restore_ui(ctx, status, form, actions),
             Some(data_file) => in_place::in_place_ui(ctx, status, form, &data_file, actions),
         },
+        Some(Dialog::Repair(form)) => repair::repair_ui(ctx, status, form, actions),
+        Some(Dialog::Segments(form)) => segments::segments_dialog_ui(ctx, status, form, actions),
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
         Some(Dialog::StopLog(data_file)) => log::stop_ui(ctx, data_file, actions),
         Some(Dialog::Settings(form)) => settings::settings_ui(ctx, status, form, actions),
         Some(Dialog::Close(data_file)) => close::close_ui(ctx, status, &data_file.clone(), actions),
         Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),
         Some(Dialog::Service(form)) => service::service_ui(ctx, form, actions),
+        Some(Dialog::Compact(form)) => compact::compact_ui(ctx, status, form, actions),
+        Some(Dialog::Report(form)) => records::records_ui(ctx, status, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
         Some(Dialog::Message(form)) => message::message_ui(ctx, form, actions),
     }

@@ -17,6 +17,7 @@ use super::dialogs::{
     files::{Answer, Browser},
     settings::PathFor,
 };
+use crate::engine::JobId;
 
 /// No person cancels a dialog this quickly.
 const TOO_QUICK: Duration = Duration::from_millis(250);
@@ -40,6 +41,18 @@ pub(crate) enum Purpose {
     },
     /// The folder for restored files.
     RestoreFolder,
+    /// The folder for the sound copy of an archive.
+    RepairFolder,
+    /// A folder with segments of an archive.
+    Segments {
+        /// The archive.
+        archive: PathBuf,
+    },
+    /// The folder in which a backup goes on whose disk is full.
+    GoOn {
+        /// The job.
+        job: JobId,
+    },
     /// The folder for the sample.
     SampleFolder,
     /// A path of the settings.

@@ -49,6 +49,10 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
             card(ui, Icon::Archive, "Full backup", |ui| last_backup(ui, data_file));
             ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::HardDrive, "Backup disk", |ui| backup_disk(ui, data_file, actions));
+            ui.add_space(theme::GAP - 6.0);
+            card(ui, Icon::ListChecks, "Records and indexes", |ui| {
+                super::care::care_ui(ui, status, data_file, actions)
+            });
         },
         |ui, actions| {
             card(ui, Icon::Server, "Service", |ui| super::host::host_ui(ui, data_file, actions));
