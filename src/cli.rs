@@ -201,7 +201,7 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
     let joined = crate::service::join::engine_of(data_file, folders.config_dir())
         .ok()
         .flatten()
-        .and_then(|engine| Inspection::of_engine(engine.handle.status().data_file(&data_file.canonicalize().ok()?)?));
+        .and_then(|engine| Inspection::of_engine(&engine.handle.status(), &data_file.canonicalize().ok()?));
     let found = match joined {
         Some(found) => found,
         None => inspect(data_file, folders.config_dir(), folders.data_dir())?,

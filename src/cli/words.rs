@@ -195,6 +195,11 @@ pub(super) fn inspection(found: &Inspection) -> String {
         format!("Last verification  {}", last_run(found.maintenance.last_check.as_ref())),
         format!("Last compacting    {}", last_run(found.maintenance.last_compact.as_ref())),
     ];
+    for job in &found.jobs {
+        let share = (job.progress.done * 100).checked_div(job.progress.total);
+        let share = share.map_or_else(String::new, |share| format!(", {share} %"));
+        lines.insert(2, format!("At work            {}: {}{share}", job.kind.label(), job.progress.phase.label()));
+    }
     if facts.journal_mode == JournalMode::Wal {
         lines.push(format!("WAL                {}", human_bytes(facts.wal_bytes)));
     }
