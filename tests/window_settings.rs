@@ -17,7 +17,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use rusqlite::Connection;
 use strongroom::{
     archive::options::{ArchiveOptions, Compression, Rate},
-    engine::Command,
+    engine::{Command, JobId},
     journal::CaptureState,
     schedule,
     settings::{Settings, SettingsFile, sections::*},
@@ -395,6 +395,25 @@ fn a_folder_is_warned_of_at_its_field_before_it_is_used() {
     desk.press("OK");
     desk.until_closed();
     assert!(!desk.settings_file().exists(), "nothing was changed");
+}
+
+#[test]
+fn archives_made_while_the_dialog_is_open_are_its_own() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(10);
+    desk.ask_settings();
+    let command = Command::Backup { job: JobId::new(), data_file: path, destination: None, options: None };
+    desk.send(command);
+    desk.until("the backup", |_, s| s.jobs.is_empty() && !s.data_files[0].archives.is_empty());
+    desk.tab("Backup & Restore");
+    desk.type_into("Number of backups kept", "9");
+    let mut asked = desk.status().data_files[0].settings.clone();
+    asked.keep.last = 9;
+    desk.until("the look", |_, s| s.seen_places.iter().any(|seen| seen.revision == asked.revision()));
+    desk.tab("Configuration");
+    assert!(!desk.is_shown("holds archives of another data file"));
+    desk.ok();
+    assert_eq!(desk.saved().keep.last, 9);
 }
 
 #[test]

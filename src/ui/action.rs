@@ -290,14 +290,9 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             state.dialog = Some(Dialog::Settings(Box::new(SettingsForm::new(known, tab))));
         }
         Action::ChooseForSettings { for_what, folder, start } => {
-            let title = match for_what {
-                PathFor::Destination => "Folder for archives",
-                PathFor::Log => "Folder for the log",
-                PathFor::Program => "Add to the program files",
-                PathFor::Attachment => "Add to the attachments",
-            };
             let mode = if folder { Mode::ChooseFolder } else { Mode::OpenFile { extension: None } };
-            state.picker.ask(ctx, Request { purpose: Purpose::Settings(for_what), mode, title, start });
+            let (purpose, title) = (Purpose::Settings(for_what), for_what.title());
+            state.picker.ask(ctx, Request { purpose, mode, title, start });
         }
         Action::ApplySettings { backup } => {
             if let Some(Dialog::Settings(form)) = &mut state.dialog {

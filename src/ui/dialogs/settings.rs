@@ -48,6 +48,7 @@ pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsFor
         return;
     }
     form.take_refusal(data_file);
+    form.note(&data_file.settings);
     // Nobody would answer for a data file whose engine is gone.
     if data_file.lost_since.is_none() {
         actions.extend(form.follow(status, Instant::now()).into_iter().map(Action::Send));
