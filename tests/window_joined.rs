@@ -4,5 +4,7 @@
 
 #[path = "window.rs"]
 mod window;
+#[path = "window_archives.rs"]
+mod window_archives;
 #[path = "window_log.rs"]
 mod window_log;

@@ -14,7 +14,7 @@ use crate::{
         screens::maintenance::advice,
         state::{SegmentsForm, Then},
         theme::palette,
-        widgets::{Tone, button, error_strip, fact, fact_with, primary_button},
+        widgets::{Tone, button, error_strip, fact, fact_with, primary_button, sentence},
     },
 };
 
@@ -26,13 +26,11 @@ pub(super) fn segments_ui(
     actions: &mut Vec<Action>,
 ) {
     fact_with(ui, "Segments", |ui| {
-        let verb = if missing.numbers.len() == 1 { "is" } else { "are" };
+        let verb = missing.is_or_are();
         let them = if missing.numbers.len() == 1 { "it" } else { "them" };
-        let words = missing.in_words();
         let text = format!(
-            "{}{} {verb} not in the folder of the archive. Connect the disk of {them}, and choose the folder there.",
-            words[..1].to_uppercase(),
-            &words[1..]
+            "{} {verb} not in the folder of the archive. Connect the disk with {them}, and choose the folder there.",
+            sentence(&missing.in_words())
         );
         advice(ui, Tone::Warn, &text);
         for folder in segments {

@@ -147,10 +147,10 @@ fn segments(ui: &mut Ui, status: &Status, archive: &ArchiveEntry, named: &[PathB
         }
         None => fact(ui, "Segments", format!("{words}; all are there")),
         Some(missing) => fact_with(ui, "Segments", |ui| {
-            let words = format!("{words} found; {} is missing", missing.in_words());
+            let words = format!("{words} found; {} {} missing", missing.in_words(), missing.is_or_are());
             ui.add(Label::new(RichText::new(words).color(palette(ui).warn.0)).wrap());
             let number = missing.numbers.first().copied().unwrap_or_default();
-            if button(ui, Some(Icon::FolderSearch), &format!("Choose the folder of segment {number:04}…")).clicked() {
+            if button(ui, Some(Icon::FolderSearch), &format!("Find segment {number:04}…")).clicked() {
                 actions.push(Action::ChooseSegments(archive.path.clone()));
             }
         }),
