@@ -96,6 +96,7 @@ fn a_damaged_archive_is_verified_restored_and_repaired_in_the_window() {
     desk.press_and_wait("Verify archive 0001");
     desk.until_shown("Archive 0001 is damaged, but can be repaired: ");
     assert!(desk.is_shown("Write a sound copy now, before more is lost"));
+    desk.until_shown(": damaged, but can be repaired");
 
     desk.ask_restore(1);
     desk.press_and_wait("Restore archive 0001");
@@ -133,6 +134,7 @@ fn a_damaged_archive_is_verified_restored_and_repaired_in_the_window() {
     desk.press_and_wait("Verify archive 0001");
     desk.until_shown("Verification failed: ");
     desk.until_shown("is damaged beyond repair: ");
+    desk.until_shown(": damaged beyond repair");
 }
 
 #[test]
