@@ -39,7 +39,8 @@ pub(super) fn segments_ui(
         }
         let number = missing.numbers.first().copied().unwrap_or_default();
         let label = format!("Choose the folder of segment {number:04}…");
-        if button(ui, Some(Icon::FolderSearch), &label).clicked() {
+        ui.add_space(2.0);
+        if primary_button(ui, Some(Icon::FolderSearch), &label, true).clicked() {
             actions.push(Action::ChooseSegments(archive.to_path_buf()));
         }
     });
@@ -82,7 +83,7 @@ pub(crate) fn segments_dialog_ui(ctx: &Context, status: &Status, form: &mut Segm
             }
         },
         |ui, keys, (form, actions)| {
-            if primary_button(ui, None, label, makes_up).clicked() {
+            if makes_up && button(ui, None, label).clicked() {
                 actions.push(start(form));
             }
             if button(ui, None, "Cancel").clicked() || keys.escape {

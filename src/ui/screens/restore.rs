@@ -244,7 +244,10 @@ fn detail(
         if archive.moment.is_some() {
             let (how, protection) = stored(archive);
             fact(ui, "Stored", how);
-            fact(ui, "When damaged", protection);
+            // How much it survives follows from its length, which is not known of one that is incomplete.
+            if archive.missing.is_none() {
+                fact(ui, "When damaged", protection);
+            }
         }
         if archive.segmented {
             segments(ui, status, archive, named, actions);
