@@ -101,6 +101,16 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let command = Command::TestRestore { job: id, archive, until: Until::End, segments };
             report(desk.perform(id, command, detach)?, json)
         }
+        Job::Check { data_file, detach, json } => {
+            let desk = Desk::of_data_file(&data_file)?;
+            let data_file = desk.open(data_file)?;
+            report(desk.perform(id, Command::VerifyRecords { job: id, data_file }, detach)?, json)
+        }
+        Job::Compact { data_file, detach, json } => {
+            let desk = Desk::of_data_file(&data_file)?;
+            let data_file = desk.open(data_file)?;
+            report(desk.perform(id, Command::Compact { job: id, data_file }, detach)?, json)
+        }
         Job::Repair { archive, to, segments, detach, json } => {
             let archive = absolute(&archive)?;
             let desk = Desk::of_archive(&archive)?;
@@ -191,7 +201,7 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
     let joined = crate::service::join::engine_of(data_file, folders.config_dir())
         .ok()
         .flatten()
-        .and_then(|engine| Inspection::of_engine(engine.handle.status().data_file(&data_file.canonicalize().ok()?)?));
+        .and_then(|engine| Inspection::of_engine(&engine.handle.status(), &data_file.canonicalize().ok()?));
     let found = match joined {
         Some(found) => found,
         None => inspect(data_file, folders.config_dir(), folders.data_dir())?,
@@ -231,6 +241,8 @@ fn report(finished: Option<FinishedJob>, json: bool) -> Result<ExitCode> {
             JobReport::Verify(report) => print_json(report)?,
             JobReport::Repair(report) => print_json(report)?,
             JobReport::TestRestore(proof) => print_json(proof)?,
+            JobReport::VerifyRecords(report) => print_json(report)?,
+            JobReport::Compact(report) => print_json(report)?,
             JobReport::Sample { path, bytes } => print_json(&serde_json::json!({ "path": path, "bytes": bytes }))?,
         }
     } else {

@@ -16,6 +16,7 @@ mod job;
 mod list;
 mod lock;
 mod look;
+mod maintenance;
 mod notify;
 mod proven;
 mod scheduler;

@@ -10,6 +10,7 @@
 //! sample                      the sample data file and the client that edits it
 //! repair drill                 a sound copy of a damaged archive, test restores
 //! backup restore verify       the jobs: plan, run, report
+//! maintenance                 verification of records and indexes, compacting
 //! schedule                    when backups are due, and what becomes of those missed or failed
 //! settings                    the settings file of a data file
 //! archive                     the .4BK format: catalog, segments, writer, reader, recovery data
@@ -27,6 +28,7 @@ pub mod drill;
 pub mod engine;
 pub mod error;
 pub mod journal;
+pub mod maintenance;
 pub mod repair;
 pub mod restore;
 pub mod sample;

@@ -114,6 +114,11 @@ impl Window {
                     actions.push(Action::Backup(data_file));
                 }
                 Event::LogRefused { .. } => self.state.backup_when_logged = None,
+                // The dialog that asked for it stays, with all that was entered.
+                Event::CommandRefused(error) if let Some(Dialog::Settings(form)) = &mut self.state.dialog => {
+                    self.state.backup_when_logged = None;
+                    form.refuse(error);
+                }
                 Event::CommandRefused(error) => self.state.dialog = Some(Dialog::Message(jobs::refused(error))),
                 _ => {}
             }
@@ -239,6 +244,10 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
                 ui.separator();
                 items(ui, &[M::CreateSample, M::Refresh], actions);
                 ui.separator();
+                if cfg!(target_os = "macos") {
+                    settings_menu(ui, status, state, actions);
+                    ui.separator();
+                }
                 items(ui, &[M::CloseDataFile, M::Quit], actions);
             });
             ui.menu_button("Edit", |ui| {
@@ -246,6 +255,9 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
                 edit_menu(ui, actions);
                 ui.separator();
                 ui.menu_button("Appearance", |ui| appearance_menu(ui, actions));
+                if !cfg!(target_os = "macos") {
+                    settings_menu(ui, status, state, actions);
+                }
             });
             ui.menu_button("View", |ui| {
                 ui.set_min_width(220.0);
@@ -257,6 +269,13 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
             });
         });
     });
+}
+
+/// In File on macOS, elsewhere in Edit, where people look for settings there.
+fn settings_menu(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
+    let label = (theme::icon(lucide_icons::Icon::Settings, 14.0), "Settings");
+    let menu = ui.menu_button(label, |ui| menu_item(ui, MenuCommand::Settings, status, state, actions)).response;
+    menu.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, true, "Settings"));
 }
 
 fn recent_menu(ui: &mut Ui, status: &Status, actions: &mut Vec<Action>) {

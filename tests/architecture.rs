@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["engine"],
     &["sample"],
     &["repair", "drill"],
-    &["backup", "restore", "verify", "schedule"],
+    &["backup", "restore", "verify", "schedule", "maintenance"],
     &["settings"],
     &["archive"],
     &["journal"],

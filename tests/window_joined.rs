@@ -6,5 +6,9 @@
 mod window;
 #[path = "window_archives.rs"]
 mod window_archives;
+#[path = "window_care.rs"]
+mod window_care;
 #[path = "window_log.rs"]
 mod window_log;
+#[path = "window_settings.rs"]
+mod window_settings;

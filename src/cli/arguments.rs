@@ -71,6 +71,28 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Verify the records and indexes of a data file, table by table, while programs use it.
+    Check {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// When Ctrl-C is pressed or the terminal closes, leave the job running in the window or service that does it.
+        #[arg(long)]
+        detach: bool,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a data file as short as its content. No other program may have it open.
+    Compact {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// When Ctrl-C is pressed or the terminal closes, leave the job running in the window or service that does it.
+        #[arg(long)]
+        detach: bool,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write a sound copy of a damaged archive, from its recovery data.
     Repair {
         /// The archive.

@@ -245,7 +245,7 @@ fn tell(text: &str) {
 
 fn show(bar: &ProgressBar, phase: Phase, done: u64, total: u64) {
     let template = match phase {
-        Phase::Creating => "{msg:<20} {wide_bar} {pos}/{len}",
+        Phase::Creating | Phase::Examining => "{msg:<20} {wide_bar} {pos}/{len}",
         _ if total == 0 => "{msg:<20} {spinner}",
         _ => "{msg:<20} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
     };

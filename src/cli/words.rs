@@ -6,7 +6,11 @@ use chrono::{DateTime, Local, Utc};
 
 use crate::{
     archive::heal::Repaired,
-    engine::{Event, inspect::Inspection, status::JobReport},
+    engine::{
+        Event,
+        inspect::Inspection,
+        status::{JobReport, LastRun},
+    },
     journal::{CaptureState, integrate::Integrated},
     restore::{RestoreReport, in_place::InPlace},
     sqlite::{data_file::JournalMode, integrity::Integrity},
@@ -96,6 +100,14 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
             r.files,
             r.moment.format("%Y-%m-%d %H:%M:%S %:z")
         ),
+        JobReport::VerifyRecords(r) => format!("{}\n{} tables and indexes in {seconds:.1} s", r.in_words(), r.count()),
+        JobReport::Compact(r) => format!(
+            "{} compacted in {seconds:.1} s: {} freed, from {} to {}",
+            r.data_file.display(),
+            human_bytes(r.freed_bytes()),
+            human_bytes(r.before_bytes),
+            human_bytes(r.after_bytes)
+        ),
         JobReport::Sample { path, bytes } => format!("{} created ({})", path.display(), human_bytes(*bytes)),
     }
 }
@@ -180,7 +192,14 @@ pub(super) fn inspection(found: &Inspection) -> String {
         format!("Last full backup   {}", newest(found)),
         format!("Next full backup   {}", next(found)),
         format!("Log                {}", log(found)),
+        format!("Last verification  {}", last_run(found.maintenance.last_check.as_ref())),
+        format!("Last compacting    {}", last_run(found.maintenance.last_compact.as_ref())),
     ];
+    for job in &found.jobs {
+        let share = (job.progress.done * 100).checked_div(job.progress.total);
+        let share = share.map_or_else(String::new, |share| format!(", {share} %"));
+        lines.insert(2, format!("At work            {}: {}{share}", job.kind.label(), job.progress.phase.label()));
+    }
     if facts.journal_mode == JournalMode::Wal {
         lines.push(format!("WAL                {}", human_bytes(facts.wal_bytes)));
     }
@@ -191,6 +210,12 @@ pub(super) fn inspection(found: &Inspection) -> String {
         lines.extend(warning.hint.as_ref().map(|hint| format!("  {hint}")));
     }
     lines.join("\n")
+}
+
+fn last_run(last: Option<&LastRun>) -> String {
+    let Some(last) = last else { return "never".to_owned() };
+    let why = last.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
+    format!("{}, {}{why}", last.moment.format("%Y-%m-%d %H:%M:%S %:z"), last.outcome.label().to_lowercase())
 }
 
 fn next(found: &Inspection) -> String {

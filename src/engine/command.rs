@@ -225,6 +225,27 @@ pub enum Command {
         /// What archive and commit follow from.
         seed: u64,
     },
+    /// Check every record and index of a data file, while programs use it.
+    VerifyRecords {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+    },
+    /// Make a data file as short as its content. Refused while another program has it open.
+    Compact {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+    },
+    /// Read the report of a verification of records, into `reports` of the status.
+    LookAtReport {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The job that wrote it.
+        job: JobId,
+    },
     /// Create the sample data file in a folder, and open it.
     CreateSample {
         /// Name of the job.
@@ -279,6 +300,9 @@ impl Command {
             | Command::Backup { data_file, .. }
             | Command::RetryNow { data_file, .. }
             | Command::Drill { data_file, .. }
+            | Command::VerifyRecords { data_file, .. }
+            | Command::Compact { data_file, .. }
+            | Command::LookAtReport { data_file, .. }
             | Command::RestoreInPlace { data_file, .. }
             | Command::UseLog { data_file, .. }
             | Command::StartSampleClient { data_file }
@@ -305,6 +329,8 @@ impl Command {
             | Command::Repair { job, .. }
             | Command::TestRestore { job, .. }
             | Command::Drill { job, .. }
+            | Command::VerifyRecords { job, .. }
+            | Command::Compact { job, .. }
             | Command::CreateSample { job, .. } => Some(*job),
             _ => None,
         }

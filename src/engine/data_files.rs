@@ -94,7 +94,8 @@ impl Worker {
         }
         match result {
             Ok(opened) => {
-                let Opened { hosted, status } = *opened;
+                let Opened { hosted, mut status } = *opened;
+                status.engine_started = Some(self.status.started);
                 let path = hosted.path.clone();
                 self.note_on_list(&path, true);
                 self.edit().refused.retain(|r| r.path != asked);
@@ -102,6 +103,7 @@ impl Worker {
                 self.edit().data_files.push(status);
                 self.remember(&path);
                 self.note_last_backups(Some(&path));
+                self.note_last_runs(&path);
                 self.follow_settings(&path, LogStart::Known);
                 self.survey(&path);
                 self.look_at_processes(vec![path.clone()]);
@@ -284,6 +286,7 @@ impl Worker {
         }
         (status.archives, status.sets) = (surveyed.archives, surveyed.sets);
         (status.archives_place, status.log_place) = (Some(surveyed.archives_place), surveyed.log_place);
+        status.maintenance.available_bytes = surveyed.beside_bytes;
         if let Ok(facts) = surveyed.facts {
             (status.facts, status.problem) = (facts, None);
         }

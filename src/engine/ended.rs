@@ -22,6 +22,7 @@ impl Worker {
         let (entry, finished) = job.finish(result);
         self.record(&entry);
         self.note_backup(&finished);
+        self.note_maintenance(&finished);
         if let Ok(JobReport::TestRestore(proof)) = &finished.result {
             self.proved(proof);
         }

@@ -3,6 +3,7 @@
 //! Deleting it resets nothing: numbers come from the archives' names and the settings. A process that begins jobs holds the
 //! lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
 
+mod runs;
 mod state;
 
 use std::{
@@ -16,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use runs::glance_maintenance;
 pub use state::glance_automatic;
 
 use super::command::JobId;
@@ -43,14 +45,28 @@ pub enum JobKind {
     TestRestore,
     /// The creation of the sample data file.
     Sample,
+    /// The verification of the records and indexes of a data file.
+    VerifyRecords,
+    /// Making a data file as short as its content.
+    Compact,
     /// The program that the settings name, run after another job.
     OnFinish,
 }
 
 impl JobKind {
     /// All of them, as a filter lists them.
-    pub const ALL: &'static [Self] =
-        &[Self::Backup, Self::Restore, Self::RestoreInPlace, Self::Verify, Self::Sample, Self::OnFinish];
+    pub const ALL: &'static [Self] = &[
+        Self::Backup,
+        Self::Restore,
+        Self::RestoreInPlace,
+        Self::Verify,
+        Self::Repair,
+        Self::TestRestore,
+        Self::VerifyRecords,
+        Self::Compact,
+        Self::Sample,
+        Self::OnFinish,
+    ];
 
     /// As the window calls it.
     pub fn label(self) -> &'static str {
@@ -62,6 +78,8 @@ impl JobKind {
             JobKind::Repair => "Repair",
             JobKind::TestRestore => "Test restore",
             JobKind::Sample => "Sample",
+            JobKind::VerifyRecords => "Verification of records",
+            JobKind::Compact => "Compacting",
             JobKind::OnFinish => "Program after a job",
         }
     }
@@ -75,6 +93,8 @@ impl JobKind {
             JobKind::Repair => "repair",
             JobKind::TestRestore => "test-restore",
             JobKind::Sample => "sample",
+            JobKind::VerifyRecords => "verify-records",
+            JobKind::Compact => "compact",
             JobKind::OnFinish => "on-finish",
         }
     }
@@ -392,6 +412,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
         conn.execute_batch(step)?;
     }
     conn.execute_batch(super::proven::SCHEMA)?;
+    conn.execute_batch(runs::SCHEMA)?;
     conn.execute_batch("COMMIT")?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;

@@ -15,7 +15,7 @@ use super::{
     command::JobId,
     data_files::LogStart,
     lock::DataFileLock,
-    status::{DataFileStatus, Host, SampleClientStatus},
+    status::{DataFileStatus, Host, Maintenance, SampleClientStatus},
 };
 use crate::{
     archive::{
@@ -41,6 +41,7 @@ use crate::{
         self,
         disks::System,
         processes::{self, Holders},
+        space,
     },
 };
 
@@ -94,6 +95,8 @@ pub(super) struct Surveyed {
     pub(super) settings: SettingsFile,
     pub(super) archives_place: Place,
     pub(super) log_place: Option<Place>,
+    /// Free space on the disk of the data file.
+    pub(super) beside_bytes: Option<u64>,
     /// What the data file is now: programs change its page size or its journal mode.
     pub(super) facts: std::result::Result<DataFileFacts, ErrorReport>,
 }
@@ -110,6 +113,7 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
     let is_sample = sample::is_sample(&facts);
     let status = DataFileStatus {
         host: Host { kind: config.host, process: std::process::id() },
+        engine_started: None,
         lost_since: None,
         problem: None,
         settings: settings.settings().clone(),
@@ -127,6 +131,7 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
         next_backup: None,
         automatic: None,
         warnings: Vec::new(),
+        maintenance: Maintenance::default(),
         archives_place: None,
         log_place: None,
         on_finish_problem: None,
@@ -191,6 +196,7 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
         sets: retention::sets(data_file, settings, &archives),
         archives_place: look(Purpose::Archives),
         log_place: settings.log.file.as_ref().map(|_| look(Purpose::Log)),
+        beside_bytes: space::disk_space(storage::folder_of(data_file)).ok().map(|space| space.available),
         settings: file.clone(),
         archives,
         plan,

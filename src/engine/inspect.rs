@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
 
-use super::{history::glance_automatic, hosted, lock, status::DataFileStatus, warnings};
+use super::{
+    history::{glance_automatic, glance_maintenance},
+    hosted, lock,
+    status::{JobStatus, Maintenance, Status},
+    warnings,
+};
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
     backup,
@@ -15,6 +20,7 @@ use crate::{
     settings::{Settings, SettingsFile},
     sqlite::data_file::{self, DataFileFacts, JournalMode},
     storage::{
+        self,
         processes::{self, Holders, Process},
         space::{DiskSpace, disk_space},
     },
@@ -28,6 +34,8 @@ pub struct Inspection {
     pub data_file: DataFileFacts,
     /// The process that looks after it, if one does.
     pub engine: Option<Process>,
+    /// The jobs that run on it, where that process can be asked.
+    pub jobs: Vec<JobStatus>,
     /// The folder for its archives.
     pub destination: PathBuf,
     /// Free space there in bytes, if the system tells.
@@ -42,6 +50,8 @@ pub struct Inspection {
     pub next_backup: Option<DateTime<Local>>,
     /// What the engine of this user remembers of the automatic backups, if there is one.
     pub automatic: Option<Automatic>,
+    /// When the data file was verified and compacted last.
+    pub maintenance: Maintenance,
     /// What needs attention, as far as it shows from outside.
     pub warnings: Vec<Warning>,
     /// The log file chosen, if the log is used.
@@ -86,7 +96,8 @@ impl NewestArchive {
 impl Inspection {
     /// The same as the engine that looks after the data file knows it: at once, however long the log is. `None` while the
     /// engine itself does not know everything yet.
-    pub fn of_engine(status: &DataFileStatus) -> Option<Self> {
+    pub fn of_engine(all: &Status, data_file: &Path) -> Option<Self> {
+        let status = all.data_file(data_file)?;
         let plan = status.plan.as_ref();
         if plan.is_none() && status.plan_problem.is_none() || status.log_starting {
             return None;
@@ -94,6 +105,7 @@ impl Inspection {
         Some(Self {
             data_file: status.facts.clone(),
             engine: Some(processes::named(status.host.process)),
+            jobs: all.jobs.iter().filter(|job| job.data_file.as_deref() == Some(data_file)).cloned().collect(),
             destination: status.destination.clone(),
             available_bytes: plan.map(|plan| plan.available_bytes),
             last_backup: status.archives.first().map(NewestArchive::of),
@@ -101,6 +113,7 @@ impl Inspection {
             archives_problem: status.plan_problem.clone().filter(|_| status.archives.is_empty()),
             next_backup: status.next_backup,
             automatic: status.automatic.clone(),
+            maintenance: status.maintenance.clone(),
             warnings: status.warnings.clone(),
             log_file: status.log_file.clone(),
             log: status.log.as_ref().map(LogFacts::of_running),
@@ -144,12 +157,15 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     let id = settings.settings().data_file_id;
     let good = archives.iter().filter(|a| a.problem.is_none() && a.data_file_id == id).filter_map(|a| a.moment).max();
     let automatic = glance_automatic(data, &path);
+    let maintenance = Maintenance { available_bytes: beside(&path), ..glance_maintenance(data, &path) };
     let (next_backup, warnings) = foresee(settings.settings(), automatic.as_ref(), good, &Local::now());
     Ok(Inspection {
         next_backup,
         automatic,
+        maintenance,
         warnings,
         engine: lock::holder(&path, own).map(|holder| processes::named(holder.process)),
+        jobs: Vec::new(),
         available_bytes: disk_space(&destination).ok().map(|space: DiskSpace| space.available),
         archives: archives.len(),
         archives_problem,
@@ -162,6 +178,11 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
         holders,
         readers,
     })
+}
+
+/// Free space on the disk of the data file.
+fn beside(data_file: &Path) -> Option<u64> {
+    disk_space(storage::folder_of(data_file)).ok().map(|space| space.available)
 }
 
 /// When the next backup is due, and what is to be said of those that were.

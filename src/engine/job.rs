@@ -197,6 +197,16 @@ impl RunningJob {
                 self.entry.path = Some(proof.archive.clone());
                 self.entry.note = proof.repaired.as_ref().map(archive_note);
             }
+            Ok(JobReport::VerifyRecords(report)) => {
+                if let Some(problem) = report.problem() {
+                    self.entry.outcome = Outcome::Partial;
+                    self.entry.error = Some(problem.report());
+                }
+                let unknown = report.unknown();
+                self.entry.note =
+                    (!unknown.is_empty()).then(|| format!("These could not be checked: {}.", unknown.join(", ")));
+            }
+            Ok(JobReport::Compact(report)) => self.entry.bytes = Some(report.after_bytes),
             Ok(JobReport::Skipped { since }) => {
                 self.entry.outcome = Outcome::Skipped;
                 self.entry.note = Some(format!("The data file was not modified since backup {since}."));

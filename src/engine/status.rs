@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     command::JobId,
-    history::{HistoryEntry, JobKind},
+    history::{HistoryEntry, JobKind, Outcome},
 };
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry, segments::Missing},
@@ -20,6 +20,7 @@ use crate::{
         CaptureState, CaptureStatus,
         integrate::{Point, Until},
     },
+    maintenance::{CompactReport, RecordsReport},
     repair::RepairReport,
     restore::{RestorePlan, RestoreReport},
     schedule::automatic::Automatic,
@@ -103,6 +104,9 @@ pub struct Status {
     pub measured: Vec<Measured>,
     /// The commits that limits lead to, newest answer first, at most 8.
     pub points: Vec<FoundPoint>,
+    /// The reports of verifications that were looked at, newest answer first, at most 4.
+    #[serde(default)]
+    pub reports: Vec<ShownReport>,
 }
 
 impl Status {
@@ -145,6 +149,9 @@ pub struct DataFileStatus {
     pub facts: DataFileFacts,
     /// The process whose engine looks after it.
     pub host: Host,
+    /// When that engine was started.
+    #[serde(default)]
+    pub engine_started: Option<DateTime<Local>>,
     /// Since when that process can not be reached: then all else is what was known last.
     #[serde(default)]
     pub lost_since: Option<DateTime<Local>>,
@@ -181,6 +188,9 @@ pub struct DataFileStatus {
     pub automatic: Option<Automatic>,
     /// Everything that needs attention, the urgent first.
     pub warnings: Vec<Warning>,
+    /// When it was verified and compacted last, and what compacting would need.
+    #[serde(default)]
+    pub maintenance: Maintenance,
     /// The folder for archives as it is found.
     pub archives_place: Option<Place>,
     /// The folder of the log as it is found, if the log is used.
@@ -231,9 +241,44 @@ pub struct LastBackup {
     /// Its number, if it got as far as that.
     pub number: Option<ArchiveNumber>,
     /// How it ended.
-    pub outcome: super::history::Outcome,
+    pub outcome: Outcome,
     /// Why it failed.
     pub error: Option<ErrorReport>,
+}
+
+/// Care of the data file itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Maintenance {
+    /// The last verification of its records and indexes.
+    pub last_check: Option<LastRun>,
+    /// The last time it was compacted.
+    pub last_compact: Option<LastRun>,
+    /// Free space on its own disk in bytes, if the system tells: compacting needs a copy there.
+    pub available_bytes: Option<u64>,
+}
+
+/// When something was done last, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// The job.
+    pub job: JobId,
+    /// When it began.
+    pub moment: DateTime<Local>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it failed, or what was found.
+    pub error: Option<ErrorReport>,
+    /// Whether its report is kept.
+    pub has_report: bool,
+}
+
+/// The report of a verification of records and indexes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownReport {
+    /// The job that wrote it.
+    pub job: JobId,
+    /// What it found, or why that can not be read.
+    pub result: Result<RecordsReport, ErrorReport>,
 }
 
 /// The client that edits the sample.
@@ -313,6 +358,10 @@ pub enum JobReport {
     Repair(RepairReport),
     /// A test restore.
     TestRestore(Proof),
+    /// The verification of records and indexes.
+    VerifyRecords(RecordsReport),
+    /// Compacting.
+    Compact(CompactReport),
     /// The sample, at this path.
     Sample {
         /// The data file created.
@@ -329,6 +378,7 @@ impl JobReport {
             JobReport::Backup(made) => made.problem(),
             JobReport::Restore(restored) => restored.problem(),
             JobReport::Verify(verified) => verified.problem(),
+            JobReport::VerifyRecords(verified) => verified.problem(),
             _ => None,
         }
     }

@@ -49,6 +49,7 @@ fn shown<Z: TimeZone>(moment: &DateTime<Z>) -> String {
 fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
     let mut found = Vec::new();
     found.extend(status.problem.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
+    found.extend(of_check(status));
     if let Some(automatic) = &status.automatic {
         let newest = status.newest_good().map(|moment| moment.with_timezone(&Local));
         found.extend(of_schedule(&status.settings, automatic, newest, now));
@@ -117,6 +118,12 @@ pub(super) fn of_schedule(
         found.push(Warning::new(WarningKind::BackupOverdue, message, hint));
     }
     found
+}
+
+/// Damage that the last verification of records found.
+fn of_check(status: &DataFileStatus) -> Option<Warning> {
+    let last = status.maintenance.last_check.as_ref().filter(|last| last.outcome == Outcome::Partial)?;
+    last.error.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error))
 }
 
 fn of_last_backup(last: &LastBackup) -> Option<Warning> {

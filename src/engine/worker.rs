@@ -128,6 +128,7 @@ impl Worker {
             seen_places: Vec::new(),
             measured: Vec::new(),
             points: Vec::new(),
+            reports: Vec::new(),
         };
         let mut worker = Self {
             config,
@@ -363,6 +364,13 @@ impl Worker {
             Command::Drill { job, data_file, seed } => {
                 self.drill(job, data_file, seed).map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
+            Command::VerifyRecords { job, data_file } => {
+                self.verify_records(job, data_file).map_err(|e| (Some((job, JobKind::VerifyRecords)), e))?;
+            }
+            Command::Compact { job, data_file } => {
+                self.compact(job, data_file).map_err(|e| (Some((job, JobKind::Compact)), e))?;
+            }
+            Command::LookAtReport { job, .. } => self.look_at_report(job),
             Command::CreateSample { job, folder } => {
                 let started = self.start(Order::asked(job, JobKind::Sample, None, None), work::sample(folder));
                 started.map_err(|e| (Some((job, JobKind::Sample)), e))?;
@@ -489,16 +497,19 @@ impl Worker {
         self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
     }
 
-    /// A backup and a restore in place need the data file for themselves.
+    /// A backup, a restore in place and compacting need the data file for themselves.
     pub(super) fn refuse_while_busy(&self, data_file: &Path) -> Result<()> {
         if self.status.data_file(data_file).is_some_and(|d| d.log_starting) {
             return Err(Error::new(ErrorKind::Busy, format!("the log of {} is being opened", data_file.display()))
                 .hint("Try again in a moment."));
         }
-        let in_the_way = |job: &&RunningJob| {
-            job.status.data_file.as_deref() == Some(data_file)
-                && matches!(job.status.kind, JobKind::Backup | JobKind::RestoreInPlace)
-        };
+        self.refuse_while(data_file, &[JobKind::Backup, JobKind::RestoreInPlace, JobKind::Compact])
+    }
+
+    /// Refuses while a job of one of these kinds runs on the data file.
+    pub(super) fn refuse_while(&self, data_file: &Path, kinds: &[JobKind]) -> Result<()> {
+        let in_the_way =
+            |job: &&RunningJob| job.status.data_file.as_deref() == Some(data_file) && kinds.contains(&job.status.kind);
         match self.jobs.values().find(in_the_way) {
             None => Ok(()),
             Some(job) => {

@@ -152,6 +152,7 @@ fn rest(status: &Status) -> Status {
         seen_places: status.seen_places.clone(),
         measured: status.measured.clone(),
         points: status.points.clone(),
+        reports: status.reports.clone(),
     }
 }
 
@@ -250,6 +251,7 @@ mod tests {
             seen_places: Vec::new(),
             measured: Vec::new(),
             points: Vec::new(),
+            reports: Vec::new(),
         }
     }
 

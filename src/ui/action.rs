@@ -11,11 +11,14 @@ use eframe::egui::{Context, ThemePreference, ViewportCommand};
 
 use super::{
     Setup,
-    dialogs::close::is_worth_asking,
+    dialogs::{
+        close::is_worth_asking,
+        settings::{PathFor, SettingsForm, Tab},
+    },
     file_picker::{Mode, Purpose, Request},
     state::{
-        BackupForm, Dialog, LogForm, MessageForm, Page, RepairForm, RestoreForm, SampleForm, SegmentsForm, ServiceForm,
-        State, Then,
+        BackupForm, CompactForm, Dialog, LogForm, MessageForm, Page, RepairForm, ReportForm, RestoreForm, SampleForm,
+        SegmentsForm, ServiceForm, State, Then,
     },
 };
 use crate::{
@@ -148,6 +151,33 @@ pub(crate) enum Action {
         /// Whether a full backup follows as soon as the log runs.
         backup: bool,
     },
+    /// Open the dialog *User settings for data file…* at a tab.
+    AskSettings(PathBuf, Tab),
+    /// Choose a path that the open dialog of settings asks for.
+    ChooseForSettings {
+        /// What it is for.
+        for_what: PathFor,
+        /// Whether a folder is wanted, and not a file.
+        folder: bool,
+        /// The folder to begin with.
+        start: PathBuf,
+    },
+    /// Put the settings of the open dialog in force.
+    ApplySettings {
+        /// Whether a full backup follows as soon as the log runs that they name.
+        backup: bool,
+    },
+    /// Open the dialog *Compact data…* for this data file.
+    AskCompact(PathBuf),
+    /// Start compacting this data file.
+    Compact(PathBuf),
+    /// Show the report of a verification of records.
+    AskReport {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The verification.
+        job: JobId,
+    },
     /// Open the dialog *Create sample…*.
     AskSample,
     /// Choose the folder that the open dialog *Create sample…* asks for.
@@ -273,6 +303,28 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             }
             send(state, Command::UseLog { data_file, log, switch_to_wal });
         }
+        Action::AskSettings(data_file, tab) => {
+            let Some(known) = status.data_file(&data_file) else { return };
+            state.dialog = Some(Dialog::Settings(Box::new(SettingsForm::new(known, tab))));
+        }
+        Action::ChooseForSettings { for_what, folder, start } => {
+            let title = match for_what {
+                PathFor::Destination => "Folder for archives",
+                PathFor::Log => "Folder for the log",
+                PathFor::Program => "Add to the program files",
+                PathFor::Attachment => "Add to the attachments",
+            };
+            let mode = if folder { Mode::ChooseFolder } else { Mode::OpenFile { extension: None } };
+            state.picker.ask(ctx, Request { purpose: Purpose::Settings(for_what), mode, title, start });
+        }
+        Action::ApplySettings { backup } => {
+            if let Some(Dialog::Settings(form)) = &mut state.dialog {
+                state.backup_when_logged = backup.then(|| form.data_file.clone());
+                if let Err(error) = handle.send(form.send()) {
+                    form.refuse(error.report());
+                }
+            }
+        }
         Action::Restore { archive, items, destination, logs, until, segments } => {
             state.dialog = None;
             send(state, Command::Restore { job: JobId::new(), archive, items, destination, logs, until, segments });
@@ -302,6 +354,19 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::ChooseGoOn { job, full } => {
             state.picker.ask(ctx, folder_request("Folder to go on in", full, Purpose::GoOn { job }));
+        }
+        Action::AskCompact(data_file) => {
+            // How much is free in it, and who has it open, may have changed.
+            send(state, Command::Refresh { data_file: data_file.clone() });
+            state.dialog = Some(Dialog::Compact(CompactForm { data_file }));
+        }
+        Action::Compact(data_file) => {
+            state.dialog = None;
+            send(state, Command::Compact { job: JobId::new(), data_file });
+        }
+        Action::AskReport { data_file, job } => {
+            state.dialog = Some(Dialog::Report(ReportForm { job, problems_only: false }));
+            send(state, Command::LookAtReport { data_file, job });
         }
         Action::AskSample => {
             let folder = state.setup.sample_folder.display().to_string();
@@ -402,6 +467,12 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
             if let Some(Dialog::Log(form)) = &mut state.dialog {
                 let name = Path::new(&form.file).file_name().unwrap_or_default().to_owned();
                 form.file = path.join(name).display().to_string();
+            }
+            None
+        }
+        Purpose::Settings(for_what) => {
+            if let Some(Dialog::Settings(form)) = &mut state.dialog {
+                form.choose(for_what, path);
             }
             None
         }

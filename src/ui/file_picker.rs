@@ -13,7 +13,10 @@ use std::{
 use crossbeam_channel::{Receiver, bounded};
 use eframe::egui::Context;
 
-use super::dialogs::files::{Answer, Browser};
+use super::dialogs::{
+    files::{Answer, Browser},
+    settings::PathFor,
+};
 use crate::engine::JobId;
 
 /// No person cancels a dialog this quickly.
@@ -54,6 +57,8 @@ pub(crate) enum Purpose {
     SampleFolder,
     /// The folder for the log.
     LogFolder,
+    /// A path of the settings.
+    Settings(PathFor),
 }
 
 /// What can be chosen.

@@ -38,6 +38,8 @@ fn noun(kind: JobKind) -> &'static str {
         JobKind::Repair => "repair",
         JobKind::TestRestore => "test restore",
         JobKind::Sample => "sample",
+        JobKind::VerifyRecords => "verification",
+        JobKind::Compact => "compacting",
         JobKind::OnFinish => "program",
     }
 }
@@ -168,6 +170,8 @@ pub(crate) fn title(job: &JobStatus) -> String {
         JobKind::Repair => format!("Repairing {}", of(&job.archive)),
         JobKind::TestRestore => format!("Test restore of {}", of(&job.archive)),
         JobKind::Sample => "Creating the sample".to_owned(),
+        JobKind::VerifyRecords => format!("Verifying the records of {}", of(&job.data_file)),
+        JobKind::Compact => format!("Compacting {}", of(&job.data_file)),
         JobKind::OnFinish => "Running a program".to_owned(),
     }
 }
@@ -176,6 +180,7 @@ fn progress_text(job: &JobStatus) -> String {
     let progress = job.progress;
     let amount: fn(u64) -> String = match progress.phase {
         Phase::Creating => |n| format!("{} records", widgets::count(n)),
+        Phase::Examining => |n| format!("{} tables and indexes", widgets::count(n)),
         _ => human_bytes,
     };
     let phase = if job.stopping { "Stopping" } else { progress.phase.label() };
@@ -183,9 +188,12 @@ fn progress_text(job: &JobStatus) -> String {
     match (progress.done, progress.total) {
         (0, 0) => {}
         (done, 0) => parts.push(amount(done)),
+        (done, total) if progress.phase == Phase::Examining => {
+            parts.push(format!("{} of {}", widgets::count(done), amount(total)));
+        }
         (done, total) => parts.push(format!("{} of {}", amount(done), amount(total))),
     }
-    if job.rate >= 1.0 {
+    if job.rate >= 1.0 && progress.phase != Phase::Examining {
         parts.push(format!("{} per second", amount(job.rate as u64)));
     }
     if let Some(seconds) = job.seconds_left {
@@ -244,6 +252,23 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
         Ok(JobReport::TestRestore(proof)) => {
             let (tone, message, text) = reports::proof_text(proof);
             strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
+        }
+        Ok(JobReport::VerifyRecords(report)) => {
+            let (tone, message, text) = reports::records_text(report, job.duration_ms);
+            strip(ui, tone, &message, Some(&text), |ui| {
+                put_away(ui, actions);
+                if button(ui, None, "View report").clicked() {
+                    actions.push(Action::AskReport { data_file: report.data_file.clone(), job: job.id });
+                }
+            });
+        }
+        Ok(JobReport::Compact(report)) => {
+            let message =
+                format!("{} was compacted: {} freed", name(&report.data_file), human_bytes(report.freed_bytes()));
+            let (before, after) = (human_bytes(report.before_bytes), human_bytes(report.after_bytes));
+            let text =
+                format!("From {before} to {after}, in {}. The copy was checked before.", duration(job.duration_ms));
+            strip(ui, Tone::Good, &message, Some(&text), |ui| put_away(ui, actions));
         }
         Ok(JobReport::Sample { path, bytes }) => {
             let text = format!("{}, {}, in {}.", path.display(), human_bytes(*bytes), duration(job.duration_ms));

@@ -14,6 +14,7 @@ use crate::{
     drill::Proof,
     error::Error,
     journal::integrate::Integrated,
+    maintenance::RecordsReport,
     repair::RepairReport,
     restore::{RestoreReport, in_place::InPlace},
     sqlite::{data_file::JournalMode, integrity::Integrity},
@@ -48,6 +49,27 @@ pub(super) fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
         n => text.push_str(&format!("\n{n} leftovers of interrupted backups were removed.")),
     }
     text
+}
+
+/// Tone, headline and text of a verification of records and indexes.
+pub(super) fn records_text(report: &RecordsReport, duration_ms: u64) -> (Tone, String, String) {
+    let file = name(&report.data_file);
+    let mut text = format!(
+        "{} tables and indexes were checked in {}, while programs went on.",
+        count(report.count() as u64),
+        duration(duration_ms)
+    );
+    let unknown = report.unknown();
+    if !unknown.is_empty() {
+        text += &format!("\nThese could not be checked: {}.", unknown.join(", "));
+    }
+    match report.problem() {
+        None => (Tone::Good, format!("The records and indexes of {file} are sound"), text),
+        Some(problem) => {
+            text.extend(problem.hint_text().map(|hint| format!("\n{hint}")));
+            (Tone::Bad, problem.message().to_owned(), text)
+        }
+    }
 }
 
 /// Tone, headline and text of a restore.

@@ -19,7 +19,7 @@ use crate::{
     service::install::Plan,
 };
 
-use super::{Setup, file_picker::FilePicker};
+use super::{Setup, dialogs::settings::SettingsForm, file_picker::FilePicker};
 
 /// The themes of the side bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,8 +48,14 @@ pub(crate) enum Dialog {
     Sample(SampleForm),
     /// *Use log…*
     Log(LogForm),
+    /// *User settings for data file…*
+    Settings(Box<SettingsForm>),
     /// *Install as a service…*
     Service(Box<ServiceForm>),
+    /// *Compact data…*
+    Compact(CompactForm),
+    /// The report of a verification of records.
+    Report(ReportForm),
     /// *About Strongroom*
     About,
     /// Whether to stop looking after this data file.
@@ -180,6 +186,22 @@ pub(crate) struct ServiceForm {
     pub(crate) plan: Result<Plan, ErrorReport>,
 }
 
+/// The form of *Compact data…*.
+#[derive(Debug)]
+pub(crate) struct CompactForm {
+    /// Canonical path of the data file.
+    pub(crate) data_file: PathBuf,
+}
+
+/// Which report is shown.
+#[derive(Debug)]
+pub(crate) struct ReportForm {
+    /// The verification that wrote it.
+    pub(crate) job: JobId,
+    /// Whether only what is not sound is listed.
+    pub(crate) problems_only: bool,
+}
+
 /// The form of *Create sample…*.
 #[derive(Debug)]
 pub(crate) struct SampleForm {
@@ -291,6 +313,8 @@ impl State {
         self.known = open;
         let gone = match &self.dialog {
             Some(Dialog::Backup(form)) => status.data_file(&form.data_file).is_none(),
+            Some(Dialog::Settings(form)) => status.data_file(&form.data_file).is_none(),
+            Some(Dialog::Compact(form)) => status.data_file(&form.data_file).is_none(),
             _ => false,
         };
         if gone {

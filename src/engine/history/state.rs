@@ -63,10 +63,15 @@ impl History {
 /// What the engine whose Backup journal lies in `folder` remembers of a data file, without taking part in it; `None` when there
 /// is nothing, or it can not be read.
 pub fn glance_automatic(folder: &Path, data_file: &Path) -> Option<Automatic> {
+    read_automatic(&glance(folder)?, data_file).ok().flatten()
+}
+
+/// The Backup journal in `folder`, only to be read.
+pub(super) fn glance(folder: &Path) -> Option<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(folder.join("history.sqlite"), flags).ok()?;
     conn.busy_timeout(std::time::Duration::from_secs(1)).ok()?;
-    read_automatic(&conn, data_file).ok().flatten()
+    Some(conn)
 }
 
 fn read_automatic(conn: &Connection, data_file: &Path) -> rusqlite::Result<Option<Automatic>> {

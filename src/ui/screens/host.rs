@@ -8,7 +8,7 @@ use crate::{
     ui::{
         action::Action,
         theme::palette,
-        widgets::{Tone, badge, button, fact_with, line},
+        widgets::{Tone, age, badge, button, fact, fact_with, line, moment},
     },
 };
 
@@ -37,6 +37,10 @@ pub(crate) fn host_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec
             }
         });
     });
+    if let Some(started) = data_file.engine_started.filter(|_| data_file.lost_since.is_none()) {
+        let up = age(started.to_utc(), chrono::Utc::now());
+        fact(ui, "Uptime", format!("{up}, since {}", moment(&started)));
+    }
     ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
     if is_own && data_file.lost_since.is_none() {
         ui.add_space(4.0);

@@ -12,6 +12,7 @@ use crate::{
     storage::space::human_bytes,
     ui::{
         action::Action,
+        dialogs::settings::Tab,
         jobs,
         state::State,
         theme::{self, palette},
@@ -36,6 +37,9 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
         if button(ui, None, "Backup…").clicked() {
             actions.push(Action::AskBackup(path.clone()));
         }
+        if button(ui, None, "Settings…").clicked() {
+            actions.push(Action::AskSettings(path.clone(), Tab::default()));
+        }
     });
     jobs::news_ui(ui, status, state, actions);
     columns(
@@ -45,6 +49,10 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
             card(ui, Icon::Archive, "Full backup", |ui| last_backup(ui, data_file));
             ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::HardDrive, "Backup disk", |ui| backup_disk(ui, data_file, actions));
+            ui.add_space(theme::GAP - 6.0);
+            card(ui, Icon::ListChecks, "Records and indexes", |ui| {
+                super::care::care_ui(ui, status, data_file, actions)
+            });
         },
         |ui, actions| {
             card(ui, Icon::Server, "Service", |ui| super::host::host_ui(ui, data_file, actions));

@@ -1,0 +1,92 @@
+//! The report of a verification of records: every table and index with its state.
+
+use eframe::egui::{Context, Ui};
+use lucide_icons::Icon;
+
+use super::frame;
+use crate::{
+    engine::Status,
+    maintenance::RecordsReport,
+    sqlite::check::State as Found,
+    ui::{
+        action::Action,
+        state::ReportForm,
+        table::{Cell, Column, table, text_column},
+        theme,
+        widgets::{Tone, button, count, error_strip, fact, moment, primary_button},
+    },
+};
+
+const COLUMNS: [Column; 3] =
+    [text_column("Table or index", Some(240.0)), text_column("State", Some(110.0)), text_column("Details", None)];
+
+pub(crate) fn records_ui(ctx: &Context, status: &Status, form: &mut ReportForm, actions: &mut Vec<Action>) {
+    let shown = status.reports.iter().find(|shown| shown.job == form.job);
+    let report = shown.and_then(|shown| shown.result.as_ref().ok());
+    frame(
+        ctx,
+        "Verification of records and indexes",
+        760.0,
+        &mut (form, actions),
+        |ui, (form, _)| match shown.map(|shown| &shown.result) {
+            None => fact(ui, "Report", "Reading …"),
+            Some(Err(error)) => error_strip(ui, error, |_| ()),
+            Some(Ok(report)) => report_ui(ui, report, form),
+        },
+        |ui, keys, (_, actions)| {
+            if primary_button(ui, None, "Close", true).clicked() || keys.escape || keys.enter {
+                actions.push(Action::CloseDialog);
+            }
+            if let Some(report) = report
+                && button(ui, Some(Icon::Copy), "Copy report").clicked()
+            {
+                actions.push(Action::Copy(report.in_words()));
+            }
+        },
+    );
+}
+
+fn report_ui(ui: &mut Ui, report: &RecordsReport, form: &mut ReportForm) {
+    fact(ui, "Data file", report.data_file.display().to_string());
+    fact(ui, "Verified", moment(&report.moment));
+    let damaged = report.damaged().len();
+    let state = match damaged {
+        0 => format!("{} tables and indexes, no damage found", count(report.count() as u64)),
+        n => format!("{} tables and indexes, {} damaged", count(report.count() as u64), count(n as u64)),
+    };
+    fact(ui, "Result", state);
+    if let Some(hint) = report.problem().as_ref().and_then(|problem| problem.hint_text()) {
+        fact(ui, "Advice", hint);
+    }
+    ui.checkbox(&mut form.problems_only, "Only what is not sound");
+    ui.add_space(4.0);
+    let wanted = |found: &&Found| !form.problems_only || **found != Found::Sound;
+    let rows: Vec<(String, &Found)> = report.findings.all().filter(|(_, found)| wanted(found)).collect();
+    let height = ((rows.len() + 1) as f32 * theme::ROW_HEIGHT).clamp(4.0 * theme::ROW_HEIGHT, 12.0 * theme::ROW_HEIGHT);
+    let cell = |row: usize, column: usize| match column {
+        0 => Cell::Strong(rows[row].0.clone()),
+        1 => {
+            let (tone, word) = word(rows[row].1);
+            Cell::Badge(tone, word.to_owned())
+        }
+        _ => Cell::Text(details(rows[row].1)),
+    };
+    let name = |row: usize| format!("{}: {}", rows[row].0, word(rows[row].1).1);
+    table(ui, &COLUMNS, rows.len(), height, None, cell, name);
+}
+
+fn word(found: &Found) -> (Tone, &'static str) {
+    match found {
+        Found::Sound => (Tone::Good, "Sound"),
+        Found::Problems(_) => (Tone::Bad, "Damaged"),
+        Found::Unknown(_) => (Tone::Warn, "Not checked"),
+    }
+}
+
+fn details(found: &Found) -> String {
+    match found {
+        Found::Sound => String::new(),
+        Found::Problems(lines) => lines.join("; "),
+        Found::Unknown(why) => why.clone(),
+    }
+}
