@@ -219,6 +219,7 @@ fn a_full_disk_in_the_middle_of_a_backup_is_answered_in_the_window() {
     let job = desk.store(stored, Some(disk.0.clone()));
     desk.until_shown(&format!("The disk of {} is full", disk.0.display()));
     assert!(desk.is_shown("Without an answer by "));
+    desk.until_shown("Waits for an answer");
     desk.press("Go on in another folder…");
     let more = desk.path("more");
     fs::create_dir(&more).unwrap();
