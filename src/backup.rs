@@ -292,7 +292,10 @@ pub fn run_asking(
     let known = archives(data_file, settings.settings())?;
     let own_id = settings.settings().data_file_id;
     let required = estimate::estimate(data_file, (own_id, options), &known, &content, LOCK_WAIT_MAX, control)?;
-    require_space(folder, required)?;
+    // Where somebody can name another folder, segments go on there before the disk is full.
+    if on_full.is_none() || options.segment_bytes.is_none() {
+        require_space(folder, required)?;
+    }
     let data_file_id = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.note(own, |s| s.data_file_id = Some(data_file_id))?;
     let number = next_number(data_file, settings, folder)?;
@@ -441,7 +444,11 @@ fn excluded(data_file: &Path, settings: &Settings) -> Excluded {
     Excluded { folders, files }
 }
 
-fn make_folder(folder: &Path, ownership: Ownership) -> Result<()> {
+/// Makes the folder for archives where it is missing.
+///
+/// # Errors
+/// Those of the disk.
+pub fn make_folder(folder: &Path, ownership: Ownership) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

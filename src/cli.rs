@@ -91,14 +91,14 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Verify { archive, segments, test_restore, detach, json } => {
             let archive = absolute(&archive)?;
             let desk = Desk::of_archive(&archive)?;
-            let segments = segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
-            let verify = Command::Verify { job: id, archive: archive.clone(), segments };
+            let segments: Vec<PathBuf> = segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
+            let verify = Command::Verify { job: id, archive: archive.clone(), segments: segments.clone() };
             let code = report(desk.perform(id, verify, detach)?, json)?;
             if !test_restore {
                 return Ok(code);
             }
             let id = JobId::new();
-            let command = Command::TestRestore { job: id, archive, until: Until::End };
+            let command = Command::TestRestore { job: id, archive, until: Until::End, segments };
             report(desk.perform(id, command, detach)?, json)
         }
         Job::Check { data_file, detach, json } => {
@@ -157,7 +157,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 Some(data_file) => {
                     let desk = Desk::of_data_file(&data_file)?;
                     let data_file = desk.open_if_possible(data_file)?;
-                    (desk, Command::RestoreInPlace { job: id, data_file, archive, logs, until })
+                    (desk, Command::RestoreInPlace { job: id, data_file, archive, logs, until, segments })
                 }
             };
             report(desk.perform(id, command, detach)?, json)
@@ -201,7 +201,7 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
     let joined = crate::service::join::engine_of(data_file, folders.config_dir())
         .ok()
         .flatten()
-        .and_then(|engine| Inspection::of_engine(engine.handle.status().data_file(&data_file.canonicalize().ok()?)?));
+        .and_then(|engine| Inspection::of_engine(&engine.handle.status(), &data_file.canonicalize().ok()?));
     let found = match joined {
         Some(found) => found,
         None => inspect(data_file, folders.config_dir(), folders.data_dir())?,

@@ -3,6 +3,10 @@
 //! A job calls [`Control::phase`] and [`Control::add`] as it goes and [`Control::check`] between units of work; whoever
 //! started it reads [`Control::progress`] and calls [`Control::stop`] from any other thread.
 
+mod question;
+
+pub use question::Question;
+
 use std::{
     fmt,
     sync::{
@@ -124,6 +128,7 @@ pub struct Control {
     phase: Mutex<(Phase, u64)>,
     done: AtomicU64,
     clock: Clock,
+    asking: question::Asking,
 }
 
 impl Default for Control {
@@ -136,7 +141,8 @@ impl Control {
     /// The reins of a job for which `clock` tells the time.
     pub fn with_clock(clock: Clock) -> Self {
         let phase = Mutex::new((Phase::Preparing, 0));
-        Self { stop: AtomicBool::new(false), phase, done: AtomicU64::new(0), clock }
+        let asking = question::Asking::default();
+        Self { stop: AtomicBool::new(false), phase, done: AtomicU64::new(0), clock, asking }
     }
 
     /// What tells the time.

@@ -59,15 +59,30 @@ pub struct Proof {
 /// # Errors
 /// Whatever a restore reports, also that the data file is not sound or a log is damaged: then nothing is proven.
 pub fn test_restore(archive: &Path, logs: Logs, until: Until, scratch: &Path, control: &Control) -> Result<Proof> {
+    test_restore_with((archive, &[]), logs, until, scratch, control)
+}
+
+/// As [`test_restore`]; segments of the archive are also found in the folders given.
+///
+/// # Errors
+/// As [`test_restore`].
+pub fn test_restore_with(
+    (archive, segments): (&Path, &[PathBuf]),
+    logs: Logs,
+    until: Until,
+    scratch: &Path,
+    control: &Control,
+) -> Result<Proof> {
     let begun = Instant::now();
     control.phase(Phase::Preparing, 0);
-    let plan = restore::plan(archive, &logs)?;
+    let plan = restore::plan_with(archive, segments, &logs)?;
     let folder = tempfile::Builder::new()
         .prefix(".strongroom-test-")
         .tempdir_in(scratch)
         .map_err(|e| Error::io("write to the folder", scratch, e))?;
     // Nothing but the data file: the rest is proven by its checksums when the archive is verified.
-    let options = RestoreOptions { logs, until, ..RestoreOptions::all(folder.path()) };
+    let segments = segments.to_vec();
+    let options = RestoreOptions { logs, until, segments, ..RestoreOptions::all(folder.path()) };
     let restored = restore::run(&Disk, archive, &options, control);
     storage::clean_up(move || drop(folder));
     let restored = restored?;

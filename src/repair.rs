@@ -17,7 +17,7 @@ use crate::{
     control::{Control, Phase},
     error::{Error, Result},
     storage::{self, Ownership, Storage, space::require_space},
-    verify::{self, VerifyOptions},
+    verify::{self, Examined, VerifyOptions},
 };
 
 /// What to repair, and where the sound copy goes.
@@ -71,18 +71,12 @@ pub fn propose_copy(archive: &Path, folder: &Path) -> PathBuf {
 pub fn run(storage: &dyn Storage, archive: &Path, options: &RepairOptions, control: &Control) -> Result<RepairReport> {
     let begun = Instant::now();
     let looked = VerifyOptions { segments: options.segments.clone() };
-    let cause = match verify::sound(archive, &looked, control) {
-        Ok(opened) => return Ok(report(&opened, None, opened.bytes(), None, begun)),
-        Err(error) if heal::is_damage(&error) => error,
-        Err(error) => return Err(error),
+    let examined = verify::examine(archive, &looked, control);
+    let Examined { archive: healed, damage, .. } =
+        examined.map_err(|error| with_whole_items(archive, options, error, control))?;
+    let Some(repaired) = damage else {
+        return Ok(report(&healed, None, healed.bytes(), None, begun));
     };
-    let (healed, repaired) = match heal::heal(archive, &options.segments, cause, control) {
-        Ok(healed) => healed,
-        Err(error) => return Err(with_whole_items(archive, options, error, control)),
-    };
-    if !repaired.damage.is_repaired() {
-        return Err(heal::beyond_repair(archive, &repaired, &healed.whole_items(control)?));
-    }
     let target = match &options.to {
         Some(folder) if folder.is_dir() => propose_copy(archive, folder),
         Some(file) => file.clone(),

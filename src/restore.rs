@@ -135,6 +135,11 @@ pub struct RestoreReport {
 }
 
 impl RestoreReport {
+    /// What the administrator must know of the archive, where it is damaged: what was restored from it is whole all the same.
+    pub fn archive_problem(&self) -> Option<Error> {
+        self.repaired.as_ref().map(Repaired::after_restore)
+    }
+
     /// What the administrator must know of a restored data file that is not certainly sound.
     pub fn problem(&self) -> Option<Error> {
         let hint = "Everything up to there is restored. If another copy of that log exists, restore again with it.";
@@ -176,7 +181,15 @@ impl RestoreReport {
 /// # Errors
 /// As [`Archive::open`].
 pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
-    let (opened, repaired) = open(archive, &[], &Control::default())?;
+    plan_with(archive, &[], logs)
+}
+
+/// As [`plan`]; segments of the archive are also found in the folders `segments`.
+///
+/// # Errors
+/// As [`Archive::open`].
+pub fn plan_with(archive: &Path, segments: &[PathBuf], logs: &Logs) -> Result<RestorePlan> {
+    let (opened, repaired) = open(archive, segments, &Control::default())?;
     let log = plan_logs(&opened, logs, &Control::default())?.map(|planned| planned.for_people());
     Ok(RestorePlan {
         log,
@@ -192,9 +205,9 @@ pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
 ///
 /// # Errors
 /// As [`Archive::open`]; `NotFound` when no log continues the archive.
-pub fn find_point(archive: &Path, logs: &Logs, until: Until) -> Result<integrate::Point> {
+pub fn find_point(archive: &Path, segments: &[PathBuf], logs: &Logs, until: Until) -> Result<integrate::Point> {
     let control = Control::default();
-    match plan_logs(&open(archive, &[], &control)?.0, logs, &control)? {
+    match plan_logs(&open(archive, segments, &control)?.0, logs, &control)? {
         Some(planned) => integrate::resolve(&planned.plan, until, &control),
         None => Err(no_log(archive)),
     }

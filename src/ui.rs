@@ -38,6 +38,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use eframe::egui::{
     self, CentralPanel, Context, Frame, Key, Margin, MenuBar, Panel, ScrollArea, ThemePreference, Ui, UiBuilder,
 };
+use uuid::Uuid;
 
 pub use file_picker::FilePicker;
 
@@ -78,13 +79,18 @@ pub struct Window {
     /// Actions that threads of the window hand back.
     news: (Sender<Action>, Receiver<Action>),
     is_installed: bool,
+    /// Names whoever sits before this window, for jobs that have a question.
+    who: Uuid,
 }
 
 impl Window {
     /// A window over the engine, or the engines, behind `handle`.
     pub fn new(handle: Handle, picker: FilePicker, setup: Setup) -> Self {
         let events = handle.events();
-        Self { handle, events, state: State::new(picker, setup), news: bounded(16), is_installed: false }
+        let who = Uuid::new_v4();
+        // An engine that does not take it has ended, and the window shows that.
+        let _ = handle.send(Command::Attend { who, here: true });
+        Self { handle, events, state: State::new(picker, setup), news: bounded(16), is_installed: false, who }
     }
 
     /// Gives the window its looks, and has the engine wake it.
@@ -108,6 +114,11 @@ impl Window {
                     actions.push(Action::Backup(data_file));
                 }
                 Event::LogRefused { .. } => self.state.backup_when_logged = None,
+                // The dialog that asked for it stays, with all that was entered.
+                Event::CommandRefused(error) if let Some(Dialog::Settings(form)) = &mut self.state.dialog => {
+                    self.state.backup_when_logged = None;
+                    form.refuse(error);
+                }
                 Event::CommandRefused(error) => self.state.dialog = Some(Dialog::Message(jobs::refused(error))),
                 _ => {}
             }
@@ -197,6 +208,12 @@ impl Window {
     }
 }
 
+impl Drop for Window {
+    fn drop(&mut self) {
+        let _ = self.handle.send(Command::Attend { who: self.who, here: false });
+    }
+}
+
 impl eframe::App for Window {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         Window::ui(self, ui);
@@ -227,6 +244,10 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
                 ui.separator();
                 items(ui, &[M::CreateSample, M::Refresh], actions);
                 ui.separator();
+                if cfg!(target_os = "macos") {
+                    settings_menu(ui, status, state, actions);
+                    ui.separator();
+                }
                 items(ui, &[M::CloseDataFile, M::Quit], actions);
             });
             ui.menu_button("Edit", |ui| {
@@ -234,6 +255,9 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
                 edit_menu(ui, actions);
                 ui.separator();
                 ui.menu_button("Appearance", |ui| appearance_menu(ui, actions));
+                if !cfg!(target_os = "macos") {
+                    settings_menu(ui, status, state, actions);
+                }
             });
             ui.menu_button("View", |ui| {
                 ui.set_min_width(220.0);
@@ -245,6 +269,13 @@ fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Actio
             });
         });
     });
+}
+
+/// In File on macOS, elsewhere in Edit, where people look for settings there.
+fn settings_menu(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
+    let label = (theme::icon(lucide_icons::Icon::Settings, 14.0), "Settings");
+    let menu = ui.menu_button(label, |ui| menu_item(ui, MenuCommand::Settings, status, state, actions)).response;
+    menu.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, true, "Settings"));
 }
 
 fn recent_menu(ui: &mut Ui, status: &Status, actions: &mut Vec<Action>) {

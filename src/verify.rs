@@ -12,6 +12,7 @@ use crate::{
     archive::{
         Archive, ArchiveNumber, Item, Rate, entry_type,
         heal::{self, Repaired},
+        recovery::mend::Damage,
     },
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
@@ -42,8 +43,7 @@ impl VerifyReport {
     pub fn problem(&self) -> Option<Error> {
         let damage = self.damage.as_ref()?;
         let message = format!("{} is damaged, but can be repaired: {}", self.archive.display(), damage.in_words());
-        let hint = "Write a sound copy now, before more is lost (Repair archive, or strongroom repair). Restores repair it too.";
-        Some(Error::new(ErrorKind::Damaged, message).hint(hint))
+        Some(Error::new(ErrorKind::Damaged, message).hint(format!("{} Restores repair it too.", heal::SOUND_COPY)))
     }
 }
 
@@ -69,18 +69,10 @@ pub fn run(archive: &Path, control: &Control) -> Result<VerifyReport> {
 /// `Damaged` with the first part that is not as it was written, where that is beyond repair; `Stopped`.
 pub fn run_with(archive: &Path, options: &VerifyOptions, control: &Control) -> Result<VerifyReport> {
     let begun = Instant::now();
-    let (opened, damage) = match sound(archive, options, control) {
-        Ok(opened) => (opened, None),
-        Err(error) if heal::is_damage(&error) => {
-            let (opened, repaired) = heal::heal(archive, &options.segments, error, control)?;
-            if !repaired.damage.is_repaired() {
-                return Err(heal::beyond_repair(archive, &repaired, &opened.whole_items(control)?));
-            }
-            prove(&opened, control)?;
-            (opened, Some(repaired))
-        }
-        Err(error) => return Err(error),
-    };
+    let Examined { archive: opened, damage, is_proven } = examine(archive, options, control)?;
+    if !is_proven {
+        prove(&opened, control)?;
+    }
     Ok(VerifyReport {
         archive: archive.to_path_buf(),
         number: opened.identity().number,
@@ -92,26 +84,69 @@ pub fn run_with(archive: &Path, options: &VerifyOptions, control: &Control) -> R
     })
 }
 
-/// Opens an archive that is sound in every byte, its recovery data included.
+/// An archive as it was written, whether its files are, or its recovery data makes them so.
+#[derive(Debug)]
+pub struct Examined {
+    /// The archive.
+    pub archive: Archive,
+    /// What is damaged, if anything is.
+    pub damage: Option<Repaired>,
+    /// Whether its content was proven by its own checksums, besides those of the recovery data.
+    pub is_proven: bool,
+}
+
+/// Reads all of `archive`, its recovery data included, and makes it whole in the mind where it is damaged.
+///
+/// Content that agrees with its own checksums needs no recovery data: when only that is damaged or lost, the archive is as
+/// good as one that it makes whole.
 ///
 /// # Errors
-/// The first thing that is not as it was written; `Stopped`.
-pub fn sound(archive: &Path, options: &VerifyOptions, control: &Control) -> Result<Archive> {
+/// `Damaged` beyond repair, saying what is still whole as far as that is known; `Stopped`.
+pub fn examine(archive: &Path, options: &VerifyOptions, control: &Control) -> Result<Examined> {
     control.phase(Phase::Preparing, 0);
-    Archive::open_with(archive, &options.segments).and_then(|opened| {
+    let opened = Archive::open_with(archive, &options.segments).and_then(|opened| {
         prove(&opened, control)?;
-        match opened.prove_recovery(control)? {
-            Some((expected, found)) if found < expected => {
-                let message = format!("the recovery data of {} is damaged", archive.display());
-                Err(Error::new(ErrorKind::Damaged, message))
-            }
-            None if opened.identity().options().redundancy != Rate::None => {
-                let message = format!("the recovery data of {} is missing", archive.display());
-                Err(Error::new(ErrorKind::Damaged, message).hint("The files inside are whole; make a new backup."))
-            }
-            _ => Ok(opened),
+        Ok(opened)
+    });
+    let cause = match opened {
+        Ok(opened) => {
+            let damage = recovery_damage(&opened, control)?;
+            return Ok(Examined { archive: opened, damage, is_proven: true });
         }
-    })
+        Err(error) if heal::is_damage(&error) => error,
+        Err(error) => return Err(error),
+    };
+    let (opened, repaired) = heal::heal(archive, &options.segments, cause, control)?;
+    if repaired.damage.is_repaired() {
+        return Ok(Examined { archive: opened, damage: Some(repaired), is_proven: false });
+    }
+    match prove(&opened, control) {
+        Ok(()) => {
+            let damage = Some(Repaired { damage: repaired.damage.of_recovery_only(), ..repaired });
+            Ok(Examined { archive: opened, damage, is_proven: true })
+        }
+        Err(error) if heal::is_damage(&error) => {
+            Err(heal::beyond_repair(archive, &repaired, &opened.whole_items(control)?))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What is damaged after the content of an archive that was proven.
+fn recovery_damage(opened: &Archive, control: &Control) -> Result<Option<Repaired>> {
+    let wanted = opened.identity().options().redundancy != Rate::None;
+    let path = opened.path().display();
+    let (damaged, cause) = match opened.prove_recovery(control) {
+        Ok(Some((expected, found))) if found < expected => {
+            (expected - found, format!("the recovery data of {path} is damaged"))
+        }
+        Ok(None) if wanted => (opened.recovery_parts(), format!("the recovery data of {path} is missing")),
+        Ok(_) => return Ok(None),
+        Err(error) if heal::is_damage(&error) && wanted => (0, error.to_string()),
+        Err(error) => return Err(error),
+    };
+    let damage = Damage { recovery_damaged: damaged, ..Damage::default() };
+    Ok(Some(Repaired { damage, missing_segments: Vec::new(), cause }))
 }
 
 /// Proves the tar stream and holds it against the index.

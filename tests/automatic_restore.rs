@@ -340,7 +340,9 @@ fn is_offered(place: &Place, data: &Path, content: &Content) -> Engine {
     let (job, archive) = (strongroom::engine::JobId::new(), place.at("Backups/a[0002].4BK"));
     let (logs, until_commit) = (Logs::Found, Until::Commit(last));
     let data_file = data.to_path_buf();
-    handle.send(Command::RestoreInPlace { job, data_file, archive, logs, until: until_commit }).unwrap();
+    handle
+        .send(Command::RestoreInPlace { job, data_file, archive, logs, until: until_commit, segments: vec![] })
+        .unwrap();
     support::engine::finished(&handle, job);
     until(&handle, |s| warning(s, data, WarningKind::DataFileIncomplete).is_none());
     assert_eq!(logical_content(data), *content);

@@ -319,6 +319,45 @@ fn what_is_still_whole_beyond_repair_is_named_and_can_be_restored() {
     }
 }
 
+/// Once the table of the recovery data is lost, nothing tells sound blocks from damaged ones: but the content has checksums of
+/// its own, and is not called damaged when it agrees with them.
+#[test]
+fn recovery_data_that_is_lost_is_made_anew_while_the_content_is_whole() {
+    let sample = Sample::new(700, options(Rate::Medium, Rate::None));
+    let damaged = |kinds: &[Kind]| {
+        let mut bytes = sample.good.clone();
+        let hit = packets(&sample.good).into_iter().filter(|(p, _, _)| kinds.contains(&p.kind));
+        hit.for_each(|(_, at, length)| bytes[at + length / 2] ^= 1);
+        bytes
+    };
+    let said = |bytes: &[u8]| {
+        fs::write(&sample.path, bytes).unwrap();
+        verify::run(&sample.path, &Control::default()).unwrap().damage.unwrap().in_words()
+    };
+    let (table, all) = (damaged(&[Kind::Table]), damaged(&[Kind::Table, Kind::Recovery]));
+    sample.comes_back("table lost", &table);
+    sample.comes_back("all lost", &all);
+    sample.comes_back("one half of it zeroed", &{
+        let mut bytes = sample.good.clone();
+        let (from, to) = (sample.protected(), sample.good.len() - 112);
+        bytes[from..to].fill(0);
+        bytes
+    });
+    let count = packets(&sample.good).len();
+    assert_eq!(said(&all), format!("the content is whole, but {count} parts of the recovery data are damaged"));
+    // The end is lost with the table: where everything lies is known from the recovery blocks that are left.
+    let cut = &table[..table.len() - 50];
+    sample.comes_back("table lost and cut off", cut);
+    assert!(said(cut).starts_with("the content is whole, but "), "{}", said(cut));
+    let restored = restore::plan(&sample.path, &restore::Logs::None).unwrap().repaired.unwrap();
+    let problem = restored.after_restore();
+    assert_eq!(
+        problem.message(),
+        "the archive is damaged beyond what its recovery data repairs (the recovery data can not be used, because the table in it is lost), but every file restored from it was still whole"
+    );
+    assert!(problem.hint_text().unwrap().contains("Make a new full backup"));
+}
+
 #[test]
 fn a_sound_archive_needs_no_repair_and_a_copy_never_takes_a_name() {
     let sample = Sample::new(300, options(Rate::Medium, Rate::Low));
@@ -383,12 +422,38 @@ proptest! {
                 let to = sample.place.at("restored");
                 let restored = restore::run(&Disk, &sample.path, &RestoreOptions::all(&to), &Control::default());
                 let verified = verify::run(&sample.path, &Control::default());
-                assert_eq!(restored.is_ok(), verified.is_ok(), "{restored:?} {verified:?}");
                 if restored.is_ok() {
                     assert!(fs::read(to.join("a.sqlite")).unwrap() == sample.data);
                     fs::remove_dir_all(&to).unwrap();
                 }
                 assert!(!to.exists());
+                let copy = sample.place.at("copy.4BK");
+                let wanted = RepairOptions { to: Some(copy.clone()), segments: vec![] };
+                let repaired = repair::run(&Disk, &sample.path, &wanted, &Control::default());
+                match (&verified, &restored) {
+                    // What can be verified, however damaged, can be restored and repaired.
+                    (Ok(report), Ok(restored)) => {
+                        let claimed = restored.repaired.as_ref();
+                        assert!(claimed.is_none() || report.damage.is_some(), "{report:?} {claimed:?}");
+                        let copied = repaired.unwrap().copy;
+                        assert_eq!(copied.is_some(), report.damage.is_some());
+                        if copied.is_some() {
+                            assert!(fs::read(&copy).unwrap() == sample.good, "{report:?}");
+                            fs::remove_file(&copy).unwrap();
+                        }
+                    }
+                    // What is beyond repair may still hold every file; then each was named as whole.
+                    (Err(error), restored) => {
+                        assert!(repaired.is_err() && !copy.exists(), "{error}");
+                        if let Ok(restored) = restored {
+                            let of_archive = restored.repaired.as_ref().map(|r| r.damage.is_repaired());
+                            assert!(of_archive != Some(true), "claimed to be repaired: {error}");
+                            let hint = repaired.unwrap_err().report().hint.unwrap_or_default();
+                            assert!(hint.starts_with("Still whole") && hint.contains("a.sqlite"), "{error}: {hint}");
+                        }
+                    }
+                    (Ok(report), Err(error)) => panic!("verified, but not restored: {report:?} {error}"),
+                }
             }
         });
     }

@@ -96,6 +96,19 @@ def press(name):
     time.sleep(0.4)
 
 
+def choose(role, name):
+    """Presses whatever is chosen: tabs, radio buttons, check boxes."""
+
+    def look():
+        node = named((role,), name)
+        return node and node.get_action_iface()
+
+    action = until(f"the {role} “{name}”", look)
+    print(f"choose {name}", flush=True)
+    action.do_action(0)
+    time.sleep(0.4)
+
+
 def shot(name):
     time.sleep(0.6)
     target = os.path.join(shots, name + ".png")
@@ -121,6 +134,31 @@ def idle_share():
     before = used()
     time.sleep(5)
     return (used() - before) / 5
+
+
+def settings(settings_file):
+    """The dialog with its three tabs; what is chosen there stands in the settings file afterwards."""
+    press("Settings…")
+    until("the settings", lambda: named(("page tab",), "Scheduler"))
+    choose("radio button", "Every day")
+    shown("Next full backups")
+    shot("8-settings-scheduler")
+    choose("page tab", "Configuration")
+    until("the folder as it is found", lambda: named(("progress bar",), "Used space of the disk chosen"))
+    shot("8-settings-configuration")
+    choose("page tab", "Backup & Restore")
+    choose("check box", "Backup only if the data file has been modified")
+    shown("With this rule nothing would be removed now.")
+    shot("8-settings-backup-restore")
+    press("OK")
+    until("the end of the dialog", lambda: not named(("page tab",), "Scheduler"))
+
+    def text():
+        with open(settings_file, encoding="utf-8") as file:
+            return file.read()
+
+    for line in ('frequency = "every day"', "only-if-modified = true"):
+        until(f"{line} in {settings_file}", lambda line=line: line in text())
 
 
 def journey():
@@ -163,6 +201,7 @@ def journey():
     shown("commits since backup 0003")
     shot("4-maintenance")
     press("Stop client")
+    settings(os.path.join(home, sample, "OMB_Edelweiss.strongroom.toml"))
 
     press("Restore")
     press("Verify archive 0003")

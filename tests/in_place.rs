@@ -27,7 +27,7 @@ use support::{
 fn start(handle: &Handle, data: &Path, archive: &Path, logs: Logs, until: Until) -> JobId {
     let job = JobId::new();
     let (data_file, archive) = (data.to_path_buf(), archive.to_path_buf());
-    handle.send(Command::RestoreInPlace { job, data_file, archive, logs, until }).unwrap();
+    handle.send(Command::RestoreInPlace { job, data_file, archive, logs, until, segments: vec![] }).unwrap();
     job
 }
 

@@ -5,11 +5,7 @@
 
 mod support;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command as Process,
-};
+use std::fs;
 
 use strongroom::{
     engine::{Command, Handle, Status},
@@ -19,30 +15,10 @@ use strongroom::{
 };
 use support::{
     Place,
+    disk::SmallDisk,
     engine::{backup, engine, open_with_log, restore, until},
     logical_content, make_data_file,
 };
-
-/// A file system of its own, gone with this value.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path) -> Option<Self> {
-        fs::create_dir_all(at).unwrap();
-        let made = Process::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(at).output();
-        if made.is_ok_and(|output| output.status.success()) {
-            return Some(Self(at.to_path_buf()));
-        }
-        eprintln!("skipped: this user may not mount a file system");
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Process::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
 
 fn log(status: &Status) -> Option<CaptureStatus> {
     status.data_files.first().and_then(|d| d.log.clone())
@@ -55,7 +31,7 @@ fn until_state(handle: &Handle, wanted: impl Fn(CaptureState) -> bool) -> Captur
 #[test]
 fn a_full_disk_of_the_log_costs_no_commit_when_space_comes_back() {
     let place = Place::new();
-    let Some(disk) = SmallDisk::mount(&place.at("small")) else { return };
+    let Some(disk) = SmallDisk::mount(&place.at("small"), "2m") else { return };
     let data = place.at("a.sqlite");
     let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 50);
     let engine = engine(&place);
@@ -92,7 +68,7 @@ fn a_full_disk_of_the_log_costs_no_commit_when_space_comes_back() {
 fn a_log_whose_disk_is_away_at_the_start_is_opened_when_it_is_back() {
     let place = Place::new();
     let data = place.at("a.sqlite");
-    let Some(disk) = SmallDisk::mount(&place.at("small")) else { return };
+    let Some(disk) = SmallDisk::mount(&place.at("small"), "2m") else { return };
     let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 50);
     let path = disk.0.join("a.journal");
     {
@@ -112,7 +88,7 @@ fn a_log_whose_disk_is_away_at_the_start_is_opened_when_it_is_back() {
     assert!(status.data_files[0].log.is_none());
     application.execute("INSERT INTO k VALUES('while it was away',1)", []).unwrap();
     fs::remove_file(place.at("small")).unwrap();
-    let _disk = SmallDisk::mount(&place.at("small")).unwrap();
+    let _disk = SmallDisk::mount(&place.at("small"), "2m").unwrap();
     fs::write(&path, kept).unwrap();
     // Nobody has to do anything.
     until_state(&handle, |s| s == CaptureState::On);

@@ -231,6 +231,7 @@ fn an_archive_is_proven_restorable_up_to_a_random_commit_and_that_is_remembered(
             job,
             archive: sample.first.clone(),
             until: strongroom::journal::integrate::Until::End,
+            segments: vec![],
         })
         .unwrap();
     let status = support::engine::until(&handle, |s| s.finished_job(job).is_some());

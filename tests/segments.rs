@@ -359,12 +359,21 @@ fn a_set_goes_on_in_another_folder_when_the_disk_is_full_and_fails_cleanly_witho
             Some(more.clone())
         }))
         .unwrap_or_else(|e| panic!("{space}: {e}"));
-        let elsewhere = names_in(&more).len();
+        let segments = |folder: &Path| names_in(folder).iter().filter(|name| name.ends_with(".4BK")).count();
+        let elsewhere = segments(&more);
+        // Each folder says where the others are.
+        let note = |folder: &Path| folder.join(format!("a[{}].4BK.segments", report.number));
+        assert_eq!((note(&folder).exists(), note(&more).exists()), (elsewhere > 0, elsewhere > 0));
         assert_eq!(*asked.lock().unwrap(), usize::from(elsewhere > 0), "{space}");
         assert_eq!(report.files.iter().filter(|f| f.starts_with(&more)).count(), elsewhere);
+        assert_eq!(verified(&report.archive, &[]).unwrap().damage, None, "{space}");
+        assert!(restored(report.files.last().unwrap(), &place.at("to"), &[]).unwrap() == wanted, "{space}");
+        if elsewhere > 0 {
+            fs::remove_file(note(&folder)).unwrap();
+            fs::remove_file(note(&more)).unwrap();
+        }
         let folders = [folder.clone(), more.clone()];
         assert_eq!(verified(&report.archive, &folders).unwrap().damage, None, "{space}");
-        assert!(restored(report.files.last().unwrap(), &place.at("to"), &folders).unwrap() == wanted, "{space}");
         report.files.iter().for_each(|f| fs::remove_file(f).unwrap());
         *disk.left.lock().unwrap() = space;
         for answer in [None, Some(&(|_: &Path, _: u64| None) as OnFull<'_>)] {

@@ -203,6 +203,24 @@ fn a_backup_begun_in_a_window_goes_on_when_it_closes_and_others_watch_it() {
 }
 
 #[test]
+fn status_tells_what_is_at_work() {
+    let (scene, _service) = large();
+    let handle = scene.join();
+    let begun = Instant::now();
+    loop {
+        begin_backup(&handle, &scene.data);
+        let told = json(&scene.place.run(&["status", scene.data(), "--json"]));
+        let said = text(&scene.place.run(&["status", scene.data()]).stdout);
+        if told["jobs"][0]["kind"] == "backup" && said.contains("At work            Full backup: ") {
+            return;
+        }
+        // It had ended before it was asked: once more.
+        assert!(begun.elapsed() < Duration::from_secs(120), "{told}\n{said}");
+        until(&handle, |status| status.jobs.is_empty());
+    }
+}
+
+#[test]
 fn a_service_killed_in_a_job_is_begun_again_nothing_is_lost_and_the_job_shown_as_interrupted() {
     if !has("sqlite3") {
         return;

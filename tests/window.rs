@@ -73,11 +73,16 @@ fn a_dialog_opened_from_the_keyboard_takes_the_keyboard() {
     desk.harness.run_steps(2);
     assert!(!desk.harness.get_by_role_and_label(Role::Button, "Backup…").is_focused());
     // The keyboard goes round within the dialog.
-    for expected in ["Choose the folder for archives", "Save", "Cancel", "Choose the folder for archives"] {
+    for expected in ["Choose the folder for archives", "Save", "Cancel", "Settings…", "Choose the folder for archives"]
+    {
         desk.harness.key_press(Key::Tab);
         desk.harness.run_steps(2);
-        assert!(desk.harness.get_by_role_and_label(Role::Button, expected).is_focused(), "{expected}");
+        // The page below has a button of the same name, which is not reached.
+        let mut found = desk.harness.query_all_by_role_and_label(Role::Button, expected);
+        assert!(found.any(|button| button.is_focused()), "{expected}");
     }
+    desk.harness.key_press_modifiers(eframe::egui::Modifiers::SHIFT, Key::Tab);
+    desk.harness.run_steps(2);
     desk.harness.key_press_modifiers(eframe::egui::Modifiers::SHIFT, Key::Tab);
     desk.harness.run_steps(2);
     desk.harness.key_press(Key::Enter);

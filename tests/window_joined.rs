@@ -8,3 +8,5 @@ mod window;
 mod window_care;
 #[path = "window_log.rs"]
 mod window_log;
+#[path = "window_settings.rs"]
+mod window_settings;

@@ -7,7 +7,7 @@ mod desk;
 
 use std::{fs, path::Path};
 
-use desk::Desk;
+use desk::{Desk, IS_JOINED};
 use eframe::egui::{Key, accesskit::Role};
 use egui_kittest::kittest::{NodeT, Queryable};
 use rusqlite::Connection;
@@ -208,6 +208,26 @@ fn a_data_file_destroyed_while_it_is_open_is_restored_and_its_log_goes_on() {
     add_notes(&path, 1);
     desk.press("Maintenance");
     desk.until_shown("commits since backup 0001");
+}
+
+#[test]
+fn leaving_a_data_file_without_its_log_is_asked_first() {
+    let mut desk = Desk::new();
+    desk.open_data_file(20);
+    desk.use_log();
+    let close = |desk: &mut Desk| {
+        desk.harness.key_press_modifiers(eframe::egui::Modifiers::COMMAND, Key::W);
+        desk.harness.run_steps(3);
+        desk.until_shown("no commit is recorded any more");
+    };
+    close(&mut desk);
+    desk.harness.key_press(Key::Escape);
+    desk.harness.run_steps(4);
+    assert!(!desk.is_shown("no commit is recorded any more") && log(&desk.status()).is_some());
+    close(&mut desk);
+    assert_eq!(desk.is_shown("It leaves the list of the service"), IS_JOINED);
+    desk.press("Stop looking after it");
+    desk.until("it to be closed", |_, s| s.data_files.is_empty());
 }
 
 #[test]

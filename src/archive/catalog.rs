@@ -5,7 +5,7 @@
 //! and is one entry of the list.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ use super::{
     format::ArchiveNumber,
     options::ArchiveOptions,
     reader::Archive,
-    segments::{self, parse_segment_name},
+    segments::{self, Missing, parse_segment_name},
 };
 use crate::{
     error::{Error, ErrorReport, Result},
@@ -35,18 +35,25 @@ pub const EXTENSION: &str = "4BK";
 pub struct ArchiveEntry {
     /// Where it is; of an archive in segments, the first one here.
     pub path: PathBuf,
-    /// All its files in this folder, in order: they belong together and go together.
+    /// All its files found, in order: they belong together and go together. Segments in other folders are known from the note
+    /// in this one.
     #[serde(default)]
     pub files: Vec<PathBuf>,
     /// Whether it is in segments.
     #[serde(default)]
     pub segmented: bool,
+    /// Segments that were not found.
+    #[serde(default)]
+    pub missing: Option<Missing>,
+    /// Its identity; `None` when it can not be read.
+    #[serde(default)]
+    pub archive_id: Option<Uuid>,
     /// How it is stored; the default when it can not be read.
     #[serde(default)]
     pub options: ArchiveOptions,
     /// The number in its name.
     pub number: ArchiveNumber,
-    /// Length in bytes, of all its files here together.
+    /// Length in bytes, of all its files found together.
     pub bytes: u64,
     /// The moment of the state it holds; `None` when it can not be read.
     pub moment: Option<DateTime<FixedOffset>>,
@@ -112,7 +119,7 @@ pub fn parse_name(name: &str) -> Option<(&str, ArchiveNumber)> {
 /// When the folder can not be read.
 pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
     let mut sets: BTreeMap<(String, ArchiveNumber), BTreeMap<u32, PathBuf>> = BTreeMap::new();
-    let mut found = Vec::new();
+    let (mut found, mut notes) = (Vec::new(), Vec::new());
     for (path, name) in names(folder)? {
         if let Some((stem, number)) = parse_name(&name)
             && wanted.is_none_or(|w| w == stem)
@@ -122,6 +129,29 @@ pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
             && wanted.is_none_or(|w| w == stem)
         {
             sets.entry((stem.to_owned(), number)).or_default().insert(segment, path);
+        } else if let Some((stem, number)) = name.strip_suffix(segments::NOTE_SUFFIX).and_then(parse_name)
+            && wanted.is_none_or(|w| w == stem)
+        {
+            notes.push((path, stem.to_owned(), number));
+        }
+    }
+    for (note, stem, number) in notes {
+        let elsewhere = segments::read_note(&note, &stem, number);
+        let elsewhere = elsewhere.into_iter().filter(|(_, path)| path.is_file()).collect::<Vec<_>>();
+        if elsewhere.is_empty() {
+            continue;
+        }
+        let known = sets.entry((stem, number)).or_default();
+        let id = known.values().find_map(|path| segments::head_of(path)).map(|head| head.archive_id);
+        // Another set may have taken the place of the one that the note is about.
+        let of_same = |path: &Path| match (id, segments::head_of(path)) {
+            (Some(id), Some(head)) => head.archive_id == id,
+            _ => true,
+        };
+        for (segment, path) in elsewhere {
+            if !known.contains_key(&segment) && of_same(&path) {
+                known.insert(segment, path);
+            }
         }
     }
     found.extend(sets.into_iter().map(|((_, number), files)| describe(files.into_values().collect(), number, true)));
@@ -201,7 +231,11 @@ fn leftover_segments(list: &Path, stem: &str, number: ArchiveNumber) -> Vec<Path
     if complete {
         return Vec::new();
     }
-    named.iter().rev().flat_map(|path| [path.clone(), part(path)]).filter(|path| path.exists()).collect()
+    let folders: BTreeSet<&Path> =
+        named.iter().map(|path| path.as_path()).chain([list]).map(crate::storage::folder_of).collect();
+    let notes: Vec<PathBuf> = folders.iter().map(|folder| segments::note_path(folder, stem, number)).collect();
+    let files = named.iter().rev().flat_map(|path| [path.clone(), part(path)]);
+    files.chain(notes.iter().flat_map(|note| [part(note), note.clone()])).filter(|path| path.exists()).collect()
 }
 
 fn names(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
@@ -224,7 +258,9 @@ fn names(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
 fn describe(files: Vec<PathBuf>, number: ArchiveNumber, segmented: bool) -> ArchiveEntry {
     let bytes = files.iter().map(|path| fs::metadata(path).map_or(0, |m| m.len())).sum();
     let path = files.first().cloned().unwrap_or_default();
-    let seen = Archive::glance(&path);
+    let elsewhere: BTreeSet<PathBuf> = files.iter().map(|f| crate::storage::folder_of(f).to_path_buf()).collect();
+    let elsewhere: Vec<PathBuf> = elsewhere.into_iter().collect();
+    let seen = Archive::glance_with(&path, &elsewhere);
     // Segments that are elsewhere are no reason not to say what it is.
     let identity = seen.as_ref().ok().cloned().or_else(|| segmented.then(|| segments::head_of(&path)).flatten());
     let identity = identity.as_ref();
@@ -234,6 +270,8 @@ fn describe(files: Vec<PathBuf>, number: ArchiveNumber, segmented: bool) -> Arch
         moment: identity.map(|i| i.moment),
         data_bytes: identity.map_or(0, |i| u64::from(i.page_size) * u64::from(i.page_count)),
         data_file_id: identity.map(|i| i.data_file_id),
+        archive_id: identity.map(|i| i.archive_id),
+        missing: if segmented { segments::missing(&path, &elsewhere) } else { None },
         log_position: identity.and_then(|i| i.log_position),
         options: identity.map(|i| i.options()).unwrap_or_default(),
         problem: seen.err().map(|error| error.report()),

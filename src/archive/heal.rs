@@ -38,6 +38,26 @@ impl Repaired {
     }
 }
 
+impl Repaired {
+    /// What to say of a damaged archive from which files were restored, each proven by its own checksum.
+    pub fn after_restore(&self) -> Error {
+        let words = self.in_words();
+        if self.damage.is_repaired() {
+            let message = format!("the archive is damaged and was repaired on the fly: {words}");
+            return Error::new(ErrorKind::Damaged, message).hint(SOUND_COPY);
+        }
+        let message = format!(
+            "the archive is damaged beyond what its recovery data repairs ({words}), but every file restored from it was still whole"
+        );
+        Error::new(ErrorKind::Damaged, message).hint(
+            "Each file agrees with its own checksum. Make a new full backup, and keep what was restored until then.",
+        )
+    }
+}
+
+/// The advice for an archive that can be repaired.
+pub const SOUND_COPY: &str = "Write a sound copy now, before more is lost (Repair archive, or strongroom repair).";
+
 /// Whether a failure to read an archive may be damage that recovery data repairs.
 pub fn is_damage(error: &Error) -> bool {
     use ErrorKind as K;
@@ -73,12 +93,10 @@ pub fn heal(path: &Path, folders: &[PathBuf], cause: Error, control: &Control) -
 
 /// What to say of an archive that has lost more than its recovery data brings back; `whole` are the items still whole.
 pub fn beyond_repair(path: &Path, repaired: &Repaired, whole: &[&str]) -> Error {
-    let message = format!(
-        "{} is damaged beyond repair: {}, and {} can not be brought back",
-        path.display(),
-        repaired.in_words(),
-        repaired.damage.lost
-    );
+    let mut message = format!("{} is damaged beyond repair: {}", path.display(), repaired.in_words());
+    if repaired.damage.lost > 0 {
+        message += &format!(", and {} can not be brought back", repaired.damage.lost);
+    }
     Error::new(ErrorKind::Damaged, message).hint(still_whole(whole))
 }
 

@@ -73,6 +73,14 @@ impl ArchiveOptions {
     }
 }
 
+impl ArchiveOptions {
+    /// About what these options guarantee for a finished archive of `bytes`, its recovery data included.
+    pub fn guarantee_of(&self, bytes: u64) -> Option<Guarantee> {
+        let larger = self.guarantee(bytes)?.larger_percent;
+        self.guarantee(((bytes as f64 / (1.0 + larger / 100.0)) as u64).max(1))
+    }
+}
+
 /// How hard to compress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

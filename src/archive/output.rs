@@ -4,23 +4,30 @@
 //! Segments have a companion, `Name[0006].4BK.part`: it is there, and locked, as long as the set is not complete, and lists the
 //! segments. So what a crash left of a set is recognised even where it fell between two of the final names.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     catalog,
     format::{self, FRAME_LENGTH, FRAME_LENGTH_SMALL, Hash, Identity, Segment},
-    segments::{SEGMENTS_MAX, segment_name},
+    segments::{SEGMENTS_MAX, note_path, segment_name},
     volume::{Piece, Volume},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::{self, Ownership, PART_SUFFIX, Storage, StorageFile},
+    storage::{self, Ownership, PART_SUFFIX, Storage, StorageFile, space::disk_space},
 };
 
 /// No segment is shorter.
 pub(super) const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 /// From this length on segments hold frames of the usual length.
 const SEGMENT_BYTES_USUAL: u64 = 64 << 20;
+
+/// So much stays free on a disk while somebody can be asked for another one; on a small disk 2 % of it.
+const RESERVE_BYTES_MAX: u64 = 64 << 20;
+const FREE_SPACE: &str = "Free space on that disk, or choose another folder.";
 
 /// Asks for another folder to go on in when a disk is full: gets the folder that is full and how many bytes the next segment
 /// may need; `None` ends the backup.
@@ -147,6 +154,12 @@ impl<'a> Output<'a> {
             }
             self.begin_file()?;
         }
+        while self.is_nearly_full(frame.len() as u64) {
+            let place = self.folder.display();
+            self.go_on_elsewhere(
+                Error::new(ErrorKind::NoSpace, format!("the disk of {place} is full")).hint(FREE_SPACE),
+            )?;
+        }
         loop {
             let at = self.at();
             let (Some(file), Some(part)) = (&mut self.file, self.parts.last_mut()) else {
@@ -161,6 +174,15 @@ impl<'a> Output<'a> {
                 Err(error) => self.go_on_elsewhere(error)?,
             }
         }
+    }
+
+    /// Whether so few bytes are left that others on the disk would suffer, such as the log; looked at only while there is
+    /// somebody to ask for another folder.
+    fn is_nearly_full(&self, bytes: u64) -> bool {
+        if self.on_full.is_none() || self.segment_bytes.is_none() {
+            return false;
+        }
+        disk_space(&self.folder).is_ok_and(|space| space.available < bytes + RESERVE_BYTES_MAX.min(space.total / 50))
     }
 
     /// Begins a new segment where `bytes` more do not fit, and returns the offset at which they will lie.
@@ -261,6 +283,49 @@ impl<'a> Output<'a> {
         self.file.as_mut().map_or(Ok(()), |file| file.sync())
     }
 
+    /// Notes in each folder of a set where its other segments are, before the set is complete. The note helps to find them; a
+    /// disk that has no place for it is no reason to give up an archive that is proven.
+    fn write_notes(&self) {
+        let folders: BTreeSet<&Path> = self.parts.iter().map(|part| storage::folder_of(&part.target)).collect();
+        let own = storage::folder_of(&self.target);
+        if folders.iter().all(|folder| *folder == own) {
+            return;
+        }
+        let stem = catalog::stem(Path::new(&self.identity.data_file_name));
+        let text: String = self.parts.iter().map(|part| format!("{}\n", part.target.display())).collect();
+        for folder in folders.into_iter().chain([own]).collect::<BTreeSet<_>>() {
+            let note = note_path(folder, &stem, self.identity.number);
+            // One that an interrupted backup of the same number left.
+            let _ = self.storage.remove(&note);
+            if let Err(error) = self.write_note(&note, &text) {
+                tracing::warn!(%error, note = %note.display(), "no note about the other segments");
+            }
+        }
+    }
+
+    fn remove_notes(&self) {
+        let stem = catalog::stem(Path::new(&self.identity.data_file_name));
+        let folders = self.parts.iter().map(|part| part.target.as_path()).chain([self.target.as_path()]);
+        for folder in folders.map(storage::folder_of).collect::<BTreeSet<_>>() {
+            let note = note_path(folder, &stem, self.identity.number);
+            if note.exists() {
+                let _ = self.storage.remove(&note);
+            }
+        }
+    }
+
+    fn write_note(&self, note: &Path, text: &str) -> Result<()> {
+        let part = part_of(note);
+        let mut file = self.storage.create(&part, self.ownership)?;
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync());
+        drop(file);
+        let named = written.and_then(|()| storage::publish(self.storage, &part, note));
+        if named.is_err() {
+            let _ = self.storage.remove(&part);
+        }
+        named
+    }
+
     /// Gives all files their final names, the last one last: only then the set is complete. Returns the path of the archive,
     /// for a set that of its first segment.
     ///
@@ -268,6 +333,7 @@ impl<'a> Output<'a> {
     /// When a name is taken, or the system could not write; then nothing carries a final name.
     pub(super) fn publish(&mut self) -> Result<PathBuf> {
         self.file = None;
+        self.write_notes();
         let Some((last, others)) = self.parts.split_last() else { return Err(Error::stopped()) };
         let path = self.parts.first().map_or_else(|| self.target.clone(), |part| part.target.clone());
         let mut named = Vec::new();
@@ -289,6 +355,7 @@ impl<'a> Output<'a> {
             for path in named.iter().rev() {
                 let _ = self.storage.remove(path);
             }
+            self.remove_notes();
             return Err(error);
         }
         self.published = named;

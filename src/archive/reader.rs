@@ -9,10 +9,11 @@ use std::{
 };
 
 use super::{
+    Rate,
     format::{self, Flaw, FrameEntry, Hash, Identity, Index, Item, TAIL_LENGTH, Tail},
     pipeline,
     recovery::{
-        find,
+        Layout, find,
         mend::Mended,
         packet::{Packet, Stamp},
     },
@@ -85,7 +86,8 @@ impl Archive {
     fn open_parts(path: &Path, volume: Volume, head: Head, tail: Tail) -> Result<Self> {
         let Head { identity, hash: head_hash, length: head_length } = head;
         let frame_length = identity.frame_length().ok_or_else(|| flaw_error(path, Flaw::Damaged("header")))?;
-        let (frame, index_end) = read_index(path, &volume, &tail)?;
+        let has_recovery = identity.options().redundancy != Rate::None;
+        let (frame, index_end) = read_index(path, &volume, &tail, has_recovery)?;
         let mut segment = 1;
         let mut between = |from: u64, to: u64| {
             segment += 1;
@@ -109,7 +111,15 @@ impl Archive {
     /// # Errors
     /// As [`open`](Self::open), as far as these two parts show it.
     pub fn glance(path: &Path) -> Result<Identity> {
-        let located = segments::locate(path, &[])?;
+        Self::glance_with(path, &[])
+    }
+
+    /// As [`glance`](Self::glance); segments are also found in `folders`.
+    ///
+    /// # Errors
+    /// As [`glance`](Self::glance).
+    pub fn glance_with(path: &Path, folders: &[PathBuf]) -> Result<Identity> {
+        let located = segments::locate(path, folders)?;
         let head = require_all(path, &located)?;
         read_tail(path, &located, head.length)?;
         Ok(head.identity)
@@ -156,9 +166,18 @@ impl Archive {
         self.volume.pieces().iter().map(|piece| piece.path.as_path())
     }
 
-    /// What the recovery data says, of an archive that was made whole by it.
-    pub(super) fn stamp(&self) -> Option<&Stamp> {
-        self.stamp.as_ref()
+    /// What the recovery data says, or would say if it were made anew; `None` of an archive that has none.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        let options = self.identity.options();
+        let anew = || Layout::plan(self.index_end, options.redundancy, options.interlacing);
+        let (index_offset, tar_length, whole) = (self.tail.index_offset, self.tail.tar_length, self.tail.whole);
+        let of = |layout| Stamp { layout, id: self.identity.archive_id, index_offset, tar_length, whole };
+        self.stamp.or_else(|| anew().map(of))
+    }
+
+    /// How many parts the recovery data has, when it is complete.
+    pub fn recovery_parts(&self) -> u64 {
+        self.stamp().map_or(0, |stamp| find::expected(&stamp))
     }
 
     /// Bytes of the archive, not proven.
@@ -434,7 +453,9 @@ fn read_tail(path: &Path, located: &Located, head_length: u64) -> Result<Tail> {
 }
 
 /// Reads INDX, and sees that nothing but further skippable frames stands between it and the end. Returns also where it ends.
-fn read_index(path: &Path, volume: &Volume, tail: &Tail) -> Result<(Vec<u8>, u64)> {
+///
+/// What stands there of an archive with recovery data may be damaged: its content can be proven without.
+fn read_index(path: &Path, volume: &Volume, tail: &Tail, has_recovery: bool) -> Result<(Vec<u8>, u64)> {
     let end = if volume.is_patched() { tail.length } else { tail.length - TAIL_LENGTH };
     let mut at = tail.index_offset;
     let mut index = None;
@@ -444,6 +465,9 @@ fn read_index(path: &Path, volume: &Volume, tail: &Tail) -> Result<(Vec<u8>, u64
         // Only INDX is read into memory, and no honest one is longer than the limit.
         let limit = if index.is_none() { format::INDEX_LENGTH_MAX } else { u64::MAX };
         let frame = format::skippable_length(&start).filter(|frame| *frame <= (end - at).min(limit));
+        if frame.is_none() && index.is_some() && has_recovery {
+            break;
+        }
         let frame = frame.ok_or_else(|| flaw_error(path, Flaw::Damaged("index")))?;
         if index.is_none() {
             index = Some((read(at, frame)?, at + frame));

@@ -67,7 +67,7 @@ fn write(file: &mut dyn StorageFile, archive: &Archive, part: &Path, control: &C
         file.write_all(bytes)
     };
     let mut put = put;
-    make(&volume, stamp, &mut |_| Ok(()), &mut put, control)?;
+    make(&volume, &stamp, &mut |_| Ok(()), &mut put, control)?;
     let length = at + TAIL_LENGTH;
     let (index_offset, tar_length, whole) = (stamp.index_offset, stamp.tar_length, stamp.whole);
     file.write_all(&format::encode_tail(&Tail { index_offset, length, tar_length, whole }))?;

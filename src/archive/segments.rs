@@ -2,6 +2,9 @@
 //!
 //! `Name[0006-0001].4BK`, `Name[0006-0002].4BK` … : the number of the full backup, the number of the segment. Each begins with
 //! a HEAD of its own, so it can be identified alone. Joined in order they are the archive.
+//!
+//! A set that lies in several folders has a note in each of them, `Name[0006].4BK.segments`: the paths of all its segments, one
+//! a line. So whoever finds one of them finds the others.
 
 use std::{
     collections::BTreeMap,
@@ -9,8 +12,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    format::{self, ArchiveNumber, Identity},
+    catalog,
+    format::{self, ArchiveNumber, Identity, TAIL_LENGTH},
     volume::{Piece, Volume},
 };
 use crate::{
@@ -20,6 +26,67 @@ use crate::{
 
 /// More segments than this would not be joined in order by their names.
 pub const SEGMENTS_MAX: u32 = 9999;
+
+/// What follows the name of the archive in that of the note.
+pub const NOTE_SUFFIX: &str = ".segments";
+
+/// Segments of a set that were not found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Their numbers.
+    pub numbers: Vec<u32>,
+    /// Whether there may be more after the last of these: no segment was found that ends the set.
+    pub and_later: bool,
+}
+
+impl Missing {
+    /// For people: `segment 0003`, `segments 0002 and 0004`, `segment 0005, or one after it`.
+    pub fn in_words(&self) -> String {
+        let numbers: Vec<String> = self.numbers.iter().map(|n| format!("{n:04}")).collect();
+        let named = match numbers.as_slice() {
+            [one] => format!("segment {one}"),
+            [others @ .., last] => format!("segments {} and {last}", others.join(", ")),
+            [] => "segments".to_owned(),
+        };
+        if self.and_later { format!("{named}, or one after it") } else { named }
+    }
+}
+
+/// The segments missing of the set that `path` belongs to; `None` when all are there, of an archive in one file, and of one that
+/// can not be read at all.
+pub fn missing(path: &Path, folders: &[PathBuf]) -> Option<Missing> {
+    let located = locate(path, folders).ok()?;
+    let last = located.last?;
+    let length = located.volume.length();
+    let tail = length.checked_sub(TAIL_LENGTH).and_then(|at| located.volume.read(at, TAIL_LENGTH).ok());
+    let is_complete = tail.is_some_and(|frame| format::decode_tail(&frame, length).is_ok());
+    let mut numbers = located.missing;
+    if !is_complete {
+        numbers.push(last + 1);
+    }
+    (!numbers.is_empty()).then_some(Missing { numbers, and_later: !is_complete })
+}
+
+/// The note about the segments of an archive in a folder.
+pub fn note_path(folder: &Path, stem: &str, number: ArchiveNumber) -> PathBuf {
+    folder.join(format!("{}{NOTE_SUFFIX}", catalog::archive_name(stem, number)))
+}
+
+/// What a note says: the paths of the segments of that archive, by number. One that is not there says nothing.
+pub fn read_note(note: &Path, stem: &str, number: ArchiveNumber) -> BTreeMap<u32, PathBuf> {
+    let is_long = fs::metadata(note).is_ok_and(|meta| meta.len() > NOTE_BYTES_MAX);
+    let text = if is_long { String::new() } else { fs::read_to_string(note).unwrap_or_default() };
+    let segment = |line: &str| {
+        let path = PathBuf::from(line);
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let (s, n, segment) = parse_segment_name(&name)?;
+        (path.is_absolute() && (s, n) == (stem, number)).then_some((segment, path))
+    };
+    text.lines().filter_map(segment).collect()
+}
+
+/// A note has a line for each segment; a longer file is none.
+const NOTE_BYTES_MAX: u64 = 64 << 20;
 
 /// The file name of a segment.
 pub fn segment_name(stem: &str, number: ArchiveNumber, segment: u32) -> String {
@@ -60,7 +127,7 @@ impl Located {
         let later = if and_later { ", or one after it," } else { "" };
         let message = format!("{noun} {}{later} of {} {verb} missing", numbers.join(", "), self.name.display());
         Error::new(ErrorKind::NotFound, message)
-            .hint("Bring it into the same folder, or give the folder that holds it (--segments).")
+            .hint("Connect its disk, bring it into the same folder, or give the folder that holds it (--segments).")
     }
 }
 
@@ -79,6 +146,7 @@ pub fn locate(path: &Path, folders: &[PathBuf]) -> Result<Located> {
     let Some((stem, number, _)) = parse_segment_name(&file_name) else { return Ok(whole(length)) };
     let mut found: BTreeMap<u32, PathBuf> = BTreeMap::new();
     let beside = storage::folder_of(path).to_path_buf();
+    let noted = read_note(&note_path(&beside, stem, number), stem, number);
     for folder in std::iter::once(&beside).chain(folders) {
         for entry in fs::read_dir(folder).map_err(|e| Error::io("read the folder", folder, e))?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -88,6 +156,10 @@ pub fn locate(path: &Path, folders: &[PathBuf]) -> Result<Located> {
                 found.entry(segment).or_insert_with(|| entry.path());
             }
         }
+    }
+    // Where the disk of a folder is not connected, the segment is missing like any other.
+    for (segment, path) in noted.into_iter().filter(|(_, path)| path.is_file()) {
+        found.entry(segment).or_insert(path);
     }
     let heads: BTreeMap<u32, Option<Identity>> = found.iter().map(|(n, path)| (*n, head_of(path))).collect();
     // The set of the segment that was asked for; if its own head is lost, of the first that has one.

@@ -25,7 +25,7 @@ use crate::{
         Archive, ArchiveNumber,
         catalog::{self, ArchiveEntry},
         log_recovery,
-        segments::segment_name,
+        segments::{note_path, parse_segment_name, segment_name},
     },
     control::Control,
     error::{ErrorKind, ErrorReport, Result},
@@ -249,6 +249,9 @@ pub fn delete(storage: &dyn Storage, sets: &[BackupSet]) -> Deleted {
             deleted.files.push(path.clone());
             storage.sync_folder(storage::folder_of(path))
         });
+        if outcome.is_ok() {
+            remove_notes(storage, &set.files);
+        }
         match outcome {
             Ok(()) => deleted.numbers.push(set.number),
             Err(error) => {
@@ -258,6 +261,18 @@ pub fn delete(storage: &dyn Storage, sets: &[BackupSet]) -> Deleted {
         }
     }
     deleted
+}
+
+/// The notes that lead from one folder of a set to the others serve nothing without it.
+fn remove_notes(storage: &dyn Storage, files: &[PathBuf]) {
+    let named = files.first().and_then(|file| file.file_name()).map(|name| name.to_string_lossy().into_owned());
+    let Some((stem, number, _)) = named.as_deref().and_then(parse_segment_name) else { return };
+    for folder in files.iter().map(|file| storage::folder_of(file)).collect::<BTreeSet<_>>() {
+        let note = note_path(folder, stem, number);
+        if note.is_file() {
+            let _ = storage.remove(&note);
+        }
+    }
 }
 
 #[cfg(test)]

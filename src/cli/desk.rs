@@ -9,14 +9,16 @@ use std::{
 
 use crossbeam_channel::{Receiver, bounded};
 use indicatif::{ProgressBar, ProgressStyle};
+use uuid::Uuid;
 
 use super::places;
 use crate::{
-    control::Phase,
+    control::{Phase, Question},
     engine::{Command, Event, Handle, Host, HostKind, JobId, status::FinishedJob},
     error::{Error, ErrorKind, Result},
     restore,
     service::{Reachable, join},
+    storage::space::human_bytes,
 };
 
 /// An engine to give commands to.
@@ -85,6 +87,11 @@ impl Desk {
         }
         let interrupted = interruptions();
         let events = self.handle.events();
+        // Whoever sits before a terminal can be asked where an archive in segments goes on when the disk is full.
+        let is_attended = io::stdin().is_terminal() && io::stderr().is_terminal() && !detach;
+        if is_attended {
+            self.handle.send(Command::Attend { who: Uuid::new_v4(), here: true })?;
+        }
         self.handle.send(command)?;
         let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         loop {
@@ -95,6 +102,24 @@ impl Desk {
             }
             if let Some(job) = status.job(id) {
                 show(&bar, job.progress.phase, job.progress.done, job.progress.total);
+                if let Some(question) = job.question.as_ref().filter(|_| is_attended) {
+                    let is_open = || {
+                        let now = self.handle.status();
+                        !self.handle.is_lost() && now.job(id).is_some_and(|job| job.question.as_ref() == Some(question))
+                    };
+                    match bar.suspend(|| folder_to_go_on_in(question, &interrupted, is_open)) {
+                        Reply::Folder(folder) => {
+                            self.handle.send(Command::GoOn { job: id, folder: absolute(&folder)? })?
+                        }
+                        Reply::Stop => self.handle.send(Command::Stop { job: id })?,
+                        Reply::Answered => continue,
+                    }
+                    // Until the job has taken it.
+                    while is_open() {
+                        std::thread::sleep(Duration::from_millis(50));
+                    }
+                    continue;
+                }
             }
             if self.handle.is_lost() {
                 bar.finish_and_clear();
@@ -168,6 +193,46 @@ fn goes_on(host: Host, interrupted: &Receiver<()>) -> bool {
         recv(answered) -> line => !line.unwrap_or_default().trim().to_lowercase().starts_with('n'),
         // Whoever presses it again wants to be away.
         recv(interrupted) -> _ => true,
+    }
+}
+
+/// What whoever sits before the terminal says to a question.
+enum Reply {
+    Folder(PathBuf),
+    Stop,
+    /// Somebody else has answered it, or it is too late.
+    Answered,
+}
+
+/// Asks for another folder, for as long as the question is open.
+fn folder_to_go_on_in(question: &Question, interrupted: &Receiver<()>, is_open: impl Fn() -> bool) -> Reply {
+    if let Some(problem) = &question.problem {
+        tell(&format!("{}.", problem.message));
+    }
+    tell(&format!(
+        "The disk of {} is full. The backup goes on in another folder, on another disk; the next segment may need {}.",
+        question.full.display(),
+        human_bytes(question.bytes)
+    ));
+    tell(&format!("Folder, or nothing to stop the backup (until {}): ", question.until.format("%H:%M:%S")));
+    let (answer, answered) = bounded(1);
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = io::stdin().lock().read_line(&mut line);
+        let _ = answer.send(line);
+    });
+    loop {
+        crossbeam_channel::select! {
+            recv(answered) -> line => return match line.unwrap_or_default().trim() {
+                "" => Reply::Stop,
+                folder => Reply::Folder(PathBuf::from(folder)),
+            },
+            recv(interrupted) -> _ => return Reply::Stop,
+            default(Duration::from_millis(200)) => if !is_open() {
+                tell("");
+                return Reply::Answered;
+            },
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Results in words, for people at a terminal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Local, Utc};
 
 use crate::{
+    archive::heal::Repaired,
     engine::{
         Event,
         inspect::Inspection,
@@ -81,7 +82,7 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
             _ => format!("{} is sound; there is nothing to repair", r.archive.display()),
         },
         JobReport::TestRestore(p) => format!(
-            "{} is restorable, proven on {} in {seconds:.1} s: archive {} of {}, {}",
+            "{} is restorable, proven on {} in {seconds:.1} s: archive {} of {}, {}{}",
             p.archive.display(),
             p.proven.format("%Y-%m-%d %H:%M:%S %:z"),
             p.number,
@@ -89,7 +90,8 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
             match p.commit {
                 Some(commit) => format!("{} commits integrated up to commit {commit}", p.commits),
                 None => "without its logs".to_owned(),
-            }
+            },
+            p.repaired.as_ref().map_or_else(String::new, |repaired| damaged_in_words(repaired, &p.archive)),
         ),
         JobReport::Verify(r) => format!(
             "{} is sound: {} in {} files, state of {}, verified in {seconds:.1} s",
@@ -113,16 +115,29 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
 fn repaired_in_words(restored: &RestoreReport) -> String {
     let mut words = String::new();
     if let Some(repaired) = &restored.repaired {
-        words += &format!(
-            "\nThe archive is damaged and was repaired on the fly: {}. Write a sound copy: strongroom repair '{}'",
-            repaired.in_words(),
-            restored.archive.display()
-        );
+        words += &damaged_in_words(repaired, &restored.archive);
     }
     for log in &restored.repaired_logs {
         words += &format!("\nThe log {} is damaged and was repaired on the fly.", log.display());
     }
     words
+}
+
+/// Of a damaged archive from which files were restored all the same.
+fn damaged_in_words(repaired: &Repaired, archive: &Path) -> String {
+    let problem = repaired.after_restore();
+    let mut words = format!("\n{}.", capital(problem.message()));
+    if repaired.damage.is_repaired() {
+        words += &format!(" Write a sound copy: strongroom repair '{}'", archive.display());
+    } else {
+        words.extend(problem.hint_text().map(|hint| format!(" {hint}")));
+    }
+    words
+}
+
+fn capital(message: &str) -> String {
+    let mut letters = message.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn in_place_in_words(done: &InPlace) -> String {
@@ -180,6 +195,11 @@ pub(super) fn inspection(found: &Inspection) -> String {
         format!("Last verification  {}", last_run(found.maintenance.last_check.as_ref())),
         format!("Last compacting    {}", last_run(found.maintenance.last_compact.as_ref())),
     ];
+    for job in &found.jobs {
+        let share = (job.progress.done * 100).checked_div(job.progress.total);
+        let share = share.map_or_else(String::new, |share| format!(", {share} %"));
+        lines.insert(2, format!("At work            {}: {}{share}", job.kind.label(), job.progress.phase.label()));
+    }
     if facts.journal_mode == JournalMode::Wal {
         lines.push(format!("WAL                {}", human_bytes(facts.wal_bytes)));
     }

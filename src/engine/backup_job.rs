@@ -3,21 +3,41 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{job::Work, status::JobReport};
 use crate::{
-    archive::ArchiveOptions,
+    archive::{ArchiveOptions, writer::OnFull},
     backup::{
         self, Deleted, modified,
         retention::{self, When},
     },
-    control::Control,
-    error::{Error, Result},
+    control::{Control, Question},
+    error::{Error, ErrorKind, Result},
     journal::Capture,
     settings::{SettingsFile, sections::DeleteOldest},
-    storage::Disk,
+    sqlite::data_file::{self, JournalMode},
+    storage::{Disk, Ownership},
 };
+
+/// So long a backup waits for an answer: the WAL grows meanwhile.
+const ANSWER_MAX: Duration = Duration::from_secs(15 * 60);
+/// The same where programs that write to the data file wait too.
+const ANSWER_MAX_WRITERS_WAIT: Duration = Duration::from_secs(2 * 60);
+
+/// A backup that was stopped while it asked has not failed; one that got no answer says how it can.
+fn if_full(error: Error, options: ArchiveOptions, control: &Control) -> Error {
+    if error.kind() != ErrorKind::NoSpace || options.segment_bytes.is_none() {
+        return error;
+    }
+    if control.is_stopped() {
+        return Error::stopped();
+    }
+    let hint = "Free space on that disk, or choose a folder on another disk. Started from a window or a terminal, a backup in \
+                segments asks for another folder to go on in.";
+    Error::new(error.kind(), error.message()).hint(hint).because(error)
+}
 
 /// What a backup job needs to know.
 pub(super) struct BackupJob {
@@ -66,7 +86,11 @@ impl BackupJob {
         }
         let (data_file, log) = (&self.data_file, self.log.as_deref());
         let options = self.options.unwrap_or(settings.settings().archive);
-        let made = backup::run(&Disk, data_file, &mut settings, &self.own, &folder, log, options, control);
+        let asked = |full: &Path, bytes: u64| self.ask_for_folder(full, bytes, control);
+        let on_full: Option<OnFull<'_>> = if control.is_attended() { Some(&asked) } else { None };
+        let own = &self.own;
+        let made = backup::run_asking(&Disk, data_file, &mut settings, own, &folder, log, options, on_full, control);
+        let made = made.map_err(|error| if_full(error, options, control));
         let mut report = made.map_err(|error| match (deleted.in_words(), error.report()) {
             (Some(words), report) => {
                 // The administrator must know, all the more since no new one was made.
@@ -84,6 +108,31 @@ impl BackupJob {
             problem: later.problem.or(deleted.problem),
         };
         Ok(JobReport::Backup(report))
+    }
+
+    /// Asks whoever sits before a window or terminal in which folder the next segment goes, until it is one that can be written.
+    fn ask_for_folder(&self, full: &Path, bytes: u64, control: &Control) -> Option<PathBuf> {
+        let mode = data_file::identify(&self.data_file).map(|facts| facts.journal_mode);
+        // The state backed up is held meanwhile.
+        let limit = if matches!(mode, Ok(JournalMode::Wal)) { ANSWER_MAX } else { ANSWER_MAX_WRITERS_WAIT };
+        let mut problem = None;
+        loop {
+            let until = control.clock().local() + limit;
+            let folder = control.ask(Question { full: full.to_path_buf(), bytes, until, problem }, limit)?;
+            match self.require_writable(&folder) {
+                Ok(()) => return Some(folder),
+                Err(error) => problem = Some(error.report()),
+            }
+        }
+    }
+
+    fn require_writable(&self, folder: &Path) -> Result<()> {
+        if !folder.is_absolute() {
+            return Err(Error::new(ErrorKind::UnsafePath, format!("{} is no full path", folder.display()))
+                .hint("Give the folder with its full path."));
+        }
+        backup::make_folder(folder, Ownership::of(&self.data_file))?;
+        tempfile::tempfile_in(folder).map_err(|e| Error::io("write to the folder", folder, e)).map(drop)
     }
 
     fn delete_old(&self, settings: &SettingsFile, when: When, control: &Control) -> Result<Deleted> {

@@ -124,6 +124,9 @@ pub enum Command {
     LookAtArchive {
         /// The archive.
         path: PathBuf,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
     },
     /// Find the commit that a limit leads to, into `points` of the status.
     FindPoint {
@@ -131,6 +134,9 @@ pub enum Command {
         archive: PathBuf,
         /// The limit.
         until: Until,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
     },
     /// Restore items of an archive into a folder. Nothing existing is overwritten.
     Restore {
@@ -163,6 +169,9 @@ pub enum Command {
         logs: Logs,
         /// How far to integrate them.
         until: Until,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
     },
     /// Use a log for a data file, or (`None`) no longer, and keep the choice in its settings.
     UseLog {
@@ -204,6 +213,9 @@ pub enum Command {
         archive: PathBuf,
         /// How far to integrate its logs.
         until: Until,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
     },
     /// A test restore of a random archive of a data file, up to a random commit.
     Drill {
@@ -264,6 +276,21 @@ pub enum Command {
         /// Name of the job.
         job: JobId,
     },
+    /// Answer the question of a job whose disk is full: go on in this folder, made when missing. The same folder is an answer
+    /// too, once there is space.
+    GoOn {
+        /// Name of the job.
+        job: JobId,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Say that somebody can answer questions of jobs, or has left. Whoever gave it over a connection that ends has left.
+    Attend {
+        /// Names the window or terminal.
+        who: Uuid,
+        /// Whether somebody is there.
+        here: bool,
+    },
 }
 
 impl Command {
@@ -289,14 +316,14 @@ impl Command {
             | Command::UseLog { data_file, .. }
             | Command::StartSampleClient { data_file }
             | Command::StopSampleClient { data_file } => Subject::DataFile(data_file),
-            Command::LookAtArchive { path: archive }
+            Command::LookAtArchive { path: archive, .. }
             | Command::FindPoint { archive, .. }
             | Command::Restore { archive, .. }
             | Command::Verify { archive, .. }
             | Command::Repair { archive, .. }
             | Command::TestRestore { archive, .. } => Subject::Archive(archive),
-            Command::Stop { job } => Subject::Job(*job),
-            Command::CreateSample { .. } => Subject::Nothing,
+            Command::Stop { job } | Command::GoOn { job, .. } => Subject::Job(*job),
+            Command::CreateSample { .. } | Command::Attend { .. } => Subject::Nothing,
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     history::{glance_automatic, glance_maintenance},
     hosted, lock,
-    status::{DataFileStatus, Maintenance},
+    status::{JobStatus, Maintenance, Status},
     warnings,
 };
 use crate::{
@@ -34,6 +34,8 @@ pub struct Inspection {
     pub data_file: DataFileFacts,
     /// The process that looks after it, if one does.
     pub engine: Option<Process>,
+    /// The jobs that run on it, where that process can be asked.
+    pub jobs: Vec<JobStatus>,
     /// The folder for its archives.
     pub destination: PathBuf,
     /// Free space there in bytes, if the system tells.
@@ -94,7 +96,8 @@ impl NewestArchive {
 impl Inspection {
     /// The same as the engine that looks after the data file knows it: at once, however long the log is. `None` while the
     /// engine itself does not know everything yet.
-    pub fn of_engine(status: &DataFileStatus) -> Option<Self> {
+    pub fn of_engine(all: &Status, data_file: &Path) -> Option<Self> {
+        let status = all.data_file(data_file)?;
         let plan = status.plan.as_ref();
         if plan.is_none() && status.plan_problem.is_none() || status.log_starting {
             return None;
@@ -102,6 +105,7 @@ impl Inspection {
         Some(Self {
             data_file: status.facts.clone(),
             engine: Some(processes::named(status.host.process)),
+            jobs: all.jobs.iter().filter(|job| job.data_file.as_deref() == Some(data_file)).cloned().collect(),
             destination: status.destination.clone(),
             available_bytes: plan.map(|plan| plan.available_bytes),
             last_backup: status.archives.first().map(NewestArchive::of),
@@ -161,6 +165,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
         maintenance,
         warnings,
         engine: lock::holder(&path, own).map(|holder| processes::named(holder.process)),
+        jobs: Vec::new(),
         available_bytes: disk_space(&destination).ok().map(|space: DiskSpace| space.available),
         archives: archives.len(),
         archives_problem,

@@ -17,6 +17,7 @@ use super::{
     worker::Message,
 };
 use crate::{
+    archive::heal::Repaired,
     control::{Clock, Control, Phase, Progress},
     error::{Error, ErrorKind, Result},
 };
@@ -55,13 +56,15 @@ impl RunningJob {
     /// Starts `work` on a thread of its own; its end comes back as a message.
     pub(super) fn start(
         order: Order,
-        host: Host,
+        (host, is_attended): (Host, bool),
         work: Work,
         clock: &Clock,
         messages: Sender<Message>,
     ) -> Result<Self> {
         let Order { id, kind, data_file, archive, automatic } = order;
         let control = Arc::new(Control::with_clock(clock.clone()));
+        // Nobody waits for what is due by itself: it can be tried again.
+        control.attend(is_attended && !automatic);
         let started = clock.local();
         let shared = Arc::clone(&control);
         std::thread::Builder::new()
@@ -103,8 +106,19 @@ impl RunningJob {
             rate: 0.0,
             seconds_left: None,
             stopping: false,
+            question: None,
         };
         Ok(Self { status, entry, control, begun: Instant::now(), samples: VecDeque::new() })
+    }
+
+    /// Whether somebody is there who can answer its questions.
+    pub(super) fn attend(&self, is_attended: bool) {
+        self.control.attend(is_attended && !self.status.automatic);
+    }
+
+    /// Answers its question.
+    pub(super) fn go_on_in(&self, folder: PathBuf) {
+        self.control.go_on_in(folder);
     }
 
     pub(super) fn stop(&mut self) {
@@ -124,6 +138,7 @@ impl RunningJob {
         }
         let (rate, seconds_left) = rate(&self.samples, progress);
         self.status.progress = progress;
+        self.status.question = self.control.question();
         self.status.rate = rate;
         self.status.seconds_left = seconds_left;
     }
@@ -156,6 +171,7 @@ impl RunningJob {
                 let live = report.in_place.as_ref().map(|done| done.data_file.clone());
                 self.entry.path = live.or_else(|| Some(report.destination.clone()));
                 self.entry.bytes = Some(report.bytes);
+                self.entry.note = report.repaired.as_ref().map(archive_note);
                 if let Some(problem) = report.problem() {
                     self.entry.outcome = Outcome::Partial;
                     self.entry.error = Some(problem.report());
@@ -173,11 +189,13 @@ impl RunningJob {
                 self.entry.number = Some(report.number);
                 self.entry.bytes = Some(report.bytes);
                 self.entry.path = report.copy.clone().or_else(|| self.entry.path.clone());
+                self.entry.note = report.repaired.as_ref().map(archive_note);
             }
             Ok(JobReport::TestRestore(proof)) => {
                 self.entry.number = Some(proof.number);
                 self.entry.bytes = Some(proof.bytes);
                 self.entry.path = Some(proof.archive.clone());
+                self.entry.note = proof.repaired.as_ref().map(archive_note);
             }
             Ok(JobReport::VerifyRecords(report)) => {
                 if let Some(problem) = report.problem() {
@@ -209,6 +227,11 @@ impl RunningJob {
         };
         (self.entry, finished)
     }
+}
+
+/// What the Backup journal says of a damaged archive from which everything wanted came back.
+fn archive_note(repaired: &Repaired) -> String {
+    format!("The archive is damaged: {}.", repaired.in_words())
 }
 
 /// Units per second over the samples, and the seconds left at that rate.

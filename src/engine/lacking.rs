@@ -55,6 +55,7 @@ impl Worker {
             let archive = base(&path, &config.settings_dir, &wanted)?;
             let order = InPlaceOrder {
                 archive,
+                segments: Vec::new(),
                 logs: Logs::Found,
                 until: Until::Commit(wanted.last),
                 only_after: Some(wanted.noted),

@@ -11,9 +11,9 @@ use super::{
     history::{HistoryEntry, JobKind, Outcome},
 };
 use crate::{
-    archive::{ArchiveNumber, catalog::ArchiveEntry},
+    archive::{ArchiveNumber, catalog::ArchiveEntry, segments::Missing},
     backup::{BackupPlan, BackupReport, Measure, places::Place, retention::BackupSet},
-    control::Progress,
+    control::{Progress, Question},
     drill::Proof,
     error::{Error, ErrorReport},
     journal::{
@@ -322,6 +322,9 @@ pub struct JobStatus {
     pub seconds_left: Option<u64>,
     /// Whether *Stop* was pressed.
     pub stopping: bool,
+    /// What it has to know before it can go on: answered by `GoOn`, or by *Stop*.
+    #[serde(default)]
+    pub question: Option<Question>,
 }
 
 /// A job that ended.
@@ -392,6 +395,15 @@ impl JobReport {
 pub struct LookedAt {
     /// As it was asked for.
     pub path: PathBuf,
+    /// Folders in which its segments were looked for too.
+    #[serde(default)]
+    pub segments: Vec<PathBuf>,
+    /// Segments that were not found.
+    #[serde(default)]
+    pub missing: Option<Missing>,
+    /// The name proposed for a sound copy.
+    #[serde(default)]
+    pub copy: PathBuf,
     /// Its description, or why it can not be read.
     pub result: Result<RestorePlan, ErrorReport>,
 }

@@ -47,6 +47,8 @@ pub(super) fn restore(archive: PathBuf, mut options: RestoreOptions, log: Option
 /// What a restore in place is asked to do.
 pub(super) struct InPlaceOrder {
     pub(super) archive: PathBuf,
+    /// Folders that may hold segments of it, besides its own.
+    pub(super) segments: Vec<PathBuf>,
     pub(super) logs: Logs,
     pub(super) until: Until,
     /// The commit after which alone it may be done: when programs have committed since, nothing is changed.
@@ -74,7 +76,8 @@ pub(super) fn restore_in_place(
         let log = log.as_deref();
         let identity = settings.settings().data_file_id;
         let logs = with_running(order.logs.clone(), log);
-        let options = InPlaceOptions::asked(&data_file, identity, logs, order.until);
+        let segments = order.segments.clone();
+        let options = InPlaceOptions { segments, ..InPlaceOptions::asked(&data_file, identity, logs, order.until) };
         run_in_place(&order, &options, settings, own, log, control).map(JobReport::Restore)
     })
 }
@@ -125,10 +128,15 @@ pub(super) fn repair(archive: PathBuf, to: Option<PathBuf>, segments: Vec<PathBu
     Box::new(move |control| repair::run(&Disk, &archive, &options, control).map(JobReport::Repair))
 }
 
-pub(super) fn test_restore(archive: PathBuf, until: Until, scratch: PathBuf, log: Option<Arc<Capture>>) -> Work {
+pub(super) fn test_restore(
+    (archive, segments): (PathBuf, Vec<PathBuf>),
+    until: Until,
+    scratch: PathBuf,
+    log: Option<Arc<Capture>>,
+) -> Work {
     Box::new(move |control| {
         let logs = with_running(Logs::Found, log.as_deref());
-        drill::test_restore(&archive, logs, until, &scratch, control).map(JobReport::TestRestore)
+        drill::test_restore_with((&archive, &segments), logs, until, &scratch, control).map(JobReport::TestRestore)
     })
 }
 

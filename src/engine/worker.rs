@@ -11,6 +11,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use uuid::Uuid;
 
 use super::{
     Config, Shared,
@@ -30,12 +31,13 @@ use super::{
     work,
 };
 use crate::{
-    archive::ArchiveOptions,
+    archive::{ArchiveOptions, segments},
     backup,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
+    repair,
     restore::{self, Logs, RestoreOptions},
-    storage::processes::Holders,
+    storage::{self, processes::Holders},
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -113,6 +115,8 @@ pub(super) struct Worker {
     pub(super) restoring: HashMap<PathBuf, (PathBuf, ErrorReport)>,
     /// Those for which that was tried; with the reason when it could not be done.
     pub(super) tried: HashMap<PathBuf, Option<ErrorReport>>,
+    /// Windows and terminals before which somebody sits who can answer questions of jobs.
+    pub(super) attendants: HashSet<Uuid>,
     /// Data files of which something changed that may be worth a warning.
     pub(super) touched: HashSet<PathBuf>,
     looked: Instant,
@@ -171,6 +175,7 @@ impl Worker {
             ending: false,
             restoring: HashMap::new(),
             tried: HashMap::new(),
+            attendants: HashSet::new(),
             touched: HashSet::new(),
             looked: Instant::now(),
             look_next: 0,
@@ -350,8 +355,8 @@ impl Worker {
             Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
             Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
             Command::Refresh { data_file } => self.survey(&data_file),
-            Command::LookAtArchive { path } => self.look_at(path),
-            Command::FindPoint { archive, until } => self.find_point(archive, until),
+            Command::LookAtArchive { path, segments } => self.look_at(path, segments),
+            Command::FindPoint { archive, until, segments } => self.find_point(archive, until, segments),
             Command::Backup { job, data_file, destination, options } => {
                 self.backup(job, data_file, destination, options).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
@@ -365,8 +370,8 @@ impl Worker {
                 let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
             }
-            Command::RestoreInPlace { job, data_file, archive, logs, until } => {
-                let started = self.restore_in_place(job, data_file, archive, logs, until);
+            Command::RestoreInPlace { job, data_file, archive, logs, until, segments } => {
+                let started = self.restore_in_place(job, data_file, (archive, segments), logs, until);
                 started.map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
             }
             Command::Verify { job, archive, segments } => {
@@ -381,9 +386,9 @@ impl Worker {
                 let started = self.start(Order::asked(job, JobKind::Repair, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
             }
-            Command::TestRestore { job, archive, until } => {
+            Command::TestRestore { job, archive, until, segments } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
-                let work = work::test_restore(archive.clone(), until, self.config.data_dir.clone(), log);
+                let work = work::test_restore((archive.clone(), segments), until, self.config.data_dir.clone(), log);
                 let started = self.start(Order::asked(job, JobKind::TestRestore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
@@ -412,6 +417,20 @@ impl Worker {
                     job.stop();
                 }
             }
+            Command::GoOn { job, folder } => {
+                if let Some(job) = self.jobs.get(&job) {
+                    job.go_on_in(folder);
+                }
+            }
+            Command::Attend { who, here } => {
+                if here {
+                    self.attendants.insert(who);
+                } else {
+                    self.attendants.remove(&who);
+                }
+                let is_attended = !self.attendants.is_empty();
+                self.jobs.values().for_each(|job| job.attend(is_attended));
+            }
         }
         Ok(())
     }
@@ -439,20 +458,29 @@ impl Worker {
         self.data_file_of(archive).and_then(|d| self.hosted.get(&d)).and_then(|h| h.log.clone())
     }
 
-    fn look_at(&mut self, path: PathBuf) {
+    fn look_at(&mut self, path: PathBuf, folders: Vec<PathBuf>) {
         let log = self.log_of(&path);
-        let archive = path.clone();
+        let (archive, segments) = (path.clone(), folders.clone());
         self.chores.run(
-            move || restore::plan(&path, &work::with_running(Logs::Found, log.as_deref())),
-            |plan| Message::LookedAt(LookedAt { path: archive, result: plan.map_err(|e| e.report()) }),
+            move || {
+                let missing = segments::missing(&path, &folders);
+                let logs = work::with_running(Logs::Found, log.as_deref());
+                let copy = repair::propose_copy(&path, storage::folder_of(&path));
+                Ok((missing, copy, restore::plan_with(&path, &folders, &logs)))
+            },
+            |looked| {
+                let (missing, copy, plan) = looked.unwrap_or_else(|error| (None, PathBuf::new(), Err(error)));
+                let result = plan.map_err(|e| e.report());
+                Message::LookedAt(LookedAt { path: archive, segments, missing, copy, result })
+            },
         );
     }
 
-    fn find_point(&mut self, archive: PathBuf, until: Until) {
+    fn find_point(&mut self, archive: PathBuf, until: Until, folders: Vec<PathBuf>) {
         let log = self.log_of(&archive);
         let path = archive.clone();
         self.chores.run(
-            move || restore::find_point(&path, &work::with_running(Logs::Found, log.as_deref()), until),
+            move || restore::find_point(&path, &folders, &work::with_running(Logs::Found, log.as_deref()), until),
             move |point| Message::PointFound(FoundPoint { archive, until, result: point.map_err(|e| e.report()) }),
         );
     }
@@ -485,7 +513,7 @@ impl Worker {
         &mut self,
         job: JobId,
         data_file: PathBuf,
-        archive: PathBuf,
+        (archive, segments): (PathBuf, Vec<PathBuf>),
         logs: Logs,
         until: Until,
     ) -> Result<()> {
@@ -497,7 +525,7 @@ impl Worker {
         }
         let hosted = self.hosted.get(&data_file);
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
-        let order = work::InPlaceOrder { archive: archive.clone(), logs, until, only_after: None };
+        let order = work::InPlaceOrder { archive: archive.clone(), segments, logs, until, only_after: None };
         let work = work::restore_in_place(&data_file, known, &self.config, order);
         self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
     }
@@ -530,7 +558,8 @@ impl Worker {
         if self.jobs.contains_key(&id) {
             return Err(Error::new(ErrorKind::Refused, "a job of this name is running already"));
         }
-        let job = RunningJob::start(order, self.status.host, work, &self.config.clock, self.messages.clone())?;
+        let host = (self.status.host, !self.attendants.is_empty());
+        let job = RunningJob::start(order, host, work, &self.config.clock, self.messages.clone())?;
         self.record(&job.entry);
         self.news.push(Event::JobStarted(job.status.clone()));
         self.jobs.insert(id, job);

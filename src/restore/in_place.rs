@@ -71,6 +71,8 @@ pub struct InPlaceOptions {
     pub logs: Logs,
     /// How far to integrate them.
     pub until: Until,
+    /// Folders that may hold segments of the archive, besides its own.
+    pub segments: Vec<PathBuf>,
     /// Why the file is replaced as a whole even though SQLite can open it: what it holds is damaged.
     pub damaged: Option<ErrorReport>,
     /// Whether a log that ends in damage is integrated as far as it goes: for a data file that is lost otherwise.
@@ -81,7 +83,7 @@ impl InPlaceOptions {
     /// A restore of `data_file` as a person asks for it.
     pub fn asked(data_file: &Path, identity: Option<Uuid>, logs: Logs, until: Until) -> Self {
         let data_file = data_file.to_path_buf();
-        Self { data_file, identity, logs, until, damaged: None, as_far_as_possible: false }
+        Self { data_file, identity, logs, until, segments: Vec::new(), damaged: None, as_far_as_possible: false }
     }
 }
 
@@ -122,7 +124,7 @@ pub fn in_place(
     keep: &mut Keep<'_>,
     control: &Control,
 ) -> Result<RestoreReport> {
-    let (opened, _) = open(archive, &[], control)?;
+    let (opened, _) = open(archive, &options.segments, control)?;
     let data_file = &options.data_file;
     refuse_other(&opened, options)?;
     let item = opened.items().iter().find(|i| i.kind == ItemKind::DataFile).cloned();
@@ -146,13 +148,16 @@ pub fn in_place(
         destination: scratch.path().to_path_buf(),
         logs: options.logs.clone(),
         until: options.until,
-        segments: Vec::new(),
+        segments: options.segments.clone(),
     };
     let outcome = run(storage, archive, &wanted, control).and_then(|report| {
         let rebuilt = report.files.first().cloned().unwrap_or_default();
         refuse_unsound(&report, options.as_far_as_possible)?;
         let done = match &present {
-            Ok(live) => write_through(live, &rebuilt, &report, log, keep, control)?,
+            Ok(live) => {
+                let of_archive = opened.identity().log_position.map(|position| position.commit);
+                write_through(live, &rebuilt, (&report, of_archive), log, keep, control)?
+            }
             Err(why) => replace_lost(storage, data_file, &rebuilt, why, control)?,
         };
         Ok(RestoreReport {
@@ -201,15 +206,12 @@ pub fn is_lost(kind: ErrorKind) -> bool {
 fn write_through(
     live: &Path,
     rebuilt: &Path,
-    report: &RestoreReport,
+    (report, of_archive): (&RestoreReport, Option<u64>),
     log: Option<&Capture>,
     keep: &mut Keep<'_>,
     control: &Control,
 ) -> Result<InPlace> {
-    let wanted = report.integrated.as_ref().map(|i| i.position.commit).or_else(|| {
-        let (archive, _) = open(&report.archive, &[], control).ok()?;
-        archive.identity().log_position.map(|p| p.commit)
-    });
+    let wanted = report.integrated.as_ref().map(|i| i.position.commit).or(of_archive);
     let (mut before, mut undo) = (None, None);
     // While writers are kept out nobody commits: the log then ends exactly at what is replaced.
     let written = rewrite(live, rebuilt, control, &mut || {

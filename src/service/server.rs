@@ -4,6 +4,7 @@
 //! updates; one that does not read at all is sent away; the engine never waits for any of them.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -14,6 +15,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use interprocess::local_socket::prelude::*;
+use uuid::Uuid;
 
 use super::{
     connection::{Connection, Listening},
@@ -22,7 +24,7 @@ use super::{
 };
 use crate::{
     backup::PROGRAM,
-    engine::{Event, Handle},
+    engine::{Command, Event, Handle},
     error::{Error, ErrorKind, Result},
 };
 
@@ -180,18 +182,35 @@ fn greet(connection: &Connection, handle: &Handle) -> Result<()> {
         .map_err(|e| Error::new(ErrorKind::Io, "the client has gone").because(e))
 }
 
+/// Passes a client's commands on. Whoever of its side could answer questions has left when this ends, however it does.
 fn read_commands(connection: &Connection, handle: &Handle, notes: &Sender<Event>) {
+    let mut attendants = HashSet::new();
+    take_commands(connection, handle, notes, &mut attendants);
+    for who in attendants {
+        let _ = send(handle, &Command::Attend { who, here: false });
+    }
+}
+
+/// Gives the engine a command, with some patience when it has much to do.
+fn send(handle: &Handle, command: &Command) -> Result<()> {
+    let asked = Instant::now();
+    let mut outcome = handle.send(command.clone());
+    while outcome.as_ref().is_err_and(|e| e.kind() == ErrorKind::Busy) && asked.elapsed() < BUSY_MAX {
+        // Only this client waits.
+        thread::sleep(Duration::from_millis(20));
+        outcome = handle.send(command.clone());
+    }
+    outcome
+}
+
+fn take_commands(connection: &Connection, handle: &Handle, notes: &Sender<Event>, attendants: &mut HashSet<Uuid>) {
     loop {
         match connection.receive(FROM_CLIENT_MAX) {
             Ok(FromClient::Command(command)) => {
-                let asked = Instant::now();
-                let mut outcome = handle.send(command.clone());
-                while outcome.as_ref().is_err_and(|e| e.kind() == ErrorKind::Busy) && asked.elapsed() < BUSY_MAX {
-                    // Only this client waits.
-                    thread::sleep(Duration::from_millis(20));
-                    outcome = handle.send(command.clone());
+                if let Command::Attend { who, here: true } = &command {
+                    attendants.insert(*who);
                 }
-                if let Err(error) = outcome {
+                if let Err(error) = send(handle, &command) {
                     let _ = notes.try_send(Event::CommandRefused(error.report()));
                 }
             }

@@ -15,6 +15,7 @@ use std::{
 
 use chrono::{DateTime, Local};
 use crossbeam_channel::{Receiver, Select, Sender, bounded, unbounded};
+use uuid::Uuid;
 
 use super::{
     client::{Connected, connect},
@@ -69,6 +70,8 @@ struct Switchboard {
     giving: HashSet<PathBuf>,
     /// Lost data files that were asked to be opened here, and for which an answer is awaited.
     taking_over: HashSet<PathBuf>,
+    /// Whoever sits before this window and can answer questions of jobs, in whichever engine.
+    attendants: HashSet<Uuid>,
     order: Order,
 }
 
@@ -91,6 +94,7 @@ pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<H
         taking_over: HashSet::new(),
         sockets: sockets.clone(),
         giving: HashSet::new(),
+        attendants: HashSet::new(),
         order: Order::default(),
     };
     let host = own.status().host;
@@ -138,6 +142,10 @@ impl Switchboard {
         // The bell is full while a change waits to be seen.
         handle.on_change(move || !matches!(bell.try_send(()), Err(e) if e.is_disconnected()));
         let events = handle.events();
+        for who in &self.attendants {
+            // An engine that is so busy has no job that could ask.
+            let _ = handle.send(Command::Attend { who: *who, here: true });
+        }
         self.links.push(Link { handle, host, address, events });
     }
 
@@ -164,7 +172,19 @@ impl Switchboard {
     fn obey(&mut self, command: Command) {
         let outcome = match command {
             Command::OpenDataFile { path } => self.open(path),
+            Command::CloseDataFile { path } if self.lost.iter().any(|lost| lost.status.facts.path == path) => {
+                self.lost.retain(|lost| lost.status.facts.path != path);
+                Ok(())
+            }
             // Every list of recent or refused data files may have it.
+            Command::Attend { who, here } => {
+                if here {
+                    self.attendants.insert(who);
+                } else {
+                    self.attendants.remove(&who);
+                }
+                self.links.iter().try_for_each(|link| link.handle.send(Command::Attend { who, here }))
+            }
             Command::Forget { .. } => self.links.iter().try_for_each(|link| link.handle.send(command.clone())),
             command => {
                 let link = match command.subject() {

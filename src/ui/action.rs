@@ -11,10 +11,14 @@ use eframe::egui::{Context, ThemePreference, ViewportCommand};
 
 use super::{
     Setup,
+    dialogs::{
+        close::is_worth_asking,
+        settings::{PathFor, SettingsForm, Tab},
+    },
     file_picker::{Mode, Purpose, Request},
     state::{
-        BackupForm, CompactForm, Dialog, LogForm, MessageForm, Page, ReportForm, RestoreForm, SampleForm, ServiceForm,
-        State,
+        BackupForm, CompactForm, Dialog, LogForm, MessageForm, Page, RepairForm, ReportForm, RestoreForm, SampleForm,
+        SegmentsForm, ServiceForm, State, Then,
     },
 };
 use crate::{
@@ -38,6 +42,8 @@ pub(crate) enum Action {
     ChooseDataFile,
     /// Open this data file.
     Open(PathBuf),
+    /// Stop looking after this data file; asks first when that ends its protection.
+    CloseDataFile(PathBuf),
     /// Open the dialog *Backup…* for this data file.
     AskBackup(PathBuf),
     /// Start a full backup of this data file.
@@ -72,6 +78,8 @@ pub(crate) enum Action {
         logs: Logs,
         /// How far to integrate them.
         until: Until,
+        /// Folders that hold segments of the archive, besides its own.
+        segments: Vec<PathBuf>,
     },
     /// Choose the folder that the open dialog *Restore…* asks for.
     ChooseRestoreFolder(PathBuf),
@@ -87,6 +95,44 @@ pub(crate) enum Action {
         logs: Logs,
         /// How far to integrate them.
         until: Until,
+        /// Folders that hold segments of the archive, besides its own.
+        segments: Vec<PathBuf>,
+    },
+    /// Do something with an archive; where segments are missing, their folder is asked for first.
+    WithArchive {
+        /// The archive.
+        archive: PathBuf,
+        /// What to do.
+        then: Then,
+    },
+    /// Do it now.
+    Begin {
+        /// The archive.
+        archive: PathBuf,
+        /// Folders that hold segments of it, besides its own.
+        segments: Vec<PathBuf>,
+        /// What to do.
+        then: Then,
+    },
+    /// Choose another folder with segments of this archive.
+    ChooseSegments(PathBuf),
+    /// Choose the folder that the open dialog *Repair archive…* asks for.
+    ChooseRepairFolder(PathBuf),
+    /// Write a sound copy of an archive.
+    Repair {
+        /// The archive.
+        archive: PathBuf,
+        /// Folders that hold segments of it, besides its own.
+        segments: Vec<PathBuf>,
+        /// The sound copy.
+        to: PathBuf,
+    },
+    /// Choose the folder in which a backup goes on whose disk is full.
+    ChooseGoOn {
+        /// The job.
+        job: JobId,
+        /// The folder that is full.
+        full: PathBuf,
     },
     /// Open the dialog *Use log…* for this data file, or the warning before the log is switched off.
     AskLog(PathBuf),
@@ -105,6 +151,22 @@ pub(crate) enum Action {
         /// Whether a full backup follows as soon as the log runs.
         backup: bool,
     },
+    /// Open the dialog *User settings for data file…* at a tab.
+    AskSettings(PathBuf, Tab),
+    /// Choose a path that the open dialog of settings asks for.
+    ChooseForSettings {
+        /// What it is for.
+        for_what: PathFor,
+        /// Whether a folder is wanted, and not a file.
+        folder: bool,
+        /// The folder to begin with.
+        start: PathBuf,
+    },
+    /// Put the settings of the open dialog in force.
+    ApplySettings {
+        /// Whether a full backup follows as soon as the log runs that they name.
+        backup: bool,
+    },
     /// Open the dialog *Compact data…* for this data file.
     AskCompact(PathBuf),
     /// Start compacting this data file.
@@ -116,8 +178,6 @@ pub(crate) enum Action {
         /// The verification.
         job: JobId,
     },
-    /// Start a verification of this archive.
-    Verify(PathBuf),
     /// Open the dialog *Create sample…*.
     AskSample,
     /// Choose the folder that the open dialog *Create sample…* asks for.
@@ -186,6 +246,10 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
                 send(state, Command::OpenDataFile { path });
             }
         }
+        Action::CloseDataFile(path) => match status.data_file(&path) {
+            Some(known) if is_worth_asking(known) => state.dialog = Some(Dialog::Close(path)),
+            _ => send(state, Command::CloseDataFile { path }),
+        },
         Action::AskBackup(data_file) => {
             send(state, Command::Refresh { data_file: data_file.clone() });
             state.dialog = Some(Dialog::Backup(BackupForm { data_file }));
@@ -210,9 +274,9 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             let purpose = Purpose::ArchiveOfLost { data_file };
             state.picker.ask(ctx, Request { purpose, mode, title: "Choose an archive", start: folder });
         }
-        Action::RestoreInPlace { data_file, archive, logs, until } => {
+        Action::RestoreInPlace { data_file, archive, logs, until, segments } => {
             state.dialog = None;
-            send(state, Command::RestoreInPlace { job: JobId::new(), data_file, archive, logs, until });
+            send(state, Command::RestoreInPlace { job: JobId::new(), data_file, archive, logs, until, segments });
         }
         Action::ChooseRestoreFolder(start) => {
             state.picker.ask(ctx, folder_request("Folder for the restored files", start, Purpose::RestoreFolder));
@@ -239,12 +303,57 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             }
             send(state, Command::UseLog { data_file, log, switch_to_wal });
         }
-        Action::Restore { archive, items, destination, logs, until } => {
+        Action::AskSettings(data_file, tab) => {
+            let Some(known) = status.data_file(&data_file) else { return };
+            state.dialog = Some(Dialog::Settings(Box::new(SettingsForm::new(known, tab))));
+        }
+        Action::ChooseForSettings { for_what, folder, start } => {
+            let title = match for_what {
+                PathFor::Destination => "Folder for archives",
+                PathFor::Log => "Folder for the log",
+                PathFor::Program => "Add to the program files",
+                PathFor::Attachment => "Add to the attachments",
+            };
+            let mode = if folder { Mode::ChooseFolder } else { Mode::OpenFile { extension: None } };
+            state.picker.ask(ctx, Request { purpose: Purpose::Settings(for_what), mode, title, start });
+        }
+        Action::ApplySettings { backup } => {
+            if let Some(Dialog::Settings(form)) = &mut state.dialog {
+                state.backup_when_logged = backup.then(|| form.data_file.clone());
+                if let Err(error) = handle.send(form.send()) {
+                    form.refuse(error.report());
+                }
+            }
+        }
+        Action::Restore { archive, items, destination, logs, until, segments } => {
             state.dialog = None;
-            send(
-                state,
-                Command::Restore { job: JobId::new(), archive, items, destination, logs, until, segments: vec![] },
-            );
+            send(state, Command::Restore { job: JobId::new(), archive, items, destination, logs, until, segments });
+        }
+        Action::WithArchive { archive, then } => {
+            let segments = state.segments.get(&archive).cloned().unwrap_or_default();
+            let known = status.data_files.iter().flat_map(|d| &d.archives).find(|known| known.path == archive);
+            if known.is_some_and(|known| known.missing.is_some()) {
+                send(state, Command::LookAtArchive { path: archive.clone(), segments: segments.clone() });
+                state.dialog = Some(Dialog::Segments(SegmentsForm { archive, segments, then }));
+            } else {
+                begin(state, handle, archive, segments, then);
+            }
+        }
+        Action::Begin { archive, segments, then } => begin(state, handle, archive, segments, then),
+        Action::ChooseSegments(archive) => {
+            let start = archive.parent().map(Path::to_path_buf).unwrap_or_default();
+            state.picker.ask(ctx, folder_request("Folder with segments", start, Purpose::Segments { archive }));
+        }
+        Action::ChooseRepairFolder(file) => {
+            let start = file.parent().map(Path::to_path_buf).unwrap_or_default();
+            state.picker.ask(ctx, folder_request("Folder for the sound copy", start, Purpose::RepairFolder));
+        }
+        Action::Repair { archive, segments, to } => {
+            state.dialog = None;
+            send(state, Command::Repair { job: JobId::new(), archive, to: Some(to), segments });
+        }
+        Action::ChooseGoOn { job, full } => {
+            state.picker.ask(ctx, folder_request("Folder to go on in", full, Purpose::GoOn { job }));
         }
         Action::AskCompact(data_file) => {
             // How much is free in it, and who has it open, may have changed.
@@ -259,7 +368,6 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             state.dialog = Some(Dialog::Report(ReportForm { job, problems_only: false }));
             send(state, Command::LookAtReport { data_file, job });
         }
-        Action::Verify(archive) => send(state, Command::Verify { job: JobId::new(), archive, segments: vec![] }),
         Action::AskSample => {
             let folder = state.setup.sample_folder.display().to_string();
             state.dialog = Some(Dialog::Sample(SampleForm { folder }));
@@ -342,10 +450,29 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
             }
             None
         }
+        Purpose::RepairFolder => {
+            let proposed = |form: &RepairForm| {
+                let beside = crate::repair::propose_copy(&form.archive, &path);
+                let typed = form.to.as_deref().and_then(|to| Path::new(to).file_name());
+                typed.map_or(beside, |name| path.join(name))
+            };
+            if let Some(Dialog::Repair(form)) = &mut state.dialog {
+                form.to = Some(proposed(form).display().to_string());
+            }
+            None
+        }
+        Purpose::Segments { archive } => Some(add_segments(state, archive, path)),
+        Purpose::GoOn { job } => Some(Action::Send(Command::GoOn { job, folder: path })),
         Purpose::LogFolder => {
             if let Some(Dialog::Log(form)) = &mut state.dialog {
                 let name = Path::new(&form.file).file_name().unwrap_or_default().to_owned();
                 form.file = path.join(name).display().to_string();
+            }
+            None
+        }
+        Purpose::Settings(for_what) => {
+            if let Some(Dialog::Settings(form)) = &mut state.dialog {
+                form.choose(for_what, path);
             }
             None
         }
@@ -364,11 +491,45 @@ pub(crate) fn message(title: &str, error: ErrorReport, path: Option<PathBuf>) ->
 }
 
 fn ask_restore(state: &mut State, handle: &Handle, archive: PathBuf, in_place: Option<PathBuf>) {
-    let asked = handle.send(Command::LookAtArchive { path: archive.clone() });
+    let segments = state.segments.get(&archive).cloned().unwrap_or_default();
+    let asked = handle.send(Command::LookAtArchive { path: archive.clone(), segments: segments.clone() });
     state.dialog = Some(match asked {
-        Ok(()) => Dialog::Restore(RestoreForm::new(archive, in_place)),
+        Ok(()) => Dialog::Restore(RestoreForm::new(archive, segments, in_place)),
         Err(error) => message("The engine did not take the command", error.report(), None),
     });
+}
+
+/// Does what was wanted with an archive, whose segments are where they can be found.
+fn begin(state: &mut State, handle: &Handle, archive: PathBuf, segments: Vec<PathBuf>, then: Then) {
+    state.dialog = None;
+    let job = JobId::new();
+    let command = match then {
+        Then::Verify => Command::Verify { job, archive, segments },
+        Then::TestRestore => Command::TestRestore { job, archive, until: Until::End, segments },
+        Then::Repair => {
+            state.dialog =
+                Some(Dialog::Repair(RepairForm { archive: archive.clone(), segments: segments.clone(), to: None }));
+            Command::LookAtArchive { path: archive, segments }
+        }
+    };
+    if let Err(error) = handle.send(command) {
+        state.dialog = Some(message("The engine did not take the command", error.report(), None));
+    }
+}
+
+/// Remembers a folder with segments of an archive, and has the archive looked at again.
+fn add_segments(state: &mut State, archive: PathBuf, folder: PathBuf) -> Action {
+    let known = state.segments.entry(archive.clone()).or_default();
+    if !known.contains(&folder) {
+        known.push(folder);
+    }
+    let segments = known.clone();
+    match &mut state.dialog {
+        Some(Dialog::Restore(form)) if form.archive == archive => form.segments = segments.clone(),
+        Some(Dialog::Segments(form)) if form.archive == archive => form.segments = segments.clone(),
+        _ => {}
+    }
+    Action::Send(Command::LookAtArchive { path: archive, segments })
 }
 
 fn is_archive(path: &Path) -> bool {

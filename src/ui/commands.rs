@@ -5,6 +5,7 @@ use lucide_icons::Icon;
 
 use super::{
     action::Action,
+    dialogs::settings::Tab,
     state::{Page, State},
     theme,
 };
@@ -18,6 +19,7 @@ pub(crate) enum MenuCommand {
     Restore,
     CreateSample,
     CloseDataFile,
+    Settings,
     Quit,
     Refresh,
     ShowMaintenance,
@@ -39,12 +41,13 @@ const fn ctrl(key: Key) -> Option<KeyboardShortcut> {
 }
 
 impl MenuCommand {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::OpenDataFile,
         Self::Backup,
         Self::Restore,
         Self::CreateSample,
         Self::CloseDataFile,
+        Self::Settings,
         Self::Quit,
         Self::Refresh,
         Self::ShowMaintenance,
@@ -65,6 +68,12 @@ impl MenuCommand {
                 ("Create sample…", "Create a sample data file to try everything with", Icon::FlaskConical, None)
             }
             Self::CloseDataFile => ("Close data file", "Stop looking after this data file", Icon::X, ctrl(Key::W)),
+            Self::Settings => (
+                "User settings for data file…",
+                "When, what, where and how this data file is backed up",
+                Icon::Settings,
+                ctrl(Key::Comma),
+            ),
             Self::Quit => ("Quit", "End the program; running jobs are stopped", Icon::LogOut, ctrl(Key::Q)),
             Self::Refresh => (
                 "Refresh",
@@ -118,7 +127,8 @@ impl MenuCommand {
             Self::Backup => current().map(Action::AskBackup),
             Self::Restore => Some(Action::ChooseArchive),
             Self::CreateSample => Some(Action::AskSample),
-            Self::CloseDataFile => current().map(|data_file| Action::Send(Command::CloseDataFile { path: data_file })),
+            Self::CloseDataFile => current().map(Action::CloseDataFile),
+            Self::Settings => current().map(|data_file| Action::AskSettings(data_file, Tab::default())),
             Self::Quit => Some(Action::Quit),
             Self::Refresh => current().map(|data_file| Action::Send(Command::Refresh { data_file })),
             Self::ShowMaintenance | Self::ShowRestore | Self::ShowJournal => {

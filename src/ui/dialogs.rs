@@ -2,6 +2,7 @@
 
 pub(crate) mod about;
 pub(crate) mod backup;
+pub(crate) mod close;
 pub(crate) mod compact;
 pub(crate) mod files;
 pub(crate) mod in_place;
@@ -9,14 +10,17 @@ pub(crate) mod log;
 pub(crate) mod message;
 pub(crate) mod quit;
 pub(crate) mod records;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod sample;
+pub(crate) mod segments;
 pub(crate) mod service;
+pub(crate) mod settings;
 mod until;
 
 use eframe::egui::{
-    Align, Context, CornerRadius, Frame, Id, Key, Layout, Margin, Modal, Modifiers, RichText, ScrollArea, Stroke, Ui,
-    accesskit::Role,
+    Align, AsIdSalt, Context, CornerRadius, Frame, Id, Key, Layout, Margin, Modal, Modifiers, RichText, ScrollArea,
+    Stroke, Ui, accesskit::Role,
 };
 
 use super::{
@@ -38,8 +42,12 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
             None => restore::restore_ui(ctx, status, form, actions),
             Some(data_file) => in_place::in_place_ui(ctx, status, form, &data_file, actions),
         },
+        Some(Dialog::Repair(form)) => repair::repair_ui(ctx, status, form, actions),
+        Some(Dialog::Segments(form)) => segments::segments_dialog_ui(ctx, status, form, actions),
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
         Some(Dialog::Log(form)) => log::log_ui(ctx, status, form, actions),
+        Some(Dialog::Settings(form)) => settings::settings_ui(ctx, status, form, actions),
+        Some(Dialog::Close(data_file)) => close::close_ui(ctx, status, &data_file.clone(), actions),
         Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),
         Some(Dialog::Service(form)) => service::service_ui(ctx, form, actions),
         Some(Dialog::Compact(form)) => compact::compact_ui(ctx, status, form, actions),
@@ -58,6 +66,19 @@ pub(crate) struct Keys {
     pub(crate) enter: bool,
 }
 
+/// Scrolls to what has just got the focus, where it is not to be seen in full.
+fn show_focused(ui: &Ui) {
+    let focused = ui.memory(|m| m.focused());
+    let last = Id::new("last focused in a dialog");
+    if ui.data_mut(|d| std::mem::replace(d.get_temp_mut_or_default::<Option<Id>>(last), focused)) == focused {
+        return;
+    }
+    // Only what scrolls is ever cut off.
+    if let Some(cut) = focused.and_then(|id| ui.ctx().read_response(id)).filter(|r| r.interact_rect != r.rect) {
+        ui.scroll_to_rect(cut.rect, None);
+    }
+}
+
 /// Shows a dialog: title, content, and a line of buttons that `footer` adds from the right.
 ///
 /// `footer` is told whether Enter was pressed, so that it can act as if its primary button had been. Both work on `form`.
@@ -66,6 +87,22 @@ pub(crate) fn frame<T: ?Sized>(
     title: &str,
     width: f32,
     form: &mut T,
+    content: impl FnOnce(&mut Ui, &mut T),
+    footer: impl FnOnce(&mut Ui, Keys, &mut T),
+) {
+    tall_frame(ctx, title, width, ((), 0.0), form, |_, _| (), content, footer);
+}
+
+/// The same with a `head` above the content that does not scroll. The content is at least `height` high, where the window is;
+/// each `part` of it has a scroll position of its own.
+#[expect(clippy::too_many_arguments, reason = "three parts of a dialog, each drawn by its own function")]
+pub(crate) fn tall_frame<T: ?Sized>(
+    ctx: &Context,
+    title: &str,
+    width: f32,
+    (part, height): (impl AsIdSalt, f32),
+    form: &mut T,
+    head: impl FnOnce(&mut Ui, &mut T),
     content: impl FnOnce(&mut Ui, &mut T),
     footer: impl FnOnce(&mut Ui, Keys, &mut T),
 ) {
@@ -90,11 +127,21 @@ pub(crate) fn frame<T: ?Sized>(
             ui.set_width(ui.available_width());
             ui.label(RichText::new(title).text_style(theme::section_style()).size(17.0).color(p.strong));
         });
-        ScrollArea::vertical().max_height(screen.y - 180.0).auto_shrink([false, true]).show(ui, |ui| {
+        let top = ui.cursor().top();
+        Frame::new().inner_margin(Margin { left: 22, right: 22, top: 0, bottom: 0 }).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            head(ui, form);
+        });
+        let head = ui.cursor().top() - top;
+        let height_max = screen.y - if head > 0.0 { 150.0 + head } else { 180.0 };
+        let area = ScrollArea::vertical().id_salt(part).max_height(height_max).auto_shrink([false, true]);
+        area.min_scrolled_height(height.min(height_max)).show(ui, |ui| {
+            ui.set_min_height(height.min(height_max));
             Frame::new().inner_margin(Margin { left: 22, right: 22, top: 6, bottom: 14 }).show(ui, |ui| {
                 ui.set_width(ui.available_width());
                 content(ui, form);
             });
+            show_focused(ui);
         });
         let keys = ctx.input_mut(|i| Keys {
             escape: !popup_was_open && i.consume_key(Modifiers::NONE, Key::Escape),

@@ -13,7 +13,11 @@ use std::{
 use crossbeam_channel::{Receiver, bounded};
 use eframe::egui::Context;
 
-use super::dialogs::files::{Answer, Browser};
+use super::dialogs::{
+    files::{Answer, Browser},
+    settings::PathFor,
+};
+use crate::engine::JobId;
 
 /// No person cancels a dialog this quickly.
 const TOO_QUICK: Duration = Duration::from_millis(250);
@@ -37,10 +41,24 @@ pub(crate) enum Purpose {
     },
     /// The folder for restored files.
     RestoreFolder,
+    /// The folder for the sound copy of an archive.
+    RepairFolder,
+    /// A folder with segments of an archive.
+    Segments {
+        /// The archive.
+        archive: PathBuf,
+    },
+    /// The folder in which a backup goes on whose disk is full.
+    GoOn {
+        /// The job.
+        job: JobId,
+    },
     /// The folder for the sample.
     SampleFolder,
     /// The folder for the log.
     LogFolder,
+    /// A path of the settings.
+    Settings(PathFor),
 }
 
 /// What can be chosen.

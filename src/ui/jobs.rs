@@ -13,7 +13,7 @@ use super::{
     widgets::{self, Tone, bar, button, duration, icon_button, moment, strip},
 };
 use crate::{
-    control::Phase,
+    control::{Phase, Question},
     engine::{
         Command, Status,
         history::JobKind,
@@ -116,11 +116,44 @@ fn job_ui(ui: &mut Ui, job: &JobStatus, actions: &mut Vec<Action>) {
                     });
                 });
             });
+            if let Some(question) = &job.question {
+                return question_ui(ui, job, question, actions);
+            }
             let total = job.progress.total;
             let fraction = (total > 0).then(|| job.progress.done as f32 / total as f32);
             bar(ui, &format!("Progress of the {}", noun(job.kind)), fraction, p.accent);
             ui.add(Label::new(RichText::new(progress_text(job)).color(p.weak)).truncate());
         });
+}
+
+/// The disk is full: where the backup goes on. *Stop*, above, is an answer too.
+fn question_ui(ui: &mut Ui, job: &JobStatus, question: &Question, actions: &mut Vec<Action>) {
+    let p = palette(ui);
+    ui.add_space(4.0);
+    if let Some(problem) = &question.problem {
+        let text = format!("{}. {}", widgets::sentence(&problem.message), problem.hint.as_deref().unwrap_or_default());
+        ui.add(Label::new(RichText::new(text).color(p.bad.0)).wrap().selectable(true));
+    }
+    let text = format!("The disk of {} is full", question.full.display());
+    let text = RichText::new(text).text_style(theme::section_style()).color(p.warn.0);
+    ui.add(Label::new(text).wrap().selectable(true));
+    let text = format!(
+        "Choose a folder on another disk: the backup goes on there with its next segment, which may need {}. Or free space on \
+         the disk, and go on in the same folder. Without an answer by {} it is given up, and leaves nothing behind.",
+        human_bytes(question.bytes),
+        question.until.format("%H:%M:%S")
+    );
+    ui.add(Label::new(RichText::new(text).color(p.text)).wrap());
+    ui.add_space(6.0);
+    ui.horizontal_wrapped(|ui| {
+        if widgets::primary_button(ui, Some(Icon::FolderPlus), "Go on in another folder…", true).clicked() {
+            actions.push(Action::ChooseGoOn { job: job.id, full: question.full.clone() });
+        }
+        let same = format!("Go on in {}", name(&question.full));
+        if button(ui, Some(Icon::RotateCcw), &same).on_hover_text("After space was freed on its disk").clicked() {
+            actions.push(Action::Send(Command::GoOn { job: job.id, folder: question.full.clone() }));
+        }
+    });
 }
 
 /// What a running job does.
@@ -205,32 +238,21 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
             });
         }
         Ok(JobReport::Verify(report)) => {
-            let (tone, message) = match report.problem() {
-                None => (Tone::Good, format!("Archive {} is sound", report.number)),
-                Some(problem) => (Tone::Warn, problem.message().to_owned()),
-            };
-            let text = format!(
-                "{}\nEvery byte of {} was read and proven, {} files, in {}. It holds the state of {}.",
-                report.archive.display(),
-                human_bytes(report.bytes),
-                report.files,
-                duration(report.duration_ms),
-                moment(&report.moment)
-            );
+            let (tone, message, text) = reports::verify_text(report);
             strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
         }
         Ok(JobReport::Repair(report)) => {
-            let message = match &report.copy {
-                Some(copy) => format!("Archive {} repaired into {}", report.number, name(copy)),
-                None => format!("Archive {} is sound; there is nothing to repair", report.number),
-            };
-            let text = report.repaired.as_ref().map(|repaired| repaired.in_words());
-            strip(ui, Tone::Good, &message, text.as_deref(), |ui| put_away(ui, actions));
+            let (tone, message, text) = reports::repair_text(report);
+            strip(ui, tone, &message, Some(&text), |ui| {
+                put_away(ui, actions);
+                if let Some(copy) = &report.copy {
+                    show_folder(ui, copy.parent().unwrap_or(copy), actions);
+                }
+            });
         }
         Ok(JobReport::TestRestore(proof)) => {
-            let message = format!("Archive {} is restorable", proof.number);
-            let text = format!("Restored, checked and removed again in {}.", duration(proof.duration_ms));
-            strip(ui, Tone::Good, &message, Some(&text), |ui| put_away(ui, actions));
+            let (tone, message, text) = reports::proof_text(proof);
+            strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
         }
         Ok(JobReport::VerifyRecords(report)) => {
             let (tone, message, text) = reports::records_text(report, job.duration_ms);
@@ -274,7 +296,7 @@ fn undo_button(ui: &mut Ui, report: &RestoreReport, undo: &Undo, actions: &mut V
     if let (true, Some(done)) = (pressed.clicked(), &report.in_place) {
         let (logs, until) = undo.until();
         let (data_file, archive) = (done.data_file.clone(), undo.archive.clone());
-        actions.push(Action::RestoreInPlace { data_file, archive, logs, until });
+        actions.push(Action::RestoreInPlace { data_file, archive, logs, until, segments: Vec::new() });
     }
 }
 

@@ -1,5 +1,7 @@
 //! What ended jobs achieved, in words.
 
+use std::{collections::BTreeSet, path::Path};
+
 use chrono::{DateTime, Local, Utc};
 
 use super::{
@@ -7,12 +9,17 @@ use super::{
     widgets::{Tone, count, duration, moment, sentence},
 };
 use crate::{
+    archive::heal::Repaired,
     backup::BackupReport,
+    drill::Proof,
+    error::Error,
     journal::integrate::Integrated,
     maintenance::RecordsReport,
+    repair::RepairReport,
     restore::{RestoreReport, in_place::InPlace},
     sqlite::{data_file::JournalMode, integrity::Integrity},
-    storage::space::human_bytes,
+    storage::{self, space::human_bytes},
+    verify::VerifyReport,
 };
 
 pub(super) fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
@@ -24,6 +31,11 @@ pub(super) fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
         duration(duration_ms),
         moment(&report.moment)
     );
+    let folders: BTreeSet<&Path> = report.files.iter().map(|file| storage::folder_of(file)).collect();
+    if report.files.len() > 1 {
+        let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        text.push_str(&format!("\n{} segments, in {}.", report.files.len(), folders.join(" and ")));
+    }
     if report.journal_mode == JournalMode::Rollback {
         text.push_str(&format!("\nWriters had to wait for {} at most.", duration(report.held_ms)));
     }
@@ -102,7 +114,80 @@ pub(super) fn restore_text(report: &RestoreReport, duration_ms: u64) -> (Tone, S
         lines.push(sentence(problem.message()));
         lines.extend(problem.hint_text().map(str::to_owned));
     }
+    if let Some(problem) = report.archive_problem() {
+        tone = Tone::Warn;
+        lines.push(of_archive(&problem));
+    }
+    for log in &report.repaired_logs {
+        tone = Tone::Warn;
+        lines.push(format!("The log {} is damaged and was repaired on the fly.", name(log)));
+    }
     (tone, headline, lines.join("\n"))
+}
+
+fn of_archive(problem: &Error) -> String {
+    format!("{}. {}", sentence(problem.message()), problem.hint_text().unwrap_or_default())
+}
+
+/// Tone, headline and text of a verification.
+pub(super) fn verify_text(report: &VerifyReport) -> (Tone, String, String) {
+    let amount = |what: &str| {
+        format!(
+            "{}\n{what} of {} was read and proven, {} files, in {}. It holds the state of {}.",
+            report.archive.display(),
+            human_bytes(report.bytes),
+            report.files,
+            duration(report.duration_ms),
+            moment(&report.moment)
+        )
+    };
+    match report.problem() {
+        None => (Tone::Good, format!("Archive {} is sound", report.number), amount("Every byte")),
+        Some(problem) => {
+            let damage = report.damage.as_ref().map(Repaired::in_words).unwrap_or_default();
+            let headline = format!("Archive {} is damaged, but can be repaired: {damage}", report.number);
+            let hint = problem.hint_text().unwrap_or_default().to_owned();
+            (Tone::Warn, headline, format!("{}\n{hint}", amount("Made whole again, every byte")))
+        }
+    }
+}
+
+/// Tone, headline and text of a repair.
+pub(super) fn repair_text(report: &RepairReport) -> (Tone, String, String) {
+    let Some(copy) = &report.copy else {
+        let text = format!("{}\nEvery byte was read and proven.", report.archive.display());
+        return (Tone::Good, format!("Archive {} is sound; there is nothing to repair", report.number), text);
+    };
+    let damage = report.repaired.as_ref().map(Repaired::in_words).unwrap_or_default();
+    let text = format!(
+        "{}\n{}, in {}; read back and verified. In {}, {damage}; that file is as it was.",
+        copy.display(),
+        human_bytes(report.bytes),
+        duration(report.duration_ms),
+        name(&report.archive)
+    );
+    (Tone::Good, format!("Archive {} repaired into {}", report.number, name(copy)), text)
+}
+
+/// Tone, headline and text of a test restore.
+pub(super) fn proof_text(proof: &Proof) -> (Tone, String, String) {
+    let logs = match (proof.commit, proof.commits) {
+        (None, _) => "the state of the archive alone".to_owned(),
+        (Some(commit), 1) => format!("with 1 commit from its logs, up to commit {commit}"),
+        (Some(commit), n) => format!("with {} commits from its logs, up to commit {commit}", count(n)),
+    };
+    let mut text = format!(
+        "{}\n{} restored to a scratch folder, {logs}; SQLite's integrity check found no problem; removed again, in {}.",
+        proof.archive.display(),
+        human_bytes(proof.bytes),
+        duration(proof.duration_ms)
+    );
+    let mut tone = Tone::Good;
+    if let Some(problem) = proof.repaired.as_ref().map(Repaired::after_restore) {
+        tone = Tone::Warn;
+        text.push_str(&format!("\n{}", of_archive(&problem)));
+    }
+    (tone, format!("Archive {} is restorable", proof.number), text)
 }
 
 /// Which state was restored.

@@ -2,7 +2,7 @@
 //! is in the engine's status.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -19,7 +19,7 @@ use crate::{
     service::install::Plan,
 };
 
-use super::{Setup, file_picker::FilePicker};
+use super::{Setup, dialogs::settings::SettingsForm, file_picker::FilePicker};
 
 /// The themes of the side bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,10 +40,16 @@ pub(crate) enum Dialog {
     Backup(BackupForm),
     /// *Restore…*
     Restore(RestoreForm),
+    /// *Repair archive…*
+    Repair(RepairForm),
+    /// Where the missing segments of an archive are.
+    Segments(SegmentsForm),
     /// *Create sample…*
     Sample(SampleForm),
     /// *Use log…*
     Log(LogForm),
+    /// *User settings for data file…*
+    Settings(Box<SettingsForm>),
     /// *Install as a service…*
     Service(Box<ServiceForm>),
     /// *Compact data…*
@@ -52,6 +58,8 @@ pub(crate) enum Dialog {
     Report(ReportForm),
     /// *About Strongroom*
     About,
+    /// Whether to stop looking after this data file.
+    Close(PathBuf),
     /// Whether to leave although jobs run.
     Quit,
     /// Something the administrator has to know now.
@@ -84,6 +92,41 @@ pub(crate) struct RestoreForm {
     pub(crate) in_place: Option<PathBuf>,
     /// The limit that the engine was asked about last.
     pub(crate) asked: Option<Until>,
+    /// Folders that hold segments of the archive, besides its own.
+    pub(crate) segments: Vec<PathBuf>,
+}
+
+/// The form of *Repair archive…*.
+#[derive(Debug)]
+pub(crate) struct RepairForm {
+    /// The archive.
+    pub(crate) archive: PathBuf,
+    /// Folders that hold segments of it, besides its own.
+    pub(crate) segments: Vec<PathBuf>,
+    /// The file as typed or chosen; `None` while the proposed one is in force.
+    pub(crate) to: Option<String>,
+}
+
+/// What is to be done with an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Verify it.
+    Verify,
+    /// Open the dialog *Repair archive…*.
+    Repair,
+    /// A test restore.
+    TestRestore,
+}
+
+/// The form that asks for missing segments.
+#[derive(Debug)]
+pub(crate) struct SegmentsForm {
+    /// The archive.
+    pub(crate) archive: PathBuf,
+    /// Folders that hold segments of it, besides its own.
+    pub(crate) segments: Vec<PathBuf>,
+    /// What is done when all are there.
+    pub(crate) then: Then,
 }
 
 /// How far to integrate the logs.
@@ -114,9 +157,10 @@ pub(crate) struct LogForm {
 
 impl RestoreForm {
     /// The form for `archive`, with everything that it holds.
-    pub(crate) fn new(archive: PathBuf, in_place: Option<PathBuf>) -> Self {
+    pub(crate) fn new(archive: PathBuf, segments: Vec<PathBuf>, in_place: Option<PathBuf>) -> Self {
         Self {
             archive,
+            segments,
             unwanted: HashSet::new(),
             destination: None,
             log: LogChoice::End,
@@ -129,7 +173,7 @@ impl RestoreForm {
 
     /// What the archive says of itself, once it was read.
     pub(crate) fn look<'a>(&self, status: &'a Status) -> Option<&'a LookedAt> {
-        status.looked_at.iter().find(|look| look.path == self.archive)
+        status.looked_at.iter().find(|look| look.path == self.archive && look.segments == self.segments)
     }
 }
 
@@ -213,6 +257,8 @@ pub(crate) struct State {
     pub(crate) search: String,
     /// The form of the Restore page.
     pub(crate) archives: ArchivesForm,
+    /// Folders that the user named for segments, by archive.
+    pub(crate) segments: HashMap<PathBuf, Vec<PathBuf>>,
     /// The form of the Backup journal.
     pub(crate) journal: JournalForm,
     /// Ended jobs that the administrator has put away.
@@ -239,6 +285,7 @@ impl State {
             picker,
             search: String::new(),
             archives: ArchivesForm::default(),
+            segments: HashMap::new(),
             journal: JournalForm::default(),
             dismissed: HashSet::new(),
             setup,
@@ -266,6 +313,7 @@ impl State {
         self.known = open;
         let gone = match &self.dialog {
             Some(Dialog::Backup(form)) => status.data_file(&form.data_file).is_none(),
+            Some(Dialog::Settings(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::Compact(form)) => status.data_file(&form.data_file).is_none(),
             _ => false,
         };

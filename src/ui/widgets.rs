@@ -37,13 +37,13 @@ pub(crate) fn age(since: DateTime<chrono::Utc>, now: DateTime<chrono::Utc>) -> S
     }
 }
 
-/// A number with its thousands apart.
+/// A number with its thousands apart, never on two lines.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut shown = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            shown.push(' ');
+            shown.push('\u{a0}');
         }
         shown.push(digit);
     }
@@ -326,12 +326,17 @@ pub(crate) fn bar(ui: &mut Ui, name: &str, fraction: Option<f32>, colour: Color3
 
 /// How full a disk is, and what is left on it.
 pub(crate) fn disk_bar(ui: &mut Ui, available: u64, total: u64, enough: bool) {
+    disk_bar_of(ui, "the backup disk", available, total, enough);
+}
+
+/// The same for another disk.
+pub(crate) fn disk_bar_of(ui: &mut Ui, what: &str, available: u64, total: u64, enough: bool) {
     let used = total.saturating_sub(available) as f32 / total.max(1) as f32;
     let p = palette(ui);
     let text = format!("{} of {}", human_bytes(available), human_bytes(total));
     ui.add(Label::new(RichText::new(&text).color(if enough { p.strong } else { p.bad.0 })).wrap());
     let colour = if enough { p.accent } else { p.bad.0 };
-    bar(ui, "Used space of the backup disk", Some(used), colour).on_hover_text(format!("{:.0} % used", used * 100.0));
+    bar(ui, &format!("Used space of {what}"), Some(used), colour).on_hover_text(format!("{:.0} % used", used * 100.0));
 }
 
 /// A page's title with buttons at the right.
@@ -384,7 +389,10 @@ mod tests {
     #[test]
     fn durations_and_numbers_are_shown_as_people_say_them() {
         assert_eq!([400, 12_345, 185_000, 7_440_000].map(duration), ["0.4 s", "12 s", "3 min 05 s", "2 h 04 min"]);
-        assert_eq!([0, 999, 1000, 51_234, 1_000_000].map(count), ["0", "999", "1 000", "51 234", "1 000 000"]);
+        assert_eq!(
+            [0, 999, 1000, 51_234, 1_000_000].map(count),
+            ["0", "999", "1\u{a0}000", "51\u{a0}234", "1\u{a0}000\u{a0}000"]
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@
     clippy::print_stderr
 )]
 
+pub mod disk;
 pub mod engine;
 
 use std::{

@@ -44,25 +44,51 @@ pub struct Damage {
     pub repaired: u64,
     /// How many of them are lost.
     pub lost: u64,
+    /// Blocks of which nothing can be told, because their part of the table is lost; they may be sound.
+    #[serde(default)]
+    pub unknown: u64,
     /// Frames of recovery data that are damaged themselves.
     pub recovery_damaged: u64,
 }
 
 impl Damage {
-    /// Whether everything is whole again.
+    /// Whether everything is known to be whole again.
     pub fn is_repaired(&self) -> bool {
-        self.lost == 0
+        self.lost == 0 && self.unknown == 0
+    }
+
+    /// The same damage of a file whose content was proven in another way: then only what stands after it is damaged.
+    pub fn of_recovery_only(self) -> Self {
+        Self { damaged: 0, moved: 0, repaired: 0, lost: 0, unknown: 0, ..self }
     }
 
     /// For people: `52 of 640 blocks of 16.0 KB are damaged, 3 of them only moved`.
     pub fn in_words(&self) -> String {
+        if self.unknown == self.blocks && self.blocks > 0 {
+            return "the recovery data can not be used, because the table in it is lost".to_owned();
+        }
+        if self.damaged == 0 && self.unknown == 0 {
+            return match self.recovery_damaged {
+                0 => "the content is whole, but not what stands after it".to_owned(),
+                1 => "the content is whole, but a part of the recovery data is damaged".to_owned(),
+                n => format!("the content is whole, but {n} parts of the recovery data are damaged"),
+            };
+        }
         let size = crate::storage::space::human_bytes(u64::from(self.block_bytes));
-        let moved = if self.moved > 0 { format!(", {} of them only moved", self.moved) } else { String::new() };
-        let recovery = match self.recovery_damaged {
-            0 => String::new(),
-            n => format!("; {n} parts of the recovery data are damaged too"),
-        };
-        format!("{} of {} blocks of {size} are damaged{moved}{recovery}", self.damaged, self.blocks)
+        let mut words = format!("{} of {} blocks of {size} are damaged", self.damaged, self.blocks);
+        if self.moved > 0 {
+            words += &format!(", {} of them only moved", self.moved);
+        }
+        if self.unknown > 0 {
+            words +=
+                &format!("; of {} nothing is known, because their part of the recovery data is lost", self.unknown);
+        }
+        match self.recovery_damaged {
+            0 => {}
+            1 => words += "; a part of the recovery data is damaged too",
+            n => words += &format!("; {n} parts of the recovery data are damaged too"),
+        }
+        words
     }
 }
 
@@ -101,9 +127,10 @@ pub fn mend(volume: Volume, scratch: &Path, control: &Control) -> Result<std::re
         let table = packets.table(&volume, window);
         check(&volume, &stamp, window, table.as_deref(), &mut bad, control)?;
     }
-    damage.damaged = bad.len() as u64;
+    damage.unknown = bad.values().filter(|entry| entry.is_none()).count() as u64;
+    damage.damaged = bad.len() as u64 - damage.unknown;
     let mut blocks = HashMap::new();
-    if bad.values().any(Option::is_some) && bad.len() <= LOOKED_FOR_MAX {
+    if damage.damaged > 0 && bad.len() <= LOOKED_FOR_MAX {
         search(&volume, &packets, &bad, &mut blocks, control)?;
         damage.moved = blocks.len() as u64;
         bad.retain(|block, _| !blocks.contains_key(block));
@@ -112,7 +139,7 @@ pub fn mend(volume: Volume, scratch: &Path, control: &Control) -> Result<std::re
     let volume = volume.patched(patches, layout.length);
     let (patched, spool) = repair(&volume, &packets, &bad, Spool::new(scratch), control)?;
     damage.repaired = patched.len() as u64;
-    damage.lost = bad.len() as u64 - damage.repaired;
+    damage.lost = damage.damaged - damage.moved - damage.repaired;
     Ok(Ok(Mended { volume: volume.patched_too(patched, spool), stamp, damage }))
 }
 

@@ -2,7 +2,7 @@
 
 use eframe::egui::Context;
 
-use super::frame;
+use super::{frame, settings::Tab};
 use crate::{
     engine::Status,
     ui::{
@@ -59,6 +59,9 @@ pub(crate) fn backup_ui(ctx: &Context, status: &Status, form: &mut BackupForm, a
             }
             if button(ui, None, "Cancel").clicked() || keys.escape {
                 actions.push(Action::CloseDialog);
+            }
+            if button(ui, None, "Settings…").clicked() {
+                actions.push(Action::AskSettings(form.data_file.clone(), Tab::default()));
             }
         },
     );

@@ -65,6 +65,8 @@ enum Found {
 pub(crate) struct Browser {
     folder: PathBuf,
     typed: String,
+    /// What stood in the field when the thread was sent: what was typed since stays.
+    typed_before: String,
     rows: Result<Vec<Row>, String>,
     disks: Vec<PathBuf>,
     looking: Option<Receiver<Found>>,
@@ -79,6 +81,7 @@ impl Browser {
         let mut browser = Self {
             folder: request.start.clone(),
             typed: request.start.display().to_string(),
+            typed_before: String::new(),
             rows: Ok(Vec::new()),
             disks: Vec::new(),
             looking: None,
@@ -92,6 +95,7 @@ impl Browser {
     }
 
     fn look(&mut self, ctx: &Context, path: PathBuf, look: Look) {
+        self.typed_before.clone_from(&self.typed);
         let (sender, receiver) = bounded(1);
         let wake = ctx.clone();
         let find = move || {
@@ -108,7 +112,9 @@ impl Browser {
     fn take(&mut self) -> Option<PathBuf> {
         match self.looking.as_ref()?.try_recv() {
             Ok(Found::Folder { folder, rows, disks }) => {
-                self.typed = folder.display().to_string();
+                if self.typed == self.typed_before {
+                    self.typed = folder.display().to_string();
+                }
                 self.folder = folder;
                 self.rows = rows;
                 self.disks = disks;

@@ -7,10 +7,14 @@ use lucide_icons::Icon;
 
 use super::{
     frame,
+    segments::segments_ui,
     until::{how_far, until_ui},
 };
 use crate::{
-    engine::{Status, status::DataFileStatus},
+    engine::{
+        Status,
+        status::{DataFileStatus, LookedAt},
+    },
     journal::integrate::{Point, Until},
     restore::{Logs, RestorePlan},
     ui::{
@@ -44,6 +48,9 @@ pub(crate) fn in_place_ui(
             fact(ui, "Archive", form.archive.display().to_string());
             match &look {
                 None => fact(ui, "State", "Reading the archive …"),
+                Some(LookedAt { missing: Some(missing), result: Err(_), .. }) => {
+                    segments_ui(ui, (&form.archive, missing), &form.segments, actions);
+                }
                 Some(look) => match &look.result {
                     Ok(plan) => {
                         fact(ui, "State of", moment(&plan.identity.moment));
@@ -70,6 +77,7 @@ pub(crate) fn in_place_ui(
                     archive: form.archive.clone(),
                     logs,
                     until,
+                    segments: form.segments.clone(),
                 });
             }
             if button(ui, None, "Cancel").clicked() || keys.escape {

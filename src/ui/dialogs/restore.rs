@@ -7,18 +7,22 @@ use lucide_icons::Icon;
 
 use super::{
     frame,
+    segments::segments_ui,
     until::{how_far, until_ui},
 };
 use crate::{
-    engine::Status,
+    engine::{Status, status::LookedAt},
     journal::integrate::Until,
     restore::{Logs, RestorePlan},
     storage::space::human_bytes,
     ui::{
         action::Action,
+        screens::maintenance::advice,
         state::RestoreForm,
         theme::palette,
-        widgets::{button, error_strip, fact, fact_field, fact_with, moment, path_field, path_with, primary_button},
+        widgets::{
+            Tone, button, error_strip, fact, fact_field, fact_with, moment, path_field, path_with, primary_button,
+        },
     },
 };
 
@@ -44,6 +48,9 @@ pub(crate) fn restore_ui(ctx: &Context, status: &Status, form: &mut RestoreForm,
             });
             match &look {
                 None => fact(ui, "Content", "Reading the archive …"),
+                Some(LookedAt { missing: Some(missing), result: Err(_), .. }) => {
+                    segments_ui(ui, (&form.archive, missing), &form.segments, actions);
+                }
                 Some(look) => match &look.result {
                     Ok(plan) => plan_ui(ui, status, plan, form, folder.as_deref().unwrap_or_default(), actions),
                     Err(error) => {
@@ -68,6 +75,7 @@ pub(crate) fn restore_ui(ctx: &Context, status: &Status, form: &mut RestoreForm,
                     destination: PathBuf::from(destination),
                     logs,
                     until,
+                    segments: form.segments.clone(),
                 });
             }
             if button(ui, None, "Cancel").clicked() || keys.escape {
@@ -92,6 +100,17 @@ fn plan_ui(
     fact(ui, "Number", plan.identity.number.to_string());
     fact(ui, "Date and time", moment(&plan.identity.moment));
     fact(ui, "Archive size", human_bytes(plan.bytes));
+    if let Some(repaired) = &plan.repaired {
+        let problem = repaired.in_words();
+        let text = if repaired.damage.is_repaired() {
+            format!("The archive is damaged and is repaired on the fly: {problem}.")
+        } else {
+            format!(
+                "The archive is damaged beyond repair: {problem}. What is still whole can be restored, alone if need be."
+            )
+        };
+        fact_with(ui, "Damage", |ui| advice(ui, Tone::Warn, &text));
+    }
     fact_with(ui, "Content", |ui| {
         for item in &plan.items {
             ui.horizontal(|ui| {

@@ -52,7 +52,11 @@ pub(super) fn point(
         (_, until) => {
             if form.asked != Some(*until) {
                 form.asked = Some(*until);
-                actions.push(Action::Send(Command::FindPoint { archive: form.archive.clone(), until: *until }));
+                actions.push(Action::Send(Command::FindPoint {
+                    archive: form.archive.clone(),
+                    until: *until,
+                    segments: form.segments.clone(),
+                }));
             }
             let found = status.points.iter().find(|p| p.archive == form.archive && p.until == *until)?;
             found.result.clone().ok()

@@ -68,6 +68,8 @@ pub(crate) fn log_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<
 
 fn running(ui: &mut Ui, log: &CaptureStatus, data_file: &DataFileStatus) {
     let (tone, word) = match log.state {
+        // What it was when it was known last is not so any more.
+        _ if data_file.lost_since.is_some() => (Tone::Bad, "Nobody records"),
         CaptureState::On => (Tone::Good, "Every commit is recorded"),
         CaptureState::Starting => (Tone::Warn, "Comparing the data file"),
         CaptureState::Held => (Tone::Bad, "Can not be written; nothing lost yet"),

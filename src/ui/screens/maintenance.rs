@@ -12,6 +12,7 @@ use crate::{
     storage::space::human_bytes,
     ui::{
         action::Action,
+        dialogs::settings::Tab,
         jobs,
         state::State,
         theme::{self, palette},
@@ -28,12 +29,16 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
     };
     let path = &data_file.facts.path;
     page_header(ui, "Maintenance", &path.display().to_string(), |ui| {
-        let idle = !is_backed_up_now(status, data_file) && data_file.problem.is_none();
+        let idle =
+            !is_backed_up_now(status, data_file) && data_file.problem.is_none() && data_file.lost_since.is_none();
         if primary_button(ui, Some(Icon::Play), "Start backup", idle).clicked() {
             actions.push(Action::Backup(path.clone()));
         }
         if button(ui, None, "Backup…").clicked() {
             actions.push(Action::AskBackup(path.clone()));
+        }
+        if button(ui, None, "Settings…").clicked() {
+            actions.push(Action::AskSettings(path.clone(), Tab::default()));
         }
     });
     jobs::news_ui(ui, status, state, actions);

@@ -1,30 +1,35 @@
 //! The Restore page: the known archives of the data file.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::{Path, PathBuf},
+};
 
 use eframe::egui::{Label, RichText, Ui};
 use lucide_icons::Icon;
 
 use crate::{
-    archive::catalog::ArchiveEntry,
-    engine::Status,
-    storage::space::human_bytes,
+    archive::{Compression, Rate, catalog::ArchiveEntry},
+    drill::Proof,
+    engine::{Status, status::DataFileStatus},
+    storage::{self, space::human_bytes},
     ui::{
         action::Action,
         jobs,
-        state::{ArchivesForm, State},
+        state::{ArchivesForm, State, Then},
         table::{Cell, Column, RowEvent, figure_column, nothing, table, text_column},
         theme::{self, palette},
-        widgets::{Tone, button, card, error_strip, fact, moment, page_header, primary_button},
+        widgets::{Tone, button, card, error_strip, fact, fact_with, moment, page_header, primary_button},
     },
 };
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     text_column("Number", Some(80.0)),
     text_column("Date and time", Some(170.0)),
     figure_column("Size", 84.0),
     figure_column("Data file", 88.0),
     text_column("State", Some(112.0)),
+    text_column("Last proven", Some(104.0)),
     text_column("File", None),
 ];
 
@@ -46,15 +51,23 @@ pub(crate) fn restore_ui(ui: &mut Ui, status: &Status, state: &mut State, action
         nothing(ui, "No archives yet. Make a full backup, or browse for an archive elsewhere.");
         return;
     }
-    archives_ui(ui, (&data_file.facts.path, archives), &mut state.archives, actions);
+    archives_ui(ui, status, data_file, (&mut state.archives, &state.segments), actions);
+}
+
+/// When this archive was last restored for a test, and found sound.
+fn proof_of<'a>(status: &'a Status, archive: &ArchiveEntry) -> Option<&'a Proof> {
+    let id = archive.archive_id?;
+    status.proven.iter().find(|proof| proof.archive_id == id)
 }
 
 fn archives_ui(
     ui: &mut Ui,
-    (data_file, archives): (&Path, &[ArchiveEntry]),
-    form: &mut ArchivesForm,
+    status: &Status,
+    data_file: &DataFileStatus,
+    (form, folders): (&mut ArchivesForm, &HashMap<PathBuf, Vec<PathBuf>>),
     actions: &mut Vec<Action>,
 ) {
+    let archives = &data_file.archives;
     // The newest sound one is what one wants most often.
     let newest = archives.iter().position(|a| a.problem.is_none()).unwrap_or(0);
     let at = form.selected.as_ref().and_then(|path| archives.iter().position(|a| a.path == *path)).unwrap_or(newest);
@@ -66,8 +79,13 @@ fn archives_ui(
             2 => Cell::Text(human_bytes(archive.bytes)),
             3 if archive.data_bytes == 0 => Cell::Text(String::new()),
             3 => Cell::Text(human_bytes(archive.data_bytes)),
+            4 if archive.missing.is_some() => Cell::Badge(Tone::Warn, "Incomplete".to_owned()),
             4 if archive.problem.is_some() => Cell::Badge(Tone::Bad, "Unreadable".to_owned()),
             4 => Cell::Badge(Tone::Good, "Complete".to_owned()),
+            5 => Cell::Text(
+                proof_of(status, archive)
+                    .map_or_else(|| "Never".to_owned(), |proof| proof.proven.format("%Y-%m-%d").to_string()),
+            ),
             _ => Cell::Path(jobs::name(&archive.path)),
         }
     };
@@ -79,16 +97,118 @@ fn archives_ui(
         None => {}
     }
     ui.add_space(theme::GAP);
-    detail(ui, data_file, &archives[at], actions);
+    let named = folders.get(&archives[at].path).map_or(&[][..], Vec::as_slice);
+    detail(ui, status, data_file, (&archives[at], named), actions);
 }
 
-fn detail(ui: &mut Ui, data_file: &Path, archive: &ArchiveEntry, actions: &mut Vec<Action>) {
+/// How an archive is stored, and what of it is repaired when it is damaged.
+fn stored(archive: &ArchiveEntry) -> (String, String) {
+    let options = archive.options;
+    let compression = match options.compression {
+        Compression::None => "Not compressed".to_owned(),
+        other => format!("Compression {}", other.label()),
+    };
+    let mut words = format!("{compression}, redundancy {}", options.redundancy.label());
+    if options.redundancy != Rate::None {
+        words += &format!(", interlacing {}", options.interlacing.label());
+    }
+    if let Some(bytes) = options.segment_bytes {
+        words += &format!(", segments of {}", human_bytes(bytes));
+    }
+    let protection = options.guarantee_of(archive.bytes).map_or_else(
+        || "No recovery data: what is damaged can not be repaired, only found.".to_owned(),
+        |guarantee| {
+            format!(
+                "Any single damaged stretch of about {} is repaired, or {:.0} % of scattered damage.",
+                human_bytes(guarantee.stretch_bytes),
+                guarantee.scattered_percent.floor()
+            )
+        },
+    );
+    (words, protection)
+}
+
+/// Its segments, and which are not there.
+fn segments(ui: &mut Ui, status: &Status, archive: &ArchiveEntry, named: &[PathBuf], actions: &mut Vec<Action>) {
+    let count = archive.files.len();
+    let mut words = if count == 1 { "1 segment".to_owned() } else { format!("{count} segments") };
+    let folders: BTreeSet<&Path> = archive.files.iter().map(|file| storage::folder_of(file)).collect();
+    if folders.len() > 1 {
+        let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        words += &format!(", in {}", folders.join(" and "));
+    }
+    // What was found in folders that the user named.
+    let look = status.looked_at.iter().find(|look| look.path == archive.path && look.segments == named);
+    let missing = look.filter(|_| !named.is_empty()).map_or(&archive.missing, |look| &look.missing);
+    match missing {
+        None if archive.missing.is_some() => {
+            let named: Vec<String> = named.iter().map(|folder| folder.display().to_string()).collect();
+            fact(ui, "Segments", format!("{words} here, the others in {}; all are there", named.join(" and ")));
+        }
+        None => fact(ui, "Segments", format!("{words}; all are there")),
+        Some(missing) => fact_with(ui, "Segments", |ui| {
+            let words = format!("{words} found; {} is missing", missing.in_words());
+            ui.add(Label::new(RichText::new(words).color(palette(ui).warn.0)).wrap());
+            let number = missing.numbers.first().copied().unwrap_or_default();
+            if button(ui, Some(Icon::FolderSearch), &format!("Choose the folder of segment {number:04}…")).clicked() {
+                actions.push(Action::ChooseSegments(archive.path.clone()));
+            }
+        }),
+    }
+}
+
+/// The logs that lead on from an archive.
+fn logs(data_file: &DataFileStatus, archive: &ArchiveEntry) -> String {
+    let set = data_file.sets.iter().find(|set| set.archive == archive.path);
+    let archived = set.into_iter().flat_map(|set| &set.logs).filter(|log| !is_recovery(log));
+    let mut names: Vec<String> = archived.map(|log| jobs::name(log)).collect();
+    if set.is_some_and(|set| set.is_in_use) {
+        names.extend(data_file.log_file.as_deref().map(|log| format!("{}, in use", jobs::name(log))));
+    }
+    match (names.is_empty(), archive.log_position.is_some()) {
+        (false, _) => names.join("; "),
+        (true, true) => "None found that goes on from it".to_owned(),
+        (true, false) => "Made without a log".to_owned(),
+    }
+}
+
+fn is_recovery(log: &Path) -> bool {
+    log.extension().is_some_and(|end| end == "recovery")
+}
+
+fn detail(
+    ui: &mut Ui,
+    status: &Status,
+    data_file: &DataFileStatus,
+    (archive, named): (&ArchiveEntry, &[PathBuf]),
+    actions: &mut Vec<Action>,
+) {
     card(ui, Icon::FileArchive, &format!("Archive {}", archive.number), |ui| {
         fact(ui, "Path", archive.path.display().to_string());
         if let Some(of) = &archive.moment {
             fact(ui, "State of", moment(of));
         }
-        if let Some(problem) = &archive.problem {
+        fact(
+            ui,
+            "Last proven restorable",
+            match proof_of(status, archive) {
+                Some(proof) => match proof.commit {
+                    Some(commit) => format!("{}, with its logs up to commit {commit}", moment(&proof.proven)),
+                    None => moment(&proof.proven),
+                },
+                None => "Never. A test restore proves it.".to_owned(),
+            },
+        );
+        if archive.moment.is_some() {
+            let (how, protection) = stored(archive);
+            fact(ui, "Stored", how);
+            fact(ui, "When damaged", protection);
+        }
+        if archive.segmented {
+            segments(ui, status, archive, named, actions);
+        }
+        fact(ui, "Log", logs(data_file, archive));
+        if let Some(problem) = archive.problem.as_ref().filter(|_| archive.missing.is_none()) {
             ui.add_space(4.0);
             error_strip(ui, problem, |_| ());
         } else {
@@ -104,12 +224,22 @@ fn detail(ui: &mut Ui, data_file: &Path, archive: &ArchiveEntry, actions: &mut V
             let in_place = button(ui, Some(Icon::DatabaseBackup), &format!("Restore {} in place…", archive.number));
             let tip = "Bring the data file itself back to an earlier moment, while its programs go on";
             if in_place.on_hover_text(tip).clicked() {
-                let (archive, data_file) = (archive.path.clone(), data_file.to_path_buf());
+                let (archive, data_file) = (archive.path.clone(), data_file.facts.path.clone());
                 actions.push(Action::AskRestoreInPlace { archive, data_file });
             }
             let verify = button(ui, Some(Icon::SearchCheck), &format!("Verify archive {}", archive.number));
             if verify.on_hover_text("Read every byte and prove every checksum").clicked() {
-                actions.push(Action::Verify(archive.path.clone()));
+                actions.push(Action::WithArchive { archive: archive.path.clone(), then: Then::Verify });
+            }
+            let test = button(ui, Some(Icon::ShieldCheck), &format!("Test restore {}", archive.number));
+            let tip =
+                "Restore it with its logs to a scratch folder, check it, and remove it again: the proof that it can be";
+            if test.on_hover_text(tip).clicked() {
+                actions.push(Action::WithArchive { archive: archive.path.clone(), then: Then::TestRestore });
+            }
+            let repair = button(ui, Some(Icon::Wrench), &format!("Repair archive {}…", archive.number));
+            if repair.on_hover_text("Write a sound copy of a damaged archive").clicked() {
+                actions.push(Action::WithArchive { archive: archive.path.clone(), then: Then::Repair });
             }
             if button(ui, Some(Icon::FolderOpen), "Show archive folder").clicked() {
                 let folder = archive.path.parent().unwrap_or(&archive.path);

@@ -1,0 +1,71 @@
+//! The dialog *Repair archive…*: what is damaged as far as is known, and where the sound copy goes.
+
+use std::path::PathBuf;
+
+use eframe::egui::{Context, Label, RichText};
+use lucide_icons::Icon;
+
+use super::frame;
+use crate::{
+    engine::Status,
+    ui::{
+        action::Action,
+        state::RepairForm,
+        theme::palette,
+        widgets::{button, error_strip, fact, fact_field, path_field, primary_button, sentence},
+    },
+};
+
+pub(crate) fn repair_ui(ctx: &Context, status: &Status, form: &mut RepairForm, actions: &mut Vec<Action>) {
+    let look = status.looked_at.iter().find(|l| l.path == form.archive && l.segments == form.segments).cloned();
+    let copy = form.to.clone().or_else(|| look.as_ref().map(|look| look.copy.display().to_string()));
+    let to = copy.clone().unwrap_or_default().trim().to_owned();
+    let possible = !to.is_empty();
+    frame(
+        ctx,
+        "Repair archive",
+        640.0,
+        &mut (form, actions),
+        |ui, (form, actions)| {
+            fact(ui, "Archive", form.archive.display().to_string());
+            match &look {
+                None => fact(ui, "Damage", "Reading the archive …"),
+                Some(look) => match &look.result {
+                    Ok(plan) => {
+                        let found = plan.repaired.as_ref().map(|repaired| repaired.in_words());
+                        let text = found.map_or_else(
+                            || "None at a glance. The repair reads every byte.".to_owned(),
+                            |words| format!("{}.", sentence(&words)),
+                        );
+                        fact(ui, "Damage", text);
+                    }
+                    Err(error) => error_strip(ui, error, |_| ()),
+                },
+            }
+            fact_field(ui, "Sound copy", |ui| {
+                let mut text = copy.clone().unwrap_or_default();
+                let choose = "Choose the folder of the sound copy";
+                let (changed, pressed) = path_field(ui, "Sound copy", &mut text, "File for the sound copy", choose);
+                if changed {
+                    form.to = Some(text);
+                }
+                if pressed {
+                    actions.push(Action::ChooseRepairFolder(PathBuf::from(&to)));
+                }
+                let text = "A new file, better on another disk. The damaged archive stays as it is; nothing that exists is \
+                            overwritten. When every byte turns out to be sound, nothing is written.";
+                ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
+            });
+        },
+        |ui, keys, (form, actions)| {
+            let pressed = primary_button(ui, Some(Icon::Wrench), "Repair archive", possible).clicked();
+            if pressed || (keys.enter && possible) {
+                let (archive, segments) = (form.archive.clone(), form.segments.clone());
+                actions.push(Action::Repair { archive, segments, to: PathBuf::from(&to) });
+            }
+            if button(ui, None, "Cancel").clicked() || keys.escape {
+                actions.push(Action::CloseDialog);
+            }
+        },
+    );
+}

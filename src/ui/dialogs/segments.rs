@@ -1,0 +1,95 @@
+//! Segments that are elsewhere: which ones, where they were looked for, and the way to name their folder.
+
+use std::path::{Path, PathBuf};
+
+use eframe::egui::{Context, Label, RichText, Ui};
+use lucide_icons::Icon;
+
+use super::frame;
+use crate::{
+    archive::segments::Missing,
+    engine::Status,
+    ui::{
+        action::Action,
+        screens::maintenance::advice,
+        state::{SegmentsForm, Then},
+        theme::palette,
+        widgets::{Tone, button, error_strip, fact, fact_with, primary_button},
+    },
+};
+
+/// What is missing of an archive, and the button that chooses its folder; any number of folders, one after the other.
+pub(super) fn segments_ui(
+    ui: &mut Ui,
+    (archive, missing): (&Path, &Missing),
+    segments: &[PathBuf],
+    actions: &mut Vec<Action>,
+) {
+    fact_with(ui, "Segments", |ui| {
+        let verb = if missing.numbers.len() == 1 { "is" } else { "are" };
+        let them = if missing.numbers.len() == 1 { "it" } else { "them" };
+        let words = missing.in_words();
+        let text = format!(
+            "{}{} {verb} not in the folder of the archive. Connect the disk of {them}, and choose the folder there.",
+            words[..1].to_uppercase(),
+            &words[1..]
+        );
+        advice(ui, Tone::Warn, &text);
+        for folder in segments {
+            let text = format!("Looked for in {}", folder.display());
+            ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
+        }
+        let number = missing.numbers.first().copied().unwrap_or_default();
+        let label = format!("Choose the folder of segment {number:04}…");
+        if button(ui, Some(Icon::FolderSearch), &label).clicked() {
+            actions.push(Action::ChooseSegments(archive.to_path_buf()));
+        }
+    });
+}
+
+/// The dialog that asks for missing segments before something else is done; it goes on by itself when all are there.
+pub(crate) fn segments_dialog_ui(ctx: &Context, status: &Status, form: &mut SegmentsForm, actions: &mut Vec<Action>) {
+    let look = status.looked_at.iter().find(|l| l.path == form.archive && l.segments == form.segments).cloned();
+    let start = |form: &SegmentsForm| Action::Begin {
+        archive: form.archive.clone(),
+        segments: form.segments.clone(),
+        then: form.then,
+    };
+    if look.as_ref().is_some_and(|look| look.missing.is_none()) {
+        actions.push(start(form));
+        return;
+    }
+    let label = match form.then {
+        Then::Verify => "Verify without it",
+        Then::Repair => "Repair without it…",
+        Then::TestRestore => "Restore without it",
+    };
+    let makes_up = look.as_ref().is_some_and(|look| look.result.is_ok());
+    frame(
+        ctx,
+        "Segments of an archive",
+        620.0,
+        &mut (form, actions),
+        |ui, (form, actions)| {
+            fact(ui, "Archive", form.archive.display().to_string());
+            let Some(look) = &look else { return fact(ui, "Segments", "Reading the archive …") };
+            if let Some(missing) = &look.missing {
+                segments_ui(ui, (&form.archive, missing), &form.segments, actions);
+            }
+            match &look.result {
+                Ok(_) => fact(ui, "Without it", "Recovery data makes up for what is missing, as far as is known."),
+                // What is missing was said already.
+                Err(error) if error.kind == crate::error::ErrorKind::NotFound => {}
+                Err(error) => error_strip(ui, error, |_| ()),
+            }
+        },
+        |ui, keys, (form, actions)| {
+            if primary_button(ui, None, label, makes_up).clicked() {
+                actions.push(start(form));
+            }
+            if button(ui, None, "Cancel").clicked() || keys.escape {
+                actions.push(Action::CloseDialog);
+            }
+        },
+    );
+}

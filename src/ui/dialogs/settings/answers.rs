@@ -1,0 +1,123 @@
+//! What the settings dialog asks the engine while settings are only thought of: what is the matter with their places, and what
+//! files and folders measure. The answers are in the status, and found there by what was asked.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use super::form::SettingsForm;
+use crate::{
+    backup::{self, Measure, places::Place},
+    engine::{
+        Command, Status,
+        status::{DataFileStatus, SeenPlaces},
+    },
+    error::{ErrorKind, ErrorReport},
+    settings::Revision,
+    storage,
+};
+
+/// So many files and folders are measured at a time.
+const MEASURED_AT_ONCE: usize = 16;
+/// After this time without an answer, as from a disk that does not answer, other places are looked at.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl SettingsForm {
+    /// Whether the log is refused at this place: on a network drive, unless the administrator insists.
+    pub(super) fn refuses_log_at(&self, place: Option<&Place>) -> bool {
+        self.log_is_new() && !self.draft.log.allow_network && place.is_some_and(is_network)
+    }
+
+    /// The first path of the content that can not go into an archive at all.
+    pub(super) fn content_refused(&self) -> Option<&ErrorReport> {
+        let content = &self.draft.content;
+        let errors =
+            content.program.iter().chain(&content.attachments).filter_map(|path| self.measure(path)?.as_ref().err());
+        errors.into_iter().find(|error| error.kind == ErrorKind::Settings)
+    }
+
+    /// What a file or folder of the content measures, once that is known.
+    pub(super) fn measure(&self, path: &Path) -> Option<&Result<Measure, ErrorReport>> {
+        self.measured.get(path)
+    }
+
+    /// The folder for archives as it is found.
+    pub(super) fn archives_place<'a>(&self, status: &'a Status, data_file: &'a DataFileStatus) -> Option<&'a Place> {
+        let folder = backup::destination_by(&self.data_file, &self.draft);
+        self.place(status, |seen| Some(&seen.archives), data_file.archives_place.as_ref(), &folder)
+    }
+
+    /// The folder of the log as it is found.
+    pub(super) fn log_place<'a>(&self, status: &'a Status, data_file: &'a DataFileStatus) -> Option<&'a Place> {
+        let log = self.log_file();
+        self.place(status, |seen| seen.log.as_ref(), data_file.log_place.as_ref(), storage::folder_of(&log))
+    }
+
+    /// What was found for exactly these settings, else what is known of the same folder.
+    fn place<'a>(
+        &self,
+        status: &'a Status,
+        of: impl Fn(&'a SeenPlaces) -> Option<&'a Place>,
+        in_force: Option<&'a Place>,
+        folder: &Path,
+    ) -> Option<&'a Place> {
+        let seen = || status.seen_places.iter().filter(|seen| seen.data_file == self.data_file);
+        let revision = self.settings().revision();
+        let exact = seen().find(|seen| seen.revision == revision).and_then(&of);
+        exact.or_else(|| seen().filter_map(&of).chain(in_force).find(|place| place.folder == folder))
+    }
+
+    /// Why the engine would refuse these settings, as soon as it has looked at them: what it says of the keys of a section.
+    pub(super) fn conflict<'a>(&self, status: &'a Status, section: &str) -> Option<&'a ErrorReport> {
+        let revision = self.settings().revision();
+        let of_form = |seen: &&SeenPlaces| seen.data_file == self.data_file && seen.revision == revision;
+        let problem = status.seen_places.iter().find(of_form)?.problem.as_ref()?;
+        problem.message.starts_with(section).then_some(problem)
+    }
+
+    /// Takes what the engine has brought; returns what it is to be asked.
+    pub(super) fn follow(&mut self, status: &Status, now: Instant) -> Vec<Command> {
+        let mut commands = Vec::new();
+        let answers = status.measured.iter().filter(|measured| measured.data_file == self.data_file);
+        for answer in answers.filter(|answer| self.asked.contains(&answer.path)) {
+            if self.measured.get(&answer.path) != Some(&answer.result) {
+                self.measured.insert(answer.path.clone(), answer.result.clone());
+            }
+        }
+        let content = self.draft.content.program.iter().chain(&self.draft.content.attachments);
+        let waiting = self.asked.iter().filter(|path| !self.measured.contains_key(*path)).count();
+        let room = MEASURED_AT_ONCE.saturating_sub(waiting);
+        let paths: Vec<PathBuf> = content.filter(|path| !self.asked.contains(*path)).take(room).cloned().collect();
+        if !paths.is_empty() {
+            self.asked.extend(paths.iter().cloned());
+            commands.push(Command::Measure { data_file: self.data_file.clone(), paths });
+        }
+        // One look at a time, so that every letter of a path does not begin another.
+        let (settings, known) = (self.settings(), |revision: &Revision| {
+            status.seen_places.iter().any(|seen| seen.data_file == self.data_file && seen.revision == *revision)
+        });
+        let is_free = self
+            .looked
+            .as_ref()
+            .is_none_or(|(asked, since)| known(asked) || now.saturating_duration_since(*since) > PATIENCE);
+        let revision = settings.revision();
+        if is_free && self.looked.as_ref().is_none_or(|(asked, _)| *asked != revision) {
+            self.looked = Some((revision, now));
+            commands.push(Command::LookAtPlaces { data_file: self.data_file.clone(), settings });
+        }
+        commands
+    }
+
+    /// How long to wait for the places asked for before others are looked at; `None` when nothing is asked for.
+    pub(super) fn patience(&self, status: &Status) -> Option<Duration> {
+        let (asked, _) = self.looked.as_ref()?;
+        (*asked != self.settings().revision() && !status.seen_places.iter().any(|seen| seen.revision == *asked))
+            .then_some(PATIENCE)
+    }
+}
+
+/// Whether a place is on a network drive.
+pub(super) fn is_network(place: &Place) -> bool {
+    place.disk.as_ref().is_some_and(|disk| disk.is_network)
+}
