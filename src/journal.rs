@@ -8,6 +8,7 @@
 //! follow pins  commits from the WAL to the log, and the read transactions that keep them there
 //! level gate   keeping the WAL small without stopping anyone for long
 //! rotate       from one log to the next at a full backup, safe against a crash at any step
+//! lacking      whether the data file lacks commits that the log holds
 //! inspect      what can be known of a log from outside
 //! integrate    plan which logs continue an archive, apply them to a restored file
 //! table        hashes of the pages at the base
@@ -40,6 +41,7 @@ pub mod format;
 mod gate;
 pub mod inspect;
 pub mod integrate;
+mod lacking;
 mod level;
 pub mod open;
 pub mod page;
@@ -56,6 +58,7 @@ use std::path::{Path, PathBuf};
 
 pub use capture::{Capture, Cut};
 pub use format::{Chain, Position, RecordKind};
+pub use lacking::Lacking;
 pub use rotate::LastArchive;
 pub use status::{CaptureConfig, CaptureState, CaptureStatus, ReadBase};
 pub use table::PageTableWriter;

@@ -1,5 +1,6 @@
 //! Restore: files of an archive into a folder, proven, checked, and never over anything that exists.
 
+pub mod automatic;
 mod extract;
 pub mod in_place;
 mod logs;

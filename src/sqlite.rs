@@ -9,6 +9,7 @@ pub mod check;
 pub mod compact;
 pub mod data_file;
 pub mod ffi;
+pub mod glance;
 pub mod integrity;
 pub mod rewrite;
 pub mod snapshot;

@@ -10,6 +10,7 @@ use crate::{
     journal::integrate::Until,
     restore::Logs,
     settings::{Revision, Settings},
+    warning::WarningKind,
 };
 
 /// Names a job. Chosen by whoever gives the command, so that it can recognise its own job in the status.
@@ -246,6 +247,13 @@ pub enum Command {
         /// The job that wrote it.
         job: JobId,
     },
+    /// Put a warning away that stays until somebody has seen it.
+    PutAway {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// What it is about.
+        kind: WarningKind,
+    },
     /// Create the sample data file in a folder, and open it.
     CreateSample {
         /// Name of the job.
@@ -303,6 +311,7 @@ impl Command {
             | Command::VerifyRecords { data_file, .. }
             | Command::Compact { data_file, .. }
             | Command::LookAtReport { data_file, .. }
+            | Command::PutAway { data_file, .. }
             | Command::RestoreInPlace { data_file, .. }
             | Command::UseLog { data_file, .. }
             | Command::StartSampleClient { data_file }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    damaged::Opening,
     hosted::{self, Opened, Surveyed, Users},
     status::{Event, Refused},
     worker::{Message, Worker},
@@ -39,17 +40,20 @@ impl Worker {
             self.news.push(Event::DataFileOpened { path });
             return;
         }
+        // Whoever asks again wants it tried again.
+        self.tried.retain(|known, _| *known != path && path.canonicalize().ok().as_ref() != Some(known));
         let status = self.edit();
         status.opening.push(path.clone());
         status.refused.retain(|r| r.path != path);
         self.begin_to_open(path);
     }
 
-    fn begin_to_open(&self, path: PathBuf) {
+    pub(super) fn begin_to_open(&self, path: PathBuf) {
         let config = self.config.clone();
+        let may_restore = !path.canonicalize().is_ok_and(|path| self.tried.contains_key(&path));
         let (asked, own) = (path.clone(), config.settings_dir.clone());
         self.chores.run(
-            move || hosted::open(&path, &config).map(Box::new),
+            move || hosted::open(&path, &config, may_restore),
             move |result| Message::Opened {
                 result: result.map_err(|error| Refused {
                     archives: is_lost(error.kind()).then(|| hosted::archives_of_lost(&asked, &own)).flatten(),
@@ -87,7 +91,13 @@ impl Worker {
         }
     }
 
-    pub(super) fn opened(&mut self, asked: &Path, result: std::result::Result<Box<Opened>, Refused>) {
+    pub(super) fn opened(&mut self, asked: &Path, result: std::result::Result<Opening, Refused>) {
+        let result = match result {
+            // It goes on when it has been restored.
+            Ok(Opening::Damaged { path, why }) => return self.found_damaged(asked, path, why),
+            Ok(Opening::Opened(opened)) => Ok(opened),
+            Err(refused) => Err(self.explain_refused(refused)),
+        };
         self.reopening.remove(asked);
         if self.status.opening.iter().any(|p| p == asked) {
             self.edit().opening.retain(|p| p != asked);
@@ -97,6 +107,7 @@ impl Worker {
                 let Opened { hosted, mut status } = *opened;
                 status.engine_started = Some(self.status.started);
                 let path = hosted.path.clone();
+                status.damage = status.damage.or(self.tried.remove(&path).flatten());
                 self.note_on_list(&path, true);
                 self.edit().refused.retain(|r| r.path != asked);
                 self.hosted.insert(path.clone(), hosted);
@@ -104,6 +115,7 @@ impl Worker {
                 self.remember(&path);
                 self.note_last_backups(Some(&path));
                 self.note_last_runs(&path);
+                self.read_notices(&path);
                 self.follow_settings(&path, LogStart::Known);
                 self.survey(&path);
                 self.look_at_processes(vec![path.clone()]);
@@ -207,6 +219,7 @@ impl Worker {
                 (status.log, status.log_problem) = (Some(capture.status()), None);
                 hosted.log = Some(Arc::new(capture));
                 self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
+                self.note_lacking(data_file);
                 self.survey(data_file);
             }
             Err(error) => {
@@ -222,6 +235,7 @@ impl Worker {
     /// The protection by a log changed.
     pub(super) fn log_changed(&mut self, data_file: &Path) {
         let Some(log) = self.hosted.get(data_file).and_then(|h| h.log.as_ref()).map(|log| log.status()) else { return };
+        self.note_lacking(data_file);
         let (path, state, error) = (data_file.to_path_buf(), log.state, log.error.clone());
         if let Some(status) = self.edit_data_file(data_file) {
             status.log = Some(log);

@@ -29,7 +29,10 @@ impl Worker {
         if let Ok(JobReport::Sample { path, .. }) = &finished.result {
             self.open(path.clone());
         }
-        if let Some(data_file) = finished.data_file.clone() {
+        self.lacking_ended(&finished);
+        if self.damaged_ended(&finished) {
+            // It is opened, or refused, with what came of it.
+        } else if let Some(data_file) = finished.data_file.clone() {
             if finished.kind == JobKind::RestoreInPlace && !self.hosted.contains_key(&data_file) {
                 self.open(data_file);
             } else {

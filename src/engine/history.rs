@@ -3,6 +3,7 @@
 //! Deleting it resets nothing: numbers come from the archives' names and the settings. A process that begins jobs holds the
 //! lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
 
+mod notices;
 mod runs;
 mod state;
 
@@ -413,6 +414,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     }
     conn.execute_batch(super::proven::SCHEMA)?;
     conn.execute_batch(runs::SCHEMA)?;
+    conn.execute_batch(notices::SCHEMA)?;
     conn.execute_batch("COMMIT")?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;

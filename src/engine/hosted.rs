@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     Config,
     command::JobId,
+    damaged::{self, Opening},
     data_files::LogStart,
     lock::DataFileLock,
     status::{DataFileStatus, Host, Maintenance, SampleClientStatus},
@@ -29,7 +30,7 @@ use crate::{
     },
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::{Capture, CaptureConfig, LastArchive, Position},
+    journal::{Capture, CaptureConfig, Lacking, LastArchive, Position},
     sample,
     schedule::automatic::{Automatic, Reason},
     settings::{Settings, SettingsFile},
@@ -71,6 +72,8 @@ pub(super) struct Hosted {
     pub(super) log: Option<Arc<Capture>>,
     /// The log that is being opened.
     pub(super) log_opening: Option<PathBuf>,
+    /// What the data file lacked when the log was opened, once that was seen.
+    pub(super) lacking: Option<Lacking>,
     /// Which attempt to open the log counts: the answer to an older one is dropped.
     pub(super) log_attempt: u64,
     /// When the last attempt failed.
@@ -101,12 +104,23 @@ pub(super) struct Surveyed {
     pub(super) facts: std::result::Result<DataFileFacts, ErrorReport>,
 }
 
-/// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left.
-pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
+/// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left; `may_restore` says
+/// whether one that is damaged may be restored by itself.
+pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Opening> {
     let own = &config.settings_dir;
-    let facts = data_file::identify(path)?;
+    let facts = match data_file::identify(path) {
+        Err(error) if may_restore => return damaged::of_lost(path, error, config),
+        looked => looked?,
+    };
     let lock = DataFileLock::acquire(&facts.path, own, config.address.as_deref())?;
     let settings = SettingsFile::load(&facts.path, own)?;
+    let mut damage = None;
+    if may_restore && let Some(why) = damaged::look(&facts.path, settings.settings(), config) {
+        match damaged::refuse_held(&facts.path, why) {
+            Ok(why) => return Ok(Opening::Damaged { path: facts.path, why: why.report() }),
+            Err(error) => damage = Some(error.report()),
+        }
+    }
     let destination = backup::destination(&facts.path, &settings);
     // A folder that can not be read now is reported by the survey.
     let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
@@ -131,6 +145,8 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
         next_backup: None,
         automatic: None,
         warnings: Vec::new(),
+        notices: Vec::new(),
+        damage,
         maintenance: Maintenance::default(),
         archives_place: None,
         log_place: None,
@@ -146,7 +162,7 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
         facts,
     };
     let path = status.facts.path.clone();
-    Ok(Opened {
+    Ok(Opening::Opened(Box::new(Opened {
         hosted: Hosted {
             path,
             settings,
@@ -156,6 +172,7 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
             asked: None,
             automatic_job: None,
             log: None,
+            lacking: None,
             log_attempt: 0,
             log_failed: None,
             log_opening: None,
@@ -163,7 +180,7 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Opened> {
             _lock: lock,
         },
         status,
-    })
+    })))
 }
 
 /// The folder with the archives of a data file that can not be opened, if there is one.

@@ -186,6 +186,12 @@ pub struct DataFileStatus {
     pub next_backup: Option<DateTime<Local>>,
     /// What is known of the automatic backups: missed, failed, suspended; `None` where none are made by this engine.
     pub automatic: Option<Automatic>,
+    /// What stays among them until somebody puts it away.
+    #[serde(default)]
+    pub notices: Vec<Warning>,
+    /// What was found damaged in it when it was opened, and why it was not restored by itself.
+    #[serde(default)]
+    pub damage: Option<ErrorReport>,
     /// Everything that needs attention, the urgent first.
     pub warnings: Vec<Warning>,
     /// When it was verified and compacted last, and what compacting would need.

@@ -49,6 +49,8 @@ fn shown<Z: TimeZone>(moment: &DateTime<Z>) -> String {
 fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
     let mut found = Vec::new();
     found.extend(status.problem.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
+    found.extend(status.damage.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
+    found.extend(status.notices.iter().cloned());
     found.extend(of_check(status));
     if let Some(automatic) = &status.automatic {
         let newest = status.newest_good().map(|moment| moment.with_timezone(&Local));

@@ -44,12 +44,23 @@ pub(super) fn restore(archive: PathBuf, mut options: RestoreOptions, log: Option
     })
 }
 
+/// What a restore in place is asked to do.
+pub(super) struct InPlaceOrder {
+    pub(super) archive: PathBuf,
+    /// Folders that may hold segments of it, besides its own.
+    pub(super) segments: Vec<PathBuf>,
+    pub(super) logs: Logs,
+    pub(super) until: Until,
+    /// The commit after which alone it may be done: when programs have committed since, nothing is changed.
+    pub(super) only_after: Option<u64>,
+}
+
 /// `log` is the running log of the data file, and `is_open` whether the engine looks after it.
 pub(super) fn restore_in_place(
     data_file: &Path,
     (is_open, log): (bool, Option<Arc<Capture>>),
     config: &Config,
-    (archive, segments, logs, until): (PathBuf, Vec<PathBuf>, Logs, Until),
+    order: InPlaceOrder,
 ) -> Work {
     let (data_file, config) = (data_file.to_path_buf(), config.clone());
     Box::new(move |control| {
@@ -64,14 +75,16 @@ pub(super) fn restore_in_place(
         let settings = SettingsFile::load(&data_file, own)?;
         let log = log.as_deref();
         let identity = settings.settings().data_file_id;
-        let options = InPlaceOptions { data_file, identity, logs: with_running(logs, log), until, segments };
-        run_in_place(&archive, &options, settings, own, log, control).map(JobReport::Restore)
+        let logs = with_running(order.logs.clone(), log);
+        let segments = order.segments.clone();
+        let options = InPlaceOptions { segments, ..InPlaceOptions::asked(&data_file, identity, logs, order.until) };
+        run_in_place(&order, &options, settings, own, log, control).map(JobReport::Restore)
     })
 }
 
 /// What a restore in place takes away is kept by the log; or else by a full backup, made while writers are kept out.
 fn run_in_place(
-    archive: &Path,
+    order: &InPlaceOrder,
     options: &InPlaceOptions,
     mut settings: SettingsFile,
     own: &Path,
@@ -91,6 +104,10 @@ fn run_in_place(
         _ => None,
     };
     let mut keep = |commit: Option<u64>| match (&kept, commit) {
+        (_, now) if order.only_after.is_some() && now != order.only_after => {
+            let message = format!("programs have committed to {} meanwhile", data_file.display());
+            Err(Error::new(ErrorKind::Busy, message).hint("Look at it, then restore it in place by hand."))
+        }
         (Some(archive), Some(_)) => Ok(Some(Undo { archive: archive.clone(), commit })),
         _ => {
             let options = settings.settings().archive;
@@ -98,7 +115,7 @@ fn run_in_place(
             Ok(Some(Undo { archive: made.archive, commit: None }))
         }
     };
-    in_place::in_place(&Disk, archive, options, log, &mut keep, control)
+    in_place::in_place(&Disk, &order.archive, options, log, &mut keep, control)
 }
 
 pub(super) fn verify(archive: PathBuf, segments: Vec<PathBuf>) -> Work {

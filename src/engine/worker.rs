@@ -18,9 +18,10 @@ use super::{
     backup_job::BackupJob,
     chores::Chores,
     command::{Command, JobId},
+    damaged::Opening,
     data_files::LogStart,
     history::{History, JobKind},
-    hosted::{Hosted, Opened, Surveyed, Users},
+    hosted::{Hosted, Surveyed, Users},
     job::{Order, RunningJob, Work},
     list::List,
     status::{
@@ -36,7 +37,7 @@ use crate::{
     journal::{Capture, integrate::Until},
     repair,
     restore::{self, Logs, RestoreOptions},
-    storage,
+    storage::{self, processes::Holders},
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -52,18 +53,41 @@ const LOOK_MAX: usize = 64;
 /// What reaches the engine's thread.
 pub(super) enum Message {
     Command(Command),
-    Opened { asked: PathBuf, result: std::result::Result<Box<Opened>, Refused> },
-    Surveyed { data_file: PathBuf, surveyed: std::result::Result<Box<Surveyed>, ErrorReport> },
-    LogOpened { data_file: PathBuf, attempt: u64, result: std::result::Result<Capture, ErrorReport> },
-    LogChanged { data_file: PathBuf },
+    Opened {
+        asked: PathBuf,
+        result: std::result::Result<Opening, Refused>,
+    },
+    /// Who else has a data file open that lacks commits.
+    Lacks {
+        data_file: PathBuf,
+        open: Holders,
+    },
+    Surveyed {
+        data_file: PathBuf,
+        surveyed: std::result::Result<Box<Surveyed>, ErrorReport>,
+    },
+    LogOpened {
+        data_file: PathBuf,
+        attempt: u64,
+        result: std::result::Result<Capture, ErrorReport>,
+    },
+    LogChanged {
+        data_file: PathBuf,
+    },
     LookedAt(LookedAt),
     PointFound(FoundPoint),
     ProcessesSeen(Vec<(Users, PathBuf)>),
     Ping(Sender<()>),
     PlacesSeen(SeenPlaces),
     Measured(Measured),
-    Notified { data_file: PathBuf, result: Result<()> },
-    JobEnded { job: JobId, result: std::result::Result<JobReport, ErrorReport> },
+    Notified {
+        data_file: PathBuf,
+        result: Result<()>,
+    },
+    JobEnded {
+        job: JobId,
+        result: std::result::Result<JobReport, ErrorReport>,
+    },
     Shutdown,
 }
 
@@ -87,6 +111,10 @@ pub(super) struct Worker {
     pub(super) hurry: Arc<AtomicBool>,
     /// Whether the engine ends as soon as its jobs have.
     pub(super) ending: bool,
+    /// Damaged data files that are being restored by themselves: how they were named, and what is wrong with them.
+    pub(super) restoring: HashMap<PathBuf, (PathBuf, ErrorReport)>,
+    /// Those for which that was tried; with the reason when it could not be done.
+    pub(super) tried: HashMap<PathBuf, Option<ErrorReport>>,
     /// Windows and terminals before which somebody sits who can answer questions of jobs.
     pub(super) attendants: HashSet<Uuid>,
     /// Data files of which something changed that may be worth a warning.
@@ -145,6 +173,8 @@ impl Worker {
             notices: 0,
             hurry: Arc::default(),
             ending: false,
+            restoring: HashMap::new(),
+            tried: HashMap::new(),
             attendants: HashSet::new(),
             touched: HashSet::new(),
             looked: Instant::now(),
@@ -275,6 +305,7 @@ impl Worker {
             Message::Surveyed { data_file, surveyed } => self.surveyed(&data_file, surveyed),
             Message::LogOpened { data_file, attempt, result } => self.log_opened(&data_file, attempt, result),
             Message::LogChanged { data_file } => self.log_changed(&data_file),
+            Message::Lacks { data_file, open } => self.integrate_lacking(&data_file, &open),
             Message::LookedAt(looked) => {
                 let list = &mut self.edit().looked_at;
                 list.retain(|l| l.path != looked.path);
@@ -371,6 +402,7 @@ impl Worker {
                 self.compact(job, data_file).map_err(|e| (Some((job, JobKind::Compact)), e))?;
             }
             Command::LookAtReport { job, .. } => self.look_at_report(job),
+            Command::PutAway { data_file, kind } => self.put_away(&data_file, kind).map_err(plain)?,
             Command::CreateSample { job, folder } => {
                 let started = self.start(Order::asked(job, JobKind::Sample, None, None), work::sample(folder));
                 started.map_err(|e| (Some((job, JobKind::Sample)), e))?;
@@ -493,7 +525,8 @@ impl Worker {
         }
         let hosted = self.hosted.get(&data_file);
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
-        let work = work::restore_in_place(&data_file, known, &self.config, (archive.clone(), segments, logs, until));
+        let order = work::InPlaceOrder { archive: archive.clone(), segments, logs, until, only_after: None };
+        let work = work::restore_in_place(&data_file, known, &self.config, order);
         self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
     }
 

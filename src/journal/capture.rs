@@ -102,6 +102,7 @@ impl Capture {
             held_back_since: None,
             catch_ups,
             recoveries: 0,
+            lacking: None,
             error: notice.as_ref().map(Error::report),
         }));
         let storage = Shared(Arc::clone(&config.storage));

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::{
     follow::{Follower, Index, Latest, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
+    lacking::{self, Lacking},
     page,
     status::CaptureConfig,
     table::{Changes, PageTable, PageTableWriter},
@@ -54,7 +55,7 @@ pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool
         follower.stand_at(at.as_ref(), latest);
         return Ok(Outcome::Same);
     }
-    compare(follower, config, at.as_ref(), latest)
+    compare(follower, config, at.as_ref(), latest, !force)
 }
 
 fn compare(
@@ -62,6 +63,7 @@ fn compare(
     config: &CaptureConfig,
     at: Option<&WalPosition>,
     latest: Latest,
+    is_start: bool,
 ) -> Result<Outcome, Trouble> {
     let page_count = follower.pins.page_count()?;
     let rooted = follower.writer.header().rooted;
@@ -112,6 +114,9 @@ fn compare(
             first += count as u32;
         }
         let same = differing == 0 && page_count == follower.writer.logged().page_count;
+        if is_start && !same {
+            follower.lacking = lacking(follower, config, &hashes, page_count, at);
+        }
         known = Changes { hashes, base_pages };
         if same {
             follower.stand_at(at, latest);
@@ -127,6 +132,22 @@ fn compare(
     follower.stand_at(at, latest);
     follower.know(known);
     Ok(Outcome::CaughtUp(differing))
+}
+
+/// Whether the file is as it was after an earlier commit of the log. That it can not be told holds up nothing.
+fn lacking(
+    follower: &Follower,
+    config: &CaptureConfig,
+    hashes: &HashMap<u32, [u8; 8]>,
+    page_count: u32,
+    at: Option<&WalPosition>,
+) -> Option<Lacking> {
+    let path = follower.writer.path();
+    let table = base_table(follower, config).ok().flatten();
+    let commit = lacking::find(path, table.as_ref(), hashes, page_count).ok().flatten()?;
+    let tail = follower.writer.logged();
+    let base = follower.writer.header().base;
+    (commit < tail.commit).then(|| lacking::describe(&config.data_file, commit, (base, tail), at))
 }
 
 fn failed(follower: &mut Follower, error: crate::error::Error) -> Trouble {

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     format::{Entry, RecordHead, RecordKind, page_hash},
+    lacking::Lacking,
     level::Growth,
     page,
     pins::Pins,
@@ -101,6 +102,8 @@ pub(super) struct Follower {
     pub(super) growth: Growth,
     /// Times the counter began anew because SQLite rebuilt its index; the checksums then prove the chain.
     pub(super) recoveries: u32,
+    /// What the data file lacked when it was compared first.
+    pub(super) lacking: Option<Lacking>,
     image: Vec<u8>,
     before: Vec<u8>,
     encoded: Vec<u8>,
@@ -125,6 +128,7 @@ impl Follower {
             undo: Vec::new(),
             growth: Growth::new(page_size),
             recoveries: 0,
+            lacking: None,
             image: vec![0; page_size as usize],
             before: vec![0; page_size as usize],
             encoded: Vec::new(),

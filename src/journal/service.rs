@@ -407,6 +407,7 @@ impl Service {
             held_back_since: self.follower.growth.held_back,
             catch_ups: self.catch_ups,
             recoveries: self.follower.recoveries,
+            lacking: self.follower.lacking.clone(),
             error: match &self.failing {
                 Some(f) if state != CaptureState::On => Some(f.error.report()),
                 _ => self.notice.clone(),

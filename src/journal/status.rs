@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{format::Position, rotate::LastArchive};
+use super::{format::Position, lacking::Lacking, rotate::LastArchive};
 use crate::{
     error::{ErrorReport, Result},
     storage::{Disk, Storage},
@@ -111,6 +111,9 @@ pub struct CaptureStatus {
     pub catch_ups: u32,
     /// Times that SQLite rebuilt its index, so that only checksums proved the chain, since the start.
     pub recoveries: u32,
+    /// Commits that the log held and the data file lacked, when it was opened.
+    #[serde(default)]
+    pub lacking: Option<Lacking>,
     /// What is wrong, or was, with the log.
     pub error: Option<ErrorReport>,
 }

@@ -16,7 +16,7 @@ use super::{Logs, RestoreOptions, RestoreReport, logs::plan_logs, open, run};
 use crate::{
     archive::{Archive, ItemKind},
     control::{Control, Phase},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     journal::{
         Capture, CaptureState,
         integrate::{PlanEnd, Until},
@@ -73,6 +73,18 @@ pub struct InPlaceOptions {
     pub until: Until,
     /// Folders that may hold segments of the archive, besides its own.
     pub segments: Vec<PathBuf>,
+    /// Why the file is replaced as a whole even though SQLite can open it: what it holds is damaged.
+    pub damaged: Option<ErrorReport>,
+    /// Whether a log that ends in damage is integrated as far as it goes: for a data file that is lost otherwise.
+    pub as_far_as_possible: bool,
+}
+
+impl InPlaceOptions {
+    /// A restore of `data_file` as a person asks for it.
+    pub fn asked(data_file: &Path, identity: Option<Uuid>, logs: Logs, until: Until) -> Self {
+        let data_file = data_file.to_path_buf();
+        Self { data_file, identity, logs, until, segments: Vec::new(), damaged: None, as_far_as_possible: false }
+    }
 }
 
 /// Whether the log leads from `archive`, the newest one, to the present state: then what a restore takes away is kept.
@@ -120,10 +132,11 @@ pub fn in_place(
         Error::new(ErrorKind::NotFound, format!("{} holds no data file", archive.display()))
             .hint("Choose an archive of this data file.")
     })?;
-    let present = match identify(data_file) {
-        Ok(facts) => Ok(facts.path),
-        Err(error) if is_lost(error.kind()) => Err(error),
-        Err(error) => return Err(error),
+    let present = match (&options.damaged, identify(data_file)) {
+        (Some(why), _) => Err(Error::from(why.clone())),
+        (None, Ok(facts)) => Ok(facts.path),
+        (None, Err(error)) if is_lost(error.kind()) => Err(error),
+        (None, Err(error)) => return Err(error),
     };
     let folder = storage::folder_of(data_file);
     let scratch = tempfile::Builder::new()
@@ -139,7 +152,7 @@ pub fn in_place(
     };
     let outcome = run(storage, archive, &wanted, control).and_then(|report| {
         let rebuilt = report.files.first().cloned().unwrap_or_default();
-        refuse_unsound(&report)?;
+        refuse_unsound(&report, options.as_far_as_possible)?;
         let done = match &present {
             Ok(live) => {
                 let of_archive = opened.identity().log_position.map(|position| position.commit);
@@ -174,9 +187,11 @@ fn refuse_other(archive: &Archive, options: &InPlaceOptions) -> Result<()> {
 }
 
 /// What SQLite finds damaged must not replace a file that programs use.
-fn refuse_unsound(report: &RestoreReport) -> Result<()> {
+fn refuse_unsound(report: &RestoreReport, as_far_as_possible: bool) -> Result<()> {
     match (report.problem(), &report.integrity) {
         (Some(problem), Some(Integrity::Problems(_))) => Err(problem),
+        // Its state is whole, only not the last one.
+        (Some(_), Some(Integrity::Sound)) if as_far_as_possible => Ok(()),
         (Some(problem), _) if report.log_end.is_some() => Err(problem),
         _ => Ok(()),
     }
@@ -220,6 +235,17 @@ fn write_through(
     })
 }
 
+/// Refuses while a program has one of `files`, the data file and its companions, open.
+fn refuse_held(data_file: &Path, files: &[PathBuf], why: &Error) -> Result<()> {
+    let open = processes::holders(&files.iter().filter_map(|p| p.canonicalize().ok()).collect::<Vec<_>>());
+    if open.processes.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} can not be replaced while {} has it open", data_file.display(), open.in_words());
+    Err(Error::new(ErrorKind::Busy, message)
+        .hint(format!("End that program, then try again. What is wrong with the file: {}", why.message())))
+}
+
 /// Sets a data file that can not be opened aside, with its companions, and puts the rebuilt one in its place.
 fn replace_lost(
     storage: &dyn Storage,
@@ -236,30 +262,27 @@ fn replace_lost(
     };
     let all: Vec<PathBuf> =
         ["", "-wal", "-shm", "-journal"].iter().map(|end| with(end)).filter(|p| p.symlink_metadata().is_ok()).collect();
-    let open = processes::holders(&all.iter().filter_map(|p| p.canonicalize().ok()).collect::<Vec<_>>());
-    if !open.processes.is_empty() {
-        let message =
-            format!("{} can not be opened as a data file, yet {} has it open", data_file.display(), open.in_words());
-        return Err(Error::new(ErrorKind::Busy, message)
-            .hint(format!("End that program, then try again. What is wrong with the file: {}", why.message())));
-    }
+    refuse_held(data_file, &all, why)?;
     control.check()?;
     if data_file.is_file() {
         Ownership::of(data_file).apply(rebuilt)?;
     }
     let mark = control.clock().local().format("%Y%m%d-%H%M%S");
     let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();
-    let outcome = all
-        .iter()
-        .try_for_each(|path| {
+    let mut set_aside = || {
+        for path in &all {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let aside = path.with_file_name(format!("{name}.set-aside-{mark}"));
             storage.rename_new(path, &aside)?;
             moved.push((path.clone(), aside));
-            Ok(())
-        })
-        .and_then(|()| storage.rename_new(rebuilt, data_file))
-        .and_then(|()| storage.sync_folder(storage::folder_of(data_file)));
+        }
+        // A program that opened it a moment ago would go on writing to what was set aside.
+        let aside: Vec<PathBuf> = moved.iter().map(|(_, aside)| aside.clone()).collect();
+        refuse_held(data_file, &aside, why)?;
+        storage.rename_new(rebuilt, data_file)?;
+        storage.sync_folder(storage::folder_of(data_file))
+    };
+    let outcome = set_aside();
     if let Err(error) = outcome {
         // As it was: half of a set would be worse than the damaged whole.
         if data_file.symlink_metadata().is_err() {

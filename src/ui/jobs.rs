@@ -165,6 +165,7 @@ pub(crate) fn title(job: &JobStatus) -> String {
             None => format!("Backing up {}", of(&job.data_file)),
         },
         JobKind::Restore => format!("Restoring {}", of(&job.archive)),
+        JobKind::RestoreInPlace if job.archive.is_none() => format!("Restoring {} by itself", of(&job.data_file)),
         JobKind::RestoreInPlace => format!("Restoring {} in place", of(&job.archive)),
         JobKind::Verify => format!("Verifying {}", of(&job.archive)),
         JobKind::Repair => format!("Repairing {}", of(&job.archive)),

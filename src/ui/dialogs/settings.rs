@@ -48,7 +48,11 @@ pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsFor
         return;
     }
     form.take_refusal(data_file);
-    actions.extend(form.follow(status, Instant::now()).into_iter().map(Action::Send));
+    form.note(&data_file.settings);
+    // Nobody would answer for a data file whose engine is gone.
+    if data_file.lost_since.is_none() {
+        actions.extend(form.follow(status, Instant::now()).into_iter().map(Action::Send));
+    }
     if let Some(wait) = form.patience(status) {
         ctx.request_repaint_after(wait);
     }
@@ -284,10 +288,19 @@ fn choice<T: Copy + PartialEq>(ui: &mut Ui, name: &str, width: f32, chosen: &mut
     let before = *chosen;
     let shown = choices.iter().find(|(value, _)| value == chosen).map_or("", |(_, label)| label);
     let response = ComboBox::from_id_salt(name).width(width).height(320.0).selected_text(shown).show_ui(ui, |ui| {
+        let mut by_keyboard = false;
         for (value, label) in choices {
-            ui.selectable_value(chosen, *value, *label);
+            if ui.selectable_value(chosen, *value, *label).clicked() {
+                by_keyboard = !ui.input(|i| i.pointer.any_released());
+                ui.close();
+            }
         }
+        by_keyboard
     });
+    // The keyboard stays where the list was.
+    if response.inner == Some(true) {
+        response.response.request_focus();
+    }
     response.response.ctx.accesskit_node_builder(response.response.id, |node| node.set_label(name));
     before != *chosen
 }

@@ -1,0 +1,74 @@
+//! The restore of a data file that was found damaged at opening, which nobody watches: the newest backup that can be restored
+//! takes the place of the damaged file, which is kept under another name.
+
+use super::{
+    Logs, RestoreReport,
+    in_place::{InPlaceOptions, in_place},
+};
+use crate::{
+    archive::catalog::ArchiveEntry,
+    control::Control,
+    error::{Error, ErrorKind, Result},
+    journal::{RecordKind, integrate::Until, reader::LogReader},
+    storage::Storage,
+};
+
+/// So many of these places are tried.
+const PLACES_MAX: usize = 3;
+
+/// How far to integrate the logs, in the order of attempts: to their end; or, where what was restored so is damaged itself, up
+/// to the newest places where the log began again after nobody had watched: the damage came then.
+fn limits(logs: &Logs) -> Vec<Until> {
+    let mut limits = vec![Until::End];
+    let Logs::Also(files) = logs else { return limits };
+    let mut places = Vec::new();
+    for file in files {
+        let Ok(mut reader) = LogReader::open(file) else { continue };
+        while let Ok(Some(record)) = reader.next_record() {
+            if record.head.kind != RecordKind::Commit {
+                places.push(record.head.commit - 1);
+            }
+        }
+    }
+    limits.extend(places.into_iter().rev().take(PLACES_MAX).map(Until::Commit));
+    limits
+}
+
+/// Restores from the first of `archives`, the newest first, that is of this data file and can be restored.
+///
+/// # Errors
+/// Whatever stands in the way of all of them, such as a program that has the data file open, a full disk, or `Stopped`; and
+/// why the newest archive can not be restored, when none can. The data file is then as it was.
+pub fn restore_damaged(
+    storage: &dyn Storage,
+    archives: &[ArchiveEntry],
+    options: &InPlaceOptions,
+    control: &Control,
+) -> Result<RestoreReport> {
+    use ErrorKind as K;
+    let own = |archive: &&ArchiveEntry| options.identity.is_none() || archive.data_file_id == options.identity;
+    let mut first: Option<Error> = None;
+    for archive in archives.iter().filter(own) {
+        for limit in limits(&options.logs) {
+            let options = InPlaceOptions { until: limit, ..options.clone() };
+            match in_place(storage, &archive.path, &options, None, &mut |_| Ok(None), control) {
+                Ok(report) => return Ok(report),
+                Err(error) if matches!(error.kind(), K::Stopped | K::Busy | K::NoSpace | K::Permission) => {
+                    return Err(error);
+                }
+                Err(error) => _ = first.get_or_insert(error),
+            }
+        }
+    }
+    // The damage may have been recorded in the logs, in a way that can not be told: then the newest archive alone.
+    let alone = InPlaceOptions { logs: Logs::None, ..options.clone() };
+    for archive in archives.iter().filter(own).take(if options.logs == Logs::None { 0 } else { usize::MAX }) {
+        if let Ok(report) = in_place(storage, &archive.path, &alone, None, &mut |_| Ok(None), control) {
+            return Ok(report);
+        }
+    }
+    Err(first.unwrap_or_else(|| {
+        let message = format!("there is no archive to restore {} from", options.data_file.display());
+        Error::new(ErrorKind::NotFound, message).hint("If archives lie elsewhere, restore one of them in place.")
+    }))
+}
