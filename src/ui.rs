@@ -6,6 +6,7 @@
 //! dialogs        what opens above a page
 //! jobs           what runs, what ended, and what is wrong, at the head of every page
 //! reports        what ended jobs achieved, in words
+//! attention      warnings: as a card, in the title, as a notification of the desktop
 //! commands       the menus' commands: label, tooltip, icon, shortcut
 //! action         what the user wants, and the one place that carries it out
 //! state          what the window remembers between two frames
@@ -15,6 +16,7 @@
 //! ```
 
 mod action;
+mod attention;
 mod commands;
 mod dialogs;
 mod file_picker;
@@ -66,6 +68,8 @@ pub struct Setup {
     pub sample_folder: PathBuf,
     /// The program, and the folders of this user, for a service; `None` where they are not known.
     pub service: Option<(PathBuf, Folders)>,
+    /// Whether the desktop shows a notification when something becomes urgent.
+    pub notifies: bool,
     /// Whether this user may do everything.
     pub is_superuser: bool,
 }
@@ -81,6 +85,10 @@ pub struct Window {
     is_installed: bool,
     /// Names whoever sits before this window, for jobs that have a question.
     who: Uuid,
+    /// The title that the window has.
+    title: String,
+    /// What was urgent in the last frame.
+    urgent: attention::Known,
 }
 
 impl Window {
@@ -90,7 +98,16 @@ impl Window {
         let who = Uuid::new_v4();
         // An engine that does not take it has ended, and the window shows that.
         let _ = handle.send(Command::Attend { who, here: true });
-        Self { handle, events, state: State::new(picker, setup), news: bounded(16), is_installed: false, who }
+        Self {
+            handle,
+            events,
+            state: State::new(picker, setup),
+            news: bounded(16),
+            is_installed: false,
+            who,
+            title: "Strongroom".to_owned(),
+            urgent: Default::default(),
+        }
     }
 
     /// Gives the window its looks, and has the engine wake it.
@@ -143,6 +160,21 @@ impl Window {
         }
     }
 
+    /// Brings what cannot wait into the title of the window, and has the desktop show what is new of it.
+    fn tell_urgent(&mut self, ctx: &Context, status: &Status) {
+        let title = attention::window_title(status);
+        if title != self.title {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
+        for (data_file, warning) in self.urgent.news(status) {
+            if self.state.setup.notifies {
+                let name = jobs::name(&data_file.facts.path);
+                attention::notify(format!("{name} needs attention"), widgets::sentence(&warning.message));
+            }
+        }
+    }
+
     /// Draws one frame, and carries out what the user wanted in it.
     pub fn ui(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
@@ -155,6 +187,7 @@ impl Window {
         let status = self.handle.status();
         let mut actions = Vec::new();
         self.drain(&ctx, &status, &mut actions);
+        self.tell_urgent(&ctx, &status);
         commands::shortcuts(&ctx, &status, &self.state, &mut actions);
         menu_bar(ui, &status, &self.state, &mut actions);
         let is_open = self.state.data_file(&status).is_some();

@@ -21,14 +21,14 @@ use strongroom::{
     journal::integrate::Until,
     restore::Logs,
     service::{Reachable, Sockets, connect, join},
-    settings::SettingsFile,
+    settings::{Settings, SettingsFile, sections::Frequency},
     storage::{Disk, space::disk_space},
     verify,
 };
 use support::{
     Place,
     disk::SmallDisk,
-    engine::{engine, finished, restore, until},
+    engine::{Sim, engine, engine_at, finished, restore, until},
     has, logical_content, make_data_file, names_in, text,
 };
 use uuid::Uuid;
@@ -218,6 +218,32 @@ fn without_anybody_to_ask_the_backup_fails_says_what_to_do_and_leaves_nothing() 
     handle.send(Command::Stop { job }).unwrap();
     assert_eq!(failure(&handle, job).kind, ErrorKind::Stopped);
     assert!(scene.is_empty(), "{:?}", names_in(scene.folder()));
+}
+
+/// Nobody waits for what is due by itself, even while somebody sits before a window: it is tried again as the settings say.
+#[test]
+fn a_scheduled_backup_never_asks() {
+    let Some(scene) = Scene::new() else { return };
+    let own = scene.place.own().join("strongroom");
+    let change = |settings: &mut Settings| {
+        settings.scheduler.frequency = Frequency::EveryDay;
+        settings.archive = stored();
+        settings.destination.folder = Some(scene.folder().to_path_buf());
+    };
+    SettingsFile::load(&scene.data, &own).unwrap().change(&own, change).unwrap();
+    let sim = Sim::at("2026-06-01 12:00");
+    let engine = engine_at(&scene.place, sim.clock());
+    let handle = engine.handle();
+    attend(&handle, Uuid::new_v4(), true);
+    handle.send(Command::OpenDataFile { path: scene.data.clone() }).unwrap();
+    until(&handle, |s| s.data_file(&scene.data).is_some_and(|d| d.automatic.is_some()));
+    sim.set("2026-06-01 23:00");
+    handle.send(Command::Refresh { data_file: scene.data.clone() }).unwrap();
+    let status = until(&handle, |s| s.finished.iter().any(|job| job.automatic));
+    let failed = status.finished.iter().find(|job| job.automatic).unwrap().result.clone().unwrap_err();
+    assert_eq!(failed.kind, ErrorKind::NoSpace);
+    assert!(failed.hint.unwrap().contains("asks for another folder to go on in"));
+    assert!(names_in(scene.folder()).iter().all(|name| !name.contains(".4BK")), "{:?}", names_in(scene.folder()));
 }
 
 #[test]

@@ -7,14 +7,16 @@ mod desk;
 
 use std::fs;
 
-use desk::Desk;
+use desk::{Desk, make_data_file};
 use eframe::egui::accesskit::Role;
 use egui_kittest::kittest::Queryable;
 use rusqlite::Connection;
+use strongroom::engine::{Command, JobId};
 
 #[test]
 fn records_are_verified_and_the_report_can_be_read() {
-    let mut desk = Desk::new();
+    // So high that the whole page is seen.
+    let mut desk = Desk::of_size(1180.0, 1600.0);
     let path = desk.open_data_file(200);
     desk.press("Verify");
     desk.until_shown("The records and indexes of Office.sqlite are sound");
@@ -34,6 +36,7 @@ fn records_are_verified_and_the_report_can_be_read() {
     desk.until_shown("table note is damaged");
     desk.press("Put the result away");
     desk.until_shown("With problems");
+    desk.until_shown("Needs attention");
     desk.press("View report");
     desk.until_shown("table note: Damaged");
 }
@@ -53,4 +56,38 @@ fn compacting_says_before_what_it_needs_and_frees() {
     desk.until_shown("Office.sqlite was compacted");
     assert!(fs::metadata(&path).unwrap().len() < before);
     desk.until("the date", |_, s| s.data_files[0].maintenance.last_compact.is_some());
+}
+
+#[test]
+fn suspended_backups_are_said_until_a_retry_succeeds() {
+    let mut desk = Desk::new();
+    let path = desk.path("Office.sqlite");
+    make_data_file(&path, 10);
+    fs::write(desk.path("in the way"), "a file").unwrap();
+    let folder = desk.path("in the way").join("Backups");
+    let settings = format!(
+        "[scheduler]\nfrequency = \"every day\"\n[destination]\nfolder = {folder:?}\n[failure]\ncancel = true\ncancel-after = 1\n"
+    );
+    fs::write(desk.path("Office.strongroom.toml"), settings).unwrap();
+    desk.send(Command::OpenDataFile { path: path.clone() });
+    desk.until("the schedule", |_, s| s.data_files.first().is_some_and(|d| d.automatic.is_some()));
+    desk.until("the day of the next one", |h, s| {
+        let next = s.data_files[0].next_backup.map(|next| next.format("%A, %Y-%m-%d %H:%M").to_string());
+        next.is_some_and(|next| h.query_all_by_label_contains(&next).next().is_some())
+    });
+    desk.send(Command::RetryNow { job: JobId::new(), data_file: path.clone() });
+    desk.until("the suspension", |_, s| {
+        s.data_files[0].automatic.as_ref().is_some_and(|a| a.suspended.is_some()) && s.jobs.is_empty()
+    });
+    desk.until_shown("Needs attention");
+    desk.until_shown("Automatic backups are suspended since");
+    desk.until_shown("Backups are suspended");
+    assert!(desk.harness.query_by_label("Suspended").is_some());
+    // The cause is removed.
+    desk.send(Command::SetDestination { data_file: path.clone(), folder: desk.path("Backups") });
+    desk.until("the folder", |_, s| s.data_files[0].plan.is_some());
+    desk.press("Retry now");
+    desk.until("the backup", |_, s| s.jobs.is_empty() && !s.data_files[0].archives.is_empty());
+    desk.until("an end of it", |h, _| h.query_by_label("Needs attention").is_none());
+    assert!(desk.harness.query_by_label("Suspended").is_none());
 }

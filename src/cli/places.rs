@@ -59,6 +59,7 @@ pub(super) fn setup() -> crate::ui::Setup {
     crate::ui::Setup {
         sample_folder: documents.unwrap_or_else(|| PathBuf::from(".")).join("Strongroom sample"),
         service,
+        notifies: true,
         is_superuser: is_superuser(),
     }
 }

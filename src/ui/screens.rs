@@ -5,5 +5,6 @@ pub(crate) mod host;
 pub(crate) mod journal;
 pub(crate) mod log;
 pub(crate) mod maintenance;
+pub(crate) mod next;
 pub(crate) mod restore;
 pub(crate) mod welcome;

@@ -8,11 +8,12 @@ use lucide_icons::Icon;
 
 use super::{
     action::Action,
+    attention::urgent_count,
     commands::MenuCommand,
     jobs,
     state::State,
     theme::{self, SIDE_BAR_WIDTH, palette},
-    widgets::{Tone, text_field},
+    widgets::{Tone, badge, text_field},
 };
 use crate::{
     engine::{
@@ -70,6 +71,15 @@ pub(crate) fn state_word(status: &Status, data_file: &DataFileStatus) -> (Tone, 
             Outcome::Missed => (Tone::Warn, "Last backup missed"),
         },
     }
+}
+
+/// The first of what can not wait, in a word.
+pub(crate) fn urgent_word(data_file: &DataFileStatus) -> (Tone, &'static str) {
+    if data_file.lost_since.is_some() {
+        return (Tone::Bad, "Nobody looks after it");
+    }
+    let urgent = data_file.warnings.iter().filter(|warning| warning.kind.is_urgent());
+    urgent.filter_map(|warning| word_of(warning.kind)).next().unwrap_or((Tone::Bad, "Needs attention"))
 }
 
 /// What is worth a word beside the name; advice about places is not, and what the last backup tells itself.
@@ -141,13 +151,19 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
             ui.set_width(ui.available_width());
             ui.horizontal_top(|ui| {
                 ui.label(theme::icon(Icon::Database, 17.0).color(p.accent));
-                ui.vertical(|ui| {
-                    ui.spacing_mut().item_spacing.y = 1.0;
-                    ui.add(Label::new(theme::strong(jobs::name(path), ui)).truncate());
-                    let small = eframe::egui::TextStyle::Small;
-                    let folder = folder.as_ref().map_or_else(String::new, |folder| format!(", in {folder}"));
-                    let word = RichText::new(format!("{word}{folder}")).text_style(small).color(tone.colours(ui).0);
-                    ui.add(Label::new(word).truncate());
+                let urgent = urgent_count(data_file);
+                ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+                    if urgent > 0 {
+                        badge(ui, Tone::Bad, &urgent.to_string()).on_hover_text("So many urgent warnings");
+                    }
+                    ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                        ui.spacing_mut().item_spacing.y = 1.0;
+                        ui.add(Label::new(theme::strong(jobs::name(path), ui)).truncate());
+                        let small = eframe::egui::TextStyle::Small;
+                        let folder = folder.as_ref().map_or_else(String::new, |folder| format!(", in {folder}"));
+                        let word = RichText::new(format!("{word}{folder}")).text_style(small).color(tone.colours(ui).0);
+                        ui.add(Label::new(word).truncate());
+                    });
                 });
             });
         })

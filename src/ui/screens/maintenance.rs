@@ -12,6 +12,7 @@ use crate::{
     storage::space::human_bytes,
     ui::{
         action::Action,
+        attention,
         dialogs::settings::Tab,
         jobs,
         state::State,
@@ -42,11 +43,12 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
         }
     });
     jobs::news_ui(ui, status, state, actions);
+    attention::urgent_ui(ui, data_file, actions);
     columns(
         ui,
         actions,
         |ui, actions| {
-            card(ui, Icon::Archive, "Full backup", |ui| last_backup(ui, data_file));
+            card(ui, Icon::Archive, "Full backup", |ui| last_backup(ui, status, data_file, actions));
             ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::HardDrive, "Backup disk", |ui| backup_disk(ui, data_file, actions));
             ui.add_space(theme::GAP - 6.0);
@@ -55,6 +57,7 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
             });
         },
         |ui, actions| {
+            attention::advice_ui(ui, data_file, actions);
             card(ui, Icon::Server, "Service", |ui| super::host::host_ui(ui, data_file, actions));
             ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::ScrollText, "Log", |ui| super::log::log_ui(ui, data_file, actions));
@@ -73,7 +76,7 @@ pub(crate) fn is_backed_up_now(status: &Status, data_file: &DataFileStatus) -> b
     status.jobs.iter().any(|j| j.kind == JobKind::Backup && j.data_file.as_ref() == Some(&data_file.facts.path))
 }
 
-fn last_backup(ui: &mut Ui, data_file: &DataFileStatus) {
+fn last_backup(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, actions: &mut Vec<Action>) {
     match &data_file.last_backup {
         None => {
             fact_with(ui, "Last full backup", |ui| {
@@ -82,7 +85,8 @@ fn last_backup(ui: &mut Ui, data_file: &DataFileStatus) {
         }
         Some(last) => last_backup_facts(ui, last),
     }
-    fact(ui, "Next full backup", "Not scheduled");
+    super::next::next_backup_ui(ui, data_file, actions);
+    super::next::last_proven_ui(ui, status, data_file);
     let archives = match (data_file.archives.len(), data_file.archives.iter().map(|a| a.bytes).sum()) {
         (0, _) => "None in this folder".to_owned(),
         (1, bytes) => format!("1 archive, {}", human_bytes(bytes)),

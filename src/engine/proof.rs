@@ -1,0 +1,214 @@
+//! Test restores that the engine makes by itself: of every new archive, and every week of one drawn by lot.
+//!
+//! They wait until nobody has asked for anything for a moment, so that a series of jobs, or whoever closes the data file, does
+//! not meet them. What they find is kept like any other proof; what fails is urgent, because a backup that can not be
+//! restored is none.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{
+    command::JobId,
+    history::{JobKind, Outcome},
+    job::{Order, Work},
+    status::{FinishedJob, JobReport},
+    work,
+    worker::Worker,
+};
+use crate::{
+    backup::BackupReport,
+    drill::{self, MINUTE_BYTES},
+    error::ErrorKind,
+    journal::integrate::Until,
+    restore::Logs,
+    settings::sections::{Drill, TestRestore},
+    warning::{Warning, WarningKind},
+};
+
+/// So long nothing else must have gone on.
+const QUIET: Duration = Duration::from_secs(10);
+/// A drill that could not be made is tried again after so long.
+const AGAIN: TimeDelta = TimeDelta::hours(1);
+const WEEK: TimeDelta = TimeDelta::weeks(1);
+
+/// What is to be proven of a data file.
+#[derive(Debug, Default)]
+pub(super) struct Proving {
+    /// The archive made last, until it was tested.
+    waiting: Option<PathBuf>,
+    /// When the last job on the data file ended.
+    quiet_since: Option<Instant>,
+    /// When the next drill is due, once that was looked up.
+    drill_at: Option<DateTime<Utc>>,
+    /// The test that runs, and whether it is a drill.
+    runs: Option<(JobId, bool)>,
+}
+
+impl Worker {
+    /// Begins the test restores whose time has come.
+    pub(super) fn run_proofs(&mut self) {
+        if !self.config.stays() {
+            return;
+        }
+        let now = self.now().to_utc();
+        let due: Vec<(PathBuf, Option<PathBuf>)> = self
+            .hosted
+            .values_mut()
+            .filter_map(|hosted| {
+                let settings = hosted.settings.settings();
+                let quiet = hosted.proving.quiet_since.is_none_or(|since| since.elapsed() >= QUIET);
+                if hosted.proving.runs.is_some() || !quiet {
+                    return None;
+                }
+                if let Some(archive) = hosted.proving.waiting.take() {
+                    return Some((hosted.path.clone(), Some(archive)));
+                }
+                let drills = settings.proof.drill == Drill::EveryWeek && settings.data_file_id.is_some();
+                let is_due = hosted.proving.drill_at.is_none_or(|at| at <= now);
+                (drills && is_due).then(|| (hosted.path.clone(), None))
+            })
+            .collect();
+        for (data_file, archive) in due {
+            let is_busy = self.jobs.values().any(|job| job.status.data_file.as_ref() == Some(&data_file))
+                || self.status.data_file(&data_file).is_none_or(|d| d.log_starting || d.plan.is_none());
+            match archive {
+                // Another one is made: that will be tested.
+                Some(_) if is_busy => {}
+                Some(archive) => self.test_archive(&data_file, archive),
+                None if is_busy => {}
+                None => self.drill_if_due(&data_file, now),
+            }
+        }
+    }
+
+    /// Another job on the data file has ended; a backup is to be tested.
+    pub(super) fn note_for_proofs(&mut self, finished: &FinishedJob) {
+        let Some(data_file) = &finished.data_file else { return };
+        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        if hosted.proving.runs.is_some_and(|(job, _)| job == finished.id) {
+            return self.proof_ended(&data_file.clone(), finished);
+        }
+        hosted.proving.quiet_since = Some(Instant::now());
+        if let Ok(JobReport::Backup(made)) = &finished.result
+            && is_wanted(hosted.settings.settings().proof.test_restore, made)
+        {
+            hosted.proving.waiting = Some(made.archive.clone());
+        }
+    }
+
+    fn test_archive(&mut self, data_file: &Path, archive: PathBuf) {
+        // Its log has hardly begun, and what is being written just now must not be in its way.
+        let (path, scratch) = (archive.clone(), self.config.data_dir.clone());
+        let work: Work = Box::new(move |control| {
+            drill::test_restore(&path, Logs::None, Until::End, &scratch, control).map(JobReport::TestRestore)
+        });
+        self.begin_proof(data_file, Some(archive), work, "A test of the new archive.", false);
+    }
+
+    fn drill_if_due(&mut self, data_file: &Path, now: DateTime<Utc>) {
+        let known = self.hosted.get(data_file).and_then(|h| h.proving.drill_at);
+        let due = match (known, &self.history) {
+            (Some(at), _) => Some(at),
+            (None, Some(history)) => match history.last_drill(data_file) {
+                Ok(last) => last.map(|last| last + WEEK),
+                Err(error) => {
+                    self.edit().history_problem = Some(error.report());
+                    Some(now + AGAIN)
+                }
+            },
+            // Without a journal nobody would know when the last one was.
+            (None, None) => Some(now + WEEK),
+        };
+        if let Some(hosted) = self.hosted.get_mut(data_file) {
+            hosted.proving.drill_at = due.or(Some(now));
+        }
+        let Some(status) = self.status.data_file(data_file).filter(|_| due.is_none_or(|due| due <= now)) else { return };
+        if status.archives.is_empty() {
+            // Asked again when there may be one.
+            self.drill_again_at(data_file, now + AGAIN);
+            return;
+        }
+        let destination = status.destination.clone();
+        let log = self.hosted.get(data_file).and_then(|h| h.log.clone());
+        let seed = Uuid::new_v4().as_u64_pair().0;
+        let work = work::drill(data_file, destination, seed, self.config.data_dir.clone(), log);
+        self.begin_proof(data_file, None, work, "The weekly drill: an archive and a commit drawn by lot.", true);
+    }
+
+    fn drill_again_at(&mut self, data_file: &Path, at: DateTime<Utc>) {
+        if let Some(hosted) = self.hosted.get_mut(data_file) {
+            hosted.proving.drill_at = Some(at);
+        }
+    }
+
+    fn begin_proof(&mut self, data_file: &Path, archive: Option<PathBuf>, work: Work, note: &str, is_drill: bool) {
+        let id = JobId::new();
+        let data_file = data_file.to_path_buf();
+        let kind = JobKind::TestRestore;
+        let order = Order { id, kind, data_file: Some(data_file.clone()), archive, automatic: true };
+        if let Some(hosted) = self.hosted.get_mut(&data_file) {
+            hosted.proving.runs = Some((id, is_drill));
+        }
+        if self.start(order, work).is_ok() {
+            self.note_in_journal(id, note.to_owned());
+        } else if let Some(hosted) = self.hosted.get_mut(&data_file) {
+            hosted.proving.runs = None;
+            self.drill_again_at(&data_file, self.now().to_utc() + AGAIN);
+        }
+    }
+
+    fn proof_ended(&mut self, data_file: &Path, finished: &FinishedJob) {
+        let now = self.now().to_utc();
+        let Some((job, is_drill)) = self.hosted.get_mut(data_file).and_then(|h| h.proving.runs.take()) else { return };
+        let begun = self.status.history.iter().find(|entry| entry.id == job).map(|entry| entry.started);
+        // A backup renames the log, and may delete an old archive, under the hands of a drill.
+        let is_disturbed = self.status.history.iter().any(|entry| {
+            entry.kind == JobKind::Backup
+                && entry.data_file.as_deref() == Some(data_file)
+                && (entry.outcome == Outcome::Running || begun.is_some_and(|begun| entry.started >= begun))
+        });
+        match &finished.result {
+            Ok(_) => {
+                let _ = self.put_away(data_file, WarningKind::TestRestoreFailed);
+            }
+            Err(error) if matches!(error.kind, ErrorKind::Stopped | ErrorKind::NoSpace | ErrorKind::Busy) => {
+                self.drill_again_at(data_file, now + AGAIN);
+                return;
+            }
+            Err(_) if is_disturbed => {
+                self.drill_again_at(data_file, now + AGAIN);
+                return;
+            }
+            Err(error) => {
+                let what = if is_drill { "the weekly drill" } else { "the test restore of the last backup" };
+                let message = format!("{what} of {} failed: {}", data_file.display(), error.message);
+                let hint = error.hint.clone().unwrap_or_default();
+                let hint = format!("{hint} Make a full backup now, and test it: strongroom verify ARCHIVE --test-restore.");
+                self.keep_notice(data_file, Warning::new(WarningKind::TestRestoreFailed, message, hint.trim_start()));
+            }
+        }
+        if is_drill {
+            self.drill_again_at(data_file, now + WEEK);
+            let kept = self.history.as_ref().map(|history| history.keep_drill(data_file, now));
+            if let Some(Err(error)) = kept {
+                self.edit().history_problem = Some(error.report());
+            }
+        }
+    }
+}
+
+/// Whether a backup that was just made is to be tested; one whose segments lie on several media can not be.
+fn is_wanted(setting: TestRestore, made: &BackupReport) -> bool {
+    let is_together = made.files.iter().all(|file| file.parent() == made.archive.parent());
+    is_together
+        && match setting {
+            TestRestore::Never => false,
+            TestRestore::Always => true,
+            TestRestore::Automatic => made.data_bytes <= MINUTE_BYTES,
+        }
+}
