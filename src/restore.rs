@@ -23,6 +23,7 @@ use crate::{
         heal::{self, Repaired},
         log_recovery,
         reader::safe_name,
+        segments::parse_segment_name,
     },
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
@@ -221,7 +222,12 @@ fn no_log(archive: &Path) -> Error {
 /// A folder named like the archive, beside it; with ` (2)`, ` (3)` … when that exists.
 pub fn propose_destination(archive: &Path) -> PathBuf {
     let archive = std::path::absolute(archive).unwrap_or_else(|_| archive.to_path_buf());
-    let plain = archive.with_extension("");
+    // Of an archive in segments, the set gives the name.
+    let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let plain = match parse_segment_name(&name) {
+        Some((stem, number, _)) => archive.with_file_name(format!("{stem}[{number}]")),
+        None => archive.with_extension(""),
+    };
     let numbered = |n: u32| {
         let mut name = plain.clone().into_os_string();
         name.push(format!(" ({n})"));

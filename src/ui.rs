@@ -48,7 +48,7 @@ use action::Action;
 use state::{Dialog, Page, State};
 
 use crate::{
-    engine::{Command, Event, Handle, Status},
+    engine::{Command, Event, Handle, JobId, Status},
     error::{Error, ErrorKind, Result},
     service::install::Folders,
 };
@@ -128,7 +128,9 @@ impl Window {
                 Event::DataFileOpened { path } => actions.push(Action::ShowDataFile(path)),
                 Event::LogOpened { data_file } if self.state.backup_when_logged.as_ref() == Some(&data_file) => {
                     self.state.backup_when_logged = None;
-                    actions.push(Action::Backup(data_file));
+                    // Whatever dialog is open by now stays open.
+                    let job = JobId::new();
+                    actions.push(Action::Send(Command::Backup { job, data_file, destination: None, options: None }));
                 }
                 Event::LogRefused { .. } => self.state.backup_when_logged = None,
                 // The dialog that asked for it stays, with all that was entered.

@@ -138,26 +138,45 @@ def idle_share():
 
 def settings(settings_file):
     """The dialog with its three tabs; what is chosen there stands in the settings file afterwards."""
-    press("Settings…")
-    until("the settings", lambda: named(("page tab",), "Scheduler"))
-    choose("radio button", "Every day")
-    shown("Next full backups")
-    shot("8-settings-scheduler")
-    choose("page tab", "Configuration")
-    until("the folder as it is found", lambda: named(("progress bar",), "Used space of the disk chosen"))
-    shot("8-settings-configuration")
-    choose("page tab", "Backup & Restore")
-    choose("check box", "Backup only if the data file has been modified")
-    shown("With this rule nothing would be removed now.")
-    shot("8-settings-backup-restore")
-    press("OK")
-    until("the end of the dialog", lambda: not named(("page tab",), "Scheduler"))
+    letters = os.path.join(os.path.dirname(settings_file), "Letters")
+    os.makedirs(letters, exist_ok=True)
+    with open(os.path.join(letters, "2026-11-22 Edelweiss.txt"), "w", encoding="utf-8") as letter:
+        letter.write("Dear Sir or Madam,\n" * 5000)
 
     def text():
         with open(settings_file, encoding="utf-8") as file:
             return file.read()
 
-    for line in ('frequency = "every day"', "only-if-modified = true"):
+    # By hand, as an administrator may: what is written there is in the dialog.
+    by_hand = text()
+    with open(settings_file, "w", encoding="utf-8") as file:
+        file.write(f"{by_hand}\n[content]\nattachments = ['{letters}']\n")
+    press("Settings…")
+    until("the settings", lambda: named(("page tab",), "Scheduler"))
+    choose("page tab", "Configuration")
+
+    def seen():
+        # Opened before the file was read again, the dialog offers to take what is new.
+        if named(BUTTONS, "Load the new settings"):
+            press("Load the new settings")
+        return named(BUTTONS, f"Delete {letters}") and any(found == "92.8 KB" for found in texts())
+
+    until("the attachment with its size", seen)
+    until("the disk chosen", lambda: named(("progress bar", "level bar"), "Used space of the disk chosen"))
+    shot("settings-configuration")
+    choose("page tab", "Scheduler")
+    choose("radio button", "Every day")
+    until("the next dates", lambda: any(found.startswith("UTC") for found in texts()))
+    shot("settings-scheduler")
+    choose("page tab", "Backup & Restore")
+    choose("check box", "Backup only if the data file has been modified")
+    choose("combo box", "Redundancy rate")
+    press("Medium")
+    shown("Repairs any single damaged stretch up to ")
+    shot("settings-backup-restore")
+    press("OK")
+    until("the end of the dialog", lambda: not named(("page tab",), "Scheduler"))
+    for line in ('frequency = "every day"', "only-if-modified = true", 'redundancy = "medium"', letters):
         until(f"{line} in {settings_file}", lambda line=line: line in text())
 
 
@@ -195,7 +214,7 @@ def journey():
     press("Use log…")
     shown("A full backup is needed before the log can serve a restore.")
     shot("3-log")
-    press("Use log and start backup")
+    press("OK")
     shown("Full backup 0003 succeeded")
     shown("Every commit is recorded")
     shown("commits since backup 0003")

@@ -21,14 +21,14 @@ use strongroom::{
     journal::integrate::Until,
     restore::Logs,
     service::{Reachable, Sockets, connect, join},
-    settings::SettingsFile,
+    settings::{Settings, SettingsFile, sections::Frequency},
     storage::{Disk, space::disk_space},
     verify,
 };
 use support::{
     Place,
     disk::SmallDisk,
-    engine::{engine, finished, restore, until},
+    engine::{Sim, engine, engine_at, finished, restore, until},
     has, logical_content, make_data_file, names_in, text,
 };
 use uuid::Uuid;
@@ -143,7 +143,7 @@ fn a_backup_goes_on_in_the_folder_named_and_the_set_is_found_from_either_folder(
     fs::rename(&more, &elsewhere).unwrap();
     let first = of(&here) as u32 + 1;
     let missing = catalog::list(&here, None).unwrap()[0].missing.clone().unwrap();
-    assert_eq!(missing.in_words(), format!("segment {first:04}, or one after it"));
+    assert_eq!(missing.in_words(), format!("segment {first:04} (or one after it)"));
     let look = |segments: &[PathBuf]| {
         let (path, segments) = (report.archive.clone(), segments.to_vec());
         handle.send(Command::LookAtArchive { path, segments: segments.clone() }).unwrap();
@@ -220,6 +220,32 @@ fn without_anybody_to_ask_the_backup_fails_says_what_to_do_and_leaves_nothing() 
     assert!(scene.is_empty(), "{:?}", names_in(scene.folder()));
 }
 
+/// Nobody waits for what is due by itself, even while somebody sits before a window: it is tried again as the settings say.
+#[test]
+fn a_scheduled_backup_never_asks() {
+    let Some(scene) = Scene::new() else { return };
+    let own = scene.place.own().join("strongroom");
+    let change = |settings: &mut Settings| {
+        settings.scheduler.frequency = Frequency::EveryDay;
+        settings.archive = stored();
+        settings.destination.folder = Some(scene.folder().to_path_buf());
+    };
+    SettingsFile::load(&scene.data, &own).unwrap().change(&own, change).unwrap();
+    let sim = Sim::at("2026-06-01 12:00");
+    let engine = engine_at(&scene.place, sim.clock());
+    let handle = engine.handle();
+    attend(&handle, Uuid::new_v4(), true);
+    handle.send(Command::OpenDataFile { path: scene.data.clone() }).unwrap();
+    until(&handle, |s| s.data_file(&scene.data).is_some_and(|d| d.automatic.is_some()));
+    sim.set("2026-06-01 23:00");
+    handle.send(Command::Refresh { data_file: scene.data.clone() }).unwrap();
+    let status = until(&handle, |s| s.finished.iter().any(|job| job.automatic));
+    let failed = status.finished.iter().find(|job| job.automatic).unwrap().result.clone().unwrap_err();
+    assert_eq!(failed.kind, ErrorKind::NoSpace);
+    assert!(failed.hint.unwrap().contains("asks for another folder to go on in"));
+    assert!(names_in(scene.folder()).iter().all(|name| !name.contains(".4BK")), "{:?}", names_in(scene.folder()));
+}
+
 #[test]
 fn a_window_of_another_process_that_goes_away_takes_the_question_with_it() {
     let Some(scene) = Scene::new() else { return };
@@ -258,7 +284,7 @@ fn a_crash_while_it_asks_leaves_no_file_under_a_final_name_and_the_rest_is_clean
     let job = scene.back_up(&handle);
     question(&handle, job);
     // The second folder is as small: it asks again, with segments in both.
-    let Some(second) = SmallDisk::mount(&more, "2m") else { return };
+    let second = SmallDisk::mount(&more, "2m").unwrap();
     handle.send(Command::GoOn { job, folder: more.clone() }).unwrap();
     until(&handle, |s| s.job(job).and_then(|j| j.question.clone()).is_some_and(|q| q.full == more));
     service.kill().unwrap();

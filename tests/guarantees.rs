@@ -1,7 +1,7 @@
 //! The table of guarantees in `docs/formats.md`: printed from the code, and each line proven against its layout block by block.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use strongroom::{
     archive::{ArchiveOptions, Rate, recovery::Layout},
@@ -63,7 +63,7 @@ fn the_tables_in_the_documentation_are_those_of_the_code() {
 #[test]
 fn every_line_of_the_table_holds_at_every_place() {
     for (redundancy, interlacing) in rates() {
-        for bytes in SMALL.into_iter().chain(LARGE.into_iter().take(3)) {
+        for bytes in SMALL.into_iter().chain(LARGE) {
             let layout = Layout::plan(bytes, redundancy, interlacing).unwrap();
             let guarantee = options(redundancy, interlacing).guarantee(bytes).unwrap();
             let recovery = u64::from(layout.recovery_blocks);
@@ -82,12 +82,12 @@ fn every_line_of_the_table_holds_at_every_place() {
                 }
             }
             let worst = |stretch: usize| {
-                let (mut hits, mut worst): (HashMap<u32, u64>, u64) = (HashMap::new(), 0);
+                let (mut hits, mut worst) = (vec![0u64; (layout.windows * layout.groups) as usize], 0);
                 for (n, group) in groups.iter().enumerate() {
                     if n >= stretch {
-                        *hits.get_mut(&groups[n - stretch]).unwrap() -= 1;
+                        hits[groups[n - stretch] as usize] -= 1;
                     }
-                    let hit = hits.entry(*group).or_insert(0);
+                    let hit = &mut hits[*group as usize];
                     *hit += 1;
                     worst = worst.max(*hit);
                 }

@@ -391,6 +391,63 @@ fn a_set_goes_on_in_another_folder_when_the_disk_is_full_and_fails_cleanly_witho
     }
 }
 
+/// Loses power at every step after a set went on in another folder: all around the names, and some before.
+#[test]
+fn a_crash_at_any_step_of_a_set_in_two_folders_leaves_none_that_looks_complete() {
+    let attempt = |at: usize, full: usize| {
+        let place = Place::new();
+        let data = place.at("a.sqlite");
+        make_data_file(&data, "PRAGMA journal_mode=DELETE", 9_000);
+        let (folder, more) = (backup::default_destination(&data), place.at("more"));
+        fs::create_dir(&more).unwrap();
+        let mut settings = SettingsFile::load(&data, &place.own()).unwrap();
+        let disk = FaultyDisk::new(at, Fault::FullThenCrash(full));
+        let (own, options) = (place.own(), segments(1, Rate::None));
+        let answer = |_: &Path, _: u64| Some(more.clone());
+        let ask: OnFull<'_> = &answer;
+        let made = backup::run_asking(
+            &disk,
+            &data,
+            &mut settings,
+            &own,
+            &folder,
+            None,
+            options,
+            Some(ask),
+            &Control::default(),
+        );
+        (place, data, folder, more.clone(), made, disk.steps())
+    };
+    // A step in the middle of the first segment: list, segment, head, frames.
+    let full = 6;
+    let (_place, _, folder, more, made, steps) = attempt(usize::MAX, full);
+    let made = made.unwrap();
+    let of = |folder: &Path| made.files.iter().filter(|file| file.starts_with(folder)).count();
+    assert!(of(&folder) > 0 && of(&more) > 1, "{:?}", made.files);
+    let mut failed = 0;
+    for at in (full + 1..steps).filter(|at| *at + 40 > steps || at % 5 == 0) {
+        let (place, data, folder, more, outcome, _) = attempt(at, full);
+        for folder in [&folder, &more] {
+            for entry in catalog::list(folder, None).unwrap() {
+                // What is listed without a problem is complete, whatever was reported.
+                assert!(entry.problem.is_some() || verified(&entry.path, &[]).unwrap().problem().is_none(), "{at}");
+            }
+        }
+        failed += usize::from(outcome.is_err());
+        place.backup_stored(&Disk, &data, segments(1, Rate::None)).unwrap();
+        let complete = catalog::list(&folder, None).unwrap();
+        assert!(complete.iter().all(|entry| entry.problem.is_none()), "{at}: {complete:?}");
+        assert!(outcome.is_err() || complete.len() == 2);
+        let (here, there) = (names_in(&folder), names_in(&more));
+        assert!(here.iter().chain(&there).all(|name| !name.ends_with(".part")), "{at}: {here:?} {there:?}");
+        // The other folder holds what belongs to a complete set, and else nothing.
+        assert_eq!(there.is_empty(), complete.len() == 1, "{at}: {here:?} {there:?}");
+        let notes = here.iter().filter(|name| name.ends_with(".segments")).count();
+        assert_eq!(notes, complete.len() - 1, "{at}: {here:?}");
+    }
+    assert!(failed > 20, "{failed}");
+}
+
 #[test]
 fn segments_that_can_not_hold_the_archive_are_refused() {
     let place = Place::new();

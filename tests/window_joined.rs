@@ -4,6 +4,8 @@
 
 #[path = "window.rs"]
 mod window;
+#[path = "window_archives.rs"]
+mod window_archives;
 #[path = "window_care.rs"]
 mod window_care;
 #[path = "window_log.rs"]

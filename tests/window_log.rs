@@ -41,7 +41,7 @@ impl Desk {
     fn use_log(&mut self) {
         self.press("Use log…");
         self.until_shown("A full backup is needed before the log can serve a restore.");
-        self.press("Use log and start backup");
+        self.press("OK");
         self.until("the log and its backup", |_, s| {
             s.jobs.is_empty() && log(s).is_some_and(|l| l.rooted && l.state == CaptureState::On)
         });
@@ -89,10 +89,12 @@ fn a_data_file_with_a_rollback_journal_is_switched_only_when_that_is_wanted() {
     desk.until("the mode", |_, s| s.data_files[0].facts.journal_mode == JournalMode::Rollback);
     desk.press("Use log…");
     desk.until_shown("It is a lasting change of the file");
-    assert!(!is_enabled(&desk, "Use log and start backup") && !is_enabled(&desk, "Use log only"));
-    desk.harness.get_by_role_and_label(Role::CheckBox, "Switch the data file to WAL mode").click();
-    desk.harness.run_steps(3);
-    desk.press("Use log only");
+    assert!(!is_enabled(&desk, "OK"));
+    for choice in ["Switch the data file to WAL mode", "Start a full backup as soon as the log runs"] {
+        desk.harness.get_by_role_and_label(Role::CheckBox, choice).click();
+        desk.harness.run_steps(3);
+    }
+    desk.press("OK");
     desk.until("the log", |_, s| log(s).is_some_and(|l| l.state == CaptureState::On));
     desk.until("the mode", |_, s| s.data_files[0].facts.journal_mode == JournalMode::Wal);
     desk.until_shown("full backup is needed before the log can serve a restore");

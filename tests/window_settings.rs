@@ -17,7 +17,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use rusqlite::Connection;
 use strongroom::{
     archive::options::{ArchiveOptions, Compression, Rate},
-    engine::Command,
+    engine::{Command, JobId},
     journal::CaptureState,
     schedule,
     settings::{Settings, SettingsFile, sections::*},
@@ -231,7 +231,7 @@ fn every_option_of_backup_and_restore_is_changed_saved_and_read_again() {
     desk.combo("Unit of that time", "seconds");
     desk.check("Cancel the operation after");
     desk.type_into("Number of attempts", "2");
-    assert!(desk.is_shown("Automatic backups are suspended then"));
+    assert!(desk.is_shown("until a backup by hand succeeds"));
     desk.combo("Segment size", "Another size");
     assert!(!desk.is_enabled("OK"), "{:#?}", desk.texts());
     desk.type_into("Segment size in MB", "1");
@@ -395,6 +395,25 @@ fn a_folder_is_warned_of_at_its_field_before_it_is_used() {
     desk.press("OK");
     desk.until_closed();
     assert!(!desk.settings_file().exists(), "nothing was changed");
+}
+
+#[test]
+fn archives_made_while_the_dialog_is_open_are_its_own() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(10);
+    desk.ask_settings();
+    let command = Command::Backup { job: JobId::new(), data_file: path, destination: None, options: None };
+    desk.send(command);
+    desk.until("the backup", |_, s| s.jobs.is_empty() && !s.data_files[0].archives.is_empty());
+    desk.tab("Backup & Restore");
+    desk.type_into("Number of backups kept", "9");
+    let mut asked = desk.status().data_files[0].settings.clone();
+    asked.keep.last = 9;
+    desk.until("the look", |_, s| s.seen_places.iter().any(|seen| seen.revision == asked.revision()));
+    desk.tab("Configuration");
+    assert!(!desk.is_shown("holds archives of another data file"));
+    desk.ok();
+    assert_eq!(desk.saved().keep.last, 9);
 }
 
 #[test]
@@ -597,6 +616,13 @@ fn the_dialog_is_worked_with_by_the_keyboard_alone() {
     desk.until_tab("Scheduler");
     key(&mut desk, Modifiers::CTRL | Modifiers::SHIFT, Key::Tab);
     desk.until_tab("Backup & Restore");
+    // A list opens, and closes with what was chosen.
+    reach(&mut desk, Role::ComboBox, "Compression rate");
+    key(&mut desk, Modifiers::NONE, Key::Space);
+    reach(&mut desk, Role::Button, "Compact");
+    key(&mut desk, Modifiers::NONE, Key::Enter);
+    desk.until("the list to close", |h, _| h.query_by_role_and_label(Role::Button, "Compact").is_none());
+    assert!(desk.harness.get_by_role_and_label(Role::ComboBox, "Compression rate").is_focused());
     // What the window is too small for scrolls to where it is seen.
     let last = "Integrate the last log if the data file is incomplete";
     reach(&mut desk, Role::CheckBox, last);
@@ -610,6 +636,7 @@ fn the_dialog_is_worked_with_by_the_keyboard_alone() {
     let saved = desk.saved();
     assert_eq!((saved.scheduler.frequency, saved.scheduler.at), (Frequency::EveryDay, at(4, 15)));
     assert!(!saved.restore.integrate_log);
+    assert_eq!(saved.archive.compression, Compression::Compact);
 
     // Enter in a field is OK, Escape Cancel.
     key(&mut desk, Modifiers::COMMAND, Key::Comma);

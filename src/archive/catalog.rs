@@ -165,8 +165,10 @@ pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
 /// When the folder can not be read.
 pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
     let numbers = names(folder)?.into_iter().filter_map(|(_, name)| {
-        let segment = parse_segment_name(&name).map(|(stem, number, _)| (stem.to_owned(), number));
-        let (stem, number) = segment.or_else(|| parse_name(&name).map(|(stem, number)| (stem.to_owned(), number)))?;
+        let segment = parse_segment_name(&name).map(|(stem, number, _)| (stem, number));
+        // A note stands for segments that all lie elsewhere.
+        let archive = name.strip_suffix(segments::NOTE_SUFFIX).unwrap_or(&name);
+        let (stem, number) = segment.or_else(|| parse_name(archive))?;
         (stem == wanted).then_some(number)
     });
     Ok(numbers.max().unwrap_or_default())

@@ -175,6 +175,11 @@ impl Archive {
         self.stamp.or_else(|| anew().map(of))
     }
 
+    /// Its data frames.
+    pub(super) fn frames(&self) -> &[FrameEntry] {
+        &self.index.frames
+    }
+
     /// How many parts the recovery data has, when it is complete.
     pub fn recovery_parts(&self) -> u64 {
         self.stamp().map_or(0, |stamp| find::expected(&stamp))

@@ -8,6 +8,7 @@ use super::{
     reader::Archive,
     recovery::make::make,
     volume::Volume,
+    writer::Prover,
 };
 use crate::{
     control::{Control, Phase},
@@ -67,14 +68,15 @@ fn write(file: &mut dyn StorageFile, archive: &Archive, part: &Path, control: &C
         file.write_all(bytes)
     };
     let mut put = put;
-    make(&volume, &stamp, &mut |_| Ok(()), &mut put, control)?;
+    // As in a new archive: the bytes that are read back for the recovery data are proven at once.
+    let mut prover = Prover::new(archive.frames());
+    make(&volume, &stamp, &mut |bytes| prover.take(bytes), &mut put, control)?;
     let length = at + TAIL_LENGTH;
     let (index_offset, tar_length, whole) = (stamp.index_offset, stamp.tar_length, stamp.whole);
     file.write_all(&format::encode_tail(&Tail { index_offset, length, tar_length, whole }))?;
     file.sync()?;
     control.phase(Phase::Verifying, length);
     let copy = Archive::open(part)?;
-    copy.prove_stored(control)?;
     let whole = copy.prove_recovery(control)?.is_some_and(|(expected, found)| expected == found);
     if whole && copy.items() == archive.items() && copy.identity() == archive.identity() {
         return Ok(length);

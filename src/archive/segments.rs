@@ -40,7 +40,7 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// For people: `segment 0003`, `segments 0002 and 0004`, `segment 0005, or one after it`.
+    /// For people: `segment 0003`, `segments 0002 and 0004`, `segment 0005 (or one after it)`.
     pub fn in_words(&self) -> String {
         let numbers: Vec<String> = self.numbers.iter().map(|n| format!("{n:04}")).collect();
         let named = match numbers.as_slice() {
@@ -48,7 +48,12 @@ impl Missing {
             [others @ .., last] => format!("segments {} and {last}", others.join(", ")),
             [] => "segments".to_owned(),
         };
-        if self.and_later { format!("{named}, or one after it") } else { named }
+        if self.and_later { format!("{named} (or one after it)") } else { named }
+    }
+
+    /// The verb that goes with it.
+    pub fn is_or_are(&self) -> &'static str {
+        if self.numbers.len() == 1 { "is" } else { "are" }
     }
 }
 

@@ -183,8 +183,8 @@ fn not_as_written(path: &Path) -> Error {
         .hint("The disk or the memory of this machine may be failing. Choose another disk and try again.")
 }
 
-/// Holds the bytes of an archive, in order, against the checksums of its data frames.
-struct Prover<'a> {
+/// Holds the bytes of an archive, read back in order, against the checksums of its data frames.
+pub(super) struct Prover<'a> {
     frames: std::slice::Iter<'a, FrameEntry>,
     current: Option<&'a FrameEntry>,
     hasher: blake3::Hasher,
@@ -192,12 +192,12 @@ struct Prover<'a> {
 }
 
 impl<'a> Prover<'a> {
-    fn new(frames: &'a [FrameEntry]) -> Self {
+    pub(super) fn new(frames: &'a [FrameEntry]) -> Self {
         let mut frames = frames.iter();
         Self { current: frames.next(), frames, hasher: blake3::Hasher::new(), at: 0 }
     }
 
-    fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
+    pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
         while let Some(frame) = self.current
             && !bytes.is_empty()
         {

@@ -172,7 +172,7 @@ impl RunningJob {
                 let live = report.in_place.as_ref().map(|done| done.data_file.clone());
                 self.entry.path = live.or_else(|| Some(report.destination.clone()));
                 self.entry.bytes = Some(report.bytes);
-                self.entry.note = report.repaired.as_ref().map(archive_note);
+                self.entry.note = and_archive(self.entry.note, report.repaired.as_ref());
                 if let Some(problem) = report.problem() {
                     self.entry.outcome = Outcome::Partial;
                     self.entry.error = Some(problem.report());
@@ -190,13 +190,13 @@ impl RunningJob {
                 self.entry.number = Some(report.number);
                 self.entry.bytes = Some(report.bytes);
                 self.entry.path = report.copy.clone().or_else(|| self.entry.path.clone());
-                self.entry.note = report.repaired.as_ref().map(archive_note);
+                self.entry.note = and_archive(self.entry.note, report.repaired.as_ref());
             }
             Ok(JobReport::TestRestore(proof)) => {
                 self.entry.number = Some(proof.number);
                 self.entry.bytes = Some(proof.bytes);
                 self.entry.path = Some(proof.archive.clone());
-                self.entry.note = proof.repaired.as_ref().map(archive_note);
+                self.entry.note = and_archive(self.entry.note, proof.repaired.as_ref());
             }
             Ok(JobReport::VerifyRecords(report)) => {
                 if let Some(problem) = report.problem() {
@@ -235,9 +235,13 @@ impl RunningJob {
     }
 }
 
-/// What the Backup journal says of a damaged archive from which everything wanted came back.
-fn archive_note(repaired: &Repaired) -> String {
-    format!("The archive is damaged: {}.", repaired.in_words())
+/// What the Backup journal says, and of a damaged archive from which everything wanted came back, that too.
+fn and_archive(note: Option<String>, repaired: Option<&Repaired>) -> Option<String> {
+    let of_archive = repaired.map(|repaired| format!("The archive is damaged: {}.", repaired.in_words()));
+    match (note, of_archive) {
+        (Some(note), Some(of_archive)) => Some(format!("{note} {of_archive}")),
+        (note, of_archive) => note.or(of_archive),
+    }
 }
 
 /// Units per second over the samples, and the seconds left at that rate.

@@ -17,7 +17,7 @@ use super::{
     },
     file_picker::{Mode, Purpose, Request},
     state::{
-        BackupForm, CompactForm, Dialog, LogForm, MessageForm, Page, RepairForm, ReportForm, RestoreForm, SampleForm,
+        BackupForm, CompactForm, Dialog, MessageForm, Page, RepairForm, ReportForm, RestoreForm, SampleForm,
         SegmentsForm, ServiceForm, State, Then,
     },
 };
@@ -134,23 +134,12 @@ pub(crate) enum Action {
         /// The folder that is full.
         full: PathBuf,
     },
-    /// Open the dialog *Use log…* for this data file, or the warning before the log is switched off.
+    /// Open the settings of this data file where a log is chosen, or the warning before the log is switched off.
     AskLog(PathBuf),
     /// Try to open the log of this data file again.
     OpenLogAgain(PathBuf),
-    /// Choose the folder of the log that the open dialog *Use log…* asks for.
-    ChooseLogFolder(PathBuf),
-    /// Use a log, or (`None`) no longer.
-    UseLog {
-        /// Canonical path of the data file.
-        data_file: PathBuf,
-        /// The log file.
-        log: Option<PathBuf>,
-        /// Whether to switch the data file to WAL mode first.
-        switch_to_wal: bool,
-        /// Whether a full backup follows as soon as the log runs.
-        backup: bool,
-    },
+    /// Use the log of this data file no longer.
+    StopLog(PathBuf),
     /// Open the dialog *User settings for data file…* at a tab.
     AskSettings(PathBuf, Tab),
     /// Choose a path that the open dialog of settings asks for.
@@ -283,39 +272,27 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::AskLog(data_file) => {
             let Some(known) = status.data_file(&data_file) else { return };
-            let proposed = known.destination.join(format!("{}.journal", crate::archive::catalog::stem(&data_file)));
-            let file = known.log_file.clone().unwrap_or(proposed).display().to_string();
-            state.dialog =
-                Some(Dialog::Log(LogForm { file, in_use: known.log_file.is_some(), switch_to_wal: false, data_file }));
+            state.dialog = Some(match known.log_file {
+                Some(_) => Dialog::StopLog(data_file),
+                None => Dialog::Settings(Box::new(SettingsForm::with_log(known))),
+            });
         }
         Action::OpenLogAgain(data_file) => {
             let log = status.data_file(&data_file).and_then(|d| d.log_file.clone());
             send(state, Command::UseLog { data_file, log, switch_to_wal: false });
         }
-        Action::ChooseLogFolder(file) => {
-            let start = file.parent().map(Path::to_path_buf).unwrap_or_default();
-            state.picker.ask(ctx, folder_request("Folder for the log", start, Purpose::LogFolder));
-        }
-        Action::UseLog { data_file, log, switch_to_wal, backup } => {
+        Action::StopLog(data_file) => {
             state.dialog = None;
-            if backup {
-                state.backup_when_logged = Some(data_file.clone());
-            }
-            send(state, Command::UseLog { data_file, log, switch_to_wal });
+            send(state, Command::UseLog { data_file, log: None, switch_to_wal: false });
         }
         Action::AskSettings(data_file, tab) => {
             let Some(known) = status.data_file(&data_file) else { return };
             state.dialog = Some(Dialog::Settings(Box::new(SettingsForm::new(known, tab))));
         }
         Action::ChooseForSettings { for_what, folder, start } => {
-            let title = match for_what {
-                PathFor::Destination => "Folder for archives",
-                PathFor::Log => "Folder for the log",
-                PathFor::Program => "Add to the program files",
-                PathFor::Attachment => "Add to the attachments",
-            };
             let mode = if folder { Mode::ChooseFolder } else { Mode::OpenFile { extension: None } };
-            state.picker.ask(ctx, Request { purpose: Purpose::Settings(for_what), mode, title, start });
+            let (purpose, title) = (Purpose::Settings(for_what), for_what.title());
+            state.picker.ask(ctx, Request { purpose, mode, title, start });
         }
         Action::ApplySettings { backup } => {
             if let Some(Dialog::Settings(form)) = &mut state.dialog {
@@ -463,13 +440,6 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
         }
         Purpose::Segments { archive } => Some(add_segments(state, archive, path)),
         Purpose::GoOn { job } => Some(Action::Send(Command::GoOn { job, folder: path })),
-        Purpose::LogFolder => {
-            if let Some(Dialog::Log(form)) = &mut state.dialog {
-                let name = Path::new(&form.file).file_name().unwrap_or_default().to_owned();
-                form.file = path.join(name).display().to_string();
-            }
-            None
-        }
         Purpose::Settings(for_what) => {
             if let Some(Dialog::Settings(form)) = &mut state.dialog {
                 form.choose(for_what, path);

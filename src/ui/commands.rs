@@ -106,7 +106,8 @@ impl MenuCommand {
 
     /// The shortcut as the user reads it.
     pub(crate) fn shortcut_text(self, ctx: &Context) -> String {
-        self.facts().shortcut.map(|s| ctx.format_shortcut(&s)).unwrap_or_default()
+        // As it stands on the key.
+        self.facts().shortcut.map(|s| ctx.format_shortcut(&s).replace("Comma", ",")).unwrap_or_default()
     }
 
     /// The page that the command shows.

@@ -45,7 +45,7 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Repair(form)) => repair::repair_ui(ctx, status, form, actions),
         Some(Dialog::Segments(form)) => segments::segments_dialog_ui(ctx, status, form, actions),
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
-        Some(Dialog::Log(form)) => log::log_ui(ctx, status, form, actions),
+        Some(Dialog::StopLog(data_file)) => log::stop_ui(ctx, data_file, actions),
         Some(Dialog::Settings(form)) => settings::settings_ui(ctx, status, form, actions),
         Some(Dialog::Close(data_file)) => close::close_ui(ctx, status, &data_file.clone(), actions),
         Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),

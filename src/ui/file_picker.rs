@@ -55,8 +55,6 @@ pub(crate) enum Purpose {
     },
     /// The folder for the sample.
     SampleFolder,
-    /// The folder for the log.
-    LogFolder,
     /// A path of the settings.
     Settings(PathFor),
 }

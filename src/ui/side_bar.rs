@@ -16,7 +16,11 @@ use super::{
     widgets::{Tone, badge, text_field},
 };
 use crate::{
-    engine::{Status, history::Outcome, status::DataFileStatus},
+    engine::{
+        Status,
+        history::Outcome,
+        status::{DataFileStatus, JobStatus},
+    },
     warning::WarningKind,
 };
 
@@ -45,7 +49,11 @@ pub(crate) fn state_word(status: &Status, data_file: &DataFileStatus) -> (Tone, 
     if data_file.lost_since.is_some() {
         return (Tone::Bad, "Nobody looks after it");
     }
-    if status.jobs.iter().any(|j| j.data_file.as_ref() == Some(&data_file.facts.path)) {
+    let own = |job: &&JobStatus| job.data_file.as_ref() == Some(&data_file.facts.path);
+    if status.jobs.iter().filter(own).any(|job| job.question.is_some()) {
+        return (Tone::Warn, "Waits for an answer");
+    }
+    if status.jobs.iter().any(|job| own(&job)) {
         return (Tone::Neutral, "Working");
     }
     if let Some(word) = data_file.warnings.iter().find_map(|warning| word_of(warning.kind)) {

@@ -46,8 +46,8 @@ pub(crate) enum Dialog {
     Segments(SegmentsForm),
     /// *Create sample…*
     Sample(SampleForm),
-    /// *Use log…*
-    Log(LogForm),
+    /// Whether to stop using the log of this data file.
+    StopLog(PathBuf),
     /// *User settings for data file…*
     Settings(Box<SettingsForm>),
     /// *Install as a service…*
@@ -140,19 +140,6 @@ pub(crate) enum LogChoice {
     Commit,
     /// Nothing: the state of the archive itself.
     None,
-}
-
-/// The form of *Use log…*.
-#[derive(Debug)]
-pub(crate) struct LogForm {
-    /// Canonical path of the data file.
-    pub(crate) data_file: PathBuf,
-    /// The log file as typed or chosen.
-    pub(crate) file: String,
-    /// Whether a log is used now, so that the question is whether to stop.
-    pub(crate) in_use: bool,
-    /// Whether to switch the data file to WAL mode, where it is in another one.
-    pub(crate) switch_to_wal: bool,
 }
 
 impl RestoreForm {

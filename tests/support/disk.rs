@@ -1,5 +1,7 @@
 //! A real small disk, for tests of one that is full or goes away.
 
+#![allow(unreachable_pub, missing_docs, clippy::unwrap_used, clippy::print_stderr)]
+
 use std::{
     fs,
     path::{Path, PathBuf},

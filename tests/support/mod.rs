@@ -186,6 +186,8 @@ pub enum Fault {
     CrashHalfWritten,
     /// This step reports a full disk; later ones work.
     DiskFull,
+    /// The disk is full once, at this step; the power is lost at the step of the disk.
+    FullThenCrash(usize),
 }
 
 /// The real disk until step `at`, then the fault. Every write, sync, rename and so on is one step.
@@ -215,13 +217,17 @@ impl FaultState {
         let step = self.steps.fetch_add(1, Ordering::SeqCst);
         let hit = match self.fault {
             Fault::DiskFull => step == self.at,
+            Fault::FullThenCrash(full) => step == full || step >= self.at,
             _ => step >= self.at,
         };
         if !hit {
             return Ok(());
         }
         let error = match self.fault {
-            Fault::DiskFull => Error::io("write to", Path::new("disk"), std::io::ErrorKind::StorageFull.into()),
+            Fault::FullThenCrash(full) if step != full => Error::new(ErrorKind::Io, "power lost"),
+            Fault::DiskFull | Fault::FullThenCrash(_) => {
+                Error::io("write to", Path::new("disk"), std::io::ErrorKind::StorageFull.into())
+            }
             _ => Error::new(ErrorKind::Io, "power lost"),
         };
         Err((error, self.fault == Fault::CrashHalfWritten && step == self.at))

@@ -1,13 +1,17 @@
 //! The dialog *Repair archive…*: what is damaged as far as is known, and where the sound copy goes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eframe::egui::{Context, Label, RichText};
 use lucide_icons::Icon;
 
 use super::frame;
 use crate::{
-    engine::Status,
+    archive::heal::Repaired,
+    engine::{
+        Status,
+        status::{FinishedJob, JobReport},
+    },
     ui::{
         action::Action,
         state::RepairForm,
@@ -15,6 +19,15 @@ use crate::{
         widgets::{button, error_strip, fact, fact_field, path_field, primary_button, sentence},
     },
 };
+
+/// What the last verification of an archive found, as far as it is remembered.
+fn verified<'a>(status: &'a Status, archive: &Path) -> Option<&'a Repaired> {
+    let of_archive = |job: &'a FinishedJob| match &job.result {
+        Ok(JobReport::Verify(report)) if report.archive == archive => Some(report),
+        _ => None,
+    };
+    status.finished.iter().find_map(of_archive)?.damage.as_ref()
+}
 
 pub(crate) fn repair_ui(ctx: &Context, status: &Status, form: &mut RepairForm, actions: &mut Vec<Action>) {
     let look = status.looked_at.iter().find(|l| l.path == form.archive && l.segments == form.segments).cloned();
@@ -32,7 +45,8 @@ pub(crate) fn repair_ui(ctx: &Context, status: &Status, form: &mut RepairForm, a
                 None => fact(ui, "Damage", "Reading the archive …"),
                 Some(look) => match &look.result {
                     Ok(plan) => {
-                        let found = plan.repaired.as_ref().map(|repaired| repaired.in_words());
+                        let known = plan.repaired.as_ref().or_else(|| verified(status, &form.archive));
+                        let found = known.map(|repaired| repaired.in_words());
                         let text = found.map_or_else(
                             || "None at a glance. The repair reads every byte.".to_owned(),
                             |words| format!("{}.", sentence(&words)),

@@ -52,7 +52,12 @@ pub(crate) fn restore_ui(ctx: &Context, status: &Status, form: &mut RestoreForm,
                     segments_ui(ui, (&form.archive, missing), &form.segments, actions);
                 }
                 Some(look) => match &look.result {
-                    Ok(plan) => plan_ui(ui, status, plan, form, folder.as_deref().unwrap_or_default(), actions),
+                    Ok(plan) => {
+                        if let Some(missing) = &look.missing {
+                            segments_ui(ui, (&form.archive, missing), &form.segments, actions);
+                        }
+                        plan_ui(ui, status, plan, form, folder.as_deref().unwrap_or_default(), actions);
+                    }
                     Err(error) => {
                         ui.add_space(4.0);
                         error_strip(ui, error, |_| ());

@@ -14,7 +14,7 @@ use crate::{
         screens::maintenance::advice,
         state::{SegmentsForm, Then},
         theme::palette,
-        widgets::{Tone, button, error_strip, fact, fact_with, primary_button},
+        widgets::{Tone, button, error_strip, fact, fact_with, primary_button, sentence},
     },
 };
 
@@ -26,13 +26,11 @@ pub(super) fn segments_ui(
     actions: &mut Vec<Action>,
 ) {
     fact_with(ui, "Segments", |ui| {
-        let verb = if missing.numbers.len() == 1 { "is" } else { "are" };
+        let verb = missing.is_or_are();
         let them = if missing.numbers.len() == 1 { "it" } else { "them" };
-        let words = missing.in_words();
         let text = format!(
-            "{}{} {verb} not in the folder of the archive. Connect the disk of {them}, and choose the folder there.",
-            words[..1].to_uppercase(),
-            &words[1..]
+            "{} {verb} not in the folder of the archive. Connect the disk with {them}, and choose the folder there.",
+            sentence(&missing.in_words())
         );
         advice(ui, Tone::Warn, &text);
         for folder in segments {
@@ -41,7 +39,8 @@ pub(super) fn segments_ui(
         }
         let number = missing.numbers.first().copied().unwrap_or_default();
         let label = format!("Choose the folder of segment {number:04}…");
-        if button(ui, Some(Icon::FolderSearch), &label).clicked() {
+        ui.add_space(2.0);
+        if primary_button(ui, Some(Icon::FolderSearch), &label, true).clicked() {
             actions.push(Action::ChooseSegments(archive.to_path_buf()));
         }
     });
@@ -84,7 +83,7 @@ pub(crate) fn segments_dialog_ui(ctx: &Context, status: &Status, form: &mut Segm
             }
         },
         |ui, keys, (form, actions)| {
-            if primary_button(ui, None, label, makes_up).clicked() {
+            if makes_up && button(ui, None, label).clicked() {
                 actions.push(start(form));
             }
             if button(ui, None, "Cancel").clicked() || keys.escape {

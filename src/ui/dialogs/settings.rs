@@ -19,8 +19,8 @@ mod scheduler;
 use std::time::Instant;
 
 use eframe::egui::{
-    self, Align, ComboBox, Context, Event, EventFilter, Id, Key, Label, Layout, Modifiers, Response, RichText, Sense,
-    Stroke, Ui, WidgetInfo, WidgetType, accesskit::Role, vec2,
+    self, Align, ComboBox, Context, EventFilter, Id, Key, Label, Layout, Modifiers, Response, RichText, Sense, Stroke,
+    Ui, WidgetInfo, WidgetType, accesskit::Role, vec2,
 };
 use lucide_icons::Icon;
 
@@ -28,7 +28,7 @@ pub(crate) use form::{PathFor, SettingsForm, Tab};
 
 use super::{Keys, tall_frame};
 use crate::{
-    engine::{Status, status::DataFileStatus},
+    engine::{Command, Status, status::DataFileStatus},
     ui::{
         action::Action,
         theme::{self, palette},
@@ -48,7 +48,11 @@ pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsFor
         return;
     }
     form.take_refusal(data_file);
-    actions.extend(form.follow(status, Instant::now()).into_iter().map(Action::Send));
+    form.note(&data_file.settings);
+    // Nobody would answer for a data file whose engine is gone.
+    if data_file.lost_since.is_none() {
+        actions.extend(form.follow(status, Instant::now()).into_iter().map(Action::Send));
+    }
     if let Some(wait) = form.patience(status) {
         ctx.request_repaint_after(wait);
     }
@@ -74,7 +78,11 @@ pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsFor
                 Tab::BackupRestore => backup_restore::backup_restore_ui(ui, data_file, form),
             }
         },
-        |ui, keys, (form, actions)| footer_ui(ui, keys, data_file, form, &wrong, actions),
+        |ui, keys, (form, actions)| {
+            // Enter may have come with the last letter.
+            let wrong = form.wrong_tabs(status, data_file);
+            footer_ui(ui, keys, data_file, form, &wrong, actions);
+        },
     );
 }
 
@@ -121,9 +129,7 @@ fn tabs_ui(ui: &mut Ui, form: &mut SettingsForm, wrong: &[Tab]) {
     ui.painter().hline(ui.max_rect().x_range(), at, Stroke::new(1.0, p.line));
     // As everywhere, the arrows lead from one tab to the next while one of them has the focus.
     if ui.memory(|m| m.has_focus(tab_id(form.tab))) {
-        let arrow = |key| {
-            ui.input(|i| i.events.iter().any(|e| matches!(e, Event::Key { key: k, pressed: true, modifiers, .. } if *k == key && !modifiers.any())))
-        };
+        let arrow = |key| ui.input(|i| i.key_pressed(key) && !i.modifiers.any());
         let step = if arrow(Key::ArrowRight) {
             1
         } else if arrow(Key::ArrowLeft) {
@@ -206,18 +212,13 @@ fn news_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm, act
     }
     if let Some(since) = data_file.lost_since {
         let text = format!("{} has ended at {}: nothing can be changed", data_file.host, moment(&since));
-        strip(
-            ui,
-            Tone::Bad,
-            &text,
-            Some("Wait until it is back, or take the data file over with this window."),
-            |ui| {
-                if button(ui, None, "Take over").clicked() {
-                    let path = form.data_file.clone();
-                    actions.push(Action::Send(crate::engine::Command::OpenDataFile { path }));
-                }
-            },
-        );
+        let hint = "Wait until it is back, or take the data file over with this window.";
+        strip(ui, Tone::Bad, &text, Some(hint), |ui| {
+            if button(ui, None, "Take over").clicked() {
+                let path = form.data_file.clone();
+                actions.push(Action::Send(Command::OpenDataFile { path }));
+            }
+        });
     }
     if ui.cursor().top() > before {
         ui.add_space(6.0);
@@ -284,10 +285,19 @@ fn choice<T: Copy + PartialEq>(ui: &mut Ui, name: &str, width: f32, chosen: &mut
     let before = *chosen;
     let shown = choices.iter().find(|(value, _)| value == chosen).map_or("", |(_, label)| label);
     let response = ComboBox::from_id_salt(name).width(width).height(320.0).selected_text(shown).show_ui(ui, |ui| {
+        let mut by_keyboard = false;
         for (value, label) in choices {
-            ui.selectable_value(chosen, *value, *label);
+            if ui.selectable_value(chosen, *value, *label).clicked() {
+                by_keyboard = !ui.input(|i| i.pointer.any_released());
+                ui.close();
+            }
         }
+        by_keyboard
     });
+    // The keyboard stays where the list was.
+    if response.inner == Some(true) {
+        response.response.request_focus();
+    }
     response.response.ctx.accesskit_node_builder(response.response.id, |node| node.set_label(name));
     before != *chosen
 }

@@ -11,7 +11,12 @@ use lucide_icons::Icon;
 use crate::{
     archive::{Compression, Rate, catalog::ArchiveEntry},
     drill::Proof,
-    engine::{Status, status::DataFileStatus},
+    engine::{
+        Status,
+        history::{HistoryEntry, JobKind, Outcome},
+        status::DataFileStatus,
+    },
+    error::ErrorKind,
     storage::{self, space::human_bytes},
     ui::{
         action::Action,
@@ -79,9 +84,10 @@ fn archives_ui(
             2 => Cell::Text(human_bytes(archive.bytes)),
             3 if archive.data_bytes == 0 => Cell::Text(String::new()),
             3 => Cell::Text(human_bytes(archive.data_bytes)),
-            4 if archive.missing.is_some() => Cell::Badge(Tone::Warn, "Incomplete".to_owned()),
-            4 if archive.problem.is_some() => Cell::Badge(Tone::Bad, "Unreadable".to_owned()),
-            4 => Cell::Badge(Tone::Good, "Complete".to_owned()),
+            4 => {
+                let (tone, word) = state_of(status, archive);
+                Cell::Badge(tone, word.to_owned())
+            }
             5 => Cell::Text(
                 proof_of(status, archive)
                     .map_or_else(|| "Never".to_owned(), |proof| proof.proven.format("%Y-%m-%d").to_string()),
@@ -99,6 +105,51 @@ fn archives_ui(
     ui.add_space(theme::GAP);
     let named = folders.get(&archives[at].path).map_or(&[][..], Vec::as_slice);
     detail(ui, status, data_file, (&archives[at], named), actions);
+}
+
+/// When it was last proven to be restorable, in words.
+fn proven(status: &Status, archive: &ArchiveEntry) -> String {
+    match proof_of(status, archive) {
+        Some(proof) => match proof.commit {
+            Some(commit) => format!("Last on {}, with its logs up to commit {commit}", moment(&proof.proven)),
+            None => format!("Last on {}", moment(&proof.proven)),
+        },
+        None => "Never. A test restore proves it.".to_owned(),
+    }
+}
+
+/// The last verification of an archive that came to an end.
+fn verification<'a>(status: &'a Status, archive: &ArchiveEntry) -> Option<&'a HistoryEntry> {
+    let told = |entry: &&HistoryEntry| match entry.outcome {
+        Outcome::Succeeded | Outcome::Partial => true,
+        Outcome::Failed => entry.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Damaged),
+        _ => false,
+    };
+    let of_archive =
+        |entry: &&HistoryEntry| entry.kind == JobKind::Verify && entry.path.as_ref() == Some(&archive.path);
+    status.history.iter().filter(of_archive).find(told)
+}
+
+/// What that found, in words. Every archive was read back when it was made.
+fn verified(status: &Status, archive: &ArchiveEntry) -> String {
+    let Some(entry) = verification(status, archive) else { return "Only when it was made".to_owned() };
+    let found = match entry.outcome {
+        Outcome::Succeeded => "sound",
+        Outcome::Partial => "damaged, but can be repaired",
+        _ => "damaged beyond repair",
+    };
+    format!("{}: {found}", moment(&entry.started))
+}
+
+/// The state of an archive as far as a glance and the last verification tell.
+fn state_of(status: &Status, archive: &ArchiveEntry) -> (Tone, &'static str) {
+    match verification(status, archive).map(|entry| entry.outcome) {
+        _ if archive.missing.is_some() => (Tone::Warn, "Incomplete"),
+        _ if archive.problem.is_some() => (Tone::Bad, "Unreadable"),
+        Some(Outcome::Failed) => (Tone::Bad, "Damaged"),
+        Some(Outcome::Partial) => (Tone::Warn, "Repairable"),
+        _ => (Tone::Good, "Complete"),
+    }
 }
 
 /// How an archive is stored, and what of it is repaired when it is damaged.
@@ -147,10 +198,10 @@ fn segments(ui: &mut Ui, status: &Status, archive: &ArchiveEntry, named: &[PathB
         }
         None => fact(ui, "Segments", format!("{words}; all are there")),
         Some(missing) => fact_with(ui, "Segments", |ui| {
-            let words = format!("{words} found; {} is missing", missing.in_words());
+            let words = format!("{words} found; {} {} missing", missing.in_words(), missing.is_or_are());
             ui.add(Label::new(RichText::new(words).color(palette(ui).warn.0)).wrap());
             let number = missing.numbers.first().copied().unwrap_or_default();
-            if button(ui, Some(Icon::FolderSearch), &format!("Choose the folder of segment {number:04}…")).clicked() {
+            if button(ui, Some(Icon::FolderSearch), &format!("Find segment {number:04}…")).clicked() {
                 actions.push(Action::ChooseSegments(archive.path.clone()));
             }
         }),
@@ -188,21 +239,15 @@ fn detail(
         if let Some(of) = &archive.moment {
             fact(ui, "State of", moment(of));
         }
-        fact(
-            ui,
-            "Last proven restorable",
-            match proof_of(status, archive) {
-                Some(proof) => match proof.commit {
-                    Some(commit) => format!("{}, with its logs up to commit {commit}", moment(&proof.proven)),
-                    None => moment(&proof.proven),
-                },
-                None => "Never. A test restore proves it.".to_owned(),
-            },
-        );
+        fact(ui, "Proven restorable", proven(status, archive));
+        fact(ui, "Last verified", verified(status, archive));
         if archive.moment.is_some() {
             let (how, protection) = stored(archive);
             fact(ui, "Stored", how);
-            fact(ui, "When damaged", protection);
+            // How much it survives follows from its length, which is not known of one that is incomplete.
+            if archive.missing.is_none() {
+                fact(ui, "When damaged", protection);
+            }
         }
         if archive.segmented {
             segments(ui, status, archive, named, actions);

@@ -55,19 +55,22 @@ fn keep_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) {
             choice(ui, "Delete the oldest", 280.0, &mut form.draft.keep.delete_oldest, &moments);
         });
     }
-    remark(ui, &preview(data_file, form));
+    preview_ui(ui, data_file, form);
 }
 
 /// Which sets the rule would remove now.
-fn preview(data_file: &DataFileStatus, form: &SettingsForm) -> String {
+fn preview_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &SettingsForm) {
     let keep = &form.draft.keep;
     if keep.all {
-        return "Nothing is ever deleted.".to_owned();
+        return remark(ui, "Nothing is ever deleted.");
     }
     if backup::destination_by(&data_file.facts.path, &form.draft) != data_file.destination {
-        return "The rule counts in the new folder only; what lies in the old one stays.".to_owned();
+        return remark(ui, "The rule counts in the new folder only; what lies in the old one stays.");
     }
-    in_words(&retention::plan(&data_file.sets, keep, When::Now, &[]))
+    let removed = retention::plan(&data_file.sets, keep, When::Now, &[]);
+    let p = palette(ui);
+    let colour = if removed.is_empty() { p.weak } else { p.warn.0 };
+    ui.add(Label::new(RichText::new(in_words(&removed)).color(colour)).wrap());
 }
 
 fn in_words(removed: &[BackupSet]) -> String {
@@ -105,11 +108,11 @@ fn failure_ui(ui: &mut Ui, form: &mut SettingsForm) {
                 let cancel = form.draft.failure.cancel;
                 ui.add_enabled_ui(cancel, |ui| typed_field(ui, form, field::CANCEL_AFTER, "Number of attempts", 54.0));
                 ui.label("attempts");
+                if cancel {
+                    remark(ui, "until a backup by hand succeeds");
+                }
             });
             said_ui(ui, form, field::CANCEL_AFTER);
-            if form.draft.failure.cancel {
-                remark(ui, "Automatic backups are suspended then, until one by hand succeeds.");
-            }
         });
     });
 }

@@ -16,6 +16,7 @@ use crate::{
     storage::space::human_bytes,
     ui::{
         action::Action,
+        dialogs::log::LOST,
         screens::maintenance::advice,
         theme::{self, palette},
         widgets::{Tone, button, count, disk_bar_of, icon_button, path_field, sentence},
@@ -39,6 +40,11 @@ pub(super) fn configuration_ui(
     destination_ui(ui, status, data_file, form, actions);
     group(ui, "Log");
     log_ui(ui, status, data_file, form, actions);
+    if form.show_log {
+        // It grows once more, when the place of the log is known.
+        form.show_log = form.log_place(status, data_file).is_none();
+        ui.scroll_to_cursor(None);
+    }
 }
 
 fn content_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm, actions: &mut Vec<Action>) {
@@ -246,9 +252,7 @@ fn log_ui(
     ui.add(Checkbox::new(&mut form.use_log, "Use log"));
     if !form.use_log {
         if form.base.log.file.is_some() {
-            let text = "Without the log, what is written after the last full backup can not be restored. The log file \
-                        itself stays where it is.";
-            advice(ui, Tone::Warn, text);
+            advice(ui, Tone::Warn, LOST);
         } else {
             remark(
                 ui,

@@ -62,6 +62,18 @@ pub(crate) enum PathFor {
     Attachment,
 }
 
+impl PathFor {
+    /// Title of the file picker.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Destination => "Folder for archives",
+            Self::Log => "Folder for the log",
+            Self::Program => "Add to the program files",
+            Self::Attachment => "Add to the attachments",
+        }
+    }
+}
+
 /// The form.
 #[derive(Debug)]
 pub(crate) struct SettingsForm {
@@ -75,6 +87,8 @@ pub(crate) struct SettingsForm {
     pub(super) draft: Settings,
     /// Whether a log is to be used.
     pub(super) use_log: bool,
+    /// Whether what is said of the log is to be scrolled to.
+    pub(super) show_log: bool,
     /// Whether to switch the data file to WAL mode for it.
     pub(super) switch_to_wal: bool,
     /// Whether a full backup follows as soon as a new log runs.
@@ -101,11 +115,17 @@ impl SettingsForm {
         Self::of(data_file.facts.path.clone(), data_file.settings.clone(), tab)
     }
 
+    /// The same where a log is chosen, and is to be used.
+    pub(crate) fn with_log(data_file: &DataFileStatus) -> Self {
+        Self { use_log: true, show_log: true, ..Self::new(data_file, Tab::Configuration) }
+    }
+
     fn of(data_file: PathBuf, settings: Settings, tab: Tab) -> Self {
         Self {
             data_file,
             tab,
             use_log: settings.log.file.is_some(),
+            show_log: false,
             switch_to_wal: false,
             backup_follows: true,
             other_segment: !field::SEGMENTS.contains(&field::megabytes(&settings)),
@@ -273,6 +293,17 @@ impl SettingsForm {
     /// Whether the data file has to be switched to WAL mode before a log can be used, and nobody said so yet.
     pub(super) fn lacks_wal(&self, data_file: &DataFileStatus) -> bool {
         self.log_is_new() && data_file.facts.journal_mode != JournalMode::Wal && !self.switch_to_wal
+    }
+
+    /// Takes over what Strongroom itself notes among the settings: by its identity the data file's own archives are told from
+    /// others, and the first backup gives it one.
+    pub(super) fn note(&mut self, in_force: &Settings) {
+        if self.draft.data_file_id != in_force.data_file_id {
+            self.looked = None;
+        }
+        for settings in [&mut self.draft, &mut self.base] {
+            (settings.data_file_id, settings.last_number) = (in_force.data_file_id, in_force.last_number);
+        }
     }
 
     /// Whether something would change.

@@ -111,12 +111,12 @@ fn personalized_ui(ui: &mut Ui, form: &mut SettingsForm) {
         let units = Unit::ALL.iter().map(|unit| (*unit, unit.word())).collect::<Vec<_>>();
         choice(ui, "Unit of the interval", 90.0, &mut form.draft.scheduler.unit, &units);
         match unit {
-            Unit::Hours => at(ui, form, "starting at"),
-            Unit::Days => at(ui, form, "at"),
+            Unit::Hours => begin(ui, form, "starting at"),
+            Unit::Days => begin(ui, form, "at"),
             Unit::Weeks => {}
             Unit::Months => {
                 day(ui, form);
-                at(ui, form, "at");
+                begin(ui, form, "at");
             }
         }
     });
@@ -135,20 +135,22 @@ fn personalized_ui(ui: &mut Ui, form: &mut SettingsForm) {
                 }
             }
         });
-        line(ui, |ui| at(ui, form, "at"));
+        line(ui, |ui| begin(ui, form, "at"));
     }
-    for field in [field::EVERY, field::WEEKDAYS, field::DAY, field::AT] {
+    for field in [field::EVERY, field::WEEKDAYS, field::DAY, field::AT, field::FROM] {
         said_ui(ui, form, field);
     }
     if unit == Unit::Months {
         last_day(ui);
     }
+}
+
+/// The time of the day, and the day that a longer interval is counted from.
+fn begin(ui: &mut Ui, form: &mut SettingsForm, word: &str) {
+    at(ui, form, word);
     if form.counts(field::FROM) {
-        line(ui, |ui| {
-            ui.label("counted from");
-            typed_field(ui, form, field::FROM, "Counted from", 110.0);
-        });
-        said_ui(ui, form, field::FROM);
+        ui.label("counted from");
+        typed_field(ui, form, field::FROM, "Counted from", 100.0);
     }
 }
 

@@ -1,0 +1,242 @@
+//! Archives in the window: damaged, repaired, proven, in segments that are elsewhere, and on a disk that is full.
+#![cfg(all(feature = "gui", unix))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+#[path = "support/desk.rs"]
+mod desk;
+#[path = "support/disk.rs"]
+#[cfg(target_os = "linux")]
+mod disk;
+
+use std::{
+    fs,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use desk::Desk;
+use eframe::egui::accesskit::Role;
+use egui_kittest::kittest::{NodeT, Queryable};
+use strongroom::{
+    archive::{ArchiveOptions, Compression, Rate},
+    backup::BackupReport,
+    engine::{Command, JobId, Status, status::JobReport},
+};
+
+const MB: u64 = 1 << 20;
+
+fn last(status: &Status) -> JobReport {
+    status.finished[0].result.clone().unwrap()
+}
+
+fn hash(path: &Path) -> String {
+    blake3::hash(&fs::read(path).unwrap()).to_hex().to_string()
+}
+
+impl Desk {
+    /// A backup stored in this way, into the folder of the settings or another one.
+    fn store(&mut self, options: ArchiveOptions, destination: Option<PathBuf>) -> JobId {
+        let (job, data_file) = (JobId::new(), self.status().data_files[0].facts.path.clone());
+        self.send(Command::Backup { job, data_file, destination, options: Some(options) });
+        job
+    }
+
+    fn stored(&mut self, options: ArchiveOptions) -> BackupReport {
+        let job = self.store(options, None);
+        self.until("the backup", |_, s| s.finished_job(job).is_some());
+        let JobReport::Backup(report) = last(&self.status()) else { panic!() };
+        self.until("the archive in the list", |_, s| {
+            s.data_files[0].archives.first().is_some_and(|a| a.path == report.archive)
+        });
+        report
+    }
+
+    /// Presses, and waits until the job that follows has ended.
+    fn press_and_wait(&mut self, label: &str) {
+        let before = self.status().finished.first().map(|job| job.id);
+        self.press(label);
+        self.until("the job", |_, s| s.jobs.is_empty() && s.finished.first().map(|job| job.id) != before);
+        self.harness.run_steps(3);
+    }
+
+    /// Waits until the dialog *Repair archive…* proposes this name.
+    fn until_proposed(&mut self, copy: &Path) {
+        self.until("the name of the copy", |harness, _| {
+            let field = harness.get_by_role_and_label(Role::TextInput, "Sound copy");
+            field.accesskit_node().value().as_deref() == copy.to_str()
+        });
+    }
+
+    /// Types a folder into the dialog that chooses one.
+    fn choose_folder(&mut self, folder: &Path) {
+        self.until_shown("Folder above");
+        self.type_into("Path", &folder.display().to_string());
+        self.press("Choose this folder");
+    }
+}
+
+/// What an administrator sees in a bad hour: 5 % of an archive overwritten in the middle, as dd does.
+#[test]
+fn a_damaged_archive_is_verified_restored_and_repaired_in_the_window() {
+    let mut desk = Desk::new();
+    desk.open_data_file(3000);
+    let made = desk.stored(ArchiveOptions { redundancy: Rate::Medium, ..ArchiveOptions::default() });
+    let good = fs::read(&made.archive).unwrap();
+    let part = good.len() / 20;
+    let file = fs::File::options().write(true).open(&made.archive).unwrap();
+    file.write_all_at(&vec![0xdd; part], part as u64 * 9).unwrap();
+    drop(file);
+    let damaged = fs::read(&made.archive).unwrap();
+    assert!(damaged != good);
+
+    desk.press("Restore");
+    desk.until_shown("redundancy Medium");
+    assert!(desk.is_shown("Any single damaged stretch of about "));
+    assert!(desk.is_shown("Never. A test restore proves it."));
+    desk.press_and_wait("Verify archive 0001");
+    desk.until_shown("Archive 0001 is damaged, but can be repaired: ");
+    assert!(desk.is_shown("Write a sound copy now, before more is lost"));
+    desk.until_shown(": damaged, but can be repaired");
+
+    desk.ask_restore(1);
+    desk.press_and_wait("Restore archive 0001");
+    desk.until_shown("Archive 0001 restored");
+    assert!(desk.is_shown("The archive is damaged and was repaired on the fly: "));
+    assert_eq!(hash(&desk.path("Backups/Office[0001]/Office.sqlite")), made.blake3);
+
+    desk.press_and_wait("Test restore 0001");
+    desk.until_shown("Archive 0001 is restorable");
+    desk.until("the proof on the page", |h, _| h.query_by_label_contains("Never. A test restore").is_none());
+    let proven = desk.status().proven[0].proven.format("%Y-%m-%d %H:%M:%S").to_string();
+    desk.until_shown(&proven);
+
+    desk.press("Repair archive 0001…");
+    desk.until_shown("blocks of ");
+    let copy = made.archive.with_file_name("Office[0001] repaired.4BK");
+    desk.until_proposed(&copy);
+    desk.press_and_wait("Repair archive");
+    desk.until_shown("Archive 0001 repaired into Office[0001] repaired.4BK");
+    assert!(fs::read(&copy).unwrap() == good, "the copy is what the archive was");
+    assert!(fs::read(&made.archive).unwrap() == damaged, "the only one was not touched");
+    // Never over something that is there.
+    desk.press("Repair archive 0001…");
+    desk.until_proposed(&made.archive.with_file_name("Office[0001] repaired 2.4BK"));
+    desk.type_into("Sound copy", &made.archive.display().to_string());
+    desk.press_and_wait("Repair archive");
+    desk.until_shown("Repair failed: ");
+    assert!(fs::read(&made.archive).unwrap() == damaged);
+
+    // Beyond repair it says so, and names what is still whole.
+    let mut lost = good;
+    let half = lost.len() / 2;
+    lost[4096..half].fill(0xdd);
+    fs::write(&made.archive, lost).unwrap();
+    desk.press_and_wait("Verify archive 0001");
+    desk.until_shown("Verification failed: ");
+    desk.until_shown("is damaged beyond repair: ");
+    desk.until_shown(": damaged beyond repair");
+}
+
+#[test]
+fn missing_segments_are_asked_for_one_folder_after_the_other_and_then_it_goes_on() {
+    let mut desk = Desk::new();
+    let data = desk.open_data_file(4000);
+    let segments =
+        ArchiveOptions { segment_bytes: Some(MB), compression: Compression::None, ..ArchiveOptions::default() };
+    let made = desk.stored(segments);
+    let count = made.files.len();
+    assert!(count >= 4);
+    desk.press("Restore");
+    desk.until_shown(&format!("{count} segments; all are there"));
+    let move_to = |desk: &Desk, n: usize, folder: &str| {
+        fs::create_dir_all(desk.path(folder)).unwrap();
+        fs::rename(&made.files[n - 1], desk.path(folder).join(made.files[n - 1].file_name().unwrap())).unwrap();
+    };
+    move_to(&desk, 2, "disk two");
+    move_to(&desk, count, "disk last");
+    desk.send(Command::Refresh { data_file: data });
+    desk.until_shown(&format!(
+        "{} segments found; segments 0002 and {count:04} (or one after it) are missing",
+        count - 2
+    ));
+
+    desk.press("Verify archive 0001");
+    desk.until_shown("Segments of an archive");
+    let last = format!("segment {count:04}");
+    desk.until_shown(&format!("Segments 0002 and {count:04} (or one after it) are not in the folder of the archive."));
+    desk.press("Choose the folder of segment 0002…");
+    let folder = desk.path("disk two");
+    desk.choose_folder(&folder);
+    desk.until_shown(&format!("Segment {count:04} (or one after it) is not in the folder of the archive."));
+    desk.press(&format!("Choose the folder of {last}…"));
+    let folder = desk.path("disk last");
+    desk.choose_folder(&folder);
+    // Nothing more is to be pressed.
+    desk.until_shown("Archive 0001 is sound");
+
+    // The folders are remembered while the window is open.
+    desk.ask_restore(1);
+    desk.press_and_wait("Restore archive 0001");
+    desk.until_shown("Archive 0001 restored");
+    assert_eq!(hash(&desk.path("Backups/Office[0001]/Office.sqlite")), made.blake3);
+}
+
+#[test]
+fn a_restore_asks_for_missing_segments_in_its_own_dialog() {
+    let mut desk = Desk::new();
+    desk.open_data_file(3000);
+    let made = desk.stored(ArchiveOptions {
+        segment_bytes: Some(MB),
+        compression: Compression::None,
+        ..ArchiveOptions::default()
+    });
+    fs::create_dir(desk.path("other")).unwrap();
+    let other = desk.path("other").join(made.files[0].file_name().unwrap());
+    fs::rename(&made.files[0], &other).unwrap();
+    desk.send(Command::Refresh { data_file: desk.status().data_files[0].facts.path.clone() });
+    desk.press("Restore");
+    desk.until_shown("segment 0001 is missing");
+    desk.press("Restore archive 0001…");
+    desk.until_shown("Segment 0001 is not in the folder of the archive.");
+    desk.press("Choose the folder of segment 0001…");
+    let folder = desk.path("other");
+    desk.choose_folder(&folder);
+    desk.until_shown("Data file: Office.sqlite");
+    desk.press_and_wait("Restore archive 0001");
+    desk.until_shown("Archive 0001 restored");
+    let JobReport::Restore(report) = last(&desk.status()) else { panic!() };
+    assert_eq!(hash(&report.destination.join("Office.sqlite")), made.blake3);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_in_the_middle_of_a_backup_is_answered_in_the_window() {
+    let mut desk = Desk::new();
+    desk.open_data_file(5000);
+    let Some(disk) = disk::SmallDisk::mount(&desk.path("small"), "3m") else { return };
+    let stored =
+        ArchiveOptions { segment_bytes: Some(MB), compression: Compression::None, ..ArchiveOptions::default() };
+    let job = desk.store(stored, Some(disk.0.clone()));
+    desk.until_shown(&format!("The disk of {} is full", disk.0.display()));
+    assert!(desk.is_shown("Without an answer by "));
+    desk.until_shown("Waits for an answer");
+    desk.press("Go on in another folder…");
+    let more = desk.path("more");
+    fs::create_dir(&more).unwrap();
+    desk.choose_folder(&more);
+    desk.until("the backup", |_, s| s.finished_job(job).is_some());
+    desk.until_shown("Full backup 0001 succeeded");
+    assert!(desk.is_shown(&format!("{} and {}.", more.display(), disk.0.display())));
+    let JobReport::Backup(report) = last(&desk.status()) else { panic!() };
+    assert!(report.files.iter().any(|f| f.starts_with(&more)) && report.files.iter().any(|f| f.starts_with(&disk.0)));
+    fs::remove_dir_all(&more).unwrap();
+    report.files.iter().filter(|f| f.starts_with(&disk.0)).for_each(|f| fs::remove_file(f).unwrap());
+    fs::remove_file(disk.0.join("Office[0001].4BK.segments")).unwrap();
+
+    let job = desk.store(stored, Some(disk.0.clone()));
+    desk.until_shown(" is full");
+    desk.press("Stop backup");
+    desk.until("the end", |_, s| s.finished_job(job).is_some());
+    desk.until_shown("Full backup stopped by the user");
+    assert_eq!(fs::read_dir(&disk.0).unwrap().count(), 0);
+}
