@@ -21,6 +21,7 @@ mod look;
 mod maintenance;
 mod notices;
 mod notify;
+mod proof;
 mod proven;
 mod scheduler;
 mod settings;

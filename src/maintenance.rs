@@ -48,8 +48,8 @@ impl RecordsReport {
         let damaged = self.damaged();
         let what = match damaged.as_slice() {
             [] => return None,
-            [one] => one.clone(),
-            [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+            [one] => format!("{one} is"),
+            [first, rest @ ..] => format!("{first} and {} more are", rest.len()),
         };
         let hint = if damaged.iter().all(|name| name.starts_with("index ")) {
             "Only indexes are concerned: the command REINDEX of SQLite makes them again from the records, which are whole. \
@@ -58,7 +58,7 @@ impl RecordsReport {
             "Restore the data file in place from the last archive that was made before the damage, with its logs; what is in \
              it now is kept. Check the disk."
         };
-        Some(Error::new(ErrorKind::Damaged, format!("{}: {what} is damaged", self.data_file.display())).hint(hint))
+        Some(Error::new(ErrorKind::Damaged, format!("{}: {what} damaged", self.data_file.display())).hint(hint))
     }
 
     /// The state of everything, as lines of text that can be kept.

@@ -23,6 +23,8 @@ pub enum WarningKind {
     BackupPartial,
     /// There is no good backup at all.
     NoBackup,
+    /// A test restore failed: a backup may not be restorable.
+    TestRestoreFailed,
     /// The log does not record every commit.
     LogBroken,
     /// The log holds commits that the data file lacks.
@@ -58,6 +60,7 @@ impl WarningKind {
                 | K::BackupSuspended
                 | K::BackupFailed
                 | K::BackupOverdue
+                | K::TestRestoreFailed
                 | K::LogBroken
                 | K::DataFileIncomplete
                 | K::NotWritable

@@ -219,9 +219,17 @@ fn last_run(last: Option<&LastRun>) -> String {
 }
 
 fn next(found: &Inspection) -> String {
+    let automatic = found.automatic.as_ref();
+    if let Some((since, state)) = automatic.and_then(|a| Some((a.suspended?, a))) {
+        let since = since.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z");
+        return format!("SUSPENDED since {since}, after {} failed attempts", state.attempts);
+    }
+    let retry = automatic
+        .filter(|a| a.retry_at.is_some())
+        .map_or_else(String::new, |a| format!(", a retry after {} failed attempts", a.attempts));
     let Some(next) = found.next_backup else { return "only by hand".to_owned() };
     let nobody = if found.engine.is_none() { ", IF A WINDOW OR A SERVICE RUNS then" } else { "" };
-    format!("{}{nobody}", next.format("%Y-%m-%d %H:%M:%S %:z"))
+    format!("{}{retry}{nobody}", next.format("%Y-%m-%d %H:%M:%S %:z"))
 }
 
 fn newest(found: &Inspection) -> String {

@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     damaged::Opening,
+    history::JobKind,
     hosted::{self, Opened, Surveyed, Users},
+    job::RunningJob,
     status::{Event, Refused},
     worker::{Message, Worker},
 };
@@ -134,10 +136,14 @@ impl Worker {
     }
 
     pub(super) fn close(&mut self, path: &Path) -> Result<()> {
-        if self.jobs.values().any(|j| j.status.data_file.as_deref() == Some(path)) {
+        let mine = |job: &&mut RunningJob| job.status.data_file.as_deref() == Some(path);
+        let by_itself = |job: &&mut RunningJob| job.status.automatic && job.status.kind == JobKind::TestRestore;
+        if self.jobs.values_mut().filter(mine).any(|job| !by_itself(&job)) {
             return Err(Error::new(ErrorKind::Refused, format!("a job runs on {}", path.display()))
                 .hint("Wait until it ends, or stop it first."));
         }
+        // Nobody asked for it, so nobody has to wait for it.
+        self.jobs.values_mut().filter(mine).for_each(RunningJob::stop);
         self.note_on_list(path, false);
         self.let_go(path);
         Ok(())

@@ -23,6 +23,7 @@ impl Worker {
         self.record(&entry);
         self.note_backup(&finished);
         self.note_maintenance(&finished);
+        self.note_for_proofs(&finished);
         if let Ok(JobReport::TestRestore(proof)) = &finished.result {
             self.proved(proof);
         }

@@ -16,6 +16,7 @@ use super::{
     damaged::{self, Opening},
     data_files::LogStart,
     lock::DataFileLock,
+    proof::Proving,
     status::{DataFileStatus, Host, Maintenance, SampleClientStatus},
 };
 use crate::{
@@ -66,6 +67,8 @@ pub(super) struct Hosted {
     pub(super) automatic: Option<Automatic>,
     /// When it was last asked what to do, and until when there is nothing.
     pub(super) asked: Option<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    /// What is to be proven of it.
+    pub(super) proving: Proving,
     /// The one that runs.
     pub(super) automatic_job: Option<(JobId, Reason)>,
     /// The log, while it runs; shared with the backup that cuts it.
@@ -170,6 +173,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
             lost: None,
             automatic: None,
             asked: None,
+            proving: Proving::default(),
             automatic_job: None,
             log: None,
             lacking: None,

@@ -149,6 +149,7 @@ impl RunningJob {
         result: std::result::Result<JobReport, crate::error::ErrorReport>,
     ) -> (HistoryEntry, FinishedJob) {
         let duration_ms = self.begun.elapsed().as_millis() as u64;
+        let why = self.entry.note.take();
         self.entry.duration_ms = Some(duration_ms);
         self.entry.outcome = match &result {
             Ok(_) => Outcome::Succeeded,
@@ -217,6 +218,11 @@ impl RunningJob {
             }
             Err(error) => self.entry.error = Some(error.clone()),
         }
+        // Why it ran stays, before what came of it.
+        self.entry.note = match (why, self.entry.note.take()) {
+            (Some(why), Some(note)) => Some(format!("{why} {note}")),
+            (why, note) => why.or(note),
+        };
         let finished = FinishedJob {
             id: self.status.id,
             kind: self.status.kind,

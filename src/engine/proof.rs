@@ -50,6 +50,12 @@ pub(super) struct Proving {
 }
 
 impl Worker {
+    /// Removes what test restores that were cut off have left, beside everything else.
+    pub(super) fn remove_leftovers(&self) {
+        let scratch = self.config.data_dir.clone();
+        crate::storage::clean_up(move || drill::remove_leftovers(&scratch));
+    }
+
     /// Begins the test restores whose time has come.
     pub(super) fn run_proofs(&mut self) {
         if !self.config.stays() {
@@ -127,7 +133,9 @@ impl Worker {
         if let Some(hosted) = self.hosted.get_mut(data_file) {
             hosted.proving.drill_at = due.or(Some(now));
         }
-        let Some(status) = self.status.data_file(data_file).filter(|_| due.is_none_or(|due| due <= now)) else { return };
+        let Some(status) = self.status.data_file(data_file).filter(|_| due.is_none_or(|due| due <= now)) else {
+            return;
+        };
         if status.archives.is_empty() {
             // Asked again when there may be one.
             self.drill_again_at(data_file, now + AGAIN);
@@ -188,7 +196,8 @@ impl Worker {
                 let what = if is_drill { "the weekly drill" } else { "the test restore of the last backup" };
                 let message = format!("{what} of {} failed: {}", data_file.display(), error.message);
                 let hint = error.hint.clone().unwrap_or_default();
-                let hint = format!("{hint} Make a full backup now, and test it: strongroom verify ARCHIVE --test-restore.");
+                let hint =
+                    format!("{hint} Make a full backup now, and test it: strongroom verify ARCHIVE --test-restore.");
                 self.keep_notice(data_file, Warning::new(WarningKind::TestRestoreFailed, message, hint.trim_start()));
             }
         }

@@ -182,6 +182,7 @@ impl Worker {
             looked_at_processes: None,
         };
         worker.read_history();
+        worker.remove_leftovers();
         worker.open_listed();
         worker
     }
@@ -244,6 +245,7 @@ impl Worker {
         }
         if !self.ending {
             self.run_schedule();
+            self.run_proofs();
         }
         if now - self.looked >= IDLE_TICK {
             self.looked = now;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::{NaiveDate, NaiveTime};
 use toml_edit::{Array, Value};
 
-use super::sections::{DeleteOldest, Frequency, Retry, RetryUnit, Settings, Unit, Weekday};
+use super::sections::{DeleteOldest, Drill, Frequency, Retry, RetryUnit, Settings, TestRestore, Unit, Weekday};
 use crate::archive::options::{Compression, Rate};
 
 const MEGABYTE: u64 = 1 << 20;
@@ -334,6 +334,13 @@ pub const KEYS: &[Key] = &[
         "Whether a scheduled backup is skipped when the data file was not modified since the last one.",
         scheduler.only_if_modified
     ),
+    word!(
+        "scheduler.drill",
+        "A test restore of an archive drawn by lot, with its logs up to a commit drawn by lot: never, every week.",
+        "never or every week, in quotes",
+        Drill,
+        proof.drill
+    ),
     several_paths!("content.program", "Files and folders of the program that uses the data file.", content.program),
     several_paths!("content.attachments", "Other files and folders that go into the archives.", content.attachments),
     one_path!(
@@ -445,6 +452,13 @@ pub const KEYS: &[Key] = &[
         Rate,
         redundancy
     ),
+    word!(
+        "archive.test-restore",
+        "Whether every new archive is restored for a test: automatic (where that takes a minute), always, never.",
+        "automatic, always or never, in quotes",
+        TestRestore,
+        proof.test_restore
+    ),
     switch!(
         "restore.if-damaged",
         "Whether the last backup is restored when the data file is found damaged at opening.",
@@ -494,6 +508,8 @@ mod tests {
             ("archive.compression", "'Compact'"),
             ("archive.interlacing", "'high'"),
             ("archive.redundancy", "'low'"),
+            ("archive.test-restore", "'always'"),
+            ("scheduler.drill", "'Every week'"),
             ("restore.if-damaged", "true"),
             ("restore.integrate-log", "false"),
         ] {
@@ -548,6 +564,8 @@ mod tests {
             ("archive.compression", "'best'"),
             ("archive.interlacing", "2"),
             ("archive.redundancy", "'most'"),
+            ("archive.test-restore", "'yes'"),
+            ("scheduler.drill", "'daily'"),
         ] {
             let (key, value) = (Key::find(key).ok_or(key)?, text.parse::<Value>().map_err(|e| format!("{e}"))?);
             let mut settings = Settings::default();

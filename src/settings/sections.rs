@@ -128,6 +128,44 @@ words! {
     }
 }
 
+words! {
+    /// Whether every new archive is restored for a test.
+    TestRestore {
+        /// Where it takes no more than about a minute.
+        Automatic = "automatic",
+        /// However long it takes.
+        Always = "always",
+        /// Only by hand.
+        Never = "never",
+    }
+}
+
+words! {
+    /// How often an archive drawn by lot is restored for a test, up to a commit drawn by lot.
+    Drill {
+        /// Only by hand.
+        Never = "never",
+        /// Once a week.
+        EveryWeek = "every week",
+    }
+}
+
+/// Which restores are made for a test, to prove that the backups are what they are for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct ProofSettings {
+    /// Of every new archive.
+    pub test_restore: TestRestore,
+    /// Of any archive with its logs.
+    pub drill: Drill,
+}
+
+impl Default for ProofSettings {
+    fn default() -> Self {
+        Self { test_restore: TestRestore::Automatic, drill: Drill::Never }
+    }
+}
+
 /// When full backups are made by themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -299,6 +337,8 @@ pub struct Settings {
     pub failure: Failure,
     /// How archives are stored.
     pub archive: ArchiveOptions,
+    /// Which restores are made for a test.
+    pub proof: ProofSettings,
     /// What is done by itself when the data file is opened.
     pub restore: Restore,
     /// A program with its arguments, run after each job with the result as JSON on its standard input; empty for none.

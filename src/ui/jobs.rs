@@ -51,7 +51,9 @@ pub(crate) fn news_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut
     for job in &status.jobs {
         job_ui(ui, job, actions);
     }
-    let concerns = |job: &&FinishedJob| job.data_file.is_none() || job.data_file == state.current;
+    // A test that succeeded by itself is seen where it counts: when the backups were proven last.
+    let is_quiet = |job: &FinishedJob| job.automatic && job.kind == JobKind::TestRestore && job.result.is_ok();
+    let concerns = |job: &&FinishedJob| (job.data_file.is_none() || job.data_file == state.current) && !is_quiet(job);
     if let Some(job) = status.finished.iter().find(concerns).filter(|job| !state.dismissed.contains(&job.id)) {
         finished_ui(ui, job, actions);
     }

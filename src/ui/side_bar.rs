@@ -91,6 +91,7 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
         K::BackupSuspended => (Tone::Bad, "Backups are suspended"),
         K::BackupFailed => (Tone::Bad, "Last backup failed"),
         K::BackupOverdue => (Tone::Bad, "Backup overdue"),
+        K::TestRestoreFailed => (Tone::Bad, "Test restore failed"),
         K::LogBroken => (Tone::Bad, "Log broken"),
         K::DataFileIncomplete => (Tone::Bad, "Lacks commits"),
         K::NotWritable => (Tone::Bad, "Folder can not be written"),

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use rusqlite::params;
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension, params};
 
 use super::History;
 use crate::{
@@ -11,7 +12,8 @@ use crate::{
 };
 
 pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS notices(
-    data_file TEXT NOT NULL, kind TEXT NOT NULL, warning TEXT NOT NULL, PRIMARY KEY(data_file, kind));";
+    data_file TEXT NOT NULL, kind TEXT NOT NULL, warning TEXT NOT NULL, PRIMARY KEY(data_file, kind));
+    CREATE TABLE IF NOT EXISTS drills(data_file TEXT PRIMARY KEY, moment_ms INTEGER NOT NULL);";
 
 fn word(kind: WarningKind) -> String {
     serde_json::to_string(&kind).unwrap_or_default()
@@ -37,6 +39,26 @@ impl History {
     pub fn put_away(&self, data_file: &Path, kind: WarningKind) -> Result<()> {
         let sql = "DELETE FROM notices WHERE data_file=?1 AND kind=?2";
         let args = params![data_file.to_string_lossy(), word(kind)];
+        self.conn.execute(sql, args).map(|_| ()).map_err(|e| self.fail(e))
+    }
+
+    /// When the last weekly drill of a data file was.
+    ///
+    /// # Errors
+    /// When the database can not be read.
+    pub fn last_drill(&self, data_file: &Path) -> Result<Option<DateTime<Utc>>> {
+        let sql = "SELECT moment_ms FROM drills WHERE data_file=?1";
+        let found = self.conn.query_row(sql, [data_file.to_string_lossy()], |row| row.get(0)).optional();
+        Ok(found.map_err(|e| self.fail(e))?.and_then(DateTime::from_timestamp_millis))
+    }
+
+    /// Remembers when it was.
+    ///
+    /// # Errors
+    /// When the database can not be written.
+    pub fn keep_drill(&self, data_file: &Path, moment: DateTime<Utc>) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO drills(data_file,moment_ms) VALUES(?1,?2)";
+        let args = params![data_file.to_string_lossy(), moment.timestamp_millis()];
         self.conn.execute(sql, args).map(|_| ()).map_err(|e| self.fail(e))
     }
 

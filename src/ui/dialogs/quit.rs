@@ -4,7 +4,7 @@ use eframe::egui::{Context, Label, RichText};
 
 use super::frame;
 use crate::{
-    engine::{Status, status::JobStatus},
+    engine::{Status, history::JobKind, status::JobStatus},
     ui::{
         action::Action,
         theme::palette,
@@ -43,5 +43,7 @@ pub(crate) fn quit_ui(ctx: &Context, status: &Status, actions: &mut Vec<Action>)
 
 /// Whether a job ends when this window closes; one of a service goes on.
 pub(crate) fn ends_with_us(job: &JobStatus) -> bool {
-    job.host.process == std::process::id()
+    // A test that nobody asked for is made again.
+    let by_itself = job.automatic && job.kind == JobKind::TestRestore;
+    job.host.process == std::process::id() && !by_itself
 }

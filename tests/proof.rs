@@ -1,0 +1,154 @@
+//! Test restores that the engine makes by itself: after a backup, and every week.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use strongroom::{
+    engine::{
+        Command, Handle, Status,
+        history::{HistoryEntry, JobKind, Outcome},
+    },
+    settings::{
+        Settings, SettingsFile,
+        sections::{Drill, TestRestore},
+    },
+    warning::WarningKind,
+};
+use support::{
+    Place,
+    engine::{Sim, backup, engine, engine_at, foreign_commits, open_with_log, until},
+    has, make_data_file, names_in,
+};
+
+fn change(place: &Place, data: &Path, edit: impl FnOnce(&mut Settings)) {
+    let own = place.own().join("strongroom");
+    SettingsFile::load(data, &own).unwrap().change(&own, edit).unwrap();
+}
+
+fn open(handle: &Handle, data: &Path) {
+    handle.send(Command::OpenDataFile { path: data.to_path_buf() }).unwrap();
+    until(handle, |s| s.data_file(data).is_some_and(|d| d.plan.is_some()));
+}
+
+/// The tests of this data file that ended, oldest first.
+fn tests<'a>(status: &'a Status, data: &Path) -> Vec<&'a HistoryEntry> {
+    let own = |e: &&HistoryEntry| {
+        e.kind == JobKind::TestRestore
+            && e.automatic
+            && e.outcome != Outcome::Running
+            && e.data_file.as_deref() == Some(data)
+    };
+    status.history.iter().rev().filter(own).collect()
+}
+
+fn failed(status: &Status, data: &Path) -> Option<String> {
+    let warnings = &status.data_file(data)?.warnings;
+    warnings.iter().find(|w| w.kind == WarningKind::TestRestoreFailed).map(|w| w.message.clone())
+}
+
+fn scratch(place: &Place) -> Vec<String> {
+    strongroom::storage::await_clean_up();
+    let mut names = names_in(&place.own().join("strongroom"));
+    names.retain(|name| name.starts_with(".strongroom-test"));
+    names
+}
+
+#[test]
+fn every_new_archive_is_tested_and_what_fails_is_urgent() {
+    let place = Place::new();
+    let (data, quiet): (PathBuf, PathBuf) = (place.at("a.sqlite"), place.at("never.sqlite"));
+    drop(make_data_file(&data, "", 300));
+    drop(make_data_file(&quiet, "", 300));
+    change(&place, &quiet, |settings| settings.proof.test_restore = TestRestore::Never);
+    let left = place.own().join("strongroom/.strongroom-test-left");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("running.lock"), "").unwrap();
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open(&handle, &data);
+    open(&handle, &quiet);
+    assert!(!left.exists(), "what a crash left is removed");
+    backup(&handle, &quiet);
+    let made = backup(&handle, &data);
+    let status = until(&handle, |s| tests(s, &data).len() == 1);
+    let entry = tests(&status, &data)[0];
+    assert_eq!((entry.outcome, entry.number), (Outcome::Succeeded, Some(made.number)));
+    let id = status.data_file(&data).unwrap().settings.data_file_id.unwrap();
+    assert_eq!(status.last_proven(id).unwrap().archive, made.archive);
+    assert!(scratch(&place).is_empty(), "{:?}", scratch(&place));
+
+    // One that was damaged right after it was read back.
+    let made = backup(&handle, &data);
+    let mut bytes = fs::read(&made.archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 50].fill(0);
+    fs::write(&made.archive, bytes).unwrap();
+    let status = until(&handle, |s| failed(s, &data).is_some());
+    assert!(failed(&status, &data).unwrap().contains("the test restore of the last backup"));
+    assert_eq!(tests(&status, &data)[1].outcome, Outcome::Failed);
+    // It is said until another one was proven.
+    backup(&handle, &data);
+    until(&handle, |s| failed(s, &data).is_none() && tests(s, &data).len() == 3);
+    assert!(tests(&handle.status(), &quiet).is_empty(), "the setting says never");
+}
+
+#[test]
+fn a_data_file_can_be_closed_while_it_is_tested() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "", 20_000));
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open(&handle, &data);
+    backup(&handle, &data);
+    until(&handle, |s| s.jobs.iter().any(|job| job.kind == JobKind::TestRestore) || !tests(s, &data).is_empty());
+    handle.send(Command::CloseDataFile { path: data.clone() }).unwrap();
+    until(&handle, |s| s.data_file(&data).is_none() && s.jobs.is_empty());
+    assert!(scratch(&place).is_empty());
+}
+
+#[test]
+fn a_drill_is_made_every_week() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 300));
+    change(&place, &data, |settings| {
+        settings.proof.drill = Drill::EveryWeek;
+        settings.proof.test_restore = TestRestore::Never;
+    });
+    let sim = Sim::at("2026-06-01 12:00");
+    {
+        let engine = engine_at(&place, sim.clock());
+        let handle = engine.handle();
+        open_with_log(&handle, &data, &place.at("Backups/a.journal"));
+        backup(&handle, &data);
+        foreign_commits(&data, "INSERT INTO k VALUES('one',1)");
+        // The first one at once: nothing was ever proven.
+        let status = until(&handle, |s| tests(s, &data).len() == 1);
+        let entry = tests(&status, &data)[0];
+        assert_eq!(entry.outcome, Outcome::Succeeded, "{entry:?}");
+        assert!(entry.note.as_ref().unwrap().starts_with("The weekly drill"));
+        // No other one in six days.
+        sim.set("2026-06-07 12:00");
+        backup(&handle, &data);
+    }
+    // Also when the program was ended meanwhile.
+    let engine = engine_at(&place, sim.clock());
+    let handle = engine.handle();
+    handle.send(Command::OpenDataFile { path: data.clone() }).unwrap();
+    until(&handle, |s| s.data_file(&data).is_some_and(|d| d.plan.is_some() && !d.log_starting));
+    assert_eq!(tests(&handle.status(), &data).len(), 1);
+    sim.set("2026-06-08 12:01");
+    let status = until(&handle, |s| tests(s, &data).len() == 2);
+    let last = tests(&status, &data)[1];
+    assert_eq!((last.outcome, last.started.format("%m-%d").to_string()), (Outcome::Succeeded, "06-08".to_owned()));
+    assert!(scratch(&place).is_empty());
+}
