@@ -72,7 +72,9 @@ fn it_gets_the_result_as_json_on_standard_input() {
     assert_eq!(json["path"], made.archive.to_str().unwrap());
     assert_eq!((json["number"].as_u64(), json["bytes"].as_u64()), (Some(1), Some(made.bytes)));
     assert!(json["program"].as_str().unwrap().starts_with("Strongroom ") && json["error"].is_null());
-    assert!(json["warnings"].is_array() && json["data_file"] == data.to_str().unwrap());
+    assert!(json["data_file"] == data.to_str().unwrap());
+    assert!(!json["warnings"].as_array().unwrap().iter().any(|w| w["kind"] == "no-backup"), "{json}");
+    assert_eq!(json["urgent"], false);
     fs::remove_file(&file).unwrap();
     // Of a failure too, with what can be done.
     fs::remove_file(&made.archive).unwrap();
@@ -85,6 +87,7 @@ fn it_gets_the_result_as_json_on_standard_input() {
     assert_eq!(json["outcome"], "failed");
     assert!(json["error"]["message"].is_string() && json["error"]["hint"].is_string(), "{json}");
     assert!(json["warnings"].as_array().unwrap().iter().any(|w| w["kind"] == "backup-failed"), "{json}");
+    assert_eq!(json["urgent"], true);
     assert_eq!(failures(&handle.status()), Vec::<&HistoryEntry>::new());
     // A command for one job tells it as well, and waits for it before it ends.
     fs::remove_file(place.at("Backups")).unwrap();

@@ -50,6 +50,8 @@ struct Notice<'a> {
     entry: &'a HistoryEntry,
     /// Everything that needs attention now.
     warnings: &'a [Warning],
+    /// Whether something of that is urgent.
+    urgent: bool,
     next_backup: Option<DateTime<Local>>,
 }
 
@@ -68,6 +70,7 @@ impl Worker {
             program: &self.status.program,
             entry,
             warnings: status.map_or(&[], |status| &status.warnings),
+            urgent: status.is_some_and(|status| status.warnings.iter().any(|warning| warning.kind.is_urgent())),
             next_backup: status.and_then(|status| status.next_backup),
         };
         let (settings, text) =
