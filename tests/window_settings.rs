@@ -242,6 +242,8 @@ fn every_option_of_backup_and_restore_is_changed_saved_and_read_again() {
     desk.combo("Redundancy rate", "Medium");
     assert!(desk.is_shown("Repairs any single damaged stretch up to "));
     assert!(desk.is_shown("For an archive of about "));
+    desk.combo("Test restore", "Never");
+    desk.check("also of a random archive every week");
     desk.check("Restore the last backup if the data file is damaged");
     desk.check("Integrate the last log if the data file is incomplete");
     desk.ok();
@@ -262,6 +264,7 @@ fn every_option_of_backup_and_restore_is_changed_saved_and_read_again() {
             redundancy: Rate::Medium,
         },
         restore: Restore { if_damaged: true, integrate_log: false },
+        proof: ProofSettings { test_restore: TestRestore::Never, drill: Drill::EveryWeek },
         ..Settings::default()
     };
     assert_eq!(desk.saved(), wanted);

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use super::{job::Work, status::JobReport};
+use crossbeam_channel::Sender;
+
+use super::{hosted, job::Work, status::JobReport, worker::Message};
 use crate::{
     archive::{ArchiveOptions, writer::OnFull},
     backup::{
@@ -53,10 +55,18 @@ pub(super) struct BackupJob {
     pub(super) busy: Vec<PathBuf>,
     /// Whether no backup is made of a data file that was not modified since the last one.
     pub(super) only_if_modified: bool,
+    /// To the engine.
+    messages: Sender<Message>,
 }
 
 impl BackupJob {
-    pub(super) fn new(data_file: &Path, own: &Path, to: Option<PathBuf>, log: Option<Arc<Capture>>) -> Self {
+    pub(super) fn new(
+        data_file: &Path,
+        own: &Path,
+        to: Option<PathBuf>,
+        log: Option<Arc<Capture>>,
+        messages: Sender<Message>,
+    ) -> Self {
         Self {
             data_file: data_file.to_path_buf(),
             own: own.to_path_buf(),
@@ -65,6 +75,7 @@ impl BackupJob {
             options: None,
             busy: Vec::new(),
             only_if_modified: false,
+            messages,
         }
     }
 
@@ -107,7 +118,17 @@ impl BackupJob {
             bytes: deleted.bytes + later.bytes,
             problem: later.problem.or(deleted.problem),
         };
+        self.have_it_seen();
         Ok(JobReport::Backup(report))
+    }
+
+    /// Has the engine know the new archive before it tells of the backup: who is told of it must not be told in the same breath
+    /// that there is none.
+    fn have_it_seen(&self) {
+        if let Ok(settings) = SettingsFile::load(&self.data_file, &self.own) {
+            let surveyed = Ok(Box::new(hosted::survey(&self.data_file, &settings)));
+            let _ = self.messages.send(Message::Surveyed { data_file: self.data_file.clone(), surveyed });
+        }
     }
 
     /// Asks whoever sits before a window or terminal in which folder the next segment goes, until it is one that can be written.

@@ -8,11 +8,7 @@ use super::{
     status::{Event, FinishedJob, JobReport, LastBackup},
     worker::Worker,
 };
-use crate::{
-    archive::{ArchiveOptions, catalog::ArchiveEntry},
-    drill::Proof,
-    error::ErrorReport,
-};
+use crate::{drill::Proof, error::ErrorReport};
 
 /// Entries of the Backup journal in the status.
 const HISTORY_MAX: u32 = 1000;
@@ -26,7 +22,6 @@ impl Worker {
         let (entry, finished) = job.finish(result);
         self.record(&entry);
         self.note_backup(&finished);
-        self.list_new_archive(&finished);
         self.note_maintenance(&finished);
         self.note_for_proofs(&finished);
         if let Ok(JobReport::TestRestore(proof)) = &finished.result {
@@ -48,33 +43,6 @@ impl Worker {
         self.keep_finished(finished);
         self.list_jobs();
         self.notify(&entry);
-    }
-
-    /// Lists the archive that a backup made, until the folder has been read again: whoever is told of the backup must not be
-    /// told in the same breath that there is none.
-    fn list_new_archive(&mut self, finished: &FinishedJob) {
-        let (Some(data_file), Ok(JobReport::Backup(made))) = (&finished.data_file, &finished.result) else { return };
-        let Some(status) = self.edit_data_file(data_file) else { return };
-        let is_listed = status.archives.iter().any(|known| known.path == made.archive);
-        if is_listed || made.archive.parent() != Some(&status.destination) {
-            return;
-        }
-        let new = ArchiveEntry {
-            path: made.archive.clone(),
-            files: made.files.clone(),
-            segmented: made.files.len() > 1,
-            missing: None,
-            archive_id: None,
-            options: ArchiveOptions::default(),
-            number: made.number,
-            bytes: made.bytes,
-            moment: Some(made.moment),
-            data_bytes: made.data_bytes,
-            data_file_id: status.settings.data_file_id,
-            log_position: made.log_position,
-            problem: None,
-        };
-        status.archives.insert(0, new);
     }
 
     /// Keeps a proof, and shows it.

@@ -497,7 +497,7 @@ impl Worker {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let log = hosted.log.clone();
         self.refuse_while_busy(&data_file)?;
-        let mut backup = BackupJob::new(&data_file, &self.config.settings_dir, destination, log);
+        let mut backup = BackupJob::new(&data_file, &self.config.settings_dir, destination, log, self.messages.clone());
         backup.options = options;
         backup.busy = self.busy_archives();
         self.start(Order::asked(job, JobKind::Backup, Some(data_file), None), backup.work())

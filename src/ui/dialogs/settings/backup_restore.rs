@@ -13,8 +13,9 @@ use crate::{
         self,
         retention::{self, BackupSet, When},
     },
+    drill,
     engine::status::DataFileStatus,
-    settings::sections::{DeleteOldest, Retry, RetryUnit},
+    settings::sections::{DeleteOldest, Drill, Retry, RetryUnit, TestRestore},
     storage::space::human_bytes,
     ui::theme::palette,
 };
@@ -153,6 +154,22 @@ fn archive_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) 
             let text = guarantee(data_file, form.draft.archive);
             ui.add(Label::new(RichText::new(text).color(p.strong)).wrap().selectable(true));
         });
+    ui.add_space(4.0);
+    proof_ui(ui, form);
+}
+
+/// Which restores are made for a test.
+fn proof_ui(ui: &mut Ui, form: &mut SettingsForm) {
+    beside(ui, "Test restore", |ui| {
+        let short = format!("up to {}", human_bytes(drill::MINUTE_BYTES));
+        let all =
+            [(TestRestore::Automatic, short.as_str()), (TestRestore::Always, "Always"), (TestRestore::Never, "Never")];
+        choice(ui, "Test restore", WORD_WIDTH, &mut form.draft.proof.test_restore, &all);
+        remark(ui, "after each backup;");
+        let mut weekly = form.draft.proof.drill == Drill::EveryWeek;
+        ui.add(Checkbox::new(&mut weekly, "also of a random archive every week"));
+        form.draft.proof.drill = if weekly { Drill::EveryWeek } else { Drill::Never };
+    });
 }
 
 fn segment_ui(ui: &mut Ui, form: &mut SettingsForm) {

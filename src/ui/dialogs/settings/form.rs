@@ -366,6 +366,7 @@ impl SettingsForm {
         self.draft.failure = defaults.failure;
         self.draft.archive = ArchiveOptions::default();
         self.draft.restore = defaults.restore;
+        self.draft.proof = defaults.proof;
         self.draft.scheduler.only_if_modified = defaults.scheduler.only_if_modified;
         self.other_segment = false;
         for field in [field::LAST, field::RETRY_AFTER, field::CANCEL_AFTER, field::SEGMENT] {
