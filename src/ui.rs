@@ -8,7 +8,7 @@
 //! reports        what ended jobs achieved, in words
 //! attention      warnings: as a card, in the title, as a notification of the desktop
 //! commands       the menus' commands: label, tooltip, icon, shortcut
-//! action         what the user wants, and the one place that carries it out
+//! action apply   what the user wants, and the one place that carries it out
 //! state          what the window remembers between two frames
 //! file_picker    chooses files and folders
 //! table widgets  the parts
@@ -16,6 +16,7 @@
 //! ```
 
 mod action;
+mod apply;
 mod attention;
 mod commands;
 mod dialogs;
@@ -156,7 +157,7 @@ impl Window {
         let dropped = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect::<Vec<_>>());
         actions.extend(dropped.into_iter().map(Action::Open));
         if let Some((purpose, path)) = self.state.picker.ui(ctx) {
-            actions.extend(action::picked(purpose, path, &mut self.state));
+            actions.extend(apply::picked(purpose, path, &mut self.state));
         }
     }
 
@@ -230,7 +231,7 @@ impl Window {
         drop_hint(&ctx);
         let acted = !actions.is_empty();
         for action in actions {
-            action::apply(&ctx, action, &mut self.state, &self.handle, &self.news.0);
+            apply::apply(&ctx, action, &mut self.state, &self.handle, &self.news.0);
         }
         if acted {
             ctx.request_repaint();

@@ -1,0 +1,382 @@
+//! Carries out what the user wants. This is the one place of the window that gives commands to the engine.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command as Process, Stdio},
+    thread,
+};
+
+use crossbeam_channel::Sender;
+use eframe::egui::{Context, ViewportCommand};
+
+use super::{
+    Setup,
+    action::{Action, EditCommand},
+    dialogs::{close::is_worth_asking, settings::SettingsForm},
+    file_picker::{Mode, Purpose, Request},
+    state::{
+        BackupForm, CompactForm, Dialog, MessageForm, RepairForm, ReportForm, RestoreForm, SampleForm, SegmentsForm,
+        ServiceForm, State, Then,
+    },
+};
+use crate::{
+    engine::{Command, Handle, JobId, Status, status::DataFileStatus},
+    error::{Error, ErrorKind, ErrorReport},
+    journal::integrate::Until,
+    service::install::{Manager, Plan, Scope, owner_of},
+};
+
+/// Carries out one action.
+pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &Handle, news: &Sender<Action>) {
+    let status = handle.status();
+    let send = |state: &mut State, command: Command| {
+        if let Err(error) = handle.send(command) {
+            state.dialog = Some(message("The engine did not take the command", error.report(), None));
+        }
+    };
+    match action {
+        Action::Send(command) => send(state, command),
+        Action::Show(page) => state.page = page,
+        Action::ShowDataFile(path) => state.show(&path),
+        Action::ChooseDataFile => state.picker.ask(ctx, data_file_request(state, &status)),
+        Action::Open(path) => {
+            if is_archive(&path) {
+                // A dropped archive is meant to be restored.
+                ask_restore(state, handle, path, None);
+            } else {
+                send(state, Command::OpenDataFile { path });
+            }
+        }
+        Action::CloseDataFile(path) => match status.data_file(&path) {
+            Some(known) if is_worth_asking(known) => state.dialog = Some(Dialog::Close(path)),
+            _ => send(state, Command::CloseDataFile { path }),
+        },
+        Action::AskBackup(data_file) => {
+            send(state, Command::Refresh { data_file: data_file.clone() });
+            state.dialog = Some(Dialog::Backup(BackupForm { data_file }));
+        }
+        Action::Backup(data_file) => {
+            state.dialog = None;
+            send(state, Command::Backup { job: JobId::new(), data_file, destination: None, options: None });
+        }
+        Action::ChooseDestination(data_file) => {
+            let start = status.data_file(&data_file).map(|d| d.destination.clone()).unwrap_or_default();
+            state.picker.ask(ctx, folder_request("Folder for archives", start, Purpose::Destination { data_file }));
+        }
+        Action::ChooseArchive => state.picker.ask(ctx, archive_request(state, &status)),
+        Action::AskRestore(archive) => ask_restore(state, handle, archive, None),
+        Action::AskRestoreInPlace { archive, data_file } => {
+            // Whether SQLite can still open it decides what will be done.
+            send(state, Command::Refresh { data_file: data_file.clone() });
+            ask_restore(state, handle, archive, Some(data_file));
+        }
+        Action::ChooseArchiveOfLost { data_file, folder } => {
+            let mode = Mode::OpenFile { extension: Some(crate::archive::catalog::EXTENSION) };
+            let purpose = Purpose::ArchiveOfLost { data_file };
+            state.picker.ask(ctx, Request { purpose, mode, title: "Choose an archive", start: folder });
+        }
+        Action::RestoreInPlace { data_file, archive, logs, until, segments } => {
+            state.dialog = None;
+            send(state, Command::RestoreInPlace { job: JobId::new(), data_file, archive, logs, until, segments });
+        }
+        Action::ChooseRestoreFolder(start) => {
+            state.picker.ask(ctx, folder_request("Folder for the restored files", start, Purpose::RestoreFolder));
+        }
+        Action::AskLog(data_file) => {
+            let Some(known) = status.data_file(&data_file) else { return };
+            state.dialog = Some(match known.log_file {
+                Some(_) => Dialog::StopLog(data_file),
+                None => Dialog::Settings(Box::new(SettingsForm::with_log(known))),
+            });
+        }
+        Action::OpenLogAgain(data_file) => {
+            let log = status.data_file(&data_file).and_then(|d| d.log_file.clone());
+            send(state, Command::UseLog { data_file, log, switch_to_wal: false });
+        }
+        Action::StopLog(data_file) => {
+            state.dialog = None;
+            send(state, Command::UseLog { data_file, log: None, switch_to_wal: false });
+        }
+        Action::AskSettings(data_file, tab) => {
+            let Some(known) = status.data_file(&data_file) else { return };
+            state.dialog = Some(Dialog::Settings(Box::new(SettingsForm::new(known, tab))));
+        }
+        Action::ChooseForSettings { for_what, folder, start } => {
+            let mode = if folder { Mode::ChooseFolder } else { Mode::OpenFile { extension: None } };
+            let (purpose, title) = (Purpose::Settings(for_what), for_what.title());
+            state.picker.ask(ctx, Request { purpose, mode, title, start });
+        }
+        Action::ApplySettings { backup } => {
+            if let Some(Dialog::Settings(form)) = &mut state.dialog {
+                state.backup_when_logged = backup.then(|| form.data_file.clone());
+                if let Err(error) = handle.send(form.send()) {
+                    form.refuse(error.report());
+                }
+            }
+        }
+        Action::Restore { archive, items, destination, logs, until, segments } => {
+            state.dialog = None;
+            send(state, Command::Restore { job: JobId::new(), archive, items, destination, logs, until, segments });
+        }
+        Action::WithArchive { archive, then } => {
+            let segments = state.segments.get(&archive).cloned().unwrap_or_default();
+            let known = status.data_files.iter().flat_map(|d| &d.archives).find(|known| known.path == archive);
+            if known.is_some_and(|known| known.missing.is_some()) {
+                send(state, Command::LookAtArchive { path: archive.clone(), segments: segments.clone() });
+                state.dialog = Some(Dialog::Segments(SegmentsForm { archive, segments, then }));
+            } else {
+                begin(state, handle, archive, segments, then);
+            }
+        }
+        Action::Begin { archive, segments, then } => begin(state, handle, archive, segments, then),
+        Action::ChooseSegments(archive) => {
+            let start = archive.parent().map(Path::to_path_buf).unwrap_or_default();
+            state.picker.ask(ctx, folder_request("Folder with segments", start, Purpose::Segments { archive }));
+        }
+        Action::ChooseRepairFolder(file) => {
+            let start = file.parent().map(Path::to_path_buf).unwrap_or_default();
+            state.picker.ask(ctx, folder_request("Folder for the sound copy", start, Purpose::RepairFolder));
+        }
+        Action::Repair { archive, segments, to } => {
+            state.dialog = None;
+            send(state, Command::Repair { job: JobId::new(), archive, to: Some(to), segments });
+        }
+        Action::ChooseGoOn { job, full } => {
+            state.picker.ask(ctx, folder_request("Folder to go on in", full, Purpose::GoOn { job }));
+        }
+        Action::AskCompact(data_file) => {
+            // How much is free in it, and who has it open, may have changed.
+            send(state, Command::Refresh { data_file: data_file.clone() });
+            state.dialog = Some(Dialog::Compact(CompactForm { data_file }));
+        }
+        Action::Compact(data_file) => {
+            state.dialog = None;
+            send(state, Command::Compact { job: JobId::new(), data_file });
+        }
+        Action::AskReport { data_file, job } => {
+            state.dialog = Some(Dialog::Report(ReportForm { job, problems_only: false }));
+            send(state, Command::LookAtReport { data_file, job });
+        }
+        Action::AskSample => {
+            let folder = state.setup.sample_folder.display().to_string();
+            state.dialog = Some(Dialog::Sample(SampleForm { folder }));
+        }
+        Action::ChooseSampleFolder(start) => {
+            state.picker.ask(ctx, folder_request("Folder for the sample", start, Purpose::SampleFolder));
+        }
+        Action::CreateSample(folder) => {
+            state.dialog = None;
+            send(state, Command::CreateSample { job: JobId::new(), folder });
+        }
+        Action::ShowFolder(path) => show_folder(ctx, path, news),
+        Action::Copy(text) => ctx.copy_text(text),
+        Action::Edit(command) => {
+            // The field lost the focus to the menu.
+            if let Some(field) = state.field {
+                ctx.memory_mut(|m| m.request_focus(field));
+            }
+            ctx.send_viewport_cmd(match command {
+                EditCommand::Cut => ViewportCommand::RequestCut,
+                EditCommand::Copy => ViewportCommand::RequestCopy,
+                EditCommand::Paste => ViewportCommand::RequestPaste,
+            });
+        }
+        Action::Appearance(preference) => ctx.set_theme(preference),
+        Action::Dismiss(job) => {
+            state.dismissed.insert(job);
+        }
+        Action::CloseDialog => state.dialog = None,
+        Action::AskService => {
+            let own = |d: &&DataFileStatus| d.host.process == std::process::id() && d.lost_since.is_none();
+            let data_files: Vec<PathBuf> = status.data_files.iter().filter(own).map(|d| d.facts.path.clone()).collect();
+            let setup = state.setup.clone();
+            beside(ctx, news, move || {
+                let plan = plan_service(&data_files, &setup).map_err(|e| e.report());
+                Some(Action::ServicePlanned(data_files, Box::new(plan)))
+            });
+        }
+        Action::ServicePlanned(data_files, plan) => {
+            state.dialog = Some(Dialog::Service(Box::new(ServiceForm { data_files, plan: *plan })));
+        }
+        Action::InstallService => {
+            if let Some(Dialog::Service(form)) = state.dialog.take()
+                && let ServiceForm { data_files, plan: Ok(plan) } = *form
+            {
+                // Then the service asks for the data files, and this window lets them go.
+                beside(ctx, news, move || {
+                    let error = plan.install(&data_files, true).err()?;
+                    Some(Action::Say("The service could not be installed".to_owned(), error.report(), plan.file.0))
+                });
+            }
+        }
+        Action::About => state.dialog = Some(Dialog::About),
+        Action::Documentation => {
+            let text = "the documentation is in the folder docs of the program, and in its README".to_owned();
+            let hint = Some("Every command of the command line explains itself with --help.".to_owned());
+            let report = ErrorReport { kind: ErrorKind::Refused, message: text, hint };
+            state.dialog = Some(message("Documentation", report, None));
+        }
+        Action::Say(title, report, path) => state.dialog = Some(message(&title, report, Some(path))),
+        Action::QuitAnyway => {
+            state.is_leaving = true;
+            ctx.send_viewport_cmd(ViewportCommand::Close);
+        }
+        Action::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+    }
+}
+
+/// Takes what the file picker brought.
+pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Option<Action> {
+    let text = || Some(path.display().to_string());
+    match purpose {
+        Purpose::DataFile => Some(Action::Open(path)),
+        Purpose::Archive => Some(Action::AskRestore(path)),
+        Purpose::ArchiveOfLost { data_file } => Some(Action::AskRestoreInPlace { archive: path, data_file }),
+        Purpose::Destination { data_file } => Some(Action::Send(Command::SetDestination { data_file, folder: path })),
+        Purpose::RestoreFolder => {
+            if let Some(Dialog::Restore(form)) = &mut state.dialog {
+                form.destination = text();
+            }
+            None
+        }
+        Purpose::RepairFolder => {
+            let proposed = |form: &RepairForm| {
+                let beside = crate::repair::propose_copy(&form.archive, &path);
+                let typed = form.to.as_deref().and_then(|to| Path::new(to).file_name());
+                typed.map_or(beside, |name| path.join(name))
+            };
+            if let Some(Dialog::Repair(form)) = &mut state.dialog {
+                form.to = Some(proposed(form).display().to_string());
+            }
+            None
+        }
+        Purpose::Segments { archive } => Some(add_segments(state, archive, path)),
+        Purpose::GoOn { job } => Some(Action::Send(Command::GoOn { job, folder: path })),
+        Purpose::Settings(for_what) => {
+            if let Some(Dialog::Settings(form)) = &mut state.dialog {
+                form.choose(for_what, path);
+            }
+            None
+        }
+        Purpose::SampleFolder => {
+            if let Some(Dialog::Sample(form)) = &mut state.dialog {
+                form.folder = text().unwrap_or_default();
+            }
+            None
+        }
+    }
+}
+
+/// The dialog that says what happened.
+pub(crate) fn message(title: &str, error: ErrorReport, path: Option<PathBuf>) -> Dialog {
+    Dialog::Message(MessageForm { title: title.to_owned(), error, path })
+}
+
+fn ask_restore(state: &mut State, handle: &Handle, archive: PathBuf, in_place: Option<PathBuf>) {
+    let segments = state.segments.get(&archive).cloned().unwrap_or_default();
+    let asked = handle.send(Command::LookAtArchive { path: archive.clone(), segments: segments.clone() });
+    state.dialog = Some(match asked {
+        Ok(()) => Dialog::Restore(RestoreForm::new(archive, segments, in_place)),
+        Err(error) => message("The engine did not take the command", error.report(), None),
+    });
+}
+
+/// Does what was wanted with an archive, whose segments are where they can be found.
+fn begin(state: &mut State, handle: &Handle, archive: PathBuf, segments: Vec<PathBuf>, then: Then) {
+    state.dialog = None;
+    let job = JobId::new();
+    let command = match then {
+        Then::Verify => Command::Verify { job, archive, segments },
+        Then::TestRestore => Command::TestRestore { job, archive, until: Until::End, segments },
+        Then::Repair => {
+            state.dialog =
+                Some(Dialog::Repair(RepairForm { archive: archive.clone(), segments: segments.clone(), to: None }));
+            Command::LookAtArchive { path: archive, segments }
+        }
+    };
+    if let Err(error) = handle.send(command) {
+        state.dialog = Some(message("The engine did not take the command", error.report(), None));
+    }
+}
+
+/// Remembers a folder with segments of an archive, and has the archive looked at again.
+fn add_segments(state: &mut State, archive: PathBuf, folder: PathBuf) -> Action {
+    let known = state.segments.entry(archive.clone()).or_default();
+    if !known.contains(&folder) {
+        known.push(folder);
+    }
+    let segments = known.clone();
+    match &mut state.dialog {
+        Some(Dialog::Restore(form)) if form.archive == archive => form.segments = segments.clone(),
+        Some(Dialog::Segments(form)) if form.archive == archive => form.segments = segments.clone(),
+        _ => {}
+    }
+    Action::Send(Command::LookAtArchive { path: archive, segments })
+}
+
+fn is_archive(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case(crate::archive::catalog::EXTENSION))
+}
+
+fn home() -> PathBuf {
+    directories::UserDirs::new().map(|d| d.home_dir().to_path_buf()).unwrap_or_else(|| PathBuf::from("/"))
+}
+
+fn data_file_request(state: &State, status: &Status) -> Request {
+    let last = state.current.as_ref().or(status.recent.first());
+    let start = last.and_then(|path| path.parent()).map_or_else(home, Path::to_path_buf);
+    Request { purpose: Purpose::DataFile, mode: Mode::OpenFile { extension: None }, title: "Open data file", start }
+}
+
+fn archive_request(state: &State, status: &Status) -> Request {
+    let start = state.data_file(status).map_or_else(home, |d| d.destination.clone());
+    let mode = Mode::OpenFile { extension: Some(crate::archive::catalog::EXTENSION) };
+    Request { purpose: Purpose::Archive, mode, title: "Choose an archive", start }
+}
+
+fn folder_request(title: &'static str, start: PathBuf, purpose: Purpose) -> Request {
+    Request { purpose, mode: Mode::ChooseFolder, title, start }
+}
+
+/// Does what may take its time on a thread, and hands back what follows from it.
+fn beside(ctx: &Context, news: &Sender<Action>, work: impl FnOnce() -> Option<Action> + Send + 'static) {
+    let (ctx, news) = (ctx.clone(), news.clone());
+    let work = move || {
+        if let Some(action) = work() {
+            let _ = news.send(action);
+            ctx.request_repaint();
+        }
+    };
+    let _ = thread::Builder::new().name("beside".to_owned()).spawn(work);
+}
+
+/// A service of the system for the superuser, otherwise one of this user.
+fn plan_service(data_files: &[PathBuf], setup: &Setup) -> Result<Plan, Error> {
+    let manager = Manager::find()?;
+    let scope = if setup.is_superuser { Scope::System(owner_of(data_files)?) } else { Scope::User };
+    let (program, folders) = setup.service.as_ref().ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "the program or the folders of this user are not known")
+            .hint("Install it by command: strongroom service install --help.")
+    })?;
+    Ok(manager.plan(program, &scope, folders))
+}
+
+/// Asks the system to show a folder. Where it can not, the window shows the path, so that it can be copied.
+fn show_folder(ctx: &Context, path: PathBuf, news: &Sender<Action>) {
+    let program = if cfg!(windows) {
+        "explorer"
+    } else if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    beside(ctx, news, move || {
+        let status =
+            Process::new(program).arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        // Explorer ends with 1 even when it shows the folder.
+        let shown = status.is_ok_and(|s| s.success() || cfg!(windows));
+        let error = Error::new(ErrorKind::Refused, format!("the files are in {}", path.display()))
+            .hint("This system has no program that shows folders. Copy the path and open it in your own way.");
+        (!shown).then(|| Action::Say("Folder".to_owned(), error.report(), path))
+    });
+}
