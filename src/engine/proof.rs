@@ -100,10 +100,12 @@ impl Worker {
             return self.proof_ended(&data_file.clone(), finished);
         }
         hosted.proving.quiet_since = Some(Instant::now());
-        if let Ok(JobReport::Backup(made)) = &finished.result
-            && is_wanted(hosted.settings.settings().proof.test_restore, made)
-        {
-            hosted.proving.waiting = Some(made.archive.clone());
+        if let Ok(JobReport::Backup(made)) = &finished.result {
+            // A drill may have found no archive before: when it is due is looked up again.
+            hosted.proving.drill_at = None;
+            if is_wanted(hosted.settings.settings().proof.test_restore, made) {
+                hosted.proving.waiting = Some(made.archive.clone());
+            }
         }
     }
 
