@@ -2,9 +2,8 @@
 //! made, the log is integrated, and everything is removed again.
 
 use std::{
-    fs::{self, File},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use chrono::{DateTime, FixedOffset, Local};
@@ -22,7 +21,7 @@ use crate::{
     journal::integrate::Until,
     restore::{self, Logs, RestoreOptions},
     sqlite::integrity::Integrity,
-    storage::{self, Disk},
+    storage::{self, Disk, scratch::Scratch},
 };
 
 /// Up to this size of the data file a test restore takes no more than about a minute: nearly all of it is SQLite's check.
@@ -55,33 +54,6 @@ pub struct Proof {
     pub duration_ms: u64,
 }
 
-const PREFIX: &str = ".strongroom-test-";
-/// Locked in the folder of a test restore for as long as that runs.
-const LOCK: &str = "running.lock";
-/// A folder without that file may have been made a moment ago.
-const YOUNG: Duration = Duration::from_secs(600);
-
-/// Removes the folders that test restores have left in `scratch` which a crash cut off.
-pub fn remove_leftovers(scratch: &Path) {
-    for entry in fs::read_dir(scratch).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            continue;
-        }
-        let is_over = match File::open(path.join(LOCK)) {
-            Ok(lock) => lock.try_lock().is_ok(),
-            Err(_) => {
-                let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
-                age.is_some_and(|age| age > YOUNG)
-            }
-        };
-        if is_over {
-            // What can not be removed now is tried again at the next start.
-            let _ = fs::remove_dir_all(&path);
-        }
-    }
-}
-
 /// Restores `archive` with its logs up to `until` into a folder inside `scratch`, checks it, and removes it.
 ///
 /// # Errors
@@ -104,18 +76,12 @@ pub fn test_restore_with(
     let begun = Instant::now();
     control.phase(Phase::Preparing, 0);
     let plan = restore::plan_with(archive, segments, &logs)?;
-    let folder = tempfile::Builder::new()
-        .prefix(PREFIX)
-        .tempdir_in(scratch)
-        .map_err(|e| Error::io("write to the folder", scratch, e))?;
-    let lock = folder.path().join(LOCK);
-    let lock =
-        File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(|e| Error::io("lock", &lock, e))?;
+    let folder = Scratch::new(scratch)?;
     // Nothing but the data file: the rest is proven by its checksums when the archive is verified.
     let segments = segments.to_vec();
-    let options = RestoreOptions { logs, until, segments, ..RestoreOptions::all(&folder.path().join("restored")) };
+    let options = RestoreOptions { logs, until, segments, ..RestoreOptions::all(folder.path()) };
     let restored = restore::run(&Disk, archive, &options, control);
-    storage::clean_up(move || drop((folder, lock)));
+    storage::clean_up(move || drop(folder));
     let restored = restored?;
     if let Some(problem) = restored.problem() {
         return Err(problem);

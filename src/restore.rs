@@ -32,7 +32,11 @@ use crate::{
         reader::LogReader,
     },
     sqlite::integrity::{self, Integrity},
-    storage::{self, Storage, space::require_space},
+    storage::{
+        self, Storage,
+        scratch::{self, Scratch},
+        space::require_space,
+    },
 };
 
 /// So many files and links are named in a report; all are counted.
@@ -348,14 +352,15 @@ fn run_opened(
     }
     require_space(&destination, items.iter().map(|i| i.length).sum())?;
     let created = make_folders(&destination)?;
+    scratch::remove_leftovers(&destination);
     // Everything is written aside first, so that a crash or damage leaves nothing that looks restored.
-    let (scratch, outcome) = match tempfile::Builder::new().prefix(".strongroom-restore-").tempdir_in(&destination) {
+    let (scratch, outcome) = match Scratch::new(&destination) {
         Ok(scratch) => {
             let log = log.map(|plan| (plan, options.until));
             let outcome = restore_into(storage, opened, &items, (scratch.path(), &destination), log, control);
             (Some(scratch), outcome)
         }
-        Err(error) => (None, Err(Error::io("write to the folder", &destination, error))),
+        Err(error) => (None, Err(error)),
     };
     let failed = outcome.is_err();
     storage::clean_up(move || {

@@ -54,7 +54,7 @@ fn failed(status: &Status, data: &Path) -> Option<String> {
 fn scratch(place: &Place) -> Vec<String> {
     strongroom::storage::await_clean_up();
     let mut names = names_in(&place.own().join("strongroom"));
-    names.retain(|name| name.starts_with(".strongroom-test"));
+    names.retain(|name| name.starts_with(".strongroom-scratch-"));
     names
 }
 
@@ -65,7 +65,7 @@ fn every_new_archive_is_tested_and_what_fails_is_urgent() {
     drop(make_data_file(&data, "", 300));
     drop(make_data_file(&quiet, "", 300));
     change(&place, &quiet, |settings| settings.proof.test_restore = TestRestore::Never);
-    let left = place.own().join("strongroom/.strongroom-test-left");
+    let left = place.own().join("strongroom/.strongroom-scratch-left");
     fs::create_dir_all(&left).unwrap();
     fs::write(left.join("running.lock"), "").unwrap();
     let engine = engine(&place);

@@ -43,7 +43,7 @@ use crate::{
         self,
         disks::System,
         processes::{self, Holders},
-        space,
+        scratch, space,
     },
 };
 
@@ -127,6 +127,8 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
     let destination = backup::destination(&facts.path, &settings);
     // A folder that can not be read now is reported by the survey.
     let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
+    let places = [storage::folder_of(&facts.path).to_path_buf(), destination.clone()];
+    storage::clean_up(move || places.iter().for_each(|place| scratch::remove_leftovers(place)));
     let is_sample = sample::is_sample(&facts);
     let status = DataFileStatus {
         host: Host { kind: config.host, process: std::process::id() },

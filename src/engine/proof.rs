@@ -27,6 +27,7 @@ use crate::{
     journal::integrate::Until,
     restore::Logs,
     settings::sections::{Drill, TestRestore},
+    storage::{self, scratch::remove_leftovers},
     warning::{Warning, WarningKind},
 };
 
@@ -53,7 +54,7 @@ impl Worker {
     /// Removes what test restores that were cut off have left, beside everything else.
     pub(super) fn remove_leftovers(&self) {
         let scratch = self.config.data_dir.clone();
-        crate::storage::clean_up(move || drill::remove_leftovers(&scratch));
+        storage::clean_up(move || remove_leftovers(&scratch));
     }
 
     /// Begins the test restores whose time has come.

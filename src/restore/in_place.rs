@@ -22,7 +22,7 @@ use crate::{
         integrate::{PlanEnd, Until},
     },
     sqlite::{data_file::identify, integrity::Integrity, rewrite::rewrite},
-    storage::{self, Ownership, Storage, processes},
+    storage::{self, Ownership, Storage, processes, scratch::Scratch},
 };
 
 /// Where the state before a restore in place can be had again.
@@ -139,10 +139,7 @@ pub fn in_place(
         (None, Err(error)) => return Err(error),
     };
     let folder = storage::folder_of(data_file);
-    let scratch = tempfile::Builder::new()
-        .prefix(".strongroom-restore-")
-        .tempdir_in(folder)
-        .map_err(|e| Error::io("write to the folder", folder, e))?;
+    let scratch = Scratch::new(folder)?;
     let wanted = RestoreOptions {
         items: vec![item.name],
         destination: scratch.path().to_path_buf(),

@@ -11,7 +11,7 @@ use crate::{
         integrate::{self, Plan, PlanEnd},
         reader::LogReader,
     },
-    storage,
+    storage::{self, scratch::Scratch},
 };
 
 /// A plan, and the repaired copies of logs that it stands on.
@@ -22,7 +22,7 @@ pub(super) struct Planned {
     pub(super) repaired: Vec<PathBuf>,
     copies: Vec<(PathBuf, PathBuf)>,
     /// Holds the copies.
-    _scratch: Option<tempfile::TempDir>,
+    _scratch: Option<Scratch>,
 }
 
 impl Planned {
@@ -93,8 +93,6 @@ pub(super) fn plan_logs(archive: &Archive, logs: &Logs, control: &Control) -> Re
 }
 
 /// Beside the archive; where that can not be written, where the system keeps such files.
-fn scratch_folder(folder: &Path) -> Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix(".strongroom-log-");
-    builder.tempdir_in(folder).or_else(|_| builder.tempdir()).map_err(|e| Error::io("write to the folder", folder, e))
+fn scratch_folder(folder: &Path) -> Result<Scratch> {
+    Scratch::new(folder).or_else(|error| Scratch::new(&std::env::temp_dir()).map_err(|_| error))
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
-    storage::{self, processes, space::require_space},
+    storage::{self, processes, scratch::Scratch, space::require_space},
 };
 
 /// What compacting takes and gives, as far as it can be told before.
@@ -58,10 +58,7 @@ pub fn compact(path: &Path, facts: &DataFileFacts, control: &Control) -> Result<
     refuse_while_open(path)?;
     let folder = storage::folder_of(path);
     require_space(folder, need(facts).needs_bytes)?;
-    let scratch = tempfile::Builder::new()
-        .prefix(".strongroom-compact-")
-        .tempdir_in(folder)
-        .map_err(|e| Error::io("write to the folder", folder, e))?;
+    let scratch = Scratch::new(folder)?;
     let copy = scratch.path().join("compact");
     let outcome = rewrite(path, &copy, control, &mut || {
         control.phase(Phase::Compacting, 0);
