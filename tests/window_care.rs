@@ -5,13 +5,16 @@
 #[path = "support/desk.rs"]
 mod desk;
 
-use std::fs;
+use std::{fs, path::Path, process::Command as Process};
 
 use desk::{Desk, make_data_file};
 use eframe::egui::accesskit::Role;
 use egui_kittest::kittest::Queryable;
 use rusqlite::Connection;
-use strongroom::engine::{Command, JobId};
+use strongroom::{
+    engine::{Command, JobId, Status},
+    journal::CaptureState,
+};
 
 #[test]
 fn records_are_verified_and_the_report_can_be_read() {
@@ -56,6 +59,54 @@ fn compacting_says_before_what_it_needs_and_frees() {
     desk.until_shown("Office.sqlite was compacted");
     assert!(fs::metadata(&path).unwrap().len() < before);
     desk.until("the date", |_, s| s.data_files[0].maintenance.last_compact.is_some());
+}
+
+#[test]
+#[cfg(unix)]
+fn what_an_older_file_lacks_is_integrated_from_its_warning() {
+    let mut desk = Desk::new();
+    fs::write(desk.path("Office.strongroom.toml"), "[restore]\nintegrate-log = false\n").unwrap();
+    let path = desk.open_data_file(20);
+    let log = Some(desk.path("Backups/Office.journal"));
+    desk.send(Command::UseLog { data_file: path.clone(), log, switch_to_wal: false });
+    let runs =
+        |s: &Status| s.data_files.first().and_then(|d| d.log.as_ref()).is_some_and(|l| l.state == CaptureState::On);
+    desk.until("the log", |_, s| runs(s));
+    desk.back_up(1);
+    // By a process of its own: one that closed the file here would take the engine's locks away.
+    let copy = |from: &Path, to: &Path| assert!(Process::new("cp").arg(from).arg(to).status().unwrap().success());
+    let count = |path: &Path| -> i64 {
+        Connection::open(path).unwrap().query_row("SELECT count(*) FROM note", [], |row| row.get(0)).unwrap()
+    };
+    let settle = || {
+        Connection::open(&path).unwrap().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    };
+    desk.send(Command::CloseDataFile { path: path.clone() });
+    desk.until("it to be closed", |_, s| s.data_files.is_empty());
+    settle();
+    let older = desk.path("older");
+    copy(&path, &older);
+    desk.send(Command::OpenDataFile { path: path.clone() });
+    desk.until("the log", |_, s| runs(s));
+    for _ in 0..4 {
+        Connection::open(&path).unwrap().execute("INSERT INTO note(text) VALUES('more')", []).unwrap();
+    }
+    desk.send(Command::CloseDataFile { path: path.clone() });
+    desk.until("it to be closed again", |_, s| s.data_files.is_empty());
+    settle();
+    fs::remove_file(&path).unwrap();
+    copy(&older, &path);
+    desk.send(Command::OpenDataFile { path: path.clone() });
+    desk.until_shown("it lacks 4 commits that its log holds");
+    desk.press("Maintenance");
+    desk.press("Integrate…");
+    desk.until_shown("Leads to commit 4");
+    assert_eq!(count(&path), 20);
+    desk.press("Restore in place");
+    desk.until("the warning to go", |h, s| {
+        s.jobs.is_empty() && h.query_all_by_label_contains("it lacks 4 commits").next().is_none()
+    });
+    assert_eq!(count(&path), 24);
 }
 
 #[test]

@@ -224,6 +224,13 @@ pub struct DataFileStatus {
 }
 
 impl DataFileStatus {
+    /// The archive and the last commit from which the data file gets what it lacked when its log was opened, if it did.
+    pub fn lacked(&self) -> Option<(PathBuf, u64)> {
+        let lacking = self.log.as_ref()?.lacking.as_ref()?;
+        let archive = self.archives.iter().find(|archive| archive.log_position == Some(lacking.base))?;
+        Some((archive.path.clone(), lacking.last))
+    }
+
     /// The moment of the newest archive that can be read and is its own.
     pub fn newest_good(&self) -> Option<DateTime<FixedOffset>> {
         let own =

@@ -15,8 +15,8 @@ use super::{
     dialogs::{close::is_worth_asking, settings::SettingsForm},
     file_picker::{Mode, Purpose, Request},
     state::{
-        BackupForm, CompactForm, Dialog, MessageForm, RepairForm, ReportForm, RestoreForm, SampleForm, SegmentsForm,
-        ServiceForm, State, Then,
+        BackupForm, CompactForm, Dialog, LogChoice, MessageForm, RepairForm, ReportForm, RestoreForm, SampleForm,
+        SegmentsForm, ServiceForm, State, Then,
     },
 };
 use crate::{
@@ -69,6 +69,13 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             // Whether SQLite can still open it decides what will be done.
             send(state, Command::Refresh { data_file: data_file.clone() });
             ask_restore(state, handle, archive, Some(data_file));
+        }
+        Action::AskIntegrate(data_file) => {
+            let Some((archive, last)) = status.data_file(&data_file).and_then(|known| known.lacked()) else { return };
+            ask_restore(state, handle, archive, Some(data_file));
+            if let Some(Dialog::Restore(form)) = &mut state.dialog {
+                (form.log, form.commit) = (LogChoice::Commit, last.to_string());
+            }
         }
         Action::ChooseArchiveOfLost { data_file, folder } => {
             let mode = Mode::OpenFile { extension: Some(crate::archive::catalog::EXTENSION) };

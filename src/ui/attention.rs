@@ -79,6 +79,12 @@ fn buttons_ui(ui: &mut Ui, data_file: &DataFileStatus, warning: &Warning, action
     if data_file.lost_since.is_some() {
         return;
     }
+    if warning.kind == K::DataFileIncomplete && data_file.lacked().is_some() {
+        let tip = "Bring the data file to the last commit that its log holds";
+        if button(ui, Some(Icon::DatabaseBackup), "Integrate…").on_hover_text(tip).clicked() {
+            actions.push(Action::AskIntegrate(path.clone()));
+        }
+    }
     if data_file.notices.iter().any(|notice| notice.kind == warning.kind) {
         if button(ui, None, "Put away").on_hover_text("I have seen it; do not say it any more").clicked() {
             actions.push(Action::Send(Command::PutAway { data_file: path, kind: warning.kind }));
