@@ -122,11 +122,6 @@ impl Inspection {
             readers: status.readers.clone(),
         })
     }
-
-    /// Whether every commit is being recorded: the log is used, someone keeps it, and nothing is missing in it.
-    pub fn is_protected(&self) -> bool {
-        self.engine.is_some() && self.log.as_ref().is_some_and(|log| log.complete != Some(false))
-    }
 }
 
 /// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder, and `data` the

@@ -189,11 +189,6 @@ pub struct FrameCursor {
 }
 
 impl FrameCursor {
-    /// The frame after the last one read.
-    pub fn next_frame(&self) -> u32 {
-        self.next
-    }
-
     /// The next whole commit, every frame verified; `None` at the end of the stretch.
     ///
     /// # Errors

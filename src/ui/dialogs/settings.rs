@@ -19,8 +19,8 @@ mod scheduler;
 use std::time::Instant;
 
 use eframe::egui::{
-    self, Align, ComboBox, Context, EventFilter, Id, Key, Label, Layout, Modifiers, Response, RichText, Sense, Stroke,
-    Ui, WidgetInfo, WidgetType, accesskit::Role, vec2,
+    self, Align, ComboBox, Context, EventFilter, Frame, Id, Key, Label, Layout, Margin, Modifiers, Response, RichText,
+    Sense, Stroke, Ui, WidgetInfo, WidgetType, accesskit::Role, vec2,
 };
 use lucide_icons::Icon;
 
@@ -309,6 +309,16 @@ fn group(ui: &mut Ui, title: &str) {
     }
     ui.label(theme::strong(title, ui));
     ui.add_space(2.0);
+}
+
+/// A ground for what the choices result in.
+fn panel(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
+    let p = palette(ui);
+    let frame = Frame::new().fill(p.page).stroke(Stroke::new(1.0, p.line)).corner_radius(8);
+    frame.inner_margin(Margin::symmetric(14, 10)).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        content(ui);
+    });
 }
 
 /// A remark that wraps.

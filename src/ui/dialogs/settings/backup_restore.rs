@@ -1,9 +1,9 @@
 //! The tab *Backup & Restore*: how many backups are kept, what happens when one fails, how archives are stored, and what is done
 //! by itself when a data file is opened.
 
-use eframe::egui::{Checkbox, Frame, Label, Margin, RichText, Stroke, Ui};
+use eframe::egui::{Checkbox, Label, RichText, Ui};
 
-use super::{SettingsForm, choice, field, group, remark, said_ui, typed_field};
+use super::{SettingsForm, choice, field, group, panel, remark, said_ui, typed_field};
 use crate::{
     archive::{
         ArchiveOptions,
@@ -143,17 +143,10 @@ fn archive_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) 
         remark(ui, "how much recovery data is added; slower and larger");
     });
     ui.add_space(4.0);
-    let p = palette(ui);
-    Frame::new()
-        .fill(p.page)
-        .stroke(Stroke::new(1.0, p.line))
-        .corner_radius(8)
-        .inner_margin(Margin::symmetric(14, 10))
-        .show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            let text = guarantee(data_file, form.draft.archive);
-            ui.add(Label::new(RichText::new(text).color(p.strong)).wrap().selectable(true));
-        });
+    panel(ui, |ui| {
+        let text = RichText::new(guarantee(data_file, form.draft.archive)).color(palette(ui).strong);
+        ui.add(Label::new(text).wrap().selectable(true));
+    });
     ui.add_space(4.0);
     proof_ui(ui, form);
 }

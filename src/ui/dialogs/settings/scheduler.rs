@@ -1,9 +1,9 @@
 //! The tab *Scheduler*: how often a full backup is made by itself, and the next dates that this means.
 
 use chrono::{DateTime, Local};
-use eframe::egui::{Align, Frame, Grid, Layout, Margin, RichText, Stroke, Ui, vec2};
+use eframe::egui::{Align, Grid, Layout, RichText, Ui, vec2};
 
-use super::{SettingsForm, Tab, choice, field, group, remark, said_ui, typed_field};
+use super::{SettingsForm, Tab, choice, field, group, panel, remark, said_ui, typed_field};
 use crate::{
     engine::status::{DataFileStatus, HostKind},
     schedule,
@@ -180,32 +180,26 @@ fn last_day(ui: &mut Ui) {
 
 /// The next dates, in local time.
 fn dates_ui(ui: &mut Ui, form: &SettingsForm) {
-    let p = palette(ui);
-    Frame::new()
-        .fill(p.page)
-        .stroke(Stroke::new(1.0, p.line))
-        .corner_radius(8)
-        .inner_margin(Margin::symmetric(14, 10))
-        .show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            ui.spacing_mut().item_spacing = vec2(8.0, 3.0);
-            ui.spacing_mut().interact_size.y = 16.0;
-            ui.label(RichText::new("Next full backups").color(p.weak));
-            let is_wrong = field::ALL.iter().any(|f| field::tab(f) == Tab::Scheduler && form.problem(f).is_some());
-            let dates = if is_wrong { Vec::new() } else { dates(&form.settings().scheduler, &Local::now()) };
-            Grid::new("next dates").num_columns(4).spacing(vec2(16.0, 3.0)).show(ui, |ui| {
-                for date in &dates {
-                    for part in date {
-                        ui.label(RichText::new(part).color(p.strong));
-                    }
-                    ui.end_row();
+    panel(ui, |ui| {
+        let p = palette(ui);
+        ui.spacing_mut().item_spacing = vec2(8.0, 3.0);
+        ui.spacing_mut().interact_size.y = 16.0;
+        ui.label(RichText::new("Next full backups").color(p.weak));
+        let is_wrong = field::ALL.iter().any(|f| field::tab(f) == Tab::Scheduler && form.problem(f).is_some());
+        let dates = if is_wrong { Vec::new() } else { dates(&form.settings().scheduler, &Local::now()) };
+        Grid::new("next dates").num_columns(4).spacing(vec2(16.0, 3.0)).show(ui, |ui| {
+            for date in &dates {
+                for part in date {
+                    ui.label(RichText::new(part).color(p.strong));
                 }
-            });
-            if dates.is_empty() {
-                let text = if is_wrong { "Known as soon as the fields are right." } else { "None by themselves." };
-                ui.label(RichText::new(text).color(p.strong));
+                ui.end_row();
             }
         });
+        if dates.is_empty() {
+            let text = if is_wrong { "Known as soon as the fields are right." } else { "None by themselves." };
+            ui.label(RichText::new(text).color(p.strong));
+        }
+    });
 }
 
 fn dates(scheduler: &Scheduler, now: &DateTime<Local>) -> Vec<[String; 4]> {
