@@ -78,3 +78,8 @@ pub fn next_path(log: &Path) -> PathBuf {
 pub fn table_path(log: &Path) -> PathBuf {
     with_suffix(log, ".pages")
 }
+
+/// A number of commits in words: `1 commit`, `12 commits`.
+pub fn commits_in_words(commits: u64) -> String {
+    if commits == 1 { "1 commit".to_owned() } else { format!("{commits} commits") }
+}

@@ -11,7 +11,7 @@ use crate::{
         inspect::Inspection,
         status::{JobReport, LastRun},
     },
-    journal::{CaptureState, integrate::Integrated},
+    journal::{CaptureState, commits_in_words, integrate::Integrated},
     restore::{RestoreReport, in_place::InPlace},
     sqlite::{data_file::JournalMode, integrity::Integrity},
     storage::space::human_bytes,
@@ -88,7 +88,7 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
             p.number,
             p.moment.format("%Y-%m-%d %H:%M:%S %:z"),
             match p.commit {
-                Some(commit) => format!("{} commits integrated up to commit {commit}", p.commits),
+                Some(commit) => format!("{} integrated up to commit {commit}", commits_in_words(p.commits)),
                 None => "without its logs".to_owned(),
             },
             p.repaired.as_ref().map_or_else(String::new, |repaired| damaged_in_words(repaired, &p.archive)),
@@ -170,7 +170,7 @@ fn integrated_in_words(integrated: &Integrated) -> String {
     let at = |moment: Option<DateTime<Utc>>| {
         moment.map(|m| m.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.3f %:z").to_string())
     };
-    let mut words = format!(", {} commits integrated", integrated.commits);
+    let mut words = format!(", {} integrated", commits_in_words(integrated.commits));
     if let Some(last) = at(integrated.last) {
         words += &format!(" up to commit {} of {last}", integrated.position.commit);
     }
@@ -253,7 +253,7 @@ fn log(found: &Inspection) -> String {
     };
     let since =
         if log.rooted { format!("since backup {:04}", log.position.archive) } else { "since it began".to_owned() };
-    let mut words = format!("{file}, {}, {} commits {since}", human_bytes(log.bytes), log.commits);
+    let mut words = format!("{file}, {}, {} {since}", human_bytes(log.bytes), commits_in_words(log.commits));
     if let Some(last) = log.last_commit {
         let at = last.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z");
         let age = (Utc::now() - last).num_seconds().max(0);

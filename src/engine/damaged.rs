@@ -21,7 +21,7 @@ use super::{
 use crate::{
     backup,
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::integrate::Until,
+    journal::{commits_in_words, integrate::Until},
     restore::{
         Logs, RestoreReport,
         automatic::restore_damaged,
@@ -183,7 +183,7 @@ impl Worker {
 fn restored(path: &Path, why: &ErrorReport, report: &RestoreReport) -> Warning {
     let moment = report.moment.format("%Y-%m-%d %H:%M");
     let state = match &report.integrated {
-        Some(done) => format!("archive {} and {} commits of the log", report.number, done.commits),
+        Some(done) => format!("archive {} and {} of the log", report.number, commits_in_words(done.commits)),
         None => format!("archive {}, the state of {moment}", report.number),
     };
     let left = report.integrated.as_ref().and_then(|done| done.next).map_or_else(String::new, |next| {

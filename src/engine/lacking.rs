@@ -14,7 +14,7 @@ use super::{
 use crate::{
     backup,
     error::{Error, ErrorKind, Result},
-    journal::{Lacking, integrate::Until},
+    journal::{Lacking, commits_in_words, integrate::Until},
     restore::Logs,
     settings::SettingsFile,
     sqlite::snapshot,
@@ -70,7 +70,8 @@ impl Worker {
             automatic: true,
         };
         if self.start(order, work).is_ok() {
-            let note = format!("By itself: the data file lacked {} that its log held.", commits(&lacking));
+            let note =
+                format!("By itself: the data file lacked {} that its log held.", commits_in_words(lacking.commits()));
             self.note_in_journal(id, note);
         }
     }
@@ -89,7 +90,7 @@ impl Worker {
             let message = format!(
                 "{} lacked {} that its log held, the last of {}; they were integrated by themselves",
                 data_file.display(),
-                commits(&lacking),
+                commits_in_words(lacking.commits()),
                 shown(&lacking),
             );
             let hint = format!(
@@ -98,13 +99,6 @@ impl Worker {
             );
             self.keep_notice(data_file, Warning::new(WarningKind::RestoredAutomatically, message, hint));
         }
-    }
-}
-
-fn commits(lacking: &Lacking) -> String {
-    match lacking.commits() {
-        1 => "1 commit".to_owned(),
-        n => format!("{n} commits"),
     }
 }
 
@@ -120,7 +114,7 @@ fn lacks(data_file: &Path, lacking: &Lacking) -> Warning {
             "{} is as it was after commit {}: it lacks {} that its log holds, the last of {}",
             data_file.display(),
             lacking.commit,
-            commits(lacking),
+            commits_in_words(lacking.commits()),
             shown(lacking)
         ),
         format!(

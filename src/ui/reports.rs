@@ -6,7 +6,7 @@ use chrono::{DateTime, Local, Utc};
 
 use super::{
     jobs::name,
-    widgets::{Tone, count, duration, moment, sentence},
+    widgets::{Tone, commits, count, duration, moment, sentence},
 };
 use crate::{
     archive::heal::Repaired,
@@ -173,8 +173,7 @@ pub(super) fn repair_text(report: &RepairReport) -> (Tone, String, String) {
 pub(super) fn proof_text(proof: &Proof) -> (Tone, String, String) {
     let logs = match (proof.commit, proof.commits) {
         (None, _) => "the state of the archive alone".to_owned(),
-        (Some(commit), 1) => format!("with 1 commit from its logs, up to commit {commit}"),
-        (Some(commit), n) => format!("with {} commits from its logs, up to commit {commit}", count(n)),
+        (Some(commit), n) => format!("with {} from its logs, up to commit {commit}", commits(n)),
     };
     let mut text = format!(
         "{}\n{} restored to a scratch folder, {logs}; SQLite's integrity check found no problem; removed again, in {}.",
@@ -203,7 +202,7 @@ fn local(at: &DateTime<Utc>) -> String {
 }
 
 fn integrated(done: &Integrated) -> String {
-    let commits = if done.commits == 1 { "1 commit".to_owned() } else { format!("{} commits", count(done.commits)) };
+    let commits = commits(done.commits);
     let last = done.last.as_ref().map_or_else(String::new, |at| format!(" of {}", local(at)));
     let next = done.next.as_ref().map_or_else(String::new, |at| format!("; the next one followed at {}", local(at)));
     format!("{commits} integrated from the log, up to commit {}{last}{next}.", done.position.commit)
@@ -225,7 +224,7 @@ fn in_place(report: &RestoreReport, done: &InPlace, duration_ms: u64) -> Vec<Str
     match done.commits_left {
         None | Some(0) => {}
         Some(1) => lines.push("1 commit is no longer in the data file.".to_owned()),
-        Some(n) => lines.push(format!("{} commits are no longer in the data file.", count(n))),
+        Some(n) => lines.push(format!("{} are no longer in the data file.", commits(n))),
     }
     lines
 }

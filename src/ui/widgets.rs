@@ -50,6 +50,11 @@ pub(crate) fn count(number: u64) -> String {
     shown
 }
 
+/// A number of commits in words, its thousands apart.
+pub(crate) fn commits(number: u64) -> String {
+    if number == 1 { "1 commit".to_owned() } else { format!("{} commits", count(number)) }
+}
+
 /// What something means for the administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {

@@ -11,7 +11,7 @@ use crate::{
         action::Action,
         state::{LogChoice, RestoreForm},
         theme::palette,
-        widgets::{count, fact, fact_with, moment, text_field},
+        widgets::{commits, fact, fact_with, moment, text_field},
     },
 };
 
@@ -85,7 +85,7 @@ pub(super) fn until_ui(
     let mut found = None;
     fact_with(ui, "Log", |ui| {
         let last = log.times.map_or_else(String::new, |(_, last)| format!(", up to {}", local(&last)));
-        ui.radio_value(&mut form.log, LogChoice::End, format!("Integrate all {} commits{last}", count(log.commits)));
+        ui.radio_value(&mut form.log, LogChoice::End, integrate_all(log.commits, &last));
         ui.horizontal(|ui| {
             ui.radio_value(&mut form.log, LogChoice::Moment, "Up to a moment:");
             if text_field(ui, "Moment", &mut form.moment, "2026-11-22 12:00:00", 170.0).has_focus() {
@@ -162,4 +162,9 @@ fn ending(end: &PlanEnd) -> Option<String> {
             Some(format!("{} has a gap after commit {commit}; what follows can not be integrated.", path.display()))
         }
     }
+}
+
+fn integrate_all(number: u64, last: &str) -> String {
+    let all = if number == 1 { "the" } else { "all" };
+    format!("Integrate {all} {}{last}", commits(number))
 }

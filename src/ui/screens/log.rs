@@ -11,7 +11,7 @@ use crate::{
     ui::{
         action::Action,
         theme::palette,
-        widgets::{Tone, age, badge, button, count, error_strip, fact, fact_with, moment, strip},
+        widgets::{Tone, age, badge, button, commits, error_strip, fact, fact_with, moment, strip},
     },
 };
 
@@ -113,7 +113,7 @@ fn continuity(log: &CaptureStatus) -> String {
         0 => "since it began".to_owned(),
         number => format!("since backup {number:04}"),
     };
-    let commits = if log.commits == 1 { "1 commit".to_owned() } else { format!("{} commits", count(log.commits)) };
+    let commits = commits(log.commits);
     match (log.catch_ups, log.commits) {
         (0, 0) => format!("no commit yet {since}"),
         (0, 1) => format!("the {commits} {since}"),
