@@ -211,10 +211,11 @@ impl Archive {
         pipeline::run(
             || {
                 control.check()?;
-                let Some(number) = numbers.next() else { return Ok(None) };
-                Ok(Some((number, self.read_frame(number, spare.try_recv().unwrap_or_default())?)))
+                Ok(numbers.next().map(|number| (number, spare.try_recv().unwrap_or_default())))
             },
-            |(number, stored): (usize, Vec<u8>)| {
+            // Read by the workers, too: the disk may answer several at a time.
+            |(number, spare): (usize, Vec<u8>)| {
+                let stored = self.read_frame(number, spare)?;
                 let raw = prove_frame(&self.index.frames[number], &stored).ok_or_else(|| self.frame_error(number))?;
                 // The reader may be gone already; then the buffer is simply freed.
                 let _ = spare_in.send(stored);
@@ -325,13 +326,13 @@ impl Archive {
         pipeline::run(
             || {
                 control.check()?;
-                let Some((at, length)) = frames.next() else { return Ok(None) };
+                Ok(frames.next())
+            },
+            |(at, length): (u64, u64)| {
                 // No frame that is known here is longer; others are passed over.
                 let known = length <= 2 << 20;
                 let bytes = if known { self.volume.read(at, length) } else { Ok(Vec::new()) };
-                Ok(Some((at, bytes.map_err(|e| read_error(&self.path, e))?)))
-            },
-            |(at, frame): (u64, Vec<u8>)| {
+                let frame = bytes.map_err(|e| read_error(&self.path, e))?;
                 let head = format::head_length(frame.get(..24).unwrap_or_default()).is_ok();
                 let of_ours = |identity: &Identity| identity.archive_id == self.identity.archive_id;
                 let right = |identity: &Identity| identity.segment.is_some_and(|s| s.offset == at);

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     format::{self, TAIL_LENGTH, Tail},
     output::part_of,
+    pipeline,
     reader::Archive,
     recovery::make::make,
     volume::Volume,
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// Bytes copied at a time.
-const COPY_BYTES: u64 = 4 << 20;
+const COPY_BYTES: u64 = 1 << 20;
 
 /// Writes `archive`, which was opened healed, to `target` as one file: under a temporary name, synced, proven, then named.
 /// Returns its length in bytes.
@@ -52,22 +53,28 @@ fn write(file: &mut dyn StorageFile, archive: &Archive, part: &Path, control: &C
     };
     let length = stamp.layout.length;
     control.phase(Phase::Copying, length);
-    let mut at = 0;
-    while at < length {
-        control.check()?;
-        let bytes = archive.read(at, COPY_BYTES.min(length - at))?;
-        file.write_all(&bytes)?;
-        control.add(bytes.len() as u64);
-        at += bytes.len() as u64;
-    }
+    let mut starts = (0..length).step_by(COPY_BYTES as usize);
+    pipeline::run(
+        || {
+            control.check()?;
+            Ok(starts.next())
+        },
+        // Read while what stands before is written.
+        |start: u64| archive.read(start, COPY_BYTES.min(length - start)),
+        |bytes: Vec<u8>| {
+            file.write_all(&bytes)?;
+            control.add(bytes.len() as u64);
+            Ok(())
+        },
+    )?;
     file.sync()?;
     control.phase(Phase::Protecting, length);
     let volume = Volume::of_file(part).map_err(|e| Error::io("read back", part, e))?;
-    let put = |bytes: &[u8]| {
+    let mut at = length;
+    let mut put = |bytes: &[u8]| {
         at += bytes.len() as u64;
         file.write_all(bytes)
     };
-    let mut put = put;
     // As in a new archive: the bytes that are read back for the recovery data are proven at once.
     let mut prover = Prover::new(archive.frames());
     make(&volume, &stamp, &mut |bytes| prover.take(bytes), &mut put, control)?;

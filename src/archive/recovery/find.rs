@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 use memchr::memmem;
 
 use super::{
-    code,
+    code::Workspace,
     layout::Layout,
     packet::{BODY_BYTES_MAX, ENVELOPE_BYTES, Kind, OVERHEAD_BYTES, Packet, Stamp, TAG, table_pieces},
     table::{ENTRY_BYTES, Entry},
 };
-use crate::{archive::volume::Volume, control::Control, error::Result};
+use crate::{
+    archive::{pipeline, volume::Volume},
+    control::Control,
+    error::Result,
+};
 
 const WINDOW: usize = 4 << 20;
 /// No frame is longer.
@@ -126,9 +130,12 @@ impl Packets {
         let recovery = recovery.into_iter().map(|(number, piece)| (number - count as u32, piece));
         let recovery: BTreeMap<u32, Vec<u8>> = recovery.filter(|(number, _)| *number < count as u32).collect();
         if pieces.len() < count {
-            let mut sound =
-                |feed: code::Feed<'_>| pieces.iter().try_for_each(|(number, piece)| feed(*number as usize, piece));
-            let back = code::decode((count, count, length), &mut sound, &recovery).ok()?;
+            let mut workspace = Workspace::default();
+            let empty = vec![0; length];
+            let all = 0..count as u32;
+            workspace.blocks = all.clone().flat_map(|number| pieces.get(&number).unwrap_or(&empty)).copied().collect();
+            let lost = all.filter(|number| !pieces.contains_key(number)).map(|number| number as usize).collect();
+            let back = workspace.decode(&lost, (count, length), &recovery).ok()?;
             pieces.extend(back.into_iter().map(|(number, piece)| (number as u32, piece)));
         }
         let mut table: Vec<u8> = pieces.into_values().flatten().collect();
@@ -151,43 +158,65 @@ fn body(volume: &Volume, place: &Place) -> Option<(Packet, Vec<u8>)> {
     Some((packet, body.to_vec()))
 }
 
-/// Calls `found` for every sound packet in a file.
+/// Calls `found` for every sound packet in a file, in order; windows of it are looked through on all cores.
 fn scan(volume: &Volume, piece: usize, control: &Control, found: &mut dyn FnMut(Packet, Place)) -> Result<()> {
     let length = volume.pieces()[piece].length;
     let finder = memmem::Finder::new(TAG);
-    let mut buffer = vec![0; (length as usize).min(WINDOW + FRAME_BYTES_MAX)];
-    // What looks like packets and is none is read again and again only so often.
-    let mut patience = length.saturating_mul(8).saturating_add(64 << 20);
-    let mut at = 0u64;
-    while at < length {
-        control.check()?;
-        let count = (length - at).min(buffer.len() as u64) as usize;
-        volume.read_piece_lossy(piece, at, &mut buffer[..count]);
-        let last = at + count as u64 == length;
-        // A packet that begins in this part lies wholly in the buffer, unless the file ends before.
-        let part = if last { count } else { WINDOW };
-        let edge = (part + ENVELOPE_BYTES + TAG.len()).min(count);
-        let mut from = 0;
-        // The last packet found may reach beyond the edge.
-        while let Some(tag) = buffer[..edge].get(from..).and_then(|rest| finder.find(rest)) {
-            let tag = from + tag;
-            from = tag + TAG.len();
-            let Some(begin) = tag.checked_sub(ENVELOPE_BYTES) else { continue };
-            let Some(end) = Packet::length(&buffer[begin..count]).map(|n| begin + n).filter(|end| *end <= count) else {
-                continue;
-            };
-            let Some(left) = patience.checked_sub((end - begin) as u64) else { break };
-            if let Some((packet, _)) = Packet::decode(&buffer[begin..end]) {
-                let place = Place { piece: piece as u32, offset: at + begin as u64, length: (end - begin) as u32 };
-                found(packet, place);
-                from = end;
-            } else {
-                patience = left;
+    let mut starts = (0..length).step_by(WINDOW);
+    let (spare_in, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
+    // What begins within a packet is part of it.
+    let mut end = 0;
+    pipeline::run(
+        || {
+            control.check()?;
+            Ok(starts.next().map(|at| (at, spare.try_recv().unwrap_or_default())))
+        },
+        |(at, mut buffer): (u64, Vec<u8>)| {
+            buffer.resize((length - at).min((WINDOW + FRAME_BYTES_MAX) as u64) as usize, 0);
+            volume.read_piece_lossy(piece, at, &mut buffer);
+            let packets = scan_window(&finder, &buffer);
+            // The reader may be gone already; then the buffer is simply freed.
+            let _ = spare_in.send(buffer);
+            Ok((at, packets))
+        },
+        |(at, packets): (u64, Vec<(Packet, usize, usize)>)| {
+            for (packet, begin, length) in packets {
+                let offset = at + begin as u64;
+                if offset >= end {
+                    end = offset + length as u64;
+                    found(packet, Place { piece: piece as u32, offset, length: length as u32 });
+                }
             }
+            Ok(())
+        },
+    )
+}
+
+/// The sound packets that begin in the window with which `bytes` begins, with their places and lengths.
+fn scan_window(finder: &memmem::Finder<'_>, bytes: &[u8]) -> Vec<(Packet, usize, usize)> {
+    let mut packets = Vec::new();
+    // What looks like packets and is none is read again and again only so often.
+    let mut patience = 8 * WINDOW + FRAME_BYTES_MAX;
+    // A packet that begins in the window lies wholly in `bytes`, unless the file ends before.
+    let edge = (WINDOW + ENVELOPE_BYTES + TAG.len() - 1).min(bytes.len());
+    let mut from = 0;
+    // The last packet found may reach beyond the edge.
+    while let Some(tag) = bytes[..edge].get(from..).and_then(|rest| finder.find(rest)) {
+        let tag = from + tag;
+        from = tag + TAG.len();
+        let Some(begin) = tag.checked_sub(ENVELOPE_BYTES) else { continue };
+        let Some(length) = Packet::length(&bytes[begin..]).filter(|length| *length <= bytes.len() - begin) else {
+            continue;
+        };
+        let Some(left) = patience.checked_sub(length) else { break };
+        if let Some((packet, _)) = Packet::decode(&bytes[begin..begin + length]) {
+            packets.push((packet, begin, length));
+            from = begin + length;
+        } else {
+            patience = left;
         }
-        at += from.max(part) as u64;
     }
-    Ok(())
+    packets
 }
 
 #[cfg(test)]

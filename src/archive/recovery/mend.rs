@@ -9,11 +9,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    code::{self, Feed},
+    code::Workspace,
     find::{self, Packets},
+    layout::Layout,
     packet::Stamp,
+    search::search,
     spool::Spool,
-    table::{Entry, Rolling},
+    table::Entry,
 };
 use crate::{
     archive::{
@@ -159,20 +161,25 @@ fn check(
         return Ok(());
     };
     let mut chunks = layout.window_chunks(window);
+    let (spare_in, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
     pipeline::run(
         || {
             control.check()?;
-            let Some(chunk) = chunks.next() else { return Ok(None) };
-            let blocks = layout.chunk(chunk);
-            let mut bytes = vec![0; ((blocks.end - blocks.start) * u64::from(layout.block_bytes)) as usize];
-            read_chunk(volume, stamp, chunk, &mut bytes);
-            Ok(Some((blocks, bytes)))
+            Ok(chunks.next().map(|chunk| (chunk, spare.try_recv().unwrap_or_default())))
         },
-        |(blocks, bytes)| {
+        // Read by the workers, too: the disk may answer several at a time.
+        |(chunk, mut bytes): (u64, Vec<u8>)| {
+            let blocks = layout.chunk(chunk);
+            bytes.resize(chunk_length(&layout, chunk), 0);
+            read_chunk(volume, &layout, chunk, &mut bytes);
             let entries = table.iter().skip((blocks.start - first) as usize);
             let compared = blocks.zip(entries).zip(bytes.chunks_exact(layout.block_bytes as usize));
             let wrong = compared.filter(|((_, entry), block)| !entry.is(block));
-            Ok((bytes.len() as u64, wrong.map(|((block, entry), _)| (block, Some(*entry))).collect::<Vec<_>>()))
+            let wrong: Vec<_> = wrong.map(|((block, entry), _)| (block, Some(*entry))).collect();
+            let read = bytes.len() as u64;
+            // The reader may be gone already; then the buffer is simply freed.
+            let _ = spare_in.send(bytes);
+            Ok((read, wrong))
         },
         |(read, wrong): (u64, Vec<_>)| {
             bad.extend(wrong);
@@ -182,123 +189,18 @@ fn check(
     )
 }
 
-/// The bytes of a chunk, the last block of the file filled up with zeros.
-fn read_chunk(volume: &Volume, stamp: &Stamp, chunk: u64, bytes: &mut [u8]) {
-    let from = chunk * stamp.layout.chunk_bytes();
-    let there = (stamp.layout.length - from).min(bytes.len() as u64) as usize;
+/// Length of the blocks of a chunk in bytes.
+fn chunk_length(layout: &Layout, chunk: u64) -> usize {
+    let blocks = layout.chunk(chunk);
+    ((blocks.end - blocks.start) * u64::from(layout.block_bytes)) as usize
+}
+
+/// Reads the blocks of a chunk, the last block of the file filled up with zeros.
+fn read_chunk(volume: &Volume, layout: &Layout, chunk: u64, bytes: &mut [u8]) {
+    let from = chunk * layout.chunk_bytes();
+    let there = (layout.length - from).min(bytes.len() as u64) as usize;
     volume.read_lossy(from, &mut bytes[..there]);
     bytes[there..].fill(0);
-}
-
-/// Looks for missing blocks at every byte of the files that belongs to no sound block.
-fn search(
-    volume: &Volume,
-    packets: &Packets,
-    bad: &HashMap<u64, Option<Entry>>,
-    found: &mut HashMap<u64, Patch>,
-    control: &Control,
-) -> Result<()> {
-    let stamp = &packets.stamp;
-    let length = stamp.layout.block_bytes as usize;
-    let last = stamp.layout.blocks() - 1;
-    let mut wanted: HashMap<u32, Vec<(u64, Entry)>> = HashMap::new();
-    // A filter of single bits before the map: nearly every byte of a large stretch is looked at in vain.
-    let mut filter = vec![0u64; 1 << 14];
-    let bit = |weak: u32| ((weak >> 18) as usize, 1u64 << (weak >> 12 & 63));
-    for (block, entry) in bad {
-        // The last block is shorter as it stands in the file.
-        if let Some(entry) = entry
-            && *block != last
-        {
-            wanted.entry(entry.weak).or_default().push((*block, *entry));
-            let (word, mask) = bit(entry.weak);
-            filter[word] |= mask;
-        }
-    }
-    for (number, piece) in volume.pieces().iter().enumerate() {
-        if let Some(Some(entry)) = bad.get(&last) {
-            // It ends where the recovery data begins.
-            let mut block = vec![0; length];
-            let there = (stamp.layout.length - last * length as u64) as usize;
-            if let Some(offset) = packets.first_in(volume, number).checked_sub(there as u64) {
-                volume.read_piece_lossy(number, offset, &mut block[..there]);
-                if entry.is(&block) {
-                    found.insert(last, Patch::Moved { piece: number, offset });
-                }
-            }
-        }
-        for (from, to) in dark(piece.at, packets.first_in(volume, number), stamp, bad) {
-            let mut window: Vec<u8> = Vec::new();
-            let mut begin = from;
-            while begin + length as u64 <= to {
-                control.check()?;
-                let count = (to - begin).min((length + (4 << 20)) as u64) as usize;
-                window.resize(count, 0);
-                volume.read_piece_lossy(number, begin, &mut window);
-                let mut at = 0;
-                let mut rolling = Rolling::of(&window[..length]);
-                loop {
-                    let (word, mask) = bit(rolling.sum());
-                    let hit = filter[word] & mask != 0
-                        && wanted.get_mut(&rolling.sum()).is_some_and(|candidates| {
-                            let bytes = &window[at..at + length];
-                            let same = candidates.first().is_some_and(|(_, entry)| entry.is(bytes))
-                                || candidates.iter().any(|(_, entry)| entry.is(bytes));
-                            if same {
-                                candidates.retain(|(block, entry)| {
-                                    let is = entry.is(bytes);
-                                    if is {
-                                        let offset = begin + at as u64;
-                                        found.insert(*block, Patch::Moved { piece: number, offset });
-                                    }
-                                    !is
-                                });
-                            }
-                            same
-                        });
-                    let step = if hit { length } else { 1 };
-                    if at + step + length > count {
-                        at += step;
-                        break;
-                    }
-                    if hit {
-                        at += length;
-                        rolling = Rolling::of(&window[at..at + length]);
-                    } else {
-                        rolling.step(window[at], window[at + length]);
-                        at += 1;
-                    }
-                }
-                begin += at as u64;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The stretches of the first `length` bytes of a file, as offsets in it, that belong to no sound block.
-fn dark(at: u64, length: u64, stamp: &Stamp, bad: &HashMap<u64, Option<Entry>>) -> Vec<(u64, u64)> {
-    let size = u64::from(stamp.layout.block_bytes);
-    let mut edges: Vec<u64> = bad.keys().copied().collect();
-    edges.sort_unstable();
-    let mut stretches: Vec<(u64, u64)> = Vec::new();
-    let mut add = |from: u64, to: u64| {
-        // In offsets of this file.
-        let (from, to) = (from.max(at) - at, to.min(at + length).saturating_sub(at));
-        if from >= to {
-            return;
-        }
-        match stretches.last_mut() {
-            Some((_, end)) if *end >= from => *end = to.max(*end),
-            _ => stretches.push((from, to)),
-        }
-    };
-    for block in edges {
-        add(block * size, (block + 1) * size);
-    }
-    // When bytes were inserted before, the last blocks lie beyond their places.
-    add(stamp.layout.length, at + length);
-    stretches
 }
 
 /// Brings back blocks from the recovery data of their groups; those of a group that has lost too much stay lost.
@@ -323,18 +225,26 @@ fn repair(
         known && lost.len() <= packets.recovery_at_hand(*window, *group)
     });
     groups.sort_by_key(|(place, _)| *place);
-    let group_bytes = layout.group_blocks_max().next_power_of_two() * u64::from(layout.block_bytes) * 2;
+    let shape = (layout.group_blocks_max(), layout.recovery_blocks.into(), layout.block_bytes.into());
+    let group_bytes = Workspace::bytes(shape.0, shape.1, shape.2);
     let at_a_time = (REPAIR_BYTES / group_bytes.max(1)).clamp(1, pipeline::workers() as u64) as usize;
     control.phase(Phase::Repairing, groups.len() as u64 * group_bytes);
     let mut groups = groups.into_iter();
     let mut patches = HashMap::new();
+    let (spare_in, spare) = crossbeam_channel::unbounded::<Workspace>();
     pipeline::run_on(
         at_a_time,
         || {
             control.check()?;
             Ok(groups.next())
         },
-        |((window, group), lost)| Ok(repair_group(volume, packets, (window, group), &lost, bad)),
+        |((window, group), lost)| {
+            let mut workspace = spare.try_recv().unwrap_or_default();
+            let back = repair_group(volume, packets, (window, group), &lost, bad, &mut workspace);
+            // There is always somebody to receive it, in this function.
+            let _ = spare_in.send(workspace);
+            Ok(back)
+        },
         |blocks: Vec<(u64, Vec<u8>)>| {
             for (block, bytes) in blocks {
                 let offset = spool.push(&bytes).map_err(|e| {
@@ -357,29 +267,24 @@ fn repair_group(
     (window, group): (u32, u32),
     lost: &HashSet<u64>,
     bad: &HashMap<u64, Option<Entry>>,
+    workspace: &mut Workspace,
 ) -> Vec<(u64, Vec<u8>)> {
-    let stamp = &packets.stamp;
-    let layout = stamp.layout;
+    let layout = packets.stamp.layout;
     let size = layout.block_bytes as usize;
     let blocks: Vec<u64> = layout.group_blocks(window, group).collect();
     let recovery = packets.recovery(volume, window, group, lost.len());
-    let mut sound = |feed: Feed<'_>| {
-        let mut number = 0;
-        for chunk in layout.group_chunks(window, group) {
-            let of_chunk = layout.chunk(chunk);
-            let mut bytes = vec![0; (of_chunk.end - of_chunk.start) as usize * size];
-            read_chunk(volume, stamp, chunk, &mut bytes);
-            for (block, bytes) in of_chunk.zip(bytes.chunks_exact(size)) {
-                if !lost.contains(&block) {
-                    feed(number, bytes)?;
-                }
-                number += 1;
-            }
-        }
-        Ok(())
+    workspace.blocks.resize(blocks.len() * size, 0);
+    let mut rest = workspace.blocks.as_mut_slice();
+    for chunk in layout.group_chunks(window, group) {
+        let (part, after) = rest.split_at_mut(chunk_length(&layout, chunk));
+        read_chunk(volume, &layout, chunk, part);
+        rest = after;
+    }
+    let numbers =
+        blocks.iter().enumerate().filter(|(_, block)| lost.contains(block)).map(|(number, _)| number).collect();
+    let Ok(back) = workspace.decode(&numbers, (layout.recovery_blocks as usize, size), &recovery) else {
+        return Vec::new();
     };
-    let shape = (blocks.len(), layout.recovery_blocks as usize, size);
-    let Ok(back) = code::decode(shape, &mut sound, &recovery) else { return Vec::new() };
     let back: Vec<(u64, Vec<u8>)> = back.into_iter().map(|(number, bytes)| (blocks[number], bytes)).collect();
     let proven = |(block, bytes): &(u64, Vec<u8>)| bad.get(block).copied().flatten().is_some_and(|e| e.is(bytes));
     if back.iter().all(proven) { back } else { Vec::new() }

@@ -17,12 +17,19 @@ pub struct Entry {
 impl Entry {
     /// Of a whole block.
     pub fn of(block: &[u8]) -> Self {
-        Self { weak: Rolling::of(block).sum(), strong: strong(block) }
+        Self { weak: Rolling::of(block).sum(), strong: Self::strong_of(block) }
+    }
+
+    /// The strong half of the entry of a block.
+    pub fn strong_of(block: &[u8]) -> [u8; 16] {
+        let mut short = [0; 16];
+        short.copy_from_slice(&blake3::hash(block).as_bytes()[..16]);
+        short
     }
 
     /// Whether `block` is the one meant.
     pub fn is(&self, block: &[u8]) -> bool {
-        strong(block) == self.strong
+        Self::strong_of(block) == self.strong
     }
 
     /// Appends the entry.
@@ -41,12 +48,6 @@ impl Entry {
         };
         table.chunks_exact(ENTRY_BYTES).map(one).collect()
     }
-}
-
-fn strong(block: &[u8]) -> [u8; 16] {
-    let mut short = [0; 16];
-    short.copy_from_slice(&blake3::hash(block).as_bytes()[..16]);
-    short
 }
 
 /// The weak sum of a stretch of fixed length, which moves along in constant time.
