@@ -3,20 +3,23 @@
 //! An archive is untrusted input. Lengths are checked before memory is taken for them, a frame is decompressed only after
 //! its checksum agreed and never beyond the length the index promises, and names are checked by [`safe_name`].
 
+mod after_index;
+mod parts;
+
 use std::{
     io,
     path::{Component, Path, PathBuf},
 };
 
+use parts::{
+    Head, OTHER_ARCHIVE, flaw_error, is_segment_head, read_error, read_head, read_index, read_tail, require_all,
+};
+
 use super::{
     Rate,
-    format::{self, Flaw, FrameEntry, Hash, Identity, Index, Item, TAIL_LENGTH, Tail},
+    format::{self, Flaw, FrameEntry, Hash, Identity, Index, Item, Tail},
     pipeline,
-    recovery::{
-        Layout, find,
-        mend::Mended,
-        packet::{Packet, Stamp},
-    },
+    recovery::{Layout, find, mend::Mended, packet::Stamp},
     segments::{self, Located},
     volume::Volume,
 };
@@ -305,57 +308,6 @@ impl Archive {
         Ok(self.index.items.iter().filter(is_whole).map(|item| item.name.as_str()).collect())
     }
 
-    /// Proves every frame between INDX and the end that this program knows. Returns how many frames of recovery data there
-    /// should be, and how many there are; `None` without any.
-    ///
-    /// # Errors
-    /// `Damaged` for the head of a segment that is not as it was written; those of the disk; `Stopped`.
-    pub fn prove_recovery(&self, control: &Control) -> Result<Option<(u64, u64)>> {
-        let end = self.tail.length - TAIL_LENGTH;
-        let mut at = self.index_end;
-        let (mut stamp, mut sound) = (None, 0);
-        let mut frames = std::iter::from_fn(|| {
-            if at >= end {
-                return None;
-            }
-            let start = self.volume.read(at, 8).ok()?;
-            let length = format::skippable_length(&start).filter(|length| *length <= end - at)?;
-            at += length;
-            Some((at - length, length))
-        });
-        pipeline::run(
-            || {
-                control.check()?;
-                Ok(frames.next())
-            },
-            |(at, length): (u64, u64)| {
-                // No frame that is known here is longer; others are passed over.
-                let known = length <= 2 << 20;
-                let bytes = if known { self.volume.read(at, length) } else { Ok(Vec::new()) };
-                let frame = bytes.map_err(|e| read_error(&self.path, e))?;
-                let head = format::head_length(frame.get(..24).unwrap_or_default()).is_ok();
-                let of_ours = |identity: &Identity| identity.archive_id == self.identity.archive_id;
-                let right = |identity: &Identity| identity.segment.is_some_and(|s| s.offset == at);
-                if head && !format::decode_head(&frame).is_ok_and(|(found, _)| of_ours(&found) && right(&found)) {
-                    return Err(flaw_error(&self.path, Flaw::Damaged("header of a segment")));
-                }
-                Ok((frame.len() as u64, Packet::decode(&frame).map(|(packet, _)| packet.stamp)))
-            },
-            |(bytes, packet)| {
-                control.add(bytes);
-                if let Some(found) = packet
-                    && found.id == self.identity.archive_id
-                    && found.whole == self.tail.whole
-                    && *stamp.get_or_insert(found) == found
-                {
-                    sound += 1;
-                }
-                Ok(())
-            },
-        )?;
-        Ok(stamp.map(|stamp| (find::expected(&stamp), sound)))
-    }
-
     fn frame_error(&self, number: usize) -> Error {
         let (index, length) = (&self.index, self.frame_length as u64);
         let (start, end) = (number as u64 * length, (number as u64 + 1) * length);
@@ -391,18 +343,6 @@ fn prove_frame(entry: &FrameEntry, stored: &[u8]) -> Option<Vec<u8>> {
     (raw.len() == entry.raw as usize).then_some(raw)
 }
 
-/// Whether the bytes between two frames are exactly the head of segment `number` of the same archive.
-fn is_segment_head(volume: &Volume, first: &Identity, number: u32, from: u64, to: u64) -> bool {
-    if to - from > 2 << 20 {
-        return false;
-    }
-    let head = volume.read(from, to - from).ok().and_then(|bytes| format::decode_head(&bytes).ok());
-    head.is_some_and(|(identity, _)| {
-        let segment = identity.segment.filter(|s| s.number == number && s.offset == from);
-        segment.is_some() && identity.archive_id == first.archive_id
-    })
-}
-
 /// Refuses names that could leave the folder they are restored into, or that no file should have.
 ///
 /// # Errors
@@ -419,99 +359,4 @@ pub fn safe_name(name: &str) -> Result<PathBuf> {
         ));
     }
     Ok(path.to_path_buf())
-}
-
-/// A header and its length.
-struct Head {
-    identity: Identity,
-    hash: Hash,
-    length: u64,
-}
-
-/// Reads the header, and sees that no segment is known to be missing.
-fn require_all(path: &Path, located: &Located) -> Result<Head> {
-    if !located.missing.is_empty() {
-        return Err(located.missing_error(&located.missing, false));
-    }
-    read_head(path, &located.volume)
-}
-
-fn read_head(path: &Path, volume: &Volume) -> Result<Head> {
-    let start = volume.read(0, 24.min(volume.length())).map_err(|e| read_error(path, e))?;
-    let length = format::head_length(&start).map_err(|flaw| flaw_error(path, flaw))? as u64;
-    let frame = volume.read(0, length).map_err(|e| read_error(path, e))?;
-    let (identity, hash) = format::decode_head(&frame).map_err(|flaw| flaw_error(path, flaw))?;
-    Ok(Head { identity, hash, length })
-}
-
-fn read_tail(path: &Path, located: &Located, head_length: u64) -> Result<Tail> {
-    let length = located.volume.length();
-    // A segment that does not hold the end was not the last one.
-    let cut_off = || match located.last {
-        Some(last) => located.missing_error(&[last + 1], true),
-        None => cut_off(path),
-    };
-    if length < head_length + TAIL_LENGTH {
-        return Err(cut_off());
-    }
-    let frame = located.volume.read(length - TAIL_LENGTH, TAIL_LENGTH).map_err(|e| read_error(path, e))?;
-    format::decode_tail(&frame, length).map_err(|_| cut_off())
-}
-
-/// Reads INDX, and sees that nothing but further skippable frames stands between it and the end. Returns also where it ends.
-///
-/// What stands there of an archive with recovery data may be damaged: its content can be proven without.
-fn read_index(path: &Path, volume: &Volume, tail: &Tail, has_recovery: bool) -> Result<(Vec<u8>, u64)> {
-    let end = if volume.is_patched() { tail.length } else { tail.length - TAIL_LENGTH };
-    let mut at = tail.index_offset;
-    let mut index = None;
-    let read = |at, length| volume.read(at, length).map_err(|e| read_error(path, e));
-    while at < end || index.is_none() {
-        let start = read(at, 8.min(end.saturating_sub(at)))?;
-        // Only INDX is read into memory, and no honest one is longer than the limit.
-        let limit = if index.is_none() { format::INDEX_LENGTH_MAX } else { u64::MAX };
-        let frame = format::skippable_length(&start).filter(|frame| *frame <= (end - at).min(limit));
-        if frame.is_none() && index.is_some() && has_recovery {
-            break;
-        }
-        let frame = frame.ok_or_else(|| flaw_error(path, Flaw::Damaged("index")))?;
-        if index.is_none() {
-            index = Some((read(at, frame)?, at + frame));
-        }
-        at += frame;
-    }
-    index.ok_or_else(|| flaw_error(path, Flaw::Damaged("index")))
-}
-
-fn read_error(path: &Path, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => cut_off(path),
-        _ => Error::io("read", path, error),
-    }
-}
-
-const OTHER_ARCHIVE: &str =
-    "Use another archive of this data file, or a copy of this one. Do not delete it: parts may still be read.";
-
-fn cut_off(path: &Path) -> Error {
-    let message = format!("{} is cut off or its end is damaged", path.display());
-    Error::new(ErrorKind::Damaged, message).hint(OTHER_ARCHIVE)
-}
-
-fn flaw_error(path: &Path, flaw: Flaw) -> Error {
-    match flaw {
-        Flaw::NotAnArchive => Error::new(
-            ErrorKind::NotRecognised,
-            format!("{} is not a Strongroom archive, or its beginning is damaged", path.display()),
-        )
-        .hint("Choose a file whose name ends in .4BK and that was made by Strongroom."),
-        Flaw::Newer(version) => Error::new(
-            ErrorKind::NewerVersion,
-            format!("{} was written in format {version}, this program reads up to {}", path.display(), format::VERSION),
-        )
-        .hint("Install the newest version of Strongroom to read it."),
-        Flaw::Damaged(part) => {
-            Error::new(ErrorKind::Damaged, format!("the {part} of {} is damaged", path.display())).hint(OTHER_ARCHIVE)
-        }
-    }
 }

@@ -1,0 +1,118 @@
+//! Proving what stands between INDX and the end of an archive: recovery data, heads of segments, and frames that a later version
+//! may add.
+
+use super::{Archive, parts::flaw_error};
+use crate::{
+    archive::{
+        format::{self, Flaw, Identity, TAIL_LENGTH},
+        pipeline,
+        recovery::{
+            find,
+            packet::{Packet, Stamp},
+        },
+    },
+    control::Control,
+    error::Result,
+};
+
+/// Bytes of frames after INDX that are read at a time; longer frames are not known here, and are passed over.
+const STRETCH_BYTES: u64 = 4 << 20;
+
+impl Archive {
+    /// Proves every frame between INDX and the end that this program knows. Returns how many frames of recovery data there
+    /// should be, and how many there are; `None` without any.
+    ///
+    /// # Errors
+    /// `Damaged` for the head of a segment that is not as it was written; those of the disk; `Stopped`.
+    pub fn prove_recovery(&self, control: &Control) -> Result<Option<(u64, u64)>> {
+        let mut stretches = Stretches { archive: self, at: self.index_end, end: self.tail.length - TAIL_LENGTH };
+        let (mut stamp, mut sound) = (None, 0);
+        pipeline::run(
+            || {
+                control.check()?;
+                stretches.next().transpose()
+            },
+            |stretch: Stretch| {
+                let stamps = stretch.frames().map(|(at, frame)| self.prove_frame_after_index(at, frame));
+                Ok((stretch.bytes.len() as u64, stamps.collect::<Result<Vec<_>>>()?))
+            },
+            |(bytes, stamps): (u64, Vec<Option<Stamp>>)| {
+                control.add(bytes);
+                for found in stamps.into_iter().flatten() {
+                    let is_ours = found.id == self.identity.archive_id && found.whole == self.tail.whole;
+                    if is_ours && *stamp.get_or_insert(found) == found {
+                        sound += 1;
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        Ok(stamp.map(|stamp| (find::expected(&stamp), sound)))
+    }
+
+    /// Proves a frame that stands after INDX; says what it belongs to when it is recovery data.
+    fn prove_frame_after_index(&self, at: u64, frame: &[u8]) -> Result<Option<Stamp>> {
+        let is_head = format::head_length(frame.get(..24).unwrap_or_default()).is_ok();
+        let of_ours = |identity: &Identity| identity.archive_id == self.identity.archive_id;
+        let right = |identity: &Identity| identity.segment.is_some_and(|s| s.offset == at);
+        if is_head && !format::decode_head(frame).is_ok_and(|(found, _)| of_ours(&found) && right(&found)) {
+            return Err(flaw_error(&self.path, Flaw::Damaged("header of a segment")));
+        }
+        Ok(Packet::decode(frame).map(|(packet, _)| packet.stamp))
+    }
+}
+
+/// Whole frames in a row, and where they begin.
+struct Stretch {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Stretch {
+    /// Every frame with its offset in the archive.
+    fn frames(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let rest = self.bytes.get(from..)?;
+            let frame = rest.get(..format::skippable_length(rest)? as usize)?;
+            let at = self.at + from as u64;
+            from += frame.len();
+            Some((at, frame))
+        })
+    }
+}
+
+/// The frames of an archive from a place on, as far as one follows the other; read in large parts, since a disk needs as long
+/// for one of them as for a few bytes.
+struct Stretches<'a> {
+    archive: &'a Archive,
+    at: u64,
+    end: u64,
+}
+
+impl Iterator for Stretches<'_> {
+    type Item = Result<Stretch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let at = self.at;
+            let left = self.end.checked_sub(at).filter(|left| *left > 0)?;
+            let bytes = match self.archive.read(at, left.min(STRETCH_BYTES)) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    self.at = self.end;
+                    return Some(Err(error));
+                }
+            };
+            let first = format::skippable_length(&bytes).filter(|length| *length <= left)?;
+            let mut stretch = Stretch { at, bytes };
+            let whole: usize = stretch.frames().map(|(_, frame)| frame.len()).sum();
+            if whole > 0 {
+                stretch.bytes.truncate(whole);
+                self.at = at + whole as u64;
+                return Some(Ok(stretch));
+            }
+            self.at = at + first;
+        }
+    }
+}
