@@ -1,6 +1,6 @@
 //! One independent zstd frame with content size and content checksum, compressed or not.
 
-use std::{cell::RefCell, hash::Hasher};
+use std::{cell::RefCell, hash::Hasher, io};
 
 use super::options::Compression;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +38,22 @@ pub fn compress(raw: &[u8], compression: Compression) -> Result<Vec<u8>> {
             Some((_, compressor)) => compressor.compress(raw).map_err(fail),
             None => Err(Error::stopped()),
         }
+    })
+}
+
+/// Decompresses a frame into `out`, whose capacity is the most that it may give.
+///
+/// # Errors
+/// When it is no frame, damaged, or longer.
+pub fn decompress(frame: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    thread_local! {
+        static CONTEXT: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    CONTEXT.with_borrow_mut(|context| {
+        let mut decompressor = context.take().map_or_else(zstd::bulk::Decompressor::new, Ok)?;
+        decompressor.decompress_to_buffer(frame, out)?;
+        *context = Some(decompressor);
+        Ok(())
     })
 }
 

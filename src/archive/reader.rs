@@ -17,6 +17,7 @@ use parts::{
 
 use super::{
     Rate,
+    compress::decompress,
     format::{self, Flaw, FrameEntry, Hash, Identity, Index, Item, Tail},
     pipeline,
     recovery::{Layout, find, mend::Mended, packet::Stamp},
@@ -211,6 +212,7 @@ impl Archive {
         let length = self.frame_length as u64;
         let mut numbers = (from / length) as usize..(to.div_ceil(length) as usize).min(self.index.frames.len());
         let (spare_in, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
+        let (spare_raw_in, spare_raw) = crossbeam_channel::unbounded::<Vec<u8>>();
         pipeline::run(
             || {
                 control.check()?;
@@ -219,7 +221,8 @@ impl Archive {
             // Read by the workers, too: the disk may answer several at a time.
             |(number, spare): (usize, Vec<u8>)| {
                 let stored = self.read_frame(number, spare)?;
-                let raw = prove_frame(&self.index.frames[number], &stored).ok_or_else(|| self.frame_error(number))?;
+                let raw = prove_frame(&self.index.frames[number], &stored, spare_raw.try_recv().unwrap_or_default());
+                let raw = raw.ok_or_else(|| self.frame_error(number))?;
                 // The reader may be gone already; then the buffer is simply freed.
                 let _ = spare_in.send(stored);
                 Ok((number as u64 * length, raw))
@@ -227,7 +230,11 @@ impl Archive {
             |(offset, raw): (u64, Vec<u8>)| {
                 let start = from.saturating_sub(offset).min(raw.len() as u64) as usize;
                 let end = (to - offset.min(to)).min(raw.len() as u64) as usize;
-                if start < end { sink(offset + start as u64, &raw[start..end]) } else { Ok(()) }
+                if start < end {
+                    sink(offset + start as u64, &raw[start..end])?;
+                }
+                let _ = spare_raw_in.send(raw);
+                Ok(())
             },
         )
     }
@@ -285,7 +292,7 @@ impl Archive {
             |number: usize| {
                 let sound = self
                     .read_frame(number, Vec::new())
-                    .is_ok_and(|s| prove_frame(&self.index.frames[number], &s).is_some());
+                    .is_ok_and(|s| prove_frame(&self.index.frames[number], &s, Vec::new()).is_some());
                 Ok((!sound).then_some(number))
             },
             |number: Option<usize>| {
@@ -334,13 +341,17 @@ impl Archive {
     }
 }
 
-/// A frame's content, if its stored bytes agree with the checksum and decompress to exactly the promised length.
-fn prove_frame(entry: &FrameEntry, stored: &[u8]) -> Option<Vec<u8>> {
+/// A frame's content, if its stored bytes agree with the checksum and decompress to exactly the promised length; in the memory
+/// of `spare`.
+fn prove_frame(entry: &FrameEntry, stored: &[u8], mut spare: Vec<u8>) -> Option<Vec<u8>> {
     if blake3::hash(stored).as_bytes() != &entry.hash {
         return None;
     }
-    let raw = zstd::bulk::decompress(stored, entry.raw as usize).ok()?;
-    (raw.len() == entry.raw as usize).then_some(raw)
+    let length = entry.raw as usize;
+    spare.clear();
+    spare.reserve_exact(length);
+    decompress(stored, &mut spare).ok()?;
+    (spare.len() == length).then_some(spare)
 }
 
 /// Refuses names that could leave the folder they are restored into, or that no file should have.
