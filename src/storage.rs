@@ -216,7 +216,12 @@ impl StorageFile for DiskFile {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        read_exact_at(&self.file, offset, buffer).map_err(|e| Error::io("read back", &self.path, e))
+        let fail = |e| Error::io("read back", &self.path, e);
+        read_exact_at(&self.file, offset, buffer).map_err(fail)?;
+        // On Windows to read moves the place where the next write goes on.
+        #[cfg(not(unix))]
+        self.file.seek(SeekFrom::End(0)).map_err(fail)?;
+        Ok(())
     }
 
     fn length(&mut self) -> Result<u64> {
@@ -416,11 +421,17 @@ pub fn read_exact_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Re
     }
     #[cfg(not(unix))]
     {
-        use std::io::Read;
-        let mut file = file;
-        file.seek(SeekFrom::Start(offset))?;
-        file.read_exact(buffer)?;
-        file.seek(SeekFrom::End(0)).map(|_| ())
+        // Several threads read the same file; what moves its position for a moment would give each other's bytes.
+        let mut done = 0;
+        while done < buffer.len() {
+            match std::os::windows::fs::FileExt::seek_read(file, &mut buffer[done..], offset + done as u64) {
+                Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => done += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -358,6 +358,23 @@ fn recovery_data_that_is_lost_is_made_anew_while_the_content_is_whole() {
     assert!(problem.hint_text().unwrap().contains("Make a new full backup"));
 }
 
+/// A part that is there twice is not another one that is lost.
+#[test]
+fn a_part_of_the_recovery_data_over_another_one_is_damage() {
+    let sample = Sample::new(2_000, options(Rate::Medium, Rate::None));
+    let all = packets(&sample.good);
+    for kind in [Kind::Recovery, Kind::Table] {
+        let of_kind: Vec<_> = all.iter().filter(|(packet, ..)| packet.kind == kind).collect();
+        let ((_, from, length), (_, to, _)) = (of_kind[0], of_kind[1]);
+        let mut bytes = sample.good.clone();
+        bytes.copy_within(*from..from + length, *to);
+        sample.comes_back(&format!("{kind:?} twice"), &bytes);
+        fs::write(&sample.path, &bytes).unwrap();
+        let damage = verify::run(&sample.path, &Control::default()).unwrap().damage.unwrap().damage;
+        assert_eq!(damage.recovery_damaged, 1);
+    }
+}
+
 #[test]
 fn a_sound_archive_needs_no_repair_and_a_copy_never_takes_a_name() {
     let sample = Sample::new(300, options(Rate::Medium, Rate::Low));

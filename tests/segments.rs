@@ -219,6 +219,45 @@ fn a_missing_or_damaged_segment_comes_back_where_recovery_data_is_enough() {
     assert!(restored(&set.archive, &place.at("to"), &[]).is_err());
 }
 
+/// Also of those that hold nothing but recovery data: a set in which one head is damaged can not be joined by others any more.
+#[test]
+fn every_byte_of_the_start_of_a_segment_is_proven() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    make_data_file(&data, "PRAGMA journal_mode=DELETE", 30_000);
+    let wanted = fs::read(&data).unwrap();
+    for redundancy in [Rate::None, Rate::High] {
+        let set = place.backup_stored(&Disk, &data, segments(1, redundancy)).unwrap();
+        assert!(set.files.len() > 4);
+        for file in &set.files {
+            let good = fs::read(file).unwrap();
+            for at in [0, 3, 5, 8, 16, 20, 40] {
+                let mut bytes = good.clone();
+                bytes[at] ^= 0x11;
+                fs::write(file, &bytes).unwrap();
+                let name = format!("{redundancy:?} {} byte {at}", file.display());
+                let report = verified(&set.archive, &[]);
+                if redundancy == Rate::None {
+                    assert!(report.is_err(), "{name}");
+                    continue;
+                }
+                assert!(report.unwrap().problem().is_some(), "{name}");
+                if at != 16 {
+                    continue;
+                }
+                let copy = place.at("copy.4BK");
+                let options = RepairOptions { to: Some(copy.clone()), segments: vec![] };
+                repair::run(&Disk, &set.archive, &options, &Control::default()).unwrap();
+                assert!(verified(&copy, &[]).unwrap().problem().is_none(), "{name}");
+                assert!(restored(&copy, &place.at("to"), &[]).unwrap() == wanted, "{name}");
+                fs::remove_file(copy).unwrap();
+            }
+            fs::write(file, &good).unwrap();
+        }
+        assert!(verified(&set.archive, &[]).unwrap().problem().is_none());
+    }
+}
+
 /// Loses power, or fills the disk, at every kind of step of writing a set: all at the beginning and at the end, and some of the
 /// many frames in between.
 #[test]

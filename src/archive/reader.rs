@@ -1,7 +1,7 @@
 //! Reading an archive: every byte that leaves here has been proven by its checksum.
 //!
 //! An archive is untrusted input. Lengths are checked before memory is taken for them, a frame is decompressed only after
-//! its checksum agreed and never beyond the length the index promises, and names are checked by [`safe_name`].
+//! its checksum agreed and never into more memory than a frame may have, and names are checked by [`safe_name`].
 
 mod after_index;
 mod parts;
@@ -47,8 +47,8 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Opens the archive at `path` and proves everything but its data frames. One of its segments stands for all of them;
-    /// the others are found beside it.
+    /// Opens the archive at `path` and proves all but its data frames and the recovery data that it has. One of its segments
+    /// stands for all of them; the others are found beside it.
     ///
     /// # Errors
     /// Says what is wrong: gone, not an archive, newer, cut off, which segment is missing, or which part is damaged.

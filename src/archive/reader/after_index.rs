@@ -1,15 +1,14 @@
 //! Proving what stands between INDX and the end of an archive: recovery data, heads of segments, and frames that a later version
 //! may add.
 
+use std::collections::HashSet;
+
 use super::{Archive, parts::flaw_error};
 use crate::{
     archive::{
         format::{self, Flaw, Identity, TAIL_LENGTH},
         pipeline,
-        recovery::{
-            find,
-            packet::{Packet, Stamp},
-        },
+        recovery::{find::Tally, packet::Packet},
     },
     control::Control,
     error::Result,
@@ -23,43 +22,78 @@ impl Archive {
     /// should be, and how many there are; `None` without any.
     ///
     /// # Errors
-    /// `Damaged` for the head of a segment that is not as it was written; those of the disk; `Stopped`.
+    /// `Damaged` for the head of a segment that is not as it was written, and where something else than frames stands there
+    /// while all recovery data is found; those of the disk; `Stopped`.
     pub fn prove_recovery(&self, control: &Control) -> Result<Option<(u64, u64)>> {
-        let mut stretches = Stretches { archive: self, at: self.index_end, end: self.tail.length - TAIL_LENGTH };
-        let (mut stamp, mut sound) = (None, 0);
+        let end = self.tail.length - TAIL_LENGTH;
+        let mut stretches = Stretches { archive: self, at: self.index_end, end };
+        let (mut tally, mut heads) = (None, HashSet::new());
         pipeline::run(
             || {
                 control.check()?;
                 stretches.next().transpose()
             },
             |stretch: Stretch| {
-                let stamps = stretch.frames().map(|(at, frame)| self.prove_frame_after_index(at, frame));
-                Ok((stretch.bytes.len() as u64, stamps.collect::<Result<Vec<_>>>()?))
+                let known = stretch.frames().filter_map(|(at, frame)| self.prove_after_index(at, frame).transpose());
+                Ok((stretch.bytes.len() as u64, known.collect::<Result<Vec<_>>>()?))
             },
-            |(bytes, stamps): (u64, Vec<Option<Stamp>>)| {
+            |(bytes, known): (u64, Vec<Known>)| {
                 control.add(bytes);
-                for found in stamps.into_iter().flatten() {
-                    let is_ours = found.id == self.identity.archive_id && found.whole == self.tail.whole;
-                    if is_ours && *stamp.get_or_insert(found) == found {
-                        sound += 1;
+                for frame in known {
+                    match frame {
+                        Known::Head(at) => _ = heads.insert(at),
+                        Known::Packet(packet) => {
+                            let stamp = packet.stamp;
+                            let tally = tally.get_or_insert_with(|| Tally::new(stamp, end - self.index_end));
+                            if tally.stamp == stamp {
+                                tally.count(&packet);
+                            }
+                        }
                     }
                 }
                 Ok(())
             },
         )?;
-        Ok(stamp.map(|stamp| (find::expected(&stamp), sound)))
-    }
-
-    /// Proves a frame that stands after INDX; says what it belongs to when it is recovery data.
-    fn prove_frame_after_index(&self, at: u64, frame: &[u8]) -> Result<Option<Stamp>> {
-        let is_head = format::head_length(frame.get(..24).unwrap_or_default()).is_ok();
-        let of_ours = |identity: &Identity| identity.archive_id == self.identity.archive_id;
-        let right = |identity: &Identity| identity.segment.is_some_and(|s| s.offset == at);
-        if is_head && !format::decode_head(frame).is_ok_and(|(found, _)| of_ours(&found) && right(&found)) {
+        let result = tally.map(|tally| tally.result());
+        if result.is_some_and(|(expected, found)| found < expected) {
+            return Ok(result);
+        }
+        let later = self.volume.pieces().iter().skip(1).filter(|piece| piece.at >= self.index_end);
+        if later.into_iter().any(|piece| !heads.contains(&piece.at)) {
             return Err(flaw_error(&self.path, Flaw::Damaged("header of a segment")));
         }
-        Ok(Packet::decode(frame).map(|(packet, _)| packet.stamp))
+        if stretches.at < end {
+            return Err(flaw_error(&self.path, Flaw::Damaged("part after the index")));
+        }
+        Ok(result)
     }
+
+    /// Proves a frame that stands after INDX; `None` for one that is not known.
+    fn prove_after_index(&self, at: u64, frame: &[u8]) -> Result<Option<Known>> {
+        if format::head_length(frame.get(..24).unwrap_or_default()).is_ok() {
+            let of_ours = |identity: &Identity| identity.archive_id == self.identity.archive_id;
+            let right = |identity: &Identity| identity.segment.is_some_and(|s| s.offset == at);
+            if format::decode_head(frame).is_ok_and(|(found, _)| of_ours(&found) && right(&found)) {
+                return Ok(Some(Known::Head(at)));
+            }
+            return Err(flaw_error(&self.path, Flaw::Damaged("header of a segment")));
+        }
+        let packet = Packet::decode(frame).map(|(packet, _)| packet);
+        let is_ours = |packet: &Packet| {
+            let stamp = &packet.stamp;
+            let is_right = stamp.layout.length == self.index_end && stamp.whole == self.tail.whole;
+            is_right && stamp.id == self.identity.archive_id
+        };
+        Ok(packet.filter(is_ours).map(Known::Packet))
+    }
+}
+
+/// A sound frame that this program knows.
+enum Known {
+    /// The head of a segment, where it lies.
+    Head(u64),
+    /// Recovery data of this archive.
+    Packet(Packet),
 }
 
 /// Whole frames in a row, and where they begin.

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use crate::{
     archive::{
         format::{self, Flaw, Hash, Identity, TAIL_LENGTH, Tail},
-        segments::Located,
+        segments::{Located, SEGMENTS_MAX},
         volume::Volume,
     },
     error::{Error, ErrorKind, Result},
@@ -60,6 +60,9 @@ pub(super) fn read_tail(path: &Path, located: &Located, head_length: u64) -> Res
     format::decode_tail(&frame, length).map_err(|_| cut_off())
 }
 
+/// No archive without recovery data has more: heads of segments, and an end for each time that it came to lie elsewhere.
+const FRAMES_AFTER_INDEX_MAX: u32 = 2 * SEGMENTS_MAX;
+
 /// Reads INDX, and sees that nothing but further skippable frames stands between it and the end. Returns also where it ends.
 ///
 /// What stands there of an archive with recovery data may be damaged, and is not looked at: its content can be proven without,
@@ -80,10 +83,13 @@ pub(super) fn read_index(path: &Path, volume: &Volume, tail: &Tail, has_recovery
     let index = read(tail.index_offset, length)?;
     let index_end = tail.index_offset + length;
     let mut at = index_end;
-    while at < end && !has_recovery {
+    for _ in 0..FRAMES_AFTER_INDEX_MAX {
+        if at >= end || has_recovery {
+            return Ok((index, index_end));
+        }
         at += length_at(at)?;
     }
-    Ok((index, index_end))
+    Err(damaged())
 }
 
 pub(super) fn read_error(path: &Path, error: io::Error) -> Error {

@@ -7,7 +7,7 @@ use memchr::memmem;
 use super::{
     code::Workspace,
     layout::Layout,
-    packet::{BODY_BYTES_MAX, ENVELOPE_BYTES, Kind, OVERHEAD_BYTES, Packet, Stamp, TAG, table_pieces},
+    packet::{BODY_BYTES_MAX, ENVELOPE_BYTES, Kind, OVERHEAD_BYTES, Packet, Stamp, TAG, table_pieces, table_shape},
     table::{ENTRY_BYTES, Entry},
 };
 use crate::{
@@ -19,6 +19,9 @@ use crate::{
 const WINDOW: usize = 4 << 20;
 /// No frame is longer.
 const FRAME_BYTES_MAX: usize = BODY_BYTES_MAX + OVERHEAD_BYTES;
+
+/// A data file may hold whole archives as content, but not so many that it would not be a hostile one.
+const STAMPS_MAX: usize = 1 << 16;
 
 /// Kind, window, group and number of a packet.
 type Key = (Kind, u32, u32, u32);
@@ -55,11 +58,70 @@ fn packets(layout: &Layout) -> (u64, u64) {
     let recovery = u64::from(layout.windows) * u64::from(layout.groups) * u64::from(layout.recovery_blocks);
     let all = (recovery, recovery * (OVERHEAD_BYTES as u64 + u64::from(layout.block_bytes)));
     (0..layout.windows).fold(all, |(number, bytes), window| {
-        let blocks = layout.window_blocks(window);
-        let (count, length) =
-            table_pieces((blocks.end - blocks.start) as usize * ENTRY_BYTES, layout.block_bytes as usize);
+        let (count, length) = table_shape(layout, window);
         (number + 2 * count as u64, bytes + 2 * (count * (length + OVERHEAD_BYTES)) as u64)
     })
+}
+
+/// Counts the packets of a stamp, each of them once.
+pub struct Tally {
+    /// What they belong to.
+    pub stamp: Stamp,
+    expected: u64,
+    found: u64,
+    /// One bit for each; none where so many can not be there.
+    seen: Vec<u64>,
+}
+
+impl Tally {
+    /// An empty one, for packets that lie in `room` bytes.
+    pub fn new(stamp: Stamp, room: u64) -> Self {
+        let expected = expected(&stamp);
+        let can_be = expected.saturating_mul(OVERHEAD_BYTES as u64) <= room;
+        let seen = if can_be {
+            vec![0; (Self::place_of_tables(&stamp, stamp.layout.windows) / 64 + 1) as usize]
+        } else {
+            Vec::new()
+        };
+        Self { stamp, expected, found: 0, seen }
+    }
+
+    /// Counts a packet of this stamp, unless it was there before.
+    pub fn count(&mut self, packet: &Packet) {
+        let layout = &self.stamp.layout;
+        let (window, number) = (u64::from(packet.window), u64::from(packet.number));
+        let place = match packet.kind {
+            Kind::Recovery => {
+                let group = window * u64::from(layout.groups) + u64::from(packet.group);
+                group * u64::from(layout.recovery_blocks) + number
+            }
+            Kind::Table => Self::place_of_tables(&self.stamp, packet.window) + number,
+        };
+        let mask = 1 << (place % 64);
+        match self.seen.get_mut((place / 64) as usize) {
+            Some(word) if *word & mask != 0 => {}
+            Some(word) => {
+                *word |= mask;
+                self.found += 1;
+            }
+            None => self.found += 1,
+        }
+    }
+
+    /// How many there should be, and how many there were.
+    pub fn result(&self) -> (u64, u64) {
+        (self.expected, self.found)
+    }
+
+    /// The bit of the first packet of a window's table: after those of all recovery blocks.
+    fn place_of_tables(stamp: &Stamp, window: u32) -> u64 {
+        let layout = &stamp.layout;
+        let recovery = u64::from(layout.windows) * u64::from(layout.groups) * u64::from(layout.recovery_blocks);
+        // No window has more chunks.
+        let chunks = layout.chunks().div_ceil(u64::from(layout.windows));
+        let table_bytes = chunks as usize * layout.chunk_blocks as usize * ENTRY_BYTES;
+        recovery + u64::from(window) * 2 * table_pieces(table_bytes, layout.block_bytes as usize).0 as u64
+    }
 }
 
 impl Packets {
@@ -69,19 +131,21 @@ impl Packets {
     /// # Errors
     /// `Stopped`. What can not be read holds nothing.
     pub fn find(volume: &Volume, control: &Control) -> Result<Option<Self>> {
-        let mut all: HashMap<Stamp, Vec<(Key, Place)>> = HashMap::new();
-        for piece in 0..volume.pieces().len() {
-            scan(volume, piece, control, &mut |packet, place| {
-                let key = (packet.kind, packet.window, packet.group, packet.number);
-                all.entry(packet.stamp).or_default().push((key, place));
-            })?;
-        }
         // Where far more is lost than there is, nothing comes back; and what a hostile file claims must not cost memory.
         let there: u64 = volume.pieces().iter().map(|piece| piece.length).sum();
         let is_possible = |stamp: &Stamp| {
             stamp.layout.length <= there.saturating_mul(4).saturating_add(1 << 20) && stamp.layout.block_bytes >= 512
         };
-        all.retain(|stamp, _| is_possible(stamp));
+        let mut all: HashMap<Stamp, Vec<(Key, Place)>> = HashMap::new();
+        for piece in 0..volume.pieces().len() {
+            scan(volume, piece, control, &mut |packet, place| {
+                let is_known = all.contains_key(&packet.stamp);
+                if is_known || is_possible(&packet.stamp) && all.len() < STAMPS_MAX {
+                    let key = (packet.kind, packet.window, packet.group, packet.number);
+                    all.entry(packet.stamp).or_default().push((key, place));
+                }
+            })?;
+        }
         let best = all.into_iter().max_by_key(|(stamp, found)| (found.len(), stamp.layout.length));
         Ok(best.map(|(stamp, mut places)| {
             places.sort_by_key(|(key, _)| *key);
@@ -117,7 +181,7 @@ impl Packets {
     pub fn table(&self, volume: &Volume, window: u32) -> Option<Vec<Entry>> {
         let blocks = self.stamp.layout.window_blocks(window);
         let table_bytes = (blocks.end - blocks.start) as usize * ENTRY_BYTES;
-        let (count, length) = table_pieces(table_bytes, self.stamp.layout.block_bytes as usize);
+        let (count, length) = table_shape(&self.stamp.layout, window);
         let mut pieces: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         let mut hash = None;
         for (key, place) in self.range(Kind::Table, window, 0) {

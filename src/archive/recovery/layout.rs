@@ -20,8 +20,8 @@ pub const BLOCK_BYTES_MAX: u64 = 16 << 10;
 pub const BLOCK_BYTES_MIN: u64 = 1 << 10;
 /// So that one short stretch of damage is repaired however small the file is.
 const RECOVERY_BLOCKS_MIN: u64 = 4;
-/// No more memory than this is needed for one chunk, to repair one group, and for one table, whatever a file from elsewhere
-/// says: more than twice what the writer chooses.
+/// A chunk, a group with its recovery blocks, and a table have no more bytes than this, whatever a file from elsewhere says:
+/// more than twice what the writer chooses. Repairing one takes a small multiple of that.
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
 const GROUP_BYTES_MAX: u64 = 96 << 20;
 const TABLE_BYTES_MAX: u64 = 32 << 20;

@@ -31,7 +31,7 @@
 
 use uuid::Uuid;
 
-use super::layout::Layout;
+use super::{layout::Layout, table::ENTRY_BYTES};
 use crate::archive::format::{Hash, SKIPPABLE};
 
 /// Tag at the beginning of the payload.
@@ -113,6 +113,21 @@ impl Packet {
         out
     }
 
+    /// Whether there is such a piece or recovery block, of this length, in the layout.
+    fn has_a_place(&self, body_bytes: usize) -> bool {
+        let layout = &self.stamp.layout;
+        match self.kind {
+            Kind::Table => {
+                let (count, length) = table_shape(layout, self.window);
+                self.group == 0 && (self.number as usize) < 2 * count && body_bytes == length
+            }
+            Kind::Recovery => {
+                let fits = body_bytes == layout.block_bytes as usize;
+                fits && self.number < layout.recovery_blocks && self.group < layout.groups
+            }
+        }
+    }
+
     /// The length of the whole frame that begins with these bytes, envelope included, as far as they show one.
     pub fn length(start: &[u8]) -> Option<usize> {
         let payload = u32::from_le_bytes(start.get(4..8)?.try_into().ok()?) as usize;
@@ -156,11 +171,15 @@ impl Packet {
         };
         let packet = Self { stamp, kind, window: word(12), group: word(16), number: word(20), table: hash(128) };
         let body = &content[HEADER_BYTES..];
-        let block = kind == Kind::Table || body.len() == layout.block_bytes as usize;
-        let number = kind == Kind::Table || packet.number < layout.recovery_blocks && packet.group < layout.groups;
         let fits = word(24) as usize == body.len() && layout.is_sane() && packet.window < layout.windows;
-        (fits && block && number).then_some((packet, body))
+        (fits && packet.has_a_place(body.len())).then_some((packet, body))
     }
+}
+
+/// As [`table_pieces`], of the table of a window.
+pub fn table_shape(layout: &Layout, window: u32) -> (usize, usize) {
+    let blocks = layout.window_blocks(window);
+    table_pieces((blocks.end - blocks.start) as usize * ENTRY_BYTES, layout.block_bytes as usize)
 }
 
 /// How a table is cut: number of pieces, and the length of each, a multiple of 64. There are as many recovery pieces again, so

@@ -18,6 +18,8 @@ use crate::{
 
 /// Bytes that are searched at a time.
 const SEARCHED_BYTES: usize = 1 << 20;
+/// Bytes that are hashed in vain, for each part that is searched, before the search of it is given up.
+const PATIENCE_BYTES: usize = 16 << 20;
 
 /// Looks for missing blocks at every byte of the files that belongs to no sound block, on all cores.
 pub(super) fn search(
@@ -31,10 +33,8 @@ pub(super) fn search(
     let length = stamp.layout.block_bytes as usize;
     let last = stamp.layout.blocks() - 1;
     // The last block is shorter as it stands in the file.
-    let known = bad.iter().filter_map(|(block, entry)| Some((*block, (*entry)?)));
-    let mut blocks: HashMap<Entry, Vec<u64>> = HashMap::new();
-    known.filter(|(block, _)| *block != last).for_each(|(block, entry)| blocks.entry(entry).or_default().push(block));
-    let wanted = Wanted::new(blocks.keys());
+    let known = bad.iter().filter_map(|(block, entry)| Some(((*entry)?, *block)));
+    let wanted = Wanted::new(known.filter(|(_, block)| *block != last).collect());
     for (number, piece) in volume.pieces().iter().enumerate() {
         if let Some(Some(entry)) = bad.get(&last) {
             // It ends where the recovery data begins.
@@ -60,7 +60,7 @@ pub(super) fn search(
                 // Whatever begins in this part, whole.
                 window.resize((to - start).min((SEARCHED_BYTES + length - 1) as u64) as usize, 0);
                 volume.read_piece_lossy(number, start, &mut window);
-                let hits = wanted.look_through(&window, length);
+                let hits = wanted.look_through(&window, length, control)?;
                 // The reader may be gone already; then the buffer is simply freed.
                 let _ = spare_in.send(window);
                 Ok(hits.into_iter().map(|(entry, at)| (entry, start + at as u64)).collect::<Vec<_>>())
@@ -68,8 +68,11 @@ pub(super) fn search(
             |hits: Vec<(Entry, u64)>| {
                 for (entry, offset) in hits {
                     // The same content is found once for all blocks that had it.
-                    let blocks = blocks.remove(&entry).unwrap_or_default();
-                    found.extend(blocks.into_iter().map(|block| (block, Patch::Moved { piece: number, offset })));
+                    let blocks = wanted.blocks_of(&entry);
+                    if blocks.first().is_some_and(|(_, block)| !found.contains_key(block)) {
+                        let patch = Patch::Moved { piece: number, offset };
+                        found.extend(blocks.iter().map(|(_, block)| (*block, patch)));
+                    }
                 }
                 Ok(())
             },
@@ -80,63 +83,94 @@ pub(super) fn search(
 
 /// Missing blocks that may be somewhere else.
 struct Wanted {
-    by_sum: HashMap<u32, Vec<Entry>>,
-    /// A filter of single bits before the map: nearly every byte of a large stretch is looked at in vain.
+    /// Sorted.
+    blocks: Vec<(Entry, u64)>,
+    /// A filter of single bits before them: nearly every byte of a large stretch is looked at in vain.
     filter: Vec<u64>,
 }
 
 impl Wanted {
-    fn new<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
-        let mut wanted = Self { by_sum: HashMap::new(), filter: vec![0; 1 << 14] };
-        for entry in entries {
-            wanted.by_sum.entry(entry.weak).or_default().push(*entry);
-            let (word, mask) = Self::bit(entry.weak);
+    fn new(mut blocks: Vec<(Entry, u64)>) -> Self {
+        blocks.sort_unstable();
+        // Of few blocks it fits a processor's cache, and of many it is not full.
+        let bits = (blocks.len() * 16).next_power_of_two().clamp(1 << 20, 1 << 26);
+        let mut wanted = Self { blocks: Vec::new(), filter: vec![0; bits / 64] };
+        for (entry, _) in &blocks {
+            let (word, mask) = wanted.bit(entry.weak);
             wanted.filter[word] |= mask;
         }
-        wanted
+        Self { blocks, ..wanted }
     }
 
-    fn bit(weak: u32) -> (usize, u64) {
-        ((weak >> 18) as usize, 1 << (weak >> 12 & 63))
+    fn bit(&self, weak: u32) -> (usize, u64) {
+        let mixed = weak.wrapping_mul(0x9e37_79b1);
+        ((mixed >> 6) as usize & (self.filter.len() - 1), 1 << (mixed & 63))
+    }
+
+    /// The blocks that had this content.
+    fn blocks_of(&self, entry: &Entry) -> &[(Entry, u64)] {
+        let from = self.blocks.partition_point(|(e, _)| e < entry);
+        let count = self.blocks[from..].partition_point(|(e, _)| e == entry);
+        &self.blocks[from..from + count]
     }
 
     /// Which of them are somewhere in `window`, and where first; `length` is that of a block.
-    fn look_through(&self, window: &[u8], length: usize) -> Vec<(Entry, usize)> {
-        let mut hits: HashMap<Entry, usize> = HashMap::new();
-        let Some(first) = window.get(..length) else { return Vec::new() };
+    fn look_through(&self, window: &[u8], length: usize, control: &Control) -> Result<Vec<(Entry, usize)>> {
+        let mut hits = Hits { found: HashMap::new(), patience: PATIENCE_BYTES + 8 * length };
+        let Some(first) = window.get(..length) else { return Ok(Vec::new()) };
         let (mut at, mut rolling) = (0, Rolling::of(first));
-        loop {
-            if let Some(entry) = self.matching(rolling, &window[at..at + length], &hits) {
-                hits.insert(entry, at);
+        while hits.patience > 0 {
+            if let Some(entry) = self.matching(rolling, &window[at..at + length], &mut hits) {
+                hits.found.insert(entry, at);
                 // Blocks that follow each other follow each other here. Elsewhere no byte is passed over: a block of zeros may
                 // have been found in the middle of another one.
                 if let Some(next) = window.get(at + length..at + 2 * length) {
                     let ahead = Rolling::of(next);
-                    if self.matching(ahead, next, &hits).is_some() {
+                    if self.matching(ahead, next, &mut hits).is_some() {
                         (at, rolling) = (at + length, ahead);
                         continue;
                     }
                 }
             }
-            let Some(next) = window.get(at + length) else { return hits.into_iter().collect() };
+            if at.is_multiple_of(1 << 16) {
+                control.check()?;
+            }
+            let Some(next) = window.get(at + length) else { break };
             rolling.step(window[at], *next);
             at += 1;
         }
+        Ok(hits.found.into_iter().collect())
     }
 
     /// The missing block that this one is, unless it has been found.
-    fn matching(&self, rolling: Rolling, block: &[u8], found: &HashMap<Entry, usize>) -> Option<Entry> {
-        let sum = rolling.sum();
-        let (word, mask) = Self::bit(sum);
+    fn matching(&self, rolling: Rolling, block: &[u8], hits: &mut Hits) -> Option<Entry> {
+        let weak = rolling.sum();
+        let (word, mask) = self.bit(weak);
         if self.filter[word] & mask == 0 {
             return None;
         }
-        let mut candidates = self.by_sum.get(&sum)?.iter().filter(|entry| !found.contains_key(entry)).peekable();
+        let from = self.blocks.partition_point(|(entry, _)| entry.weak < weak);
+        let (first, _) = self.blocks.get(from).filter(|(entry, _)| entry.weak == weak)?;
         // No block is hashed in vain: in a long stretch of zeros every byte begins the same block.
-        candidates.peek()?;
-        let strong = Entry::strong_of(block);
-        candidates.find(|entry| entry.strong == strong).copied()
+        let last = self.blocks[from..].partition_point(|(entry, _)| entry.weak == weak) + from - 1;
+        if *first == self.blocks[last].0 && hits.found.contains_key(first) {
+            return None;
+        }
+        let entry = Entry { weak, strong: Entry::strong_of(block) };
+        if hits.found.contains_key(&entry) || self.blocks_of(&entry).is_empty() {
+            hits.patience = hits.patience.saturating_sub(block.len());
+            return None;
+        }
+        Some(entry)
     }
+}
+
+/// What was found in a window.
+struct Hits {
+    found: HashMap<Entry, usize>,
+    /// Bytes that may still be hashed in vain. Honest sums are hardly ever equal by chance; where they are made so, the rest of
+    /// the window is given up, and what is in it comes from the recovery data or not at all.
+    patience: usize,
 }
 
 /// The stretches of the first `length` bytes of a file, as offsets in it, that belong to no sound block.
@@ -176,16 +210,32 @@ mod tests {
 
     /// Zeros are found at the end of a block that is none of those wanted; that must not hide what follows.
     #[test]
-    fn a_block_of_zeros_hides_no_other() {
+    fn a_block_of_zeros_hides_no_other() -> Result<()> {
         let (zeros, first, second) = (vec![0; 64], [vec![0; 32], noise(1, 32)].concat(), noise(2, 64));
         let entries: Vec<Entry> = [&zeros, &first, &second].map(|block| Entry::of(block)).to_vec();
-        let wanted = Wanted::new(entries.iter());
+        let wanted = Wanted::new(entries.iter().copied().zip(0..).collect());
         for shift in 0..64 {
             let window =
                 [noise(3, 40), vec![0; shift], zeros.clone(), first.clone(), second.clone(), noise(4, 9)].concat();
-            let hits: HashMap<Entry, usize> = wanted.look_through(&window, 64).into_iter().collect();
+            let hits: HashMap<Entry, usize> =
+                wanted.look_through(&window, 64, &Control::default())?.into_iter().collect();
             assert_eq!(hits.len(), 3, "{shift}");
             assert_eq!((hits[&entries[1]], hits[&entries[2]]), (104 + shift, 168 + shift));
         }
+        Ok(())
+    }
+
+    /// What a hostile table says: every byte of a stretch looks as if a block began there.
+    #[test]
+    fn sums_that_are_always_right_and_never_are_end_the_search() -> Result<()> {
+        let zeros = vec![0; 4 << 20];
+        let forged = (0..100_000u64).map(|n| (Entry { weak: 0, strong: u128::from(n).to_le_bytes() }, n));
+        let wanted = Wanted::new(forged.collect());
+        let control = Control::default();
+        let hits = wanted.look_through(&zeros, 1 << 20, &control)?;
+        assert!(hits.is_empty());
+        control.stop();
+        assert!(wanted.look_through(&zeros, 1 << 20, &control).is_err());
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@
 pub const ENTRY_BYTES: usize = 20;
 
 /// What identifies a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
     /// Its weak sum.
     pub weak: u32,
