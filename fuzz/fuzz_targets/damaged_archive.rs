@@ -6,9 +6,7 @@ use std::sync::OnceLock;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use strongroom::{
-    archive::{
-        ArchiveNumber, ArchiveOptions, Compression, Entry, Identity, Item, ItemKind, Rate, Source, writer,
-    },
+    archive::{ArchiveNumber, ArchiveOptions, Compression, Entry, Identity, Item, ItemKind, Rate, Source, writer},
     control::Control,
     error::Result,
     restore::{self, RestoreOptions},
@@ -37,6 +35,7 @@ impl Source for Bytes {
             mode: 0o600,
             modified: 0,
             owner: None,
+            target: None,
         })
     }
 

@@ -19,10 +19,18 @@ struct Forged {
     options: Option<Option<u64>>,
     segment: Option<(u32, u64, u32)>,
     frames: Vec<(Vec<u8>, Option<u32>, Option<u64>, bool)>,
-    items: Vec<(String, u64, u64, bool)>,
+    items: Vec<(String, u64, u64, Kind, Option<String>)>,
     between: Vec<u8>,
     tar_length: Option<u64>,
     index_offset: Option<u64>,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Kind {
+    DataFile,
+    Folder,
+    Link,
+    Other,
 }
 
 fuzz_target!(|forged: Forged| {
@@ -57,15 +65,21 @@ fuzz_target!(|forged: Forged| {
         bytes.extend(stored);
         bytes.extend(&forged.between);
     }
-    let item = |(name, offset, length, data): &(String, u64, u64, bool)| Item {
+    let item = |(name, offset, length, kind, target): &(String, u64, u64, Kind, Option<String>)| Item {
         name: name.clone(),
-        kind: if *data { ItemKind::DataFile } else { ItemKind::Other },
+        kind: match kind {
+            Kind::DataFile => ItemKind::DataFile,
+            Kind::Folder => ItemKind::Folder,
+            Kind::Link => ItemKind::Link,
+            Kind::Other => ItemKind::Other,
+        },
         offset: *offset,
         length: *length,
         blake3: String::new(),
         mode: 0o777,
         modified: 0,
         owner: None,
+        target: target.clone(),
     };
     let index = Index { frames, items: forged.items.iter().map(item).collect() };
     let (frame, index_hash) = format::encode_index(&index).expect("an index");
