@@ -179,9 +179,9 @@ impl Archive {
         self.stamp.or_else(|| anew().map(of))
     }
 
-    /// Its data frames.
-    pub(super) fn frames(&self) -> &[FrameEntry] {
-        &self.index.frames
+    /// Length of its recovery data in bytes, when it is complete.
+    pub fn recovery_bytes(&self) -> u64 {
+        self.stamp().map_or(0, |stamp| find::recovery_bytes(&stamp.layout))
     }
 
     /// How many parts the recovery data has, when it is complete.
@@ -189,9 +189,9 @@ impl Archive {
         self.stamp().map_or(0, |stamp| find::expected(&stamp))
     }
 
-    /// Bytes of the archive, not proven.
-    pub(super) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
-        self.volume.read(offset, length).map_err(|e| read_error(&self.path, e))
+    /// Its bytes, not proven.
+    pub(super) fn volume(&self) -> &Volume {
+        &self.volume
     }
 
     /// Delivers the proven tar stream between `from` and `to` in order to `sink`, with the offset of each piece.

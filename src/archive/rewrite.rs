@@ -5,20 +5,14 @@ use std::path::Path;
 use super::{
     format::{self, TAIL_LENGTH, Tail},
     output::part_of,
-    pipeline,
     reader::Archive,
-    recovery::make::make,
-    volume::Volume,
-    writer::Prover,
+    recovery::{make::make, spool::Spool},
 };
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
     storage::{self, Ownership, Storage, StorageFile},
 };
-
-/// Bytes copied at a time.
-const COPY_BYTES: u64 = 1 << 20;
 
 /// Writes `archive`, which was opened healed, to `target` as one file: under a temporary name, synced, proven, then named.
 /// Returns its length in bytes.
@@ -51,40 +45,37 @@ fn write(file: &mut dyn StorageFile, archive: &Archive, part: &Path, control: &C
         return Err(Error::new(ErrorKind::Refused, format!("{} has no recovery data", archive.path().display()))
             .hint("Restore the items that are still whole."));
     };
-    let length = stamp.layout.length;
-    control.phase(Phase::Copying, length);
-    let mut starts = (0..length).step_by(COPY_BYTES as usize);
-    pipeline::run(
-        || {
-            control.check()?;
-            Ok(starts.next())
-        },
-        // Read while what stands before is written.
-        |start: u64| archive.read(start, COPY_BYTES.min(length - start)),
-        |bytes: Vec<u8>| {
-            file.write_all(&bytes)?;
-            control.add(bytes.len() as u64);
-            Ok(())
-        },
-    )?;
-    file.sync()?;
-    control.phase(Phase::Protecting, length);
-    let volume = Volume::of_file(part).map_err(|e| Error::io("read back", part, e))?;
-    let mut at = length;
-    let mut put = |bytes: &[u8]| {
-        at += bytes.len() as u64;
-        file.write_all(bytes)
+    control.phase(Phase::Copying, stamp.layout.length);
+    // One pass: what is written is what the recovery data is made from. That follows the last of all bytes, and waits till then.
+    let mut waiting = Spool::new(storage::folder_of(part));
+    let mut frames: Vec<(u64, usize)> = Vec::new();
+    let mut keep = |frame: &[u8]| {
+        let place = waiting.push(frame).map_err(|e| Error::io("keep recovery data for", part, e))?;
+        frames.push((place, frame.len()));
+        Ok(())
     };
-    // As in a new archive: the bytes that are read back for the recovery data are proven at once.
-    let mut prover = Prover::new(archive.frames());
-    make(&volume, &stamp, &mut |bytes| prover.take(bytes), &mut put, control)?;
-    let length = at + TAIL_LENGTH;
+    make(archive.volume(), &stamp, &mut |bytes| file.write_all(bytes), &mut keep, control)?;
+    control.phase(Phase::Protecting, frames.len() as u64);
+    let mut length = stamp.layout.length + TAIL_LENGTH;
+    let mut frame = Vec::new();
+    for (place, bytes) in frames {
+        control.check()?;
+        frame.resize(bytes, 0);
+        waiting.read_at(place, &mut frame).map_err(|e| Error::io("read recovery data for", part, e))?;
+        file.write_all(&frame)?;
+        length += bytes as u64;
+        control.add(1);
+    }
     let (index_offset, tar_length, whole) = (stamp.index_offset, stamp.tar_length, stamp.whole);
     file.write_all(&format::encode_tail(&Tail { index_offset, length, tar_length, whole }))?;
     file.sync()?;
     control.phase(Phase::Verifying, length);
     let copy = Archive::open(part)?;
-    let whole = copy.prove_recovery(control)?.is_some_and(|(expected, found)| expected == found);
+    let whole = match copy.prove_stored(control) {
+        Ok(()) => copy.prove_recovery(control)?.is_some_and(|(expected, found)| expected == found),
+        Err(error) if error.kind() == ErrorKind::Damaged => false,
+        Err(error) => return Err(error),
+    };
     if whole && copy.items() == archive.items() && copy.identity() == archive.identity() {
         return Ok(length);
     }

@@ -3,7 +3,10 @@
 
 use std::collections::HashSet;
 
-use super::{Archive, parts::flaw_error};
+use super::{
+    Archive,
+    parts::{flaw_error, read_error},
+};
 use crate::{
     archive::{
         format::{self, Flaw, Identity, TAIL_LENGTH},
@@ -131,11 +134,11 @@ impl Iterator for Stretches<'_> {
         loop {
             let at = self.at;
             let left = self.end.checked_sub(at).filter(|left| *left > 0)?;
-            let bytes = match self.archive.read(at, left.min(STRETCH_BYTES)) {
+            let bytes = match self.archive.volume.read(at, left.min(STRETCH_BYTES)) {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     self.at = self.end;
-                    return Some(Err(error));
+                    return Some(Err(read_error(&self.archive.path, error)));
                 }
             };
             let first = format::skippable_length(&bytes).filter(|length| *length <= left)?;
