@@ -18,6 +18,7 @@
 //! sqlite                      data files: identify, hold a snapshot, integrity (the only unsafe code: sqlite/ffi.rs)
 //! storage control             durable writes, disks · progress and stop of a job
 //! error warning               the one error type · what needs attention before something goes wrong
+//! testing                     what the tests inside the modules share; not in the program
 //! ```
 
 pub mod archive;
@@ -37,6 +38,8 @@ pub mod service;
 pub mod settings;
 pub mod sqlite;
 pub mod storage;
+#[cfg(test)]
+mod testing;
 #[cfg(feature = "gui")]
 pub mod ui;
 pub mod verify;

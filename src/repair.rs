@@ -83,8 +83,7 @@ pub fn run(storage: &dyn Storage, archive: &Path, options: &RepairOptions, contr
         None => propose_copy(archive, storage::folder_of(archive)),
     };
     storage::refuse_existing(&target)?;
-    // The recovery data of the copy waits there, too, until all else is written.
-    require_space(storage::folder_of(&target), healed.bytes() + healed.recovery_bytes())?;
+    require_space(storage::folder_of(&target), healed.copying_bytes())?;
     // What is wrong with a copy is found when it is read back: nothing is taken on trust here.
     let bytes = rewrite(storage, &healed, &target, Ownership::of(archive), control)?;
     control.phase(Phase::Finishing, 0);

@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["sqlite"],
     &["storage", "control"],
     &["error", "warning"],
+    &["testing"],
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

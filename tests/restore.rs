@@ -317,7 +317,7 @@ fn frames_that_a_later_version_adds_before_the_end_are_passed_over() {
     restore::run(&Disk, &path, &RestoreOptions::all(&place.at("to")), &Control::default()).unwrap();
     assert_eq!(logical_content(&place.at("to/a.sqlite")), logical_content(&place.at("a.sqlite")));
     for wrong in [&unknown[..10], b"no frame at all", &[unknown.as_slice(), &[0]].concat()] {
-        assert_eq!(said(&later(wrong).unwrap_err(), &path), "the index of ARCHIVE is damaged");
+        assert_eq!(said(&later(wrong).unwrap_err(), &path), "the part after the index of ARCHIVE is damaged");
     }
 }
 

@@ -18,7 +18,7 @@ use parts::{
 use super::{
     Rate,
     compress::decompress,
-    format::{self, Flaw, FrameEntry, Hash, Identity, Index, Item, Tail},
+    format::{self, Flaw, FrameEntry, Hash, Identity, Index, Item, TAIL_LENGTH, Tail},
     pipeline,
     recovery::{Layout, find, mend::Mended, packet::Stamp},
     segments::{self, Located},
@@ -179,9 +179,11 @@ impl Archive {
         self.stamp.or_else(|| anew().map(of))
     }
 
-    /// Length of its recovery data in bytes, when it is complete.
-    pub fn recovery_bytes(&self) -> u64 {
-        self.stamp().map_or(0, |stamp| find::recovery_bytes(&stamp.layout))
+    /// How much space a sound copy of it takes while it is written, in bytes: its recovery data waits there, too, until all else
+    /// is written.
+    pub fn copying_bytes(&self) -> u64 {
+        let recovery = self.stamp().map_or(0, |stamp| find::recovery_bytes(&stamp.layout));
+        self.index_end + 2 * recovery + TAIL_LENGTH
     }
 
     /// How many parts the recovery data has, when it is complete.

@@ -8,7 +8,7 @@
 //! make     the recovery data of a finished file
 //! find     the packets in a file that is damaged in any way
 //! search   blocks that are not at their place
-//! spool    where repaired blocks wait
+//! spool    where blocks and recovery data wait
 //! mend     a damaged file made whole
 //! ```
 

@@ -7,6 +7,7 @@ use super::{
     output::part_of,
     reader::Archive,
     recovery::{make::make, spool::Spool},
+    writer::not_as_written,
 };
 use crate::{
     control::{Control, Phase},
@@ -50,35 +51,35 @@ fn write(file: &mut dyn StorageFile, archive: &Archive, part: &Path, control: &C
     let mut waiting = Spool::new(storage::folder_of(part));
     let mut frames: Vec<(u64, usize)> = Vec::new();
     let mut keep = |frame: &[u8]| {
-        let place = waiting.push(frame).map_err(|e| Error::io("keep recovery data for", part, e))?;
-        frames.push((place, frame.len()));
+        frames.push((waiting.push(frame)?, frame.len()));
         Ok(())
     };
     make(archive.volume(), &stamp, &mut |bytes| file.write_all(bytes), &mut keep, control)?;
-    control.phase(Phase::Protecting, frames.len() as u64);
+    control.phase(Phase::Protecting, frames.iter().map(|(_, bytes)| *bytes as u64).sum());
     let mut length = stamp.layout.length + TAIL_LENGTH;
     let mut frame = Vec::new();
     for (place, bytes) in frames {
         control.check()?;
         frame.resize(bytes, 0);
-        waiting.read_at(place, &mut frame).map_err(|e| Error::io("read recovery data for", part, e))?;
+        waiting.read_at(place, &mut frame).map_err(|e| Error::io("read what waits for", part, e))?;
         file.write_all(&frame)?;
         length += bytes as u64;
-        control.add(1);
+        control.add(bytes as u64);
     }
     let (index_offset, tar_length, whole) = (stamp.index_offset, stamp.tar_length, stamp.whole);
     file.write_all(&format::encode_tail(&Tail { index_offset, length, tar_length, whole }))?;
     file.sync()?;
     control.phase(Phase::Verifying, length);
-    let copy = Archive::open(part)?;
-    let whole = match copy.prove_stored(control) {
-        Ok(()) => copy.prove_recovery(control)?.is_some_and(|(expected, found)| expected == found),
-        Err(error) if error.kind() == ErrorKind::Damaged => false,
-        Err(error) => return Err(error),
-    };
-    if whole && copy.items() == archive.items() && copy.identity() == archive.identity() {
-        return Ok(length);
+    let copied = Archive::open(part).and_then(|copy| {
+        copy.prove_stored(control)?;
+        let whole = copy.prove_recovery(control)?.is_some_and(|(expected, found)| expected == found);
+        Ok(whole && copy.items() == archive.items() && copy.identity() == archive.identity())
+    });
+    match copied {
+        Ok(true) => Ok(length),
+        Ok(false) => Err(not_as_written(part)),
+        // What is to be said of a new file is not what is to be said of an old archive.
+        Err(error) if error.kind() == ErrorKind::Damaged => Err(not_as_written(part).because(error)),
+        Err(error) => Err(error),
     }
-    Err(Error::new(ErrorKind::Damaged, format!("{} does not read back as it was written", part.display()))
-        .hint("The disk or the memory of this machine may be failing. Choose another disk and try again."))
 }

@@ -177,14 +177,14 @@ fn prove(output: &Output<'_>, index: &Index, protected: bool, control: &Control)
     if sound { Ok(()) } else { Err(not_as_written(&path)) }
 }
 
-fn not_as_written(path: &Path) -> Error {
+pub(super) fn not_as_written(path: &Path) -> Error {
     let message = format!("{} does not read back as it was written", path.display());
     Error::new(ErrorKind::Damaged, message)
         .hint("The disk or the memory of this machine may be failing. Choose another disk and try again.")
 }
 
 /// Holds the bytes of an archive, read back in order, against the checksums of its data frames.
-pub(super) struct Prover<'a> {
+struct Prover<'a> {
     frames: std::slice::Iter<'a, FrameEntry>,
     current: Option<&'a FrameEntry>,
     hasher: blake3::Hasher,
@@ -192,12 +192,12 @@ pub(super) struct Prover<'a> {
 }
 
 impl<'a> Prover<'a> {
-    pub(super) fn new(frames: &'a [FrameEntry]) -> Self {
+    fn new(frames: &'a [FrameEntry]) -> Self {
         let mut frames = frames.iter();
         Self { current: frames.next(), frames, hasher: blake3::Hasher::new(), at: 0 }
     }
 
-    pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
+    fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
         while let Some(frame) = self.current
             && !bytes.is_empty()
         {

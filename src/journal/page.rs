@@ -159,13 +159,8 @@ fn take_number(bytes: &mut &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::noise;
     use proptest::prelude::*;
-
-    fn noise(seed: u64, length: usize) -> Vec<u8> {
-        let mut out = vec![0; length];
-        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
-        out
-    }
 
     fn round(previous: Option<&[u8]>, image: &[u8]) -> (u8, usize) {
         let mut out = Vec::new();

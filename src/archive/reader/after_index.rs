@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::{
     Archive,
-    parts::{flaw_error, read_error},
+    parts::{AFTER_INDEX, flaw_error, read_error},
 };
 use crate::{
     archive::{
@@ -66,7 +66,7 @@ impl Archive {
             return Err(flaw_error(&self.path, Flaw::Damaged("header of a segment")));
         }
         if stretches.at < end {
-            return Err(flaw_error(&self.path, Flaw::Damaged("part after the index")));
+            return Err(flaw_error(&self.path, Flaw::Damaged(AFTER_INDEX)));
         }
         Ok(result)
     }

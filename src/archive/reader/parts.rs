@@ -60,6 +60,9 @@ pub(super) fn read_tail(path: &Path, located: &Located, head_length: u64) -> Res
     format::decode_tail(&frame, length).map_err(|_| cut_off())
 }
 
+/// What is damaged where something else than frames follows INDX.
+pub(super) const AFTER_INDEX: &str = "part after the index";
+
 /// No archive without recovery data has more: heads of segments, and an end for each time that it came to lie elsewhere.
 const FRAMES_AFTER_INDEX_MAX: u32 = 2 * SEGMENTS_MAX;
 
@@ -69,16 +72,16 @@ const FRAMES_AFTER_INDEX_MAX: u32 = 2 * SEGMENTS_MAX;
 /// and to touch a million frames takes a disk longer than to open an archive may.
 pub(super) fn read_index(path: &Path, volume: &Volume, tail: &Tail, has_recovery: bool) -> Result<(Vec<u8>, u64)> {
     let end = if volume.is_patched() { tail.length } else { tail.length - TAIL_LENGTH };
-    let damaged = || flaw_error(path, Flaw::Damaged("index"));
+    let damaged = |part| flaw_error(path, Flaw::Damaged(part));
     let read = |at, length| volume.read(at, length).map_err(|e| read_error(path, e));
-    let length_at = |at: u64| {
+    let length_at = |at: u64, part| {
         let start = read(at, 8.min(end.saturating_sub(at)))?;
-        format::skippable_length(&start).filter(|length| *length <= end - at).ok_or_else(damaged)
+        format::skippable_length(&start).filter(|length| *length <= end - at).ok_or_else(|| damaged(part))
     };
     // It is read into memory, and no honest one is longer than the limit.
-    let length = length_at(tail.index_offset)?;
+    let length = length_at(tail.index_offset, "index")?;
     if length > format::INDEX_LENGTH_MAX {
-        return Err(damaged());
+        return Err(damaged("index"));
     }
     let index = read(tail.index_offset, length)?;
     let index_end = tail.index_offset + length;
@@ -87,9 +90,9 @@ pub(super) fn read_index(path: &Path, volume: &Volume, tail: &Tail, has_recovery
         if at >= end || has_recovery {
             return Ok((index, index_end));
         }
-        at += length_at(at)?;
+        at += length_at(at, AFTER_INDEX)?;
     }
-    Err(damaged())
+    Err(damaged(AFTER_INDEX))
 }
 
 pub(super) fn read_error(path: &Path, error: io::Error) -> Error {
@@ -102,7 +105,7 @@ pub(super) fn read_error(path: &Path, error: io::Error) -> Error {
 pub(super) const OTHER_ARCHIVE: &str =
     "Use another archive of this data file, or a copy of this one. Do not delete it: parts may still be read.";
 
-pub(super) fn cut_off(path: &Path) -> Error {
+fn cut_off(path: &Path) -> Error {
     let message = format!("{} is cut off or its end is damaged", path.display());
     Error::new(ErrorKind::Damaged, message).hint(OTHER_ARCHIVE)
 }

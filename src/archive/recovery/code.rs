@@ -141,12 +141,7 @@ impl Workspace {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn noise(seed: u64, length: usize) -> Vec<u8> {
-        let mut out = vec![0; length];
-        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
-        out
-    }
+    use crate::testing::noise;
 
     /// Our chunk by chunk, the library's at once: the same bytes.
     #[test]

@@ -60,7 +60,7 @@ fn read_window(
             let from = chunk * layout.chunk_bytes();
             let mut bytes = spare.try_recv().unwrap_or_default();
             bytes.resize((layout.length - from).min(layout.chunk_bytes()) as usize, 0);
-            volume.read_at(from, &mut bytes).map_err(|e| read_back(volume, e))?;
+            volume.read_at(from, &mut bytes).map_err(|e| read_error(volume, e))?;
             check(&bytes)?;
             Ok(Some((chunk, bytes)))
         },
@@ -132,7 +132,7 @@ fn write_window(
     Ok(())
 }
 
-fn read_back(volume: &Volume, error: io::Error) -> Error {
+fn read_error(volume: &Volume, error: io::Error) -> Error {
     let path = volume.pieces().first().map_or(Path::new(""), |p| p.path.as_path());
-    Error::io("read back", path, error)
+    Error::io("read", path, error)
 }

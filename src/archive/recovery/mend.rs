@@ -23,7 +23,7 @@ use crate::{
         volume::{Patch, Patches, Volume},
     },
     control::{Control, Phase},
-    error::{Error, ErrorKind, Result},
+    error::Result,
 };
 
 /// Moved blocks are looked for while no more than this are missing: their table is held in memory.
@@ -247,11 +247,7 @@ fn repair(
         },
         |blocks: Vec<(u64, Vec<u8>)>| {
             for (block, bytes) in blocks {
-                let offset = spool.push(&bytes).map_err(|e| {
-                    Error::new(ErrorKind::NoSpace, "there is no place for the repaired parts")
-                        .hint("Free space on the disk of the archive, or where this system keeps temporary files.")
-                        .because(e)
-                })?;
+                let offset = spool.push(&bytes)?;
                 patches.insert(block, Patch::Repaired { offset });
             }
             control.add(group_bytes);

@@ -201,12 +201,7 @@ fn dark(at: u64, length: u64, stamp: &Stamp, bad: &HashMap<u64, Option<Entry>>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn noise(seed: u64, length: usize) -> Vec<u8> {
-        let mut out = vec![0; length];
-        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
-        out
-    }
+    use crate::testing::noise;
 
     /// Zeros are found at the end of a block that is none of those wanted; that must not hide what follows.
     #[test]

@@ -1,4 +1,5 @@
-//! Where repaired blocks wait: in memory while they are few, else in a file without a name that goes with the job.
+//! Where repaired blocks wait, and recovery data for its place after all else: in memory while there is little of it, else in a
+//! file without a name that goes with the job.
 
 use std::{
     fs::File,
@@ -6,12 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::storage::read_exact_at;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    storage::read_exact_at,
+};
 
 /// Bytes kept in memory.
 const MEMORY_BYTES: usize = 32 << 20;
 
-/// Repaired blocks, one after the other.
+/// Bytes that wait, one after the other.
 #[derive(Debug)]
 pub struct Spool {
     folder: PathBuf,
@@ -29,8 +33,19 @@ impl Spool {
     /// Adds bytes, and returns where they are.
     ///
     /// # Errors
-    /// When a file is needed and can not be written.
-    pub fn push(&mut self, bytes: &[u8]) -> io::Result<u64> {
+    /// `NoSpace` when a file is needed and can not be written.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<u64> {
+        self.push_plain(bytes).map_err(|e| {
+            Error::new(
+                ErrorKind::NoSpace,
+                format!("there is no space in {} for what is repaired, until it is used", self.folder.display()),
+            )
+            .hint("Free space on that disk, or where this system keeps temporary files, and try again.")
+            .because(e)
+        })
+    }
+
+    fn push_plain(&mut self, bytes: &[u8]) -> io::Result<u64> {
         let at = self.length;
         if self.file.is_none() && self.memory.len() + bytes.len() > MEMORY_BYTES {
             // The folder of an archive may be read-only.
@@ -64,11 +79,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_blocks_go_to_a_file_and_all_come_back() -> Result<(), Box<dyn std::error::Error>> {
+    fn many_blocks_go_to_a_file_and_all_come_back() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let mut spool = Spool::new(folder.path());
         let block = |n: u8| vec![n; 1 << 20];
-        let places: Vec<u64> = (0..40).map(|n| spool.push(&block(n))).collect::<io::Result<_>>()?;
+        let places: Vec<u64> = (0..40).map(|n| spool.push(&block(n))).collect::<Result<_>>()?;
         assert!(spool.file.is_some() && spool.memory.len() <= MEMORY_BYTES);
         for (n, at) in (0..).zip(places) {
             let mut buffer = block(0xff);
