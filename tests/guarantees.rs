@@ -130,7 +130,7 @@ fn a_guarantee_is_said_in_plain_words() {
     let guarantee = options(Rate::Medium, Rate::Low).guarantee(1024 * MB).unwrap();
     assert_eq!(
         guarantee.in_words(),
-        "Repairs any single damaged stretch up to 51.3 MB, or 9 % of scattered damage; archive 11 % larger; needs 150.5 MB of memory"
+        "Repairs any single damaged stretch up to 51.3 MB, or 9 % of evenly scattered damage; archive 11 % larger; needs 150.5 MB of memory"
     );
     assert_eq!(options(Rate::None, Rate::High).guarantee(MB), None);
 }

@@ -170,7 +170,7 @@ fn stored(archive: &ArchiveEntry) -> (String, String) {
         || "No recovery data: what is damaged can not be repaired, only found.".to_owned(),
         |guarantee| {
             format!(
-                "Any single damaged stretch of about {} is repaired, or {:.0} % of scattered damage.",
+                "Any single damaged stretch of about {} is repaired, or {:.0} % of evenly scattered damage.",
                 human_bytes(guarantee.stretch_bytes),
                 guarantee.scattered_percent.floor()
             )
