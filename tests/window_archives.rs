@@ -126,6 +126,12 @@ fn a_damaged_archive_is_verified_restored_and_repaired_in_the_window() {
     desk.until_shown("Repair failed: ");
     assert!(fs::read(&made.archive).unwrap() == damaged);
 
+    // With its beginning lost a glance does not tell what it is, a verification does.
+    fs::write(&made.archive, [vec![0; 64], good[64..].to_vec()].concat()).unwrap();
+    desk.press_and_wait("Verify archive 0001");
+    desk.until_shown("Verify this archive: that tells whether its recovery data makes it whole");
+    desk.until_shown(": damaged, but can be repaired");
+
     // Beyond repair it says so, and names what is still whole.
     let mut lost = good;
     let half = lost.len() / 2;

@@ -22,7 +22,7 @@ use super::{
     segments::{self, Missing, parse_segment_name},
 };
 use crate::{
-    error::{Error, ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Position, open::SET_ASIDE},
     storage::{PART_SUFFIX, is_leftover},
 };
@@ -276,10 +276,20 @@ fn describe(files: Vec<PathBuf>, number: ArchiveNumber, segmented: bool) -> Arch
         missing: if segmented { segments::missing(&path, &elsewhere) } else { None },
         log_position: identity.and_then(|i| i.log_position),
         options: identity.map(|i| i.options()).unwrap_or_default(),
-        problem: seen.err().map(|error| error.report()),
+        problem: seen.err().map(|error| advised(error).report()),
         path,
         files,
         segmented,
+    }
+}
+
+/// A glance looks at no recovery data: what is damaged at a glance may be whole again when every byte is read.
+fn advised(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Damaged | ErrorKind::NotRecognised => error.hint(
+            "Verify this archive: that tells whether its recovery data makes it whole, or what of it can still be restored.",
+        ),
+        _ => error,
     }
 }
 
@@ -308,7 +318,9 @@ mod tests {
         assert_eq!(highest_number(folder.path(), "a")?, ArchiveNumber(2));
         assert_eq!(list(&folder.path().join("missing"), None)?, []);
         let entries = list(folder.path(), None)?;
-        assert!(entries.len() == 1 && entries[0].problem.is_some());
+        let problem = entries.first().and_then(|entry| entry.problem.as_ref()).ok_or("no problem")?;
+        assert_eq!(entries.len(), 1);
+        assert!(problem.hint.as_ref().is_some_and(|hint| hint.starts_with("Verify this archive: ")), "{problem:?}");
         Ok(())
     }
 }

@@ -145,9 +145,10 @@ fn verified(status: &Status, archive: &ArchiveEntry) -> String {
 fn state_of(status: &Status, archive: &ArchiveEntry) -> (Tone, &'static str) {
     match verification(status, archive).map(|entry| entry.outcome) {
         _ if archive.missing.is_some() => (Tone::Warn, "Incomplete"),
+        // Also where a glance does not see through the damage.
+        Some(Outcome::Partial) => (Tone::Warn, "Repairable"),
         _ if archive.problem.is_some() => (Tone::Bad, "Unreadable"),
         Some(Outcome::Failed) => (Tone::Bad, "Damaged"),
-        Some(Outcome::Partial) => (Tone::Warn, "Repairable"),
         _ => (Tone::Good, "Complete"),
     }
 }
