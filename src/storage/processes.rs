@@ -62,10 +62,15 @@ pub fn holders_of_each(groups: &[Vec<PathBuf>]) -> Vec<Holders> {
     let mut may_be_more = false;
     for id in list.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|id| *id != own)
     {
-        match std::fs::read_dir(format!("/proc/{id}/fd")) {
-            Ok(open) => {
-                let links = open.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
-                let held: BTreeSet<usize> = links.filter_map(|link| of_file.get(link.as_path()).copied()).collect();
+        match held_by(id, &of_file) {
+            Ok(held) if held.is_empty() => {}
+            Ok(held) => {
+                // A program that this one is about to begin has all its files open for a moment, and holds none of them then.
+                let held = match beginning(id, own) {
+                    Beginning::NotOurs => held,
+                    Beginning::NotYet => continue,
+                    Beginning::Begun => held_by(id, &of_file).unwrap_or_default(),
+                };
                 if !held.is_empty() {
                     let process = named(id);
                     held.into_iter().for_each(|n| found[n].processes.push(process.clone()));
@@ -80,6 +85,34 @@ pub fn holders_of_each(groups: &[Vec<PathBuf>]) -> Vec<Holders> {
         holders.may_be_more = may_be_more;
     }
     found
+}
+
+/// Which of the files a process has open.
+fn held_by(id: u32, of_file: &HashMap<&Path, usize>) -> std::io::Result<BTreeSet<usize>> {
+    let open = std::fs::read_dir(format!("/proc/{id}/fd"))?;
+    let links = open.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    Ok(links.filter_map(|link| of_file.get(link.as_path()).copied()).collect())
+}
+
+/// How far a process is that another one begins: first it is a copy of that, then another program.
+enum Beginning {
+    NotOurs,
+    NotYet,
+    Begun,
+}
+
+fn beginning(id: u32, own: u32) -> Beginning {
+    let read = |id: u32, name: &str| std::fs::read(format!("/proc/{id}/{name}")).unwrap_or_default();
+    let stat = read(id, "stat");
+    // Name in brackets, state, parent; the name may hold brackets and spaces itself.
+    let after_name = stat.iter().rposition(|byte| *byte == b')').map_or(&[][..], |at| &stat[at + 1..]);
+    let parent: Option<u32> =
+        String::from_utf8_lossy(after_name).split_whitespace().nth(1).and_then(|text| text.parse().ok());
+    match parent {
+        Some(parent) if parent == own && read(id, "cmdline") == read(own, "cmdline") => Beginning::NotYet,
+        Some(parent) if parent == own => Beginning::Begun,
+        _ => Beginning::NotOurs,
+    }
 }
 
 /// The process of this number.
@@ -159,6 +192,30 @@ mod tests {
         assert_eq!(open.last, u64::MAX);
         assert!(parse_lock("1: -> POSIX  ADVISORY  WRITE 7 00:1a:9 0 EOF").is_none());
         assert!(parse_lock("nonsense").is_none());
+        Ok(())
+    }
+
+    /// Between the two steps in which a program is begun its files are those of this process.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_program_that_is_being_begun_holds_nothing() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a");
+        let held = std::fs::File::create(&path)?;
+        let begin = || (0..300).try_for_each(|_| std::process::Command::new("true").status().map(drop));
+        std::thread::scope(|scope| {
+            let beginning = scope.spawn(begin);
+            while !beginning.is_finished() {
+                assert_eq!(holders(std::slice::from_ref(&path)).processes, []);
+            }
+            beginning.join().unwrap_or(Ok(()))
+        })?;
+        // One that was given the file does hold it.
+        let mut child = std::process::Command::new("sleep").arg("600").stdin(held).spawn()?;
+        let found = holders(&[path]);
+        child.kill()?;
+        child.wait()?;
+        assert_eq!(found.processes.iter().map(|process| process.id).collect::<Vec<_>>(), [child.id()]);
         Ok(())
     }
 
