@@ -18,7 +18,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, FixedOffset, Timelike};
@@ -51,6 +51,9 @@ use crate::{
 pub const PROGRAM: &str = concat!("Strongroom ", env!("CARGO_PKG_VERSION"));
 /// Name of the description for people inside every archive.
 pub const MANIFEST_NAME: &str = "strongroom-manifest.toml";
+
+/// How often a backup looks whether the file that it reads is still the data file.
+const COMPARE: Duration = Duration::from_secs(1);
 
 /// What a backup will do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,6 +244,8 @@ fn begin(data_file: &Path, number: ArchiveNumber, log: Option<&Capture>, control
                 let table = cut.page_table(snapshot.page_size()).ok();
                 return Ok(Begun { snapshot, cut: Some(cut), table, problem });
             }
+            // The log is opened anew for the file that is there now; an archive without it would end what the log can restore.
+            Err(error) if error.kind() == ErrorKind::Replaced => return Err(error),
             Err(error) => problem = Some(error),
         }
     }
@@ -336,7 +341,14 @@ pub fn run_asking(
     let manifest_identity = identity.clone();
     let manifest_content = content_report.clone();
     let mut sources: Vec<Box<dyn Source>> = vec![
-        Box::new(SnapshotSource { snapshot: Some(snapshot), entry: data_entry, at: 0, held: Arc::clone(&held), table }),
+        Box::new(SnapshotSource {
+            snapshot: Some(snapshot),
+            entry: data_entry,
+            at: 0,
+            held: Arc::clone(&held),
+            table,
+            compared: Instant::now(),
+        }),
         Box::new(TextSource::new(entry(settings_name, ItemKind::Settings), move |_| Ok(settings_text.clone()))),
     ];
     sources.extend(content.sources());
@@ -468,6 +480,8 @@ struct SnapshotSource {
     at: u64,
     held: Arc<AtomicU64>,
     table: Option<PageTableWriter>,
+    /// When the file was last seen to be the one that its path names.
+    compared: Instant,
 }
 
 impl Source for SnapshotSource {
@@ -478,6 +492,12 @@ impl Source for SnapshotSource {
     fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
         let Some(snapshot) = &self.snapshot else { return Err(Error::stopped()) };
         snapshot.read(self.at, buffer)?;
+        let is_last = self.at + buffer.len() as u64 == self.entry.length;
+        // A file that was replaced meanwhile is not the data file any more: its archive would pass for one of what is there now.
+        if is_last || self.compared.elapsed() >= COMPARE {
+            snapshot.require_named()?;
+            self.compared = Instant::now();
+        }
         if self.table.as_mut().is_some_and(|table| table.push(buffer).is_err())
             && let Some(table) = self.table.take()
         {

@@ -17,6 +17,7 @@ mod job;
 mod lacking;
 mod list;
 mod lock;
+mod log_slot;
 mod look;
 mod maintenance;
 mod notices;

@@ -47,6 +47,8 @@ pub enum ErrorKind {
     Partial,
     /// Somebody else changed it since it was read.
     Changed,
+    /// A file that is held open is no longer the one that its path names.
+    Replaced,
     /// Stopped by the user.
     Stopped,
     /// Any other failure of the operating system.

@@ -11,6 +11,7 @@ pub mod data_file;
 pub mod ffi;
 pub mod glance;
 pub mod integrity;
+pub mod named;
 pub mod rewrite;
 pub mod snapshot;
 pub mod wal;

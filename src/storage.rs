@@ -9,6 +9,7 @@
 //! or crash; [`Disk`] is the real one.
 
 pub mod disks;
+pub mod identity;
 pub mod processes;
 pub mod scratch;
 pub mod space;
@@ -24,6 +25,7 @@ use std::{
 };
 
 use crate::error::{Error, ErrorKind, Result};
+use identity::{FileIdentity, FileStamp};
 
 /// The end of every temporary name; what carries it is a leftover when no process holds its lock.
 pub const PART_SUFFIX: &str = ".part";
@@ -114,6 +116,14 @@ pub trait StorageFile: Send {
     /// # Errors
     /// When the system could not.
     fn truncate(&mut self, length: u64) -> Result<()>;
+
+    /// Which file it is and how it is now, whatever its name leads to meanwhile; `None` where the storage has no such thing.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    fn stamp(&mut self) -> Result<Option<FileStamp>> {
+        Ok(None)
+    }
 }
 
 /// What the formats need of a file system.
@@ -234,6 +244,10 @@ impl StorageFile for DiskFile {
         self.file.seek(SeekFrom::Start(length)).map_err(fail)?;
         Ok(())
     }
+
+    fn stamp(&mut self) -> Result<Option<FileStamp>> {
+        self.file.metadata().map(|meta| Some(FileStamp::of(&meta))).map_err(|e| Error::io("look at", &self.path, e))
+    }
 }
 
 impl Storage for Disk {
@@ -353,7 +367,7 @@ pub fn replace_text(path: &Path, text: &str, ownership: Ownership) -> Result<()>
 }
 
 /// The data files that this process has, or had, open in SQLite: device and inode, and the path that led there.
-static DATA_FILES: Mutex<BTreeMap<(u64, u64), PathBuf>> = Mutex::new(BTreeMap::new());
+static DATA_FILES: Mutex<BTreeMap<FileIdentity, PathBuf>> = Mutex::new(BTreeMap::new());
 
 /// Remembers that SQLite opens `path` in this process: it must not be opened by other means, under any name.
 pub fn note_data_file(path: &Path) {
@@ -387,19 +401,9 @@ pub fn refuse_data_file(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Device and inode, without opening the file.
-fn file_identity(path: &Path) -> Option<(u64, u64)> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        // Windows keeps the locks of one handle when another is closed.
-        let _ = path;
-        None
-    }
+/// Which file it is, without opening it. Windows keeps the locks of one handle when another is closed.
+fn file_identity(path: &Path) -> Option<FileIdentity> {
+    if cfg!(unix) { FileIdentity::of_path(path).ok().flatten() } else { None }
 }
 
 /// Whether a file with a temporary name is a leftover: no living process holds the lock it was created with.

@@ -390,6 +390,8 @@ fn commits_that_a_power_failure_took_from_the_wal_come_back_from_the_log() {
         let handle = engine.handle();
         open_with_log(&handle, &data, &place.at("Backups/a.journal"));
         backup(&handle, &data);
+        // A program that stays: the WAL is left empty when nobody has the file open.
+        let application = holder(&data);
         foreign_commits(&data, "INSERT INTO k VALUES('kept',1)");
         let logged = |n: u64| {
             until(&handle, |s| s.data_file(&data).unwrap().log.as_ref().is_some_and(|l| l.commits == n));
@@ -404,7 +406,9 @@ fn commits_that_a_power_failure_took_from_the_wal_come_back_from_the_log() {
             foreign_commits(&data, &format!("INSERT INTO k VALUES('not on the disk yet {n}',1)"));
         }
         logged(4);
-        (logical_content(&data), early.0, early.1)
+        let content = logical_content(&data);
+        end(application);
+        (content, early.0, early.1)
     };
     // The machine lost power: the disk has the file, and of the WAL only the beginning.
     let _ = fs::remove_file(place.at("a.sqlite-shm"));
@@ -418,4 +422,42 @@ fn commits_that_a_power_failure_took_from_the_wal_come_back_from_the_log() {
     assert!(said.message.contains("lacked 3 commits"), "{}", said.message);
     assert_eq!(logical_content(&data), content);
     end(other);
+}
+
+#[test]
+fn commits_that_a_power_failure_took_with_the_whole_wal_come_back_from_the_log() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 100));
+    let content = {
+        let engine = engine(&place);
+        let handle = engine.handle();
+        open_with_log(&handle, &data, &place.at("Backups/a.journal"));
+        backup(&handle, &data);
+        // A reader that began before keeps everything from being copied into the data file.
+        let mut reader = holder(&data);
+        reader.stdin.as_mut().unwrap().write_all(b"BEGIN; SELECT 2 FROM sqlite_schema LIMIT 1;\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(reader.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        for n in 0..3 {
+            foreign_commits(&data, &format!("INSERT INTO k VALUES('only in the WAL {n}',1)"));
+        }
+        until(&handle, |s| s.data_file(&data).unwrap().log.as_ref().is_some_and(|l| l.commits == 3));
+        let content = logical_content(&data);
+        drop(engine);
+        reader.kill().unwrap();
+        reader.wait().unwrap();
+        content
+    };
+    fs::remove_file(place.at("a.sqlite-shm")).unwrap();
+    fs::write(place.at("a.sqlite-wal"), "").unwrap();
+    let engine = engine(&place);
+    let handle = engine.handle();
+    log_runs(&handle, &data);
+    let said = await_warning(&handle, &data, WarningKind::RestoredAutomatically);
+    assert!(said.message.contains("lacked 3 commits"), "{}", said.message);
+    assert_eq!(logical_content(&data), content);
 }

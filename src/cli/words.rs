@@ -299,6 +299,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
                 CaptureState::On => "records every commit",
                 CaptureState::Held => "can not be written, nothing is lost yet",
                 CaptureState::Lost => "can not be written, PROTECTION IS LOST",
+                CaptureState::Released => "is no longer what was opened, and is opened anew",
                 CaptureState::Off => "is off",
             };
             let error = error.as_ref().map_or_else(String::new, |error| format!(": {error}"));

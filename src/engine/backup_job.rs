@@ -8,7 +8,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-use super::{hosted, job::Work, status::JobReport, worker::Message};
+use super::{hosted, job::Work, log_slot::LogSlot, status::JobReport, worker::Message};
 use crate::{
     archive::{ArchiveOptions, writer::OnFull},
     backup::{
@@ -16,7 +16,7 @@ use crate::{
         retention::{self, When},
     },
     control::{Control, Question},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     journal::Capture,
     settings::{SettingsFile, sections::DeleteOldest},
     sqlite::data_file::{self, JournalMode},
@@ -25,6 +25,10 @@ use crate::{
 
 /// So long a backup waits for an answer: the WAL grows meanwhile.
 const ANSWER_MAX: Duration = Duration::from_secs(15 * 60);
+/// So long a backup waits for a log that is being opened: afterwards it is made without.
+const LOG_WAIT: Duration = Duration::from_secs(60);
+/// Times that a backup begins anew because the data file was replaced meanwhile.
+const ATTEMPTS: u32 = 3;
 /// The same where programs that write to the data file wait too.
 const ANSWER_MAX_WRITERS_WAIT: Duration = Duration::from_secs(2 * 60);
 
@@ -48,7 +52,7 @@ pub(super) struct BackupJob {
     pub(super) own: PathBuf,
     /// A folder for this archive only; then no old ones are deleted.
     pub(super) to: Option<PathBuf>,
-    pub(super) log: Option<Arc<Capture>>,
+    log: Arc<LogSlot>,
     /// How this archive is stored; otherwise as the settings say.
     pub(super) options: Option<ArchiveOptions>,
     /// Archives that another job reads.
@@ -64,7 +68,7 @@ impl BackupJob {
         data_file: &Path,
         own: &Path,
         to: Option<PathBuf>,
-        log: Option<Arc<Capture>>,
+        log: Arc<LogSlot>,
         messages: Sender<Message>,
     ) -> Self {
         Self {
@@ -86,7 +90,8 @@ impl BackupJob {
     fn run(self, control: &Control) -> Result<JobReport> {
         let mut settings = SettingsFile::load(&self.data_file, &self.own)?;
         if self.only_if_modified
-            && let Some(since) = modified::unmodified_since(&self.data_file, &settings, self.log.as_deref(), control)?
+            && let Some(since) =
+                modified::unmodified_since(&self.data_file, &settings, self.log_in_order().as_deref(), control)?
         {
             return Ok(JobReport::Skipped { since });
         }
@@ -95,12 +100,27 @@ impl BackupJob {
         if settings.settings().keep.delete_oldest == DeleteOldest::Before {
             deleted = self.delete_old(&settings, When::BeforeBackup, control)?;
         }
-        let (data_file, log) = (&self.data_file, self.log.as_deref());
+        let data_file = &self.data_file;
         let options = self.options.unwrap_or(settings.settings().archive);
         let asked = |full: &Path, bytes: u64| self.ask_for_folder(full, bytes, control);
         let on_full: Option<OnFull<'_>> = if control.is_attended() { Some(&asked) } else { None };
         let own = &self.own;
-        let made = backup::run_asking(&Disk, data_file, &mut settings, own, &folder, log, options, on_full, control);
+        let mut attempt = 1;
+        let mut has_log;
+        let made = loop {
+            let log = self.log_in_order();
+            has_log = log.is_some() || settings.settings().log.file.is_none();
+            let log = log.as_deref();
+            let made =
+                backup::run_asking(&Disk, data_file, &mut settings, own, &folder, log, options, on_full, control);
+            match made {
+                // The file that is there now is the one to back up.
+                Err(error) if error.kind() == ErrorKind::Replaced && attempt < ATTEMPTS && !control.is_stopped() => {
+                    attempt += 1;
+                }
+                made => break made,
+            }
+        };
         let made = made.map_err(|error| if_full(error, options, control));
         let mut report = made.map_err(|error| match (deleted.in_words(), error.report()) {
             (Some(words), report) => {
@@ -110,6 +130,9 @@ impl BackupJob {
             }
             _ => error,
         })?;
+        if !has_log && report.log_problem.is_none() {
+            report.log_problem = Some(self.no_log(&settings));
+        }
         // The new archive is verified now, whichever way the settings say; a stop changes nothing of that.
         let later = self.delete_old(&settings, When::Now, &Control::default())?;
         report.deleted = Deleted {
@@ -120,6 +143,25 @@ impl BackupJob {
         };
         self.have_it_seen();
         Ok(JobReport::Backup(report))
+    }
+
+    /// What is to be said of a backup that was made without the log that the settings name.
+    fn no_log(&self, settings: &SettingsFile) -> ErrorReport {
+        let log = settings.settings().log.file.clone().unwrap_or_default();
+        Error::new(ErrorKind::Partial, format!("the log {} is not running", log.display()))
+            .hint("Commits after this backup are not recorded. Look at the status of the data file for the reason.")
+            .report()
+    }
+
+    /// The log, with everything in it that is committed: one that is being opened is waited for, and one that is no longer what its
+    /// path names is found out by asking it.
+    fn log_in_order(&self) -> Option<Arc<Capture>> {
+        let log = self.log.await_running(LOG_WAIT)?;
+        match log.flush() {
+            Err(error) if error.kind() == ErrorKind::Replaced => self.log.await_running(LOG_WAIT),
+            // Whatever else is the matter with it is found again where it is cut, and said.
+            _ => Some(log),
+        }
     }
 
     /// Has the engine know the new archive before it tells of the backup: who is told of it must not be told in the same breath

@@ -180,8 +180,9 @@ impl Worker {
             return;
         }
         (hosted.log, hosted.log_failed, hosted.log_opening) = (None, None, wanted.clone());
+        hosted.log_slot.set(None, wanted.is_some());
         hosted.log_attempt += 1;
-        let (attempt, settings) = (hosted.log_attempt, hosted.settings.clone());
+        let (attempt, settings, released) = (hosted.log_attempt, hosted.settings.clone(), hosted.log_released.clone());
         self.changed = true;
         if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
         {
@@ -196,7 +197,7 @@ impl Worker {
             let waker = move || _ = messages.try_send(Message::LogChanged { data_file: changed.clone() });
             let of = data_file.clone();
             self.chores.run(
-                move || hosted::open_log(&data_file, &settings, &own, (&log, start), waker),
+                move || hosted::open_log(&data_file, &settings, &own, (&log, start, released), waker),
                 move |opened| Message::LogOpened { result: opened.map_err(|e| e.report()), data_file: of, attempt },
             );
         }
@@ -224,12 +225,15 @@ impl Worker {
             Ok(capture) => {
                 (status.log, status.log_problem) = (Some(capture.status()), None);
                 hosted.log = Some(Arc::new(capture));
+                hosted.log_slot.set(hosted.log.clone(), false);
+                hosted.log_released = None;
                 self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
                 self.note_lacking(data_file);
                 self.survey(data_file);
             }
             Err(error) => {
                 hosted.log_failed = Some(Instant::now());
+                hosted.log_slot.set(None, false);
                 if status.log_problem.as_ref() != Some(&error) {
                     status.log_problem = Some(error.clone());
                     self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
@@ -242,11 +246,36 @@ impl Worker {
     pub(super) fn log_changed(&mut self, data_file: &Path) {
         let Some(log) = self.hosted.get(data_file).and_then(|h| h.log.as_ref()).map(|log| log.status()) else { return };
         self.note_lacking(data_file);
+        self.touch(data_file);
+        let is_closed = log.is_closed;
         let (path, state, error) = (data_file.to_path_buf(), log.state, log.error.clone());
         if let Some(status) = self.edit_data_file(data_file) {
             status.log = Some(log);
             self.news.push(Event::LogChanged { data_file: path, state, error });
         }
+        if is_closed {
+            self.open_released(data_file);
+        }
+    }
+
+    /// Opens a log anew that was released because the data file, or the log, is no longer what was opened.
+    fn open_released(&mut self, data_file: &Path) {
+        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let Some(why) = hosted.log.take().and_then(|log| log.status().error) else { return };
+        hosted.log_released = Some(why.clone());
+        if let Some(status) = self.edit_data_file(data_file) {
+            status.log_problem = Some(why);
+        }
+        self.follow_settings(data_file, LogStart::Known);
+        self.survey(data_file);
+    }
+
+    /// The same for those of which the news did not get through.
+    pub(super) fn open_all_released(&mut self) {
+        let is_closed = |log: &Arc<Capture>| log.status().is_closed;
+        let released = self.hosted.values().filter(|h| h.log.as_ref().is_some_and(is_closed));
+        let released: Vec<PathBuf> = released.map(|h| h.path.clone()).collect();
+        released.iter().for_each(|path| self.log_changed(path));
     }
 
     /// Looks who else has the data files open; may take its time.

@@ -16,6 +16,7 @@ use super::{
     damaged::{self, Opening},
     data_files::LogStart,
     lock::DataFileLock,
+    log_slot::LogSlot,
     proof::Proving,
     status::{DataFileStatus, Host, Maintenance, SampleClientStatus},
 };
@@ -54,7 +55,7 @@ const ASK_AGAIN: TimeDelta = TimeDelta::seconds(30);
 /// A data file that grew or shrank by a tenth is looked at as a whole again, at most so often.
 const SURVEY_AGAIN: Duration = Duration::from_secs(10);
 /// How often a log that could not be opened is tried again.
-const LOG_RETRY: Duration = Duration::from_secs(10);
+const LOG_RETRY: Duration = Duration::from_secs(3);
 
 /// What only the engine holds of a data file; what everybody may see is its status.
 pub(super) struct Hosted {
@@ -73,6 +74,10 @@ pub(super) struct Hosted {
     pub(super) automatic_job: Option<(JobId, Reason)>,
     /// The log, while it runs; shared with the backup that cuts it.
     pub(super) log: Option<Arc<Capture>>,
+    /// The same for jobs that wait while it is being opened.
+    pub(super) log_slot: Arc<LogSlot>,
+    /// Why the log was released, until it is open again.
+    pub(super) log_released: Option<ErrorReport>,
     /// The log that is being opened.
     pub(super) log_opening: Option<PathBuf>,
     /// What the data file lacked when the log was opened, once that was seen.
@@ -178,6 +183,8 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
             proving: Proving::default(),
             automatic_job: None,
             log: None,
+            log_slot: Arc::default(),
+            log_released: None,
             lacking: None,
             log_attempt: 0,
             log_failed: None,
@@ -254,7 +261,7 @@ pub(super) fn open_log(
     data_file: &Path,
     settings: &SettingsFile,
     own: &Path,
-    (log, start): (&Path, LogStart),
+    (log, start, released): (&Path, LogStart, Option<ErrorReport>),
     waker: impl Fn() + Send + Sync + 'static,
 ) -> Result<Capture> {
     if start == (LogStart::Chosen { switch_to_wal: true }) {
@@ -274,6 +281,7 @@ pub(super) fn open_log(
         .into_iter()
         .find(|a| a.data_file_id == Some(identity) && a.log_position.is_some());
     config.is_expected = start == LogStart::Known;
+    config.released = released;
     config.waker = Some(Arc::new(waker));
     config.last_archive = newest.and_then(|archive| {
         let identity = Archive::glance(&archive.path).ok()?;

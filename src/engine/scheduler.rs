@@ -3,7 +3,10 @@
 //! What is to be done is decided by [`Automatic`] alone; here it is asked whenever the engine wakes, which is every two seconds
 //! at least, so that neither sleep nor a clock that is set can be slept through.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Local, Utc};
 
@@ -132,8 +135,13 @@ impl Worker {
 
     fn begin_backup(&mut self, job: JobId, data_file: &Path, reason: Reason) -> Result<()> {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return Ok(()) };
-        let mut backup =
-            BackupJob::new(data_file, &self.config.settings_dir, None, hosted.log.clone(), self.messages.clone());
+        let mut backup = BackupJob::new(
+            data_file,
+            &self.config.settings_dir,
+            None,
+            Arc::clone(&hosted.log_slot),
+            self.messages.clone(),
+        );
         backup.only_if_modified = hosted.settings.settings().scheduler.only_if_modified;
         backup.busy = self.busy_archives();
         if let Some(hosted) = self.hosted.get_mut(data_file) {

@@ -148,11 +148,13 @@ fn of_log(status: &DataFileStatus) -> Option<Warning> {
     let log = status.log.as_ref()?;
     match (&log.error, log.state) {
         (Some(error), _) => Some(of_error(WarningKind::LogBroken, error)),
-        (None, CaptureState::Lost | CaptureState::Held | CaptureState::Off) => Some(Warning::new(
-            WarningKind::LogBroken,
-            format!("{} is not being written", log.log.display()),
-            "Look at its disk; the log goes on by itself when it can be written again.",
-        )),
+        (None, CaptureState::Lost | CaptureState::Held | CaptureState::Released | CaptureState::Off) => {
+            Some(Warning::new(
+                WarningKind::LogBroken,
+                format!("{} is not being written", log.log.display()),
+                "Look at its disk; the log goes on by itself when it can be written again.",
+            ))
+        }
         (None, CaptureState::On | CaptureState::Starting) => None,
     }
 }

@@ -271,6 +271,7 @@ impl Worker {
         let now = Instant::now();
         let due: Vec<_> = self.hosted.values().filter(|h| h.is_log_due(now)).map(|h| h.path.clone()).collect();
         due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
+        self.open_all_released();
         let (mut changed, mut outgrown) = (Vec::new(), Vec::new());
         let all = self.status.data_files.iter().map(|d| d.facts.path.clone());
         let batch: Vec<_> = all.cycle().skip(self.look_next).take(LOOK_MAX.min(self.status.data_files.len())).collect();
@@ -495,7 +496,7 @@ impl Worker {
         options: Option<ArchiveOptions>,
     ) -> Result<()> {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
-        let log = hosted.log.clone();
+        let log = Arc::clone(&hosted.log_slot);
         self.refuse_while_busy(&data_file)?;
         let mut backup = BackupJob::new(&data_file, &self.config.settings_dir, destination, log, self.messages.clone());
         backup.options = options;

@@ -19,7 +19,7 @@ use super::{
     pins::Pins,
     rotate,
     service::{Command, Service},
-    status::{CaptureConfig, CaptureState, CaptureStatus},
+    status::{CaptureConfig, CaptureState, CaptureStatus, Pulse},
     table::PageTableWriter,
     table_path,
     watch::{Bell, Watch},
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::{
-        open_existing,
+        named, open_existing,
         snapshot::{Snapshot, is_busy, wal_path},
         wal::WalMark,
     },
@@ -56,12 +56,19 @@ struct Link {
     commands: Sender<Command>,
     bell: Bell,
     status: Arc<Mutex<CaptureStatus>>,
+    pulse: Pulse,
 }
 
 impl Link {
     fn ask<T>(&self, command: impl FnOnce(Sender<Result<T>>) -> Command) -> Result<T> {
         let (reply, answer) = bounded(1);
-        let gone = || Error::new(ErrorKind::Refused, "the log was stopped").hint("Switch the log on again.");
+        let gone = || {
+            let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            match &status.error {
+                Some(error) if status.state == CaptureState::Released => error.clone().into(),
+                _ => Error::new(ErrorKind::Refused, "the log was stopped").hint("Switch the log on again."),
+            }
+        };
         self.commands.send(command(reply)).map_err(|_| gone())?;
         self.bell.ring();
         answer.recv().map_err(|_| gone())?
@@ -79,12 +86,14 @@ impl Capture {
     /// writes the log, `Busy` when the data file is locked, `Damaged` for a log whose header can not be read.
     pub fn start(mut config: CaptureConfig) -> Result<Self> {
         config.data_file = config.data_file.canonicalize().map_err(|e| Error::io("open", &config.data_file, e))?;
+        named::require_released(&config.data_file)?;
         require_wal_mode(&config.data_file)?;
         rotate::settle(&config.storage, &config.log, config.last_archive.as_ref())?;
         let mut pins = Pins::new(&config.data_file);
         let at = pins.take(false)?;
         let now = Now { page_size: page_size(&pins)?, page_count: pins.page_count()?, mark: WalMark::of(at.as_ref()) };
         let OpenLog { writer, known, catch_ups, notice } = open::open(&config, &now)?;
+        let notice = notice.map(|e| e.report()).or(config.released.clone());
         let mut follower = Follower::new(&config.data_file, pins, writer, config.clock);
         follower.know(known);
 
@@ -103,20 +112,24 @@ impl Capture {
             catch_ups,
             recoveries: 0,
             lacking: None,
-            error: notice.as_ref().map(Error::report),
+            error: notice.clone(),
+            is_closed: false,
         }));
         let storage = Shared(Arc::clone(&config.storage));
-        let mut service = Service::new(follower, config, inbox, watch, Arc::clone(&status), (catch_ups, notice));
+        let pulse = Pulse::new();
+        let service =
+            Service::new(follower, config, inbox, watch, Arc::clone(&status), (catch_ups, notice), pulse.clone());
         let thread = thread::Builder::new()
             .name("capture".into())
             .spawn(move || service.run())
             .map_err(|e| Error::new(ErrorKind::Io, "can not start a thread").because(e))?;
-        Ok(Self { link: Link { commands, bell, status }, thread: Some(thread), storage })
+        Ok(Self { link: Link { commands, bell, status, pulse }, thread: Some(thread), storage })
     }
 
     /// The state at this moment.
     pub fn status(&self) -> CaptureStatus {
-        self.link.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let told = self.link.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.link.pulse.judge(told)
     }
 
     /// Returns when every commit made before the call is logged, with the position of the last one.

@@ -44,18 +44,25 @@ pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool
         Some(to) => follower.index(to)?,
         None => Index::default(),
     };
-    if let Some(at_mark) = at_mark.filter(|_| !force) {
+    let is_released = is_released(config);
+    if let Some(at_mark) = at_mark.filter(|_| !force && !is_released) {
         follower.resume(at_mark);
         return Ok(Outcome::Resumed);
     }
     let new = follower.writer.logged().commit == follower.writer.header().base.commit
         && !follower.writer.header().rooted
-        && !force;
+        && !force
+        && !is_released;
     if new && follower.mark == WalMark::of(at.as_ref()) {
         follower.stand_at(at.as_ref(), latest);
         return Ok(Outcome::Same);
     }
     compare(follower, config, at.as_ref(), latest, !force)
+}
+
+/// Whether this is not the first start: what was open before was replaced, and its place in the WAL proves nothing.
+fn is_released(config: &CaptureConfig) -> bool {
+    config.released.is_some()
 }
 
 fn compare(
@@ -116,6 +123,10 @@ fn compare(
         let same = differing == 0 && page_count == follower.writer.logged().page_count;
         if is_start && !same {
             follower.lacking = lacking(follower, config, &hashes, page_count, at);
+            if let Some(lacking) = follower.lacking.as_mut().filter(|_| is_released(config)) {
+                // Somebody put an older file in place while we watched: nobody but him knows whether that was meant.
+                lacking.put_back = false;
+            }
         }
         known = Changes { hashes, base_pages };
         if same {
@@ -144,10 +155,10 @@ fn lacking(
 ) -> Option<Lacking> {
     let path = follower.writer.path();
     let table = base_table(follower, config).ok().flatten();
-    let commit = lacking::find(path, table.as_ref(), hashes, page_count).ok().flatten()?;
+    let (commit, next) = lacking::find(path, table.as_ref(), hashes, page_count).ok().flatten()?;
     let tail = follower.writer.logged();
     let base = follower.writer.header().base;
-    (commit < tail.commit).then(|| lacking::describe(&config.data_file, commit, (base, tail), at))
+    (commit < tail.commit).then(|| lacking::describe(&config.data_file, (commit, next), (base, tail), at))
 }
 
 fn failed(follower: &mut Follower, error: crate::error::Error) -> Trouble {

@@ -26,6 +26,7 @@ use crate::{
         ffi::{self, WalPosition},
         wal::{WalCommit, WalFile, WalMark},
     },
+    storage::identity::FileStamp,
 };
 
 /// Commits and bytes after which a long stretch is synced.
@@ -39,6 +40,8 @@ pub(super) enum Trouble {
     Chain(Error),
     /// The log can not be written; nothing is lost while the pins hold.
     Log(Error),
+    /// What is held open is no longer what the paths name: everything is released and opened anew.
+    Replaced(Error),
     /// Anything else; try again.
     Other(Error),
 }
@@ -46,14 +49,18 @@ pub(super) enum Trouble {
 impl Trouble {
     pub(super) fn error(&self) -> &Error {
         match self {
-            Trouble::Chain(e) | Trouble::Log(e) | Trouble::Other(e) => e,
+            Trouble::Chain(e) | Trouble::Log(e) | Trouble::Replaced(e) | Trouble::Other(e) => e,
         }
     }
 }
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
-        if error.kind() == ErrorKind::Damaged { Trouble::Chain(error) } else { Trouble::Other(error) }
+        match error.kind() {
+            ErrorKind::Damaged => Trouble::Chain(error),
+            ErrorKind::Replaced => Trouble::Replaced(error),
+            _ => Trouble::Other(error),
+        }
     }
 }
 
@@ -104,6 +111,10 @@ pub(super) struct Follower {
     pub(super) recoveries: u32,
     /// What the data file lacked when it was compared first.
     pub(super) lacking: Option<Lacking>,
+    /// Whether the WAL was left empty, and its index without memory, since the last commit.
+    pub(super) is_at_rest: bool,
+    /// How the data file was when everything was in it and a pin kept SQLite from writing to it.
+    settled: Option<FileStamp>,
     image: Vec<u8>,
     before: Vec<u8>,
     encoded: Vec<u8>,
@@ -129,6 +140,8 @@ impl Follower {
             growth: Growth::new(page_size),
             recoveries: 0,
             lacking: None,
+            is_at_rest: false,
+            settled: None,
             image: vec![0; page_size as usize],
             before: vec![0; page_size as usize],
             encoded: Vec::new(),
@@ -170,6 +183,11 @@ impl Follower {
         self.wal.as_ref().and_then(|wal| wal.size().ok()).unwrap_or(0)
     }
 
+    /// The place that a log bears which begins here: before an empty WAL there is none.
+    pub(super) fn place(&self) -> WalMark {
+        if self.mark.frame > 0 { self.mark } else { WalMark::default() }
+    }
+
     pub(super) fn is_at(&self, to: Option<&WalPosition>) -> bool {
         to.is_none_or(|to| {
             to.frame_max == 0
@@ -186,6 +204,49 @@ impl Follower {
         }
     }
 
+    /// Sees that data file, WAL, index and log are still those that the paths name, and that nobody writes to them past
+    /// SQLite. `is_thorough` also reads the log again where somebody may have written to it.
+    pub(super) fn compare(&mut self, is_thorough: bool) -> Result<(), Trouble> {
+        self.pins.require_named()?;
+        self.require_settled()?;
+        if !self.writer.compare()? && is_thorough {
+            self.writer.read_back()?;
+        }
+        Ok(())
+    }
+
+    /// While everything is in the data file and a pin on lock 0 stands, SQLite writes nothing to it. Whoever changes it then
+    /// copies another content into the file, and commits that follow do not belong to what was there before.
+    fn require_settled(&self) -> Result<(), Trouble> {
+        let Some(settled) = &self.settled else { return Ok(()) };
+        match FileStamp::of_path(&self.path) {
+            Ok(Some(now)) if now == *settled => Ok(()),
+            // What SQLite keeps of its pages in memory is wrong as well, so that all is opened anew.
+            _ => Err(Trouble::Replaced(
+                Error::new(
+                    ErrorKind::Changed,
+                    format!("{} was written by a program that does not use SQLite", self.path.display()),
+                )
+                .hint(
+                    "Another content was copied over it, or its owner or permissions were changed. It is compared as a whole, and \
+                     the log goes on. Bring an older state back with a restore in place, while the application is stopped.",
+                ),
+            )),
+        }
+    }
+
+    /// No pin on lock 0 stands any more.
+    pub(super) fn unsettle(&mut self) {
+        self.settled = None;
+    }
+
+    /// Notes how the data file is while a pin on lock 0 stands and nothing is to be copied into it.
+    fn note_settled(&mut self) {
+        if self.settled.is_none() && (self.growth.level || self.growth.empty) {
+            self.settled = FileStamp::of_path(&self.path).ok().flatten();
+        }
+    }
+
     /// Looks for new commits and logs them. True when there were some.
     pub(super) fn step(&mut self) -> Result<bool, Trouble> {
         self.pins.keep_ends();
@@ -197,6 +258,7 @@ impl Follower {
             if self.pins.count() > 1 {
                 self.pins.release_newest();
             }
+            self.note_settled();
             if self.pins.are_writers_kept_out() {
                 self.keep_small(true)?;
             }
@@ -226,6 +288,9 @@ impl Follower {
             self.read_counter(Some(to));
             return Ok(0);
         }
+        // The pin was taken before this look: what it sees was committed to the files that were opened.
+        self.compare(false)?;
+        (self.settled, self.is_at_rest) = (None, false);
         if to.page_size != self.page_size {
             return Err(Trouble::Chain(
                 Error::new(ErrorKind::Refused, format!("the page size of {} changed", self.path.display()))
@@ -396,6 +461,17 @@ impl Follower {
         }
     }
 
+    /// The WAL was left empty with everything logged, and SQLite's counter at `change_counter`.
+    pub(super) fn begin_with_an_empty_wal(&mut self, change_counter: u32) {
+        self.mark = WalMark { change_counter, ..WalMark::default() };
+        (self.wal, self.counter_known, self.is_at_rest) = (None, true, true);
+        self.latest.clear();
+        self.latest_salts = [0; 2];
+        self.settled = None;
+        self.growth.begin_anew();
+        self.growth.empty = true;
+    }
+
     /// Notes that everything up to `to` is in the log by other means than reading its commits.
     pub(super) fn stand_at(&mut self, to: Option<&WalPosition>, latest: Latest) {
         self.mark = WalMark::of(to);
@@ -403,6 +479,7 @@ impl Follower {
         self.latest_salts = self.mark.salts;
         self.undo.clear();
         self.counter_known = true;
+        self.settled = None;
         self.growth.begin_anew();
     }
 

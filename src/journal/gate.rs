@@ -15,7 +15,10 @@ use rusqlite::Connection;
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    sqlite::snapshot::{is_busy, wal_path},
+    sqlite::{
+        ffi,
+        snapshot::{is_busy, wal_path},
+    },
 };
 
 /// Size of the WAL in bytes beyond which it may not grow without the capture.
@@ -154,6 +157,16 @@ impl Gate {
     /// Whether writers are kept out, by the capture or in its place.
     pub(super) fn is_shut(&self) -> bool {
         self.shared.state().shut
+    }
+
+    /// While writers are kept out and `still` holds: see [`ffi::forget_page_count`].
+    pub(super) fn forget_page_count(&self, path: &Path, still: impl FnOnce() -> bool) -> Result<Option<u32>> {
+        let state = self.shared.state();
+        // The thread may have let them in meanwhile.
+        if !state.shut || !still() {
+            return Ok(None);
+        }
+        ffi::forget_page_count(&state.conn, path)
     }
 
     /// Lets writers go on.

@@ -44,7 +44,7 @@ impl LogFacts {
             last_commit: status.last_commit,
             complete: match status.state {
                 CaptureState::On => Some(true),
-                CaptureState::Held | CaptureState::Lost => Some(false),
+                CaptureState::Held | CaptureState::Lost | CaptureState::Released => Some(false),
                 CaptureState::Starting | CaptureState::Off => None,
             },
             state: Some(status.state),

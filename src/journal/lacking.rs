@@ -1,8 +1,9 @@
 //! A data file that lacks commits which its log holds: an older file was put back, or a power failure took the end of the WAL.
 //!
 //! Told by the pages alone: the file as a whole is exactly as it was after an earlier commit. That by itself is no proof, because
-//! a program may have set a value back while nobody watched, to the same bytes in the same place. Two things are: the WAL ends
-//! before the place that was logged; or the file was created after the last commit that was logged.
+//! a program may have set a value back while nobody watched, to the same bytes in the same place. Three things are: the WAL ends
+//! before the place that was logged; the WAL is gone, and the file was not written since the commits that it lacks; or the file was
+//! created after the last commit that was logged.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     error::Result,
     sqlite::{ffi::WalPosition, wal::WalMark},
+    storage::identity::FileStamp,
 };
 
 /// More generations of a WAL do not go by between two syncs.
@@ -52,14 +54,14 @@ impl Lacking {
     }
 }
 
-/// The latest commit of the log at `path` after which the file was as it is now: `hashes` holds the pages that the log knows
-/// or that differ from what it leads to, all others are as in its base.
+/// The latest commit of the log at `path` after which the file was as it is now, and when the next one was logged: `hashes` holds
+/// the pages that the log knows or that differ from what it leads to, all others are as in its base.
 pub(super) fn find(
     path: &Path,
     table: Option<&PageTable>,
     hashes: &HashMap<u32, [u8; 8]>,
     page_count: u32,
-) -> Result<Option<u64>> {
+) -> Result<Option<(u64, Option<DateTime<Utc>>)>> {
     let Some(table) = table else { return Ok(None) };
     let mut touched: HashSet<u32> = HashSet::new();
     let mut reader = LogReader::open(path)?;
@@ -88,9 +90,12 @@ pub(super) fn find(
     let mut differing: HashSet<u32> = touched.iter().copied().filter(|page| state.get(page) != now.get(page)).collect();
     let (mut count, mut found) = (base_pages, None);
     if differing.is_empty() && count == page_count {
-        found = Some(reader.header().base.commit);
+        found = Some((reader.header().base.commit, None));
     }
     while let Some(record) = reader.next_record()? {
+        if let Some((_, next @ None)) = &mut found {
+            *next = Some(record.head.time);
+        }
         let mut changed = Vec::new();
         if record.head.page_count < count {
             changed.extend(state.keys().copied().filter(|page| *page > record.head.page_count));
@@ -110,7 +115,7 @@ pub(super) fn find(
             }
         }
         if differing.is_empty() && count == page_count {
-            found = Some(record.head.commit);
+            found = Some((record.head.commit, None));
         }
     }
     Ok(found)
@@ -124,10 +129,18 @@ fn is_older(at: &WalPosition, mark: &WalMark) -> bool {
         || (1..=GENERATIONS).contains(&mark.salts[0].wrapping_sub(at.salts[0]))
 }
 
-/// What is lacking, when the file stands at `commit` of a log that ended at `tail`.
+/// Whether the WAL was lost with all that was in it: there is none, and the file itself was not changed since before the first
+/// commit that it lacks, so that nobody can have brought it back to where it is.
+fn is_lost_whole(data_file: &Path, at: Option<&WalPosition>, next: Option<DateTime<Utc>>) -> bool {
+    let changed = FileStamp::of_path(data_file).ok().flatten().map(|stamp| stamp.changed);
+    let next = next.and_then(|next| next.timestamp_nanos_opt()).map(i128::from);
+    at.is_none_or(|at| at.frame_max == 0) && changed.zip(next).is_some_and(|(changed, next)| changed < next)
+}
+
+/// What is lacking, when the file stands at `commit` of a log that ended at `tail`; `next` is when the commit after it was logged.
 pub(super) fn describe(
     data_file: &Path,
-    commit: u64,
+    (commit, next): (u64, Option<DateTime<Utc>>),
     (base, tail): (Position, &Tail),
     at: Option<&WalPosition>,
 ) -> Lacking {
@@ -138,7 +151,7 @@ pub(super) fn describe(
         last_moment: tail.time,
         base,
         noted: tail.commit + 1,
-        lost_end: at.is_some_and(|at| is_older(at, &tail.mark)),
+        lost_end: at.is_some_and(|at| is_older(at, &tail.mark)) || is_lost_whole(data_file, at, next),
         put_back: created.is_some_and(|created| created > tail.time),
     }
 }

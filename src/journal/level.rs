@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::follow::{Follower, Trouble};
-use crate::sqlite::ffi::WalPosition;
+use crate::{sqlite::ffi::WalPosition, storage::processes};
 
 /// Frames after which the data file is brought up to date.
 const SOFT_LIMIT: u32 = 800;
@@ -195,6 +195,25 @@ impl Follower {
             self.pins.release_newest();
         }
         Ok(self.growth.level)
+    }
+
+    /// Leaves the data file as if nobody had it open, when nobody else has: everything in it, the WAL empty, and an index that
+    /// remembers nothing. Then another file can be copied or moved over it while the application is stopped, as if this program
+    /// were not there. The pin stays, so that no commit is missed. Whether that was done.
+    pub(super) fn rest(&mut self) -> Result<bool, Trouble> {
+        if self.is_at_rest {
+            return Ok(true);
+        }
+        if !self.is_settled() || processes::is_open_elsewhere(&self.path) != Some(false) {
+            return Ok(false);
+        }
+        self.compare(false)?;
+        if !self.pins.empty_wal()? {
+            return Ok(false);
+        }
+        let Some(counter) = self.pins.forget_page_count(WRITE_LOCK_WAIT)? else { return Ok(false) };
+        self.begin_with_an_empty_wal(counter);
+        Ok(true)
     }
 
     /// Looks whether a checkpointer of the application waits for one of our pins. It copies nothing as a rule: the oldest

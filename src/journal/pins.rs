@@ -25,9 +25,12 @@ use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::{
         ffi::{self, WalPosition},
+        leave,
+        named::NamedFiles,
         open_existing,
-        snapshot::is_busy,
+        snapshot::{is_busy, wal_path},
     },
+    storage::identity::FileStamp,
 };
 
 /// How many connections take turns.
@@ -53,6 +56,8 @@ pub(super) struct Pins {
     helper: Option<Connection>,
     gate: Option<Gate>,
     copier: Option<Copier>,
+    /// The files that all these connections have open, once the first one has read.
+    files: Option<NamedFiles>,
 }
 
 /// Runs a checkpoint beside the capture: a disk may need tens of milliseconds, and a busy writer makes a thousand commits
@@ -112,7 +117,19 @@ impl Pins {
             helper: None,
             gate: None,
             copier: None,
+            files: None,
         }
+    }
+
+    /// The files that the pins have open.
+    pub(super) fn files(&self) -> Option<&NamedFiles> {
+        self.files.as_ref()
+    }
+
+    /// Sees that what is open is still what the path of the data file names: before anything is taken from it as the data
+    /// file's, and before anything is written to it.
+    pub(super) fn require_named(&self) -> Result<()> {
+        self.files.as_ref().map_or(Ok(()), |files| files.require(&self.path))
     }
 
     fn open(&self) -> Result<Connection> {
@@ -127,6 +144,7 @@ impl Pins {
     fn open_and_read(&self) -> Result<Connection> {
         let conn = self.open()?;
         conn.query_row("PRAGMA user_version", [], |_| Ok(())).map_err(|e| self.fail(e))?;
+        self.require_named()?;
         Ok(conn)
     }
 
@@ -178,7 +196,9 @@ impl Pins {
         let Some(connection) = free else {
             return Err(Error::new(ErrorKind::Refused, "all pins are in use"));
         };
-        if self.connections[connection].is_none() {
+        let is_new = self.connections[connection].is_none();
+        let before = if self.files.is_none() { Some(NamedFiles::look(&self.path)?) } else { None };
+        if is_new {
             self.connections[connection] = Some(self.open()?);
         }
         let Some(conn) = &self.connections[connection] else { return Err(Error::stopped()) };
@@ -189,8 +209,15 @@ impl Pins {
             None => self.begin_plain(conn).and_then(|()| ffi::wal_position(conn, &self.path)),
             at => Ok(at),
         });
-        match at {
-            Ok(at) => {
+        // Only now SQLite has opened all three.
+        let files = match &before {
+            Some(before) => NamedFiles::opened(&self.path, before).map(Some),
+            None if is_new => self.require_named().map(|()| self.files),
+            None => Ok(self.files),
+        };
+        match at.and_then(|at| Ok((at, files?))) {
+            Ok((at, files)) => {
+                self.files = files;
                 self.held.push_back(connection);
                 Ok(at)
             }
@@ -263,6 +290,7 @@ impl Pins {
 
     /// Begins to do the same beside the capture. What is copied is limited by the pins of this moment.
     pub(super) fn copy_behind(&mut self) -> Result<()> {
+        self.require_named()?;
         if self.copier.is_none() {
             self.copier = Some(Copier::start(self.open_and_read()?)?);
         }
@@ -283,6 +311,8 @@ impl Pins {
     }
 
     fn checkpoint_with(&mut self, sql: &str) -> Result<Checkpoint> {
+        // Pages of a file that was replaced must never be written into the one that took its place.
+        self.require_named()?;
         let path = self.path.clone();
         let mut statement = self.helper()?.prepare_cached(sql).map_err(|e| fail(&path, e))?;
         statement
@@ -291,6 +321,38 @@ impl Pins {
                 Ok(Checkpoint { busy: number(0)? != 0, frames: number(1)?, backfilled: number(2)? })
             })
             .map_err(|e| fail(&path, e))
+    }
+
+    /// Leaves the WAL empty, when everything is in the data file and no reader needs it; writes nothing to the data file. Whether
+    /// that was done.
+    pub(super) fn empty_wal(&mut self) -> Result<bool> {
+        let done = self.checkpoint_with("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        Ok(!done.busy && self.is_wal_empty())
+    }
+
+    fn is_wal_empty(&self) -> bool {
+        FileStamp::of_path(&wal_path(&self.path)).ok().flatten().is_some_and(|stamp| stamp.length == 0)
+    }
+
+    /// While the WAL is empty: has its index forget how long the data file is. SQLite's counter of commits after that; `None`
+    /// when it was not done.
+    pub(super) fn forget_page_count(&mut self, wait: Duration) -> Result<Option<u32>> {
+        if !self.lock_writers(wait)? {
+            return Ok(None);
+        }
+        let done = self.require_named().and_then(|()| match &self.gate {
+            Some(gate) => gate.forget_page_count(&self.path, || self.is_wal_empty()),
+            None => Ok(None),
+        });
+        self.let_writers_in();
+        done
+    }
+
+    /// To be called before all connections are closed: where the WAL is empty, SQLite removes it with its index.
+    pub(super) fn leave(&mut self) {
+        if self.require_named().is_ok() {
+            self.connections.iter().flatten().for_each(|conn| leave(conn, &self.path));
+        }
     }
 
     /// Tries for at most `wait` to keep writers out.

@@ -14,7 +14,7 @@ use super::{
     follow::{Follower, Trouble},
     format::{LogHeader, Position},
     next_path, rotate,
-    status::{CaptureConfig, CaptureState, CaptureStatus},
+    status::{CaptureConfig, CaptureState, CaptureStatus, Pulse},
     watch::Watch,
     writer::LogWriter,
 };
@@ -30,6 +30,10 @@ const HOT: Duration = Duration::from_millis(60);
 const PROBE: Duration = Duration::from_millis(15);
 /// Without commits for so long, the data file is brought up to date; and how often that is tried.
 const IDLE: Duration = Duration::from_millis(100);
+/// Without commits for so long, a data file that the last program has closed is left at rest; and how often that is tried while
+/// no event tells that one was closed.
+const CLOSED: Duration = Duration::from_millis(10);
+const REST: Duration = Duration::from_secs(30);
 /// Without commits for so long, and still held up by a reader of another program, looks become rare.
 const HELD_UP: Duration = Duration::from_secs(2);
 /// Pause between looks while hot.
@@ -44,6 +48,10 @@ const COLD_PAUSES: [(Duration, Duration); 2] =
 const COLD_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Without events and commits for so long, what an idle data file does not need is closed.
 const IDLE_LONG: Duration = Duration::from_secs(30);
+/// How often what is held open is compared with what the paths name, so that a status is never older than this.
+const COMPARE: Duration = Duration::from_millis(1500);
+/// How often a log is read again because somebody else may have written to it.
+const READ_BACK: Duration = Duration::from_secs(60);
 /// Longest pause between attempts to write a log that failed.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// While the log can not be written, how long an application's checkpointer may wait for our pins.
@@ -84,6 +92,22 @@ pub(super) struct Service {
     last_news: Instant,
     last_probe: Instant,
     last_tidy: Instant,
+    /// When the data file was last to be left at rest, since the last commit.
+    last_rest: Option<Instant>,
+    /// Whether a program has closed the data file, and that was not followed up yet.
+    was_closed: bool,
+    last_compared: Instant,
+    last_read_back: Option<Instant>,
+    /// Why everything is to be released.
+    released: Option<Error>,
+    /// Told whenever this thread gets round.
+    pulse: Pulse,
+}
+
+fn into_error(trouble: Trouble) -> Error {
+    match trouble {
+        Trouble::Chain(e) | Trouble::Log(e) | Trouble::Replaced(e) | Trouble::Other(e) => e,
+    }
 }
 
 struct Failing {
@@ -100,7 +124,8 @@ impl Service {
         inbox: Receiver<Command>,
         watch: Watch,
         status: Arc<Mutex<CaptureStatus>>,
-        (catch_ups, notice): (u32, Option<Error>),
+        (catch_ups, notice): (u32, Option<ErrorReport>),
+        pulse: Pulse,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -114,28 +139,51 @@ impl Service {
             force: false,
             failing: None,
             catch_ups,
-            notice: notice.map(|e| e.report()),
+            notice,
             is_deaf: false,
             hot_until: now,
             last_event: now,
             last_news: now,
             last_probe: now,
             last_tidy: now,
+            last_rest: None,
+            was_closed: false,
+            last_compared: now,
+            last_read_back: None,
+            released: None,
+            pulse,
         }
     }
 
-    /// Works until it is told to stop.
-    pub(super) fn run(&mut self) {
+    /// Works until it is told to stop, or until what it holds open is no longer what the paths name. Then all of it is closed
+    /// before that is told, so that it can be opened anew at once.
+    pub(super) fn run(mut self) {
+        let last = self.work();
+        self.publish(Some(last));
+        let Self { follower, sealed, inbox, config, status, .. } = self;
+        drop((follower, sealed, inbox));
+        if last == CaptureState::Released {
+            status.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
+            if let Some(waker) = &config.waker {
+                waker();
+            }
+        }
+    }
+
+    fn work(&mut self) -> CaptureState {
         let mut waited = None;
         loop {
             while let Ok(command) = self.inbox.try_recv() {
                 if !self.obey(command) {
-                    self.publish(Some(CaptureState::Off));
-                    return;
+                    return CaptureState::Off;
                 }
             }
             let before = self.follower.writer.logged().commit;
             self.turn();
+            self.compare_when_due();
+            if self.released.is_some() {
+                return CaptureState::Released;
+            }
             self.publish(None);
             // An event may be a moment late, but not where looks are rare anyway.
             if waited.is_some_and(|pause| pause >= COLD_PAUSE_MAX) && self.follower.writer.logged().commit > before {
@@ -146,7 +194,7 @@ impl Service {
                 thread::sleep(CROWD_PAUSE);
             }
             let pause = self.pause();
-            let woken = self.watch.wait(pause);
+            let woken = self.wait(pause);
             waited = (!woken).then_some(pause);
             if woken && self.failing.is_none() {
                 self.last_event = Instant::now();
@@ -155,6 +203,45 @@ impl Service {
             if pause >= COLD_PAUSE_MAX && self.last_event.elapsed() >= IDLE_LONG {
                 self.follower.pins.slim();
             }
+        }
+    }
+
+    /// Waits as [`Watch::wait`]; what is held open is compared meanwhile.
+    fn wait(&mut self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            self.pulse.beat();
+            self.was_closed |= self.watch.was_closed();
+            let left = until.saturating_duration_since(Instant::now());
+            if self.watch.wait(left.min(COMPARE)) {
+                return true;
+            }
+            if left <= COMPARE {
+                return false;
+            }
+            self.compare_when_due();
+            if self.released.is_some() || self.failing.is_some() {
+                return true;
+            }
+        }
+    }
+
+    fn compare_when_due(&mut self) {
+        if self.last_compared.elapsed() >= COMPARE && self.released.is_none() {
+            self.compare();
+        }
+    }
+
+    /// Compares what is held open with what the paths name.
+    fn compare(&mut self) {
+        self.last_compared = Instant::now();
+        let is_due = self.last_read_back.is_none_or(|at| at.elapsed() >= READ_BACK);
+        let is_thorough = is_due && !self.follower.writer.compare().unwrap_or(true);
+        if is_thorough {
+            self.last_read_back = Some(Instant::now());
+        }
+        if let Err(trouble) = self.follower.compare(is_thorough) {
+            self.meet(trouble);
         }
     }
 
@@ -187,7 +274,7 @@ impl Service {
         match outcome {
             Ok(true) => {
                 self.failing = None;
-                self.last_news = Instant::now();
+                (self.last_news, self.last_rest) = (Instant::now(), None);
                 self.hot_until = Instant::now() + HOT;
                 true
             }
@@ -196,7 +283,8 @@ impl Service {
                 let (quiet, asked) = (now.duration_since(self.last_news), now.duration_since(self.last_probe));
                 if !self.follower.is_settled() && quiet >= PROBE && asked >= PROBE {
                     self.last_probe = now;
-                    let full = quiet >= IDLE && now.duration_since(self.last_tidy) >= IDLE;
+                    let closed = self.was_closed && quiet >= CLOSED;
+                    let full = closed || quiet >= IDLE && now.duration_since(self.last_tidy) >= IDLE;
                     let outcome = if full { self.follower.tidy(true) } else { self.follower.probe() };
                     if full {
                         self.last_tidy = now;
@@ -204,6 +292,9 @@ impl Service {
                     if let Err(trouble) = outcome {
                         self.meet(trouble);
                     }
+                }
+                if self.ready && self.follower.is_settled() {
+                    self.rest(quiet);
                 }
                 false
             }
@@ -214,18 +305,60 @@ impl Service {
         }
     }
 
+    /// Leaves a data file at rest that nobody else has open any more.
+    fn rest(&mut self, quiet: Duration) {
+        // An open cut holds its snapshot, which needs the WAL.
+        if self.follower.is_at_rest || self.sealed.is_some() {
+            self.was_closed = false;
+            return;
+        }
+        let is_due = self.last_rest.map_or(quiet >= IDLE, |at| at.elapsed() >= REST);
+        if !is_due && !(self.was_closed && quiet >= CLOSED) {
+            return;
+        }
+        (self.last_rest, self.was_closed) = (Some(Instant::now()), false);
+        if let Err(trouble) = self.follower.rest() {
+            // That something is in the way costs nothing; what is no longer what was opened must be told.
+            match trouble {
+                Trouble::Other(_) => {}
+                trouble => self.meet(trouble),
+            }
+        }
+    }
+
     fn begin(&mut self) -> Result<bool, Trouble> {
         let outcome = catch_up::start(&mut self.follower, &self.config, self.force)?;
         if matches!(outcome, catch_up::Outcome::CaughtUp(_)) {
             self.catch_ups += 1;
+        } else if self.notice.as_ref().is_some_and(|notice| notice.kind == ErrorKind::Changed) {
+            // Only its owner, its permissions or its links were changed: the content is what it was.
+            self.notice = None;
         }
+        // Another start compares only for a reason of its own.
+        self.config.released = None;
         (self.ready, self.force) = (true, false);
         Ok(true)
     }
 
     fn meet(&mut self, trouble: Trouble) {
+        let is_lasting = matches!(trouble, Trouble::Chain(_)) && !self.ready && self.failing.is_some();
+        // SQLite fails in many ways on a file that was replaced or overwritten under it; that is the cause to tell.
+        let trouble = match trouble {
+            Trouble::Replaced(_) | Trouble::Log(_) => trouble,
+            trouble => match self.follower.compare(false) {
+                Err(cause @ Trouble::Replaced(_)) => cause,
+                // Whoever may be able to mend the file needs it for himself.
+                _ if is_lasting => Trouble::Replaced(into_error(trouble)),
+                _ => trouble,
+            },
+        };
         tracing::warn!(error = %trouble.error(), "the log was interrupted");
         let (error, pause) = match trouble {
+            Trouble::Replaced(error) => {
+                self.ready = false;
+                self.released.get_or_insert(error);
+                return;
+            }
             Trouble::Chain(error) => {
                 // Compare at once; only when that fails too there is something to wait for.
                 let again = !self.ready;
@@ -242,6 +375,7 @@ impl Service {
         if !self.ready {
             // Nothing is protected by a pin that belongs to no logged place.
             self.follower.pins.keep_newest(0);
+            self.follower.unsettle();
         }
         self.failing = Some(Failing { error, pause, next: Instant::now() + pause, busy_since });
     }
@@ -285,21 +419,37 @@ impl Service {
             }
             Command::Stop => {
                 // What was committed before the call belongs to the log; what fails now is found again by the next start.
-                let _ = self.settle_down();
+                if self.settle_down().is_ok() && self.ready {
+                    self.leave();
+                }
                 return false;
             }
         }
         true
     }
 
+    /// As the last program that closes the data file, leaves no WAL behind.
+    fn leave(&mut self) {
+        let tidied = if self.follower.is_settled() { Ok(()) } else { self.follower.tidy(true) };
+        if tidied.is_ok() && self.sealed.is_none() && self.follower.rest().unwrap_or(false) {
+            self.follower.pins.leave();
+        }
+    }
+
     /// Logs everything that is committed.
     fn settle_down(&mut self) -> Result<()> {
+        // Whoever asks relies on what the paths name at this moment.
+        self.compare();
         // Two looks may be needed to begin and to continue; a busy writer must not keep us here.
         for _ in 0..50 {
             if let Some(failing) = &mut self.failing {
                 failing.next = Instant::now();
             }
-            if !self.turn() && self.failing.is_none() {
+            let worked = self.turn();
+            if let Some(error) = &self.released {
+                return Err(error.report().into());
+            }
+            if !worked && self.failing.is_none() {
                 return Ok(());
             }
             match &self.failing {
@@ -307,12 +457,7 @@ impl Service {
                     thread::sleep(HOT_PAUSE);
                 }
                 Some(f) if !f.pause.is_zero() => {
-                    let report = f.error.report();
-                    let error = Error::new(report.kind, report.message);
-                    return Err(match report.hint {
-                        Some(hint) => error.hint(hint),
-                        None => error,
-                    });
+                    return Err(f.error.report().into());
                 }
                 _ => {}
             }
@@ -330,13 +475,20 @@ impl Service {
             return Err(Error::new(ErrorKind::Busy, "the log is not in order yet").hint("Try again in a moment."));
         }
         let snapshot = begin()?;
+        // What the archive holds, what the pins protect and what the log was written for must be one and the same file.
+        let same = match self.follower.pins.files() {
+            Some(files) => files.require_same(snapshot.files(), &self.config.data_file),
+            None => Ok(()),
+        };
+        self.last_compared = Instant::now();
+        if let Err(trouble) = same.map_err(Trouble::from).and_then(|()| self.follower.compare(true)) {
+            return Err(self.refuse_cut(trouble));
+        }
         let at = ffi::wal_position(snapshot.connection(), &self.config.data_file)?;
         if let Some(at) = &at
             && let Err(trouble) = self.follower.absorb(at)
         {
-            let report = trouble.error().report();
-            self.meet(trouble);
-            return Err(Error::new(report.kind, report.message).hint("The backup can be started again at once."));
+            return Err(self.refuse_cut(trouble));
         }
         let logged = *self.follower.writer.logged();
         let position = Position { archive: number, commit: logged.commit, chain: logged.chain };
@@ -347,7 +499,7 @@ impl Service {
             rooted: true,
             created: (self.config.clock)().max(logged.time),
             page_count: logged.page_count,
-            mark: self.follower.mark,
+            mark: self.follower.place(),
         };
         let next = next_path(&self.config.log);
         let ownership = Ownership::of(&self.config.data_file);
@@ -355,6 +507,12 @@ impl Service {
         self.sealed = Some(self.follower.switch_writer(writer));
         self.catch_ups = 0;
         Ok((snapshot, position))
+    }
+
+    fn refuse_cut(&mut self, trouble: Trouble) -> Error {
+        let report = trouble.error().report();
+        self.meet(trouble);
+        Error::new(report.kind, report.message).hint("The backup can be started again at once.")
     }
 
     fn commit(&mut self, archived: &Path) -> Result<()> {
@@ -408,15 +566,19 @@ impl Service {
             catch_ups: self.catch_ups,
             recoveries: self.follower.recoveries,
             lacking: self.follower.lacking.clone(),
-            error: match &self.failing {
-                Some(f) if state != CaptureState::On => Some(f.error.report()),
+            error: match (&self.released, &self.failing) {
+                (Some(error), _) => Some(error.report()),
+                (None, Some(f)) if state != CaptureState::On => Some(f.error.report()),
                 _ => self.notice.clone(),
             },
+            is_closed: false,
         };
         if *held != status {
             let is_news = (held.state, &held.error) != (status.state, &status.error);
             *held = status;
             drop(held);
+            // What is released is told when it is closed.
+            let is_news = is_news && state != CaptureState::Released;
             if let Some(waker) = self.config.waker.as_ref().filter(|_| is_news) {
                 waker();
             }

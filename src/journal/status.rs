@@ -2,7 +2,8 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use super::{format::Position, lacking::Lacking, rotate::LastArchive};
 use crate::{
-    error::{ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     storage::{Disk, Storage},
 };
 
@@ -39,6 +40,8 @@ pub struct CaptureConfig {
     pub clock: fn() -> DateTime<Utc>,
     /// Whether a log of this name was in use before: that it is missing is then worth saying.
     pub is_expected: bool,
+    /// Why the log was released before it was opened anew: the data file is compared, and that is said until the next full backup.
+    pub released: Option<ErrorReport>,
     /// Called after the protection changed: its state, or what is wrong with it.
     pub waker: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -65,8 +68,39 @@ impl CaptureConfig {
             wal_bytes_max: 1 << 30,
             clock: Utc::now,
             is_expected: false,
+            released: None,
             waker: None,
         }
+    }
+}
+
+/// A thread that did not get round for so long says nothing about now: a disk that hangs keeps it waiting.
+const SILENT: Duration = Duration::from_secs(15);
+
+/// When the capture thread got round last. What it told before says nothing about now when that is long ago.
+#[derive(Debug, Clone)]
+pub(super) struct Pulse(Arc<Mutex<Instant>>);
+
+impl Pulse {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    pub(super) fn beat(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// What `status` is worth by now.
+    pub(super) fn judge(&self, mut status: CaptureStatus) -> CaptureStatus {
+        let silent = self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        if silent >= SILENT && status.state == CaptureState::On {
+            let message = format!("the disk of {} or of the data file does not answer", status.log.display());
+            let hint =
+                "Nobody knows whether commits are recorded. Look at both disks; the log goes on when they answer.";
+            status.state = CaptureState::Held;
+            status.error = Some(Error::new(ErrorKind::Io, message).hint(hint).report());
+        }
+        status
     }
 }
 
@@ -82,6 +116,8 @@ pub enum CaptureState {
     Held,
     /// The log can not be written, and commits are made that it will not hold one by one.
     Lost,
+    /// What it held open is no longer what the paths name: everything was released, and is to be opened anew.
+    Released,
     /// Stopped.
     Off,
 }
@@ -116,4 +152,7 @@ pub struct CaptureStatus {
     pub lacking: Option<Lacking>,
     /// What is wrong, or was, with the log.
     pub error: Option<ErrorReport>,
+    /// Whether all that was held open is closed, so that it can be opened anew.
+    #[serde(skip)]
+    pub is_closed: bool,
 }

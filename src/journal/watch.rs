@@ -24,9 +24,16 @@ struct State {
     is_set: bool,
     /// Whether events of the file no longer come.
     is_deaf: bool,
+    /// Whether a program has closed the file, perhaps the last one.
+    is_closed: bool,
 }
 
 impl Signal {
+    #[cfg(target_os = "linux")]
+    fn set_closed(&self, closed: bool) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_closed |= closed;
+    }
+
     fn set(&self, deaf: bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.is_deaf |= deaf;
@@ -73,6 +80,11 @@ impl Watch {
     /// Whether writes to the file are told; without, it must be looked at often.
     pub(super) fn has_events(&self) -> bool {
         self.events.is_some()
+    }
+
+    /// Whether a program has closed the file since this was asked last.
+    pub(super) fn was_closed(&self) -> bool {
+        std::mem::take(&mut self.signal.state.lock().unwrap_or_else(PoisonError::into_inner).is_closed)
     }
 
     /// Returns after an event, a ring, or `limit`; true when it was not the limit.
@@ -170,7 +182,9 @@ mod system {
             }
             // The file was deleted, or its disk unmounted: no further event comes.
             let gone = flags.contains(ReadFlags::IGNORED);
+            let closed = flags.contains(ReadFlags::CLOSE_WRITE);
             for signal in listeners.get(&watch).into_iter().flatten().filter_map(Weak::upgrade) {
+                signal.set_closed(closed);
                 signal.set(gone);
             }
             if gone {
@@ -186,7 +200,8 @@ mod system {
             let listener = LISTENER.get_or_init(Listener::start).as_ref()?;
             // Held until the signal is noted, so that no event of this watch comes before.
             let mut listeners = listener.listeners();
-            let watch = inotify::add_watch(&listener.events, file, WatchFlags::MODIFY).ok()?;
+            let watch =
+                inotify::add_watch(&listener.events, file, WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE).ok()?;
             let signal = Arc::downgrade(signal);
             listeners.entry(watch).or_default().push(Weak::clone(&signal));
             Some(Self { watch, signal })

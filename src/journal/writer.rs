@@ -18,7 +18,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     sqlite::wal::WalMark,
-    storage::{Ownership, Storage, StorageFile, folder_of},
+    storage::{
+        Ownership, Storage, StorageFile, folder_of,
+        identity::{FileStamp, replaced, require_named},
+    },
 };
 
 /// A block is closed when its payload passes this.
@@ -69,6 +72,8 @@ pub struct LogWriter {
     payload: Vec<u8>,
     open: Option<(RecordHead, u32, Chain)>,
     failed: bool,
+    /// How the file was after it was last written by us.
+    left: Option<FileStamp>,
 }
 
 impl std::fmt::Debug for LogWriter {
@@ -136,7 +141,63 @@ impl LogWriter {
             payload: Vec::new(),
             open: None,
             failed: false,
+            left: None,
         }
+        .noted()
+    }
+
+    /// Remembers how the file is after it was written by us. What can not be seen now is seen to be another one later.
+    fn note_left(&mut self) {
+        self.left = self.file.stamp().ok().flatten();
+    }
+
+    fn noted(mut self) -> Self {
+        self.note_left();
+        self
+    }
+
+    /// Sees that the path still names the file that is written, as long as it was left, and whether its content is as it was
+    /// left: false when somebody else may have written to it, which only reading it can tell.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Replaced`](crate::error::ErrorKind::Replaced) when it is gone, another file, or was cut or appended to by others.
+    pub fn compare(&self) -> Result<bool> {
+        let Some(left) = self.left else { return Ok(true) };
+        require_named(&self.path, left.identity)?;
+        let now = FileStamp::of_path(&self.path).ok().flatten();
+        match now {
+            Some(now) if now.identity == left.identity && (now.length == left.length || self.failed) => {
+                Ok(now.changed == left.changed || self.failed)
+            }
+            now => {
+                let found = now.map_or(0, |now| now.length);
+                let message = format!(
+                    "{} was cut or written by another program: it has {found} bytes instead of {}",
+                    self.path.display(),
+                    left.length
+                );
+                Err(replaced(message))
+            }
+        }
+    }
+
+    /// Reads the file as far as it is logged, and takes it as it is now when every record is there.
+    ///
+    /// # Errors
+    /// `Replaced` when it is not what was written.
+    pub fn read_back(&mut self) -> Result<()> {
+        let damaged =
+            |at: u64| replaced(format!("{} was overwritten at byte {at} by another program", self.path.display()));
+        let mut reader = LogReader::open(&self.path).map_err(|_| damaged(0))?;
+        while reader.next_record()?.is_some() {}
+        let (found, logged) = (*reader.tail(), self.logged);
+        if (found.commit, found.chain, found.length) != (logged.commit, logged.chain, logged.length)
+            || reader.header() != &self.header
+        {
+            return Err(damaged(found.length));
+        }
+        self.note_left();
+        Ok(())
     }
 
     /// The header of the file.
@@ -149,9 +210,10 @@ impl LogWriter {
         &self.path
     }
 
-    /// Told after a rename: only messages use it.
+    /// Told after the file was renamed to `path`.
     pub fn set_path(&mut self, path: &Path) {
         self.path = path.to_path_buf();
+        self.note_left();
     }
 
     /// The storage it writes to.
@@ -259,6 +321,7 @@ impl LogWriter {
         }
         self.file.sync().inspect_err(|_| self.failed = true)?;
         self.logged = self.ahead;
+        self.note_left();
         Ok(())
     }
 
@@ -280,6 +343,7 @@ impl LogWriter {
         self.file.truncate(tail.length)?;
         self.file.sync()?;
         (self.logged, self.ahead, self.failed) = (tail, tail, false);
+        self.note_left();
         Ok(())
     }
 

@@ -142,6 +142,76 @@ pub fn wal_position(conn: &Connection, path: &Path) -> Result<Option<WalPosition
     Ok(WalPosition::from_header(&bytes))
 }
 
+/// Words of the header of the WAL-index, `WalIndexHdr` of `wal.c`, which stands there twice.
+const INDEX_HEADER_WORDS: usize = 12;
+/// Of them, the counter of changes, the number of valid frames, the number of pages, and the checksum over those before.
+const CHANGE_COUNTER: usize = 2;
+const FRAME_MAX: usize = 4;
+const PAGE_COUNT: usize = 5;
+const CHECKSUM: usize = 10;
+/// Size of the first region of the WAL-index (`WALINDEX_PGSZ`).
+const INDEX_REGION: i32 = 32_768;
+
+/// Has the WAL-index forget how many pages the data file has, so that whoever reads next takes them from the file itself.
+///
+/// An index remembers that number for as long as anybody has it open, also while the WAL is empty. A program that opens the file
+/// after another one was copied over it would believe the number, and call the file malformed. Nothing else is lost: with an
+/// empty WAL the number is that of the file. The counter of changes goes up by one, so that nobody takes the pages that he has in
+/// memory for those of a header that he saw before.
+///
+/// `conn` must hold the write lock. The new counter is returned; `None` when there are frames in the WAL, and nothing was done.
+///
+/// # Errors
+/// When SQLite has no index of it open.
+pub fn forget_page_count(conn: &Connection, path: &Path) -> Result<Option<u32>> {
+    let file = file_of(conn, path)?;
+    let unreachable = |code| failure("reach the WAL-index of", path, code);
+    // SAFETY: `file` is an open file object (checked by `file_of`), whose methods live as long as the program.
+    let methods = unsafe { &*(*file).pMethods };
+    let (Some(map), Some(barrier)) = (methods.xShmMap, methods.xShmBarrier) else {
+        return Err(unreachable(ffi::SQLITE_IOERR_SHMMAP));
+    };
+    let mut region: *mut c_void = ptr::null_mut();
+    // SAFETY: region 0 is mapped by every connection in WAL mode; with 0 as the fourth argument it is not made where it is not,
+    // and null is returned. A mapping stays where it is while the connection is open.
+    let code = unsafe { map(file, 0, INDEX_REGION, 0, &raw mut region) };
+    if code != ffi::SQLITE_OK || region.is_null() {
+        return Err(unreachable(if code == ffi::SQLITE_OK { ffi::SQLITE_IOERR_SHMMAP } else { code }));
+    }
+    let words = region.cast::<u32>();
+    // SAFETY: both copies of the header stand at the beginning of the region, which is 32 KiB long and aligned to a page; only
+    // whoever holds the write lock changes them, which is `conn`.
+    let mut header: [u32; INDEX_HEADER_WORDS] =
+        std::array::from_fn(|word| unsafe { ptr::read_volatile(words.add(INDEX_HEADER_WORDS + word)) });
+    if header[FRAME_MAX] != 0 || header[CHECKSUM..] != index_checksum(&header) {
+        return Ok(None);
+    }
+    header[CHANGE_COUNTER] = header[CHANGE_COUNTER].wrapping_add(1);
+    header[PAGE_COUNT] = 0;
+    let sum = index_checksum(&header);
+    header[CHECKSUM..].copy_from_slice(&sum);
+    for copy in [1, 0] {
+        for (word, value) in header.iter().enumerate() {
+            // SAFETY: as above. Readers in other processes take a header whose copies or checksums differ for one that is just
+            // being written, and wait; the second copy is written first, as SQLite does it.
+            unsafe { ptr::write_volatile(words.add(copy * INDEX_HEADER_WORDS + word), *value) };
+        }
+        // SAFETY: a memory barrier.
+        unsafe { barrier(file) };
+    }
+    Ok(Some(header[CHANGE_COUNTER]))
+}
+
+/// SQLite's checksum over the header of the WAL-index up to the checksum itself, in words as they are in memory.
+fn index_checksum(header: &[u32; INDEX_HEADER_WORDS]) -> [u32; 2] {
+    let (mut a, mut b) = (0u32, 0u32);
+    for pair in header[..CHECKSUM].chunks_exact(2) {
+        a = a.wrapping_add(pair[0]).wrapping_add(b);
+        b = b.wrapping_add(pair[1]).wrapping_add(a);
+    }
+    [a, b]
+}
+
 impl WalPosition {
     /// Decodes SQLite's `WalIndexHdr`: native-endian words, salts as they stand in the file.
     fn from_header(bytes: &[u8; 48]) -> Option<Self> {
@@ -183,6 +253,43 @@ mod tests {
         assert!(second.frame_max > first.frame_max && second.salts == first.salts);
         let header = std::fs::read(folder.path().join("a.sqlite-wal"))?;
         assert_eq!(header[16..20], second.salts[0].to_be_bytes());
+        Ok(())
+    }
+
+    #[test]
+    fn an_index_that_forgot_the_number_of_pages_lets_a_longer_copy_be_read()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (path, longer) = (folder.path().canonicalize()?.join("a.sqlite"), folder.path().join("longer"));
+        let count = |conn: &Connection| conn.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+        let application = Connection::open(&path)?;
+        application.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x)")?;
+        let gate = crate::sqlite::open_existing(&path)?;
+        gate.execute_batch("BEGIN IMMEDIATE")?;
+        assert_eq!(forget_page_count(&gate, &path)?, None, "there are frames");
+        gate.execute_batch("ROLLBACK; PRAGMA wal_checkpoint(TRUNCATE)")?;
+        assert_eq!(count(&application)?, 0);
+        let mut before = 0;
+        for rows in [5_000, 6_000] {
+            gate.execute_batch("BEGIN IMMEDIATE")?;
+            let counter = forget_page_count(&gate, &path)?.ok_or("there are frames")?;
+            gate.execute_batch("ROLLBACK")?;
+            assert!(counter > before, "a header that was seen before must not come back");
+            before = counter;
+            let other = Connection::open(&longer)?;
+            other.execute_batch(&format!(
+                "PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS t(x); DELETE FROM t; WITH RECURSIVE n(i) AS
+                 (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{rows}) INSERT INTO t SELECT randomblob(90) FROM n"
+            ))?;
+            drop(other);
+            // Copied by another process, as this one would drop SQLite's locks.
+            assert!(std::process::Command::new("cp").arg(&longer).arg(&path).status()?.success());
+            assert_eq!(count(&Connection::open(&path)?)?, rows);
+            assert_eq!(count(&application)?, rows, "the pages in its memory are not those of the file");
+            gate.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        }
+        application.execute("INSERT INTO t VALUES(1)", [])?;
+        assert_eq!(application.query_row("PRAGMA integrity_check", [], |r| r.get::<_, String>(0))?, "ok");
         Ok(())
     }
 

@@ -25,7 +25,7 @@ use std::{
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::{ffi, leave, open_existing};
+use super::{ffi, leave, named::NamedFiles, open_existing};
 use crate::{
     control::Control,
     error::{Error, ErrorKind, Result},
@@ -69,6 +69,7 @@ pub struct Snapshot {
     journal_mode: JournalMode,
     wal_pages: BTreeSet<u32>,
     begun: Instant,
+    files: NamedFiles,
 }
 
 impl Snapshot {
@@ -77,7 +78,19 @@ impl Snapshot {
     /// # Errors
     /// `Busy` when the lock does not come, `Stopped`, `Damaged`, and what [`open_existing`] reports.
     pub fn begin(path: &Path, wait_max: Duration, control: &Control) -> Result<Self> {
+        let asked = Instant::now();
+        loop {
+            match Self::begin_once(path, wait_max.saturating_sub(asked.elapsed()), control) {
+                // Whoever closes it last removes its WAL.
+                Err(e) if e.kind() == ErrorKind::Busy && asked.elapsed() < wait_max => control.check()?,
+                other => return other,
+            }
+        }
+    }
+
+    fn begin_once(path: &Path, wait_max: Duration, control: &Control) -> Result<Self> {
         let path = path.canonicalize().map_err(|e| Error::io("open", path, e))?;
+        let before = NamedFiles::look(&path)?;
         let conn = open_existing(&path)?;
         let fail = |e| Error::sqlite("read", &path, e);
         conn.execute_batch("BEGIN").map_err(fail)?;
@@ -95,6 +108,7 @@ impl Snapshot {
             }
         };
         let begun = Instant::now();
+        let files = NamedFiles::opened(&path, &before)?;
         let page_size: u32 = conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(fail)?;
         if page_count == 0 {
             return Err(Error::new(ErrorKind::Empty, format!("{} holds no database yet: it is empty", path.display()))
@@ -117,7 +131,7 @@ impl Snapshot {
                     .hint("The data file is damaged. Restore the last archive, and keep the damaged file."));
             }
         }
-        Ok(Self { conn, path, page_size, page_count, journal_mode, wal_pages, begun })
+        Ok(Self { conn, path, page_size, page_count, journal_mode, wal_pages, begun, files })
     }
 
     /// Page size in bytes.
@@ -143,6 +157,19 @@ impl Snapshot {
     /// How the data file protects its transactions.
     pub fn journal_mode(&self) -> JournalMode {
         self.journal_mode
+    }
+
+    /// The files that it reads.
+    pub fn files(&self) -> &NamedFiles {
+        &self.files
+    }
+
+    /// Sees that what it reads is still what the path of the data file names.
+    ///
+    /// # Errors
+    /// `Replaced` when it is not: then this is no state of the data file.
+    pub fn require_named(&self) -> Result<()> {
+        self.files.require(&self.path)
     }
 
     /// How long the read transaction has been held.

@@ -147,6 +147,18 @@ pub fn lockers_of_each(paths: &[PathBuf], range: std::ops::RangeInclusive<u64>) 
     ids.into_iter().map(|ids| ids.into_iter().map(named).collect()).collect()
 }
 
+/// Whether another process has the data file at `path` open in SQLite, as its locks tell: every connection in WAL mode keeps a
+/// shared lock on it. `None` where the system has no list of locks.
+pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
+    if !cfg!(target_os = "linux") || std::fs::metadata("/proc/locks").is_err() {
+        return None;
+    }
+    lockers_of_each(&[path.to_path_buf()], SHARED_LOCK).pop().map(|lockers| !lockers.is_empty())
+}
+
+/// The bytes of a data file that SQLite locks (`PENDING_BYTE` to the end of the shared range, `os.h`).
+const SHARED_LOCK: std::ops::RangeInclusive<u64> = 0x4000_0000..=0x4000_0000 + 511;
+
 struct Lock {
     id: u32,
     /// Device, major and minor, and number of the file.

@@ -74,6 +74,7 @@ fn running(ui: &mut Ui, log: &CaptureStatus, data_file: &DataFileStatus) {
         CaptureState::Starting => (Tone::Warn, "Comparing the data file"),
         CaptureState::Held => (Tone::Bad, "Can not be written; nothing lost yet"),
         CaptureState::Lost => (Tone::Bad, "Protection lost"),
+        CaptureState::Released => (Tone::Bad, "Replaced; being opened anew"),
         CaptureState::Off => (Tone::Bad, "Stopped"),
     };
     fact_with(ui, "State", |ui| {

@@ -1,0 +1,187 @@
+//! Whether what SQLite holds open of a data file is still what its path names.
+//!
+//! SQLite opens the data file, its `-wal` and its `-shm` by name once, and then goes on with what it opened. When one of the
+//! three is deleted or replaced, this program and the application work on different files: each sees only its own commits,
+//! and a checkpoint of ours would write pages of the old file into the new one. So who keeps connections open remembers which
+//! files they are, and compares before every checkpoint, before commits are taken as those of the data file, and every two
+//! seconds.
+
+use std::path::Path;
+
+use super::snapshot::{shm_path, wal_path};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    storage::identity::{FileIdentity, replaced, require_named},
+};
+
+/// The files of a data file that are held open together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedFiles {
+    data_file: FileIdentity,
+    wal: Option<FileIdentity>,
+    shm: Option<FileIdentity>,
+}
+
+impl NamedFiles {
+    /// Those that `path` (canonical) names now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Replaced`](crate::error::ErrorKind::Replaced) when there is no data file, or it can not be looked at.
+    pub fn look(path: &Path) -> Result<Self> {
+        let of = |path: &Path| {
+            FileIdentity::of_path(path).map_err(|e| {
+                let message = format!("{} can not be looked at any more", path.display());
+                replaced(message).because(e)
+            })
+        };
+        let gone = || replaced(format!("{} was deleted or renamed, or its disk was taken away", path.display()));
+        Ok(Self { data_file: of(path)?.ok_or_else(gone)?, wal: of(&wal_path(path))?, shm: of(&shm_path(path))? })
+    }
+
+    /// Those that a connection just opened holds, which has begun to read: `before` was looked at before it was opened.
+    ///
+    /// # Errors
+    /// When one of them changed meanwhile, so that nobody can tell which one was opened: `Replaced` for the data file; `Busy` for
+    /// its companions, which the last program that closes the file removes.
+    pub fn opened(path: &Path, before: &Self) -> Result<Self> {
+        let now = Self::look(path)?;
+        if now.data_file != before.data_file {
+            return Err(replaced(format!("{} was replaced while it was being opened", path.display())));
+        }
+        let same = |before: Option<FileIdentity>, now| before.is_none() || before == now;
+        if same(before.wal, now.wal) && same(before.shm, now.shm) {
+            return Ok(now);
+        }
+        Err(Error::new(ErrorKind::Busy, format!("{} was just being closed by another program", path.display()))
+            .hint("Try again in a moment."))
+    }
+
+    /// Sees that `path` still names them all.
+    ///
+    /// # Errors
+    /// `Replaced`, with the file that is another one now.
+    pub fn require(&self, path: &Path) -> Result<()> {
+        require_named(path, self.data_file)?;
+        for (companion, opened) in [(wal_path(path), self.wal), (shm_path(path), self.shm)] {
+            match opened {
+                Some(opened) => require_named(&companion, opened)?,
+                None if FileIdentity::of_path(&companion).ok().flatten().is_some() => {
+                    return Err(replaced(format!("{} was made by another program", companion.display())));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether both are the same files: what was read through the one belongs to what is held through the other.
+    ///
+    /// # Errors
+    /// `Replaced` where they differ.
+    pub fn require_same(&self, other: &Self, path: &Path) -> Result<()> {
+        if self == other {
+            return Ok(());
+        }
+        Err(replaced(format!("{} was replaced by another file", path.display())))
+    }
+}
+
+/// Refuses to open `path` while this process still holds an index of it (`-shm`) that belongs to a file that was replaced:
+/// SQLite would share it, and closing the old one would drop the locks of the new one.
+///
+/// # Errors
+/// `Busy`: a job that reads the old file has to end first. Systems that do not list a process's own files are not asked.
+pub fn require_released(path: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let shm = shm_path(path);
+        let now = FileIdentity::of_path(&shm).ok().flatten();
+        let data_file = FileIdentity::of_path(path).ok().flatten();
+        let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return Ok(()) };
+        let (mut index_is_held, mut data_file_is_held, mut stale) = (false, false, false);
+        for fd in open.flatten() {
+            let Ok(link) = std::fs::read_link(fd.path()) else { continue };
+            let link = link.as_os_str().as_bytes();
+            // Looks at the file behind the descriptor and opens nothing.
+            let identity = || FileIdentity::of_path(&fd.path()).ok().flatten();
+            if link.strip_suffix(b" (deleted)").unwrap_or(link) == shm.as_os_str().as_bytes() {
+                index_is_held = true;
+                stale |= identity() != now;
+            } else if link == path.as_os_str().as_bytes() {
+                data_file_is_held |= identity() == data_file;
+            }
+        }
+        // An index without the data file that it belongs to: that one was replaced.
+        if stale || index_is_held && !data_file_is_held {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!("a job still reads what {} was before it was replaced", path.display()),
+            )
+            .hint("It ends by itself in a moment, or can be stopped; then the file is opened anew."));
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::sqlite::open_existing;
+
+    type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn in_wal_mode(path: &Path) -> rusqlite::Result<Connection> {
+        let writer = Connection::open(path)?;
+        writer.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1)")?;
+        Ok(writer)
+    }
+
+    #[test]
+    fn each_of_the_three_files_counts() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        for victim in [path.clone(), wal_path(&path), shm_path(&path)] {
+            let writer = in_wal_mode(&path)?;
+            let before = NamedFiles::look(&path)?;
+            let reader = open_existing(&path)?;
+            reader.execute_batch("BEGIN; SELECT * FROM t")?;
+            let opened = NamedFiles::opened(&path, &before)?;
+            opened.require(&path)?;
+            let copy = folder.path().join("copy");
+            fs::copy(&victim, &copy)?;
+            fs::rename(&copy, &victim)?;
+            let error = opened.require(&path).err().ok_or("a copy was taken for the file")?;
+            assert_eq!(error.kind(), ErrorKind::Replaced);
+            assert!(error.to_string().starts_with(&victim.display().to_string()), "{error}");
+            fs::remove_file(&victim)?;
+            assert_eq!(opened.require(&path).err().map(|e| e.kind()), Some(ErrorKind::Replaced));
+            drop((reader, writer));
+            for file in [path.clone(), wal_path(&path), shm_path(&path)] {
+                let _ = fs::remove_file(file);
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_index_of_a_replaced_file_must_be_closed_first() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let writer = in_wal_mode(&path)?;
+        require_released(&path)?;
+        fs::copy(&path, folder.path().join("copy"))?;
+        fs::rename(folder.path().join("copy"), &path)?;
+        assert_eq!(require_released(&path).err().map(|e| e.kind()), Some(ErrorKind::Busy));
+        drop(writer);
+        require_released(&path)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! What a file is, told apart from its name: an open descriptor goes on reading and writing a file that was deleted, renamed,
+//! replaced by another one, or whose disk was unmounted. Whoever keeps a file open compares what he opened with what the name
+//! means now, before he says that something was read from or written to the file of that name.
+//!
+//! Nothing here opens a file: to open and close a data file or its `-shm` would drop the locks that SQLite holds on it.
+
+use std::{fs::Metadata, io, path::Path};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Which file it is, among all files that are mounted now: device and inode.
+///
+/// A file that is held open keeps its inode, so that no other file of that device can have it meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+/// Which file it is, and how it was when it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
+    /// Which file it is.
+    pub identity: FileIdentity,
+    /// Its length in bytes.
+    pub length: u64,
+    /// When its content was last written, in nanoseconds since 1970.
+    pub written: i128,
+    /// When anything of it was last changed, in nanoseconds since 1970; programs can not choose this time.
+    pub changed: i128,
+}
+
+impl FileStamp {
+    /// Of the file that `path` names now, links followed; `None` when it names none.
+    ///
+    /// # Errors
+    /// When that can not be seen: no permission, a disk that does not answer.
+    pub fn of_path(path: &Path) -> io::Result<Option<Self>> {
+        match std::fs::metadata(path) {
+            Ok(meta) => Ok(Some(Self::of(&meta))),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Of what was told of a file.
+    pub fn of(meta: &Metadata) -> Self {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+            Self {
+                identity: FileIdentity { device: meta.dev(), inode: meta.ino() },
+                length: meta.len(),
+                written: nanos(meta.mtime(), meta.mtime_nsec()),
+                changed: nanos(meta.ctime(), meta.ctime_nsec()),
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            // There a file that is open can not be replaced; the time of its creation tells it from one made later.
+            let nanos = |time: io::Result<std::time::SystemTime>| {
+                let since = time.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+                since.map_or(0, |d| d.as_nanos() as i128)
+            };
+            let written = nanos(meta.modified());
+            Self {
+                identity: FileIdentity { device: 0, inode: nanos(meta.created()) as u64 },
+                length: meta.len(),
+                written,
+                changed: written,
+            }
+        }
+    }
+}
+
+impl FileIdentity {
+    /// Of the file that `path` names now, links followed; `None` when it names none.
+    ///
+    /// # Errors
+    /// When that can not be seen.
+    pub fn of_path(path: &Path) -> io::Result<Option<Self>> {
+        Ok(FileStamp::of_path(path)?.map(|stamp| stamp.identity))
+    }
+}
+
+/// Sees that `path` still names the file that was opened under it.
+///
+/// # Errors
+/// [`ErrorKind::Replaced`] where it names another one or none, or where that can not be seen.
+pub fn require_named(path: &Path, opened: FileIdentity) -> Result<()> {
+    match FileIdentity::of_path(path) {
+        Ok(Some(now)) if now == opened => Ok(()),
+        Ok(Some(_)) => Err(replaced(format!("{} was replaced by another file", path.display()))),
+        Ok(None) => Err(replaced(format!("{} was deleted or renamed, or its disk was taken away", path.display()))),
+        Err(e) => {
+            let message = format!("{} can not be looked at any more", path.display());
+            Err(replaced(message).because(e))
+        }
+    }
+}
+
+/// A file that is no longer what its path names.
+pub fn replaced(message: String) -> Error {
+    Error::new(ErrorKind::Replaced, message)
+        .hint("What the path names now is opened anew. If nobody meant to replace the file, find out who did.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    #[test]
+    fn a_file_under_another_name_is_the_same_and_another_one_under_its_name_is_not() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&a, "one")?;
+        fs::write(&b, "one")?;
+        let opened = FileIdentity::of_path(&a)?.ok_or("not there")?;
+        require_named(&a, opened)?;
+        fs::write(&a, "written in place")?;
+        require_named(&a, opened)?;
+        let held = fs::File::open(&a)?;
+        for replace in [|a: &Path, b: &Path| fs::rename(b, a), |a: &Path, _: &Path| fs::remove_file(a)] {
+            replace(&a, &b)?;
+            let error = require_named(&a, opened).err().ok_or("taken for the same")?;
+            assert_eq!(error.kind(), ErrorKind::Replaced, "{error}");
+        }
+        assert_eq!(FileStamp::of(&held.metadata()?).identity, opened);
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_time_that_was_set_back_still_changes_the_stamp() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a");
+        fs::write(&path, "one")?;
+        let before = FileStamp::of_path(&path)?.ok_or("not there")?;
+        // Far enough apart for the coarsest clock of a file system in use.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let file = fs::File::options().write(true).open(&path)?;
+        let written = file.metadata()?.modified()?;
+        std::io::Write::write_all(&mut &file, b"two")?;
+        file.set_modified(written)?;
+        let after = FileStamp::of_path(&path)?.ok_or("not there")?;
+        assert_eq!((before.identity, before.length, before.written), (after.identity, after.length, after.written));
+        assert_ne!(before.changed, after.changed);
+        Ok(())
+    }
+}
