@@ -130,7 +130,7 @@ impl BackupReport {
             ));
         }
         let (what, report) = [
-            ("the archive is sound, but the log could not be cut for it", &self.log_problem),
+            ("the archive is sound, but its log needs attention", &self.log_problem),
             ("the archive is sound, but its number could not be noted in the settings", &self.settings_problem),
             ("the archive is sound, but old backups could not be deleted", &self.deleted.problem),
         ]
@@ -360,14 +360,18 @@ pub fn run_asking(
     let mut archived = None;
     if let (Some(cut), Some(capture)) = (cut, log) {
         let target = archived_log(&capture.status().log, data_file, number);
+        // What was recorded is kept under its name in any case: whatever can be read of it counts.
+        log_problem = cut.prove().err().map(|e| e.report());
         match cut.commit(&target) {
             Ok(()) => {
                 // The archive and the log are sound without it; that it is missing is said all the same.
                 let id = identity.data_file_id;
-                if let Err(error) = log_recovery::protect(storage, &target, id, options, &Control::default()) {
+                if log_problem.is_none()
+                    && let Err(error) = log_recovery::protect(storage, &target, id, options, &Control::default())
+                {
                     log_problem = Some(error.report());
                 }
-                archived = Some(target);
+                archived = Some(target).filter(|target| target.is_file());
             }
             Err(error) => log_problem = Some(error.report()),
         }

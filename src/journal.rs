@@ -8,6 +8,7 @@
 //! follow pins  commits from the WAL to the log, and the read transactions that keep them there
 //! level gate   keeping the WAL small without stopping anyone for long
 //! rotate       from one log to the next at a full backup, safe against a crash at any step
+//! rest         how a data file was left that nobody had open any more
 //! lacking      whether the data file lacks commits that the log holds
 //! inspect      what can be known of a log from outside
 //! integrate    plan which logs continue an archive, apply them to a restored file
@@ -47,6 +48,7 @@ pub mod open;
 pub mod page;
 mod pins;
 pub mod reader;
+mod rest;
 pub mod rotate;
 mod service;
 mod status;

@@ -29,6 +29,8 @@ pub enum WarningKind {
     LogBroken,
     /// The log holds commits that the data file lacks.
     DataFileIncomplete,
+    /// A program goes on with a data file that was deleted or replaced under it.
+    StrayProgram,
     /// The settings file can not be understood, or holds what means nothing.
     Settings,
     /// The program to be run after each job failed.
@@ -63,6 +65,7 @@ impl WarningKind {
                 | K::TestRestoreFailed
                 | K::LogBroken
                 | K::DataFileIncomplete
+                | K::StrayProgram
                 | K::NotWritable
         )
     }

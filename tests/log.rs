@@ -231,3 +231,44 @@ fn a_data_file_without_wal_is_refused_a_log_with_the_reason() {
     let mode: String = Connection::open(&data).unwrap().query_row("PRAGMA journal_mode", [], |r| r.get(0)).unwrap();
     assert_eq!(mode, "delete", "nothing was switched without being asked");
 }
+
+#[test]
+fn commits_that_an_older_sqlite_leaves_without_checksums_are_recorded_one_by_one() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    foreign_commits(
+        &data,
+        "PRAGMA journal_mode=WAL; CREATE TABLE t(i INTEGER PRIMARY KEY, x);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<500) INSERT INTO t SELECT i, zeroblob(800) FROM n",
+    );
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open_with_log(&handle, &data, &place.at("Backups/a.journal"));
+    let made = backup(&handle, &data);
+    let mut states = vec![logical_content(&data)];
+    for last in [440, 340] {
+        // Pages are spilled, written again in place, and rolled back to where nothing of it was written yet.
+        foreign_commits(
+            &data,
+            &format!(
+                "PRAGMA cache_size=5; BEGIN; UPDATE t SET x=randomblob(900) WHERE i<60; SAVEPOINT s;
+                 UPDATE t SET x=randomblob(900) WHERE i BETWEEN 100 AND 200;
+                 UPDATE t SET x=randomblob(900) WHERE i BETWEEN 150 AND 200; ROLLBACK TO s;
+                 UPDATE t SET x=randomblob(300) WHERE i BETWEEN 300 AND {last}; COMMIT"
+            ),
+        );
+        foreign_commits(&data, "INSERT INTO t(x) VALUES('after it')");
+        states.push(logical_content(&data));
+    }
+    until(&handle, |s| s.data_files[0].log.as_ref().is_some_and(|log| log.commits == 4));
+    assert_eq!(handle.status().data_files[0].log.as_ref().unwrap().catch_ups, 0);
+    let first = made.log_position.unwrap().commit;
+    for (n, state) in states.iter().enumerate() {
+        let to = place.at(&format!("to {n}"));
+        restore(&handle, &made.archive, &to, Logs::Found, Until::Commit(first + 2 * n as u64));
+        assert_eq!(logical_content(&to.join("a.sqlite")), *state, "{n}");
+    }
+}

@@ -149,6 +149,27 @@ impl Worker {
         Ok(())
     }
 
+    /// Gives up data files that another engine looks after, because somebody removed our lock: two would write one log.
+    pub(super) fn keep_locks(&mut self) {
+        let address = self.config.address.clone();
+        let lost: Vec<(PathBuf, Error)> = self
+            .hosted
+            .values_mut()
+            .filter_map(|hosted| Some((hosted.path.clone(), hosted.keep_lock(address.as_deref()).err()?)))
+            .collect();
+        for (path, error) in lost {
+            self.jobs
+                .values_mut()
+                .filter(|job| job.status.data_file.as_ref() == Some(&path))
+                .for_each(RunningJob::stop);
+            self.let_go(&path);
+            let refused = Refused { path, error: error.report(), archives: None };
+            self.edit().refused.insert(0, refused.clone());
+            self.edit().refused.truncate(REFUSED_MAX);
+            self.news.push(Event::DataFileRefused(refused));
+        }
+    }
+
     /// Stops looking after a data file for a while.
     pub(super) fn let_go(&mut self, path: &Path) {
         self.hosted.remove(path);
@@ -268,6 +289,8 @@ impl Worker {
         }
         self.follow_settings(data_file, LogStart::Known);
         self.survey(data_file);
+        // Who goes on with the old file must know it.
+        self.look_at_processes(vec![data_file.to_path_buf()]);
     }
 
     /// The same for those of which the news did not get through.
@@ -287,12 +310,13 @@ impl Worker {
     }
 
     pub(super) fn processes_seen(&mut self, seen: Vec<(Users, PathBuf)>) {
-        for (Users { holders, readers }, path) in seen {
-            let known = self.status.data_file(&path).map(|d| (&d.holders, &d.readers));
-            if known.is_some_and(|known| known != (&holders, &readers))
+        for (Users { holders, readers, strays }, path) in seen {
+            let known = self.status.data_file(&path).map(|d| (&d.holders, &d.readers, &d.strays));
+            if known.is_some_and(|known| known != (&holders, &readers, &strays))
                 && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == path)
             {
-                (status.holders, status.readers) = (holders, readers);
+                (status.holders, status.readers, status.strays) = (holders, readers, strays);
+                self.touch(&path);
             }
         }
     }

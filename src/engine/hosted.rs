@@ -88,7 +88,7 @@ pub(super) struct Hosted {
     pub(super) log_failed: Option<Instant>,
     /// When it was looked at as a whole, and its size then.
     pub(super) surveyed: Option<(Instant, u64)>,
-    _lock: DataFileLock,
+    lock: DataFileLock,
 }
 
 /// A data file that was opened on a thread of its own.
@@ -167,6 +167,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
         log_problem: None,
         holders: Holders::default(),
         readers: Vec::new(),
+        strays: Vec::new(),
         is_sample,
         sample_client: None,
         facts,
@@ -190,7 +191,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
             log_failed: None,
             log_opening: None,
             surveyed: None,
-            _lock: lock,
+            lock,
         },
         status,
     })))
@@ -240,18 +241,21 @@ pub(super) struct Users {
     pub(super) holders: Holders,
     /// Which of them are in a read transaction that needs the WAL.
     pub(super) readers: Vec<processes::Process>,
+    /// Which go on with a data file of this name that was deleted or replaced.
+    pub(super) strays: Vec<processes::Process>,
 }
 
 /// Who else has each of the data files open, and who of them needs the WAL for a read transaction.
 pub(super) fn look_at_processes(data_files: &[PathBuf]) -> Vec<Users> {
     let groups: Vec<_> = data_files.iter().map(|path| vec![path.clone(), snapshot::wal_path(path)]).collect();
+    let deleted = data_files.iter().map(|path| vec![processes::deleted_name(path)]);
+    let groups: Vec<_> = groups.into_iter().chain(deleted).collect();
     let indexes: Vec<_> = data_files.iter().map(|path| snapshot::shm_path(path)).collect();
     let readers = processes::lockers_of_each(&indexes, snapshot::READ_LOCKS);
-    processes::holders_of_each(&groups)
-        .into_iter()
-        .zip(readers)
-        .map(|(holders, readers)| Users { holders, readers })
-        .collect()
+    let mut holders = processes::holders_of_each(&groups);
+    let strays = holders.split_off(data_files.len());
+    let users = holders.into_iter().zip(readers).zip(strays);
+    users.map(|((holders, readers), strays)| Users { holders, readers, strays: strays.processes }).collect()
 }
 
 /// Opens the log of `data_file`, as its settings say; may take its time.
@@ -355,6 +359,18 @@ impl Hosted {
                 status.settings_problem = Some(error.report());
                 false
             }
+        }
+    }
+
+    /// Sees that no other engine can look after the data file too.
+    ///
+    /// # Errors
+    /// `InUse` when one does.
+    pub(super) fn keep_lock(&mut self, address: Option<&str>) -> Result<()> {
+        match self.lock.keep(&self.path, address) {
+            Err(error) if error.kind() == ErrorKind::InUse => Err(error),
+            // Where its folder is away, the data file is too, and that is said.
+            _ => Ok(()),
         }
     }
 

@@ -50,10 +50,26 @@ impl DataFileLock {
             other => other,
         }
     }
+
+    /// Sees that the lock is still the one that others ask for: its file may have been removed, and then another engine could
+    /// look after the data file too. It is taken anew where it was.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InUse`] when another engine has taken it meanwhile; other kinds where the folder can not be used now.
+    pub(super) fn keep(&mut self, data_file: &Path, address: Option<&str>) -> Result<()> {
+        if !is_same(&self.file, &self.path) {
+            *self = lock(&self.path, data_file, address)?;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for DataFileLock {
     fn drop(&mut self) {
+        // One of another engine is not ours to remove.
+        if !is_same(&self.file, &self.path) {
+            return;
+        }
         // Removed while still locked: whoever opened it meanwhile notices that the name is gone, and tries again.
         let _ = fs::remove_file(&self.path);
         let _ = self.file.unlock();
@@ -185,6 +201,26 @@ mod tests {
         let without = DataFileLock::acquire(&data, folder.path(), None)?;
         assert_eq!(holder(&data, folder.path()), Some(Holder { process, address: None }));
         drop(without);
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_whose_file_was_removed_is_taken_anew_or_known_to_be_lost()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("a.sqlite");
+        let mut first = DataFileLock::acquire(&data, folder.path(), None)?;
+        fs::remove_file(beside(&data))?;
+        first.keep(&data, None)?;
+        assert!(DataFileLock::acquire(&data, folder.path(), None).is_err(), "two engines");
+        fs::remove_file(beside(&data))?;
+        let second = DataFileLock::acquire(&data, folder.path(), None)?;
+        assert_eq!(first.keep(&data, None).err().map(|e| e.kind()), Some(ErrorKind::InUse));
+        drop(first);
+        assert!(holder(&data, folder.path()).is_some(), "the first one removed the lock of the second");
+        drop(second);
+        assert!(!beside(&data).exists());
         Ok(())
     }
 }

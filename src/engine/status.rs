@@ -217,6 +217,10 @@ pub struct DataFileStatus {
     pub holders: Holders,
     /// Which of them are in a read transaction that needs the WAL.
     pub readers: Vec<Process>,
+    /// Which programs go on with a data file of this name that was deleted or replaced: what they commit is in no file that others
+    /// can find.
+    #[serde(default)]
+    pub strays: Vec<Process>,
     /// Whether this is the sample, which the client can edit.
     pub is_sample: bool,
     /// The client that edits the sample, while it runs.

@@ -14,6 +14,7 @@ use crate::{
     journal::CaptureState,
     schedule::{self, automatic::Automatic},
     settings::{Settings, sections::Frequency},
+    storage::processes::Holders,
     warning::{Warning, WarningKind},
 };
 
@@ -65,6 +66,7 @@ fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
         ));
     }
     found.extend(of_log(status));
+    found.extend(of_strays(status));
     found.extend(status.settings_problem.as_ref().map(|error| of_error(WarningKind::Settings, error)));
     found.extend(status.settings_unknown.iter().map(|unknown| {
         Warning::new(
@@ -120,6 +122,20 @@ pub(super) fn of_schedule(
         found.push(Warning::new(WarningKind::BackupOverdue, message, hint));
     }
     found
+}
+
+/// Programs that were not told that the file was replaced.
+fn of_strays(status: &DataFileStatus) -> Option<Warning> {
+    if status.strays.is_empty() {
+        return None;
+    }
+    let who = Holders { processes: status.strays.clone(), may_be_more: false }.in_words();
+    Some(Warning::new(
+        WarningKind::StrayProgram,
+        format!("{who} goes on with a {} that was deleted or replaced since", status.facts.path.display()),
+        "What it commits is in no file that anybody else can find, and is lost when it ends. Have it save its data elsewhere if it \
+         can, then end it and begin it again.",
+    ))
 }
 
 /// Damage that the last verification of records found.

@@ -272,6 +272,7 @@ impl Worker {
         let due: Vec<_> = self.hosted.values().filter(|h| h.is_log_due(now)).map(|h| h.path.clone()).collect();
         due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
         self.open_all_released();
+        self.keep_locks();
         let (mut changed, mut outgrown) = (Vec::new(), Vec::new());
         let all = self.status.data_files.iter().map(|d| d.facts.path.clone());
         let batch: Vec<_> = all.cycle().skip(self.look_next).take(LOOK_MAX.min(self.status.data_files.len())).collect();

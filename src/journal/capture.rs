@@ -87,6 +87,7 @@ impl Capture {
     pub fn start(mut config: CaptureConfig) -> Result<Self> {
         config.data_file = config.data_file.canonicalize().map_err(|e| Error::io("open", &config.data_file, e))?;
         named::require_released(&config.data_file)?;
+        named::require_shared(&config.data_file)?;
         require_wal_mode(&config.data_file)?;
         rotate::settle(&config.storage, &config.log, config.last_archive.as_ref())?;
         let mut pins = Pins::new(&config.data_file);
@@ -217,6 +218,14 @@ impl Cut {
     pub fn page_table(&self, page_size: u32) -> Result<PageTableWriter> {
         let path = table_path(&next_path(&self.log));
         PageTableWriter::create(&self.storage.0, &path, (page_size, self.position.chain), Ownership::of(&self.log))
+    }
+
+    /// Reads the log up to the cut back from its file: nothing that was written counts before it was read.
+    ///
+    /// # Errors
+    /// `Damaged` when it does not lead to where the archive was cut; the archive is sound all the same, and the log goes on from it.
+    pub fn prove(&self) -> Result<()> {
+        rotate::prove(&self.log, &self.position)
     }
 
     /// The archive is complete: the log so far gets the name `archived` (`Name[n-1].4BL`), the next one takes its place.

@@ -10,7 +10,7 @@ use super::{
     follow::{Follower, Index, Latest, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
     lacking::{self, Lacking},
-    page,
+    page, rest,
     status::CaptureConfig,
     table::{Changes, PageTable, PageTableWriter},
     table_path,
@@ -47,6 +47,12 @@ pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool
     let is_released = is_released(config);
     if let Some(at_mark) = at_mark.filter(|_| !force && !is_released) {
         follower.resume(at_mark);
+        return Ok(Outcome::Resumed);
+    }
+    let is_empty = at.is_none_or(|at| at.frame_max == 0);
+    let tail = *follower.writer.logged();
+    if is_empty && !force && !is_released && rest::is_as_left(follower.writer.path(), &tail, &config.data_file) {
+        follower.stand_at(at.as_ref(), Latest::new());
         return Ok(Outcome::Resumed);
     }
     let new = follower.writer.logged().commit == follower.writer.header().base.commit

@@ -111,6 +111,8 @@ pub(super) struct Follower {
     pub(super) recoveries: u32,
     /// What the data file lacked when it was compared first.
     pub(super) lacking: Option<Lacking>,
+    /// Whether frames without a checksum were seen.
+    has_bare: bool,
     /// Whether the WAL was left empty, and its index without memory, since the last commit.
     pub(super) is_at_rest: bool,
     /// How the data file was when everything was in it and a pin kept SQLite from writing to it.
@@ -140,6 +142,7 @@ impl Follower {
             growth: Growth::new(page_size),
             recoveries: 0,
             lacking: None,
+            has_bare: false,
             is_at_rest: false,
             settled: None,
             image: vec![0; page_size as usize],
@@ -355,6 +358,13 @@ impl Follower {
             }
         }
         self.sync()?;
+        if cursor.bare() > 0 && !std::mem::replace(&mut self.has_bare, true) {
+            // Once: such a program makes them again and again.
+            tracing::info!(
+                "an older SQLite writes frames without a checksum to the WAL of {}; they are logged as its readers see them",
+                self.path.display()
+            );
+        }
         if self.counter_known && count != expected {
             self.recoveries += 1;
         }
@@ -470,6 +480,12 @@ impl Follower {
         self.settled = None;
         self.growth.begin_anew();
         self.growth.empty = true;
+    }
+
+    /// How the data file was when it was seen to be at rest, for [`rest::note`](super::rest::note).
+    pub(super) fn settled_stamp(&mut self) -> Option<FileStamp> {
+        self.note_settled();
+        self.settled
     }
 
     /// Notes that everything up to `to` is in the log by other means than reading its commits.

@@ -69,7 +69,8 @@ pub(super) fn open(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
     }
     let found = match read(config) {
         Ok(found) => found,
-        Err(e) if e.kind() == ErrorKind::Damaged => {
+        // What lies under the name of a log that was in use is what became of it.
+        Err(e) if e.kind() == ErrorKind::Damaged || e.kind() == ErrorKind::NotRecognised && config.is_expected => {
             let aside = set_aside(config)?;
             let new = begin(config, now)?;
             let notice = Some(explain(config, &new, "can not be read: its beginning is damaged", Some(&aside)));

@@ -191,6 +191,23 @@ pub(super) fn take_back(writer: &mut LogWriter, next: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Sees that the sealed log at `path` leads to `position`, record by record.
+pub(super) fn prove(path: &Path, position: &Position) -> Result<()> {
+    let lost = |what: &str| {
+        Error::new(ErrorKind::Damaged, format!("the log {} {what}", path.display())).hint(
+            "What was committed before the damage can be restored commit by commit, and the state of this backup with everything \
+             after it; the single steps in between can not. Check that disk.",
+        )
+    };
+    let mut reader = LogReader::open(path).map_err(|e| lost("can not be read back").because(e))?;
+    while reader.next_record()?.is_some() {}
+    let tail = reader.tail();
+    if (tail.commit, tail.chain) != (position.commit, position.chain) {
+        return Err(lost(&format!("ends at byte {} when it is read back, before the last commits", tail.length)));
+    }
+    Ok(())
+}
+
 /// Where the verified records of a log end.
 fn tail_of(path: &Path) -> Result<(Position, Tail)> {
     let mut reader = LogReader::open(path)?;

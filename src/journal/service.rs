@@ -13,7 +13,7 @@ use super::{
     catch_up,
     follow::{Follower, Trouble},
     format::{LogHeader, Position},
-    next_path, rotate,
+    next_path, rest, rotate,
     status::{CaptureConfig, CaptureState, CaptureStatus, Pulse},
     watch::Watch,
     writer::LogWriter,
@@ -432,6 +432,11 @@ impl Service {
     fn leave(&mut self) {
         let tidied = if self.follower.is_settled() { Ok(()) } else { self.follower.tidy(true) };
         if tidied.is_ok() && self.sealed.is_none() && self.follower.rest().unwrap_or(false) {
+            let (tail, stamp) = (*self.follower.writer.logged(), self.follower.settled_stamp());
+            // Without the note the next start compares the data file.
+            if let Some(stamp) = stamp {
+                let _ = rest::note(&self.config.log, &tail, &stamp);
+            }
             self.follower.pins.leave();
         }
     }

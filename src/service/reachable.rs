@@ -31,7 +31,9 @@ impl Reachable {
         };
         let address = listening.as_ref().map(|listening| listening.address.clone());
         let engine = Engine::start(Config { address, ..config })?;
-        let server = listening.map(|listening| Server::start(listening, engine.handle())).transpose()?;
+        let (sockets, kind) = (sockets.clone(), engine.handle().status().host.kind);
+        let again = move || sockets.listen(kind);
+        let server = listening.map(|listening| Server::start(listening, engine.handle(), again)).transpose()?;
         Ok(Self { engine, _server: server })
     }
 

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashSet,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -13,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use interprocess::local_socket::prelude::*;
 use uuid::Uuid;
 
@@ -26,6 +27,7 @@ use crate::{
     backup::PROGRAM,
     engine::{Command, Event, Handle},
     error::{Error, ErrorKind, Result},
+    storage::identity::FileIdentity,
 };
 
 /// More clients than any administration has windows.
@@ -45,29 +47,44 @@ pub struct Server {
     address: String,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Ends the thread that keeps the door open when it is dropped.
+    keep: Option<Sender<()>>,
 }
+
+/// How often it is looked whether others can still find the socket.
+const KEEP: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 struct Shared {
     ending: AtomicBool,
+    /// Whether the door was opened anew.
+    reopened: AtomicBool,
     count: AtomicUsize,
     connections: Mutex<Vec<Connection>>,
 }
 
 impl Server {
-    /// Begins to let clients in to the engine behind `handle`.
+    /// Begins to let clients in to the engine behind `handle`; `listen_again` listens at the same address, for when somebody removes
+    /// the socket: without it, nobody could reach the engine any more.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(listening: Listening, handle: Handle) -> Result<Self> {
+    pub fn start(
+        listening: Listening,
+        handle: Handle,
+        listen_again: impl Fn() -> Result<Listening> + Send + 'static,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let address = listening.address.clone();
-        let work = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("door".to_owned())
-            .spawn(move || accept(&listening, &handle, &work))
-            .map_err(|e| Error::new(ErrorKind::Io, "the engine can not be reached by others").because(e))?;
-        Ok(Self { address, shared, thread: Some(thread) })
+        let fail = |e| Error::new(ErrorKind::Io, "the engine can not be reached by others").because(e);
+        let thread = open_door(listening, &handle, &shared).map_err(fail)?;
+        let (keep, ended) = bounded(0);
+        let (work, path) = (Arc::clone(&shared), address.clone());
+        thread::Builder::new()
+            .name("door keeper".to_owned())
+            .spawn(move || keep_door(Path::new(&path), &handle, &work, &ended, listen_again))
+            .map_err(fail)?;
+        Ok(Self { address, shared, thread: Some(thread), keep: Some(keep) })
     }
 
     /// Where it can be reached.
@@ -79,15 +96,51 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.ending.store(true, Ordering::Release);
+        self.keep = None;
         // Whoever waits for the next client takes this one, and sees that it ends.
         let woken = Connection::connect(&self.address, Duration::from_secs(1)).is_ok();
-        if let Some(thread) = self.thread.take().filter(|_| woken) {
+        // The first door is not the one that was woken when it was opened anew; the process ends with it.
+        let is_first = !self.shared.reopened.load(Ordering::Acquire);
+        if let Some(thread) = self.thread.take().filter(|_| woken && is_first) {
             let _ = thread.join();
         }
         for connection in self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             connection.limit(None, Some(Duration::from_millis(100)));
             let _ = connection.send(&FromEngine::Bye);
             connection.close();
+        }
+    }
+}
+
+fn open_door(listening: Listening, handle: &Handle, shared: &Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    let (handle, shared) = (handle.clone(), Arc::clone(shared));
+    thread::Builder::new().name("door".to_owned()).spawn(move || accept(&listening, &handle, &shared))
+}
+
+/// Opens the door anew when its name is gone, until `ended` is.
+fn keep_door(
+    path: &Path,
+    handle: &Handle,
+    shared: &Arc<Shared>,
+    ended: &Receiver<()>,
+    listen_again: impl Fn() -> Result<Listening>,
+) {
+    // Names of pipes on Windows are no files, and can not be removed.
+    let look = || FileIdentity::of_path(path).ok().flatten();
+    let Some(mut known) = look() else { return };
+    while matches!(ended.recv_timeout(KEEP), Err(RecvTimeoutError::Timeout)) {
+        if look() == Some(known) {
+            continue;
+        }
+        // Told before, because whoever ends the server must not wait for a door that nobody can find.
+        shared.reopened.store(true, Ordering::Release);
+        let fail = |e| Error::io("listen at", path, e);
+        match listen_again().and_then(|listening| open_door(listening, handle, shared).map_err(fail)) {
+            Ok(_) => {
+                tracing::warn!(socket = %path.display(), "the socket was removed, and was made again");
+                known = look().unwrap_or(known);
+            }
+            Err(error) => tracing::warn!(%error, "others can not reach this engine: its socket was removed"),
         }
     }
 }

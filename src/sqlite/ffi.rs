@@ -129,6 +129,14 @@ pub fn wal_position(conn: &Connection, path: &Path) -> Result<Option<WalPosition
     let code = unsafe { ffi::sqlite3_snapshot_get(conn.handle(), c"main".as_ptr(), &raw mut snapshot) };
     match code {
         ffi::SQLITE_OK if !snapshot.is_null() => {}
+        ffi::SQLITE_OK | ffi::SQLITE_ERROR if has_frames(conn, path) => {
+            // What it holds can not be told from an empty WAL here, so that its commits would be passed over.
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!("the last commit to {} has no checksum yet", path.display()),
+            )
+            .hint("An older SQLite leaves such commits after ROLLBACK TO. It is read with the next commit."));
+        }
         ffi::SQLITE_OK | ffi::SQLITE_ERROR => return Ok(None),
         code => return Err(failure("read the WAL position of", path, code)),
     }
@@ -164,25 +172,8 @@ const INDEX_REGION: i32 = 32_768;
 /// # Errors
 /// When SQLite has no index of it open.
 pub fn forget_page_count(conn: &Connection, path: &Path) -> Result<Option<u32>> {
-    let file = file_of(conn, path)?;
-    let unreachable = |code| failure("reach the WAL-index of", path, code);
-    // SAFETY: `file` is an open file object (checked by `file_of`), whose methods live as long as the program.
-    let methods = unsafe { &*(*file).pMethods };
-    let (Some(map), Some(barrier)) = (methods.xShmMap, methods.xShmBarrier) else {
-        return Err(unreachable(ffi::SQLITE_IOERR_SHMMAP));
-    };
-    let mut region: *mut c_void = ptr::null_mut();
-    // SAFETY: region 0 is mapped by every connection in WAL mode; with 0 as the fourth argument it is not made where it is not,
-    // and null is returned. A mapping stays where it is while the connection is open.
-    let code = unsafe { map(file, 0, INDEX_REGION, 0, &raw mut region) };
-    if code != ffi::SQLITE_OK || region.is_null() {
-        return Err(unreachable(if code == ffi::SQLITE_OK { ffi::SQLITE_IOERR_SHMMAP } else { code }));
-    }
-    let words = region.cast::<u32>();
-    // SAFETY: both copies of the header stand at the beginning of the region, which is 32 KiB long and aligned to a page; only
-    // whoever holds the write lock changes them, which is `conn`.
-    let mut header: [u32; INDEX_HEADER_WORDS] =
-        std::array::from_fn(|word| unsafe { ptr::read_volatile(words.add(INDEX_HEADER_WORDS + word)) });
+    let (file, words) = index_of(conn, path)?;
+    let mut header = read_index(words);
     if header[FRAME_MAX] != 0 || header[CHECKSUM..] != index_checksum(&header) {
         return Ok(None);
     }
@@ -196,10 +187,48 @@ pub fn forget_page_count(conn: &Connection, path: &Path) -> Result<Option<u32>> 
             // being written, and wait; the second copy is written first, as SQLite does it.
             unsafe { ptr::write_volatile(words.add(copy * INDEX_HEADER_WORDS + word), *value) };
         }
-        // SAFETY: a memory barrier.
-        unsafe { barrier(file) };
+        // SAFETY: a memory barrier of the same file object.
+        unsafe {
+            if let Some(barrier) = (*(*file).pMethods).xShmBarrier {
+                barrier(file);
+            }
+        }
     }
     Ok(Some(header[CHANGE_COUNTER]))
+}
+
+/// The file object of `conn`, and the words of the WAL-index that it has mapped.
+fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *mut u32)> {
+    let file = file_of(conn, path)?;
+    let mut region: *mut c_void = ptr::null_mut();
+    // SAFETY: `file` is an open file object (checked by `file_of`). Region 0 is mapped by every connection in WAL mode; with 0 as
+    // the fourth argument it is not made where it is not, and null is returned. A mapping stays while the connection is open.
+    let code = unsafe {
+        match (*(*file).pMethods).xShmMap {
+            Some(map) if (*(*file).pMethods).iVersion >= 2 => map(file, 0, INDEX_REGION, 0, &raw mut region),
+            _ => ffi::SQLITE_IOERR_SHMMAP,
+        }
+    };
+    match code {
+        ffi::SQLITE_OK if !region.is_null() => Ok((file, region.cast())),
+        ffi::SQLITE_OK => Err(failure("reach the WAL-index of", path, ffi::SQLITE_IOERR_SHMMAP)),
+        code => Err(failure("reach the WAL-index of", path, code)),
+    }
+}
+
+/// The second copy of the header, which is written first.
+fn read_index(words: *mut u32) -> [u32; INDEX_HEADER_WORDS] {
+    // SAFETY: `words` comes from `index_of`: both copies of the header stand at the beginning of a region of 32 KiB that is aligned
+    // to a page. Other processes may write it at any moment; its checksum tells.
+    std::array::from_fn(|word| unsafe { ptr::read_volatile(words.add(INDEX_HEADER_WORDS + word)) })
+}
+
+/// Whether the WAL has frames, by its index. An older SQLite can leave the last one without a checksum, and then has no snapshot of it.
+fn has_frames(conn: &Connection, path: &Path) -> bool {
+    index_of(conn, path).is_ok_and(|(_, words)| {
+        let header = read_index(words);
+        header[FRAME_MAX] != 0 && header[CHECKSUM..] == index_checksum(&header)
+    })
 }
 
 /// SQLite's checksum over the header of the WAL-index up to the checksum itself, in words as they are in memory.

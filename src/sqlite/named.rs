@@ -11,7 +11,10 @@ use std::path::Path;
 use super::snapshot::{shm_path, wal_path};
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::identity::{FileIdentity, replaced, require_named},
+    storage::{
+        identity::{FileIdentity, replaced, require_named},
+        processes,
+    },
 };
 
 /// The files of a data file that are held open together.
@@ -124,6 +127,24 @@ pub fn require_released(path: &Path) -> Result<()> {
     #[cfg(not(target_os = "linux"))]
     let _ = path;
     Ok(())
+}
+
+/// Refuses a data file that another program has open together with a `-wal` or `-shm` that was deleted: what it commits is in
+/// files without a name, and what anybody else reads is not its state.
+///
+/// # Errors
+/// `Replaced`, with the program. Processes that this user may not look into are not seen.
+pub fn require_shared(path: &Path) -> Result<()> {
+    let apart = processes::on_deleted_companions(path, &[wal_path(path), shm_path(path)]);
+    if apart.is_empty() {
+        return Ok(());
+    }
+    let who = processes::Holders { processes: apart, may_be_more: false }.in_words();
+    let message = format!("the -wal or -shm file of {} was deleted under {who}", path.display());
+    Err(Error::new(ErrorKind::Replaced, message).hint(
+        "Only that program sees what it commits now. Have it save its data elsewhere if it can, then end it and begin it again; \
+         backups and the log go on by themselves.",
+    ))
 }
 
 #[cfg(test)]

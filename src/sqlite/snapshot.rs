@@ -25,7 +25,11 @@ use std::{
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::{ffi, leave, named::NamedFiles, open_existing};
+use super::{
+    ffi, leave,
+    named::{NamedFiles, require_shared},
+    open_existing,
+};
 use crate::{
     control::Control,
     error::{Error, ErrorKind, Result},
@@ -91,6 +95,7 @@ impl Snapshot {
     fn begin_once(path: &Path, wait_max: Duration, control: &Control) -> Result<Self> {
         let path = path.canonicalize().map_err(|e| Error::io("open", path, e))?;
         let before = NamedFiles::look(&path)?;
+        require_shared(&path)?;
         let conn = open_existing(&path)?;
         let fail = |e| Error::sqlite("read", &path, e);
         conn.execute_batch("BEGIN").map_err(fail)?;

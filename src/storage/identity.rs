@@ -75,6 +75,11 @@ impl FileStamp {
 }
 
 impl FileIdentity {
+    /// Its number on its device, which stays when the device gets another number at the next start of the machine.
+    pub fn inode(self) -> u64 {
+        self.inode
+    }
+
     /// Of the file that `path` names now, links followed; `None` when it names none.
     ///
     /// # Errors

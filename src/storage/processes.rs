@@ -156,6 +156,22 @@ pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
     lockers_of_each(&[path.to_path_buf()], SHARED_LOCK).pop().map(|lockers| !lockers.is_empty())
 }
 
+/// The processes, this one not among them, that have the data file at `path` open in SQLite together with a companion of it (`-wal`,
+/// `-shm`) that was deleted since: they see commits that nobody else can see. Those that this user may look into.
+pub fn on_deleted_companions(path: &Path, companions: &[PathBuf]) -> Vec<Process> {
+    let lockers = lockers_of_each(&[path.to_path_buf()], SHARED_LOCK).pop().unwrap_or_default();
+    let deleted: Vec<PathBuf> = companions.iter().map(|path| deleted_name(path)).collect();
+    let of_file: HashMap<&Path, usize> = deleted.iter().map(|path| (path.as_path(), 0)).collect();
+    lockers.into_iter().filter(|locker| held_by(locker.id, &of_file).is_ok_and(|held| !held.is_empty())).collect()
+}
+
+/// How Linux calls a file that is open and has no name any more.
+pub fn deleted_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(" (deleted)");
+    PathBuf::from(name)
+}
+
 /// The bytes of a data file that SQLite locks (`PENDING_BYTE` to the end of the shared range, `os.h`).
 const SHARED_LOCK: std::ops::RangeInclusive<u64> = 0x4000_0000..=0x4000_0000 + 511;
 
