@@ -132,7 +132,7 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
     let who = Holders { processes: status.strays.clone(), may_be_more: false }.in_words();
     Some(Warning::new(
         WarningKind::StrayProgram,
-        format!("{who} goes on with a {} that was deleted or replaced since", status.facts.path.display()),
+        format!("the old {}, which was deleted or replaced, is still open in {who}", status.facts.path.display()),
         "What it commits is in no file that anybody else can find, and is lost when it ends. Have it save its data elsewhere if it \
          can, then end it and begin it again.",
     ))
