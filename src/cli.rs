@@ -174,6 +174,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
+/// How long the window waits for services before it is shown.
+#[cfg(feature = "gui")]
+const JOIN_MAX: std::time::Duration = std::time::Duration::from_millis(700);
+
 #[cfg(feature = "gui")]
 fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
     use crate::{
@@ -184,6 +188,11 @@ fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
     let settings_dir = config.settings_dir.clone();
     let engine = Reachable::start(config, &sockets)?;
     let handle = switchboard::join_all(engine.handle(), &settings_dir, &sockets)?;
+    // What services look after is there from the first frame on: later, nothing changes the page by itself.
+    let (begun, services) = (std::time::Instant::now(), sockets.services().len());
+    while handle.status().engines.len() <= services && begun.elapsed() < JOIN_MAX {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     let data_file = data_file.map(|path| absolute(&path)).transpose()?;
     crate::ui::run(handle, data_file, places::setup())?;
     Ok(ExitCode::SUCCESS)

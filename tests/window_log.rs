@@ -168,7 +168,7 @@ fn a_data_file_that_can_not_be_opened_is_restored_from_the_window() {
     desk.send(Command::CloseDataFile { path: path.clone() });
     desk.until("it to be closed", |_, s| s.data_files.is_empty());
     fs::write(&path, "no database any more, but a letter").unwrap();
-    desk.send(Command::OpenDataFile { path: path.clone() });
+    desk.open(&path);
     desk.until("the refusal", |_, s| s.refused.len() == 1);
     desk.press("Restore it…");
     desk.until_shown("Folder above");
@@ -240,7 +240,7 @@ fn a_missing_log_is_said_with_what_can_still_be_restored() {
     desk.send(Command::CloseDataFile { path: path.clone() });
     desk.until("it to be closed", |_, s| s.data_files.is_empty());
     fs::remove_file(desk.path("Backups/Office.journal")).unwrap();
-    desk.send(Command::OpenDataFile { path });
+    desk.open(&path);
     desk.until_shown("Office.journal is missing");
     assert!(desk.is_shown("A new log goes on from full backup 0001"));
     desk.press("Make a full backup");

@@ -35,7 +35,15 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
     };
     match action {
-        Action::Send(command) => send(state, command),
+        Action::Send(command) => {
+            match &command {
+                // Taken over by this window, or closed by it.
+                Command::OpenDataFile { path } => state.wants(path.clone()),
+                Command::CloseDataFile { path } => _ = state.closing.insert(path.clone()),
+                _ => {}
+            }
+            send(state, command);
+        }
         Action::Show(page) => state.page = page,
         Action::ShowDataFile(path) => state.show(&path),
         Action::ChooseDataFile => state.picker.ask(ctx, data_file_request(state, &status)),
@@ -44,12 +52,16 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
                 // A dropped archive is meant to be restored.
                 ask_restore(state, handle, path, None);
             } else {
+                state.wants(path.clone());
                 send(state, Command::OpenDataFile { path });
             }
         }
         Action::CloseDataFile(path) => match status.data_file(&path) {
             Some(known) if is_worth_asking(known) => state.dialog = Some(Dialog::Close(path)),
-            _ => send(state, Command::CloseDataFile { path }),
+            _ => {
+                state.closing.insert(path.clone());
+                send(state, Command::CloseDataFile { path });
+            }
         },
         Action::AskBackup(data_file) => {
             send(state, Command::Refresh { data_file: data_file.clone() });
@@ -84,6 +96,10 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::RestoreInPlace { data_file, archive, logs, until, segments } => {
             state.dialog = None;
+            if status.data_file(&data_file).is_none() {
+                // It is opened when it has been restored.
+                state.wants(data_file.clone());
+            }
             send(state, Command::RestoreInPlace { job: JobId::new(), data_file, archive, logs, until, segments });
         }
         Action::ChooseRestoreFolder(start) => {
@@ -173,7 +189,9 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::CreateSample(folder) => {
             state.dialog = None;
-            send(state, Command::CreateSample { job: JobId::new(), folder });
+            let job = JobId::new();
+            state.samples.insert(job);
+            send(state, Command::CreateSample { job, folder });
         }
         Action::ShowFolder(path) => show_folder(ctx, path, news),
         Action::Copy(text) => ctx.copy_text(text),

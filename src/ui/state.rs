@@ -258,8 +258,16 @@ pub(crate) struct State {
     pub(crate) is_leaving: bool,
     /// The data file to be backed up as soon as its log runs.
     pub(crate) backup_when_logged: Option<PathBuf>,
-    /// The data files of the last frame, to notice a new one.
-    known: Vec<PathBuf>,
+    /// Paths that this window asked to be opened: these alone are shown as soon as they are open.
+    wanted: Vec<PathBuf>,
+    /// The jobs that create samples for this window.
+    pub(crate) samples: HashSet<JobId>,
+    /// Data files that this window asked to be closed: another one is shown then.
+    pub(crate) closing: HashSet<PathBuf>,
+    /// Data files that others opened and that were not shown yet.
+    pub(crate) unseen: HashSet<PathBuf>,
+    /// The data files of the last frame, to notice a new one; `None` before the first.
+    known: Option<HashSet<PathBuf>>,
 }
 
 impl State {
@@ -279,7 +287,11 @@ impl State {
             field: None,
             is_leaving: false,
             backup_when_logged: None,
-            known: Vec::new(),
+            wanted: Vec::new(),
+            samples: HashSet::new(),
+            closing: HashSet::new(),
+            unseen: HashSet::new(),
+            known: None,
         }
     }
 
@@ -288,16 +300,60 @@ impl State {
         status.data_file(self.current.as_deref()?)
     }
 
-    /// Follows the status: a data file that was just opened is shown, one that was closed no longer.
+    /// This window asked for a data file: it is shown as soon as it is open.
+    pub(crate) fn wants(&mut self, path: PathBuf) {
+        self.wanted.retain(|known| *known != path);
+        self.wanted.push(path);
+    }
+
+    /// A data file was opened, by this window or by another one; `path` may be how it was named.
+    pub(crate) fn opened(&mut self, path: &Path, status: &Status) {
+        let canonical = || path.canonicalize().ok();
+        if self.wanted.iter().any(|wanted| wanted == path || canonical().is_some_and(|path| is_same(wanted, &path))) {
+            // Under the name that the status has.
+            self.wants(path.to_path_buf());
+            self.show_wanted(status);
+        }
+    }
+
+    /// A path could not be opened.
+    pub(crate) fn refused(&mut self, path: &Path) {
+        self.wanted.retain(|wanted| wanted != path);
+    }
+
+    fn show_wanted(&mut self, status: &Status) {
+        let found = |wanted: &PathBuf| {
+            let open = status.data_files.iter().map(|d| &d.facts.path);
+            open.filter(|path| is_same(wanted, path)).next_back().cloned()
+        };
+        let open: Vec<PathBuf> = self.wanted.iter().filter_map(found).collect();
+        for path in open {
+            self.wanted.retain(|wanted| !is_same(wanted, &path));
+            self.show(&path);
+        }
+    }
+
+    /// Follows the status. A data file that this window asked for is shown; one that somebody else opened only appears in the
+    /// side bar: a page never changes under the pointer.
     pub(crate) fn follow(&mut self, status: &Status) {
-        let open: Vec<PathBuf> = status.data_files.iter().map(|d| d.facts.path.clone()).collect();
-        if let Some(new) = open.iter().rev().find(|path| !self.known.contains(path)) {
-            self.show(new);
+        let open: HashSet<PathBuf> = status.data_files.iter().map(|d| d.facts.path.clone()).collect();
+        match &self.known {
+            Some(known) => self.unseen.extend(open.difference(known).cloned()),
+            // Before the first frame nobody points at anything.
+            None => self.current = self.current.take().or(status.data_files.last().map(|d| d.facts.path.clone())),
         }
-        if self.current.as_ref().is_none_or(|current| !open.contains(current)) {
-            self.current = open.last().cloned();
+        self.show_wanted(status);
+        if let Some(current) = self.current.as_ref().filter(|current| !open.contains(*current))
+            && self.closing.contains(current)
+        {
+            self.current = None;
+            if let Some(next) = status.data_files.last() {
+                self.show(&next.facts.path);
+            }
         }
-        self.known = open;
+        self.closing.retain(|path| open.contains(path));
+        self.unseen.retain(|path| open.contains(path) && self.current.as_ref() != Some(path));
+        self.known = Some(open);
         let gone = match &self.dialog {
             Some(Dialog::Backup(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::Settings(form)) => status.data_file(&form.data_file).is_none(),
@@ -311,6 +367,7 @@ impl State {
 
     /// Shows another data file.
     pub(crate) fn show(&mut self, data_file: &Path) {
+        self.unseen.remove(data_file);
         if self.current.as_deref() != Some(data_file) {
             self.current = Some(data_file.to_path_buf());
             self.page = Page::Maintenance;
@@ -318,4 +375,9 @@ impl State {
             self.journal = JournalForm::default();
         }
     }
+}
+
+/// Whether two paths name one file; the disk is asked only when they are not the same text.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| one == other)
 }

@@ -87,9 +87,14 @@ impl Desk {
             engine.handle()
         };
         let window = Window::new(handle.clone(), FilePicker::inside(), setup);
-        let mut harness = Harness::builder()
-            .with_size([width, height])
-            .build_ui_state(|ui, window: &mut Window| window.ui(ui), window);
+        let mut harness = Harness::builder().with_size([width, height]).build_ui_state(
+            |ui, window: &mut Window| {
+                // As eframe does.
+                window.logic(ui.ctx());
+                window.ui(ui);
+            },
+            window,
+        );
         harness.run_steps(4);
         Self { harness, handle, _own: engine, _service: service, folder }
     }
@@ -182,11 +187,16 @@ impl Desk {
         self.handle.send(command).unwrap();
     }
 
+    /// Opens a data file as the window does when it is begun with one.
+    pub fn open(&mut self, path: &Path) {
+        self.harness.state_mut().open(path.to_path_buf()).unwrap();
+    }
+
     /// Makes a data file and opens it.
     pub fn open_data_file(&mut self, rows: u32) -> PathBuf {
         let path = self.path("Office.sqlite");
         make_data_file(&path, rows);
-        self.send(Command::OpenDataFile { path: path.clone() });
+        self.open(&path);
         self.until("the data file", |harness, status| {
             status.data_files.first().is_some_and(|d| d.plan.is_some())
                 && harness.query_by_role_and_label(Role::Button, "Start backup").is_some()
