@@ -7,6 +7,7 @@
 //! arguments    what can be asked for
 //! desk         the engine that a command works with, its own or one that runs already, and waiting for a job
 //! serve watch  an engine without a window; what happens in one
+//! once         equal messages of the program are said once
 //! service      the service of the system
 //! settings list status words  what is shown
 //! places       where the program keeps its own files
@@ -15,6 +16,7 @@
 mod arguments;
 mod desk;
 mod list;
+mod once;
 mod places;
 mod serve;
 mod service;

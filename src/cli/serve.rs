@@ -8,11 +8,12 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, select};
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, filter::FilterExt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::{
     complain,
     desk::{interruptions, open},
+    once::Once,
     places, print, words,
 };
 use crate::{
@@ -29,10 +30,11 @@ use crate::{
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Sends the program's messages to standard error, and those of a service that systemd runs to the system's journal.
-/// `STRONGROOM_LOG=debug` shows more of them.
+/// `STRONGROOM_LOG=debug` shows more of them. Equal ones are said once.
 pub(super) fn begin_messages(is_service: bool) {
     let default = if is_service { "info" } else { "error" };
-    let filter = || EnvFilter::try_from_env("STRONGROOM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let level = || EnvFilter::try_from_env("STRONGROOM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = || level().and(Once::default());
     #[cfg(target_os = "linux")]
     if is_service
         && std::env::var_os("JOURNAL_STREAM").is_some()
