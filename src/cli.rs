@@ -125,7 +125,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let data_file = desk.open(data_file)?;
             report(desk.perform(id, Command::Drill { job: id, data_file, seed: random_seed() }, false)?, json)
         }
-        Job::Serve { data_files, log, no_log, switch_to_wal } => serve::serve(&data_files, log, no_log, switch_to_wal),
+        Job::Serve { background: true, .. } => serve::serve_in_background(),
+        Job::Serve { data_files, log, no_log, switch_to_wal, .. } => {
+            serve::serve(&data_files, log, no_log, switch_to_wal)
+        }
         Job::Watch { data_file, json } => watch::watch(&data_file, json),
         Job::Service { action } => service::run(action),
         Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, segments, detach, json } => {
@@ -188,6 +191,8 @@ fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
     };
     let (config, sockets) = (places::config(HostKind::Window)?, places::sockets()?);
     let settings_dir = config.settings_dir.clone();
+    // What was open when the last window ended, and nobody went on with.
+    let left = crate::engine::history::left_behind(&config.data_dir);
     let engine = Reachable::start(config, &sockets)?;
     let handle = switchboard::join_all(engine.handle(), &settings_dir, &sockets)?;
     // What services look after is there from the first frame on: later, nothing changes the page by itself.
@@ -196,6 +201,12 @@ fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let data_file = data_file.map(|path| absolute(&path)).transpose()?;
+    for path in left {
+        // What this window was begun with is opened, and shown, by the window.
+        if data_file.as_ref() != Some(&path) {
+            handle.send(Command::OpenDataFile { path })?;
+        }
+    }
     crate::ui::run(handle, data_file, places::setup())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -28,6 +28,7 @@ mod scheduler;
 mod settings;
 pub mod status;
 mod warnings;
+mod watched;
 mod work;
 mod worker;
 

@@ -9,6 +9,7 @@
 //! attention      warnings: as a card, in the title, as a notification of the desktop
 //! commands       the menus' commands: label, tooltip, icon, shortcut
 //! action apply   what the user wants, and the one place that carries it out
+//! leave          the end of the window: who goes on with what it looks after
 //! state          what the window remembers between two frames
 //! file_picker    chooses files and folders
 //! table widgets  the parts
@@ -22,6 +23,7 @@ mod commands;
 mod dialogs;
 mod file_picker;
 mod jobs;
+mod leave;
 mod reports;
 mod screens;
 mod side_bar;
@@ -51,7 +53,7 @@ use state::{Dialog, Page, State};
 use crate::{
     engine::{Command, Event, Handle, JobId, Status, status::JobReport},
     error::{Error, ErrorKind, Result},
-    service::install::Folders,
+    service::{background::Background, install::Folders},
 };
 use commands::{MenuCommand, menu_item};
 
@@ -69,6 +71,8 @@ pub struct Setup {
     pub sample_folder: PathBuf,
     /// The program, and the folders of this user, for a service; `None` where they are not known.
     pub service: Option<(PathBuf, Folders)>,
+    /// How a process in the background is begun; `None` where the program itself is not known.
+    pub background: Option<Background>,
     /// Whether the desktop shows a notification when something becomes urgent.
     pub notifies: bool,
     /// Whether this user may do everything.
@@ -169,7 +173,7 @@ impl Window {
 
     /// Asks before the window closes, when that ends what nobody else goes on with.
     fn ask_before_close(&mut self, ctx: &Context, status: &Status) {
-        if self.state.is_leaving || !status.jobs.iter().any(dialogs::quit::ends_with_us) {
+        if self.state.is_leaving || !leave::is_worth_asking(status) {
             return;
         }
         ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
@@ -209,6 +213,7 @@ impl Window {
         if ctx.input(|i| i.viewport().close_requested()) {
             self.ask_before_close(ctx, &status);
         }
+        leave::go_on(ctx, &status, &mut self.state, &mut actions);
         self.tell_urgent(ctx, &status);
         self.carry_out(ctx, actions);
     }

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    process::Command as Process,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,9 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use eframe::egui::{RawInput, ViewportCommand, ViewportEvent, ViewportId, ViewportInfo, accesskit::Role};
+use eframe::egui::{Key, RawInput, ViewportCommand, ViewportEvent, ViewportId, ViewportInfo, accesskit::Role};
 use egui_kittest::kittest::Queryable;
-use strongroom::engine::{Command, JobId};
+use strongroom::{
+    engine::{Command, HostKind, JobId},
+    journal::CaptureState,
+};
 
 #[path = "support/desk.rs"]
 mod desk;
@@ -141,4 +145,108 @@ fn a_window_that_shows_no_data_file_stays_so_when_another_one_opens_one() {
     assert!(desk.is_shown("Welcome to Strongroom") && !is_button(&desk, "Start backup"));
     desk.harness.get_by_label_contains("Data file Other.sqlite").click();
     desk.until("its page", |h, _| h.query_by_role_and_label(Role::Button, "Start backup").is_some());
+}
+
+/// Asks the window to close, and draws a few frames. Returns whether it would have closed.
+fn closes(desk: &mut Desk) -> bool {
+    let closes = !minimised(desk, &[ViewportEvent::Close]).contains(&ViewportCommand::CancelClose);
+    desk.harness.run_steps(4);
+    closes
+}
+
+fn use_log(desk: &mut Desk) {
+    desk.press("Use log…");
+    desk.until_shown("A full backup is needed before the log can serve a restore.");
+    desk.press("OK");
+    desk.until("the log and its backup", |_, s| {
+        s.jobs.is_empty()
+            && s.data_files
+                .first()
+                .and_then(|d| d.log.as_ref())
+                .is_some_and(|l| l.rooted && l.state == CaptureState::On)
+    });
+}
+
+#[test]
+fn a_window_that_keeps_a_log_asks_who_goes_on_and_the_background_does() {
+    let mut desk = Desk::that_can_leave();
+    let path = desk.open_data_file(20);
+    assert!(closes(&mut desk), "without log and schedule nothing ends with it");
+    use_log(&mut desk);
+    if IS_JOINED {
+        assert!(closes(&mut desk), "the service goes on");
+        return;
+    }
+    assert!(!closes(&mut desk));
+    let choices = ["Install the service…", "Keep running in the background", "Quit", "Go on working"];
+    for choice in choices {
+        assert!(is_button(&desk, choice), "{choice}");
+    }
+    assert!(desk.is_shown("Without anybody, no commit is recorded."));
+    assert!(desk.is_shown("until you log out or the machine restarts"));
+    // Each is reached with the keyboard; Escape stays.
+    for choice in choices {
+        let begun = Instant::now();
+        while !desk.harness.get_by_role_and_label(Role::Button, choice).is_focused() {
+            assert!(begun.elapsed() < LIMIT, "{choice} is not reached");
+            desk.harness.key_press(Key::Tab);
+            desk.harness.run_steps(2);
+        }
+    }
+    desk.harness.key_press(Key::Escape);
+    desk.harness.run_steps(4);
+    assert!(!is_button(&desk, "Keep running in the background"));
+
+    assert!(!closes(&mut desk));
+    desk.press("Keep running in the background");
+    desk.until("somebody else to have it", |_, s| {
+        s.data_file(&path).is_some_and(|d| d.host.kind == HostKind::Background && d.log.is_some())
+    });
+    let begun = Instant::now();
+    while !closes(&mut desk) {
+        assert!(begun.elapsed() < LIMIT, "the window does not close");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let process = desk.status().data_file(&path).unwrap().host.process.to_string();
+    assert!(Process::new("kill").arg(process).status().unwrap().success());
+    // This window is still there, and nobody else: it takes it over again.
+    desk.until("it to be back", |_, s| s.data_file(&path).is_some_and(|d| d.host.process == std::process::id()));
+}
+
+#[test]
+fn a_window_whose_background_can_not_begin_stays_open_and_goes_on() {
+    let mut desk = Desk::that_can_leave();
+    let path = desk.open_data_file(20);
+    use_log(&mut desk);
+    if IS_JOINED {
+        return;
+    }
+    fs::write(desk.path("own/strongroom.sh"), "#!/bin/sh\necho 'it is forbidden here' >&2\nexit 1\n").unwrap();
+    assert!(!closes(&mut desk));
+    desk.press("Keep running in the background");
+    desk.until_shown("it is forbidden here");
+    assert!(desk.is_shown("This window goes on with them."));
+    desk.press("Close");
+    assert!(desk.status().data_file(&path).unwrap().log.is_some());
+    assert!(!closes(&mut desk), "it asks again");
+    desk.press("Quit");
+    assert!(closes(&mut desk));
+}
+
+#[test]
+fn a_service_that_can_not_be_installed_here_leaves_the_window_open() {
+    let mut desk = Desk::that_can_leave();
+    desk.open_data_file(20);
+    use_log(&mut desk);
+    if IS_JOINED {
+        return;
+    }
+    assert!(!closes(&mut desk));
+    desk.press("Install the service…");
+    desk.until("the plan, or why there is none", |h, _| {
+        h.query_by_role_and_label(Role::Button, "Install service and quit").is_some()
+    });
+    // Nothing is known of the program in this test, so it can not be planned.
+    desk.press("Cancel");
+    assert!(!closes(&mut desk));
 }

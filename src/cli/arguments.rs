@@ -167,6 +167,9 @@ pub(super) enum Job {
         /// Switch data files in another journal mode to WAL first: a lasting change of the file, for all its programs.
         #[arg(long)]
         switch_to_wal: bool,
+        /// Go on with what a window hands over, without a terminal, and end when there is nothing left of it.
+        #[arg(long, hide = true, conflicts_with_all = ["data_files", "log", "no_log", "switch_to_wal"])]
+        background: bool,
     },
     /// Print what happens with a data file, as it happens, until Ctrl-C is pressed or the service ends.
     Watch {

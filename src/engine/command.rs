@@ -59,6 +59,14 @@ pub enum Command {
         /// Canonical path as in the status.
         path: PathBuf,
     },
+    /// Have another engine look after a data file: it is closed where it is, as soon as no job runs on it, and opened there. Only a
+    /// window that has joined both can do that.
+    HandOver {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The process of the engine that gets it.
+        process: u32,
+    },
     /// Remove a path from the list of recent data files, and from the refused ones.
     Forget {
         /// Path as in the status.
@@ -302,6 +310,7 @@ impl Command {
             }
             Command::SetDestination { data_file, .. }
             | Command::ChangeSettings { data_file, .. }
+            | Command::HandOver { data_file, .. }
             | Command::LookAtPlaces { data_file, .. }
             | Command::Measure { data_file, .. }
             | Command::Refresh { data_file }

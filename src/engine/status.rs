@@ -37,10 +37,20 @@ use crate::{
 pub enum HostKind {
     /// A service without a window, which stays.
     Service,
+    /// What a window left in the background: it stays until a window takes its data files over, the user logs out or the machine
+    /// restarts.
+    Background,
     /// A window: when it closes, the engine ends.
     Window,
     /// A command, which ends with its job.
     Command,
+}
+
+impl HostKind {
+    /// Whether it goes on when the windows are closed.
+    pub fn goes_on(self) -> bool {
+        matches!(self, HostKind::Service | HostKind::Background)
+    }
 }
 
 /// The process that an engine runs in.
@@ -56,6 +66,7 @@ impl std::fmt::Display for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = match self.kind {
             HostKind::Service => "the service",
+            HostKind::Background => "a process in the background",
             HostKind::Window => "a window",
             HostKind::Command => "a command",
         };

@@ -119,6 +119,8 @@ pub(super) struct Worker {
     pub(super) attendants: HashSet<Uuid>,
     /// Data files of which something changed that may be worth a warning.
     pub(super) touched: HashSet<PathBuf>,
+    /// When it was last noted that data files are watched.
+    pub(super) noted_watching: Option<Instant>,
     looked: Instant,
     /// Which data file is looked at next.
     look_next: usize,
@@ -177,6 +179,7 @@ impl Worker {
             tried: HashMap::new(),
             attendants: HashSet::new(),
             touched: HashSet::new(),
+            noted_watching: None,
             looked: Instant::now(),
             look_next: 0,
             looked_at_processes: None,
@@ -220,6 +223,7 @@ impl Worker {
                 shared.tell(&event);
             }
             if self.ending && self.jobs.is_empty() && self.notices == 0 {
+                self.note_watching(true);
                 self.hosted.values().filter_map(|h| h.log.as_ref()).for_each(|log| log.ask_stop());
                 return;
             }
@@ -247,6 +251,7 @@ impl Worker {
             self.run_schedule();
             self.run_proofs();
         }
+        self.note_watching(false);
         if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
@@ -351,6 +356,10 @@ impl Worker {
         match command {
             Command::OpenDataFile { path } => self.open(path),
             Command::CloseDataFile { path } => self.close(&path).map_err(plain)?,
+            Command::HandOver { data_file, .. } => {
+                let message = format!("{} can only be handed over by a window", data_file.display());
+                return Err(plain(Error::new(ErrorKind::Refused, message).hint("Close it here, and open it there.")));
+            }
             Command::Forget { path } => self.forget(&path).map_err(plain)?,
             Command::SetDestination { data_file, folder } => self.set_destination(&data_file, folder).map_err(plain)?,
             Command::ChangeSettings { data_file, settings, revision, switch_to_wal } => {

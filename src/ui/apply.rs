@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command as Process, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
@@ -11,16 +12,17 @@ use eframe::egui::{Context, ViewportCommand};
 
 use super::{
     Setup,
-    action::{Action, EditCommand},
+    action::{Action, Begun, EditCommand},
     dialogs::{close::is_worth_asking, settings::SettingsForm},
     file_picker::{Mode, Purpose, Request},
+    leave::{self, Leaving, Successor},
     state::{
         BackupForm, CompactForm, Dialog, LogChoice, MessageForm, RepairForm, ReportForm, RestoreForm, SampleForm,
         SegmentsForm, ServiceForm, State, Then,
     },
 };
 use crate::{
-    engine::{Command, Handle, JobId, Status, status::DataFileStatus},
+    engine::{Command, Handle, HostKind, JobId, Status, status::DataFileStatus},
     error::{Error, ErrorKind, ErrorReport},
     journal::integrate::Until,
     service::install::{Manager, Plan, Scope, owner_of},
@@ -211,28 +213,78 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             state.dismissed.insert(job);
         }
         Action::CloseDialog => state.dialog = None,
-        Action::AskService => {
-            let own = |d: &&DataFileStatus| d.host.process == std::process::id() && d.lost_since.is_none();
+        Action::AskService | Action::AskServiceToQuit => {
+            let quits = action == Action::AskServiceToQuit;
+            let own = |d: &&DataFileStatus| {
+                (leave::is_ours(d.host) || d.host.kind == HostKind::Background) && d.lost_since.is_none()
+            };
             let data_files: Vec<PathBuf> = status.data_files.iter().filter(own).map(|d| d.facts.path.clone()).collect();
             let setup = state.setup.clone();
             beside(ctx, news, move || {
                 let plan = plan_service(&data_files, &setup).map_err(|e| e.report());
-                Some(Action::ServicePlanned(data_files, Box::new(plan)))
+                Some(Action::ServicePlanned(data_files, Box::new(plan), quits))
             });
         }
-        Action::ServicePlanned(data_files, plan) => {
-            state.dialog = Some(Dialog::Service(Box::new(ServiceForm { data_files, plan: *plan })));
+        Action::ServicePlanned(data_files, plan, quits) => {
+            state.dialog = Some(Dialog::Service(Box::new(ServiceForm { data_files, plan: *plan, quits })));
         }
         Action::InstallService => {
             if let Some(Dialog::Service(form)) = state.dialog.take()
-                && let ServiceForm { data_files, plan: Ok(plan) } = *form
+                && let ServiceForm { data_files, plan: Ok(plan), quits } = *form
             {
                 // Then the service asks for the data files, and this window lets them go.
                 beside(ctx, news, move || {
-                    let error = plan.install(&data_files, true).err()?;
-                    Some(Action::Say("The service could not be installed".to_owned(), error.report(), plan.file.0))
+                    let title = "The service could not be installed".to_owned();
+                    match plan.install(&data_files, true) {
+                        Err(error) => Some(Action::Say(title, error.report(), plan.file.0)),
+                        Ok(()) => quits.then_some(Action::ServiceInstalled),
+                    }
                 });
             }
+        }
+        Action::ServiceInstalled => {
+            state.leaving = Some(Leaving::new(&status, Successor::Service));
+            state.dialog = Some(Dialog::Quit);
+        }
+        Action::KeepRunning => {
+            let runs = leave::background(&status).map(|process| Successor::Background(process, None));
+            let leaving = Leaving::new(&status, runs.unwrap_or(Successor::ToBegin));
+            if let Successor::Background(process, _) = leaving.to {
+                let to = |data_file: &PathBuf| Command::HandOver { data_file: data_file.clone(), process };
+                leaving.data_files.iter().for_each(|data_file| send(state, to(data_file)));
+            }
+            state.leaving = Some(leaving);
+            state.dialog = Some(Dialog::Quit);
+        }
+        Action::BeginBackground => {
+            let background = state.setup.background.clone();
+            beside(ctx, news, move || {
+                let unknown = || Error::new(ErrorKind::NotFound, "the program itself is not found");
+                let begun = background.ok_or_else(unknown).and_then(|background| background.start());
+                Some(Action::BackgroundBegun(Begun(Arc::new(Mutex::new(Some(begun.map_err(|e| e.report())))))))
+            });
+        }
+        Action::BackgroundBegun(begun) => {
+            let begun = begun.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let mut actions = Vec::new();
+            match (begun, &mut state.leaving) {
+                (Some(Ok(child)), Some(leaving)) => {
+                    let process = child.id();
+                    leaving.to = Successor::Background(process, Some(child));
+                    let to = |data_file: &PathBuf| Command::HandOver { data_file: data_file.clone(), process };
+                    actions.extend(leaving.data_files.iter().map(|data_file| Action::Send(to(data_file))));
+                }
+                (Some(Err(error)), _) => leave::give_up(state, &mut actions, error),
+                // Nobody wants it any more; without a data file it ends by itself.
+                _ => {}
+            }
+            actions.into_iter().for_each(|action| apply(ctx, action, state, handle, news));
+        }
+        Action::StayHere => {
+            let mut actions = Vec::new();
+            leave::take_back(state, &mut actions);
+            state.dialog = None;
+            actions.into_iter().for_each(|action| apply(ctx, action, state, handle, news));
         }
         Action::About => state.dialog = Some(Dialog::About),
         Action::Documentation => {

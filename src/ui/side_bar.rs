@@ -97,6 +97,7 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
         K::NotWritable => (Tone::Bad, "Folder can not be written"),
         K::BackupMissed => (Tone::Warn, "Backup missed"),
         K::BackupPartial => (Tone::Warn, "Backed up with problems"),
+        K::Unwatched => (Tone::Warn, "Was not watched"),
         _ => return None,
     })
 }

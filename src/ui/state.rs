@@ -19,7 +19,7 @@ use crate::{
     service::install::Plan,
 };
 
-use super::{Setup, dialogs::settings::SettingsForm, file_picker::FilePicker};
+use super::{Setup, dialogs::settings::SettingsForm, file_picker::FilePicker, leave::Leaving};
 
 /// The themes of the side bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,7 +60,7 @@ pub(crate) enum Dialog {
     About,
     /// Whether to stop looking after this data file.
     Close(PathBuf),
-    /// Whether to leave although jobs run.
+    /// Whether to leave although jobs run, and who goes on with logs and schedules.
     Quit,
     /// Something the administrator has to know now.
     Message(MessageForm),
@@ -171,6 +171,8 @@ pub(crate) struct ServiceForm {
     pub(crate) data_files: Vec<PathBuf>,
     /// What installing it does, or why it can not be done here.
     pub(crate) plan: Result<Plan, ErrorReport>,
+    /// Whether the window closes when the service has the data files.
+    pub(crate) quits: bool,
 }
 
 /// The form of *Compact data…*.
@@ -254,8 +256,10 @@ pub(crate) struct State {
     pub(crate) setup: Setup,
     /// The field for text that had the focus last.
     pub(crate) field: Option<Id>,
-    /// Whether the user wants to leave although jobs run.
+    /// Whether the window may close: nothing is left to be asked.
     pub(crate) is_leaving: bool,
+    /// The handover before it closes.
+    pub(crate) leaving: Option<Leaving>,
     /// The data file to be backed up as soon as its log runs.
     pub(crate) backup_when_logged: Option<PathBuf>,
     /// Paths that this window asked to be opened: these alone are shown as soon as they are open.
@@ -286,6 +290,7 @@ impl State {
             setup,
             field: None,
             is_leaving: false,
+            leaving: None,
             backup_when_logged: None,
             wanted: Vec::new(),
             samples: HashSet::new(),
