@@ -10,6 +10,7 @@
 //! once         equal messages of the program are said once
 //! service      the service of the system
 //! settings list status words  what is shown
+//! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
 //! ```
 
@@ -22,6 +23,7 @@ mod serve;
 mod service;
 mod settings;
 mod storing;
+mod undo;
 mod watch;
 mod words;
 
@@ -167,6 +169,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             };
             report(desk.perform(id, command, detach)?, json)
         }
+        Job::Undo { data_file, yes, dry_run, json } => undo::run(data_file, yes, dry_run, json),
         Job::Settings { data_file, settings, defaults, json } => {
             settings::run(&data_file, &settings, &defaults, json)?;
             Ok(ExitCode::SUCCESS)

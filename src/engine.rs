@@ -27,6 +27,7 @@ mod proven;
 mod scheduler;
 mod settings;
 pub mod status;
+mod undo;
 mod warnings;
 mod watched;
 mod work;

@@ -153,6 +153,20 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Undo the last restore in place of a data file, after showing what comes back and what leaves it. Can itself be undone.
+    Undo {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// Do not ask.
+        #[arg(long, conflicts_with = "dry_run")]
+        yes: bool,
+        /// Only show the numbers.
+        #[arg(long)]
+        dry_run: bool,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look after data files without a window, until Ctrl-C or SIGTERM: keep their logs, make the backups that are due.
     Serve {
         /// The SQLite data files, in WAL mode when a log is kept. Without any, those on the service's own list, which windows

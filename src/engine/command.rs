@@ -201,6 +201,22 @@ pub enum Command {
         #[serde(default)]
         segments: Vec<PathBuf>,
     },
+    /// Find out what undoing a restore in place would do, into `seen_undos` of the status.
+    LookAtUndo {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The restore in place.
+        of: JobId,
+    },
+    /// Undo a restore in place: bring the data file to the state before it. What that takes away is kept as by any restore in place.
+    UndoRestore {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The restore in place.
+        of: JobId,
+    },
     /// Write a sound copy of a damaged archive.
     Repair {
         /// Name of the job.
@@ -322,6 +338,8 @@ impl Command {
             | Command::LookAtReport { data_file, .. }
             | Command::PutAway { data_file, .. }
             | Command::RestoreInPlace { data_file, .. }
+            | Command::LookAtUndo { data_file, .. }
+            | Command::UndoRestore { data_file, .. }
             | Command::UseLog { data_file, .. }
             | Command::StartSampleClient { data_file }
             | Command::StopSampleClient { data_file } => Subject::DataFile(data_file),
@@ -342,6 +360,7 @@ impl Command {
             Command::Backup { job, .. }
             | Command::Restore { job, .. }
             | Command::RestoreInPlace { job, .. }
+            | Command::UndoRestore { job, .. }
             | Command::Verify { job, .. }
             | Command::RetryNow { job, .. }
             | Command::Repair { job, .. }

@@ -119,6 +119,7 @@ impl Worker {
                 self.note_last_runs(&path);
                 self.read_notices(&path);
                 self.begin_to_watch(&path);
+                self.read_undos(&path);
                 self.follow_settings(&path, LogStart::Known);
                 self.survey(&path);
                 self.look_at_processes(vec![path.clone()]);

@@ -6,6 +6,7 @@
 mod notices;
 mod runs;
 mod state;
+mod undos;
 mod watched;
 
 use std::{
@@ -418,6 +419,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     conn.execute_batch(runs::SCHEMA)?;
     conn.execute_batch(notices::SCHEMA)?;
     conn.execute_batch(watched::SCHEMA)?;
+    conn.execute_batch(undos::SCHEMA)?;
     conn.execute_batch("COMMIT")?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;

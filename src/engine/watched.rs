@@ -24,20 +24,24 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 impl DataFileStatus {
     /// Whether it has a log, or backups are made by themselves: then it matters that somebody looks after it.
     pub fn is_protected(&self) -> bool {
-        self.log_file.is_some() || self.settings.scheduler.frequency != Frequency::Never
+        self.log_file.is_some() || is_scheduled(self)
     }
+}
+
+fn is_scheduled(data_file: &DataFileStatus) -> bool {
+    data_file.settings.scheduler.frequency != Frequency::Never
 }
 
 impl Worker {
     /// A data file is watched from now on. Says so when nobody did for a while.
     pub(super) fn begin_to_watch(&mut self, path: &Path) {
         let Some(status) = self.status.data_file(path).filter(|_| self.config.stays()) else { return };
-        let (protects, logs) = (status.is_protected(), status.log_file.is_some());
+        let (protects, has) = (status.is_protected(), (status.log_file.is_some(), is_scheduled(status)));
         let now = self.now();
         let before = self.history.as_ref().map(|h| h.watch(path, self.config.host, protects, now.to_utc()));
         match before {
             Some(Ok(Some(before))) if is_worth_saying(&before, now.to_utc()) => {
-                self.keep_notice(path, unwatched(path, &before, &now, logs));
+                self.keep_notice(path, unwatched(path, &before, &now, has));
             }
             Some(Err(error)) => self.edit().history_problem = Some(error.report()),
             _ => {}
@@ -80,7 +84,7 @@ fn is_worth_saying(before: &Watched, now: DateTime<Utc>) -> bool {
     before.protects && now - before.until >= least
 }
 
-fn unwatched(path: &Path, before: &Watched, now: &DateTime<Local>, logs: bool) -> Warning {
+fn unwatched(path: &Path, before: &Watched, now: &DateTime<Local>, (logs, scheduled): (bool, bool)) -> Warning {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let from = before.until.with_timezone(&Local);
     let form = if from.date_naive() == now.date_naive() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
@@ -91,10 +95,13 @@ fn unwatched(path: &Path, before: &Watched, now: &DateTime<Local>, logs: bool) -
     }
     if logs {
         hint.push_str(
-            "What was committed meanwhile is in the log as one step: it can be restored as a whole, its moments in between not. ",
+            "What was committed meanwhile comes into the log as one step: it can be restored as a whole, its moments in between not. ",
         );
     }
-    hint.push_str("Backups that were due are made as the settings say. A service watches without a break.");
+    if scheduled {
+        hint.push_str("Backups that were due are made as the settings say. ");
+    }
+    hint.push_str("A service watches without a break.");
     Warning::new(WarningKind::Unwatched, message, hint)
 }
 
@@ -126,7 +133,7 @@ mod tests {
         let until = DateTime::from_timestamp(1_700_000_000, 0).unwrap_or_default();
         let before = Watched { host: HostKind::Window, protects: true, until, in_order: false };
         let now = (until + TimeDelta::days(2)).with_timezone(&Local);
-        let said = unwatched(Path::new("/srv/OMB_Edelweiss.sqlite"), &before, &now, true);
+        let said = unwatched(Path::new("/srv/OMB_Edelweiss.sqlite"), &before, &now, (true, false));
         let shown = |moment: DateTime<Local>| moment.format("%Y-%m-%d %H:%M:%S").to_string();
         let expected = format!(
             "nobody watched OMB_Edelweiss.sqlite from {} to {}",

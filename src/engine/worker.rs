@@ -26,7 +26,7 @@ use super::{
     list::List,
     status::{
         DataFileStatus, Event, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Measured, Refused, SeenPlaces,
-        Status,
+        SeenUndo, Status,
     },
     work,
 };
@@ -76,6 +76,7 @@ pub(super) enum Message {
     },
     LookedAt(LookedAt),
     PointFound(FoundPoint),
+    UndoSeen(SeenUndo),
     ProcessesSeen(Vec<(Users, PathBuf)>),
     Ping(Sender<()>),
     PlacesSeen(SeenPlaces),
@@ -119,6 +120,8 @@ pub(super) struct Worker {
     pub(super) attendants: HashSet<Uuid>,
     /// Data files of which something changed that may be worth a warning.
     pub(super) touched: HashSet<PathBuf>,
+    /// The jobs that undo a restore in place, and which.
+    pub(super) undoing: HashMap<JobId, JobId>,
     /// When it was last noted that data files are watched.
     pub(super) noted_watching: Option<Instant>,
     looked: Instant,
@@ -158,6 +161,7 @@ impl Worker {
             seen_places: Vec::new(),
             measured: Vec::new(),
             points: Vec::new(),
+            seen_undos: Vec::new(),
             reports: Vec::new(),
         };
         let mut worker = Self {
@@ -179,6 +183,7 @@ impl Worker {
             tried: HashMap::new(),
             attendants: HashSet::new(),
             touched: HashSet::new(),
+            undoing: HashMap::new(),
             noted_watching: None,
             looked: Instant::now(),
             look_next: 0,
@@ -327,6 +332,7 @@ impl Worker {
                 list.insert(0, found);
                 list.truncate(LOOKED_AT_MAX);
             }
+            Message::UndoSeen(seen) => self.undo_seen(seen),
             Message::ProcessesSeen(seen) => self.processes_seen(seen),
             Message::PlacesSeen(seen) => self.places_seen(seen),
             Message::Measured(measured) => self.measured(measured),
@@ -386,6 +392,10 @@ impl Worker {
             Command::RestoreInPlace { job, data_file, archive, logs, until, segments } => {
                 let started = self.restore_in_place(job, data_file, (archive, segments), logs, until);
                 started.map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
+            }
+            Command::LookAtUndo { data_file, of } => self.look_at_undo(data_file, of).map_err(plain)?,
+            Command::UndoRestore { job, data_file, of } => {
+                self.undo_restore(job, data_file, of).map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
             }
             Command::Verify { job, archive, segments } => {
                 let data_file = self.data_file_of(&archive);

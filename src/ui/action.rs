@@ -61,7 +61,7 @@ pub(crate) enum Action {
         /// The folder to look in first.
         folder: PathBuf,
     },
-    /// Start a restore in place, or undo one.
+    /// Start a restore in place.
     RestoreInPlace {
         /// The data file.
         data_file: PathBuf,
@@ -73,6 +73,20 @@ pub(crate) enum Action {
         until: Until,
         /// Folders that hold segments of the archive, besides its own.
         segments: Vec<PathBuf>,
+    },
+    /// Ask whether to undo a restore in place, with numbers.
+    AskUndo {
+        /// The data file.
+        data_file: PathBuf,
+        /// The restore in place.
+        of: JobId,
+    },
+    /// Undo it.
+    Undo {
+        /// The data file.
+        data_file: PathBuf,
+        /// The restore in place.
+        of: JobId,
     },
     /// Choose the folder that the open dialog *Restore…* asks for.
     ChooseRestoreFolder(PathBuf),

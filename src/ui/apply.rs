@@ -18,7 +18,7 @@ use super::{
     leave::{self, Leaving, Successor},
     state::{
         BackupForm, CompactForm, Dialog, LogChoice, MessageForm, RepairForm, ReportForm, RestoreForm, SampleForm,
-        SegmentsForm, ServiceForm, State, Then,
+        SegmentsForm, ServiceForm, State, Then, UndoForm,
     },
 };
 use crate::{
@@ -103,6 +103,14 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
                 state.wants(data_file.clone());
             }
             send(state, Command::RestoreInPlace { job: JobId::new(), data_file, archive, logs, until, segments });
+        }
+        Action::AskUndo { data_file, of } => {
+            state.dialog = Some(Dialog::Undo(UndoForm { data_file: data_file.clone(), of }));
+            send(state, Command::LookAtUndo { data_file, of });
+        }
+        Action::Undo { data_file, of } => {
+            state.dialog = None;
+            send(state, Command::UndoRestore { job: JobId::new(), data_file, of });
         }
         Action::ChooseRestoreFolder(start) => {
             state.picker.ask(ctx, folder_request("Folder for the restored files", start, Purpose::RestoreFolder));

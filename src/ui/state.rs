@@ -52,6 +52,8 @@ pub(crate) enum Dialog {
     Settings(Box<SettingsForm>),
     /// *Install as a service…*
     Service(Box<ServiceForm>),
+    /// Whether to undo a restore in place.
+    Undo(UndoForm),
     /// *Compact data…*
     Compact(CompactForm),
     /// The report of a verification of records.
@@ -173,6 +175,15 @@ pub(crate) struct ServiceForm {
     pub(crate) plan: Result<Plan, ErrorReport>,
     /// Whether the window closes when the service has the data files.
     pub(crate) quits: bool,
+}
+
+/// Which restore in place is to be undone.
+#[derive(Debug)]
+pub(crate) struct UndoForm {
+    /// Canonical path of the data file.
+    pub(crate) data_file: PathBuf,
+    /// The restore in place.
+    pub(crate) of: JobId,
 }
 
 /// The form of *Compact data…*.
@@ -363,6 +374,7 @@ impl State {
             Some(Dialog::Backup(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::Settings(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::Compact(form)) => status.data_file(&form.data_file).is_none(),
+            Some(Dialog::Undo(form)) => status.data_file(&form.data_file).is_none(),
             _ => false,
         };
         if gone {
