@@ -183,7 +183,7 @@ fn a_window_that_keeps_a_log_asks_who_goes_on_and_the_background_does() {
         assert!(is_button(&desk, choice), "{choice}");
     }
     assert!(desk.is_shown("Without anybody, no commit is recorded."));
-    assert!(desk.is_shown("until you log out or the machine restarts"));
+    assert!(desk.is_shown("on many systems it ends when you log out"));
     // Each is reached with the keyboard; Escape stays.
     for choice in choices {
         let begun = Instant::now();
@@ -249,4 +249,31 @@ fn a_service_that_can_not_be_installed_here_leaves_the_window_open() {
     // Nothing is known of the program in this test, so it can not be planned.
     desk.press("Cancel");
     assert!(!closes(&mut desk));
+}
+
+#[test]
+fn a_job_ends_before_the_data_file_goes_over() {
+    if IS_JOINED {
+        return;
+    }
+    let mut desk = Desk::that_can_leave();
+    let path = desk.open_data_file(200_000);
+    use_log(&mut desk);
+    let job = JobId::new();
+    desk.send(Command::Backup { job, data_file: path.clone(), destination: None, options: None });
+    desk.until("the running job", |_, status| status.job(job).is_some());
+    assert!(!closes(&mut desk));
+    assert!(is_button(&desk, "Stop and quit"));
+    desk.press("Keep running in the background");
+    // Thought better of, and once more.
+    desk.press("Keep the window open");
+    assert!(!closes(&mut desk));
+    desk.press("Keep running in the background");
+    desk.until("somebody else to have it", |_, s| {
+        s.data_file(&path).is_some_and(|d| d.host.kind == HostKind::Background && d.log.is_some())
+    });
+    let status = desk.status();
+    assert!(status.finished_job(job).unwrap().result.is_ok(), "it was not cut off");
+    let process = status.data_file(&path).unwrap().host.process.to_string();
+    assert!(Process::new("kill").arg(process).status().unwrap().success());
 }

@@ -139,9 +139,10 @@ fn status(json: bool) -> Result<ExitCode> {
             let messages = places::background()?.messages;
             let process = running.host.process;
             print(&format!(
-                "  A window left it. It ends when a window takes its data files over, on SIGTERM (kill {process}), when"
+                "  A window left it. It ends when a window takes its data files over, on SIGTERM (kill {process}), with"
             ))?;
-            print(&format!("  its user logs out, or with the machine. Its messages are in {}", messages.display()))?;
+            print("  the machine, and on many systems when its user logs out.")?;
+            print(&format!("  Its messages are in {}", messages.display()))?;
         }
         if running.data_files.is_empty() && running.refused.is_empty() {
             print("  no data file yet")?;

@@ -37,8 +37,8 @@ use crate::{
 pub enum HostKind {
     /// A service without a window, which stays.
     Service,
-    /// What a window left in the background: it stays until a window takes its data files over, the user logs out or the machine
-    /// restarts.
+    /// What a window left in the background: it stays until a window takes its data files over or the machine restarts; on
+    /// many systems it ends when the user logs out.
     Background,
     /// A window: when it closes, the engine ends.
     Window,

@@ -339,8 +339,8 @@ impl State {
 
     fn show_wanted(&mut self, status: &Status) {
         let found = |wanted: &PathBuf| {
-            let open = status.data_files.iter().map(|d| &d.facts.path);
-            open.filter(|path| is_same(wanted, path)).next_back().cloned()
+            let mut newest_first = status.data_files.iter().rev().map(|d| &d.facts.path);
+            newest_first.find(|path| is_same(wanted, path)).cloned()
         };
         let open: Vec<PathBuf> = self.wanted.iter().filter_map(found).collect();
         for path in open {

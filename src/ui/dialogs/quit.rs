@@ -90,8 +90,8 @@ fn who_goes_on_ui(ctx: &Context, status: &Status, actions: &mut Vec<Action>) {
             });
             let when = if runs { "The window closes when the job has ended. " } else { "" };
             let text = format!(
-                "{when}A process without a window goes on at once, until you log out or the machine restarts, whichever ends it \
-                 first. The next window shows what it does, and can take everything over."
+                "{when}A process without a window goes on at once, until the machine restarts; on many systems it ends when you \
+                 log out. The next window shows what it does, and can take everything over."
             );
             choice_ui(ui, &text, |ui| {
                 if primary_button(ui, Some(Icon::Moon), "Keep running in the background", true).clicked() {

@@ -26,7 +26,8 @@ pub(crate) fn host_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec
         (None, HostKind::Background) => (
             Tone::Warn,
             "In the background",
-            "It goes on when this window closes, until you log out or the machine restarts. A service goes on after that too.",
+            "It goes on when this window closes, until the machine restarts; on many systems it ends when you log out. A service \
+             goes on after that too.",
         ),
         (None, HostKind::Window) => {
             (Tone::Neutral, "Another window", "When that one closes, this one takes the data file over.")

@@ -163,10 +163,6 @@ fn detail(ui: &mut Ui, entry: &HistoryEntry, known: Option<&DataFileStatus>, act
         if let Some(note) = &entry.note {
             fact(ui, "Note", note.clone());
         }
-        let done = known.and_then(|known| Some((known, known.in_place.iter().find(|done| done.job == entry.id)?)));
-        if let Some((known, done)) = done {
-            undo_button(ui, known, done, actions);
-        }
         if let Some(path) = &entry.path {
             fact(
                 ui,
@@ -174,9 +170,15 @@ fn detail(ui: &mut Ui, entry: &HistoryEntry, known: Option<&DataFileStatus>, act
                 path.display().to_string(),
             );
             ui.add_space(2.0);
-            if button(ui, Some(Icon::Copy), "Copy path").clicked() {
-                actions.push(Action::Copy(path.display().to_string()));
-            }
+            let done = known.and_then(|known| Some((known, known.in_place.iter().find(|done| done.job == entry.id)?)));
+            ui.horizontal_wrapped(|ui| {
+                if button(ui, Some(Icon::Copy), "Copy path").clicked() {
+                    actions.push(Action::Copy(path.display().to_string()));
+                }
+                if let Some((known, done)) = done {
+                    undo_button(ui, known, done, actions);
+                }
+            });
         } else if entry.data_file.is_none() && entry.error.is_none() {
             ui.label(RichText::new("Nothing more is known.").color(palette(ui).weak));
         }
