@@ -30,8 +30,14 @@ pub(super) fn run(data_file: PathBuf, yes: bool, dry_run: bool, json: bool) -> R
     let path = desk.open(data_file)?;
     let done = desk.handle().status().data_file(&path).and_then(|d| d.in_place.first().cloned());
     let done = done.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, format!("no restore in place of {} is known that could be undone", path.display()))
-            .hint("They are known to the user, or the service, that made them. A moment before is restored with: strongroom restore --in-place --until.")
+        Error::new(
+            ErrorKind::NotFound,
+            format!("no restore in place of {} is known that could be undone", path.display()),
+        )
+        .hint(
+            "They are known to the user, or the service, that made them. A moment before is restored with: strongroom \
+                 restore --in-place --until.",
+        )
     })?;
     let plan = plan(&desk, &path, &done)?;
     if dry_run && json {

@@ -158,8 +158,8 @@ impl Sockets {
         self.folder.join(format!("{kind}-{}{ENDING}", host.process))
     }
 
-    /// The addresses of the services that run for this user, and of what windows left in the background, or did until a crash; for the superuser also those of all users that
-    /// the system runs, each with the user that it must belong to.
+    /// The addresses of the services that run for this user, and of what windows left in the background, or did until a crash; for
+    /// the superuser also those of all users that the system runs, each with the user that it must belong to.
     pub fn services(&self) -> Vec<(String, Option<u32>)> {
         let mut found = services_in(&self.folder, None);
         #[cfg(target_os = "linux")]
