@@ -7,19 +7,23 @@
 //! arguments    what can be asked for
 //! desk         the engine that a command works with, its own or one that runs already, and waiting for a job
 //! serve watch  an engine without a window; what happens in one
+//! once         equal messages of the program are said once
 //! service      the service of the system
 //! settings list status words  what is shown
+//! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
 //! ```
 
 mod arguments;
 mod desk;
 mod list;
+mod once;
 mod places;
 mod serve;
 mod service;
 mod settings;
 mod storing;
+mod undo;
 mod watch;
 mod words;
 
@@ -123,7 +127,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let data_file = desk.open(data_file)?;
             report(desk.perform(id, Command::Drill { job: id, data_file, seed: random_seed() }, false)?, json)
         }
-        Job::Serve { data_files, log, no_log, switch_to_wal } => serve::serve(&data_files, log, no_log, switch_to_wal),
+        Job::Serve { background: true, .. } => serve::serve_in_background(),
+        Job::Serve { data_files, log, no_log, switch_to_wal, .. } => {
+            serve::serve(&data_files, log, no_log, switch_to_wal)
+        }
         Job::Watch { data_file, json } => watch::watch(&data_file, json),
         Job::Service { action } => service::run(action),
         Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, segments, detach, json } => {
@@ -162,6 +169,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             };
             report(desk.perform(id, command, detach)?, json)
         }
+        Job::Undo { data_file, yes, dry_run, json } => undo::run(data_file, yes, dry_run, json),
         Job::Settings { data_file, settings, defaults, json } => {
             settings::run(&data_file, &settings, &defaults, json)?;
             Ok(ExitCode::SUCCESS)
@@ -174,6 +182,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
+/// How long the window waits for services before it is shown.
+#[cfg(feature = "gui")]
+const JOIN_MAX: std::time::Duration = std::time::Duration::from_millis(700);
+
 #[cfg(feature = "gui")]
 fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
     use crate::{
@@ -182,9 +194,22 @@ fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
     };
     let (config, sockets) = (places::config(HostKind::Window)?, places::sockets()?);
     let settings_dir = config.settings_dir.clone();
+    // What was open when the last window ended, and nobody went on with.
+    let left = crate::engine::history::left_behind(&config.data_dir);
     let engine = Reachable::start(config, &sockets)?;
     let handle = switchboard::join_all(engine.handle(), &settings_dir, &sockets)?;
+    // What services look after is there from the first frame on: later, nothing changes the page by itself.
+    let (begun, services) = (std::time::Instant::now(), sockets.services().len());
+    while handle.status().engines.len() <= services && begun.elapsed() < JOIN_MAX {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     let data_file = data_file.map(|path| absolute(&path)).transpose()?;
+    for path in left {
+        // What this window was begun with is opened, and shown, by the window.
+        if data_file.as_ref() != Some(&path) {
+            handle.send(Command::OpenDataFile { path })?;
+        }
+    }
     crate::ui::run(handle, data_file, places::setup())?;
     Ok(ExitCode::SUCCESS)
 }

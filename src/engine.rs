@@ -27,7 +27,9 @@ mod proven;
 mod scheduler;
 mod settings;
 pub mod status;
+mod undo;
 mod warnings;
+mod watched;
 mod work;
 mod worker;
 

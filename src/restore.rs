@@ -6,6 +6,7 @@ pub mod in_place;
 mod logs;
 mod placed;
 mod selection;
+pub mod undo;
 
 use std::{
     fs,

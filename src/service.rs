@@ -6,10 +6,12 @@
 //! join         finding the engine that looks after a data file, or the services of this user
 //! server client  the two sides of the socket
 //! protocol update  what passes through it, see docs/protocol.md
+//! background   what a window leaves behind when it closes
 //! install      the service of the system: units of systemd, jobs of launchd
 //! connection   sockets: where they lie, and whom they let in
 //! ```
 
+pub mod background;
 mod client;
 mod connection;
 pub mod install;

@@ -9,6 +9,7 @@
 //! attention      warnings: as a card, in the title, as a notification of the desktop
 //! commands       the menus' commands: label, tooltip, icon, shortcut
 //! action apply   what the user wants, and the one place that carries it out
+//! leave          the end of the window: who goes on with what it looks after
 //! state          what the window remembers between two frames
 //! file_picker    chooses files and folders
 //! table widgets  the parts
@@ -22,6 +23,7 @@ mod commands;
 mod dialogs;
 mod file_picker;
 mod jobs;
+mod leave;
 mod reports;
 mod screens;
 mod side_bar;
@@ -49,9 +51,9 @@ use action::Action;
 use state::{Dialog, Page, State};
 
 use crate::{
-    engine::{Command, Event, Handle, JobId, Status},
+    engine::{Command, Event, Handle, JobId, Status, status::JobReport},
     error::{Error, ErrorKind, Result},
-    service::install::Folders,
+    service::{background::Background, install::Folders},
 };
 use commands::{MenuCommand, menu_item};
 
@@ -69,6 +71,8 @@ pub struct Setup {
     pub sample_folder: PathBuf,
     /// The program, and the folders of this user, for a service; `None` where they are not known.
     pub service: Option<(PathBuf, Folders)>,
+    /// How a process in the background is begun; `None` where the program itself is not known.
+    pub background: Option<Background>,
     /// Whether the desktop shows a notification when something becomes urgent.
     pub notifies: bool,
     /// Whether this user may do everything.
@@ -84,6 +88,8 @@ pub struct Window {
     /// Actions that threads of the window hand back.
     news: (Sender<Action>, Receiver<Action>),
     is_installed: bool,
+    /// Whether fonts were given in this frame: they count from the next one on.
+    waits_for_fonts: bool,
     /// Names whoever sits before this window, for jobs that have a question.
     who: Uuid,
     /// The title that the window has.
@@ -105,10 +111,20 @@ impl Window {
             state: State::new(picker, setup),
             news: bounded(16),
             is_installed: false,
+            waits_for_fonts: false,
             who,
             title: "Strongroom".to_owned(),
             urgent: Default::default(),
         }
+    }
+
+    /// Opens a data file, and shows it as soon as it is open.
+    ///
+    /// # Errors
+    /// When the engine does not take the command.
+    pub fn open(&mut self, path: PathBuf) -> Result<()> {
+        self.state.wants(path.clone());
+        self.handle.send(Command::OpenDataFile { path })
     }
 
     /// Gives the window its looks, and has the engine wake it.
@@ -122,11 +138,19 @@ impl Window {
         self.is_installed = true;
     }
 
-    /// Takes what the engine, the file picker and threads have brought, without waiting for any.
-    fn drain(&mut self, ctx: &Context, status: &Status, actions: &mut Vec<Action>) {
+    /// Takes what the engine and threads have brought, without waiting for any.
+    fn drain(&mut self, status: &Status, actions: &mut Vec<Action>) {
         for event in self.events.try_iter() {
             match event {
-                Event::DataFileOpened { path } => actions.push(Action::ShowDataFile(path)),
+                Event::DataFileOpened { path } => self.state.opened(&path, status),
+                Event::DataFileRefused(refused) => self.state.refused(&refused.path),
+                Event::JobFinished(job) => {
+                    if let Ok(JobReport::Sample { path, .. }) = job.result
+                        && self.state.samples.remove(&job.id)
+                    {
+                        self.state.wants(path);
+                    }
+                }
                 Event::LogOpened { data_file } if self.state.backup_when_logged.as_ref() == Some(&data_file) => {
                     self.state.backup_when_logged = None;
                     // Whatever dialog is open by now stays open.
@@ -145,20 +169,20 @@ impl Window {
         }
         actions.extend(self.news.1.try_iter());
         self.state.follow(status);
-        if ctx.input(|i| i.viewport().close_requested())
-            && status.jobs.iter().any(dialogs::quit::ends_with_us)
-            && !self.state.is_leaving
-        {
-            ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
-            self.state.dialog = Some(Dialog::Quit);
+    }
+
+    /// Asks before the window closes, when that ends what nobody else goes on with.
+    fn ask_before_close(&mut self, ctx: &Context, status: &Status) {
+        if self.state.is_leaving || !leave::is_worth_asking(status) {
+            return;
         }
-        let focused = ctx.memory(|m| m.focused());
-        self.state.field = focused.filter(|id| egui::TextEdit::load_state(ctx, *id).is_some()).or(self.state.field);
-        let dropped = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect::<Vec<_>>());
-        actions.extend(dropped.into_iter().map(Action::Open));
-        if let Some((purpose, path)) = self.state.picker.ui(ctx) {
-            actions.extend(apply::picked(purpose, path, &mut self.state));
+        ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+        if ctx.input(|i| i.viewport().minimized) == Some(true) {
+            // A question that nobody sees is none.
+            ctx.send_viewport_cmd(egui::ViewportCommand::Minimized(false));
         }
+        ctx.send_viewport_cmd(egui::ViewportCommand::Focus);
+        self.state.dialog = Some(Dialog::Quit);
     }
 
     /// Brings what cannot wait into the title of the window, and has the desktop show what is new of it.
@@ -176,23 +200,60 @@ impl Window {
         }
     }
 
-    /// Draws one frame, and carries out what the user wanted in it.
+    /// Everything that is not drawing. While the window is minimised or covered, this alone is called, outside of a frame: whenever the
+    /// engine has news, and when the window is to be closed.
+    pub fn logic(&mut self, ctx: &Context) {
+        if !self.is_installed {
+            self.install(ctx);
+            self.waits_for_fonts = true;
+        }
+        let status = self.handle.status();
+        let mut actions = Vec::new();
+        self.drain(&status, &mut actions);
+        if ctx.input(|i| i.viewport().close_requested()) {
+            self.ask_before_close(ctx, &status);
+        }
+        leave::go_on(ctx, &status, &mut self.state, &mut actions);
+        self.tell_urgent(ctx, &status);
+        self.carry_out(ctx, actions);
+    }
+
+    fn carry_out(&mut self, ctx: &Context, actions: Vec<Action>) {
+        let acted = !actions.is_empty();
+        for action in actions {
+            apply::apply(ctx, action, &mut self.state, &self.handle, &self.news.0);
+        }
+        if acted {
+            ctx.request_repaint();
+        }
+    }
+
+    /// Takes what the user did outside of pages and dialogs: dropped files, the file picker, the field with the focus.
+    fn take_input(&mut self, ctx: &Context, actions: &mut Vec<Action>) {
+        let focused = ctx.memory(|m| m.focused());
+        self.state.field = focused.filter(|id| egui::TextEdit::load_state(ctx, *id).is_some()).or(self.state.field);
+        let dropped = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect::<Vec<_>>());
+        actions.extend(dropped.into_iter().map(Action::Open));
+        if let Some((purpose, path)) = self.state.picker.ui(ctx) {
+            actions.extend(apply::picked(purpose, path, &mut self.state));
+        }
+    }
+
+    /// Draws one frame, and carries out what the user wanted in it. [`logic`](Self::logic) comes before it.
     pub fn ui(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
-        if !self.is_installed {
-            // Fonts count from the next frame on.
-            self.install(&ctx);
+        if std::mem::take(&mut self.waits_for_fonts) || !self.is_installed {
             ctx.request_repaint();
             return;
         }
         let status = self.handle.status();
         let mut actions = Vec::new();
-        self.drain(&ctx, &status, &mut actions);
-        self.tell_urgent(&ctx, &status);
+        self.take_input(&ctx, &mut actions);
         commands::shortcuts(&ctx, &status, &self.state, &mut actions);
         menu_bar(ui, &status, &self.state, &mut actions);
         let is_open = self.state.data_file(&status).is_some();
-        if is_open {
+        let has_side_bar = !status.data_files.is_empty();
+        if has_side_bar {
             side_bar::side_bar_ui(ui, &status, &mut self.state, &mut actions);
         }
         CentralPanel::default().frame(Frame::new().fill(ui.visuals().panel_fill)).show(ui, |ui| {
@@ -200,7 +261,7 @@ impl Window {
             let id = (self.state.page as u8, self.state.current.clone());
             ScrollArea::vertical().id_salt(id).auto_shrink(false).show(ui, |ui| {
                 let mut rect = ui.available_rect_before_wrap();
-                if !is_open {
+                if !has_side_bar {
                     // Without a side bar the page stands in the middle.
                     rect.min.x +=
                         ((rect.width() - theme::PAGE_WIDTH_MAX) / 2.0 - f32::from(theme::PAGE_MARGIN)).max(0.0);
@@ -212,6 +273,9 @@ impl Window {
                         ui.set_max_width(width);
                         ui.set_min_width(width);
                         match (is_open, self.state.page) {
+                            (false, _) if self.state.current.is_some() => {
+                                screens::welcome::gone_ui(ui, &status, &self.state, &mut actions);
+                            }
                             (false, _) => screens::welcome::welcome_ui(ui, &status, &self.state, &mut actions),
                             (_, Page::Maintenance) => {
                                 screens::maintenance::maintenance_ui(ui, &status, &self.state, &mut actions);
@@ -229,13 +293,7 @@ impl Window {
         });
         dialogs::dialog_ui(&ctx, &status, &mut self.state, &mut actions);
         drop_hint(&ctx);
-        let acted = !actions.is_empty();
-        for action in actions {
-            apply::apply(&ctx, action, &mut self.state, &self.handle, &self.news.0);
-        }
-        if acted {
-            ctx.request_repaint();
-        }
+        self.carry_out(&ctx, actions);
         if !status.jobs.is_empty() {
             ctx.request_repaint_after(JOB_FRAME);
         } else if self.state.data_file(&status).is_some_and(|d| d.log.is_some()) {
@@ -251,6 +309,10 @@ impl Drop for Window {
 }
 
 impl eframe::App for Window {
+    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
+        Window::logic(self, ctx);
+    }
+
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         Window::ui(self, ui);
     }
@@ -368,9 +430,6 @@ fn drop_hint(ctx: &Context) {
 /// # Errors
 /// When there is no display, or a library that draws is missing.
 pub fn run(handle: Handle, first: Option<PathBuf>, setup: Setup) -> Result<()> {
-    if let Some(path) = first {
-        handle.send(Command::OpenDataFile { path })?;
-    }
     let viewport = egui::ViewportBuilder::default()
         .with_title("Strongroom")
         .with_app_id("strongroom")
@@ -378,6 +437,9 @@ pub fn run(handle: Handle, first: Option<PathBuf>, setup: Setup) -> Result<()> {
         .with_min_inner_size([760.0, 480.0]);
     let options = eframe::NativeOptions { viewport, ..Default::default() };
     let mut window = Window::new(handle, FilePicker::new(), setup);
+    if let Some(path) = first {
+        window.open(path)?;
+    }
     let is_shown = AtomicBool::new(false);
     let create = |context: &eframe::CreationContext<'_>| -> std::result::Result<Box<dyn eframe::App>, _> {
         window.install(&context.egui_ctx);

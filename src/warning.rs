@@ -21,6 +21,8 @@ pub enum WarningKind {
     BackupMissed,
     /// The last full backup lacks something, or not all that belongs to it was done.
     BackupPartial,
+    /// Nobody kept the log and made the backups that were due, for a while.
+    Unwatched,
     /// There is no good backup at all.
     NoBackup,
     /// A test restore failed: a backup may not be restorable.

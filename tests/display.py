@@ -243,7 +243,10 @@ def journey():
     press("Restore in place")
     shown("OMB_Edelweiss.sqlite restored in place")
     shot("6-in-place-done")
-    press("Undo this restore")
+    press("Undo this restore…")
+    until("the numbers", lambda: any("that the restore took away" in t for t in texts()))
+    shot("6-undo")
+    press("Undo the restore")
     until("the way forward", lambda: not any("commits are no longer in the data file" in t for t in texts()))
     shown("OMB_Edelweiss.sqlite restored in place")
 

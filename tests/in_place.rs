@@ -15,7 +15,7 @@ use strongroom::{
     engine::{Command, Handle, JobId, status::JobReport},
     error::{ErrorKind, ErrorReport},
     journal::integrate::Until,
-    restore::{Logs, RestoreReport},
+    restore::{Logs, RestoreReport, undo::UndoPlan},
     sqlite::rewrite::rewrite,
 };
 use support::{
@@ -276,6 +276,142 @@ proptest! {
                 prop_assert_eq!(vacuums.0, 1, "only full auto-vacuum stands in the way");
                 prop_assert_eq!(logical_content(&live), before);
             }
+        }
+    }
+}
+
+/// What the engine says that undoing a restore in place would do.
+fn undo_plan(handle: &Handle, data: &Path, of: JobId) -> Result<UndoPlan, ErrorReport> {
+    // An older answer does not count.
+    let known = handle.status().seen_undos.iter().filter(|seen| seen.of == of).count();
+    assert_eq!(known, 0, "asked once for each");
+    handle.send(Command::LookAtUndo { data_file: data.to_path_buf(), of }).unwrap();
+    let status = until(handle, |s| s.seen_undos.iter().any(|seen| seen.of == of));
+    status.seen_undos.iter().find(|seen| seen.of == of).unwrap().result.clone()
+}
+
+fn undo(handle: &Handle, data: &Path, of: JobId) -> RestoreReport {
+    let job = JobId::new();
+    handle.send(Command::UndoRestore { job, data_file: data.to_path_buf(), of }).unwrap();
+    match finished(handle, job) {
+        JobReport::Restore(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_restore_in_place_can_be_undone_days_later_and_the_commits_since_are_counted() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 50));
+    let log = place.at("Backups/a.journal");
+    let commit = |key: &str| {
+        let conn = Connection::open(&data).unwrap();
+        conn.execute("INSERT INTO k VALUES(?1,1)", [key]).unwrap();
+    };
+    let before = {
+        let engine = engine(&place);
+        let handle = engine.handle();
+        open_with_log(&handle, &data, &log);
+        let first = backup(&handle, &data);
+        (0..5).for_each(|n| commit(&format!("wanted {n}")));
+        let before = logical_content(&data);
+        let there = first.log_position.unwrap().commit;
+        in_place(&handle, &data, &first.archive, Logs::Found, Until::Commit(there));
+        before
+    };
+    // Another run of the program, with whatever happened since.
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open_with_log(&handle, &data, &log);
+    (0..3).for_each(|n| commit(&format!("since {n}")));
+    let since = logical_content(&data);
+    backup(&handle, &data);
+    let known = handle.status().data_file(&data).unwrap().in_place.clone();
+    assert_eq!((known.len(), known[0].commits_left, known[0].undoes), (1, Some(5), None));
+    let plan = undo_plan(&handle, &data, known[0].job).unwrap();
+    assert_eq!((plan.commit, plan.leaves), (known[0].undo.commit, Some(3)), "{plan:?}");
+    assert_eq!(
+        plan.in_words(known[0].commits_left, 1),
+        ["5 commits that the restore took away come back.", "4 commits made since leave the data file."]
+    );
+    let report = undo(&handle, &data, known[0].job);
+    assert_eq!(logical_content(&data), before);
+    let status = until(&handle, |s| s.data_file(&data).unwrap().in_place.len() == 2);
+    let redo = status.data_file(&data).unwrap().in_place[0].clone();
+    assert_eq!((redo.undoes, report.in_place.unwrap().undo.is_some()), (Some(known[0].job), true));
+    let entry = status.history.iter().find(|entry| entry.id == redo.job).unwrap();
+    assert!(entry.note.as_ref().unwrap().starts_with("Undoes the restore in place of "), "{entry:?}");
+    // The undo is undone as well.
+    assert_eq!(undo_plan(&handle, &data, redo.job).unwrap().leaves, Some(0));
+    undo(&handle, &data, redo.job);
+    assert_eq!(logical_content(&data), since);
+
+    // When what leads there has gone, that is said, and nothing is touched.
+    std::fs::remove_file(place.at("Backups/a[0001].4BK")).unwrap();
+    let before_that = until(&handle, |s| s.data_file(&data).unwrap().in_place.len() == 3);
+    let first = before_that.data_file(&data).unwrap().in_place[2].clone();
+    handle.send(Command::LookAtUndo { data_file: data.clone(), of: first.job }).unwrap();
+    let gone = |s: &strongroom::engine::Status| {
+        s.seen_undos.iter().find(|seen| seen.of == first.job).and_then(|seen| seen.result.clone().err())
+    };
+    let error = gone(&until(&handle, |s| gone(s).is_some())).unwrap();
+    assert!(error.message.contains("every archive that is left was made after it"), "{error:?}");
+    assert!(error.hint.is_some());
+    let job = JobId::new();
+    handle.send(Command::UndoRestore { job, data_file: data.clone(), of: first.job }).unwrap();
+    assert_eq!(refused(&handle, job).kind, ErrorKind::NotFound);
+    assert_eq!(logical_content(&data), since);
+}
+
+#[test]
+fn the_command_undo_shows_numbers_and_acts_only_when_it_was_confirmed() {
+    for with_service in [true, false] {
+        let place = Place::new();
+        let data = place.at("a.sqlite");
+        drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 50));
+        let name = data.to_str().unwrap();
+        let commit = |key: &str| {
+            let conn = Connection::open(&data).unwrap();
+            conn.execute("INSERT INTO k VALUES(?1,1)", [key]).unwrap();
+        };
+        let mut service = with_service.then(|| support::engine::serve(&place, &data));
+        let output = place.run(&["undo", name, "--yes"]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("no restore in place of"), "{}", text(&output.stderr));
+        assert!(place.run(&["backup", name]).status.success());
+        (0..4).for_each(|n| commit(&format!("wanted {n}")));
+        let before = logical_content(&data);
+        let archive = place.at("Backups/a[0001].4BK");
+        let output = place.run(&["restore", archive.to_str().unwrap(), "--no-log", "--in-place", name]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        commit("since");
+        let since = logical_content(&data);
+        assert_ne!(since, before);
+
+        let output = place.run(&["undo", name, "--dry-run", "--json"]);
+        let planned: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let expected = if with_service { serde_json::json!(1) } else { serde_json::Value::Null };
+        assert_eq!(planned["undo"]["leaves"], expected, "{planned}");
+        let output = place.run(&["undo", name]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said.contains("must be confirmed") && said.contains("--yes"), "{said}");
+        if with_service {
+            assert!(said.contains("4 commits that the restore took away come back."), "{said}");
+            assert!(said.contains("1 commit made since leaves the data file."), "{said}");
+        } else {
+            assert!(said.contains("not known, because no log counts it"), "{said}");
+        }
+        assert_eq!(logical_content(&data), since, "nothing was changed");
+        let output = place.run(&["undo", name, "--yes"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(logical_content(&data), before);
+        assert!(place.run(&["undo", name, "--yes", "--json"]).status.success());
+        assert_eq!(logical_content(&data), since, "the undo was undone");
+        if let Some(service) = &mut service {
+            service.kill().unwrap();
+            service.wait().unwrap();
         }
     }
 }

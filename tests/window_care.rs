@@ -86,7 +86,7 @@ fn what_an_older_file_lacks_is_integrated_from_its_warning() {
     settle();
     let older = desk.path("older");
     copy(&path, &older);
-    desk.send(Command::OpenDataFile { path: path.clone() });
+    desk.open(&path);
     desk.until("the log", |_, s| runs(s));
     for _ in 0..4 {
         Connection::open(&path).unwrap().execute("INSERT INTO note(text) VALUES('more')", []).unwrap();
@@ -96,7 +96,7 @@ fn what_an_older_file_lacks_is_integrated_from_its_warning() {
     settle();
     fs::remove_file(&path).unwrap();
     copy(&older, &path);
-    desk.send(Command::OpenDataFile { path: path.clone() });
+    desk.open(&path);
     desk.until_shown("it lacks 4 commits that its log holds");
     desk.press("Maintenance");
     desk.press("Integrate…");
@@ -120,7 +120,7 @@ fn suspended_backups_are_said_until_a_retry_succeeds() {
         "[scheduler]\nfrequency = \"every day\"\n[destination]\nfolder = {folder:?}\n[failure]\ncancel = true\ncancel-after = 1\n"
     );
     fs::write(desk.path("Office.strongroom.toml"), settings).unwrap();
-    desk.send(Command::OpenDataFile { path: path.clone() });
+    desk.open(&path);
     desk.until("the schedule", |_, s| s.data_files.first().is_some_and(|d| d.automatic.is_some()));
     desk.until("the day of the next one", |h, s| {
         let next = s.data_files[0].next_backup.map(|next| next.format("%A, %Y-%m-%d %H:%M").to_string());

@@ -8,6 +8,8 @@ mod window;
 mod window_archives;
 #[path = "window_care.rs"]
 mod window_care;
+#[path = "window_end.rs"]
+mod window_end;
 #[path = "window_log.rs"]
 mod window_log;
 #[path = "window_settings.rs"]

@@ -155,9 +155,30 @@ fn a_restore_in_place_says_what_leaves_the_file_and_is_undone_by_a_button() {
     desk.until_shown("Office.sqlite restored in place");
     assert!(desk.is_shown("5 commits are no longer in the data file."));
     assert_eq!(count(), 20);
-    desk.press("Undo this restore");
+    // It is offered for as long as it can be done, also when the result was put away.
+    desk.press("Put the result away");
+    desk.press("Maintenance");
+    add_notes(&path, 2);
+    desk.press("Undo this restore…");
+    desk.until_shown("5 commits that the restore took away come back.");
+    desk.until_shown("2 commits made since leave the data file.");
+    desk.press("Cancel");
+    assert_eq!(count(), 22);
+    // The same from the Backup journal.
+    desk.press("Backup journal");
+    desk.harness.get_by_label_contains("Restore in place 0001, Succeeded").click();
+    desk.harness.run_steps(4);
+    desk.press("Undo this restore…");
+    desk.until_shown("2 commits made since leave the data file.");
+    // Enter alone does nothing.
+    desk.harness.key_press(Key::Enter);
+    desk.harness.run_steps(4);
+    assert!(desk.status().jobs.is_empty() && count() == 22);
+    desk.press("Undo the restore");
     desk.until("the way forward", |_, s| s.jobs.is_empty() && s.finished.len() == 3);
     assert_eq!(count(), 25);
+    desk.press("Maintenance");
+    desk.until_shown("which undid one before");
 }
 
 #[test]
@@ -168,7 +189,7 @@ fn a_data_file_that_can_not_be_opened_is_restored_from_the_window() {
     desk.send(Command::CloseDataFile { path: path.clone() });
     desk.until("it to be closed", |_, s| s.data_files.is_empty());
     fs::write(&path, "no database any more, but a letter").unwrap();
-    desk.send(Command::OpenDataFile { path: path.clone() });
+    desk.open(&path);
     desk.until("the refusal", |_, s| s.refused.len() == 1);
     desk.press("Restore it…");
     desk.until_shown("Folder above");
@@ -240,7 +261,7 @@ fn a_missing_log_is_said_with_what_can_still_be_restored() {
     desk.send(Command::CloseDataFile { path: path.clone() });
     desk.until("it to be closed", |_, s| s.data_files.is_empty());
     fs::remove_file(desk.path("Backups/Office.journal")).unwrap();
-    desk.send(Command::OpenDataFile { path });
+    desk.open(&path);
     desk.until_shown("Office.journal is missing");
     assert!(desk.is_shown("A new log goes on from full backup 0001"));
     desk.press("Make a full backup");

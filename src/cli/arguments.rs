@@ -153,6 +153,20 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Undo the last restore in place of a data file, after showing what comes back and what leaves it. Can itself be undone.
+    Undo {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// Do not ask.
+        #[arg(long, conflicts_with = "dry_run")]
+        yes: bool,
+        /// Only show the numbers.
+        #[arg(long)]
+        dry_run: bool,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look after data files without a window, until Ctrl-C or SIGTERM: keep their logs, make the backups that are due.
     Serve {
         /// The SQLite data files, in WAL mode when a log is kept. Without any, those on the service's own list, which windows
@@ -167,6 +181,9 @@ pub(super) enum Job {
         /// Switch data files in another journal mode to WAL first: a lasting change of the file, for all its programs.
         #[arg(long)]
         switch_to_wal: bool,
+        /// Go on with what a window hands over, without a terminal, and end when there is nothing left of it.
+        #[arg(long, hide = true, conflicts_with_all = ["data_files", "log", "no_log", "switch_to_wal"])]
+        background: bool,
     },
     /// Print what happens with a data file, as it happens, until Ctrl-C is pressed or the service ends.
     Watch {

@@ -61,6 +61,11 @@ impl Desk {
         Ok(Self { handle: own.handle(), elsewhere: None, _own: Some(own) })
     }
 
+    /// The door to the engine.
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Has the data file opened, with its log; returns its canonical path.
     pub(super) fn open(&self, path: PathBuf) -> Result<PathBuf> {
         open(&self.handle, path)

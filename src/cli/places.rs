@@ -6,7 +6,7 @@ use crate::{
     control::Clock,
     engine::{Config, HostKind},
     error::{Error, ErrorKind, Result},
-    service::{Sockets, install::Folders},
+    service::{Sockets, background::Background, install::Folders},
 };
 
 /// File name of the list of the service's data files.
@@ -59,9 +59,16 @@ pub(super) fn setup() -> crate::ui::Setup {
     crate::ui::Setup {
         sample_folder: documents.unwrap_or_else(|| PathBuf::from(".")).join("Strongroom sample"),
         service,
+        background: background().ok(),
         notifies: true,
         is_superuser: is_superuser(),
     }
+}
+
+/// How a process in the background is begun, and where its messages are.
+pub(super) fn background() -> Result<Background> {
+    let program = std::env::current_exe().map_err(|e| Error::io("find", "the program itself".as_ref(), e))?;
+    Ok(Background { program, messages: directories()?.data_dir().join("background.log") })
 }
 
 /// The folders of this user that a service needs to know.

@@ -4,15 +4,16 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, select};
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, filter::FilterExt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::{
     complain,
     desk::{interruptions, open},
+    once::Once,
     places, print, words,
 };
 use crate::{
@@ -22,17 +23,18 @@ use crate::{
         status::{DataFileStatus, FinishedJob},
     },
     error::{Error, ErrorKind, Result},
-    service::Reachable,
+    service::{Reachable, background},
 };
 
 /// How long the engine may take to answer the question whether it lives.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Sends the program's messages to standard error, and those of a service that systemd runs to the system's journal.
-/// `STRONGROOM_LOG=debug` shows more of them.
+/// `STRONGROOM_LOG=debug` shows more of them. Equal ones are said once.
 pub(super) fn begin_messages(is_service: bool) {
     let default = if is_service { "info" } else { "error" };
-    let filter = || EnvFilter::try_from_env("STRONGROOM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let level = || EnvFilter::try_from_env("STRONGROOM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = || level().and(Once::default());
     #[cfg(target_os = "linux")]
     if is_service
         && std::env::var_os("JOURNAL_STREAM").is_some()
@@ -84,9 +86,38 @@ pub(super) fn serve(
         print(&format!("Looking after the data files in {}; a window can add some.", list.display()))?;
     }
     supervisor::ready();
-    report_until(&engine, &events, &stop)?;
+    report_until(&engine, &events, &stop, None)?;
     supervisor::stopping();
     // Dropping the engine ends the logs cleanly, everything synced.
+    Ok(ExitCode::SUCCESS)
+}
+
+/// So long a process in the background waits for the window that began it.
+const HANDOVER_MAX: Duration = Duration::from_secs(90);
+/// Without a data file for so long, it ends.
+const EMPTY_MAX: Duration = Duration::from_secs(5);
+
+/// Goes on with what a window hands over, until nothing is left of it or a signal comes.
+pub(super) fn serve_in_background() -> Result<ExitCode> {
+    background::leave_session();
+    let stop = interruptions();
+    more_open_files();
+    let engine = Reachable::start(places::config(HostKind::Background)?, &places::sockets()?)?;
+    let events = engine.handle().events();
+    print(&format!("Process {} goes on in the background with what a window looked after.", std::process::id()))?;
+    // What was opened and closed again between two looks counts too.
+    let news = engine.handle().events();
+    let (begun, mut had) = (Instant::now(), None);
+    let mut is_over = || {
+        let status = engine.handle().status();
+        let has_opened = news.try_iter().any(|event| matches!(event, Event::DataFileOpened { .. }));
+        if has_opened || !status.data_files.is_empty() || !status.opening.is_empty() || !status.jobs.is_empty() {
+            had = Some(Instant::now());
+        }
+        had.map_or(begun.elapsed() > HANDOVER_MAX, |at| at.elapsed() > EMPTY_MAX)
+    };
+    report_until(&engine, &events, &stop, Some(&mut is_over))?;
+    print("It has ended.")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -120,15 +151,25 @@ fn use_log(
     Ok(Some(chosen))
 }
 
-/// Reports what is done by itself, on standard output what succeeds and on standard error what does not, until `stop`.
-/// Meanwhile, tells systemd that it lives, as long as the engine does.
-fn report_until(engine: &Reachable, events: &Receiver<Event>, stop: &Receiver<()>) -> Result<()> {
+/// Reports what is done by itself, on standard output what succeeds and on standard error what does not, until `stop`,
+/// or until `is_over`, which is asked now and then. Meanwhile, tells systemd that it lives, as long as the engine does.
+fn report_until(
+    engine: &Reachable,
+    events: &Receiver<Event>,
+    stop: &Receiver<()>,
+    mut is_over: Option<&mut dyn FnMut() -> bool>,
+) -> Result<()> {
     let handle = engine.handle();
+    let look =
+        is_over.as_ref().map_or_else(crossbeam_channel::never, |_| crossbeam_channel::tick(Duration::from_secs(1)));
     let pulse =
         supervisor::patience().map_or_else(crossbeam_channel::never, |limit| crossbeam_channel::tick(limit / 3));
     loop {
         select! {
             recv(stop) -> _ => return Ok(()),
+            recv(look) -> _ => if is_over.as_mut().is_some_and(|is_over| is_over()) {
+                return Ok(());
+            },
             recv(pulse) -> _ => {
                 // One that hangs is to be ended and begun anew.
                 if engine.is_alive(ANSWER_MAX) {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{arguments::ServiceAction, desk::absolute, places, print, print_json};
 use crate::{
-    engine::Host,
+    engine::{Host, HostKind},
     error::{Error, ErrorKind, Result},
     service::{
         connect,
@@ -134,6 +134,15 @@ fn status(json: bool) -> Result<ExitCode> {
         }
         for refused in &running.refused {
             print(&format!("  NOT {}: {}", refused.path.display(), refused.error))?;
+        }
+        if running.host.kind == HostKind::Background {
+            let messages = places::background()?.messages;
+            let process = running.host.process;
+            print(&format!(
+                "  A window left it. It ends when a window takes its data files over, on SIGTERM (kill {process}), with"
+            ))?;
+            print("  the machine, and on many systems when its user logs out.")?;
+            print(&format!("  Its messages are in {}", messages.display()))?;
         }
         if running.data_files.is_empty() && running.refused.is_empty() {
             print("  no data file yet")?;

@@ -157,10 +157,8 @@ fn in_place_in_words(done: &InPlace) -> String {
         Some(1) => words += "1 commit is no longer in the file.\n",
         Some(n) => words += &format!("{n} commits are no longer in the file.\n"),
     }
-    if let Some(undo) = &done.undo {
-        let limit = undo.commit.map_or_else(|| "--no-log".to_owned(), |commit| format!("--commit {commit}"));
-        let (archive, file) = (undo.archive.display(), done.data_file.display());
-        words += &format!("To undo this restore: strongroom restore '{archive}' {limit} --in-place '{file}'\n");
+    if done.undo.is_some() {
+        words += &format!("To undo this restore: strongroom undo '{}'\n", done.data_file.display());
     }
     words.truncate(words.trim_end().len());
     words

@@ -59,6 +59,14 @@ pub enum Command {
         /// Canonical path as in the status.
         path: PathBuf,
     },
+    /// Have another engine look after a data file: it is closed where it is, as soon as no job runs on it, and opened there. Only a
+    /// window that has joined both can do that.
+    HandOver {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The process of the engine that gets it.
+        process: u32,
+    },
     /// Remove a path from the list of recent data files, and from the refused ones.
     Forget {
         /// Path as in the status.
@@ -193,6 +201,22 @@ pub enum Command {
         #[serde(default)]
         segments: Vec<PathBuf>,
     },
+    /// Find out what undoing a restore in place would do, into `seen_undos` of the status.
+    LookAtUndo {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The restore in place.
+        of: JobId,
+    },
+    /// Undo a restore in place: bring the data file to the state before it. What that takes away is kept as by any restore in place.
+    UndoRestore {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The restore in place.
+        of: JobId,
+    },
     /// Write a sound copy of a damaged archive.
     Repair {
         /// Name of the job.
@@ -302,6 +326,7 @@ impl Command {
             }
             Command::SetDestination { data_file, .. }
             | Command::ChangeSettings { data_file, .. }
+            | Command::HandOver { data_file, .. }
             | Command::LookAtPlaces { data_file, .. }
             | Command::Measure { data_file, .. }
             | Command::Refresh { data_file }
@@ -313,6 +338,8 @@ impl Command {
             | Command::LookAtReport { data_file, .. }
             | Command::PutAway { data_file, .. }
             | Command::RestoreInPlace { data_file, .. }
+            | Command::LookAtUndo { data_file, .. }
+            | Command::UndoRestore { data_file, .. }
             | Command::UseLog { data_file, .. }
             | Command::StartSampleClient { data_file }
             | Command::StopSampleClient { data_file } => Subject::DataFile(data_file),
@@ -333,6 +360,7 @@ impl Command {
             Command::Backup { job, .. }
             | Command::Restore { job, .. }
             | Command::RestoreInPlace { job, .. }
+            | Command::UndoRestore { job, .. }
             | Command::Verify { job, .. }
             | Command::RetryNow { job, .. }
             | Command::Repair { job, .. }

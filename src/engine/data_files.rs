@@ -118,6 +118,8 @@ impl Worker {
                 self.note_last_backups(Some(&path));
                 self.note_last_runs(&path);
                 self.read_notices(&path);
+                self.begin_to_watch(&path);
+                self.read_undos(&path);
                 self.follow_settings(&path, LogStart::Known);
                 self.survey(&path);
                 self.look_at_processes(vec![path.clone()]);
@@ -146,7 +148,7 @@ impl Worker {
         self.jobs.values_mut().filter(mine).for_each(RunningJob::stop);
         self.note_on_list(path, false);
         self.let_go(path);
-        Ok(())
+        self.end_to_watch(path)
     }
 
     /// Gives up data files that another engine looks after, because somebody removed our lock: two would write one log.
@@ -178,6 +180,7 @@ impl Worker {
 
     pub(super) fn forget(&mut self, path: &Path) -> Result<()> {
         self.note_on_list(path, false);
+        self.end_to_watch(path)?;
         self.edit().refused.retain(|r| r.path != path);
         if let Some(history) = &self.history {
             history.forget(path)?;

@@ -21,6 +21,7 @@ impl Worker {
         let Some(job) = self.jobs.remove(&id) else { return };
         let (entry, finished) = job.finish(result);
         self.record(&entry);
+        self.note_undo(&entry, &finished);
         self.note_backup(&finished);
         self.note_maintenance(&finished);
         self.note_for_proofs(&finished);

@@ -6,6 +6,8 @@
 mod notices;
 mod runs;
 mod state;
+mod undos;
+mod watched;
 
 use std::{
     fs::{self, File},
@@ -20,6 +22,7 @@ use uuid::Uuid;
 
 pub use runs::glance_maintenance;
 pub use state::glance_automatic;
+pub use watched::{Watched, left_behind};
 
 use super::command::JobId;
 use crate::{
@@ -415,6 +418,8 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     conn.execute_batch(super::proven::SCHEMA)?;
     conn.execute_batch(runs::SCHEMA)?;
     conn.execute_batch(notices::SCHEMA)?;
+    conn.execute_batch(watched::SCHEMA)?;
+    conn.execute_batch(undos::SCHEMA)?;
     conn.execute_batch("COMMIT")?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;

@@ -157,6 +157,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
         warnings: Vec::new(),
         notices: Vec::new(),
         damage,
+        in_place: Vec::new(),
         maintenance: Maintenance::default(),
         archives_place: None,
         log_place: None,

@@ -22,7 +22,7 @@ use crate::{
     },
     maintenance::{CompactReport, RecordsReport},
     repair::RepairReport,
-    restore::{RestorePlan, RestoreReport},
+    restore::{RestorePlan, RestoreReport, in_place::Undo, undo::UndoPlan},
     schedule::automatic::Automatic,
     settings::{Revision, Settings},
     sqlite::data_file::DataFileFacts,
@@ -37,10 +37,20 @@ use crate::{
 pub enum HostKind {
     /// A service without a window, which stays.
     Service,
+    /// What a window left in the background: it stays until a window takes its data files over or the machine restarts; on
+    /// many systems it ends when the user logs out.
+    Background,
     /// A window: when it closes, the engine ends.
     Window,
     /// A command, which ends with its job.
     Command,
+}
+
+impl HostKind {
+    /// Whether it goes on when the windows are closed.
+    pub fn goes_on(self) -> bool {
+        matches!(self, HostKind::Service | HostKind::Background)
+    }
 }
 
 /// The process that an engine runs in.
@@ -56,6 +66,7 @@ impl std::fmt::Display for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = match self.kind {
             HostKind::Service => "the service",
+            HostKind::Background => "a process in the background",
             HostKind::Window => "a window",
             HostKind::Command => "a command",
         };
@@ -104,6 +115,9 @@ pub struct Status {
     pub measured: Vec<Measured>,
     /// The commits that limits lead to, newest answer first, at most 8.
     pub points: Vec<FoundPoint>,
+    /// What undoing restores in place would do, newest answer first, at most 4.
+    #[serde(default)]
+    pub seen_undos: Vec<SeenUndo>,
     /// The reports of verifications that were looked at, newest answer first, at most 4.
     #[serde(default)]
     pub reports: Vec<ShownReport>,
@@ -196,6 +210,9 @@ pub struct DataFileStatus {
     pub damage: Option<ErrorReport>,
     /// Everything that needs attention, the urgent first.
     pub warnings: Vec<Warning>,
+    /// The last restores in place that can be undone, newest first, at most 10.
+    #[serde(default)]
+    pub in_place: Vec<DoneInPlace>,
     /// When it was verified and compacted last, and what compacting would need.
     #[serde(default)]
     pub maintenance: Maintenance,
@@ -241,6 +258,36 @@ impl DataFileStatus {
             |archive: &&ArchiveEntry| archive.problem.is_none() && archive.data_file_id == self.settings.data_file_id;
         self.archives.iter().filter(own).filter_map(|archive| archive.moment).max()
     }
+}
+
+/// A restore in place that can be undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneInPlace {
+    /// The job.
+    pub job: JobId,
+    /// When it began.
+    pub moment: DateTime<Local>,
+    /// The archive that was restored.
+    pub number: ArchiveNumber,
+    /// The commit that it went back to, or forward; `None` for the state of the archive itself.
+    pub restored: Option<u64>,
+    /// Commits that it took away; `None` where no log counted them.
+    pub commits_left: Option<u64>,
+    /// How to bring them back.
+    pub undo: Undo,
+    /// The restore in place that it undid, if it was an undo itself.
+    pub undoes: Option<JobId>,
+}
+
+/// What undoing a restore in place would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenUndo {
+    /// Canonical path of the data file.
+    pub data_file: PathBuf,
+    /// The restore in place.
+    pub of: JobId,
+    /// The answer, or why it can not be undone any more.
+    pub result: Result<UndoPlan, ErrorReport>,
 }
 
 /// A change of the settings that was refused.

@@ -26,7 +26,7 @@ use super::{
     list::List,
     status::{
         DataFileStatus, Event, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Measured, Refused, SeenPlaces,
-        Status,
+        SeenUndo, Status,
     },
     work,
 };
@@ -76,6 +76,7 @@ pub(super) enum Message {
     },
     LookedAt(LookedAt),
     PointFound(FoundPoint),
+    UndoSeen(SeenUndo),
     ProcessesSeen(Vec<(Users, PathBuf)>),
     Ping(Sender<()>),
     PlacesSeen(SeenPlaces),
@@ -119,6 +120,10 @@ pub(super) struct Worker {
     pub(super) attendants: HashSet<Uuid>,
     /// Data files of which something changed that may be worth a warning.
     pub(super) touched: HashSet<PathBuf>,
+    /// The jobs that undo a restore in place, and which.
+    pub(super) undoing: HashMap<JobId, JobId>,
+    /// When it was last noted that data files are watched.
+    pub(super) noted_watching: Option<Instant>,
     looked: Instant,
     /// Which data file is looked at next.
     look_next: usize,
@@ -156,6 +161,7 @@ impl Worker {
             seen_places: Vec::new(),
             measured: Vec::new(),
             points: Vec::new(),
+            seen_undos: Vec::new(),
             reports: Vec::new(),
         };
         let mut worker = Self {
@@ -177,6 +183,8 @@ impl Worker {
             tried: HashMap::new(),
             attendants: HashSet::new(),
             touched: HashSet::new(),
+            undoing: HashMap::new(),
+            noted_watching: None,
             looked: Instant::now(),
             look_next: 0,
             looked_at_processes: None,
@@ -220,6 +228,7 @@ impl Worker {
                 shared.tell(&event);
             }
             if self.ending && self.jobs.is_empty() && self.notices == 0 {
+                self.note_watching(true);
                 self.hosted.values().filter_map(|h| h.log.as_ref()).for_each(|log| log.ask_stop());
                 return;
             }
@@ -247,6 +256,7 @@ impl Worker {
             self.run_schedule();
             self.run_proofs();
         }
+        self.note_watching(false);
         if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
@@ -322,6 +332,7 @@ impl Worker {
                 list.insert(0, found);
                 list.truncate(LOOKED_AT_MAX);
             }
+            Message::UndoSeen(seen) => self.undo_seen(seen),
             Message::ProcessesSeen(seen) => self.processes_seen(seen),
             Message::PlacesSeen(seen) => self.places_seen(seen),
             Message::Measured(measured) => self.measured(measured),
@@ -351,6 +362,10 @@ impl Worker {
         match command {
             Command::OpenDataFile { path } => self.open(path),
             Command::CloseDataFile { path } => self.close(&path).map_err(plain)?,
+            Command::HandOver { data_file, .. } => {
+                let message = format!("{} can only be handed over by a window", data_file.display());
+                return Err(plain(Error::new(ErrorKind::Refused, message).hint("Close it here, and open it there.")));
+            }
             Command::Forget { path } => self.forget(&path).map_err(plain)?,
             Command::SetDestination { data_file, folder } => self.set_destination(&data_file, folder).map_err(plain)?,
             Command::ChangeSettings { data_file, settings, revision, switch_to_wal } => {
@@ -377,6 +392,10 @@ impl Worker {
             Command::RestoreInPlace { job, data_file, archive, logs, until, segments } => {
                 let started = self.restore_in_place(job, data_file, (archive, segments), logs, until);
                 started.map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
+            }
+            Command::LookAtUndo { data_file, of } => self.look_at_undo(data_file, of).map_err(plain)?,
+            Command::UndoRestore { job, data_file, of } => {
+                self.undo_restore(job, data_file, of).map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
             }
             Command::Verify { job, archive, segments } => {
                 let data_file = self.data_file_of(&archive);

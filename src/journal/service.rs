@@ -352,7 +352,7 @@ impl Service {
                 _ => trouble,
             },
         };
-        tracing::warn!(error = %trouble.error(), "the log was interrupted");
+        tracing::warn!(error = %trouble.error(), log = %self.config.log.display(), "the log was interrupted");
         let (error, pause) = match trouble {
             Trouble::Replaced(error) => {
                 self.ready = false;

@@ -25,6 +25,8 @@ use crate::{
 /// A system allows a little over 100 bytes for the path of a socket.
 const PATH_MAX: usize = 100;
 const ENDING: &str = ".sock";
+/// The kinds of engines that are found by looking for them.
+const STAYING: [&str; 2] = ["service", "background"];
 
 /// Both sides of a conversation; cheap to clone, so that one thread reads and another one writes.
 #[derive(Debug, Clone)]
@@ -109,7 +111,7 @@ impl Sockets {
     /// Sockets in `folder`; where its path is too long for one, in a folder of this user below `temporary`.
     pub fn new(folder: &Path, temporary: &Path) -> Self {
         #[cfg(unix)]
-        let folder = if folder.join("service-4194304.sock").as_os_str().len() > PATH_MAX {
+        let folder = if folder.join("background-4194304.sock").as_os_str().len() > PATH_MAX {
             temporary.join(format!("strongroom-{}", rustix::process::geteuid().as_raw()))
         } else {
             folder.to_path_buf()
@@ -146,6 +148,7 @@ impl Sockets {
     fn path(&self, host: Host) -> PathBuf {
         let kind = match host.kind {
             HostKind::Service => "service",
+            HostKind::Background => "background",
             HostKind::Window => "window",
             HostKind::Command => "command",
         };
@@ -155,8 +158,8 @@ impl Sockets {
         self.folder.join(format!("{kind}-{}{ENDING}", host.process))
     }
 
-    /// The addresses of the services that run for this user, or did until a crash; for the superuser also those of all users that
-    /// the system runs, each with the user that it must belong to.
+    /// The addresses of the services that run for this user, and of what windows left in the background, or did until a crash; for
+    /// the superuser also those of all users that the system runs, each with the user that it must belong to.
     pub fn services(&self) -> Vec<(String, Option<u32>)> {
         let mut found = services_in(&self.folder, None);
         #[cfg(target_os = "linux")]
@@ -180,8 +183,9 @@ impl Sockets {
 
 fn services_in(folder: &Path, owner: Option<u32>) -> Vec<(String, Option<u32>)> {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_service =
-        |path: &PathBuf| parse(path).is_some_and(|(kind, process)| kind == "service" && process != std::process::id());
+    let is_service = |path: &PathBuf| {
+        parse(path).is_some_and(|(kind, process)| STAYING.contains(&kind.as_str()) && process != std::process::id())
+    };
     names.filter(is_service).filter_map(|path| Some((path.to_str()?.to_owned(), owner))).collect()
 }
 

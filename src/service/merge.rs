@@ -59,6 +59,7 @@ pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) 
         let proven: Vec<_> = other.proven.iter().filter(|p| !merged.proven.contains(p)).cloned().collect();
         merged.proven.extend(proven);
         merged.points.extend(other.points.iter().cloned());
+        merged.seen_undos.extend(other.seen_undos.iter().cloned());
         merged.reports.extend(other.reports.iter().cloned());
         merged.history_problem = merged.history_problem.or_else(|| other.history_problem.clone());
         merged.list_problem = merged.list_problem.or_else(|| other.list_problem.clone());

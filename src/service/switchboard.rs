@@ -6,11 +6,11 @@
 //! The lock of a data file decides: taking over never makes two engines.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Local};
@@ -32,6 +32,8 @@ use crate::{
 const SEARCH: Duration = Duration::from_millis(300);
 /// How often a service is looked for that was started meanwhile.
 const SEARCH_SERVICES: Duration = Duration::from_secs(3);
+/// An engine that was told to close a data file, and has it still, is told again after so long.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// An engine that is connected.
 struct Link {
@@ -55,6 +57,16 @@ struct Found {
     wanted: Option<PathBuf>,
 }
 
+/// A data file on its way from one engine to another.
+struct Handing {
+    /// The process that gets it.
+    to: u32,
+    /// When the engine that has it was told to close it.
+    asked: Option<Instant>,
+    /// Whether the one that gets it was told to open it.
+    is_opened: bool,
+}
+
 struct Switchboard {
     /// The first one is that of this process.
     links: Vec<Link>,
@@ -68,6 +80,8 @@ struct Switchboard {
     sockets: Sockets,
     /// Data files of this process that a service gets.
     giving: HashSet<PathBuf>,
+    /// Data files that are being handed over.
+    handing: HashMap<PathBuf, Handing>,
     /// Lost data files that were asked to be opened here, and for which an answer is awaited.
     taking_over: HashSet<PathBuf>,
     /// Whoever sits before this window and can answer questions of jobs, in whichever engine.
@@ -94,6 +108,7 @@ pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<H
         taking_over: HashSet::new(),
         sockets: sockets.clone(),
         giving: HashSet::new(),
+        handing: HashMap::new(),
         attendants: HashSet::new(),
         order: Order::default(),
     };
@@ -119,7 +134,7 @@ impl Switchboard {
             select.recv(&bell);
             select.recv(&found);
             events.iter().for_each(|events| _ = select.recv(events));
-            match select.ready_timeout(if self.lost.is_empty() { SEARCH_SERVICES } else { SEARCH }) {
+            match select.ready_timeout(if self.is_waiting() { SEARCH } else { SEARCH_SERVICES }) {
                 Err(_) => self.search(),
                 Ok(0) => match commands.try_recv() {
                     Ok(command) => self.obey(command),
@@ -133,6 +148,7 @@ impl Switchboard {
             }
             self.let_go_of_lost();
             self.give_way();
+            self.hand_over();
             self.publish();
         }
     }
@@ -172,6 +188,10 @@ impl Switchboard {
     fn obey(&mut self, command: Command) {
         let outcome = match command {
             Command::OpenDataFile { path } => self.open(path),
+            Command::HandOver { data_file, process } => {
+                self.handing.insert(data_file, Handing { to: process, asked: None, is_opened: false });
+                Ok(())
+            }
             Command::CloseDataFile { path } if self.lost.iter().any(|lost| lost.status.facts.path == path) => {
                 self.lost.retain(|lost| lost.status.facts.path != path);
                 Ok(())
@@ -295,26 +315,73 @@ impl Switchboard {
         self.taking_over.retain(|path| !open.contains(path));
     }
 
-    /// Gives data files of this process to a service that has them on its list: it stays, and this window does not.
+    /// Gives data files of this process, and of one in the background, to a service that has them on its list: it stays, and they do
+    /// not.
     fn give_way(&mut self) {
-        let own = self.own().clone();
-        let own_status = own.status();
         let wanted = self.links.iter().skip(1).filter(|link| link.host.kind == HostKind::Service).flat_map(|link| {
             let refused = link.handle.status();
             let in_use = refused.refused.iter().filter(|r| r.error.kind == ErrorKind::InUse);
             in_use.map(|r| (link.handle.clone(), r.path.clone())).collect::<Vec<_>>()
         });
         for (service, path) in wanted.collect::<Vec<_>>() {
-            let is_busy = own_status.jobs.iter().any(|job| job.data_file.as_ref() == Some(&path));
-            if own_status.data_file(&path).is_some() {
+            let gives = |link: &&Link| link.address.is_none() || link.host.kind == HostKind::Background;
+            if let Some(link) = self.of_data_file(&path) {
+                let Some(handle) = Some(link).filter(gives).map(|link| link.handle.clone()) else { continue };
+                let is_busy = handle.status().jobs.iter().any(|job| job.data_file.as_ref() == Some(&path));
                 if !is_busy && self.giving.insert(path.clone()) {
-                    let _ = own.send(Command::CloseDataFile { path });
+                    let _ = handle.send(Command::CloseDataFile { path });
                 }
             } else if self.giving.remove(&path) {
                 // It would try again by itself, a little later.
                 let _ = service.send(Command::OpenDataFile { path });
             }
         }
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.lost.is_empty() || !self.handing.is_empty()
+    }
+
+    /// Closes data files where they are, and opens them where they are to be. Whatever goes wrong there, this process takes them then:
+    /// somebody must look after them.
+    fn hand_over(&mut self) {
+        let mut handing = std::mem::take(&mut self.handing);
+        handing.retain(|path, step| {
+            let to = self.links.iter().find(|link| link.host.process == step.to);
+            let from = self.of_data_file(path);
+            match (from, to) {
+                (Some(from), _) if from.host.process == step.to => false,
+                (Some(from), Some(_)) => {
+                    let status = from.handle.status();
+                    let is_busy = status.jobs.iter().any(|job| job.data_file.as_ref() == Some(path));
+                    // A job may have begun just before.
+                    if !is_busy && step.asked.is_none_or(|at| at.elapsed() > ASK_AGAIN) {
+                        step.asked = Some(Instant::now());
+                        let _ = from.handle.send(Command::CloseDataFile { path: path.clone() });
+                    }
+                    true
+                }
+                // The one that gets it is still being looked for.
+                (Some(_), None) => true,
+                (None, Some(to)) if !step.is_opened => {
+                    step.is_opened = to.handle.send(Command::OpenDataFile { path: path.clone() }).is_ok();
+                    true
+                }
+                (None, Some(to)) => {
+                    let refused = to.handle.status().refused.iter().find(|r| r.path == *path).map(|r| r.error.clone());
+                    if let Some(error) = &refused {
+                        self.elsewhere.tell(&Event::CommandRefused(error.clone()));
+                        let _ = self.own().send(Command::OpenDataFile { path: path.clone() });
+                    }
+                    refused.is_none()
+                }
+                (None, None) => {
+                    let _ = self.own().send(Command::OpenDataFile { path: path.clone() });
+                    false
+                }
+            }
+        });
+        self.handing = handing;
     }
 
     /// Looks whether somebody looks after a lost data file again, and for services.

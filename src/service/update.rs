@@ -152,6 +152,7 @@ fn rest(status: &Status) -> Status {
         seen_places: status.seen_places.clone(),
         measured: status.measured.clone(),
         points: status.points.clone(),
+        seen_undos: status.seen_undos.clone(),
         reports: status.reports.clone(),
     }
 }
@@ -251,6 +252,7 @@ mod tests {
             seen_places: Vec::new(),
             measured: Vec::new(),
             points: Vec::new(),
+            seen_undos: Vec::new(),
             reports: Vec::new(),
         }
     }

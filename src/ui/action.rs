@@ -1,6 +1,10 @@
 //! What the user wants. Pages and dialogs push actions; [`apply`](super::apply::apply) alone carries them out.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    process::Child,
+    sync::{Arc, Mutex},
+};
 
 use eframe::egui::ThemePreference;
 
@@ -57,7 +61,7 @@ pub(crate) enum Action {
         /// The folder to look in first.
         folder: PathBuf,
     },
-    /// Start a restore in place, or undo one.
+    /// Start a restore in place.
     RestoreInPlace {
         /// The data file.
         data_file: PathBuf,
@@ -69,6 +73,20 @@ pub(crate) enum Action {
         until: Until,
         /// Folders that hold segments of the archive, besides its own.
         segments: Vec<PathBuf>,
+    },
+    /// Ask whether to undo a restore in place, with numbers.
+    AskUndo {
+        /// The data file.
+        data_file: PathBuf,
+        /// The restore in place.
+        of: JobId,
+    },
+    /// Undo it.
+    Undo {
+        /// The data file.
+        data_file: PathBuf,
+        /// The restore in place.
+        of: JobId,
     },
     /// Choose the folder that the open dialog *Restore…* asks for.
     ChooseRestoreFolder(PathBuf),
@@ -176,8 +194,20 @@ pub(crate) enum Action {
     CloseDialog,
     /// Plan a service for the data files of this window, and open the dialog that shows the plan.
     AskService,
-    /// Open the dialog *Install as a service…* with what was planned.
-    ServicePlanned(Vec<PathBuf>, Box<Result<Plan, ErrorReport>>),
+    /// The same before the window closes.
+    AskServiceToQuit,
+    /// Open the dialog *Install as a service…* with what was planned; the flag says whether the window then closes.
+    ServicePlanned(Vec<PathBuf>, Box<Result<Plan, ErrorReport>>, bool),
+    /// The service was installed, and the window closes when it has the data files.
+    ServiceInstalled,
+    /// Hand what this window looks after over to a process in the background, then close.
+    KeepRunning,
+    /// Begin that process.
+    BeginBackground,
+    /// It was begun, or could not be.
+    BackgroundBegun(Begun),
+    /// Do not close, and go on looking after everything here.
+    StayHere,
     /// Install the service that the open dialog shows.
     InstallService,
     /// Open the dialog *About*.
@@ -186,10 +216,20 @@ pub(crate) enum Action {
     Documentation,
     /// Say what happened, with a path to copy.
     Say(String, ErrorReport, PathBuf),
-    /// End the program; asks first while jobs run.
+    /// End the program; asks first while jobs run, and when logs or schedules would rest.
     Quit,
     /// Stop the running jobs and end the program.
     QuitAnyway,
+}
+
+/// A process in the background, or why there is none. Only moved, never compared or copied.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun(pub(crate) Arc<Mutex<Option<Result<Child, ErrorReport>>>>);
+
+impl PartialEq for Begun {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// A command of the menu Edit.

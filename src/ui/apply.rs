@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command as Process, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
@@ -11,16 +12,17 @@ use eframe::egui::{Context, ViewportCommand};
 
 use super::{
     Setup,
-    action::{Action, EditCommand},
+    action::{Action, Begun, EditCommand},
     dialogs::{close::is_worth_asking, settings::SettingsForm},
     file_picker::{Mode, Purpose, Request},
+    leave::{self, Leaving, Successor},
     state::{
         BackupForm, CompactForm, Dialog, LogChoice, MessageForm, RepairForm, ReportForm, RestoreForm, SampleForm,
-        SegmentsForm, ServiceForm, State, Then,
+        SegmentsForm, ServiceForm, State, Then, UndoForm,
     },
 };
 use crate::{
-    engine::{Command, Handle, JobId, Status, status::DataFileStatus},
+    engine::{Command, Handle, HostKind, JobId, Status, status::DataFileStatus},
     error::{Error, ErrorKind, ErrorReport},
     journal::integrate::Until,
     service::install::{Manager, Plan, Scope, owner_of},
@@ -35,7 +37,15 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
     };
     match action {
-        Action::Send(command) => send(state, command),
+        Action::Send(command) => {
+            match &command {
+                // Taken over by this window, or closed by it.
+                Command::OpenDataFile { path } => state.wants(path.clone()),
+                Command::CloseDataFile { path } => _ = state.closing.insert(path.clone()),
+                _ => {}
+            }
+            send(state, command);
+        }
         Action::Show(page) => state.page = page,
         Action::ShowDataFile(path) => state.show(&path),
         Action::ChooseDataFile => state.picker.ask(ctx, data_file_request(state, &status)),
@@ -44,12 +54,16 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
                 // A dropped archive is meant to be restored.
                 ask_restore(state, handle, path, None);
             } else {
+                state.wants(path.clone());
                 send(state, Command::OpenDataFile { path });
             }
         }
         Action::CloseDataFile(path) => match status.data_file(&path) {
             Some(known) if is_worth_asking(known) => state.dialog = Some(Dialog::Close(path)),
-            _ => send(state, Command::CloseDataFile { path }),
+            _ => {
+                state.closing.insert(path.clone());
+                send(state, Command::CloseDataFile { path });
+            }
         },
         Action::AskBackup(data_file) => {
             send(state, Command::Refresh { data_file: data_file.clone() });
@@ -84,7 +98,19 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::RestoreInPlace { data_file, archive, logs, until, segments } => {
             state.dialog = None;
+            if status.data_file(&data_file).is_none() {
+                // It is opened when it has been restored.
+                state.wants(data_file.clone());
+            }
             send(state, Command::RestoreInPlace { job: JobId::new(), data_file, archive, logs, until, segments });
+        }
+        Action::AskUndo { data_file, of } => {
+            state.dialog = Some(Dialog::Undo(UndoForm { data_file: data_file.clone(), of }));
+            send(state, Command::LookAtUndo { data_file, of });
+        }
+        Action::Undo { data_file, of } => {
+            state.dialog = None;
+            send(state, Command::UndoRestore { job: JobId::new(), data_file, of });
         }
         Action::ChooseRestoreFolder(start) => {
             state.picker.ask(ctx, folder_request("Folder for the restored files", start, Purpose::RestoreFolder));
@@ -173,7 +199,9 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::CreateSample(folder) => {
             state.dialog = None;
-            send(state, Command::CreateSample { job: JobId::new(), folder });
+            let job = JobId::new();
+            state.samples.insert(job);
+            send(state, Command::CreateSample { job, folder });
         }
         Action::ShowFolder(path) => show_folder(ctx, path, news),
         Action::Copy(text) => ctx.copy_text(text),
@@ -193,28 +221,78 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             state.dismissed.insert(job);
         }
         Action::CloseDialog => state.dialog = None,
-        Action::AskService => {
-            let own = |d: &&DataFileStatus| d.host.process == std::process::id() && d.lost_since.is_none();
+        Action::AskService | Action::AskServiceToQuit => {
+            let quits = action == Action::AskServiceToQuit;
+            let own = |d: &&DataFileStatus| {
+                (leave::is_ours(d.host) || d.host.kind == HostKind::Background) && d.lost_since.is_none()
+            };
             let data_files: Vec<PathBuf> = status.data_files.iter().filter(own).map(|d| d.facts.path.clone()).collect();
             let setup = state.setup.clone();
             beside(ctx, news, move || {
                 let plan = plan_service(&data_files, &setup).map_err(|e| e.report());
-                Some(Action::ServicePlanned(data_files, Box::new(plan)))
+                Some(Action::ServicePlanned(data_files, Box::new(plan), quits))
             });
         }
-        Action::ServicePlanned(data_files, plan) => {
-            state.dialog = Some(Dialog::Service(Box::new(ServiceForm { data_files, plan: *plan })));
+        Action::ServicePlanned(data_files, plan, quits) => {
+            state.dialog = Some(Dialog::Service(Box::new(ServiceForm { data_files, plan: *plan, quits })));
         }
         Action::InstallService => {
             if let Some(Dialog::Service(form)) = state.dialog.take()
-                && let ServiceForm { data_files, plan: Ok(plan) } = *form
+                && let ServiceForm { data_files, plan: Ok(plan), quits } = *form
             {
                 // Then the service asks for the data files, and this window lets them go.
                 beside(ctx, news, move || {
-                    let error = plan.install(&data_files, true).err()?;
-                    Some(Action::Say("The service could not be installed".to_owned(), error.report(), plan.file.0))
+                    let title = "The service could not be installed".to_owned();
+                    match plan.install(&data_files, true) {
+                        Err(error) => Some(Action::Say(title, error.report(), plan.file.0)),
+                        Ok(()) => quits.then_some(Action::ServiceInstalled),
+                    }
                 });
             }
+        }
+        Action::ServiceInstalled => {
+            state.leaving = Some(Leaving::new(&status, Successor::Service));
+            state.dialog = Some(Dialog::Quit);
+        }
+        Action::KeepRunning => {
+            let runs = leave::background(&status).map(|process| Successor::Background(process, None));
+            let leaving = Leaving::new(&status, runs.unwrap_or(Successor::ToBegin));
+            if let Successor::Background(process, _) = leaving.to {
+                let to = |data_file: &PathBuf| Command::HandOver { data_file: data_file.clone(), process };
+                leaving.data_files.iter().for_each(|data_file| send(state, to(data_file)));
+            }
+            state.leaving = Some(leaving);
+            state.dialog = Some(Dialog::Quit);
+        }
+        Action::BeginBackground => {
+            let background = state.setup.background.clone();
+            beside(ctx, news, move || {
+                let unknown = || Error::new(ErrorKind::NotFound, "the program itself is not found");
+                let begun = background.ok_or_else(unknown).and_then(|background| background.start());
+                Some(Action::BackgroundBegun(Begun(Arc::new(Mutex::new(Some(begun.map_err(|e| e.report())))))))
+            });
+        }
+        Action::BackgroundBegun(begun) => {
+            let begun = begun.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let mut actions = Vec::new();
+            match (begun, &mut state.leaving) {
+                (Some(Ok(child)), Some(leaving)) => {
+                    let process = child.id();
+                    leaving.to = Successor::Background(process, Some(child));
+                    let to = |data_file: &PathBuf| Command::HandOver { data_file: data_file.clone(), process };
+                    actions.extend(leaving.data_files.iter().map(|data_file| Action::Send(to(data_file))));
+                }
+                (Some(Err(error)), _) => leave::give_up(state, &mut actions, error),
+                // Nobody wants it any more; without a data file it ends by itself.
+                _ => {}
+            }
+            actions.into_iter().for_each(|action| apply(ctx, action, state, handle, news));
+        }
+        Action::StayHere => {
+            let mut actions = Vec::new();
+            leave::take_back(state, &mut actions);
+            state.dialog = None;
+            actions.into_iter().for_each(|action| apply(ctx, action, state, handle, news));
         }
         Action::About => state.dialog = Some(Dialog::About),
         Action::Documentation => {

@@ -74,7 +74,12 @@ impl MenuCommand {
                 Icon::Settings,
                 ctrl(Key::Comma),
             ),
-            Self::Quit => ("Quit", "End the program; running jobs are stopped", Icon::LogOut, ctrl(Key::Q)),
+            Self::Quit => (
+                "Quit",
+                "End the program; asks first while a job, a log or a schedule is on",
+                Icon::LogOut,
+                ctrl(Key::Q),
+            ),
             Self::Refresh => (
                 "Refresh",
                 "Read the archives again and estimate the space anew",

@@ -16,6 +16,7 @@ pub(crate) mod sample;
 pub(crate) mod segments;
 pub(crate) mod service;
 pub(crate) mod settings;
+pub(crate) mod undo;
 mod until;
 
 use eframe::egui::{
@@ -48,8 +49,9 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::StopLog(data_file)) => log::stop_ui(ctx, data_file, actions),
         Some(Dialog::Settings(form)) => settings::settings_ui(ctx, status, form, actions),
         Some(Dialog::Close(data_file)) => close::close_ui(ctx, status, &data_file.clone(), actions),
-        Some(Dialog::Quit) => quit::quit_ui(ctx, status, actions),
+        Some(Dialog::Quit) => quit::quit_ui(ctx, status, state.leaving.as_ref(), actions),
         Some(Dialog::Service(form)) => service::service_ui(ctx, form, actions),
+        Some(Dialog::Undo(form)) => undo::undo_ui(ctx, status, form, actions),
         Some(Dialog::Compact(form)) => compact::compact_ui(ctx, status, form, actions),
         Some(Dialog::Report(form)) => records::records_ui(ctx, status, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),

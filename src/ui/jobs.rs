@@ -7,7 +7,7 @@ use lucide_icons::Icon;
 
 use super::{
     action::Action,
-    reports,
+    dialogs, reports,
     state::{MessageForm, State},
     theme::{self, palette},
     widgets::{self, Tone, bar, button, duration, icon_button, moment, strip},
@@ -20,7 +20,6 @@ use crate::{
         status::{DataFileStatus, FinishedJob, JobReport, JobStatus},
     },
     error::{ErrorKind, ErrorReport},
-    restore::{RestoreReport, in_place::Undo},
     storage::space::human_bytes,
 };
 
@@ -55,7 +54,7 @@ pub(crate) fn news_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut
     let is_quiet = |job: &FinishedJob| job.automatic && job.kind == JobKind::TestRestore && job.result.is_ok();
     let concerns = |job: &&FinishedJob| (job.data_file.is_none() || job.data_file == state.current) && !is_quiet(job);
     if let Some(job) = status.finished.iter().find(concerns).filter(|job| !state.dismissed.contains(&job.id)) {
-        finished_ui(ui, job, actions);
+        finished_ui(ui, status, job, actions);
     }
     if ui.cursor().top() > before {
         ui.add_space(theme::GAP - 6.0);
@@ -205,7 +204,7 @@ fn progress_text(job: &JobStatus) -> String {
     parts.join("   ·   ")
 }
 
-fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
+fn finished_ui(ui: &mut Ui, status: &Status, job: &FinishedJob, actions: &mut Vec<Action>) {
     let put_away = |ui: &mut Ui, actions: &mut Vec<Action>| {
         if icon_button(ui, Icon::X, "Put the result away").clicked() {
             actions.push(Action::Dismiss(job.id));
@@ -232,10 +231,13 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
             let (tone, message, text) = reports::restore_text(report, job.duration_ms);
             strip(ui, tone, &message, Some(&text), |ui| {
                 put_away(ui, actions);
-                match report.in_place.as_ref().map(|done| &done.undo) {
-                    Some(Some(undo)) => undo_button(ui, report, undo, actions),
-                    Some(None) => {}
-                    None => show_folder(ui, &report.destination, actions),
+                let known = job.data_file.as_ref().and_then(|path| status.data_file(path));
+                let done = |known: &'_ DataFileStatus| known.in_place.iter().find(|done| done.job == job.id).cloned();
+                match (&report.in_place, known.and_then(|known| Some((known, done(known)?)))) {
+                    // The same stays on the Maintenance page and in the Backup journal.
+                    (Some(_), Some((known, done))) => dialogs::undo::undo_button(ui, known, &done, actions),
+                    (Some(_), None) => {}
+                    (None, _) => show_folder(ui, &report.destination, actions),
                 }
             });
         }
@@ -290,15 +292,6 @@ fn finished_ui(ui: &mut Ui, job: &FinishedJob, actions: &mut Vec<Action>) {
             let message = format!("{} failed: {}", job.kind.label(), error.message);
             strip(ui, Tone::Bad, &message, error.hint.as_deref(), |ui| put_away(ui, actions));
         }
-    }
-}
-
-fn undo_button(ui: &mut Ui, report: &RestoreReport, undo: &Undo, actions: &mut Vec<Action>) {
-    let pressed = button(ui, Some(Icon::Undo2), "Undo this restore").on_hover_text("Bring back what it took away");
-    if let (true, Some(done)) = (pressed.clicked(), &report.in_place) {
-        let (logs, until) = undo.until();
-        let (data_file, archive) = (done.data_file.clone(), undo.archive.clone());
-        actions.push(Action::RestoreInPlace { data_file, archive, logs, until, segments: Vec::new() });
     }
 }
 

@@ -97,6 +97,7 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
         K::NotWritable => (Tone::Bad, "Folder can not be written"),
         K::BackupMissed => (Tone::Warn, "Backup missed"),
         K::BackupPartial => (Tone::Warn, "Backed up with problems"),
+        K::Unwatched => (Tone::Warn, "Was not watched"),
         _ => return None,
     })
 }
@@ -136,6 +137,7 @@ fn data_files(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec
 fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state: &State, actions: &mut Vec<Action>) {
     let path = &data_file.facts.path;
     let is_current = state.current.as_ref() == Some(path);
+    let is_new = state.unseen.contains(path);
     let (tone, word) = state_word(status, data_file);
     // Many applications call theirs by the same name.
     let same = |other: &&DataFileStatus| other.facts.path.file_name() == path.file_name();
@@ -157,6 +159,9 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
                     if urgent > 0 {
                         badge(ui, Tone::Bad, &urgent.to_string()).on_hover_text("So many urgent warnings");
                     }
+                    if is_new {
+                        badge(ui, Tone::Neutral, "New").on_hover_text("Opened by another window or command");
+                    }
                     ui.with_layout(Layout::top_down(Align::Min), |ui| {
                         ui.spacing_mut().item_spacing.y = 1.0;
                         ui.add(Label::new(theme::strong(jobs::name(path), ui)).truncate());
@@ -175,6 +180,7 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
         None => format!("Data file {}", jobs::name(path)),
         Some(folder) => format!("Data file {} in {folder}", jobs::name(path)),
     };
+    let name = if is_new { format!("{name}, new: opened by another window or command") } else { name };
     response.widget_info(|| WidgetInfo::selected(WidgetType::SelectableLabel, true, is_current, &name));
     if response.has_focus() {
         ui.painter().rect_stroke(response.rect, 8.0, Stroke::new(2.0, p.accent), eframe::egui::StrokeKind::Inside);

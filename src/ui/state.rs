@@ -19,7 +19,7 @@ use crate::{
     service::install::Plan,
 };
 
-use super::{Setup, dialogs::settings::SettingsForm, file_picker::FilePicker};
+use super::{Setup, dialogs::settings::SettingsForm, file_picker::FilePicker, leave::Leaving};
 
 /// The themes of the side bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +52,8 @@ pub(crate) enum Dialog {
     Settings(Box<SettingsForm>),
     /// *Install as a service…*
     Service(Box<ServiceForm>),
+    /// Whether to undo a restore in place.
+    Undo(UndoForm),
     /// *Compact data…*
     Compact(CompactForm),
     /// The report of a verification of records.
@@ -60,7 +62,7 @@ pub(crate) enum Dialog {
     About,
     /// Whether to stop looking after this data file.
     Close(PathBuf),
-    /// Whether to leave although jobs run.
+    /// Whether to leave although jobs run, and who goes on with logs and schedules.
     Quit,
     /// Something the administrator has to know now.
     Message(MessageForm),
@@ -171,6 +173,17 @@ pub(crate) struct ServiceForm {
     pub(crate) data_files: Vec<PathBuf>,
     /// What installing it does, or why it can not be done here.
     pub(crate) plan: Result<Plan, ErrorReport>,
+    /// Whether the window closes when the service has the data files.
+    pub(crate) quits: bool,
+}
+
+/// Which restore in place is to be undone.
+#[derive(Debug)]
+pub(crate) struct UndoForm {
+    /// Canonical path of the data file.
+    pub(crate) data_file: PathBuf,
+    /// The restore in place.
+    pub(crate) of: JobId,
 }
 
 /// The form of *Compact data…*.
@@ -254,12 +267,22 @@ pub(crate) struct State {
     pub(crate) setup: Setup,
     /// The field for text that had the focus last.
     pub(crate) field: Option<Id>,
-    /// Whether the user wants to leave although jobs run.
+    /// Whether the window may close: nothing is left to be asked.
     pub(crate) is_leaving: bool,
+    /// The handover before it closes.
+    pub(crate) leaving: Option<Leaving>,
     /// The data file to be backed up as soon as its log runs.
     pub(crate) backup_when_logged: Option<PathBuf>,
-    /// The data files of the last frame, to notice a new one.
-    known: Vec<PathBuf>,
+    /// Paths that this window asked to be opened: these alone are shown as soon as they are open.
+    wanted: Vec<PathBuf>,
+    /// The jobs that create samples for this window.
+    pub(crate) samples: HashSet<JobId>,
+    /// Data files that this window asked to be closed: another one is shown then.
+    pub(crate) closing: HashSet<PathBuf>,
+    /// Data files that others opened and that were not shown yet.
+    pub(crate) unseen: HashSet<PathBuf>,
+    /// The data files of the last frame, to notice a new one; `None` before the first.
+    known: Option<HashSet<PathBuf>>,
 }
 
 impl State {
@@ -278,8 +301,13 @@ impl State {
             setup,
             field: None,
             is_leaving: false,
+            leaving: None,
             backup_when_logged: None,
-            known: Vec::new(),
+            wanted: Vec::new(),
+            samples: HashSet::new(),
+            closing: HashSet::new(),
+            unseen: HashSet::new(),
+            known: None,
         }
     }
 
@@ -288,20 +316,65 @@ impl State {
         status.data_file(self.current.as_deref()?)
     }
 
-    /// Follows the status: a data file that was just opened is shown, one that was closed no longer.
+    /// This window asked for a data file: it is shown as soon as it is open.
+    pub(crate) fn wants(&mut self, path: PathBuf) {
+        self.wanted.retain(|known| *known != path);
+        self.wanted.push(path);
+    }
+
+    /// A data file was opened, by this window or by another one; `path` may be how it was named.
+    pub(crate) fn opened(&mut self, path: &Path, status: &Status) {
+        let canonical = || path.canonicalize().ok();
+        if self.wanted.iter().any(|wanted| wanted == path || canonical().is_some_and(|path| is_same(wanted, &path))) {
+            // Under the name that the status has.
+            self.wants(path.to_path_buf());
+            self.show_wanted(status);
+        }
+    }
+
+    /// A path could not be opened.
+    pub(crate) fn refused(&mut self, path: &Path) {
+        self.wanted.retain(|wanted| wanted != path);
+    }
+
+    fn show_wanted(&mut self, status: &Status) {
+        let found = |wanted: &PathBuf| {
+            let mut newest_first = status.data_files.iter().rev().map(|d| &d.facts.path);
+            newest_first.find(|path| is_same(wanted, path)).cloned()
+        };
+        let open: Vec<PathBuf> = self.wanted.iter().filter_map(found).collect();
+        for path in open {
+            self.wanted.retain(|wanted| !is_same(wanted, &path));
+            self.show(&path);
+        }
+    }
+
+    /// Follows the status. A data file that this window asked for is shown; one that somebody else opened only appears in the
+    /// side bar: a page never changes under the pointer.
     pub(crate) fn follow(&mut self, status: &Status) {
-        let open: Vec<PathBuf> = status.data_files.iter().map(|d| d.facts.path.clone()).collect();
-        if let Some(new) = open.iter().rev().find(|path| !self.known.contains(path)) {
-            self.show(new);
+        let open: HashSet<PathBuf> = status.data_files.iter().map(|d| d.facts.path.clone()).collect();
+        match &self.known {
+            Some(known) => self.unseen.extend(open.difference(known).cloned()),
+            // Before the first frame nobody points at anything.
+            None => self.current = self.current.take().or(status.data_files.last().map(|d| d.facts.path.clone())),
         }
-        if self.current.as_ref().is_none_or(|current| !open.contains(current)) {
-            self.current = open.last().cloned();
+        self.show_wanted(status);
+        if let Some(current) = self.current.as_ref().filter(|current| !open.contains(*current))
+            && self.closing.contains(current)
+        {
+            self.current = None;
+            if let Some(next) = status.data_files.last() {
+                self.show(&next.facts.path);
+            }
         }
-        self.known = open;
+        self.closing.retain(|path| open.contains(path));
+        self.unseen.retain(|path| open.contains(path) && self.current.as_ref() != Some(path));
+        self.known = Some(open);
         let gone = match &self.dialog {
             Some(Dialog::Backup(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::Settings(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::Compact(form)) => status.data_file(&form.data_file).is_none(),
+            Some(Dialog::Undo(form)) => status.data_file(&form.data_file).is_none(),
             _ => false,
         };
         if gone {
@@ -311,6 +384,7 @@ impl State {
 
     /// Shows another data file.
     pub(crate) fn show(&mut self, data_file: &Path) {
+        self.unseen.remove(data_file);
         if self.current.as_deref() != Some(data_file) {
             self.current = Some(data_file.to_path_buf());
             self.page = Page::Maintenance;
@@ -318,4 +392,9 @@ impl State {
             self.journal = JournalForm::default();
         }
     }
+}
+
+/// Whether two paths name one file; the disk is asked only when they are not the same text.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| one == other)
 }

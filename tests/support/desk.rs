@@ -18,7 +18,7 @@ use rusqlite::Connection;
 use strongroom::{
     engine::{Command, Config, Engine, Handle, Status},
     error::ErrorReport,
-    service::{Sockets, switchboard},
+    service::{Sockets, background::Background, switchboard},
     ui::{FilePicker, Setup, Window},
 };
 
@@ -52,6 +52,24 @@ impl Drop for Service {
     }
 }
 
+/// The program with its own files in `own`, as a window begins it in the background.
+fn background(own: &Path) -> Background {
+    std::fs::create_dir_all(own).unwrap();
+    let program = own.join("strongroom.sh");
+    let of = own.display();
+    let text = format!(
+        "#!/bin/sh\nHOME='{of}' XDG_DATA_HOME='{of}' XDG_CONFIG_HOME='{of}' XDG_RUNTIME_DIR='{of}' exec '{}' \"$@\"\n",
+        env!("CARGO_BIN_EXE_strongroom")
+    );
+    std::fs::write(&program, text).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    Background { program, messages: own.join("strongroom/background.log") }
+}
+
 /// A window in a folder of its own, over an engine of its own or that of a service.
 pub struct Desk {
     pub harness: Harness<'static, Window>,
@@ -68,17 +86,27 @@ impl Desk {
     }
 
     pub fn of_size(width: f32, height: f32) -> Self {
+        Self::with(width, height, false)
+    }
+
+    /// A window that can leave what it looks after to a process in the background, as the real one.
+    pub fn that_can_leave() -> Self {
+        Self::with(1180.0, 800.0, true)
+    }
+
+    fn with(width: f32, height: f32, can_leave: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("own");
         let config = Config::private(&own.join("strongroom"));
         let engine = Engine::start(config).unwrap();
-        let setup = Setup { sample_folder: folder.path().join("sample"), ..Setup::default() };
+        let background = can_leave.then(|| background(&own));
+        let setup = Setup { sample_folder: folder.path().join("sample"), background, ..Setup::default() };
         let service = IS_JOINED.then(|| Service::start(&own));
-        let handle = if IS_JOINED {
+        let handle = if IS_JOINED || can_leave {
             let sockets = Sockets::new(&own.join("strongroom"), folder.path());
             let handle = switchboard::join_all(engine.handle(), &own.join("strongroom"), &sockets).unwrap();
             let begun = Instant::now();
-            while handle.status().engines.len() < 2 {
+            while IS_JOINED && handle.status().engines.len() < 2 {
                 assert!(begun.elapsed() < LIMIT, "the service was not joined");
                 thread::sleep(Duration::from_millis(5));
             }
@@ -87,9 +115,14 @@ impl Desk {
             engine.handle()
         };
         let window = Window::new(handle.clone(), FilePicker::inside(), setup);
-        let mut harness = Harness::builder()
-            .with_size([width, height])
-            .build_ui_state(|ui, window: &mut Window| window.ui(ui), window);
+        let mut harness = Harness::builder().with_size([width, height]).build_ui_state(
+            |ui, window: &mut Window| {
+                // As eframe does.
+                window.logic(ui.ctx());
+                window.ui(ui);
+            },
+            window,
+        );
         harness.run_steps(4);
         Self { harness, handle, _own: engine, _service: service, folder }
     }
@@ -182,11 +215,16 @@ impl Desk {
         self.handle.send(command).unwrap();
     }
 
+    /// Opens a data file as the window does when it is begun with one.
+    pub fn open(&mut self, path: &Path) {
+        self.harness.state_mut().open(path.to_path_buf()).unwrap();
+    }
+
     /// Makes a data file and opens it.
     pub fn open_data_file(&mut self, rows: u32) -> PathBuf {
         let path = self.path("Office.sqlite");
         make_data_file(&path, rows);
-        self.send(Command::OpenDataFile { path: path.clone() });
+        self.open(&path);
         self.until("the data file", |harness, status| {
             status.data_files.first().is_some_and(|d| d.plan.is_some())
                 && harness.query_by_role_and_label(Role::Button, "Start backup").is_some()

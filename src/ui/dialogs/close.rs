@@ -46,10 +46,7 @@ pub(crate) fn close_ui(ctx: &Context, status: &Status, data_file: &Path, actions
 
 /// Whether closing it ends something that protects it.
 pub(crate) fn is_worth_asking(data_file: &DataFileStatus) -> bool {
-    data_file.lost_since.is_none()
-        && (data_file.host.kind == HostKind::Service
-            || data_file.log_file.is_some()
-            || data_file.settings.scheduler.frequency != Frequency::Never)
+    data_file.lost_since.is_none() && (data_file.host.kind == HostKind::Service || data_file.is_protected())
 }
 
 fn what_ends(data_file: &DataFileStatus) -> String {
@@ -59,6 +56,7 @@ fn what_ends(data_file: &DataFileStatus) -> String {
     let ends = if ends.is_empty() { String::new() } else { format!(": {}", ends.join(", and ")) };
     match data_file.host.kind {
         HostKind::Service => format!("It leaves the list of the service{ends}."),
+        HostKind::Background => format!("The process in the background gives it up{ends}."),
         _ => format!("Nobody looks after it from then on{ends}."),
     }
 }

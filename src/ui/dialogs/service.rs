@@ -48,7 +48,8 @@ pub(crate) fn service_ui(ctx: &Context, form: &mut ServiceForm, actions: &mut Ve
         },
         |ui, keys, actions| {
             let possible = plan.is_ok();
-            let pressed = primary_button(ui, None, "Install service", possible).clicked();
+            let label = if form.quits { "Install service and quit" } else { "Install service" };
+            let pressed = primary_button(ui, None, label, possible).clicked();
             if pressed || keys.enter && possible {
                 actions.push(Action::InstallService);
             }

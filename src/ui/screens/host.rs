@@ -4,7 +4,7 @@ use eframe::egui::{Label, RichText, Ui};
 use lucide_icons::Icon;
 
 use crate::{
-    engine::{HostKind, status::DataFileStatus},
+    engine::{Command, HostKind, status::DataFileStatus},
     ui::{
         action::Action,
         theme::palette,
@@ -19,9 +19,16 @@ pub(crate) fn host_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec
         (None, _) if is_own => (
             Tone::Warn,
             "This window",
-            "When it closes, the log and the schedule rest. A service goes on, also when nobody is logged in.",
+            "When it closes, the log and the schedule rest, unless somebody goes on with them. A service does, also when nobody \
+             is logged in.",
         ),
         (None, HostKind::Service) => (Tone::Good, "A service", "It goes on when this window closes."),
+        (None, HostKind::Background) => (
+            Tone::Warn,
+            "In the background",
+            "It goes on when this window closes, until the machine restarts; on many systems it ends when you log out. A service \
+             goes on after that too.",
+        ),
         (None, HostKind::Window) => {
             (Tone::Neutral, "Another window", "When that one closes, this one takes the data file over.")
         }
@@ -42,10 +49,19 @@ pub(crate) fn host_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec
         fact(ui, "Uptime", format!("{up}, since {}", moment(&started)));
     }
     ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
-    if is_own && data_file.lost_since.is_none() {
+    let is_background = data_file.host.kind == HostKind::Background;
+    if (is_own || is_background) && data_file.lost_since.is_none() {
         ui.add_space(4.0);
-        if button(ui, Some(Icon::Server), "Install as a service…").clicked() {
-            actions.push(Action::AskService);
-        }
+        ui.horizontal_wrapped(|ui| {
+            if button(ui, Some(Icon::Server), "Install as a service…").clicked() {
+                actions.push(Action::AskService);
+            }
+            let tip =
+                "This window looks after it from now on; the process in the background ends when it has nothing left";
+            if is_background && button(ui, None, "Take over").on_hover_text(tip).clicked() {
+                let (data_file, process) = (data_file.facts.path.clone(), std::process::id());
+                actions.push(Action::Send(Command::HandOver { data_file, process }));
+            }
+        });
     }
 }

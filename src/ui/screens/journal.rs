@@ -7,10 +7,12 @@ use crate::{
     engine::{
         Status,
         history::{HistoryEntry, JobKind, Outcome},
+        status::DataFileStatus,
     },
     storage::space::human_bytes,
     ui::{
         action::Action,
+        dialogs::undo::undo_button,
         jobs,
         state::{JournalForm, State},
         table::{Cell, Column, RowEvent, figure_column, nothing, table, text_column},
@@ -65,7 +67,8 @@ pub(crate) fn journal_ui(ui: &mut Ui, status: &Status, state: &mut State, action
     }
     if let Some(entry) = selected.map(|at| rows[at]) {
         ui.add_space(theme::GAP);
-        detail(ui, entry, actions);
+        let known = entry.data_file.as_ref().and_then(|path| status.data_file(path));
+        detail(ui, entry, known, actions);
     }
 }
 
@@ -142,7 +145,7 @@ fn row_name(entry: &HistoryEntry) -> String {
     format!("{}{number}, {}, {}", entry.kind.label(), entry.outcome.label(), moment(&entry.started))
 }
 
-fn detail(ui: &mut Ui, entry: &HistoryEntry, actions: &mut Vec<Action>) {
+fn detail(ui: &mut Ui, entry: &HistoryEntry, known: Option<&DataFileStatus>, actions: &mut Vec<Action>) {
     let number = entry.number.map(|n| format!(" {n}")).unwrap_or_default();
     card(ui, Icon::FileText, &format!("{}{number}", entry.kind.label()), |ui| {
         if let Some(error) = &entry.error {
@@ -157,6 +160,9 @@ fn detail(ui: &mut Ui, entry: &HistoryEntry, actions: &mut Vec<Action>) {
         if let Some(path) = &entry.data_file {
             fact(ui, "Data file", path.display().to_string());
         }
+        if let Some(note) = &entry.note {
+            fact(ui, "Note", note.clone());
+        }
         if let Some(path) = &entry.path {
             fact(
                 ui,
@@ -164,9 +170,15 @@ fn detail(ui: &mut Ui, entry: &HistoryEntry, actions: &mut Vec<Action>) {
                 path.display().to_string(),
             );
             ui.add_space(2.0);
-            if button(ui, Some(Icon::Copy), "Copy path").clicked() {
-                actions.push(Action::Copy(path.display().to_string()));
-            }
+            let done = known.and_then(|known| Some((known, known.in_place.iter().find(|done| done.job == entry.id)?)));
+            ui.horizontal_wrapped(|ui| {
+                if button(ui, Some(Icon::Copy), "Copy path").clicked() {
+                    actions.push(Action::Copy(path.display().to_string()));
+                }
+                if let Some((known, done)) = done {
+                    undo_button(ui, known, done, actions);
+                }
+            });
         } else if entry.data_file.is_none() && entry.error.is_none() {
             ui.label(RichText::new("Nothing more is known.").color(palette(ui).weak));
         }

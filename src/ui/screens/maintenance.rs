@@ -13,7 +13,7 @@ use crate::{
     ui::{
         action::Action,
         attention,
-        dialogs::settings::Tab,
+        dialogs::{settings::Tab, undo::last_in_place_ui},
         jobs,
         state::State,
         theme::{self, palette},
@@ -61,6 +61,10 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
             card(ui, Icon::Server, "Service", |ui| super::host::host_ui(ui, data_file, actions));
             ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::ScrollText, "Log", |ui| super::log::log_ui(ui, data_file, actions));
+            if let Some(done) = data_file.in_place.first() {
+                ui.add_space(theme::GAP - 6.0);
+                card(ui, Icon::Undo2, "Restore in place", |ui| last_in_place_ui(ui, data_file, done, actions));
+            }
             ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::Database, "Data file", |ui| facts(ui, data_file));
             if data_file.is_sample {

@@ -15,7 +15,7 @@ use crate::{
         jobs,
         state::State,
         theme::{self, palette},
-        widgets::{button, icon_button, primary_button},
+        widgets::{Tone, button, icon_button, page_header, primary_button, strip},
     },
 };
 
@@ -47,6 +47,21 @@ pub(crate) fn welcome_ui(ui: &mut Ui, status: &Status, state: &State, actions: &
         ui.add_space(theme::GAP);
         recent(ui, &status.recent, actions);
     }
+}
+
+/// In the place of a page whose data file is not looked after any more: another one there would be clicked on by mistake.
+pub(crate) fn gone_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
+    let Some(path) = &state.current else { return };
+    page_header(ui, "Maintenance", &path.display().to_string(), |_| ());
+    jobs::news_ui(ui, status, state, actions);
+    let text = format!("{} is not looked after at the moment", jobs::name(path));
+    let hint = "Another window or command closed it, or it is just being handed over. Choose another data file at the left, \
+                or open it here.";
+    strip(ui, Tone::Warn, &text, Some(hint), |ui| {
+        if button(ui, Some(Icon::FolderOpen), "Open it again").clicked() {
+            actions.push(Action::Open(path.clone()));
+        }
+    });
 }
 
 fn choice(ui: &mut Ui, icon: Icon, title: &str, text: &str, button: impl FnOnce(&mut Ui)) {

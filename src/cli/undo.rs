@@ -1,0 +1,96 @@
+//! `strongroom undo`: a restore in place is undone, after its numbers were shown and confirmed.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::{desk::Desk, print_json, report};
+use crate::{
+    engine::{Command, Event, JobId, status::DoneInPlace},
+    error::{Error, ErrorKind, Result},
+    restore::undo::UndoPlan,
+};
+
+/// What would be done, for `--dry-run --json`.
+#[derive(Serialize)]
+struct Planned<'a> {
+    data_file: &'a Path,
+    restore: &'a DoneInPlace,
+    undo: &'a UndoPlan,
+}
+
+/// Undoes the last restore in place of `data_file`; `yes` is said beforehand, and with `dry_run` only the numbers are.
+pub(super) fn run(data_file: PathBuf, yes: bool, dry_run: bool, json: bool) -> Result<ExitCode> {
+    let desk = Desk::of_data_file(&data_file)?;
+    let path = desk.open(data_file)?;
+    let done = desk.handle().status().data_file(&path).and_then(|d| d.in_place.first().cloned());
+    let done = done.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("no restore in place of {} is known that could be undone", path.display()),
+        )
+        .hint(
+            "They are known to the user, or the service, that made them. A moment before is restored with: strongroom \
+                 restore --in-place --until.",
+        )
+    })?;
+    let plan = plan(&desk, &path, &done)?;
+    if dry_run && json {
+        print_json(&Planned { data_file: &path, restore: &done, undo: &plan })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    tell(&format!("The restore in place of {}, {}", path.display(), done.moment.format("%Y-%m-%d %H:%M:%S")));
+    plan.in_words(done.commits_left, 0).iter().for_each(|line| tell(&format!("  {line}")));
+    if dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !yes && !confirmed()? {
+        tell("Nothing was changed.");
+        return Ok(ExitCode::from(1));
+    }
+    let job = JobId::new();
+    let finished = desk.perform(job, Command::UndoRestore { job, data_file: path, of: done.job }, false)?;
+    report(finished, json)
+}
+
+/// Asks the engine what undoing it would do.
+fn plan(desk: &Desk, path: &Path, done: &DoneInPlace) -> Result<UndoPlan> {
+    let engine = desk.handle();
+    let events = engine.events();
+    engine.send(Command::LookAtUndo { data_file: path.to_path_buf(), of: done.job })?;
+    loop {
+        let status = engine.status();
+        if let Some(seen) = status.seen_undos.iter().find(|seen| seen.data_file == path && seen.of == done.job) {
+            return seen.result.clone().map_err(Error::from);
+        }
+        if engine.is_lost() {
+            return Err(Error::new(ErrorKind::Refused, "the engine has ended").hint("Try again in a moment."));
+        }
+        if let Ok(Event::CommandRefused(error)) = events.recv_timeout(Duration::from_millis(50)) {
+            return Err(error.into());
+        }
+    }
+}
+
+/// Whether whoever sits before the terminal says yes.
+fn confirmed() -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Error::new(ErrorKind::Refused, "an undo must be confirmed, and nobody can be asked")
+            .hint("Add --yes when the numbers are as expected; --dry-run only shows them."));
+    }
+    let mut out = io::stderr().lock();
+    let _ = write!(out, "Undo it? [y/N] ").and_then(|()| out.flush());
+    let mut line = String::new();
+    let _ = io::stdin().lock().read_line(&mut line);
+    Ok(line.trim().to_lowercase().starts_with('y'))
+}
+
+fn tell(text: &str) {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

@@ -1,0 +1,122 @@
+//! Undoing a restore in place: which there are, what undoing one would do, and doing it.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    command::JobId,
+    history::{HistoryEntry, JobKind},
+    job::{Order, Work},
+    status::{DoneInPlace, FinishedJob, JobReport, SeenUndo},
+    work::{self, InPlaceOrder},
+    worker::{Message, Worker},
+};
+use crate::{
+    backup,
+    error::{Error, ErrorKind, Result},
+    journal::Capture,
+    restore::{
+        Logs,
+        undo::{UndoPlan, plan_undo},
+    },
+    settings::SettingsFile,
+};
+
+/// Restores in place of a data file in the status.
+const OFFERED_MAX: usize = 10;
+/// Plans in the status.
+const SEEN_MAX: usize = 4;
+
+impl Worker {
+    /// What is known of a data file that was just opened.
+    pub(super) fn read_undos(&mut self, data_file: &Path) {
+        match self.history.as_ref().map(|history| history.undos(data_file)) {
+            Some(Ok(undos)) => {
+                if let Some(status) = self.edit_data_file(data_file) {
+                    status.in_place = undos;
+                }
+            }
+            Some(Err(error)) => self.edit().history_problem = Some(error.report()),
+            None => {}
+        }
+    }
+
+    /// A job has ended: when it was a restore in place, it can be undone from now on.
+    pub(super) fn note_undo(&mut self, entry: &HistoryEntry, finished: &FinishedJob) {
+        let undoes = self.undoing.remove(&finished.id);
+        let (Some(data_file), Ok(JobReport::Restore(report))) = (&finished.data_file, &finished.result) else { return };
+        let Some(done) = report.in_place.as_ref() else { return };
+        let Some(undo) = done.undo.clone() else { return };
+        let done = DoneInPlace {
+            job: finished.id,
+            moment: entry.started,
+            number: report.number,
+            restored: report.integrated.as_ref().map(|integrated| integrated.position.commit),
+            commits_left: done.commits_left,
+            undo,
+            undoes,
+        };
+        if let Some(Err(error)) = self.history.as_ref().map(|history| history.keep_undo(data_file, &done)) {
+            self.edit().history_problem = Some(error.report());
+        }
+        if let Some(status) = self.edit_data_file(data_file) {
+            status.in_place.insert(0, done);
+            status.in_place.truncate(OFFERED_MAX);
+        }
+    }
+
+    fn done_in_place(&self, data_file: &Path, of: JobId) -> Result<DoneInPlace> {
+        let known = self.status.data_file(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        known.in_place.iter().find(|done| done.job == of).cloned().ok_or_else(|| {
+            let message = format!("this restore in place of {} is not known any more", data_file.display());
+            Error::new(ErrorKind::NotFound, message).hint("Look in the Backup journal which there are.")
+        })
+    }
+
+    /// Finds out what undoing a restore in place would do.
+    pub(super) fn look_at_undo(&mut self, data_file: PathBuf, of: JobId) -> Result<()> {
+        let done = self.done_in_place(&data_file, of)?;
+        let log = self.hosted.get(&data_file).and_then(|hosted| hosted.log.clone());
+        let (own, path) = (self.config.settings_dir.clone(), data_file.clone());
+        self.chores.run(
+            move || plan(&path, &done, &own, log.as_deref()),
+            move |plan| Message::UndoSeen(SeenUndo { data_file, of, result: plan.map_err(|e| e.report()) }),
+        );
+        Ok(())
+    }
+
+    pub(super) fn undo_seen(&mut self, seen: SeenUndo) {
+        let list = &mut self.edit().seen_undos;
+        list.retain(|known| (&known.data_file, known.of) != (&seen.data_file, seen.of));
+        list.insert(0, seen);
+        list.truncate(SEEN_MAX);
+    }
+
+    /// Undoes a restore in place: a restore in place to the state before it.
+    pub(super) fn undo_restore(&mut self, job: JobId, data_file: PathBuf, of: JobId) -> Result<()> {
+        let done = self.done_in_place(&data_file, of)?;
+        self.refuse_while_busy(&data_file)?;
+        let log = self.hosted.get(&data_file).and_then(|hosted| hosted.log.clone());
+        let (config, path, wanted) = (self.config.clone(), data_file.clone(), done.clone());
+        let work: Work = Box::new(move |control| {
+            let plan = plan(&path, &wanted, &config.settings_dir, log.as_deref())?;
+            let (logs, until) = plan.until();
+            let order = InPlaceOrder { archive: plan.archive, segments: Vec::new(), logs, until, only_after: None };
+            work::restore_in_place(&path, (true, log), &config, order)(control)
+        });
+        let order = Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(done.undo.archive.clone()));
+        self.start(order, work)?;
+        self.undoing.insert(job, of);
+        let moment = done.moment.format("%Y-%m-%d %H:%M:%S");
+        self.note_in_journal(job, format!("Undoes the restore in place of {moment}."));
+        Ok(())
+    }
+}
+
+fn plan(data_file: &Path, done: &DoneInPlace, own: &Path, log: Option<&Capture>) -> Result<UndoPlan> {
+    let settings = SettingsFile::load(data_file, own)?;
+    let archives = backup::archives(data_file, settings.settings())?;
+    // Only what is in the log by now is counted.
+    let now = log.and_then(|log| log.flush().ok()).map(|position| position.commit);
+    let logs = work::with_running(Logs::Found, log);
+    plan_undo(&done.undo, &archives, &logs, now)
+}

@@ -1,0 +1,148 @@
+//! For how long nobody watched a data file whose log or schedule was on: said when it is watched again.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Local, TimeDelta, Utc};
+
+use super::{
+    history::Watched,
+    status::{DataFileStatus, HostKind},
+    worker::Worker,
+};
+use crate::{
+    error::Result,
+    settings::sections::Frequency,
+    warning::{Warning, WarningKind},
+};
+
+/// How often it is noted that data files are watched. Where a process is cut off, so much is not known.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+
+impl DataFileStatus {
+    /// Whether it has a log, or backups are made by themselves: then it matters that somebody looks after it.
+    pub fn is_protected(&self) -> bool {
+        self.log_file.is_some() || is_scheduled(self)
+    }
+}
+
+fn is_scheduled(data_file: &DataFileStatus) -> bool {
+    data_file.settings.scheduler.frequency != Frequency::Never
+}
+
+impl Worker {
+    /// A data file is watched from now on. Says so when nobody did for a while.
+    pub(super) fn begin_to_watch(&mut self, path: &Path) {
+        let Some(status) = self.status.data_file(path).filter(|_| self.config.stays()) else { return };
+        let (protects, has) = (status.is_protected(), (status.log_file.is_some(), is_scheduled(status)));
+        let now = self.now();
+        let before = self.history.as_ref().map(|h| h.watch(path, self.config.host, protects, now.to_utc()));
+        match before {
+            Some(Ok(Some(before))) if is_worth_saying(&before, now.to_utc()) => {
+                self.keep_notice(path, unwatched(path, &before, &now, has));
+            }
+            Some(Err(error)) => self.edit().history_problem = Some(error.report()),
+            _ => {}
+        }
+    }
+
+    /// Notes now and then, and at the end, that data files are watched.
+    pub(super) fn note_watching(&mut self, at_end: bool) {
+        let now = Instant::now();
+        let is_due = self.noted_watching.is_none_or(|at| now - at >= SIGN_OF_LIFE);
+        if !self.config.stays() || self.hosted.is_empty() || !(is_due || at_end) {
+            return;
+        }
+        self.noted_watching = Some(now);
+        let all = self.status.data_files.iter().map(|d| (d.facts.path.clone(), d.is_protected()));
+        let all: Vec<(PathBuf, bool)> = all.collect();
+        let moment = self.now().to_utc();
+        if let Some(Err(error)) = self.history.as_ref().map(|history| history.still_watch(&all, moment, at_end)) {
+            self.edit().history_problem = Some(error.report());
+        }
+    }
+
+    /// Somebody wants it so: nothing is missing that has to be said.
+    pub(super) fn end_to_watch(&mut self, path: &Path) -> Result<()> {
+        match &self.history {
+            Some(history) if self.config.stays() => history.unwatch(path),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a gap is more than what a handover takes, or than is known of a process that was cut off. A machine that starts again
+/// within minutes is no news of a service.
+fn is_worth_saying(before: &Watched, now: DateTime<Utc>) -> bool {
+    let least = match (before.host, before.in_order) {
+        (HostKind::Service, _) => TimeDelta::minutes(15),
+        (_, true) => TimeDelta::seconds(10),
+        (_, false) => TimeDelta::seconds(120),
+    };
+    before.protects && now - before.until >= least
+}
+
+fn unwatched(path: &Path, before: &Watched, now: &DateTime<Local>, (logs, scheduled): (bool, bool)) -> Warning {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let from = before.until.with_timezone(&Local);
+    let form = if from.date_naive() == now.date_naive() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    let message = format!("nobody watched {name} from {} to {}", from.format("%Y-%m-%d %H:%M:%S"), now.format(form));
+    let mut hint = String::new();
+    if !before.in_order {
+        hint.push_str("The program was cut off; it may have watched for up to a minute longer. ");
+    }
+    if logs {
+        hint.push_str(
+            "What was committed meanwhile comes into the log as one step: it can be restored as a whole, its moments in between not. ",
+        );
+    }
+    if scheduled {
+        hint.push_str("Backups that were due are made as the settings say. ");
+    }
+    hint.push_str("A service watches without a break.");
+    Warning::new(WarningKind::Unwatched, message, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_said_when_it_is_more_than_a_handover_or_an_uncertainty() {
+        let until = DateTime::from_timestamp(1_700_000_000, 0).unwrap_or_default();
+        let table = [
+            (HostKind::Window, true, true, 9, false),
+            (HostKind::Window, true, true, 10, true),
+            (HostKind::Window, true, false, 119, false),
+            (HostKind::Background, true, false, 120, true),
+            (HostKind::Window, false, true, 100_000, false),
+            (HostKind::Service, true, true, 899, false),
+            (HostKind::Service, true, false, 900, true),
+            (HostKind::Window, true, true, -3600, false),
+        ];
+        for (host, protects, in_order, seconds, expected) in table {
+            let before = Watched { host, protects, until, in_order };
+            assert_eq!(is_worth_saying(&before, until + TimeDelta::seconds(seconds)), expected, "{before:?} {seconds}");
+        }
+    }
+
+    #[test]
+    fn the_message_names_both_moments_and_the_hint_what_it_means() {
+        let until = DateTime::from_timestamp(1_700_000_000, 0).unwrap_or_default();
+        let before = Watched { host: HostKind::Window, protects: true, until, in_order: false };
+        let now = (until + TimeDelta::days(2)).with_timezone(&Local);
+        let said = unwatched(Path::new("/srv/OMB_Edelweiss.sqlite"), &before, &now, (true, false));
+        let shown = |moment: DateTime<Local>| moment.format("%Y-%m-%d %H:%M:%S").to_string();
+        let expected = format!(
+            "nobody watched OMB_Edelweiss.sqlite from {} to {}",
+            shown(until.with_timezone(&Local)),
+            shown(now)
+        );
+        assert_eq!(said.message, expected);
+        let hint = said.hint.unwrap_or_default();
+        assert!(hint.contains("cut off") && hint.contains("as one step"), "{hint}");
+        assert!(!said.kind.is_urgent());
+    }
+}
