@@ -313,7 +313,8 @@ impl Service {
             return;
         }
         let is_due = self.last_rest.map_or(quiet >= IDLE, |at| at.elapsed() >= REST);
-        if !is_due && !(self.was_closed && quiet >= CLOSED) {
+        let is_left = self.was_closed && quiet >= CLOSED;
+        if !is_due && !is_left {
             return;
         }
         (self.last_rest, self.was_closed) = (Some(Instant::now()), false);
