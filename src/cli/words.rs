@@ -145,7 +145,7 @@ fn in_place_in_words(done: &InPlace) -> String {
     for file in &done.set_aside {
         words += &format!("It could not be opened and is kept as {}\n", file.display());
     }
-    if done.set_aside.is_empty() {
+    if !done.is_replaced {
         let seconds = done.held_ms as f64 / 1000.0;
         words += &format!(
             "{} of {} pages written as one transaction; programs that wrote meanwhile waited {seconds:.1} s.\n",

@@ -127,6 +127,9 @@ pub enum Command {
         /// Folders that may hold segments of the archive, besides its own.
         #[serde(default)]
         segments: Vec<PathBuf>,
+        /// The logs to look at with it.
+        #[serde(default)]
+        logs: Logs,
     },
     /// Find the commit that a limit leads to, into `points` of the status.
     FindPoint {
@@ -137,6 +140,9 @@ pub enum Command {
         /// Folders that may hold segments of the archive, besides its own.
         #[serde(default)]
         segments: Vec<PathBuf>,
+        /// The logs to look at with it.
+        #[serde(default)]
+        logs: Logs,
     },
     /// Restore items of an archive into a folder. Nothing existing is overwritten.
     Restore {

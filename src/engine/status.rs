@@ -22,7 +22,7 @@ use crate::{
     },
     maintenance::{CompactReport, RecordsReport},
     repair::RepairReport,
-    restore::{RestorePlan, RestoreReport},
+    restore::{Logs, RestorePlan, RestoreReport},
     schedule::automatic::Automatic,
     settings::{Revision, Settings},
     sqlite::data_file::DataFileFacts,
@@ -411,6 +411,9 @@ pub struct LookedAt {
     /// Folders in which its segments were looked for too.
     #[serde(default)]
     pub segments: Vec<PathBuf>,
+    /// The logs that were asked for.
+    #[serde(default)]
+    pub logs: Logs,
     /// Segments that were not found.
     #[serde(default)]
     pub missing: Option<Missing>,
@@ -454,6 +457,9 @@ pub struct FoundPoint {
     pub archive: PathBuf,
     /// The limit.
     pub until: Until,
+    /// The logs that were asked for.
+    #[serde(default)]
+    pub logs: Logs,
     /// Where it leads, or why it can not be told.
     pub result: Result<Point, ErrorReport>,
 }
