@@ -256,8 +256,11 @@ fn log(found: &Inspection) -> String {
     let mut words = format!("{file}, {}, {} {since}", human_bytes(log.bytes), commits_in_words(log.commits));
     if let Some(last) = log.last_commit {
         let at = last.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z");
-        let age = (Utc::now() - last).num_seconds().max(0);
-        words += &format!(", the last one {age} s ago at {at}");
+        let age = (Utc::now() - last).num_seconds();
+        words += &match age {
+            0.. => format!(", the last one {age} s ago at {at}"),
+            _ => format!(", the last one at {at}, which is still to come"),
+        };
     }
     words += match (log.complete, &found.engine) {
         (Some(true), Some(_)) => "; complete: every commit up to now is in it",
