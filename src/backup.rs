@@ -7,6 +7,7 @@ pub mod modified;
 pub mod places;
 pub mod retention;
 
+pub use crate::settings::default_destination;
 pub use content::ContentReport;
 use content::{Content, Excluded};
 pub use retention::Deleted;
@@ -142,11 +143,6 @@ impl BackupReport {
             None => error,
         })
     }
-}
-
-/// The folder for archives while none was chosen: `Backups` beside the data file.
-pub fn default_destination(data_file: &Path) -> PathBuf {
-    data_file.parent().unwrap_or(Path::new(".")).join("Backups")
 }
 
 /// The folder for archives in force.
@@ -338,7 +334,7 @@ pub fn run_asking(
     let data_entry = Entry { length: data_bytes, ..entry(file_name(data_file), ItemKind::DataFile) };
     let settings_text = settings.text_with_number(number.0);
     let settings_name = file_name(&settings::path_beside(data_file));
-    let manifest_identity = identity.clone();
+    let (manifest_identity, manifest_path) = (identity.clone(), data_file.to_path_buf());
     let manifest_content = content_report.clone();
     let mut sources: Vec<Box<dyn Source>> = vec![
         Box::new(SnapshotSource {
@@ -353,7 +349,7 @@ pub fn run_asking(
     ];
     sources.extend(content.sources());
     sources.push(Box::new(TextSource::new(entry(MANIFEST_NAME.to_owned(), ItemKind::Manifest), move |items| {
-        Ok(manifest::manifest(&manifest_identity, journal_mode, items, &manifest_content.report()))
+        Ok(manifest::manifest((&manifest_identity, &manifest_path), journal_mode, items, &manifest_content.report()))
     })));
     let total = data_bytes + content_bytes;
     let written = writer::write(storage, &archive, ownership, &identity, sources, on_full, total, control)?;

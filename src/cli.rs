@@ -43,6 +43,7 @@ use arguments::Job;
 use desk::{Desk, absolute};
 
 use crate::{
+    archive::{Archive, catalog, segments::parse_segment_name},
     control::Control,
     engine::{
         Command, JobId,
@@ -51,7 +52,7 @@ use crate::{
     },
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::integrate::Until,
-    restore::{self, Logs},
+    restore::{self, Choice, Logs, Origin},
     sample,
 };
 
@@ -77,6 +78,11 @@ fn complain(error: &ErrorReport) {
     if let Some(hint) = &error.hint {
         let _ = writeln!(out, "  {hint}");
     }
+}
+
+/// Says on standard error what is no failure, but worth knowing: standard output is for the result.
+fn remark(note: &str) {
+    let _ = writeln!(io::stderr().lock(), "strongroom: {note}");
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -136,7 +142,11 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, segments, detach, json } => {
             let archive = absolute(&archive)?;
             let until = match (until, commit) {
-                (Some(moment), _) => Until::Moment(restore::parse_moment(&moment)?),
+                (Some(moment), _) => {
+                    let moment = restore::parse_moment(&moment)?;
+                    moment.ambiguity().iter().for_each(|note| remark(note));
+                    Until::Moment(moment.at)
+                }
                 (None, Some(number)) => Until::Commit(number),
                 (None, None) => Until::End,
             };
@@ -146,6 +156,16 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 (false, logs) => Logs::Also(logs.iter().map(|path| absolute(path)).collect::<Result<_>>()?),
             };
             let segments = segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
+            let (archive, logs) = match is_data_file(&archive) {
+                true => {
+                    let archive = archive.canonicalize().unwrap_or(archive);
+                    let own = Some(places::directories()?.config_dir().to_path_buf());
+                    let origin = Origin { settings_dir: own, ..Origin::of(&archive) };
+                    let Choice { archive, logs } = restore::choose(&archive, &origin, until, &logs)?;
+                    (archive, logs)
+                }
+                false => (archive, logs),
+            };
             let (desk, command) = match in_place {
                 None => {
                     let destination = to.unwrap_or_else(|| restore::propose_destination(&archive));
@@ -185,6 +205,13 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
 /// How long the window waits for services before it is shown.
 #[cfg(feature = "gui")]
 const JOIN_MAX: std::time::Duration = std::time::Duration::from_millis(700);
+
+/// Whether a path means a data file, that may be gone, and not an archive.
+fn is_data_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_named_so = catalog::parse_name(&name).is_some() || parse_segment_name(&name).is_some();
+    !is_named_so && (!path.exists() || Archive::glance(path).is_err())
+}
 
 #[cfg(feature = "gui")]
 fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {
@@ -272,6 +299,9 @@ fn report(finished: Option<FinishedJob>, json: bool) -> Result<ExitCode> {
         }
     } else {
         print(&words::in_words(&report, finished.duration_ms))?;
+    }
+    if let JobReport::Restore(report) = &report {
+        report.remarks.iter().for_each(|note| remark(note));
     }
     match problem {
         Some(problem) => Err(problem),

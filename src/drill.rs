@@ -19,7 +19,7 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
     journal::integrate::Until,
-    restore::{self, Logs, RestoreOptions},
+    restore::{self, Logs, Origin, RestoreOptions},
     sqlite::integrity::Integrity,
     storage::{self, Disk, scratch::Scratch},
 };
@@ -75,7 +75,7 @@ pub fn test_restore_with(
 ) -> Result<Proof> {
     let begun = Instant::now();
     control.phase(Phase::Preparing, 0);
-    let plan = restore::plan_with(archive, segments, &logs)?;
+    let plan = restore::plan_with(archive, segments, &logs, &Origin::default())?;
     let folder = Scratch::new(scratch)?;
     // Nothing but the data file: the rest is proven by its checksums when the archive is verified.
     let segments = segments.to_vec();
@@ -83,8 +83,14 @@ pub fn test_restore_with(
     let restored = restore::run(&Disk, archive, &options, control);
     storage::clean_up(move || drop(folder));
     let restored = restored?;
-    if let Some(problem) = restored.problem() {
+    // That nothing is known after the last commit says nothing against what was restored.
+    if let Some(problem) = restored.unsound() {
         return Err(problem);
+    }
+    // A log that can not be read is one more thing that would be missing in an emergency.
+    if let Some(damaged) = restored.unused.iter().find(|unused| unused.is_damaged()) {
+        return Err(Error::new(ErrorKind::Damaged, damaged.in_words())
+            .hint("The archive can be restored without it. Make a full backup: it begins a new log."));
     }
     if restored.integrity != Some(Integrity::Sound) {
         return Err(Error::new(ErrorKind::NotFound, format!("{} holds no data file", archive.display()))

@@ -12,6 +12,7 @@
 //! lacking      whether the data file lacks commits that the log holds
 //! inspect      what can be known of a log from outside
 //! integrate    plan which logs continue an archive, apply them to a restored file
+//! jumps        where the times of commits are not when they were made
 //! table        hashes of the pages at the base
 //! writer reader format page   the file, see docs/format-log.md
 //! ```
@@ -42,6 +43,7 @@ pub mod format;
 mod gate;
 pub mod inspect;
 pub mod integrate;
+pub mod jumps;
 mod lacking;
 mod level;
 pub mod open;
@@ -71,9 +73,12 @@ fn with_suffix(log: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The end of the name of the log that goes on while a backup is made.
+pub const NEXT: &str = ".next";
+
 /// The log that goes on beside `log` while a backup is made.
 pub fn next_path(log: &Path) -> PathBuf {
-    with_suffix(log, ".next")
+    with_suffix(log, NEXT)
 }
 
 /// The page table of `log`: hashes of the pages at its base.

@@ -1,10 +1,14 @@
 //! Restore: files of an archive into a folder, proven, checked, and never over anything that exists.
 
 pub mod automatic;
+mod choose;
 mod extract;
 pub mod in_place;
+mod known;
 mod logs;
+mod moment;
 mod placed;
+mod places;
 mod selection;
 pub mod undo;
 
@@ -14,10 +18,20 @@ use std::{
     time::Instant,
 };
 
-use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
 
-use self::{logs::plan_logs, placed::Placed};
+pub use self::{
+    choose::{Choice, Sibling, choose},
+    known::{Ends, Known},
+    moment::{Moment, parse_moment},
+    places::Origin,
+};
+use self::{
+    logs::{Planned, plan_logs},
+    placed::Placed,
+    places::is_set_aside,
+};
 use crate::{
     archive::{
         Archive, ArchiveNumber, Identity, Item, ItemKind,
@@ -27,9 +41,9 @@ use crate::{
         segments::parse_segment_name,
     },
     control::{Control, Phase},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     journal::{
-        integrate::{self, Integrated, PlanEnd, Until},
+        integrate::{self, Integrated, PlanEnd, Until, Unused},
         reader::LogReader,
     },
     sqlite::integrity::{self, Integrity},
@@ -60,13 +74,26 @@ pub struct RestorePlan {
     pub repaired: Option<Repaired>,
     /// What the logs at hand would add; `None` when the archive was made without a log or no log continues it.
     pub log: Option<integrate::Plan>,
+    /// What is known of the commits after it; `None` when no log was asked for.
+    #[serde(default)]
+    pub known: Option<Known>,
+    /// The archives of the same data file that are at hand, the newest first.
+    #[serde(default)]
+    pub siblings: Vec<Sibling>,
+}
+
+impl RestorePlan {
+    /// The newest archive at hand whose state is not after `moment`.
+    pub fn before(&self, moment: DateTime<Utc>) -> Option<&Sibling> {
+        self.siblings.iter().find(|sibling| sibling.moment <= moment)
+    }
 }
 
 /// Which logs to integrate after the restore.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Logs {
-    /// All that continue the archive, found beside it.
+    /// All that continue the archive: found beside it, where settings say, and beside the data file.
     #[default]
     Found,
     /// These and those found.
@@ -88,13 +115,16 @@ pub struct RestoreOptions {
     pub until: Until,
     /// Folders that may hold segments of the archive, besides its own.
     pub segments: Vec<PathBuf>,
+    /// What is known of where the data file is.
+    pub origin: Origin,
 }
 
 impl RestoreOptions {
     /// All items into `destination`, with everything that the logs at hand add.
     pub fn all(destination: &Path) -> Self {
         let destination = destination.to_path_buf();
-        Self { items: Vec::new(), destination, logs: Logs::Found, until: Until::End, segments: Vec::new() }
+        let (logs, until, origin) = (Logs::Found, Until::End, Origin::default());
+        Self { items: Vec::new(), destination, logs, until, segments: Vec::new(), origin }
     }
 }
 
@@ -123,6 +153,15 @@ pub struct RestoreReport {
     pub integrated: Option<Integrated>,
     /// Why the logs end before what was wanted, if they do.
     pub log_end: Option<PlanEnd>,
+    /// Commits that may be missing although they were asked for.
+    #[serde(default)]
+    pub lacks: Option<ErrorReport>,
+    /// Logs that could not be used although nobody has set them aside.
+    #[serde(default)]
+    pub unused: Vec<Unused>,
+    /// What else is worth knowing: up to when the log was read, which logs could not be used. Whole sentences.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// What the integrity check of the data file found; `None` when it was not among the items.
     pub integrity: Option<Integrity>,
     /// What was damaged in the archive and came back from its recovery data.
@@ -146,8 +185,13 @@ impl RestoreReport {
         self.repaired.as_ref().map(Repaired::after_restore)
     }
 
-    /// What the administrator must know of a restored data file that is not certainly sound.
+    /// What the administrator must know of a restored data file that is not certainly sound, or not certainly all that was asked for.
     pub fn problem(&self) -> Option<Error> {
+        self.unsound().or_else(|| self.lacks.clone().map(Error::from))
+    }
+
+    /// What is wrong with what was restored: damage in a log, or in the data file.
+    pub fn unsound(&self) -> Option<Error> {
         let hint = "Everything up to there is restored. If another copy of that log exists, restore again with it.";
         match &self.log_end {
             Some(PlanEnd::Damaged { path, offset }) => {
@@ -163,22 +207,35 @@ impl RestoreReport {
             _ => {}
         }
         match self.integrity.as_ref()? {
-        Integrity::Sound => None,
-        Integrity::Problems(lines) => Some(
-            Error::new(
-                ErrorKind::Damaged,
-                format!(
-                    "the restored data file is identical to the one that was backed up, but SQLite finds it damaged: {}",
-                    lines.first().map_or("", String::as_str)
-                ),
-            )
-            .hint("The data file was damaged before this backup. Restore an older archive, or repair the restored file with SQLite's .recover."),
-        ),
-        Integrity::Unknown(reason) => Some(
-            Error::new(ErrorKind::Sqlite, format!("the restored data file could not be checked to its end: {reason}"))
+            Integrity::Sound => None,
+            Integrity::Problems(lines) => {
+                let found = lines.first().map_or("", String::as_str);
+                // What came out of the archive was compared with its checksum; what logs made of it, page by page.
+                Some(if self.integrated.as_ref().is_some_and(|done| done.commits > 0) {
+                    let message = format!(
+                        "the restored data file is as the archive and its log have it, but SQLite finds it damaged: {found}"
+                    );
+                    Error::new(ErrorKind::Damaged, message).hint(
+                        "The damage was in the backup already, or was recorded later. Restore up to an earlier commit, an older archive, or \
+                         repair the restored file with SQLite's .recover.",
+                    )
+                } else {
+                    let message = format!(
+                        "the restored data file is identical to the one that was backed up, but SQLite finds it damaged: {found}"
+                    );
+                    Error::new(ErrorKind::Damaged, message).hint(
+                        "The data file was damaged before this backup. Restore an older archive, or repair the restored file with SQLite's .recover.",
+                    )
+                })
+            }
+            Integrity::Unknown(reason) => Some(
+                Error::new(
+                    ErrorKind::Sqlite,
+                    format!("the restored data file could not be checked to its end: {reason}"),
+                )
                 .hint("Its tables may need an extension that only the application has. Open it with the application to check it."),
-        ),
-    }
+            ),
+        }
     }
 }
 
@@ -187,18 +244,20 @@ impl RestoreReport {
 /// # Errors
 /// As [`Archive::open`].
 pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
-    plan_with(archive, &[], logs)
+    plan_with(archive, &[], logs, &Origin::default())
 }
 
-/// As [`plan`]; segments of the archive are also found in the folders `segments`.
+/// As [`plan`]; segments of the archive are also found in the folders `segments`, and its logs where `origin` leads.
 ///
 /// # Errors
 /// As [`Archive::open`].
-pub fn plan_with(archive: &Path, segments: &[PathBuf], logs: &Logs) -> Result<RestorePlan> {
+pub fn plan_with(archive: &Path, segments: &[PathBuf], logs: &Logs, origin: &Origin) -> Result<RestorePlan> {
     let (opened, repaired) = open(archive, segments, &Control::default())?;
-    let log = plan_logs(&opened, logs, &Control::default())?.map(|planned| planned.for_people());
+    let planned = plan_logs(&opened, logs, origin, &Control::default())?;
     Ok(RestorePlan {
-        log,
+        log: planned.as_ref().and_then(Planned::for_people),
+        siblings: planned.as_ref().map(|planned| planned.siblings.clone()).unwrap_or_default(),
+        known: planned.map(|planned| planned.known),
         repaired,
         identity: opened.identity().clone(),
         items: selection::overview(opened.items()),
@@ -211,11 +270,34 @@ pub fn plan_with(archive: &Path, segments: &[PathBuf], logs: &Logs) -> Result<Re
 ///
 /// # Errors
 /// As [`Archive::open`]; `NotFound` when no log continues the archive.
-pub fn find_point(archive: &Path, segments: &[PathBuf], logs: &Logs, until: Until) -> Result<integrate::Point> {
+pub fn find_point(
+    archive: &Path,
+    segments: &[PathBuf],
+    (logs, origin): (&Logs, &Origin),
+    until: Until,
+) -> Result<integrate::Point> {
     let control = Control::default();
-    match plan_logs(&open(archive, segments, &control)?.0, logs, &control)? {
-        Some(planned) => integrate::resolve(&planned.plan, until, &control),
+    let planned = plan_logs(&open(archive, segments, &control)?.0, logs, origin, &control)?;
+    match planned.as_ref().and_then(Planned::connected) {
+        Some(plan) => integrate::resolve(plan, until, &control),
         None => Err(no_log(archive)),
+    }
+}
+
+/// The archive holds a later state than the one wanted; says which other one leads there.
+fn too_late(archive: &Archive, siblings: &[Sibling], moment: DateTime<Utc>) -> Error {
+    let shown = |moment: &DateTime<FixedOffset>| moment.format("%Y-%m-%d %H:%M:%S %:z").to_string();
+    let (path, held) = (archive.path().display(), shown(&archive.identity().moment));
+    let message = format!("{path} holds the state of {held}, after the moment wanted");
+    let error = Error::new(ErrorKind::Refused, message);
+    match siblings.iter().find(|sibling| sibling.moment <= moment) {
+        Some(older) => error.hint(format!(
+            "Full backup {}, of {}, is the newest before that moment. Restore that one, with its logs: {}",
+            older.number,
+            shown(&older.moment),
+            older.archive.display()
+        )),
+        None => error.hint("No older archive is at hand. If there is one elsewhere, restore that one, with its logs."),
     }
 }
 
@@ -242,24 +324,6 @@ pub fn propose_destination(archive: &Path) -> PathBuf {
         .chain((2..).map(numbered))
         .find(|p| p.symlink_metadata().is_err())
         .unwrap_or_else(|| plain.clone())
-}
-
-/// Reads a moment in local time, `2026-11-22 12:00:00`, or with an offset, `2026-11-22T12:00:00+01:00`.
-///
-/// # Errors
-/// `Refused` for anything else, and for an hour that the clocks skipped.
-pub fn parse_moment(text: &str) -> Result<DateTime<Utc>> {
-    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
-        return Ok(moment.to_utc());
-    }
-    let plain = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"];
-    let local = plain.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    let wrong = |hint: &str| Error::new(ErrorKind::Refused, format!("{text:?} is not a moment")).hint(hint);
-    let local = local
-        .ok_or_else(|| wrong("Write it as 2026-11-22 12:00:00, or with an offset as 2026-11-22T12:00:00+01:00."))?;
-    // In the hour that comes twice, the first is meant: less is integrated, and nothing wanted is overwritten by it.
-    let moment = Local.from_local_datetime(&local).earliest();
-    moment.map(|m| m.to_utc()).ok_or_else(|| wrong("The clocks went forward over it; choose a moment before or after."))
 }
 
 /// Opens `archive`; when it is damaged, made whole from its recovery data.
@@ -333,19 +397,16 @@ fn run_opened(
             LogReader::open(file)?;
         }
     }
-    let planned = plan_logs(opened, &options.logs, control)?;
-    let log = planned.as_ref().map(|planned| &planned.plan);
+    let planned = plan_logs(opened, &options.logs, &options.origin, control)?;
+    let connected = planned.as_ref().and_then(Planned::connected);
+    let log = planned.as_ref().and_then(Planned::plan).or(connected.filter(|_| options.until != Until::End));
     if let Until::Moment(moment) = options.until
         && moment < opened.identity().moment
     {
-        let held = opened.identity().moment.format("%Y-%m-%d %H:%M:%S %:z");
-        return Err(Error::new(
-            ErrorKind::Refused,
-            format!("{} holds the state of {held}, after the moment wanted", archive.display()),
-        )
-        .hint("Choose an older archive and integrate its logs up to that moment."));
+        let siblings = planned.as_ref().map(|planned| planned.siblings.as_slice()).unwrap_or_default();
+        return Err(too_late(opened, siblings, moment));
     }
-    if log.is_none() && options.until != Until::End {
+    if connected.is_none() && options.until != Until::End {
         return Err(no_log(archive));
     }
     for item in &items {
@@ -357,8 +418,12 @@ fn run_opened(
     // Everything is written aside first, so that a crash or damage leaves nothing that looks restored.
     let (scratch, outcome) = match Scratch::new(&destination) {
         Ok(scratch) => {
+            let live: &[PathBuf] = match &planned {
+                Some(planned) if options.until == Until::End && planned.known.is_open() => &planned.data_files,
+                _ => &[],
+            };
             let log = log.map(|plan| (plan, options.until));
-            let outcome = restore_into(storage, opened, &items, (scratch.path(), &destination), log, control);
+            let outcome = restore_into(storage, opened, &items, (scratch.path(), &destination), (log, live), control);
             (Some(scratch), outcome)
         }
         Err(error) => (None, Err(error)),
@@ -371,10 +436,19 @@ fn run_opened(
             let _ = fs::remove_dir(folder);
         }
     });
-    outcome.map(|report| RestoreReport {
-        repaired_logs: planned.map(|planned| planned.repaired).unwrap_or_default(),
-        ..report
-    })
+    let (mut report, level) = outcome?;
+    if let Some(mut planned) = planned {
+        planned.known.compared(level, control.clock().now());
+        let next = report.integrated.as_ref().and_then(|done| done.next);
+        // Of an archive without its data file, the logs are of no concern.
+        if report.integrity.is_some() {
+            report.lacks = planned.known.lacks(options.until, next).map(|error| error.report());
+            report.remarks = planned.known.remarks(options.until, next);
+            report.unused = planned.known.unused.iter().filter(|unused| !is_set_aside(&unused.path)).cloned().collect();
+        }
+        report.repaired_logs = planned.repaired;
+    }
+    Ok(report)
 }
 
 fn refuse_target(destination: &Path, item: &Item) -> Result<()> {
@@ -404,9 +478,9 @@ fn restore_into(
     archive: &Archive,
     items: &[Item],
     (scratch, destination): (&Path, &Path),
-    log: Option<(&integrate::Plan, Until)>,
+    (log, live): (Option<(&integrate::Plan, Until)>, &[PathBuf]),
     control: &Control,
-) -> Result<RestoreReport> {
+) -> Result<(RestoreReport, Option<PathBuf>)> {
     let begun = Instant::now();
     control.phase(Phase::Restoring, items.iter().map(|i| i.length).sum());
     extract::extract(storage, archive, items, scratch, control)?;
@@ -420,6 +494,16 @@ fn restore_into(
     if let Some(item) = items.iter().find(|i| i.kind == ItemKind::DataFile) {
         control.phase(Phase::Checking, 0);
         integrity = Some(integrity::check(&scratch.join(safe_name(&item.name)?), control)?);
+    }
+    // What was recorded may be all there is: the data file itself tells, where it is still there.
+    let mut level = None;
+    if let Some(item) = items.iter().find(|i| i.kind == ItemKind::DataFile) {
+        let restored = scratch.join(safe_name(&item.name)?);
+        for data_file in live {
+            if level.is_none() && known::is_same(data_file, &restored, control)? {
+                level = Some(data_file.clone());
+            }
+        }
     }
     let checking_ms = begun.elapsed().as_millis() as u64 - restoring_ms;
     control.phase(Phase::Finishing, 0);
@@ -436,7 +520,7 @@ fn restore_into(
         concerns.then(|| plan.end.clone())
     });
     let identity = archive.identity();
-    Ok(RestoreReport {
+    let report = RestoreReport {
         log_end,
         archive: archive.path().to_path_buf(),
         number: identity.number,
@@ -447,11 +531,15 @@ fn restore_into(
         links_left: placed.links_left.into_iter().take(LINKS_MAX).collect(),
         bytes: items.iter().map(|i| i.length).sum(),
         integrated,
+        lacks: None,
+        remarks: Vec::new(),
+        unused: Vec::new(),
         integrity,
         repaired: None,
         repaired_logs: Vec::new(),
         in_place: None,
         restoring_ms,
         checking_ms,
-    })
+    };
+    Ok((report, level))
 }

@@ -1,21 +1,18 @@
 //! When full backups are due: pure functions of the schedule, a moment and its time zone.
 //!
 //! A schedule names moments on the wall clock. Where the clock skips one, because summer time begins, the backup is due at
-//! the next moment that exists; where the clock shows one twice, it is due the first time only. A day of the month that a
-//! month does not have is its last day. What comes of it while the program runs, is asleep or is not there, and when a
+//! the next moment that exists; where the clock shows one twice, it is due the first time only, and both times where it is due
+//! every hour. A day of the month that a month does not have is its last day. What comes of it while the program runs, is asleep or is not there, and when a
 //! backup fails, is decided in [`automatic`].
 
 pub mod automatic;
 
-use chrono::{
-    DateTime, Datelike, Days, Duration, MappedLocalTime, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeZone,
-    Timelike,
+use chrono::{DateTime, Datelike, Days, Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike};
+
+use crate::{
+    control::wall::{SHIFT_MAX, Shown, shown},
+    settings::sections::{Frequency, Scheduler, Unit},
 };
-
-use crate::settings::sections::{Frequency, Scheduler, Unit};
-
-/// The longest stretch that a clock was ever set forward or back by: Samoa skipped a whole day in 2011.
-const SHIFT_MAX: Duration = Duration::hours(26);
 
 /// An interval of the wall clock, and what is due in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +67,18 @@ pub fn is_overdue<Z: TimeZone>(scheduler: &Scheduler, last_good: &DateTime<Z>, n
 /// The moments in `zone` that the wall clock shows from `begin` on, in order.
 fn moments<Z: TimeZone>(scheduler: &Scheduler, begin: NaiveDateTime, zone: Z) -> impl Iterator<Item = DateTime<Z>> {
     let mut last: Option<DateTime<Z>> = None;
-    slots(scheduler, begin).filter_map(move |slot| moment(slot, &zone)).filter(move |due| {
+    let is_hourly = interval(scheduler) == Some(Interval { unit: Unit::Hours, every: 1 });
+    let due = move |slot| {
+        // Without the second one, two hours would pass between two backups.
+        let again = match shown(slot, &zone) {
+            Shown::Twice { first, second } => {
+                (is_hourly && second.clone().signed_duration_since(first) <= Duration::hours(1)).then_some(second)
+            }
+            _ => None,
+        };
+        moment(slot, &zone).into_iter().chain(again)
+    };
+    slots(scheduler, begin).flat_map(due).filter(move |due| {
         // Two of them can fall on the moment after a gap.
         let new = last.as_ref() != Some(due);
         last = Some(due.clone());
@@ -82,11 +90,11 @@ fn moments<Z: TimeZone>(scheduler: &Scheduler, begin: NaiveDateTime, zone: Z) ->
 fn moment<Z: TimeZone>(slot: NaiveDateTime, zone: &Z) -> Option<DateTime<Z>> {
     let mut slot = slot;
     for minute in 0..=SHIFT_MAX.num_minutes() {
-        match zone.from_local_datetime(&slot) {
-            MappedLocalTime::Single(due) | MappedLocalTime::Ambiguous(due, _) => return Some(due),
+        match shown(slot, zone).first() {
+            Some(due) => return Some(due),
             // Clocks are set at full minutes.
-            MappedLocalTime::None if minute == 0 => slot = slot.with_second(0)?,
-            MappedLocalTime::None => {}
+            None if minute == 0 => slot = slot.with_second(0)?,
+            None => {}
         }
         slot = slot.checked_add_signed(Duration::minutes(1))?;
     }

@@ -64,6 +64,22 @@ pub fn path_in(own: &Path, data_file: &Path) -> PathBuf {
     own.join(format!("{stem}-{}.strongroom.toml", &mark[..12]))
 }
 
+/// Understands the text of a settings file of `data_file` that lies elsewhere, as in an archive.
+///
+/// # Errors
+/// When it can not be understood.
+pub fn parse(text: &str, data_file: &Path) -> Result<Settings> {
+    let path = path_beside(data_file);
+    let parsed =
+        Document::parse(text).map_err(|e| settings_error(&path, &format!("it is not valid TOML: {}", e.message())))?;
+    understand(&path, text, parsed.as_table(), data_file)
+}
+
+/// The folder for archives while none was chosen: `Backups` beside the data file.
+pub fn default_destination(data_file: &Path) -> PathBuf {
+    data_file.parent().unwrap_or(Path::new(".")).join("Backups")
+}
+
 impl SettingsFile {
     /// Reads the settings of `data_file`: beside it, else in the folder `own`, else the defaults.
     ///

@@ -173,7 +173,9 @@ fn restore_verify_and_a_look_at_an_archive() {
     let handle = engine.handle();
     open(&handle, &data);
     let Ok(JobReport::Backup(made)) = backup(&handle, &data) else { panic!("failed") };
-    handle.send(Command::LookAtArchive { path: made.archive.clone(), segments: vec![] }).unwrap();
+    handle
+        .send(Command::LookAtArchive { path: made.archive.clone(), segments: vec![], logs: Default::default() })
+        .unwrap();
     let status = until(&handle, |s| !s.looked_at.is_empty());
     let plan = status.looked_at[0].result.clone().unwrap();
     assert_eq!(plan.items.len(), 3);

@@ -146,7 +146,7 @@ fn a_backup_goes_on_in_the_folder_named_and_the_set_is_found_from_either_folder(
     assert_eq!(missing.in_words(), format!("segment {first:04} (or one after it)"));
     let look = |segments: &[PathBuf]| {
         let (path, segments) = (report.archive.clone(), segments.to_vec());
-        handle.send(Command::LookAtArchive { path, segments: segments.clone() }).unwrap();
+        handle.send(Command::LookAtArchive { path, segments: segments.clone(), logs: Default::default() }).unwrap();
         let looked = |s: &Status| s.looked_at.iter().find(|l| l.segments == segments).cloned();
         looked(&until(&handle, |s| looked(s).is_some())).unwrap()
     };

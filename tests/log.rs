@@ -140,11 +140,14 @@ fn restores_by_command_go_as_far_as_they_are_told() {
     assert_eq!(logical_content(&file), one);
     let (code, _, file) = attempt("none", &["--no-log"]);
     assert_eq!((code, logical_content(&file)), (Some(0), before.clone()));
+    // The log is found where the settings say, and all of it is before that moment.
+    let (code, said, file) = attempt("found", &["--until", "2101-01-01 00:00:00"]);
+    assert_eq!(logical_content(&file), logical_content(&data));
+    assert!(code == Some(0) && said.contains("lies after the last that is known, commit "), "{said}");
     for (more, expected) in [
         (vec!["--log", &log, "--commit", "999999"], "commit 999999"),
         (vec!["--log", &log, "--until", "noon"], "\"noon\" is not a moment"),
         (vec!["--log", &log, "--until", "2001-01-01 00:00:00"], "after the moment wanted"),
-        (vec!["--until", "2101-01-01 00:00:00"], "no log continues"),
         (vec!["--log", "/nowhere/a.journal"], "/nowhere/a.journal"),
     ] {
         let (code, said, file) = attempt("never", &more);

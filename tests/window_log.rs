@@ -12,7 +12,7 @@ use eframe::egui::{Key, accesskit::Role};
 use egui_kittest::kittest::{NodeT, Queryable};
 use rusqlite::Connection;
 use strongroom::{
-    engine::{Command, Status, status::JobReport},
+    engine::{Command, JobId, Status, status::JobReport},
     journal::{CaptureState, CaptureStatus},
     sqlite::data_file::JournalMode,
 };
@@ -135,6 +135,52 @@ fn a_restore_goes_up_to_a_commit_or_a_moment_and_says_where_that_leads() {
 }
 
 #[test]
+fn a_moment_before_the_archive_leads_to_the_archive_that_fits() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(20);
+    desk.use_log();
+    add_notes(&path, 2);
+    desk.until_shown("all 2 commits since backup 0001");
+    let between = desk.status().data_files[0].log.as_ref().unwrap().last_commit.unwrap().to_rfc3339();
+    desk.send(Command::Backup { job: JobId::new(), data_file: path.clone(), destination: None, options: None });
+    desk.until("the second backup", |_, s| s.jobs.is_empty() && s.data_files[0].archives.len() == 2);
+    desk.ask_restore(2);
+    desk.until_shown("Up to a moment:");
+    desk.choose("Up to a moment:");
+    desk.type_into("Moment", &between);
+    desk.until_shown("Choose an older one.");
+    let label = desk.texts().into_iter().find(|text| text.starts_with("Use archive 0001, of ")).unwrap();
+    desk.press(&label);
+    desk.until_shown("Leads to commit 2 of ");
+    desk.press("Restore archive 0001");
+    desk.until_shown("2 commits integrated from the log, up to commit 2");
+    assert_eq!(notes(&desk.path("Backups/Office[0001]/Office.sqlite")), 22);
+}
+
+#[test]
+fn a_log_that_lies_elsewhere_can_be_named() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(20);
+    desk.use_log();
+    add_notes(&path, 4);
+    desk.until_shown("all 4 commits since backup 0001");
+    desk.send(Command::UseLog { data_file: path, log: None, switch_to_wal: false });
+    desk.until("the log to be off", |_, s| s.data_files[0].log_file.is_none() && s.data_files[0].log.is_none());
+    let elsewhere = desk.path("kept by hand");
+    fs::rename(desk.path("Backups/Office.journal"), &elsewhere).unwrap();
+    desk.ask_restore(1);
+    desk.until_shown("Nothing is known after the archive itself");
+    desk.press("Add log…");
+    desk.until_shown("Folder above");
+    desk.type_into("Path", &elsewhere.display().to_string());
+    desk.harness.key_press(Key::Enter);
+    desk.until_shown("Integrate all 4 commits");
+    desk.press("Restore archive 0001");
+    desk.until_shown("4 commits integrated from the log");
+    assert_eq!(notes(&desk.path("Backups/Office[0001]/Office.sqlite")), 24);
+}
+
+#[test]
 fn a_restore_in_place_says_what_leaves_the_file_and_is_undone_by_a_button() {
     let mut desk = Desk::new();
     let path = desk.open_data_file(20);
@@ -192,6 +238,9 @@ fn a_data_file_that_can_not_be_opened_is_restored_from_the_window() {
     desk.open(&path);
     desk.until("the refusal", |_, s| s.refused.len() == 1);
     desk.press("Restore it…");
+    // The newest archive is proposed; another one can be chosen.
+    desk.until_shown("SQLite can not open the data file as it is.");
+    desk.press("Another archive…");
     desk.until_shown("Folder above");
     desk.type_into("Path", &archive.display().to_string());
     desk.harness.key_press(Key::Enter);

@@ -368,7 +368,7 @@ fn content_and_folder_are_chosen_measured_and_in_the_next_archive() {
     desk.press("Start backup");
     desk.until("the backup", |_, s| s.jobs.is_empty() && s.finished.len() == 1);
     let archive = desk.path("other/Office[0001].4BK");
-    desk.send(Command::LookAtArchive { path: archive.clone(), segments: vec![] });
+    desk.send(Command::LookAtArchive { path: archive.clone(), segments: vec![], logs: Default::default() });
     desk.until("what is in it", |_, s| s.looked_at.iter().any(|look| look.path == archive));
     let look = desk.status().looked_at[0].result.clone().unwrap();
     let names: Vec<String> = look.items.into_iter().map(|item| item.name).collect();

@@ -23,7 +23,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::{Position, open::SET_ASIDE},
+    journal::{
+        NEXT, Position,
+        open::{DAMAGED, SET_ASIDE},
+    },
     storage::{PART_SUFFIX, is_leftover},
 };
 
@@ -87,17 +90,43 @@ pub fn log_name(stem: &str, number: ArchiveNumber) -> String {
 /// # Errors
 /// When the folder can not be read.
 pub fn logs(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
+    logs_marked(folder, wanted, &[SET_ASIDE])
+}
+
+/// The same, with those that a restore may need besides: that of a backup that was being made, and what was kept of a damaged one.
+///
+/// # Errors
+/// When the folder can not be read.
+pub fn all_logs(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
+    logs_marked(folder, wanted, &[NEXT, SET_ASIDE, DAMAGED])
+}
+
+fn logs_marked(folder: &Path, wanted: &str, marks: &[&str]) -> Result<Vec<PathBuf>> {
     let is_log = |name: &str| {
-        let archived = name
-            .strip_suffix("4BL")
-            .is_some_and(|rest| parse_name(&format!("{rest}{EXTENSION}")).is_some_and(|(stem, _)| stem == wanted));
+        let archived = parse_log_name(name).is_some_and(|(stem, _)| stem == wanted);
         let current = name.strip_prefix(wanted).and_then(|rest| rest.strip_prefix(".journal"));
-        archived || current.is_some_and(|rest| rest.is_empty() || rest.starts_with(SET_ASIDE))
+        archived || current.is_some_and(|rest| rest.is_empty() || marks.iter().any(|mark| is_marked(rest, mark)))
     };
     let mut found: Vec<PathBuf> =
         names(folder)?.into_iter().filter(|(_, name)| is_log(name)).map(|(path, _)| path).collect();
     found.sort();
     Ok(found)
+}
+
+/// Splits the name of an archived log into stem and number.
+fn parse_log_name(name: &str) -> Option<(String, ArchiveNumber)> {
+    let as_archive = format!("{}{EXTENSION}", name.strip_suffix("4BL")?);
+    parse_name(&as_archive).map(|(stem, number)| (stem.to_owned(), number))
+}
+
+/// The full backup after which an archived log of this name was begun; `None` when it is not one.
+pub fn log_number(name: &str) -> Option<ArchiveNumber> {
+    parse_log_name(name).map(|(_, number)| number)
+}
+
+/// Whether a name goes on after `.journal` with this mark; what belongs to such a log, as its page table, is no log.
+fn is_marked(rest: &str, mark: &str) -> bool {
+    rest.strip_prefix(mark).is_some_and(|date| (mark == NEXT) == date.is_empty() && !date.ends_with(".pages"))
 }
 
 /// Splits an archive's file name into stem and number; `None` when it is not one.

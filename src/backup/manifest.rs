@@ -16,7 +16,7 @@ fn table<const N: usize>(values: [(&str, Value); N]) -> Table {
 
 /// The description inside the archive: for people first, and valid TOML.
 pub(super) fn manifest(
-    identity: &Identity,
+    (identity, data_file): (&Identity, &Path),
     journal_mode: JournalMode,
     items: &[Item],
     content: &ContentReport,
@@ -33,6 +33,8 @@ pub(super) fn manifest(
     set("archive", "id", identity.archive_id.to_string().into());
     set("archive", "program", identity.program.as_str().into());
     set("data-file", "name", identity.data_file_name.as_str().into());
+    // Where it was then: what a restore looks beside, for settings and log.
+    set("data-file", "path", data_file.to_string_lossy().as_ref().into());
     set("data-file", "id", identity.data_file_id.to_string().into());
     set("data-file", "page-size", i64::from(identity.page_size).into());
     set("data-file", "pages", i64::from(identity.page_count).into());

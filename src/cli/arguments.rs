@@ -118,14 +118,17 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Restore the files of an archive into a folder, without overwriting anything; or a live data file in place.
+    /// Restore the files of an archive into a folder, without overwriting anything; or a live data file in place. With exit code 1
+    /// where commits may be missing that were asked for.
     Restore {
-        /// The archive.
+        /// The archive; or the data file, which may be gone: then the archive that leads to what is wanted is found.
+        #[arg(value_name = "ARCHIVE|DATAFILE")]
         archive: PathBuf,
         /// Folder that the files land in; otherwise a new one named like the archive, beside it.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
-        /// Integrate the logs only up to this moment, in local time: `2026-11-22 12:00:00`, or with an offset.
+        /// Integrate the logs only up to this moment, in local time, `2026-11-22 12:00:00`, or with an offset, `2026-11-22 12:00:00
+        /// +01:00`. Of an hour that the clock shows twice, the first is taken.
         #[arg(long, value_name = "MOMENT", conflicts_with = "commit")]
         until: Option<String>,
         /// Integrate the logs only up to this commit, included.
@@ -134,7 +137,8 @@ pub(super) enum Job {
         /// Restore the archive alone, without its logs.
         #[arg(long, conflicts_with_all = ["until", "commit", "logs"])]
         no_log: bool,
-        /// A log that does not lie beside the archive; may be given several times.
+        /// A log that lies neither beside the archive, nor beside the data file, nor where its settings say; may be given several
+        /// times.
         #[arg(long = "log", value_name = "FILE")]
         logs: Vec<PathBuf>,
         /// Bring this live data file to that state, as one transaction, while programs are connected. Can be undone.

@@ -145,7 +145,7 @@ fn in_place_in_words(done: &InPlace) -> String {
     for file in &done.set_aside {
         words += &format!("It could not be opened and is kept as {}\n", file.display());
     }
-    if done.set_aside.is_empty() {
+    if !done.is_replaced {
         let seconds = done.held_ms as f64 / 1000.0;
         words += &format!(
             "{} of {} pages written as one transaction; programs that wrote meanwhile waited {seconds:.1} s.\n",
@@ -254,8 +254,11 @@ fn log(found: &Inspection) -> String {
     let mut words = format!("{file}, {}, {} {since}", human_bytes(log.bytes), commits_in_words(log.commits));
     if let Some(last) = log.last_commit {
         let at = last.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z");
-        let age = (Utc::now() - last).num_seconds().max(0);
-        words += &format!(", the last one {age} s ago at {at}");
+        let age = (Utc::now() - last).num_seconds();
+        words += &match age {
+            0.. => format!(", the last one {age} s ago at {at}"),
+            _ => format!(", the last one at {at}, which is still to come"),
+        };
     }
     words += match (log.complete, &found.engine) {
         (Some(true), Some(_)) => "; complete: every commit up to now is in it",

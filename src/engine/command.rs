@@ -135,6 +135,9 @@ pub enum Command {
         /// Folders that may hold segments of the archive, besides its own.
         #[serde(default)]
         segments: Vec<PathBuf>,
+        /// The logs to look at with it.
+        #[serde(default)]
+        logs: Logs,
     },
     /// Find the commit that a limit leads to, into `points` of the status.
     FindPoint {
@@ -145,6 +148,9 @@ pub enum Command {
         /// Folders that may hold segments of the archive, besides its own.
         #[serde(default)]
         segments: Vec<PathBuf>,
+        /// The logs to look at with it.
+        #[serde(default)]
+        logs: Logs,
     },
     /// Restore items of an archive into a folder. Nothing existing is overwritten.
     Restore {

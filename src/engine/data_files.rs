@@ -57,10 +57,10 @@ impl Worker {
         self.chores.run(
             move || hosted::open(&path, &config, may_restore),
             move |result| Message::Opened {
-                result: result.map_err(|error| Refused {
-                    archives: is_lost(error.kind()).then(|| hosted::archives_of_lost(&asked, &own)).flatten(),
-                    error: error.report(),
-                    path: asked.clone(),
+                result: result.map_err(|error| {
+                    let lost = is_lost(error.kind()).then(|| hosted::archives_of_lost(&asked, &own)).flatten();
+                    let (archives, newest) = lost.unzip();
+                    Refused { archives, newest: newest.flatten(), error: error.report(), path: asked.clone() }
                 }),
                 asked,
             },
@@ -165,7 +165,7 @@ impl Worker {
                 .filter(|job| job.status.data_file.as_ref() == Some(&path))
                 .for_each(RunningJob::stop);
             self.let_go(&path);
-            let refused = Refused { path, error: error.report(), archives: None };
+            let refused = Refused { path, error: error.report(), archives: None, newest: None };
             self.edit().refused.insert(0, refused.clone());
             self.edit().refused.truncate(REFUSED_MAX);
             self.news.push(Event::DataFileRefused(refused));

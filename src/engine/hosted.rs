@@ -198,14 +198,15 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
     })))
 }
 
-/// The folder with the archives of a data file that can not be opened, if there is one.
-pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<PathBuf> {
+/// The folder with the archives of a data file that can not be opened, if there is one; and the newest that is sound at a glance.
+pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<(PathBuf, Option<PathBuf>)> {
     let path = std::path::absolute(data_file).ok()?;
-    let folder = match SettingsFile::load(&path, own) {
-        Ok(settings) => backup::destination(&path, &settings),
-        Err(_) => backup::default_destination(&path),
-    };
-    folder.is_dir().then_some(folder)
+    let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
+    let folder = backup::destination_by(&path, &settings);
+    let id = settings.data_file_id;
+    let is_own = |archive: &ArchiveEntry| archive.problem.is_none() && (id.is_none() || archive.data_file_id == id);
+    let newest = backup::archives(&path, &settings).unwrap_or_default().into_iter().find(is_own);
+    folder.is_dir().then(|| (folder, newest.map(|archive| archive.path)))
 }
 
 /// Reads the destination and plans the next backup; may take its time.

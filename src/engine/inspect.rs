@@ -153,7 +153,9 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     let good = archives.iter().filter(|a| a.problem.is_none() && a.data_file_id == id).filter_map(|a| a.moment).max();
     let automatic = glance_automatic(data, &path);
     let maintenance = Maintenance { available_bytes: beside(&path), ..glance_maintenance(data, &path) };
-    let (next_backup, warnings) = foresee(settings.settings(), automatic.as_ref(), good, &Local::now());
+    let (next_backup, mut warnings) = foresee(settings.settings(), automatic.as_ref(), good, &Local::now());
+    let last_commit = log.as_ref().and_then(|log| log.last_commit);
+    warnings.extend(warnings::of_clock(last_commit, good, &Local::now()));
     Ok(Inspection {
         next_backup,
         automatic,

@@ -15,14 +15,14 @@ use crate::{
     backup::{BackupPlan, BackupReport, Measure, places::Place, retention::BackupSet},
     control::{Progress, Question},
     drill::Proof,
-    error::{Error, ErrorReport},
+    error::{Error, ErrorKind, ErrorReport},
     journal::{
         CaptureState, CaptureStatus,
         integrate::{Point, Until},
     },
     maintenance::{CompactReport, RecordsReport},
     repair::RepairReport,
-    restore::{RestorePlan, RestoreReport, in_place::Undo, undo::UndoPlan},
+    restore::{Logs, RestorePlan, RestoreReport, in_place::Undo, undo::UndoPlan},
     schedule::automatic::Automatic,
     settings::{Revision, Settings},
     sqlite::data_file::DataFileFacts,
@@ -156,6 +156,9 @@ pub struct Refused {
     pub error: ErrorReport,
     /// The folder with its archives, where it can be restored from them.
     pub archives: Option<PathBuf>,
+    /// The newest of them that is its own and sound at a glance.
+    #[serde(default)]
+    pub newest: Option<PathBuf>,
 }
 
 /// One data file that the engine looks after.
@@ -250,6 +253,18 @@ impl DataFileStatus {
         let lacking = self.log.as_ref()?.lacking.as_ref()?;
         let archive = self.archives.iter().find(|archive| archive.log_position == Some(lacking.base))?;
         Some((archive.path.clone(), lacking.last))
+    }
+
+    /// The newest archive that can be read and is its own.
+    pub fn newest_sound(&self) -> Option<&ArchiveEntry> {
+        let own =
+            |archive: &&ArchiveEntry| archive.problem.is_none() && archive.data_file_id == self.settings.data_file_id;
+        self.archives.iter().find(own)
+    }
+
+    /// Whether nobody looks after it, and its file is not there any more.
+    pub fn is_gone_and_lost(&self) -> bool {
+        self.lost_since.is_some() && self.problem.as_ref().is_some_and(|problem| problem.kind == ErrorKind::NotFound)
     }
 
     /// The moment of the newest archive that can be read and is its own.
@@ -458,6 +473,9 @@ pub struct LookedAt {
     /// Folders in which its segments were looked for too.
     #[serde(default)]
     pub segments: Vec<PathBuf>,
+    /// The logs that were asked for.
+    #[serde(default)]
+    pub logs: Logs,
     /// Segments that were not found.
     #[serde(default)]
     pub missing: Option<Missing>,
@@ -501,6 +519,9 @@ pub struct FoundPoint {
     pub archive: PathBuf,
     /// The limit.
     pub until: Until,
+    /// The logs that were asked for.
+    #[serde(default)]
+    pub logs: Logs,
     /// Where it leads, or why it can not be told.
     pub result: Result<Point, ErrorReport>,
 }

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     journal::Capture,
     restore::{
-        Logs,
+        Logs, Origin,
         undo::{UndoPlan, plan_undo},
     },
     settings::SettingsFile,
@@ -117,6 +117,7 @@ fn plan(data_file: &Path, done: &DoneInPlace, own: &Path, log: Option<&Capture>)
     let archives = backup::archives(data_file, settings.settings())?;
     // Only what is in the log by now is counted.
     let now = log.and_then(|log| log.flush().ok()).map(|position| position.commit);
-    let logs = work::with_running(Logs::Found, log);
-    plan_undo(&done.undo, &archives, &logs, now)
+    let origin = Origin { settings_dir: Some(own.to_path_buf()), ..Origin::of(data_file) };
+    let (logs, origin) = work::with_running(Logs::Found, log, origin);
+    plan_undo(&done.undo, &archives, (&logs, &origin), now)
 }

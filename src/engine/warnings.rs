@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Local, TimeZone};
+use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
 
 use super::{
     history::Outcome,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::ErrorReport,
-    journal::CaptureState,
+    journal::{CaptureState, jumps::NOTICED},
     schedule::{self, automatic::Automatic},
     settings::{Settings, sections::Frequency},
     storage::processes::Holders,
@@ -67,6 +67,8 @@ fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
     }
     found.extend(of_log(status));
     found.extend(of_strays(status));
+    let last_commit = status.log.as_ref().and_then(|log| log.last_commit);
+    found.extend(of_clock(last_commit, status.newest_good(), now));
     found.extend(status.settings_problem.as_ref().map(|error| of_error(WarningKind::Settings, error)));
     found.extend(status.settings_unknown.iter().map(|unknown| {
         Warning::new(
@@ -135,6 +137,26 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
         format!("the old {}, which was deleted or replaced, is still open in {who}", status.facts.path.display()),
         "What it commits is in no file that anybody else can find, and is lost when it ends. Have it save its data elsewhere if it \
          can, then end it and begin it again.",
+    ))
+}
+
+/// The clock shows less than commits or archives already bear: until it gets there, commits bear one time and can not be told apart
+/// by it.
+pub(super) fn of_clock(
+    last_commit: Option<DateTime<Utc>>,
+    newest: Option<DateTime<FixedOffset>>,
+    now: &DateTime<Local>,
+) -> Option<Warning> {
+    let newest = newest.map(|moment| moment.to_utc());
+    let ahead = last_commit.max(newest).filter(|moment| *moment > now.to_utc() + NOTICED)?;
+    let what = if last_commit == Some(ahead) { "the last commit in the log" } else { "the newest archive" };
+    let full = |moment: DateTime<Local>| moment.format("%Y-%m-%d %H:%M:%S %:z").to_string();
+    let (ahead, now) = (full(ahead.with_timezone(&Local)), full(*now));
+    Some(Warning::new(
+        WarningKind::Clock,
+        format!("the clock shows {now}, but {what} bears the time {ahead}: the clock was ahead, or is behind"),
+        "If the clock is wrong, set it right. Until it shows that time, commits bear one and the same time: restore up to a commit, \
+         not up to a moment.",
     ))
 }
 

@@ -12,10 +12,10 @@ use crate::{
     control::Control,
     drill,
     error::{Error, ErrorKind, Result},
-    journal::{Capture, integrate::Until},
+    journal::{Capture, CaptureState, integrate::Until},
     repair::{self, RepairOptions},
     restore::{
-        self, Logs, RestoreOptions, RestoreReport,
+        self, Logs, Origin, RestoreOptions, RestoreReport,
         in_place::{self, InPlaceOptions, Undo},
     },
     sample,
@@ -25,21 +25,25 @@ use crate::{
     verify::{self, VerifyOptions},
 };
 
-/// All logs found, and the running one: up to this very moment, wherever it lies.
-pub(super) fn with_running(logs: Logs, log: Option<&Capture>) -> Logs {
-    match (log, logs) {
-        (Some(log), Logs::Found) => {
-            // Where it can not be written, what it holds counts.
-            let _ = log.flush();
-            Logs::Also(vec![log.status().log])
+/// All logs found, and the running one: up to this very moment, wherever it lies. With what is known of where the data file is.
+pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin) -> (Logs, Origin) {
+    let Some(log) = log else { return (logs, origin) };
+    // Where it can not be written, what it holds counts.
+    origin.log_runs = Some(log.flush().is_ok() && log.status().state == CaptureState::On);
+    let running = log.status().log;
+    match logs {
+        Logs::Found => (Logs::Also(vec![running]), origin),
+        Logs::Also(mut files) => {
+            files.push(running);
+            (Logs::Also(files), origin)
         }
-        (_, logs) => logs,
+        Logs::None => (Logs::None, origin),
     }
 }
 
 pub(super) fn restore(archive: PathBuf, mut options: RestoreOptions, log: Option<Arc<Capture>>) -> Work {
     Box::new(move |control| {
-        options.logs = with_running(options.logs, log.as_deref());
+        (options.logs, options.origin) = with_running(options.logs, log.as_deref(), options.origin);
         restore::run(&Disk, &archive, &options, control).map(JobReport::Restore)
     })
 }
@@ -75,9 +79,11 @@ pub(super) fn restore_in_place(
         let settings = SettingsFile::load(&data_file, own)?;
         let log = log.as_deref();
         let identity = settings.settings().data_file_id;
-        let logs = with_running(order.logs.clone(), log);
+        let origin = Origin { settings_dir: Some(own.clone()), ..Origin::of(&data_file) };
+        let (logs, origin) = with_running(order.logs.clone(), log, origin);
         let segments = order.segments.clone();
-        let options = InPlaceOptions { segments, ..InPlaceOptions::asked(&data_file, identity, logs, order.until) };
+        let asked = InPlaceOptions::asked(&data_file, identity, logs, order.until);
+        let options = InPlaceOptions { segments, origin, ..asked };
         run_in_place(&order, &options, settings, own, log, control).map(JobReport::Restore)
     })
 }
@@ -135,7 +141,7 @@ pub(super) fn test_restore(
     log: Option<Arc<Capture>>,
 ) -> Work {
     Box::new(move |control| {
-        let logs = with_running(Logs::Found, log.as_deref());
+        let (logs, _) = with_running(Logs::Found, log.as_deref(), Origin::default());
         drill::test_restore_with((&archive, &segments), logs, until, &scratch, control).map(JobReport::TestRestore)
     })
 }
@@ -143,7 +149,7 @@ pub(super) fn test_restore(
 pub(super) fn drill(data_file: &Path, folder: PathBuf, seed: u64, scratch: PathBuf, log: Option<Arc<Capture>>) -> Work {
     let stem = catalog::stem(data_file);
     Box::new(move |control| {
-        let logs = with_running(Logs::Found, log.as_deref());
+        let (logs, _) = with_running(Logs::Found, log.as_deref(), Origin::default());
         drill::drill(&folder, &stem, &logs, seed, &scratch, control).map(JobReport::TestRestore)
     })
 }

@@ -36,7 +36,7 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
     repair,
-    restore::{self, Logs, RestoreOptions},
+    restore::{self, Logs, Origin, RestoreOptions},
     storage::{self, processes::Holders},
 };
 
@@ -374,8 +374,8 @@ impl Worker {
             Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
             Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
             Command::Refresh { data_file } => self.survey(&data_file),
-            Command::LookAtArchive { path, segments } => self.look_at(path, segments),
-            Command::FindPoint { archive, until, segments } => self.find_point(archive, until, segments),
+            Command::LookAtArchive { path, segments, logs } => self.look_at(path, segments, logs),
+            Command::FindPoint { archive, until, segments, logs } => self.find_point(archive, until, segments, logs),
             Command::Backup { job, data_file, destination, options } => {
                 self.backup(job, data_file, destination, options).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
@@ -384,7 +384,8 @@ impl Worker {
             }
             Command::Restore { job, archive, items, destination, logs, until, segments } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
-                let options = RestoreOptions { items, destination, logs, until, segments };
+                let origin = self.origin_of(&archive);
+                let options = RestoreOptions { items, destination, logs, until, segments, origin };
                 let work = work::restore(archive.clone(), options, log);
                 let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
@@ -481,30 +482,43 @@ impl Worker {
         self.data_file_of(archive).and_then(|d| self.hosted.get(&d)).and_then(|h| h.log.clone())
     }
 
-    fn look_at(&mut self, path: PathBuf, folders: Vec<PathBuf>) {
-        let log = self.log_of(&path);
+    /// Where the data file of this archive is.
+    fn origin_of(&self, archive: &Path) -> Origin {
+        let settings_dir = Some(self.config.settings_dir.clone());
+        Origin { data_file: self.data_file_of(archive), settings_dir, ..Origin::default() }
+    }
+
+    fn look_at(&mut self, path: PathBuf, folders: Vec<PathBuf>, logs: Logs) {
+        let (log, origin) = (self.log_of(&path), self.origin_of(&path));
+        let asked = logs.clone();
         let (archive, segments) = (path.clone(), folders.clone());
         self.chores.run(
             move || {
                 let missing = segments::missing(&path, &folders);
-                let logs = work::with_running(Logs::Found, log.as_deref());
+                let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
                 let copy = repair::propose_copy(&path, storage::folder_of(&path));
-                Ok((missing, copy, restore::plan_with(&path, &folders, &logs)))
+                Ok((missing, copy, restore::plan_with(&path, &folders, &logs, &origin)))
             },
             |looked| {
                 let (missing, copy, plan) = looked.unwrap_or_else(|error| (None, PathBuf::new(), Err(error)));
                 let result = plan.map_err(|e| e.report());
-                Message::LookedAt(LookedAt { path: archive, segments, missing, copy, result })
+                Message::LookedAt(LookedAt { path: archive, segments, logs: asked, missing, copy, result })
             },
         );
     }
 
-    fn find_point(&mut self, archive: PathBuf, until: Until, folders: Vec<PathBuf>) {
-        let log = self.log_of(&archive);
-        let path = archive.clone();
+    fn find_point(&mut self, archive: PathBuf, until: Until, folders: Vec<PathBuf>, logs: Logs) {
+        let (log, origin) = (self.log_of(&archive), self.origin_of(&archive));
+        let (path, asked) = (archive.clone(), logs.clone());
         self.chores.run(
-            move || restore::find_point(&path, &folders, &work::with_running(Logs::Found, log.as_deref()), until),
-            move |point| Message::PointFound(FoundPoint { archive, until, result: point.map_err(|e| e.report()) }),
+            move || {
+                let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
+                restore::find_point(&path, &folders, (&logs, &origin), until)
+            },
+            move |point| {
+                let result = point.map_err(|e| e.report());
+                Message::PointFound(FoundPoint { archive, until, logs: asked, result })
+            },
         );
     }
 

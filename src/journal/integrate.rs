@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    format::{Entry, Position, RecordKind, page_hash},
-    page,
+    format::{Entry, HEADER_BYTES, Position, RecordKind, page_hash},
+    jumps, page,
     reader::{End, LogReader, Record},
 };
 use crate::{
@@ -133,6 +133,86 @@ pub struct Plan {
     pub end: PlanEnd,
     /// Later logs of this data file that do not continue anything here: a log in between is missing.
     pub unconnected: Vec<PathBuf>,
+    /// The log at whose end the plan ends; `None` where no log goes on from the archive, not even one without commits.
+    #[serde(default)]
+    pub last: Option<PathBuf>,
+    /// Logs that were given and can not be used, each with the reason; those that hold nothing more are not named.
+    #[serde(default)]
+    pub unused: Vec<Unused>,
+    /// The time of the archive's state as the log that goes on from it has it: no commit is earlier.
+    #[serde(default)]
+    pub base_time: Option<DateTime<Utc>>,
+    /// Whether several commits in a row bear the same time, which a clock that is right never gives.
+    #[serde(default)]
+    pub stands_still: bool,
+}
+
+/// A log that can not be used here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unused {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub why: Unfit,
+}
+
+/// Why a log can not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unfit {
+    /// It can not be read, or is of another kind; with the message.
+    Unreadable {
+        /// What happened.
+        message: String,
+    },
+    /// It has no content at all.
+    Empty,
+    /// It ends within its header.
+    Cut,
+    /// Its header is damaged.
+    HeaderDamaged,
+    /// It belongs to another data file.
+    Foreign,
+    /// It begins after the last commit that the others lead to: a log in between is missing.
+    Later {
+        /// The first commit that it would hold.
+        begins: u64,
+    },
+    /// It was begun without an archive that it follows, or cut from another archive at this place.
+    OtherBase,
+    /// It goes on differently from what is restored: as after a restore, or on another machine.
+    OtherPast,
+}
+
+impl Unused {
+    /// Whether commits may be missing because of it.
+    pub fn may_hold_more(&self) -> bool {
+        !matches!(self.why, Unfit::Foreign | Unfit::OtherPast)
+    }
+
+    /// Whether it is damaged, or not to be read: then not even the program that wrote it can go on with it.
+    pub fn is_damaged(&self) -> bool {
+        matches!(self.why, Unfit::Unreadable { .. } | Unfit::Empty | Unfit::Cut | Unfit::HeaderDamaged)
+    }
+
+    /// What is the matter, as the end of a sentence that begins with its path.
+    pub fn in_words(&self) -> String {
+        let path = self.path.display();
+        match &self.why {
+            Unfit::Unreadable { message } => format!("{path} can not be used: {message}"),
+            Unfit::Empty => format!("{path} can not be used: it is empty"),
+            Unfit::Cut => format!("{path} can not be used: it was cut off within its header"),
+            Unfit::HeaderDamaged => format!("{path} can not be used: its header is damaged"),
+            Unfit::Foreign => format!("{path} is not used: it belongs to another data file"),
+            Unfit::Later { begins } => {
+                format!("{path} can not be used: it begins with commit {begins}, and a log in between is missing")
+            }
+            Unfit::OtherBase => {
+                format!("{path} can not be used: it does not begin at an archive that is restored here")
+            }
+            Unfit::OtherPast => format!("{path} is not used: it goes on differently from what is restored"),
+        }
+    }
 }
 
 /// What an integration did.
@@ -150,10 +230,10 @@ pub struct Integrated {
 
 /// Finds which of `logs`, in any order, lead on from `from`, and how far.
 ///
-/// Logs of other data files are left out; one that can not be read is too, and shows as missing.
+/// What can not be used is named with the reason.
 ///
 /// # Errors
-/// When the disk can not be read, or the job is stopped.
+/// When the disk can not be read while a log is, or the job is stopped.
 pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control) -> Result<Plan> {
     let mut plan = Plan {
         from: *from,
@@ -164,18 +244,26 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
         catch_ups: Vec::new(),
         end: PlanEnd::Complete,
         unconnected: Vec::new(),
+        last: None,
+        unused: Vec::new(),
+        base_time: None,
+        stands_still: false,
     };
     let mut left: Vec<PathBuf> = Vec::new();
     for path in logs {
-        match LogReader::open(path) {
-            Ok(reader) if reader.header().identity == identity => left.push(path.clone()),
-            Ok(_) => {}
-            Err(e) if matches!(e.kind(), ErrorKind::Io | ErrorKind::Permission) => return Err(e),
-            Err(_) => {}
-        }
+        let why = match LogReader::open(path) {
+            Ok(reader) if reader.header().identity == identity => {
+                left.push(path.clone());
+                continue;
+            }
+            Ok(_) => Unfit::Foreign,
+            Err(error) => unfit(path, &error),
+        };
+        plan.unused.push(Unused { path: path.clone(), why });
     }
-    // A log may hold the position at its base or, when a backup failed after its cut, in its middle.
-    while plan.end == PlanEnd::Complete {
+    // A log may hold the position at its base or, when a backup failed after its cut, in its middle. One that ends early does not
+    // count where another copy of it goes on.
+    loop {
         let mut found = None;
         for (index, path) in left.iter().enumerate() {
             if extend(&mut plan, path, control)? {
@@ -186,18 +274,64 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
         let Some(index) = found else { break };
         left.remove(index);
     }
-    // Older ones are of no concern here.
-    let is_later = |path: &PathBuf| LogReader::open(path).is_ok_and(|r| r.header().base.archive >= plan.from.archive);
-    plan.unconnected = left.into_iter().filter(is_later).collect();
+    for path in left {
+        let header = LogReader::open(&path)?.header().clone();
+        // Older ones are of no concern here.
+        let is_later = header.base.archive >= plan.from.archive;
+        if let Some(why) = unfit_beside(&plan, &path, control)? {
+            plan.unused.push(Unused { path: path.clone(), why });
+        }
+        plan.unconnected.extend(is_later.then_some(path));
+    }
     Ok(plan)
 }
 
-/// Adds the records of the log at `path` that continue the plan; false when it holds none.
+/// Why a file that should be a log can not be read as one.
+fn unfit(path: &Path, error: &Error) -> Unfit {
+    let length = path.metadata().map(|meta| meta.len());
+    match (error.kind(), length) {
+        (ErrorKind::NotRecognised | ErrorKind::Damaged, Ok(0)) => Unfit::Empty,
+        (ErrorKind::NotRecognised | ErrorKind::Damaged, Ok(length)) if length < HEADER_BYTES as u64 => Unfit::Cut,
+        (ErrorKind::Damaged | ErrorKind::NotRecognised, _) => Unfit::HeaderDamaged,
+        _ => Unfit::Unreadable { message: error.message().to_owned() },
+    }
+}
+
+/// Why a log of this data file is not among those that the plan uses; `None` where it holds nothing more.
+fn unfit_beside(plan: &Plan, path: &Path, control: &Control) -> Result<Option<Unfit>> {
+    let mut reader = LogReader::open(path)?;
+    let base = reader.header().base;
+    if base.commit > plan.to.commit {
+        return Ok(Some(Unfit::Later { begins: base.commit + 1 }));
+    }
+    if base.commit == plan.to.commit && base.archive >= plan.from.archive {
+        return Ok(Some(Unfit::OtherBase));
+    }
+    while reader.next_record()?.is_some() {
+        control.check()?;
+    }
+    let tail = *reader.tail();
+    if tail.commit <= plan.from.commit {
+        return Ok(None);
+    }
+    // A copy of what is used, perhaps a shorter one.
+    let position = Position { archive: base.archive, commit: tail.commit, chain: tail.chain };
+    for piece in plan.pieces.iter().filter(|piece| (piece.commits.0..=piece.commits.1).contains(&tail.commit)) {
+        if seek(&mut LogReader::open(&piece.path)?, &position, control)?.is_some() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(if reader.header().rooted { Unfit::OtherPast } else { Unfit::OtherBase }))
+}
+
+/// Adds the records of the log at `path` that continue the plan; false when the place where it stands is not in that log.
 fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
     let mut reader = LogReader::open(path)?;
     let archive = reader.header().base.archive;
     let Some(mut time_before) = seek(&mut reader, &plan.to, control)? else { return Ok(false) };
+    plan.base_time = plan.base_time.or(Some(time_before));
     let mut piece: Option<Piece> = None;
+    let (mut end, mut same) = (PlanEnd::Complete, 1);
     while let Some(record) = reader.next_record()? {
         control.check()?;
         let (commit, time) = (record.head.commit, record.head.time);
@@ -205,10 +339,12 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
             RecordKind::Commit => {}
             RecordKind::CatchUp => plan.catch_ups.push(Stretch { commit, from: time_before, to: time }),
             RecordKind::Gap => {
-                plan.end = PlanEnd::Gap { path: path.to_path_buf(), commit };
+                end = PlanEnd::Gap { path: path.to_path_buf(), commit };
                 break;
             }
         }
+        same = if time == time_before { same + 1 } else { 1 };
+        plan.stands_still |= same >= jumps::STANDS_STILL;
         time_before = time;
         plan.commits += 1;
         plan.to = Position { archive, commit, chain: record.chain };
@@ -221,14 +357,26 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
         (piece.commits.1, piece.times.1) = (commit, time);
     }
     match reader.end() {
-        End::Damaged { offset } => plan.end = PlanEnd::Damaged { path: path.to_path_buf(), offset },
+        End::Damaged { offset } => end = PlanEnd::Damaged { path: path.to_path_buf(), offset },
         // Only a log that is still being written can end so: nothing follows it.
-        End::Torn { .. } => plan.end = PlanEnd::Torn { path: path.to_path_buf() },
+        End::Torn { .. } => end = PlanEnd::Torn { path: path.to_path_buf() },
         End::Open | End::Whole => {}
     }
-    let more = piece.is_some() || plan.end != PlanEnd::Complete;
+    if piece.is_some() {
+        plan.end = end;
+    } else if plan.end == PlanEnd::Complete && end != PlanEnd::Complete {
+        // It should have gone on here, and nobody else has yet.
+        plan.end = end;
+    }
+    // Of those that end at one place, the one that begins there goes on from it; one that only leads there does not.
+    let base = reader.header().base;
+    let is_later = base.archive >= plan.from.archive.max(plan.to.archive);
+    let begins_here = base.commit == plan.to.commit && reader.header().rooted && is_later;
+    if piece.is_some() || begins_here {
+        plan.last = Some(path.to_path_buf());
+    }
     plan.pieces.extend(piece);
-    Ok(more)
+    Ok(true)
 }
 
 /// Moves the reader to just after `position`, and returns the time there; `None` when it is not in this log.

@@ -28,6 +28,8 @@ use crate::{
 
 /// The end of the name of a log that was set aside; a date follows.
 pub const SET_ASIDE: &str = ".set-aside-";
+/// The end of the name of a copy that was kept of a log damaged in its middle; a date follows.
+pub const DAMAGED: &str = ".damaged-";
 
 /// The data file as it stands.
 pub(super) struct Now {
@@ -219,7 +221,7 @@ fn explain(config: &CaptureConfig, new: &OpenLog, what: &str, aside: Option<&Pat
 
 /// Keeps a copy of a log that is damaged in its middle, before its good part goes on.
 fn keep_damaged(config: &CaptureConfig, offset: u64) -> Result<Error> {
-    let aside = aside_path(config, ".damaged-");
+    let aside = aside_path(config, DAMAGED);
     // On the disk before anything is cut.
     std::fs::copy(&config.log, &aside)
         .and_then(|_| std::fs::File::options().write(true).open(&aside)?.sync_all())

@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Logs, RestoreOptions, RestoreReport, logs::plan_logs, open, run};
+use super::{Logs, Origin, RestoreOptions, RestoreReport, logs::plan_logs, open, run};
 use crate::{
     archive::{Archive, ItemKind},
     control::{Control, Phase},
@@ -58,6 +58,9 @@ pub struct InPlace {
     pub undo: Option<Undo>,
     /// The unreadable data file with its companions, under their new names.
     pub set_aside: Vec<PathBuf>,
+    /// Whether the file was put in its place as a whole, because there was none that SQLite could open.
+    #[serde(default)]
+    pub is_replaced: bool,
 }
 
 /// What to restore where.
@@ -77,13 +80,17 @@ pub struct InPlaceOptions {
     pub damaged: Option<ErrorReport>,
     /// Whether a log that ends in damage is integrated as far as it goes: for a data file that is lost otherwise.
     pub as_far_as_possible: bool,
+    /// What is known of where its logs are.
+    pub origin: Origin,
 }
 
 impl InPlaceOptions {
     /// A restore of `data_file` as a person asks for it.
     pub fn asked(data_file: &Path, identity: Option<Uuid>, logs: Logs, until: Until) -> Self {
         let data_file = data_file.to_path_buf();
-        Self { data_file, identity, logs, until, segments: Vec::new(), damaged: None, as_far_as_possible: false }
+        let origin = Origin::of(&data_file);
+        let (segments, damaged) = (Vec::new(), None);
+        Self { data_file, identity, logs, until, segments, damaged, as_far_as_possible: false, origin }
     }
 }
 
@@ -101,7 +108,8 @@ pub fn is_kept_by_log(log: &Capture, archive: &Path, control: &Control) -> Resul
     if archive.identity().log_position.is_some_and(|position| position.commit == now.commit) {
         return Ok(true);
     }
-    let plan = plan_logs(&archive, &Logs::Also(vec![status.log]), control)?.map(|planned| planned.for_people());
+    let logs = Logs::Also(vec![status.log]);
+    let plan = plan_logs(&archive, &logs, &Origin::default(), control)?.and_then(|planned| planned.for_people());
     let whole = |end: &PlanEnd| matches!(end, PlanEnd::Complete | PlanEnd::Torn { .. });
     Ok(plan.is_some_and(|p| whole(&p.end) && p.to.commit >= now.commit))
 }
@@ -146,6 +154,7 @@ pub fn in_place(
         logs: options.logs.clone(),
         until: options.until,
         segments: options.segments.clone(),
+        origin: options.origin.clone(),
     };
     let outcome = run(storage, archive, &wanted, control).and_then(|report| {
         let rebuilt = report.files.first().cloned().unwrap_or_default();
@@ -185,7 +194,7 @@ fn refuse_other(archive: &Archive, options: &InPlaceOptions) -> Result<()> {
 
 /// What SQLite finds damaged must not replace a file that programs use.
 fn refuse_unsound(report: &RestoreReport, as_far_as_possible: bool) -> Result<()> {
-    match (report.problem(), &report.integrity) {
+    match (report.unsound(), &report.integrity) {
         (Some(problem), Some(Integrity::Problems(_))) => Err(problem),
         // Its state is whole, only not the last one.
         (Some(_), Some(Integrity::Sound)) if as_far_as_possible => Ok(()),
@@ -229,6 +238,7 @@ fn write_through(
         commits_left: before.zip(wanted).map(|(before, wanted)| before.saturating_sub(wanted)),
         undo: undo.filter(|_| written.pages_changed > 0),
         set_aside: Vec::new(),
+        is_replaced: false,
     })
 }
 
@@ -298,5 +308,6 @@ fn replace_lost(
         commits_left: None,
         undo: None,
         set_aside: moved.into_iter().map(|(_, aside)| aside).collect(),
+        is_replaced: true,
     })
 }

@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Logs;
+use super::{
+    Logs,
+    choose::{self, Sibling},
+    known::{self, Known},
+    places::{self, Origin},
+};
 use crate::{
     archive::{Archive, catalog, log_recovery},
     control::Control,
@@ -16,8 +21,14 @@ use crate::{
 
 /// A plan, and the repaired copies of logs that it stands on.
 pub(super) struct Planned {
-    /// The plan; its paths may lead to repaired copies, which last as long as this.
-    pub(super) plan: Plan,
+    /// The plan; its paths may lead to repaired copies, which last as long as this. `None` for an archive made without a log.
+    plan: Option<Plan>,
+    /// What is known of the commits after the archive.
+    pub(super) known: Known,
+    /// The archives of the same data file that are at hand, the newest first.
+    pub(super) siblings: Vec<Sibling>,
+    /// Where the data file is, or was.
+    pub(super) data_files: Vec<PathBuf>,
     /// The logs that were damaged and are used repaired.
     pub(super) repaired: Vec<PathBuf>,
     copies: Vec<(PathBuf, PathBuf)>,
@@ -26,36 +37,65 @@ pub(super) struct Planned {
 }
 
 impl Planned {
+    /// What there is to integrate; `None` where that is nothing.
+    pub(super) fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref().filter(|plan| plan.commits > 0 || plan.end != PlanEnd::Complete)
+    }
+
+    /// The plan where a log goes on from the archive, also one without commits.
+    pub(super) fn connected(&self) -> Option<&Plan> {
+        self.plan.as_ref().filter(|plan| plan.last.is_some())
+    }
+
     /// The plan with the names of the logs themselves.
-    pub(super) fn for_people(&self) -> Plan {
-        let own = |path: &mut PathBuf| {
-            if let Some((_, log)) = self.copies.iter().find(|(copy, _)| copy == path) {
-                path.clone_from(log);
-            }
-        };
-        let mut plan = self.plan.clone();
-        plan.pieces.iter_mut().for_each(|piece| own(&mut piece.path));
-        plan.unconnected.iter_mut().for_each(own);
-        match &mut plan.end {
-            PlanEnd::Torn { path } | PlanEnd::Damaged { path, .. } | PlanEnd::Gap { path, .. } => own(path),
-            PlanEnd::Complete => {}
-        }
-        plan
+    pub(super) fn for_people(&self) -> Option<Plan> {
+        self.plan().map(|plan| for_people(plan, &self.copies))
     }
 }
 
-/// Finds the logs that continue `archive` and plans their integration; `None` when there is nothing to integrate.
+fn for_people(plan: &Plan, copies: &[(PathBuf, PathBuf)]) -> Plan {
+    let own = |path: &mut PathBuf| {
+        if let Some((_, log)) = copies.iter().find(|(copy, _)| copy == path) {
+            path.clone_from(log);
+        }
+    };
+    let mut plan = plan.clone();
+    plan.pieces.iter_mut().for_each(|piece| own(&mut piece.path));
+    plan.unconnected.iter_mut().for_each(own);
+    plan.unused.iter_mut().for_each(|unused| own(&mut unused.path));
+    plan.last.iter_mut().for_each(own);
+    match &mut plan.end {
+        PlanEnd::Torn { path } | PlanEnd::Damaged { path, .. } | PlanEnd::Gap { path, .. } => own(path),
+        PlanEnd::Complete => {}
+    }
+    plan
+}
+
+/// Finds the logs that continue `archive` and plans their integration; `None` when none is wanted.
 ///
 /// A log that is damaged and has recovery data is made whole first; without, the plan ends where the damage is.
-pub(super) fn plan_logs(archive: &Archive, logs: &Logs, control: &Control) -> Result<Option<Planned>> {
-    let identity = archive.identity();
-    let (Some(position), true) = (&identity.log_position, *logs != Logs::None) else { return Ok(None) };
-    let path = std::path::absolute(archive.path()).map_err(|e| Error::io("find", archive.path(), e))?;
-    let folder = storage::folder_of(&path);
-    let mut files = catalog::logs(folder, &catalog::stem(Path::new(&identity.data_file_name)))?;
-    if let Logs::Also(more) = logs {
-        files.extend(more.iter().filter(|m| !files.contains(m)).cloned().collect::<Vec<_>>());
+pub(super) fn plan_logs(archive: &Archive, logs: &Logs, origin: &Origin, control: &Control) -> Result<Option<Planned>> {
+    if *logs == Logs::None {
+        return Ok(None);
     }
+    let identity = archive.identity();
+    let places = places::search(archive, logs, origin);
+    let stem = catalog::stem(Path::new(&identity.data_file_name));
+    let siblings = choose::siblings(&places, &stem, identity.data_file_id);
+    let Some(position) = &identity.log_position else {
+        let known = known::known_alone(identity, &places, control)?;
+        let (repaired, copies) = (Vec::new(), Vec::new());
+        return Ok(Some(Planned {
+            plan: None,
+            known,
+            siblings,
+            data_files: Vec::new(),
+            repaired,
+            copies,
+            _scratch: None,
+        }));
+    };
+    let mut files = places.logs.clone();
     let mut scratch = None;
     let mut copies: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut hopeless: Vec<PathBuf> = Vec::new();
@@ -72,11 +112,15 @@ pub(super) fn plan_logs(archive: &Archive, logs: &Logs, control: &Control) -> Re
         };
         let Some(log) = files.iter().find(suspect).cloned() else {
             let repaired = copies.iter().map(|(_, log)| log.clone()).collect();
-            let wanted = plan.commits > 0 || plan.end != PlanEnd::Complete;
-            return Ok(wanted.then_some(Planned { plan, repaired, copies, _scratch: scratch }));
+            let shown = for_people(&plan, &copies);
+            let known = known::known(identity, (&plan, &shown), (&places, origin, &siblings), control)?;
+            let data_files = places.data_files;
+            let plan = Some(plan);
+            return Ok(Some(Planned { plan, known, siblings, data_files, repaired, copies, _scratch: scratch }));
         };
         if scratch.is_none() {
-            scratch = Some(scratch_folder(folder)?);
+            let path = std::path::absolute(archive.path()).map_err(|e| Error::io("find", archive.path(), e))?;
+            scratch = Some(scratch_folder(storage::folder_of(&path))?);
         }
         let healed = match &scratch {
             Some(scratch) => log_recovery::heal_log(&log, scratch.path(), control)?,

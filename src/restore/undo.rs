@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Logs, find_point, in_place::Undo};
+use super::{Logs, Origin, find_point, in_place::Undo};
 use crate::{
     archive::{Archive, catalog::ArchiveEntry},
     error::{Error, ErrorKind, Result},
@@ -61,7 +61,12 @@ impl UndoPlan {
 ///
 /// # Errors
 /// When nothing leads to the state before any more, with the reason.
-pub fn plan_undo(undo: &Undo, archives: &[ArchiveEntry], logs: &Logs, now: Option<u64>) -> Result<UndoPlan> {
+pub fn plan_undo(
+    undo: &Undo,
+    archives: &[ArchiveEntry],
+    (logs, origin): (&Logs, &Origin),
+    now: Option<u64>,
+) -> Result<UndoPlan> {
     let Some(commit) = undo.commit else {
         let archive = Archive::open(&undo.archive).map_err(|why| gone(&undo.archive, &why))?;
         let moment = Some(archive.identity().moment.to_utc());
@@ -79,7 +84,7 @@ pub fn plan_undo(undo: &Undo, archives: &[ArchiveEntry], logs: &Logs, now: Optio
     let mut why = None;
     for entry in candidates {
         let archive = entry.path.clone();
-        match find_point(&archive, &[], logs, Until::Commit(commit)) {
+        match find_point(&archive, &[], (logs, origin), Until::Commit(commit)) {
             Ok(point) if point.commit == commit => {
                 // Where the logs do not reach what the running one holds, there may be more that nobody counts.
                 let counted = now.filter(|now| *now == commit + point.left_out);

@@ -51,12 +51,19 @@ fn next_dates_over_a_table() -> Result<(), String> {
             "2026-03-29 00:30",
             &["2026-03-29 01:00 +01:00", "2026-03-29 03:00 +02:00", "2026-03-29 04:00 +02:00"],
         ),
-        // The hour from 2 to 3 comes twice and counts once.
+        // The hour from 2 to 3 comes twice: no hour goes by without a backup.
         (
             Zurich,
             "frequency=every hour",
             "2026-10-25 01:30",
-            &["2026-10-25 02:00 +02:00", "2026-10-25 03:00 +01:00", "2026-10-25 04:00 +01:00"],
+            &["2026-10-25 02:00 +02:00", "2026-10-25 02:00 +01:00", "2026-10-25 03:00 +01:00"],
+        ),
+        (Zurich, "frequency=every hour", "2026-10-25 02:10b", &["2026-10-25 03:00 +01:00"]),
+        (
+            Zurich,
+            "frequency=personalized; unit=hours; every=2; at=00:00; from=2026-10-01",
+            "2026-10-25 01:30",
+            &["2026-10-25 02:00 +02:00", "2026-10-25 04:00 +01:00"],
         ),
         (Zurich, "frequency=every day", "2026-06-01 22:59", &["2026-06-01 23:00 +02:00", "2026-06-02 23:00 +02:00"]),
         (Zurich, "frequency=every day", "2026-06-01 23:00", &["2026-06-02 23:00 +02:00"]),
@@ -257,7 +264,7 @@ fn period(scheduler: &Scheduler, due: &DateTime<Tz>) -> String {
     let unit = interval(scheduler).map(|i| i.unit);
     let local = due.naive_local();
     match unit {
-        Some(Unit::Hours) => local.format("%Y-%m-%d %H").to_string(),
+        Some(Unit::Hours) => due.format("%Y-%m-%d %H %z").to_string(),
         Some(Unit::Months) => local.format("%Y-%m").to_string(),
         _ => local.format("%Y-%m-%d").to_string(),
     }
@@ -299,7 +306,7 @@ proptest! {
     fn the_wall_clock_shows_what_was_chosen(zone in any_zone(), scheduler in any_schedule(), moment in any_moment()) {
         for due in next_dates(&scheduler, &moment.with_timezone(&zone), 4) {
             let (local, Some(Interval { unit, every })) = (due.naive_local(), interval(&scheduler)) else { continue };
-            let gap = zone.from_local_datetime(&(local - Duration::minutes(1))) == MappedLocalTime::None;
+            let gap = crate::control::wall::shown(local - Duration::minutes(1), &zone).first().is_none();
             if gap {
                 continue;
             }

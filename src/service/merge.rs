@@ -23,7 +23,7 @@ const RECENT_MAX: usize = 10;
 pub(super) struct Order {
     /// What the last status was made of.
     made_of: Vec<Arc<Status>>,
-    lost: Vec<PathBuf>,
+    lost: Vec<(PathBuf, bool)>,
     /// Ended jobs in the order in which they were first seen, the newest first.
     finished: Vec<JobId>,
 }
@@ -31,7 +31,8 @@ pub(super) struct Order {
 /// Makes one status of those of all engines, the own one first, and of the data files whose engine went away; `None` when
 /// nothing has changed.
 pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) -> Option<Arc<Status>> {
-    let paths: Vec<PathBuf> = lost.iter().map(|lost| lost.status.facts.path.clone()).collect();
+    let seen = |lost: &Lost| (lost.status.facts.path.clone(), lost.status.problem.is_some());
+    let paths: Vec<(PathBuf, bool)> = lost.iter().map(seen).collect();
     let same = statuses.len() == order.made_of.len()
         && statuses.iter().zip(&order.made_of).all(|(a, b)| Arc::ptr_eq(a, b))
         && paths == order.lost;

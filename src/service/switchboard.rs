@@ -205,6 +205,12 @@ impl Switchboard {
                 }
                 self.links.iter().try_for_each(|link| link.handle.send(Command::Attend { who, here }))
             }
+            // What is gone can be restored by this window, which looks after it then; the lock sees that nobody else does.
+            Command::RestoreInPlace { ref data_file, .. }
+                if self.lost.iter().any(|lost| lost.status.facts.path == *data_file) =>
+            {
+                self.own().send(command)
+            }
             Command::Forget { .. } => self.links.iter().try_for_each(|link| link.handle.send(command.clone())),
             command => {
                 let link = match command.subject() {
@@ -313,6 +319,12 @@ impl Switchboard {
             .collect();
         self.lost.retain(|lost| !open.contains(&lost.status.facts.path));
         self.taking_over.retain(|path| !open.contains(path));
+        // Nobody else looks whether their files are still there.
+        for lost in &mut self.lost {
+            let path = &lost.status.facts.path;
+            let gone = || Error::new(ErrorKind::NotFound, format!("{} does not exist any more", path.display()));
+            lost.status.problem = (!path.exists()).then(|| gone().report());
+        }
     }
 
     /// Gives data files of this process, and of one in the background, to a service that has them on its list: it stays, and they do

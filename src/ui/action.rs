@@ -61,6 +61,10 @@ pub(crate) enum Action {
         /// The folder to look in first.
         folder: PathBuf,
     },
+    /// Go on with another archive in the dialog that is open.
+    UseArchive(PathBuf),
+    /// Choose a log that lies elsewhere, for the dialog that is open.
+    AddLog(PathBuf),
     /// Start a restore in place.
     RestoreInPlace {
         /// The data file.

@@ -25,6 +25,7 @@ use crate::{
     engine::{Command, Handle, HostKind, JobId, Status, status::DataFileStatus},
     error::{Error, ErrorKind, ErrorReport},
     journal::integrate::Until,
+    restore::Logs,
     service::install::{Manager, Plan, Scope, owner_of},
 };
 
@@ -81,7 +82,9 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         Action::AskRestore(archive) => ask_restore(state, handle, archive, None),
         Action::AskRestoreInPlace { archive, data_file } => {
             // Whether SQLite can still open it decides what will be done.
-            send(state, Command::Refresh { data_file: data_file.clone() });
+            if status.data_file(&data_file).is_some_and(|known| known.lost_since.is_none()) {
+                send(state, Command::Refresh { data_file: data_file.clone() });
+            }
             ask_restore(state, handle, archive, Some(data_file));
         }
         Action::AskIntegrate(data_file) => {
@@ -95,6 +98,20 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             let mode = Mode::OpenFile { extension: Some(crate::archive::catalog::EXTENSION) };
             let purpose = Purpose::ArchiveOfLost { data_file };
             state.picker.ask(ctx, Request { purpose, mode, title: "Choose an archive", start: folder });
+        }
+        Action::UseArchive(archive) => {
+            let segments = state.segments.get(&archive).cloned().unwrap_or_default();
+            if let Some(Dialog::Restore(form)) = &mut state.dialog {
+                (form.archive, form.segments, form.asked) = (archive, segments, None);
+                // Named like the other archive, if it is the one that was proposed.
+                form.destination = None;
+                let look = form.look_at();
+                send(state, look);
+            }
+        }
+        Action::AddLog(start) => {
+            let (mode, title) = (Mode::OpenFile { extension: None }, "Choose a log");
+            state.picker.ask(ctx, Request { purpose: Purpose::Log, mode, title, start });
         }
         Action::RestoreInPlace { data_file, archive, logs, until, segments } => {
             state.dialog = None;
@@ -155,7 +172,8 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             let segments = state.segments.get(&archive).cloned().unwrap_or_default();
             let known = status.data_files.iter().flat_map(|d| &d.archives).find(|known| known.path == archive);
             if known.is_some_and(|known| known.missing.is_some()) {
-                send(state, Command::LookAtArchive { path: archive.clone(), segments: segments.clone() });
+                let (path, named) = (archive.clone(), segments.clone());
+                send(state, Command::LookAtArchive { path, segments: named, logs: Logs::Found });
                 state.dialog = Some(Dialog::Segments(SegmentsForm { archive, segments, then }));
             } else {
                 begin(state, handle, archive, segments, then);
@@ -317,6 +335,16 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
         Purpose::DataFile => Some(Action::Open(path)),
         Purpose::Archive => Some(Action::AskRestore(path)),
         Purpose::ArchiveOfLost { data_file } => Some(Action::AskRestoreInPlace { archive: path, data_file }),
+        Purpose::Log => match &mut state.dialog {
+            Some(Dialog::Restore(form)) => {
+                if !form.logs.contains(&path) {
+                    form.logs.push(path);
+                }
+                form.asked = None;
+                Some(Action::Send(form.look_at()))
+            }
+            _ => None,
+        },
         Purpose::Destination { data_file } => Some(Action::Send(Command::SetDestination { data_file, folder: path })),
         Purpose::RestoreFolder => {
             if let Some(Dialog::Restore(form)) = &mut state.dialog {
@@ -359,9 +387,9 @@ pub(crate) fn message(title: &str, error: ErrorReport, path: Option<PathBuf>) ->
 
 fn ask_restore(state: &mut State, handle: &Handle, archive: PathBuf, in_place: Option<PathBuf>) {
     let segments = state.segments.get(&archive).cloned().unwrap_or_default();
-    let asked = handle.send(Command::LookAtArchive { path: archive.clone(), segments: segments.clone() });
-    state.dialog = Some(match asked {
-        Ok(()) => Dialog::Restore(RestoreForm::new(archive, segments, in_place)),
+    let form = RestoreForm::new(archive, segments, in_place);
+    state.dialog = Some(match handle.send(form.look_at()) {
+        Ok(()) => Dialog::Restore(form),
         Err(error) => message("The engine did not take the command", error.report(), None),
     });
 }
@@ -376,7 +404,7 @@ fn begin(state: &mut State, handle: &Handle, archive: PathBuf, segments: Vec<Pat
         Then::Repair => {
             state.dialog =
                 Some(Dialog::Repair(RepairForm { archive: archive.clone(), segments: segments.clone(), to: None }));
-            Command::LookAtArchive { path: archive, segments }
+            Command::LookAtArchive { path: archive, segments, logs: Logs::Found }
         }
     };
     if let Err(error) = handle.send(command) {
@@ -396,7 +424,11 @@ fn add_segments(state: &mut State, archive: PathBuf, folder: PathBuf) -> Action 
         Some(Dialog::Segments(form)) if form.archive == archive => form.segments = segments.clone(),
         _ => {}
     }
-    Action::Send(Command::LookAtArchive { path: archive, segments })
+    let logs = match &state.dialog {
+        Some(Dialog::Restore(form)) if form.archive == archive => form.logs(),
+        _ => Logs::Found,
+    };
+    Action::Send(Command::LookAtArchive { path: archive, segments, logs })
 }
 
 fn is_archive(path: &Path) -> bool {

@@ -137,7 +137,7 @@ pub(crate) fn tall_frame<T: ?Sized>(
         let head = ui.cursor().top() - top;
         let height_max = screen.y - if head > 0.0 { 150.0 + head } else { 180.0 };
         let area = ScrollArea::vertical().id_salt(part).max_height(height_max).auto_shrink([false, true]);
-        area.min_scrolled_height(height.min(height_max)).show(ui, |ui| {
+        let shown = area.min_scrolled_height(height.min(height_max)).show(ui, |ui| {
             ui.set_min_height(height.min(height_max));
             Frame::new().inner_margin(Margin { left: 22, right: 22, top: 6, bottom: 14 }).show(ui, |ui| {
                 ui.set_width(ui.available_width());
@@ -145,6 +145,13 @@ pub(crate) fn tall_frame<T: ?Sized>(
             });
             show_focused(ui);
         });
+        // What has just grown gets its height in the next frame only.
+        let last = Id::new(("height of a dialog", title));
+        if ui.data_mut(|d| std::mem::replace(d.get_temp_mut_or_default::<f32>(last), shown.content_size.y))
+            != shown.content_size.y
+        {
+            ctx.request_repaint();
+        }
         let keys = ctx.input_mut(|i| Keys {
             escape: !popup_was_open && i.consume_key(Modifiers::NONE, Key::Escape),
             enter: i.key_pressed(Key::Enter),

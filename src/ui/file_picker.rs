@@ -34,6 +34,8 @@ pub(crate) enum Purpose {
         /// The data file.
         data_file: PathBuf,
     },
+    /// A log that lies elsewhere, for the archive that is being restored.
+    Log,
     /// The folder for the archives of a data file.
     Destination {
         /// Canonical path of the data file.

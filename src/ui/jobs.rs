@@ -1,6 +1,6 @@
 //! Running jobs and their results, and what is wrong: shown at the head of every page.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eframe::egui::{Align, CornerRadius, Frame, Label, Layout, Margin, RichText, Stroke, Ui};
 use lucide_icons::Icon;
@@ -62,20 +62,27 @@ pub(crate) fn news_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut
 }
 
 fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>, actions: &mut Vec<Action>) {
-    for refused in &status.refused {
+    let gone = data_file.filter(|known| known.is_gone_and_lost());
+    for refused in status.refused.iter().filter(|r| gone.is_none_or(|gone| gone.facts.path != r.path)) {
         widgets::error_strip(ui, &refused.error, |ui| {
-            if let Some(folder) = &refused.archives
-                && button(ui, Some(Icon::ArchiveRestore), "Restore it…").clicked()
-            {
-                let (data_file, folder) = (refused.path.clone(), folder.clone());
-                actions.push(Action::ChooseArchiveOfLost { data_file, folder });
+            if let Some(folder) = &refused.archives {
+                restore_lost(ui, &refused.path, (refused.newest.as_ref(), folder), actions);
             }
             if icon_button(ui, Icon::X, &format!("Put away: {}", name(&refused.path))).clicked() {
                 actions.push(Action::Send(Command::Forget { path: refused.path.clone() }));
             }
         });
     }
-    if let Some((data_file, since)) = data_file.and_then(|d| Some((d, d.lost_since?))) {
+    if let Some(gone) = gone {
+        let path = &gone.facts.path;
+        let message = format!("{} is gone, and {} that looked after it has ended", path.display(), gone.host);
+        let hint = "Restore it from the newest backup and the log: it takes its place, and this window looks after it. If the file \
+                    comes back, or its service does, that is noticed.";
+        strip(ui, Tone::Bad, &message, Some(hint), |ui| {
+            let newest = gone.newest_sound().map(|archive| &archive.path);
+            restore_lost(ui, path, (newest, &gone.destination), actions);
+        });
+    } else if let Some((data_file, since)) = data_file.and_then(|d| Some((d, d.lost_since?))) {
         let message = format!("{} has ended at {}: nobody records what is committed", data_file.host, moment(&since));
         let hint = "It is joined again as soon as it is back. Or this window takes the data file over.";
         strip(ui, Tone::Bad, &message, Some(hint), |ui| {
@@ -84,6 +91,7 @@ fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>,
             }
         });
     }
+    let data_file = data_file.filter(|_| gone.is_none());
     let of_file = data_file.into_iter().flat_map(|d| [(Tone::Bad, &d.problem), (Tone::Warn, &d.settings_problem)]);
     for (tone, problem) in of_file.chain([(Tone::Warn, &status.history_problem)]) {
         if let Some(problem) = problem {
@@ -92,6 +100,17 @@ fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>,
     }
     if let Some(problem) = &status.list_problem {
         strip(ui, Tone::Warn, &problem.message, problem.hint.as_deref(), |_| ());
+    }
+}
+
+/// Offers the restore of a data file that can not be opened: from its newest archive, or from one that is chosen.
+fn restore_lost(ui: &mut Ui, data_file: &Path, (newest, folder): (Option<&PathBuf>, &Path), actions: &mut Vec<Action>) {
+    if button(ui, Some(Icon::ArchiveRestore), "Restore it…").clicked() {
+        let (data_file, folder) = (data_file.to_path_buf(), folder.to_path_buf());
+        actions.push(match newest.cloned() {
+            Some(archive) => Action::AskRestoreInPlace { archive, data_file },
+            None => Action::ChooseArchiveOfLost { data_file, folder },
+        });
     }
 }
 

@@ -98,8 +98,9 @@ pub(super) fn restore_text(report: &RestoreReport, duration_ms: u64) -> (Tone, S
         Some(Integrity::Problems(found)) => {
             let shown = found.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
             let note = format!(
-                "Integrity check: {} found. The data file had them when it was backed up; try an older archive too.\n{shown}",
-                if found.len() == 1 { "a problem was".to_owned() } else { format!("{} problems were", found.len()) }
+                "Integrity check: {} found. {}\n{shown}",
+                if found.len() == 1 { "a problem was".to_owned() } else { format!("{} problems were", found.len()) },
+                report.unsound().as_ref().and_then(Error::hint_text).unwrap_or_default()
             );
             (Tone::Warn, Some(note))
         }
@@ -109,11 +110,12 @@ pub(super) fn restore_text(report: &RestoreReport, duration_ms: u64) -> (Tone, S
         None => (Tone::Good, None),
     };
     lines.extend(check);
-    if let Some(problem) = report.problem().filter(|_| report.log_end.is_some()) {
+    let of_log = report.unsound().filter(|_| report.log_end.is_some());
+    for problem in of_log.into_iter().chain(report.lacks.clone().map(Error::from)) {
         tone = Tone::Warn;
-        lines.push(sentence(problem.message()));
-        lines.extend(problem.hint_text().map(str::to_owned));
+        lines.push(of_archive(&problem));
     }
+    lines.extend(report.remarks.iter().cloned());
     if let Some(problem) = report.archive_problem() {
         tone = Tone::Warn;
         lines.push(of_archive(&problem));
@@ -213,7 +215,7 @@ fn in_place(report: &RestoreReport, done: &InPlace, duration_ms: u64) -> Vec<Str
     for file in &done.set_aside {
         lines.push(format!("What could not be opened is kept as {}.", file.display()));
     }
-    if done.set_aside.is_empty() {
+    if !done.is_replaced {
         lines.push(format!(
             "{} of {} pages were written as one transaction; programs that wrote meanwhile waited {}.",
             count(u64::from(done.pages_changed)),

@@ -10,12 +10,13 @@ use eframe::egui::Id;
 
 use crate::{
     engine::{
-        JobId, Status,
+        Command, JobId, Status,
         history::{JobKind, Outcome},
         status::{DataFileStatus, LookedAt},
     },
     error::ErrorReport,
     journal::integrate::Until,
+    restore::Logs,
     service::install::Plan,
 };
 
@@ -94,6 +95,8 @@ pub(crate) struct RestoreForm {
     pub(crate) in_place: Option<PathBuf>,
     /// The limit that the engine was asked about last.
     pub(crate) asked: Option<Until>,
+    /// Logs that lie elsewhere, which the user named.
+    pub(crate) logs: Vec<PathBuf>,
     /// Folders that hold segments of the archive, besides its own.
     pub(crate) segments: Vec<PathBuf>,
 }
@@ -157,12 +160,25 @@ impl RestoreForm {
             commit: String::new(),
             in_place,
             asked: None,
+            logs: Vec::new(),
         }
+    }
+
+    /// The logs that are looked at.
+    pub(crate) fn logs(&self) -> Logs {
+        if self.logs.is_empty() { Logs::Found } else { Logs::Also(self.logs.clone()) }
+    }
+
+    /// Has the engine read what the archive says of itself, with these logs.
+    pub(crate) fn look_at(&self) -> Command {
+        let (path, segments) = (self.archive.clone(), self.segments.clone());
+        Command::LookAtArchive { path, segments, logs: self.logs() }
     }
 
     /// What the archive says of itself, once it was read.
     pub(crate) fn look<'a>(&self, status: &'a Status) -> Option<&'a LookedAt> {
-        status.looked_at.iter().find(|look| look.path == self.archive && look.segments == self.segments)
+        let wanted = (&self.archive, &self.segments, &self.logs());
+        status.looked_at.iter().find(|look| (&look.path, &look.segments, &look.logs) == wanted)
     }
 }
 

@@ -127,6 +127,11 @@ impl Desk {
         Self { harness, handle, _own: engine, _service: service, folder }
     }
 
+    /// The service that the window has joined dies.
+    pub fn end_service(&mut self) {
+        drop(self._service.take());
+    }
+
     pub fn status(&self) -> std::sync::Arc<Status> {
         self.handle.status()
     }

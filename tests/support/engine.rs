@@ -49,7 +49,7 @@ impl Sim {
 
     pub fn set(&self, local: &str) {
         let naive = chrono::NaiveDateTime::parse_from_str(local, "%Y-%m-%d %H:%M").unwrap();
-        let moment = chrono::TimeZone::from_local_datetime(&chrono::Local, &naive).earliest().unwrap();
+        let moment = strongroom::control::wall::shown(naive, &chrono::Local).first().unwrap();
         self.0.store(moment.timestamp_millis(), Ordering::SeqCst);
     }
 

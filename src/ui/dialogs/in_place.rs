@@ -15,13 +15,14 @@ use crate::{
         Status,
         status::{DataFileStatus, LookedAt},
     },
+    error::ErrorKind,
     journal::integrate::{Point, Until},
     restore::{Logs, RestorePlan},
     ui::{
         action::Action,
         screens::maintenance::advice,
         state::RestoreForm,
-        widgets::{Tone, button, count, error_strip, fact, moment, primary_button},
+        widgets::{Tone, button, count, error_strip, fact, fact_with, moment, path_with, primary_button},
     },
 };
 
@@ -45,7 +46,14 @@ pub(crate) fn in_place_ui(
             if let Some(live) = live {
                 fact(ui, "Open in", live.holders.in_words());
             }
-            fact(ui, "Archive", form.archive.display().to_string());
+            fact_with(ui, "Archive", |ui| {
+                path_with(ui, &form.archive, |ui| {
+                    if button(ui, None, "Another archive…").clicked() {
+                        let folder = form.archive.parent().map(Path::to_path_buf).unwrap_or_default();
+                        actions.push(Action::ChooseArchiveOfLost { data_file: data_file.to_path_buf(), folder });
+                    }
+                });
+            });
             match &look {
                 None => fact(ui, "State", "Reading the archive …"),
                 Some(LookedAt { missing: Some(missing), result: Err(_), .. }) => {
@@ -56,7 +64,7 @@ pub(crate) fn in_place_ui(
                         fact(ui, "State of", moment(&plan.identity.moment));
                         let point = until_ui(ui, status, plan, form, actions);
                         ui.add_space(6.0);
-                        consequences(ui, live, plan, point.as_ref());
+                        consequences(ui, (status, data_file), live, plan, point.as_ref());
                     }
                     Err(error) => {
                         ui.add_space(4.0);
@@ -87,7 +95,24 @@ pub(crate) fn in_place_ui(
     );
 }
 
-fn consequences(ui: &mut Ui, live: Option<&DataFileStatus>, plan: &RestorePlan, point: Option<&Point>) {
+/// Whether there is no file of that name any more.
+fn is_gone((status, data_file): (&Status, &Path)) -> bool {
+    let of_open = status.data_file(data_file).and_then(|known| known.problem.as_ref());
+    let of_refused = status.refused.iter().find(|refused| refused.path == data_file).map(|refused| &refused.error);
+    of_open.or(of_refused).is_some_and(|error| error.kind == ErrorKind::NotFound)
+}
+
+fn consequences(
+    ui: &mut Ui,
+    of: (&Status, &Path),
+    live: Option<&DataFileStatus>,
+    plan: &RestorePlan,
+    point: Option<&Point>,
+) {
+    if is_gone(of) {
+        let text = "The data file is gone. The restored one takes its place, and this window looks after it.";
+        return advice(ui, Tone::Warn, text);
+    }
     let Some(live) = live.filter(|d| d.problem.is_none()) else {
         let text = "SQLite can not open the data file as it is. It is kept under another name, with all that belongs to it, \
                     and the restored one takes its place.";

@@ -1,40 +1,51 @@
 //! The part that both restore dialogs have in common: which logs continue the archive, and how far to integrate them.
 
+use std::path::Path;
+
 use chrono::{DateTime, Local, Utc};
-use eframe::egui::{Label, RichText, Ui};
+use eframe::egui::{Color32, Label, RichText, Ui};
+use lucide_icons::Icon;
 
 use crate::{
-    engine::{Command, Status},
+    engine::{Command, Status, status::FoundPoint},
     journal::integrate::{Plan, PlanEnd, Point, Until},
     restore::{self, Logs, RestorePlan},
     ui::{
         action::Action,
         state::{LogChoice, RestoreForm},
         theme::palette,
-        widgets::{commits, fact, fact_with, moment, text_field},
+        widgets::{button, commits, fact_with, moment, sentence, text_field},
     },
 };
 
 /// What the form says of the logs; the error is what to correct.
 pub(super) fn how_far(plan: &RestorePlan, form: &RestoreForm) -> Result<(Logs, Until), String> {
-    let Some(log) = &plan.log else { return Ok((Logs::Found, Until::End)) };
+    let Some(log) = &plan.log else {
+        // Nothing follows the archive: only an older one could be meant.
+        return match restore::parse_moment(&form.moment) {
+            Ok(wanted) if form.log == LogChoice::Moment && wanted.at < plan.identity.moment => Err(too_late(plan)),
+            _ => Ok((form.logs(), Until::End)),
+        };
+    };
     match form.log {
-        LogChoice::End => Ok((Logs::Found, Until::End)),
+        LogChoice::End => Ok((form.logs(), Until::End)),
         LogChoice::None => Ok((Logs::None, Until::End)),
-        LogChoice::Moment => match restore::parse_moment(form.moment.trim()) {
-            Ok(at) if at < plan.identity.moment => {
-                Err(format!("The archive holds the state of {}. Choose an older one.", moment(&plan.identity.moment)))
-            }
-            Ok(moment) => Ok((Logs::Found, Until::Moment(moment))),
+        LogChoice::Moment => match restore::parse_moment(&form.moment) {
+            Ok(wanted) if wanted.at < plan.identity.moment => Err(too_late(plan)),
+            Ok(wanted) => Ok((form.logs(), Until::Moment(wanted.at))),
             Err(error) => Err(error.hint_text().unwrap_or_default().to_owned()),
         },
         LogChoice::Commit => match form.commit.trim().parse() {
             Ok(number) if (log.from.commit..=log.to.commit).contains(&number) => {
-                Ok((Logs::Found, Until::Commit(number)))
+                Ok((form.logs(), Until::Commit(number)))
             }
             _ => Err(format!("Give a number from {} to {}.", log.from.commit, log.to.commit)),
         },
     }
+}
+
+fn too_late(plan: &RestorePlan) -> String {
+    format!("The archive holds the state of {}. Choose an older one.", moment(&plan.identity.moment))
 }
 
 /// The commit that the form leads to, as soon as the engine has found it.
@@ -56,16 +67,21 @@ pub(super) fn point(
                     archive: form.archive.clone(),
                     until: *until,
                     segments: form.segments.clone(),
+                    logs: form.logs(),
                 }));
             }
-            let found = status.points.iter().find(|p| p.archive == form.archive && p.until == *until)?;
-            found.result.clone().ok()
+            let wanted = |p: &&FoundPoint| p.archive == form.archive && p.until == *until && p.logs == form.logs();
+            status.points.iter().find(wanted)?.result.clone().ok()
         }
     }
 }
 
 fn local(time: &DateTime<Utc>) -> String {
     moment(&time.with_timezone(&Local))
+}
+
+fn note(ui: &mut Ui, text: &str, colour: Color32) {
+    ui.add(Label::new(RichText::new(text).color(colour)).wrap());
 }
 
 /// The logs that continue the archive, and how far to go; returns where that leads.
@@ -76,64 +92,131 @@ pub(super) fn until_ui(
     form: &mut RestoreForm,
     actions: &mut Vec<Action>,
 ) -> Option<Point> {
-    let Some(log) = &plan.log else {
-        if plan.identity.log_position.is_some() {
-            fact(ui, "Log", "No commits after this archive were found.");
-        }
-        return None;
-    };
     let mut found = None;
     fact_with(ui, "Log", |ui| {
-        let last = log.times.map_or_else(String::new, |(_, last)| format!(", up to {}", local(&last)));
-        ui.radio_value(&mut form.log, LogChoice::End, integrate_all(log.commits, &last));
-        ui.horizontal(|ui| {
-            ui.radio_value(&mut form.log, LogChoice::Moment, "Up to a moment:");
-            if text_field(ui, "Moment", &mut form.moment, "2026-11-22 12:00:00", 170.0).has_focus() {
-                form.log = LogChoice::Moment;
-            }
-            ui.label(RichText::new(Local::now().format("UTC%:z").to_string()).color(palette(ui).weak));
-        });
-        ui.horizontal(|ui| {
-            ui.radio_value(&mut form.log, LogChoice::Commit, "Up to a commit:");
-            let hint = log.to.commit.to_string();
-            if text_field(ui, "Commit", &mut form.commit, &hint, 170.0).has_focus() {
-                form.log = LogChoice::Commit;
-            }
-        });
-        ui.radio_value(&mut form.log, LogChoice::None, "Nothing: the state of the archive itself");
+        match &plan.log {
+            Some(log) => found = choices_ui(ui, status, (plan, log), form, actions),
+            None => alone_ui(ui, plan, form, actions),
+        }
         let far = how_far(plan, form);
-        found = point(status, log, form, &far, actions);
-        let note = |ui: &mut Ui, text: &str, colour| {
-            ui.add(Label::new(RichText::new(text).color(colour)).wrap());
-        };
-        match (&far, &found) {
-            (Err(correct), _) => note(ui, correct, palette(ui).warn.0),
-            (Ok((Logs::Found, Until::Moment(_) | Until::Commit(_))), Some(point)) => {
-                note(ui, &leads_to(point, form.log), palette(ui).strong);
+        known_ui(ui, plan, (&far, found.as_ref()));
+        ui.horizontal_wrapped(|ui| {
+            let add = button(ui, Some(Icon::FilePlus), "Add log…");
+            if add.on_hover_text("Name a log that lies elsewhere").clicked() {
+                let folder = form.archive.parent().map(Path::to_path_buf).unwrap_or_default();
+                actions.push(Action::AddLog(folder));
             }
-            _ => {}
-        }
-        for stretch in &log.catch_ups {
-            let text = format!(
-                "From {} to {} nobody watched: single commits are not known.",
-                local(&stretch.from),
-                local(&stretch.to)
-            );
-            note(ui, &text, palette(ui).weak);
-        }
-        if let Some(text) = ending(&log.end) {
-            note(ui, &text, palette(ui).warn.0);
-        }
-        if !log.unconnected.is_empty() {
-            let names: Vec<String> = log.unconnected.iter().map(|path| crate::ui::jobs::name(path)).collect();
-            note(
-                ui,
-                &format!("Of no use here, since they do not go on from it: {}.", names.join(", ")),
-                palette(ui).weak,
-            );
-        }
+            for log in &form.logs {
+                ui.label(RichText::new(log.display().to_string()).color(palette(ui).weak));
+            }
+        });
     });
     found
+}
+
+fn moment_ui(ui: &mut Ui, form: &mut RestoreForm) {
+    ui.horizontal(|ui| {
+        ui.radio_value(&mut form.log, LogChoice::Moment, "Up to a moment:");
+        if text_field(ui, "Moment", &mut form.moment, "2026-11-22 12:00:00", 170.0).has_focus() {
+            form.log = LogChoice::Moment;
+        }
+        ui.label(RichText::new(Local::now().format("UTC%:z").to_string()).color(palette(ui).weak));
+    });
+}
+
+/// Nothing follows the archive; an earlier moment leads to an older one.
+fn alone_ui(ui: &mut Ui, plan: &RestorePlan, form: &mut RestoreForm, actions: &mut Vec<Action>) {
+    let text = match plan.identity.log_position {
+        None => "The archive was made without a log.",
+        Some(_) => "No commits after this archive were found.",
+    };
+    note(ui, text, palette(ui).weak);
+    if plan.siblings.iter().any(|sibling| sibling.moment < plan.identity.moment) {
+        ui.radio_value(&mut form.log, LogChoice::End, "The state of the archive itself");
+        moment_ui(ui, form);
+        if let Err(correct) = how_far(plan, form) {
+            note(ui, &correct, palette(ui).warn.0);
+            older_ui(ui, plan, form, actions);
+        }
+    }
+}
+
+/// How far to integrate.
+fn choices_ui(
+    ui: &mut Ui,
+    status: &Status,
+    (plan, log): (&RestorePlan, &Plan),
+    form: &mut RestoreForm,
+    actions: &mut Vec<Action>,
+) -> Option<Point> {
+    let last = log.times.map_or_else(String::new, |(_, last)| format!(", up to {}", local(&last)));
+    ui.radio_value(&mut form.log, LogChoice::End, integrate_all(log.commits, &last));
+    moment_ui(ui, form);
+    ui.horizontal(|ui| {
+        ui.radio_value(&mut form.log, LogChoice::Commit, "Up to a commit:");
+        let hint = log.to.commit.to_string();
+        if text_field(ui, "Commit", &mut form.commit, &hint, 170.0).has_focus() {
+            form.log = LogChoice::Commit;
+        }
+    });
+    ui.radio_value(&mut form.log, LogChoice::None, "Nothing: the state of the archive itself");
+    let far = how_far(plan, form);
+    let found = point(status, log, form, &far, actions);
+    match (&far, &found) {
+        (Err(correct), _) => {
+            note(ui, correct, palette(ui).warn.0);
+            older_ui(ui, plan, form, actions);
+        }
+        (Ok((Logs::Found | Logs::Also(_), Until::Moment(_) | Until::Commit(_))), Some(point)) => {
+            note(ui, &leads_to(point, form.log), palette(ui).strong);
+        }
+        _ => {}
+    }
+    if form.log == LogChoice::Moment
+        && let Some(twice) = restore::parse_moment(&form.moment).ok().and_then(|wanted| wanted.ambiguity())
+    {
+        note(ui, &twice, palette(ui).warn.0);
+    }
+    for stretch in &log.catch_ups {
+        let text = format!(
+            "From {} to {} nobody watched: single commits are not known.",
+            local(&stretch.from),
+            local(&stretch.to)
+        );
+        note(ui, &text, palette(ui).weak);
+    }
+    if let Some(text) = ending(&log.end) {
+        note(ui, &text, palette(ui).warn.0);
+    }
+    found
+}
+
+/// Where the moment wanted lies before the archive, the one that leads there.
+fn older_ui(ui: &mut Ui, plan: &RestorePlan, form: &RestoreForm, actions: &mut Vec<Action>) {
+    let wanted = restore::parse_moment(&form.moment).ok().filter(|_| form.log == LogChoice::Moment);
+    let Some(older) = wanted.filter(|wanted| wanted.at < plan.identity.moment).and_then(|w| plan.before(w.at)) else {
+        return;
+    };
+    let label = format!("Use archive {}, of {}", older.number, moment(&older.moment));
+    if button(ui, Some(Icon::FileArchive), &label).clicked() {
+        actions.push(Action::UseArchive(older.archive.clone()));
+    }
+}
+
+/// What the state may lack, and what else is worth knowing of the logs.
+fn known_ui(ui: &mut Ui, plan: &RestorePlan, (far, point): (&Result<(Logs, Until), String>, Option<&Point>)) {
+    let (Some(known), Ok((Logs::Found | Logs::Also(_), until))) = (&plan.known, far) else { return };
+    if *until != Until::End && point.is_none() {
+        return;
+    }
+    let next = point.and_then(|point| point.next);
+    if let Some(lacks) = known.lacks(*until, next) {
+        let hint = lacks.hint_text().unwrap_or_default();
+        note(ui, &format!("{}. {hint}", sentence(lacks.message())), palette(ui).warn.0);
+    }
+    for remark in known.remarks(*until, next) {
+        note(ui, &remark, palette(ui).weak);
+    }
 }
 
 /// A moment between two commits is that of the last one before it; that must not come as a surprise.

@@ -1,0 +1,166 @@
+//! Which archive of a data file a restore begins with: the newest one whose state is not after what is wanted, and whose logs lead
+//! there. The data file itself may be gone.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, FixedOffset};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    Logs, RestorePlan,
+    places::{self, Origin, Places},
+    plan_with,
+};
+use crate::{
+    archive::{
+        ArchiveNumber,
+        catalog::{self, ArchiveEntry},
+    },
+    error::{Error, ErrorKind, Result},
+    journal::integrate::Until,
+    settings::SettingsFile,
+    storage,
+};
+
+/// An archive at hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sibling {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Its number.
+    pub number: ArchiveNumber,
+    /// The moment of the state it holds.
+    pub moment: DateTime<FixedOffset>,
+    /// The commit that it was cut at, if it was made with a log.
+    pub commit: Option<u64>,
+}
+
+/// An archive, and the logs that lead on from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Its logs.
+    pub logs: Logs,
+}
+
+/// The archives of the data file with this identity in these places, the newest first.
+pub(super) fn siblings(places: &Places, stem: &str, identity: Uuid) -> Vec<Sibling> {
+    let in_folder = |folder: &PathBuf| catalog::list(folder, Some(stem)).unwrap_or_default();
+    let own = places.folders.iter().flat_map(in_folder).filter(|archive| archive.data_file_id == Some(identity));
+    let mut found: Vec<Sibling> = own
+        .filter_map(|archive| {
+            let (moment, number) = (archive.moment?, archive.number);
+            let commit = archive.log_position.map(|position| position.commit);
+            Some(Sibling { archive: archive.path, number, moment, commit })
+        })
+        .collect();
+    found.sort_by(|a, b| (b.moment, b.number, &b.archive).cmp(&(a.moment, a.number, &a.archive)));
+    found.dedup_by(|a, b| a.archive == b.archive);
+    found
+}
+
+/// Chooses the archive of `data_file` for a restore up to `until`; `logs` are searched too.
+///
+/// Where none leads there with certainty, the one that leads furthest is taken: the restore says what it lacks.
+///
+/// # Errors
+/// `NotFound` where no archive is at hand, or all are later than what is wanted; why the newest can not be read when none can.
+pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs) -> Result<Choice> {
+    let stem = catalog::stem(data_file);
+    let places = places::places_of(&[data_file.to_path_buf()], origin, &|_| true);
+    let mut folders = places.folders;
+    folders.extend(places.named.iter().map(|log| storage::folder_of(log).to_path_buf()));
+    let mut archives: Vec<ArchiveEntry> = Vec::new();
+    for folder in &folders {
+        archives.extend(catalog::list(folder, Some(&stem))?);
+    }
+    archives.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
+    archives.dedup_by(|a, b| a.path == b.path);
+    let nowhere = PathBuf::new();
+    let settings = SettingsFile::load(data_file, origin.settings_dir.as_ref().unwrap_or(&nowhere)).ok();
+    // Whose settings are gone is told by the newest archive of its name.
+    let noted = settings.and_then(|file| file.settings().data_file_id);
+    let identity = noted.or_else(|| archives.iter().find_map(|archive| archive.data_file_id));
+    archives.retain(|archive| archive.data_file_id.is_none_or(|id| Some(id) == identity));
+    let none = |what: String| Error::new(ErrorKind::NotFound, what);
+    if archives.is_empty() {
+        let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        let message = format!("no archive of {} was found in {}", data_file.display(), folders.join(" or "));
+        return Err(none(message).hint("Give the archive itself, if it lies elsewhere."));
+    }
+    let (mut best, mut first): (Option<(u64, Choice)>, Option<Error>) = (None, None);
+    for archive in archives.iter().filter(|archive| is_before(archive, until)) {
+        let plan = match plan_with(&archive.path, &[], logs, origin) {
+            Ok(plan) => plan,
+            Err(error) => {
+                first.get_or_insert(error);
+                continue;
+            }
+        };
+        let (reached, is_there) = leads(&plan, until);
+        let choice = Choice { archive: archive.path.clone(), logs: of_plan(&plan, logs) };
+        if is_there {
+            return Ok(choice);
+        }
+        if best.as_ref().is_none_or(|(known, _)| reached > *known) {
+            best = Some((reached, choice));
+        }
+    }
+    match (best, first, until) {
+        (Some((reached, _)), _, Until::Commit(wanted)) => {
+            let message = format!("the archives and logs of {} lead to commit {reached} only", data_file.display());
+            Err(none(message)
+                .hint(format!("Commit {wanted} is not among them. If a log lies elsewhere, name it with --log.")))
+        }
+        (Some((_, choice)), ..) => Ok(choice),
+        (None, Some(error), _) => Err(error),
+        (None, None, _) => {
+            let oldest = archives.iter().filter_map(|archive| archive.moment).min();
+            let oldest = oldest.map_or_else(String::new, |oldest| {
+                format!("; the oldest is of {}", oldest.format("%Y-%m-%d %H:%M:%S %:z"))
+            });
+            let message =
+                format!("no archive of {} holds the state wanted or an earlier one{oldest}", data_file.display());
+            Err(none(message).hint("Choose a later moment, or give an older archive that lies elsewhere."))
+        }
+    }
+}
+
+fn is_before(archive: &ArchiveEntry, until: Until) -> bool {
+    match until {
+        Until::End => true,
+        // Of one that a glance can not read, the whole look tells.
+        Until::Moment(moment) => archive.moment.is_none_or(|held| held <= moment),
+        Until::Commit(number) => archive.log_position.is_some_and(|position| position.commit <= number),
+    }
+}
+
+/// The last commit that an archive leads to, and whether what is wanted is certainly reached.
+fn leads(plan: &RestorePlan, until: Until) -> (u64, bool) {
+    let Some(known) = &plan.known else { return (0, false) };
+    let reached = known.commit.unwrap_or(0);
+    let next = plan.log.as_ref().and_then(|log| log.times).map(|times| times.1);
+    let is_there = match until {
+        Until::Commit(number) => reached >= number,
+        Until::Moment(moment) => {
+            plan.identity.moment <= moment && known.lacks(until, next.filter(|last| *last > moment)).is_none()
+        }
+        Until::End => known.lacks(until, None).is_none(),
+    };
+    (reached, is_there)
+}
+
+/// The logs of a plan, and those that were given.
+fn of_plan(plan: &RestorePlan, given: &Logs) -> Logs {
+    let mut files: Vec<PathBuf> = if let Logs::Also(given) = given { given.clone() } else { Vec::new() };
+    let used = plan.log.iter().flat_map(|log| log.pieces.iter().map(|piece| &piece.path).chain(&log.last));
+    files.extend(used.cloned());
+    files.dedup();
+    match given {
+        Logs::None => Logs::None,
+        _ if files.is_empty() => Logs::Found,
+        _ => Logs::Also(files),
+    }
+}

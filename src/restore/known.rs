@@ -1,0 +1,357 @@
+//! What is known of the commits after an archive, and what is not: said by every restore, so that nobody takes for all what is only
+//! all that was found.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chrono::{DateTime, Local, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    choose::Sibling,
+    places::{Origin, Places},
+};
+use crate::{
+    archive::{Identity, catalog},
+    control::Control,
+    error::{Error, ErrorKind, Result},
+    journal::{
+        inspect,
+        integrate::{Plan, PlanEnd, Unfit, Until, Unused},
+        jumps::{self, Jump, Witness},
+        reader::LogReader,
+    },
+    sqlite::snapshot::Snapshot,
+    storage::read_exact_at,
+};
+
+/// More logs that can not be used are not named one by one in a message.
+const NAMED_MAX: usize = 3;
+/// How long a data file is waited for that a program has locked.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// Bytes compared at once.
+const PIECE: usize = 1 << 20;
+
+/// How what is known of the commits ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ends {
+    /// The archive was made without a log.
+    WithoutLog,
+    /// The archive was cut from a log, and none that goes on from it was found.
+    NotFound {
+        /// The logs that settings name.
+        named: Vec<PathBuf>,
+    },
+    /// The log is being written: every commit is in it, up to when it was read.
+    Live {
+        /// The log.
+        log: PathBuf,
+        /// When it was read.
+        at: DateTime<Utc>,
+    },
+    /// Nobody writes the log, but the data file stands exactly where it ends.
+    Level {
+        /// The log.
+        log: PathBuf,
+        /// When that was looked at.
+        at: DateTime<Utc>,
+    },
+    /// The log was closed by a full backup, and none that goes on from there was found.
+    Sealed {
+        /// The log.
+        log: PathBuf,
+        /// When that backup was made, if the archive is at hand.
+        at: Option<DateTime<Utc>>,
+    },
+    /// Nobody writes the log any more.
+    Open {
+        /// The log.
+        log: PathBuf,
+        /// Whether the data file holds commits that are not in it.
+        is_behind: bool,
+        /// Whether somebody wants to write it, and can not.
+        is_held_up: bool,
+    },
+    /// The same, and it ends in the middle of a commit.
+    Torn {
+        /// The log.
+        log: PathBuf,
+    },
+    /// It is damaged, or has a gap: the plan says where.
+    Broken,
+}
+
+/// What is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The last commit known; `None` where that is the state of an archive made without a log.
+    pub commit: Option<u64>,
+    /// Whether it comes from a log, and is not the state of the archive itself.
+    pub is_logged: bool,
+    /// Its time.
+    pub time: DateTime<Utc>,
+    /// What comes then.
+    pub ends: Ends,
+    /// Logs that can not be used, with the reason.
+    pub unused: Vec<Unused>,
+    /// Commits whose times are not when they were made.
+    pub jumps: Vec<Jump>,
+}
+
+/// What is known after an archive that was made without a log; `places` are where its data file's logs lie.
+pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Control) -> Result<Known> {
+    let moment = identity.moment.to_utc();
+    let mut unused = Vec::new();
+    for path in &places.logs {
+        let Ok(mut reader) = LogReader::open(path) else { continue };
+        while reader.next_record()?.is_some() {
+            control.check()?;
+        }
+        let (header, tail) = (reader.header(), reader.tail());
+        let is_own = header.identity == identity.data_file_id;
+        if is_own && tail.commit > header.base.commit && tail.time > moment {
+            unused.push(Unused { path: path.clone(), why: Unfit::OtherBase });
+        }
+    }
+    let (ends, jumps) = (Ends::WithoutLog, Vec::new());
+    Ok(Known { commit: None, is_logged: false, time: moment, ends, unused, jumps })
+}
+
+/// What is known after the archive with this identity. `plan` is what the logs at hand yield; its paths may lead to repaired
+/// copies, those of `shown` to the logs themselves.
+pub(super) fn known(
+    identity: &Identity,
+    (plan, shown): (&Plan, &Plan),
+    (places, origin, siblings): (&Places, &Origin, &[Sibling]),
+    control: &Control,
+) -> Result<Known> {
+    let moment = identity.moment.to_utc();
+    let now = control.clock().now();
+    let cut = |sibling: &Sibling| Some((sibling.commit?, sibling.moment.to_utc()));
+    let archives: Vec<(u64, DateTime<Utc>)> = siblings.iter().filter_map(cut).collect();
+    let mut witnesses: Vec<Witness> =
+        archives.iter().map(|(commit, time)| Witness { commit: *commit, time: *time }).collect();
+    witnesses.push(Witness { commit: plan.from.commit, time: moment });
+    witnesses.push(Witness { commit: plan.to.commit, time: now });
+    let concerns = |unused: &&Unused| {
+        let name = unused.path.file_name().unwrap_or_default().to_string_lossy();
+        // Of one that can not be read, the name tells which full backups it lies between.
+        let is_older = catalog::log_number(&name).is_some_and(|number| number < identity.number);
+        (unused.why != Unfit::Foreign || places.own.contains(&unused.path)) && !(unused.is_damaged() && is_older)
+    };
+    Ok(Known {
+        commit: Some(plan.to.commit),
+        is_logged: plan.commits > 0,
+        time: plan.times.map_or(moment, |times| times.1),
+        ends: ends(shown, &archives, (places, origin), now),
+        unused: shown.unused.iter().filter(concerns).cloned().collect(),
+        jumps: jumps::find(plan, &witnesses, control)?,
+    })
+}
+
+fn ends(
+    plan: &Plan,
+    archives: &[(u64, DateTime<Utc>)],
+    (places, origin): (&Places, &Origin),
+    now: DateTime<Utc>,
+) -> Ends {
+    let Some(log) = plan.last.clone() else { return Ends::NotFound { named: places.named.clone() } };
+    if matches!(plan.end, PlanEnd::Damaged { .. } | PlanEnd::Gap { .. }) {
+        return Ends::Broken;
+    }
+    if origin.log_runs == Some(true) && is_written(&log) {
+        return Ends::Live { log, at: now };
+    }
+    if log.extension().is_some_and(|end| end == "4BL") {
+        let at = archives.iter().filter(|(commit, _)| *commit == plan.to.commit).map(|(_, moment)| *moment).max();
+        return Ends::Sealed { log, at };
+    }
+    // The WAL itself can tell, whoever claims to write the log, or nobody does.
+    let stands = |data_file: &PathBuf| {
+        let there = data_file.is_file();
+        there.then(|| inspect::inspect(&log, data_file).ok()).flatten().and_then(|facts| facts.complete)
+    };
+    let stands = places.data_files.iter().find_map(stands);
+    let is_held_up = origin.log_runs == Some(false);
+    match (stands, &plan.end) {
+        (None | Some(true), _) if is_written(&log) && !is_held_up => Ends::Live { log, at: now },
+        (Some(true), _) => Ends::Level { log, at: now },
+        (_, PlanEnd::Torn { .. }) => Ends::Torn { log },
+        (stands, _) => Ends::Open { log, is_behind: stands == Some(false), is_held_up },
+    }
+}
+
+/// Whether a process has the log open to write it.
+fn is_written(log: &Path) -> bool {
+    let file = std::fs::File::open(log);
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+}
+
+/// Whether `data_file`, with what its WAL holds, is byte by byte the file at `restored`. One that can not be read is not.
+pub(super) fn is_same(data_file: &Path, restored: &Path, control: &Control) -> Result<bool> {
+    if !data_file.is_file() {
+        return Ok(false);
+    }
+    let Ok(live) = Snapshot::begin(data_file, LOCK_WAIT, control) else { return Ok(false) };
+    let fail = |e| Error::io("read", restored, e);
+    let file = File::open(restored).map_err(fail)?;
+    let length = file.metadata().map_err(fail)?.len();
+    let (mut ours, mut theirs) = (vec![0; PIECE], vec![0; PIECE]);
+    let mut at = 0;
+    while at < length && live.len() == length {
+        control.check()?;
+        let count = (length - at).min(PIECE as u64) as usize;
+        read_exact_at(&file, at, &mut ours[..count]).map_err(fail)?;
+        if live.read(at, &mut theirs[..count]).is_err() || ours[..count] != theirs[..count] {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(live.len() == length)
+}
+
+fn shown(time: DateTime<Utc>) -> String {
+    time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
+impl Known {
+    /// The last commit known, in words.
+    pub fn last_in_words(&self) -> String {
+        match self.commit.filter(|_| self.is_logged) {
+            Some(commit) => format!("commit {commit} of {}", shown(self.time)),
+            None => format!("the archive itself, the state of {}", shown(self.time)),
+        }
+    }
+
+    /// Whether what was committed after the log ends could still be told by the data file.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.ends, Ends::Open { is_behind: false, .. })
+    }
+
+    /// What was restored was compared with the data file, byte by byte, and is the same.
+    pub(super) fn compared(&mut self, level: Option<PathBuf>, at: DateTime<Utc>) {
+        if let (Some(_), Ends::Open { log, .. }) = (level, &self.ends) {
+            self.ends = Ends::Level { log: log.clone(), at };
+        }
+    }
+
+    /// Up to when it is certain that no other commit was made than those known.
+    fn certain(&self) -> DateTime<Utc> {
+        match &self.ends {
+            Ends::Live { at, .. } | Ends::Level { at, .. } | Ends::Sealed { at: Some(at), .. } => (*at).max(self.time),
+            _ => self.time,
+        }
+    }
+
+    /// What the state that `until` leads to may lack; `next` is the time of the first commit that was left out.
+    pub fn lacks(&self, until: Until, next: Option<DateTime<Utc>>) -> Option<Error> {
+        match until {
+            Until::Commit(_) => None,
+            Until::Moment(moment) => {
+                if let Some(jump) = self.jumps.iter().find(|jump| jump.conceals(moment)) {
+                    return Some(concealed(jump));
+                }
+                if next.is_some() || moment <= self.certain() {
+                    return None;
+                }
+                self.after_end()
+            }
+            Until::End => self.after_end(),
+        }
+    }
+
+    fn after_end(&self) -> Option<Error> {
+        let more: Vec<&Unused> = self.unused.iter().filter(|unused| unused.may_hold_more()).collect();
+        let why = match &self.ends {
+            Ends::Live { .. } | Ends::Level { .. } | Ends::Broken => return None,
+            // Made before there was a log, or while it was not in order: then logs that are there hold what it lacks.
+            Ends::WithoutLog if more.is_empty() => return None,
+            Ends::WithoutLog => "it was made without a log".to_owned(),
+            Ends::NotFound { named } if named.is_empty() => {
+                "it was made while a log was kept, and no log that goes on from it was found".to_owned()
+            }
+            Ends::NotFound { named } => {
+                let named: Vec<String> = named.iter().map(|log| log.display().to_string()).collect();
+                let named = named.join(" and ");
+                format!("a log is in use, {named}, and none that goes on from the archive was found")
+            }
+            Ends::Sealed { log, .. } => {
+                format!("a full backup closed {}, and no log that goes on from there was found", log.display())
+            }
+            Ends::Open { log, is_behind: true, .. } => {
+                format!("{} ends there, and the data file holds commits that are not in it", log.display())
+            }
+            Ends::Open { log, is_held_up: true, .. } => {
+                format!("{} ends there, and can not be written at the moment", log.display())
+            }
+            Ends::Open { log, .. } => format!("{} ends there, and nobody writes it any more", log.display()),
+            Ends::Torn { log } => {
+                format!("{} ends there, in the middle of a commit, and nobody writes it any more", log.display())
+            }
+        };
+        let mut message = format!("nothing is known after {}: {why}", self.last_in_words());
+        for unused in more.iter().take(NAMED_MAX) {
+            message += &format!("; {}", unused.in_words());
+        }
+        let hint = match &self.ends {
+            Ends::WithoutLog => "Restore a newer archive, which the logs go on from.",
+            Ends::Open { .. } | Ends::Torn { .. } if more.is_empty() => {
+                "Everything that was recorded is restored. What programs committed later, if they did, was never recorded."
+            }
+            _ => {
+                "Everything up to there is restored. If a log lies elsewhere, or another copy of it exists, restore again and \
+                 name it (--log, or Add log)."
+            }
+        };
+        Some(Error::new(ErrorKind::Partial, message).hint(hint))
+    }
+
+    /// What else is worth knowing of a restore up to `until`, as whole sentences.
+    pub fn remarks(&self, until: Until, next: Option<DateTime<Utc>>) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if let Ends::Live { log, at } = &self.ends {
+            remarks.push(format!("{} is being written, and was read as of {}.", log.display(), shown(*at)));
+        }
+        if let Until::Moment(moment) = until
+            && next.is_none()
+            && moment > self.time
+        {
+            let last = self.last_in_words();
+            remarks.push(if moment > self.certain() {
+                format!("The moment wanted, {}, lies after the last that is known, {last}.", shown(moment))
+            } else {
+                format!("No commit was made between {last} and the moment wanted, {}.", shown(moment))
+            });
+        }
+        let after_end = self.lacks(until, next).is_some();
+        let named = self.unused.iter().filter(|unused| unused.may_hold_more()).take(NAMED_MAX);
+        let named: Vec<&Unused> = named.filter(|_| after_end).collect();
+        // Those that the message of what is lacking does not name already.
+        let rest = self.unused.iter().filter(|unused| !named.contains(unused));
+        remarks.extend(rest.map(|unused| format!("{}.", unused.in_words())));
+        remarks
+    }
+}
+
+/// Commits that a moment leaves out although they may have been made before it.
+fn concealed(jump: &Jump) -> Error {
+    let (first, last) = jump.commits;
+    let (which, bear, choose) = if first == last {
+        (format!("commit {first}"), "it bears the time", first.to_string())
+    } else {
+        (format!("commits {first} to {last}"), "they bear times up to", format!("{first} to {last}"))
+    };
+    let message = format!(
+        "{which} may have been made before the moment wanted, and left out: the clock was ahead, and {bear} {}, of which is known only \
+         that it was not before {}",
+        shown(jump.to),
+        shown(jump.from)
+    );
+    let hint =
+        format!("To have what was committed then, restore up to a commit instead, by its number: {choose} (--commit).");
+    Error::new(ErrorKind::Partial, message).hint(hint)
+}

@@ -1,0 +1,328 @@
+//! Restores say what they leave out: where logs are found without a service, which can not be used, and up to when all is known.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Output},
+    time::{Duration, Instant},
+};
+
+use strongroom::journal::reader::LogReader;
+use support::{Place, engine::serve, has, logical_content, make_data_file, text};
+
+/// A data file whose archives and log lie in folders of their own, a service that looks after it, and an application.
+struct Scene {
+    place: Place,
+    data: PathBuf,
+    service: Option<Child>,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Scene {
+    /// With full backup 1 and three commits after it; `None` on a machine without the foreign program.
+    fn new() -> Option<Self> {
+        if !has("sqlite3") {
+            return None;
+        }
+        let place = Place::new();
+        for folder in ["app", "archives", "logs", "elsewhere"] {
+            fs::create_dir(place.at(folder)).unwrap();
+        }
+        let data = place.at("app/a.sqlite");
+        drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 50));
+        let destination = format!("destination.folder={}", place.at("archives").display());
+        let log = format!("log.file={}", place.at("logs/a.journal").display());
+        assert!(place.run(&["settings", data.to_str().unwrap(), &destination, &log]).status.success());
+        let mut scene = Self { place, data, service: None };
+        scene.serve();
+        scene.backup();
+        scene.commits(3);
+        Some(scene)
+    }
+
+    fn serve(&mut self) {
+        self.service = Some(serve(&self.place, &self.data));
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut service) = self.service.take() {
+            let _ = service.kill();
+            let _ = service.wait();
+        }
+    }
+
+    fn backup(&self) {
+        let made = self.place.run(&["backup", self.data.to_str().unwrap()]);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+    }
+
+    /// Commits, of which all are in the log when this returns.
+    fn commits(&self, count: u64) {
+        let log = self.place.at("logs/a.journal");
+        let last = || {
+            let mut reader = LogReader::open(&log).unwrap();
+            while reader.next_record().unwrap().is_some() {}
+            reader.tail().commit
+        };
+        let wanted = last() + count;
+        for n in 0..count {
+            support::engine::foreign_commits(&self.data, &format!("INSERT INTO t(a) VALUES('more {n}')"));
+        }
+        let begun = Instant::now();
+        while last() < wanted {
+            assert!(begun.elapsed() < Duration::from_secs(60), "commits were not logged");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn archive(&self, number: u32) -> PathBuf {
+        self.place.at(&format!("archives/a[{number:04}].4BK"))
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.place.at("logs").join(name)
+    }
+
+    /// The accident: no service any more, and no data file.
+    fn lose(&mut self) {
+        self.kill();
+        for end in ["", "-wal", "-shm"] {
+            let _ = fs::rename(format!("{}{end}", self.data.display()), self.place.at(&format!("elsewhere/lost{end}")));
+        }
+    }
+
+    fn restore(&self, what: &Path, to: &str, more: &[&str]) -> Output {
+        let to = self.place.at(to);
+        let arguments = [&["restore", what.to_str().unwrap(), "--to", to.to_str().unwrap()], more].concat();
+        self.place.run(&arguments)
+    }
+
+    /// How many records the restored file has beyond the 50 at the beginning.
+    fn more(&self, to: &str) -> i64 {
+        let conn = rusqlite::Connection::open(self.place.at(to).join("a.sqlite")).unwrap();
+        conn.query_row("SELECT count(*) FROM t WHERE a LIKE 'more %'", [], |row| row.get(0)).unwrap()
+    }
+}
+
+fn said(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stderr)
+}
+
+#[test]
+fn the_log_that_the_settings_name_is_found_without_a_service_and_without_the_data_file() {
+    let Some(mut scene) = Scene::new() else { return };
+    let live = logical_content(&scene.data);
+    let running = said(&scene.restore(&scene.archive(1), "while it runs", &[]), 0);
+    assert!(running.contains("a.journal is being written, and was read as of "), "{running}");
+    assert_eq!(logical_content(&scene.place.at("while it runs/a.sqlite")), live);
+    scene.kill();
+    // The WAL itself tells that the log is complete.
+    said(&scene.restore(&scene.archive(1), "ended", &[]), 0);
+    assert_eq!(logical_content(&scene.place.at("ended/a.sqlite")), live);
+    scene.lose();
+    let gone = said(&scene.restore(&scene.archive(1), "gone", &[]), 1);
+    assert!(
+        gone.contains("nothing is known after commit 3 of ") && gone.contains("nobody writes it any more"),
+        "{gone}"
+    );
+    assert_eq!(logical_content(&scene.place.at("gone/a.sqlite")), live);
+    // Also when the settings beside the data file are gone with it: those inside the archive are left.
+    fs::remove_file(scene.place.at("app/a.strongroom.toml")).unwrap();
+    said(&scene.restore(&scene.archive(1), "without settings", &[]), 1);
+    assert_eq!(logical_content(&scene.place.at("without settings/a.sqlite")), live);
+    // The administrator asked for less than all: then nothing is missing.
+    let alone = said(&scene.restore(&scene.archive(1), "alone", &["--no-log"]), 0);
+    assert_eq!((alone.as_str(), scene.more("alone")), ("", 0));
+    let two = said(&scene.restore(&scene.archive(1), "two", &["--commit", "2"]), 0);
+    assert_eq!((two.as_str(), scene.more("two")), ("", 2));
+}
+
+#[test]
+fn commits_that_are_in_the_data_file_and_not_in_the_log_are_said() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    support::engine::foreign_commits(&scene.data, "INSERT INTO t(a) VALUES('unwatched')");
+    // Somebody has it open, so that the WAL stays.
+    let application = rusqlite::Connection::open(&scene.data).unwrap();
+    let wal_is_used = application.execute("INSERT INTO t(a) VALUES('unwatched too')", []).unwrap() == 1;
+    let all = said(&scene.restore(&scene.archive(1), "all", &[]), 1);
+    assert!(wal_is_used && all.contains("the data file holds commits that are not in it"), "{all}");
+    assert_eq!(scene.more("all"), 3);
+}
+
+#[test]
+fn every_log_that_can_not_be_used_is_named_with_the_reason() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.lose();
+    let log = scene.log("a.journal");
+    let good = fs::read(&log).unwrap();
+    let damaged = {
+        let mut bytes = good.clone();
+        bytes[90] ^= 1;
+        bytes
+    };
+    let other = {
+        // Of another data file: another identity, with a header that is right in itself.
+        let mut bytes = good.clone();
+        bytes[16..32].fill(7);
+        let hash = *blake3::hash(&bytes[..160]).as_bytes();
+        bytes[160..192].copy_from_slice(&hash);
+        bytes
+    };
+    let cases: Vec<(&str, Option<Vec<u8>>, &str)> = vec![
+        ("gone", None, "a log is in use, LOG, and none that goes on from the archive was found"),
+        ("empty", Some(Vec::new()), "LOG can not be used: it is empty"),
+        ("cut", Some(good[..100].to_vec()), "LOG can not be used: it was cut off within its header"),
+        ("text", Some(b"Dear Sir".repeat(50)), "LOG can not be used: its header is damaged"),
+        ("damaged", Some(damaged), "LOG can not be used: its header is damaged"),
+        ("foreign", Some(other), "LOG is not used: it belongs to another data file"),
+        ("torn", Some(good[..good.len() - 9].to_vec()), "LOG ends there, in the middle of a commit"),
+    ];
+    for (name, content, expected) in cases {
+        match &content {
+            Some(bytes) => fs::write(&log, bytes).unwrap(),
+            None => fs::remove_file(&log).unwrap(),
+        }
+        let said = said(&scene.restore(&scene.archive(1), name, &[]), 1);
+        let shown = said.replace(&log.display().to_string(), "LOG");
+        assert!(shown.contains(expected), "{name}: {said}");
+        assert!(shown.contains("nothing is known after "), "{name}: {said}");
+        assert_eq!(scene.more(name), if name == "torn" { 2 } else { 0 }, "{name}");
+    }
+    // A test restore proves nothing where a log is damaged.
+    fs::write(&log, &good[..100]).unwrap();
+    let drilled = scene.place.run(&["verify", scene.archive(1).to_str().unwrap(), "--test-restore"]);
+    assert!(said(&drilled, 1).contains("a.journal can not be used: it was cut off within its header"));
+    // Another copy of it, wherever it lies.
+    let copy = scene.place.at("elsewhere/copy");
+    fs::write(&copy, &good).unwrap();
+    fs::remove_file(&log).unwrap();
+    said(&scene.restore(&scene.archive(1), "given", &["--log", copy.to_str().unwrap()]), 1);
+    assert_eq!(scene.more("given"), 3);
+}
+
+#[test]
+fn a_log_missing_in_the_middle_is_said_and_a_copy_of_it_is_used_once() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    scene.lose();
+    let middle = scene.log("a[0001].4BL");
+    // The same log twice, one of them cut: nothing is doubled, nothing is lost.
+    let bytes = fs::read(&middle).unwrap();
+    let cut = scene.place.at("archives/a[0001].4BL");
+    fs::write(&cut, &bytes[..bytes.len() - 5]).unwrap();
+    said(&scene.restore(&scene.archive(1), "twice", &[]), 1);
+    assert_eq!(scene.more("twice"), 5);
+    fs::remove_file(&cut).unwrap();
+    fs::rename(&middle, scene.place.at("elsewhere/middle")).unwrap();
+    let gap = said(&scene.restore(&scene.archive(1), "gap", &[]), 1);
+    assert!(
+        gap.contains("a.journal can not be used: it begins with commit 4, and a log in between is missing"),
+        "{gap}"
+    );
+    assert!(gap.contains("nothing is known after the archive itself"), "{gap}");
+    assert_eq!(scene.more("gap"), 0);
+    // The second archive does not need it, nor what became of it.
+    fs::write(&middle, &bytes[..100]).unwrap();
+    let second = said(&scene.restore(&scene.archive(2), "second", &[]), 1);
+    assert!(second.contains("nothing is known after commit 5 of ") && !second.contains("missing"), "{second}");
+    assert!(!second.contains("can not be used"), "{second}");
+    assert_eq!(scene.more("second"), 5);
+}
+
+#[test]
+fn an_unfinished_cut_is_integrated_across_both_its_logs() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    scene.lose();
+    // As a crash leaves it right after the second archive had its name: the log sealed, the next one beside it.
+    fs::rename(scene.log("a.journal"), scene.log("a.journal.next")).unwrap();
+    fs::rename(scene.log("a[0001].4BL"), scene.log("a.journal")).unwrap();
+    for number in [1, 2] {
+        let to = format!("from {number}");
+        said(&scene.restore(&scene.archive(number), &to, &[]), 1);
+        assert_eq!(scene.more(&to), 5);
+    }
+}
+
+#[test]
+fn a_data_file_that_is_gone_finds_the_archive_that_leads_to_a_moment() {
+    let Some(mut scene) = Scene::new() else { return };
+    let between = || {
+        std::thread::sleep(Duration::from_millis(1100));
+        let now = chrono::Local::now();
+        std::thread::sleep(Duration::from_millis(1100));
+        now.format("%Y-%m-%d %H:%M:%S").to_string()
+    };
+    let before_second = between();
+    scene.backup();
+    scene.commits(2);
+    let after_second = between();
+    scene.commits(1);
+    scene.lose();
+    let data = scene.data.clone();
+    said(&scene.restore(&data, "all", &[]), 1);
+    assert_eq!(scene.more("all"), 6);
+    said(&scene.restore(&data, "after", &["--until", &after_second]), 0);
+    said(&scene.restore(&data, "before", &["--until", &before_second]), 0);
+    assert_eq!((scene.more("after"), scene.more("before")), (5, 3));
+    said(&scene.restore(&data, "commit", &["--commit", "2"]), 0);
+    assert_eq!(scene.more("commit"), 2);
+    // Given the archive that is later, the one that fits is named.
+    let late = said(&scene.restore(&scene.archive(2), "late", &["--until", &before_second]), 1);
+    assert!(late.contains("Full backup 0001, of ") && late.contains(&scene.archive(1).display().to_string()), "{late}");
+    assert!(!scene.place.at("late").exists());
+    let early = said(&scene.restore(&data, "early", &["--until", "2001-01-01 00:00:00"]), 1);
+    assert!(early.contains("the oldest is of "), "{early}");
+    let far = said(&scene.restore(&data, "far", &["--commit", "99"]), 1);
+    assert!(far.contains("lead to commit 6 only"), "{far}");
+    let end = said(&scene.restore(&data, "end", &["--until", "2101-01-01 00:00:00"]), 1);
+    assert!(end.contains("nothing is known after commit 6 of "), "{end}");
+    assert!(end.contains("The moment wanted, 2101-01-01 00:00:00 "), "{end}");
+    // In place: it is there again.
+    let path = data.to_str().unwrap();
+    let there = scene.place.run(&["restore", path, "--in-place", path]);
+    said(&there, 1);
+    let conn = rusqlite::Connection::open(&data).unwrap();
+    let more: i64 = conn.query_row("SELECT count(*) FROM t WHERE a LIKE 'more %'", [], |row| row.get(0)).unwrap();
+    assert_eq!(more, 6);
+    let nothing = said(&scene.restore(&scene.place.at("app/other.sqlite"), "other", &[]), 1);
+    assert!(nothing.contains("no archive of ") && nothing.contains("other.sqlite was found in "), "{nothing}");
+}
+
+#[test]
+fn an_archive_made_without_a_log_says_which_logs_it_can_not_use() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 50));
+    let archive = place.backup(&data).unwrap().archive;
+    let restore = |to: &str| place.run(&["restore", archive.to_str().unwrap(), "--to", place.at(to).to_str().unwrap()]);
+    assert_eq!(said(&restore("alone"), 0), "");
+    let mut service = serve(&place, &data);
+    assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+    support::engine::foreign_commits(&data, "INSERT INTO t(a) VALUES('logged')");
+    let begun = Instant::now();
+    let log = place.at("Backups/a.journal");
+    while fs::metadata(&log).unwrap().len() <= 192 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let more = said(&restore("more"), 1);
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert!(more.contains("it was made without a log") && more.contains("a.journal can not be used"), "{more}");
+}
