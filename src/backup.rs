@@ -37,6 +37,7 @@ use crate::{
     journal::{Capture, Cut, PageTableWriter, Position},
     settings::{self, Settings, SettingsFile, sections},
     sqlite::{
+        alias,
         data_file::JournalMode,
         snapshot::{LOCK_WAIT_MAX, Snapshot},
     },
@@ -292,6 +293,8 @@ pub fn run_asking(
     control: &Control,
 ) -> Result<BackupReport> {
     control.phase(Phase::Preparing, 0);
+    // A link made since the file was opened may be the name by which programs commit now.
+    alias::refuse_other_names(data_file)?;
     let ownership = Ownership::of(data_file);
     make_folder(folder, ownership)?;
     let stem = catalog::stem(data_file);

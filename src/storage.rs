@@ -10,6 +10,7 @@
 
 pub mod disks;
 pub mod identity;
+pub mod names;
 pub mod processes;
 pub mod scratch;
 pub mod space;

@@ -27,6 +27,8 @@ pub enum WarningKind {
     TestRestoreFailed,
     /// The log does not record every commit.
     LogBroken,
+    /// Programs use the data file by another name, whose commits are not seen.
+    OtherName,
     /// The log holds commits that the data file lacks.
     DataFileIncomplete,
     /// A program goes on with a data file that was deleted or replaced under it.
@@ -64,6 +66,7 @@ impl WarningKind {
                 | K::BackupOverdue
                 | K::TestRestoreFailed
                 | K::LogBroken
+                | K::OtherName
                 | K::DataFileIncomplete
                 | K::StrayProgram
                 | K::NotWritable

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Position, open::SET_ASIDE},
-    storage::{PART_SUFFIX, is_leftover},
+    storage::{PART_SUFFIX, is_leftover, names},
 };
 
 /// The end of an archive's name.
@@ -67,9 +67,11 @@ pub struct ArchiveEntry {
     pub problem: Option<ErrorReport>,
 }
 
-/// The part of all its archives' names that comes from the data file: its name without extension.
+/// The part of all its archives' names that comes from the data file: its name without extension, shortened where that is
+/// very long.
 pub fn stem(data_file: &Path) -> String {
-    data_file.file_stem().unwrap_or(OsStr::new("data")).to_string_lossy().into_owned()
+    let stem = data_file.file_stem().unwrap_or(OsStr::new("data")).to_string_lossy();
+    names::short(&stem, names::STEM_BYTES_MAX)
 }
 
 /// The file name of archive `number` of a data file with this stem.
@@ -95,7 +97,7 @@ pub fn logs(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
         archived || current.is_some_and(|rest| rest.is_empty() || rest.starts_with(SET_ASIDE))
     };
     let mut found: Vec<PathBuf> =
-        names(folder)?.into_iter().filter(|(_, name)| is_log(name)).map(|(path, _)| path).collect();
+        files(folder)?.into_iter().filter(|(_, name)| is_log(name)).map(|(path, _)| path).collect();
     found.sort();
     Ok(found)
 }
@@ -120,7 +122,7 @@ pub fn parse_name(name: &str) -> Option<(&str, ArchiveNumber)> {
 pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
     let mut sets: BTreeMap<(String, ArchiveNumber), BTreeMap<u32, PathBuf>> = BTreeMap::new();
     let (mut found, mut notes) = (Vec::new(), Vec::new());
-    for (path, name) in names(folder)? {
+    for (path, name) in files(folder)? {
         if let Some((stem, number)) = parse_name(&name)
             && wanted.is_none_or(|w| w == stem)
         {
@@ -164,7 +166,7 @@ pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
 /// # Errors
 /// When the folder can not be read.
 pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
-    let numbers = names(folder)?.into_iter().filter_map(|(_, name)| {
+    let numbers = files(folder)?.into_iter().filter_map(|(_, name)| {
         let segment = parse_segment_name(&name).map(|(stem, number, _)| (stem, number));
         // A note stands for segments that all lie elsewhere.
         let archive = name.strip_suffix(segments::NOTE_SUFFIX).unwrap_or(&name);
@@ -185,7 +187,7 @@ pub fn remove_leftovers(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
             removed.push(path);
         }
     };
-    for (path, name) in names(folder)? {
+    for (path, name) in files(folder)? {
         let archive = name.strip_suffix(PART_SUFFIX).and_then(parse_name);
         let Some((stem, number)) = archive.filter(|(stem, _)| *stem == wanted) else { continue };
         if !is_leftover(&path) {
@@ -199,7 +201,7 @@ pub fn remove_leftovers(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
         remove(path);
     }
     // Segments of which even the list is gone.
-    for (path, name) in names(folder)? {
+    for (path, name) in files(folder)? {
         let segment = name.strip_suffix(PART_SUFFIX).and_then(parse_segment_name);
         let Some((stem, number, _)) = segment.filter(|(stem, _, _)| *stem == wanted) else { continue };
         let list = path.with_file_name(format!("{}{PART_SUFFIX}", archive_name(stem, number)));
@@ -240,7 +242,7 @@ fn leftover_segments(list: &Path, stem: &str, number: ArchiveNumber) -> Vec<Path
     files.chain(notes.iter().flat_map(|note| [part(note), note.clone()])).filter(|path| path.exists()).collect()
 }
 
-fn names(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
+fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
     let fail = |e| Error::io("read the folder", folder, e);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

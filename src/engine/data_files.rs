@@ -310,13 +310,14 @@ impl Worker {
     }
 
     pub(super) fn processes_seen(&mut self, seen: Vec<(Users, PathBuf)>) {
-        for (Users { holders, readers, strays }, path) in seen {
-            let known = self.status.data_file(&path).map(|d| (&d.holders, &d.readers, &d.strays));
-            if known.is_some_and(|known| known != (&holders, &readers, &strays))
-                && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == path)
+        for (Users { holders, readers, strays, other_name }, path) in seen {
+            let known = self.status.data_file(&path);
+            let known = known.map(|d| (&d.holders, &d.readers, &d.strays, &d.other_name));
+            if known.is_some_and(|known| known != (&holders, &readers, &strays, &other_name))
+                && let Some(status) = self.edit_data_file(&path)
             {
                 (status.holders, status.readers, status.strays) = (holders, readers, strays);
-                self.touch(&path);
+                status.other_name = other_name;
             }
         }
     }

@@ -37,6 +37,7 @@ use crate::{
     schedule::automatic::{Automatic, Reason},
     settings::{Settings, SettingsFile},
     sqlite::{
+        alias,
         data_file::{self, DataFileFacts},
         snapshot,
     },
@@ -168,6 +169,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
         holders: Holders::default(),
         readers: Vec::new(),
         strays: Vec::new(),
+        other_name: None,
         is_sample,
         sample_client: None,
         facts,
@@ -243,6 +245,8 @@ pub(super) struct Users {
     pub(super) readers: Vec<processes::Process>,
     /// Which go on with a data file of this name that was deleted or replaced.
     pub(super) strays: Vec<processes::Process>,
+    /// Whether they use it by another name, whose WAL is not the one looked at.
+    pub(super) other_name: Option<ErrorReport>,
 }
 
 /// Who else has each of the data files open, and who of them needs the WAL for a read transaction.
@@ -254,8 +258,13 @@ pub(super) fn look_at_processes(data_files: &[PathBuf]) -> Vec<Users> {
     let readers = processes::lockers_of_each(&indexes, snapshot::READ_LOCKS);
     let mut holders = processes::holders_of_each(&groups);
     let strays = holders.split_off(data_files.len());
-    let users = holders.into_iter().zip(readers).zip(strays);
-    users.map(|((holders, readers), strays)| Users { holders, readers, strays: strays.processes }).collect()
+    let users = holders.into_iter().zip(readers).zip(strays).zip(data_files);
+    users
+        .map(|(((holders, readers), strays), path)| {
+            let other_name = alias::refuse_other_names(path).err().map(|error| error.report());
+            Users { holders, readers, strays: strays.processes, other_name }
+        })
+        .collect()
 }
 
 /// Opens the log of `data_file`, as its settings say; may take its time.

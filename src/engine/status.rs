@@ -221,6 +221,9 @@ pub struct DataFileStatus {
     /// can find.
     #[serde(default)]
     pub strays: Vec<Process>,
+    /// Why commits may be missed: programs use it by another name (a hard link), whose WAL is another one.
+    #[serde(default)]
+    pub other_name: Option<ErrorReport>,
     /// Whether this is the sample, which the client can edit.
     pub is_sample: bool,
     /// The client that edits the sample, while it runs.

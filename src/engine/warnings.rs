@@ -51,6 +51,7 @@ fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
     let mut found = Vec::new();
     found.extend(status.problem.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
     found.extend(status.damage.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
+    found.extend(status.other_name.as_ref().map(|error| of_error(WarningKind::OtherName, error)));
     found.extend(status.notices.iter().cloned());
     found.extend(of_check(status));
     if let Some(automatic) = &status.automatic {
