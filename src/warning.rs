@@ -25,6 +25,12 @@ pub enum WarningKind {
     NoBackup,
     /// A test restore failed: a backup may not be restorable.
     TestRestoreFailed,
+    /// An archive is damaged, or can not be read.
+    ArchiveDamaged,
+    /// Archives are not there any more.
+    ArchivesGone,
+    /// A damaged archive has a sound copy.
+    ArchiveRepaired,
     /// The log does not record every commit.
     LogBroken,
     /// Programs use the data file by another name, whose commits are not seen.
@@ -65,6 +71,8 @@ impl WarningKind {
                 | K::BackupFailed
                 | K::BackupOverdue
                 | K::TestRestoreFailed
+                | K::ArchiveDamaged
+                | K::ArchivesGone
                 | K::LogBroken
                 | K::OtherName
                 | K::DataFileIncomplete

@@ -161,6 +161,30 @@ pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
     Ok(found)
 }
 
+/// The sound copies in `folder` that repairs wrote of archives with this stem, `Name[0006] repaired.4BK`: each has the number
+/// and the identity of the archive whose place it can take.
+///
+/// # Errors
+/// When the folder can not be read.
+pub fn copies(folder: &Path, wanted: &str) -> Result<Vec<ArchiveEntry>> {
+    let found = files(folder)?.into_iter().filter_map(|(path, name)| {
+        let (stem, number) = parse_copy(&name)?;
+        (stem == wanted).then(|| describe(vec![path], number, false))
+    });
+    let mut found: Vec<ArchiveEntry> = found.collect();
+    found.sort_by(|a, b| (b.number, &a.path).cmp(&(a.number, &b.path)));
+    Ok(found)
+}
+
+/// Splits the file name of a repaired copy into stem and number.
+fn parse_copy(name: &str) -> Option<(&str, ArchiveNumber)> {
+    let (archive, mark) = name.strip_suffix(".4BK")?.rsplit_once(" repaired")?;
+    let is_counted = mark.is_empty() || mark.strip_prefix(' ').is_some_and(|n| n.parse::<u32>().is_ok());
+    let (stem, digits) = archive.strip_suffix(']').filter(|_| is_counted)?.rsplit_once('[')?;
+    let is_number = digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_digit());
+    (is_number && !stem.is_empty()).then(|| Some((stem, ArchiveNumber(digits.parse().ok()?)))).flatten()
+}
+
 /// The highest number among the archives with this stem, whatever their state; 0 without any.
 ///
 /// # Errors
@@ -307,6 +331,15 @@ mod tests {
         assert_eq!(parse_name("a [x] [12345].4bk"), Some(("a [x] ", ArchiveNumber(12345))));
         for foreign in ["a.4BK", "a[12].4BK", "a[0001-0002].4BK", "[0001].4BK", "a[0001].4BK.part", "a[+001].4BK"] {
             assert_eq!(parse_name(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn repaired_copies_are_known_by_their_names() {
+        assert_eq!(parse_copy("a b[0007] repaired.4BK"), Some(("a b", ArchiveNumber(7))));
+        assert_eq!(parse_copy("a[0007] repaired 12.4BK"), Some(("a", ArchiveNumber(7))));
+        for foreign in ["a[0007].4BK", "a[0007] repaired x.4BK", "a repaired.4BK", "a[07] repaired.4BK"] {
+            assert_eq!(parse_copy(foreign), None, "{foreign}");
         }
     }
 

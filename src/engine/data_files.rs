@@ -6,11 +6,15 @@ use std::{
     time::Instant,
 };
 
+use uuid::Uuid;
+
 use super::{
     damaged::Opening,
     history::JobKind,
     hosted::{self, Opened, Surveyed, Users},
     job::RunningJob,
+    known,
+    mark::Mark,
     status::{Event, Refused},
     worker::{Message, Worker},
 };
@@ -323,31 +327,56 @@ impl Worker {
     }
 
     pub(super) fn survey(&mut self, data_file: &Path) {
+        self.look_now(data_file, None);
+    }
+
+    /// Surveys a data file, with all that is looked at only now and then otherwise where `asked` names an answer.
+    pub(super) fn look_now(&mut self, data_file: &Path, asked: Option<Uuid>) {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
         let size = self.status.data_file(data_file).map_or(0, |status| status.facts.size_bytes);
         hosted.surveyed = Some((Instant::now(), size));
         let (path, known, own) = (data_file.to_path_buf(), hosted.settings.clone(), self.config.settings_dir.clone());
         let data_file = path.clone();
+        let (log, of) = (hosted.log.clone().filter(|_| asked.is_some()), path.clone());
         self.chores.run(
             move || {
+                // What was committed before the question is in the answer.
+                let _ = log.map(|log| log.flush());
                 // A job that just ended noted in them what the engine has not seen yet.
                 let settings = SettingsFile::load(&path, &own).unwrap_or(known);
-                Ok(hosted::survey(&path, &settings))
+                let mut surveyed = hosted::survey(&path, &settings);
+                surveyed.users = asked.and_then(|_| hosted::look_at_processes(&[of]).pop());
+                Ok(surveyed)
             },
-            move |surveyed| Message::Surveyed { data_file, surveyed: surveyed.map(Box::new).map_err(|e| e.report()) },
+            move |surveyed| {
+                let surveyed = surveyed.map(Box::new).map_err(|e| e.report());
+                Message::Surveyed { data_file, asked, surveyed }
+            },
         );
     }
 
-    pub(super) fn surveyed(&mut self, data_file: &Path, surveyed: std::result::Result<Box<Surveyed>, ErrorReport>) {
-        let surveyed = match surveyed {
+    pub(super) fn surveyed(
+        &mut self,
+        data_file: &Path,
+        asked: Option<Uuid>,
+        surveyed: std::result::Result<Box<Surveyed>, ErrorReport>,
+    ) {
+        let mut surveyed = match surveyed {
             Ok(surveyed) => *surveyed,
             Err(error) => {
                 if let Some(status) = self.edit_data_file(data_file) {
                     (status.plan, status.plan_problem) = (None, Some(error));
+                    status.note_answer(asked);
                 }
                 return;
             }
         };
+        if let Some(users) = surveyed.users.take() {
+            self.processes_seen(vec![(users, data_file.to_path_buf())]);
+        }
+        if asked.is_some() {
+            self.follow_history();
+        }
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
         hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned();
         let lost = hosted.lost.clone();
@@ -356,22 +385,36 @@ impl Worker {
         let Some(status) = known else { return };
         // What a job noted in them is known at once; what a person changed is taken up with its consequences.
         if surveyed.settings.settings().revision() == hosted.settings.settings().revision() {
-            hosted.adopt(surveyed.settings, status);
+            hosted.adopt(surveyed.settings.clone(), status);
         }
-        (status.archives, status.sets) = (surveyed.archives, surveyed.sets);
-        (status.archives_place, status.log_place) = (Some(surveyed.archives_place), surveyed.log_place);
-        status.maintenance.available_bytes = surveyed.beside_bytes;
-        if let Ok(facts) = surveyed.facts {
+        hosted.mark = Some(Arc::clone(&surveyed.mark));
+        if let Ok(facts) = surveyed.facts.clone() {
             (status.facts, status.problem) = (facts, None);
         }
+        known::take_survey(status, surveyed);
+        if asked.is_some() {
+            // The log, the client and the settings too.
+            hosted.look(status, &self.config.settings_dir);
+        }
         status.problem = lost.or(status.problem.take());
-        (status.plan, status.plan_problem) = match surveyed.plan {
-            Ok(plan) => (Some(plan), None),
-            Err(error) => (None, Some(error)),
-        };
+        status.note_answer(asked);
+        self.show_findings(Some(data_file));
         self.note_last_backups(Some(data_file));
         self.touch(data_file);
         self.begin_automatic(data_file);
+    }
+
+    /// Looks whether folders of archives are still as they were surveyed, unless that is being done: one whose disk does not answer
+    /// holds up nobody else.
+    pub(super) fn watch_places(&mut self, marks: Vec<(PathBuf, Arc<Mark>)>) {
+        if self.watching || marks.is_empty() {
+            return;
+        }
+        self.watching = true;
+        self.chores.run(
+            move || Ok(marks.into_iter().filter(|(_, mark)| !mark.is_same_now()).map(|(path, _)| path).collect()),
+            |changed| Message::PlacesChanged(changed.unwrap_or_default()),
+        );
     }
 
     pub(super) fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {

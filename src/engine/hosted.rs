@@ -17,6 +17,7 @@ use super::{
     data_files::LogStart,
     lock::DataFileLock,
     log_slot::LogSlot,
+    mark::Mark,
     proof::Proving,
     status::{DataFileStatus, Host, Maintenance, SampleClientStatus},
 };
@@ -89,6 +90,8 @@ pub(super) struct Hosted {
     pub(super) log_failed: Option<Instant>,
     /// When it was looked at as a whole, and its size then.
     pub(super) surveyed: Option<(Instant, u64)>,
+    /// The folders of its archives as they were then.
+    pub(super) mark: Option<Arc<Mark>>,
     lock: DataFileLock,
 }
 
@@ -101,6 +104,11 @@ pub(super) struct Opened {
 /// What was read of the destination: the archives there and the plan of the next backup.
 pub(super) struct Surveyed {
     pub(super) archives: Vec<ArchiveEntry>,
+    pub(super) copies: Vec<ArchiveEntry>,
+    /// What is to be compared to know whether all of this still holds.
+    pub(super) mark: Arc<Mark>,
+    /// Who has it open, where that was asked.
+    pub(super) users: Option<Users>,
     pub(super) sets: Vec<BackupSet>,
     pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
     /// The settings as they were read for this.
@@ -135,45 +143,8 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
     let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
     let places = [storage::folder_of(&facts.path).to_path_buf(), destination.clone()];
     storage::clean_up(move || places.iter().for_each(|place| scratch::remove_leftovers(place)));
-    let is_sample = sample::is_sample(&facts);
-    let status = DataFileStatus {
-        host: Host { kind: config.host, process: std::process::id() },
-        engine_started: None,
-        lost_since: None,
-        problem: None,
-        settings: settings.settings().clone(),
-        settings_file: settings.path().to_path_buf(),
-        settings_unknown: settings.unknown().to_vec(),
-        settings_problem: None,
-        settings_refused: None,
-        destination_is_default: settings.settings().destination.folder.is_none(),
-        destination,
-        plan: None,
-        plan_problem: None,
-        archives: Vec::new(),
-        sets: Vec::new(),
-        last_backup: None,
-        next_backup: None,
-        automatic: None,
-        warnings: Vec::new(),
-        notices: Vec::new(),
-        damage,
-        maintenance: Maintenance::default(),
-        archives_place: None,
-        log_place: None,
-        on_finish_problem: None,
-        log_file: settings.settings().log.file.clone(),
-        log: None,
-        log_starting: false,
-        log_problem: None,
-        holders: Holders::default(),
-        readers: Vec::new(),
-        strays: Vec::new(),
-        other_name: None,
-        is_sample,
-        sample_client: None,
-        facts,
-    };
+    let host = Host { kind: config.host, process: std::process::id() };
+    let status = DataFileStatus { damage, ..status_of(facts, &settings, host) };
     let path = status.facts.path.clone();
     Ok(Opening::Opened(Box::new(Opened {
         hosted: Hosted {
@@ -193,10 +164,59 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
             log_failed: None,
             log_opening: None,
             surveyed: None,
+            mark: None,
             lock,
         },
         status,
     })))
+}
+
+/// What is known of a data file before its archives were looked at.
+pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Host) -> DataFileStatus {
+    let is_sample = sample::is_sample(&facts);
+    DataFileStatus {
+        host,
+        engine_started: None,
+        lost_since: None,
+        problem: None,
+        settings: settings.settings().clone(),
+        settings_file: settings.path().to_path_buf(),
+        settings_unknown: settings.unknown().to_vec(),
+        settings_problem: None,
+        settings_refused: None,
+        destination_is_default: settings.settings().destination.folder.is_none(),
+        destination: backup::destination(&facts.path, settings),
+        plan: None,
+        plan_problem: None,
+        archives: Vec::new(),
+        copies: Vec::new(),
+        damaged: Vec::new(),
+        looked: Vec::new(),
+        sets: Vec::new(),
+        last_success: None,
+        gone: None,
+        last_backup: None,
+        next_backup: None,
+        automatic: None,
+        warnings: Vec::new(),
+        notices: Vec::new(),
+        damage: None,
+        maintenance: Maintenance::default(),
+        archives_place: None,
+        log_place: None,
+        on_finish_problem: None,
+        log_file: settings.settings().log.file.clone(),
+        log: None,
+        log_starting: false,
+        log_problem: None,
+        holders: Holders::default(),
+        readers: Vec::new(),
+        strays: Vec::new(),
+        other_name: None,
+        is_sample,
+        sample_client: None,
+        facts,
+    }
 }
 
 /// The folder with the archives of a data file that can not be opened, if there is one.
@@ -212,6 +232,10 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<PathBuf> 
 /// Reads the destination and plans the next backup; may take its time.
 pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
     let folder = backup::destination(data_file, settings);
+    let mut folders = vec![folder.clone()];
+    folders.extend(settings.settings().destination.earlier.iter().cloned());
+    // Looked at before they are read, so that what changes meanwhile is seen later.
+    let mut mark = Mark::of(folders.iter().cloned());
     let facts = data_file::identify(data_file).map_err(|e| e.report());
     let (archives, plan) = match backup::archives(data_file, settings.settings()) {
         Ok(archives) => {
@@ -220,6 +244,10 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
         }
         Err(error) => (Vec::new(), Err(error.report())),
     };
+    let stem = catalog::stem(data_file);
+    let copies: Vec<ArchiveEntry> =
+        folders.iter().flat_map(|folder| catalog::copies(folder, &stem).unwrap_or_default()).collect();
+    mark.add(archives.iter().chain(&copies).flat_map(|archive| archive.files.iter().cloned()));
     let file = settings;
     let settings = file.settings();
     let required = plan.as_ref().ok().map(|plan| plan.required_bytes);
@@ -231,6 +259,9 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
         log_place: settings.log.file.as_ref().map(|_| look(Purpose::Log)),
         beside_bytes: space::disk_space(storage::folder_of(data_file)).ok().map(|space| space.available),
         settings: file.clone(),
+        mark: Arc::new(mark),
+        users: None,
+        copies,
         archives,
         plan,
         facts,

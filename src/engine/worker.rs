@@ -25,8 +25,8 @@ use super::{
     job::{Order, RunningJob, Work},
     list::List,
     status::{
-        DataFileStatus, Event, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Measured, Refused, SeenPlaces,
-        Status,
+        DataFileStatus, Event, Finding, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Measured, Refused,
+        SeenPlaces, Status,
     },
     work,
 };
@@ -62,8 +62,12 @@ pub(super) enum Message {
         data_file: PathBuf,
         open: Holders,
     },
+    /// Folders of archives are otherwise than at the last survey of these data files.
+    PlacesChanged(Vec<PathBuf>),
     Surveyed {
         data_file: PathBuf,
+        /// The command that is answered with it.
+        asked: Option<Uuid>,
         surveyed: std::result::Result<Box<Surveyed>, ErrorReport>,
     },
     LogOpened {
@@ -117,6 +121,12 @@ pub(super) struct Worker {
     pub(super) tried: HashMap<PathBuf, Option<ErrorReport>>,
     /// Windows and terminals before which somebody sits who can answer questions of jobs.
     pub(super) attendants: HashSet<Uuid>,
+    /// Everything that is known of damaged archives.
+    pub(super) findings: Vec<Finding>,
+    /// What was last taken up of what others write to the Backup journal.
+    pub(super) history_version: Option<i64>,
+    /// Whether places are being looked at for changes.
+    pub(super) watching: bool,
     /// Data files of which something changed that may be worth a warning.
     pub(super) touched: HashSet<PathBuf>,
     looked: Instant,
@@ -176,6 +186,9 @@ impl Worker {
             restoring: HashMap::new(),
             tried: HashMap::new(),
             attendants: HashSet::new(),
+            findings: Vec::new(),
+            history_version: None,
+            watching: false,
             touched: HashSet::new(),
             looked: Instant::now(),
             look_next: 0,
@@ -250,6 +263,7 @@ impl Worker {
         if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
+            self.follow_history();
             if self.looked_at_processes.is_none_or(|at| now - at >= PROCESSES_TICK) {
                 self.looked_at_processes = Some(now);
                 self.open_listed();
@@ -273,7 +287,7 @@ impl Worker {
         due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
         self.open_all_released();
         self.keep_locks();
-        let (mut changed, mut outgrown) = (Vec::new(), Vec::new());
+        let (mut changed, mut outgrown, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         let all = self.status.data_files.iter().map(|d| d.facts.path.clone());
         let batch: Vec<_> = all.cycle().skip(self.look_next).take(LOOK_MAX.min(self.status.data_files.len())).collect();
         self.look_next = (self.look_next + batch.len()) % self.status.data_files.len().max(1);
@@ -286,6 +300,7 @@ impl Worker {
             } else if hosted.has_outgrown(after.facts.size_bytes, now) {
                 outgrown.push(path.clone());
             }
+            marks.extend(hosted.mark.clone().map(|mark| (path.clone(), mark)));
             // Time alone can make something worth a warning.
             self.touch(&path);
             if after != before {
@@ -296,6 +311,7 @@ impl Worker {
             self.follow_settings(path, LogStart::Chosen { switch_to_wal: false });
         }
         changed.iter().chain(&outgrown).for_each(|path| self.survey(path));
+        self.watch_places(marks);
     }
 
     fn take(&mut self, message: Message) {
@@ -306,7 +322,11 @@ impl Worker {
                 }
             }
             Message::Opened { asked, result } => self.opened(&asked, result),
-            Message::Surveyed { data_file, surveyed } => self.surveyed(&data_file, surveyed),
+            Message::Surveyed { data_file, asked, surveyed } => self.surveyed(&data_file, asked, surveyed),
+            Message::PlacesChanged(data_files) => {
+                self.watching = false;
+                data_files.iter().for_each(|path| self.survey(path));
+            }
             Message::LogOpened { data_file, attempt, result } => self.log_opened(&data_file, attempt, result),
             Message::LogChanged { data_file } => self.log_changed(&data_file),
             Message::Lacks { data_file, open } => self.integrate_lacking(&data_file, &open),
@@ -359,6 +379,7 @@ impl Worker {
             Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
             Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
             Command::Refresh { data_file } => self.survey(&data_file),
+            Command::LookNow { data_file, asked } => self.look_now(&data_file, Some(asked)),
             Command::LookAtArchive { path, segments } => self.look_at(path, segments),
             Command::FindPoint { archive, until, segments } => self.find_point(archive, until, segments),
             Command::Backup { job, data_file, destination, options } => {

@@ -85,9 +85,14 @@ fn last_backup(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, actions
         }
         Some(last) => last_backup_facts(ui, last),
     }
+    if let Some(success) = &data_file.last_success {
+        let number = success.number.map_or_else(String::new, |number| format!("{number} of "));
+        fact(ui, "Last that succeeded", format!("{number}{}", moment(&success.moment)));
+    }
     super::next::next_backup_ui(ui, data_file, actions);
     super::next::last_proven_ui(ui, status, data_file);
-    let archives = match (data_file.archives.len(), data_file.archives.iter().map(|a| a.bytes).sum()) {
+    let own = || data_file.own_archives();
+    let archives = match (own().count(), own().map(|a| a.bytes).sum()) {
         (0, _) => "None in this folder".to_owned(),
         (1, bytes) => format!("1 archive, {}", human_bytes(bytes)),
         (n, bytes) => format!("{n} archives, {}", human_bytes(bytes)),
