@@ -22,6 +22,7 @@ mod log_slot;
 mod look;
 mod maintenance;
 mod mark;
+mod mistaken;
 mod notices;
 mod notify;
 mod proof;

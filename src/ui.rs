@@ -170,7 +170,7 @@ impl Window {
         }
         for (data_file, warning) in self.urgent.news(status) {
             if self.state.setup.notifies {
-                let name = jobs::name(&data_file.facts.path);
+                let name = jobs::full_name(status, &data_file.facts.path);
                 attention::notify(format!("{name} needs attention"), widgets::sentence(&warning.message));
             }
         }
@@ -368,9 +368,6 @@ fn drop_hint(ctx: &Context) {
 /// # Errors
 /// When there is no display, or a library that draws is missing.
 pub fn run(handle: Handle, first: Option<PathBuf>, setup: Setup) -> Result<()> {
-    if let Some(path) = first {
-        handle.send(Command::OpenDataFile { path })?;
-    }
     let viewport = egui::ViewportBuilder::default()
         .with_title("Strongroom")
         .with_app_id("strongroom")
@@ -378,6 +375,10 @@ pub fn run(handle: Handle, first: Option<PathBuf>, setup: Setup) -> Result<()> {
         .with_min_inner_size([760.0, 480.0]);
     let options = eframe::NativeOptions { viewport, ..Default::default() };
     let mut window = Window::new(handle, FilePicker::new(), setup);
+    if let Some(path) = first {
+        // As if it were dropped on the window: an archive is restored.
+        let _ = window.news.0.try_send(Action::Open(path));
+    }
     let is_shown = AtomicBool::new(false);
     let create = |context: &eframe::CreationContext<'_>| -> std::result::Result<Box<dyn eframe::App>, _> {
         window.install(&context.egui_ctx);

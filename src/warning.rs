@@ -35,6 +35,8 @@ pub enum WarningKind {
     LogBroken,
     /// Programs use the data file by another name, whose commits are not seen.
     OtherName,
+    /// A program waits to have the data file for itself, and the log is in its way.
+    ProgramWaits,
     /// The log holds commits that the data file lacks.
     DataFileIncomplete,
     /// A program goes on with a data file that was deleted or replaced under it.
@@ -75,6 +77,7 @@ impl WarningKind {
                 | K::ArchivesGone
                 | K::LogBroken
                 | K::OtherName
+                | K::ProgramWaits
                 | K::DataFileIncomplete
                 | K::StrayProgram
                 | K::NotWritable

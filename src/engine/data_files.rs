@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use uuid::Uuid;
@@ -23,9 +23,13 @@ use crate::{
     journal::Capture,
     restore::in_place::is_lost,
     settings::SettingsFile,
+    sqlite::data_file::JournalMode,
+    storage::processes::Process,
 };
 
 const REFUSED_MAX: usize = 50;
+/// A program that waited for a data file is shown for so long.
+const WAITED_SHOWN: Duration = Duration::from_secs(120);
 
 /// Why a log is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -411,10 +415,42 @@ impl Worker {
             return;
         }
         self.watching = true;
+        // Without a log nobody here has it open for longer than a moment.
+        let is_in_the_way = |path: &PathBuf| {
+            let status = self.status.data_file(path);
+            status.is_some_and(|status| status.log.is_some() && status.facts.journal_mode == JournalMode::Wal)
+        };
+        let logged: Vec<PathBuf> = marks.iter().map(|(path, _)| path.clone()).filter(is_in_the_way).collect();
         self.chores.run(
-            move || Ok(marks.into_iter().filter(|(_, mark)| !mark.is_same_now()).map(|(path, _)| path).collect()),
-            |changed| Message::PlacesChanged(changed.unwrap_or_default()),
+            move || {
+                let waiting = hosted::look_who_waits(&logged);
+                let changed = marks.into_iter().filter(|(_, mark)| !mark.is_same_now()).map(|(path, _)| path);
+                Ok((changed.collect(), waiting))
+            },
+            |seen| {
+                let (changed, waiting) = seen.unwrap_or_default();
+                Message::Watched { changed, waiting }
+            },
         );
+    }
+
+    /// Shows who waits for a data file, and for a while who did: it may give up before anybody looks.
+    pub(super) fn note_waiting(&mut self, waiting: Vec<(PathBuf, Vec<Process>)>) {
+        let now = Instant::now();
+        for (path, processes) in waiting {
+            let Some(hosted) = self.hosted.get_mut(&path) else { continue };
+            if !processes.is_empty() {
+                hosted.waited = Some(now);
+            } else if hosted.waited.is_some_and(|at| now - at < WAITED_SHOWN) {
+                continue;
+            }
+            let known = self.status.data_file(&path).map(|status| &status.waiting);
+            if known.is_some_and(|known| *known != processes)
+                && let Some(status) = self.edit_data_file(&path)
+            {
+                status.waiting = processes;
+            }
+        }
     }
 
     pub(super) fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {

@@ -18,6 +18,7 @@ use super::{
     lock::DataFileLock,
     log_slot::LogSlot,
     mark::Mark,
+    mistaken::refuse_own_file,
     proof::Proving,
     status::{DataFileStatus, Host, Maintenance, SampleClientStatus},
 };
@@ -56,6 +57,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(3);
 const ASK_AGAIN: TimeDelta = TimeDelta::seconds(30);
 /// A data file that grew or shrank by a tenth is looked at as a whole again, at most so often.
 const SURVEY_AGAIN: Duration = Duration::from_secs(10);
+/// Whoever waits does so for longer.
+const MOMENT: Duration = Duration::from_millis(300);
 /// How often a log that could not be opened is tried again.
 const LOG_RETRY: Duration = Duration::from_secs(3);
 
@@ -90,6 +93,8 @@ pub(super) struct Hosted {
     pub(super) log_failed: Option<Instant>,
     /// When it was looked at as a whole, and its size then.
     pub(super) surveyed: Option<(Instant, u64)>,
+    /// When a program was last seen waiting for it.
+    pub(super) waited: Option<Instant>,
     /// The folders of its archives as they were then.
     pub(super) mark: Option<Arc<Mark>>,
     lock: DataFileLock,
@@ -125,6 +130,7 @@ pub(super) struct Surveyed {
 /// whether one that is damaged may be restored by itself.
 pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Opening> {
     let own = &config.settings_dir;
+    refuse_own_file(path)?;
     let facts = match data_file::identify(path) {
         Err(error) if may_restore => return damaged::of_lost(path, error, config),
         looked => looked?,
@@ -165,6 +171,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
             log_opening: None,
             surveyed: None,
             mark: None,
+            waited: None,
             lock,
         },
         status,
@@ -213,6 +220,7 @@ pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Hos
         readers: Vec::new(),
         strays: Vec::new(),
         other_name: None,
+        waiting: Vec::new(),
         is_sample,
         sample_client: None,
         facts,
@@ -296,6 +304,19 @@ pub(super) fn look_at_processes(data_files: &[PathBuf]) -> Vec<Users> {
             Users { holders, readers, strays: strays.processes, other_name }
         })
         .collect()
+}
+
+/// Who waits to have one of the data files for itself. What a program does for a moment while it begins is no wait.
+pub(super) fn look_who_waits(data_files: &[PathBuf]) -> Vec<(PathBuf, Vec<processes::Process>)> {
+    let files: Vec<_> = data_files.iter().map(|path| (path.clone(), snapshot::shm_path(path))).collect();
+    let mut found = processes::waiting_for_all(&files);
+    if found.iter().any(|waiting| !waiting.is_empty()) {
+        std::thread::sleep(MOMENT);
+        for (waiting, now) in found.iter_mut().zip(processes::waiting_for_all(&files)) {
+            waiting.retain(|process| now.contains(process));
+        }
+    }
+    data_files.iter().cloned().zip(found).collect()
 }
 
 /// Opens the log of `data_file`, as its settings say; may take its time.

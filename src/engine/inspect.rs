@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     history::{History, glance_automatic, glance_maintenance},
     hosted, known, lock,
+    mistaken::refuse_own_file,
     status::{DataFileStatus, Host, HostKind, JobStatus, Maintenance, Status},
     warnings,
 };
@@ -145,6 +146,7 @@ impl Inspection {
 /// # Errors
 /// When the data file can not be used, or its settings not be understood.
 pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
+    refuse_own_file(path)?;
     let facts = data_file::identify(path)?;
     let path = facts.path.clone();
     let settings = SettingsFile::load(&path, own)?;

@@ -100,7 +100,9 @@ impl Worker {
                 None => ([false, true], None),
                 Some(repaired) => {
                     let is_whole = repaired.damage.is_repaired();
-                    ([false, true], damage(is_whole, false, repaired.after_restore().report(), None))
+                    let found = damage(is_whole, false, repaired.after_restore().report(), None);
+                    // It was restored all the same: that proof comes after the damage.
+                    ([false, true], found.map(|found| Finding { moment: proof.proven, ..found }))
                 }
             },
             (Ok(JobReport::Restore(report)), _) => match &report.repaired {

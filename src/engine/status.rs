@@ -242,6 +242,9 @@ pub struct DataFileStatus {
     /// Why commits may be missed: programs use it by another name (a hard link), whose WAL is another one.
     #[serde(default)]
     pub other_name: Option<ErrorReport>,
+    /// Programs that wait to have it for themselves, or did a moment ago, while the log has it open.
+    #[serde(default)]
+    pub waiting: Vec<Process>,
     /// Whether this is the sample, which the client can edit.
     pub is_sample: bool,
     /// The client that edits the sample, while it runs.

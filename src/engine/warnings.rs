@@ -52,6 +52,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     found.extend(status.problem.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
     found.extend(status.damage.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
     found.extend(status.other_name.as_ref().map(|error| of_error(WarningKind::OtherName, error)));
+    found.extend(of_waiting(status));
     found.extend(status.notices.iter().cloned());
     found.extend(of_check(status));
     if let Some(automatic) = &status.automatic {
@@ -147,6 +148,20 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
 fn of_check(status: &DataFileStatus) -> Option<Warning> {
     let last = status.maintenance.last_check.as_ref().filter(|last| last.outcome == Outcome::Partial)?;
     last.error.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error))
+}
+
+/// Programs that do not get on because the log has the data file open.
+fn of_waiting(status: &DataFileStatus) -> Option<Warning> {
+    let waiting = Holders { processes: status.waiting.clone(), may_be_more: false };
+    (!waiting.processes.is_empty()).then(|| {
+        let path = status.facts.path.display();
+        Warning::new(
+            WarningKind::ProgramWaits,
+            format!("{} waits to have {path} for itself, and the log is in its way", waiting.in_words()),
+            "A program that sets locking_mode=EXCLUSIVE can not run beside the log. Have it use the normal locking mode; or stop \
+             the log, and make full backups while the program does not run.",
+        )
+    })
 }
 
 /// Archives that are damaged or can not be read, and those that a sound copy stands for.

@@ -37,7 +37,10 @@ use crate::{
     journal::{Capture, integrate::Until},
     repair,
     restore::{self, Logs, RestoreOptions},
-    storage::{self, processes::Holders},
+    storage::{
+        self,
+        processes::{Holders, Process},
+    },
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -62,8 +65,11 @@ pub(super) enum Message {
         data_file: PathBuf,
         open: Holders,
     },
-    /// Folders of archives are otherwise than at the last survey of these data files.
-    PlacesChanged(Vec<PathBuf>),
+    /// Folders of archives are otherwise than at the last survey of these data files; and who waits for which.
+    Watched {
+        changed: Vec<PathBuf>,
+        waiting: Vec<(PathBuf, Vec<Process>)>,
+    },
     Surveyed {
         data_file: PathBuf,
         /// The command that is answered with it.
@@ -323,9 +329,10 @@ impl Worker {
             }
             Message::Opened { asked, result } => self.opened(&asked, result),
             Message::Surveyed { data_file, asked, surveyed } => self.surveyed(&data_file, asked, surveyed),
-            Message::PlacesChanged(data_files) => {
+            Message::Watched { changed, waiting } => {
                 self.watching = false;
-                data_files.iter().for_each(|path| self.survey(path));
+                changed.iter().for_each(|path| self.survey(path));
+                self.note_waiting(waiting);
             }
             Message::LogOpened { data_file, attempt, result } => self.log_opened(&data_file, attempt, result),
             Message::LogChanged { data_file } => self.log_changed(&data_file),

@@ -212,8 +212,8 @@ pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
 pub fn on_deleted_companions(path: &Path, companions: &[PathBuf]) -> Vec<Process> {
     let lockers = lockers_of_each(&[path.to_path_buf()], SHARED_LOCK).pop().unwrap_or_default();
     let deleted: Vec<PathBuf> = companions.iter().map(|path| deleted_name(path)).collect();
-    let of_file: HashMap<&Path, usize> = deleted.iter().map(|path| (path.as_path(), 0)).collect();
-    lockers.into_iter().filter(|locker| held_by(locker.id, &of_file).is_ok_and(|held| !held.is_empty())).collect()
+    let holds = |id| open_files(id).is_ok_and(|mut files| files.any(|(_, link)| deleted.contains(&link)));
+    lockers.into_iter().filter(|locker| holds(locker.id)).collect()
 }
 
 /// How Linux calls a file that is open and has no name any more.
@@ -225,6 +225,25 @@ pub fn deleted_name(path: &Path) -> PathBuf {
 
 /// The bytes of a data file that SQLite locks (`PENDING_BYTE` to the end of the shared range, `os.h`).
 const SHARED_LOCK: std::ops::RangeInclusive<u64> = 0x4000_0000..=0x4000_0000 + 511;
+/// For each data file in WAL mode with its `-shm`: the processes that use it and have not opened the `-shm`. They want the data
+/// file for themselves (`locking_mode=EXCLUSIVE`), and wait until nobody else has it open.
+pub fn waiting_for_all(files: &[(PathBuf, PathBuf)]) -> Vec<Vec<Process>> {
+    let data_files: Vec<PathBuf> = files.iter().map(|(data_file, _)| data_file.clone()).collect();
+    let mut open: HashMap<u32, Vec<PathBuf>> = HashMap::new();
+    let lockers = lockers_of_each(&data_files, SHARED_LOCK);
+    let waits = |(locker, (data_file, index)): (Vec<Process>, &(PathBuf, PathBuf))| {
+        locker
+            .into_iter()
+            .filter(|process| {
+                let look = || open_files(process.id).map(|files| files.map(|(_, link)| link).collect());
+                let files = open.entry(process.id).or_insert_with(|| look().unwrap_or_default());
+                // One that may not be looked into, or sees other names, is not accused.
+                files.contains(data_file) && !files.contains(index) && !files.contains(&deleted_name(index))
+            })
+            .collect()
+    };
+    lockers.into_iter().zip(files).map(waits).collect()
+}
 
 struct Lock {
     id: u32,

@@ -29,6 +29,30 @@ pub(crate) fn name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
+/// What tells a data file from others of the same name: as much of the end of its folder as differs from each of them, such as
+/// `b/data` for `/srv/b/data/x.db`. `None` where no other has its name.
+pub(crate) fn apart(status: &Status, path: &Path) -> Option<String> {
+    let same = |other: &&Path| other.file_name() == path.file_name() && *other != path;
+    let parts = |path: &Path| -> Vec<String> {
+        let folders = path.parent().into_iter().flat_map(|folder| folder.components().rev());
+        folders.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+    };
+    let own = parts(path);
+    let alike = |other: &Path| parts(other).iter().zip(&own).take_while(|(a, b)| a == b).count();
+    let others = status.data_files.iter().map(|d| d.facts.path.as_path()).filter(same);
+    let count = others.map(alike).max()? + 1;
+    let shown: Vec<&str> = own.iter().take(count).rev().map(|part| part.as_str().trim_matches('/')).collect();
+    Some(match shown.as_slice() {
+        [first, _, .., last] => format!("{first}/…/{last}"),
+        few => few.join("/"),
+    })
+}
+
+/// The name of a data file, with what tells it from others of that name.
+pub(crate) fn full_name(status: &Status, path: &Path) -> String {
+    apart(status, path).map_or_else(|| name(path), |folder| format!("{} in {folder}", name(path)))
+}
+
 fn noun(kind: JobKind) -> &'static str {
     match kind {
         JobKind::Backup => "backup",

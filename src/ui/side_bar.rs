@@ -95,6 +95,7 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
         K::ArchiveDamaged => (Tone::Bad, "Archive damaged"),
         K::ArchivesGone => (Tone::Bad, "Archives are gone"),
         K::LogBroken => (Tone::Bad, "Log broken"),
+        K::ProgramWaits => (Tone::Bad, "A program waits"),
         K::OtherName => (Tone::Bad, "Used by another name"),
         K::DataFileIncomplete => (Tone::Bad, "Lacks commits"),
         K::NotWritable => (Tone::Bad, "Folder can not be written"),
@@ -141,8 +142,7 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
     let is_current = state.current.as_ref() == Some(path);
     let (tone, word) = state_word(status, data_file);
     // Many applications call theirs by the same name.
-    let same = |other: &&DataFileStatus| other.facts.path.file_name() == path.file_name();
-    let folder = path.parent().map(jobs::name).filter(|_| status.data_files.iter().filter(same).count() > 1);
+    let folder = jobs::apart(status, path);
     let p = palette(ui);
     let line = if is_current { Stroke::new(1.0, p.line) } else { Stroke::NONE };
     let fill = if is_current { p.card } else { p.side };

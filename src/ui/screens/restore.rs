@@ -60,9 +60,13 @@ pub(crate) fn restore_ui(ui: &mut Ui, status: &Status, state: &mut State, action
 
 /// When this archive was last restored for a test, and found sound.
 fn proof_of<'a>(status: &'a Status, data_file: &DataFileStatus, archive: &ArchiveEntry) -> Option<&'a Proof> {
-    // A proof of its repaired copy, which has the same identity, is none of the damaged one.
-    let id = archive.archive_id.filter(|_| data_file.damage_of(archive).is_none())?;
-    status.proven.iter().find(|proof| proof.archive_id == id)
+    let id = archive.archive_id?;
+    let proof = status.proven.iter().find(|proof| proof.archive_id == id)?;
+    // A proof of its repaired copy, which has the same identity, is none of the damaged one; it may have been restored all the same.
+    let counts = data_file
+        .damage_of(archive)
+        .is_none_or(|damage| damage.is_repairable && proof.archive == archive.path && proof.proven >= damage.moment);
+    Some(proof).filter(|_| counts)
 }
 
 fn archives_ui(
@@ -99,7 +103,11 @@ fn archives_ui(
             _ => Cell::Path(jobs::name(&archive.path)),
         }
     };
-    let name = |row: usize| format!("Archive {}", archives[row].number);
+    let is_copy = |archive: &ArchiveEntry| data_file.copies.iter().any(|copy| copy.path == archive.path);
+    let name = |row: usize| match archives[row] {
+        copy if is_copy(copy) => format!("Repaired copy of archive {}", copy.number),
+        archive => format!("Archive {}", archive.number),
+    };
     let rows = archives.len().min(ROWS_SHOWN) + 1;
     match table(ui, &COLUMNS, archives.len(), rows as f32 * theme::ROW_HEIGHT, Some(at), cell, name) {
         Some(RowEvent::Selected(row)) => form.selected = Some(archives[row].path.clone()),
