@@ -109,6 +109,8 @@ fn an_archive_found_damaged_is_urgent_everywhere_until_it_is_sound_replaced_or_g
     assert_eq!(scene.proven(), 0, "what was proven is not so any more");
     let found = scene.status();
     assert!(!found["last_backup"]["problem"].is_null(), "{found}");
+    let listed = text(&scene.run(&["list", scene.data.to_str().unwrap()]).stdout);
+    assert!(listed.lines().next().unwrap().contains("a[0002].4BK  DAMAGED: "), "{listed}");
     // Whoever looks after it knows the same, and it outlives that.
     {
         let _service = Service(serve(&scene.place, &scene.data));
@@ -142,6 +144,8 @@ fn a_repaired_copy_takes_the_place_of_a_damaged_archive() {
     assert!(said.len() == 1 && said[0].contains("can be repaired"), "{said:?}");
     assert!(scene.run(&["repair", archive.to_str().unwrap()]).status.success());
     assert_eq!(scene.warned("archive-damaged"), [""; 0]);
+    let listed = text(&scene.run(&["list", scene.place.at("Backups").to_str().unwrap()]).stdout);
+    assert_eq!((listed.lines().count(), listed.matches("DAMAGED").count()), (2, 1), "{listed}");
     let said = scene.warned("archive-repaired");
     assert!(said.len() == 1 && said[0].contains("a[0001] repaired.4BK takes its place"), "{said:?}");
     assert!(scene.warned("no-backup").is_empty());

@@ -161,15 +161,15 @@ pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
     Ok(found)
 }
 
-/// The sound copies in `folder` that repairs wrote of archives with this stem, `Name[0006] repaired.4BK`: each has the number
-/// and the identity of the archive whose place it can take.
+/// The copies in `folder` that repairs wrote of archives with this stem, or of all, `Name[0006] repaired.4BK`: each has the
+/// number and the identity of the archive whose place it can take.
 ///
 /// # Errors
 /// When the folder can not be read.
-pub fn copies(folder: &Path, wanted: &str) -> Result<Vec<ArchiveEntry>> {
+pub fn copies(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
     let found = files(folder)?.into_iter().filter_map(|(path, name)| {
         let (stem, number) = parse_copy(&name)?;
-        (stem == wanted).then(|| describe(vec![path], number, false))
+        wanted.is_none_or(|wanted| wanted == stem).then(|| describe(vec![path], number, false))
     });
     let mut found: Vec<ArchiveEntry> = found.collect();
     found.sort_by(|a, b| (b.number, &a.path).cmp(&(a.number, &b.path)));

@@ -254,7 +254,7 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
     };
     let stem = catalog::stem(data_file);
     let copies: Vec<ArchiveEntry> =
-        folders.iter().flat_map(|folder| catalog::copies(folder, &stem).unwrap_or_default()).collect();
+        folders.iter().flat_map(|folder| catalog::copies(folder, Some(&stem)).unwrap_or_default()).collect();
     mark.add(archives.iter().chain(&copies).flat_map(|archive| archive.files.iter().cloned()));
     let file = settings;
     let settings = file.settings();

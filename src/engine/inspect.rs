@@ -9,7 +9,7 @@ use super::{
     history::{History, glance_automatic, glance_maintenance},
     hosted, known, lock,
     mistaken::refuse_own_file,
-    status::{DataFileStatus, Host, HostKind, JobStatus, Maintenance, Status},
+    status::{DataFileStatus, Finding, Host, HostKind, JobStatus, Maintenance, Status},
     warnings,
 };
 use crate::{
@@ -138,6 +138,11 @@ impl Inspection {
             readers: status.readers.clone(),
         }
     }
+}
+
+/// Every archive that is known to be damaged by the Backup journal in `data`, the folder for the program's data.
+pub fn known_damage(data: &Path) -> Vec<Finding> {
+    History::glance(data).and_then(|history| history.findings().ok()).unwrap_or_default()
 }
 
 /// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder, and `data` the

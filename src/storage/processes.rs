@@ -86,11 +86,14 @@ pub fn holders_of_each(groups: &[Vec<PathBuf>]) -> Vec<Holders> {
     found
 }
 
+/// Device, major and minor, and number of a file.
+type Inode = (u64, u64, u64);
+
 /// The files wanted, each with the number of its group: by their paths, and by device and number, since a process may have
 /// opened one by another name, or see another tree of folders, as in a container.
 struct Wanted<'a> {
     paths: HashMap<&'a Path, usize>,
-    inodes: HashMap<u64, Vec<((u64, u64, u64), usize)>>,
+    inodes: HashMap<u64, Vec<(Inode, usize)>>,
 }
 
 impl<'a> Wanted<'a> {
@@ -247,8 +250,7 @@ pub fn waiting_for_all(files: &[(PathBuf, PathBuf)]) -> Vec<Vec<Process>> {
 
 struct Lock {
     id: u32,
-    /// Device, major and minor, and number of the file.
-    inode: (u64, u64, u64),
+    inode: Inode,
     first: u64,
     last: u64,
 }
@@ -266,7 +268,7 @@ fn parse_lock(line: &str) -> Option<Lock> {
 }
 
 #[cfg(target_os = "linux")]
-fn inode(path: &Path) -> Option<(u64, u64, u64)> {
+fn inode(path: &Path) -> Option<Inode> {
     use std::os::unix::fs::MetadataExt;
     let meta = path.metadata().ok()?;
     let device = meta.dev();
@@ -274,7 +276,7 @@ fn inode(path: &Path) -> Option<(u64, u64, u64)> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn inode(_: &Path) -> Option<(u64, u64, u64)> {
+fn inode(_: &Path) -> Option<Inode> {
     None
 }
 

@@ -1,6 +1,6 @@
 //! Running jobs and their results, and what is wrong: shown at the head of every page.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eframe::egui::{Align, CornerRadius, Frame, Label, Layout, Margin, RichText, Stroke, Ui};
 use lucide_icons::Icon;
@@ -31,7 +31,11 @@ pub(crate) fn name(path: &Path) -> String {
 
 /// What tells a data file from others of the same name: as much of the end of its folder as differs from each of them, such as
 /// `b/data` for `/srv/b/data/x.db`. `None` where no other has its name.
-pub(crate) fn apart(status: &Status, path: &Path) -> Option<String> {
+pub(crate) fn apart_of(status: &Status, path: &Path) -> Option<String> {
+    apart(status.data_files.iter().map(|d| &d.facts.path), path)
+}
+
+fn apart<'a>(all: impl IntoIterator<Item = &'a PathBuf>, path: &Path) -> Option<String> {
     let same = |other: &&Path| other.file_name() == path.file_name() && *other != path;
     let parts = |path: &Path| -> Vec<String> {
         let folders = path.parent().into_iter().flat_map(|folder| folder.components().rev());
@@ -39,7 +43,7 @@ pub(crate) fn apart(status: &Status, path: &Path) -> Option<String> {
     };
     let own = parts(path);
     let alike = |other: &Path| parts(other).iter().zip(&own).take_while(|(a, b)| a == b).count();
-    let others = status.data_files.iter().map(|d| d.facts.path.as_path()).filter(same);
+    let others = all.into_iter().map(PathBuf::as_path).filter(same);
     let count = others.map(alike).max()? + 1;
     let shown: Vec<&str> = own.iter().take(count).rev().map(|part| part.as_str().trim_matches('/')).collect();
     Some(match shown.as_slice() {
@@ -50,7 +54,7 @@ pub(crate) fn apart(status: &Status, path: &Path) -> Option<String> {
 
 /// The name of a data file, with what tells it from others of that name.
 pub(crate) fn full_name(status: &Status, path: &Path) -> String {
-    apart(status, path).map_or_else(|| name(path), |folder| format!("{} in {folder}", name(path)))
+    apart_of(status, path).map_or_else(|| name(path), |folder| format!("{} in {folder}", name(path)))
 }
 
 fn noun(kind: JobKind) -> &'static str {
@@ -335,4 +339,27 @@ fn show_folder(ui: &mut Ui, folder: &Path, actions: &mut Vec<Action>) {
 /// The form of a message for an error that has no page of its own.
 pub(crate) fn refused(error: ErrorReport) -> MessageForm {
     MessageForm { title: "This can not be done now".to_owned(), error, path: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_names_are_told_apart_by_what_differs_in_their_paths() {
+        let paths = [
+            "/srv/a/data/OMB.sqlite",
+            "/srv/b/data/OMB.sqlite",
+            "/mnt/b/data/OMB.sqlite",
+            "/srv/c/OMB.sqlite",
+            "/srv/c/other.sqlite",
+        ]
+        .map(PathBuf::from);
+        let apart = |path: &str| apart(&paths, Path::new(path));
+        assert_eq!(apart("/srv/a/data/OMB.sqlite").as_deref(), Some("a/data"));
+        assert_eq!(apart("/srv/b/data/OMB.sqlite").as_deref(), Some("srv/…/data"));
+        assert_eq!(apart("/mnt/b/data/OMB.sqlite").as_deref(), Some("mnt/…/data"));
+        assert_eq!(apart("/srv/c/OMB.sqlite").as_deref(), Some("c"));
+        assert_eq!(apart("/srv/c/other.sqlite"), None);
+    }
 }

@@ -142,7 +142,7 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
     let is_current = state.current.as_ref() == Some(path);
     let (tone, word) = state_word(status, data_file);
     // Many applications call theirs by the same name.
-    let folder = jobs::apart(status, path);
+    let folder = jobs::apart_of(status, path);
     let p = palette(ui);
     let line = if is_current { Stroke::new(1.0, p.line) } else { Stroke::NONE };
     let fill = if is_current { p.card } else { p.side };
