@@ -13,6 +13,7 @@ use super::{
 use crate::{
     error::{ErrorKind, ErrorReport},
     storage,
+    warning::{Warning, WarningKind},
 };
 
 /// Takes over what a survey found, but for the settings and the state of the data file itself.
@@ -78,7 +79,11 @@ pub(super) fn take_findings(status: &mut DataFileStatus, findings: &[Finding]) {
 impl Worker {
     /// Keeps what a job found of an archive: damage, or that it is sound.
     pub(super) fn note_findings(&mut self, finished: &FinishedJob, archive: Option<&Path>) {
-        let Some(archive) = archive else { return };
+        let drawn = finished.result.as_ref().ok().and_then(|report| match report {
+            JobReport::TestRestore(proof) => Some(proof.archive.as_path()),
+            _ => None,
+        });
+        let Some(archive) = archive.or(drawn) else { return self.note_failed_drill(finished) };
         let damage = |repairable: bool, by_test: bool, error: ErrorReport, copy: Option<PathBuf>| {
             Some(self.finding(archive, repairable, by_test, error, copy))
         };
@@ -138,6 +143,18 @@ impl Worker {
             self.edit().proven.retain(|proof| proof.archive != archive);
         }
         self.show_findings(None);
+    }
+
+    /// A drill that somebody asked for and that failed: which archive it drew is in its message.
+    fn note_failed_drill(&mut self, finished: &FinishedJob) {
+        if let (Err(error), JobKind::TestRestore, Some(data_file), false) =
+            (&finished.result, finished.kind, finished.data_file.clone(), finished.automatic)
+            && error.kind == ErrorKind::Damaged
+        {
+            let message = format!("the drill of {} failed: {}", data_file.display(), error.message);
+            let warning = Warning { kind: WarningKind::TestRestoreFailed, message, hint: error.hint.clone() };
+            self.keep_notice(&data_file, warning);
+        }
     }
 
     fn finding(

@@ -164,8 +164,9 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
                         ui.spacing_mut().item_spacing.y = 1.0;
                         ui.add(Label::new(theme::strong(jobs::name(path), ui)).truncate());
                         let small = eframe::egui::TextStyle::Small;
-                        let folder = folder.as_ref().map_or_else(String::new, |folder| format!(", in {folder}"));
-                        let word = RichText::new(format!("{word}{folder}")).text_style(small).color(tone.colours(ui).0);
+                        // What tells it apart comes first: the line may be cut.
+                        let folder = folder.as_ref().map_or_else(String::new, |folder| format!("{folder}: "));
+                        let word = RichText::new(format!("{folder}{word}")).text_style(small).color(tone.colours(ui).0);
                         ui.add(Label::new(word).truncate());
                     });
                 });

@@ -80,9 +80,13 @@ fn archives_ui(
     let mut archives: Vec<&ArchiveEntry> = data_file.copies.iter().chain(&data_file.archives).collect();
     archives.sort_by_key(|archive| std::cmp::Reverse(archive.number));
     // The newest sound one is what one wants most often.
-    let is_good = |a: &&ArchiveEntry| a.problem.is_none() && data_file.is_own(a) && data_file.damage_of(a).is_none();
-    let sound = archives.iter().position(is_good).or_else(|| archives.iter().position(|a| a.problem.is_none()));
-    let newest = sound.unwrap_or(0);
+    let rank = |a: &ArchiveEntry| match data_file.damage_of(a) {
+        None if a.problem.is_none() && data_file.is_own(a) => 0,
+        Some(damage) if damage.is_repairable => 1,
+        None if a.problem.is_none() => 2,
+        _ => 3,
+    };
+    let newest = (0..archives.len()).min_by_key(|row| rank(archives[*row])).unwrap_or(0);
     let at = form.selected.as_ref().and_then(|path| archives.iter().position(|a| a.path == *path)).unwrap_or(newest);
     let cell = |row: usize, column: usize| {
         let archive = archives[row];
