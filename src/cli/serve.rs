@@ -85,7 +85,7 @@ pub(super) fn serve(
         }
     }
     // Where nothing can come of it by itself, whoever gave the command must know. What can be looked after is, whatever the others are.
-    if waiting.len() == data_files.len() && refused.iter().all(|error| !may_pass(error.kind())) {
+    if !waiting.is_empty() && waiting.len() == data_files.len() && refused.iter().all(|error| !may_pass(error.kind())) {
         let mut refused = refused.into_iter();
         let first = refused.next();
         refused.for_each(|error| complain(&error.report()));
