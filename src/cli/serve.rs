@@ -85,7 +85,12 @@ pub(super) fn serve(
         }
     }
     // Where nothing can come of it by itself, whoever gave the command must know. What can be looked after is, whatever the others are.
-    if !waiting.is_empty() && waiting.len() == data_files.len() && refused.iter().all(|error| !may_pass(error.kind())) {
+    let is_open = handle.status().data_files.iter().any(|known| known.log_file.is_some());
+    if !waiting.is_empty()
+        && !is_open
+        && waiting.len() == data_files.len()
+        && refused.iter().all(|error| !may_pass(error.kind()))
+    {
         let mut refused = refused.into_iter();
         let first = refused.next();
         refused.for_each(|error| complain(&error.report()));
@@ -146,6 +151,11 @@ impl Wanted {
         while !waiting.is_empty() && !handle.is_lost() {
             std::thread::sleep(RETRY);
             waiting.retain(|data_file| {
+                // A log that is in the settings is tried by the engine, which makes no folder anew where a disk may be missing.
+                let path = data_file.canonicalize().unwrap_or_else(|_| data_file.clone());
+                if handle.status().data_file(&path).is_some_and(|known| known.log_file.is_some()) {
+                    return false;
+                }
                 let events = handle.events();
                 match self.look_after(handle, data_file, (&events, &crossbeam_channel::never())) {
                     Ok(_) => false,
@@ -186,6 +196,14 @@ fn use_log(
         folder.join(format!("{}.journal", catalog::stem(data_file)))
     });
     let chosen = std::path::absolute(&chosen).map_err(|e| Error::io("find", &chosen, e))?;
+    // A log that is in the settings already was opened with the data file. To choose it anew would begin another one in a new folder
+    // where its own is missing.
+    if let Some(problem) = known
+        .filter(|known| known.log_file.as_ref() == Some(&chosen) && !switch_to_wal)
+        .and_then(|known| known.log_problem.clone())
+    {
+        return Err(problem.into());
+    }
     handle.send(Command::UseLog { data_file: data_file.to_path_buf(), log: Some(chosen.clone()), switch_to_wal })?;
     let runs = |known: &DataFileStatus| known.log.is_some() && known.log_file.as_ref() == Some(&chosen);
     while !handle.status().data_file(data_file).is_some_and(runs) {
