@@ -38,6 +38,7 @@ use crate::{
     journal::{Capture, Cut, PageTableWriter, Position},
     settings::{self, Settings, SettingsFile, sections},
     sqlite::{
+        alias,
         data_file::JournalMode,
         snapshot::{LOCK_WAIT_MAX, Snapshot},
     },
@@ -110,6 +111,9 @@ pub struct BackupReport {
     pub archived_log: Option<PathBuf>,
     /// Why the log could not be cut or archived, though one is used; the archive is sound all the same.
     pub log_problem: Option<ErrorReport>,
+    /// Why the archived log has no recovery data, though that is wanted; archive and log are sound all the same.
+    #[serde(default)]
+    pub log_recovery_problem: Option<ErrorReport>,
     /// Why the number could not be noted in the settings, if so.
     pub settings_problem: Option<ErrorReport>,
     /// What became of program files and attachments.
@@ -132,6 +136,7 @@ impl BackupReport {
         }
         let (what, report) = [
             ("the archive is sound, but its log needs attention", &self.log_problem),
+            ("archive and log are sound, but the log has no recovery data", &self.log_recovery_problem),
             ("the archive is sound, but its number could not be noted in the settings", &self.settings_problem),
             ("the archive is sound, but old backups could not be deleted", &self.deleted.problem),
         ]
@@ -284,6 +289,8 @@ pub fn run_asking(
     control: &Control,
 ) -> Result<BackupReport> {
     control.phase(Phase::Preparing, 0);
+    // A link made since the file was opened may be the name by which programs commit now.
+    alias::refuse_other_names(data_file)?;
     let ownership = Ownership::of(data_file);
     make_folder(folder, ownership)?;
     let stem = catalog::stem(data_file);
@@ -353,7 +360,7 @@ pub fn run_asking(
     })));
     let total = data_bytes + content_bytes;
     let written = writer::write(storage, &archive, ownership, &identity, sources, on_full, total, control)?;
-    let mut archived = None;
+    let (mut archived, mut log_recovery_problem) = (None, None);
     if let (Some(cut), Some(capture)) = (cut, log) {
         let target = archived_log(&capture.status().log, data_file, number);
         // What was recorded is kept under its name in any case: whatever can be read of it counts.
@@ -365,7 +372,7 @@ pub fn run_asking(
                 if log_problem.is_none()
                     && let Err(error) = log_recovery::protect(storage, &target, id, options, &Control::default())
                 {
-                    log_problem = Some(error.report());
+                    log_recovery_problem = Some(error.report());
                 }
                 archived = Some(target).filter(|target| target.is_file());
             }
@@ -393,6 +400,7 @@ pub fn run_asking(
         log_position,
         archived_log: archived,
         log_problem,
+        log_recovery_problem,
         settings_problem: noted.err().map(|e| e.report()),
         content: content_report.report(),
         deleted: Deleted::default(),

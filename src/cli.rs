@@ -46,7 +46,7 @@ use crate::{
     archive::{Archive, catalog, segments::parse_segment_name},
     control::Control,
     engine::{
-        Command, JobId,
+        Command, Handle, JobId,
         inspect::{Inspection, inspect},
         status::{FinishedJob, JobReport},
     },
@@ -55,6 +55,9 @@ use crate::{
     restore::{self, Choice, Logs, Origin},
     sample,
 };
+
+/// How long an engine may take to look at a data file; then it is looked at from outside.
+const ANSWER_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -249,11 +252,11 @@ fn window(_: Option<PathBuf>) -> Result<ExitCode> {
 
 fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
     let folders = places::directories()?;
-    // Whoever looks after it knows more, and at once; else all is read anew.
+    // Whoever looks after it knows more, and looks at it now; else all is read anew.
     let joined = crate::service::join::engine_of(data_file, folders.config_dir())
         .ok()
         .flatten()
-        .and_then(|engine| Inspection::of_engine(&engine.handle.status(), &data_file.canonicalize().ok()?));
+        .and_then(|engine| look_now(&engine.handle, &data_file.canonicalize().ok()?));
     let found = match joined {
         Some(found) => found,
         None => inspect(data_file, folders.config_dir(), folders.data_dir())?,
@@ -264,6 +267,23 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
         print(&words::inspection(&found))?
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has an engine look at a data file, and tells what it finds; `None` when it does not answer in time.
+fn look_now(engine: &Handle, data_file: &Path) -> Option<Inspection> {
+    let (asked, changed) = (uuid::Uuid::new_v4(), crossbeam_channel::bounded(1));
+    let wake = changed.0;
+    engine.on_change(move || !matches!(wake.try_send(()), Err(crossbeam_channel::TrySendError::Disconnected(()))));
+    engine.send(Command::LookNow { data_file: data_file.to_path_buf(), asked }).ok()?;
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < ANSWER_MAX && !engine.is_lost() {
+        let status = engine.status();
+        if status.data_file(data_file)?.looked.contains(&asked) {
+            return Inspection::of_engine(&status, data_file);
+        }
+        let _ = changed.1.recv_timeout(std::time::Duration::from_millis(100));
+    }
+    None
 }
 
 fn print(line: &str) -> Result<()> {

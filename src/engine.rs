@@ -14,12 +14,15 @@ pub mod history;
 mod hosted;
 pub mod inspect;
 mod job;
+mod known;
 mod lacking;
 mod list;
 mod lock;
 mod log_slot;
 mod look;
 mod maintenance;
+mod mark;
+mod mistaken;
 mod notices;
 mod notify;
 mod proof;
@@ -248,8 +251,13 @@ impl Handle {
     /// Gives a command. It never waits; the effect is seen in the status.
     ///
     /// # Errors
-    /// When the engine has ended, or more commands are waiting than any person gives.
+    /// When the engine has ended, or more commands are waiting than any person gives; for a path that is not text.
     pub fn send(&self, command: Command) -> Result<()> {
+        // Such a path could stand in no message: one in the status would cut off everybody who has joined the engine.
+        if serde_json::to_writer(std::io::sink(), &command).is_err() {
+            return Err(Error::new(ErrorKind::Refused, "a name in this command is not text in UTF-8")
+                .hint("Rename the file or folder; names in the status, the Backup journal and archives are text."));
+        }
         let full = match &self.door {
             Door::Here(messages) => messages.try_send(Message::Command(command)).map_err(|e| e.is_full()),
             Door::There(_) if self.is_lost() => Err(false),

@@ -52,6 +52,11 @@ pub struct RepairReport {
 pub fn propose_copy(archive: &Path, folder: &Path) -> PathBuf {
     let name = archive.file_name().unwrap_or_default().to_string_lossy();
     let plain = name.strip_suffix(".4BK").or_else(|| name.strip_suffix(".4bk")).unwrap_or(&name);
+    // The copy of a copy is one of the archive.
+    let plain = match plain.rsplit_once("] repaired") {
+        Some((archive, mark)) if mark.bytes().all(|b| b == b' ' || b.is_ascii_digit()) => &plain[..=archive.len()],
+        _ => plain,
+    };
     // A copy is one file, also of an archive in segments.
     let plain = match plain.strip_suffix(']').and_then(|p| p.rsplit_once('-')) {
         Some((set, segment)) if segment.bytes().all(|b| b.is_ascii_digit()) => format!("{set}]"),
@@ -132,6 +137,7 @@ mod tests {
         assert_eq!(propose_copy(&at("a[0001].4BK"), folder.path()), at("a[0001] repaired.4BK"));
         assert_eq!(propose_copy(&at("a-1[0001-0002].4BK"), folder.path()), at("a-1[0001] repaired.4BK"));
         std::fs::write(at("a[0001] repaired.4BK"), "")?;
+        assert_eq!(propose_copy(&at("a[0001] repaired 3.4BK"), folder.path()), at("a[0001] repaired 2.4BK"));
         assert_eq!(propose_copy(&at("a[0001].4BK"), folder.path()), at("a[0001] repaired 2.4BK"));
         Ok(())
     }

@@ -28,7 +28,7 @@ pub use sections::{Revision, Settings};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::{self, Ownership},
+    storage::{self, Ownership, names},
 };
 use document::{find, place};
 
@@ -54,14 +54,17 @@ pub struct SettingsFile {
 
 /// The settings file that belongs beside `data_file`.
 pub fn path_beside(data_file: &Path) -> PathBuf {
-    data_file.with_extension("strongroom.toml")
+    data_file.with_file_name(format!("{}.strongroom.toml", stem(data_file)))
 }
 
 /// Where it lies when the data file's folder can not be written: in `own`, told apart by the path of the data file.
 pub fn path_in(own: &Path, data_file: &Path) -> PathBuf {
     let mark = blake3::hash(data_file.as_os_str().as_encoded_bytes()).to_hex();
-    let stem = data_file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    own.join(format!("{stem}-{}.strongroom.toml", &mark[..12]))
+    own.join(format!("{}-{}.strongroom.toml", stem(data_file), &mark[..12]))
+}
+
+fn stem(data_file: &Path) -> String {
+    names::short(&data_file.file_stem().unwrap_or_default().to_string_lossy(), names::STEM_BYTES_MAX)
 }
 
 /// Understands the text of a settings file of `data_file` that lies elsewhere, as in an archive.

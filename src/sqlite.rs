@@ -5,6 +5,7 @@
 //! holds on it. So nothing in this program opens a data file by other means than SQLite: even its raw bytes are read
 //! through SQLite's own file handle ([`ffi`]). The `-wal` file carries no locks and may be opened freely.
 
+pub mod alias;
 pub mod check;
 pub mod compact;
 pub mod data_file;

@@ -10,6 +10,7 @@
 
 pub mod disks;
 pub mod identity;
+pub mod names;
 pub mod processes;
 pub mod scratch;
 pub mod space;
@@ -368,6 +369,17 @@ pub fn replace_text(path: &Path, text: &str, ownership: Ownership) -> Result<()>
 
 /// The data files that this process has, or had, open in SQLite: device and inode, and the path that led there.
 static DATA_FILES: Mutex<BTreeMap<FileIdentity, PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// The number of a file on its disk, where files have one.
+pub fn inode(path: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    return path.metadata().ok().map(|meta| std::os::unix::fs::MetadataExt::ino(&meta));
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
 
 /// Remembers that SQLite opens `path` in this process: it must not be opened by other means, under any name.
 pub fn note_data_file(path: &Path) {

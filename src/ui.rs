@@ -194,7 +194,7 @@ impl Window {
         }
         for (data_file, warning) in self.urgent.news(status) {
             if self.state.setup.notifies {
-                let name = jobs::name(&data_file.facts.path);
+                let name = jobs::full_name(status, &data_file.facts.path);
                 attention::notify(format!("{name} needs attention"), widgets::sentence(&warning.message));
             }
         }
@@ -438,7 +438,8 @@ pub fn run(handle: Handle, first: Option<PathBuf>, setup: Setup) -> Result<()> {
     let options = eframe::NativeOptions { viewport, ..Default::default() };
     let mut window = Window::new(handle, FilePicker::new(), setup);
     if let Some(path) = first {
-        window.open(path)?;
+        // As if it were dropped on the window: an archive is restored.
+        let _ = window.news.0.try_send(Action::Open(path));
     }
     let is_shown = AtomicBool::new(false);
     let create = |context: &eframe::CreationContext<'_>| -> std::result::Result<Box<dyn eframe::App>, _> {

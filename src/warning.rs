@@ -27,8 +27,18 @@ pub enum WarningKind {
     NoBackup,
     /// A test restore failed: a backup may not be restorable.
     TestRestoreFailed,
+    /// An archive is damaged, or can not be read.
+    ArchiveDamaged,
+    /// Archives are not there any more.
+    ArchivesGone,
+    /// A damaged archive has a sound copy.
+    ArchiveRepaired,
     /// The log does not record every commit.
     LogBroken,
+    /// Programs use the data file by another name, whose commits are not seen.
+    OtherName,
+    /// A program waits to have the data file for itself, and the log is in its way.
+    ProgramWaits,
     /// The log holds commits that the data file lacks.
     DataFileIncomplete,
     /// A program goes on with a data file that was deleted or replaced under it.
@@ -67,7 +77,11 @@ impl WarningKind {
                 | K::BackupFailed
                 | K::BackupOverdue
                 | K::TestRestoreFailed
+                | K::ArchiveDamaged
+                | K::ArchivesGone
                 | K::LogBroken
+                | K::OtherName
+                | K::ProgramWaits
                 | K::DataFileIncomplete
                 | K::StrayProgram
                 | K::NotWritable

@@ -34,6 +34,11 @@ struct Sample {
 
 impl Sample {
     fn new(redundancy: Rate) -> Self {
+        Self::with(redundancy, 900)
+    }
+
+    /// Each commit adds so many bytes.
+    fn with(redundancy: Rate, commit_bytes: u32) -> Self {
         let place = Place::new();
         let data = place.at("a.sqlite");
         let conn = make_data_file(&data, "PRAGMA journal_mode=WAL", 300);
@@ -53,7 +58,8 @@ impl Sample {
         };
         let commits = |from: i64, to: i64| {
             for n in from..to {
-                conn.execute("INSERT INTO t(a,b,c) VALUES(?1,randomblob(900),1.5)", [format!("commit {n}")]).unwrap();
+                let sql = format!("INSERT INTO t(a,b,c) VALUES(?1,randomblob({commit_bytes}),1.5)");
+                conn.execute(&sql, [format!("commit {n}")]).unwrap();
             }
         };
         let first = backup().archive;
@@ -132,6 +138,59 @@ fn a_damaged_log_comes_back_through_its_recovery_data() {
     both[..3000].fill(0);
     fs::write(at(&sample.log), both).unwrap();
     sample.comes_back("both", &filled(good.len() / 2, 1));
+}
+
+/// How long it is must not matter: of a long one the companion is far shorter than what it belongs to.
+#[test]
+fn logs_of_every_length_get_recovery_data_at_every_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("a[0001].4BL");
+    let mut state = 1u64;
+    let mut content = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33).to_le_bytes()
+    };
+    for length in [1_000, 70_000, 2_400_000, 2_700_000, 9_000_000] {
+        let good: Vec<u8> = std::iter::repeat_with(&mut content).flatten().take(length).collect();
+        for redundancy in [Rate::Low, Rate::Medium, Rate::High] {
+            for interlacing in [Rate::None, Rate::Low, Rate::Medium, Rate::High] {
+                let name = format!("{length} bytes, {redundancy:?}, {interlacing:?}");
+                fs::write(&log, &good).unwrap();
+                let options = ArchiveOptions { redundancy, interlacing, ..ArchiveOptions::default() };
+                let made = log_recovery::protect(&Disk, &log, uuid::Uuid::nil(), options, &Control::default());
+                assert_eq!(made.expect(&name), Some(at(&log)), "{name}");
+                assert!(!log_recovery::is_cut(&log), "{name}");
+                // A log of which next to nothing is left is known to be cut as well.
+                for left in [length - 1, 10, 0] {
+                    fs::write(&log, &good[..left]).unwrap();
+                    assert!(log_recovery::is_cut(&log), "{name}: {left}");
+                }
+                fs::write(&log, &good[..length - 1]).unwrap();
+                let scratch = tempfile::tempdir_in(folder.path()).unwrap();
+                let (copy, _) =
+                    log_recovery::heal_log(&log, scratch.path(), &Control::default()).unwrap().expect(&name);
+                assert!(fs::read(copy).unwrap() == good, "{name}");
+                // Its first frames damaged, the others tell.
+                let mut companion = fs::read(at(&log)).unwrap();
+                let half = companion.len() / 2;
+                companion[..half].fill(0);
+                fs::write(at(&log), companion).unwrap();
+                assert!(log_recovery::is_cut(&log), "{name}");
+                Disk.remove(&at(&log)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_backup_with_a_long_log_ends_without_problems_and_the_log_comes_back() {
+    // With Low the companion of four megabytes is a twentieth of it.
+    let sample = Sample::with(Rate::Low, 70_000);
+    assert!(sample.good.len() > 4_000_000);
+    let mut damaged = sample.good.clone();
+    damaged[3_000_000..3_050_000].fill(0);
+    sample.comes_back("a long one", &damaged);
+    sample.comes_back("its end is missing", &sample.good[..sample.good.len() - 50_000]);
 }
 
 #[test]

@@ -118,6 +118,11 @@ fn a_damaged_archive_is_verified_restored_and_repaired_in_the_window() {
     desk.until_shown("Archive 0001 repaired into Office[0001] repaired.4BK");
     assert!(fs::read(&copy).unwrap() == good, "the copy is what the archive was");
     assert!(fs::read(&made.archive).unwrap() == damaged, "the only one was not touched");
+    // The copy is what one wants now; the damaged one is still there.
+    desk.until("the copy", |h, _| h.query_by_role_and_label(Role::Button, "Repaired copy of archive 0001").is_some());
+    desk.press("Archive 0001");
+    desk.until_shown("Restore the repaired copy of 0001…");
+    assert!(desk.status().data_files[0].warnings.iter().all(|warning| !warning.kind.is_urgent()));
     // Never over something that is there.
     desk.press("Repair archive 0001…");
     desk.until_proposed(&made.archive.with_file_name("Office[0001] repaired 2.4BK"));
@@ -129,7 +134,6 @@ fn a_damaged_archive_is_verified_restored_and_repaired_in_the_window() {
     // With its beginning lost a glance does not tell what it is, a verification does.
     fs::write(&made.archive, [vec![0; 64], good[64..].to_vec()].concat()).unwrap();
     desk.press_and_wait("Verify archive 0001");
-    desk.until_shown("Verify this archive: that tells whether its recovery data makes it whole");
     desk.until_shown(": damaged, but can be repaired");
 
     // Beyond repair it says so, and names what is still whole.

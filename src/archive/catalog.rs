@@ -27,7 +27,7 @@ use crate::{
         NEXT, Position,
         open::{DAMAGED, SET_ASIDE},
     },
-    storage::{PART_SUFFIX, is_leftover},
+    storage::{PART_SUFFIX, is_leftover, names},
 };
 
 /// The end of an archive's name.
@@ -70,9 +70,11 @@ pub struct ArchiveEntry {
     pub problem: Option<ErrorReport>,
 }
 
-/// The part of all its archives' names that comes from the data file: its name without extension.
+/// The part of all its archives' names that comes from the data file: its name without extension, shortened where that is
+/// very long.
 pub fn stem(data_file: &Path) -> String {
-    data_file.file_stem().unwrap_or(OsStr::new("data")).to_string_lossy().into_owned()
+    let stem = data_file.file_stem().unwrap_or(OsStr::new("data")).to_string_lossy();
+    names::short(&stem, names::STEM_BYTES_MAX)
 }
 
 /// The file name of archive `number` of a data file with this stem.
@@ -108,7 +110,7 @@ fn logs_marked(folder: &Path, wanted: &str, marks: &[&str]) -> Result<Vec<PathBu
         archived || current.is_some_and(|rest| rest.is_empty() || marks.iter().any(|mark| is_marked(rest, mark)))
     };
     let mut found: Vec<PathBuf> =
-        names(folder)?.into_iter().filter(|(_, name)| is_log(name)).map(|(path, _)| path).collect();
+        files(folder)?.into_iter().filter(|(_, name)| is_log(name)).map(|(path, _)| path).collect();
     found.sort();
     Ok(found)
 }
@@ -149,7 +151,7 @@ pub fn parse_name(name: &str) -> Option<(&str, ArchiveNumber)> {
 pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
     let mut sets: BTreeMap<(String, ArchiveNumber), BTreeMap<u32, PathBuf>> = BTreeMap::new();
     let (mut found, mut notes) = (Vec::new(), Vec::new());
-    for (path, name) in names(folder)? {
+    for (path, name) in files(folder)? {
         if let Some((stem, number)) = parse_name(&name)
             && wanted.is_none_or(|w| w == stem)
         {
@@ -188,12 +190,36 @@ pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
     Ok(found)
 }
 
+/// The copies in `folder` that repairs wrote of archives with this stem, or of all, `Name[0006] repaired.4BK`: each has the
+/// number and the identity of the archive whose place it can take.
+///
+/// # Errors
+/// When the folder can not be read.
+pub fn copies(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
+    let found = files(folder)?.into_iter().filter_map(|(path, name)| {
+        let (stem, number) = parse_copy(&name)?;
+        wanted.is_none_or(|wanted| wanted == stem).then(|| describe(vec![path], number, false))
+    });
+    let mut found: Vec<ArchiveEntry> = found.collect();
+    found.sort_by(|a, b| (b.number, &a.path).cmp(&(a.number, &b.path)));
+    Ok(found)
+}
+
+/// Splits the file name of a repaired copy into stem and number.
+fn parse_copy(name: &str) -> Option<(&str, ArchiveNumber)> {
+    let (archive, mark) = name.strip_suffix(".4BK")?.rsplit_once(" repaired")?;
+    let is_counted = mark.is_empty() || mark.strip_prefix(' ').is_some_and(|n| n.parse::<u32>().is_ok());
+    let (stem, digits) = archive.strip_suffix(']').filter(|_| is_counted)?.rsplit_once('[')?;
+    let is_number = digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_digit());
+    (is_number && !stem.is_empty()).then(|| Some((stem, ArchiveNumber(digits.parse().ok()?)))).flatten()
+}
+
 /// The highest number among the archives with this stem, whatever their state; 0 without any.
 ///
 /// # Errors
 /// When the folder can not be read.
 pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
-    let numbers = names(folder)?.into_iter().filter_map(|(_, name)| {
+    let numbers = files(folder)?.into_iter().filter_map(|(_, name)| {
         let segment = parse_segment_name(&name).map(|(stem, number, _)| (stem, number));
         // A note stands for segments that all lie elsewhere.
         let archive = name.strip_suffix(segments::NOTE_SUFFIX).unwrap_or(&name);
@@ -214,7 +240,7 @@ pub fn remove_leftovers(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
             removed.push(path);
         }
     };
-    for (path, name) in names(folder)? {
+    for (path, name) in files(folder)? {
         let archive = name.strip_suffix(PART_SUFFIX).and_then(parse_name);
         let Some((stem, number)) = archive.filter(|(stem, _)| *stem == wanted) else { continue };
         if !is_leftover(&path) {
@@ -228,7 +254,7 @@ pub fn remove_leftovers(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
         remove(path);
     }
     // Segments of which even the list is gone.
-    for (path, name) in names(folder)? {
+    for (path, name) in files(folder)? {
         let segment = name.strip_suffix(PART_SUFFIX).and_then(parse_segment_name);
         let Some((stem, number, _)) = segment.filter(|(stem, _, _)| *stem == wanted) else { continue };
         let list = path.with_file_name(format!("{}{PART_SUFFIX}", archive_name(stem, number)));
@@ -269,7 +295,7 @@ fn leftover_segments(list: &Path, stem: &str, number: ArchiveNumber) -> Vec<Path
     files.chain(notes.iter().flat_map(|note| [part(note), note.clone()])).filter(|path| path.exists()).collect()
 }
 
-fn names(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
+fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
     let fail = |e| Error::io("read the folder", folder, e);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -334,6 +360,15 @@ mod tests {
         assert_eq!(parse_name("a [x] [12345].4bk"), Some(("a [x] ", ArchiveNumber(12345))));
         for foreign in ["a.4BK", "a[12].4BK", "a[0001-0002].4BK", "[0001].4BK", "a[0001].4BK.part", "a[+001].4BK"] {
             assert_eq!(parse_name(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn repaired_copies_are_known_by_their_names() {
+        assert_eq!(parse_copy("a b[0007] repaired.4BK"), Some(("a b", ArchiveNumber(7))));
+        assert_eq!(parse_copy("a[0007] repaired 12.4BK"), Some(("a", ArchiveNumber(7))));
+        for foreign in ["a[0007].4BK", "a[0007] repaired x.4BK", "a repaired.4BK", "a[07] repaired.4BK"] {
+            assert_eq!(parse_copy(foreign), None, "{foreign}");
         }
     }
 

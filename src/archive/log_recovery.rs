@@ -31,6 +31,8 @@ use crate::{
 pub const RECOVERY_SUFFIX: &str = ".recovery";
 /// In the volume of a log and its companion the companion lies beyond any log.
 const COMPANION_AT: u64 = 1 << 57;
+/// The first frames lie here.
+const START: u64 = 4 << 20;
 
 /// The file of recovery data that belongs to this log.
 pub fn companion(log: &Path) -> PathBuf {
@@ -74,7 +76,8 @@ pub fn protect(
     let written = make(&volume, &stamp, &mut read, &mut put, control).and_then(|()| file.sync()).and_then(|()| {
         let same = hasher.finalize().as_bytes() == &whole;
         let copy = Volume::of_file(&part).map_err(|e| Error::io("read back", &part, e))?;
-        let found = Packets::find(&copy, control)?;
+        // The log itself is not read again: without its length the frames would seem to claim far more than there is.
+        let found = Packets::find_beside(&copy, volume.length(), control)?;
         let sound = found.is_some_and(|p| p.stamp == stamp && p.count() == super::recovery::find::expected(&stamp));
         if same && sound && copy.length() == length {
             return storage::publish(storage, &part, &target);
@@ -106,10 +109,13 @@ fn hash_of(volume: &Volume, path: &Path, control: &Control) -> Result<Hash> {
 
 /// Whether a log has another length than when its recovery data was made: what its own records can not always tell.
 pub fn is_cut(log: &Path) -> bool {
-    let Ok(mut start) = Volume::of_file(&companion(log)) else { return false };
-    // The first frame is enough; where it is damaged, the records themselves must tell.
-    start = Volume::new(start.pieces().iter().map(|p| Piece { length: p.length.min(1 << 16), ..p.clone() }).collect());
-    let packets = Packets::find(&start, &Control::default()).ok().flatten();
+    let Ok(all) = Volume::of_file(&companion(log)) else { return false };
+    // Of a log that was cut away nobody knows how long it was; its recovery data is not much less than a twentieth of it.
+    let beside = all.length().saturating_mul(32);
+    // Any frame is enough, and the first ones tell it at once; the others are looked for where those are damaged.
+    let start: Vec<Piece> = all.pieces().iter().map(|p| Piece { length: p.length.min(START), ..p.clone() }).collect();
+    let find = |volume: &Volume| Packets::find_beside(volume, beside, &Control::default()).ok().flatten();
+    let packets = find(&Volume::new(start)).or_else(|| if all.length() > START { find(&all) } else { None });
     let length = fs::metadata(log).map_or(0, |m| m.len());
     packets.is_some_and(|packets| packets.stamp.layout.length != length)
 }

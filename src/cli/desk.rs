@@ -32,7 +32,13 @@ pub(super) struct Desk {
 
 /// A path that means the same in another process.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(|e| Error::io("find", path, e))
+    let absolute = std::path::absolute(path).map_err(|e| Error::io("find", path, e))?;
+    // Refused here, before anything is done: no engine could be told of it.
+    if absolute.to_str().is_none() {
+        let message = format!("the name of {} is not text in UTF-8", absolute.display());
+        return Err(Error::new(ErrorKind::Refused, message).hint("Rename it, or use a folder whose name is text."));
+    }
+    Ok(absolute)
 }
 
 impl Desk {
@@ -157,7 +163,7 @@ impl Desk {
 
 /// Has the data file opened in an engine, with its log; returns its canonical path.
 pub(super) fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
-    let path = path.canonicalize().unwrap_or(absolute(&path)?);
+    let path = absolute(&path.canonicalize().unwrap_or(path))?;
     let events = engine.events();
     engine.send(Command::OpenDataFile { path: path.clone() })?;
     loop {

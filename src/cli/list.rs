@@ -6,14 +6,17 @@ use super::{places::directories, print, print_json};
 use crate::{
     archive::catalog::{self, ArchiveEntry},
     backup,
+    engine::inspect,
     error::{Error, ErrorKind, Result},
     settings::SettingsFile,
     storage::space::human_bytes,
 };
 
 pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
-    let entries = if place.is_dir() {
-        catalog::list(place, None)?
+    let mut entries = if place.is_dir() {
+        let mut entries = catalog::list(place, None)?;
+        entries.extend(catalog::copies(place, None)?);
+        entries
     } else {
         // The data file itself may be lost: its archives are what is wanted then.
         let path =
@@ -31,8 +34,21 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
             )
             .hint("Check the path, or give the folder that holds the archives."));
         }
-        backup::archives(&path, settings.settings())?
+        let mut entries = backup::archives(&path, settings.settings())?;
+        let earlier = &settings.settings().destination.earlier;
+        for folder in earlier.iter().chain([&folder]) {
+            entries.extend(catalog::copies(folder, Some(&catalog::stem(&path))).unwrap_or_default());
+        }
+        entries
     };
+    entries.sort_by(|a, b| (b.number, &a.path).cmp(&(a.number, &b.path)));
+    // What was found when an archive was looked at as a whole is more than a glance shows.
+    let known = inspect::known_damage(directories()?.data_dir());
+    for entry in &mut entries {
+        if let Some(found) = known.iter().find(|finding| finding.is_about(entry)) {
+            entry.problem = Some(found.error.clone());
+        }
+    }
     for entry in &entries {
         if json { print_json(entry)? } else { print(&line(entry))? }
     }

@@ -1,6 +1,7 @@
 //! `strongroom serve`: an engine without a window. What it does by itself is said on standard output, or to the system's journal.
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -26,6 +27,8 @@ use crate::{
     service::{Reachable, background},
 };
 
+/// How often data files are tried that could not be looked after.
+const RETRY: Duration = Duration::from_secs(2);
 /// How long the engine may take to answer the question whether it lives.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
@@ -71,16 +74,41 @@ pub(super) fn serve(
     if let Some(error) = handle.status().list_problem.clone() {
         return Err(error.into());
     }
+    let wanted = Wanted { log, no_log, switch_to_wal };
+    let (mut waiting, mut refused) = (Vec::new(), Vec::new());
     for data_file in data_files {
-        let path = open(&handle, data_file.clone())?;
-        if no_log {
-            print(&format!("{} is looked after", path.display()))?;
-            continue;
+        match wanted.look_after(&handle, data_file, (&events, &stop)) {
+            Ok(true) => {}
+            Ok(false) => return Ok(ExitCode::SUCCESS),
+            Err(error) => {
+                waiting.push(data_file.clone());
+                refused.push(error);
+            }
         }
-        match use_log(&handle, &path, log.as_deref(), switch_to_wal, (&events, &stop))? {
-            Some(log) => print(&format!("{} is logged in {}", path.display(), log.display()))?,
-            None => return Ok(ExitCode::SUCCESS),
+    }
+    // Where nothing can come of it by itself, whoever gave the command must know. What can be looked after is, whatever the others are.
+    let is_open = handle.status().data_files.iter().any(|known| known.log_file.is_some());
+    if !waiting.is_empty()
+        && !is_open
+        && waiting.len() == data_files.len()
+        && refused.iter().all(|error| !may_pass(error.kind()))
+    {
+        let mut refused = refused.into_iter();
+        let first = refused.next();
+        refused.for_each(|error| complain(&error.report()));
+        return first.map_or(Ok(ExitCode::SUCCESS), Err);
+    }
+    if !waiting.is_empty() {
+        for error in &refused {
+            complain(&error.report());
         }
+        print(&format!(
+            "{} of {} data files wait: they are tried again until they can be looked after.",
+            waiting.len(),
+            data_files.len()
+        ))?;
+        let handle = handle.clone();
+        std::thread::spawn(move || wanted.keep_trying(&handle, waiting));
     }
     if let Some(list) = list {
         print(&format!("Looking after the data files in {}; a window can add some.", list.display()))?;
@@ -121,6 +149,69 @@ pub(super) fn serve_in_background() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is wanted of the data files given.
+struct Wanted {
+    log: Option<PathBuf>,
+    no_log: bool,
+    switch_to_wal: bool,
+}
+
+impl Wanted {
+    /// Opens a data file and has its log written; false when it was told to stop meanwhile.
+    fn look_after(
+        &self,
+        handle: &Handle,
+        data_file: &Path,
+        (events, stop): (&Receiver<Event>, &Receiver<()>),
+    ) -> Result<bool> {
+        let path = open(handle, data_file.to_path_buf())?;
+        if self.no_log {
+            print(&format!("{} is looked after", path.display()))?;
+            return Ok(true);
+        }
+        match use_log(handle, &path, self.log.as_deref(), self.switch_to_wal, (events, stop))? {
+            Some(log) => print(&format!("{} is logged in {}", path.display(), log.display()))?,
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Tries again and again what could not be looked after; what is in the way is said when it is something else than before.
+    fn keep_trying(&self, handle: &Handle, mut waiting: Vec<PathBuf>) {
+        let mut said: HashMap<PathBuf, String> = HashMap::new();
+        while !waiting.is_empty() && !handle.is_lost() {
+            std::thread::sleep(RETRY);
+            waiting.retain(|data_file| {
+                // A log that is in the settings is tried by the engine, which makes no folder anew where a disk may be missing.
+                let path = data_file.canonicalize().unwrap_or_else(|_| data_file.clone());
+                if handle.status().data_file(&path).is_some_and(|known| known.log_file.is_some()) {
+                    return false;
+                }
+                let events = handle.events();
+                match self.look_after(handle, data_file, (&events, &crossbeam_channel::never())) {
+                    Ok(_) => false,
+                    Err(error) => {
+                        if said
+                            .insert(data_file.clone(), error.message().to_owned())
+                            .is_none_or(|before| before != error.message())
+                        {
+                            tracing::warn!("{error}");
+                        }
+                        true
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Whether what is in the way may go away without anybody doing something about the command: a short command that has the file,
+/// a program that holds it, a disk that comes back.
+fn may_pass(kind: ErrorKind) -> bool {
+    use ErrorKind as K;
+    matches!(kind, K::InUse | K::Busy | K::Io | K::NoSpace | K::Stopped)
+}
+
 /// Has the log switched on, and waits until it runs; `None` when it was told to stop meanwhile.
 fn use_log(
     handle: &Handle,
@@ -136,6 +227,14 @@ fn use_log(
         folder.join(format!("{}.journal", catalog::stem(data_file)))
     });
     let chosen = std::path::absolute(&chosen).map_err(|e| Error::io("find", &chosen, e))?;
+    // A log that is in the settings already was opened with the data file. To choose it anew would begin another one in a new folder
+    // where its own is missing.
+    if let Some(problem) = known
+        .filter(|known| known.log_file.as_ref() == Some(&chosen) && !switch_to_wal)
+        .and_then(|known| known.log_problem.clone())
+    {
+        return Err(problem.into());
+    }
     handle.send(Command::UseLog { data_file: data_file.to_path_buf(), log: Some(chosen.clone()), switch_to_wal })?;
     let runs = |known: &DataFileStatus| known.log.is_some() && known.log_file.as_ref() == Some(&chosen);
     while !handle.status().data_file(data_file).is_some_and(runs) {

@@ -234,10 +234,15 @@ fn newest(found: &Inspection) -> String {
     if let Some(problem) = &found.archives_problem {
         return format!("not known: {}", problem.message);
     }
-    let Some(last) = &found.last_backup else { return format!("none in {}", found.destination.display()) };
+    let others = match found.archives_of_others {
+        0 => String::new(),
+        1 => "; 1 archive there is of another data file".to_owned(),
+        n => format!("; {n} archives there are of another data file"),
+    };
+    let Some(last) = &found.last_backup else { return format!("none in {}{others}", found.destination.display()) };
     let moment = last.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let damaged = last.problem.as_ref().map_or_else(String::new, |p| format!(", DAMAGED: {}", p.message));
-    format!("{} of {moment}, {}, {}{damaged}", last.number, human_bytes(last.bytes), last.path.display())
+    format!("{} of {moment}, {}, {}{damaged}{others}", last.number, human_bytes(last.bytes), last.path.display())
 }
 
 fn log(found: &Inspection) -> String {

@@ -169,7 +169,7 @@ impl BackupJob {
     fn have_it_seen(&self) {
         if let Ok(settings) = SettingsFile::load(&self.data_file, &self.own) {
             let surveyed = Ok(Box::new(hosted::survey(&self.data_file, &settings)));
-            let _ = self.messages.send(Message::Surveyed { data_file: self.data_file.clone(), surveyed });
+            let _ = self.messages.send(Message::Surveyed { data_file: self.data_file.clone(), asked: None, surveyed });
         }
     }
 

@@ -104,6 +104,14 @@ pub enum Command {
         /// Their full paths.
         paths: Vec<PathBuf>,
     },
+    /// Looks at everything concerning a data file anew, as `Refresh`, and answers in its status (`looked`) when that is done: who
+    /// asks how it stands is not told what was so seconds ago.
+    LookNow {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// Names the answer.
+        asked: Uuid,
+    },
     /// Estimate again what the next backup needs, and read the list of archives again.
     Refresh {
         /// Canonical path of the data file.
@@ -336,6 +344,7 @@ impl Command {
             | Command::LookAtPlaces { data_file, .. }
             | Command::Measure { data_file, .. }
             | Command::Refresh { data_file }
+            | Command::LookNow { data_file, .. }
             | Command::Backup { data_file, .. }
             | Command::RetryNow { data_file, .. }
             | Command::Drill { data_file, .. }

@@ -3,14 +3,18 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+use uuid::Uuid;
 
 use super::{
     damaged::Opening,
     history::JobKind,
     hosted::{self, Opened, Surveyed, Users},
     job::RunningJob,
+    known,
+    mark::Mark,
     status::{Event, Refused},
     worker::{Message, Worker},
 };
@@ -19,9 +23,13 @@ use crate::{
     journal::Capture,
     restore::in_place::is_lost,
     settings::SettingsFile,
+    sqlite::data_file::JournalMode,
+    storage::processes::Process,
 };
 
 const REFUSED_MAX: usize = 50;
+/// A program that waited for a data file is shown for so long.
+const WAITED_SHOWN: Duration = Duration::from_secs(120);
 
 /// Why a log is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -313,43 +321,69 @@ impl Worker {
     }
 
     pub(super) fn processes_seen(&mut self, seen: Vec<(Users, PathBuf)>) {
-        for (Users { holders, readers, strays }, path) in seen {
-            let known = self.status.data_file(&path).map(|d| (&d.holders, &d.readers, &d.strays));
-            if known.is_some_and(|known| known != (&holders, &readers, &strays))
-                && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == path)
+        for (Users { holders, readers, strays, other_name }, path) in seen {
+            let known = self.status.data_file(&path);
+            let known = known.map(|d| (&d.holders, &d.readers, &d.strays, &d.other_name));
+            if known.is_some_and(|known| known != (&holders, &readers, &strays, &other_name))
+                && let Some(status) = self.edit_data_file(&path)
             {
                 (status.holders, status.readers, status.strays) = (holders, readers, strays);
-                self.touch(&path);
+                status.other_name = other_name;
             }
         }
     }
 
     pub(super) fn survey(&mut self, data_file: &Path) {
+        self.look_now(data_file, None);
+    }
+
+    /// Surveys a data file, with all that is looked at only now and then otherwise where `asked` names an answer.
+    pub(super) fn look_now(&mut self, data_file: &Path, asked: Option<Uuid>) {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
         let size = self.status.data_file(data_file).map_or(0, |status| status.facts.size_bytes);
         hosted.surveyed = Some((Instant::now(), size));
         let (path, known, own) = (data_file.to_path_buf(), hosted.settings.clone(), self.config.settings_dir.clone());
         let data_file = path.clone();
+        let (log, of) = (hosted.log.clone().filter(|_| asked.is_some()), path.clone());
         self.chores.run(
             move || {
+                // What was committed before the question is in the answer.
+                let _ = log.map(|log| log.flush());
                 // A job that just ended noted in them what the engine has not seen yet.
                 let settings = SettingsFile::load(&path, &own).unwrap_or(known);
-                Ok(hosted::survey(&path, &settings))
+                let mut surveyed = hosted::survey(&path, &settings);
+                surveyed.users = asked.and_then(|_| hosted::look_at_processes(&[of]).pop());
+                Ok(surveyed)
             },
-            move |surveyed| Message::Surveyed { data_file, surveyed: surveyed.map(Box::new).map_err(|e| e.report()) },
+            move |surveyed| {
+                let surveyed = surveyed.map(Box::new).map_err(|e| e.report());
+                Message::Surveyed { data_file, asked, surveyed }
+            },
         );
     }
 
-    pub(super) fn surveyed(&mut self, data_file: &Path, surveyed: std::result::Result<Box<Surveyed>, ErrorReport>) {
-        let surveyed = match surveyed {
+    pub(super) fn surveyed(
+        &mut self,
+        data_file: &Path,
+        asked: Option<Uuid>,
+        surveyed: std::result::Result<Box<Surveyed>, ErrorReport>,
+    ) {
+        let mut surveyed = match surveyed {
             Ok(surveyed) => *surveyed,
             Err(error) => {
                 if let Some(status) = self.edit_data_file(data_file) {
                     (status.plan, status.plan_problem) = (None, Some(error));
+                    status.note_answer(asked);
                 }
                 return;
             }
         };
+        if let Some(users) = surveyed.users.take() {
+            self.processes_seen(vec![(users, data_file.to_path_buf())]);
+        }
+        if asked.is_some() {
+            self.follow_history();
+        }
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
         hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned();
         let lost = hosted.lost.clone();
@@ -358,22 +392,68 @@ impl Worker {
         let Some(status) = known else { return };
         // What a job noted in them is known at once; what a person changed is taken up with its consequences.
         if surveyed.settings.settings().revision() == hosted.settings.settings().revision() {
-            hosted.adopt(surveyed.settings, status);
+            hosted.adopt(surveyed.settings.clone(), status);
         }
-        (status.archives, status.sets) = (surveyed.archives, surveyed.sets);
-        (status.archives_place, status.log_place) = (Some(surveyed.archives_place), surveyed.log_place);
-        status.maintenance.available_bytes = surveyed.beside_bytes;
-        if let Ok(facts) = surveyed.facts {
+        hosted.mark = Some(Arc::clone(&surveyed.mark));
+        if let Ok(facts) = surveyed.facts.clone() {
             (status.facts, status.problem) = (facts, None);
         }
+        known::take_survey(status, surveyed);
+        if asked.is_some() {
+            // The log, the client and the settings too.
+            hosted.look(status, &self.config.settings_dir);
+        }
         status.problem = lost.or(status.problem.take());
-        (status.plan, status.plan_problem) = match surveyed.plan {
-            Ok(plan) => (Some(plan), None),
-            Err(error) => (None, Some(error)),
-        };
+        status.note_answer(asked);
+        self.show_findings(Some(data_file));
         self.note_last_backups(Some(data_file));
         self.touch(data_file);
         self.begin_automatic(data_file);
+    }
+
+    /// Looks whether folders of archives are still as they were surveyed, unless that is being done: one whose disk does not answer
+    /// holds up nobody else.
+    pub(super) fn watch_places(&mut self, marks: Vec<(PathBuf, Arc<Mark>)>) {
+        if self.watching || marks.is_empty() {
+            return;
+        }
+        self.watching = true;
+        // Without a log nobody here has it open for longer than a moment.
+        let is_in_the_way = |path: &PathBuf| {
+            let status = self.status.data_file(path);
+            status.is_some_and(|status| status.log.is_some() && status.facts.journal_mode == JournalMode::Wal)
+        };
+        let logged: Vec<PathBuf> = marks.iter().map(|(path, _)| path.clone()).filter(is_in_the_way).collect();
+        self.chores.run(
+            move || {
+                let waiting = hosted::look_who_waits(&logged);
+                let changed = marks.into_iter().filter(|(_, mark)| !mark.is_same_now()).map(|(path, _)| path);
+                Ok((changed.collect(), waiting))
+            },
+            |seen| {
+                let (changed, waiting) = seen.unwrap_or_default();
+                Message::Watched { changed, waiting }
+            },
+        );
+    }
+
+    /// Shows who waits for a data file, and for a while who did: it may give up before anybody looks.
+    pub(super) fn note_waiting(&mut self, waiting: Vec<(PathBuf, Vec<Process>)>) {
+        let now = Instant::now();
+        for (path, processes) in waiting {
+            let Some(hosted) = self.hosted.get_mut(&path) else { continue };
+            if !processes.is_empty() {
+                hosted.waited = Some(now);
+            } else if hosted.waited.is_some_and(|at| now - at < WAITED_SHOWN) {
+                continue;
+            }
+            let known = self.status.data_file(&path).map(|status| &status.waiting);
+            if known.is_some_and(|known| *known != processes)
+                && let Some(status) = self.edit_data_file(&path)
+            {
+                status.waiting = processes;
+            }
+        }
     }
 
     pub(super) fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {

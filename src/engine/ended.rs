@@ -5,7 +5,8 @@ use std::path::Path;
 use super::{
     command::JobId,
     history::{HistoryEntry, JobKind, Outcome},
-    status::{Event, FinishedJob, JobReport, LastBackup},
+    known,
+    status::{Event, FinishedJob, JobReport},
     worker::Worker,
 };
 use crate::{drill::Proof, error::ErrorReport};
@@ -19,9 +20,11 @@ const PROVEN_MAX: u32 = 200;
 impl Worker {
     pub(super) fn job_ended(&mut self, id: JobId, result: std::result::Result<JobReport, ErrorReport>) {
         let Some(job) = self.jobs.remove(&id) else { return };
+        let archive = job.status.archive.clone();
         let (entry, finished) = job.finish(result);
         self.record(&entry);
         self.note_undo(&entry, &finished);
+        self.note_findings(&finished, archive.as_deref());
         self.note_backup(&finished);
         self.note_maintenance(&finished);
         self.note_for_proofs(&finished);
@@ -97,10 +100,15 @@ impl Worker {
 
     pub(super) fn read_history(&mut self) {
         let Some(history) = &self.history else { return };
-        match history.list(HISTORY_MAX).and_then(|list| Ok((list, history.recent()?, history.proven(PROVEN_MAX)?))) {
-            Ok((list, recent, proven)) => {
+        let read = history
+            .list(HISTORY_MAX)
+            .and_then(|list| Ok((list, history.recent()?, history.proven(PROVEN_MAX)?, history.findings()?)));
+        match read {
+            Ok((list, recent, proven, findings)) => {
+                self.findings = findings;
                 let status = self.edit();
                 (status.history, status.recent, status.proven) = (list, recent, proven);
+                self.show_findings(None);
             }
             Err(error) => self.edit().history_problem = Some(error.report()),
         }
@@ -111,28 +119,7 @@ impl Worker {
     pub(super) fn note_last_backups(&mut self, only: Option<&Path>) {
         let status = self.edit();
         for data_file in status.data_files.iter_mut().filter(|d| only.is_none_or(|only| d.facts.path == only)) {
-            let ended = |e: &&HistoryEntry| {
-                e.kind == JobKind::Backup
-                    && !matches!(e.outcome, Outcome::Running | Outcome::Skipped | Outcome::Missed)
-                    && e.data_file.as_ref() == Some(&data_file.facts.path)
-            };
-            let noted = status.history.iter().find(ended).map(|e| LastBackup {
-                moment: e.started.fixed_offset(),
-                number: e.number,
-                outcome: e.outcome,
-                error: e.error.clone(),
-            });
-            let newest = data_file.archives.iter().find_map(|a| {
-                let outcome = Outcome::Succeeded;
-                a.moment.map(|moment| LastBackup { moment, number: Some(a.number), outcome, error: None })
-            });
-            data_file.last_backup = match (noted, newest) {
-                (Some(noted), Some(newest)) if newest.number > noted.number && newest.moment > noted.moment => {
-                    Some(newest)
-                }
-                (Some(noted), _) => Some(noted),
-                (None, newest) => newest,
-            };
+            known::take_history(data_file, &status.history);
         }
     }
 }

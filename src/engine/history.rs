@@ -3,6 +3,7 @@
 //! Deleting it resets nothing: numbers come from the archives' names and the settings. A process that begins jobs holds the
 //! lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
 
+mod findings;
 mod notices;
 mod runs;
 mod state;
@@ -204,8 +205,8 @@ pub struct History {
     conn: Connection,
     path: PathBuf,
     process: String,
-    /// Held for as long as this process lives, and by nothing longer.
-    _lock: File,
+    /// Held for as long as this process lives, and by nothing longer; none where the journal is only read.
+    lock: Option<File>,
 }
 
 const SCHEMA: &str = "
@@ -249,7 +250,7 @@ impl History {
         let lock_path = folder.join(&process);
         let lock = File::create(&lock_path).map_err(|e| Error::io("create", &lock_path, e))?;
         lock.lock().map_err(|e| Error::io("lock", &lock_path, e))?;
-        let history = Self { conn, path, process, _lock: lock };
+        let history = Self { conn, path, process, lock: Some(lock) };
         history.close_interrupted(folder)?;
         Ok((history, problem))
     }
@@ -339,7 +340,23 @@ impl History {
         let mut statement = self.conn.prepare(sql).map_err(|e| self.fail(e))?;
         let rows = statement.query_map([limit], read_entry).map_err(|e| self.fail(e))?;
         // Kinds that a newer version recorded are passed over.
-        rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>().map_err(|e| self.fail(e))
+        let mut list: Vec<HistoryEntry> =
+            rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>().map_err(|e| self.fail(e))?;
+        if self.lock.is_none() && list.iter().any(|entry| entry.outcome == Outcome::Running) {
+            let over = self.cut_off().map_err(|e| self.fail(e))?;
+            let cut = list.iter_mut().filter(|entry| entry.outcome == Outcome::Running && over.contains(&entry.id));
+            cut.for_each(|entry| entry.outcome = Outcome::Interrupted);
+        }
+        Ok(list)
+    }
+
+    /// The jobs that are recorded as running and whose process is gone: who only reads can not close them.
+    fn cut_off(&self) -> rusqlite::Result<Vec<JobId>> {
+        let mut statement = self.conn.prepare("SELECT id,process FROM jobs WHERE outcome='running'")?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let over =
+            rows.filter_map(rusqlite::Result::ok).filter(|(_, process)| !is_alive(&self.path.with_file_name(process)));
+        Ok(over.filter_map(|(id, _)| id.parse().ok().map(JobId)).collect())
     }
 
     /// Puts a data file at the head of the recent ones.
@@ -375,7 +392,9 @@ impl History {
 
 impl Drop for History {
     fn drop(&mut self) {
-        let _ = fs::remove_file(self.path.with_file_name(&self.process));
+        if self.lock.is_some() {
+            let _ = fs::remove_file(self.path.with_file_name(&self.process));
+        }
     }
 }
 
@@ -420,6 +439,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     conn.execute_batch(notices::SCHEMA)?;
     conn.execute_batch(watched::SCHEMA)?;
     conn.execute_batch(undos::SCHEMA)?;
+    conn.execute_batch(findings::SCHEMA)?;
     conn.execute_batch("COMMIT")?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;

@@ -17,6 +17,8 @@ use super::{
     data_files::LogStart,
     lock::DataFileLock,
     log_slot::LogSlot,
+    mark::Mark,
+    mistaken::refuse_own_file,
     proof::Proving,
     status::{DataFileStatus, Host, Maintenance, SampleClientStatus},
 };
@@ -37,6 +39,7 @@ use crate::{
     schedule::automatic::{Automatic, Reason},
     settings::{Settings, SettingsFile},
     sqlite::{
+        alias,
         data_file::{self, DataFileFacts},
         snapshot,
     },
@@ -54,6 +57,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(3);
 const ASK_AGAIN: TimeDelta = TimeDelta::seconds(30);
 /// A data file that grew or shrank by a tenth is looked at as a whole again, at most so often.
 const SURVEY_AGAIN: Duration = Duration::from_secs(10);
+/// Whoever waits does so for longer.
+const MOMENT: Duration = Duration::from_millis(300);
 /// How often a log that could not be opened is tried again.
 const LOG_RETRY: Duration = Duration::from_secs(3);
 
@@ -88,6 +93,10 @@ pub(super) struct Hosted {
     pub(super) log_failed: Option<Instant>,
     /// When it was looked at as a whole, and its size then.
     pub(super) surveyed: Option<(Instant, u64)>,
+    /// When a program was last seen waiting for it.
+    pub(super) waited: Option<Instant>,
+    /// The folders of its archives as they were then.
+    pub(super) mark: Option<Arc<Mark>>,
     lock: DataFileLock,
 }
 
@@ -100,6 +109,11 @@ pub(super) struct Opened {
 /// What was read of the destination: the archives there and the plan of the next backup.
 pub(super) struct Surveyed {
     pub(super) archives: Vec<ArchiveEntry>,
+    pub(super) copies: Vec<ArchiveEntry>,
+    /// What is to be compared to know whether all of this still holds.
+    pub(super) mark: Arc<Mark>,
+    /// Who has it open, where that was asked.
+    pub(super) users: Option<Users>,
     pub(super) sets: Vec<BackupSet>,
     pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
     /// The settings as they were read for this.
@@ -116,6 +130,7 @@ pub(super) struct Surveyed {
 /// whether one that is damaged may be restored by itself.
 pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Opening> {
     let own = &config.settings_dir;
+    refuse_own_file(path)?;
     let facts = match data_file::identify(path) {
         Err(error) if may_restore => return damaged::of_lost(path, error, config),
         looked => looked?,
@@ -134,45 +149,8 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
     let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
     let places = [storage::folder_of(&facts.path).to_path_buf(), destination.clone()];
     storage::clean_up(move || places.iter().for_each(|place| scratch::remove_leftovers(place)));
-    let is_sample = sample::is_sample(&facts);
-    let status = DataFileStatus {
-        host: Host { kind: config.host, process: std::process::id() },
-        engine_started: None,
-        lost_since: None,
-        problem: None,
-        settings: settings.settings().clone(),
-        settings_file: settings.path().to_path_buf(),
-        settings_unknown: settings.unknown().to_vec(),
-        settings_problem: None,
-        settings_refused: None,
-        destination_is_default: settings.settings().destination.folder.is_none(),
-        destination,
-        plan: None,
-        plan_problem: None,
-        archives: Vec::new(),
-        sets: Vec::new(),
-        last_backup: None,
-        next_backup: None,
-        automatic: None,
-        warnings: Vec::new(),
-        notices: Vec::new(),
-        damage,
-        in_place: Vec::new(),
-        maintenance: Maintenance::default(),
-        archives_place: None,
-        log_place: None,
-        on_finish_problem: None,
-        log_file: settings.settings().log.file.clone(),
-        log: None,
-        log_starting: false,
-        log_problem: None,
-        holders: Holders::default(),
-        readers: Vec::new(),
-        strays: Vec::new(),
-        is_sample,
-        sample_client: None,
-        facts,
-    };
+    let host = Host { kind: config.host, process: std::process::id() };
+    let status = DataFileStatus { damage, ..status_of(facts, &settings, host) };
     let path = status.facts.path.clone();
     Ok(Opening::Opened(Box::new(Opened {
         hosted: Hosted {
@@ -192,10 +170,62 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
             log_failed: None,
             log_opening: None,
             surveyed: None,
+            mark: None,
+            waited: None,
             lock,
         },
         status,
     })))
+}
+
+/// What is known of a data file before its archives were looked at.
+pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Host) -> DataFileStatus {
+    let is_sample = sample::is_sample(&facts);
+    DataFileStatus {
+        host,
+        engine_started: None,
+        lost_since: None,
+        problem: None,
+        settings: settings.settings().clone(),
+        settings_file: settings.path().to_path_buf(),
+        settings_unknown: settings.unknown().to_vec(),
+        settings_problem: None,
+        settings_refused: None,
+        destination_is_default: settings.settings().destination.folder.is_none(),
+        destination: backup::destination(&facts.path, settings),
+        plan: None,
+        plan_problem: None,
+        archives: Vec::new(),
+        copies: Vec::new(),
+        damaged: Vec::new(),
+        looked: Vec::new(),
+        sets: Vec::new(),
+        last_success: None,
+        gone: None,
+        last_backup: None,
+        next_backup: None,
+        automatic: None,
+        warnings: Vec::new(),
+        notices: Vec::new(),
+        damage: None,
+        in_place: Vec::new(),
+        maintenance: Maintenance::default(),
+        archives_place: None,
+        log_place: None,
+        on_finish_problem: None,
+        log_file: settings.settings().log.file.clone(),
+        log: None,
+        log_starting: false,
+        log_problem: None,
+        holders: Holders::default(),
+        readers: Vec::new(),
+        strays: Vec::new(),
+        other_name: None,
+        waiting: Vec::new(),
+        is_sample,
+        sample_client: None,
+        facts,
+    }
 }
 
 /// The folder with the archives of a data file that can not be opened, if there is one; and the newest that is sound at a glance.
@@ -212,6 +242,10 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<(PathBuf,
 /// Reads the destination and plans the next backup; may take its time.
 pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
     let folder = backup::destination(data_file, settings);
+    let mut folders = vec![folder.clone()];
+    folders.extend(settings.settings().destination.earlier.iter().cloned());
+    // Looked at before they are read, so that what changes meanwhile is seen later.
+    let mut mark = Mark::of(folders.iter().cloned());
     let facts = data_file::identify(data_file).map_err(|e| e.report());
     let (archives, plan) = match backup::archives(data_file, settings.settings()) {
         Ok(archives) => {
@@ -220,6 +254,10 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
         }
         Err(error) => (Vec::new(), Err(error.report())),
     };
+    let stem = catalog::stem(data_file);
+    let copies: Vec<ArchiveEntry> =
+        folders.iter().flat_map(|folder| catalog::copies(folder, Some(&stem)).unwrap_or_default()).collect();
+    mark.add(archives.iter().chain(&copies).flat_map(|archive| archive.files.iter().cloned()));
     let file = settings;
     let settings = file.settings();
     let required = plan.as_ref().ok().map(|plan| plan.required_bytes);
@@ -231,6 +269,9 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
         log_place: settings.log.file.as_ref().map(|_| look(Purpose::Log)),
         beside_bytes: space::disk_space(storage::folder_of(data_file)).ok().map(|space| space.available),
         settings: file.clone(),
+        mark: Arc::new(mark),
+        users: None,
+        copies,
         archives,
         plan,
         facts,
@@ -245,6 +286,8 @@ pub(super) struct Users {
     pub(super) readers: Vec<processes::Process>,
     /// Which go on with a data file of this name that was deleted or replaced.
     pub(super) strays: Vec<processes::Process>,
+    /// Whether they use it by another name, whose WAL is not the one looked at.
+    pub(super) other_name: Option<ErrorReport>,
 }
 
 /// Who else has each of the data files open, and who of them needs the WAL for a read transaction.
@@ -256,8 +299,26 @@ pub(super) fn look_at_processes(data_files: &[PathBuf]) -> Vec<Users> {
     let readers = processes::lockers_of_each(&indexes, snapshot::READ_LOCKS);
     let mut holders = processes::holders_of_each(&groups);
     let strays = holders.split_off(data_files.len());
-    let users = holders.into_iter().zip(readers).zip(strays);
-    users.map(|((holders, readers), strays)| Users { holders, readers, strays: strays.processes }).collect()
+    let users = holders.into_iter().zip(readers).zip(strays).zip(data_files);
+    users
+        .map(|(((holders, readers), strays), path)| {
+            let other_name = alias::refuse_other_names(path).err().map(|error| error.report());
+            Users { holders, readers, strays: strays.processes, other_name }
+        })
+        .collect()
+}
+
+/// Who waits to have one of the data files for itself. What a program does for a moment while it begins is no wait.
+pub(super) fn look_who_waits(data_files: &[PathBuf]) -> Vec<(PathBuf, Vec<processes::Process>)> {
+    let files: Vec<_> = data_files.iter().map(|path| (path.clone(), snapshot::shm_path(path))).collect();
+    let mut found = processes::waiting_for_all(&files);
+    if found.iter().any(|waiting| !waiting.is_empty()) {
+        std::thread::sleep(MOMENT);
+        for (waiting, now) in found.iter_mut().zip(processes::waiting_for_all(&files)) {
+            waiting.retain(|process| now.contains(process));
+        }
+    }
+    data_files.iter().cloned().zip(found).collect()
 }
 
 /// Opens the log of `data_file`, as its settings say; may take its time.

@@ -6,26 +6,25 @@ use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    history::{glance_automatic, glance_maintenance},
-    hosted, lock,
-    status::{JobStatus, Maintenance, Status},
+    history::{History, glance_automatic, glance_maintenance},
+    hosted, known, lock,
+    mistaken::refuse_own_file,
+    status::{DataFileStatus, Finding, Host, HostKind, JobStatus, Maintenance, Status},
     warnings,
 };
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
-    backup,
     error::{ErrorReport, Result},
     journal::inspect::{self, LogFacts},
     schedule::automatic::{Automatic, Decision, Reason},
-    settings::{Settings, SettingsFile},
+    settings::SettingsFile,
     sqlite::data_file::{self, DataFileFacts, JournalMode},
-    storage::{
-        self,
-        processes::{self, Holders, Process},
-        space::{DiskSpace, disk_space},
-    },
+    storage::processes::{self, Holders, Process},
     warning::Warning,
 };
+
+/// As many entries of the Backup journal as an engine looks at.
+const HISTORY_MAX: u32 = 1000;
 
 /// What there is to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +43,9 @@ pub struct Inspection {
     pub last_backup: Option<NewestArchive>,
     /// How many archives there are.
     pub archives: usize,
+    /// How many archives of other data files lie among them under the same name.
+    #[serde(default)]
+    pub archives_of_others: usize,
     /// Why their folder can not be read.
     pub archives_problem: Option<ErrorReport>,
     /// When the next backup is due by the schedule, or tried again; in the past for one that could not be begun yet.
@@ -52,7 +54,7 @@ pub struct Inspection {
     pub automatic: Option<Automatic>,
     /// When the data file was verified and compacted last.
     pub maintenance: Maintenance,
-    /// What needs attention, as far as it shows from outside.
+    /// What needs attention.
     pub warnings: Vec<Warning>,
     /// The log file chosen, if the log is used.
     pub log_file: Option<PathBuf>,
@@ -82,13 +84,13 @@ pub struct NewestArchive {
 }
 
 impl NewestArchive {
-    fn of(archive: &ArchiveEntry) -> Self {
+    fn of(archive: &ArchiveEntry, status: &DataFileStatus) -> Self {
         Self {
             path: archive.path.clone(),
             number: archive.number,
             moment: archive.moment,
             bytes: archive.bytes,
-            problem: archive.problem.clone(),
+            problem: status.damage_of(archive).map(|damage| damage.error.clone()).or_else(|| archive.problem.clone()),
         }
     }
 }
@@ -102,99 +104,99 @@ impl Inspection {
         if plan.is_none() && status.plan_problem.is_none() || status.log_starting {
             return None;
         }
-        Some(Self {
+        let jobs = all.jobs.iter().filter(|job| job.data_file.as_deref() == Some(data_file)).cloned().collect();
+        Some(Self::of(status, Some(processes::named(status.host.process)), jobs))
+    }
+
+    fn of(status: &DataFileStatus, engine: Option<Process>, jobs: Vec<JobStatus>) -> Self {
+        // Commits by another name of the file are in no log that is known here.
+        let log = status.log.as_ref().map(LogFacts::of_running).map(|log| match &status.other_name {
+            Some(_) => LogFacts { complete: log.complete.filter(|complete| !complete), ..log },
+            None => log,
+        });
+        Self {
             data_file: status.facts.clone(),
-            engine: Some(processes::named(status.host.process)),
-            jobs: all.jobs.iter().filter(|job| job.data_file.as_deref() == Some(data_file)).cloned().collect(),
+            engine,
+            jobs,
             destination: status.destination.clone(),
-            available_bytes: plan.map(|plan| plan.available_bytes),
-            last_backup: status.archives.first().map(NewestArchive::of),
-            archives: status.archives.len(),
+            available_bytes: status.plan.as_ref().map(|plan| plan.available_bytes).or_else(|| {
+                let space = status.archives_place.as_ref().and_then(|place| place.space.as_ref());
+                space.map(|space| space.available)
+            }),
+            last_backup: status.own_archives().next().map(|newest| NewestArchive::of(newest, status)),
+            archives: status.own_archives().count(),
+            archives_of_others: status.archives.len() - status.own_archives().count(),
             archives_problem: status.plan_problem.clone().filter(|_| status.archives.is_empty()),
             next_backup: status.next_backup,
             automatic: status.automatic.clone(),
             maintenance: status.maintenance.clone(),
             warnings: status.warnings.clone(),
             log_file: status.log_file.clone(),
-            log: status.log.as_ref().map(LogFacts::of_running),
+            log,
             log_problem: status.log_problem.clone(),
             holders: status.holders.clone(),
             readers: status.readers.clone(),
-        })
+        }
     }
 }
 
+/// Every archive that is known to be damaged by the Backup journal in `data`, the folder for the program's data.
+pub fn known_damage(data: &Path) -> Vec<Finding> {
+    History::glance(data).and_then(|history| history.findings().ok()).unwrap_or_default()
+}
+
 /// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder, and `data` the
-/// one for its data. Nothing is changed.
+/// one for its data. Nothing is changed. What there is to warn of is found as an engine finds it that looks after the file.
 ///
 /// # Errors
 /// When the data file can not be used, or its settings not be understood.
 pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
+    refuse_own_file(path)?;
     let facts = data_file::identify(path)?;
     let path = facts.path.clone();
     let settings = SettingsFile::load(&path, own)?;
-    let destination = backup::destination(&path, &settings);
-    let (archives, archives_problem) = match backup::archives(&path, settings.settings()) {
-        Ok(archives) => (archives, None),
-        Err(error) => (Vec::new(), Some(error.report())),
+    let is_wal = facts.journal_mode == JournalMode::Wal;
+    let now = Local::now();
+    let engine = lock::holder(&path, own).map(|holder| processes::named(holder.process));
+    let host = Host { kind: HostKind::Command, process: std::process::id() };
+    let mut status = hosted::status_of(facts, &settings, host);
+    known::take_survey(&mut status, hosted::survey(&path, &settings));
+    if let Some(users) = hosted::look_at_processes(std::slice::from_ref(&path)).pop() {
+        (status.holders, status.readers, status.other_name) = (users.holders, users.readers, users.other_name);
+    }
+    let mut known_before = None;
+    // A journal of an older or newer version tells what can be understood of it.
+    if let Some(history) = History::glance(data) {
+        known_before = glance_automatic(data, &path);
+        known::take_history(&mut status, &history.list(HISTORY_MAX).unwrap_or_default());
+        known::take_findings(&mut status, &history.findings().unwrap_or_default());
+        status.notices = history.notices(&path).unwrap_or_default();
+    } else {
+        known::take_history(&mut status, &[]);
+    }
+    let care = glance_maintenance(data, &path);
+    (status.maintenance.last_check, status.maintenance.last_compact) = (care.last_check, care.last_compact);
+    let mut automatic = known_before.clone().unwrap_or_default();
+    let scheduler = settings.settings();
+    status.next_backup = match automatic.decide(&scheduler.scheduler, &scheduler.failure, &now) {
+        Decision::Wait(next) => next.map(|next| next.with_timezone(&Local)),
+        Decision::Run(Reason::Scheduled { due }) => Some(due.with_timezone(&Local)),
+        Decision::Run(Reason::Retry { .. }) => Some(now),
     };
-    let log_file = settings.settings().log.file.clone();
-    let looked =
-        log_file.as_ref().filter(|_| facts.journal_mode == JournalMode::Wal).map(|log| inspect::inspect(log, &path));
+    status.automatic = Some(known_before.clone().unwrap_or_default());
+    status.warnings = warnings::warnings(&status, &now);
+    status.automatic = known_before;
+    let log_file = status.log_file.clone();
+    let looked = log_file.as_ref().filter(|_| is_wal).map(|log| inspect::inspect(log, &path));
     let (log, log_problem) = match looked {
         Some(Ok(log)) => (Some(log), None),
         Some(Err(error)) => (None, Some(error.report())),
         None => (None, None),
     };
-    let users = hosted::look_at_processes(std::slice::from_ref(&path)).pop();
-    let (holders, readers) = users.map(|users| (users.holders, users.readers)).unwrap_or_default();
-    let last_backup = archives.first().map(NewestArchive::of);
-    let id = settings.settings().data_file_id;
-    let good = archives.iter().filter(|a| a.problem.is_none() && a.data_file_id == id).filter_map(|a| a.moment).max();
-    let automatic = glance_automatic(data, &path);
-    let maintenance = Maintenance { available_bytes: beside(&path), ..glance_maintenance(data, &path) };
-    let (next_backup, mut warnings) = foresee(settings.settings(), automatic.as_ref(), good, &Local::now());
-    let last_commit = log.as_ref().and_then(|log| log.last_commit);
-    warnings.extend(warnings::of_clock(last_commit, good, &Local::now()));
-    Ok(Inspection {
-        next_backup,
-        automatic,
-        maintenance,
-        warnings,
-        engine: lock::holder(&path, own).map(|holder| processes::named(holder.process)),
-        jobs: Vec::new(),
-        available_bytes: disk_space(&destination).ok().map(|space: DiskSpace| space.available),
-        archives: archives.len(),
-        archives_problem,
-        data_file: facts,
-        destination,
-        last_backup,
-        log_file,
-        log,
-        log_problem,
-        holders,
-        readers,
-    })
-}
-
-/// Free space on the disk of the data file.
-fn beside(data_file: &Path) -> Option<u64> {
-    disk_space(storage::folder_of(data_file)).ok().map(|space| space.available)
-}
-
-/// When the next backup is due, and what is to be said of those that were.
-fn foresee(
-    settings: &Settings,
-    known: Option<&Automatic>,
-    newest: Option<DateTime<FixedOffset>>,
-    now: &DateTime<Local>,
-) -> (Option<DateTime<Local>>, Vec<Warning>) {
-    let mut state = known.cloned().unwrap_or_default();
-    let warnings = warnings::of_schedule(settings, &state, newest.map(|moment| moment.with_timezone(&Local)), now);
-    let next = match state.decide(&settings.scheduler, &settings.failure, now) {
-        Decision::Wait(next) => next,
-        Decision::Run(Reason::Scheduled { due }) => Some(due),
-        Decision::Run(Reason::Retry { .. }) => Some(now.to_utc()),
-    };
-    (next.map(|next| next.with_timezone(&Local)), warnings)
+    if let Some(file) = &log_file {
+        let at_rest = warnings::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some());
+        status.warnings.extend(at_rest);
+        status.warnings.sort();
+    }
+    Ok(Inspection { log, log_problem, ..Inspection::of(&status, engine, Vec::new()) })
 }

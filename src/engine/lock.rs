@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    storage::names,
+};
 
 /// A lock that is held for longer belongs to an engine.
 const LOOKED_AT: Duration = Duration::from_millis(50);
@@ -97,7 +100,7 @@ pub fn holder(data_file: &Path, own: &Path) -> Option<Holder> {
 
 fn beside(data_file: &Path) -> PathBuf {
     let name = data_file.file_name().unwrap_or_default().to_string_lossy();
-    data_file.with_file_name(format!(".{name}.strongroom-lock"))
+    data_file.with_file_name(format!(".{}.strongroom-lock", names::short(&name, names::STEM_BYTES_MAX)))
 }
 
 /// For a folder that can not be written.

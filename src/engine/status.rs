@@ -26,7 +26,10 @@ use crate::{
     schedule::automatic::Automatic,
     settings::{Revision, Settings},
     sqlite::data_file::DataFileFacts,
-    storage::processes::{Holders, Process},
+    storage::{
+        self,
+        processes::{Holders, Process},
+    },
     verify::VerifyReport,
     warning::Warning,
 };
@@ -196,9 +199,24 @@ pub struct DataFileStatus {
     pub plan_problem: Option<ErrorReport>,
     /// Its archives in the destination, newest first.
     pub archives: Vec<ArchiveEntry>,
+    /// The sound copies that repairs wrote of some of them.
+    #[serde(default)]
+    pub copies: Vec<ArchiveEntry>,
+    /// Which of them were found damaged, and not found sound since.
+    #[serde(default)]
+    pub damaged: Vec<Finding>,
+    /// Answers to `LookNow`, the newest last: everything here is as it was found after the command came.
+    #[serde(default)]
+    pub looked: Vec<Uuid>,
     /// The same in the folder in force as sets with their logs: what [`retention::plan`](crate::backup::retention::plan)
     /// needs to say which of them a rule would delete.
     pub sets: Vec<BackupSet>,
+    /// The last full backup that succeeded, if one after it did not.
+    #[serde(default)]
+    pub last_success: Option<LastBackup>,
+    /// The archive of the last full backup that was made, as the Backup journal knows it, when it is not there any more.
+    #[serde(default)]
+    pub gone: Option<PathBuf>,
     /// The last full backup attempted, from the Backup journal, or else from the newest archive.
     pub last_backup: Option<LastBackup>,
     /// When the next backup is made by itself: scheduled, or tried again. One that has come waits for another job to end.
@@ -241,6 +259,12 @@ pub struct DataFileStatus {
     /// can find.
     #[serde(default)]
     pub strays: Vec<Process>,
+    /// Why commits may be missed: programs use it by another name (a hard link), whose WAL is another one.
+    #[serde(default)]
+    pub other_name: Option<ErrorReport>,
+    /// Programs that wait to have it for themselves, or did a moment ago, while the log has it open.
+    #[serde(default)]
+    pub waiting: Vec<Process>,
     /// Whether this is the sample, which the client can edit.
     pub is_sample: bool,
     /// The client that edits the sample, while it runs.
@@ -248,6 +272,12 @@ pub struct DataFileStatus {
 }
 
 impl DataFileStatus {
+    /// Answers a `LookNow`, if this comes of one.
+    pub(super) fn note_answer(&mut self, asked: Option<Uuid>) {
+        self.looked.extend(asked);
+        self.looked.drain(..self.looked.len().saturating_sub(8));
+    }
+
     /// The archive and the last commit from which the data file gets what it lacked when its log was opened, if it did.
     pub fn lacked(&self) -> Option<(PathBuf, u64)> {
         let lacking = self.log.as_ref()?.lacking.as_ref()?;
@@ -267,11 +297,76 @@ impl DataFileStatus {
         self.lost_since.is_some() && self.problem.as_ref().is_some_and(|problem| problem.kind == ErrorKind::NotFound)
     }
 
-    /// The moment of the newest archive that can be read and is its own.
+    /// The moment of the newest archive that can be read and is its own, and was not found to be beyond repair.
     pub fn newest_good(&self) -> Option<DateTime<FixedOffset>> {
-        let own =
-            |archive: &&ArchiveEntry| archive.problem.is_none() && archive.data_file_id == self.settings.data_file_id;
-        self.archives.iter().filter(own).filter_map(|archive| archive.moment).max()
+        let good = |archive: &&ArchiveEntry| archive.problem.is_none() && !self.is_lost(archive);
+        let copies = self.copies.iter().filter(|copy| self.is_own(copy));
+        self.own_archives().chain(copies).filter(good).filter_map(|archive| archive.moment).max()
+    }
+
+    /// The archives that are not of another data file; one that can not be read counts, since it carries the name.
+    pub fn own_archives(&self) -> impl Iterator<Item = &ArchiveEntry> {
+        self.archives.iter().filter(|archive| self.is_own(archive) || archive.data_file_id.is_none())
+    }
+
+    /// Whether an archive is one of this data file.
+    pub fn is_own(&self, archive: &ArchiveEntry) -> bool {
+        archive.data_file_id.is_some() && archive.data_file_id == self.settings.data_file_id
+    }
+
+    /// What was found damaged in an archive, the worst first.
+    pub fn damage_of(&self, archive: &ArchiveEntry) -> Option<&Finding> {
+        let about = |finding: &&Finding| finding.is_about(archive);
+        self.damaged.iter().filter(about).min_by_key(|finding| finding.is_repairable)
+    }
+
+    /// The sound copy that takes the place of a damaged archive.
+    pub fn copy_of(&self, archive: &ArchiveEntry) -> Option<&ArchiveEntry> {
+        let same = |copy: &&ArchiveEntry| {
+            copy.number == archive.number
+                && archive.archive_id.is_none_or(|id| copy.archive_id == Some(id))
+                && self.is_own(copy)
+                && copy.problem.is_none()
+                && self.damage_of(copy).is_none()
+        };
+        self.copies.iter().find(same)
+    }
+
+    /// Whether an archive was found to be beyond repair.
+    fn is_lost(&self, archive: &ArchiveEntry) -> bool {
+        self.damage_of(archive).is_some_and(|finding| !finding.is_repairable)
+    }
+}
+
+/// An archive that was found damaged. It counts until a later look finds the archive sound, or another one lies in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Its identity, if it was known.
+    pub archive_id: Option<Uuid>,
+    /// Number of the file on its disk, for one whose identity can not be read.
+    pub inode: Option<u64>,
+    /// Whether a test restore found it, and no verification.
+    pub by_test: bool,
+    /// When.
+    pub moment: DateTime<Local>,
+    /// Whether its recovery data makes it sound.
+    pub is_repairable: bool,
+    /// What is wrong.
+    pub error: ErrorReport,
+    /// The sound copy that a repair wrote.
+    pub copy: Option<PathBuf>,
+}
+
+impl Finding {
+    /// Whether it is about this archive, and not about one that lay in its place before.
+    pub fn is_about(&self, archive: &ArchiveEntry) -> bool {
+        (archive.path == self.archive || archive.files.contains(&self.archive))
+            && match (self.archive_id, archive.archive_id) {
+                (Some(found), Some(now)) => found == now,
+                _ => self.inode.is_none() || self.inode == storage::inode(&self.archive),
+            }
     }
 }
 

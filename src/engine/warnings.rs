@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::ErrorReport,
-    journal::{CaptureState, jumps::NOTICED},
+    journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
     schedule::{self, automatic::Automatic},
     settings::{Settings, sections::Frequency},
     storage::processes::Holders,
@@ -47,18 +47,24 @@ fn shown<Z: TimeZone>(moment: &DateTime<Z>) -> String {
     moment.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string()
 }
 
-fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
+pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
     let mut found = Vec::new();
     found.extend(status.problem.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
     found.extend(status.damage.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
+    found.extend(status.other_name.as_ref().map(|error| of_error(WarningKind::OtherName, error)));
+    found.extend(of_waiting(status));
     found.extend(status.notices.iter().cloned());
     found.extend(of_check(status));
     if let Some(automatic) = &status.automatic {
         let newest = status.newest_good().map(|moment| moment.with_timezone(&Local));
         found.extend(of_schedule(&status.settings, automatic, newest, now));
     }
-    found.extend(status.last_backup.as_ref().and_then(of_last_backup));
-    if status.newest_good().is_none() && status.plan.is_some() {
+    found.extend(status.last_backup.as_ref().and_then(|last| of_last_backup(last, status.last_success.as_ref())));
+    found.extend(of_archives(status));
+    let gone = of_gone(status);
+    if gone.is_some() {
+        found.extend(gone);
+    } else if status.newest_good().is_none() && status.plan.is_some() {
         found.push(Warning::new(
             WarningKind::NoBackup,
             format!("there is no full backup of {} yet", status.facts.path.display()),
@@ -166,7 +172,93 @@ fn of_check(status: &DataFileStatus) -> Option<Warning> {
     last.error.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error))
 }
 
-fn of_last_backup(last: &LastBackup) -> Option<Warning> {
+/// Programs that do not get on because the log has the data file open.
+fn of_waiting(status: &DataFileStatus) -> Option<Warning> {
+    let waiting = Holders { processes: status.waiting.clone(), may_be_more: false };
+    (!waiting.processes.is_empty()).then(|| {
+        let path = status.facts.path.display();
+        Warning::new(
+            WarningKind::ProgramWaits,
+            format!("{} waits to have {path} for itself, and the log is in its way", waiting.in_words()),
+            "A program that sets locking_mode=EXCLUSIVE can not run beside the log. Have it use the normal locking mode; or stop \
+             the log, and make full backups while the program does not run.",
+        )
+    })
+}
+
+/// Archives that are damaged or can not be read, and those that a sound copy stands for.
+fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
+    let mut found = Vec::new();
+    let others = status.copies.iter().filter(|copy| status.damage_of(copy).is_some());
+    for archive in status.own_archives().chain(others) {
+        let (damage, path) = (status.damage_of(archive), archive.path.display());
+        let (message, hint, is_repairable) = match (damage, &archive.problem) {
+            (Some(damage), _) => (&damage.error.message, &damage.error.hint, damage.is_repairable),
+            (None, Some(problem)) => (&problem.message, &problem.hint, false),
+            (None, None) => continue,
+        };
+        if let Some(copy) = status.copy_of(archive).filter(|copy| copy.path != archive.path) {
+            let message = format!(
+                "archive {} is damaged; its repaired copy {} takes its place",
+                archive.number,
+                copy.path.display()
+            );
+            let hint = "Prove the copy with a test restore; then the damaged file can be deleted.";
+            found.push(Warning::new(WarningKind::ArchiveRepaired, message, hint));
+            continue;
+        }
+        let repair =
+            format!("Write a sound copy: strongroom repair '{path}'. Then look what is the matter with that disk.");
+        let hint = if is_repairable { Some(repair) } else { hint.clone() };
+        let message = format!("archive {} is not sound: {message}", archive.number);
+        found.push(Warning { kind: WarningKind::ArchiveDamaged, message, hint });
+    }
+    found
+}
+
+/// Archives that were made and are not there.
+fn of_gone(status: &DataFileStatus) -> Option<Warning> {
+    let none_left = status.plan.is_some() && status.settings.last_number > 0 && status.own_archives().next().is_none();
+    let (number, folder) = (status.settings.last_number, status.destination.display());
+    let message = match &status.gone {
+        Some(path) if !none_left => format!("the last full backup is gone: {} is not there any more", path.display()),
+        _ if none_left => format!("the archives are gone: {number:04} was the last one, and none is in {folder}"),
+        _ => return None,
+    };
+    let hint = "Bring them back from where they were moved to, or make a full backup now. Nothing older can be restored without them.";
+    Some(Warning::new(WarningKind::ArchivesGone, message, hint))
+}
+
+/// What is to be said of a log that nobody writes now, as it lies on the disk.
+pub(super) fn of_log_at_rest(
+    file: &Path,
+    (facts, problem): (Option<&LogFacts>, Option<&ErrorReport>),
+    is_looked_after: bool,
+) -> Option<Warning> {
+    let file = file.display();
+    let nobody = "Start the service or a window: strongroom serve DATAFILE.";
+    let (message, hint) = match (facts, problem) {
+        (_, Some(problem)) => (format!("the log {file} can not be used: {}", problem.message), problem.hint.clone()),
+        (None, None) => {
+            let hint = "Switch the data file to WAL mode: strongroom serve --switch-to-wal DATAFILE.";
+            (format!("the log {file} can not be used: the data file is not in WAL mode"), Some(hint.to_owned()))
+        }
+        (Some(LogFacts { damaged_at: Some(offset), .. }), _) => {
+            (format!("the log {file} is damaged at byte {offset}"), Some("Make a full backup now.".to_owned()))
+        }
+        (Some(LogFacts { complete: Some(false), .. }), _) => {
+            (format!("commits were made that are not in the log {file}"), Some(nobody.to_owned()))
+        }
+        (Some(_), _) if !is_looked_after => (
+            format!("nobody records what is committed: neither a window nor a service writes the log {file}"),
+            Some(nobody.to_owned()),
+        ),
+        (Some(_), _) => return None,
+    };
+    Some(Warning { kind: WarningKind::LogBroken, message, hint })
+}
+
+fn of_last_backup(last: &LastBackup, success: Option<&LastBackup>) -> Option<Warning> {
     let kind = match last.outcome {
         Outcome::Failed | Outcome::Interrupted => WarningKind::BackupFailed,
         Outcome::Partial => WarningKind::BackupPartial,
@@ -175,7 +267,11 @@ fn of_last_backup(last: &LastBackup) -> Option<Warning> {
     let error = last.error.as_ref();
     let why = error.map_or_else(|| "it was cut off".to_owned(), |error| error.message.clone());
     let what = if kind == WarningKind::BackupPartial { "needs attention" } else { "failed" };
-    let message = format!("the full backup of {} {what}: {why}", shown(&last.moment));
+    let before = success.map_or_else(String::new, |success| {
+        let number = success.number.map_or_else(String::new, |number| format!(", {number},"));
+        format!("; the last one that succeeded{number} is of {}", shown(&success.moment))
+    });
+    let message = format!("the full backup of {} {what}: {why}{before}", shown(&last.moment));
     Some(Warning { kind, message, hint: error.and_then(|error| error.hint.clone()) })
 }
 

@@ -25,8 +25,8 @@ use super::{
     job::{Order, RunningJob, Work},
     list::List,
     status::{
-        DataFileStatus, Event, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Measured, Refused, SeenPlaces,
-        SeenUndo, Status,
+        DataFileStatus, Event, Finding, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Measured, Refused,
+        SeenPlaces, SeenUndo, Status,
     },
     work,
 };
@@ -37,7 +37,10 @@ use crate::{
     journal::{Capture, integrate::Until},
     repair,
     restore::{self, Logs, Origin, RestoreOptions},
-    storage::{self, processes::Holders},
+    storage::{
+        self,
+        processes::{Holders, Process},
+    },
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -62,8 +65,15 @@ pub(super) enum Message {
         data_file: PathBuf,
         open: Holders,
     },
+    /// Folders of archives are otherwise than at the last survey of these data files; and who waits for which.
+    Watched {
+        changed: Vec<PathBuf>,
+        waiting: Vec<(PathBuf, Vec<Process>)>,
+    },
     Surveyed {
         data_file: PathBuf,
+        /// The command that is answered with it.
+        asked: Option<Uuid>,
         surveyed: std::result::Result<Box<Surveyed>, ErrorReport>,
     },
     LogOpened {
@@ -118,6 +128,12 @@ pub(super) struct Worker {
     pub(super) tried: HashMap<PathBuf, Option<ErrorReport>>,
     /// Windows and terminals before which somebody sits who can answer questions of jobs.
     pub(super) attendants: HashSet<Uuid>,
+    /// Everything that is known of damaged archives.
+    pub(super) findings: Vec<Finding>,
+    /// What was last taken up of what others write to the Backup journal.
+    pub(super) history_version: Option<i64>,
+    /// Whether places are being looked at for changes.
+    pub(super) watching: bool,
     /// Data files of which something changed that may be worth a warning.
     pub(super) touched: HashSet<PathBuf>,
     /// The jobs that undo a restore in place, and which.
@@ -182,6 +198,9 @@ impl Worker {
             restoring: HashMap::new(),
             tried: HashMap::new(),
             attendants: HashSet::new(),
+            findings: Vec::new(),
+            history_version: None,
+            watching: false,
             touched: HashSet::new(),
             undoing: HashMap::new(),
             noted_watching: None,
@@ -260,6 +279,7 @@ impl Worker {
         if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
+            self.follow_history();
             if self.looked_at_processes.is_none_or(|at| now - at >= PROCESSES_TICK) {
                 self.looked_at_processes = Some(now);
                 self.open_listed();
@@ -283,7 +303,7 @@ impl Worker {
         due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
         self.open_all_released();
         self.keep_locks();
-        let (mut changed, mut outgrown) = (Vec::new(), Vec::new());
+        let (mut changed, mut outgrown, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         let all = self.status.data_files.iter().map(|d| d.facts.path.clone());
         let batch: Vec<_> = all.cycle().skip(self.look_next).take(LOOK_MAX.min(self.status.data_files.len())).collect();
         self.look_next = (self.look_next + batch.len()) % self.status.data_files.len().max(1);
@@ -296,6 +316,7 @@ impl Worker {
             } else if hosted.has_outgrown(after.facts.size_bytes, now) {
                 outgrown.push(path.clone());
             }
+            marks.extend(hosted.mark.clone().map(|mark| (path.clone(), mark)));
             // Time alone can make something worth a warning.
             self.touch(&path);
             if after != before {
@@ -306,6 +327,7 @@ impl Worker {
             self.follow_settings(path, LogStart::Chosen { switch_to_wal: false });
         }
         changed.iter().chain(&outgrown).for_each(|path| self.survey(path));
+        self.watch_places(marks);
     }
 
     fn take(&mut self, message: Message) {
@@ -316,7 +338,12 @@ impl Worker {
                 }
             }
             Message::Opened { asked, result } => self.opened(&asked, result),
-            Message::Surveyed { data_file, surveyed } => self.surveyed(&data_file, surveyed),
+            Message::Surveyed { data_file, asked, surveyed } => self.surveyed(&data_file, asked, surveyed),
+            Message::Watched { changed, waiting } => {
+                self.watching = false;
+                changed.iter().for_each(|path| self.survey(path));
+                self.note_waiting(waiting);
+            }
             Message::LogOpened { data_file, attempt, result } => self.log_opened(&data_file, attempt, result),
             Message::LogChanged { data_file } => self.log_changed(&data_file),
             Message::Lacks { data_file, open } => self.integrate_lacking(&data_file, &open),
@@ -374,6 +401,7 @@ impl Worker {
             Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
             Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
             Command::Refresh { data_file } => self.survey(&data_file),
+            Command::LookNow { data_file, asked } => self.look_now(&data_file, Some(asked)),
             Command::LookAtArchive { path, segments, logs } => self.look_at(path, segments, logs),
             Command::FindPoint { archive, until, segments, logs } => self.find_point(archive, until, segments, logs),
             Command::Backup { job, data_file, destination, options } => {

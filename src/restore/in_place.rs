@@ -22,7 +22,7 @@ use crate::{
         integrate::{PlanEnd, Until},
     },
     sqlite::{data_file::identify, integrity::Integrity, rewrite::rewrite},
-    storage::{self, Ownership, Storage, processes, scratch::Scratch},
+    storage::{self, Ownership, Storage, names, processes, scratch::Scratch},
 };
 
 /// Where the state before a restore in place can be had again.
@@ -279,6 +279,7 @@ fn replace_lost(
     let mut set_aside = || {
         for path in &all {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let name = names::short(&name, names::STEM_BYTES_MAX);
             let aside = path.with_file_name(format!("{name}.set-aside-{mark}"));
             storage.rename_new(path, &aside)?;
             moved.push((path.clone(), aside));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::snapshot::JournalMode;
 use super::{
-    ffi, leave, open_existing,
+    alias, ffi, leave, open_existing,
     snapshot::{is_busy, wal_path},
 };
 use crate::{
@@ -66,6 +66,7 @@ pub fn measure(path: &Path) -> Result<(u64, u64, Option<DateTime<Local>>)> {
 /// # Errors
 /// Says what is wrong otherwise: gone, a folder, empty, no permission, not a database, encrypted, damaged, locked.
 pub fn identify(path: &Path) -> Result<DataFileFacts> {
+    alias::refuse_odd_name(path)?;
     let meta = fs::metadata(path).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, format!("{} does not exist", path.display()))
             .hint("Check the path. The file may have been moved or renamed, or its disk is not connected."),
@@ -80,7 +81,9 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
             .hint("Choose the data file itself; its name often ends in .sqlite, .sqlite3 or .db."));
     }
     let path = path.canonicalize().map_err(|e| Error::io("open", path, e))?;
+    alias::refuse_odd_name(&path)?;
     refuse_unreadable(&path)?;
+    alias::refuse_other_names(&path)?;
     if meta.len() == 0 {
         return Err(Error::new(ErrorKind::Empty, format!("{} is empty (0 bytes)", path.display()))
             .hint("Start the application once, so that it creates its tables; then open the file again."));

@@ -56,8 +56,7 @@ pub fn holders(files: &[PathBuf]) -> Holders {
 pub fn holders_of_each(groups: &[Vec<PathBuf>]) -> Vec<Holders> {
     let mut found = vec![Holders { processes: Vec::new(), may_be_more: true }; groups.len()];
     let Ok(list) = std::fs::read_dir("/proc") else { return found };
-    let of_file: HashMap<&Path, usize> =
-        groups.iter().enumerate().flat_map(|(n, files)| files.iter().map(move |file| (file.as_path(), n))).collect();
+    let of_file = Wanted::new(groups);
     let own = std::process::id();
     let mut may_be_more = false;
     for id in list.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|id| *id != own)
@@ -87,11 +86,66 @@ pub fn holders_of_each(groups: &[Vec<PathBuf>]) -> Vec<Holders> {
     found
 }
 
-/// Which of the files a process has open.
-fn held_by(id: u32, of_file: &HashMap<&Path, usize>) -> std::io::Result<BTreeSet<usize>> {
+/// Device, major and minor, and number of a file.
+type Inode = (u64, u64, u64);
+
+/// The files wanted, each with the number of its group: by their paths, and by device and number, since a process may have
+/// opened one by another name, or see another tree of folders, as in a container.
+struct Wanted<'a> {
+    paths: HashMap<&'a Path, usize>,
+    inodes: HashMap<u64, Vec<(Inode, usize)>>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(groups: &'a [Vec<PathBuf>]) -> Self {
+        let all = || groups.iter().enumerate().flat_map(|(n, files)| files.iter().map(move |file| (file.as_path(), n)));
+        let mut inodes: HashMap<u64, Vec<_>> = HashMap::new();
+        for (file, n) in all() {
+            if let Some(found) = inode(file) {
+                inodes.entry(found.2).or_default().push((found, n));
+            }
+        }
+        Self { paths: all().collect(), inodes }
+    }
+
+    /// The group of an open file: `process` has it open as `fd`, by the name `link`.
+    fn group(&self, process: u32, fd: &std::ffi::OsStr, link: &Path) -> Option<usize> {
+        if let Some(group) = self.paths.get(link) {
+            return Some(*group);
+        }
+        // Pipes and sockets have no path. The number is read without touching the file, whose disk may not answer.
+        let text = std::fs::read_to_string(Path::new(&format!("/proc/{process}/fdinfo")).join(fd));
+        let text = text.ok().filter(|_| link.is_absolute())?;
+        let number = text.lines().find_map(|line| line.strip_prefix("ino:")?.trim().parse().ok())?;
+        let alike: &Vec<_> = self.inodes.get(&number)?;
+        let open = inode(&Path::new(&format!("/proc/{process}/fd")).join(fd))?;
+        alike.iter().find(|(wanted, _)| *wanted == open).map(|(_, group)| *group)
+    }
+}
+
+/// What a process has open: name in its list, and path.
+fn open_files(id: u32) -> std::io::Result<impl Iterator<Item = (std::ffi::OsString, PathBuf)>> {
     let open = std::fs::read_dir(format!("/proc/{id}/fd"))?;
-    let links = open.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
-    Ok(links.filter_map(|link| of_file.get(link.as_path()).copied()).collect())
+    Ok(open.flatten().filter_map(|fd| Some((fd.file_name(), std::fs::read_link(fd.path()).ok()?))))
+}
+
+/// Which of the files a process has open.
+fn held_by(id: u32, wanted: &Wanted<'_>) -> std::io::Result<BTreeSet<usize>> {
+    Ok(open_files(id)?.filter_map(|(fd, link)| wanted.group(id, &fd, &link)).collect())
+}
+
+/// The names by which other processes have the file at `path` open, whichever of its names that is.
+pub fn names_of_open(path: &Path) -> BTreeSet<PathBuf> {
+    let group = [vec![path.to_path_buf()]];
+    let wanted = Wanted::new(&group);
+    let list = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let own = std::process::id();
+    let ids = list.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|id| *id != own);
+    let open = ids.filter_map(|id| Some((id, open_files(id).ok()?)));
+    open.flat_map(|(id, files)| files.map(move |(fd, link)| (id, fd, link)))
+        .filter(|(id, fd, link)| wanted.group(*id, fd, link).is_some())
+        .map(|(_, _, link)| link)
+        .collect()
 }
 
 /// How far a process is that another one begins: first it is a copy of that, then another program.
@@ -161,8 +215,8 @@ pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
 pub fn on_deleted_companions(path: &Path, companions: &[PathBuf]) -> Vec<Process> {
     let lockers = lockers_of_each(&[path.to_path_buf()], SHARED_LOCK).pop().unwrap_or_default();
     let deleted: Vec<PathBuf> = companions.iter().map(|path| deleted_name(path)).collect();
-    let of_file: HashMap<&Path, usize> = deleted.iter().map(|path| (path.as_path(), 0)).collect();
-    lockers.into_iter().filter(|locker| held_by(locker.id, &of_file).is_ok_and(|held| !held.is_empty())).collect()
+    let holds = |id| open_files(id).is_ok_and(|mut files| files.any(|(_, link)| deleted.contains(&link)));
+    lockers.into_iter().filter(|locker| holds(locker.id)).collect()
 }
 
 /// How Linux calls a file that is open and has no name any more.
@@ -174,11 +228,29 @@ pub fn deleted_name(path: &Path) -> PathBuf {
 
 /// The bytes of a data file that SQLite locks (`PENDING_BYTE` to the end of the shared range, `os.h`).
 const SHARED_LOCK: std::ops::RangeInclusive<u64> = 0x4000_0000..=0x4000_0000 + 511;
+/// For each data file in WAL mode with its `-shm`: the processes that use it and have not opened the `-shm`. They want the data
+/// file for themselves (`locking_mode=EXCLUSIVE`), and wait until nobody else has it open.
+pub fn waiting_for_all(files: &[(PathBuf, PathBuf)]) -> Vec<Vec<Process>> {
+    let data_files: Vec<PathBuf> = files.iter().map(|(data_file, _)| data_file.clone()).collect();
+    let mut open: HashMap<u32, Vec<PathBuf>> = HashMap::new();
+    let lockers = lockers_of_each(&data_files, SHARED_LOCK);
+    let waits = |(locker, (data_file, index)): (Vec<Process>, &(PathBuf, PathBuf))| {
+        locker
+            .into_iter()
+            .filter(|process| {
+                let look = || open_files(process.id).map(|files| files.map(|(_, link)| link).collect());
+                let files = open.entry(process.id).or_insert_with(|| look().unwrap_or_default());
+                // One that may not be looked into, or sees other names, is not accused.
+                files.contains(data_file) && !files.contains(index) && !files.contains(&deleted_name(index))
+            })
+            .collect()
+    };
+    lockers.into_iter().zip(files).map(waits).collect()
+}
 
 struct Lock {
     id: u32,
-    /// Device, major and minor, and number of the file.
-    inode: (u64, u64, u64),
+    inode: Inode,
     first: u64,
     last: u64,
 }
@@ -196,7 +268,7 @@ fn parse_lock(line: &str) -> Option<Lock> {
 }
 
 #[cfg(target_os = "linux")]
-fn inode(path: &Path) -> Option<(u64, u64, u64)> {
+fn inode(path: &Path) -> Option<Inode> {
     use std::os::unix::fs::MetadataExt;
     let meta = path.metadata().ok()?;
     let device = meta.dev();
@@ -204,7 +276,7 @@ fn inode(path: &Path) -> Option<(u64, u64, u64)> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn inode(_: &Path) -> Option<(u64, u64, u64)> {
+fn inode(_: &Path) -> Option<Inode> {
     None
 }
 

@@ -114,7 +114,11 @@ pub(super) fn window_title(status: &Status) -> String {
     let mut urgent = status.data_files.iter().filter(|d| urgent_count(d) > 0 || d.lost_since.is_some());
     let Some(first) = urgent.next() else { return "Strongroom".to_owned() };
     let (_, word) = side_bar::urgent_word(first);
-    let of = if status.data_files.len() > 1 { format!(": {}", jobs::name(&first.facts.path)) } else { String::new() };
+    let of = if status.data_files.len() > 1 {
+        format!(": {}", jobs::full_name(status, &first.facts.path))
+    } else {
+        String::new()
+    };
     let more = match urgent.count() {
         0 => String::new(),
         n => format!(" and {n} more"),

@@ -28,6 +28,34 @@ pub(crate) fn name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
+/// What tells a data file from others of the same name: as much of the end of its folder as differs from each of them, such as
+/// `b/data` for `/srv/b/data/x.db`. `None` where no other has its name.
+pub(crate) fn apart_of(status: &Status, path: &Path) -> Option<String> {
+    apart(status.data_files.iter().map(|d| &d.facts.path), path)
+}
+
+fn apart<'a>(all: impl IntoIterator<Item = &'a PathBuf>, path: &Path) -> Option<String> {
+    let same = |other: &&Path| other.file_name() == path.file_name() && *other != path;
+    let parts = |path: &Path| -> Vec<String> {
+        let folders = path.parent().into_iter().flat_map(|folder| folder.components().rev());
+        folders.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+    };
+    let own = parts(path);
+    let alike = |other: &Path| parts(other).iter().zip(&own).take_while(|(a, b)| a == b).count();
+    let others = all.into_iter().map(PathBuf::as_path).filter(same);
+    let count = others.map(alike).max()? + 1;
+    let shown: Vec<&str> = own.iter().take(count).rev().map(|part| part.as_str().trim_matches('/')).collect();
+    Some(match shown.as_slice() {
+        [first, _, .., last] => format!("{first}/…/{last}"),
+        few => few.join("/"),
+    })
+}
+
+/// The name of a data file, with what tells it from others of that name.
+pub(crate) fn full_name(status: &Status, path: &Path) -> String {
+    apart_of(status, path).map_or_else(|| name(path), |folder| format!("{} in {folder}", name(path)))
+}
+
 fn noun(kind: JobKind) -> &'static str {
     match kind {
         JobKind::Backup => "backup",
@@ -323,4 +351,27 @@ fn show_folder(ui: &mut Ui, folder: &Path, actions: &mut Vec<Action>) {
 /// The form of a message for an error that has no page of its own.
 pub(crate) fn refused(error: ErrorReport) -> MessageForm {
     MessageForm { title: "This can not be done now".to_owned(), error, path: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_names_are_told_apart_by_what_differs_in_their_paths() {
+        let paths = [
+            "/srv/a/data/OMB.sqlite",
+            "/srv/b/data/OMB.sqlite",
+            "/mnt/b/data/OMB.sqlite",
+            "/srv/c/OMB.sqlite",
+            "/srv/c/other.sqlite",
+        ]
+        .map(PathBuf::from);
+        let apart = |path: &str| apart(&paths, Path::new(path));
+        assert_eq!(apart("/srv/a/data/OMB.sqlite").as_deref(), Some("a/data"));
+        assert_eq!(apart("/srv/b/data/OMB.sqlite").as_deref(), Some("srv/…/data"));
+        assert_eq!(apart("/mnt/b/data/OMB.sqlite").as_deref(), Some("mnt/…/data"));
+        assert_eq!(apart("/srv/c/OMB.sqlite").as_deref(), Some("c"));
+        assert_eq!(apart("/srv/c/other.sqlite"), None);
+    }
 }

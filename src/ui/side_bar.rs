@@ -92,7 +92,11 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
         K::BackupFailed => (Tone::Bad, "Last backup failed"),
         K::BackupOverdue => (Tone::Bad, "Backup overdue"),
         K::TestRestoreFailed => (Tone::Bad, "Test restore failed"),
+        K::ArchiveDamaged => (Tone::Bad, "Archive damaged"),
+        K::ArchivesGone => (Tone::Bad, "Archives are gone"),
         K::LogBroken => (Tone::Bad, "Log broken"),
+        K::ProgramWaits => (Tone::Bad, "A program waits"),
+        K::OtherName => (Tone::Bad, "Used by another name"),
         K::DataFileIncomplete => (Tone::Bad, "Lacks commits"),
         K::NotWritable => (Tone::Bad, "Folder can not be written"),
         K::BackupMissed => (Tone::Warn, "Backup missed"),
@@ -140,8 +144,7 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
     let is_new = state.unseen.contains(path);
     let (tone, word) = state_word(status, data_file);
     // Many applications call theirs by the same name.
-    let same = |other: &&DataFileStatus| other.facts.path.file_name() == path.file_name();
-    let folder = path.parent().map(jobs::name).filter(|_| status.data_files.iter().filter(same).count() > 1);
+    let folder = jobs::apart_of(status, path);
     let p = palette(ui);
     let line = if is_current { Stroke::new(1.0, p.line) } else { Stroke::NONE };
     let fill = if is_current { p.card } else { p.side };
@@ -166,8 +169,9 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
                         ui.spacing_mut().item_spacing.y = 1.0;
                         ui.add(Label::new(theme::strong(jobs::name(path), ui)).truncate());
                         let small = eframe::egui::TextStyle::Small;
-                        let folder = folder.as_ref().map_or_else(String::new, |folder| format!(", in {folder}"));
-                        let word = RichText::new(format!("{word}{folder}")).text_style(small).color(tone.colours(ui).0);
+                        // What tells it apart comes first: the line may be cut.
+                        let folder = folder.as_ref().map_or_else(String::new, |folder| format!("{folder}: "));
+                        let word = RichText::new(format!("{folder}{word}")).text_style(small).color(tone.colours(ui).0);
                         ui.add(Label::new(word).truncate());
                     });
                 });

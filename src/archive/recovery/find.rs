@@ -131,8 +131,16 @@ impl Packets {
     /// # Errors
     /// `Stopped`. What can not be read holds nothing.
     pub fn find(volume: &Volume, control: &Control) -> Result<Option<Self>> {
+        Self::find_beside(volume, 0, control)
+    }
+
+    /// The same where `beside` bytes of what the recovery data belongs to are not part of the volume.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn find_beside(volume: &Volume, beside: u64, control: &Control) -> Result<Option<Self>> {
         // Where far more is lost than there is, nothing comes back; and what a hostile file claims must not cost memory.
-        let there: u64 = volume.pieces().iter().map(|piece| piece.length).sum();
+        let there = volume.pieces().iter().fold(beside, |sum, piece| sum.saturating_add(piece.length));
         let is_possible = |stamp: &Stamp| {
             stamp.layout.length <= there.saturating_mul(4).saturating_add(1 << 20) && stamp.layout.block_bytes >= 512
         };

@@ -171,10 +171,12 @@ fn check(
         |(chunk, mut bytes): (u64, Vec<u8>)| {
             let blocks = layout.chunk(chunk);
             bytes.resize(chunk_length(&layout, chunk), 0);
-            read_chunk(volume, &layout, chunk, &mut bytes);
+            let is_whole = read_chunk(volume, &layout, chunk, &mut bytes);
             let entries = table.iter().skip((blocks.start - first) as usize);
             let compared = blocks.zip(entries).zip(bytes.chunks_exact(layout.block_bytes as usize));
-            let wrong = compared.filter(|((_, entry), block)| !entry.is(block));
+            // Zeros stand for what can not be read: a block of zeros that is not there only looks sound.
+            let is_there = |block: u64| is_whole || can_read(volume, &layout, block);
+            let wrong = compared.filter(|((block, entry), bytes)| !entry.is(bytes) || !is_there(*block));
             let wrong: Vec<_> = wrong.map(|((block, entry), _)| (block, Some(*entry))).collect();
             let read = bytes.len() as u64;
             // The reader may be gone already; then the buffer is simply freed.
@@ -195,12 +197,23 @@ fn chunk_length(layout: &Layout, chunk: u64) -> usize {
     ((blocks.end - blocks.start) * u64::from(layout.block_bytes)) as usize
 }
 
-/// Reads the blocks of a chunk, the last block of the file filled up with zeros.
-fn read_chunk(volume: &Volume, layout: &Layout, chunk: u64, bytes: &mut [u8]) {
+/// Reads the blocks of a chunk, the last block of the file filled up with zeros; false where zeros stand for what can not be
+/// read.
+fn read_chunk(volume: &Volume, layout: &Layout, chunk: u64, bytes: &mut [u8]) -> bool {
     let from = chunk * layout.chunk_bytes();
     let there = (layout.length - from).min(bytes.len() as u64) as usize;
-    volume.read_lossy(from, &mut bytes[..there]);
     bytes[there..].fill(0);
+    if volume.read_at(from, &mut bytes[..there]).is_ok() {
+        return true;
+    }
+    volume.read_lossy(from, &mut bytes[..there]);
+    false
+}
+
+/// Whether every byte of a block is there.
+fn can_read(volume: &Volume, layout: &Layout, block: u64) -> bool {
+    let from = block * u64::from(layout.block_bytes);
+    volume.read(from, (layout.length - from).min(layout.block_bytes.into())).is_ok()
 }
 
 /// Brings back blocks from the recovery data of their groups; those of a group that has lost too much stay lost.

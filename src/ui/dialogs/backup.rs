@@ -40,6 +40,9 @@ pub(crate) fn backup_ui(ctx: &Context, status: &Status, form: &mut BackupForm, a
                     badge(ui, Tone::Warn, "None yet");
                 }
             });
+            if let Some(success) = &data_file.last_success {
+                fact(ui, "Last that succeeded", moment(&success.moment));
+            }
             fact_field(ui, "Location", |ui| {
                 path_with(ui, &data_file.destination, |ui| {
                     if choose_button(ui, "Choose the folder for archives").clicked() {

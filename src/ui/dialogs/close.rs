@@ -24,7 +24,7 @@ pub(crate) fn close_ui(ctx: &Context, status: &Status, data_file: &Path, actions
     };
     frame(
         ctx,
-        &format!("Stop looking after {}?", jobs::name(data_file)),
+        &format!("Stop looking after {}?", jobs::full_name(status, data_file)),
         520.0,
         actions,
         |ui, _| {

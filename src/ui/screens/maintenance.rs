@@ -87,11 +87,16 @@ fn last_backup(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, actions
                 badge(ui, Tone::Warn, "None yet");
             });
         }
-        Some(last) => last_backup_facts(ui, last),
+        Some(last) => last_backup_facts(ui, data_file, last),
+    }
+    if let Some(success) = &data_file.last_success {
+        let number = success.number.map_or_else(String::new, |number| format!("{number} of "));
+        fact(ui, "Last that succeeded", format!("{number}{}", moment(&success.moment)));
     }
     super::next::next_backup_ui(ui, data_file, actions);
     super::next::last_proven_ui(ui, status, data_file);
-    let archives = match (data_file.archives.len(), data_file.archives.iter().map(|a| a.bytes).sum()) {
+    let own = || data_file.own_archives();
+    let archives = match (own().count(), own().map(|a| a.bytes).sum()) {
         (0, _) => "None in this folder".to_owned(),
         (1, bytes) => format!("1 archive, {}", human_bytes(bytes)),
         (n, bytes) => format!("{n} archives, {}", human_bytes(bytes)),
@@ -99,11 +104,25 @@ fn last_backup(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, actions
     fact(ui, "Archives", archives);
 }
 
-fn last_backup_facts(ui: &mut Ui, last: &LastBackup) {
+/// What is the matter with the archive of a backup that was made.
+fn state_now(data_file: &DataFileStatus, last: &LastBackup) -> Option<&'static str> {
+    let number = last.number?;
+    if data_file.gone.is_some() && data_file.archives.iter().all(|archive| archive.number != number) {
+        return Some("Not there any more");
+    }
+    let archive = data_file.own_archives().find(|archive| archive.number == number)?;
+    let is_damaged = archive.problem.is_some() || data_file.damage_of(archive).is_some();
+    (is_damaged && data_file.copy_of(archive).is_none()).then_some("Damaged now")
+}
+
+fn last_backup_facts(ui: &mut Ui, data_file: &DataFileStatus, last: &LastBackup) {
     fact_with(ui, "Last full backup", |ui| {
         line(ui, |ui| {
             ui.label(theme::strong(moment(&last.moment), ui));
-            badge(ui, Tone::of(last.outcome), last.outcome.label());
+            match state_now(data_file, last) {
+                Some(now) => badge(ui, Tone::Bad, now),
+                None => badge(ui, Tone::of(last.outcome), last.outcome.label()),
+            };
         });
     });
     if let Some(number) = last.number {

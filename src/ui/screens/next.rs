@@ -75,7 +75,10 @@ fn countdown(ui: &Ui, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
 
 /// When an archive was last restored for a test and found sound.
 pub(crate) fn last_proven_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus) {
+    // What is damaged now was proven once, and is of no use.
+    let is_sound = |path: &std::path::Path| !data_file.archives.iter().any(|a| a.path == *path && a.problem.is_some());
     let proof = data_file.settings.data_file_id.and_then(|id| status.last_proven(id));
+    let proof = proof.filter(|proof| is_sound(&proof.archive));
     match proof {
         Some(proof) => fact_with(ui, "Proven restorable", |ui| {
             line(ui, |ui| {

@@ -51,8 +51,7 @@ pub(crate) fn restore_ui(ui: &mut Ui, status: &Status, state: &mut State, action
         }
     });
     jobs::news_ui(ui, status, state, actions);
-    let archives = &data_file.archives;
-    if archives.is_empty() {
+    if data_file.archives.is_empty() && data_file.copies.is_empty() {
         nothing(ui, "No archives yet. Make a full backup, or browse for an archive elsewhere.");
         return;
     }
@@ -60,9 +59,14 @@ pub(crate) fn restore_ui(ui: &mut Ui, status: &Status, state: &mut State, action
 }
 
 /// When this archive was last restored for a test, and found sound.
-fn proof_of<'a>(status: &'a Status, archive: &ArchiveEntry) -> Option<&'a Proof> {
+fn proof_of<'a>(status: &'a Status, data_file: &DataFileStatus, archive: &ArchiveEntry) -> Option<&'a Proof> {
     let id = archive.archive_id?;
-    status.proven.iter().find(|proof| proof.archive_id == id)
+    let proof = status.proven.iter().find(|proof| proof.archive_id == id)?;
+    // A proof of its repaired copy, which has the same identity, is none of the damaged one; it may have been restored all the same.
+    let counts = data_file
+        .damage_of(archive)
+        .is_none_or(|damage| damage.is_repairable && proof.archive == archive.path && proof.proven >= damage.moment);
+    Some(proof).filter(|_| counts)
 }
 
 fn archives_ui(
@@ -72,12 +76,20 @@ fn archives_ui(
     (form, folders): (&mut ArchivesForm, &HashMap<PathBuf, Vec<PathBuf>>),
     actions: &mut Vec<Action>,
 ) {
-    let archives = &data_file.archives;
+    // A copy that a repair wrote comes before the archive whose place it takes.
+    let mut archives: Vec<&ArchiveEntry> = data_file.copies.iter().chain(&data_file.archives).collect();
+    archives.sort_by_key(|archive| std::cmp::Reverse(archive.number));
     // The newest sound one is what one wants most often.
-    let newest = archives.iter().position(|a| a.problem.is_none()).unwrap_or(0);
+    let rank = |a: &ArchiveEntry| match data_file.damage_of(a) {
+        None if a.problem.is_none() && data_file.is_own(a) => 0,
+        Some(damage) if damage.is_repairable => 1,
+        None if a.problem.is_none() => 2,
+        _ => 3,
+    };
+    let newest = (0..archives.len()).min_by_key(|row| rank(archives[*row])).unwrap_or(0);
     let at = form.selected.as_ref().and_then(|path| archives.iter().position(|a| a.path == *path)).unwrap_or(newest);
     let cell = |row: usize, column: usize| {
-        let archive = &archives[row];
+        let archive = archives[row];
         match column {
             0 => Cell::Strong(archive.number.to_string()),
             1 => Cell::Text(archive.moment.as_ref().map(moment).unwrap_or_default()),
@@ -85,17 +97,21 @@ fn archives_ui(
             3 if archive.data_bytes == 0 => Cell::Text(String::new()),
             3 => Cell::Text(human_bytes(archive.data_bytes)),
             4 => {
-                let (tone, word) = state_of(status, archive);
+                let (tone, word) = state_of(data_file, archive);
                 Cell::Badge(tone, word.to_owned())
             }
             5 => Cell::Text(
-                proof_of(status, archive)
+                proof_of(status, data_file, archive)
                     .map_or_else(|| "Never".to_owned(), |proof| proof.proven.format("%Y-%m-%d").to_string()),
             ),
             _ => Cell::Path(jobs::name(&archive.path)),
         }
     };
-    let name = |row: usize| format!("Archive {}", archives[row].number);
+    let is_copy = |archive: &ArchiveEntry| data_file.copies.iter().any(|copy| copy.path == archive.path);
+    let name = |row: usize| match archives[row] {
+        copy if is_copy(copy) => format!("Repaired copy of archive {}", copy.number),
+        archive => format!("Archive {}", archive.number),
+    };
     let rows = archives.len().min(ROWS_SHOWN) + 1;
     match table(ui, &COLUMNS, archives.len(), rows as f32 * theme::ROW_HEIGHT, Some(at), cell, name) {
         Some(RowEvent::Selected(row)) => form.selected = Some(archives[row].path.clone()),
@@ -104,16 +120,17 @@ fn archives_ui(
     }
     ui.add_space(theme::GAP);
     let named = folders.get(&archives[at].path).map_or(&[][..], Vec::as_slice);
-    detail(ui, status, data_file, (&archives[at], named), actions);
+    detail(ui, status, data_file, (archives[at], named), actions);
 }
 
 /// When it was last proven to be restorable, in words.
-fn proven(status: &Status, archive: &ArchiveEntry) -> String {
-    match proof_of(status, archive) {
+fn proven(status: &Status, data_file: &DataFileStatus, archive: &ArchiveEntry) -> String {
+    match proof_of(status, data_file, archive) {
         Some(proof) => match proof.commit {
             Some(commit) => format!("Last on {}, with its logs up to commit {commit}", moment(&proof.proven)),
             None => format!("Last on {}", moment(&proof.proven)),
         },
+        None if data_file.damage_of(archive).is_some() => "No: it was found damaged".to_owned(),
         None => "Never. A test restore proves it.".to_owned(),
     }
 }
@@ -142,14 +159,18 @@ fn verified(status: &Status, archive: &ArchiveEntry) -> String {
 }
 
 /// The state of an archive as far as a glance and the last verification tell.
-fn state_of(status: &Status, archive: &ArchiveEntry) -> (Tone, &'static str) {
-    match verification(status, archive).map(|entry| entry.outcome) {
+fn state_of(data_file: &DataFileStatus, archive: &ArchiveEntry) -> (Tone, &'static str) {
+    match data_file.damage_of(archive) {
         _ if archive.missing.is_some() => (Tone::Warn, "Incomplete"),
         // Also where a glance does not see through the damage.
-        Some(Outcome::Partial) => (Tone::Warn, "Repairable"),
-        _ if archive.problem.is_some() => (Tone::Bad, "Unreadable"),
-        Some(Outcome::Failed) => (Tone::Bad, "Damaged"),
-        _ => (Tone::Good, "Complete"),
+        Some(damage) if damage.is_repairable => (Tone::Warn, "Repairable"),
+        None if archive.problem.is_some() => (Tone::Bad, "Unreadable"),
+        Some(damage) if damage.by_test => (Tone::Bad, "Not restorable"),
+        Some(_) => (Tone::Bad, "Damaged"),
+        None if data_file.settings.data_file_id.is_some() && !data_file.is_own(archive) => {
+            (Tone::Warn, "Of another file")
+        }
+        None => (Tone::Good, "Complete"),
     }
 }
 
@@ -240,7 +261,7 @@ fn detail(
         if let Some(of) = &archive.moment {
             fact(ui, "State of", moment(of));
         }
-        fact(ui, "Proven restorable", proven(status, archive));
+        fact(ui, "Proven restorable", proven(status, data_file, archive));
         fact(ui, "Last verified", verified(status, archive));
         if archive.moment.is_some() {
             let (how, protection) = stored(archive);
@@ -254,7 +275,9 @@ fn detail(
             segments(ui, status, archive, named, actions);
         }
         fact(ui, "Log", logs(data_file, archive));
-        if let Some(problem) = archive.problem.as_ref().filter(|_| archive.missing.is_none()) {
+        let damage = data_file.damage_of(archive);
+        let problem = damage.map(|damage| &damage.error).or(archive.problem.as_ref());
+        if let Some(problem) = problem.filter(|_| archive.missing.is_none()) {
             ui.add_space(4.0);
             error_strip(ui, problem, |_| ());
         } else {
@@ -264,7 +287,24 @@ fn detail(
         ui.add_space(6.0);
         ui.horizontal_wrapped(|ui| {
             let label = format!("Restore archive {}…", archive.number);
-            if primary_button(ui, Some(Icon::ArchiveRestore), &label, true).clicked() {
+            // What is damaged is restored by whoever means it: the first thing to do is another.
+            let copy = data_file.copy_of(archive).filter(|copy| problem.is_some() && copy.path != archive.path);
+            if let Some(copy) = copy {
+                let label = format!("Restore the repaired copy of {}…", archive.number);
+                if primary_button(ui, Some(Icon::ArchiveRestore), &label, true).clicked() {
+                    actions.push(Action::AskRestore(copy.path.clone()));
+                }
+            } else if damage.is_some_and(|damage| damage.is_repairable) {
+                let label = format!("Repair archive {}…", archive.number);
+                if primary_button(ui, Some(Icon::Wrench), &label, true).clicked() {
+                    actions.push(Action::WithArchive { archive: archive.path.clone(), then: Then::Repair });
+                }
+            }
+            let restore = match problem {
+                None => primary_button(ui, Some(Icon::ArchiveRestore), &label, true),
+                Some(_) => button(ui, Some(Icon::ArchiveRestore), &label),
+            };
+            if restore.clicked() {
                 actions.push(Action::AskRestore(archive.path.clone()));
             }
             let in_place = button(ui, Some(Icon::DatabaseBackup), &format!("Restore {} in place…", archive.number));
@@ -283,8 +323,12 @@ fn detail(
             if test.on_hover_text(tip).clicked() {
                 actions.push(Action::WithArchive { archive: archive.path.clone(), then: Then::TestRestore });
             }
-            let repair = button(ui, Some(Icon::Wrench), &format!("Repair archive {}…", archive.number));
-            if repair.on_hover_text("Write a sound copy of a damaged archive").clicked() {
+            let is_offered = copy.is_none() && damage.is_some_and(|damage| damage.is_repairable);
+            let repair =
+                (!is_offered).then(|| button(ui, Some(Icon::Wrench), &format!("Repair archive {}…", archive.number)));
+            if let Some(repair) = repair
+                && repair.on_hover_text("Write a sound copy of a damaged archive").clicked()
+            {
                 actions.push(Action::WithArchive { archive: archive.path.clone(), then: Then::Repair });
             }
             if button(ui, Some(Icon::FolderOpen), "Show archive folder").clicked() {

@@ -1,0 +1,47 @@
+//! Files of ours that somebody opens as a data file.
+
+use std::path::Path;
+
+use crate::{
+    archive::{Archive, catalog::EXTENSION},
+    error::{Error, ErrorKind, Result},
+    journal::reader::LogReader,
+};
+
+/// Refuses an archive or a log, known by its name before SQLite has touched it, and says what it is and what it is for.
+///
+/// # Errors
+/// `WrongType` with what to do instead.
+pub(super) fn refuse_own_file(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let at = path.display();
+    let ends_with = |end: &str| name.to_lowercase().ends_with(&end.to_lowercase());
+    if !path.is_file() {
+        return Ok(());
+    }
+    if ends_with(&format!(".{EXTENSION}")) {
+        return Err(match Archive::glance(path) {
+            Ok(archive) => {
+                let message =
+                    format!("{at} is full backup {} of {}, and no data file", archive.number, archive.data_file_name);
+                Error::new(ErrorKind::WrongType, message)
+                    .hint(format!("Restore it: strongroom restore '{at}', or strongroom '{at}' for the window."))
+            }
+            Err(error) => {
+                Error::new(ErrorKind::WrongType, format!("{at} has the name of an archive, and is no data file")).hint(
+                    format!("See whether it can be restored: strongroom verify '{at}'. Now: {}.", error.message()),
+                )
+            }
+        });
+    }
+    if (ends_with(".4BL") || name.contains(".journal"))
+        && let Ok(log) = LogReader::open(path)
+    {
+        let header = log.header();
+        let message =
+            format!("{at} is a log of commits after full backup {:04}, and no data file", header.base.archive);
+        return Err(Error::new(ErrorKind::WrongType, message)
+            .hint("Restore the archive that it follows: its log is found and integrated, or named with --log."));
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Data files that can not be looked after now, programs that can not go on, and files opened by mistake.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command as Process, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use strongroom::engine::{Command, history::JobKind};
+use support::{
+    Place,
+    engine::{engine, serve, until},
+    has, make_data_file, text,
+};
+
+/// Ended with the test, however that goes.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn status(place: &Place, data: &Path) -> Value {
+    let output = place.run(&["status", data.to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(90), "never came about: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn what_can_be_looked_after_is_and_the_rest_is_tried_again() {
+    let place = Place::new();
+    let (here, held, missing) = (place.at("here.sqlite"), place.at("held.sqlite"), place.at("missing.sqlite"));
+    for data in [&here, &held] {
+        drop(make_data_file(data, "PRAGMA journal_mode=WAL", 10));
+    }
+    let other = Running(serve(&place, &held));
+    let mut command = place.program();
+    command.arg("serve").args([&missing, &here, &held]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut service = Running(command.spawn().unwrap());
+    let mut lines = BufReader::new(service.0.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    let line = next();
+    assert!(line.contains("here.sqlite is logged in"), "{line}");
+    let line = next();
+    assert_eq!(line, "2 of 3 data files wait: they are tried again until they can be looked after.");
+    assert_eq!(status(&place, &here)["engine"]["id"], service.0.id());
+    assert_eq!(status(&place, &held)["engine"]["id"], other.0.id());
+    // Whoever held it ends, and the missing one comes: neither needs a person.
+    drop(other);
+    let line = next();
+    assert!(line.contains("held.sqlite is logged in"), "{line}");
+    drop(make_data_file(&missing, "PRAGMA journal_mode=WAL", 10));
+    let line = next();
+    assert!(line.contains("missing.sqlite is logged in"), "{line}");
+    for data in [&held, &missing] {
+        assert_eq!(status(&place, data)["engine"]["id"], service.0.id());
+    }
+    drop(service);
+    // Nothing to look after, and nothing to wait for.
+    let output = place.run(&["serve", place.at("nowhere.sqlite").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("nowhere.sqlite does not exist"), "{}", text(&output.stderr));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_waits_for_the_data_file_is_named() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 10);
+    let _service = Running(serve(&place, &data));
+    let urgent = || {
+        let found = status(&place, &data);
+        let all = found["warnings"].as_array().unwrap();
+        let one = all.iter().find(|warning| warning["kind"] == "program-waits")?;
+        Some(one["message"].as_str().unwrap().to_owned())
+    };
+    // A program as others are is not accused.
+    application.execute("INSERT INTO t(a) VALUES('normal')", []).unwrap();
+    assert_eq!(urgent(), None);
+    drop(application);
+    let mut waits = Process::new("sqlite3");
+    waits.args(["-cmd", ".timeout 60000"]).arg(&data).arg("PRAGMA locking_mode=EXCLUSIVE; SELECT count(*) FROM t");
+    let waits = Running(waits.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let message = eventually("the warning", urgent);
+    assert!(message.contains(&format!("sqlite3 (process {}) waits to have", waits.0.id())), "{message}");
+}
+
+#[test]
+fn an_archive_or_a_log_opened_as_a_data_file_is_recognised() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let _application = make_data_file(&data, "PRAGMA journal_mode=WAL", 10);
+    {
+        let _service = Running(serve(&place, &data));
+        for _ in 0..2 {
+            assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+        }
+    }
+    for (name, said) in [
+        ("a[0002].4BK", "is full backup 0002 of a.sqlite, and no data file"),
+        ("a[0001].4BL", "is a log of commits after full backup 0001, and no data file"),
+        ("a.journal", "is a log of commits after full backup 0002, and no data file"),
+    ] {
+        let file = place.at("Backups").join(name);
+        for command in ["backup", "status", "check", "serve"] {
+            let output = place.run(&[command, file.to_str().unwrap()]);
+            let error = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{command} {name}");
+            assert!(error.contains(said) && error.to_lowercase().contains("restore"), "{command} {name}: {error}");
+        }
+        assert!(!place.at("Backups").join("Backups").exists());
+    }
+    // And it can be restored after that.
+    let archive = place.at("Backups/a[0002].4BK");
+    let to = place.at("to");
+    let output = place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // A data file of such a name is one.
+    let odd = place.at("b.journal");
+    drop(make_data_file(&odd, "PRAGMA journal_mode=WAL", 10));
+    assert!(place.run(&["backup", odd.to_str().unwrap()]).status.success());
+    fs::remove_file(odd).unwrap();
+}
+
+#[test]
+fn jobs_of_other_processes_appear_in_the_backup_journal() {
+    let place = Place::new();
+    let (data, other) = (place.at("a.sqlite"), place.at("b.sqlite"));
+    for file in [&data, &other] {
+        drop(make_data_file(file, "PRAGMA journal_mode=WAL", 10));
+    }
+    assert!(place.run(&["backup", other.to_str().unwrap()]).status.success());
+    let engine = engine(&place);
+    let handle = engine.handle();
+    handle.send(Command::OpenDataFile { path: data.clone() }).unwrap();
+    let backups = |status: &strongroom::engine::Status| {
+        let of_other = |entry: &&strongroom::engine::history::HistoryEntry| {
+            entry.kind == JobKind::Backup && entry.data_file.as_ref() == Some(&other)
+        };
+        status.history.iter().filter(of_other).count()
+    };
+    until(&handle, |status| status.data_file(&data).is_some() && backups(status) == 1);
+    assert!(place.run(&["backup", other.to_str().unwrap()]).status.success());
+    until(&handle, |status| backups(status) == 2);
+}
