@@ -415,6 +415,19 @@ pub fn is_leftover(path: &Path) -> bool {
 }
 
 /// Reads exactly `buffer.len()` bytes of `file` at `offset`.
+/// Has the system forget what it keeps in memory of a file that was synced, so that what is read next comes from the disk. Linux
+/// does that; elsewhere, and in file systems that are memory, what is read back may be what was written.
+pub fn forget_cached(path: &Path) {
+    #[cfg(target_os = "linux")]
+    if refuse_data_file(path).is_ok()
+        && let Ok(file) = File::open(path)
+    {
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
+}
+
 ///
 /// # Errors
 /// Those of the system; `UnexpectedEof` when there are fewer bytes.

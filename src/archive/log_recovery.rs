@@ -73,6 +73,7 @@ pub fn protect(
     };
     let written = make(&volume, &stamp, &mut read, &mut put, control).and_then(|()| file.sync()).and_then(|()| {
         let same = hasher.finalize().as_bytes() == &whole;
+        crate::storage::forget_cached(&part);
         let copy = Volume::of_file(&part).map_err(|e| Error::io("read back", &part, e))?;
         let found = Packets::find(&copy, control)?;
         let sound = found.is_some_and(|p| p.stamp == stamp && p.count() == super::recovery::find::expected(&stamp));
