@@ -10,6 +10,7 @@
 
 pub mod disks;
 pub mod identity;
+pub mod marker;
 pub mod processes;
 pub mod scratch;
 pub mod space;
@@ -414,7 +415,6 @@ pub fn is_leftover(path: &Path) -> bool {
         && File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
-/// Reads exactly `buffer.len()` bytes of `file` at `offset`.
 /// Has the system forget what it keeps in memory of a file that was synced, so that what is read next comes from the disk. Linux
 /// does that; elsewhere, and in file systems that are memory, what is read back may be what was written.
 pub fn forget_cached(path: &Path) {
@@ -428,6 +428,7 @@ pub fn forget_cached(path: &Path) {
     let _ = path;
 }
 
+/// Reads exactly `buffer.len()` bytes of `file` at `offset`.
 ///
 /// # Errors
 /// Those of the system; `UnexpectedEof` when there are fewer bytes.

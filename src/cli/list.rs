@@ -12,6 +12,7 @@ use crate::{
 };
 
 pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
+    let mut missing = None;
     let entries = if place.is_dir() {
         catalog::list(place, None)?
     } else {
@@ -31,10 +32,16 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
             )
             .hint("Check the path, or give the folder that holds the archives."));
         }
-        backup::archives(&path, settings.settings())?
+        let (found, problem) = backup::archives_there(&path, settings.settings());
+        missing = problem;
+        found
     };
     for entry in &entries {
         if json { print_json(entry)? } else { print(&line(entry))? }
+    }
+    // Those in folders chosen earlier were listed.
+    if let Some(error) = missing {
+        return Err(error);
     }
     if entries.is_empty() && !json {
         print("No archives.")?;

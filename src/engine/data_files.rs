@@ -334,7 +334,7 @@ impl Worker {
             move || {
                 // A job that just ended noted in them what the engine has not seen yet.
                 let settings = SettingsFile::load(&path, &own).unwrap_or(known);
-                Ok(hosted::survey(&path, &settings))
+                Ok(hosted::survey(&path, &settings, &own))
             },
             move |surveyed| Message::Surveyed { data_file, surveyed: surveyed.map(Box::new).map_err(|e| e.report()) },
         );
@@ -360,6 +360,7 @@ impl Worker {
         if surveyed.settings.settings().revision() == hosted.settings.settings().revision() {
             hosted.adopt(surveyed.settings, status);
         }
+        status.destination_problem = surveyed.destination_problem;
         (status.archives, status.sets) = (surveyed.archives, surveyed.sets);
         (status.archives_place, status.log_place) = (Some(surveyed.archives_place), surveyed.log_place);
         status.maintenance.available_bytes = surveyed.beside_bytes;

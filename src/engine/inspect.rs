@@ -13,8 +13,11 @@ use super::{
 };
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
-    backup,
-    error::{ErrorReport, Result},
+    backup::{
+        self, marks,
+        places::{self, Purpose},
+    },
+    error::{ErrorKind, ErrorReport, Result},
     journal::inspect::{self, LogFacts},
     schedule::automatic::{Automatic, Decision, Reason},
     settings::{Settings, SettingsFile},
@@ -110,14 +113,18 @@ impl Inspection {
             available_bytes: plan.map(|plan| plan.available_bytes),
             last_backup: status.archives.first().map(NewestArchive::of),
             archives: status.archives.len(),
-            archives_problem: status.plan_problem.clone().filter(|_| status.archives.is_empty()),
+            archives_problem: status
+                .destination_problem
+                .clone()
+                .or_else(|| status.plan_problem.clone().filter(|_| status.archives.is_empty())),
             next_backup: status.next_backup,
             automatic: status.automatic.clone(),
             maintenance: status.maintenance.clone(),
             warnings: status.warnings.clone(),
             log_file: status.log_file.clone(),
-            log: status.log.as_ref().map(LogFacts::of_running),
-            log_problem: status.log_problem.clone(),
+            // What is written to a folder that is not there, or does not answer, is no log.
+            log: status.log.as_ref().filter(|_| status.log_folder_problem.is_none()).map(LogFacts::of_running),
+            log_problem: status.log_folder_problem.clone().or_else(|| status.log_problem.clone()),
             holders: status.holders.clone(),
             readers: status.readers.clone(),
         })
@@ -134,13 +141,13 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     let path = facts.path.clone();
     let settings = SettingsFile::load(&path, own)?;
     let destination = backup::destination(&path, &settings);
-    let (archives, archives_problem) = match backup::archives(&path, settings.settings()) {
-        Ok(archives) => (archives, None),
-        Err(error) => (Vec::new(), Some(error.report())),
-    };
+    let (archives, archives_problem) = backup::archives_there(&path, settings.settings());
+    let archives_problem = archives_problem.map(|error| error.report());
     let log_file = settings.settings().log.file.clone();
-    let looked =
-        log_file.as_ref().filter(|_| facts.journal_mode == JournalMode::Wal).map(|log| inspect::inspect(log, &path));
+    let looked = log_file.as_ref().filter(|_| facts.journal_mode == JournalMode::Wal).map(|log| {
+        marks::look(&path, settings.settings(), Purpose::Log)?;
+        inspect::inspect(log, &path)
+    });
     let (log, log_problem) = match looked {
         Some(Ok(log)) => (Some(log), None),
         Some(Err(error)) => (None, Some(error.report())),
@@ -153,7 +160,10 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     let good = archives.iter().filter(|a| a.problem.is_none() && a.data_file_id == id).filter_map(|a| a.moment).max();
     let automatic = glance_automatic(data, &path);
     let maintenance = Maintenance { available_bytes: beside(&path), ..glance_maintenance(data, &path) };
-    let (next_backup, warnings) = foresee(settings.settings(), automatic.as_ref(), good, &Local::now());
+    let (next_backup, mut warnings) = foresee(settings.settings(), automatic.as_ref(), good, &Local::now());
+    let is_missing = |error: &&ErrorReport| error.kind == ErrorKind::PlaceMissing;
+    warnings.extend(archives_problem.iter().find(is_missing).map(places::missing));
+    warnings.sort();
     Ok(Inspection {
         next_backup,
         automatic,
@@ -161,7 +171,10 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
         warnings,
         engine: lock::holder(&path, own).map(|holder| processes::named(holder.process)),
         jobs: Vec::new(),
-        available_bytes: disk_space(&destination).ok().map(|space: DiskSpace| space.available),
+        available_bytes: disk_space(&destination)
+            .ok()
+            .filter(|_| archives_problem.is_none())
+            .map(|space: DiskSpace| space.available),
         archives: archives.len(),
         archives_problem,
         data_file: facts,

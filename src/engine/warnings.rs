@@ -10,6 +10,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
+    backup::places,
     error::ErrorReport,
     journal::CaptureState,
     schedule::{self, automatic::Automatic},
@@ -51,6 +52,7 @@ fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
     let mut found = Vec::new();
     found.extend(status.problem.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
     found.extend(status.damage.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
+    found.extend(status.destination_problem.as_ref().map(places::missing));
     found.extend(status.notices.iter().cloned());
     found.extend(of_check(status));
     if let Some(automatic) = &status.automatic {
@@ -77,7 +79,9 @@ fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
     }));
     found.extend(status.on_finish_problem.as_ref().map(|error| of_error(WarningKind::OnFinish, error)));
     let places = status.archives_place.iter().chain(&status.log_place);
-    found.extend(places.flat_map(|place| place.warnings.iter().cloned()));
+    // That one of them is missing is said above, as it is now.
+    let of_places = places.flat_map(|place| &place.warnings).filter(|w| w.kind != WarningKind::PlaceMissing);
+    found.extend(of_places.cloned());
     found.sort();
     found.dedup();
     found
@@ -158,7 +162,7 @@ fn of_last_backup(last: &LastBackup) -> Option<Warning> {
 }
 
 fn of_log(status: &DataFileStatus) -> Option<Warning> {
-    if let Some(error) = &status.log_problem {
+    if let Some(error) = status.log_folder_problem.as_ref().or(status.log_problem.as_ref()) {
         return Some(of_error(WarningKind::LogBroken, error));
     }
     let log = status.log.as_ref()?;
