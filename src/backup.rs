@@ -313,6 +313,7 @@ pub fn run_asking(
     let stem = catalog::stem(data_file);
     let leftovers_removed = catalog::remove_leftovers(folder, &stem)?;
     let content = find_content(data_file, settings, control)?;
+    let folders = content::disks::compare(&content, settings.settings(), System::now().as_ref());
     let (content_bytes, content_report) = (content.bytes, content.shared());
     let known = archives(data_file, settings.settings())?;
     let own_id = settings.settings().data_file_id;
@@ -322,7 +323,10 @@ pub fn run_asking(
         require_space(folder, required)?;
     }
     let data_file_id = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
-    settings.note(own, |s| s.data_file_id = Some(data_file_id))?;
+    settings.note(own, |s| {
+        s.data_file_id = Some(data_file_id);
+        content::disks::remember(s, &folders.now);
+    })?;
     let number = next_number(data_file, settings, folder)?;
     let archive = folder.join(catalog::archive_name(&stem, number));
 
@@ -408,6 +412,7 @@ pub fn run_asking(
     let noted = settings.note(own, |s| {
         s.data_file_id.get_or_insert(data_file_id);
         s.last_number = s.last_number.max(number.0);
+        content::disks::remember(s, &folders.when_said);
     });
     Ok(BackupReport {
         archive: written.path,

@@ -476,3 +476,27 @@ fn a_running_service_takes_up_the_log_again_when_its_disk_is_back() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(logical_content(&restored.join("a.sqlite")), logical_content(&scene.data));
 }
+
+#[test]
+fn attachments_on_a_disk_that_is_not_mounted_are_missed() {
+    let Some(mut scene) = Scene::new("unused") else { return };
+    let letters = scene.at("letters");
+    fs::create_dir(&letters).unwrap();
+    fs::write(letters.join("one"), "1").unwrap();
+    let attached = format!("content.attachments={}", scene.place.at("disk").display());
+    scene.settings(&["--default", "destination.folder", &attached]);
+    scene.back_up();
+    let kept = Kept(scene.keep_elsewhere());
+    scene.unmount();
+    for _ in 0..2 {
+        // As often as it is so.
+        scene.refused("disk holds nothing, because its disk is missing: tmpfs is not mounted at");
+    }
+    assert!(scene.status().contains("Last full backup   0003"), "the data file itself is backed up");
+    scene.mount_back(&kept.0);
+    scene.back_up();
+    // What was emptied on purpose is said once.
+    fs::remove_dir_all(&letters).unwrap();
+    scene.refused("disk is empty, and held files at the last backup");
+    scene.back_up();
+}
