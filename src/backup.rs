@@ -3,6 +3,7 @@
 pub mod content;
 mod estimate;
 mod manifest;
+pub mod marks;
 pub mod modified;
 pub mod places;
 pub mod retention;
@@ -10,6 +11,7 @@ pub mod retention;
 pub use crate::settings::default_destination;
 pub use content::ContentReport;
 use content::{Content, Excluded};
+use places::Purpose;
 pub use retention::Deleted;
 
 use std::{
@@ -165,9 +167,11 @@ pub fn keep_known(before: &Settings, after: &mut Settings, data_file: &Path) {
     let (old, new) = (destination_by(data_file, before), destination_by(data_file, after));
     if old != new {
         let holds = catalog::highest_number(&old, &catalog::stem(data_file)).is_ok_and(|n| n != ArchiveNumber(0));
+        // Whoever chooses another folder because a disk is missing finds its archives again when it is back.
+        let is_missing = marks::look(data_file, before, Purpose::Archives).is_err();
         let earlier = &mut after.destination.earlier;
         earlier.retain(|folder| *folder != new && *folder != old);
-        if holds {
+        if holds || is_missing {
             earlier.push(old);
         }
     }
@@ -176,16 +180,27 @@ pub fn keep_known(before: &Settings, after: &mut Settings, data_file: &Path) {
 /// All archives known of `data_file`, newest first: those in its folder, and those in folders chosen earlier.
 ///
 /// # Errors
-/// When the folder in force can not be read; earlier ones may be gone.
+/// When the folder in force can not be read, or is not the one that was used; earlier ones may be gone.
 pub fn archives(data_file: &Path, settings: &Settings) -> Result<Vec<ArchiveEntry>> {
+    let (found, problem) = archives_there(data_file, settings);
+    problem.map_or(Ok(found), Err)
+}
+
+/// As [`archives`], as far as they are there now; with the reason why those in the folder in force are not among them.
+pub fn archives_there(data_file: &Path, settings: &Settings) -> (Vec<ArchiveEntry>, Option<Error>) {
     let stem = catalog::stem(data_file);
-    let mut found = catalog::list(&destination_by(data_file, settings), Some(&stem))?;
+    let in_force = marks::look(data_file, settings, Purpose::Archives)
+        .and_then(|_| catalog::list(&destination_by(data_file, settings), Some(&stem)));
+    let (mut found, problem) = match in_force {
+        Ok(found) => (found, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
     for folder in &settings.destination.earlier {
         found.extend(catalog::list(folder, Some(&stem)).unwrap_or_default());
     }
     found.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
     found.dedup_by(|a, b| a.path == b.path);
-    Ok(found)
+    (found, problem)
 }
 
 /// Plans a backup of `data_file` into `folder`. `known` are the archives already there.
@@ -292,10 +307,16 @@ pub fn run_asking(
     // A link made since the file was opened may be the name by which programs commit now.
     alias::refuse_other_names(data_file)?;
     let ownership = Ownership::of(data_file);
-    make_folder(folder, ownership)?;
+    let is_destination = folder == destination(data_file, settings);
+    if is_destination {
+        marks::prepare(data_file, settings, own, Purpose::Archives)?;
+    } else {
+        make_folder(folder, ownership)?;
+    }
     let stem = catalog::stem(data_file);
     let leftovers_removed = catalog::remove_leftovers(folder, &stem)?;
     let content = find_content(data_file, settings, control)?;
+    let folders = content::disks::compare(&content, settings.settings(), System::now().as_ref());
     let (content_bytes, content_report) = (content.bytes, content.shared());
     let known = archives(data_file, settings.settings())?;
     let own_id = settings.settings().data_file_id;
@@ -305,12 +326,21 @@ pub fn run_asking(
         require_space(folder, required)?;
     }
     let data_file_id = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
-    settings.note(own, |s| s.data_file_id = Some(data_file_id))?;
+    settings.note(own, |s| {
+        s.data_file_id = Some(data_file_id);
+        content::disks::remember(s, &folders.now);
+    })?;
     let number = next_number(data_file, settings, folder)?;
     let archive = folder.join(catalog::archive_name(&stem, number));
 
+    // A cut begins a new log: never where its disk is not.
+    let log_folder = match settings.settings().log.file {
+        Some(_) => marks::look(data_file, settings.settings(), Purpose::Log).map(drop),
+        None => Ok(()),
+    };
+    let log = log.filter(|_| log_folder.is_ok());
     let Begun { snapshot, cut, table, problem } = begin(data_file, number, log, control)?;
-    let mut log_problem = problem.map(|e| e.report());
+    let mut log_problem = log_folder.err().or(problem).map(|e| e.report());
     let log_position = cut.as_ref().map(Cut::position);
     let now = control.clock().local();
     let moment = now.with_nanosecond(now.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(now).fixed_offset();
@@ -359,7 +389,9 @@ pub fn run_asking(
         Ok(manifest::manifest((&manifest_identity, &manifest_path), journal_mode, items, &manifest_content.report()))
     })));
     let total = data_bytes + content_bytes;
-    let written = writer::write(storage, &archive, ownership, &identity, sources, on_full, total, control)?;
+    let written = writer::write(storage, &archive, ownership, &identity, sources, on_full, total, control);
+    // Before the log is cut for it: what went away with its disk is no backup.
+    let written = if is_destination { unless_gone(written, data_file, settings.settings())? } else { written? };
     let (mut archived, mut log_recovery_problem) = (None, None);
     if let (Some(cut), Some(capture)) = (cut, log) {
         let target = archived_log(&capture.status().log, data_file, number);
@@ -383,6 +415,7 @@ pub fn run_asking(
     let noted = settings.note(own, |s| {
         s.data_file_id.get_or_insert(data_file_id);
         s.last_number = s.last_number.max(number.0);
+        content::disks::remember(s, &folders.when_said);
     });
     Ok(BackupReport {
         archive: written.path,
@@ -404,6 +437,21 @@ pub fn run_asking(
         settings_problem: noted.err().map(|e| e.report()),
         content: content_report.report(),
         deleted: Deleted::default(),
+    })
+}
+
+/// What was written to the destination, if that is still the same folder: a disk may go away in the middle.
+fn unless_gone<T>(written: Result<T>, data_file: &Path, settings: &Settings) -> Result<T> {
+    let is_stopped = written.as_ref().is_err_and(|e| e.kind() == ErrorKind::Stopped);
+    let Some(gone) = marks::look(data_file, settings, Purpose::Archives).err().filter(|_| !is_stopped) else {
+        return written;
+    };
+    let report = gone.report();
+    let error = Error::new(gone.kind(), format!("the disk went away during the backup: {}", report.message));
+    let error = error.hint(report.hint.unwrap_or_default());
+    Err(match written {
+        Err(cause) => error.because(cause),
+        Ok(_) => error,
     })
 }
 

@@ -10,6 +10,7 @@ pub mod command;
 mod damaged;
 mod data_files;
 mod ended;
+mod folders;
 pub mod history;
 mod hosted;
 pub mod inspect;

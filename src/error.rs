@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Damaged,
     /// Written by a newer version of the program.
     NewerVersion,
+    /// A folder used before, or its disk, is not there, or another one is in its place.
+    PlaceMissing,
     /// The target exists already and is never overwritten.
     Exists,
     /// Not enough space on the disk.

@@ -6,6 +6,7 @@
 //! ```text
 //! sections    what can be set, as plain data with its defaults
 //! keys        every setting by its key: one table for file, command line and dialog
+//! place       the folders that were used, as they stand in the file
 //! document    the text: places of mistakes, changes that keep what a person wrote
 //! ```
 
@@ -13,6 +14,7 @@ pub mod keys;
 pub mod sections;
 
 mod document;
+mod place;
 
 use std::{
     ffi::OsStr,

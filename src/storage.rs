@@ -10,6 +10,7 @@
 
 pub mod disks;
 pub mod identity;
+pub mod marker;
 pub mod names;
 pub mod processes;
 pub mod scratch;
@@ -424,6 +425,19 @@ pub fn is_leftover(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| meta.is_file())
         && refuse_data_file(path).is_ok()
         && File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+/// Has the system forget what it keeps in memory of a file that was synced, so that what is read next comes from the disk. Linux
+/// does that; elsewhere, and in file systems that are memory, what is read back may be what was written.
+pub fn forget_cached(path: &Path) {
+    #[cfg(target_os = "linux")]
+    if refuse_data_file(path).is_ok()
+        && let Ok(file) = File::open(path)
+    {
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
 }
 
 /// Reads exactly `buffer.len()` bytes of `file` at `offset`.

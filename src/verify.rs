@@ -105,6 +105,7 @@ pub struct Examined {
 pub fn examine(archive: &Path, options: &VerifyOptions, control: &Control) -> Result<Examined> {
     control.phase(Phase::Preparing, 0);
     let opened = Archive::open_with(archive, &options.segments).and_then(|opened| {
+        opened.forget_cached();
         prove(&opened, control)?;
         Ok(opened)
     });

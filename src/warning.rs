@@ -11,6 +11,8 @@ pub enum WarningKind {
     DataFileDamaged,
     /// The data file was restored by itself.
     RestoredAutomatically,
+    /// A folder used before, or its disk, is not there.
+    PlaceMissing,
     /// Automatic backups are suspended, because too many attempts failed.
     BackupSuspended,
     /// The last full backup failed.
@@ -73,6 +75,7 @@ impl WarningKind {
             self,
             K::DataFileDamaged
                 | K::RestoredAutomatically
+                | K::PlaceMissing
                 | K::BackupSuspended
                 | K::BackupFailed
                 | K::BackupOverdue

@@ -12,6 +12,7 @@ use strongroom::{
     error::ErrorKind,
     journal::{CaptureState, CaptureStatus, integrate::Until},
     restore::Logs,
+    storage::marker,
 };
 use support::{
     Place,
@@ -76,7 +77,7 @@ fn a_log_whose_disk_is_away_at_the_start_is_opened_when_it_is_back() {
         open_with_log(&engine.handle(), &data, &path);
         backup(&engine.handle(), &data);
     }
-    let kept = fs::read(&path).unwrap();
+    let (kept, mark) = (fs::read(&path).unwrap(), fs::read(disk.0.join(marker::NAME)).unwrap());
     drop(disk);
     // Where the disk was, nothing can be written: as an administrator makes an empty mount point safe.
     fs::remove_dir(place.at("small")).unwrap();
@@ -89,6 +90,7 @@ fn a_log_whose_disk_is_away_at_the_start_is_opened_when_it_is_back() {
     application.execute("INSERT INTO k VALUES('while it was away',1)", []).unwrap();
     fs::remove_file(place.at("small")).unwrap();
     let _disk = SmallDisk::mount(&place.at("small"), "2m").unwrap();
+    fs::write(place.at("small").join(marker::NAME), mark).unwrap();
     fs::write(&path, kept).unwrap();
     // Nobody has to do anything.
     until_state(&handle, |s| s == CaptureState::On);

@@ -77,8 +77,7 @@ fn it_gets_the_result_as_json_on_standard_input() {
     assert_eq!(json["urgent"], false);
     fs::remove_file(&file).unwrap();
     // Of a failure too, with what can be done.
-    fs::remove_file(&made.archive).unwrap();
-    fs::remove_dir(place.at("Backups")).unwrap();
+    fs::rename(place.at("Backups"), place.at("kept")).unwrap();
     fs::write(place.at("Backups"), "in the way").unwrap();
     handle
         .send(Command::Backup { job: JobId::new(), data_file: data.clone(), destination: None, options: None })
@@ -91,6 +90,7 @@ fn it_gets_the_result_as_json_on_standard_input() {
     assert_eq!(failures(&handle.status()), Vec::<&HistoryEntry>::new());
     // A command for one job tells it as well, and waits for it before it ends.
     fs::remove_file(place.at("Backups")).unwrap();
+    fs::rename(place.at("kept"), place.at("Backups")).unwrap();
     fs::remove_file(&file).unwrap();
     drop(engine);
     assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());

@@ -89,7 +89,10 @@ fn whole_settings_are_saved_in_force_and_read_again() {
     }
     let read = SettingsFile::load(&data, &place.own()).unwrap().settings().clone();
     assert!(read.data_file_id.is_some());
-    assert_eq!(Settings { data_file_id: None, last_number: 0, ..read }, Settings { on_finish: vec![], ..wanted });
+    assert_eq!(
+        Settings { data_file_id: None, last_number: 0, places: vec![], ..read },
+        Settings { on_finish: vec![], ..wanted }
+    );
 }
 
 #[test]
@@ -160,7 +163,9 @@ fn archives_stay_known_and_numbers_go_on_when_the_folder_changes() {
     assert_eq!(names_in(&place.at("second")), ["a[0002].4BK"]);
     // By hand, and the note of the last number with it.
     let file = place.at("a.strongroom.toml");
-    let edited = fs::read_to_string(&file).unwrap().replace("/second\"", "/third\"").replace("last-number = 2", "");
+    let chosen = |name: &str| format!("\nfolder = \"{}\"", place.at(name).display());
+    let edited = fs::read_to_string(&file).unwrap().replace(&chosen("second"), &chosen("third"));
+    let edited = edited.replace("last-number = 2", "");
     fs::write(&file, edited).unwrap();
     until(&handle, |s| s.data_file(&data).unwrap().destination == place.at("third"));
     let third = backup(&handle, &data);

@@ -75,6 +75,7 @@ pub fn protect(
     };
     let written = make(&volume, &stamp, &mut read, &mut put, control).and_then(|()| file.sync()).and_then(|()| {
         let same = hasher.finalize().as_bytes() == &whole;
+        crate::storage::forget_cached(&part);
         let copy = Volume::of_file(&part).map_err(|e| Error::io("read back", &part, e))?;
         // The log itself is not read again: without its length the frames would seem to claim far more than there is.
         let found = Packets::find_beside(&copy, volume.length(), control)?;

@@ -283,6 +283,11 @@ impl<'a> Output<'a> {
         self.file.as_mut().map_or(Ok(()), |file| file.sync())
     }
 
+    /// Has the files so far read back from the disk, once they were synced.
+    pub(super) fn forget_cached(&self) {
+        self.parts.iter().for_each(|part| storage::forget_cached(&part.part));
+    }
+
     /// Notes in each folder of a set where its other segments are, before the set is complete. The note helps to find them; a
     /// disk that has no place for it is no reason to give up an archive that is proven.
     fn write_notes(&self) {

@@ -170,6 +170,11 @@ impl Archive {
         self.volume.pieces().iter().map(|piece| piece.path.as_path())
     }
 
+    /// Has what is read next come from the disk, and not from what the system keeps in memory of it.
+    pub fn forget_cached(&self) {
+        self.files().for_each(crate::storage::forget_cached);
+    }
+
     /// What the recovery data says, or would say if it were made anew; `None` of an archive that has none.
     pub(super) fn stamp(&self) -> Option<Stamp> {
         let options = self.identity.options();
@@ -255,6 +260,7 @@ impl Archive {
     /// # Errors
     /// `Damaged` at the first frame whose bytes are not those that were written.
     pub fn prove_stored(&self, control: &Control) -> Result<()> {
+        self.forget_cached();
         let mut numbers = 0..self.index.frames.len();
         let (spare_in, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
         pipeline::run(

@@ -121,6 +121,7 @@ pub(super) fn finish(output: &mut Output<'_>, index: Index, tar_bytes: u64, cont
     let layout = Layout::plan(protected, options.redundancy, options.interlacing);
     if let Some(layout) = layout {
         output.sync()?;
+        output.forget_cached();
         control.phase(Phase::Protecting, protected);
         let id = output.identity().archive_id;
         let stamp = Stamp { layout, id, index_offset, tar_length: tar_bytes, whole };
@@ -144,6 +145,8 @@ pub(super) fn finish(output: &mut Output<'_>, index: Index, tar_bytes: u64, cont
         }
     };
     output.sync()?;
+    // Else the memory of this machine would be proven, and not the disk.
+    output.forget_cached();
     control.phase(Phase::Verifying, length);
     prove(output, &index, layout.is_some(), control)?;
     control.phase(Phase::Finishing, 0);

@@ -6,6 +6,7 @@
 //!
 //! A data file in use is never opened here, under whatever name: that would drop SQLite's locks on it.
 
+pub(crate) mod disks;
 mod names;
 mod source;
 

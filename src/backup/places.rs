@@ -7,10 +7,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::retention::{self, BackupSet};
+use super::{
+    marks,
+    retention::{self, BackupSet},
+};
 use crate::{
     archive::{Archive, catalog},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     settings::{Settings, sections::DeleteOldest},
     storage::{
         self,
@@ -43,6 +46,14 @@ pub struct Place {
     pub warnings: Vec<Warning>,
 }
 
+/// The folder that `settings` mean for `purpose`; that for archives where no log is used.
+pub fn folder(data_file: &Path, settings: &Settings, purpose: Purpose) -> PathBuf {
+    match (purpose, &settings.log.file) {
+        (Purpose::Log, Some(log)) => storage::folder_of(log).to_path_buf(),
+        _ => super::destination_by(data_file, settings),
+    }
+}
+
 /// Looks at the place that `settings` mean for `purpose`. `required_bytes` is what the next archive needs; may take its time.
 pub fn look(
     system: Option<&System>,
@@ -51,10 +62,12 @@ pub fn look(
     purpose: Purpose,
     required_bytes: Option<u64>,
 ) -> Place {
-    let folder = match (purpose, &settings.log.file) {
-        (Purpose::Log, Some(log)) => storage::folder_of(log).to_path_buf(),
-        _ => super::destination_by(data_file, settings),
-    };
+    let folder = folder(data_file, settings, purpose);
+    if let Err(error) = marks::look(data_file, settings, purpose) {
+        // Of what is there instead nothing is worth saying.
+        let warnings = vec![missing(&error.report())];
+        return Place { folder, space: None, disk: None, warnings };
+    }
     let (space, disk) = (disk_space(&folder).ok(), disks::disk(system, &folder));
     let mut warnings = Vec::new();
     warnings.extend(not_writable(&folder));
@@ -94,6 +107,25 @@ pub fn refuse_network_log(system: Option<&System>, log: &Path, settings: &Settin
     })
 }
 
+/// The warning that a folder used before is not there.
+pub fn missing(error: &ErrorReport) -> Warning {
+    Warning { kind: WarningKind::PlaceMissing, message: error.message.clone(), hint: error.hint.clone() }
+}
+
+/// Whether the disk of a folder is mounted read-only, as some are after an error.
+pub fn is_read_only(folder: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::{fs::Access, io::Errno};
+        rustix::fs::access(folder, Access::WRITE_OK) == Err(Errno::ROFS)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        false
+    }
+}
+
 fn not_writable(folder: &Path) -> Option<Warning> {
     let existing = existing_folder(folder);
     #[cfg(unix)]
@@ -105,12 +137,18 @@ fn not_writable(folder: &Path) -> Option<Warning> {
     let may = existing.metadata().is_ok_and(|meta| !meta.permissions().readonly());
     let is_file = folder.exists() && !folder.is_dir();
     (!may || is_file).then(|| {
-        let what = if is_file { "is a file and no folder" } else { "can not be written by this user" };
-        Warning::new(
-            WarningKind::NotWritable,
-            format!("{} {what}", folder.display()),
-            "Choose another folder, or give this user the permission to write it.",
-        )
+        let (what, hint) = match (is_file, is_read_only(&existing)) {
+            (true, _) => ("is a file and no folder", "Choose another folder."),
+            (_, true) => (
+                "is on a disk that is mounted read-only",
+                "Mount it so that it can be written. A disk becomes so by itself after an error: look in the system's messages.",
+            ),
+            _ => (
+                "can not be written by this user",
+                "Choose another folder, or give this user the permission to write it.",
+            ),
+        };
+        Warning::new(WarningKind::NotWritable, format!("{} {what}", folder.display()), hint)
     })
 }
 

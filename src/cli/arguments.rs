@@ -25,7 +25,8 @@ pub(super) enum Job {
     Backup {
         /// The SQLite data file.
         data_file: PathBuf,
-        /// Folder for this archive; otherwise the one in the settings, or `Backups` beside the data file.
+        /// Folder for this archive alone; otherwise the one in the settings, or `Backups` beside the data file. An archive made there
+        /// is kept until somebody deletes it, and is not counted by status, list and schedule.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
         #[command(flatten)]
@@ -212,6 +213,10 @@ pub(super) enum Job {
         /// Set this key back to its default; may be given several times.
         #[arg(long = "default", value_name = "KEY")]
         defaults: Vec<String>,
+        /// Use the folder for archives (`destination`) or of the `log` as it is there now, although it is not the one that was used
+        /// before: another disk, or one that was emptied.
+        #[arg(long, value_name = "WHICH", value_enum)]
+        choose_anew: Vec<Folder>,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
@@ -238,6 +243,15 @@ pub(super) enum Job {
         #[arg(long, hide = true)]
         attached: bool,
     },
+}
+
+/// A folder that is known again by its mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Folder {
+    /// That for archives.
+    Destination,
+    /// That of the log.
+    Log,
 }
 
 /// What to do with the service of the system.

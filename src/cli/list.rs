@@ -13,6 +13,7 @@ use crate::{
 };
 
 pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
+    let mut missing = None;
     let mut entries = if place.is_dir() {
         let mut entries = catalog::list(place, None)?;
         entries.extend(catalog::copies(place, None)?);
@@ -34,7 +35,8 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
             )
             .hint("Check the path, or give the folder that holds the archives."));
         }
-        let mut entries = backup::archives(&path, settings.settings())?;
+        let (mut entries, problem) = backup::archives_there(&path, settings.settings());
+        missing = problem;
         let earlier = &settings.settings().destination.earlier;
         for folder in earlier.iter().chain([&folder]) {
             entries.extend(catalog::copies(folder, Some(&catalog::stem(&path))).unwrap_or_default());
@@ -51,6 +53,10 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
     }
     for entry in &entries {
         if json { print_json(entry)? } else { print(&line(entry))? }
+    }
+    // Those in folders chosen earlier were listed.
+    if let Some(error) = missing {
+        return Err(error);
     }
     if entries.is_empty() && !json {
         print("No archives.")?;

@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::{Map, Value as Json, json};
 use toml_edit::Value;
 
-use super::{places::directories, print, print_json};
+use super::{arguments::Folder, places::directories, print, print_json};
 use crate::{
-    backup,
+    backup::{self, marks, places::Purpose},
     error::{Error, ErrorKind, Result},
     settings::{KEYS, Key, Settings, SettingsFile, path_beside, path_in},
 };
@@ -22,7 +22,13 @@ enum Request {
     Reset(&'static Key),
 }
 
-pub(super) fn run(data_file: &Path, arguments: &[String], defaults: &[String], json: bool) -> Result<()> {
+pub(super) fn run(
+    data_file: &Path,
+    arguments: &[String],
+    defaults: &[String],
+    anew: &[Folder],
+    json: bool,
+) -> Result<()> {
     let requests = arguments.iter().map(|text| parse(text));
     let requests =
         requests.chain(defaults.iter().map(|name| find(name).map(Request::Reset))).collect::<Result<Vec<_>>>()?;
@@ -45,7 +51,22 @@ pub(super) fn run(data_file: &Path, arguments: &[String], defaults: &[String], j
         let today = chrono::Local::now().date_naive();
         wanted.scheduler = wanted.scheduler.clone().counted_from(today, &file.settings().scheduler);
         backup::keep_known(file.settings(), &mut wanted, &path);
+        let before = file.settings().clone();
         file.change(own, |settings| *settings = wanted)?;
+        marks::note_choice(&path, &mut file, own, &before);
+    }
+    for which in anew {
+        let purpose = match which {
+            Folder::Destination => Purpose::Archives,
+            Folder::Log => Purpose::Log,
+        };
+        let folder = marks::choose_anew(&path, &mut file, own, purpose)?;
+        if !json {
+            print(&format!("{} is used from now on, as it is there now", folder.display()))?;
+        }
+    }
+    if requests.is_empty() && !anew.is_empty() && !json {
+        return Ok(());
     }
     let chosen: Vec<&Key> = requests.iter().map(Request::key).collect();
     if json { print_json(&as_json(&file, &chosen)) } else { print(in_words(&file, &chosen).trim_end()) }
@@ -193,6 +214,7 @@ fn plain(value: &Value) -> Json {
         Value::Integer(number) => (*number.value()).into(),
         Value::Boolean(yes) => (*yes.value()).into(),
         Value::Array(list) => list.iter().map(plain).collect(),
+        Value::InlineTable(parts) => parts.iter().map(|(key, part)| (key.to_owned(), plain(part))).collect(),
         other => other.to_string().trim().into(),
     }
 }

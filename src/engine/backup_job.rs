@@ -168,7 +168,7 @@ impl BackupJob {
     /// that there is none.
     fn have_it_seen(&self) {
         if let Ok(settings) = SettingsFile::load(&self.data_file, &self.own) {
-            let surveyed = Ok(Box::new(hosted::survey(&self.data_file, &settings)));
+            let surveyed = Ok(Box::new(hosted::survey(&self.data_file, &settings, &self.own)));
             let _ = self.messages.send(Message::Surveyed { data_file: self.data_file.clone(), asked: None, surveyed });
         }
     }

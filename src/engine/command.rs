@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     archive::ArchiveOptions,
+    backup::places::Purpose,
     journal::integrate::Until,
     restore::Logs,
     settings::{Revision, Settings},
@@ -78,6 +79,14 @@ pub enum Command {
         data_file: PathBuf,
         /// The folder; made when the first backup needs it.
         folder: PathBuf,
+    },
+    /// Take the folder for archives, or of the log, as it is there now for the one to be used, although it is not the one that was
+    /// used before.
+    ChooseAnew {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// Which folder.
+        purpose: Purpose,
     },
     /// Put settings in force as a whole. When they are refused, `settings_refused` of the data file says why.
     ChangeSettings {
@@ -339,6 +348,7 @@ impl Command {
                 Subject::DataFile(path)
             }
             Command::SetDestination { data_file, .. }
+            | Command::ChooseAnew { data_file, .. }
             | Command::ChangeSettings { data_file, .. }
             | Command::HandOver { data_file, .. }
             | Command::LookAtPlaces { data_file, .. }

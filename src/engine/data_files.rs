@@ -351,7 +351,7 @@ impl Worker {
                 let _ = log.map(|log| log.flush());
                 // A job that just ended noted in them what the engine has not seen yet.
                 let settings = SettingsFile::load(&path, &own).unwrap_or(known);
-                let mut surveyed = hosted::survey(&path, &settings);
+                let mut surveyed = hosted::survey(&path, &settings, &own);
                 surveyed.users = asked.and_then(|_| hosted::look_at_processes(&[of]).pop());
                 Ok(surveyed)
             },

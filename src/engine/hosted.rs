@@ -28,13 +28,13 @@ use crate::{
         catalog::{self, ArchiveEntry},
     },
     backup::{
-        self, BackupPlan,
+        self, BackupPlan, marks,
         places::{self, Place, Purpose},
         retention::{self, BackupSet},
     },
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::{Capture, CaptureConfig, Lacking, LastArchive, Position},
+    journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, reader::LogReader},
     sample,
     schedule::automatic::{Automatic, Reason},
     settings::{Settings, SettingsFile},
@@ -91,6 +91,12 @@ pub(super) struct Hosted {
     pub(super) log_attempt: u64,
     /// When the last attempt failed.
     pub(super) log_failed: Option<Instant>,
+    /// Since when its folders are being looked at, whether they are those that were used.
+    pub(super) folders_asked: Option<Instant>,
+    /// Whether the disk of the folder for archives was read-only when it was looked at last.
+    pub(super) is_read_only: bool,
+    /// Why the folder for archives, or of the log, could not be chosen anew.
+    pub(super) choice_failed: Option<(Purpose, ErrorReport)>,
     /// When it was looked at as a whole, and its size then.
     pub(super) surveyed: Option<(Instant, u64)>,
     /// When a program was last seen waiting for it.
@@ -118,6 +124,8 @@ pub(super) struct Surveyed {
     pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
     /// The settings as they were read for this.
     pub(super) settings: SettingsFile,
+    /// Why the folder for archives is not the one that was used.
+    pub(super) destination_problem: Option<ErrorReport>,
     pub(super) archives_place: Place,
     pub(super) log_place: Option<Place>,
     /// Free space on the disk of the data file.
@@ -146,8 +154,12 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
     }
     let destination = backup::destination(&facts.path, &settings);
     // A folder that can not be read now is reported by the survey.
-    let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
-    let places = [storage::folder_of(&facts.path).to_path_buf(), destination.clone()];
+    let is_there = marks::look(&facts.path, settings.settings(), Purpose::Archives).is_ok();
+    let mut places = vec![storage::folder_of(&facts.path).to_path_buf()];
+    if is_there {
+        let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
+        places.push(destination.clone());
+    }
     storage::clean_up(move || places.iter().for_each(|place| scratch::remove_leftovers(place)));
     let host = Host { kind: config.host, process: std::process::id() };
     let status = DataFileStatus { damage, ..status_of(facts, &settings, host) };
@@ -169,6 +181,9 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
             log_attempt: 0,
             log_failed: None,
             log_opening: None,
+            folders_asked: None,
+            is_read_only: false,
+            choice_failed: None,
             surveyed: None,
             mark: None,
             waited: None,
@@ -212,6 +227,8 @@ pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Hos
         maintenance: Maintenance::default(),
         archives_place: None,
         log_place: None,
+        destination_problem: None,
+        log_folder_problem: None,
         on_finish_problem: None,
         log_file: settings.settings().log.file.clone(),
         log: None,
@@ -239,20 +256,23 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<(PathBuf,
     folder.is_dir().then(|| (folder, newest.map(|archive| archive.path)))
 }
 
-/// Reads the destination and plans the next backup; may take its time.
-pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
-    let folder = backup::destination(data_file, settings);
+/// Reads the destination and plans the next backup; may take its time. A folder that an earlier version used is marked.
+pub(super) fn survey(data_file: &Path, settings: &SettingsFile, own: &Path) -> Surveyed {
+    let mut settings = settings.clone();
+    // What can not be marked now is marked later.
+    let _ = marks::adopt(data_file, &mut settings, own, Purpose::Archives);
+    let look = marks::look(data_file, settings.settings(), Purpose::Archives);
+    let destination_problem = look.err().map(|e| e.report());
+    let folder = backup::destination(data_file, &settings);
     let mut folders = vec![folder.clone()];
     folders.extend(settings.settings().destination.earlier.iter().cloned());
     // Looked at before they are read, so that what changes meanwhile is seen later.
     let mut mark = Mark::of(folders.iter().cloned());
     let facts = data_file::identify(data_file).map_err(|e| e.report());
-    let (archives, plan) = match backup::archives(data_file, settings.settings()) {
-        Ok(archives) => {
-            let plan = backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report());
-            (archives, plan)
-        }
-        Err(error) => (Vec::new(), Err(error.report())),
+    let (archives, problem) = backup::archives_there(data_file, settings.settings());
+    let plan = match problem {
+        None => backup::plan(data_file, &settings, &folder, &archives).map_err(|e| e.report()),
+        Some(error) => Err(error.report()),
     };
     let stem = catalog::stem(data_file);
     let copies: Vec<ArchiveEntry> =
@@ -272,6 +292,7 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
         mark: Arc::new(mark),
         users: None,
         copies,
+        destination_problem,
         archives,
         plan,
         facts,
@@ -338,15 +359,14 @@ pub(super) fn open_log(
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.note(own, |s| s.data_file_id = Some(identity))?;
     places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;
+    marks::look(data_file, settings.settings(), Purpose::Log)?;
+    let newest = newest_with_log(data_file, &settings, log)?;
+    marks::require_log(data_file, settings.settings(), newest.is_some())?;
     if start != LogStart::Known {
-        // Where a known one is gone, its disk is not mounted: a folder made there would hide that.
-        let folder = storage::folder_of(log);
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+        // Of one in use a folder that was never marked is made by nobody: that would hide that its disk is not mounted.
+        marks::prepare(data_file, &mut settings, own, Purpose::Log)?;
     }
     let mut config = CaptureConfig::new(data_file, log, identity);
-    let newest = backup::archives(data_file, settings.settings())?
-        .into_iter()
-        .find(|a| a.data_file_id == Some(identity) && a.log_position.is_some());
     config.is_expected = start == LogStart::Known;
     config.released = released;
     config.waker = Some(Arc::new(waker));
@@ -360,7 +380,7 @@ pub(super) fn open_log(
             previous_log: backup::archived_log(log, data_file, archive.number),
         })
     });
-    let path = data_file.to_path_buf();
+    let (path, mut file) = (data_file.to_path_buf(), settings.clone());
     config.read_base = Some(Arc::new(move |position: &Position, sink: &mut dyn FnMut(&[u8]) -> Result<()>| {
         read_archive_at(&path, settings.settings(), position, sink)
     }));
@@ -371,9 +391,31 @@ pub(super) fn open_log(
             Err(e) if e.kind() == ErrorKind::Busy && asked.elapsed() < LOCK_WAIT => {
                 std::thread::sleep(Duration::from_millis(20));
             }
-            other => return other,
+            Ok(capture) => {
+                // One that an earlier version used is marked, now that its log was found.
+                let _ = marks::adopt(data_file, &mut file, own, Purpose::Log);
+                return Ok(capture);
+            }
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// The newest archive that was cut from the log, with which the log is compared.
+fn newest_with_log(data_file: &Path, settings: &SettingsFile, log: &Path) -> Result<Option<ArchiveEntry>> {
+    let (archives, problem) = backup::archives_there(data_file, settings.settings());
+    if let Some(error) = problem {
+        // A log that is there goes on also while the archives are not: what they are is known when they are back.
+        return if log.is_file() { Ok(None) } else { Err(error) };
+    }
+    let id = settings.settings().data_file_id;
+    let newest = archives.into_iter().find(|a| a.data_file_id == id && a.log_position.is_some());
+    // Of disks that take turns another one may hold the archive that the log goes on from.
+    let goes_on_from = || LogReader::open(log).ok().map(|log| log.header().base.archive);
+    let is_elsewhere = |newest: &ArchiveEntry| {
+        marks::take_turns(data_file, settings.settings()) && goes_on_from().is_some_and(|base| base > newest.number.0)
+    };
+    Ok(newest.filter(|newest| !is_elsewhere(newest)))
 }
 
 /// The data file as the archive cut at `position` holds it.
@@ -412,7 +454,8 @@ impl Hosted {
             Ok(mut settings) => {
                 status.settings_problem = None;
                 self.keep_known(&mut settings, own);
-                let changed = settings.settings().revision() != self.settings.settings().revision();
+                let (now, before) = (settings.settings(), self.settings.settings());
+                let changed = now.revision() != before.revision() || now.places != before.places;
                 self.adopt(settings, status);
                 changed
             }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
+    backup::{marks, places::Purpose},
     error::{ErrorReport, Result},
     journal::inspect::{self, LogFacts},
     schedule::automatic::{Automatic, Decision, Reason},
@@ -126,14 +127,18 @@ impl Inspection {
             last_backup: status.own_archives().next().map(|newest| NewestArchive::of(newest, status)),
             archives: status.own_archives().count(),
             archives_of_others: status.archives.len() - status.own_archives().count(),
-            archives_problem: status.plan_problem.clone().filter(|_| status.archives.is_empty()),
+            archives_problem: status
+                .destination_problem
+                .clone()
+                .or_else(|| status.plan_problem.clone().filter(|_| status.archives.is_empty())),
             next_backup: status.next_backup,
             automatic: status.automatic.clone(),
             maintenance: status.maintenance.clone(),
             warnings: status.warnings.clone(),
             log_file: status.log_file.clone(),
-            log,
-            log_problem: status.log_problem.clone(),
+            // What is written to a folder that is not there, or does not answer, is no log.
+            log: log.filter(|_| status.log_folder_problem.is_none()),
+            log_problem: status.log_folder_problem.clone().or_else(|| status.log_problem.clone()),
             holders: status.holders.clone(),
             readers: status.readers.clone(),
         }
@@ -160,7 +165,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     let engine = lock::holder(&path, own).map(|holder| processes::named(holder.process));
     let host = Host { kind: HostKind::Command, process: std::process::id() };
     let mut status = hosted::status_of(facts, &settings, host);
-    known::take_survey(&mut status, hosted::survey(&path, &settings));
+    known::take_survey(&mut status, hosted::survey(&path, &settings, own));
     if let Some(users) = hosted::look_at_processes(std::slice::from_ref(&path)).pop() {
         (status.holders, status.readers, status.other_name) = (users.holders, users.readers, users.other_name);
     }
@@ -187,7 +192,10 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     status.warnings = warnings::warnings(&status, &now);
     status.automatic = known_before;
     let log_file = status.log_file.clone();
-    let looked = log_file.as_ref().filter(|_| is_wal).map(|log| inspect::inspect(log, &path));
+    let looked = log_file.as_ref().filter(|_| is_wal).map(|log| {
+        marks::look(&path, settings.settings(), Purpose::Log)?;
+        inspect::inspect(log, &path)
+    });
     let (log, log_problem) = match looked {
         Some(Ok(log)) => (Some(log), None),
         Some(Err(error)) => (None, Some(error.report())),

@@ -11,7 +11,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    backup,
+    backup::{self, marks},
     error::{Error, Result},
     settings::{self, Revision, Settings, SettingsFile},
 };
@@ -33,6 +33,7 @@ impl Worker {
             Ok(Settings {
                 data_file_id: file.settings().data_file_id,
                 last_number: file.settings().last_number,
+                places: file.settings().places.clone(),
                 ..wanted
             })
         });
@@ -74,7 +75,9 @@ impl Worker {
         let mut file = SettingsFile::load(data_file, &own)?;
         let mut wanted = make(&file)?;
         backup::keep_known(file.settings(), &mut wanted, data_file);
+        let before = file.settings().clone();
         file.change(&own, |settings| *settings = wanted)?;
+        marks::note_choice(data_file, &mut file, &own, &before);
         self.changed = true;
         if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
         {

@@ -241,6 +241,12 @@ pub struct DataFileStatus {
     pub archives_place: Option<Place>,
     /// The folder of the log as it is found, if the log is used.
     pub log_place: Option<Place>,
+    /// Why the folder for archives is not the one that was used before, or that can not be told.
+    #[serde(default)]
+    pub destination_problem: Option<ErrorReport>,
+    /// The same of the folder of the log.
+    #[serde(default)]
+    pub log_folder_problem: Option<ErrorReport>,
     /// Why the program that the settings name failed, when it was run last.
     pub on_finish_problem: Option<ErrorReport>,
     /// The log file chosen, if the log is used.

@@ -10,6 +10,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
+    backup::places,
     error::ErrorReport,
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
     schedule::{self, automatic::Automatic},
@@ -53,6 +54,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     found.extend(status.damage.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
     found.extend(status.other_name.as_ref().map(|error| of_error(WarningKind::OtherName, error)));
     found.extend(of_waiting(status));
+    found.extend(status.destination_problem.as_ref().map(places::missing));
     found.extend(status.notices.iter().cloned());
     found.extend(of_check(status));
     if let Some(automatic) = &status.automatic {
@@ -85,7 +87,9 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     }));
     found.extend(status.on_finish_problem.as_ref().map(|error| of_error(WarningKind::OnFinish, error)));
     let places = status.archives_place.iter().chain(&status.log_place);
-    found.extend(places.flat_map(|place| place.warnings.iter().cloned()));
+    // That one of them is missing is said above, as it is now.
+    let of_places = places.flat_map(|place| &place.warnings).filter(|w| w.kind != WarningKind::PlaceMissing);
+    found.extend(of_places.cloned());
     found.sort();
     found.dedup();
     found
@@ -276,7 +280,7 @@ fn of_last_backup(last: &LastBackup, success: Option<&LastBackup>) -> Option<War
 }
 
 fn of_log(status: &DataFileStatus) -> Option<Warning> {
-    if let Some(error) = &status.log_problem {
+    if let Some(error) = status.log_folder_problem.as_ref().or(status.log_problem.as_ref()) {
         return Some(of_error(WarningKind::LogBroken, error));
     }
     let log = status.log.as_ref()?;

@@ -20,6 +20,7 @@ use super::{
     command::{Command, JobId},
     damaged::Opening,
     data_files::LogStart,
+    folders::FoldersSeen,
     history::{History, JobKind},
     hosted::{Hosted, Surveyed, Users},
     job::{Order, RunningJob, Work},
@@ -32,11 +33,12 @@ use super::{
 };
 use crate::{
     archive::{ArchiveOptions, segments},
-    backup,
+    backup::{self, places::Purpose},
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
     repair,
     restore::{self, Logs, Origin, RestoreOptions},
+    settings::SettingsFile,
     storage::{
         self,
         processes::{Holders, Process},
@@ -90,6 +92,12 @@ pub(super) enum Message {
     ProcessesSeen(Vec<(Users, PathBuf)>),
     Ping(Sender<()>),
     PlacesSeen(SeenPlaces),
+    FoldersSeen(FoldersSeen),
+    ChosenAnew {
+        data_file: PathBuf,
+        purpose: Purpose,
+        result: std::result::Result<Box<SettingsFile>, ErrorReport>,
+    },
     Measured(Measured),
     Notified {
         data_file: PathBuf,
@@ -319,6 +327,7 @@ impl Worker {
             marks.extend(hosted.mark.clone().map(|mark| (path.clone(), mark)));
             // Time alone can make something worth a warning.
             self.touch(&path);
+            self.look_at_folders(&path, now);
             if after != before {
                 self.edit().data_files.iter_mut().filter(|d| d.facts.path == path).for_each(|d| *d = after.clone());
             }
@@ -362,6 +371,8 @@ impl Worker {
             Message::UndoSeen(seen) => self.undo_seen(seen),
             Message::ProcessesSeen(seen) => self.processes_seen(seen),
             Message::PlacesSeen(seen) => self.places_seen(seen),
+            Message::FoldersSeen(seen) => self.folders_seen(seen),
+            Message::ChosenAnew { data_file, purpose, result } => self.chosen_anew(&data_file, purpose, result),
             Message::Measured(measured) => self.measured(measured),
             Message::Notified { data_file, result } => {
                 self.notices = self.notices.saturating_sub(1);
@@ -398,6 +409,7 @@ impl Worker {
             Command::ChangeSettings { data_file, settings, revision, switch_to_wal } => {
                 self.change_settings(&data_file, settings, &revision, switch_to_wal).map_err(plain)?;
             }
+            Command::ChooseAnew { data_file, purpose } => self.choose_anew(&data_file, purpose).map_err(plain)?,
             Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
             Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
             Command::Refresh { data_file } => self.survey(&data_file),
@@ -569,6 +581,9 @@ impl Worker {
     fn drill(&mut self, job: JobId, data_file: PathBuf, seed: u64) -> Result<()> {
         let log = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?.log.clone();
         let known = self.status.data_file(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+        if let Some(problem) = &known.destination_problem {
+            return Err(Error::from(problem.clone()));
+        }
         let scratch = self.config.data_dir.clone();
         let work = work::drill(&data_file, known.destination.clone(), seed, scratch, log);
         self.start(Order::asked(job, JobKind::TestRestore, Some(data_file), None), work)

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use chrono::{NaiveDate, NaiveTime};
 use toml_edit::{Array, Value};
 
-use super::sections::{DeleteOldest, Drill, Frequency, Retry, RetryUnit, Settings, TestRestore, Unit, Weekday};
+use super::{
+    place,
+    sections::{DeleteOldest, Drill, Frequency, Retry, RetryUnit, Settings, TestRestore, Unit, Weekday},
+};
 use crate::archive::options::{Compression, Rate};
 
 const MEGABYTE: u64 = 1 << 20;
@@ -260,6 +263,18 @@ pub const KEYS: &[Key] = &[
             Some(())
         },
     },
+    Key {
+        name: "data-file.places",
+        meaning: "The folders used for archives, log and attachments, by which they are known again; leave it as it is.",
+        expected: "the list that Strongroom wrote",
+        is_path: false,
+        is_own: true,
+        get: |s| (!s.places.is_empty()).then(|| Value::Array(s.places.iter().map(place::table).collect())),
+        set: |s, v| {
+            s.places = v.as_array()?.iter().map(place::of).collect::<Option<_>>()?;
+            Some(())
+        },
+    },
     word!(
         "scheduler.frequency",
         "How often a full backup is made: never, every hour, every day, every week, every month, personalized.",
@@ -473,11 +488,15 @@ pub const KEYS: &[Key] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::sections::KnownPlace, *};
 
     #[test]
     fn every_key_takes_back_what_it_gives_and_knows_its_default() -> Result<(), String> {
-        let mut all = Settings { last_number: 7, data_file_id: Some(uuid::Uuid::nil()), ..Settings::default() };
+        let known = |folder: PathBuf, id| KnownPlace { folder, id, mount_point: "/".into(), disk: "ext4".into() };
+        let odd = place::path("bytes:2fff").ok_or("no path")?;
+        let places = vec![known("/b c".into(), Some(uuid::Uuid::nil())), known(odd, None)];
+        let id = Some(uuid::Uuid::nil());
+        let mut all = Settings { last_number: 7, data_file_id: id, places, ..Settings::default() };
         for (key, text) in [
             ("on-finish", "['/bin/mail', 'me']"),
             ("scheduler.frequency", "'personalized'"),
@@ -527,7 +546,7 @@ mod tests {
             key.reset(&mut copy);
             assert!(key.is_default(&copy), "{}", key.name);
         }
-        assert_eq!(Settings { last_number: 0, data_file_id: None, ..copy }, Settings::default());
+        assert_eq!(Settings { last_number: 0, data_file_id: None, places: vec![], ..copy }, Settings::default());
         Ok(())
     }
 
@@ -538,6 +557,9 @@ mod tests {
             ("on-finish", "['', 'x']"),
             ("data-file.id", "'x'"),
             ("data-file.last-number", "-1"),
+            ("data-file.places", "['/b']"),
+            ("data-file.places", "[{ folder = 'b' }]"),
+            ("data-file.places", "[{ folder = '/b', id = 'x' }]"),
             ("scheduler.frequency", "'hourly'"),
             ("scheduler.every", "0"),
             ("scheduler.every", "1000"),

@@ -236,6 +236,20 @@ pub struct Destination {
     pub earlier: Vec<PathBuf>,
 }
 
+/// A folder that was used, so that it can be told from another one of its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct KnownPlace {
+    /// Its full path.
+    pub folder: PathBuf,
+    /// The identity in its mark; of an attachment, which nothing is written to, there is none.
+    pub id: Option<Uuid>,
+    /// Where its file system was mounted.
+    pub mount_point: PathBuf,
+    /// What that was, in words.
+    pub disk: String,
+}
+
 /// The log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -323,6 +337,8 @@ pub struct Settings {
     pub data_file_id: Option<Uuid>,
     /// The highest number ever given to a full backup: numbers are not used again, even when archives were deleted.
     pub last_number: u32,
+    /// The folders that were used for archives, log and attachments.
+    pub places: Vec<KnownPlace>,
     /// When full backups are made.
     pub scheduler: Scheduler,
     /// What else goes into them.
@@ -356,7 +372,7 @@ pub struct Revision(String);
 impl Settings {
     /// The checksum of what a person can set here.
     pub fn revision(&self) -> Revision {
-        let by_hand = Self { data_file_id: None, last_number: 0, ..self.clone() };
+        let by_hand = Self { data_file_id: None, last_number: 0, places: Vec::new(), ..self.clone() };
         // Plain data always has a JSON form; the order of its fields is fixed.
         let text = serde_json::to_vec(&by_hand).unwrap_or_default();
         Revision(blake3::hash(&text).to_hex()[..16].to_owned())

@@ -100,16 +100,17 @@ impl System {
         Self { mounts: table.lines().filter_map(Mount::parse).collect(), sys: sys.to_path_buf() }
     }
 
+    /// The mount that `path` lies on. Of two on one point the later one is seen.
+    fn mount(&self, path: &Path) -> Option<&Mount> {
+        let over = self.mounts.iter().filter(|mount| path.starts_with(&mount.point));
+        over.max_by_key(|mount| mount.point.components().count())
+    }
+
     /// The disk behind `path`, an absolute path without links; the nearest existing folder counts.
     pub fn disk(&self, path: &Path) -> Option<DiskFacts> {
-        // Of two mounts on one point the later one is seen.
-        let mount = self
-            .mounts
-            .iter()
-            .filter(|mount| path.starts_with(&mount.point))
-            .max_by_key(|mount| mount.point.components().count())?;
+        let mount = self.mount(path)?;
         let of_fuse = mount.file_system.strip_prefix("fuse.");
-        let physical = self.physical(mount);
+        let physical: BTreeSet<String> = self.behind(mount, 0).into_iter().filter(|name| is_disk(name)).collect();
         Some(DiskFacts {
             mount_point: mount.point.clone(),
             is_network: NETWORK.contains(&mount.file_system.as_str())
@@ -121,8 +122,8 @@ impl System {
         })
     }
 
-    /// The physical disks behind a mount.
-    fn physical(&self, mount: &Mount) -> BTreeSet<String> {
+    /// What holds a mount: names of physical disks, or the number of its device where those are not known.
+    fn behind(&self, mount: &Mount, depth: u8) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let by_number = self.sys.join("dev/block").join(&mount.device).canonicalize();
         // Some file systems have a device number of their own; then the name of the device helps.
@@ -132,9 +133,53 @@ impl System {
             mount.source.starts_with("/dev/").then(|| self.sys.join("class/block").join(name).canonicalize().ok())?
         };
         if let Some(folder) = by_number.ok().or_else(by_name) {
-            descend(&folder, &mut found, 0);
+            self.descend(&folder, &mut found, depth);
+            if mount.file_system == "btrfs" {
+                self.descend_pool(&folder, &mut found, depth);
+            }
+        }
+        if found.is_empty() {
+            found.insert(mount.device.clone());
         }
         found
+    }
+
+    /// From a partition to its disk, from a volume put together of several disks to each of them, and from an image in a file to
+    /// the disk that the file lies on.
+    fn descend(&self, folder: &Path, found: &mut BTreeSet<String>, depth: u8) {
+        if depth > 8 {
+            return;
+        }
+        if folder.join("partition").exists()
+            && let Some(disk) = folder.parent()
+        {
+            return self.descend(disk, found, depth + 1);
+        }
+        if let Ok(image) = fs::read_to_string(folder.join("loop/backing_file")) {
+            let image = image.trim_end_matches('\n');
+            let image = Path::new(image.strip_suffix(" (deleted)").unwrap_or(image));
+            if let Some(mount) = self.mount(image) {
+                found.extend(self.behind(mount, depth + 1));
+                return;
+            }
+        }
+        let slaves: Vec<PathBuf> = entries(&folder.join("slaves"));
+        if slaves.is_empty() {
+            found.extend(folder.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+        for slave in slaves {
+            self.descend(&slave, found, depth + 1);
+        }
+    }
+
+    /// A btrfs over several disks names only one of them as its source.
+    fn descend_pool(&self, folder: &Path, found: &mut BTreeSet<String>, depth: u8) {
+        for pool in fs::read_dir(self.sys.join("fs/btrfs")).into_iter().flatten().flatten() {
+            let members = entries(&pool.path().join("devices"));
+            if members.iter().any(|member| member == folder) {
+                members.iter().for_each(|member| self.descend(member, found, depth + 1));
+            }
+        }
     }
 
     fn is_removable(&self, name: &str) -> bool {
@@ -145,27 +190,98 @@ impl System {
     }
 }
 
-/// From a partition to its disk, and from a volume put together of several disks to each of them.
-fn descend(folder: &Path, found: &mut BTreeSet<String>, depth: u8) {
-    if depth > 8 {
-        return;
+/// Where the links in a folder lead.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let all = fs::read_dir(folder).into_iter().flatten();
+    all.filter_map(|entry| entry.ok()?.path().canonicalize().ok()).collect()
+}
+
+/// Not the number of a device of which the disk is not known.
+fn is_disk(name: &str) -> bool {
+    !name.contains(':')
+}
+
+/// A file system as people know it again, and what tells it from another one on the same mount point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Where it is mounted.
+    pub mount_point: PathBuf,
+    /// Its type, its device or server, and its UUID where the system tells: `ext4 /dev/sdb1 UUID 1f2e`.
+    pub name: String,
+}
+
+impl Volume {
+    /// Whether two names mean one file system: devices get other names when disks are connected in another order.
+    pub fn is_same(a: &str, b: &str) -> bool {
+        match (a.split_once(UUID), b.split_once(UUID)) {
+            (Some((_, a)), Some((_, b))) => a == b,
+            (a_parts, b_parts) => a_parts.map_or(a, |(name, _)| name) == b_parts.map_or(b, |(name, _)| name),
+        }
     }
-    let slaves: Vec<PathBuf> = fs::read_dir(folder.join("slaves"))
-        .into_iter()
-        .flatten()
-        .filter_map(|slave| slave.ok()?.path().canonicalize().ok())
-        .collect();
-    if slaves.is_empty() {
-        let is_partition = folder.join("partition").exists();
-        let disk = if is_partition { folder.parent() } else { Some(folder) };
-        found.extend(disk.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()));
+}
+
+const UUID: &str = " UUID ";
+
+impl System {
+    /// The file system behind `path`; the nearest existing folder counts.
+    pub fn volume(&self, path: &Path) -> Option<Volume> {
+        let folder = existing_folder(path);
+        let mount = self.mount(&folder.canonicalize().unwrap_or(folder))?;
+        Some(Volume { mount_point: mount.point.clone(), name: mount.name() })
     }
-    for slave in slaves {
-        descend(&slave, found, depth + 1);
+
+    /// Where the file systems of disks are mounted that hold `inside`, a path within them, as `is_there` finds.
+    pub fn where_is(&self, inside: &Path, is_there: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+        // A server that does not answer would be waited for.
+        let of_disks = self.mounts.iter().filter(|mount| mount.source.starts_with('/') || mount.is_memory());
+        of_disks.map(|mount| mount.point.join(inside)).find(|folder| is_there(folder))
+    }
+
+    /// The mount points at or below `folder` that hold files of their own.
+    pub fn mounted_below(&self, folder: &Path) -> Vec<PathBuf> {
+        let is_virtual =
+            |mount: &&Mount| !mount.source.starts_with('/') && !mount.source.contains(':') && !mount.is_memory();
+        let below = self.mounts.iter().filter(|mount| mount.point.starts_with(folder));
+        let mut points: Vec<PathBuf> = below.filter(|m| !is_virtual(m)).map(|mount| mount.point.clone()).collect();
+        points.sort();
+        points.dedup();
+        points
+    }
+
+    /// The mount point above `path` that a table in the form of `/etc/fstab` names and on which nothing is mounted.
+    pub fn unmounted(&self, path: &Path, table: &str) -> Option<(PathBuf, String)> {
+        let named = table.lines().filter(|line| !line.trim_start().starts_with('#')).filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (source, point) = (words.next()?, PathBuf::from(unescaped(words.next()?)));
+            (point.is_absolute() && path.starts_with(&point)).then(|| (point, unescaped(source)))
+        });
+        let (point, source) = named.max_by_key(|(point, _)| point.components().count())?;
+        // A disk mounted below it is the one that is meant.
+        let is_mounted =
+            self.mount(path).is_some_and(|mount| mount.point.starts_with(&point) && mount.file_system != "autofs");
+        (!is_mounted).then_some((point, source))
     }
 }
 
 impl Mount {
+    fn is_memory(&self) -> bool {
+        MEMORY.contains(&self.file_system.as_str())
+    }
+
+    fn name(&self) -> String {
+        let named = self.source.contains(['/', ':']);
+        let source = if named { format!(" {}", self.source) } else { String::new() };
+        let uuid = self.uuid().map_or_else(String::new, |uuid| format!("{UUID}{uuid}"));
+        format!("{}{source}{uuid}", self.file_system)
+    }
+
+    fn uuid(&self) -> Option<String> {
+        let device = Path::new(&self.source).canonicalize().ok().filter(|device| device.starts_with("/dev"))?;
+        let all = fs::read_dir("/dev/disk/by-uuid").ok()?.flatten();
+        let own = all.into_iter().find(|entry| entry.path().canonicalize().is_ok_and(|path| path == device))?;
+        Some(own.file_name().to_string_lossy().into_owned())
+    }
+
     /// A line such as `36 35 8:1 / /mnt rw,noatime master:1 - ext4 /dev/sda1 rw`; see `proc(5)`.
     fn parse(line: &str) -> Option<Self> {
         let (before, after) = line.split_once(" - ")?;
@@ -209,8 +325,13 @@ pub fn disk(system: Option<&System>, path: &Path) -> Option<DiskFacts> {
 
 /// Whether both paths lie on one physical disk: when it fails, both are lost.
 pub fn same_disk(system: Option<&System>, a: &Path, b: &Path) -> bool {
-    let physical = |path| disk(system, path).map(|facts| facts.physical).unwrap_or_default();
-    same_volume(a, b) || !physical(a).is_disjoint(&physical(b))
+    let behind = |path: &Path| {
+        let folder = existing_folder(path);
+        let (system, folder) = (system?, folder.canonicalize().unwrap_or(folder));
+        system.mount(&folder).map(|mount| system.behind(mount, 0))
+    };
+    let (behind_a, behind_b) = (behind(a).unwrap_or_default(), behind(b).unwrap_or_default());
+    same_volume(a, b) || !behind_a.is_disjoint(&behind_b)
 }
 
 #[cfg(test)]
@@ -233,7 +354,13 @@ mod tests {
 32 22 0:50 /@data /data rw - btrfs /dev/sdb2 rw,subvol=/@data
 33 31 8:17 / /tmp/over rw - xfs /dev/sdb1 rw
 34 22 0:60 / /mnt/nas rw - ext4 /dev/loop0 rw
-35 22 0:61 / /fuse rw - fuse.ntfs-3g /dev/sde1 rw";
+35 22 0:61 / /fuse rw - fuse.ntfs-3g /dev/sde1 rw
+36 22 7:1 / /image rw - ext4 /dev/loop1 rw
+37 22 7:2 / /image/inner rw - ext4 /dev/loop2 rw
+38 22 7:3 / /of/nas rw - ext4 /dev/loop3 rw
+39 22 9:1 / /raid rw - ext4 /dev/md0p1 rw
+40 22 0:70 / /pool rw - btrfs /dev/sdc1 rw
+41 22 0:71 / /auto rw - autofs systemd-1 rw";
 
     /// `/sys` of a machine with partitions, a volume over two disks, a stick and a disk in a case.
     fn system(folder: &Path) -> Result<System, std::io::Error> {
@@ -272,7 +399,86 @@ mod tests {
         for (disk, part) in [("pci0/ata1/block/sda", "sda2"), ("pci0/ata2/block/sdb", "sdb2")] {
             link(&sys.join("devices").join(disk).join(part), &format!("devices/virtual/block/dm-0/slaves/{part}"))?;
         }
+        // An image on the volume, one inside of that image, and one on another machine.
+        for (n, image) in [(1, "/srv/images/a.img"), (2, "/image/b.img (deleted)"), (3, "/mnt/share/c.img")] {
+            let of_image = sys.join(format!("devices/virtual/block/loop{n}"));
+            fs::create_dir_all(of_image.join("loop"))?;
+            fs::write(of_image.join("loop/backing_file"), format!("{image}\n"))?;
+            link(&of_image, &format!("dev/block/7:{n}"))?;
+        }
+        // A partition of a RAID.
+        let raid = sys.join("devices/virtual/block/md0");
+        for name in ["slaves", "md0p1"] {
+            fs::create_dir_all(raid.join(name))?;
+        }
+        fs::write(raid.join("md0p1/partition"), "1")?;
+        link(&raid.join("md0p1"), "dev/block/9:1")?;
+        link(&sys.join("devices/pci0/ata2/block/sdb"), "devices/virtual/block/md0/slaves/sdb")?;
+        fs::create_dir_all(sys.join("fs/btrfs/1f2e/devices"))?;
+        for (bus, disk) in [("usb1/1-1", "sdc"), ("usb2/2-1", "sdd")] {
+            let part = sys.join(format!("devices/pci0/{bus}/block/{disk}/{disk}1"));
+            link(&part, &format!("fs/btrfs/1f2e/devices/{disk}1"))?;
+        }
         Ok(System::of(TABLE, &sys))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_lies_on_one_disk_is_found_through_images_and_pools() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let system = system(folder.path())?;
+        let behind = |path: &'static str| {
+            let mount = system.mount(Path::new(path)).ok_or(path)?;
+            Ok::<_, &str>(system.behind(mount, 0).into_iter().collect::<Vec<_>>().join(" "))
+        };
+        // Where no disk is known, the file system itself tells whether it is the same.
+        assert_eq!((behind("/mnt/share")?, behind("/of/nas")?), ("0:46".to_owned(), "0:46".to_owned()));
+        assert_eq!((behind("/image")?, behind("/image/inner")?), ("sda sdb".to_owned(), "sda sdb".to_owned()));
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_system_is_known_again_by_its_uuid_and_else_by_its_name() {
+        for (a, b, same) in [
+            ("ext4 /dev/sdb1 UUID 1f2e", "ext4 /dev/sdc1 UUID 1f2e", true),
+            ("ext4 /dev/sdb1 UUID 1f2e", "ext4 /dev/sdb1 UUID aaaa", false),
+            // A service may not see what the terminal sees.
+            ("ext4 /dev/sdb1 UUID 1f2e", "ext4 /dev/sdb1", true),
+            ("ext4 /dev/sdb1", "vfat /dev/sdb1", false),
+            ("nfs4 nas:/a", "nfs4 nas:/b", false),
+            ("tmpfs", "tmpfs", true),
+        ] {
+            assert_eq!(Volume::is_same(a, b), same, "{a} {b}");
+            assert_eq!(Volume::is_same(b, a), same, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_the_table_names_and_that_is_not_mounted_is_found() -> Outcome {
+        let system = System::of(TABLE, Path::new("/nowhere"));
+        let table = "\
+# /dev/sdz1 /srv ext4
+UUID=1 / ext4 defaults 0 1
+UUID=2 /mnt ext4 noauto 0 2
+UUID=3 /mnt/other\\040disk xfs defaults 0 2
+UUID=4 /auto ext4 x-systemd.automount 0 2
+/swap none swap sw 0 0
+UUID=5 none swap sw 0 0";
+        for (path, expected) in [
+            ("/var/backups", None),
+            ("/mnt/usb/Backups", Some(("/mnt", "UUID=2"))),
+            ("/mnt/other disk/Backups", None),
+            ("/mnt/share/Backups", None),
+            // What would mount it has not.
+            ("/auto/Backups", Some(("/auto", "UUID=4"))),
+        ] {
+            let found = system.unmounted(Path::new(path), table);
+            let found = found.as_ref().map(|(point, source)| (point.to_str().unwrap_or_default(), source.as_str()));
+            assert_eq!(found, expected, "{path}");
+        }
+        let volume = system.volume(Path::new("/")).ok_or("no volume")?;
+        assert_eq!(volume.mount_point, Path::new("/"));
+        Ok(())
     }
 
     #[cfg(unix)]
@@ -294,6 +500,11 @@ mod tests {
             ("/tmp/x", "/tmp", "tmpfs", "", "memory"),
             ("/tmp/over", "/tmp/over", "xfs", "sdb", ""),
             ("/data/x", "/data", "btrfs", "sdb", ""),
+            ("/image", "/image", "ext4", "sda sdb", ""),
+            ("/image/inner", "/image/inner", "ext4", "sda sdb", ""),
+            ("/of/nas", "/of/nas", "ext4", "", ""),
+            ("/raid", "/raid", "ext4", "sdb", ""),
+            ("/pool", "/pool", "btrfs", "sdc sdd", "removable"),
             // Mounted over the network drive later.
             ("/mnt/nas", "/mnt/nas", "ext4", "", ""),
         ] {

@@ -13,7 +13,9 @@ use super::{
     widgets::{self, Tone, button, card},
 };
 use crate::{
+    backup::places::Purpose,
     engine::{Command, JobId, Status, status::DataFileStatus},
+    error::ErrorKind,
     warning::{Warning, WarningKind},
 };
 
@@ -78,6 +80,18 @@ fn buttons_ui(ui: &mut Ui, data_file: &DataFileStatus, warning: &Warning, action
     let path = data_file.facts.path.clone();
     if data_file.lost_since.is_some() {
         return;
+    }
+    let log_is_missing = || data_file.log_problem.as_ref().is_some_and(|e| e.kind == ErrorKind::PlaceMissing);
+    let purpose = match warning.kind {
+        K::PlaceMissing => Some(Purpose::Archives),
+        K::LogBroken if log_is_missing() => Some(Purpose::Log),
+        _ => None,
+    };
+    if let Some(purpose) = purpose {
+        let tip = "Use the folder as it is there now. A disk that is only missing is better connected again";
+        if button(ui, None, "Choose this folder anew").on_hover_text(tip).clicked() {
+            actions.push(Action::Send(Command::ChooseAnew { data_file: path.clone(), purpose }));
+        }
     }
     if warning.kind == K::DataFileIncomplete && data_file.lacked().is_some() {
         let tip = "Bring the data file to the last commit that its log holds";

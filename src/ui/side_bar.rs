@@ -88,6 +88,7 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
     Some(match kind {
         K::DataFileDamaged => (Tone::Bad, "Problem"),
         K::RestoredAutomatically => (Tone::Bad, "Was restored by itself"),
+        K::PlaceMissing => (Tone::Bad, "Backup folder missing"),
         K::BackupSuspended => (Tone::Bad, "Backups are suspended"),
         K::BackupFailed => (Tone::Bad, "Last backup failed"),
         K::BackupOverdue => (Tone::Bad, "Backup overdue"),

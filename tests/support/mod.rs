@@ -154,10 +154,12 @@ pub fn logical_content(path: &Path) -> Content {
     Content(lines)
 }
 
+/// The names in a folder, without the mark by which a folder for archives is known again.
 pub fn names_in(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .map(|entries| entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect())
         .unwrap_or_default();
+    names.retain(|name| name != strongroom::storage::marker::NAME);
     names.sort();
     names
 }

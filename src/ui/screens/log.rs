@@ -31,7 +31,8 @@ pub(crate) fn log_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<
             actions.push(Action::Backup(path()));
         }
     };
-    match (&data_file.log, &data_file.log_problem) {
+    let missing = data_file.log_folder_problem.as_ref();
+    match (data_file.log.as_ref().filter(|_| missing.is_none()), missing.or(data_file.log_problem.as_ref())) {
         (Some(log), _) => {
             running(ui, log, data_file);
             if let Some(error) = &log.error {

@@ -95,6 +95,12 @@ fn last_backup(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, actions
     }
     super::next::next_backup_ui(ui, data_file, actions);
     super::next::last_proven_ui(ui, status, data_file);
+    if data_file.destination_problem.is_some() {
+        fact_with(ui, "Archives", |ui| {
+            badge(ui, Tone::Bad, "Not known: their folder is missing");
+        });
+        return;
+    }
     let own = || data_file.own_archives();
     let archives = match (own().count(), own().map(|a| a.bytes).sum()) {
         (0, _) => "None in this folder".to_owned(),
