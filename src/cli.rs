@@ -8,12 +8,13 @@
 //! desk         the engine that a command works with, its own or one that runs already, and waiting for a job
 //! serve watch  an engine without a window; what happens in one
 //! service      the service of the system
-//! settings list status words  what is shown
+//! settings list hold status words  what is shown
 //! places       where the program keeps its own files
 //! ```
 
 mod arguments;
 mod desk;
+mod hold;
 mod list;
 mod places;
 mod serve;
@@ -88,6 +89,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         }
         Job::Status { data_file, json } => status(&data_file, json),
         Job::List { place, json } => list::list(&place, json),
+        Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Verify { archive, segments, test_restore, detach, json } => {
             let archive = absolute(&archive)?;
             let desk = Desk::of_archive(&archive)?;

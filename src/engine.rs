@@ -14,6 +14,7 @@ pub mod history;
 mod hosted;
 pub mod inspect;
 mod job;
+mod kept;
 mod lacking;
 mod list;
 mod lock;

@@ -157,7 +157,7 @@ fn before_a_backup_a_proven_one_remains_and_what_went_is_said() {
     let all = retention::sets(&data, &settings, &known);
     let planned = retention::plan(&all, &settings.keep, When::BeforeBackup, &[]);
     assert_eq!(planned.len(), 2);
-    assert_eq!(retention::unless_proven(planned, &all, &Default::default()).unwrap(), []);
+    assert_eq!(retention::unless_proven(planned, &all, None, &Default::default()).unwrap(), []);
     fs::write(&newest, &sound).unwrap();
 
     // Whatever comes of the backup, which is held up here by a lock.

@@ -25,7 +25,7 @@ pub(super) enum Job {
     Backup {
         /// The SQLite data file.
         data_file: PathBuf,
-        /// Folder for this archive; otherwise the one in the settings, or `Backups` beside the data file.
+        /// Folder for this archive, which is outside of retention then; otherwise the one in the settings, or `Backups` beside the data file.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
         #[command(flatten)]
@@ -51,6 +51,20 @@ pub(super) enum Job {
         #[arg(value_name = "DATAFILE|DIR")]
         place: PathBuf,
         /// Print one JSON object per archive and line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep an archive for ever, whatever the settings say of old ones; or let it go again.
+    Hold {
+        /// The archive; of an archive in segments, any of them.
+        archive: PathBuf,
+        /// The reason, shown in the list of archives.
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+        /// Release it: from then on it is kept and deleted as the settings say.
+        #[arg(long, conflicts_with = "note")]
+        release: bool,
+        /// Print the archive as one JSON object.
         #[arg(long)]
         json: bool,
     },

@@ -6,19 +6,22 @@ use super::{places::directories, print, print_json};
 use crate::{
     archive::catalog::{self, ArchiveEntry},
     backup,
+    engine::history::judge,
     error::{Error, ErrorKind, Result},
     settings::SettingsFile,
+    sqlite::seen::ContentCheck,
     storage::space::human_bytes,
 };
 
 pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
-    let entries = if place.is_dir() {
+    let folders = directories()?;
+    let mut entries = if place.is_dir() {
         catalog::list(place, None)?
     } else {
         // The data file itself may be lost: its archives are what is wanted then.
         let path =
             place.canonicalize().or_else(|_| std::path::absolute(place)).map_err(|e| Error::io("find", place, e))?;
-        let settings = SettingsFile::load(&path, directories()?.config_dir())?;
+        let settings = SettingsFile::load(&path, folders.config_dir())?;
         let folder = backup::destination(&path, &settings);
         if !path.exists() && !folder.exists() {
             return Err(Error::new(
@@ -33,6 +36,7 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
         }
         backup::archives(&path, settings.settings())?
     };
+    judge(&mut entries, folders.data_dir());
     for entry in &entries {
         if json { print_json(entry)? } else { print(&line(entry))? }
     }
@@ -45,5 +49,15 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
 fn line(entry: &ArchiveEntry) -> String {
     let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
-    format!("{}  {moment:<26}  {:>10}  {}{problem}", entry.number, human_bytes(entry.bytes), entry.path.display())
+    // Of what can not be read nothing is known.
+    let check = match (&entry.problem, entry.check) {
+        (Some(_), _) => String::new(),
+        (None, ContentCheck::Damaged) => {
+            format!("  CONTENT DAMAGED: {}", entry.check_note.as_deref().unwrap_or_default())
+        }
+        (None, check) => format!("  {}", check.label()),
+    };
+    let hold = entry.hold.as_ref().map_or_else(String::new, |hold| format!("  {}", hold.in_words()));
+    let (number, bytes, path) = (entry.number, human_bytes(entry.bytes), entry.path.display());
+    format!("{number}  {moment:<26}  {bytes:>10}  {path}{problem}{check}{hold}")
 }

@@ -302,12 +302,12 @@ impl Worker {
         let size = self.status.data_file(data_file).map_or(0, |status| status.facts.size_bytes);
         hosted.surveyed = Some((Instant::now(), size));
         let (path, known, own) = (data_file.to_path_buf(), hosted.settings.clone(), self.config.settings_dir.clone());
-        let data_file = path.clone();
+        let (data_file, data) = (path.clone(), self.config.data_dir.clone());
         self.chores.run(
             move || {
                 // A job that just ended noted in them what the engine has not seen yet.
                 let settings = SettingsFile::load(&path, &own).unwrap_or(known);
-                Ok(hosted::survey(&path, &settings))
+                Ok(hosted::survey(&path, &settings, &data))
             },
             move |surveyed| Message::Surveyed { data_file, surveyed: surveyed.map(Box::new).map_err(|e| e.report()) },
         );

@@ -46,7 +46,7 @@ impl Worker {
     }
 
     /// Keeps a proof, and shows it.
-    fn proved(&mut self, proof: &Proof) {
+    pub(super) fn proved(&mut self, proof: &Proof) {
         if let Some(history) = &self.history
             && let Err(error) = history.prove(proof)
         {

@@ -3,6 +3,7 @@
 //! Deleting it resets nothing: numbers come from the archives' names and the settings. A process that begins jobs holds the
 //! lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
 
+mod findings;
 mod notices;
 mod runs;
 mod state;
@@ -18,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use findings::{judge, known_archives};
 pub use runs::glance_maintenance;
 pub use state::glance_automatic;
 
@@ -415,6 +417,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     conn.execute_batch(super::proven::SCHEMA)?;
     conn.execute_batch(runs::SCHEMA)?;
     conn.execute_batch(notices::SCHEMA)?;
+    conn.execute_batch(findings::SCHEMA)?;
     conn.execute_batch("COMMIT")?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;

@@ -15,6 +15,7 @@ use super::{
     command::JobId,
     damaged::{self, Opening},
     data_files::LogStart,
+    history,
     lock::DataFileLock,
     log_slot::LogSlot,
     proof::Proving,
@@ -206,11 +207,11 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<PathBuf> 
     folder.is_dir().then_some(folder)
 }
 
-/// Reads the destination and plans the next backup; may take its time.
-pub(super) fn survey(data_file: &Path, settings: &SettingsFile) -> Surveyed {
+/// Reads the destination and plans the next backup; `data` is the folder of the Backup journal. May take its time.
+pub(super) fn survey(data_file: &Path, settings: &SettingsFile, data: &Path) -> Surveyed {
     let folder = backup::destination(data_file, settings);
     let facts = data_file::identify(data_file).map_err(|e| e.report());
-    let (archives, plan) = match backup::archives(data_file, settings.settings()) {
+    let (archives, plan) = match history::known_archives(data_file, settings.settings(), data) {
         Ok(archives) => {
             let plan = backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report());
             (archives, plan)

@@ -6,19 +6,22 @@ use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    history::{glance_automatic, glance_maintenance},
+    history::{glance_automatic, glance_maintenance, known_archives},
     hosted, lock,
     status::{JobStatus, Maintenance, Status},
     warnings,
 };
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
-    backup,
+    backup::{self, retention, soundness},
     error::{ErrorReport, Result},
     journal::inspect::{self, LogFacts},
     schedule::automatic::{Automatic, Decision, Reason},
     settings::{Settings, SettingsFile},
-    sqlite::data_file::{self, DataFileFacts, JournalMode},
+    sqlite::{
+        data_file::{self, DataFileFacts, JournalMode},
+        seen::ContentCheck,
+    },
     storage::{
         self,
         processes::{self, Holders, Process},
@@ -77,6 +80,9 @@ pub struct NewestArchive {
     pub moment: Option<DateTime<FixedOffset>>,
     /// Its length in bytes.
     pub bytes: u64,
+    /// Whether its content is sound, as far as anybody has looked.
+    #[serde(default)]
+    pub check: ContentCheck,
     /// What is wrong with it, if anything.
     pub problem: Option<ErrorReport>,
 }
@@ -88,6 +94,7 @@ impl NewestArchive {
             number: archive.number,
             moment: archive.moment,
             bytes: archive.bytes,
+            check: archive.check,
             problem: archive.problem.clone(),
         }
     }
@@ -134,7 +141,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     let path = facts.path.clone();
     let settings = SettingsFile::load(&path, own)?;
     let destination = backup::destination(&path, &settings);
-    let (archives, archives_problem) = match backup::archives(&path, settings.settings()) {
+    let (archives, archives_problem) = match known_archives(&path, settings.settings(), data) {
         Ok(archives) => (archives, None),
         Err(error) => (Vec::new(), Some(error.report())),
     };
@@ -153,7 +160,10 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     let good = archives.iter().filter(|a| a.problem.is_none() && a.data_file_id == id).filter_map(|a| a.moment).max();
     let automatic = glance_automatic(data, &path);
     let maintenance = Maintenance { available_bytes: beside(&path), ..glance_maintenance(data, &path) };
-    let (next_backup, warnings) = foresee(settings.settings(), automatic.as_ref(), good, &Local::now());
+    let (next_backup, mut warnings) = foresee(settings.settings(), automatic.as_ref(), good, &Local::now());
+    let sets = retention::sets(&path, settings.settings(), &archives);
+    warnings.extend(soundness::warnings(&archives, &sets, id, &settings.settings().keep));
+    warnings.sort();
     Ok(Inspection {
         next_backup,
         automatic,

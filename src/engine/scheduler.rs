@@ -144,6 +144,7 @@ impl Worker {
         );
         backup.only_if_modified = hosted.settings.settings().scheduler.only_if_modified;
         backup.busy = self.busy_archives();
+        backup.data = self.config.data_dir.clone();
         if let Some(hosted) = self.hosted.get_mut(data_file) {
             hosted.automatic_job = Some((job, reason));
         }

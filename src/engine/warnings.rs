@@ -10,6 +10,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
+    backup::soundness,
     error::ErrorReport,
     journal::CaptureState,
     schedule::{self, automatic::Automatic},
@@ -64,6 +65,8 @@ fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
             "Make a full backup: without one nothing can be restored.",
         ));
     }
+    let (keep, own) = (&status.settings.keep, status.settings.data_file_id);
+    found.extend(soundness::warnings(&status.archives, &status.sets, own, keep));
     found.extend(of_log(status));
     found.extend(status.settings_problem.as_ref().map(|error| of_error(WarningKind::Settings, error)));
     found.extend(status.settings_unknown.iter().map(|unknown| {

@@ -31,8 +31,9 @@ use super::{
     work,
 };
 use crate::{
-    archive::{ArchiveOptions, segments},
-    backup,
+    archive::{ArchiveOptions, catalog::ArchiveEntry, segments},
+    backup::{self, Deleted, soundness::Finding},
+    drill::Proof,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
     repair,
@@ -80,6 +81,23 @@ pub(super) enum Message {
     Ping(Sender<()>),
     PlacesSeen(SeenPlaces),
     Measured(Measured),
+    /// An archive was restored for a test as part of another job.
+    Proved(Proof),
+    /// An archive was found damaged.
+    FoundDamaged(Finding),
+    /// Every byte of an archive is as it was written.
+    FoundWhole {
+        archive: PathBuf,
+        archive_id: Uuid,
+    },
+    /// An archive was held or released, or that could not be done.
+    Held(Result<ArchiveEntry>),
+    /// Old backups were deleted after one was proven.
+    OldDeleted {
+        data_file: PathBuf,
+        job: JobId,
+        deleted: Deleted,
+    },
     Notified {
         data_file: PathBuf,
         result: Result<()>,
@@ -324,6 +342,11 @@ impl Worker {
             Message::ProcessesSeen(seen) => self.processes_seen(seen),
             Message::PlacesSeen(seen) => self.places_seen(seen),
             Message::Measured(measured) => self.measured(measured),
+            Message::Proved(proof) => self.proved(&proof),
+            Message::FoundDamaged(finding) => self.found_unsound(&finding),
+            Message::FoundWhole { archive, archive_id } => self.found_whole(&archive, archive_id),
+            Message::Held(held) => self.was_held(held),
+            Message::OldDeleted { data_file, job, deleted } => self.old_deleted(&data_file, job, &deleted),
             Message::Notified { data_file, result } => {
                 self.notices = self.notices.saturating_sub(1);
                 self.notified(&data_file, result);
@@ -379,7 +402,7 @@ impl Worker {
             }
             Command::Verify { job, archive, segments } => {
                 let data_file = self.data_file_of(&archive);
-                let work = work::verify(archive.clone(), segments);
+                let work = work::verify(archive.clone(), segments, self.messages.clone());
                 let started = self.start(Order::asked(job, JobKind::Verify, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Verify)), e))?;
             }
@@ -391,7 +414,9 @@ impl Worker {
             }
             Command::TestRestore { job, archive, until, segments } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
-                let work = work::test_restore((archive.clone(), segments), until, self.config.data_dir.clone(), log);
+                let (scratch, messages) = (self.config.data_dir.clone(), self.messages.clone());
+                let of = (archive.clone(), segments);
+                let work = work::test_restore(of, until, Logs::Found, scratch, log, messages);
                 let started = self.start(Order::asked(job, JobKind::TestRestore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
@@ -405,6 +430,8 @@ impl Worker {
                 self.compact(job, data_file).map_err(|e| (Some((job, JobKind::Compact)), e))?;
             }
             Command::LookAtReport { job, .. } => self.look_at_report(job),
+            Command::Hold { archive, note } => self.hold(archive, note),
+            Command::Release { archive } => self.release(archive),
             Command::PutAway { data_file, kind } => self.put_away(&data_file, kind).map_err(plain)?,
             Command::CreateSample { job, folder } => {
                 let started = self.start(Order::asked(job, JobKind::Sample, None, None), work::sample(folder));
@@ -500,6 +527,9 @@ impl Worker {
         self.refuse_while_busy(&data_file)?;
         let mut backup = BackupJob::new(&data_file, &self.config.settings_dir, destination, log, self.messages.clone());
         backup.options = options;
+        backup.data = self.config.data_dir.clone();
+        // One that ends with its job can make no test restore later.
+        backup.tests_now = !self.config.stays();
         backup.busy = self.busy_archives();
         self.start(Order::asked(job, JobKind::Backup, Some(data_file), None), backup.work())
     }

@@ -373,6 +373,35 @@ pub const KEYS: &[Key] = &[
         1..=9999,
         keep.last
     ),
+    count!(
+        "keep.hourly",
+        "Besides the last ones, the newest backup of each of the last so many hours is kept; 0 for none.",
+        "a whole number from 0 to 9999",
+        0..=9999,
+        keep.hourly
+    ),
+    count!("keep.daily", "The same of the last so many days.", "a whole number from 0 to 9999", 0..=9999, keep.daily),
+    count!(
+        "keep.weekly",
+        "The same of the last so many weeks, which begin on Monday.",
+        "a whole number from 0 to 9999",
+        0..=9999,
+        keep.weekly
+    ),
+    count!(
+        "keep.monthly",
+        "The same of the last so many months.",
+        "a whole number from 0 to 9999",
+        0..=9999,
+        keep.monthly
+    ),
+    count!(
+        "keep.yearly",
+        "The same of the last so many years.",
+        "a whole number from 0 to 9999",
+        0..=9999,
+        keep.yearly
+    ),
     word!(
         "keep.delete-oldest",
         "When the oldest backup is deleted: before or after the new one is made. A verified one always remains.",
@@ -496,6 +525,11 @@ mod tests {
             ("log.allow-network", "true"),
             ("keep.all", "true"),
             ("keep.last", "9"),
+            ("keep.hourly", "24"),
+            ("keep.daily", "7"),
+            ("keep.weekly", "4"),
+            ("keep.monthly", "12"),
+            ("keep.yearly", "10"),
             ("keep.delete-oldest", "'before'"),
             ("failure.retry", "'Next-Scheduled'"),
             ("failure.retry", "'after'"),
@@ -554,6 +588,8 @@ mod tests {
             ("log.file", "3"),
             ("keep.last", "0"),
             ("keep.last", "3.5"),
+            ("keep.hourly", "-1"),
+            ("keep.yearly", "10000"),
             ("keep.delete-oldest", "'never'"),
             ("failure.retry", "'soon'"),
             ("failure.retry-after", "0"),
