@@ -346,7 +346,7 @@ fn the_backup_before_a_drastic_change_is_held_until_it_is_released() {
     let expected = "backup 0002 holds drastically other content: the records went from 4000 to 20";
     assert!(message.starts_with(expected), "{message}");
     let archive = scene.archive("a[0001].4BK");
-    assert!(hint.ends_with(&format!("release it: strongroom hold '{archive}' --release.")), "{hint}");
+    assert!(hint.ends_with(&format!("or with: strongroom hold '{archive}' --release.")), "{hint}");
     assert!(scene.list().contains(&format!("held ({expected}")));
     // Tables gone, at once: what is held for the same reason and holds more stays.
     conn.execute_batch("DROP TABLE k").unwrap();
@@ -415,4 +415,35 @@ fn in_steps_the_newest_of_each_period_stays() {
     assert_eq!(scene.archives(), [3]);
     let output = scene.run(&["settings", scene.data.to_str().unwrap(), "keep.daily=many"]);
     assert!(text(&output.stderr).contains("keep.daily must be a whole number from 0 to 9999"));
+}
+
+/// More than can be compared with its indexes while the state is held: only its structure is checked then.
+#[test]
+fn what_was_checked_by_structure_alone_pushes_out_nothing_before_it_was_restored_for_a_test() {
+    let place = Place::in_memory();
+    let data = place.at("a.sqlite");
+    let writer = make_data_file(&data, "PRAGMA journal_mode=WAL", 100);
+    writer.execute_batch("PRAGMA synchronous=OFF; CREATE TABLE large(x)").unwrap();
+    let insert = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<530) INSERT INTO large SELECT zeroblob(1048576) FROM n";
+    writer.execute_batch(insert).unwrap();
+    writer.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(writer);
+    let scene = Scene { place, data };
+    scene.set(&["keep.last=1", "archive.test-restore=never"]);
+    assert_eq!(scene.back_up(true)["seen"]["check"], "structure");
+    // A command makes the test restore that the settings want at once: there is nobody to make it later.
+    scene.set(&["archive.test-restore=automatic"]);
+    assert_eq!(scene.back_up(true)["seen"]["check"], "whole");
+    assert_eq!(scene.archives(), [2]);
+    assert!(scene.list().ends_with("  content checked\n"));
+    // A service makes it a moment later, and until then the old one stays.
+    let _service = Service::start(&scene);
+    let report = scene.back_up(true);
+    assert_eq!((&report["seen"]["check"], &report["deleted"]["numbers"]), (&"structure".into(), &Value::Array(vec![])));
+    let begun = Instant::now();
+    while scene.archives() != [3] {
+        assert!(begun.elapsed() < Duration::from_secs(300), "it was never deleted: {}", scene.list());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(scene.list().ends_with("  content checked\n"));
 }

@@ -122,7 +122,7 @@ fn of_hold(archive: &ArchiveEntry) -> Option<Warning> {
     let why = hold.note.as_deref().unwrap_or("a later backup holds drastically other content");
     let message = format!("{why}; backup {} is held, and never deleted", archive.number);
     let hint = format!(
-        "If records were lost, restore that backup. If the change was meant, release it: strongroom hold '{}' --release.",
+        "If records were lost, restore that backup. If the change was meant, release it, on the Restore page or with: strongroom hold '{}' --release.",
         archive.path.display()
     );
     Some(Warning::new(WarningKind::ContentChanged, message, hint))

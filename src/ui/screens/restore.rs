@@ -75,7 +75,8 @@ fn archives_ui(
 ) {
     let archives = &data_file.archives;
     // The newest sound one is what one wants most often.
-    let newest = archives.iter().position(|a| a.problem.is_none()).unwrap_or(0);
+    let is_sound = |a: &ArchiveEntry| a.problem.is_none() && a.check != ContentCheck::Damaged;
+    let newest = archives.iter().position(is_sound).unwrap_or(0);
     let at = form.selected.as_ref().and_then(|path| archives.iter().position(|a| a.path == *path)).unwrap_or(newest);
     let cell = |row: usize, column: usize| {
         let archive = &archives[row];
