@@ -176,6 +176,61 @@ fn before_a_backup_a_proven_one_remains_and_what_went_is_said() {
     assert_eq!(sets(&place), ["a[0003].4BK", "a[0004].4BK"]);
 }
 
+/// A part of a page of table `t`, overwritten or put back while the log runs.
+fn overwrite(data: &Path, bytes: &[u8], at: u64) -> Vec<u8> {
+    use std::os::unix::fs::FileExt;
+    let mut before = vec![0; bytes.len()];
+    let file = fs::File::options().read(true).write(true).open(data).unwrap();
+    file.read_exact_at(&mut before, at).unwrap();
+    file.write_all_at(bytes, at).unwrap();
+    before
+}
+
+#[test]
+fn from_the_newest_sound_backup_the_logs_of_damaged_ones_lead_to_now() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 2000);
+    let page: u32 =
+        application.query_row("SELECT rootpage FROM sqlite_schema WHERE name='t'", [], |r| r.get(0)).unwrap();
+    application.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    application.close().unwrap();
+    keep(&place, &data, 1, DeleteOldest::After);
+    // A service of its own: the test must not open a file that its own process has open.
+    let mut service = support::engine::serve(&place, &data);
+    let back_up = || place.run(&["backup", data.to_str().unwrap(), "--json"]);
+    assert!(back_up().status.success());
+    let at = u64::from(page - 1) * 4096 + 12;
+    let sound = overwrite(&data, &[0xaa; 600], at);
+    for n in 0..4 {
+        foreign_commits(&data, &format!("INSERT INTO k VALUES('after the damage {n}',{n})"));
+        assert_eq!(back_up().status.code(), Some(1));
+    }
+    foreign_commits(&data, "INSERT INTO k VALUES('last',9)");
+    let archives = || sets(&place).into_iter().filter(|name| name.ends_with("].4BK")).collect::<Vec<_>>();
+    assert_eq!(archives(), ["a[0001].4BK", "a[0005].4BK"]);
+    let to = place.at("to");
+    let archive = place.at("Backups/a[0001].4BK");
+    let output = place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", support::text(&output.stderr));
+    let restored = rusqlite::Connection::open(to.join("a.sqlite")).unwrap();
+    let count = |sql: &str| restored.query_row(sql, [], |r| r.get::<_, u32>(0)).unwrap();
+    let found = (count("SELECT count(*) FROM t"), count("SELECT count(*) FROM k WHERE k LIKE 'after%' OR k='last'"));
+    assert_eq!(found, (2000, 5));
+    // A sound one takes its place, and all that led from the old one to it goes.
+    overwrite(&data, &sound, at);
+    for _ in 0..2 {
+        let output = back_up();
+        assert!(output.status.success(), "{}", support::text(&output.stderr));
+    }
+    assert_eq!(sets(&place), ["a[0007].4BK"]);
+    service.kill().unwrap();
+    service.wait().unwrap();
+}
+
 /// What may happen between two looks at the folder.
 #[derive(Debug, Clone)]
 enum Event {

@@ -11,6 +11,8 @@
 //!   after that one go as the rule says;
 //! - the set that the log in use stands on, if newer archives were made without it: without that archive the log would lead
 //!   from nowhere to now;
+//! - the logs of damaged sets that are newer than the newest one that is not: they lead from that to now. A mark beside them,
+//!   `Name[0004].4BK.deleted`, says that they go with it;
 //! - the logs of older sets, as long as a kept archive was cut from a log that is not found: it may be in the middle of one.
 
 mod rule;
@@ -40,7 +42,7 @@ use crate::{
     journal::{Position, format::LogHeader, reader::LogReader},
     settings::Settings,
     sqlite::seen::ContentCheck,
-    storage::{self, Storage},
+    storage::{self, Ownership, Storage},
 };
 
 /// An archive with its log, as far as both are ours to delete.
@@ -54,6 +56,9 @@ pub struct BackupSet {
     pub files: Vec<PathBuf>,
     /// The logs that lead on from it, and from nothing else, with their recovery data.
     pub logs: Vec<PathBuf>,
+    /// Of a set to be deleted, logs that stay: an older set needs them.
+    #[serde(default)]
+    pub needed: Vec<PathBuf>,
     /// Length of all files together, in bytes.
     pub bytes: u64,
     /// The moment of the state that the archive holds.
@@ -131,6 +136,7 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry]) -> Ve
         .collect();
     let in_folder = known.iter().filter(|entry| storage::folder_of(&entry.path) == folder);
     let mut sets: Vec<BackupSet> = in_folder.map(|entry| set(entry, &stem, identity, settings, &logs)).collect();
+    adopt_logs(&mut sets, &folder, &stem, known, &logs);
     // The log from before the first full backup serves no restore; it goes with the first.
     let first = sets.iter_mut().filter(|set| set.untouchable.is_none()).min_by_key(|set| set.number);
     if let Some(first) = first {
@@ -142,6 +148,51 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry]) -> Ve
         }
     }
     sets
+}
+
+/// What follows the name of an archive in that of the mark.
+const DELETED: &str = ".deleted";
+
+fn mark_path(set: &BackupSet) -> Option<PathBuf> {
+    let name = set.archive.file_name()?.to_string_lossy().into_owned();
+    let (stem, number) =
+        catalog::parse_name(&name).or_else(|| parse_segment_name(&name).map(|(stem, number, _)| (stem, number)))?;
+    Some(set.archive.with_file_name(format!("{}{DELETED}", catalog::archive_name(stem, number))))
+}
+
+/// The logs of archives that were deleted, and the marks about them, go with the set before.
+fn adopt_logs(
+    sets: &mut [BackupSet],
+    folder: &Path,
+    stem: &str,
+    known: &[ArchiveEntry],
+    logs: &[(PathBuf, LogHeader)],
+) {
+    for (number, mark) in marks(folder, stem) {
+        // Somebody may have put the archive back.
+        if known.iter().any(|entry| entry.number == number) {
+            continue;
+        }
+        let ours = |set: &&mut BackupSet| set.is_ours();
+        let (older, newer): (Vec<_>, Vec<_>) = sets.iter_mut().filter(ours).partition(|set| set.number < number);
+        let before = older.into_iter().max_by_key(|set| set.number);
+        let Some(set) = before.or_else(|| newer.into_iter().min_by_key(|set| set.number)) else { continue };
+        let own = logs.iter().filter(|(path, header)| is_archived(path) && header.base.archive == number.0);
+        let files: Vec<PathBuf> = own.flat_map(|(path, _)| with_recovery(path)).chain([mark]).collect();
+        set.bytes += files.iter().map(|path| length(path)).sum::<u64>();
+        set.logs.extend(files);
+    }
+}
+
+fn marks(folder: &Path, stem: &str) -> Vec<(ArchiveNumber, PathBuf)> {
+    let mark = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let (of, number) = catalog::parse_name(name.strip_suffix(DELETED)?)?;
+        (of == stem).then(|| (number, entry.path()))
+    };
+    let mut found: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(mark).collect();
+    found.sort();
+    found
 }
 
 fn length(path: &Path) -> u64 {
@@ -183,6 +234,7 @@ fn set(
         files: entry.files.clone(),
         bytes: entry.bytes + own.iter().map(|path| length(path)).sum::<u64>(),
         logs: own,
+        needed: Vec::new(),
         moment: entry.moment,
         check: entry.check,
         hold: entry.hold.clone(),
@@ -262,6 +314,10 @@ pub fn delete(storage: &dyn Storage, sets: &[BackupSet]) -> Deleted {
         if hold::of(&set.files).is_some() {
             continue;
         }
+        if let Err(error) = mark(set) {
+            deleted.problem = Some(error.report());
+            break;
+        }
         let outcome = set.logs.iter().chain(set.files.iter().rev()).try_for_each(|path| {
             let length = path.metadata().map_or(0, |meta| meta.len());
             match storage.remove(path) {
@@ -285,6 +341,13 @@ pub fn delete(storage: &dyn Storage, sets: &[BackupSet]) -> Deleted {
         }
     }
     deleted
+}
+
+/// Says of the logs that stay that they go with the set before; without that they would stay for ever.
+fn mark(set: &BackupSet) -> Result<()> {
+    let Some(path) = mark_path(set).filter(|_| !set.needed.is_empty()) else { return Ok(()) };
+    let text = "# Strongroom has deleted this backup, whose data file was damaged. Its logs stay as long as the backup before it: they lead\n# from that one to now.\n";
+    storage::replace_text(&path, text, Ownership::of(&set.archive))
 }
 
 /// The notes that lead from one folder of a set to the others serve nothing without it.

@@ -24,6 +24,7 @@ fn set(number: u32) -> BackupSet {
         archive: path.clone(),
         files: vec![path],
         logs: Vec::new(),
+        needed: Vec::new(),
         bytes: 1,
         moment: None,
         check: ContentCheck::Whole,
@@ -146,6 +147,14 @@ fn logs_stay_while_a_kept_archive_may_be_in_the_middle_of_one() {
     let delete = plan(&history(&backups, Some(2)), &keep(2), When::Now, &[]);
     assert_eq!(numbers(&delete), [1]);
     assert!(delete[0].logs.is_empty());
+    // Of damaged sets after the last one that is not, the logs lead on to now.
+    let mut sets: Vec<BackupSet> = (1..7).map(|number| logged(set(number), true)).collect();
+    sets[2..].iter_mut().for_each(|set| set.check = ContentCheck::Damaged);
+    sets[0].check = ContentCheck::Damaged;
+    sets.reverse();
+    let delete = plan(&sets, &keep(1), When::Now, &[]);
+    let logs: Vec<(usize, usize)> = delete.iter().map(|set| (set.logs.len(), set.needed.len())).collect();
+    assert_eq!((numbers(&delete), logs), (vec![1, 3, 4, 5], vec![(1, 0), (0, 1), (0, 1), (0, 1)]));
     // Whoever is held and older needs no log that begins after it.
     let mut sets: Vec<BackupSet> = (2..6).map(|number| logged(set(number), true)).collect();
     sets.insert(0, BackupSet { hold: Some(Hold::default()), ..logged(set(1), false) });
