@@ -71,6 +71,8 @@ pub fn stay_as_sound(sets: &[BackupSet], keep: &Keep) -> Vec<BackupSet> {
 /// A period of local time.
 type Period = (i32, u32, u32, i32);
 
+type PeriodOf = fn(&DateTime<FixedOffset>) -> Period;
+
 fn hour(moment: &DateTime<FixedOffset>) -> Period {
     // The hour that comes twice is two hours.
     (moment.year(), moment.ordinal(), moment.hour(), moment.offset().local_minus_utc())
@@ -101,7 +103,7 @@ fn keeps(moments: &[Option<DateTime<FixedOffset>>], keep: &Keep, when: When) -> 
     };
     let mut kept: BTreeSet<usize> = (0..moments.len().min(last as usize)).collect();
     let in_order = in_order(moments);
-    let steps: [(u32, fn(&DateTime<FixedOffset>) -> Period); 5] =
+    let steps: [(u32, PeriodOf); 5] =
         [(keep.hourly, hour), (keep.daily, day), (keep.weekly, week), (keep.monthly, month), (keep.yearly, year)];
     for (count, period) in steps {
         let (mut left, mut seen, mut seen_besides) = (count, BTreeSet::new(), BTreeSet::new());
