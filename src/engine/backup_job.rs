@@ -8,7 +8,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-use super::{history, hosted, job::Work, kept, log_slot::LogSlot, proof, status::JobReport, worker::Message};
+use super::{Config, history, hosted, job::Work, kept, log_slot::LogSlot, proof, status::JobReport, worker::Message};
 use crate::{
     archive::{
         ArchiveOptions,
@@ -83,21 +83,22 @@ pub(super) struct BackupJob {
 impl BackupJob {
     pub(super) fn new(
         data_file: &Path,
-        own: &Path,
+        config: &Config,
         to: Option<PathBuf>,
         log: Arc<LogSlot>,
         messages: Sender<Message>,
     ) -> Self {
         Self {
             data_file: data_file.to_path_buf(),
-            own: own.to_path_buf(),
+            own: config.settings_dir.clone(),
             to,
             log,
             options: None,
             busy: Vec::new(),
             only_if_modified: false,
-            data: PathBuf::new(),
-            tests_now: false,
+            data: config.data_dir.clone(),
+            // One that ends with its job can make no test restore later.
+            tests_now: !config.stays(),
             messages,
         }
     }
@@ -130,8 +131,7 @@ impl BackupJob {
             let log = self.log_in_order();
             has_log = log.is_some() || settings.settings().log.file.is_none();
             let log = log.as_deref();
-            let made =
-                backup::run_asking(&Disk, data_file, &mut settings, own, &folder, log, options, ask, control);
+            let made = backup::run_asking(&Disk, data_file, &mut settings, own, &folder, log, options, ask, control);
             match made {
                 // The file that is there now is the one to back up.
                 Err(error) if error.kind() == ErrorKind::Replaced && attempt < ATTEMPTS && !control.is_stopped() => {

@@ -525,11 +525,8 @@ impl Worker {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let log = Arc::clone(&hosted.log_slot);
         self.refuse_while_busy(&data_file)?;
-        let mut backup = BackupJob::new(&data_file, &self.config.settings_dir, destination, log, self.messages.clone());
+        let mut backup = BackupJob::new(&data_file, &self.config, destination, log, self.messages.clone());
         backup.options = options;
-        backup.data = self.config.data_dir.clone();
-        // One that ends with its job can make no test restore later.
-        backup.tests_now = !self.config.stays();
         backup.busy = self.busy_archives();
         self.start(Order::asked(job, JobKind::Backup, Some(data_file), None), backup.work())
     }

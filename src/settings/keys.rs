@@ -175,6 +175,12 @@ macro_rules! count {
     };
 }
 
+macro_rules! periods {
+    ($name:literal, $meaning:literal, $($field:ident).+) => {
+        count!($name, $meaning, "a whole number from 0 to 9999", 0..=9999, $($field).+)
+    };
+}
+
 macro_rules! one_path {
     ($name:literal, $meaning:literal, $expected:literal, $($field:ident).+) => {
         Key {
@@ -373,35 +379,15 @@ pub const KEYS: &[Key] = &[
         1..=9999,
         keep.last
     ),
-    count!(
+    periods!(
         "keep.hourly",
         "Besides the last ones, the newest backup of each of the last so many hours is kept; 0 for none.",
-        "a whole number from 0 to 9999",
-        0..=9999,
         keep.hourly
     ),
-    count!("keep.daily", "The same of the last so many days.", "a whole number from 0 to 9999", 0..=9999, keep.daily),
-    count!(
-        "keep.weekly",
-        "The same of the last so many weeks, which begin on Monday.",
-        "a whole number from 0 to 9999",
-        0..=9999,
-        keep.weekly
-    ),
-    count!(
-        "keep.monthly",
-        "The same of the last so many months.",
-        "a whole number from 0 to 9999",
-        0..=9999,
-        keep.monthly
-    ),
-    count!(
-        "keep.yearly",
-        "The same of the last so many years.",
-        "a whole number from 0 to 9999",
-        0..=9999,
-        keep.yearly
-    ),
+    periods!("keep.daily", "The same of the last so many days.", keep.daily),
+    periods!("keep.weekly", "The same of the last so many weeks, which begin on Monday.", keep.weekly),
+    periods!("keep.monthly", "The same of the last so many months.", keep.monthly),
+    periods!("keep.yearly", "The same of the last so many years.", keep.yearly),
     word!(
         "keep.delete-oldest",
         "When the oldest backup is deleted: before or after the new one is made. A verified one always remains.",
