@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod compress;
 pub mod format;
 pub mod heal;
+pub mod hold;
 pub mod log_recovery;
 pub mod options;
 mod output;

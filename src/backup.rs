@@ -1,5 +1,6 @@
 //! The full backup: plan, run, report.
 
+pub mod changed;
 pub mod content;
 mod estimate;
 mod manifest;
@@ -7,8 +8,10 @@ pub mod marks;
 pub mod modified;
 pub mod places;
 pub mod retention;
+pub mod soundness;
 
 pub use crate::settings::default_destination;
+pub use changed::Change;
 pub use content::ContentReport;
 use content::{Content, Excluded};
 use places::Purpose;
@@ -42,6 +45,7 @@ use crate::{
     sqlite::{
         alias,
         data_file::JournalMode,
+        seen::{self, ContentCheck, ContentSeen},
         snapshot::{LOCK_WAIT_MAX, Snapshot},
     },
     storage::{
@@ -121,6 +125,12 @@ pub struct BackupReport {
     /// What became of program files and attachments.
     #[serde(default)]
     pub content: ContentReport,
+    /// What the data file inside holds, and whether SQLite found it sound.
+    #[serde(default)]
+    pub seen: ContentSeen,
+    /// What is drastically other than in the backup before, which is held therefore.
+    #[serde(default)]
+    pub change: Option<Change>,
     /// The old backups that were deleted, if the settings say so.
     #[serde(default)]
     pub deleted: Deleted,
@@ -129,6 +139,16 @@ pub struct BackupReport {
 impl BackupReport {
     /// What the administrator must know of a backup that was made, but not with all that belongs to it.
     pub fn problem(&self) -> Option<Error> {
+        if self.seen.check == ContentCheck::Damaged {
+            let found = self.seen.note.as_deref().unwrap_or_default();
+            let message = format!(
+                "backup {} holds a data file that SQLite finds damaged, exactly as it is: {found}",
+                self.number
+            );
+            return Some(Error::new(ErrorKind::Damaged, message).hint(
+                "Make no further backups to repair this: look at the data file first (Verify on the Maintenance page, or strongroom check). Sound backups made before stay, whatever their age.",
+            ));
+        }
         if let Some(words) = self.content.in_words() {
             let message =
                 format!("the archive is sound, but not everything that was chosen is in it, or whole: {words}");
@@ -284,10 +304,11 @@ pub fn run(
     options: ArchiveOptions,
     control: &Control,
 ) -> Result<BackupReport> {
-    run_asking(storage, data_file, settings, own, folder, log, options, None, control)
+    run_asking(storage, data_file, settings, own, folder, log, options, (None, true), control)
 }
 
-/// As [`run`]; `on_full` is asked for another folder to go on in when a disk is full and the archive is in segments.
+/// As [`run`]; `on_full` is asked for another folder to go on in when a disk is full and the archive is in segments, and
+/// `looks` says whether SQLite is asked what the data file holds, which takes its time.
 ///
 /// # Errors
 /// As [`run`].
@@ -300,7 +321,7 @@ pub fn run_asking(
     folder: &Path,
     log: Option<&Capture>,
     options: ArchiveOptions,
-    on_full: Option<OnFull<'_>>,
+    (on_full, looks): (Option<OnFull<'_>>, bool),
     control: &Control,
 ) -> Result<BackupReport> {
     control.phase(Phase::Preparing, 0);
@@ -344,6 +365,7 @@ pub fn run_asking(
     let log_position = cut.as_ref().map(Cut::position);
     let now = control.clock().local();
     let moment = now.with_nanosecond(now.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(now).fixed_offset();
+    let seen = if looks { Some(seen::look(&snapshot, control)?) } else { None };
     let identity = Identity {
         data_file_id,
         archive_id: Uuid::new_v4(),
@@ -354,6 +376,7 @@ pub fn run_asking(
         page_count: snapshot.page_count(),
         program: PROGRAM.to_owned(),
         log_position,
+        content: seen.clone(),
         options: (options != ArchiveOptions::default()).then_some(options),
         segment: None,
     };
@@ -436,6 +459,8 @@ pub fn run_asking(
         log_recovery_problem,
         settings_problem: noted.err().map(|e| e.report()),
         content: content_report.report(),
+        seen: seen.unwrap_or_default(),
+        change: None,
         deleted: Deleted::default(),
     })
 }

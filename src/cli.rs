@@ -9,13 +9,14 @@
 //! serve watch  an engine without a window; what happens in one
 //! once         equal messages of the program are said once
 //! service      the service of the system
-//! settings list status words  what is shown
+//! settings list hold status words  what is shown
 //! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
 //! ```
 
 mod arguments;
 mod desk;
+mod hold;
 mod list;
 mod once;
 mod places;
@@ -101,6 +102,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         }
         Job::Status { data_file, json } => status(&data_file, json),
         Job::List { place, json } => list::list(&place, json),
+        Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Verify { archive, segments, test_restore, detach, json } => {
             let archive = absolute(&archive)?;
             let desk = Desk::of_archive(&archive)?;

@@ -16,6 +16,7 @@ use crate::{
         catalog::{self, ArchiveEntry},
         heal::Repaired,
     },
+    backup::soundness::{Damaged, Finding},
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
     journal::integrate::Until,
@@ -73,16 +74,40 @@ pub fn test_restore_with(
     scratch: &Path,
     control: &Control,
 ) -> Result<Proof> {
+    examine((archive, segments), logs, until, scratch, &mut |_| {}, control)
+}
+
+/// As [`test_restore_with`]; what is found damaged in the archive itself is given to `note`.
+///
+/// # Errors
+/// As [`test_restore`].
+pub fn examine(
+    (archive, segments): (&Path, &[PathBuf]),
+    logs: Logs,
+    until: Until,
+    scratch: &Path,
+    note: &mut dyn FnMut(Finding),
+    control: &Control,
+) -> Result<Proof> {
     let begun = Instant::now();
     control.phase(Phase::Preparing, 0);
     let plan = restore::plan_with(archive, segments, &logs, &Origin::default())?;
+    let mut damaged = |what, words: &str| note(Finding::new(archive.to_path_buf(), &plan.identity, what, words));
     let folder = Scratch::new(scratch)?;
     // Nothing but the data file: the rest is proven by its checksums when the archive is verified.
     let segments = segments.to_vec();
     let options = RestoreOptions { logs, until, segments, ..RestoreOptions::all(folder.path()) };
     let restored = restore::run(&Disk, archive, &options, control);
     storage::clean_up(move || drop(folder));
-    let restored = restored?;
+    let restored = restored.inspect_err(|error| {
+        // A log that is damaged says nothing of the archive.
+        if error.kind() == ErrorKind::Damaged && plan.log.is_none() {
+            damaged(Damaged::Bytes, error.message());
+        }
+    })?;
+    if let (Some(Integrity::Problems(lines)), None) = (&restored.integrity, &restored.integrated) {
+        damaged(Damaged::Content, lines.first().map_or("", String::as_str));
+    }
     // That nothing is known after the last commit says nothing against what was restored.
     if let Some(problem) = restored.unsound() {
         return Err(problem);

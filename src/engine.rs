@@ -15,6 +15,7 @@ pub mod history;
 mod hosted;
 pub mod inspect;
 mod job;
+mod kept;
 mod known;
 mod lacking;
 mod list;

@@ -14,6 +14,7 @@ pub mod glance;
 pub mod integrity;
 pub mod named;
 pub mod rewrite;
+pub mod seen;
 pub mod snapshot;
 pub mod wal;
 

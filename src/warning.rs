@@ -27,6 +27,12 @@ pub enum WarningKind {
     Unwatched,
     /// There is no good backup at all.
     NoBackup,
+    /// The last full backup holds a damaged data file, though every byte is as it was.
+    ContentDamaged,
+    /// A full backup holds drastically other content than the one before, which is held therefore.
+    ContentChanged,
+    /// Nobody has checked the content of the last full backups.
+    ContentNotChecked,
     /// A test restore failed: a backup may not be restorable.
     TestRestoreFailed,
     /// An archive is damaged, or can not be read.
@@ -79,6 +85,8 @@ impl WarningKind {
                 | K::BackupSuspended
                 | K::BackupFailed
                 | K::BackupOverdue
+                | K::ContentDamaged
+                | K::ContentChanged
                 | K::TestRestoreFailed
                 | K::ArchiveDamaged
                 | K::ArchivesGone

@@ -227,6 +227,7 @@ fn forged(path: &Path, items: Vec<Item>, raw: &[u8], stored: Vec<u8>) {
         page_count: 1,
         program: "forged".into(),
         log_position: None,
+        content: None,
         options: None,
         segment: None,
     };

@@ -389,7 +389,17 @@ fn a_set_goes_on_in_another_folder_when_the_disk_is_full_and_fails_cleanly_witho
         let run = |ask: Option<OnFull<'_>>| {
             let mut settings = SettingsFile::load(&data, &place.own()).unwrap();
             let (own, options) = (place.own(), segments(1, Rate::Low));
-            backup::run_asking(&disk, &data, &mut settings, &own, &folder, None, options, ask, &Control::default())
+            backup::run_asking(
+                &disk,
+                &data,
+                &mut settings,
+                &own,
+                &folder,
+                None,
+                options,
+                (ask, true),
+                &Control::default(),
+            )
         };
         let asked = Mutex::new(0);
         let report = run(Some(&|full, needed| {
@@ -452,7 +462,7 @@ fn a_crash_at_any_step_of_a_set_in_two_folders_leaves_none_that_looks_complete()
             &folder,
             None,
             options,
-            Some(ask),
+            (Some(ask), true),
             &Control::default(),
         );
         (place, data, folder, more.clone(), made, disk.steps())

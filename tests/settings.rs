@@ -39,7 +39,16 @@ fn everything_else(place: &Place) -> Settings {
         content: Content { program: vec![place.at("program")], attachments: vec![place.at("letters")] },
         destination: Destination { folder: Some(place.at("elsewhere")), earlier: vec![] },
         log: Log { file: None, allow_network: true },
-        keep: Keep { all: true, last: 7, delete_oldest: DeleteOldest::Before },
+        keep: Keep {
+            all: true,
+            last: 7,
+            hourly: 24,
+            daily: 7,
+            weekly: 4,
+            monthly: 12,
+            yearly: 10,
+            delete_oldest: DeleteOldest::Before,
+        },
         failure: Failure {
             retry: Retry::After,
             retry_after: 30,

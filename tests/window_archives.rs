@@ -250,3 +250,29 @@ fn a_full_disk_in_the_middle_of_a_backup_is_answered_in_the_window() {
     desk.until_shown("Full backup stopped by the user");
     assert_eq!(fs::read_dir(&disk.0).unwrap().count(), 0);
 }
+
+#[test]
+fn an_archive_is_held_with_a_note_and_released() {
+    let mut desk = Desk::new();
+    desk.open_data_file(10);
+    let archive = desk.back_up(1);
+    desk.press("Restore");
+    desk.until_shown("Checked by SQLite: records and indexes are whole");
+    desk.press("Hold archive 0001…");
+    desk.type_into("Note", "before the migration");
+    desk.press("Hold archive");
+    desk.until_shown("Archive 0001, held");
+    desk.until_shown(": before the migration");
+    let held = archive.with_file_name("Office[0001].4BK.hold");
+    assert!(fs::read_to_string(&held).unwrap().contains("note = \"before the migration\""));
+    // The note can be corrected.
+    desk.press("Hold archive 0001…");
+    desk.type_into("Note", " ");
+    desk.press("Hold archive");
+    desk.until("the hold without a note", |h, _| {
+        h.query_all_by_label_contains(": before the migration").next().is_none()
+    });
+    desk.press("Release archive 0001");
+    desk.until("the release", |_, s| s.data_files[0].archives[0].hold.is_none());
+    assert!(!held.exists() && archive.exists());
+}

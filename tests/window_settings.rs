@@ -249,7 +249,7 @@ fn every_option_of_backup_and_restore_is_changed_saved_and_read_again() {
     desk.ok();
     let wanted = Settings {
         scheduler: Scheduler { only_if_modified: true, ..Scheduler::default() },
-        keep: Keep { all: false, last: 7, delete_oldest: DeleteOldest::Before },
+        keep: Keep { last: 7, delete_oldest: DeleteOldest::Before, ..Keep::default() },
         failure: Failure {
             retry: Retry::After,
             retry_after: 45,
@@ -311,11 +311,26 @@ fn what_a_rule_would_remove_is_shown_before_it_does() {
     desk.until_shown("With this rule backup 0001 would be removed now");
     desk.type_into("Number of backups kept", "1");
     desk.until_shown("With this rule backups 0001 and 0002 would be removed now");
+    let archive = desk.path("Backups").join("Office[0002].4BK");
+    desk.send(Command::Hold { archive, note: None });
+    desk.until_shown("Backup 0002 is held and stays.");
+    desk.until_shown("With this rule backup 0001 would be removed now");
+    // This year has one backup too many.
+    desk.type_into("Number of days kept", "x");
+    desk.until_shown("Give a whole number from 0 to 9999.");
+    desk.type_into("Number of days kept", "0");
+    desk.type_into("Number of years kept", "2");
+    desk.until_shown("With this rule backup 0001 would be removed now");
+    desk.type_into("Number of backups kept", "2");
+    desk.until_shown("With this rule nothing would be removed now.");
+    desk.type_into("Number of backups kept", "1");
     desk.ok();
     assert_eq!(desk.status().data_files[0].archives.len(), 3, "nothing is deleted by a setting alone");
+    let kept = desk.saved().keep;
+    assert_eq!((kept.last, kept.daily, kept.yearly, kept.hourly), (1, 0, 2, 0));
     desk.back_up(4);
-    desk.until("the rule", |_, s| s.data_files[0].archives.len() == 1);
-    assert_eq!(desk.status().data_files[0].archives[0].number.0, 4);
+    desk.until("the rule", |_, s| s.data_files[0].archives.len() == 2);
+    assert_eq!(desk.status().data_files[0].archives.iter().map(|a| a.number.0).collect::<Vec<_>>(), [4, 2]);
 }
 
 #[test]

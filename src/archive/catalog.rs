@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{
     format::ArchiveNumber,
+    hold::{self, Hold},
     options::ArchiveOptions,
     reader::Archive,
     segments::{self, Missing, parse_segment_name},
@@ -27,6 +28,7 @@ use crate::{
         NEXT, Position,
         open::{DAMAGED, SET_ASIDE},
     },
+    sqlite::seen::{ContentCheck, ContentSeen},
     storage::{PART_SUFFIX, is_leftover, names},
 };
 
@@ -62,10 +64,25 @@ pub struct ArchiveEntry {
     pub moment: Option<DateTime<FixedOffset>>,
     /// Size of the data file inside, in bytes; 0 when it can not be read.
     pub data_bytes: u64,
+    /// Size of its pages in bytes; `None` when it can not be read.
+    #[serde(default)]
+    pub page_size: Option<u32>,
     /// Which data file it belongs to.
     pub data_file_id: Option<Uuid>,
     /// Where in the log it was cut, if there was one.
     pub log_position: Option<Position>,
+    /// What was seen of the data file when the archive was made; `None` where nobody has looked, or it can not be read.
+    #[serde(default)]
+    pub content: Option<ContentSeen>,
+    /// Whether its content is sound, as far as anybody has looked: when it was made, and in later test restores.
+    #[serde(default)]
+    pub check: ContentCheck,
+    /// What is damaged in it, or why it was not checked.
+    #[serde(default)]
+    pub check_note: Option<String>,
+    /// That it is kept for ever, if it is.
+    #[serde(default)]
+    pub hold: Option<Hold>,
     /// What is wrong with its header or its end, as far as a quick look shows.
     pub problem: Option<ErrorReport>,
 }
@@ -326,10 +343,15 @@ fn describe(files: Vec<PathBuf>, number: ArchiveNumber, segmented: bool) -> Arch
         bytes,
         moment: identity.map(|i| i.moment),
         data_bytes: identity.map_or(0, |i| u64::from(i.page_size) * u64::from(i.page_count)),
+        page_size: identity.map(|i| i.page_size),
         data_file_id: identity.map(|i| i.data_file_id),
         archive_id: identity.map(|i| i.archive_id),
         missing: if segmented { segments::missing(&path, &elsewhere) } else { None },
         log_position: identity.and_then(|i| i.log_position),
+        check: identity.and_then(|i| i.content.as_ref()).map(|content| content.check).unwrap_or_default(),
+        check_note: identity.and_then(|i| i.content.as_ref()).and_then(|content| content.note.clone()),
+        content: identity.and_then(|i| i.content.clone()),
+        hold: hold::of(&files),
         options: identity.map(|i| i.options()).unwrap_or_default(),
         problem: seen.err().map(|error| advised(error).report()),
         path,

@@ -54,6 +54,7 @@ use super::options::ArchiveOptions;
 use crate::{
     error::{Error, ErrorKind, Result},
     journal::Position,
+    sqlite::seen::ContentSeen,
 };
 
 /// The newest version of the format that this program reads.
@@ -126,6 +127,9 @@ pub struct Identity {
     /// Where in the log it was cut; without a log there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_position: Option<Position>,
+    /// What the data file held, and whether SQLite found it sound; `None` where nobody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentSeen>,
     /// How it is stored, where that is not the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<ArchiveOptions>,

@@ -5,17 +5,26 @@
 //! be deleted the log goes first, then the last segment, the first one last: what a crash leaves is an archive, which is deleted
 //! the next time or said to be incomplete, and never a log alone.
 //!
-//! Kept beyond the number that the settings say:
-//! - the newest good set, always;
+//! [`rule`] says which sets that are ours to delete go. Kept beyond it:
+//! - sets that no newer ones are known to be as good as: a copy of a damaged data file pushes out nothing sound;
+//! - sets that are held ([`hold`]), each with its own log: so it can be restored to any moment up to the next full backup. The logs
+//!   after that one go as the rule says;
 //! - the set that the log in use stands on, if newer archives were made without it: without that archive the log would lead
 //!   from nowhere to now;
+//! - the logs of damaged sets that are newer than the newest one that is not: they lead from that to now. A mark beside them,
+//!   `Name[0004].4BK.deleted`, says that they go with it;
 //! - the logs of older sets, as long as a kept archive was cut from a log that is not found: it may be in the middle of one.
 
+mod rule;
+
+pub use rule::{plan, stay_as_sound};
+
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
+use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -24,14 +33,16 @@ use crate::{
     archive::{
         Archive, ArchiveNumber,
         catalog::{self, ArchiveEntry},
+        hold::{self, Hold},
         log_recovery,
         segments::{note_path, parse_segment_name, segment_name},
     },
     control::Control,
     error::{ErrorKind, ErrorReport, Result},
     journal::{Position, format::LogHeader, reader::LogReader},
-    settings::{Settings, sections::Keep},
-    storage::{self, Storage},
+    settings::Settings,
+    sqlite::seen::ContentCheck,
+    storage::{self, Ownership, Storage},
 };
 
 /// An archive with its log, as far as both are ours to delete.
@@ -45,8 +56,20 @@ pub struct BackupSet {
     pub files: Vec<PathBuf>,
     /// The logs that lead on from it, and from nothing else, with their recovery data.
     pub logs: Vec<PathBuf>,
+    /// Of a set to be deleted, logs that stay: an older set needs them.
+    #[serde(default)]
+    pub needed: Vec<PathBuf>,
     /// Length of all files together, in bytes.
     pub bytes: u64,
+    /// The moment of the state that the archive holds.
+    #[serde(default)]
+    pub moment: Option<DateTime<FixedOffset>>,
+    /// Whether the content of the archive is sound, as far as anybody has looked.
+    #[serde(default)]
+    pub check: ContentCheck,
+    /// That it is kept for ever, if it is.
+    #[serde(default)]
+    pub hold: Option<Hold>,
     /// Where in the log the archive was cut, if one was used.
     pub position: Option<Position>,
     /// Whether a log was found that begins exactly where this archive was cut.
@@ -55,6 +78,13 @@ pub struct BackupSet {
     pub is_in_use: bool,
     /// Why it is never deleted and does not count, if so.
     pub untouchable: Option<String>,
+}
+
+impl BackupSet {
+    /// Whether it may be deleted at all, and counts.
+    pub fn is_ours(&self) -> bool {
+        self.untouchable.is_none()
+    }
 }
 
 /// When the rule is applied.
@@ -106,6 +136,7 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry]) -> Ve
         .collect();
     let in_folder = known.iter().filter(|entry| storage::folder_of(&entry.path) == folder);
     let mut sets: Vec<BackupSet> = in_folder.map(|entry| set(entry, &stem, identity, settings, &logs)).collect();
+    adopt_logs(&mut sets, &folder, &stem, known, &logs);
     // The log from before the first full backup serves no restore; it goes with the first.
     let first = sets.iter_mut().filter(|set| set.untouchable.is_none()).min_by_key(|set| set.number);
     if let Some(first) = first {
@@ -117,6 +148,51 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry]) -> Ve
         }
     }
     sets
+}
+
+/// What follows the name of an archive in that of the mark.
+const DELETED: &str = ".deleted";
+
+fn mark_path(set: &BackupSet) -> Option<PathBuf> {
+    let name = set.archive.file_name()?.to_string_lossy().into_owned();
+    let (stem, number) =
+        catalog::parse_name(&name).or_else(|| parse_segment_name(&name).map(|(stem, number, _)| (stem, number)))?;
+    Some(set.archive.with_file_name(format!("{}{DELETED}", catalog::archive_name(stem, number))))
+}
+
+/// The logs of archives that were deleted, and the marks about them, go with the set before.
+fn adopt_logs(
+    sets: &mut [BackupSet],
+    folder: &Path,
+    stem: &str,
+    known: &[ArchiveEntry],
+    logs: &[(PathBuf, LogHeader)],
+) {
+    for (number, mark) in marks(folder, stem) {
+        // Somebody may have put the archive back.
+        if known.iter().any(|entry| entry.number == number) {
+            continue;
+        }
+        let ours = |set: &&mut BackupSet| set.is_ours();
+        let (older, newer): (Vec<_>, Vec<_>) = sets.iter_mut().filter(ours).partition(|set| set.number < number);
+        let before = older.into_iter().max_by_key(|set| set.number);
+        let Some(set) = before.or_else(|| newer.into_iter().min_by_key(|set| set.number)) else { continue };
+        let own = logs.iter().filter(|(path, header)| is_archived(path) && header.base.archive == number.0);
+        let files: Vec<PathBuf> = own.flat_map(|(path, _)| with_recovery(path)).chain([mark]).collect();
+        set.bytes += files.iter().map(|path| length(path)).sum::<u64>();
+        set.logs.extend(files);
+    }
+}
+
+fn marks(folder: &Path, stem: &str) -> Vec<(ArchiveNumber, PathBuf)> {
+    let mark = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let (of, number) = catalog::parse_name(name.strip_suffix(DELETED)?)?;
+        (of == stem).then(|| (number, entry.path()))
+    };
+    let mut found: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(mark).collect();
+    found.sort();
+    found
 }
 
 fn length(path: &Path) -> u64 {
@@ -158,6 +234,10 @@ fn set(
         files: entry.files.clone(),
         bytes: entry.bytes + own.iter().map(|path| length(path)).sum::<u64>(),
         logs: own,
+        needed: Vec::new(),
+        moment: entry.moment,
+        check: entry.check,
+        hold: entry.hold.clone(),
         position: entry.log_position,
         is_continued: logs.iter().any(|(_, header)| follows(header)),
         is_in_use: logs.iter().any(|(path, header)| running(path) && follows(header)),
@@ -190,54 +270,54 @@ fn why_untouchable(entry: &ArchiveEntry, stem: &str, identity: Option<Uuid>) -> 
     (all != here).then(|| "not all its segments are in the folder".to_owned())
 }
 
-/// Which of `sets` the rule deletes, oldest first; `busy` are archives in use by a job.
-pub fn plan(sets: &[BackupSet], keep: &Keep, when: When, busy: &[PathBuf]) -> Vec<BackupSet> {
-    if keep.all {
-        return Vec::new();
-    }
-    let limit = match when {
-        When::Now => keep.last.max(1),
-        // The one about to be made counts; but a good one remains until then.
-        When::BeforeBackup => keep.last.saturating_sub(1).max(1),
-    };
-    let mut good: Vec<&BackupSet> = sets.iter().filter(|set| set.untouchable.is_none()).collect();
-    good.sort_by_key(|set| std::cmp::Reverse(set.number));
-    let is_needed = |set: &BackupSet| set.is_in_use || busy.contains(&set.archive);
-    let (kept, old): (Vec<(usize, &BackupSet)>, Vec<_>) =
-        good.into_iter().enumerate().partition(|(place, set)| *place < limit as usize || is_needed(set));
-    let unconnected = kept.iter().any(|(_, set)| set.position.is_some() && !set.is_continued);
-    let mut delete: Vec<BackupSet> = old.into_iter().map(|(_, set)| set.clone()).collect();
-    if unconnected {
-        delete.iter_mut().for_each(|set| set.logs.clear());
-    }
-    delete.reverse();
-    delete
-}
-
-/// Leaves out of `delete`, before a new backup is made, what must stay because nothing newer can be proven good: the newest
-/// archive is read from the disk and compared with its checksums. Without a good one, nothing is deleted.
+/// Leaves out of `delete` what must stay because nothing newer that is known to be as good can be proven to be whole on the disk:
+/// archives are read and compared with their checksums, the newest first, until there is one. `proven` was read just now.
 ///
 /// # Errors
 /// `Stopped`.
-pub fn unless_proven(delete: Vec<BackupSet>, sets: &[BackupSet], control: &Control) -> Result<Vec<BackupSet>> {
-    let stays = |set: &&BackupSet| set.untouchable.is_none() && !delete.iter().any(|d| d.archive == set.archive);
-    if delete.is_empty() {
-        return Ok(delete);
-    }
-    for set in sets.iter().filter(stays) {
-        match Archive::open(&set.archive).and_then(|archive| archive.prove_stored(control)) {
-            Ok(()) => return Ok(delete),
-            Err(e) if e.kind() == ErrorKind::Stopped => return Err(e),
-            Err(_) => {}
+pub fn unless_proven(
+    delete: Vec<BackupSet>,
+    sets: &[BackupSet],
+    proven: Option<&Path>,
+    control: &Control,
+) -> Result<Vec<BackupSet>> {
+    let stays = |set: &&BackupSet| set.is_ours() && !delete.iter().any(|d| d.archive == set.archive);
+    let mut staying: Vec<&BackupSet> = sets.iter().filter(stays).collect();
+    staying.sort_by_key(|set| std::cmp::Reverse(set.number));
+    let mut read: BTreeMap<&Path, bool> = proven.into_iter().map(|path| (path, true)).collect();
+    let mut proven = Vec::new();
+    for set in &delete {
+        let better = staying.iter().filter(|other| other.number > set.number && other.check >= set.check);
+        for other in better {
+            let is_whole = match read.get(other.archive.as_path()) {
+                Some(known) => *known,
+                None => match Archive::open(&other.archive).and_then(|archive| archive.prove_stored(control)) {
+                    Err(e) if e.kind() == ErrorKind::Stopped => return Err(e),
+                    outcome => outcome.is_ok(),
+                },
+            };
+            read.insert(&other.archive, is_whole);
+            if is_whole {
+                proven.push(set.archive.clone());
+                break;
+            }
         }
     }
-    Ok(Vec::new())
+    Ok(delete.into_iter().filter(|set| proven.contains(&set.archive)).collect())
 }
 
 /// Deletes `sets`. What can not be deleted is said and stays, for the next time.
 pub fn delete(storage: &dyn Storage, sets: &[BackupSet]) -> Deleted {
     let mut deleted = Deleted::default();
     for set in sets {
+        // Somebody may have held it since it was looked at.
+        if hold::of(&set.files).is_some() {
+            continue;
+        }
+        if let Err(error) = mark(set) {
+            deleted.problem = Some(error.report());
+            break;
+        }
         let outcome = set.logs.iter().chain(set.files.iter().rev()).try_for_each(|path| {
             let length = path.metadata().map_or(0, |meta| meta.len());
             match storage.remove(path) {
@@ -263,6 +343,13 @@ pub fn delete(storage: &dyn Storage, sets: &[BackupSet]) -> Deleted {
     deleted
 }
 
+/// Says of the logs that stay that they go with the set before; without that they would stay for ever.
+fn mark(set: &BackupSet) -> Result<()> {
+    let Some(path) = mark_path(set).filter(|_| !set.needed.is_empty()) else { return Ok(()) };
+    let text = "# Strongroom has deleted this backup, whose data file was damaged. Its logs stay as long as the backup before it: they lead\n# from that one to now.\n";
+    storage::replace_text(&path, text, Ownership::of(&set.archive))
+}
+
 /// The notes that lead from one folder of a set to the others serve nothing without it.
 fn remove_notes(storage: &dyn Storage, files: &[PathBuf]) {
     let named = files.first().and_then(|file| file.file_name()).map(|name| name.to_string_lossy().into_owned());
@@ -271,109 +358,6 @@ fn remove_notes(storage: &dyn Storage, files: &[PathBuf]) {
         let note = note_path(folder, stem, number);
         if note.is_file() {
             let _ = storage.remove(&note);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{journal::Chain, settings::sections::DeleteOldest};
-
-    fn keep(last: u32) -> Keep {
-        Keep { all: false, last, delete_oldest: DeleteOldest::After }
-    }
-
-    fn numbers(sets: &[BackupSet]) -> Vec<u32> {
-        sets.iter().map(|set| set.number.0).collect()
-    }
-
-    /// A history: per backup whether it is good, whether a log was used, and whether that log is still found.
-    fn history(backups: &[(bool, bool, bool)], in_use: Option<usize>) -> Vec<BackupSet> {
-        let one = |(at, (good, logged, continued)): (usize, &(bool, bool, bool))| BackupSet {
-            number: ArchiveNumber(at as u32 + 1),
-            archive: PathBuf::from(format!("a[{:04}].4BK", at + 1)),
-            files: vec![PathBuf::from(format!("a[{:04}].4BK", at + 1))],
-            logs: if *logged && *continued { vec![format!("a[{:04}].4BL", at + 1).into()] } else { vec![] },
-            bytes: 1,
-            position: logged.then(|| Position { archive: at as u32 + 1, commit: at as u64, chain: Chain([0; 32]) }),
-            is_continued: *logged && *continued,
-            is_in_use: in_use == Some(at) && *logged,
-            untouchable: (!good).then(|| "damaged".to_owned()),
-        };
-        let mut sets: Vec<BackupSet> = backups.iter().enumerate().map(one).collect();
-        sets.reverse();
-        sets
-    }
-
-    #[test]
-    fn the_oldest_are_deleted_with_their_logs() {
-        let sets = history(&[(true, true, true); 5], Some(4));
-        let now = plan(&sets, &keep(3), When::Now, &[]);
-        assert_eq!(numbers(&now), [1, 2]);
-        assert!(now.iter().all(|set| set.logs.len() == 1));
-        assert_eq!(numbers(&plan(&sets, &keep(3), When::BeforeBackup, &[])), [1, 2, 3]);
-        assert_eq!(numbers(&plan(&sets, &keep(1), When::BeforeBackup, &[])), [1, 2, 3, 4], "a good one remains");
-        assert_eq!(plan(&sets, &keep(9), When::Now, &[]), []);
-        assert_eq!(plan(&sets, &Keep { all: true, ..keep(1) }, When::Now, &[]), []);
-        assert_eq!(numbers(&plan(&sets, &keep(3), When::Now, &["a[0002].4BK".into()])), [1]);
-    }
-
-    #[test]
-    fn what_is_damaged_or_foreign_neither_counts_nor_goes() {
-        let mut backups = [(true, false, false); 6];
-        (backups[0].0, backups[4].0) = (false, false);
-        assert_eq!(numbers(&plan(&history(&backups, None), &keep(2), When::Now, &[])), [2, 3]);
-    }
-
-    #[test]
-    fn the_archive_that_the_log_in_use_stands_on_stays() {
-        // Since backup 2 the log could not be cut.
-        let backups = [(true, true, true), (true, true, true), (true, false, false), (true, false, false)];
-        assert_eq!(numbers(&plan(&history(&backups, Some(1)), &keep(1), When::Now, &[])), [1, 3]);
-    }
-
-    #[test]
-    fn logs_stay_while_a_kept_archive_may_be_in_the_middle_of_one() {
-        let backups = [(true, true, true), (true, true, false), (true, true, true)];
-        let delete = plan(&history(&backups, Some(2)), &keep(2), When::Now, &[]);
-        assert_eq!(numbers(&delete), [1]);
-        assert!(delete[0].logs.is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn over_any_history_the_newest_good_set_and_every_kept_chain_stay(
-            backups in prop::collection::vec(any::<(bool, bool, bool)>(), 0..12),
-            in_use in prop::option::of(0usize..12),
-            last in 1u32..6,
-            before in any::<bool>(),
-        ) {
-            let sets = history(&backups, in_use);
-            let when = if before { When::BeforeBackup } else { When::Now };
-            let delete = plan(&sets, &keep(last), when, &[]);
-            let good: Vec<&BackupSet> = sets.iter().filter(|set| set.untouchable.is_none()).collect();
-            let limit = if before { last.saturating_sub(1).max(1) } else { last } as usize;
-            let kept: Vec<&&BackupSet> = good.iter().filter(|set| !delete.contains(set)).collect();
-            prop_assert!(delete.iter().all(|set| set.untouchable.is_none() && !set.is_in_use));
-            if let Some(newest) = good.first() {
-                prop_assert!(!delete.iter().any(|set| set.number == newest.number));
-            }
-            let gone: BTreeSet<u32> = numbers(&delete).into_iter().collect();
-            let extra = usize::from(good.iter().skip(limit).any(|set| set.is_in_use));
-            prop_assert_eq!(good.len() - gone.len(), good.len().min(limit) + extra);
-            prop_assert!(numbers(&delete).is_sorted());
-            // No log goes that begins at, or may hold the place of, an archive that stays.
-            let logs: BTreeSet<&PathBuf> = delete.iter().flat_map(|set| &set.logs).collect();
-            for set in kept {
-                prop_assert!(set.logs.iter().all(|log| !logs.contains(log)));
-                prop_assert!(set.position.is_none() || set.is_continued || logs.is_empty());
-            }
-            // Applied again, nothing more goes.
-            let rest: Vec<BackupSet> = sets.iter().filter(|set| !gone.contains(&set.number.0)).cloned().collect();
-            prop_assert!(plan(&rest, &keep(last), when, &[]).is_empty());
         }
     }
 }

@@ -55,6 +55,20 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Keep an archive for ever, whatever the settings say of old ones; or let it go again.
+    Hold {
+        /// The archive; of an archive in segments, any of them.
+        archive: PathBuf,
+        /// The reason, shown in the list of archives.
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+        /// Release it: from then on it is kept and deleted as the settings say.
+        #[arg(long, conflicts_with = "note")]
+        release: bool,
+        /// Print the archive as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check every byte of an archive.
     Verify {
         /// The archive.

@@ -14,7 +14,10 @@ use uuid::Uuid;
 use super::places;
 use crate::{
     control::{Phase, Question},
-    engine::{Command, Event, Handle, Host, HostKind, JobId, status::FinishedJob},
+    engine::{
+        Command, Event, Handle, Host, HostKind, JobId,
+        status::{DataFileStatus, FinishedJob},
+    },
     error::{Error, ErrorKind, Result},
     restore,
     service::{Reachable, join},
@@ -58,6 +61,18 @@ impl Desk {
         match join::service(&places::sockets()?).filter(|joined| holds(&joined.handle)) {
             Some(joined) => Ok(Self { handle: joined.handle, elsewhere: Some(joined.host), _own: None }),
             None => Self::own(),
+        }
+    }
+
+    /// Has the service of this user look again at the archives among which `archive` is, if there is one.
+    pub(super) fn tell_of_archive(archive: &Path) {
+        let Some(joined) = places::sockets().ok().and_then(|sockets| join::service(&sockets)) else { return };
+        let holds = |d: &&DataFileStatus| d.archives.iter().any(|known| known.path == archive);
+        let of = joined.handle.status().data_files.iter().find(holds).map(|d| d.facts.path.clone());
+        if let Some(data_file) = of {
+            let _ = joined.handle.send(Command::Refresh { data_file });
+            // What is sent is on its way; the connection ends with this process.
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 

@@ -6,13 +6,15 @@ use super::{places::directories, print, print_json};
 use crate::{
     archive::catalog::{self, ArchiveEntry},
     backup,
-    engine::inspect,
+    engine::{history::judge, inspect},
     error::{Error, ErrorKind, Result},
     settings::SettingsFile,
+    sqlite::seen::ContentCheck,
     storage::space::human_bytes,
 };
 
 pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
+    let folders = directories()?;
     let mut missing = None;
     let mut entries = if place.is_dir() {
         let mut entries = catalog::list(place, None)?;
@@ -22,7 +24,7 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
         // The data file itself may be lost: its archives are what is wanted then.
         let path =
             place.canonicalize().or_else(|_| std::path::absolute(place)).map_err(|e| Error::io("find", place, e))?;
-        let settings = SettingsFile::load(&path, directories()?.config_dir())?;
+        let settings = SettingsFile::load(&path, folders.config_dir())?;
         let folder = backup::destination(&path, &settings);
         if !path.exists() && !folder.exists() {
             return Err(Error::new(
@@ -45,12 +47,13 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
     };
     entries.sort_by(|a, b| (b.number, &a.path).cmp(&(a.number, &b.path)));
     // What was found when an archive was looked at as a whole is more than a glance shows.
-    let known = inspect::known_damage(directories()?.data_dir());
+    let known = inspect::known_damage(folders.data_dir());
     for entry in &mut entries {
         if let Some(found) = known.iter().find(|finding| finding.is_about(entry)) {
             entry.problem = Some(found.error.clone());
         }
     }
+    judge(&mut entries, folders.data_dir());
     for entry in &entries {
         if json { print_json(entry)? } else { print(&line(entry))? }
     }
@@ -67,5 +70,15 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
 fn line(entry: &ArchiveEntry) -> String {
     let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
-    format!("{}  {moment:<26}  {:>10}  {}{problem}", entry.number, human_bytes(entry.bytes), entry.path.display())
+    // Of what can not be read nothing is known.
+    let check = match (&entry.problem, entry.check) {
+        (Some(_), _) => String::new(),
+        (None, ContentCheck::Damaged) => {
+            format!("  CONTENT DAMAGED: {}", entry.check_note.as_deref().unwrap_or_default())
+        }
+        (None, check) => format!("  {}", check.label()),
+    };
+    let hold = entry.hold.as_ref().map_or_else(String::new, |hold| format!("  {}", hold.in_words()));
+    let (number, bytes, path) = (entry.number, human_bytes(entry.bytes), entry.path.display());
+    format!("{number}  {moment:<26}  {bytes:>10}  {path}{problem}{check}{hold}")
 }

@@ -261,7 +261,7 @@ mod tests {
             (
                 "keep.lst=5",
                 "there is no setting named keep.lst",
-                "In that section there are keep.all, keep.last, keep.delete-oldest.",
+                "In that section there are keep.all, keep.last, keep.hourly, keep.daily, keep.weekly, keep.monthly, keep.yearly, keep.delete-oldest.",
             ),
             (
                 "nothing",

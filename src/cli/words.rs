@@ -13,7 +13,11 @@ use crate::{
     },
     journal::{CaptureState, commits_in_words, integrate::Integrated},
     restore::{RestoreReport, in_place::InPlace},
-    sqlite::{data_file::JournalMode, integrity::Integrity},
+    sqlite::{
+        data_file::JournalMode,
+        integrity::Integrity,
+        seen::{ContentCheck, ContentSeen},
+    },
     storage::space::human_bytes,
 };
 
@@ -34,11 +38,16 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
                 }
             };
             format!(
-                "Backup {} of {} made in {seconds:.1} s: {} ({}){waited}",
+                "Backup {} of {} made in {seconds:.1} s: {} ({}){waited}\n{}{}",
                 r.number,
                 r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
                 r.archive.display(),
                 human_bytes(r.bytes),
+                content_in_words(&r.seen, &r.archive),
+                r.change.as_ref().map_or_else(String::new, |change| format!(
+                    "\nWARNING: drastically other content than backup {}: {}. That one is held until it is released.",
+                    change.since, change.what
+                )),
             )
         }
         JobReport::Skipped { since } => format!("No backup was needed: the data file is as backup {since} holds it."),
@@ -109,6 +118,22 @@ pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
             human_bytes(r.after_bytes)
         ),
         JobReport::Sample { path, bytes } => format!("{} created ({})", path.display(), human_bytes(*bytes)),
+    }
+}
+
+/// What is known of the content of a new archive.
+fn content_in_words(seen: &ContentSeen, archive: &Path) -> String {
+    let note = seen.note.as_deref().unwrap_or("nobody has looked");
+    match seen.check {
+        ContentCheck::Whole => "SQLite has checked its content: records and indexes are whole.".to_owned(),
+        ContentCheck::Structure => {
+            "SQLite has checked its structure; whether indexes agree with their tables was not looked at.".to_owned()
+        }
+        ContentCheck::NotChecked => {
+            let archive = archive.display();
+            format!("CONTENT NOT CHECKED: {note}. Test it: strongroom verify '{archive}' --test-restore")
+        }
+        ContentCheck::Damaged => format!("CONTENT DAMAGED: {note}"),
     }
 }
 
@@ -242,7 +267,10 @@ fn newest(found: &Inspection) -> String {
     let Some(last) = &found.last_backup else { return format!("none in {}{others}", found.destination.display()) };
     let moment = last.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let damaged = last.problem.as_ref().map_or_else(String::new, |p| format!(", DAMAGED: {}", p.message));
-    format!("{} of {moment}, {}, {}{damaged}{others}", last.number, human_bytes(last.bytes), last.path.display())
+    let check = if last.problem.is_some() { "" } else { last.check.label() };
+    let comma = if check.is_empty() { "" } else { ", " };
+    let (bytes, path) = (human_bytes(last.bytes), last.path.display());
+    format!("{} of {moment}, {bytes}{comma}{check}, {path}{damaged}{others}", last.number)
 }
 
 fn log(found: &Inspection) -> String {

@@ -8,18 +8,31 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-use super::{hosted, job::Work, log_slot::LogSlot, status::JobReport, worker::Message};
+use super::{Config, history, hosted, job::Work, kept, log_slot::LogSlot, proof, status::JobReport, worker::Message};
 use crate::{
-    archive::{ArchiveOptions, writer::OnFull},
+    archive::{
+        ArchiveOptions,
+        catalog::ArchiveEntry,
+        hold::{self, Hold},
+        writer::OnFull,
+    },
     backup::{
-        self, Deleted, modified,
-        retention::{self, When},
+        self, BackupReport, Change, Deleted,
+        changed::{self, Compared},
+        modified,
+        retention::When,
+        soundness::Finding,
     },
     control::{Control, Question},
+    drill,
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::Capture,
+    journal::{Capture, integrate::Until},
+    restore::Logs,
     settings::{SettingsFile, sections::DeleteOldest},
-    sqlite::data_file::{self, JournalMode},
+    sqlite::{
+        data_file::{self, JournalMode},
+        seen::ContentCheck,
+    },
     storage::{Disk, Ownership},
 };
 
@@ -59,6 +72,10 @@ pub(super) struct BackupJob {
     pub(super) busy: Vec<PathBuf>,
     /// Whether no backup is made of a data file that was not modified since the last one.
     pub(super) only_if_modified: bool,
+    /// The folder of the Backup journal, where test restores are made too.
+    pub(super) data: PathBuf,
+    /// Whether a test restore that the settings want is part of the job; else the engine makes it later.
+    pub(super) tests_now: bool,
     /// To the engine.
     messages: Sender<Message>,
 }
@@ -66,19 +83,22 @@ pub(super) struct BackupJob {
 impl BackupJob {
     pub(super) fn new(
         data_file: &Path,
-        own: &Path,
+        config: &Config,
         to: Option<PathBuf>,
         log: Arc<LogSlot>,
         messages: Sender<Message>,
     ) -> Self {
         Self {
             data_file: data_file.to_path_buf(),
-            own: own.to_path_buf(),
+            own: config.settings_dir.clone(),
             to,
             log,
             options: None,
             busy: Vec::new(),
             only_if_modified: false,
+            data: config.data_dir.clone(),
+            // One that ends with its job can make no test restore later.
+            tests_now: !config.stays(),
             messages,
         }
     }
@@ -98,21 +118,20 @@ impl BackupJob {
         let folder = self.to.clone().unwrap_or_else(|| backup::destination(&self.data_file, &settings));
         let mut deleted = Deleted::default();
         if settings.settings().keep.delete_oldest == DeleteOldest::Before {
-            deleted = self.delete_old(&settings, When::BeforeBackup, control)?;
+            deleted = self.delete_old(&settings, When::BeforeBackup, None, control)?;
         }
         let data_file = &self.data_file;
         let options = self.options.unwrap_or(settings.settings().archive);
         let asked = |full: &Path, bytes: u64| self.ask_for_folder(full, bytes, control);
         let on_full: Option<OnFull<'_>> = if control.is_attended() { Some(&asked) } else { None };
-        let own = &self.own;
+        let (own, ask) = (&self.own, (on_full, true));
         let mut attempt = 1;
         let mut has_log;
         let made = loop {
             let log = self.log_in_order();
             has_log = log.is_some() || settings.settings().log.file.is_none();
             let log = log.as_deref();
-            let made =
-                backup::run_asking(&Disk, data_file, &mut settings, own, &folder, log, options, on_full, control);
+            let made = backup::run_asking(&Disk, data_file, &mut settings, own, &folder, log, options, ask, control);
             match made {
                 // The file that is there now is the one to back up.
                 Err(error) if error.kind() == ErrorKind::Replaced && attempt < ATTEMPTS && !control.is_stopped() => {
@@ -133,8 +152,18 @@ impl BackupJob {
         if !has_log && report.log_problem.is_none() {
             report.log_problem = Some(self.no_log(&settings));
         }
+        if self.tests_now && proof::is_wanted(settings.settings().proof.test_restore, &report) {
+            self.test(&mut report, control);
+        }
         // The new archive is verified now, whichever way the settings say; a stop changes nothing of that.
-        let later = self.delete_old(&settings, When::Now, &Control::default())?;
+        let later = match self.hold_if_changed(&settings, &mut report) {
+            Ok(()) => {
+                let made = Some((report.archive.as_path(), report.seen.check));
+                self.delete_old(&settings, When::Now, made, &Control::default())?
+            }
+            // Whatever would be deleted now might be what the administrator needs.
+            Err(error) => Deleted { problem: Some(error.report()), ..Deleted::default() },
+        };
         report.deleted = Deleted {
             numbers: [deleted.numbers, later.numbers].concat(),
             files: [deleted.files, later.files].concat(),
@@ -168,7 +197,7 @@ impl BackupJob {
     /// that there is none.
     fn have_it_seen(&self) {
         if let Ok(settings) = SettingsFile::load(&self.data_file, &self.own) {
-            let surveyed = Ok(Box::new(hosted::survey(&self.data_file, &settings, &self.own)));
+            let surveyed = Ok(Box::new(hosted::survey(&self.data_file, &settings, &self.own, &self.data)));
             let _ = self.messages.send(Message::Surveyed { data_file: self.data_file.clone(), asked: None, surveyed });
         }
     }
@@ -198,20 +227,72 @@ impl BackupJob {
         tempfile::tempfile_in(folder).map_err(|e| Error::io("write to the folder", folder, e)).map(drop)
     }
 
-    fn delete_old(&self, settings: &SettingsFile, when: When, control: &Control) -> Result<Deleted> {
+    /// Restores the new archive for a test, where its records and indexes were not checked while it was made.
+    fn test(&self, report: &mut BackupReport, control: &Control) {
+        if matches!(report.seen.check, ContentCheck::Whole | ContentCheck::Damaged) {
+            return;
+        }
+        let (archive, mut found) = (report.archive.clone(), None);
+        let mut note = |finding: Finding| found = Some(finding);
+        let tested = drill::examine((&archive, &[]), Logs::None, Until::End, &self.data, &mut note, control);
+        match (tested, found) {
+            (Ok(proof), _) => {
+                (report.seen.check, report.seen.note) = (ContentCheck::Whole, None);
+                let _ = self.messages.send(Message::Proved(proof));
+            }
+            (Err(_), Some(finding)) => {
+                (report.seen.check, report.seen.note) = (ContentCheck::Damaged, Some(finding.note.clone()));
+                let _ = self.messages.send(Message::FoundDamaged(finding));
+            }
+            // Stopped, no space, an extension that is missing: nothing is known of the content, and that is said.
+            (Err(error), None) => report.seen.note = Some(error.message().to_owned()),
+        }
+    }
+
+    /// Holds the backup before, when the new one holds drastically other content.
+    fn hold_if_changed(&self, settings: &SettingsFile, report: &mut BackupReport) -> Result<()> {
+        if self.to.is_some() || report.seen.check == ContentCheck::Damaged {
+            return Ok(());
+        }
         let settings = settings.settings();
-        if self.to.is_some() || settings.keep.all {
+        let known = history::known_archives(&self.data_file, settings, &self.data)?;
+        let own = |entry: &&ArchiveEntry| entry.data_file_id == settings.data_file_id;
+        let Some(new) = known.iter().find(|entry| entry.path == report.archive) else { return Ok(()) };
+        let earlier = |entry: &&ArchiveEntry| {
+            entry.number < new.number && entry.check != ContentCheck::Damaged && entry.problem.is_none()
+        };
+        let Some(before) = known.iter().filter(own).find(earlier) else { return Ok(()) };
+        let (Some(old), Some(now)) = (Compared::of(before), Compared::of(new)) else { return Ok(()) };
+        let Some(what) = changed::lost(old, now) else { return Ok(()) };
+        report.change = Some(Change { since: before.number, what: what.clone() });
+        if before.hold.is_none() {
+            let note = format!("backup {} holds drastically other content: {what}", new.number);
+            let hold = Hold { note: Some(note), since: Some(report.moment), automatic: true };
+            hold::hold(&before.path, &hold)?;
+        }
+        // An older one that was held for the same reason, and held no more than this, is not needed any more.
+        let superseded = |entry: &&ArchiveEntry| {
+            entry.number < before.number
+                && entry.hold.as_ref().is_some_and(|hold| hold.automatic)
+                && Compared::of(entry).is_some_and(|older| changed::lost(older, old).is_none())
+        };
+        for entry in known.iter().filter(own).filter(superseded) {
+            hold::release(&entry.path)?;
+        }
+        Ok(())
+    }
+
+    fn delete_old(
+        &self,
+        settings: &SettingsFile,
+        when: When,
+        made: Option<(&Path, ContentCheck)>,
+        control: &Control,
+    ) -> Result<Deleted> {
+        if self.to.is_some() {
             return Ok(Deleted::default());
         }
-        let known = match backup::archives(&self.data_file, settings) {
-            Ok(known) => known,
-            Err(error) => return Ok(Deleted { problem: Some(error.report()), ..Deleted::default() }),
-        };
-        let sets = retention::sets(&self.data_file, settings, &known);
-        let mut old = retention::plan(&sets, &settings.keep, when, &self.busy);
-        if when == When::BeforeBackup {
-            old = retention::unless_proven(old, &sets, control)?;
-        }
-        Ok(retention::delete(&Disk, &old))
+        let of = (settings.settings(), self.data.as_path());
+        kept::delete_old(&self.data_file, of, (when, self.busy.as_slice()), made, control)
     }
 }

@@ -294,6 +294,18 @@ pub enum Command {
         /// The job that wrote it.
         job: JobId,
     },
+    /// Keep an archive for ever; a hold that it has already gives way.
+    Hold {
+        /// The archive.
+        archive: PathBuf,
+        /// The reason.
+        note: Option<String>,
+    },
+    /// Let retention have an archive again that was held.
+    Release {
+        /// The archive.
+        archive: PathBuf,
+    },
     /// Put a warning away that stays until somebody has seen it.
     PutAway {
         /// Canonical path of the data file.
@@ -373,6 +385,8 @@ impl Command {
             | Command::Restore { archive, .. }
             | Command::Verify { archive, .. }
             | Command::Repair { archive, .. }
+            | Command::Hold { archive, .. }
+            | Command::Release { archive }
             | Command::TestRestore { archive, .. } => Subject::Archive(archive),
             Command::Stop { job } | Command::GoOn { job, .. } => Subject::Job(*job),
             Command::CreateSample { .. } | Command::Attend { .. } => Subject::Nothing,

@@ -343,7 +343,7 @@ impl Worker {
         let size = self.status.data_file(data_file).map_or(0, |status| status.facts.size_bytes);
         hosted.surveyed = Some((Instant::now(), size));
         let (path, known, own) = (data_file.to_path_buf(), hosted.settings.clone(), self.config.settings_dir.clone());
-        let data_file = path.clone();
+        let (data_file, data) = (path.clone(), self.config.data_dir.clone());
         let (log, of) = (hosted.log.clone().filter(|_| asked.is_some()), path.clone());
         self.chores.run(
             move || {
@@ -351,7 +351,7 @@ impl Worker {
                 let _ = log.map(|log| log.flush());
                 // A job that just ended noted in them what the engine has not seen yet.
                 let settings = SettingsFile::load(&path, &own).unwrap_or(known);
-                let mut surveyed = hosted::survey(&path, &settings, &own);
+                let mut surveyed = hosted::survey(&path, &settings, &own, &data);
                 surveyed.users = asked.and_then(|_| hosted::look_at_processes(&[of]).pop());
                 Ok(surveyed)
             },

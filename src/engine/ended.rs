@@ -50,7 +50,7 @@ impl Worker {
     }
 
     /// Keeps a proof, and shows it.
-    fn proved(&mut self, proof: &Proof) {
+    pub(super) fn proved(&mut self, proof: &Proof) {
         if let Some(history) = &self.history
             && let Err(error) = history.prove(proof)
         {

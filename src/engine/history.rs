@@ -6,6 +6,7 @@
 mod findings;
 mod notices;
 mod runs;
+mod soundness;
 mod state;
 mod undos;
 mod watched;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use runs::glance_maintenance;
+pub use soundness::{judge, known_archives};
 pub use state::glance_automatic;
 pub use watched::{Watched, left_behind};
 
@@ -440,6 +442,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     conn.execute_batch(watched::SCHEMA)?;
     conn.execute_batch(undos::SCHEMA)?;
     conn.execute_batch(findings::SCHEMA)?;
+    conn.execute_batch(soundness::SCHEMA)?;
     conn.execute_batch("COMMIT")?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;

@@ -15,6 +15,7 @@ use super::{
     command::JobId,
     damaged::{self, Opening},
     data_files::LogStart,
+    history,
     lock::DataFileLock,
     log_slot::LogSlot,
     mark::Mark,
@@ -256,8 +257,9 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<(PathBuf,
     folder.is_dir().then(|| (folder, newest.map(|archive| archive.path)))
 }
 
-/// Reads the destination and plans the next backup; may take its time. A folder that an earlier version used is marked.
-pub(super) fn survey(data_file: &Path, settings: &SettingsFile, own: &Path) -> Surveyed {
+/// Reads the destination and plans the next backup; `own` is the program's settings folder, `data` that of the Backup journal. May
+/// take its time. A folder that an earlier version used is marked.
+pub(super) fn survey(data_file: &Path, settings: &SettingsFile, own: &Path, data: &Path) -> Surveyed {
     let mut settings = settings.clone();
     // What can not be marked now is marked later.
     let _ = marks::adopt(data_file, &mut settings, own, Purpose::Archives);
@@ -269,7 +271,8 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile, own: &Path) -> S
     // Looked at before they are read, so that what changes meanwhile is seen later.
     let mut mark = Mark::of(folders.iter().cloned());
     let facts = data_file::identify(data_file).map_err(|e| e.report());
-    let (archives, problem) = backup::archives_there(data_file, settings.settings());
+    let (mut archives, problem) = backup::archives_there(data_file, settings.settings());
+    history::judge(&mut archives, data);
     let plan = match problem {
         None => backup::plan(data_file, &settings, &folder, &archives).map_err(|e| e.report()),
         Some(error) => Err(error.report()),

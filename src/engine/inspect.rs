@@ -19,7 +19,10 @@ use crate::{
     journal::inspect::{self, LogFacts},
     schedule::automatic::{Automatic, Decision, Reason},
     settings::SettingsFile,
-    sqlite::data_file::{self, DataFileFacts, JournalMode},
+    sqlite::{
+        data_file::{self, DataFileFacts, JournalMode},
+        seen::ContentCheck,
+    },
     storage::processes::{self, Holders, Process},
     warning::Warning,
 };
@@ -80,6 +83,9 @@ pub struct NewestArchive {
     pub moment: Option<DateTime<FixedOffset>>,
     /// Its length in bytes.
     pub bytes: u64,
+    /// Whether its content is sound, as far as anybody has looked.
+    #[serde(default)]
+    pub check: ContentCheck,
     /// What is wrong with it, if anything.
     pub problem: Option<ErrorReport>,
 }
@@ -91,6 +97,7 @@ impl NewestArchive {
             number: archive.number,
             moment: archive.moment,
             bytes: archive.bytes,
+            check: archive.check,
             problem: status.damage_of(archive).map(|damage| damage.error.clone()).or_else(|| archive.problem.clone()),
         }
     }
@@ -165,7 +172,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     let engine = lock::holder(&path, own).map(|holder| processes::named(holder.process));
     let host = Host { kind: HostKind::Command, process: std::process::id() };
     let mut status = hosted::status_of(facts, &settings, host);
-    known::take_survey(&mut status, hosted::survey(&path, &settings, own));
+    known::take_survey(&mut status, hosted::survey(&path, &settings, own, data));
     if let Some(users) = hosted::look_at_processes(std::slice::from_ref(&path)).pop() {
         (status.holders, status.readers, status.other_name) = (users.holders, users.readers, users.other_name);
     }

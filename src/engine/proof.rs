@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     backup::BackupReport,
-    drill::{self, MINUTE_BYTES},
+    drill::MINUTE_BYTES,
     error::ErrorKind,
     journal::integrate::Until,
     restore::Logs,
@@ -112,10 +112,8 @@ impl Worker {
 
     fn test_archive(&mut self, data_file: &Path, archive: PathBuf) {
         // Its log has hardly begun, and what is being written just now must not be in its way.
-        let (path, scratch) = (archive.clone(), self.config.data_dir.clone());
-        let work: Work = Box::new(move |control| {
-            drill::test_restore(&path, Logs::None, Until::End, &scratch, control).map(JobReport::TestRestore)
-        });
+        let (scratch, messages) = (self.config.data_dir.clone(), self.messages.clone());
+        let work = work::test_restore((archive.clone(), Vec::new()), Until::End, Logs::None, scratch, None, messages);
         self.begin_proof(data_file, Some(archive), work, "A test of the new archive.", false);
     }
 
@@ -186,6 +184,9 @@ impl Worker {
         match &finished.result {
             Ok(_) => {
                 let _ = self.put_away(data_file, WarningKind::TestRestoreFailed);
+                if !is_drill {
+                    self.delete_old(data_file, finished);
+                }
             }
             Err(error) if matches!(error.kind, ErrorKind::Stopped | ErrorKind::NoSpace | ErrorKind::Busy) => {
                 self.drill_again_at(data_file, now + AGAIN);
@@ -199,8 +200,9 @@ impl Worker {
                 let what = if is_drill { "the weekly drill" } else { "the test restore of the last backup" };
                 let message = format!("{what} of {} failed: {}", data_file.display(), error.message);
                 let hint = error.hint.clone().unwrap_or_default();
-                let hint =
-                    format!("{hint} Make a full backup now, and test it: strongroom verify ARCHIVE --test-restore.");
+                let hint = format!(
+                    "{hint} Make no further backups to repair this before the data file was looked at: Verify on the Maintenance page, or strongroom check. If it is sound, make a full backup and test it: strongroom verify ARCHIVE --test-restore."
+                );
                 self.keep_notice(data_file, Warning::new(WarningKind::TestRestoreFailed, message, hint.trim_start()));
             }
         }
@@ -215,7 +217,7 @@ impl Worker {
 }
 
 /// Whether a backup that was just made is to be tested; one whose segments lie on several media can not be.
-fn is_wanted(setting: TestRestore, made: &BackupReport) -> bool {
+pub(super) fn is_wanted(setting: TestRestore, made: &BackupReport) -> bool {
     let is_together = made.files.iter().all(|file| file.parent() == made.archive.parent());
     is_together
         && match setting {

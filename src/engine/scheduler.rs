@@ -135,13 +135,8 @@ impl Worker {
 
     fn begin_backup(&mut self, job: JobId, data_file: &Path, reason: Reason) -> Result<()> {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return Ok(()) };
-        let mut backup = BackupJob::new(
-            data_file,
-            &self.config.settings_dir,
-            None,
-            Arc::clone(&hosted.log_slot),
-            self.messages.clone(),
-        );
+        let mut backup =
+            BackupJob::new(data_file, &self.config, None, Arc::clone(&hosted.log_slot), self.messages.clone());
         backup.only_if_modified = hosted.settings.settings().scheduler.only_if_modified;
         backup.busy = self.busy_archives();
         if let Some(hosted) = self.hosted.get_mut(data_file) {

@@ -10,7 +10,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    backup::places,
+    backup::{places, soundness},
     error::ErrorReport,
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
     schedule::{self, automatic::Automatic},
@@ -73,6 +73,8 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
             "Make a full backup: without one nothing can be restored.",
         ));
     }
+    let (keep, own) = (&status.settings.keep, status.settings.data_file_id);
+    found.extend(soundness::warnings(&status.archives, &status.sets, own, keep));
     found.extend(of_log(status));
     found.extend(of_strays(status));
     let last_commit = status.log.as_ref().and_then(|log| log.last_commit);

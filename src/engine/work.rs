@@ -5,10 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use super::{Config, job::Work, lock::DataFileLock, status::JobReport};
+use crossbeam_channel::Sender;
+
+use super::{Config, job::Work, lock::DataFileLock, status::JobReport, worker::Message};
 use crate::{
-    archive::catalog,
-    backup,
+    archive::{Archive, catalog},
+    backup::{
+        self,
+        soundness::{Damaged, Finding},
+    },
     control::Control,
     drill,
     error::{Error, ErrorKind, Result},
@@ -117,16 +122,31 @@ fn run_in_place(
         (Some(archive), Some(_)) => Ok(Some(Undo { archive: archive.clone(), commit })),
         _ => {
             let options = settings.settings().archive;
-            let made = backup::run(&Disk, data_file, &mut settings, own, &folder, log, options, control)?;
+            // Programs that write are kept out meanwhile: SQLite is not asked what the file holds.
+            let ask = (None, false);
+            let made = backup::run_asking(&Disk, data_file, &mut settings, own, &folder, log, options, ask, control)?;
             Ok(Some(Undo { archive: made.archive, commit: None }))
         }
     };
     in_place::in_place(&Disk, &order.archive, options, log, &mut keep, control)
 }
 
-pub(super) fn verify(archive: PathBuf, segments: Vec<PathBuf>) -> Work {
+pub(super) fn verify(archive: PathBuf, segments: Vec<PathBuf>, messages: Sender<Message>) -> Work {
     let options = VerifyOptions { segments };
-    Box::new(move |control| verify::run_with(&archive, &options, control).map(JobReport::Verify))
+    Box::new(move |control| {
+        let outcome = verify::run_with(&archive, &options, control);
+        if let Ok(identity) = Archive::glance_with(&archive, &options.segments) {
+            // When the engine has ended meanwhile, nobody wants to know.
+            let _ =
+                match &outcome {
+                    Ok(_) => messages.send(Message::FoundWhole { archive, archive_id: identity.archive_id }),
+                    Err(error) if error.kind() == ErrorKind::Damaged => messages
+                        .send(Message::FoundDamaged(Finding::new(archive, &identity, Damaged::Bytes, error.message()))),
+                    Err(_) => Ok(()),
+                };
+        }
+        outcome.map(JobReport::Verify)
+    })
 }
 
 pub(super) fn repair(archive: PathBuf, to: Option<PathBuf>, segments: Vec<PathBuf>) -> Work {
@@ -137,12 +157,16 @@ pub(super) fn repair(archive: PathBuf, to: Option<PathBuf>, segments: Vec<PathBu
 pub(super) fn test_restore(
     (archive, segments): (PathBuf, Vec<PathBuf>),
     until: Until,
+    logs: Logs,
     scratch: PathBuf,
     log: Option<Arc<Capture>>,
+    messages: Sender<Message>,
 ) -> Work {
     Box::new(move |control| {
-        let (logs, _) = with_running(Logs::Found, log.as_deref(), Origin::default());
-        drill::test_restore_with((&archive, &segments), logs, until, &scratch, control).map(JobReport::TestRestore)
+        let (logs, _) = with_running(logs, log.as_deref(), Origin::default());
+        let mut note = |finding| _ = messages.send(Message::FoundDamaged(finding));
+        let of = (archive.as_path(), segments.as_slice());
+        drill::examine(of, logs, until, &scratch, &mut note, control).map(JobReport::TestRestore)
     })
 }
 

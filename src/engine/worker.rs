@@ -32,8 +32,9 @@ use super::{
     work,
 };
 use crate::{
-    archive::{ArchiveOptions, segments},
-    backup::{self, places::Purpose},
+    archive::{ArchiveOptions, catalog::ArchiveEntry, segments},
+    backup::{self, Deleted, places::Purpose, soundness::Finding as Unsound},
+    drill::Proof,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
     repair,
@@ -99,6 +100,23 @@ pub(super) enum Message {
         result: std::result::Result<Box<SettingsFile>, ErrorReport>,
     },
     Measured(Measured),
+    /// An archive was restored for a test as part of another job.
+    Proved(Proof),
+    /// An archive was found damaged.
+    FoundDamaged(Unsound),
+    /// Every byte of an archive is as it was written.
+    FoundWhole {
+        archive: PathBuf,
+        archive_id: Uuid,
+    },
+    /// An archive was held or released, or that could not be done.
+    Held(Result<ArchiveEntry>),
+    /// Old backups were deleted after one was proven.
+    OldDeleted {
+        data_file: PathBuf,
+        job: JobId,
+        deleted: Deleted,
+    },
     Notified {
         data_file: PathBuf,
         result: Result<()>,
@@ -374,6 +392,11 @@ impl Worker {
             Message::FoldersSeen(seen) => self.folders_seen(seen),
             Message::ChosenAnew { data_file, purpose, result } => self.chosen_anew(&data_file, purpose, result),
             Message::Measured(measured) => self.measured(measured),
+            Message::Proved(proof) => self.proved(&proof),
+            Message::FoundDamaged(finding) => self.found_unsound(&finding),
+            Message::FoundWhole { archive, archive_id } => self.found_whole(&archive, archive_id),
+            Message::Held(held) => self.was_held(held),
+            Message::OldDeleted { data_file, job, deleted } => self.old_deleted(&data_file, job, &deleted),
             Message::Notified { data_file, result } => {
                 self.notices = self.notices.saturating_sub(1);
                 self.notified(&data_file, result);
@@ -440,7 +463,7 @@ impl Worker {
             }
             Command::Verify { job, archive, segments } => {
                 let data_file = self.data_file_of(&archive);
-                let work = work::verify(archive.clone(), segments);
+                let work = work::verify(archive.clone(), segments, self.messages.clone());
                 let started = self.start(Order::asked(job, JobKind::Verify, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Verify)), e))?;
             }
@@ -452,7 +475,9 @@ impl Worker {
             }
             Command::TestRestore { job, archive, until, segments } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
-                let work = work::test_restore((archive.clone(), segments), until, self.config.data_dir.clone(), log);
+                let (scratch, messages) = (self.config.data_dir.clone(), self.messages.clone());
+                let of = (archive.clone(), segments);
+                let work = work::test_restore(of, until, Logs::Found, scratch, log, messages);
                 let started = self.start(Order::asked(job, JobKind::TestRestore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
@@ -466,6 +491,8 @@ impl Worker {
                 self.compact(job, data_file).map_err(|e| (Some((job, JobKind::Compact)), e))?;
             }
             Command::LookAtReport { job, .. } => self.look_at_report(job),
+            Command::Hold { archive, note } => self.hold(archive, note),
+            Command::Release { archive } => self.release(archive),
             Command::PutAway { data_file, kind } => self.put_away(&data_file, kind).map_err(plain)?,
             Command::CreateSample { job, folder } => {
                 let started = self.start(Order::asked(job, JobKind::Sample, None, None), work::sample(folder));
@@ -572,7 +599,7 @@ impl Worker {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let log = Arc::clone(&hosted.log_slot);
         self.refuse_while_busy(&data_file)?;
-        let mut backup = BackupJob::new(&data_file, &self.config.settings_dir, destination, log, self.messages.clone());
+        let mut backup = BackupJob::new(&data_file, &self.config, destination, log, self.messages.clone());
         backup.options = options;
         backup.busy = self.busy_archives();
         self.start(Order::asked(job, JobKind::Backup, Some(data_file), None), backup.work())

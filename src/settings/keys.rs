@@ -178,6 +178,12 @@ macro_rules! count {
     };
 }
 
+macro_rules! periods {
+    ($name:literal, $meaning:literal, $($field:ident).+) => {
+        count!($name, $meaning, "a whole number from 0 to 9999", 0..=9999, $($field).+)
+    };
+}
+
 macro_rules! one_path {
     ($name:literal, $meaning:literal, $expected:literal, $($field:ident).+) => {
         Key {
@@ -388,6 +394,15 @@ pub const KEYS: &[Key] = &[
         1..=9999,
         keep.last
     ),
+    periods!(
+        "keep.hourly",
+        "Besides the last ones, the newest backup of each of the last so many hours is kept; 0 for none.",
+        keep.hourly
+    ),
+    periods!("keep.daily", "The same of the last so many days.", keep.daily),
+    periods!("keep.weekly", "The same of the last so many weeks, which begin on Monday.", keep.weekly),
+    periods!("keep.monthly", "The same of the last so many months.", keep.monthly),
+    periods!("keep.yearly", "The same of the last so many years.", keep.yearly),
     word!(
         "keep.delete-oldest",
         "When the oldest backup is deleted: before or after the new one is made. A verified one always remains.",
@@ -515,6 +530,11 @@ mod tests {
             ("log.allow-network", "true"),
             ("keep.all", "true"),
             ("keep.last", "9"),
+            ("keep.hourly", "24"),
+            ("keep.daily", "7"),
+            ("keep.weekly", "4"),
+            ("keep.monthly", "12"),
+            ("keep.yearly", "10"),
             ("keep.delete-oldest", "'before'"),
             ("failure.retry", "'Next-Scheduled'"),
             ("failure.retry", "'after'"),
@@ -576,6 +596,8 @@ mod tests {
             ("log.file", "3"),
             ("keep.last", "0"),
             ("keep.last", "3.5"),
+            ("keep.hourly", "-1"),
+            ("keep.yearly", "10000"),
             ("keep.delete-oldest", "'never'"),
             ("failure.retry", "'soon'"),
             ("failure.retry-after", "0"),

@@ -268,13 +268,24 @@ pub struct Keep {
     pub all: bool,
     /// Otherwise how many are kept, each an archive with its log.
     pub last: u32,
+    /// Besides the newest of each of so many hours.
+    pub hourly: u32,
+    /// Of so many days.
+    pub daily: u32,
+    /// Of so many weeks, from Monday on.
+    pub weekly: u32,
+    /// Of so many months.
+    pub monthly: u32,
+    /// Of so many years.
+    pub yearly: u32,
     /// When the oldest is deleted.
     pub delete_oldest: DeleteOldest,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { all: false, last: 3, delete_oldest: DeleteOldest::After }
+        let (hourly, daily, weekly, monthly, yearly) = (0, 0, 0, 0, 0);
+        Self { all: false, last: 3, hourly, daily, weekly, monthly, yearly, delete_oldest: DeleteOldest::After }
     }
 }
 

@@ -1,6 +1,6 @@
 //! SQLite's own integrity check, on a copy that nobody else uses.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,16 @@ pub(super) fn interruptible<T>(
     control: &Control,
     work: &dyn Fn(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
+    interruptible_until(conn, control, None, work)
+}
+
+/// The same; it is also interrupted at the moment `until`.
+pub(super) fn interruptible_until<T>(
+    conn: &Connection,
+    control: &Control,
+    until: Option<Instant>,
+    work: &dyn Fn(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
     std::thread::scope(|scope| {
         // The progress handler must own what it captures; a handle that interrupts from a watching thread need not.
         let handle = conn.get_interrupt_handle();
@@ -72,7 +82,7 @@ pub(super) fn interruptible<T>(
             while let Err(crossbeam_channel::RecvTimeoutError::Timeout) =
                 done.recv_timeout(std::time::Duration::from_millis(100))
             {
-                if control.is_stopped() {
+                if control.is_stopped() || until.is_some_and(|until| Instant::now() >= until) {
                     handle.interrupt();
                 }
             }

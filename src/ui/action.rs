@@ -125,6 +125,15 @@ pub(crate) enum Action {
         /// What to do.
         then: Then,
     },
+    /// Open the dialog *Hold archive…*.
+    AskHold(PathBuf),
+    /// Keep an archive for ever.
+    Hold {
+        /// The archive.
+        archive: PathBuf,
+        /// The reason.
+        note: Option<String>,
+    },
     /// Choose another folder with segments of this archive.
     ChooseSegments(PathBuf),
     /// Choose the folder that the open dialog *Repair archive…* asks for.

@@ -17,8 +17,8 @@ use super::{
     file_picker::{Mode, Purpose, Request},
     leave::{self, Leaving, Successor},
     state::{
-        BackupForm, CompactForm, Dialog, LogChoice, MessageForm, RepairForm, ReportForm, RestoreForm, SampleForm,
-        SegmentsForm, ServiceForm, State, Then, UndoForm,
+        BackupForm, CompactForm, Dialog, HoldForm, LogChoice, MessageForm, RepairForm, ReportForm, RestoreForm,
+        SampleForm, SegmentsForm, ServiceForm, State, Then, UndoForm,
     },
 };
 use crate::{
@@ -191,6 +191,15 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         Action::Repair { archive, segments, to } => {
             state.dialog = None;
             send(state, Command::Repair { job: JobId::new(), archive, to: Some(to), segments });
+        }
+        Action::AskHold(archive) => {
+            let known = status.data_files.iter().flat_map(|d| &d.archives).find(|known| known.path == archive);
+            let note = known.and_then(|known| known.hold.as_ref()?.note.clone()).unwrap_or_default();
+            state.dialog = Some(Dialog::Hold(HoldForm { archive, note }));
+        }
+        Action::Hold { archive, note } => {
+            state.dialog = None;
+            send(state, Command::Hold { archive, note });
         }
         Action::ChooseGoOn { job, full } => {
             state.picker.ask(ctx, folder_request("Folder to go on in", full, Purpose::GoOn { job }));

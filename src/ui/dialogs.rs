@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod close;
 pub(crate) mod compact;
 pub(crate) mod files;
+pub(crate) mod hold;
 pub(crate) mod in_place;
 pub(crate) mod log;
 pub(crate) mod message;
@@ -43,6 +44,7 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
             None => restore::restore_ui(ctx, status, form, actions),
             Some(data_file) => in_place::in_place_ui(ctx, status, form, &data_file, actions),
         },
+        Some(Dialog::Hold(form)) => hold::hold_ui(ctx, form, actions),
         Some(Dialog::Repair(form)) => repair::repair_ui(ctx, status, form, actions),
         Some(Dialog::Segments(form)) => segments::segments_dialog_ui(ctx, status, form, actions),
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),

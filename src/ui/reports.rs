@@ -17,7 +17,7 @@ use crate::{
     maintenance::RecordsReport,
     repair::RepairReport,
     restore::{RestoreReport, in_place::InPlace},
-    sqlite::{data_file::JournalMode, integrity::Integrity},
+    sqlite::{data_file::JournalMode, integrity::Integrity, seen::ContentCheck},
     storage::{self, space::human_bytes},
     verify::VerifyReport,
 };
@@ -35,6 +35,21 @@ pub(super) fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
     if report.files.len() > 1 {
         let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
         text.push_str(&format!("\n{} segments, in {}.", report.files.len(), folders.join(" and ")));
+    }
+    text.push_str(match report.seen.check {
+        ContentCheck::Whole => "\nSQLite has checked its content: records and indexes are whole.",
+        ContentCheck::Structure => "\nSQLite has checked its structure.",
+        ContentCheck::NotChecked => "\nIts content was not checked.",
+        ContentCheck::Damaged => "",
+    });
+    if let Some(note) = report.seen.note.as_ref().filter(|_| report.seen.check == ContentCheck::NotChecked) {
+        text.push_str(&format!(" {}.", sentence(note)));
+    }
+    if let Some(change) = &report.change {
+        text.push_str(&format!(
+            "\nDrastically other content than backup {}: {}. That one is held until it is released.",
+            change.since, change.what
+        ));
     }
     if report.journal_mode == JournalMode::Rollback {
         text.push_str(&format!("\nWriters had to wait for {} at most.", duration(report.held_ms)));

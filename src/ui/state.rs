@@ -43,6 +43,8 @@ pub(crate) enum Dialog {
     Restore(RestoreForm),
     /// *Repair archive…*
     Repair(RepairForm),
+    /// *Hold archive…*
+    Hold(HoldForm),
     /// Where the missing segments of an archive are.
     Segments(SegmentsForm),
     /// *Create sample…*
@@ -99,6 +101,15 @@ pub(crate) struct RestoreForm {
     pub(crate) logs: Vec<PathBuf>,
     /// Folders that hold segments of the archive, besides its own.
     pub(crate) segments: Vec<PathBuf>,
+}
+
+/// The form of *Hold archive…*.
+#[derive(Debug)]
+pub(crate) struct HoldForm {
+    /// The archive.
+    pub(crate) archive: PathBuf,
+    /// The reason as typed.
+    pub(crate) note: String,
 }
 
 /// The form of *Repair archive…*.

@@ -12,11 +12,12 @@ use crate::{
     archive::{Compression, Rate, catalog::ArchiveEntry},
     drill::Proof,
     engine::{
-        Status,
+        Command, Status,
         history::{HistoryEntry, JobKind, Outcome},
         status::DataFileStatus,
     },
     error::ErrorKind,
+    sqlite::seen::ContentCheck,
     storage::{self, space::human_bytes},
     ui::{
         action::Action,
@@ -29,11 +30,11 @@ use crate::{
 };
 
 const COLUMNS: [Column; 7] = [
-    text_column("Number", Some(80.0)),
+    text_column("Number", Some(92.0)),
     text_column("Date and time", Some(170.0)),
     figure_column("Size", 84.0),
     figure_column("Data file", 88.0),
-    text_column("State", Some(112.0)),
+    text_column("State", Some(130.0)),
     text_column("Last proven", Some(104.0)),
     text_column("File", None),
 ];
@@ -81,7 +82,7 @@ fn archives_ui(
     archives.sort_by_key(|archive| std::cmp::Reverse(archive.number));
     // The newest sound one is what one wants most often.
     let rank = |a: &ArchiveEntry| match data_file.damage_of(a) {
-        None if a.problem.is_none() && data_file.is_own(a) => 0,
+        None if a.problem.is_none() && a.check != ContentCheck::Damaged && data_file.is_own(a) => 0,
         Some(damage) if damage.is_repairable => 1,
         None if a.problem.is_none() => 2,
         _ => 3,
@@ -91,6 +92,7 @@ fn archives_ui(
     let cell = |row: usize, column: usize| {
         let archive = archives[row];
         match column {
+            0 if archive.hold.is_some() => Cell::Strong(format!("{} held", archive.number)),
             0 => Cell::Strong(archive.number.to_string()),
             1 => Cell::Text(archive.moment.as_ref().map(moment).unwrap_or_default()),
             2 => Cell::Text(human_bytes(archive.bytes)),
@@ -108,9 +110,12 @@ fn archives_ui(
         }
     };
     let is_copy = |archive: &ArchiveEntry| data_file.copies.iter().any(|copy| copy.path == archive.path);
-    let name = |row: usize| match archives[row] {
-        copy if is_copy(copy) => format!("Repaired copy of archive {}", copy.number),
-        archive => format!("Archive {}", archive.number),
+    let name = |row: usize| {
+        let held = if archives[row].hold.is_some() { ", held" } else { "" };
+        match archives[row] {
+            copy if is_copy(copy) => format!("Repaired copy of archive {}{held}", copy.number),
+            archive => format!("Archive {}{held}", archive.number),
+        }
     };
     let rows = archives.len().min(ROWS_SHOWN) + 1;
     match table(ui, &COLUMNS, archives.len(), rows as f32 * theme::ROW_HEIGHT, Some(at), cell, name) {
@@ -170,7 +175,24 @@ fn state_of(data_file: &DataFileStatus, archive: &ArchiveEntry) -> (Tone, &'stat
         None if data_file.settings.data_file_id.is_some() && !data_file.is_own(archive) => {
             (Tone::Warn, "Of another file")
         }
+        None if archive.check == ContentCheck::Damaged => (Tone::Bad, "Content damaged"),
+        None if archive.check == ContentCheck::NotChecked => (Tone::Neutral, "Not checked"),
         None => (Tone::Good, "Complete"),
+    }
+}
+
+/// What is known of its content, in words.
+fn content(archive: &ArchiveEntry) -> String {
+    let note = archive.check_note.as_deref();
+    match archive.check {
+        ContentCheck::Whole => "Checked by SQLite: records and indexes are whole".to_owned(),
+        ContentCheck::Structure => {
+            "Its structure was checked by SQLite; whether indexes agree with their tables was not".to_owned()
+        }
+        ContentCheck::NotChecked => {
+            format!("Not checked ({}). A test restore does it.", note.unwrap_or("nobody has looked"))
+        }
+        ContentCheck::Damaged => format!("Damaged: {}", note.unwrap_or("SQLite finds it so")),
     }
 }
 
@@ -261,6 +283,15 @@ fn detail(
         if let Some(of) = &archive.moment {
             fact(ui, "State of", moment(of));
         }
+        if let Some(hold) = &archive.hold {
+            let since = hold.since.as_ref().map_or_else(String::new, |since| format!(" since {}", moment(since)));
+            let note = hold.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
+            let by = if hold.automatic { " by Strongroom" } else { "" };
+            fact(ui, "Held", format!("For ever{since}{by}{note}"));
+        }
+        if archive.problem.is_none() {
+            fact(ui, "Content", content(archive));
+        }
         fact(ui, "Proven restorable", proven(status, data_file, archive));
         fact(ui, "Last verified", verified(status, archive));
         if archive.moment.is_some() {
@@ -330,6 +361,17 @@ fn detail(
                 && repair.on_hover_text("Write a sound copy of a damaged archive").clicked()
             {
                 actions.push(Action::WithArchive { archive: archive.path.clone(), then: Then::Repair });
+            }
+            let number = archive.number;
+            if archive.hold.is_some() {
+                let release = button(ui, Some(Icon::LockOpen), &format!("Release archive {number}"));
+                if release.on_hover_text("From now on it is kept and deleted as the settings say").clicked() {
+                    actions.push(Action::Send(Command::Release { archive: archive.path.clone() }));
+                }
+            }
+            let hold = button(ui, Some(Icon::Lock), &format!("Hold archive {number}…"));
+            if hold.on_hover_text("Keep it for ever, with a note").clicked() {
+                actions.push(Action::AskHold(archive.path.clone()));
             }
             if button(ui, Some(Icon::FolderOpen), "Show archive folder").clicked() {
                 let folder = archive.path.parent().unwrap_or(&archive.path);

@@ -48,6 +48,20 @@ fn keep_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) {
     form.draft.keep.all = !only;
     said_ui(ui, form, field::LAST);
     if only {
+        labelled(ui, "And the newest of", |ui| {
+            ui.vertical(|ui| {
+                ui.horizontal_wrapped(|ui| {
+                    remark(ui, "the last");
+                    for (field, periods) in field::STEPS {
+                        typed_field(ui, form, field, &format!("Number of {periods} kept"), 30.0);
+                        ui.label(periods);
+                    }
+                });
+                for (field, _) in field::STEPS {
+                    said_ui(ui, form, field);
+                }
+            });
+        });
         let moments = [
             (DeleteOldest::Before, "before the backup, which needs less space"),
             (DeleteOldest::After, "after the backup"),
@@ -72,19 +86,37 @@ fn preview_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &SettingsForm) {
     let p = palette(ui);
     let colour = if removed.is_empty() { p.weak } else { p.warn.0 };
     ui.add(Label::new(RichText::new(in_words(&removed)).color(colour)).wrap());
+    let held: Vec<BackupSet> = data_file.sets.iter().filter(|set| set.hold.is_some()).cloned().collect();
+    let sound = retention::stay_as_sound(&data_file.sets, keep);
+    for (sets, why) in [(held, "held and stays"), (sound, "not replaced by one known to be as sound, and stays")] {
+        if let Some((numbers, is_one)) = listed(&sets) {
+            let words = match is_one {
+                true => format!("Backup {numbers} is {why}."),
+                false => format!("Backups {numbers} are {}.", why.replace("stays", "stay")),
+            };
+            remark(ui, &words);
+        }
+    }
+}
+
+/// The numbers of sets, oldest first, and whether it is one.
+fn listed(sets: &[BackupSet]) -> Option<(String, bool)> {
+    let mut numbers: Vec<String> = sets.iter().map(|set| set.number.to_string()).collect();
+    numbers.sort();
+    match numbers.as_slice() {
+        [] => None,
+        [one] => Some((one.clone(), true)),
+        [others @ .., last] => Some((format!("{} and {last}", others.join(", ")), false)),
+    }
 }
 
 fn in_words(removed: &[BackupSet]) -> String {
-    let numbers: Vec<String> = removed.iter().map(|set| set.number.to_string()).collect();
     let bytes = human_bytes(removed.iter().map(|set| set.bytes).sum());
-    match numbers.as_slice() {
-        [] => "With this rule nothing would be removed now.".to_owned(),
-        [one] => format!("With this rule backup {one} would be removed now ({bytes}). The next backup does it."),
-        [others @ .., last] => {
-            let others = others.join(", ");
-            format!(
-                "With this rule backups {others} and {last} would be removed now ({bytes}). The next backup does it."
-            )
+    match listed(removed) {
+        None => "With this rule nothing would be removed now.".to_owned(),
+        Some((numbers, is_one)) => {
+            let backups = if is_one { "backup" } else { "backups" };
+            format!("With this rule {backups} {numbers} would be removed now ({bytes}). The next backup does it.")
         }
     }
 }

@@ -16,13 +16,38 @@ pub(crate) const FROM: Field = "scheduler.from";
 pub(crate) const FOLDER: Field = "destination.folder";
 pub(crate) const LOG: Field = "log.file";
 pub(crate) const LAST: Field = "keep.last";
+pub(crate) const HOURLY: Field = "keep.hourly";
+pub(crate) const DAILY: Field = "keep.daily";
+pub(crate) const WEEKLY: Field = "keep.weekly";
+pub(crate) const MONTHLY: Field = "keep.monthly";
+pub(crate) const YEARLY: Field = "keep.yearly";
 pub(crate) const RETRY_AFTER: Field = "failure.retry-after";
 pub(crate) const CANCEL_AFTER: Field = "failure.cancel-after";
 pub(crate) const SEGMENT: Field = "archive.segment-size";
 
 /// All of them.
-pub(crate) const ALL: [Field; 11] =
-    [EVERY, AT, WEEKDAYS, DAY, FROM, FOLDER, LOG, LAST, RETRY_AFTER, CANCEL_AFTER, SEGMENT];
+pub(crate) const ALL: [Field; 16] = [
+    EVERY,
+    AT,
+    WEEKDAYS,
+    DAY,
+    FROM,
+    FOLDER,
+    LOG,
+    LAST,
+    HOURLY,
+    DAILY,
+    WEEKLY,
+    MONTHLY,
+    YEARLY,
+    RETRY_AFTER,
+    CANCEL_AFTER,
+    SEGMENT,
+];
+
+/// Of how many periods the newest backup is kept, with what the period is called.
+pub(crate) const STEPS: [(Field, &str); 5] =
+    [(HOURLY, "hours"), (DAILY, "days"), (WEEKLY, "weeks"), (MONTHLY, "months"), (YEARLY, "years")];
 
 /// The segment sizes proposed, in MB: none, and those of usual media.
 pub(crate) const SEGMENTS: [Option<u64>; 7] =
@@ -45,7 +70,9 @@ pub(crate) fn tab(field: Field) -> Tab {
 /// Takes the text of a field into the settings; else says what it must be, and leaves them as they are.
 pub(crate) fn set(settings: &mut Settings, field: Field, text: &str) -> Result<(), String> {
     let value = match field {
-        EVERY | DAY | LAST | RETRY_AFTER | CANCEL_AFTER | SEGMENT => text.parse::<i64>().ok().map(Value::from),
+        EVERY | DAY | LAST | HOURLY | DAILY | WEEKLY | MONTHLY | YEARLY | RETRY_AFTER | CANCEL_AFTER | SEGMENT => {
+            text.parse::<i64>().ok().map(Value::from)
+        }
         _ => Some(Value::from(text)),
     };
     let key = Key::find(field);
@@ -73,6 +100,7 @@ mod tests {
             (FROM, "tomorrow", "Give a date such as 2026-11-22."),
             (FOLDER, "Backups", "Give the full path of a folder."),
             (LAST, "", "Give a whole number from 1 to 9999."),
+            (DAILY, "-1", "Give a whole number from 0 to 9999."),
             (RETRY_AFTER, "soon", "Give a whole number from 1 to 9999."),
             (CANCEL_AFTER, "0", "Give a whole number from 1 to 9999."),
             (SEGMENT, "650 MB", "Give a whole number of MB from 1 to 1000000."),

@@ -241,7 +241,9 @@ impl SettingsForm {
             }
             field::FROM => personalized && scheduler.every > 1,
             field::LOG => self.use_log,
-            field::LAST => !self.draft.keep.all,
+            field::LAST | field::HOURLY | field::DAILY | field::WEEKLY | field::MONTHLY | field::YEARLY => {
+                !self.draft.keep.all
+            }
             field::RETRY_AFTER => self.draft.failure.retry == Retry::After,
             field::CANCEL_AFTER => self.draft.failure.cancel,
             field::SEGMENT => self.other_segment,
@@ -370,7 +372,8 @@ impl SettingsForm {
         self.draft.proof = defaults.proof;
         self.draft.scheduler.only_if_modified = defaults.scheduler.only_if_modified;
         self.other_segment = false;
-        for field in [field::LAST, field::RETRY_AFTER, field::CANCEL_AFTER, field::SEGMENT] {
+        let fields = [field::LAST, field::RETRY_AFTER, field::CANCEL_AFTER, field::SEGMENT];
+        for field in fields.into_iter().chain(field::STEPS.map(|(field, _)| field)) {
             self.forget(field);
         }
     }

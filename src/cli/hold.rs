@@ -1,0 +1,40 @@
+//! `strongroom hold`: keeps an archive for ever, or lets it go.
+
+use std::{path::Path, process::ExitCode};
+
+use chrono::Local;
+
+use super::{
+    desk::{Desk, absolute},
+    print, print_json,
+};
+use crate::{
+    archive::hold::{self, Hold},
+    error::Result,
+};
+
+pub(super) fn hold(archive: &Path, note: Option<String>, release: bool, json: bool) -> Result<ExitCode> {
+    let archive = absolute(archive)?;
+    let (entry, words) = if release {
+        let (entry, was_held) = hold::release(&archive)?;
+        let words = match was_held {
+            true => format!("Archive {} is released; it is kept and deleted as the settings say.", entry.number),
+            false => format!("Archive {} was not held.", entry.number),
+        };
+        (entry, words)
+    } else {
+        let hold = Hold { note, since: Some(Local::now().fixed_offset()), automatic: false };
+        let entry = hold::hold(&archive, &hold)?;
+        let words = entry.hold.as_ref().map(Hold::in_words).unwrap_or_default();
+        let words = format!("Archive {} is {words}; Strongroom never deletes it.", entry.number);
+        (entry, words)
+    };
+    // It is done, whoever looks after the data file; a service shows it at once.
+    Desk::tell_of_archive(&entry.path);
+    if json {
+        print_json(&entry)?
+    } else {
+        print(&words)?
+    }
+    Ok(ExitCode::SUCCESS)
+}
