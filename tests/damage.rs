@@ -143,9 +143,13 @@ fn any_single_stretch_as_long_as_promised_is_repaired_and_one_block_more_is_not(
             sample.comes_back(&name("zeroed"), &zeroed);
             sample.comes_back(&name("end missing"), &good[..good.len() - stretch]);
             sample.comes_back(&name("beginning missing"), &good[stretch..]);
-            // One block more, where so many follow each other.
-            if sample.layout.blocks() > u64::from(sample.layout.recovery_blocks) {
-                let lost = overwritten(good, block, (sample.layout.recovery_blocks as usize + 1) * block);
+            // One block more, where so many follow each other; none of zeros, which are found elsewhere.
+            let length = (sample.layout.recovery_blocks as usize + 1) * block;
+            let has_zeros =
+                |from: usize| good[from..from + length].chunks(block).any(|b| b.iter().all(|byte| *byte == 0));
+            let mut starts = (block..(sample.protected() + 1).saturating_sub(length)).step_by(block);
+            if let Some(from) = starts.find(|from| !has_zeros(*from)) {
+                let lost = overwritten(good, from, length);
                 let error = sample.is_lost(&name("one block more"), &lost);
                 let count = sample.layout.recovery_blocks + 1;
                 let begin = format!("{count} of {} blocks of ", sample.layout.blocks());
@@ -180,7 +184,13 @@ fn scattered_damage_is_repaired_up_to_the_share_of_each_group_and_no_further() {
             let of_recovery = packets(&sample.good).into_iter().filter(|(p, _, _)| p.kind == Kind::Recovery);
             of_recovery.take((recovery - most / 2) as usize).for_each(|(_, at, length)| bytes[at + length / 2] ^= 1);
             sample.comes_back(&name("both"), &bytes);
-            if most / 2 < blocks {
+            // A block of zeros is found elsewhere.
+            let is_zeros = |n: u64| {
+                let end = ((n as usize + 1) * block).min(sample.protected());
+                sample.good[n as usize * block..end].iter().all(|byte| *byte == 0)
+            };
+            let has_zeros = (0..most / 2).map(|n| n * blocks / most).any(is_zeros);
+            if most / 2 < blocks && !has_zeros {
                 hit(&mut bytes, blocks - 1);
                 sample.is_lost(&name("one more"), &bytes);
             }

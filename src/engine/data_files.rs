@@ -24,7 +24,7 @@ use crate::{
     restore::in_place::is_lost,
     settings::SettingsFile,
     sqlite::data_file::JournalMode,
-    storage::processes::Process,
+    storage::processes::{Holders, Process},
 };
 
 const REFUSED_MAX: usize = 50;
@@ -444,6 +444,7 @@ impl Worker {
             let Some(hosted) = self.hosted.get_mut(&path) else { continue };
             if !processes.is_empty() {
                 hosted.waited = Some(now);
+                self.let_have(&path, &processes);
             } else if hosted.waited.is_some_and(|at| now - at < WAITED_SHOWN) {
                 continue;
             }
@@ -454,6 +455,24 @@ impl Worker {
                 status.waiting = processes;
             }
         }
+    }
+
+    /// Lets a program have a data file for itself: it must never fail because of the log, which is opened again when that is possible.
+    fn let_have(&mut self, data_file: &Path, processes: &[Process]) {
+        let Some(hosted) = self.hosted.get_mut(data_file).filter(|hosted| hosted.log.is_some()) else { return };
+        hosted.log = None;
+        hosted.log_slot.set(None, false);
+        hosted.log_failed = Some(Instant::now());
+        let who = Holders { processes: processes.to_vec(), may_be_more: false }.in_words();
+        let message =
+            format!("the log of {} was released for {who}, which wants the file for itself", data_file.display());
+        let hint = "What it commits meanwhile is recorded as one step, when the log can be opened again. Have the program use SQLite's \
+                    normal locking mode.";
+        let error = Error::new(ErrorKind::Busy, message).hint(hint).report();
+        if let Some(status) = self.edit_data_file(data_file) {
+            (status.log, status.log_problem) = (None, Some(error.clone()));
+        }
+        self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
     }
 
     pub(super) fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {

@@ -263,9 +263,14 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile, own: &Path, data
     let mut settings = settings.clone();
     // What can not be marked now is marked later.
     let _ = marks::adopt(data_file, &mut settings, own, Purpose::Archives);
+    look_over(data_file, &settings, data)
+}
+
+/// The same, changing nothing.
+pub(super) fn look_over(data_file: &Path, settings: &SettingsFile, data: &Path) -> Surveyed {
     let look = marks::look(data_file, settings.settings(), Purpose::Archives);
     let destination_problem = look.err().map(|e| e.report());
-    let folder = backup::destination(data_file, &settings);
+    let folder = backup::destination(data_file, settings);
     let mut folders = vec![folder.clone()];
     folders.extend(settings.settings().destination.earlier.iter().cloned());
     // Looked at before they are read, so that what changes meanwhile is seen later.
@@ -274,7 +279,7 @@ pub(super) fn survey(data_file: &Path, settings: &SettingsFile, own: &Path, data
     let (mut archives, problem) = backup::archives_there(data_file, settings.settings());
     history::judge(&mut archives, data);
     let plan = match problem {
-        None => backup::plan(data_file, &settings, &folder, &archives).map_err(|e| e.report()),
+        None => backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report()),
         Some(error) => Err(error.report()),
     };
     let stem = catalog::stem(data_file);

@@ -172,7 +172,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     let engine = lock::holder(&path, own).map(|holder| processes::named(holder.process));
     let host = Host { kind: HostKind::Command, process: std::process::id() };
     let mut status = hosted::status_of(facts, &settings, host);
-    known::take_survey(&mut status, hosted::survey(&path, &settings, own, data));
+    known::take_survey(&mut status, hosted::look_over(&path, &settings, data));
     if let Some(users) = hosted::look_at_processes(std::slice::from_ref(&path)).pop() {
         (status.holders, status.readers, status.other_name) = (users.holders, users.readers, users.other_name);
     }
@@ -211,7 +211,10 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     if let Some(file) = &log_file {
         let at_rest = warnings::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some());
         status.warnings.extend(at_rest);
+        let last_commit = log.as_ref().and_then(|log| log.last_commit);
+        status.warnings.extend(warnings::of_clock(last_commit, status.newest_good(), &now));
         status.warnings.sort();
+        status.warnings.dedup();
     }
     Ok(Inspection { log, log_problem, ..Inspection::of(&status, engine, Vec::new()) })
 }

@@ -185,9 +185,9 @@ fn of_waiting(status: &DataFileStatus) -> Option<Warning> {
         let path = status.facts.path.display();
         Warning::new(
             WarningKind::ProgramWaits,
-            format!("{} waits to have {path} for itself, and the log is in its way", waiting.in_words()),
-            "A program that sets locking_mode=EXCLUSIVE can not run beside the log. Have it use the normal locking mode; or stop \
-             the log, and make full backups while the program does not run.",
+            format!("{} waits to have {path} for itself, and the log was in its way", waiting.in_words()),
+            "A program that sets locking_mode=EXCLUSIVE can not run beside the log, which is released for it. Have it use the normal \
+             locking mode; or stop the log, and make full backups while the program does not run.",
         )
     })
 }

@@ -266,6 +266,10 @@ impl Service {
     /// One look at the data file. False when there was nothing to do, or it could not be done.
     fn turn(&mut self) -> bool {
         let now = Instant::now();
+        if self.released.is_some() {
+            // Nothing is begun beside files that are no longer those that were opened.
+            return false;
+        }
         if self.failing.as_ref().is_some_and(|f| now < f.next) {
             self.watch_for_stall();
             return false;
@@ -331,7 +335,7 @@ impl Service {
         let outcome = catch_up::start(&mut self.follower, &self.config, self.force)?;
         if matches!(outcome, catch_up::Outcome::CaughtUp(_)) {
             self.catch_ups += 1;
-        } else if self.notice.as_ref().is_some_and(|notice| notice.kind == ErrorKind::Changed) {
+        } else if self.config.released.as_ref().is_some_and(|released| released.kind == ErrorKind::Changed) {
             // Only its owner, its permissions or its links were changed: the content is what it was.
             self.notice = None;
         }
@@ -431,6 +435,10 @@ impl Service {
 
     /// As the last program that closes the data file, leaves no WAL behind.
     fn leave(&mut self) {
+        // Nothing is left beside a log that is no longer where it was.
+        if self.follower.compare(false).is_err() {
+            return;
+        }
         let tidied = if self.follower.is_settled() { Ok(()) } else { self.follower.tidy(true) };
         if tidied.is_ok() && self.sealed.is_none() && self.follower.rest().unwrap_or(false) {
             let (tail, stamp) = (*self.follower.writer.logged(), self.follower.settled_stamp());

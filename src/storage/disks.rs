@@ -232,8 +232,10 @@ impl System {
 
     /// Where the file systems of disks are mounted that hold `inside`, a path within them, as `is_there` finds.
     pub fn where_is(&self, inside: &Path, is_there: impl Fn(&Path) -> bool) -> Option<PathBuf> {
-        // A server that does not answer would be waited for.
-        let of_disks = self.mounts.iter().filter(|mount| mount.source.starts_with('/') || mount.is_memory());
+        // A server that does not answer would be waited for, also where it is mounted over a disk.
+        let is_seen = |mount: &&Mount| self.mount(&mount.point).is_some_and(|seen| std::ptr::eq(seen, *mount));
+        let is_disk = |mount: &&Mount| mount.source.starts_with('/') || mount.is_memory();
+        let of_disks = self.mounts.iter().filter(is_disk).filter(is_seen);
         of_disks.map(|mount| mount.point.join(inside)).find(|folder| is_there(folder))
     }
 

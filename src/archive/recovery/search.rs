@@ -35,6 +35,7 @@ pub(super) fn search(
     // The last block is shorter as it stands in the file.
     let known = bad.iter().filter_map(|(block, entry)| Some(((*entry)?, *block)));
     let wanted = Wanted::new(known.filter(|(_, block)| *block != last).collect());
+    let unsure = unsure(volume, stamp, bad);
     for (number, piece) in volume.pieces().iter().enumerate() {
         if let Some(Some(entry)) = bad.get(&last) {
             // It ends where the recovery data begins.
@@ -47,7 +48,7 @@ pub(super) fn search(
                 }
             }
         }
-        let stretches = dark(piece.at, packets.first_in(volume, number), stamp, bad);
+        let stretches = dark(piece.at, packets.first_in(volume, number), stamp, &unsure);
         let starts = |(from, to): (u64, u64)| (from..to).step_by(SEARCHED_BYTES).map(move |start| (start, to));
         let mut parts = stretches.into_iter().flat_map(starts);
         let (spare_in, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
@@ -173,11 +174,36 @@ struct Hits {
     patience: usize,
 }
 
-/// The stretches of the first `length` bytes of a file, as offsets in it, that belong to no sound block.
-fn dark(at: u64, length: u64, stamp: &Stamp, bad: &HashMap<u64, Option<Entry>>) -> Vec<(u64, u64)> {
+/// Bytes at the edge of a block that tell whether it may be one of zeros.
+const EDGE_BYTES: u64 = 16;
+
+/// The places of damaged blocks, in order, and those beside them that hold zeros there: a block of zeros looks sound wherever zeros
+/// are, also where they belong to a block that moved.
+fn unsure(volume: &Volume, stamp: &Stamp, bad: &HashMap<u64, Option<Entry>>) -> Vec<u64> {
+    let (size, blocks) = (u64::from(stamp.layout.block_bytes), stamp.layout.blocks());
+    let is_zero = |offset: u64| {
+        let mut edge = [1; EDGE_BYTES as usize];
+        volume.read_at(offset, &mut edge).is_ok() && edge == [0; EDGE_BYTES as usize]
+    };
+    let mut places: Vec<u64> = bad.keys().copied().collect();
+    for block in bad.keys() {
+        if let Some(before) = block.checked_sub(1).filter(|before| !bad.contains_key(before))
+            && is_zero(block * size - EDGE_BYTES)
+        {
+            places.push(before);
+        }
+        if block + 1 < blocks && !bad.contains_key(&(block + 1)) && is_zero((block + 1) * size) {
+            places.push(block + 1);
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// The stretches of the first `length` bytes of a file, as offsets in it, that belong to no block that is sound for certain.
+fn dark(at: u64, length: u64, stamp: &Stamp, edges: &[u64]) -> Vec<(u64, u64)> {
     let size = u64::from(stamp.layout.block_bytes);
-    let mut edges: Vec<u64> = bad.keys().copied().collect();
-    edges.sort_unstable();
     let mut stretches: Vec<(u64, u64)> = Vec::new();
     let mut add = |from: u64, to: u64| {
         // In offsets of this file.
@@ -190,7 +216,7 @@ fn dark(at: u64, length: u64, stamp: &Stamp, bad: &HashMap<u64, Option<Entry>>) 
             _ => stretches.push((from, to)),
         }
     };
-    for block in edges {
+    for &block in edges {
         add(block * size, (block + 1) * size);
     }
     // When bytes were inserted before, the last blocks lie beyond their places.
