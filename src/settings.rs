@@ -132,6 +132,21 @@ impl SettingsFile {
         self.seen = Some(seen);
     }
 
+    /// Whether there is no such file, or nothing in it: as before the first setting, and after somebody deleted it.
+    pub fn is_blank(&self) -> bool {
+        self.read.as_deref().is_none_or(|text| text.trim().is_empty())
+    }
+
+    /// Writes the file again as it was read, after somebody deleted or emptied it.
+    ///
+    /// # Errors
+    /// When its folder can not be written.
+    pub fn put_back(&mut self) -> Result<()> {
+        storage::replace_text(&self.path, &self.text(), Ownership::of(&self.data_file))?;
+        (self.read, self.seen) = (Some(self.text()), Some(look(&self.path)));
+        Ok(())
+    }
+
     /// Where the settings are kept.
     pub fn path(&self) -> &Path {
         &self.path
@@ -182,7 +197,12 @@ impl SettingsFile {
     /// # Errors
     /// When the file can not be understood or written; then nothing is changed.
     pub fn note(&mut self, own: &Path, change: impl FnOnce(&mut Settings)) -> Result<()> {
-        if read_text(&self.path)? != self.read {
+        let now = read_text(&self.path)?;
+        let is_gone = now.as_deref().is_none_or(|text| text.trim().is_empty()) && !self.is_blank();
+        if is_gone && self.data_file.exists() {
+            // Deleted a moment ago: what is noted must not become a file that holds nothing else.
+            self.put_back()?;
+        } else if now != self.read {
             *self = Self::load(&self.data_file, own)?;
         }
         self.change(own, change)

@@ -394,6 +394,54 @@ fn after_the_service_was_killed() {
 }
 
 #[test]
+fn settings_that_are_deleted_or_emptied_stay_in_force() {
+    if !has("sqlite3") {
+        return;
+    }
+    let mut scene = Scene::new("logs");
+    scene.start();
+    scene.until_complete();
+    assert!(scene.backup().0);
+    let settings = scene.data.with_file_name("a.strongroom.toml");
+    for happen in [|path: &Path| fs::remove_file(path).unwrap(), |path: &Path| fs::write(path, "").unwrap()] {
+        let before = fs::read_to_string(&settings).unwrap();
+        happen(&settings);
+        scene.until("a word about it", |status, _| status.to_string().contains("was deleted or emptied"));
+        // Also for a backup that begins before anybody has seen it.
+        happen(&settings);
+        let (success, said) = scene.backup();
+        assert!(success, "{said}");
+        scene.until("the file", |_, _| fs::metadata(&settings).is_ok_and(|meta| meta.len() > 100));
+        let after = fs::read_to_string(&settings).unwrap();
+        assert!(after.contains("journal") && after.len() >= before.len() / 2, "{after}");
+        scene.commit();
+        scene.until_complete();
+    }
+    let newest = scene.archives().pop().unwrap();
+    let (success, content, said) = scene.restore(&newest, "to");
+    assert!(success && content == scene.states.last().cloned(), "{said}");
+}
+
+#[test]
+fn a_restore_of_a_backup_that_was_made_without_its_log_says_what_it_may_lack() {
+    if !has("sqlite3") {
+        return;
+    }
+    let mut scene = Scene::new("logs");
+    scene.start();
+    scene.until_complete();
+    assert!(scene.backup().0);
+    let plain = scene.place.at("spare/plain.sqlite");
+    foreign_commits(&plain, "CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES(1,'plain')");
+    move_over(&scene, &plain, &scene.data);
+    scene.until("a word about it", is_said);
+    assert!(!scene.backup().0);
+    foreign_commits(&scene.data, "INSERT INTO t(a) VALUES('late')");
+    let (success, content, said) = scene.restore("a[0002].4BK", "to");
+    assert!(content.is_some() && !success && said.contains("nothing is known after"), "{said}");
+}
+
+#[test]
 fn a_log_whose_disk_is_taken_away_lazily_is_said_and_goes_on_when_it_is_back() {
     let place = Place::new();
     let Some(disk) = SmallDisk::mount(&place.at("disk"), "8m") else { return };

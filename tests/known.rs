@@ -218,11 +218,11 @@ fn archives_deleted_under_a_service_are_missed_and_what_was_answered_is_counted(
     };
     sees("a[0006].4BK is not there any more");
     fs::remove_dir_all(scene.place.at("Backups")).unwrap();
-    sees("the archives are gone: 0006 was the last one");
-    let gone = scene.warned("archives-gone");
+    sees("is gone: it was deleted or renamed");
+    let gone = scene.warned("place-missing");
     assert_eq!(gone.len(), 1, "{gone:?}");
     drop(service);
-    assert_eq!(scene.warned("archives-gone"), gone, "the same without the service");
+    assert_eq!(scene.warned("place-missing"), gone, "the same without the service");
 }
 
 #[test]

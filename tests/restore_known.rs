@@ -324,5 +324,5 @@ fn an_archive_made_without_a_log_says_which_logs_it_can_not_use() {
     let more = said(&restore("more"), 1);
     service.kill().unwrap();
     service.wait().unwrap();
-    assert!(more.contains("it was made without a log") && more.contains("a.journal can not be used"), "{more}");
+    assert!(more.contains("a log is in use") && more.contains("a.journal can not be used"), "{more}");
 }

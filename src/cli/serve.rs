@@ -25,6 +25,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     service::{Reachable, background},
+    settings::SettingsFile,
 };
 
 /// How often data files are tried that could not be looked after.
@@ -76,20 +77,25 @@ pub(super) fn serve(
     }
     let wanted = Wanted { log, no_log, switch_to_wal };
     let (mut waiting, mut refused) = (Vec::new(), Vec::new());
+    // Whether one that was looked after before waits for its log, and not one for which this command asks it first.
+    let (mut is_known, own) = (false, places::directories()?.config_dir().to_path_buf());
     for data_file in data_files {
+        let had_log = data_file.canonicalize().is_ok_and(|path| {
+            SettingsFile::load(&path, &own).is_ok_and(|settings| settings.settings().log.file.is_some())
+        });
         match wanted.look_after(&handle, data_file, (&events, &stop)) {
             Ok(true) => {}
             Ok(false) => return Ok(ExitCode::SUCCESS),
             Err(error) => {
                 waiting.push(data_file.clone());
                 refused.push(error);
+                is_known |= had_log;
             }
         }
     }
     // Where nothing can come of it by itself, whoever gave the command must know. What can be looked after is, whatever the others are.
-    let is_open = handle.status().data_files.iter().any(|known| known.log_file.is_some());
     if !waiting.is_empty()
-        && !is_open
+        && !is_known
         && waiting.len() == data_files.len()
         && refused.iter().all(|error| !may_pass(error.kind()))
     {

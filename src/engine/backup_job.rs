@@ -66,6 +66,8 @@ pub(super) struct BackupJob {
     /// A folder for this archive only; then no old ones are deleted.
     pub(super) to: Option<PathBuf>,
     log: Arc<LogSlot>,
+    /// The settings as the engine knows them, for when somebody has just deleted the file.
+    pub(super) known: Option<SettingsFile>,
     /// How this archive is stored; otherwise as the settings say.
     pub(super) options: Option<ArchiveOptions>,
     /// Archives that another job reads.
@@ -93,6 +95,7 @@ impl BackupJob {
             own: config.settings_dir.clone(),
             to,
             log,
+            known: None,
             options: None,
             busy: Vec::new(),
             only_if_modified: false,
@@ -109,6 +112,9 @@ impl BackupJob {
 
     fn run(self, control: &Control) -> Result<JobReport> {
         let mut settings = SettingsFile::load(&self.data_file, &self.own)?;
+        if let Some(known) = self.known.as_ref().filter(|known| settings.is_blank() && !known.is_blank()) {
+            settings = known.clone();
+        }
         if self.only_if_modified
             && let Some(since) =
                 modified::unmodified_since(&self.data_file, &settings, self.log_in_order().as_deref(), control)?

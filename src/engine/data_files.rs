@@ -15,7 +15,7 @@ use super::{
     job::RunningJob,
     known,
     mark::Mark,
-    status::{Event, Refused},
+    status::{DataFileStatus, Event, Refused},
     worker::{Message, Worker},
 };
 use crate::{
@@ -28,6 +28,8 @@ use crate::{
 };
 
 const REFUSED_MAX: usize = 50;
+/// A log that is released so soon after it was opened is left alone for a while.
+const AGAIN: Duration = Duration::from_secs(5);
 /// A program that waited for a data file is shown for so long.
 const WAITED_SHOWN: Duration = Duration::from_secs(120);
 
@@ -258,7 +260,7 @@ impl Worker {
                 (status.log, status.log_problem) = (Some(capture.status()), None);
                 hosted.log = Some(Arc::new(capture));
                 hosted.log_slot.set(hosted.log.clone(), false);
-                hosted.log_released = None;
+                (hosted.log_released, hosted.log_opened) = (None, Some(Instant::now()));
                 self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
                 self.note_lacking(data_file);
                 self.survey(data_file);
@@ -295,10 +297,18 @@ impl Worker {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
         let Some(why) = hosted.log.take().and_then(|log| log.status().error) else { return };
         hosted.log_released = Some(why.clone());
+        // What has to be released again at once is not tried without a pause.
+        let is_again = hosted.log_opened.is_some_and(|at| at.elapsed() < AGAIN);
+        if is_again {
+            hosted.log_failed = Some(Instant::now());
+            hosted.log_slot.set(None, false);
+        }
         if let Some(status) = self.edit_data_file(data_file) {
             status.log_problem = Some(why);
         }
-        self.follow_settings(data_file, LogStart::Known);
+        if !is_again {
+            self.follow_settings(data_file, LogStart::Known);
+        }
         self.survey(data_file);
         // Who goes on with the old file must know it.
         self.look_at_processes(vec![data_file.to_path_buf()]);
@@ -350,7 +360,8 @@ impl Worker {
                 // What was committed before the question is in the answer.
                 let _ = log.map(|log| log.flush());
                 // A job that just ended noted in them what the engine has not seen yet.
-                let settings = SettingsFile::load(&path, &own).unwrap_or(known);
+                let read = SettingsFile::load(&path, &own).ok();
+                let settings = read.filter(|read| !read.is_blank() || known.is_blank()).unwrap_or(known);
                 let mut surveyed = hosted::survey(&path, &settings, &own, &data);
                 surveyed.users = asked.and_then(|_| hosted::look_at_processes(&[of]).pop());
                 Ok(surveyed)
@@ -421,7 +432,9 @@ impl Worker {
         // Without a log nobody here has it open for longer than a moment.
         let is_in_the_way = |path: &PathBuf| {
             let status = self.status.data_file(path);
-            status.is_some_and(|status| status.log.is_some() && status.facts.journal_mode == JournalMode::Wal)
+            let is_logged =
+                |status: &DataFileStatus| status.log.is_some() && status.facts.journal_mode == JournalMode::Wal;
+            status.is_some_and(|status| is_logged(status) || !status.waiting.is_empty())
         };
         let logged: Vec<PathBuf> = marks.iter().map(|(path, _)| path.clone()).filter(is_in_the_way).collect();
         self.chores.run(

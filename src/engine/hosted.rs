@@ -82,6 +82,8 @@ pub(super) struct Hosted {
     pub(super) log: Option<Arc<Capture>>,
     /// The same for jobs that wait while it is being opened.
     pub(super) log_slot: Arc<LogSlot>,
+    /// When it was opened last.
+    pub(super) log_opened: Option<Instant>,
     /// Why the log was released, until it is open again.
     pub(super) log_released: Option<ErrorReport>,
     /// The log that is being opened.
@@ -178,6 +180,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
             log: None,
             log_slot: Arc::default(),
             log_released: None,
+            log_opened: None,
             lacking: None,
             log_attempt: 0,
             log_failed: None,
@@ -459,6 +462,15 @@ impl Hosted {
         status.log = self.log.as_ref().map(|log| log.status());
         let Some(seen) = self.settings.news() else { return false };
         match SettingsFile::load(&self.path, own) {
+            // Nobody who deletes a file means to end the log, the schedule and the care for old archives, all without a word.
+            Ok(settings) if settings.is_blank() && !self.settings.is_blank() => {
+                self.settings.pass_over(seen);
+                // Where the data file is gone as well, its disk is: nothing is written to what is there instead.
+                if status.problem.is_none() {
+                    status.settings_problem = Some(self.put_settings_back());
+                }
+                false
+            }
             Ok(mut settings) => {
                 status.settings_problem = None;
                 self.keep_known(&mut settings, own);
@@ -474,6 +486,19 @@ impl Hosted {
                 false
             }
         }
+    }
+
+    fn put_settings_back(&mut self) -> ErrorReport {
+        let path = self.settings.path().display().to_string();
+        match self.settings.put_back() {
+            Ok(()) => Error::new(ErrorKind::Settings, format!("{path} was deleted or emptied, and was written again as it was"))
+                .hint("The settings stay in force. To go back to the default of one, use strongroom settings DATAFILE --default KEY."),
+            Err(error) => {
+                Error::new(ErrorKind::Settings, format!("{path} was deleted or emptied, and can not be written again: {error}"))
+                    .hint("The last settings stay in force until the program ends. Bring the file back.")
+            }
+        }
+        .report()
     }
 
     /// Sees that no other engine can look after the data file too.

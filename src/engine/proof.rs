@@ -84,8 +84,15 @@ impl Worker {
             let is_busy = self.jobs.values().any(|job| job.status.data_file.as_ref() == Some(&data_file))
                 || self.status.data_file(&data_file).is_none_or(|d| d.log_starting || d.plan.is_none());
             match archive {
-                // Another one is made: that will be tested.
-                Some(_) if is_busy => {}
+                // Its turn comes when the other job has ended; of two backups the newer one is tested.
+                Some(archive) if is_busy => {
+                    if let Some(hosted) = self.hosted.get_mut(&data_file) {
+                        hosted.proving.waiting.get_or_insert(archive);
+                        hosted.proving.quiet_since = Some(Instant::now());
+                    }
+                }
+                // Nothing is said against an archive whose disk is away.
+                Some(archive) if !archive.exists() => {}
                 Some(archive) => self.test_archive(&data_file, archive),
                 None if is_busy => {}
                 None => self.drill_if_due(&data_file, now),

@@ -138,6 +138,7 @@ impl Worker {
         let mut backup =
             BackupJob::new(data_file, &self.config, None, Arc::clone(&hosted.log_slot), self.messages.clone());
         backup.only_if_modified = hosted.settings.settings().scheduler.only_if_modified;
+        backup.known = Some(hosted.settings.clone());
         backup.busy = self.busy_archives();
         if let Some(hosted) = self.hosted.get_mut(data_file) {
             hosted.automatic_job = Some((job, reason));

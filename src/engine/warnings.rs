@@ -92,7 +92,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     // That one of them is missing is said above, as it is now.
     let of_places = places.flat_map(|place| &place.warnings).filter(|w| w.kind != WarningKind::PlaceMissing);
     found.extend(of_places.cloned());
-    found.sort();
+    found.sort_by(|a, b| (!a.kind.is_urgent(), a).cmp(&(!b.kind.is_urgent(), b)));
     found.dedup();
     found
 }

@@ -345,10 +345,10 @@ impl Worker {
             marks.extend(hosted.mark.clone().map(|mark| (path.clone(), mark)));
             // Time alone can make something worth a warning.
             self.touch(&path);
-            self.look_at_folders(&path, now);
             if after != before {
                 self.edit().data_files.iter_mut().filter(|d| d.facts.path == path).for_each(|d| *d = after.clone());
             }
+            self.look_at_folders(&path, now);
         }
         for path in &changed {
             self.follow_settings(path, LogStart::Chosen { switch_to_wal: false });
@@ -599,8 +599,10 @@ impl Worker {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let log = Arc::clone(&hosted.log_slot);
         self.refuse_while_busy(&data_file)?;
+        let known = Some(hosted.settings.clone());
         let mut backup = BackupJob::new(&data_file, &self.config, destination, log, self.messages.clone());
         backup.options = options;
+        backup.known = known;
         backup.busy = self.busy_archives();
         self.start(Order::asked(job, JobKind::Backup, Some(data_file), None), backup.work())
     }

@@ -32,7 +32,7 @@ const PROBE: Duration = Duration::from_millis(15);
 const IDLE: Duration = Duration::from_millis(100);
 /// Without commits for so long, a data file that the last program has closed is left at rest; and how often that is tried while
 /// no event tells that one was closed.
-const CLOSED: Duration = Duration::from_millis(10);
+const CLOSED: Duration = Duration::from_millis(1);
 const REST: Duration = Duration::from_secs(30);
 /// Without commits for so long, and still held up by a reader of another program, looks become rare.
 const HELD_UP: Duration = Duration::from_secs(2);
@@ -285,14 +285,16 @@ impl Service {
             Ok(false) => {
                 self.failing = None;
                 let (quiet, asked) = (now.duration_since(self.last_news), now.duration_since(self.last_probe));
-                if !self.follower.is_settled() && quiet >= PROBE && asked >= PROBE {
+                let is_left = self.was_closed && quiet >= CLOSED;
+                if !self.follower.is_settled() && (is_left || quiet >= PROBE && asked >= PROBE) {
                     self.last_probe = now;
-                    let closed = self.was_closed && quiet >= CLOSED;
-                    let full = closed || quiet >= IDLE && now.duration_since(self.last_tidy) >= IDLE;
+                    let full = is_left || quiet >= IDLE && now.duration_since(self.last_tidy) >= IDLE;
                     let outcome = if full { self.follower.tidy(true) } else { self.follower.probe() };
                     if full {
                         self.last_tidy = now;
                     }
+                    // A reader of another program may be in the way: then it is not tried without a pause.
+                    self.was_closed &= self.follower.is_settled();
                     if let Err(trouble) = outcome {
                         self.meet(trouble);
                     }

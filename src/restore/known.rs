@@ -117,7 +117,9 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
             unused.push(Unused { path: path.clone(), why: Unfit::OtherBase });
         }
     }
-    let (ends, jumps) = (Ends::WithoutLog, Vec::new());
+    // Made while a log was in use and could not be cut: it knows nothing of what was committed then.
+    let ends = if places.named.is_empty() { Ends::WithoutLog } else { Ends::NotFound { named: places.named.clone() } };
+    let jumps = Vec::new();
     Ok(Known { commit: None, is_logged: false, time: moment, ends, unused, jumps })
 }
 
