@@ -69,6 +69,7 @@ fn good() -> &'static [u8] {
             log_position: None,
             options: Some(options),
             segment: None,
+            content: None,
         };
         let sources: Vec<Box<dyn Source>> = vec![Box::new(Bytes(content(), 0))];
         writer::write(&Disk, &path, Ownership::default(), &identity, sources, None, 0, &Control::default())

@@ -48,6 +48,7 @@ fuzz_target!(|forged: Forged| {
         log_position: None,
         options: forged.options.map(|bytes| ArchiveOptions { segment_bytes: bytes, ..ArchiveOptions::default() }),
         segment: forged.segment.map(|(number, offset, frame_bytes)| Segment { number, offset, frame_bytes }),
+        content: None,
     };
     let (mut bytes, head_hash) = format::encode_head(&identity).expect("a head");
     let mut frames = Vec::new();
