@@ -460,7 +460,8 @@ fn a_running_service_takes_up_the_log_again_when_its_disk_is_back() {
     // At once: a cut does not begin a log beneath.
     scene.refused("the archive is sound, but its log needs attention: the disk for the folder of the log");
     scene.until_status(|status| status.contains("NOT USABLE"));
-    assert_eq!(scene.status().matches("  Connect and mount its disk").count(), 2, "each once: {}", scene.status());
+    // Each once: of the backup, and of the log.
+    scene.until_status(|status| status.matches("  Connect and mount its disk").count() == 2);
     scene.application.execute("INSERT INTO t(a) VALUES('meanwhile')", []).unwrap();
     assert_eq!(names_in(&scene.at("")), Vec::<String>::new());
     scene.mount_back(&kept.0);
