@@ -92,7 +92,7 @@ impl Worker {
                     }
                 }
                 // Nothing is said against an archive whose disk is away.
-                Some(archive) if !archive.exists() => {}
+                Some(_) if self.status.data_file(&data_file).is_some_and(|d| d.destination_problem.is_some()) => {}
                 Some(archive) => self.test_archive(&data_file, archive),
                 None if is_busy => {}
                 None => self.drill_if_due(&data_file, now),
