@@ -215,10 +215,11 @@ fn from_the_newest_sound_backup_the_logs_of_damaged_ones_lead_to_now() {
     let to = place.at("to");
     let archive = place.at("Backups/a[0001].4BK");
     // The damage itself may have been noticed as a change of the file and be in the log too; the commits are in any case.
-    place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    let said = place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    let said = support::text(&said.stdout) + &support::text(&said.stderr);
     let restored = rusqlite::Connection::open(to.join("a.sqlite")).unwrap();
     let count = |sql: &str| restored.query_row(sql, [], |r| r.get::<_, u32>(0)).unwrap();
-    assert_eq!(count("SELECT count(*) FROM k WHERE k LIKE 'after%' OR k='last'"), 5);
+    assert_eq!(count("SELECT count(*) FROM k WHERE k LIKE 'after%' OR k='last'"), 5, "{said} {:?}", sets(&place));
     // A sound one takes its place, and all that led from the old one to it goes.
     overwrite(&data, &sound, at);
     let begun = std::time::Instant::now();
