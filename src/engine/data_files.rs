@@ -301,7 +301,8 @@ impl Worker {
         let is_again = hosted.log_opened.is_some_and(|at| at.elapsed() < AGAIN);
         if is_again {
             hosted.log_failed = Some(Instant::now());
-            hosted.log_slot.set(None, false);
+            // A backup waits until it is open again: made without it, its archive would end what the log can restore.
+            hosted.log_slot.set(None, true);
         }
         if let Some(status) = self.edit_data_file(data_file) {
             status.log_problem = Some(why);
