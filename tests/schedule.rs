@@ -67,9 +67,11 @@ fn next(status: &Status, data: &Path) -> Option<String> {
 }
 
 fn kinds(status: &Status, data: &Path) -> Vec<WarningKind> {
-    // Where the folders lie is no matter of the schedule.
+    // Where the folders lie, and that nobody watched, is no matter of the schedule.
     let warnings = of(status, data).warnings.iter().map(|w| w.kind);
-    warnings.filter(|k| !matches!(k, WarningKind::SameDisk | WarningKind::MemoryDisk)).collect()
+    warnings
+        .filter(|k| !matches!(k, WarningKind::SameDisk | WarningKind::MemoryDisk | WarningKind::Unwatched))
+        .collect()
 }
 
 /// The files of archives and logs.
