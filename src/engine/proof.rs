@@ -84,13 +84,8 @@ impl Worker {
             let is_busy = self.jobs.values().any(|job| job.status.data_file.as_ref() == Some(&data_file))
                 || self.status.data_file(&data_file).is_none_or(|d| d.log_starting || d.plan.is_none());
             match archive {
-                // Its turn comes when the other job has ended; of two backups the newer one is tested.
-                Some(archive) if is_busy => {
-                    if let Some(hosted) = self.hosted.get_mut(&data_file) {
-                        hosted.proving.waiting.get_or_insert(archive);
-                        hosted.proving.quiet_since = Some(Instant::now());
-                    }
-                }
+                // Another one is made: that will be tested.
+                Some(_) if is_busy => {}
                 // Nothing is said against an archive whose disk is away.
                 Some(_) if self.status.data_file(&data_file).is_some_and(|d| d.destination_problem.is_some()) => {}
                 Some(archive) => self.test_archive(&data_file, archive),
