@@ -289,14 +289,22 @@ fn a_window_takes_over_what_is_lost_and_a_service_that_is_back_does_not_interfer
     let status = until(&window, |s| s.data_file(&scene.data).is_some_and(|d| d.lost_since.is_none()));
     assert_eq!(status.data_file(&scene.data).unwrap().host.process, std::process::id());
     assert_eq!(status.data_files.len(), 1);
-    // Two engines never work on one data file.
-    let output = scene.place.run(&["serve", scene.data()]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains(&format!("another Strongroom (process {})", std::process::id())));
+    // Two engines never work on one data file: the service that is back says so, and waits.
+    let mut command = scene.place.program();
+    command.args(["serve", scene.data()]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut complaints = BufReader::new(process.stderr.take().unwrap()).lines();
+    let said = BufReader::new(process.stdout.take().unwrap());
+    let mut service = Service { process, said };
+    let held_by = format!("another Strongroom (process {})", std::process::id());
+    assert!(complaints.any(|line| line.unwrap().contains(&held_by)));
+    assert!(service.line().contains("1 of 1 data files wait"));
+    assert_eq!(window.status().data_file(&scene.data).unwrap().host.process, std::process::id());
     drop(window);
     drop(own);
     // The window has let it go.
-    drop(Service::start(&scene.place, &[scene.data()]));
+    let line = service.line();
+    assert!(line.contains("is logged in"), "{line}");
 }
 
 #[test]

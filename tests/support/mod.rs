@@ -13,12 +13,15 @@ pub mod disk;
 pub mod engine;
 
 use std::{
+    io::Read,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -32,6 +35,17 @@ use strongroom::{
 };
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_strongroom");
+
+/// So long a command may take that ends by itself, on a machine that does much else.
+const RUN_MAX: Duration = Duration::from_secs(300);
+
+fn all_of(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut all = Vec::new();
+        pipe.unwrap().read_to_end(&mut all).unwrap();
+        all
+    })
+}
 
 /// A folder of its own for one test, with what the program keeps for itself.
 pub struct Place {
@@ -65,8 +79,25 @@ impl Place {
         command
     }
 
+    /// What the program says to these arguments. One that does not end is ended: the test fails, and names it.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        self.program().args(arguments).output().unwrap()
+        let mut command = self.program();
+        let mut process = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, stderr) = (all_of(process.stdout.take()), all_of(process.stderr.take()));
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = process.try_wait().unwrap() {
+                break status;
+            }
+            if begun.elapsed() > RUN_MAX {
+                let _ = process.kill();
+                let _ = process.wait();
+                let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+                panic!("{arguments:?} did not end; it said {:?} and {:?}", text(&stdout), text(&stderr));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
     }
 
     /// A full backup in this process.
