@@ -55,6 +55,7 @@ pub mod rotate;
 mod service;
 mod status;
 mod table;
+mod unwritten;
 mod watch;
 pub mod writer;
 

@@ -28,7 +28,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::{
         named, open_existing,
-        snapshot::{Snapshot, is_busy, wal_path},
+        snapshot::{Snapshot, is_busy},
         wal::WalMark,
     },
     storage::{Ownership, Storage},
@@ -98,7 +98,7 @@ impl Capture {
         let mut follower = Follower::new(&config.data_file, pins, writer, config.clock);
         follower.know(known);
 
-        let (watch, bell) = Watch::new(&wal_path(&config.data_file));
+        let (watch, bell) = Watch::new(&config.data_file);
         let (commands, inbox) = unbounded();
         let status = Arc::new(Mutex::new(CaptureStatus {
             state: CaptureState::Starting,

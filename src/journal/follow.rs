@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use chrono::{DateTime, Utc};
@@ -17,7 +18,7 @@ use super::{
     page,
     pins::Pins,
     table::{Changes, PageTable},
-    table_path,
+    table_path, unwritten,
     writer::LogWriter,
 };
 use crate::{
@@ -58,7 +59,7 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         match error.kind() {
             ErrorKind::Damaged => Trouble::Chain(error),
-            ErrorKind::Replaced => Trouble::Replaced(error),
+            ErrorKind::Replaced | ErrorKind::Changed => Trouble::Replaced(error),
             _ => Trouble::Other(error),
         }
     }
@@ -86,6 +87,22 @@ enum Undo {
     /// Up to which page the base counted before.
     BasePages(u32),
 }
+
+/// A data file that SQLite may not write to, as it was when that began.
+#[derive(Debug, Clone, Copy)]
+struct Settled {
+    stamp: FileStamp,
+    /// When that was noted, and whether the file was written so shortly before that a later writing may have the same time.
+    noted: Instant,
+    is_fresh: bool,
+}
+
+/// The coarsest steps in which file systems in use tell the time, and for how long a copy that was put in place within one step may
+/// still be told.
+const TIME_STEP: Duration = Duration::from_millis(12);
+const COPY_TOLD: Duration = Duration::from_millis(250);
+/// What can not be copied within one step.
+const COPIED_AT_ONCE_MAX: u64 = 256 << 20;
 
 pub(super) struct Follower {
     pub(super) path: PathBuf,
@@ -116,7 +133,7 @@ pub(super) struct Follower {
     /// Whether the WAL was left empty, and its index without memory, since the last commit.
     pub(super) is_at_rest: bool,
     /// How the data file was when everything was in it and a pin kept SQLite from writing to it.
-    settled: Option<FileStamp>,
+    settled: Option<Settled>,
     image: Vec<u8>,
     before: Vec<u8>,
     encoded: Vec<u8>,
@@ -211,6 +228,7 @@ impl Follower {
     /// SQLite. `is_thorough` also reads the log again where somebody may have written to it.
     pub(super) fn compare(&mut self, is_thorough: bool) -> Result<(), Trouble> {
         self.pins.require_named()?;
+        self.pins.require_unwritten()?;
         self.require_settled()?;
         if !self.writer.compare()? && is_thorough {
             self.writer.read_back()?;
@@ -218,23 +236,39 @@ impl Follower {
         Ok(())
     }
 
+    /// Before all is released because another content has taken the place of the data file: logs what was committed to the one before,
+    /// and keeps what is left of its WAL from being read into the new one. Nothing is done for any other reason, or while another
+    /// program has the data file open.
+    pub(super) fn part_with_wal(&mut self, cause: &Error) {
+        let Some(files) = self.pins.files().copied() else { return };
+        let is_another = cause.kind() == ErrorKind::Changed || !files.is_data_file_named(&self.path);
+        if !is_another || !files.are_companions_named(&self.path) || files.is_open_elsewhere(&self.path) {
+            return;
+        }
+        // What can not be read any more is found by the comparison, without its single steps.
+        if self.pins.has_free() {
+            self.pins.keep_ends();
+            if let Ok(Some(to)) = self.pins.take_unnamed() {
+                let _ = self.absorb_compared(&to);
+            }
+        }
+        match self.pins.discard_wal() {
+            Ok(true) => {
+                tracing::warn!("another content took the place of {}; its old WAL was emptied", self.path.display());
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the WAL of what was replaced is still there"),
+        }
+    }
+
     /// While everything is in the data file and a pin on lock 0 stands, SQLite writes nothing to it. Whoever changes it then
     /// copies another content into the file, and commits that follow do not belong to what was there before.
     fn require_settled(&self) -> Result<(), Trouble> {
         let Some(settled) = &self.settled else { return Ok(()) };
         match FileStamp::of_path(&self.path) {
-            Ok(Some(now)) if now == *settled => Ok(()),
+            Ok(Some(now)) if now == settled.stamp => Ok(()),
             // What SQLite keeps of its pages in memory is wrong as well, so that all is opened anew.
-            _ => Err(Trouble::Replaced(
-                Error::new(
-                    ErrorKind::Changed,
-                    format!("{} was written by a program that does not use SQLite", self.path.display()),
-                )
-                .hint(
-                    "Another content was copied over it, or its owner or permissions were changed. It is compared as a whole, and \
-                     the log goes on. Bring an older state back with a restore in place, while the application is stopped.",
-                ),
-            )),
+            _ => Err(unwritten::changed(&self.path).into()),
         }
     }
 
@@ -246,14 +280,45 @@ impl Follower {
     /// Notes how the data file is while a pin on lock 0 stands and nothing is to be copied into it.
     fn note_settled(&mut self) {
         if self.settled.is_none() && (self.growth.level || self.growth.empty) {
-            self.settled = FileStamp::of_path(&self.path).ok().flatten();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
+            self.settled = FileStamp::of_path(&self.path).ok().flatten().map(|stamp| Settled {
+                stamp,
+                noted: Instant::now(),
+                is_fresh: now - stamp.written < TIME_STEP.as_nanos() as i128,
+            });
         }
+    }
+
+    /// Whether a copy may have been put in the place of the data file without a trace but its content. Nobody who has it open in
+    /// SQLite does so.
+    pub(super) fn may_hide_a_copy(&self) -> bool {
+        let is_fresh = |settled: &Settled| {
+            settled.is_fresh && settled.noted.elapsed() < COPY_TOLD && settled.stamp.length <= COPIED_AT_ONCE_MAX
+        };
+        self.settled.as_ref().is_some_and(is_fresh)
+            && self.pins.files().is_some_and(|files| !files.is_open_elsewhere(&self.path))
+    }
+
+    /// Whether the data file has pages of the size that is logged.
+    pub(super) fn has_same_page_size(&self) -> bool {
+        let mut header = [0; 18];
+        let read = self.pins.connection().and_then(|conn| ffi::read_file(conn, &self.path, 0, &mut header));
+        // In the header of a data file 64 KiB does not fit the field, and is written as 1.
+        let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+            1 => 65_536,
+            size => u32::from(size),
+        };
+        read.is_ok() && page_size == self.page_size
     }
 
     /// Looks for new commits and logs them. True when there were some.
     pub(super) fn step(&mut self) -> Result<bool, Trouble> {
         self.pins.keep_ends();
         let seen = self.pins.take(self.growth.level)?;
+        if let Err(error) = self.pins.require_unwritten() {
+            self.pins.release_newest();
+            return Err(error.into());
+        }
         self.growth.empty = seen.as_ref().is_none_or(|seen| seen.frame_max == 0);
         if self.is_at(seen.as_ref()) {
             self.read_counter(seen.as_ref());
@@ -293,6 +358,10 @@ impl Follower {
         }
         // The pin was taken before this look: what it sees was committed to the files that were opened.
         self.compare(false)?;
+        self.absorb_compared(to)
+    }
+
+    fn absorb_compared(&mut self, to: &WalPosition) -> Result<u32, Trouble> {
         (self.settled, self.is_at_rest) = (None, false);
         if to.page_size != self.page_size {
             return Err(Trouble::Chain(
@@ -485,7 +554,7 @@ impl Follower {
     /// How the data file was when it was seen to be at rest, for [`rest::note`](super::rest::note).
     pub(super) fn settled_stamp(&mut self) -> Option<FileStamp> {
         self.note_settled();
-        self.settled
+        self.settled.map(|settled| settled.stamp)
     }
 
     /// Notes that everything up to `to` is in the log by other means than reading its commits.

@@ -144,6 +144,11 @@ impl Follower {
             return Ok(());
         }
         self.growth.tidied_at = self.mark.frame;
+        if quiet {
+            // A copy may be put over the data file at any moment, where its application has ended: between the last look at it and the
+            // last page that is copied into it there shall be no wait for a disk.
+            self.pins.sync_wal()?;
+        }
         let first = self.pins.checkpoint()?;
         if first.busy {
             self.growth.tidied_at = self.mark.frame.saturating_sub(SOFT_STEP * 3 / 4);

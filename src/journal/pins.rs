@@ -7,6 +7,7 @@
 
 use std::{
     collections::VecDeque,
+    fs::File,
     path::Path,
     sync::{
         Arc,
@@ -20,11 +21,11 @@ use crossbeam_channel::{Sender, bounded};
 
 use rusqlite::Connection;
 
-use super::gate::Gate;
+use super::{gate::Gate, unwritten::Unwritten};
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::{
-        ffi::{self, WalPosition},
+        ffi::{self, Checkpointer, WalPosition},
         leave,
         named::NamedFiles,
         open_existing,
@@ -53,11 +54,13 @@ pub(super) struct Pins {
     connections: [Option<Connection>; CONNECTIONS],
     /// Which connections hold a read transaction, oldest first.
     held: VecDeque<usize>,
-    helper: Option<Connection>,
+    helper: Option<Checkpointer>,
     gate: Option<Gate>,
     copier: Option<Copier>,
     /// The files that all these connections have open, once the first one has read.
     files: Option<NamedFiles>,
+    /// Whether somebody writes to the data file past SQLite.
+    unwritten: Unwritten,
 }
 
 /// Runs a checkpoint beside the capture: a disk may need tens of milliseconds, and a busy writer makes a thousand commits
@@ -70,14 +73,14 @@ struct Copier {
 }
 
 impl Copier {
-    fn start(conn: Connection) -> Result<Self> {
+    fn start(checkpointer: Checkpointer) -> Result<Self> {
         let (begin, begun) = bounded::<()>(1);
         let running = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&running);
         let work = move || {
             for () in begun {
                 // What fails here fails again where the capture waits for it, and is reported there.
-                let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+                let _ = checkpointer.connection().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
                 flag.store(false, Ordering::Release);
             }
         };
@@ -118,6 +121,7 @@ impl Pins {
             gate: None,
             copier: None,
             files: None,
+            unwritten: Unwritten::default(),
         }
     }
 
@@ -130,6 +134,16 @@ impl Pins {
     /// file's, and before anything is written to it.
     pub(super) fn require_named(&self) -> Result<()> {
         self.files.as_ref().map_or(Ok(()), |files| files.require(&self.path))
+    }
+
+    /// Sees that nobody has written to the data file past SQLite since the last look: frames of the WAL belong to what it was before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Changed`] when somebody has.
+    pub(super) fn require_unwritten(&mut self) -> Result<()> {
+        // Only one that has read has the index open.
+        let conn = self.held.back().and_then(|n| self.connections[*n].as_ref());
+        conn.map_or(Ok(()), |conn| self.unwritten.look(conn, &self.path))
     }
 
     fn open(&self) -> Result<Connection> {
@@ -150,9 +164,15 @@ impl Pins {
 
     fn helper(&mut self) -> Result<&Connection> {
         if self.helper.is_none() {
-            self.helper = Some(self.open_and_read()?);
+            self.helper = Some(self.checkpointer()?);
         }
-        self.helper.as_ref().ok_or_else(Error::stopped)
+        self.helper.as_ref().map(Checkpointer::connection).ok_or_else(Error::stopped)
+    }
+
+    /// A connection for checkpoints, which write nothing where somebody else has written since the last look.
+    fn checkpointer(&self) -> Result<Checkpointer> {
+        let (path, unwritten) = (self.path.clone(), self.unwritten.clone());
+        Checkpointer::new(self.open_and_read()?, &self.path, move |before| unwritten.allows(before, &path))
     }
 
     fn need_gate(&mut self) -> Result<&Gate> {
@@ -228,6 +248,29 @@ impl Pins {
         }
     }
 
+    /// Whether a connection that is open already holds no pin.
+    pub(super) fn has_free(&self) -> bool {
+        (0..CONNECTIONS).any(|n| self.connections[n].is_some() && !self.held.contains(&n))
+    }
+
+    /// A further pin on files that need no longer be those that the paths name, on a connection that is open already: what was
+    /// committed to them until now.
+    pub(super) fn take_unnamed(&mut self) -> Result<Option<WalPosition>> {
+        let free = (0..CONNECTIONS).find(|n| self.connections[*n].is_some() && !self.held.contains(n));
+        let Some((n, conn)) = free.and_then(|n| Some((n, self.connections[n].as_ref()?))) else { return Ok(None) };
+        self.run(conn, "BEGIN")?;
+        match ffi::wal_position(conn, &self.path) {
+            Ok(at) => {
+                self.held.push_back(n);
+                Ok(at)
+            }
+            Err(error) => {
+                let _ = self.run(conn, "ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
     fn begin_plain(&self, conn: &Connection) -> Result<()> {
         let mut statement = conn.prepare_cached("PRAGMA user_version").map_err(|e| self.fail(e))?;
         statement.query_row([], |_| Ok(())).map_err(|e| self.fail(e))
@@ -291,8 +334,9 @@ impl Pins {
     /// Begins to do the same beside the capture. What is copied is limited by the pins of this moment.
     pub(super) fn copy_behind(&mut self) -> Result<()> {
         self.require_named()?;
+        self.require_unwritten()?;
         if self.copier.is_none() {
-            self.copier = Some(Copier::start(self.open_and_read()?)?);
+            self.copier = Some(Copier::start(self.checkpointer()?)?);
         }
         if let Some(copier) = &self.copier {
             copier.begin();
@@ -313,14 +357,19 @@ impl Pins {
     fn checkpoint_with(&mut self, sql: &str) -> Result<Checkpoint> {
         // Pages of a file that was replaced must never be written into the one that took its place.
         self.require_named()?;
+        self.require_unwritten()?;
         let path = self.path.clone();
         let mut statement = self.helper()?.prepare_cached(sql).map_err(|e| fail(&path, e))?;
-        statement
-            .query_row([], |row| {
-                let number = |n| row.get::<_, i64>(n).map(|v| u32::try_from(v).unwrap_or(0));
-                Ok(Checkpoint { busy: number(0)? != 0, frames: number(1)?, backfilled: number(2)? })
-            })
-            .map_err(|e| fail(&path, e))
+        let done = statement.query_row([], |row| {
+            let number = |n| row.get::<_, i64>(n).map(|v| u32::try_from(v).unwrap_or(0));
+            Ok(Checkpoint { busy: number(0)? != 0, frames: number(1)?, backfilled: number(2)? })
+        });
+        drop(statement);
+        done.or_else(|e| {
+            // It may have been refused for a reason that is not SQLite's.
+            self.require_unwritten()?;
+            Err(fail(&path, e))
+        })
     }
 
     /// Leaves the WAL empty, when everything is in the data file and no reader needs it; writes nothing to the data file. Whether
@@ -346,6 +395,31 @@ impl Pins {
         });
         self.let_writers_in();
         done
+    }
+
+    /// Throws away what the WAL holds when another content has taken the place of the data file: else it would be read into that.
+    /// False when another program has the data file open, which must not lose what it reads; or when the WAL is another one, too.
+    /// No pin is held after that. What is logged is not lost by it.
+    pub(super) fn discard_wal(&mut self) -> Result<bool> {
+        let Some(files) = self.files.filter(|files| files.are_companions_named(&self.path)) else { return Ok(false) };
+        let wal = wal_path(&self.path);
+        if self.is_copying() || self.is_wal_empty() || files.is_open_elsewhere(&self.path) {
+            return Ok(false);
+        }
+        self.keep_newest(0);
+        self.let_writers_in();
+        // A new connection would open the new content together with the old WAL.
+        let Some(conn) = self.connections.iter().flatten().next() else { return Ok(false) };
+        ffi::discard_wal(conn, &self.path, || {
+            let file = File::options().write(true).open(&wal).and_then(|file| file.set_len(0));
+            file.map_err(|e| Error::io("empty", &wal, e))
+        })
+    }
+
+    /// Has the disk hold the WAL, so that the next checkpoint need not wait for that before it copies.
+    pub(super) fn sync_wal(&self) -> Result<()> {
+        let wal = wal_path(&self.path);
+        File::open(&wal).and_then(|file| file.sync_data()).map_err(|e| Error::io("sync", &wal, e))
     }
 
     /// To be called before all connections are closed: where the WAL is empty, SQLite removes it with its index.

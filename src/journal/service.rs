@@ -15,6 +15,7 @@ use super::{
     format::{LogHeader, Position},
     next_path, rest, rotate,
     status::{CaptureConfig, CaptureState, CaptureStatus, Pulse},
+    unwritten,
     watch::Watch,
     writer::LogWriter,
 };
@@ -54,6 +55,8 @@ const COMPARE: Duration = Duration::from_millis(1500);
 const READ_BACK: Duration = Duration::from_secs(60);
 /// Longest pause between attempts to write a log that failed.
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// Once the pauses between attempts that SQLite fails are so long, everything is opened anew.
+const STALE_MAX: Duration = Duration::from_secs(1);
 /// While the log can not be written, how long an application's checkpointer may wait for our pins.
 const STALL_MAX: Duration = Duration::from_millis(150);
 
@@ -100,6 +103,8 @@ pub(super) struct Service {
     last_read_back: Option<Instant>,
     /// Why everything is to be released.
     released: Option<Error>,
+    /// What is said when the next comparison finds another content than was expected.
+    doubt: Option<Error>,
     /// Told whenever this thread gets round.
     pulse: Pulse,
 }
@@ -151,6 +156,7 @@ impl Service {
             last_compared: now,
             last_read_back: None,
             released: None,
+            doubt: None,
             pulse,
         }
     }
@@ -216,7 +222,10 @@ impl Service {
             if self.watch.wait(left.min(COMPARE)) {
                 return true;
             }
-            if left <= COMPARE {
+            if self.watch.was_data_file_closed() && self.released.is_none() {
+                self.look_at_what_was_closed();
+            }
+            if Instant::now() >= until {
                 return false;
             }
             self.compare_when_due();
@@ -224,6 +233,26 @@ impl Service {
                 return true;
             }
         }
+    }
+
+    /// A program has closed the data file, and may have written to it: better looked at now than in a second, when its application may
+    /// have begun again.
+    fn look_at_what_was_closed(&mut self) {
+        self.compare();
+        if self.released.is_some() || !self.ready || self.failing.is_some() || !self.follower.may_hide_a_copy() {
+            return;
+        }
+        // The time of a file is told in steps of some milliseconds: its content alone tells a copy that was put in place in such a
+        // moment.
+        let cause = unwritten::changed(&self.config.data_file);
+        if !self.follower.has_same_page_size() {
+            self.meet(Trouble::Replaced(cause));
+            return;
+        }
+        self.follower.pins.keep_newest(0);
+        self.follower.unsettle();
+        (self.ready, self.force, self.doubt) = (false, true, Some(cause));
+        self.turn();
     }
 
     fn compare_when_due(&mut self) {
@@ -335,8 +364,10 @@ impl Service {
 
     fn begin(&mut self) -> Result<bool, Trouble> {
         let outcome = catch_up::start(&mut self.follower, &self.config, self.force)?;
+        let doubt = self.doubt.take();
         if matches!(outcome, catch_up::Outcome::CaughtUp(_)) {
             self.catch_ups += 1;
+            self.notice = doubt.map(|cause| cause.report()).or(self.notice.take());
         } else if self.config.released.as_ref().is_some_and(|released| released.kind == ErrorKind::Changed) {
             // Only its owner, its permissions or its links were changed: the content is what it was.
             self.notice = None;
@@ -348,7 +379,15 @@ impl Service {
     }
 
     fn meet(&mut self, trouble: Trouble) {
-        let is_lasting = matches!(trouble, Trouble::Chain(_)) && !self.ready && self.failing.is_some();
+        let has_failed_for = self.failing.as_ref().map(|failing| failing.pause);
+        let is_lasting = match &trouble {
+            Trouble::Chain(_) => !self.ready && has_failed_for.is_some(),
+            // SQLite keeps pages in memory for as long as nobody commits, also those of a file that was just being overwritten.
+            Trouble::Other(error) if error.kind() == ErrorKind::Sqlite => {
+                has_failed_for.is_some_and(|pause| pause >= STALE_MAX)
+            }
+            _ => false,
+        };
         // SQLite fails in many ways on a file that was replaced or overwritten under it; that is the cause to tell.
         let trouble = match trouble {
             Trouble::Replaced(_) | Trouble::Log(_) => trouble,
@@ -363,6 +402,9 @@ impl Service {
         let (error, pause) = match trouble {
             Trouble::Replaced(error) => {
                 self.ready = false;
+                if self.released.is_none() && self.sealed.is_none() {
+                    self.follower.part_with_wal(&error);
+                }
                 self.released.get_or_insert(error);
                 return;
             }

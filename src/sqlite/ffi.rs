@@ -4,7 +4,7 @@
 //! would drop SQLite's locks when closed (see the [lock trap](super)).
 #![allow(unsafe_code)]
 
-use std::{ffi::c_void, path::Path, ptr};
+use std::{cell::Cell, ffi::c_void, path::Path, ptr};
 
 use rusqlite::{Connection, ffi};
 
@@ -159,6 +159,15 @@ const PAGE_COUNT: usize = 5;
 const CHECKSUM: usize = 10;
 /// Size of the first region of the WAL-index (`WALINDEX_PGSZ`).
 const INDEX_REGION: i32 = 32_768;
+/// Words after both copies of the header, `WalCkptInfo` of `wal.c`: how many frames are in the data file, the marks of the readers,
+/// and up to which frame a checkpoint was begun.
+const BACKFILLED: usize = 2 * INDEX_HEADER_WORDS;
+const READ_MARKS: usize = BACKFILLED + 1;
+const READERS: usize = 5;
+const BACKFILL_BEGUN: usize = 32;
+/// The first of the salts, and how a mark reads that nobody uses (`READMARK_NOT_USED`).
+const SALTS: usize = 8;
+const NOT_USED: u32 = u32::MAX;
 
 /// Has the WAL-index forget how many pages the data file has, so that whoever reads next takes them from the file itself.
 ///
@@ -179,12 +188,191 @@ pub fn forget_page_count(conn: &Connection, path: &Path) -> Result<Option<u32>> 
     }
     header[CHANGE_COUNTER] = header[CHANGE_COUNTER].wrapping_add(1);
     header[PAGE_COUNT] = 0;
+    write_index(file, words, header);
+    Ok(Some(header[CHANGE_COUNTER]))
+}
+
+/// How far SQLite has copied the WAL into the data file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backfill {
+    /// Salts of this generation of the WAL, as they are in memory.
+    salts: [u32; 2],
+    /// Frames that are in the data file.
+    done: u32,
+    /// Up to which frame copying was begun.
+    begun: u32,
+}
+
+impl Backfill {
+    /// Whether as much is in the data file as at `other`.
+    pub fn is_as_far_as(self, other: Self) -> bool {
+        (self.salts, self.done) == (other.salts, other.done)
+    }
+
+    /// Whether nothing is just being copied, by anybody.
+    pub fn is_quiet(self) -> bool {
+        self.done == self.begun
+    }
+}
+
+/// How far the WAL behind `conn` is copied, or `None` while its index is just being written.
+///
+/// # Errors
+/// When SQLite has no index of it open.
+pub fn backfill(conn: &Connection, path: &Path) -> Result<Option<Backfill>> {
+    let (_, words) = index_of(conn, path)?;
+    Ok(read_backfill(words))
+}
+
+fn read_backfill(words: *mut u32) -> Option<Backfill> {
+    let header = read_index(words);
+    // SAFETY: as in `read_index`; these words stand in the same region, after both copies of the header.
+    let word = |at: usize| unsafe { ptr::read_volatile(words.add(at)) };
+    let is_whole = header[CHECKSUM..] == index_checksum(&header);
+    let salts = [header[SALTS], header[SALTS + 1]];
+    is_whole.then(|| Backfill { salts, done: word(BACKFILLED), begun: word(BACKFILL_BEGUN) })
+}
+
+/// A connection whose checkpoints ask once more before they write: SQLite syncs the WAL first, which may take long, and another
+/// content may be put in the place of the data file meanwhile.
+///
+/// Its file object has a table of functions of its own for that. SQLite tells a file when a checkpoint begins, after the WAL was
+/// synced, then asks for its size, and copies nothing where it gets none.
+pub struct Checkpointer {
+    conn: Connection,
+    file: *mut ffi::sqlite3_file,
+    hook: Box<Hook>,
+}
+
+// SAFETY: as a `Connection`, it is used by one thread at a time; the pointer is to a part of it.
+unsafe impl Send for Checkpointer {}
+
+/// A table of functions as SQLite wants it, and behind it what the functions need.
+#[repr(C)]
+struct Hook {
+    methods: ffi::sqlite3_io_methods,
+    original: *const ffi::sqlite3_io_methods,
+    words: *mut u32,
+    has_begun: Cell<bool>,
+    may_write: Box<dyn Fn(Option<Backfill>) -> bool + Send>,
+}
+
+impl std::fmt::Debug for Checkpointer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Checkpointer")
+    }
+}
+
+impl Checkpointer {
+    /// `conn` must have read. Each of its checkpoints asks `may_write` right before it writes to the data file at `path`, with how far
+    /// the one before had come; where the answer is no, it fails and has written nothing.
+    ///
+    /// # Errors
+    /// When SQLite has no index of it open.
+    pub fn new(
+        conn: Connection,
+        path: &Path,
+        may_write: impl Fn(Option<Backfill>) -> bool + Send + 'static,
+    ) -> Result<Self> {
+        let (file, words) = index_of(&conn, path)?;
+        // SAFETY: `file` is the live file object of `conn`; its table lives as long as SQLite's library.
+        let (original, methods) = unsafe { ((*file).pMethods, *(*file).pMethods) };
+        let mut hook =
+            Box::new(Hook { methods, original, words, has_begun: Cell::new(false), may_write: Box::new(may_write) });
+        hook.methods.xFileControl = Some(control_file);
+        hook.methods.xFileSize = Some(measure_file);
+        // SAFETY: the table stands at the beginning of the hook (`repr(C)`), which stays where it is in its box until `drop` has put the
+        // original one back. Nobody uses `conn` meanwhile.
+        unsafe { (*file).pMethods = (&raw const *hook).cast() };
+        Ok(Self { conn, file, hook })
+    }
+
+    /// The connection.
+    pub fn connection(&self) -> &Connection {
+        &self.conn
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        // SAFETY: the file object lives as long as `conn`, which is closed after this.
+        unsafe { (*self.file).pMethods = self.hook.original };
+    }
+}
+
+/// # Safety
+/// Called by SQLite, with a file whose table of functions is that of a `Hook`.
+unsafe extern "C" fn control_file(file: *mut ffi::sqlite3_file, operation: i32, argument: *mut c_void) -> i32 {
+    // SAFETY: see above; both tables are alive, and the original function gets what it would have got.
+    unsafe {
+        let hook: *const Hook = (*file).pMethods.cast();
+        (*hook).has_begun.set((*hook).has_begun.get() || operation == ffi::SQLITE_FCNTL_CKPT_START);
+        (*(*hook).original).xFileControl.map_or(ffi::SQLITE_NOTFOUND, |control| control(file, operation, argument))
+    }
+}
+
+/// # Safety
+/// Called by SQLite, with a file whose table of functions is that of a `Hook`.
+unsafe extern "C" fn measure_file(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64) -> i32 {
+    // SAFETY: see above; the index is mapped as long as the connection is open.
+    unsafe {
+        let hook: *const Hook = (*file).pMethods.cast();
+        if (*hook).has_begun.replace(false) && !((*hook).may_write)(read_backfill((*hook).words)) {
+            return ffi::SQLITE_IOERR_FSTAT;
+        }
+        (*(*hook).original).xFileSize.map_or(ffi::SQLITE_IOERR_FSTAT, |measure| measure(file, size))
+    }
+}
+
+/// Throws away what the WAL holds: when another content was put in the place of the data file that its frames belong to, they would
+/// be read into that. `empty` is to make the file of the WAL empty; meanwhile nobody reads or writes, in any process.
+///
+/// `conn` may not be in a transaction. False when somebody reads or writes, and nothing was done.
+///
+/// # Errors
+/// When SQLite has no index of it open, or what `empty` says; the frames are thrown away all the same.
+pub fn discard_wal(conn: &Connection, path: &Path, empty: impl FnOnce() -> Result<()>) -> Result<bool> {
+    let (file, words) = index_of(conn, path)?;
+    let all = |flags: i32| {
+        // SAFETY: `file` is an open file object with an index (checked by `index_of`); these are all locks of the index, which
+        // `conn` does not hold outside of a transaction. They do not wait.
+        unsafe {
+            match (*(*file).pMethods).xShmLock {
+                Some(lock) => lock(file, 0, ffi::SQLITE_SHM_NLOCK, flags | ffi::SQLITE_SHM_EXCLUSIVE),
+                None => ffi::SQLITE_IOERR_SHMLOCK,
+            }
+        }
+    };
+    match all(ffi::SQLITE_SHM_LOCK) {
+        ffi::SQLITE_OK => {}
+        ffi::SQLITE_BUSY => return Ok(false),
+        code => return Err(failure("lock the WAL-index of", path, code)),
+    }
+    // As `walRestartHdr` of `wal.c` begins the WAL anew, and with no page count: that of the new content is taken from its file.
+    let mut header = read_index(words);
+    header[CHANGE_COUNTER] = header[CHANGE_COUNTER].wrapping_add(1);
+    (header[FRAME_MAX], header[PAGE_COUNT]) = (0, 0);
+    header[SALTS] = u32::from_be(header[SALTS]).wrapping_add(1).to_be();
+    header[SALTS + 1] = header[SALTS + 1].rotate_left(7) ^ header[CHANGE_COUNTER] ^ header[CHECKSUM];
+    write_index(file, words, header);
+    let marks = (0..READERS).map(|n| (READ_MARKS + n, if n < 2 { 0 } else { NOT_USED }));
+    for (word, value) in marks.chain([(BACKFILLED, 0), (BACKFILL_BEGUN, 0)]) {
+        // SAFETY: as in `read_index`; all locks are held, so that nobody else writes or relies on these words.
+        unsafe { ptr::write_volatile(words.add(word), value) };
+    }
+    let emptied = empty();
+    all(ffi::SQLITE_SHM_UNLOCK);
+    emptied.map(|()| true)
+}
+
+/// Writes both copies of the header of the WAL-index, with its checksum. Whoever calls must keep other writers out.
+fn write_index(file: *mut ffi::sqlite3_file, words: *mut u32, mut header: [u32; INDEX_HEADER_WORDS]) {
     let sum = index_checksum(&header);
     header[CHECKSUM..].copy_from_slice(&sum);
     for copy in [1, 0] {
         for (word, value) in header.iter().enumerate() {
-            // SAFETY: as above. Readers in other processes take a header whose copies or checksums differ for one that is just
-            // being written, and wait; the second copy is written first, as SQLite does it.
+            // SAFETY: as in `read_index`. Readers in other processes take a header whose copies or checksums differ for one that is
+            // just being written, and wait; the second copy is written first, as SQLite does it.
             unsafe { ptr::write_volatile(words.add(copy * INDEX_HEADER_WORDS + word), *value) };
         }
         // SAFETY: a memory barrier of the same file object.
@@ -194,7 +382,6 @@ pub fn forget_page_count(conn: &Connection, path: &Path) -> Result<Option<u32>> 
             }
         }
     }
-    Ok(Some(header[CHANGE_COUNTER]))
 }
 
 /// The file object of `conn`, and the words of the WAL-index that it has mapped.
@@ -260,79 +447,4 @@ impl WalPosition {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_position_of_a_snapshot_names_the_frames_of_its_commits()
-    -> std::result::Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("a.sqlite");
-        let writer = Connection::open(&path)?;
-        writer.execute_batch("PRAGMA page_size=8192; PRAGMA journal_mode=WAL; CREATE TABLE t(x)")?;
-        let reader = crate::sqlite::open_existing(&path)?;
-        reader.execute_batch("BEGIN; SELECT * FROM sqlite_schema")?;
-        let first = wal_position(&reader, &path)?.ok_or("no position")?;
-        assert_eq!((first.page_size, first.page_count), (8192, 2));
-        reader.execute_batch("COMMIT")?;
-        writer.execute_batch("INSERT INTO t VALUES (1)")?;
-        reader.execute_batch("BEGIN; SELECT * FROM sqlite_schema")?;
-        let second = wal_position(&reader, &path)?.ok_or("no position")?;
-        assert_eq!(second.change_counter, first.change_counter.wrapping_add(1));
-        assert!(second.frame_max > first.frame_max && second.salts == first.salts);
-        let header = std::fs::read(folder.path().join("a.sqlite-wal"))?;
-        assert_eq!(header[16..20], second.salts[0].to_be_bytes());
-        Ok(())
-    }
-
-    #[test]
-    fn an_index_that_forgot_the_number_of_pages_lets_a_longer_copy_be_read()
-    -> std::result::Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let (path, longer) = (folder.path().canonicalize()?.join("a.sqlite"), folder.path().join("longer"));
-        let count = |conn: &Connection| conn.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
-        let application = Connection::open(&path)?;
-        application.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x)")?;
-        let gate = crate::sqlite::open_existing(&path)?;
-        gate.execute_batch("BEGIN IMMEDIATE")?;
-        assert_eq!(forget_page_count(&gate, &path)?, None, "there are frames");
-        gate.execute_batch("ROLLBACK; PRAGMA wal_checkpoint(TRUNCATE)")?;
-        assert_eq!(count(&application)?, 0);
-        let mut before = 0;
-        for rows in [5_000, 6_000] {
-            gate.execute_batch("BEGIN IMMEDIATE")?;
-            let counter = forget_page_count(&gate, &path)?.ok_or("there are frames")?;
-            gate.execute_batch("ROLLBACK")?;
-            assert!(counter > before, "a header that was seen before must not come back");
-            before = counter;
-            let other = Connection::open(&longer)?;
-            other.execute_batch(&format!(
-                "PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS t(x); DELETE FROM t; WITH RECURSIVE n(i) AS
-                 (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{rows}) INSERT INTO t SELECT randomblob(90) FROM n"
-            ))?;
-            drop(other);
-            // Copied by another process, as this one would drop SQLite's locks.
-            assert!(std::process::Command::new("cp").arg(&longer).arg(&path).status()?.success());
-            assert_eq!(count(&Connection::open(&path)?)?, rows);
-            assert_eq!(count(&application)?, rows, "the pages in its memory are not those of the file");
-            gate.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-        }
-        application.execute("INSERT INTO t VALUES(1)", [])?;
-        assert_eq!(application.query_row("PRAGMA integrity_check", [], |r| r.get::<_, String>(0))?, "ok");
-        Ok(())
-    }
-
-    #[test]
-    fn bytes_past_the_end_read_as_zeros() -> std::result::Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("a.sqlite");
-        Connection::open(&path)?.execute_batch("CREATE TABLE t(x)")?;
-        let conn = crate::sqlite::open_existing(&path)?;
-        let mut bytes = vec![7u8; 10_000];
-        read_file(&conn, &path, 0, &mut bytes)?;
-        assert_eq!(&bytes[..16], b"SQLite format 3\0");
-        assert_eq!(file_size(&conn, &path)?, 8192);
-        assert!(bytes[8192..].iter().all(|b| *b == 0));
-        Ok(())
-    }
-}
+mod tests;

@@ -77,6 +77,25 @@ impl NamedFiles {
         Ok(())
     }
 
+    /// Whether `path` still has the WAL and the index that are held open.
+    pub fn are_companions_named(&self, path: &Path) -> bool {
+        let is_same = |companion: &Path, opened: Option<FileIdentity>| {
+            opened.is_some() && FileIdentity::of_path(companion).ok().flatten() == opened
+        };
+        is_same(&wal_path(path), self.wal) && is_same(&shm_path(path), self.shm)
+    }
+
+    /// Whether `path` names the data file that is held open.
+    pub fn is_data_file_named(&self, path: &Path) -> bool {
+        FileIdentity::of_path(path).ok().flatten() == Some(self.data_file)
+    }
+
+    /// Whether another program may have the data file or its index open, the one that is there now or the one that was. So also
+    /// where the system does not tell.
+    pub fn is_open_elsewhere(&self, path: &Path) -> bool {
+        [path.to_path_buf(), shm_path(path)].iter().any(|file| processes::is_locked_elsewhere(file) != Some(false))
+    }
+
     /// Whether both are the same files: what was read through the one belongs to what is held through the other.
     ///
     /// # Errors

@@ -210,6 +210,15 @@ pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
     lockers_of_each(&[path.to_path_buf()], SHARED_LOCK).pop().map(|lockers| !lockers.is_empty())
 }
 
+/// Whether another process holds a lock on any byte of the file at `path`: on the index of a data file, everyone does who has it open.
+/// `None` where the system has no list of locks.
+pub fn is_locked_elsewhere(path: &Path) -> Option<bool> {
+    if !cfg!(target_os = "linux") || std::fs::metadata("/proc/locks").is_err() {
+        return None;
+    }
+    lockers_of_each(&[path.to_path_buf()], 0..=u64::MAX).pop().map(|lockers| !lockers.is_empty())
+}
+
 /// The processes, this one not among them, that have the data file at `path` open in SQLite together with a companion of it (`-wal`,
 /// `-shm`) that was deleted since: they see commits that nobody else can see. Those that this user may look into.
 pub fn on_deleted_companions(path: &Path, companions: &[PathBuf]) -> Vec<Process> {

@@ -1,0 +1,129 @@
+//! Noticing that somebody writes to the data file past SQLite, as `cp` does when it puts a copy in its place.
+//!
+//! SQLite writes to a data file in WAL mode only while it copies frames of the WAL into it, and says in the WAL-index up to which
+//! frame it has begun to and has done so. A file that was written while neither moved was written by something else. Then no frame
+//! may be copied into it any more, ours or the application's: they belong to what it was before.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::Connection;
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sqlite::ffi::{self, Backfill},
+    storage::identity::FileStamp,
+};
+
+/// How the data file was when it was looked at last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    backfill: Backfill,
+    length: u64,
+    /// When its content was written, in nanoseconds since 1970. Not when anything of it was changed: owner, permissions and links may
+    /// change at any time.
+    written: i128,
+}
+
+/// What was seen of a data file whose index is open.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Unwritten(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    last: Option<Seen>,
+    /// Whether a checkpoint was refused because the file was written.
+    is_written: bool,
+}
+
+impl Unwritten {
+    /// Looks at the data file at `path`, whose index `conn` has open, and compares it with the last look.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Changed`] when it was written, and not by SQLite.
+    pub(super) fn look(&self, conn: &Connection, path: &Path) -> Result<()> {
+        if self.state().is_written {
+            return Err(changed(path));
+        }
+        let before = ffi::backfill(conn, path)?;
+        let Some(stamp) = FileStamp::of_path(path).ok().flatten() else { return Ok(()) };
+        // Read again: a checkpoint that began or ended meanwhile makes no look at all.
+        let Some(backfill) = before.filter(|before| before.is_quiet()) else { return Ok(()) };
+        if ffi::backfill(conn, path)? != Some(backfill) {
+            return Ok(());
+        }
+        let now = Seen { backfill, length: stamp.length, written: stamp.written };
+        match self.state().last.replace(now) {
+            Some(last) if last.backfill == backfill && last != now => Err(changed(path)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a checkpoint may write to the data file at `path`, which is about to: the file is as it was at the last look. `before`
+    /// tells how far the checkpoint before had come; one of another program may have run since the look.
+    pub(super) fn allows(&self, before: Option<Backfill>, path: &Path) -> bool {
+        let mut state = self.state();
+        let (Some(last), Some(before)) = (state.last, before) else { return true };
+        let stamp = FileStamp::of_path(path).ok().flatten();
+        let is_same = stamp.is_some_and(|stamp| (stamp.length, stamp.written) == (last.length, last.written));
+        if before.is_as_far_as(last.backfill) && !is_same {
+            state.is_written = true;
+            return false;
+        }
+        true
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is said of a data file with such content.
+pub(super) fn changed(path: &Path) -> Error {
+    let message = format!("{} was written by a program that does not use SQLite", path.display());
+    Error::new(ErrorKind::Changed, message).hint(
+        "Another content was copied over it, or its owner or permissions were changed. It is compared as a whole, and the log goes on. \
+         Bring an older state back with a restore in place, while the application is stopped.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::open_existing;
+
+    type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    #[test]
+    fn what_sqlite_writes_is_told_from_what_others_write() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let application = Connection::open(&path)?;
+        application.execute_batch("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x)")?;
+        let conn = open_existing(&path)?;
+        conn.query_row("SELECT count(*) FROM t", [], |_| Ok(()))?;
+        let unwritten = Unwritten::default();
+        // Far enough apart for the coarsest clock of a file system in use.
+        let pause = || std::thread::sleep(std::time::Duration::from_millis(20));
+        for n in 0..3 {
+            unwritten.look(&conn, &path)?;
+            application.execute("INSERT INTO t VALUES(randomblob(9000))", [])?;
+            pause();
+            unwritten.look(&conn, &path)?;
+            application.execute_batch(["PRAGMA wal_checkpoint", "PRAGMA wal_checkpoint(RESTART)", ""][n])?;
+            pause();
+            unwritten.look(&conn, &path)?;
+        }
+        // Not its owner, permissions or links.
+        std::fs::hard_link(&path, folder.path().join("link"))?;
+        unwritten.look(&conn, &path)?;
+        let copy = folder.path().join("copy");
+        std::fs::copy(&path, &copy)?;
+        pause();
+        assert!(std::process::Command::new("cp").arg(&copy).arg(&path).status()?.success());
+        assert_eq!(unwritten.look(&conn, &path).map_err(|e| e.kind()), Err(ErrorKind::Changed));
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+use super::*;
+#[test]
+fn the_position_of_a_snapshot_names_the_frames_of_its_commits() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("a.sqlite");
+    let writer = Connection::open(&path)?;
+    writer.execute_batch("PRAGMA page_size=8192; PRAGMA journal_mode=WAL; CREATE TABLE t(x)")?;
+    let reader = crate::sqlite::open_existing(&path)?;
+    reader.execute_batch("BEGIN; SELECT * FROM sqlite_schema")?;
+    let first = wal_position(&reader, &path)?.ok_or("no position")?;
+    assert_eq!((first.page_size, first.page_count), (8192, 2));
+    reader.execute_batch("COMMIT")?;
+    writer.execute_batch("INSERT INTO t VALUES (1)")?;
+    reader.execute_batch("BEGIN; SELECT * FROM sqlite_schema")?;
+    let second = wal_position(&reader, &path)?.ok_or("no position")?;
+    assert_eq!(second.change_counter, first.change_counter.wrapping_add(1));
+    assert!(second.frame_max > first.frame_max && second.salts == first.salts);
+    let header = std::fs::read(folder.path().join("a.sqlite-wal"))?;
+    assert_eq!(header[16..20], second.salts[0].to_be_bytes());
+    Ok(())
+}
+
+#[test]
+fn an_index_that_forgot_the_number_of_pages_lets_a_longer_copy_be_read()
+-> std::result::Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let (path, longer) = (folder.path().canonicalize()?.join("a.sqlite"), folder.path().join("longer"));
+    let count = |conn: &Connection| conn.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+    let application = Connection::open(&path)?;
+    application.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x)")?;
+    let gate = crate::sqlite::open_existing(&path)?;
+    gate.execute_batch("BEGIN IMMEDIATE")?;
+    assert_eq!(forget_page_count(&gate, &path)?, None, "there are frames");
+    gate.execute_batch("ROLLBACK; PRAGMA wal_checkpoint(TRUNCATE)")?;
+    assert_eq!(count(&application)?, 0);
+    let mut before = 0;
+    for rows in [5_000, 6_000] {
+        gate.execute_batch("BEGIN IMMEDIATE")?;
+        let counter = forget_page_count(&gate, &path)?.ok_or("there are frames")?;
+        gate.execute_batch("ROLLBACK")?;
+        assert!(counter > before, "a header that was seen before must not come back");
+        before = counter;
+        let other = Connection::open(&longer)?;
+        other.execute_batch(&format!(
+            "PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS t(x); DELETE FROM t; WITH RECURSIVE n(i) AS
+             (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{rows}) INSERT INTO t SELECT randomblob(90) FROM n"
+        ))?;
+        drop(other);
+        // Copied by another process, as this one would drop SQLite's locks.
+        assert!(std::process::Command::new("cp").arg(&longer).arg(&path).status()?.success());
+        assert_eq!(count(&Connection::open(&path)?)?, rows);
+        assert_eq!(count(&application)?, rows, "the pages in its memory are not those of the file");
+        gate.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    }
+    application.execute("INSERT INTO t VALUES(1)", [])?;
+    assert_eq!(application.query_row("PRAGMA integrity_check", [], |r| r.get::<_, String>(0))?, "ok");
+    Ok(())
+}
+
+#[test]
+fn bytes_past_the_end_read_as_zeros() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("a.sqlite");
+    Connection::open(&path)?.execute_batch("CREATE TABLE t(x)")?;
+    let conn = crate::sqlite::open_existing(&path)?;
+    let mut bytes = vec![7u8; 10_000];
+    read_file(&conn, &path, 0, &mut bytes)?;
+    assert_eq!(&bytes[..16], b"SQLite format 3\0");
+    assert_eq!(file_size(&conn, &path)?, 8192);
+    assert!(bytes[8192..].iter().all(|b| *b == 0));
+    Ok(())
+}
+
+#[test]
+fn a_checkpoint_that_may_not_write_leaves_the_data_file_as_it_is() -> std::result::Result<(), Box<dyn std::error::Error>>
+{
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().canonicalize()?.join("a.sqlite");
+    let application = Connection::open(&path)?;
+    application.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x)")?;
+    let conn = crate::sqlite::open_existing(&path)?;
+    conn.query_row("SELECT count(*) FROM t", [], |_| Ok(()))?;
+    let allowed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (answer, asked) = (std::sync::Arc::clone(&allowed), std::sync::mpsc::channel());
+    let checkpointer = Checkpointer::new(conn, &path, move |before| {
+        let _ = asked.0.send(before);
+        answer.load(std::sync::atomic::Ordering::Relaxed)
+    })?;
+    let checkpoint = || {
+        checkpointer
+            .connection()
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get::<_, u32>(1)?, row.get::<_, u32>(2)?)))
+    };
+    let before = backfill(checkpointer.connection(), &path)?.ok_or("no index")?;
+    let (frames, copied) = checkpoint()?;
+    assert!(frames > 0 && frames == copied);
+    assert!(asked.1.try_recv()?.ok_or("no index")?.is_as_far_as(before));
+    application.execute("INSERT INTO t VALUES(randomblob(20000))", [])?;
+    allowed.store(false, std::sync::atomic::Ordering::Relaxed);
+    let content = std::fs::read(&path)?;
+    assert!(checkpoint().is_err());
+    assert_eq!(asked.1.try_iter().count(), 1);
+    assert_eq!(std::fs::read(&path)?, content);
+    // Nothing to copy, nothing to ask.
+    allowed.store(true, std::sync::atomic::Ordering::Relaxed);
+    checkpoint()?;
+    checkpoint()?;
+    assert_eq!(asked.1.try_iter().count(), 1);
+    assert_ne!(std::fs::read(&path)?, content);
+    drop(checkpointer);
+    assert_eq!(application.query_row("PRAGMA integrity_check", [], |r| r.get::<_, String>(0))?, "ok");
+    Ok(())
+}
