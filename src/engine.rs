@@ -13,6 +13,7 @@ mod ended;
 mod folders;
 pub mod history;
 mod hosted;
+mod in_care;
 pub mod inspect;
 mod job;
 mod kept;

@@ -200,3 +200,19 @@ fn switched_off_and_on_again_the_log_goes_on_from_the_newest_archive_without_a_f
     scene.commit("with another one");
     scene.restores_to_now(&engine, &scene.archive(1), "to");
 }
+
+#[test]
+fn an_archive_that_was_never_listed_is_restored_up_to_now() {
+    let scene = Scene::new();
+    let (engine, _) = scene.again();
+    // Its own log is not beside it, and what was just committed is in no log yet.
+    let elsewhere = scene.place.at("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::copy(scene.archive(1), elsewhere.join("copy of it.4BK")).unwrap();
+    for round in 0..5 {
+        scene.commit(&format!("at the last moment {round}"));
+        scene.restores_to_now(&engine, &elsewhere.join("copy of it.4BK"), &format!("copy {round}"));
+        scene.commit(&format!("and then {round}"));
+        scene.restores_to_now(&engine, &scene.archive(1), &format!("listed {round}"));
+    }
+}

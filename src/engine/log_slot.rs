@@ -28,6 +28,12 @@ impl LogSlot {
         self.changed.notify_all();
     }
 
+    /// Whether there will be a log, and is none yet.
+    pub(super) fn is_opening(&self) -> bool {
+        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.log.is_none() && slot.is_opening
+    }
+
     /// The log in order, for which up to `limit` is waited while it is being opened. One that was released counts as being
     /// opened: the engine opens it anew.
     pub(super) fn await_running(&self, limit: Duration) -> Option<Arc<Capture>> {

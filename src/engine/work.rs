@@ -7,7 +7,14 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-use super::{Config, job::Work, lock::DataFileLock, status::JobReport, worker::Message};
+use super::{
+    Config,
+    in_care::{InCare, RESTORE_WAIT},
+    job::Work,
+    lock::DataFileLock,
+    status::JobReport,
+    worker::Message,
+};
 use crate::{
     archive::{Archive, catalog},
     backup::{
@@ -46,9 +53,10 @@ pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin
     }
 }
 
-pub(super) fn restore(archive: PathBuf, mut options: RestoreOptions, log: Option<Arc<Capture>>) -> Work {
+pub(super) fn restore(archive: PathBuf, mut options: RestoreOptions, in_care: InCare) -> Work {
     Box::new(move |control| {
-        (options.logs, options.origin) = with_running(options.logs, log.as_deref(), options.origin);
+        let (log, origin) = in_care.of(&archive, &options.segments, RESTORE_WAIT);
+        (options.logs, options.origin) = with_running(options.logs, log.as_deref(), origin);
         restore::run(&Disk, &archive, &options, control).map(JobReport::Restore)
     })
 }
@@ -159,10 +167,11 @@ pub(super) fn test_restore(
     until: Until,
     logs: Logs,
     scratch: PathBuf,
-    log: Option<Arc<Capture>>,
+    in_care: Option<InCare>,
     messages: Sender<Message>,
 ) -> Work {
     Box::new(move |control| {
+        let log = in_care.and_then(|in_care| in_care.of(&archive, &segments, RESTORE_WAIT).0);
         let (logs, _) = with_running(logs, log.as_deref(), Origin::default());
         let mut note = |finding| _ = messages.send(Message::FoundDamaged(finding));
         let of = (archive.as_path(), segments.as_slice());

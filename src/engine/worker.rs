@@ -23,6 +23,7 @@ use super::{
     folders::FoldersSeen,
     history::{History, JobKind},
     hosted::{Hosted, Surveyed, Users},
+    in_care::{DataFile, InCare, LOOK_WAIT},
     job::{Order, RunningJob, Work},
     list::List,
     status::{
@@ -446,10 +447,9 @@ impl Worker {
                 self.retry_now(job, &data_file).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
             Command::Restore { job, archive, items, destination, logs, until, segments } => {
-                let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
-                let origin = self.origin_of(&archive);
-                let options = RestoreOptions { items, destination, logs, until, segments, origin };
-                let work = work::restore(archive.clone(), options, log);
+                let (data_file, in_care) = (self.data_file_of(&archive), self.in_care(&archive));
+                let options = RestoreOptions { items, destination, logs, until, segments, origin: Origin::default() };
+                let work = work::restore(archive.clone(), options, in_care);
                 let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
             }
@@ -474,10 +474,10 @@ impl Worker {
                 started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
             }
             Command::TestRestore { job, archive, until, segments } => {
-                let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
+                let (data_file, in_care) = (self.data_file_of(&archive), Some(self.in_care(&archive)));
                 let (scratch, messages) = (self.config.data_dir.clone(), self.messages.clone());
                 let of = (archive.clone(), segments);
-                let work = work::test_restore(of, until, Logs::Found, scratch, log, messages);
+                let work = work::test_restore(of, until, Logs::Found, scratch, in_care, messages);
                 let started = self.start(Order::asked(job, JobKind::TestRestore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
             }
@@ -544,24 +544,28 @@ impl Worker {
         }
     }
 
-    /// The log that is being written for the data file of this archive.
-    fn log_of(&self, archive: &Path) -> Option<Arc<Capture>> {
-        self.data_file_of(archive).and_then(|d| self.hosted.get(&d)).and_then(|h| h.log.clone())
-    }
-
-    /// Where the data file of this archive is.
-    fn origin_of(&self, archive: &Path) -> Origin {
-        let settings_dir = Some(self.config.settings_dir.clone());
-        Origin { data_file: self.data_file_of(archive), settings_dir, ..Origin::default() }
+    /// The data files in care now, for a job that asks for this archive.
+    fn in_care(&self, archive: &Path) -> InCare {
+        let data_file = |hosted: &Hosted| DataFile {
+            path: hosted.path.clone(),
+            id: hosted.settings.settings().data_file_id,
+            log: Arc::clone(&hosted.log_slot),
+        };
+        InCare {
+            all: self.hosted.values().map(data_file).collect(),
+            listed: self.data_file_of(archive),
+            settings_dir: self.config.settings_dir.clone(),
+        }
     }
 
     fn look_at(&mut self, path: PathBuf, folders: Vec<PathBuf>, logs: Logs) {
-        let (log, origin) = (self.log_of(&path), self.origin_of(&path));
+        let in_care = self.in_care(&path);
         let asked = logs.clone();
         let (archive, segments) = (path.clone(), folders.clone());
         self.chores.run(
             move || {
                 let missing = segments::missing(&path, &folders);
+                let (log, origin) = in_care.of(&path, &folders, LOOK_WAIT);
                 let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
                 let copy = repair::propose_copy(&path, storage::folder_of(&path));
                 Ok((missing, copy, restore::plan_with(&path, &folders, &logs, &origin)))
@@ -575,10 +579,11 @@ impl Worker {
     }
 
     fn find_point(&mut self, archive: PathBuf, until: Until, folders: Vec<PathBuf>, logs: Logs) {
-        let (log, origin) = (self.log_of(&archive), self.origin_of(&archive));
+        let in_care = self.in_care(&archive);
         let (path, asked) = (archive.clone(), logs.clone());
         self.chores.run(
             move || {
+                let (log, origin) = in_care.of(&path, &folders, LOOK_WAIT);
                 let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
                 restore::find_point(&path, &folders, (&logs, &origin), until)
             },

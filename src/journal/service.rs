@@ -103,8 +103,8 @@ pub(super) struct Service {
     last_read_back: Option<Instant>,
     /// Why everything is to be released.
     released: Option<Error>,
-    /// What is said when the next comparison finds another content than was expected.
-    doubt: Option<Error>,
+    /// What is said when the next comparison finds another content than was expected, though nothing was committed after this frame.
+    doubt: Option<(Error, u32)>,
     /// Told whenever this thread gets round.
     pulse: Pulse,
 }
@@ -251,7 +251,7 @@ impl Service {
         }
         self.follower.pins.keep_newest(0);
         self.follower.unsettle();
-        (self.ready, self.force, self.doubt) = (false, true, Some(cause));
+        (self.ready, self.force, self.doubt) = (false, true, Some((cause, self.follower.mark.frame)));
         self.turn();
     }
 
@@ -367,7 +367,9 @@ impl Service {
         let doubt = self.doubt.take();
         if matches!(outcome, catch_up::Outcome::CaughtUp(_)) {
             self.catch_ups += 1;
-            self.notice = doubt.map(|cause| cause.report()).or(self.notice.take());
+            // A commit since then is no other content.
+            let doubt = doubt.filter(|(_, frame)| *frame == self.follower.mark.frame);
+            self.notice = doubt.map(|(cause, _)| cause.report()).or(self.notice.take());
         } else if self.config.released.as_ref().is_some_and(|released| released.kind == ErrorKind::Changed) {
             // Only its owner, its permissions or its links were changed: the content is what it was.
             self.notice = None;

@@ -1,0 +1,64 @@
+//! Which data file in the engine's care an archive belongs to, and its running log: what was committed until a restore begins must be
+//! in the log that the restore reads.
+//!
+//! An archive that the engine has listed is known by its path. Any other one, in another folder or before the first look at the
+//! folder, is known by what it says of itself, which only a job reads.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use super::log_slot::LogSlot;
+use crate::{archive::Archive, journal::Capture, restore::Origin};
+
+/// How long a restore waits for a log that is just being opened.
+pub(super) const RESTORE_WAIT: Duration = Duration::from_secs(20);
+/// The same for whoever only looks.
+pub(super) const LOOK_WAIT: Duration = Duration::from_secs(2);
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(super) struct DataFile {
+    pub(super) path: PathBuf,
+    pub(super) id: Option<Uuid>,
+    pub(super) log: Arc<LogSlot>,
+}
+
+/// The data files in the engine's care at one moment.
+#[derive(Debug, Clone)]
+pub(super) struct InCare {
+    pub(super) all: Vec<DataFile>,
+    /// The one that the archive asked for is listed with.
+    pub(super) listed: Option<PathBuf>,
+    pub(super) settings_dir: PathBuf,
+}
+
+impl InCare {
+    /// The running log of the data file of `archive`, whose segments may lie in `folders` too, and where that data file is. A log that
+    /// is just being opened is waited for, up to `limit`.
+    pub(super) fn of(&self, archive: &Path, folders: &[PathBuf], limit: Duration) -> (Option<Arc<Capture>>, Origin) {
+        let origin = Origin { settings_dir: Some(self.settings_dir.clone()), ..Origin::default() };
+        let Some(found) = self.find(archive, folders) else { return (None, origin) };
+        let origin = Origin { data_file: Some(found.path.clone()), ..origin };
+        match found.log.await_running(limit) {
+            Some(log) => (Some(log), origin),
+            // What was committed last may not be in it.
+            None if found.log.is_opening() => (None, Origin { log_runs: Some(false), ..origin }),
+            None => (None, origin),
+        }
+    }
+
+    fn find(&self, archive: &Path, folders: &[PathBuf]) -> Option<&DataFile> {
+        if let Some(listed) = &self.listed {
+            return self.all.iter().find(|data_file| data_file.path == *listed);
+        }
+        // Not of one that is copied with its settings: nobody can tell which of the two is meant.
+        let id = Archive::glance_with(archive, folders).ok()?.data_file_id;
+        let mut same = self.all.iter().filter(|data_file| data_file.id == Some(id));
+        same.next().filter(|_| same.next().is_none())
+    }
+}
