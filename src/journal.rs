@@ -43,6 +43,8 @@ pub mod format;
 mod gate;
 pub mod inspect;
 pub mod integrate;
+#[cfg(test)]
+mod interleavings;
 pub mod jumps;
 mod lacking;
 mod level;

@@ -443,6 +443,7 @@ impl Follower {
     }
 
     fn sync(&mut self) -> Result<(), Trouble> {
+        self.pins.between_steps()?;
         self.writer.sync().map_err(Trouble::Log)?;
         self.undo.clear();
         self.mark = self.writer.logged().mark;

@@ -61,6 +61,8 @@ pub(super) struct Pins {
     files: Option<NamedFiles>,
     /// Whether somebody writes to the data file past SQLite.
     unwritten: Unwritten,
+    #[cfg(test)]
+    pub(super) between: super::interleavings::Between,
 }
 
 /// Runs a checkpoint beside the capture: a disk may need tens of milliseconds, and a busy writer makes a thousand commits
@@ -122,7 +124,16 @@ impl Pins {
             copier: None,
             files: None,
             unwritten: Unwritten::default(),
+            #[cfg(test)]
+            between: super::interleavings::Between::default(),
         }
+    }
+
+    /// Between two steps of the protocol: here tests let other programs act.
+    pub(super) fn between_steps(&mut self) -> Result<()> {
+        #[cfg(test)]
+        self.between.call()?;
+        Ok(())
     }
 
     /// The files that the pins have open.
@@ -210,6 +221,7 @@ impl Pins {
     /// Begins a further read transaction. `plain` takes lock 0 where everything is in the data file, and so allows a
     /// restart of the WAL; otherwise a lock is taken that forbids it.
     pub(super) fn take(&mut self, plain: bool) -> Result<Option<WalPosition>> {
+        self.between_steps()?;
         let used = |n: &usize| !self.held.contains(n);
         // One that is open already is taken first.
         let free = (0..CONNECTIONS).filter(used).max_by_key(|n| self.connections[*n].is_some());
@@ -239,6 +251,7 @@ impl Pins {
             Ok((at, files)) => {
                 self.files = files;
                 self.held.push_back(connection);
+                self.between_steps()?;
                 Ok(at)
             }
             Err(error) => {
@@ -284,11 +297,13 @@ impl Pins {
     }
 
     pub(super) fn release_newest(&mut self) {
+        let _ = self.between_steps();
         let pin = self.held.pop_back();
         self.release(pin);
     }
 
     pub(super) fn release_oldest(&mut self) {
+        let _ = self.between_steps();
         let pin = self.held.pop_front();
         self.release(pin);
     }
@@ -299,6 +314,7 @@ impl Pins {
     /// do; if it followed every commit, every commit of a busy application would copy and sync a few frames.
     pub(super) fn keep_ends(&mut self) {
         while self.held.len() > 2 {
+            let _ = self.between_steps();
             let pin = self.held.remove(1);
             self.release(pin);
         }
@@ -355,6 +371,7 @@ impl Pins {
     }
 
     fn checkpoint_with(&mut self, sql: &str) -> Result<Checkpoint> {
+        self.between_steps()?;
         // Pages of a file that was replaced must never be written into the one that took its place.
         self.require_named()?;
         self.require_unwritten()?;
@@ -431,6 +448,7 @@ impl Pins {
 
     /// Tries for at most `wait` to keep writers out.
     pub(super) fn lock_writers(&mut self, wait: Duration) -> Result<bool> {
+        self.between_steps()?;
         let path = self.path.clone();
         self.need_gate()?.shut(wait).map_err(|e| fail(&path, e))
     }
