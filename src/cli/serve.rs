@@ -190,8 +190,12 @@ impl Wanted {
             waiting.retain(|data_file| {
                 // A log that is in the settings is tried by the engine, which makes no folder anew where a disk may be missing.
                 let path = data_file.canonicalize().unwrap_or_else(|_| data_file.clone());
-                if handle.status().data_file(&path).is_some_and(|known| known.log_file.is_some()) {
-                    return false;
+                if let Some(known) = handle.status().data_file(&path).filter(|known| known.log_file.is_some()) {
+                    let runs = known.log.is_some();
+                    if let Some(log) = known.log_file.as_ref().filter(|_| runs) {
+                        let _ = print(&format!("{} is logged in {}", path.display(), log.display()));
+                    }
+                    return !runs;
                 }
                 let events = handle.events();
                 match self.look_after(handle, data_file, (&events, &crossbeam_channel::never())) {
