@@ -198,6 +198,7 @@ impl Template {
                     continue;
                 }
                 Err(Trouble::Other(error)) if error.kind() == ErrorKind::Busy => {}
+                Err(Trouble::Chain(_)) if scene.has_crashed => scene.compare()?,
                 Err(trouble) => lost = lost.or(Some(format!("{op:?}: {trouble:?}"))),
                 Ok(()) => {}
             }
@@ -219,7 +220,9 @@ struct Scene {
     config: CaptureConfig,
     follower: Follower,
     others: Arc<Mutex<Others>>,
-    /// Comparisons after a crash, which hold several commits in one step.
+    /// After a crash SQLite's counter is not known for a moment: a WAL that begins anew then is compared, and so may hold several
+    /// commits in one step.
+    has_crashed: bool,
     caught_up: bool,
 }
 
@@ -264,6 +267,13 @@ impl Scene {
         Ok(())
     }
 
+    fn compare(&mut self) -> Result<(), Failure> {
+        self.caught_up = true;
+        self.follower.pins.between.0 = None;
+        catch_up::start(&mut self.follower, &self.config, true).map_err(|trouble| format!("{trouble:?}"))?;
+        Ok(())
+    }
+
     fn run(&mut self, op: Op) -> Result<(), Trouble> {
         match op {
             Op::Step => self.follower.step().map(drop),
@@ -277,7 +287,7 @@ impl Scene {
 
     /// Everything is closed as the system closes it, and the log opened again.
     fn crash(self) -> Result<Self, Failure> {
-        let Self { path, config, follower, others, caught_up } = self;
+        let Self { path, config, follower, others, caught_up, .. } = self;
         drop(follower);
         let mut pins = Pins::new(&path);
         let at = pins.take(false)?;
@@ -285,7 +295,7 @@ impl Scene {
         let opened = open::open(&config, &now)?;
         let mut follower = Follower::new(&path, pins, opened.writer, config.clock);
         follower.know(opened.known);
-        let mut scene = Self { path, config, follower, others, caught_up };
+        let mut scene = Self { path, config, follower, others, has_crashed: true, caught_up };
         scene.begin().map_err(|trouble| format!("{trouble:?}"))?;
         Ok(scene)
     }
@@ -302,6 +312,7 @@ impl Scene {
                 Ok(false) => break,
                 Ok(true) => {}
                 Err(Trouble::Other(error)) if error.kind() == ErrorKind::Busy => {}
+                Err(Trouble::Chain(_)) if self.has_crashed => self.compare()?,
                 Err(trouble) => return Ok(Some(format!("at the end: {trouble:?}"))),
             }
         }
