@@ -1,4 +1,4 @@
-//! The side bar: the data file at its head, then the themes.
+//! The side bar: the themes at its head, then the data files.
 
 use eframe::egui::{
     Align, Button, CornerRadius, Frame, Label, Layout, Margin, Panel, RichText, ScrollArea, Sense, Stroke, Ui,
@@ -33,11 +33,12 @@ pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
             ui.label(RichText::new(&status.program).text_style(eframe::egui::TextStyle::Small).color(palette(ui).weak));
             ui.with_layout(Layout::top_down(Align::Min), |ui| {
                 ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                    data_files(ui, status, state, actions);
-                    ui.add_space(14.0);
+                    // What never changes first: data files come and go, and a list that grows would move it under the pointer.
                     for command in [MenuCommand::ShowMaintenance, MenuCommand::ShowRestore, MenuCommand::ShowJournal] {
                         theme_ui(ui, command, state, actions);
                     }
+                    ui.add_space(14.0);
+                    data_files(ui, status, state, actions);
                 });
             });
         });
@@ -115,16 +116,15 @@ const SHOWN_MAX: usize = 6;
 const ROW_HEIGHT: f32 = 50.0;
 
 fn data_files(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
-    let all = &status.data_files;
+    let all: Vec<&DataFileStatus> = state.order.iter().filter_map(|path| status.data_file(path)).collect();
     if all.len() <= SHOWN_MAX {
         all.iter().for_each(|data_file| data_file_ui(ui, status, data_file, state, actions));
         return;
     }
-    let width = ui.available_width() - 20.0;
-    text_field(ui, "Find data file", &mut state.search, &format!("Find among {}", all.len()), width);
+    let (width, count) = (ui.available_width() - 20.0, all.len());
     let wanted = state.search.trim().to_lowercase();
     let found: Vec<&DataFileStatus> = all
-        .iter()
+        .into_iter()
         .filter(|d| wanted.is_empty() || d.facts.path.to_string_lossy().to_lowercase().contains(&wanted))
         .collect();
     ScrollArea::vertical().id_salt("data files").max_height(SHOWN_MAX as f32 * ROW_HEIGHT).auto_shrink(true).show_rows(
@@ -137,6 +137,8 @@ fn data_files(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec
             }
         },
     );
+    // Below the list: above, it would move the list when it comes.
+    text_field(ui, "Find data file", &mut state.search, &format!("Find among {count}"), width);
     if found.is_empty() {
         ui.label(RichText::new("No data file has this in its path.").color(palette(ui).weak));
     }

@@ -246,7 +246,9 @@ pub(crate) fn install(ctx: &egui::Context) {
             s.spacing.menu_margin = Margin::same(6);
             s.spacing.icon_width = 16.0;
             s.spacing.scroll = egui::style::ScrollStyle::solid();
-            s.spacing.scroll.bar_width = 8.0;
+            s.spacing.scroll.bar_width = 6.0;
+            // In the colour of buttons it would not be seen on a card.
+            s.spacing.scroll.foreground_color = true;
             s.interaction.selectable_labels = false;
             s.interaction.tooltip_delay = 0.4;
             // Animations repaint, and repainting is dear where no graphics card is.
