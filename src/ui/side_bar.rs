@@ -12,7 +12,7 @@ use super::{
     commands::MenuCommand,
     jobs,
     state::State,
-    theme::{self, SIDE_BAR_WIDTH, palette},
+    theme::{self, SIDE_BAR_PART, SIDE_BAR_WIDTH, palette},
     widgets::{Tone, badge, text_field},
 };
 use crate::{
@@ -27,7 +27,9 @@ use crate::{
 pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
     let side = palette(ui).side;
     let frame = Frame::new().fill(side).inner_margin(Margin { left: 14, right: 14, top: 16, bottom: 10 });
-    let panel = Panel::left("side").resizable(false).exact_size(SIDE_BAR_WIDTH).show_separator_line(false).frame(frame);
+    let (part, least) = SIDE_BAR_PART;
+    let width = SIDE_BAR_WIDTH.min(ui.ctx().content_rect().width() * part).max(least);
+    let panel = Panel::left("side").resizable(false).exact_size(width).show_separator_line(false).frame(frame);
     panel.show(ui, |ui| {
         ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
             ui.label(RichText::new(&status.program).text_style(eframe::egui::TextStyle::Small).color(palette(ui).weak));

@@ -117,10 +117,14 @@ fn tabs_ui(ui: &mut Ui, form: &mut SettingsForm, wrong: &[Tab]) {
     // In a narrow window they stand in two lines.
     let line = ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(2.0, 0.0);
-        ui.label(theme::icon(Icon::Archive, 15.0).color(p.accent));
-        ui.add_space(4.0);
-        ui.label(theme::strong("Backups", ui));
-        ui.add_space(14.0);
+        // As high as the tabs beside it.
+        ui.allocate_ui_with_layout(vec2(0.0, 33.0), Layout::left_to_right(Align::Center), |ui| {
+            ui.set_min_height(33.0);
+            ui.label(theme::icon(Icon::Archive, 15.0).color(p.accent));
+            ui.add_space(4.0);
+            ui.label(theme::strong("Backups", ui));
+            ui.add_space(14.0);
+        });
         for tab in Tab::ALL {
             if tab_ui(ui, tab, form.tab == tab, wrong.contains(&tab)).clicked() {
                 form.tab = tab;
