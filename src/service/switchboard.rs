@@ -90,6 +90,8 @@ struct Switchboard {
     bell: (Sender<()>, Receiver<()>),
     found: (Sender<Found>, Receiver<Found>),
     seen: (Sender<Seen>, Receiver<Seen>),
+    /// Data files that are to be opened and are being looked at, and since when.
+    opening: HashMap<PathBuf, Instant>,
     /// Lost data files that are being looked at.
     looking: HashSet<PathBuf>,
     /// Addresses being connected to.
@@ -122,6 +124,7 @@ pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<H
         bell: bounded(1),
         found: unbounded(),
         seen: unbounded(),
+        opening: HashMap::new(),
         looking: HashSet::new(),
         connecting: HashSet::new(),
         taking_over: HashSet::new(),
@@ -271,7 +274,11 @@ impl Switchboard {
         if let Some(link) = self.of_data_file(&path) {
             return link.handle.send(Command::OpenDataFile { path });
         }
-        if self.look(path.clone(), true) { Ok(()) } else { self.own().send(Command::OpenDataFile { path }) }
+        if !self.look(path.clone(), true) {
+            return self.own().send(Command::OpenDataFile { path });
+        }
+        self.opening.insert(path, Instant::now());
+        Ok(())
     }
 
     /// Looks at a data file on a thread, whose news come as [`Seen`]; false where there is none.
@@ -292,6 +299,10 @@ impl Switchboard {
         if !opens {
             self.looking.remove(&path);
             return self.lost_seen(&path, is_there, holder, owner);
+        }
+        if self.opening.remove(&path).is_none() {
+            // It took so long that the engine here waits for it.
+            return;
         }
         let outcome = match self.of_data_file(&canonical) {
             Some(link) => link.handle.send(Command::OpenDataFile { path }),
@@ -442,7 +453,7 @@ impl Switchboard {
     }
 
     fn is_waiting(&self) -> bool {
-        !self.lost.is_empty() || !self.handing.is_empty()
+        !self.lost.is_empty() || !self.handing.is_empty() || !self.opening.is_empty()
     }
 
     /// Closes data files where they are, and opens them where they are to be. Whatever goes wrong there, this process takes them then:
@@ -495,6 +506,13 @@ impl Switchboard {
             }
         }
         self.look_at_lost();
+        // A disk that does not answer: the engine here waits for it, and says so.
+        let is_late = |(_, since): &(&PathBuf, &Instant)| since.elapsed() > SEARCH_SERVICES;
+        let late: Vec<PathBuf> = self.opening.iter().filter(is_late).map(|(path, _)| path.clone()).collect();
+        for path in late {
+            self.opening.remove(&path);
+            let _ = self.own().send(Command::OpenDataFile { path });
+        }
     }
 
     fn publish(&mut self) {
