@@ -10,6 +10,7 @@ mod moment;
 mod placed;
 mod places;
 mod selection;
+mod settings_back;
 pub mod undo;
 
 use std::{
@@ -26,6 +27,7 @@ pub use self::{
     known::{Ends, Known},
     moment::{Moment, parse_moment},
     places::Origin,
+    settings_back::SettingsBack,
 };
 use self::{
     logs::{Planned, plan_logs},

@@ -147,6 +147,27 @@ impl SettingsFile {
         Ok(())
     }
 
+    /// Writes `text`, settings that were lost with the data file, where there are none; `number` is the highest that an archive has.
+    ///
+    /// # Errors
+    /// `Exists` where there are settings; when the text can not be understood, or neither place be written.
+    pub fn put_in_place(data_file: &Path, own: &Path, text: &str, number: u32) -> Result<Self> {
+        let there = Self::load(data_file, own)?;
+        if !there.is_blank() {
+            let message = format!("the settings file {} exists", there.path.display());
+            return Err(Error::new(ErrorKind::Exists, message).hint("Settings that are there are never overwritten."));
+        }
+        let parsed = Document::parse(text)
+            .map_err(|e| settings_error(&there.path, &format!("it is not valid TOML: {}", e.message())))?;
+        let settings = understand(&there.path, text, parsed.as_table(), data_file)?;
+        let unknown = unknown(text, parsed.as_table());
+        let before = settings.clone();
+        let mut file = Self { document: parsed.into_mut(), settings, unknown, ..there };
+        file.settings.last_number = file.settings.last_number.max(number);
+        file.save(own, &before)?;
+        Ok(file)
+    }
+
     /// Where the settings are kept.
     pub fn path(&self) -> &Path {
         &self.path

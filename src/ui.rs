@@ -10,7 +10,10 @@
 //! commands       the menus' commands: label, tooltip, icon, shortcut
 //! action apply   what the user wants, and the one place that carries it out
 //! leave          the end of the window: who goes on with what it looks after
+//! wanted         the data files that it asked for
 //! state          what the window remembers between two frames
+//! asked          what a dialog waits for, asked again where the answer can no longer come
+//! still          keeps a page still under the pointer
 //! file_picker    chooses files and folders
 //! table widgets  the parts
 //! theme          colours, fonts, spacing
@@ -18,6 +21,7 @@
 
 mod action;
 mod apply;
+mod asked;
 mod attention;
 mod commands;
 mod dialogs;
@@ -28,8 +32,10 @@ mod reports;
 mod screens;
 mod side_bar;
 mod state;
+mod still;
 mod table;
 mod theme;
+mod wanted;
 mod widgets;
 
 use std::{
@@ -135,6 +141,7 @@ impl Window {
             wake.request_repaint_after(NEWS_FRAME);
             true
         });
+        self.state.wake = Some(ctx.clone());
         self.is_installed = true;
     }
 
@@ -142,7 +149,7 @@ impl Window {
     fn drain(&mut self, status: &Status, actions: &mut Vec<Action>) {
         for event in self.events.try_iter() {
             match event {
-                Event::DataFileOpened { path } => self.state.opened(&path, status),
+                Event::DataFileOpened { .. } => self.state.opened(),
                 Event::DataFileRefused(refused) => self.state.refused(&refused.path),
                 Event::JobFinished(job) => {
                     if let Ok(JobReport::Sample { path, .. }) = job.result
@@ -169,6 +176,7 @@ impl Window {
         }
         actions.extend(self.news.1.try_iter());
         self.state.follow(status);
+        actions.extend(self.state.ask_again(status).map(Action::Send));
     }
 
     /// Asks before the window closes, when that ends what nobody else goes on with.
@@ -259,7 +267,13 @@ impl Window {
         CentralPanel::default().frame(Frame::new().fill(ui.visuals().panel_fill)).show(ui, |ui| {
             // One scroll position for every page and data file.
             let id = (self.state.page as u8, self.state.current.clone());
-            ScrollArea::vertical().id_salt(id).auto_shrink(false).show(ui, |ui| {
+            let (page, view) = (egui::Id::new(&id), ui.available_rect_before_wrap());
+            let back = self.state.still.before(&ctx, page, view) + self.state.still.notice(&ctx, view);
+            let mut area = ScrollArea::vertical().id_salt(id).auto_shrink(false);
+            if let Some(offset) = self.state.scroll.take().or((back > 0.0).then_some(self.state.offset - back)) {
+                area = area.vertical_scroll_offset(offset.max(0.0));
+            }
+            let shown = area.show(ui, |ui| {
                 let mut rect = ui.available_rect_before_wrap();
                 if !has_side_bar {
                     // Without a side bar the page stands in the middle.
@@ -289,7 +303,12 @@ impl Window {
                         }
                     })
                 });
+                ui.add_space(self.state.still.below());
             });
+            self.state.offset = shown.state.offset.y;
+            let by = self.state.still.after(&ctx, view);
+            // Its content ends lower only when it is drawn again.
+            self.state.scroll = (by != 0.0).then_some(self.state.offset + by);
         });
         dialogs::dialog_ui(&ctx, &status, &mut self.state, &mut actions);
         drop_hint(&ctx);

@@ -224,7 +224,7 @@ fn a_restore_in_place_says_what_leaves_the_file_and_is_undone_by_a_button() {
     desk.until("the way forward", |_, s| s.jobs.is_empty() && s.finished.len() == 3);
     assert_eq!(count(), 25);
     desk.press("Maintenance");
-    desk.until_shown("which undid one before");
+    desk.until_shown("to the state before an earlier restore in place");
 }
 
 #[test]
@@ -303,8 +303,27 @@ fn leaving_a_data_file_without_its_log_is_asked_first() {
 }
 
 #[test]
+fn the_restore_page_shows_the_logs_that_a_restore_would_use_wherever_they_lie() {
+    let mut desk = Desk::of_size(1180.0, 1000.0);
+    let path = desk.open_data_file(20);
+    let (folder, data_file) = (desk.path("logs"), path.clone());
+    fs::create_dir(&folder).unwrap();
+    desk.send(Command::UseLog { data_file, log: Some(folder.join("Office.journal")), switch_to_wal: false });
+    desk.until("the log", |_, s| log(s).is_some_and(|log| log.state == CaptureState::On));
+    desk.back_up(1);
+    add_notes(&path, 3);
+    desk.press("Restore");
+    desk.until_shown(&format!("Office.journal, in use, in {}", folder.display()));
+    // Nobody writes it any more, and no settings beside the data file name it: those in the archive do.
+    desk.send(Command::UseLog { data_file: path, log: None, switch_to_wal: false });
+    desk.until("the log to be given up", |_, s| s.data_files[0].log_file.is_none());
+    desk.until_shown(&format!("Office.journal, in {}", folder.display()));
+    desk.until_shown("Nothing is known after commit 3 of ");
+}
+
+#[test]
 fn a_missing_log_is_said_with_what_can_still_be_restored() {
-    let mut desk = Desk::new();
+    let mut desk = Desk::of_size(1180.0, 1000.0);
     let path = desk.open_data_file(20);
     desk.use_log();
     desk.send(Command::CloseDataFile { path: path.clone() });

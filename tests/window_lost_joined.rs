@@ -8,6 +8,8 @@ mod desk;
 use std::{fs, path::Path};
 
 use desk::Desk;
+use eframe::egui::accesskit::Role;
+use egui_kittest::kittest::{NodeT, Queryable};
 use rusqlite::Connection;
 use strongroom::{
     engine::{Command, JobId, Status},
@@ -59,4 +61,54 @@ fn a_data_file_that_is_gone_with_its_service_comes_back_with_every_commit() {
     assert_eq!(notes(&path), 24, "every commit");
     desk.until_shown("Office.sqlite restored in place");
     assert!(!desk.is_shown("is gone, and "));
+}
+
+/// The page below the dialog has a button of the same name.
+fn press_in_dialog(desk: &mut Desk, label: &str) {
+    desk.until(label, |h, _| {
+        let dialog = h.query_all_by_role(Role::Dialog).next();
+        let button = dialog.and_then(|dialog| dialog.query_by_role_and_label(Role::Button, label));
+        button.is_some_and(|button| !button.accesskit_node().is_disabled())
+    });
+    desk.harness.run_steps(4);
+    desk.harness.get_by_role(Role::Dialog).get_by_role_and_label(Role::Button, label).click();
+    desk.harness.run_steps(3);
+}
+
+#[test]
+fn a_dialog_that_waits_for_a_service_which_dies_says_so_and_goes_on_by_itself() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(20);
+    desk.back_up(1);
+    desk.ask_restore(1);
+    desk.end_service();
+    desk.until_shown("has ended");
+    desk.until_shown("looked at again, by this window");
+    desk.until_shown("Data file: Office.sqlite");
+    desk.press("Restore archive 0001");
+    desk.until_shown("Archive 0001 restored");
+    // In place it is taken over first: only whoever looks after it writes its log.
+    desk.press("Restore");
+    desk.press("Restore 0001 in place…");
+    desk.until_shown("nobody looks after the data file");
+    press_in_dialog(&mut desk, "Take over");
+    desk.until("the data file to be open here", |_, s| {
+        s.data_files.first().is_some_and(|d| d.host.process == std::process::id() && d.lost_since.is_none())
+    });
+    press_in_dialog(&mut desk, "Restore in place");
+    desk.until_shown("Office.sqlite restored in place");
+    assert_eq!(notes(&path), 20);
+}
+
+#[test]
+fn the_settings_dialog_asks_again_when_the_data_file_was_taken_over() {
+    let mut desk = Desk::new();
+    desk.open_data_file(20);
+    desk.press("Settings…");
+    desk.end_service();
+    desk.until_shown("nothing can be changed");
+    press_in_dialog(&mut desk, "Take over");
+    desk.until("an answer", |_, s| {
+        s.data_files.first().is_some_and(|d| d.lost_since.is_none()) && !s.seen_places.is_empty()
+    });
 }

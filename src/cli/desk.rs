@@ -4,7 +4,7 @@
 use std::{
     io::{self, BufRead, IsTerminal, Write},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, bounded};
@@ -23,6 +23,9 @@ use crate::{
     service::{Reachable, join},
     storage::space::human_bytes,
 };
+
+/// So long an engine may take to begin with a command; its news come sooner.
+const TAKEN_MAX: Duration = Duration::from_secs(2);
 
 /// An engine to give commands to.
 pub(super) struct Desk {
@@ -181,18 +184,24 @@ pub(super) fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
     let path = absolute(&path.canonicalize().unwrap_or(path))?;
     let events = engine.events();
     engine.send(Command::OpenDataFile { path: path.clone() })?;
+    let begun = Instant::now();
     loop {
         let status = engine.status();
         if let Some(opened) = status.data_file(&path).filter(|d| !d.log_starting) {
             return Ok(opened.facts.path.clone());
         }
-        if let Some(refused) = status.refused.iter().find(|r| r.path == path) {
+        // What was refused before is no answer, until the engine has had the time to take the command.
+        let is_answer = begun.elapsed() > TAKEN_MAX && !status.opening.contains(&path);
+        if let Some(refused) = status.refused.iter().find(|refused| is_answer && refused.path == path) {
             return Err(Error::from(refused.error.clone()));
         }
         if engine.is_lost() {
             return Err(Error::new(ErrorKind::Refused, "the engine has ended").hint("Try again in a moment."));
         }
-        let _ = events.recv_timeout(Duration::from_millis(50));
+        match events.recv_timeout(Duration::from_millis(50)) {
+            Ok(Event::DataFileRefused(refused)) if refused.path == path => return Err(Error::from(refused.error)),
+            _ => {}
+        }
     }
 }
 

@@ -177,6 +177,7 @@ fn in_place_in_words(done: &InPlace) -> String {
             done.pages_changed, done.pages
         );
     }
+    done.settings_in_words().iter().for_each(|line| words += &format!("{line}\n"));
     match done.commits_left {
         Some(0) | None => {}
         Some(1) => words += "1 commit is no longer in the file.\n",

@@ -153,7 +153,7 @@ impl Worker {
                 {
                     self.edit().history_problem = Some(error.report());
                 }
-                self.begin_to_open(asked);
+                self.begin_to_open(asked, false);
             }
             Ok(_) => {}
             Err(error) => self.not_restored(&path, error.clone()),
@@ -166,13 +166,13 @@ impl Worker {
         let message = format!("{}; it could not be restored by itself: {}", why.message, error.message);
         self.tried.insert(path.to_path_buf(), Some(ErrorReport { kind: why.kind, message, hint: error.hint }));
         if !self.ending {
-            self.begin_to_open(asked);
+            self.begin_to_open(asked, false);
         }
     }
 
     /// What a restore by itself could not do, said where the data file is refused.
-    pub(super) fn explain_refused(&self, refused: Refused) -> Refused {
-        let tried = refused.path.canonicalize().ok().and_then(|path| self.tried.get(&path)?.clone());
+    pub(super) fn explain_refused(&self, refused: Refused, real: Option<&Path>) -> Refused {
+        let tried = real.and_then(|path| self.tried.get(path)?.clone());
         match tried {
             Some(error) if is_lost(refused.error.kind) => Refused { error, ..refused },
             _ => refused,

@@ -1,6 +1,7 @@
 //! The data files in the engine's care: opening and closing them, their settings, their logs, their archives.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -47,32 +48,38 @@ pub(super) enum LogStart {
 
 impl Worker {
     pub(super) fn open(&mut self, path: PathBuf) {
-        let known = path.canonicalize().is_ok_and(|p| self.hosted.contains_key(&p));
-        if known || self.status.opening.contains(&path) {
+        if self.hosted.contains_key(&path) || self.status.opening.contains(&path) {
             self.news.push(Event::DataFileOpened { path });
             return;
         }
-        // Whoever asks again wants it tried again.
-        self.tried.retain(|known, _| *known != path && path.canonicalize().ok().as_ref() != Some(known));
         let status = self.edit();
         status.opening.push(path.clone());
         status.refused.retain(|r| r.path != path);
-        self.begin_to_open(path);
+        // Whoever asks again wants it tried again.
+        self.begin_to_open(path, true);
     }
 
-    pub(super) fn begin_to_open(&self, path: PathBuf) {
+    /// Opens a data file on a thread, with everything that its disk is asked; `again` says whether one that could not be restored by
+    /// itself is tried once more.
+    pub(super) fn begin_to_open(&self, path: PathBuf, again: bool) {
         let config = self.config.clone();
-        let may_restore = !path.canonicalize().is_ok_and(|path| self.tried.contains_key(&path));
+        let tried: HashSet<PathBuf> = if again { HashSet::new() } else { self.tried.keys().cloned().collect() };
         let (asked, own) = (path.clone(), config.settings_dir.clone());
         self.chores.run(
-            move || hosted::open(&path, &config, may_restore),
-            move |result| Message::Opened {
-                result: result.map_err(|error| {
+            move || {
+                let real = path.canonicalize().ok();
+                let may_restore = real.as_ref().is_none_or(|real| !tried.contains(real));
+                Ok((real, hosted::open(&path, &config, may_restore)))
+            },
+            move |outcome| {
+                let (real, result) = outcome.unwrap_or_else(|error| (None, Err(error)));
+                let refuse = |error: Error| {
                     let lost = is_lost(error.kind()).then(|| hosted::archives_of_lost(&asked, &own)).flatten();
                     let (archives, newest) = lost.unzip();
                     Refused { archives, newest: newest.flatten(), error: error.report(), path: asked.clone() }
-                }),
-                asked,
+                };
+                let result = result.map_err(refuse);
+                Message::Opened { real, again, result, asked }
             },
         );
     }
@@ -82,15 +89,13 @@ impl Worker {
         let Some(list) = &self.list else { return };
         let waiting = |path: &&PathBuf| {
             // A person may have listed it under another name.
-            !self.hosted.contains_key(*path)
-                && !self.reopening.contains(*path)
-                && !self.status.opening.contains(*path)
-                && !path.canonicalize().is_ok_and(|path| self.hosted.contains_key(&path))
+            let real = self.real_names.get(*path).unwrap_or(*path);
+            !self.hosted.contains_key(real) && !self.reopening.contains(*path) && !self.status.opening.contains(*path)
         };
         let paths: Vec<PathBuf> = list.data_files.iter().filter(waiting).cloned().collect();
         for path in paths {
             self.reopening.insert(path.clone());
-            self.begin_to_open(path);
+            self.begin_to_open(path, false);
         }
     }
 
@@ -103,12 +108,33 @@ impl Worker {
         }
     }
 
-    pub(super) fn opened(&mut self, asked: &Path, result: std::result::Result<Opening, Refused>) {
+    /// What came of opening `asked`, which is called `real` where it lies.
+    pub(super) fn opened(
+        &mut self,
+        asked: &Path,
+        (real, again): (Option<PathBuf>, bool),
+        result: std::result::Result<Opening, Refused>,
+    ) {
+        if let Some(real) = &real {
+            self.real_names.insert(asked.to_path_buf(), real.clone());
+            if again {
+                self.tried.remove(real);
+            }
+            // By another name it is in our care already: our own lock was in the way.
+            if result.is_err() && self.hosted.contains_key(real) {
+                self.reopening.remove(asked);
+                if self.status.opening.iter().any(|path| path == asked) {
+                    self.edit().opening.retain(|path| path != asked);
+                    self.news.push(Event::DataFileOpened { path: real.clone() });
+                }
+                return;
+            }
+        }
         let result = match result {
             // It goes on when it has been restored.
             Ok(Opening::Damaged { path, why }) => return self.found_damaged(asked, path, why),
             Ok(Opening::Opened(opened)) => Ok(opened),
-            Err(refused) => Err(self.explain_refused(refused)),
+            Err(refused) => Err(self.explain_refused(refused, real.as_deref())),
         };
         self.reopening.remove(asked);
         if self.status.opening.iter().any(|p| p == asked) {

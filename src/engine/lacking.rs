@@ -58,6 +58,7 @@ impl Worker {
                 segments: Vec::new(),
                 logs: Logs::Found,
                 until: Until::Commit(wanted.last),
+                known: None,
                 only_after: Some(wanted.noted),
             };
             work::restore_in_place(&path, (true, Some(log)), &config, order)(control)

@@ -298,9 +298,9 @@ impl DataFileStatus {
         self.archives.iter().find(own)
     }
 
-    /// Whether nobody looks after it, and its file is not there any more.
-    pub fn is_gone_and_lost(&self) -> bool {
-        self.lost_since.is_some() && self.problem.as_ref().is_some_and(|problem| problem.kind == ErrorKind::NotFound)
+    /// Whether its file is not there any more.
+    pub fn is_gone(&self) -> bool {
+        self.problem.as_ref().is_some_and(|problem| problem.kind == ErrorKind::NotFound)
     }
 
     /// The moment of the newest archive that can be read and is its own, and was not found to be beyond repair.
@@ -322,7 +322,8 @@ impl DataFileStatus {
 
     /// What was found damaged in an archive, the worst first.
     pub fn damage_of(&self, archive: &ArchiveEntry) -> Option<&Finding> {
-        let about = |finding: &&Finding| finding.is_about(archive);
+        // Only those are listed that are about what lies there: a window must not ask the disk.
+        let about = |finding: &&Finding| finding.names(archive);
         self.damaged.iter().filter(about).min_by_key(|finding| finding.is_repairable)
     }
 
@@ -368,11 +369,14 @@ pub struct Finding {
 impl Finding {
     /// Whether it is about this archive, and not about one that lay in its place before.
     pub fn is_about(&self, archive: &ArchiveEntry) -> bool {
-        (archive.path == self.archive || archive.files.contains(&self.archive))
-            && match (self.archive_id, archive.archive_id) {
-                (Some(found), Some(now)) => found == now,
-                _ => self.inode.is_none() || self.inode == storage::inode(&self.archive),
-            }
+        let is_known = self.archive_id.is_some() && archive.archive_id.is_some() || self.inode.is_none();
+        self.names(archive) && (is_known || self.inode == storage::inode(&self.archive))
+    }
+
+    /// The same as far as names and identities tell.
+    fn names(&self, archive: &ArchiveEntry) -> bool {
+        let is_other = self.archive_id.zip(archive.archive_id).is_some_and(|(found, now)| found != now);
+        (archive.path == self.archive || archive.files.contains(&self.archive)) && !is_other
     }
 }
 

@@ -100,7 +100,8 @@ impl Worker {
         let work: Work = Box::new(move |control| {
             let plan = plan(&path, &wanted, &config.settings_dir, log.as_deref())?;
             let (logs, until) = plan.until();
-            let order = InPlaceOrder { archive: plan.archive, segments: Vec::new(), logs, until, only_after: None };
+            let (segments, known, only_after) = (Vec::new(), None, None);
+            let order = InPlaceOrder { archive: plan.archive, segments, logs, until, known, only_after };
             work::restore_in_place(&path, (true, log), &config, order)(control)
         });
         let order = Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(done.undo.archive.clone()));

@@ -68,6 +68,8 @@ pub(super) struct InPlaceOrder {
     pub(super) segments: Vec<PathBuf>,
     pub(super) logs: Logs,
     pub(super) until: Until,
+    /// The settings that were in force until the data file was lost.
+    pub(super) known: Option<SettingsFile>,
     /// The commit after which alone it may be done: when programs have committed since, nothing is changed.
     pub(super) only_after: Option<u64>,
 }
@@ -81,24 +83,37 @@ pub(super) fn restore_in_place(
 ) -> Work {
     let (data_file, config) = (data_file.to_path_buf(), config.clone());
     Box::new(move |control| {
-        let own = &config.settings_dir;
         if is_open && data_file::identify(&data_file).is_err_and(|e| in_place::is_lost(e.kind())) {
             let message = format!("{} can not be opened any more", data_file.display());
             return Err(Error::new(ErrorKind::Busy, message).hint("Refresh the view (F5), then restore it again."));
         }
-        // One that is not open here is in the care of nobody meanwhile.
-        let _lock =
-            if is_open { None } else { Some(DataFileLock::acquire(&data_file, own, config.address.as_deref())?) };
-        let settings = SettingsFile::load(&data_file, own)?;
-        let log = log.as_deref();
-        let identity = settings.settings().data_file_id;
-        let origin = Origin { settings_dir: Some(own.clone()), ..Origin::of(&data_file) };
-        let (logs, origin) = with_running(order.logs.clone(), log, origin);
-        let segments = order.segments.clone();
-        let asked = InPlaceOptions::asked(&data_file, identity, logs, order.until);
-        let options = InPlaceOptions { segments, origin, ..asked };
-        run_in_place(&order, &options, settings, own, log, control).map(JobReport::Restore)
+        let made = if is_open { Vec::new() } else { in_place::make_folder(&data_file)? };
+        let outcome = restore_locked(&data_file, (is_open, log.as_deref()), &config, &order, control);
+        // Only what we made and is still empty.
+        made.iter().rev().filter(|_| outcome.is_err()).for_each(|folder| _ = std::fs::remove_dir(folder));
+        outcome.map(JobReport::Restore)
     })
+}
+
+fn restore_locked(
+    data_file: &Path,
+    (is_open, log): (bool, Option<&Capture>),
+    config: &Config,
+    order: &InPlaceOrder,
+    control: &Control,
+) -> Result<RestoreReport> {
+    let own = &config.settings_dir;
+    // One that is not open here is in the care of nobody meanwhile.
+    let _lock = if is_open { None } else { Some(DataFileLock::acquire(data_file, own, config.address.as_deref())?) };
+    let settings = SettingsFile::load(data_file, own)?;
+    let known = order.known.as_ref().filter(|known| !known.is_blank());
+    let identity = settings.settings().data_file_id.or(known.and_then(|known| known.settings().data_file_id));
+    let origin = Origin { settings_dir: Some(own.clone()), ..Origin::of(data_file) };
+    let (logs, origin) = with_running(order.logs.clone(), log, origin);
+    let segments = order.segments.clone();
+    let asked = InPlaceOptions::asked(data_file, identity, logs, order.until);
+    let options = InPlaceOptions { segments, origin, settings: known.map(SettingsFile::text), ..asked };
+    run_in_place(order, &options, settings, own, log, control)
 }
 
 /// What a restore in place takes away is kept by the log; or else by a full backup, made while writers are kept out.

@@ -62,6 +62,10 @@ pub(super) enum Message {
     Command(Command),
     Opened {
         asked: PathBuf,
+        /// What it is called where it lies.
+        real: Option<PathBuf>,
+        /// Whether somebody asked for it.
+        again: bool,
         result: std::result::Result<Opening, Refused>,
     },
     /// Who else has a data file open that lacks commits.
@@ -140,6 +144,8 @@ pub(super) struct Worker {
     pub(super) list: Option<List>,
     /// Those of them that are being opened again.
     pub(super) reopening: HashSet<PathBuf>,
+    /// What paths are called where they lie, as far as they were opened.
+    pub(super) real_names: HashMap<PathBuf, PathBuf>,
     pub(super) news: Vec<Event>,
     pub(super) changed: bool,
     pub(super) chores: Chores,
@@ -217,6 +223,7 @@ impl Worker {
             history,
             list,
             reopening: HashSet::new(),
+            real_names: HashMap::new(),
             news: Vec::new(),
             changed: false,
             notices: 0,
@@ -365,7 +372,7 @@ impl Worker {
                     self.refuse(job, &error);
                 }
             }
-            Message::Opened { asked, result } => self.opened(&asked, result),
+            Message::Opened { asked, real, again, result } => self.opened(&asked, (real, again), result),
             Message::Surveyed { data_file, asked, surveyed } => self.surveyed(&data_file, asked, surveyed),
             Message::Watched { changed, waiting } => {
                 self.watching = false;
@@ -377,7 +384,7 @@ impl Worker {
             Message::Lacks { data_file, open } => self.integrate_lacking(&data_file, &open),
             Message::LookedAt(looked) => {
                 let list = &mut self.edit().looked_at;
-                list.retain(|l| l.path != looked.path);
+                list.retain(|l| (&l.path, &l.segments, &l.logs) != (&looked.path, &looked.segments, &looked.logs));
                 list.insert(0, looked);
                 list.truncate(LOOKED_AT_MAX);
             }
@@ -631,15 +638,19 @@ impl Worker {
         logs: Logs,
         until: Until,
     ) -> Result<()> {
-        let data_file = data_file.canonicalize().unwrap_or(data_file);
+        let data_file = self.real_names.get(&data_file).cloned().unwrap_or(data_file);
         self.refuse_while_busy(&data_file)?;
-        if self.hosted.get(&data_file).is_some_and(|h| h.lost.is_some()) {
+        let is_gone = self.status.data_file(&data_file).is_some_and(DataFileStatus::is_gone);
+        // They may have been lost with it.
+        let settings = self.hosted.get(&data_file).map(|hosted| hosted.settings.clone());
+        if self.hosted.get(&data_file).is_some_and(|hosted| hosted.lost.is_some() || is_gone) {
             // Nobody may have it open when it is set aside, its log neither; it is opened again when the job has ended.
             self.let_go(&data_file);
         }
         let hosted = self.hosted.get(&data_file);
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
-        let order = work::InPlaceOrder { archive: archive.clone(), segments, logs, until, only_after: None };
+        let order =
+            work::InPlaceOrder { archive: archive.clone(), segments, logs, until, known: settings, only_after: None };
         let work = work::restore_in_place(&data_file, known, &self.config, order);
         self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
     }

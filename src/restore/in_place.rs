@@ -12,7 +12,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Logs, Origin, RestoreOptions, RestoreReport, logs::plan_logs, open, run};
+use super::{
+    Logs, Origin, RestoreOptions, RestoreReport, SettingsBack, logs::plan_logs, make_folders, open, run, settings_back,
+};
 use crate::{
     archive::{Archive, ItemKind},
     control::{Control, Phase},
@@ -61,6 +63,23 @@ pub struct InPlace {
     /// Whether the file was put in its place as a whole, because there was none that SQLite could open.
     #[serde(default)]
     pub is_replaced: bool,
+    /// The settings that were lost with it and put back.
+    #[serde(default)]
+    pub settings: Option<SettingsBack>,
+    /// Why they could not be put back.
+    #[serde(default)]
+    pub settings_problem: Option<ErrorReport>,
+}
+
+impl InPlace {
+    /// What became of the settings, as whole sentences.
+    pub fn settings_in_words(&self) -> Vec<String> {
+        let problem = self.settings_problem.as_ref().map(|error| {
+            let hint = error.hint.as_deref().unwrap_or_default();
+            format!("The settings, which were lost too, could not be put back: {}. {hint}", error.message)
+        });
+        self.settings.iter().flat_map(SettingsBack::in_words).chain(problem).collect()
+    }
 }
 
 /// What to restore where.
@@ -82,6 +101,8 @@ pub struct InPlaceOptions {
     pub as_far_as_possible: bool,
     /// What is known of where its logs are.
     pub origin: Origin,
+    /// The text of its settings, where whoever looks after it knows them: they are newer than those of any archive.
+    pub settings: Option<String>,
 }
 
 impl InPlaceOptions {
@@ -90,7 +111,8 @@ impl InPlaceOptions {
         let data_file = data_file.to_path_buf();
         let origin = Origin::of(&data_file);
         let (segments, damaged) = (Vec::new(), None);
-        Self { data_file, identity, logs, until, segments, damaged, as_far_as_possible: false, origin }
+        let (as_far_as_possible, settings) = (false, None);
+        Self { data_file, identity, logs, until, segments, damaged, as_far_as_possible, origin, settings }
     }
 }
 
@@ -164,7 +186,13 @@ pub fn in_place(
                 let of_archive = opened.identity().log_position.map(|position| position.commit);
                 write_through(live, &rebuilt, (&report, of_archive), log, keep, control)?
             }
-            Err(why) => replace_lost(storage, data_file, &rebuilt, why, control)?,
+            Err(why) => {
+                let done = replace_lost(storage, data_file, &rebuilt, why, control)?;
+                let (own, known) = (options.origin.settings_dir.as_deref(), options.settings.as_deref());
+                let back = settings_back::put_back(&opened, data_file, own, known);
+                let (settings, settings_problem) = settings_back::outcome(back);
+                InPlace { settings, settings_problem, ..done }
+            }
         };
         Ok(RestoreReport {
             destination: folder.to_path_buf(),
@@ -175,6 +203,14 @@ pub fn in_place(
     });
     storage::clean_up(move || drop(scratch));
     outcome
+}
+
+/// Makes the folder of a data file that was lost together with it; returns the folders that did not exist, the uppermost first.
+///
+/// # Errors
+/// When it can not be made.
+pub fn make_folder(data_file: &Path) -> Result<Vec<PathBuf>> {
+    make_folders(storage::folder_of(data_file))
 }
 
 /// An archive of another data file must not take the place of this one.
@@ -239,6 +275,8 @@ fn write_through(
         undo: undo.filter(|_| written.pages_changed > 0),
         set_aside: Vec::new(),
         is_replaced: false,
+        settings: None,
+        settings_problem: None,
     })
 }
 
@@ -310,5 +348,7 @@ fn replace_lost(
         undo: None,
         set_aside: moved.into_iter().map(|(_, aside)| aside).collect(),
         is_replaced: true,
+        settings: None,
+        settings_problem: None,
     })
 }

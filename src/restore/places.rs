@@ -182,7 +182,8 @@ fn inside(archive: &Archive, name: &Path) -> Option<Settings> {
     settings::parse(&text_of(archive, ItemKind::Settings)?, name).ok()
 }
 
-fn text_of(archive: &Archive, kind: ItemKind) -> Option<String> {
+/// The text of the first item of this kind.
+pub(super) fn text_of(archive: &Archive, kind: ItemKind) -> Option<String> {
     let item = archive.items().iter().find(|item| item.kind == kind && item.length <= TEXT_MAX)?;
     let mut bytes = Vec::new();
     let sink = &mut |_, piece: &[u8]| {

@@ -24,7 +24,9 @@ use super::{
     merge::{Order, merge},
 };
 use crate::{
-    engine::{Command, Elsewhere, Event, Handle, Host, HostKind, Status, command::Subject, status::DataFileStatus},
+    engine::{
+        Command, Elsewhere, Event, Handle, Holder, Host, HostKind, Status, command::Subject, status::DataFileStatus,
+    },
     error::{Error, ErrorKind, Result},
 };
 
@@ -57,6 +59,18 @@ struct Found {
     wanted: Option<PathBuf>,
 }
 
+/// What the disk of a data file tells: asked on a thread, since it may not answer, and everybody else is not to wait for it.
+struct Seen {
+    path: PathBuf,
+    /// What it is called where it lies.
+    canonical: PathBuf,
+    is_there: bool,
+    holder: Option<Holder>,
+    owner: Option<u32>,
+    /// Whether it is to be opened.
+    opens: bool,
+}
+
 /// A data file on its way from one engine to another.
 struct Handing {
     /// The process that gets it.
@@ -75,6 +89,11 @@ struct Switchboard {
     elsewhere: Elsewhere,
     bell: (Sender<()>, Receiver<()>),
     found: (Sender<Found>, Receiver<Found>),
+    seen: (Sender<Seen>, Receiver<Seen>),
+    /// Data files that are to be opened and are being looked at, and since when.
+    opening: HashMap<PathBuf, Instant>,
+    /// Lost data files that are being looked at.
+    looking: HashSet<PathBuf>,
     /// Addresses being connected to.
     connecting: HashSet<String>,
     sockets: Sockets,
@@ -104,6 +123,9 @@ pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<H
         elsewhere,
         bell: bounded(1),
         found: unbounded(),
+        seen: unbounded(),
+        opening: HashMap::new(),
+        looking: HashSet::new(),
         connecting: HashSet::new(),
         taking_over: HashSet::new(),
         sockets: sockets.clone(),
@@ -129,10 +151,12 @@ impl Switchboard {
         loop {
             let events: Vec<Receiver<Event>> = self.links.iter().map(|link| link.events.clone()).collect();
             let (commands, bell, found) = (self.elsewhere.commands.clone(), self.bell.1.clone(), self.found.1.clone());
+            let seen = self.seen.1.clone();
             let mut select = Select::new();
             select.recv(&commands);
             select.recv(&bell);
             select.recv(&found);
+            select.recv(&seen);
             events.iter().for_each(|events| _ = select.recv(events));
             match select.ready_timeout(if self.is_waiting() { SEARCH } else { SEARCH_SERVICES }) {
                 Err(_) => self.search(),
@@ -144,7 +168,8 @@ impl Switchboard {
                 },
                 Ok(1) => _ = bell.try_recv(),
                 Ok(2) => found.try_iter().for_each(|found| self.arrived(found)),
-                Ok(n) => self.pass_on(&events[n - 3]),
+                Ok(3) => seen.try_iter().for_each(|seen| self.seen(seen)),
+                Ok(n) => self.pass_on(&events[n - 4]),
             }
             self.let_go_of_lost();
             self.give_way();
@@ -211,6 +236,12 @@ impl Switchboard {
             {
                 self.own().send(command)
             }
+            // It is kept beside the Backup journal, which this engine reads as well.
+            Command::LookAtReport { ref data_file, .. }
+                if self.lost.iter().any(|lost| lost.status.facts.path == *data_file) =>
+            {
+                self.own().send(command)
+            }
             Command::Forget { .. } => self.links.iter().try_for_each(|link| link.handle.send(command.clone())),
             command => {
                 let link = match command.subject() {
@@ -240,13 +271,57 @@ impl Switchboard {
 
     /// Opens a data file: with the engine that has it; else with the service, which stays; else here.
     fn open(&mut self, path: PathBuf) -> Result<()> {
-        let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
-        if let Some(link) = self.of_data_file(&canonical) {
+        if let Some(link) = self.of_data_file(&path) {
             return link.handle.send(Command::OpenDataFile { path });
         }
-        let address = join::holder_of(&canonical, &self.settings_dir).and_then(|holder| holder.address);
-        if let Some(address) = address.filter(|address| !self.is_linked(address)) {
-            self.look_for(address, Some(path), join::owner_of(&canonical));
+        if !self.look(path.clone(), true) {
+            return self.own().send(Command::OpenDataFile { path });
+        }
+        self.opening.insert(path, Instant::now());
+        Ok(())
+    }
+
+    /// Looks at a data file on a thread, whose news come as [`Seen`]; false where there is none.
+    fn look(&self, path: PathBuf, opens: bool) -> bool {
+        let (sender, own) = (self.seen.0.clone(), self.settings_dir.clone());
+        let look = move || {
+            let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
+            let (is_there, holder) = (canonical.exists(), join::holder_of(&canonical, &own));
+            let owner = join::owner_of(&canonical);
+            let _ = sender.send(Seen { path, canonical, is_there, holder, owner, opens });
+        };
+        thread::Builder::new().name("look".to_owned()).spawn(look).is_ok()
+    }
+
+    /// Takes what was seen of a data file.
+    fn seen(&mut self, seen: Seen) {
+        let Seen { path, canonical, is_there, holder, owner, opens } = seen;
+        if !opens {
+            self.looking.remove(&path);
+            return self.lost_seen(&path, is_there, holder, owner);
+        }
+        if self.opening.remove(&path).is_none() {
+            // It took so long that the engine here waits for it.
+            return;
+        }
+        let outcome = match self.of_data_file(&canonical) {
+            Some(link) => link.handle.send(Command::OpenDataFile { path }),
+            None => self.open_seen(path, canonical, holder, owner),
+        };
+        if let Err(error) = outcome {
+            self.elsewhere.tell(&Event::CommandRefused(error.report()));
+        }
+    }
+
+    fn open_seen(
+        &mut self,
+        path: PathBuf,
+        canonical: PathBuf,
+        holder: Option<Holder>,
+        owner: Option<u32>,
+    ) -> Result<()> {
+        if let Some(address) = holder.and_then(|holder| holder.address).filter(|address| !self.is_linked(address)) {
+            self.look_for(address, Some(path), owner);
             return Ok(());
         }
         let is_lost = self.lost.iter().any(|lost| lost.status.facts.path == canonical);
@@ -307,6 +382,7 @@ impl Switchboard {
             }
             !is_lost
         });
+        let has_lost = gone.iter().any(|status| !status.data_files.is_empty());
         for status in gone {
             for data_file in &status.data_files {
                 self.lost.push(Lost { status: data_file.clone(), since });
@@ -319,11 +395,37 @@ impl Switchboard {
             .collect();
         self.lost.retain(|lost| !open.contains(&lost.status.facts.path));
         self.taking_over.retain(|path| !open.contains(path));
-        // Nobody else looks whether their files are still there.
-        for lost in &mut self.lost {
-            let path = &lost.status.facts.path;
-            let gone = || Error::new(ErrorKind::NotFound, format!("{} does not exist any more", path.display()));
-            lost.status.problem = (!path.exists()).then(|| gone().report());
+        if has_lost {
+            self.look_at_lost();
+        }
+    }
+
+    /// Nobody else looks whether their files are still there, and whether somebody looks after them again.
+    fn look_at_lost(&mut self) {
+        let paths = self.lost.iter().map(|lost| lost.status.facts.path.clone());
+        for path in paths.collect::<Vec<_>>() {
+            if self.looking.insert(path.clone()) && !self.look(path.clone(), false) {
+                self.looking.remove(&path);
+            }
+        }
+    }
+
+    fn lost_seen(&mut self, path: &Path, is_there: bool, holder: Option<Holder>, owner: Option<u32>) {
+        let Some(lost) = self.lost.iter_mut().find(|lost| lost.status.facts.path == path) else { return };
+        let gone = || Error::new(ErrorKind::NotFound, format!("{} does not exist any more", path.display()));
+        lost.status.problem = (!is_there).then(|| gone().report());
+        let kind = lost.status.host.kind;
+        match holder {
+            Some(holder) => {
+                if let Some(address) = holder.address.filter(|address| !self.is_linked(address)) {
+                    self.look_for(address, None, owner);
+                }
+            }
+            // A window that was closed, or a command that has ended, does not come back.
+            None if kind != HostKind::Service && self.taking_over.insert(path.to_path_buf()) => {
+                let _ = self.own().send(Command::OpenDataFile { path: path.to_path_buf() });
+            }
+            None => {}
         }
     }
 
@@ -351,7 +453,7 @@ impl Switchboard {
     }
 
     fn is_waiting(&self) -> bool {
-        !self.lost.is_empty() || !self.handing.is_empty()
+        !self.lost.is_empty() || !self.handing.is_empty() || !self.opening.is_empty()
     }
 
     /// Closes data files where they are, and opens them where they are to be. Whatever goes wrong there, this process takes them then:
@@ -403,22 +505,13 @@ impl Switchboard {
                 self.look_for(address, None, owner);
             }
         }
-        let lost: Vec<(PathBuf, HostKind)> =
-            self.lost.iter().map(|lost| (lost.status.facts.path.clone(), lost.status.host.kind)).collect();
-        for (path, kind) in lost {
-            match join::holder_of(&path, &self.settings_dir) {
-                Some(holder) => {
-                    if let Some(address) = holder.address.filter(|address| !self.is_linked(address)) {
-                        let owner = join::owner_of(&path);
-                        self.look_for(address, None, owner);
-                    }
-                }
-                // A window that was closed, or a command that has ended, does not come back.
-                None if kind != HostKind::Service && self.taking_over.insert(path.clone()) => {
-                    let _ = self.own().send(Command::OpenDataFile { path });
-                }
-                None => {}
-            }
+        self.look_at_lost();
+        // A disk that does not answer: the engine here waits for it, and says so.
+        let is_late = |(_, since): &(&PathBuf, &Instant)| since.elapsed() > SEARCH_SERVICES;
+        let late: Vec<PathBuf> = self.opening.iter().filter(is_late).map(|(path, _)| path.clone()).collect();
+        for path in late {
+            self.opening.remove(&path);
+            let _ = self.own().send(Command::OpenDataFile { path });
         }
     }
 

@@ -138,6 +138,15 @@ pub(crate) enum Action {
     ChooseSegments(PathBuf),
     /// Choose the folder that the open dialog *Repair archive…* asks for.
     ChooseRepairFolder(PathBuf),
+    /// Propose a name for the sound copy of an archive in a folder, on a thread.
+    ProposeCopy {
+        /// The archive.
+        archive: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It was found: archive and copy.
+    CopyProposed(PathBuf, PathBuf),
     /// Write a sound copy of an archive.
     Repair {
         /// The archive.

@@ -188,6 +188,17 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             let start = file.parent().map(Path::to_path_buf).unwrap_or_default();
             state.picker.ask(ctx, folder_request("Folder for the sound copy", start, Purpose::RepairFolder));
         }
+        Action::ProposeCopy { archive, folder } => beside(ctx, news, move || {
+            let copy = crate::repair::propose_copy(&archive, &folder);
+            Some(Action::CopyProposed(archive, copy))
+        }),
+        Action::CopyProposed(archive, copy) => {
+            if let Some(Dialog::Repair(form)) = &mut state.dialog
+                && form.archive == archive
+            {
+                form.to = Some(copy.display().to_string());
+            }
+        }
         Action::Repair { archive, segments, to } => {
             state.dialog = None;
             send(state, Command::Repair { job: JobId::new(), archive, to: Some(to), segments });
@@ -195,7 +206,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         Action::AskHold(archive) => {
             let known = status.data_files.iter().flat_map(|d| &d.archives).find(|known| known.path == archive);
             let note = known.and_then(|known| known.hold.as_ref()?.note.clone()).unwrap_or_default();
-            state.dialog = Some(Dialog::Hold(HoldForm { archive, note }));
+            state.dialog = Some(Dialog::Hold(HoldForm { archive, note, is_new: true }));
         }
         Action::Hold { archive, note } => {
             state.dialog = None;
@@ -214,7 +225,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             send(state, Command::Compact { job: JobId::new(), data_file });
         }
         Action::AskReport { data_file, job } => {
-            state.dialog = Some(Dialog::Report(ReportForm { job, problems_only: false }));
+            state.dialog = Some(Dialog::Report(ReportForm { data_file: data_file.clone(), job, problems_only: false }));
             send(state, Command::LookAtReport { data_file, job });
         }
         Action::AskSample => {
@@ -362,15 +373,13 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
             None
         }
         Purpose::RepairFolder => {
-            let proposed = |form: &RepairForm| {
-                let beside = crate::repair::propose_copy(&form.archive, &path);
-                let typed = form.to.as_deref().and_then(|to| Path::new(to).file_name());
-                typed.map_or(beside, |name| path.join(name))
-            };
-            if let Some(Dialog::Repair(form)) = &mut state.dialog {
-                form.to = Some(proposed(form).display().to_string());
+            let Some(Dialog::Repair(form)) = &mut state.dialog else { return None };
+            let typed = form.to.as_deref().and_then(|to| Path::new(to).file_name()).map(|name| path.join(name));
+            if let Some(to) = typed {
+                form.to = Some(to.display().to_string());
+                return None;
             }
-            None
+            Some(Action::ProposeCopy { archive: form.archive.clone(), folder: path })
         }
         Purpose::Segments { archive } => Some(add_segments(state, archive, path)),
         Purpose::GoOn { job } => Some(Action::Send(Command::GoOn { job, folder: path })),
@@ -445,7 +454,7 @@ fn is_archive(path: &Path) -> bool {
 }
 
 fn home() -> PathBuf {
-    directories::UserDirs::new().map(|d| d.home_dir().to_path_buf()).unwrap_or_else(|| PathBuf::from("/"))
+    directories::BaseDirs::new().map(|d| d.home_dir().to_path_buf()).unwrap_or_else(|| PathBuf::from("/"))
 }
 
 fn data_file_request(state: &State, status: &Status) -> Request {

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, path::PathBuf};
 
-use eframe::egui::{Align, Label, Layout, RichText, Ui};
+use eframe::egui::{Label, RichText, Ui};
 use lucide_icons::Icon;
 
 use super::{
@@ -61,17 +61,18 @@ fn warning_ui(ui: &mut Ui, data_file: &DataFileStatus, warning: &Warning, action
     let (colour, p) = (tone.colours(ui).0, palette(ui));
     ui.horizontal_top(|ui| {
         ui.label(theme::icon(icon, 16.0).color(colour));
-        ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
-            buttons_ui(ui, data_file, warning, actions);
-            ui.with_layout(Layout::top_down(Align::Min), |ui| {
+        widgets::with_buttons(
+            ui,
+            |ui| buttons_ui(ui, data_file, warning, actions),
+            |ui| {
                 ui.spacing_mut().item_spacing.y = 3.0;
                 let message = RichText::new(widgets::sentence(&warning.message)).color(colour);
                 ui.add(Label::new(message).wrap().selectable(true));
                 if let Some(hint) = &warning.hint {
                     ui.add(Label::new(RichText::new(hint).color(p.text)).wrap().selectable(true));
                 }
-            });
-        });
+            },
+        );
     });
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod about;
 pub(crate) mod backup;
 pub(crate) mod close;
 pub(crate) mod compact;
+mod ended;
 pub(crate) mod files;
 pub(crate) mod hold;
 pub(crate) mod in_place;
@@ -37,16 +38,17 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
     if state.picker.is_inside() {
         return;
     }
+    let ended = state.asked.ended;
     match &mut state.dialog {
         None => {}
         Some(Dialog::Backup(form)) => backup::backup_ui(ctx, status, form, actions),
         Some(Dialog::Restore(form)) => match form.in_place.clone() {
-            None => restore::restore_ui(ctx, status, form, actions),
-            Some(data_file) => in_place::in_place_ui(ctx, status, form, &data_file, actions),
+            None => restore::restore_ui(ctx, status, (form, ended), actions),
+            Some(data_file) => in_place::in_place_ui(ctx, status, (form, ended), &data_file, actions),
         },
         Some(Dialog::Hold(form)) => hold::hold_ui(ctx, form, actions),
-        Some(Dialog::Repair(form)) => repair::repair_ui(ctx, status, form, actions),
-        Some(Dialog::Segments(form)) => segments::segments_dialog_ui(ctx, status, form, actions),
+        Some(Dialog::Repair(form)) => repair::repair_ui(ctx, status, (form, ended), actions),
+        Some(Dialog::Segments(form)) => segments::segments_dialog_ui(ctx, status, (form, ended), actions),
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
         Some(Dialog::StopLog(data_file)) => log::stop_ui(ctx, data_file, actions),
         Some(Dialog::Settings(form)) => settings::settings_ui(ctx, status, form, actions),
@@ -55,11 +57,18 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Service(form)) => service::service_ui(ctx, form, actions),
         Some(Dialog::Undo(form)) => undo::undo_ui(ctx, status, form, actions),
         Some(Dialog::Compact(form)) => compact::compact_ui(ctx, status, form, actions),
-        Some(Dialog::Report(form)) => records::records_ui(ctx, status, form, actions),
+        Some(Dialog::Report(form)) => records::records_ui(ctx, status, (form, ended), actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
         Some(Dialog::Message(form)) => message::message_ui(ctx, form, actions),
     }
 }
+
+/// Room above and below a dialog.
+const MARGIN: f32 = 12.0;
+/// Title, head and buttons, before they were drawn.
+const AROUND: f32 = 122.0;
+/// Less of the content is never shown.
+const CONTENT_MIN: f32 = 60.0;
 
 /// How the user left a dialog in this frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +121,7 @@ pub(crate) fn tall_frame<T: ?Sized>(
 ) {
     let popup_was_open = eframe::egui::Popup::is_any_open(ctx);
     let screen = ctx.content_rect().size();
+    let wanted = width;
     let width = width.min(screen.x - 48.0);
     let modal = Modal::new(Id::new(("dialog", title)));
     let style = ctx.global_style();
@@ -126,6 +136,7 @@ pub(crate) fn tall_frame<T: ?Sized>(
             node.set_label(title);
         });
         ui.set_width(width);
+        let begin = ui.cursor().top();
         let p = palette(ui);
         Frame::new().inner_margin(Margin { left: 22, right: 22, top: 18, bottom: 6 }).show(ui, |ui| {
             ui.set_width(ui.available_width());
@@ -137,16 +148,24 @@ pub(crate) fn tall_frame<T: ?Sized>(
             head(ui, form);
         });
         let head = ui.cursor().top() - top;
-        let height_max = screen.y - if head > 0.0 { 150.0 + head } else { 180.0 };
-        let area = ScrollArea::vertical().id_salt(part).max_height(height_max).auto_shrink([false, true]);
+        // Whatever is not the content: as it was in the last frame.
+        let around = Id::new(("around a dialog", title));
+        let rest = ui.data(|d| d.get_temp::<f32>(around)).unwrap_or(AROUND + head);
+        let height_max = (screen.y - rest - 2.0 * MARGIN).max(CONTENT_MIN);
+        // Where the window is too narrow, what does not wrap is scrolled to, and does not widen the dialog beyond the window.
+        let is_narrow = width < wanted;
+        let scroll = ui.spacing().scroll;
+        let room = width - 44.0 - scroll.bar_width - scroll.bar_inner_margin - scroll.bar_outer_margin;
+        let area = ScrollArea::new([is_narrow, true]).id_salt(part).max_height(height_max).auto_shrink([false, true]);
         let shown = area.min_scrolled_height(height.min(height_max)).show(ui, |ui| {
             ui.set_min_height(height.min(height_max));
             Frame::new().inner_margin(Margin { left: 22, right: 22, top: 6, bottom: 14 }).show(ui, |ui| {
-                ui.set_width(ui.available_width());
+                ui.set_width(if is_narrow { room } else { ui.available_width() });
                 content(ui, form);
             });
             show_focused(ui);
         });
+        let content_height = shown.inner_rect.height();
         // What has just grown gets its height in the next frame only.
         let last = Id::new(("height of a dialog", title));
         if ui.data_mut(|d| std::mem::replace(d.get_temp_mut_or_default::<f32>(last), shown.content_size.y))
@@ -169,5 +188,9 @@ pub(crate) fn tall_frame<T: ?Sized>(
                 |ui| footer(ui, keys, form),
             );
         });
+        let rest = ui.cursor().top() - begin - content_height;
+        if ui.data_mut(|d| std::mem::replace(d.get_temp_mut_or_default::<f32>(around), rest)) != rest {
+            ctx.request_repaint();
+        }
     });
 }

@@ -22,6 +22,9 @@ use crate::engine::JobId;
 /// No person cancels a dialog this quickly.
 const TOO_QUICK: Duration = Duration::from_millis(250);
 
+/// Whoever asks again after this time sees no dialog of the system: it does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What the path is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -96,7 +99,7 @@ struct SystemAnswer {
 #[derive(Debug)]
 pub struct FilePicker {
     system: bool,
-    waiting: Option<(Request, Receiver<SystemAnswer>)>,
+    waiting: Option<(Request, Receiver<SystemAnswer>, Instant)>,
     browser: Option<(Request, Browser)>,
 }
 
@@ -123,6 +126,11 @@ impl FilePicker {
 
     /// Asks for a path, unless one is being chosen.
     pub(crate) fn ask(&mut self, ctx: &Context, request: Request) {
+        if let Some((.., since)) = &self.waiting
+            && since.elapsed() > PATIENCE
+        {
+            (self.waiting, self.system) = (None, false);
+        }
         if self.is_open() {
             return;
         }
@@ -139,7 +147,7 @@ impl FilePicker {
             wake.request_repaint();
         };
         match thread::Builder::new().name("file-dialog".to_owned()).spawn(ask) {
-            Ok(_) => self.waiting = Some((request, receiver)),
+            Ok(_) => self.waiting = Some((request, receiver, Instant::now())),
             Err(_) => self.browse(ctx, request),
         }
     }
@@ -151,7 +159,7 @@ impl FilePicker {
 
     /// Shows the dialog inside the window, if that is the one, and returns the path once it is chosen.
     pub(crate) fn ui(&mut self, ctx: &Context) -> Option<(Purpose, PathBuf)> {
-        if let Some((request, receiver)) = self.waiting.take() {
+        if let Some((request, receiver, since)) = self.waiting.take() {
             match receiver.try_recv() {
                 Ok(SystemAnswer { path: Some(path), .. }) => return Some((request.purpose, path)),
                 Ok(SystemAnswer { path: None, after }) if after < TOO_QUICK => {
@@ -159,7 +167,7 @@ impl FilePicker {
                     self.browse(ctx, request);
                 }
                 Ok(_) | Err(crossbeam_channel::TryRecvError::Disconnected) => {}
-                Err(crossbeam_channel::TryRecvError::Empty) => self.waiting = Some((request, receiver)),
+                Err(crossbeam_channel::TryRecvError::Empty) => self.waiting = Some((request, receiver, since)),
             }
         }
         let (request, mut browser) = self.browser.take()?;

@@ -17,10 +17,10 @@ use crate::{
     engine::{
         Command, Status,
         history::JobKind,
-        status::{DataFileStatus, FinishedJob, JobReport, JobStatus},
+        status::{DataFileStatus, FinishedJob, JobReport, JobStatus, Refused},
     },
     error::{ErrorKind, ErrorReport},
-    storage::space::human_bytes,
+    storage::{processes::Holders, space::human_bytes},
 };
 
 /// A path's last part.
@@ -90,10 +90,11 @@ pub(crate) fn news_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut
 }
 
 fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>, actions: &mut Vec<Action>) {
-    let gone = data_file.filter(|known| known.is_gone_and_lost());
+    let gone = data_file.filter(|known| known.is_gone());
     for refused in status.refused.iter().filter(|r| gone.is_none_or(|gone| gone.facts.path != r.path)) {
         widgets::error_strip(ui, &refused.error, |ui| {
-            if let Some(folder) = &refused.archives {
+            let folder = refused.archives.as_deref().or_else(|| refused.path.parent());
+            if let Some(folder) = folder.filter(|_| can_be_restored(refused)) {
                 restore_lost(ui, &refused.path, (refused.newest.as_ref(), folder), actions);
             }
             if icon_button(ui, Icon::X, &format!("Put away: {}", name(&refused.path))).clicked() {
@@ -102,14 +103,7 @@ fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>,
         });
     }
     if let Some(gone) = gone {
-        let path = &gone.facts.path;
-        let message = format!("{} is gone, and {} that looked after it has ended", path.display(), gone.host);
-        let hint = "Restore it from the newest backup and the log: it takes its place, and this window looks after it. If the file \
-                    comes back, or its service does, that is noticed.";
-        strip(ui, Tone::Bad, &message, Some(hint), |ui| {
-            let newest = gone.newest_sound().map(|archive| &archive.path);
-            restore_lost(ui, path, (newest, &gone.destination), actions);
-        });
+        gone_ui(ui, gone, actions);
     } else if let Some((data_file, since)) = data_file.and_then(|d| Some((d, d.lost_since?))) {
         let message = format!("{} has ended at {}: nobody records what is committed", data_file.host, moment(&since));
         let hint = "It is joined again as soon as it is back. Or this window takes the data file over.";
@@ -129,6 +123,36 @@ fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>,
     if let Some(problem) = &status.list_problem {
         strip(ui, Tone::Warn, &problem.message, problem.hint.as_deref(), |_| ());
     }
+}
+
+/// Whether a restore helps: from archives that were found, or from one that is chosen where the file is gone.
+fn can_be_restored(refused: &Refused) -> bool {
+    refused.archives.is_some() || refused.error.kind == ErrorKind::NotFound
+}
+
+/// The data file was deleted or moved, or its disk is not there: whoever looks after it can not make up for that by itself.
+fn gone_ui(ui: &mut Ui, gone: &DataFileStatus, actions: &mut Vec<Action>) {
+    let path = &gone.facts.path;
+    let (message, after) = match gone.lost_since {
+        Some(_) => (
+            format!("{} is gone, and {} that looked after it has ended", path.display(), gone.host),
+            "it takes its place, and this window looks after it. If the file comes back, or its service does, that is noticed.",
+        ),
+        None => (
+            format!("{} is gone", path.display()),
+            "it takes its place, and is looked after as before. If it was only moved, or its disk is away, bring it back: that is \
+             noticed.",
+        ),
+    };
+    let mut hint = format!("Restore it from the newest backup and the log: {after}");
+    if !gone.strays.is_empty() {
+        let who = Holders { processes: gone.strays.clone(), may_be_more: false }.in_words();
+        hint += &format!(" End {who} first: what it still writes to the deleted file is lost.");
+    }
+    strip(ui, Tone::Bad, &message, Some(&hint), |ui| {
+        let newest = gone.newest_sound().map(|archive| &archive.path);
+        restore_lost(ui, path, (newest, &gone.destination), actions);
+    });
 }
 
 /// Offers the restore of a data file that can not be opened: from its newest archive, or from one that is chosen.

@@ -230,6 +230,7 @@ fn in_place(report: &RestoreReport, done: &InPlace, duration_ms: u64) -> Vec<Str
     for file in &done.set_aside {
         lines.push(format!("What could not be opened is kept as {}.", file.display()));
     }
+    lines.extend(done.settings_in_words());
     if !done.is_replaced {
         lines.push(format!(
             "{} of {} pages were written as one transaction; programs that wrote meanwhile waited {}.",

@@ -1,4 +1,4 @@
-//! The side bar: the data file at its head, then the themes.
+//! The side bar: the themes at its head, then the data files.
 
 use eframe::egui::{
     Align, Button, CornerRadius, Frame, Label, Layout, Margin, Panel, RichText, ScrollArea, Sense, Stroke, Ui,
@@ -12,7 +12,7 @@ use super::{
     commands::MenuCommand,
     jobs,
     state::State,
-    theme::{self, SIDE_BAR_WIDTH, palette},
+    theme::{self, SIDE_BAR_PART, SIDE_BAR_WIDTH, palette},
     widgets::{Tone, badge, text_field},
 };
 use crate::{
@@ -27,17 +27,20 @@ use crate::{
 pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
     let side = palette(ui).side;
     let frame = Frame::new().fill(side).inner_margin(Margin { left: 14, right: 14, top: 16, bottom: 10 });
-    let panel = Panel::left("side").resizable(false).exact_size(SIDE_BAR_WIDTH).show_separator_line(false).frame(frame);
+    let (part, least) = SIDE_BAR_PART;
+    let width = SIDE_BAR_WIDTH.min(ui.ctx().content_rect().width() * part).max(least);
+    let panel = Panel::left("side").resizable(false).exact_size(width).show_separator_line(false).frame(frame);
     panel.show(ui, |ui| {
         ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
             ui.label(RichText::new(&status.program).text_style(eframe::egui::TextStyle::Small).color(palette(ui).weak));
             ui.with_layout(Layout::top_down(Align::Min), |ui| {
                 ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                    data_files(ui, status, state, actions);
-                    ui.add_space(14.0);
+                    // What never changes first: data files come and go, and a list that grows would move it under the pointer.
                     for command in [MenuCommand::ShowMaintenance, MenuCommand::ShowRestore, MenuCommand::ShowJournal] {
                         theme_ui(ui, command, state, actions);
                     }
+                    ui.add_space(14.0);
+                    data_files(ui, status, state, actions);
                 });
             });
         });
@@ -115,16 +118,15 @@ const SHOWN_MAX: usize = 6;
 const ROW_HEIGHT: f32 = 50.0;
 
 fn data_files(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
-    let all = &status.data_files;
+    let all: Vec<&DataFileStatus> = state.order.iter().filter_map(|path| status.data_file(path)).collect();
     if all.len() <= SHOWN_MAX {
         all.iter().for_each(|data_file| data_file_ui(ui, status, data_file, state, actions));
         return;
     }
-    let width = ui.available_width() - 20.0;
-    text_field(ui, "Find data file", &mut state.search, &format!("Find among {}", all.len()), width);
+    let (width, count) = (ui.available_width() - 20.0, all.len());
     let wanted = state.search.trim().to_lowercase();
     let found: Vec<&DataFileStatus> = all
-        .iter()
+        .into_iter()
         .filter(|d| wanted.is_empty() || d.facts.path.to_string_lossy().to_lowercase().contains(&wanted))
         .collect();
     ScrollArea::vertical().id_salt("data files").max_height(SHOWN_MAX as f32 * ROW_HEIGHT).auto_shrink(true).show_rows(
@@ -137,6 +139,8 @@ fn data_files(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec
             }
         },
     );
+    // Below the list: above, it would move the list when it comes.
+    text_field(ui, "Find data file", &mut state.search, &format!("Find among {count}"), width);
     if found.is_empty() {
         ui.label(RichText::new("No data file has this in its path.").color(palette(ui).weak));
     }

@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use eframe::egui::Id;
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use eframe::egui::{Context, Id};
 
 use crate::{
     engine::{
@@ -20,7 +21,10 @@ use crate::{
     service::install::Plan,
 };
 
-use super::{Setup, dialogs::settings::SettingsForm, file_picker::FilePicker, leave::Leaving};
+use super::{
+    Setup, asked::Asked, dialogs::settings::SettingsForm, file_picker::FilePicker, leave::Leaving, still::Still,
+    wanted::Wanted,
+};
 
 /// The themes of the side bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,6 +114,8 @@ pub(crate) struct HoldForm {
     pub(crate) archive: PathBuf,
     /// The reason as typed.
     pub(crate) note: String,
+    /// Whether it was just opened: the field for the note gets the focus.
+    pub(crate) is_new: bool,
 }
 
 /// The form of *Repair archive…*.
@@ -223,6 +229,8 @@ pub(crate) struct CompactForm {
 /// Which report is shown.
 #[derive(Debug)]
 pub(crate) struct ReportForm {
+    /// Canonical path of the data file.
+    pub(crate) data_file: PathBuf,
     /// The verification that wrote it.
     pub(crate) job: JobId,
     /// Whether only what is not sound is listed.
@@ -252,6 +260,27 @@ pub(crate) struct MessageForm {
 pub(crate) struct ArchivesForm {
     /// The archive selected in the table.
     pub(crate) selected: Option<PathBuf>,
+    /// The archive whose logs were asked for last.
+    pub(crate) logs: Option<LogsAsked>,
+    /// Whether that was answered.
+    pub(crate) logs_answered: bool,
+}
+
+/// An archive whose logs were asked for, and what was known then.
+#[derive(Debug, PartialEq)]
+pub(crate) struct LogsAsked {
+    /// The archive.
+    pub(crate) archive: PathBuf,
+    /// Folders that hold segments of it, besides its own.
+    pub(crate) segments: Vec<PathBuf>,
+    /// The logs in its folder.
+    pub(crate) known: Option<Vec<PathBuf>>,
+    /// The log chosen.
+    pub(crate) log: Option<PathBuf>,
+    /// Whether that is being written.
+    pub(crate) is_logged: bool,
+    /// The processes of the engines that could answer.
+    pub(crate) engines: Vec<u32>,
 }
 
 /// The form of the Backup journal.
@@ -278,6 +307,16 @@ pub(crate) struct State {
     pub(crate) current: Option<PathBuf>,
     /// The dialog that is open.
     pub(crate) dialog: Option<Dialog>,
+    /// What it waits for.
+    pub(crate) asked: Asked,
+    /// Keeps the page still under the pointer.
+    pub(crate) still: Still,
+    /// How far the page is scrolled.
+    pub(crate) offset: f32,
+    /// How far it is to be scrolled when it is drawn again.
+    pub(crate) scroll: Option<f32>,
+    /// Data files in the order in which they were first seen, which never changes under the pointer.
+    pub(crate) order: Vec<PathBuf>,
     /// Chooses files and folders.
     pub(crate) picker: FilePicker,
     /// What is looked for in the list of data files.
@@ -301,7 +340,11 @@ pub(crate) struct State {
     /// The data file to be backed up as soon as its log runs.
     pub(crate) backup_when_logged: Option<PathBuf>,
     /// Paths that this window asked to be opened: these alone are shown as soon as they are open.
-    wanted: Vec<PathBuf>,
+    pub(super) wanted: Vec<Wanted>,
+    /// What they are called where they lie, as threads find out.
+    pub(super) names: (Sender<Wanted>, Receiver<Wanted>),
+    /// Draws the window anew.
+    pub(crate) wake: Option<Context>,
     /// The jobs that create samples for this window.
     pub(crate) samples: HashSet<JobId>,
     /// Data files that this window asked to be closed: another one is shown then.
@@ -319,6 +362,11 @@ impl State {
             page: Page::default(),
             current: None,
             dialog: None,
+            asked: Asked::default(),
+            still: Still::default(),
+            offset: 0.0,
+            scroll: None,
+            order: Vec::new(),
             picker,
             search: String::new(),
             archives: ArchivesForm::default(),
@@ -331,6 +379,8 @@ impl State {
             leaving: None,
             backup_when_logged: None,
             wanted: Vec::new(),
+            names: unbounded(),
+            wake: None,
             samples: HashSet::new(),
             closing: HashSet::new(),
             unseen: HashSet::new(),
@@ -341,39 +391,6 @@ impl State {
     /// The data file shown.
     pub(crate) fn data_file<'a>(&self, status: &'a Status) -> Option<&'a DataFileStatus> {
         status.data_file(self.current.as_deref()?)
-    }
-
-    /// This window asked for a data file: it is shown as soon as it is open.
-    pub(crate) fn wants(&mut self, path: PathBuf) {
-        self.wanted.retain(|known| *known != path);
-        self.wanted.push(path);
-    }
-
-    /// A data file was opened, by this window or by another one; `path` may be how it was named.
-    pub(crate) fn opened(&mut self, path: &Path, status: &Status) {
-        let canonical = || path.canonicalize().ok();
-        if self.wanted.iter().any(|wanted| wanted == path || canonical().is_some_and(|path| is_same(wanted, &path))) {
-            // Under the name that the status has.
-            self.wants(path.to_path_buf());
-            self.show_wanted(status);
-        }
-    }
-
-    /// A path could not be opened.
-    pub(crate) fn refused(&mut self, path: &Path) {
-        self.wanted.retain(|wanted| wanted != path);
-    }
-
-    fn show_wanted(&mut self, status: &Status) {
-        let found = |wanted: &PathBuf| {
-            let mut newest_first = status.data_files.iter().rev().map(|d| &d.facts.path);
-            newest_first.find(|path| is_same(wanted, path)).cloned()
-        };
-        let open: Vec<PathBuf> = self.wanted.iter().filter_map(found).collect();
-        for path in open {
-            self.wanted.retain(|wanted| !is_same(wanted, &path));
-            self.show(&path);
-        }
     }
 
     /// Follows the status. A data file that this window asked for is shown; one that somebody else opened only appears in the
@@ -396,6 +413,12 @@ impl State {
         }
         self.closing.retain(|path| open.contains(path));
         self.unseen.retain(|path| open.contains(path) && self.current.as_ref() != Some(path));
+        self.order.retain(|path| open.contains(path));
+        for data_file in &status.data_files {
+            if !self.order.contains(&data_file.facts.path) {
+                self.order.push(data_file.facts.path.clone());
+            }
+        }
         self.known = Some(open);
         let gone = match &self.dialog {
             Some(Dialog::Backup(form)) => status.data_file(&form.data_file).is_none(),
@@ -419,9 +442,4 @@ impl State {
             self.journal = JournalForm::default();
         }
     }
-}
-
-/// Whether two paths name one file; the disk is asked only when they are not the same text.
-fn is_same(one: &Path, other: &Path) -> bool {
-    one == other || one.canonicalize().is_ok_and(|one| one == other)
 }

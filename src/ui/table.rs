@@ -52,6 +52,8 @@ pub(crate) enum RowEvent {
 }
 
 const PADDING: f32 = 10.0;
+/// A column that shares what the others leave is never narrower than this.
+const OPEN_MIN: f32 = 150.0;
 
 /// Shows a table of `rows` rows, `height` high at most. `name` is what a screen reader says of a row.
 pub(crate) fn table(
@@ -73,13 +75,16 @@ pub(crate) fn table(
         let width = ui.available_width();
         // The bar of the scroll area takes its width from every row alike, so that titles stand over their columns.
         let bar = ui.spacing().scroll.bar_width + ui.spacing().scroll.bar_inner_margin + 4.0;
-        let spans = spans(columns, width - bar);
-        header(ui, columns, &spans, width);
-        let area =
-            ScrollArea::vertical().max_height((height - ROW_HEIGHT).max(3.0 * ROW_HEIGHT)).auto_shrink([false, true]);
-        area.show_rows(ui, ROW_HEIGHT, rows, |ui, shown| {
+        let (row_width, spans) = spans(columns, width - bar);
+        let (head, _) = ui.allocate_exact_size(vec2(width, ROW_HEIGHT), Sense::hover());
+        // Where there is no room for all columns, they are scrolled to: the bar for that stands below the rows.
+        let below = if row_width > width - bar { bar } else { 0.0 };
+        let height = (height - ROW_HEIGHT).max(3.0 * ROW_HEIGHT) + below;
+        let area = ScrollArea::both().max_height(height).auto_shrink([false, true]);
+        let shown = area.show_rows(ui, ROW_HEIGHT, rows, |ui, shown| {
             for row in shown {
-                let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::click());
+                let size = vec2(row_width.max(ui.available_width()), ROW_HEIGHT);
+                let (rect, response) = ui.allocate_exact_size(size, Sense::click());
                 if response.clicked() {
                     response.request_focus();
                 }
@@ -117,36 +122,43 @@ pub(crate) fn table(
                 }
             }
         });
+        header(ui, columns, &spans, (head, shown.state.offset.x));
     });
     event
 }
 
-/// Where each column begins and ends, from the left edge.
-fn spans(columns: &[Column], width: f32) -> Vec<(f32, f32)> {
+/// How wide a row is, and where each of its columns begins and ends, from its left edge. A row is as wide as the room for it, or
+/// wider where its columns need that.
+fn spans(columns: &[Column], room: f32) -> (f32, Vec<(f32, f32)>) {
     let fixed: f32 = columns.iter().filter_map(|c| c.width).sum();
-    let open = columns.iter().filter(|c| c.width.is_none()).count().max(1);
-    let share = ((width - fixed) / open as f32).max(60.0);
+    let open = columns.iter().filter(|c| c.width.is_none()).count();
+    let share = ((room - fixed) / open.max(1) as f32).max(OPEN_MIN);
     let mut at = 0.0;
-    columns
+    let spans = columns
         .iter()
         .map(|column| {
             let begin = at;
             at += column.width.unwrap_or(share);
             (begin + PADDING, (at - PADDING).max(begin + PADDING))
         })
-        .collect()
+        .collect();
+    (at.max(room), spans)
 }
 
-fn header(ui: &mut Ui, columns: &[Column], spans: &[(f32, f32)], width: f32) {
+/// The titles above the columns, which are scrolled by `offset`.
+fn header(ui: &mut Ui, columns: &[Column], spans: &[(f32, f32)], (rect, offset): (Rect, f32)) {
     let p = palette(ui);
-    let (rect, _) = ui.allocate_exact_size(vec2(width, ROW_HEIGHT), Sense::hover());
     let top = CornerRadius { nw: 10, ne: 10, sw: 0, se: 0 };
     ui.painter().rect_filled(rect, top, p.side);
     ui.painter().hline(rect.x_range(), rect.bottom(), Stroke::new(1.0, p.line));
+    let clipped = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
     for (column, span) in columns.iter().zip(spans) {
-        let rect = Rect::from_x_y_ranges(span.0 + rect.left()..=span.1 + rect.left(), rect.y_range());
+        let left = rect.left() - offset;
+        let rect = Rect::from_x_y_ranges(span.0 + left..=span.1 + left, rect.y_range());
         let title = RichText::new(column.title).text_style(egui::TextStyle::Small).color(p.weak);
-        paint_text(ui, title, column.figures, rect);
+        let galley = layout(ui, title, rect.width());
+        let align = if column.figures { Align2::RIGHT_CENTER } else { Align2::LEFT_CENTER };
+        clipped.galley(align.align_size_within_rect(galley.size(), rect).min, galley, p.text);
     }
 }
 
@@ -208,4 +220,20 @@ pub(crate) fn nothing(ui: &mut Ui, text: &str) {
             ui.set_width(ui.available_width());
             ui.vertical_centered(|ui| ui.label(RichText::new(text).color(p.weak)));
         });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_lies_within_its_row_however_little_room_there_is() {
+        let columns = [text_column("Number", Some(92.0)), text_column("File", None), figure_column("Size", 84.0)];
+        for room in [1000.0, 600.0, 326.0, 325.0, 200.0, 50.0] {
+            let (width, spans) = spans(&columns, room);
+            assert_eq!(width, f32::max(room, 92.0 + OPEN_MIN + 84.0));
+            assert_eq!(spans.last().map(|span| span.1 + PADDING), Some(width), "{room}");
+            assert!(spans.windows(2).all(|pair| pair[0].1 < pair[1].0) && spans.iter().all(|span| span.0 < span.1));
+        }
+    }
 }

@@ -8,8 +8,10 @@ use eframe::egui::{
 };
 use lucide_icons::Icon;
 
-/// Width of the side bar.
+/// Width of the side bar, where the window is wide enough.
 pub(crate) const SIDE_BAR_WIDTH: f32 = 230.0;
+/// It takes no more of the window than this part, but is never narrower than that.
+pub(crate) const SIDE_BAR_PART: (f32, f32) = (0.32, 168.0);
 /// Pages grow no wider than this, so that a fact stays near its label.
 pub(crate) const PAGE_WIDTH_MAX: f32 = 1120.0;
 /// Space around the content of a page.
@@ -20,6 +22,8 @@ pub(crate) const GAP: f32 = 16.0;
 pub(crate) const FACT_LABEL_WIDTH: f32 = 136.0;
 /// Below this width of a page its cards stand below each other.
 pub(crate) const TWO_COLUMNS_FROM: f32 = 700.0;
+/// Below this width buttons stand below the text that they belong to, and not beside it.
+pub(crate) const BUTTONS_BESIDE_FROM: f32 = 430.0;
 /// Height of a row of a table.
 pub(crate) const ROW_HEIGHT: f32 = 30.0;
 
@@ -246,7 +250,9 @@ pub(crate) fn install(ctx: &egui::Context) {
             s.spacing.menu_margin = Margin::same(6);
             s.spacing.icon_width = 16.0;
             s.spacing.scroll = egui::style::ScrollStyle::solid();
-            s.spacing.scroll.bar_width = 8.0;
+            s.spacing.scroll.bar_width = 6.0;
+            // In the colour of buttons it would not be seen on a card.
+            s.spacing.scroll.foreground_color = true;
             s.interaction.selectable_labels = false;
             s.interaction.tooltip_delay = 0.4;
             // Animations repaint, and repainting is dear where no graphics card is.

@@ -271,19 +271,31 @@ pub(crate) fn strip(ui: &mut Ui, tone: Tone, message: &str, hint: Option<&str>, 
             ui.set_width(ui.available_width());
             ui.horizontal_top(|ui| {
                 ui.label(theme::icon(tone.icon(), 17.0).color(colour));
-                ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
-                    buttons(ui);
-                    ui.with_layout(Layout::top_down(Align::Min), |ui| {
-                        ui.spacing_mut().item_spacing.y = 3.0;
-                        let message = RichText::new(sentence(message)).text_style(theme::section_style()).color(colour);
-                        ui.add(Label::new(message).wrap().selectable(true));
-                        if let Some(hint) = hint {
-                            ui.add(Label::new(RichText::new(hint).color(p.text)).wrap().selectable(true));
-                        }
-                    });
+                with_buttons(ui, buttons, |ui| {
+                    ui.spacing_mut().item_spacing.y = 3.0;
+                    let message = RichText::new(sentence(message)).text_style(theme::section_style()).color(colour);
+                    ui.add(Label::new(message).wrap().selectable(true));
+                    if let Some(hint) = hint {
+                        ui.add(Label::new(RichText::new(hint).color(p.text)).wrap().selectable(true));
+                    }
                 });
             });
         });
+}
+
+/// A text with its buttons: at its right, or below it where there is no room for both.
+pub(crate) fn with_buttons(ui: &mut Ui, buttons: impl FnOnce(&mut Ui), text: impl FnOnce(&mut Ui)) {
+    if ui.available_width() < theme::BUTTONS_BESIDE_FROM {
+        ui.vertical(|ui| {
+            ui.scope(text);
+            ui.horizontal_wrapped(buttons);
+        });
+        return;
+    }
+    ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+        buttons(ui);
+        ui.with_layout(Layout::top_down(Align::Min), text);
+    });
 }
 
 /// A strip for an error.
@@ -347,13 +359,10 @@ pub(crate) fn disk_bar_of(ui: &mut Ui, what: &str, available: u64, total: u64, e
 /// A page's title with buttons at the right.
 pub(crate) fn page_header(ui: &mut Ui, title: &str, remark: &str, buttons: impl FnOnce(&mut Ui)) {
     ui.horizontal_top(|ui| {
-        ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
-            buttons(ui);
-            ui.with_layout(Layout::top_down(Align::Min), |ui| {
-                ui.spacing_mut().item_spacing.y = 2.0;
-                ui.add(Label::new(RichText::new(title).text_style(theme::title_style()).color(palette(ui).strong)));
-                ui.add(Label::new(RichText::new(remark).color(palette(ui).weak)).truncate());
-            });
+        with_buttons(ui, buttons, |ui| {
+            ui.spacing_mut().item_spacing.y = 2.0;
+            ui.add(Label::new(RichText::new(title).text_style(theme::title_style()).color(palette(ui).strong)));
+            ui.add(Label::new(RichText::new(remark).color(palette(ui).weak)).truncate());
         });
     });
     ui.add_space(theme::GAP - 6.0);

@@ -1,6 +1,6 @@
 //! A real small disk, for tests of one that is full or goes away.
 
-#![allow(unreachable_pub, missing_docs, clippy::unwrap_used, clippy::print_stderr)]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::print_stderr)]
 
 use std::{
     fs,
@@ -27,5 +27,41 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Process::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// A mounted disk that never answers: whoever asks anything of it waits until this value goes. Named after what it is for, since a
+/// program that stands still for ever can not be tested otherwise.
+#[cfg(target_os = "linux")]
+pub struct SilentDisk {
+    at: PathBuf,
+    // Closed first, which lets everybody go who waits.
+    door: Option<fs::File>,
+}
+
+#[cfg(target_os = "linux")]
+impl SilentDisk {
+    /// `None`, with a word, for a user who may not mount one.
+    pub fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let door = fs::File::options().read(true).write(true).open("/dev/fuse").ok();
+        let mounted = door.as_ref().and_then(|door| {
+            let options = "fd=0,rootmode=40000,user_id=0,group_id=0";
+            let mut mount = Process::new("mount");
+            mount.args(["-i", "-t", "fuse", "-o", options, "silent"]).arg(at).stdin(door.try_clone().unwrap());
+            mount.output().ok().filter(|output| output.status.success())
+        });
+        if mounted.is_none() {
+            eprintln!("skipped: this user may not mount a file system");
+        }
+        mounted.map(|_| Self { at: at.to_path_buf(), door })
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for SilentDisk {
+    fn drop(&mut self) {
+        drop(self.door.take());
+        let _ = Process::new("umount").arg("--lazy").arg(&self.at).status();
     }
 }

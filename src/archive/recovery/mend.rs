@@ -64,14 +64,15 @@ impl Damage {
         Self { damaged: 0, moved: 0, repaired: 0, lost: 0, unknown: 0, ..self }
     }
 
-    /// For people: `52 of 640 blocks of 16.0 KB are damaged, 3 of them only moved`.
+    /// For people: `52 of 640 blocks of 16.0 KB are damaged, 3 of them whole but in the wrong place`.
     pub fn in_words(&self) -> String {
         if self.unknown == self.blocks && self.blocks > 0 {
             return "the recovery data can not be used, because the table in it is lost".to_owned();
         }
         if self.damaged == 0 && self.unknown == 0 {
             return match self.recovery_damaged {
-                0 => "the content is whole, but not what stands after it".to_owned(),
+                0 => "the files in it are whole; damaged is only the end of the archive, which a restore does not need"
+                    .to_owned(),
                 1 => "the content is whole, but a part of the recovery data is damaged".to_owned(),
                 n => format!("the content is whole, but {n} parts of the recovery data are damaged"),
             };
@@ -79,11 +80,13 @@ impl Damage {
         let size = crate::storage::space::human_bytes(u64::from(self.block_bytes));
         let mut words = format!("{} of {} blocks of {size} are damaged", self.damaged, self.blocks);
         if self.moved > 0 {
-            words += &format!(", {} of them only moved", self.moved);
+            words += &format!(", {} of them whole but in the wrong place", self.moved);
         }
         if self.unknown > 0 {
-            words +=
-                &format!("; of {} nothing is known, because their part of the recovery data is lost", self.unknown);
+            words += &format!(
+                "; whether {} more are damaged can not be told, because their part of the recovery data is lost",
+                self.unknown
+            );
         }
         match self.recovery_damaged {
             0 => {}

@@ -2,7 +2,7 @@
 
 use eframe::egui::Context;
 
-use super::{frame, settings::Tab};
+use super::{ended::lost_ui, frame, settings::Tab};
 use crate::{
     engine::Status,
     ui::{
@@ -21,13 +21,15 @@ pub(crate) fn backup_ui(ctx: &Context, status: &Status, form: &mut BackupForm, a
     let Some(data_file) = status.data_file(&form.data_file) else {
         return;
     };
-    let possible = data_file.problem.is_none() && !is_backed_up_now(status, data_file);
+    let possible =
+        data_file.problem.is_none() && data_file.lost_since.is_none() && !is_backed_up_now(status, data_file);
     frame(
         ctx,
         "Full backup",
         560.0,
         actions,
         |ui, actions| {
+            lost_ui(ui, data_file, actions);
             fact(ui, "Data file", form.data_file.display().to_string());
             fact_with(ui, "Last full backup", |ui| match &data_file.last_backup {
                 Some(last) => {

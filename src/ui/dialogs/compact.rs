@@ -2,7 +2,7 @@
 
 use eframe::egui::{Context, Label, RichText};
 
-use super::frame;
+use super::{ended::lost_ui, frame};
 use crate::{
     engine::Status,
     sqlite::compact,
@@ -27,7 +27,8 @@ pub(crate) fn compact_ui(ctx: &Context, status: &Status, form: &mut CompactForm,
         "Compact data",
         560.0,
         actions,
-        |ui, _| {
+        |ui, actions| {
+            lost_ui(ui, data_file, actions);
             fact(ui, "Data file", form.data_file.display().to_string());
             fact(ui, "Size", human_bytes(data_file.facts.size_bytes));
             fact(ui, "Becomes free", format!("{} at least", human_bytes(need.frees_bytes)));
@@ -48,7 +49,7 @@ pub(crate) fn compact_ui(ctx: &Context, status: &Status, form: &mut CompactForm,
         },
         |ui, keys, actions| {
             // Who has it open is looked at again by the job itself: it may have changed a moment ago.
-            let possible = enough && data_file.problem.is_none();
+            let possible = enough && data_file.problem.is_none() && data_file.lost_since.is_none();
             if primary_button(ui, None, "Compact", possible).clicked() || (keys.enter && possible) {
                 actions.push(Action::Compact(form.data_file.clone()));
             }

@@ -1,6 +1,7 @@
 //! The dialog inside the window that chooses a file or a folder, for systems that have no dialog of their own.
 //!
-//! Folders are read on a thread, since a disk may be slow or asleep.
+//! Folders are read on a thread, since a disk may be slow or asleep, or not answer at all: then another one can be chosen. The names come
+//! first, and what is asked of each file after them, since each may lie on another disk.
 
 use std::{
     fs,
@@ -27,6 +28,8 @@ use crate::{
 
 /// The list keeps its height, so that the dialog stays where it is.
 const LIST_HEIGHT: f32 = 300.0;
+/// More disks are not offered.
+const DISKS_MAX: usize = 6;
 
 /// How far the choice is.
 #[derive(Debug)]
@@ -39,12 +42,13 @@ pub(crate) enum Answer {
     Chosen(PathBuf),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Row {
     name: String,
     path: PathBuf,
     is_folder: bool,
-    bytes: u64,
+    /// Of a file, once it is known.
+    bytes: Option<u64>,
     modified: Option<DateTime<Local>>,
 }
 
@@ -54,7 +58,8 @@ enum Found {
     Folder {
         folder: PathBuf,
         rows: Result<Vec<Row>, String>,
-        disks: Vec<PathBuf>,
+        /// Whether that is all.
+        is_whole: bool,
     },
     /// A path that is no folder: a file, or nothing yet.
     Other(PathBuf),
@@ -68,8 +73,11 @@ pub(crate) struct Browser {
     /// What stood in the field when the thread was sent: what was typed since stays.
     typed_before: String,
     rows: Result<Vec<Row>, String>,
-    disks: Vec<PathBuf>,
+    places: Vec<(Icon, String, PathBuf)>,
+    finding_places: Option<Receiver<Vec<(Icon, String, PathBuf)>>>,
     looking: Option<Receiver<Found>>,
+    /// What is being looked at, until anything of it is known.
+    target: Option<PathBuf>,
     selected: Option<PathBuf>,
     all_files: bool,
     hidden: bool,
@@ -83,53 +91,75 @@ impl Browser {
             typed: request.start.display().to_string(),
             typed_before: String::new(),
             rows: Ok(Vec::new()),
-            disks: Vec::new(),
+            places: Vec::new(),
+            finding_places: None,
             looking: None,
+            target: None,
             selected: None,
             all_files: false,
             hidden: false,
             new_folder: None,
         };
         browser.look(ctx, request.start.clone(), Look::Nearest);
+        // Beside it: one disk that does not answer would keep the folder from being shown.
+        let (sender, receiver) = bounded(1);
+        let wake = ctx.clone();
+        let find = move || {
+            let _ = sender.send(places());
+            wake.request_repaint();
+        };
+        if thread::Builder::new().name("find-places".to_owned()).spawn(find).is_ok() {
+            browser.finding_places = Some(receiver);
+        }
         browser
     }
 
     fn look(&mut self, ctx: &Context, path: PathBuf, look: Look) {
         self.typed_before.clone_from(&self.typed);
-        let (sender, receiver) = bounded(1);
+        let (sender, receiver) = bounded(2);
         let wake = ctx.clone();
+        let target = path.clone();
         let find = move || {
-            let _ = sender.send(find(path, look));
-            wake.request_repaint();
+            find(path, look, &mut |found| {
+                let _ = sender.send(found);
+                wake.request_repaint();
+            });
         };
         match thread::Builder::new().name("read-folder".to_owned()).spawn(find) {
-            Ok(_) => self.looking = Some(receiver),
+            Ok(_) => (self.looking, self.target) = (Some(receiver), Some(target)),
             Err(e) => self.rows = Err(format!("the folder can not be read: {e}")),
         }
     }
 
     /// Takes what the thread found; a path when the user typed one that is no folder.
     fn take(&mut self) -> Option<PathBuf> {
-        match self.looking.as_ref()?.try_recv() {
-            Ok(Found::Folder { folder, rows, disks }) => {
-                if self.typed == self.typed_before {
-                    self.typed = folder.display().to_string();
+        if let Some(places) = self.finding_places.as_ref().and_then(|found| found.try_recv().ok()) {
+            (self.places, self.finding_places) = (places, None);
+        }
+        loop {
+            match self.looking.as_ref()?.try_recv() {
+                Ok(Found::Folder { folder, rows, is_whole }) => {
+                    if self.typed == self.typed_before {
+                        self.typed = folder.display().to_string();
+                    }
+                    // What was selected among the names stays.
+                    if self.target.take().is_some() {
+                        self.selected = None;
+                    }
+                    (self.folder, self.rows) = (folder, rows);
+                    if is_whole {
+                        self.looking = None;
+                    }
                 }
-                self.folder = folder;
-                self.rows = rows;
-                self.disks = disks;
-                self.selected = None;
-                self.looking = None;
-                None
-            }
-            Ok(Found::Other(path)) => {
-                self.looking = None;
-                Some(path)
-            }
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => {
-                self.looking = None;
-                None
+                Ok(Found::Other(path)) => {
+                    (self.looking, self.target) = (None, None);
+                    return Some(path);
+                }
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => {
+                    (self.looking, self.target) = (None, None);
+                    return None;
+                }
             }
         }
     }
@@ -162,7 +192,9 @@ impl Browser {
             },
             |ui, keys, (browser, wish)| {
                 let label = if folders_only { "Choose this folder" } else { "Open file" };
-                let enabled = folders_only || browser.typed_path().is_some() || browser.selected.is_some();
+                // What is still being read is not the folder that would be chosen.
+                let is_shown = browser.target.is_none() && (folders_only || browser.selected.is_some());
+                let enabled = is_shown || browser.typed_path().is_some();
                 let pressed = primary_button(ui, None, label, enabled).clicked();
                 if button(ui, None, "Cancel").clicked() || keys.escape {
                     wish.answer = Some(Answer::Cancelled);
@@ -243,27 +275,17 @@ impl Browser {
                 wish.go = Some((path.to_path_buf(), Look::Exact));
             }
         };
-        if let Some(dirs) = directories::UserDirs::new() {
-            place(ui, Icon::House, "Home", dirs.home_dir());
-            for (name, dir) in [("Desktop", dirs.desktop_dir()), ("Documents", dirs.document_dir())] {
-                if let Some(dir) = dir {
-                    place(ui, Icon::Folder, name, dir);
-                }
-            }
-        }
-        if !cfg!(windows) {
-            place(ui, Icon::HardDrive, "File system", Path::new("/"));
-        }
-        for disk in self.disks.iter().take(6) {
-            let name =
-                disk.file_name().map_or_else(|| disk.display().to_string(), |n| n.to_string_lossy().into_owned());
-            place(ui, Icon::HardDrive, &name, disk);
+        for (icon, name, path) in &self.places {
+            place(ui, *icon, name, path);
         }
         let start = existing_name(&request.start);
         place(ui, Icon::FolderOpen, &start, &request.start);
     }
 
     fn list(&mut self, ui: &mut Ui, request: &Request, wish: &mut Wish) {
+        if let Some(target) = &self.target {
+            return nothing(ui, &format!("Reading {} …", target.display()));
+        }
         let rows: Vec<&Row> = match &self.rows {
             Ok(rows) => rows.iter().filter(|row| self.is_shown(row, request.mode)).collect(),
             Err(problem) => {
@@ -272,10 +294,7 @@ impl Browser {
             }
         };
         if rows.is_empty() {
-            let what =
-                if self.looking.is_some() { "Reading the folder …" } else { "Nothing to choose in this folder" };
-            nothing(ui, what);
-            return;
+            return nothing(ui, "Nothing to choose in this folder");
         }
         let columns = [text_column("Name", None), figure_column("Size", 84.0), text_column("Modified", Some(160.0))];
         let selected = self.selected.as_ref().and_then(|path| rows.iter().position(|row| row.path == *path));
@@ -284,8 +303,7 @@ impl Browser {
             let icon = if row.is_folder { Icon::Folder } else { Icon::File };
             Cell::Text(match column {
                 0 => format!("{}  {}", char::from(icon), row.name),
-                1 if row.is_folder => String::new(),
-                1 => human_bytes(row.bytes),
+                1 => row.bytes.map(human_bytes).unwrap_or_default(),
                 _ => row.modified.map(|m| m.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
             })
         };
@@ -350,42 +368,67 @@ fn existing_name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-fn find(path: PathBuf, look: Look) -> Found {
+fn find(path: PathBuf, look: Look, tell: &mut dyn FnMut(Found)) {
     let made = if look == Look::Make { fs::create_dir(&path) } else { Ok(()) };
     let path = if look == Look::Nearest { existing_folder(&path) } else { path };
     if let Err(e) = made {
         let problem = Error::io("make the folder", &path, e).to_string();
         let folder = path.parent().map_or_else(|| path.clone(), Path::to_path_buf);
-        return Found::Folder { folder, rows: Err(problem), disks: disks() };
+        return tell(Found::Folder { folder, rows: Err(problem), is_whole: true });
     }
     if !path.is_dir() {
-        return Found::Other(path);
+        return tell(Found::Other(path));
     }
-    let rows = read(&path).map_err(|e| Error::io("read the folder", &path, e).to_string());
-    Found::Folder { folder: path, rows, disks: disks() }
+    let fail = |e| Error::io("read the folder", &path, e).to_string();
+    let names = match names(&path) {
+        Ok(names) => names,
+        Err(e) => return tell(Found::Folder { rows: Err(fail(e)), folder: path, is_whole: true }),
+    };
+    tell(Found::Folder { folder: path.clone(), rows: Ok(names.clone()), is_whole: false });
+    let rows = names.into_iter().map(measured).collect();
+    tell(Found::Folder { folder: path, rows: Ok(in_order(rows)), is_whole: true });
 }
 
-fn read(folder: &Path) -> std::io::Result<Vec<Row>> {
-    let mut rows: Vec<Row> = fs::read_dir(folder)?
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let path = entry.path();
-            // Follows links, so that a linked folder can be entered; a broken link is shown as a file.
-            let meta = fs::metadata(&path).ok();
-            Some(Row {
-                name: entry.file_name().to_string_lossy().into_owned(),
-                is_folder: meta.as_ref().is_some_and(fs::Metadata::is_dir),
-                bytes: meta.as_ref().map_or(0, fs::Metadata::len),
-                modified: meta.and_then(|m| m.modified().ok()).map(DateTime::from),
-                path,
-            })
-        })
-        .collect();
+/// What the folder itself says of what is in it: no other disk is asked.
+fn names(folder: &Path) -> std::io::Result<Vec<Row>> {
+    let row = |entry: fs::DirEntry| Row {
+        name: entry.file_name().to_string_lossy().into_owned(),
+        is_folder: entry.file_type().is_ok_and(|kind| kind.is_dir()),
+        bytes: None,
+        modified: None,
+        path: entry.path(),
+    };
+    Ok(in_order(fs::read_dir(folder)?.filter_map(Result::ok).map(row).collect()))
+}
+
+/// Follows links, so that a linked folder can be entered; a broken link is shown as a file.
+fn measured(row: Row) -> Row {
+    let Ok(meta) = fs::metadata(&row.path) else { return row };
+    let bytes = (!meta.is_dir()).then_some(meta.len());
+    Row { is_folder: meta.is_dir(), bytes, modified: meta.modified().ok().map(DateTime::from), ..row }
+}
+
+fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
     rows.sort_by_cached_key(|row| (!row.is_folder, row.name.to_lowercase()));
-    Ok(rows)
+    rows
 }
 
-/// Where other disks are: archives belong on another one than the data file.
+/// Where people keep files, and where other disks are: archives belong on another one than the data file.
+fn places() -> Vec<(Icon, String, PathBuf)> {
+    let mut places = Vec::new();
+    if let Some(dirs) = directories::UserDirs::new() {
+        places.push((Icon::House, "Home".to_owned(), dirs.home_dir().to_path_buf()));
+        for (name, dir) in [("Desktop", dirs.desktop_dir()), ("Documents", dirs.document_dir())] {
+            places.extend(dir.map(|dir| (Icon::Folder, name.to_owned(), dir.to_path_buf())));
+        }
+    }
+    if !cfg!(windows) {
+        places.push((Icon::HardDrive, "File system".to_owned(), PathBuf::from("/")));
+    }
+    places.extend(disks().into_iter().take(DISKS_MAX).map(|disk| (Icon::HardDrive, existing_name(&disk), disk)));
+    places
+}
+
 fn disks() -> Vec<PathBuf> {
     let Ok(disks) = sysinfo::Disks::new_with_refreshed_list() else {
         return Vec::new();

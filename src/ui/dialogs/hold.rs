@@ -21,7 +21,10 @@ pub(crate) fn hold_ui(ctx: &Context, form: &mut HoldForm, actions: &mut Vec<Acti
             fact(ui, "Archive", form.archive.display().to_string());
             fact_field(ui, "Note", |ui| {
                 let width = ui.available_width() - 16.0;
-                text_field(ui, "Note", &mut form.note, "such as: before the migration", width);
+                let field = text_field(ui, "Note", &mut form.note, "such as: before the migration", width);
+                if std::mem::take(&mut form.is_new) {
+                    field.request_focus();
+                }
                 let text = "It is never deleted, with its log, and does not count among the backups that are kept, until it is released. \
                             The hold is a small file beside the archive.";
                 ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());

@@ -6,13 +6,14 @@ use eframe::egui::{Context, Ui};
 use lucide_icons::Icon;
 
 use super::{
+    ended::{ended_ui, lost_ui},
     frame,
     segments::segments_ui,
     until::{how_far, until_ui},
 };
 use crate::{
     engine::{
-        Status,
+        Host, Status,
         status::{DataFileStatus, LookedAt},
     },
     error::ErrorKind,
@@ -29,7 +30,7 @@ use crate::{
 pub(crate) fn in_place_ui(
     ctx: &Context,
     status: &Status,
-    form: &mut RestoreForm,
+    (form, ended): (&mut RestoreForm, Option<Host>),
     data_file: &Path,
     actions: &mut Vec<Action>,
 ) {
@@ -41,8 +42,12 @@ pub(crate) fn in_place_ui(
         700.0,
         &mut (form, actions),
         |ui, (form, actions)| {
-            fact(ui, "Data file", data_file.display().to_string());
             let live = status.data_file(data_file);
+            match live.filter(|live| live.lost_since.is_some() && !live.is_gone()) {
+                Some(live) => lost_ui(ui, live, actions),
+                None => ended_ui(ui, ended),
+            }
+            fact(ui, "Data file", data_file.display().to_string());
             if let Some(live) = live {
                 fact(ui, "Open in", live.holders.in_words());
             }
@@ -75,7 +80,9 @@ pub(crate) fn in_place_ui(
         },
         |ui, keys, (form, actions)| {
             let far = plan.map_or(Ok((Logs::None, Until::End)), |plan| how_far(plan, form));
-            let possible = plan.is_some() && far.is_ok();
+            // Without its log, which only whoever looks after it writes, what it holds now would be lost to the log.
+            let is_lost = status.data_file(data_file).is_some_and(|live| live.lost_since.is_some() && !live.is_gone());
+            let possible = plan.is_some() && far.is_ok() && !is_lost;
             // Enter does not press it: what programs use is replaced only by a deliberate act.
             if primary_button(ui, Some(Icon::ArchiveRestore), "Restore in place", possible).clicked()
                 && let Ok((logs, until)) = far
@@ -110,7 +117,7 @@ fn consequences(
     point: Option<&Point>,
 ) {
     if is_gone(of) {
-        let text = "The data file is gone. The restored one takes its place, and this window looks after it.";
+        let text = "The data file is gone. The restored one takes its place, and is looked after from then on.";
         return advice(ui, Tone::Warn, text);
     }
     let Some(live) = live.filter(|d| d.problem.is_none()) else {

@@ -3,9 +3,9 @@
 use eframe::egui::{Context, Ui};
 use lucide_icons::Icon;
 
-use super::frame;
+use super::{ended::ended_ui, frame};
 use crate::{
-    engine::Status,
+    engine::{Host, Status},
     maintenance::RecordsReport,
     sqlite::check::State as Found,
     ui::{
@@ -20,7 +20,12 @@ use crate::{
 const COLUMNS: [Column; 3] =
     [text_column("Table or index", Some(240.0)), text_column("State", Some(110.0)), text_column("Details", None)];
 
-pub(crate) fn records_ui(ctx: &Context, status: &Status, form: &mut ReportForm, actions: &mut Vec<Action>) {
+pub(crate) fn records_ui(
+    ctx: &Context,
+    status: &Status,
+    (form, ended): (&mut ReportForm, Option<Host>),
+    actions: &mut Vec<Action>,
+) {
     let shown = status.reports.iter().find(|shown| shown.job == form.job);
     let report = shown.and_then(|shown| shown.result.as_ref().ok());
     frame(
@@ -28,10 +33,13 @@ pub(crate) fn records_ui(ctx: &Context, status: &Status, form: &mut ReportForm, 
         "Verification of records and indexes",
         760.0,
         &mut (form, actions),
-        |ui, (form, _)| match shown.map(|shown| &shown.result) {
-            None => fact(ui, "Report", "Reading …"),
-            Some(Err(error)) => error_strip(ui, error, |_| ()),
-            Some(Ok(report)) => report_ui(ui, report, form),
+        |ui, (form, _)| {
+            ended_ui(ui, ended);
+            match shown.map(|shown| &shown.result) {
+                None => fact(ui, "Report", "Reading …"),
+                Some(Err(error)) => error_strip(ui, error, |_| ()),
+                Some(Ok(report)) => report_ui(ui, report, form),
+            }
         },
         |ui, keys, (_, actions)| {
             if primary_button(ui, None, "Close", true).clicked() || keys.escape || keys.enter {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use eframe::egui::{Context, Label, RichText};
 use lucide_icons::Icon;
 
-use super::frame;
+use super::{ended::ended_ui, frame};
 use crate::{
     archive::heal::Repaired,
     engine::{
-        Status,
+        Host, Status,
         status::{FinishedJob, JobReport},
     },
     ui::{
@@ -29,7 +29,12 @@ fn verified<'a>(status: &'a Status, archive: &Path) -> Option<&'a Repaired> {
     status.finished.iter().find_map(of_archive)?.damage.as_ref()
 }
 
-pub(crate) fn repair_ui(ctx: &Context, status: &Status, form: &mut RepairForm, actions: &mut Vec<Action>) {
+pub(crate) fn repair_ui(
+    ctx: &Context,
+    status: &Status,
+    (form, ended): (&mut RepairForm, Option<Host>),
+    actions: &mut Vec<Action>,
+) {
     let look = status.looked_at.iter().find(|l| l.path == form.archive && l.segments == form.segments).cloned();
     let copy = form.to.clone().or_else(|| look.as_ref().map(|look| look.copy.display().to_string()));
     let to = copy.clone().unwrap_or_default().trim().to_owned();
@@ -40,6 +45,7 @@ pub(crate) fn repair_ui(ctx: &Context, status: &Status, form: &mut RepairForm, a
         640.0,
         &mut (form, actions),
         |ui, (form, actions)| {
+            ended_ui(ui, ended);
             fact(ui, "Archive", form.archive.display().to_string());
             match &look {
                 None => fact(ui, "Damage", "Reading the archive …"),
@@ -48,7 +54,7 @@ pub(crate) fn repair_ui(ctx: &Context, status: &Status, form: &mut RepairForm, a
                         let known = plan.repaired.as_ref().or_else(|| verified(status, &form.archive));
                         let found = known.map(|repaired| repaired.in_words());
                         let text = found.map_or_else(
-                            || "None at a glance. The repair reads every byte.".to_owned(),
+                            || "No damage is known. The repair reads every byte to find out.".to_owned(),
                             |words| format!("{}.", sentence(&words)),
                         );
                         fact(ui, "Damage", text);

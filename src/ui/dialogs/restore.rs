@@ -6,12 +6,13 @@ use eframe::egui::{Checkbox, Context, Label, RichText, Ui};
 use lucide_icons::Icon;
 
 use super::{
+    ended::ended_ui,
     frame,
     segments::segments_ui,
     until::{how_far, until_ui},
 };
 use crate::{
-    engine::{Status, status::LookedAt},
+    engine::{Host, Status, status::LookedAt},
     journal::integrate::Until,
     restore::{Logs, RestorePlan},
     storage::space::human_bytes,
@@ -26,7 +27,12 @@ use crate::{
     },
 };
 
-pub(crate) fn restore_ui(ctx: &Context, status: &Status, form: &mut RestoreForm, actions: &mut Vec<Action>) {
+pub(crate) fn restore_ui(
+    ctx: &Context,
+    status: &Status,
+    (form, ended): (&mut RestoreForm, Option<Host>),
+    actions: &mut Vec<Action>,
+) {
     let look = form.look(status).cloned();
     let plan = look.as_ref().and_then(|look| look.result.as_ref().ok());
     let title = plan.map_or_else(|| "Restore".to_owned(), |plan| format!("Restore archive {}", plan.identity.number));
@@ -38,6 +44,7 @@ pub(crate) fn restore_ui(ctx: &Context, status: &Status, form: &mut RestoreForm,
         700.0,
         &mut (form, actions),
         |ui, (form, actions)| {
+            ended_ui(ui, ended);
             fact_field(ui, "Archive", |ui| {
                 path_with(ui, &form.archive, |ui| {
                     if button(ui, None, "Show").on_hover_text("Show the archive's folder").clicked() {

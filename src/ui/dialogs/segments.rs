@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use eframe::egui::{Context, Label, RichText, Ui};
 use lucide_icons::Icon;
 
-use super::frame;
+use super::{ended::ended_ui, frame};
 use crate::{
     archive::segments::Missing,
-    engine::Status,
+    engine::{Host, Status},
     ui::{
         action::Action,
         screens::maintenance::advice,
@@ -47,7 +47,12 @@ pub(super) fn segments_ui(
 }
 
 /// The dialog that asks for missing segments before something else is done; it goes on by itself when all are there.
-pub(crate) fn segments_dialog_ui(ctx: &Context, status: &Status, form: &mut SegmentsForm, actions: &mut Vec<Action>) {
+pub(crate) fn segments_dialog_ui(
+    ctx: &Context,
+    status: &Status,
+    (form, ended): (&mut SegmentsForm, Option<Host>),
+    actions: &mut Vec<Action>,
+) {
     let look = status.looked_at.iter().find(|l| l.path == form.archive && l.segments == form.segments).cloned();
     let start = |form: &SegmentsForm| Action::Begin {
         archive: form.archive.clone(),
@@ -70,6 +75,7 @@ pub(crate) fn segments_dialog_ui(ctx: &Context, status: &Status, form: &mut Segm
         620.0,
         &mut (form, actions),
         |ui, (form, actions)| {
+            ended_ui(ui, ended);
             fact(ui, "Archive", form.archive.display().to_string());
             let Some(look) = &look else { return fact(ui, "Segments", "Reading the archive …") };
             if let Some(missing) = &look.missing {

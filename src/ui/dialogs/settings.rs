@@ -52,6 +52,8 @@ pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsFor
     // Nobody would answer for a data file whose engine is gone.
     if data_file.lost_since.is_none() {
         actions.extend(form.follow(status, Instant::now()).into_iter().map(Action::Send));
+    } else {
+        form.unanswered(data_file.host);
     }
     if let Some(wait) = form.patience(status) {
         ctx.request_repaint_after(wait);
@@ -112,13 +114,17 @@ fn tab_id(tab: Tab) -> Id {
 
 fn tabs_ui(ui: &mut Ui, form: &mut SettingsForm, wrong: &[Tab]) {
     let p = palette(ui);
-    let size = vec2(ui.available_width(), 36.0);
-    let line = ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
-        ui.spacing_mut().item_spacing.x = 2.0;
-        ui.label(theme::icon(Icon::Archive, 15.0).color(p.accent));
-        ui.add_space(4.0);
-        ui.label(theme::strong("Backups", ui));
-        ui.add_space(14.0);
+    // In a narrow window they stand in two lines.
+    let line = ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(2.0, 0.0);
+        // As high as the tabs beside it.
+        ui.allocate_ui_with_layout(vec2(0.0, 33.0), Layout::left_to_right(Align::Center), |ui| {
+            ui.set_min_height(33.0);
+            ui.label(theme::icon(Icon::Archive, 15.0).color(p.accent));
+            ui.add_space(4.0);
+            ui.label(theme::strong("Backups", ui));
+            ui.add_space(14.0);
+        });
         for tab in Tab::ALL {
             if tab_ui(ui, tab, form.tab == tab, wrong.contains(&tab)).clicked() {
                 form.tab = tab;

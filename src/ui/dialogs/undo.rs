@@ -3,7 +3,7 @@
 use eframe::egui::{Context, Label, RichText, Ui};
 use lucide_icons::Icon;
 
-use super::frame;
+use super::{ended::lost_ui, frame};
 use crate::{
     engine::{
         Status,
@@ -29,12 +29,20 @@ pub(crate) fn undo_ui(ctx: &Context, status: &Status, form: &UndoForm, actions: 
         "Undo the restore in place",
         600.0,
         actions,
-        |ui, _| {
+        |ui, actions| {
+            lost_ui(ui, data_file, actions);
             fact(ui, "Data file", form.data_file.display().to_string());
             fact(ui, "Open in", data_file.holders.in_words());
             fact(ui, "Restore in place", format!("{}, {}", moment(&done.moment), went_to(done)));
             match seen.map(|seen| &seen.result) {
-                None => fact(ui, "Undoing it", "Looking what that does …"),
+                None if data_file.lost_since.is_some() => {
+                    fact(
+                        ui,
+                        "Undoing it",
+                        "What that would change can be told when somebody looks after the data file.",
+                    );
+                }
+                None => fact(ui, "Undoing it", "Looking at what that would change …"),
                 Some(Ok(plan)) => plan_ui(ui, data_file, done, plan),
                 Some(Err(error)) => {
                     ui.add_space(4.0);
@@ -83,7 +91,7 @@ fn plan_ui(ui: &mut Ui, data_file: &DataFileStatus, done: &DoneInPlace, plan: &U
 /// Where a restore in place led to.
 pub(crate) fn went_to(done: &DoneInPlace) -> String {
     match (done.undoes, done.restored) {
-        (Some(_), _) => "which undid one before".to_owned(),
+        (Some(_), _) => "to the state before an earlier restore in place, which it undid".to_owned(),
         (None, Some(commit)) => format!("to commit {commit}, from archive {}", done.number),
         (None, None) => format!("to the state of archive {}", done.number),
     }
@@ -92,7 +100,7 @@ pub(crate) fn went_to(done: &DoneInPlace) -> String {
 /// The card that stays on the Maintenance page, whatever result was put away.
 pub(crate) fn last_in_place_ui(ui: &mut Ui, data_file: &DataFileStatus, done: &DoneInPlace, actions: &mut Vec<Action>) {
     fact(ui, "Last one", moment(&done.moment));
-    fact(ui, "Went", went_to(done));
+    fact(ui, "Brought it", went_to(done));
     if let Some(left) = done.commits_left {
         fact(ui, "Took away", crate::ui::widgets::commits(left));
     }

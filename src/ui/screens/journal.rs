@@ -15,6 +15,7 @@ use crate::{
         dialogs::undo::undo_button,
         jobs,
         state::{JournalForm, State},
+        still,
         table::{Cell, Column, RowEvent, figure_column, nothing, table, text_column},
         theme::{self, palette},
         widgets::{Tone, button, card, duration, fact, moment, page_header, strip, text_field},
@@ -24,7 +25,7 @@ use crate::{
 const COLUMNS: [Column; 7] = [
     text_column("Start", Some(170.0)),
     figure_column("Duration", 84.0),
-    text_column("Kind", Some(104.0)),
+    text_column("Kind", Some(164.0)),
     text_column("Number", Some(70.0)),
     text_column("Result", Some(110.0)),
     text_column("Path", None),
@@ -36,7 +37,9 @@ const OUTCOMES: &[Outcome] = Outcome::ALL;
 
 pub(crate) fn journal_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
     page_header(ui, "Backup journal", "Every job and how it ended. Numbers of archives do not depend on it.", |_| ());
+    still::begin(ui);
     jobs::news_ui(ui, status, state, actions);
+    still::end(ui);
     let current = state.current.clone();
     let form = &mut state.journal;
     filter_ui(ui, form);

@@ -16,6 +16,7 @@ use crate::{
         dialogs::{settings::Tab, undo::last_in_place_ui},
         jobs,
         state::State,
+        still,
         theme::{self, palette},
         widgets::{
             self, Tone, badge, button, card, columns, count, disk_bar, fact, fact_with, line, moment, page_header,
@@ -42,8 +43,10 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
             actions.push(Action::AskSettings(path.clone(), Tab::default()));
         }
     });
+    still::begin(ui);
     jobs::news_ui(ui, status, state, actions);
     attention::urgent_ui(ui, data_file, actions);
+    still::end(ui);
     columns(
         ui,
         actions,

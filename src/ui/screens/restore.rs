@@ -8,6 +8,7 @@ use std::{
 use eframe::egui::{Label, RichText, Ui};
 use lucide_icons::Icon;
 
+use super::logs_used::{self, logs_ui};
 use crate::{
     archive::{Compression, Rate, catalog::ArchiveEntry},
     drill::Proof,
@@ -23,6 +24,7 @@ use crate::{
         action::Action,
         jobs,
         state::{ArchivesForm, State, Then},
+        still,
         table::{Cell, Column, RowEvent, figure_column, nothing, table, text_column},
         theme::{self, palette},
         widgets::{Tone, button, card, error_strip, fact, fact_with, moment, page_header, primary_button},
@@ -51,7 +53,9 @@ pub(crate) fn restore_ui(ui: &mut Ui, status: &Status, state: &mut State, action
             actions.push(Action::ChooseArchive);
         }
     });
+    still::begin(ui);
     jobs::news_ui(ui, status, state, actions);
+    still::end(ui);
     if data_file.archives.is_empty() && data_file.copies.is_empty() {
         nothing(ui, "No archives yet. Make a full backup, or browse for an archive elsewhere.");
         return;
@@ -125,7 +129,8 @@ fn archives_ui(
     }
     ui.add_space(theme::GAP);
     let named = folders.get(&archives[at].path).map_or(&[][..], Vec::as_slice);
-    detail(ui, status, data_file, (archives[at], named), actions);
+    logs_used::ask(status, data_file, form, (archives[at], named), actions);
+    detail(ui, status, data_file, (archives[at], named, form), actions);
 }
 
 /// When it was last proven to be restorable, in words.
@@ -252,30 +257,11 @@ fn segments(ui: &mut Ui, status: &Status, archive: &ArchiveEntry, named: &[PathB
     }
 }
 
-/// The logs that lead on from an archive.
-fn logs(data_file: &DataFileStatus, archive: &ArchiveEntry) -> String {
-    let set = data_file.sets.iter().find(|set| set.archive == archive.path);
-    let archived = set.into_iter().flat_map(|set| &set.logs).filter(|log| !is_recovery(log));
-    let mut names: Vec<String> = archived.map(|log| jobs::name(log)).collect();
-    if set.is_some_and(|set| set.is_in_use) {
-        names.extend(data_file.log_file.as_deref().map(|log| format!("{}, in use", jobs::name(log))));
-    }
-    match (names.is_empty(), archive.log_position.is_some()) {
-        (false, _) => names.join("; "),
-        (true, true) => "None found that goes on from it".to_owned(),
-        (true, false) => "Made without a log".to_owned(),
-    }
-}
-
-fn is_recovery(log: &Path) -> bool {
-    log.extension().is_some_and(|end| end == "recovery")
-}
-
 fn detail(
     ui: &mut Ui,
     status: &Status,
     data_file: &DataFileStatus,
-    (archive, named): (&ArchiveEntry, &[PathBuf]),
+    (archive, named, form): (&ArchiveEntry, &[PathBuf], &ArchivesForm),
     actions: &mut Vec<Action>,
 ) {
     card(ui, Icon::FileArchive, &format!("Archive {}", archive.number), |ui| {
@@ -305,7 +291,7 @@ fn detail(
         if archive.segmented {
             segments(ui, status, archive, named, actions);
         }
-        fact(ui, "Log", logs(data_file, archive));
+        logs_ui(ui, status, data_file, form, archive);
         let damage = data_file.damage_of(archive);
         let problem = damage.map(|damage| &damage.error).or(archive.problem.as_ref());
         if let Some(problem) = problem.filter(|_| archive.missing.is_none()) {

@@ -10,10 +10,12 @@ use lucide_icons::Icon;
 
 use crate::{
     engine::{Command, Status},
+    error::ErrorKind,
     ui::{
         action::Action,
         jobs,
         state::State,
+        still,
         theme::{self, palette},
         widgets::{Tone, button, icon_button, page_header, primary_button, strip},
     },
@@ -38,7 +40,9 @@ pub(crate) fn welcome_ui(ui: &mut Ui, status: &Status, state: &State, actions: &
         });
     });
     ui.add_space(18.0);
+    still::begin(ui);
     jobs::news_ui(ui, status, state, actions);
+    still::end(ui);
     for path in &status.opening {
         ui.label(RichText::new(format!("Looking at {} …", path.display())).color(p.weak));
     }
@@ -53,7 +57,17 @@ pub(crate) fn welcome_ui(ui: &mut Ui, status: &Status, state: &State, actions: &
 pub(crate) fn gone_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
     let Some(path) = &state.current else { return };
     page_header(ui, "Maintenance", &path.display().to_string(), |_| ());
+    still::begin(ui);
     jobs::news_ui(ui, status, state, actions);
+    still::end(ui);
+    // A restore in place has the file for itself.
+    if status.jobs.iter().any(|job| job.data_file.as_ref() == Some(path)) {
+        return;
+    }
+    // It can be restored: that is said above.
+    if status.refused.iter().any(|refused| refused.path == *path && refused.error.kind == ErrorKind::NotFound) {
+        return;
+    }
     let text = format!("{} is not looked after at the moment", jobs::name(path));
     let hint = "Another window or command closed it, or it is just being handed over. Choose another data file at the left, \
                 or open it here.";

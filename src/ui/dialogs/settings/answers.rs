@@ -10,10 +10,10 @@ use super::form::SettingsForm;
 use crate::{
     backup::{self, Measure, places::Place},
     engine::{
-        Command, Status,
+        Command, Host, Status,
         status::{DataFileStatus, SeenPlaces},
     },
-    error::{ErrorKind, ErrorReport},
+    error::{Error, ErrorKind, ErrorReport},
     settings::Revision,
     storage,
 };
@@ -107,6 +107,19 @@ impl SettingsForm {
             commands.push(Command::LookAtPlaces { data_file: self.data_file.clone(), settings });
         }
         commands
+    }
+
+    /// The engine that was asked is gone: what it has not answered is asked anew, as soon as somebody looks after the data file again.
+    pub(super) fn unanswered(&mut self, host: Host) {
+        self.looked = None;
+        let measured = &self.measured;
+        self.asked.retain(|path| measured.contains_key(path));
+        if self.is_waiting() {
+            let message =
+                format!("{host} has ended before it answered: whether the settings were changed is not known");
+            let hint = "When the data file is looked after again, they are shown as they are then.";
+            self.refuse(Error::new(ErrorKind::Refused, message).hint(hint).report());
+        }
     }
 
     /// How long to wait for the places asked for before others are looked at; `None` when nothing is asked for.
