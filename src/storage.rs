@@ -42,8 +42,15 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// The permissions and owner of the file at `path`; default where they can not be read.
+    /// For a file of ours beside the one at `path`: its owner and permissions; default where they can not be read. Whatever
+    /// they are, the owner may read and write: a log that was locked away must not take along what is made beside it.
     pub fn of(path: &Path) -> Self {
+        let other = Self::exactly_of(path);
+        Self { mode: other.mode.map(|mode| mode | 0o600), ..other }
+    }
+
+    /// The permissions and owner of the file at `path`, for a file that takes its place; default where they can not be read.
+    pub fn exactly_of(path: &Path) -> Self {
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
@@ -342,6 +349,17 @@ pub fn await_clean_up() {
 pub fn publish(storage: &dyn Storage, from: &Path, to: &Path) -> Result<()> {
     storage.rename_new(from, to)?;
     storage.sync_folder(folder_of(to))
+}
+
+/// The full path of a file without links, also of one that is gone, as far as its folder is there.
+pub fn real_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        match (folder_of(&path).canonicalize(), path.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            _ => path,
+        }
+    })
 }
 
 /// The folder that holds `path`; `.` for a bare name.

@@ -178,15 +178,16 @@ impl Desk {
 
 /// Has the data file opened in an engine, with its log; returns its canonical path.
 pub(super) fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
-    let path = absolute(&path.canonicalize().unwrap_or(path))?;
+    // The engine is told the name that was given: where a link leads to may change.
+    let (name, path) = (absolute(&path)?, absolute(&path.canonicalize().unwrap_or(path))?);
     let events = engine.events();
-    engine.send(Command::OpenDataFile { path: path.clone() })?;
+    engine.send(Command::OpenDataFile { path: name.clone() })?;
     loop {
         let status = engine.status();
         if let Some(opened) = status.data_file(&path).filter(|d| !d.log_starting) {
             return Ok(opened.facts.path.clone());
         }
-        if let Some(refused) = status.refused.iter().find(|r| r.path == path) {
+        if let Some(refused) = status.refused.iter().find(|r| r.path == name) {
             return Err(Error::from(refused.error.clone()));
         }
         if engine.is_lost() {

@@ -21,7 +21,7 @@ use super::{
     damaged::Opening,
     data_files::LogStart,
     folders::FoldersSeen,
-    history::{History, JobKind},
+    history::{History, JobKind, Looked},
     hosted::{Hosted, Surveyed, Users},
     job::{Order, RunningJob, Work},
     list::List,
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     archive::{ArchiveOptions, catalog::ArchiveEntry, segments},
-    backup::{self, Deleted, places::Purpose, soundness::Finding as Unsound},
+    backup::{self, Deleted, places::Purpose},
     drill::Proof,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
@@ -102,13 +102,8 @@ pub(super) enum Message {
     Measured(Measured),
     /// An archive was restored for a test as part of another job.
     Proved(Proof),
-    /// An archive was found damaged.
-    FoundDamaged(Unsound),
-    /// Every byte of an archive is as it was written.
-    FoundWhole {
-        archive: PathBuf,
-        archive_id: Uuid,
-    },
+    /// A job looked at an archive.
+    Looked(Looked),
     /// An archive was held or released, or that could not be done.
     Held(Result<ArchiveEntry>),
     /// Old backups were deleted after one was proven.
@@ -393,8 +388,7 @@ impl Worker {
             Message::ChosenAnew { data_file, purpose, result } => self.chosen_anew(&data_file, purpose, result),
             Message::Measured(measured) => self.measured(measured),
             Message::Proved(proof) => self.proved(&proof),
-            Message::FoundDamaged(finding) => self.found_unsound(&finding),
-            Message::FoundWhole { archive, archive_id } => self.found_whole(&archive, archive_id),
+            Message::Looked(looked) => self.looked(&looked),
             Message::Held(held) => self.was_held(held),
             Message::OldDeleted { data_file, job, deleted } => self.old_deleted(&data_file, job, &deleted),
             Message::Notified { data_file, result } => {
@@ -449,7 +443,7 @@ impl Worker {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
                 let origin = self.origin_of(&archive);
                 let options = RestoreOptions { items, destination, logs, until, segments, origin };
-                let work = work::restore(archive.clone(), options, log);
+                let work = work::restore(archive.clone(), options, log, self.messages.clone());
                 let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
             }
@@ -469,7 +463,7 @@ impl Worker {
             }
             Command::Repair { job, archive, to, segments } => {
                 let data_file = self.data_file_of(&archive);
-                let work = work::repair(archive.clone(), to, segments);
+                let work = work::repair(archive.clone(), to, segments, self.messages.clone());
                 let started = self.start(Order::asked(job, JobKind::Repair, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
             }
@@ -614,7 +608,7 @@ impl Worker {
             return Err(Error::from(problem.clone()));
         }
         let scratch = self.config.data_dir.clone();
-        let work = work::drill(&data_file, known.destination.clone(), seed, scratch, log);
+        let work = work::drill(&data_file, known.destination.clone(), seed, scratch, log, self.messages.clone());
         self.start(Order::asked(job, JobKind::TestRestore, Some(data_file), None), work)
     }
 
