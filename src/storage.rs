@@ -527,6 +527,24 @@ pub fn refuse_existing(path: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_ours_can_be_read_and_written_whatever_lies_beside_it()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let folder = tempfile::tempdir()?;
+        let (log, ours) = (folder.path().join("a.journal"), folder.path().join("a.journal.pages"));
+        std::fs::write(&log, "")?;
+        std::fs::write(&ours, "")?;
+        for (mode, expected) in [(0o000, 0o600), (0o444, 0o644), (0o640, 0o640), (0o666, 0o666)] {
+            std::fs::set_permissions(&log, std::fs::Permissions::from_mode(mode))?;
+            Ownership::of(&log).apply(&ours)?;
+            assert_eq!(ours.metadata()?.mode() & 0o777, expected, "{mode:o}");
+            assert_eq!(Ownership::exactly_of(&log).mode, Some(mode), "for what takes its place");
+        }
+        Ok(())
+    }
+
     #[test]
     fn a_final_name_is_never_taken_from_another_file() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;

@@ -14,7 +14,12 @@ use std::{
 
 use rusqlite::Connection;
 use serde_json::Value;
-use support::{Place, engine::serve, make_data_file, text};
+use strongroom::{engine::Event, journal::CaptureState};
+use support::{
+    Place,
+    engine::{engine, open_with_log, serve, until},
+    make_data_file, text,
+};
 
 /// Ended with the test, however that goes.
 struct Service(Child);
@@ -200,6 +205,10 @@ fn of_a_data_file_that_is_gone_is_told_what_is_left_and_what_brings_it_back() {
     let command = format!("strongroom restore '{}'", scene.data.display());
     away();
     // Whoever looks after it says the same once, with the command.
+    // Also when the log was tried again, which can not be opened without it.
+    while !scene.status()["log_problem"]["message"].as_str().is_some_and(|said| said.contains("no such file")) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", scene.status());
+    }
     scene.until_urgent(&["data-file-damaged"], "does not exist");
     let hint = scene.status()["warnings"][0]["hint"].as_str().unwrap().to_owned();
     assert!(hint.ends_with(&format!("Its archives bring it back: {command}.")), "{hint}");
@@ -250,4 +259,32 @@ fn a_link_that_is_moved_to_another_file_is_noticed() {
     scene.until_urgent(&[], "");
     fs::remove_file(&link).unwrap();
     scene.until_urgent(&["other-name"], "leads nowhere now");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hard_link_is_called_what_it_is_and_the_log_goes_on() {
+    let scene = Scene::new("PRAGMA journal_mode=WAL");
+    let engine = engine(&scene.place);
+    let handle = engine.handle();
+    let events = handle.events();
+    open_with_log(&handle, &scene.data, &scene.place.at("Backups/a.journal"));
+    // A second name counts when nobody had the file open: only then could a program have copied another content over it.
+    std::thread::sleep(Duration::from_secs(2));
+    fs::hard_link(&scene.data, scene.place.at("hard.sqlite")).unwrap();
+    let said = loop {
+        match events.recv_timeout(Duration::from_secs(60)).expect("never said") {
+            Event::LogChanged { error: Some(error), .. } => break error.message,
+            _ => {}
+        }
+    };
+    assert!(
+        said.ends_with("a.sqlite has 2 names now (hard links), or its owner or permissions were changed"),
+        "{said}"
+    );
+    Connection::open(&scene.data).unwrap().execute_batch("INSERT INTO k VALUES('one',1)").unwrap();
+    until(&handle, |s| {
+        let log = s.data_file(&scene.data).unwrap().log.as_ref();
+        log.is_some_and(|log| log.state == CaptureState::On && log.commits == 1)
+    });
 }

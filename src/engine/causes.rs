@@ -1,6 +1,8 @@
 //! One cause is one warning. What follows from it is told with it, and goes with it: a disk that is away, a damaged data file, and
 //! backups that fail are each said once, with what to do.
 
+use std::path::Path;
+
 use chrono::{DateTime, Local};
 
 use super::{
@@ -208,10 +210,65 @@ pub(super) fn of_failures(backups: Vec<Told>) -> Vec<Warning> {
 pub(super) fn is_log_of_lost(status: &DataFileStatus) -> bool {
     let log = status.log_problem.as_ref().or_else(|| status.log.as_ref().and_then(|log| log.error.as_ref()));
     let is_gone = status.problem.as_ref().is_some_and(|problem| is_lost(problem.kind));
-    is_gone
-        && status.log_folder_problem.is_none()
-        && log.is_some_and(|error| {
-            let is_about_it = error.message.starts_with(&status.facts.path.display().to_string());
-            error.kind == ErrorKind::Replaced && is_about_it || status.problem.as_ref() == Some(error)
-        })
+    let is_of_it = |error: &ErrorReport| {
+        (is_lost(error.kind) || error.kind == ErrorKind::Replaced) && names(&error.message, &status.facts.path)
+    };
+    is_gone && status.log_folder_problem.is_none() && log.is_some_and(is_of_it)
+}
+
+/// Whether a message names this data file or one of its companions, and not a log whose name begins like it.
+fn names(message: &str, path: &Path) -> bool {
+    let path = path.display().to_string();
+    let ends = |rest: &str| rest.is_empty() || [" ", ":", ",", "-wal", "-shm"].iter().any(|end| rest.starts_with(end));
+    message.match_indices(&path).any(|(at, found)| ends(&message[at + found.len()..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(kind: WarningKind, error: Option<ErrorKind>) -> Told {
+        let why = error.map(|kind| crate::error::Error::new(kind, "why").report());
+        Told { warning: Warning::new(kind, format!("{kind:?}"), "hint"), short: format!("{kind:?}"), then: None, why }
+    }
+
+    #[test]
+    fn backups_that_fail_are_said_once_and_other_things_besides() {
+        use WarningKind as K;
+        let kinds = |told: Vec<Told>| -> Vec<(K, String)> {
+            of_failures(told).into_iter().map(|warning| (warning.kind, warning.message)).collect()
+        };
+        let one = |kind: K, text: &str| (kind, text.to_owned());
+        let failed = Some(ErrorKind::NoSpace);
+        let all = vec![
+            told(K::BackupSuspended, failed),
+            told(K::BackupFailed, failed),
+            told(K::BackupMissed, None),
+            told(K::BackupOverdue, failed),
+        ];
+        let expected = [
+            one(K::BackupSuspended, "BackupSuspended; BackupFailed; BackupOverdue"),
+            one(K::BackupMissed, "BackupMissed"),
+        ];
+        assert_eq!(kinds(all), expected);
+        // One that failed by hand for another reason has a cause of its own.
+        let two = vec![told(K::BackupSuspended, failed), told(K::BackupFailed, Some(ErrorKind::Io))];
+        assert_eq!(kinds(two), [one(K::BackupSuspended, "BackupSuspended"), one(K::BackupFailed, "BackupFailed")]);
+        assert_eq!(kinds(vec![told(K::BackupOverdue, None)]), [one(K::BackupOverdue, "BackupOverdue")]);
+        assert_eq!(kinds(vec![told(K::BackupPartial, None)]), [one(K::BackupPartial, "BackupPartial")]);
+    }
+
+    #[test]
+    fn a_message_names_a_data_file_or_its_companions_and_not_what_begins_like_it() {
+        let path = Path::new("/srv/a.db");
+        for (message, expected) in [
+            ("/srv/a.db was deleted or renamed", true),
+            ("can not open /srv/a.db: no such file or directory", true),
+            ("/srv/a.db-wal was replaced by another file", true),
+            ("can not open /srv/a.db.journal: no such file or directory", false),
+            ("can not open /srv/a.db/a.journal: no such file or directory", false),
+        ] {
+            assert_eq!(names(message, path), expected, "{message}");
+        }
+    }
 }

@@ -31,7 +31,7 @@ use crate::{
     restore::{Logs, RestorePlan, RestoreReport, in_place::Undo, undo::UndoPlan},
     schedule::automatic::Automatic,
     settings::{Revision, Settings},
-    sqlite::data_file::DataFileFacts,
+    sqlite::{data_file::DataFileFacts, seen::ContentCheck},
     storage::processes::{Holders, Process},
     verify::VerifyReport,
     warning::Warning,
@@ -304,11 +304,14 @@ impl DataFileStatus {
         Some((archive.path.clone(), lacking.last))
     }
 
-    /// The newest archive that can be read and is its own.
+    /// The newest archive that can be read, is its own, and was not found damaged; or else damaged in its content.
     pub fn newest_sound(&self) -> Option<&ArchiveEntry> {
-        let own =
-            |archive: &&ArchiveEntry| archive.problem.is_none() && archive.data_file_id == self.settings.data_file_id;
-        self.archives.iter().find(own)
+        let own = |archive: &&ArchiveEntry| {
+            let is_own = archive.data_file_id == self.settings.data_file_id;
+            archive.problem.is_none() && is_own && !self.is_lost(archive)
+        };
+        let sound = self.archives.iter().filter(own).find(|archive| archive.check != ContentCheck::Damaged);
+        sound.or_else(|| self.archives.iter().find(own))
     }
 
     /// Whether nobody looks after it, and its file is not there any more.

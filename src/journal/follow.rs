@@ -23,6 +23,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::{
+        alias,
         ffi::{self, WalPosition},
         wal::{WalCommit, WalFile, WalMark},
     },
@@ -225,7 +226,7 @@ impl Follower {
         match FileStamp::of_path(&self.path) {
             Ok(Some(now)) if now == *settled => Ok(()),
             Ok(Some(now)) if (now.identity, now.length, now.written) == (settled.identity, settled.length, settled.written) => {
-                Err(Trouble::Replaced(changed_beside(&self.path)))
+                Err(Trouble::Replaced(alias::changed_beside(&self.path)))
             }
             // What SQLite keeps of its pages in memory is wrong as well, so that all is opened anew.
             _ => Err(Trouble::Replaced(
@@ -543,25 +544,4 @@ impl Follower {
         }
         Ok(())
     }
-}
-
-/// Of a data file whose length and time of writing are as they were, and that was changed all the same: not its content, as far as
-/// that shows; it is compared, since programs can choose the time.
-fn changed_beside(path: &Path) -> Error {
-    #[cfg(unix)]
-    let links = std::fs::metadata(path).map_or(1, |meta| std::os::unix::fs::MetadataExt::nlink(&meta));
-    #[cfg(not(unix))]
-    let links = 1;
-    let (what, hint) = match links {
-        0 | 1 => (
-            format!("the owner, the permissions or the links of {} were changed", path.display()),
-            "It is compared as a whole, and the log goes on.",
-        ),
-        names => (
-            format!("{} has {names} names now (hard links), or its owner or permissions were changed", path.display()),
-            "It is compared as a whole, and the log goes on. Use the data file by one name only: SQLite keeps a WAL for each, and \
-             what is committed by another name is not seen. Remove the other, or copy the file instead.",
-        ),
-    };
-    Error::new(ErrorKind::Changed, what).hint(hint)
 }
