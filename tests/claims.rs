@@ -173,7 +173,7 @@ fn what_nobody_looks_after_does_not_sound_good() {
         said.contains("nobody: neither a window nor a service runs for it; when it was looked after last is not"),
         "{said}"
     );
-    assert!(said.contains("of what it holds there is no backup and no log"), "{said}");
+    assert!(said.contains("of what it holds there is no good backup and no log"), "{said}");
     drop(scene.watched_without_a_log(&scene.data));
     assert!(scene.run("backup", &[]).status.success());
     let said = text(&scene.run("status", &[]).stdout);
@@ -273,9 +273,9 @@ fn a_hard_link_is_called_what_it_is_and_the_log_goes_on() {
     std::thread::sleep(Duration::from_secs(2));
     fs::hard_link(&scene.data, scene.place.at("hard.sqlite")).unwrap();
     let said = loop {
-        match events.recv_timeout(Duration::from_secs(60)).expect("never said") {
-            Event::LogChanged { error: Some(error), .. } => break error.message,
-            _ => {}
+        let event = events.recv_timeout(Duration::from_secs(60)).expect("never said");
+        if let Event::LogChanged { error: Some(error), .. } = event {
+            break error.message;
         }
     };
     assert!(

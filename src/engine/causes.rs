@@ -144,10 +144,11 @@ pub(super) fn of_data_file(
         }
     } else {
         for warning in content.extract_if(.., |warning| warning.kind == WarningKind::ContentDamaged) {
-            // Which backup, and which sound one stays; what to do is what the damage asks for, and to make no more of them.
+            // Which backup, and which sound one stays; what to do is what the damage asks for, which was looked at already.
             cause.message.push_str("; ");
             cause.message.push_str(&warning.message);
-            cause.hint = warning.hint.or(cause.hint.take());
+            let own = cause.hint.take().map_or_else(String::new, |hint| format!(" {hint}"));
+            cause.hint = Some(format!("Make no further backups to repair this.{own}"));
         }
         let is_of_it = |told: &Told| is_of_damaged_content(status, told);
         drop(backups.extract_if(.., |told| is_of_it(told)).collect::<Vec<_>>());

@@ -10,6 +10,7 @@ use crate::{
     error::ErrorReport,
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
     settings::sections::Frequency,
+    sqlite::seen::ContentCheck,
     storage::{self, processes::Holders},
     warning::{Warning, WarningKind},
 };
@@ -212,10 +213,11 @@ pub fn last_watched(watched: Option<&Watched>) -> String {
 /// What is not known of a data file without a log that nobody looks after.
 pub(super) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> Warning {
     let path = status.facts.path.display();
-    let backup = status.newest_good().map_or_else(
-        || "of what it holds there is no backup and no log".to_owned(),
-        |moment| format!("what was committed after the last good backup, of {}, is in no log", shown(&moment)),
-    );
+    let sound = status.newest_sound().filter(|archive| archive.check != ContentCheck::Damaged);
+    let backup = match sound.and_then(|archive| archive.moment) {
+        Some(moment) => format!("what was committed after the last good backup, of {}, is in no log", shown(&moment)),
+        None => "of what it holds there is no good backup and no log".to_owned(),
+    };
     let scheduled =
         if status.settings.scheduler.frequency == Frequency::Never { "" } else { ", and no backup is made" };
     Warning::new(
