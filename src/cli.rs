@@ -49,12 +49,13 @@ use crate::{
     engine::{
         Command, Handle, JobId,
         inspect::{Inspection, inspect},
+        lost::Lost,
         status::{FinishedJob, JobReport},
     },
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::integrate::Until,
     restore::{self, Choice, Logs, Origin},
-    sample,
+    sample, storage,
 };
 
 /// How long an engine may take to look at a data file; then it is looked at from outside.
@@ -258,10 +259,24 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
     let joined = crate::service::join::engine_of(data_file, folders.config_dir())
         .ok()
         .flatten()
-        .and_then(|engine| look_now(&engine.handle, &data_file.canonicalize().ok()?));
-    let found = match joined {
-        Some(found) => found,
-        None => inspect(data_file, folders.config_dir(), folders.data_dir())?,
+        .and_then(|engine| look_now(&engine.handle, &storage::real_path(data_file)));
+    let (own, data) = (folders.config_dir(), folders.data_dir());
+    let found = match joined.map_or_else(|| inspect(data_file, own, data, &places::clock()), Ok) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let lost = Lost::look(data_file, own, data, &error);
+            if json {
+                print_json(&lost)?
+            } else {
+                print(&words::lost(&lost))?
+            }
+            let hint = lost.command().map(|command| format!("Bring it back: {command}."));
+            return Err(match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            });
+        }
+        Err(error) => return Err(error),
     };
     if json {
         print_json(&found)?

@@ -23,6 +23,7 @@ use crate::{
     restore::{self, Logs, Origin, RestoreOptions},
     sqlite::integrity::Integrity,
     storage::{self, Disk, scratch::Scratch},
+    verify::{self, VerifyOptions},
 };
 
 /// Up to this size of the data file a test restore takes no more than about a minute: nearly all of it is SQLite's check.
@@ -55,32 +56,11 @@ pub struct Proof {
     pub duration_ms: u64,
 }
 
-/// Restores `archive` with its logs up to `until` into a folder inside `scratch`, checks it, and removes it.
+/// Restores `archive` with its logs up to `until` into a folder inside `scratch`, checks it, and removes it. Segments are also found in
+/// the folders given. What is found damaged, and where, is given to `note`.
 ///
 /// # Errors
 /// Whatever a restore reports, also that the data file is not sound or a log is damaged: then nothing is proven.
-pub fn test_restore(archive: &Path, logs: Logs, until: Until, scratch: &Path, control: &Control) -> Result<Proof> {
-    test_restore_with((archive, &[]), logs, until, scratch, control)
-}
-
-/// As [`test_restore`]; segments of the archive are also found in the folders given.
-///
-/// # Errors
-/// As [`test_restore`].
-pub fn test_restore_with(
-    (archive, segments): (&Path, &[PathBuf]),
-    logs: Logs,
-    until: Until,
-    scratch: &Path,
-    control: &Control,
-) -> Result<Proof> {
-    examine((archive, segments), logs, until, scratch, &mut |_| {}, control)
-}
-
-/// As [`test_restore_with`]; what is found damaged in the archive itself is given to `note`.
-///
-/// # Errors
-/// As [`test_restore`].
 pub fn examine(
     (archive, segments): (&Path, &[PathBuf]),
     logs: Logs,
@@ -89,10 +69,46 @@ pub fn examine(
     note: &mut dyn FnMut(Finding),
     control: &Control,
 ) -> Result<Proof> {
+    let mut found = Found { archive_id: None, what: Damaged::Bytes, line: None };
+    let proof = prove((archive, segments), logs, until, scratch, &mut found, control);
+    proof.inspect_err(|error| {
+        if error.kind() == ErrorKind::Damaged {
+            let said = found.line.map(|line| Error::new(ErrorKind::Damaged, line).report());
+            note(Finding {
+                archive: archive.to_path_buf(),
+                archive_id: found.archive_id,
+                inode: storage::inode(archive),
+                by_test: true,
+                moment: control.clock().local(),
+                what: found.what,
+                is_repairable: false,
+                error: said.unwrap_or_else(|| error.report()),
+                copy: None,
+            });
+        }
+    })
+}
+
+/// Of what a failure would tell, as far as a test has come.
+struct Found {
+    archive_id: Option<Uuid>,
+    what: Damaged,
+    /// The first that SQLite says of a damaged content.
+    line: Option<String>,
+}
+
+fn prove(
+    (archive, segments): (&Path, &[PathBuf]),
+    logs: Logs,
+    until: Until,
+    scratch: &Path,
+    found: &mut Found,
+    control: &Control,
+) -> Result<Proof> {
     let begun = Instant::now();
     control.phase(Phase::Preparing, 0);
     let plan = restore::plan_with(archive, segments, &logs, &Origin::default())?;
-    let mut damaged = |what, words: &str| note(Finding::new(archive.to_path_buf(), &plan.identity, what, words));
+    found.archive_id = Some(plan.identity.archive_id);
     let folder = Scratch::new(scratch)?;
     // Nothing but the data file: the rest is proven by its checksums when the archive is verified.
     let segments = segments.to_vec();
@@ -100,13 +116,17 @@ pub fn examine(
     let restored = restore::run(&Disk, archive, &options, control);
     storage::clean_up(move || drop(folder));
     let restored = restored.inspect_err(|error| {
-        // A log that is damaged says nothing of the archive.
-        if error.kind() == ErrorKind::Damaged && plan.log.is_none() {
-            damaged(Damaged::Bytes, error.message());
+        // With a log it may have failed because of the log: that says nothing of the archive, which is asked itself.
+        let is_asked = error.kind() == ErrorKind::Damaged && plan.log.is_some();
+        let with = VerifyOptions { segments: options.segments.clone() };
+        if is_asked && verify::run_with(archive, &with, control).is_ok() {
+            found.what = Damaged::Logs;
         }
     })?;
-    if let (Some(Integrity::Problems(lines)), None) = (&restored.integrity, &restored.integrated) {
-        damaged(Damaged::Content, lines.first().map_or("", String::as_str));
+    found.what = Damaged::Logs;
+    let is_alone = restored.integrated.as_ref().is_none_or(|integrated| integrated.commits == 0);
+    if let (Some(Integrity::Problems(lines)), true) = (&restored.integrity, is_alone) {
+        (found.what, found.line) = (Damaged::Content, lines.first().cloned());
     }
     // That nothing is known after the last commit says nothing against what was restored.
     if let Some(problem) = restored.unsound() {
@@ -127,7 +147,7 @@ pub fn examine(
         data_file_id: plan.identity.data_file_id,
         number: restored.number,
         moment: restored.moment,
-        proven: Local::now(),
+        proven: control.clock().local(),
         commit: restored.integrated.as_ref().map(|i| i.position.commit),
         commits: restored.integrated.as_ref().map_or(0, |i| i.commits),
         bytes: restored.bytes,
@@ -163,11 +183,18 @@ pub fn draw(
 /// One drill: a random archive of `folder` with this stem, and a random commit. Nobody chooses the easy one.
 ///
 /// # Errors
-/// As [`draw`] and [`test_restore`].
-pub fn drill(folder: &Path, stem: &str, logs: &Logs, seed: u64, scratch: &Path, control: &Control) -> Result<Proof> {
+/// As [`draw`] and [`examine`].
+pub fn drill(
+    (folder, stem): (&Path, &str),
+    logs: &Logs,
+    seed: u64,
+    scratch: &Path,
+    note: &mut dyn FnMut(Finding),
+    control: &Control,
+) -> Result<Proof> {
     let archives = catalog::list(folder, Some(stem))?;
     let (archive, logs, until) = draw(&archives, logs, &mut numbers(seed))?;
-    test_restore(&archive, logs, until, scratch, control)
+    examine((&archive, &[]), logs, until, scratch, note, control)
 }
 
 /// Numbers below their argument, from a seed: each is a hash of the seed and a count.

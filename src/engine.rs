@@ -5,12 +5,14 @@
 //! identified, estimated and worked on by threads of their own, which report back.
 
 mod backup_job;
+mod causes;
 mod chores;
 pub mod command;
 mod damaged;
 mod data_files;
 mod ended;
 mod folders;
+mod found;
 pub mod history;
 mod hosted;
 mod in_care;
@@ -23,6 +25,7 @@ mod list;
 mod lock;
 mod log_slot;
 mod look;
+pub mod lost;
 mod maintenance;
 mod mark;
 mod mistaken;
@@ -56,6 +59,7 @@ pub use command::{Command, JobId};
 pub use list::add_to_list;
 pub use lock::{Holder, holder};
 pub use status::{Event, Host, HostKind, Status};
+pub use warnings::last_watched;
 
 use crate::{
     control::Clock,

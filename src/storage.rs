@@ -42,8 +42,15 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// The permissions and owner of the file at `path`; default where they can not be read.
+    /// For a file of ours beside the one at `path`: its owner and permissions; default where they can not be read. Whatever
+    /// they are, the owner may read and write: a log that was locked away must not take along what is made beside it.
     pub fn of(path: &Path) -> Self {
+        let other = Self::exactly_of(path);
+        Self { mode: other.mode.map(|mode| mode | 0o600), ..other }
+    }
+
+    /// The permissions and owner of the file at `path`, for a file that takes its place; default where they can not be read.
+    pub fn exactly_of(path: &Path) -> Self {
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
@@ -344,6 +351,17 @@ pub fn publish(storage: &dyn Storage, from: &Path, to: &Path) -> Result<()> {
     storage.sync_folder(folder_of(to))
 }
 
+/// The full path of a file without links, also of one that is gone, as far as its folder is there.
+pub fn real_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        match (folder_of(&path).canonicalize(), path.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            _ => path,
+        }
+    })
+}
+
 /// The folder that holds `path`; `.` for a bare name.
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -508,6 +526,24 @@ pub fn refuse_existing(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_ours_can_be_read_and_written_whatever_lies_beside_it()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let folder = tempfile::tempdir()?;
+        let (log, ours) = (folder.path().join("a.journal"), folder.path().join("a.journal.pages"));
+        std::fs::write(&log, "")?;
+        std::fs::write(&ours, "")?;
+        for (mode, expected) in [(0o000, 0o600), (0o444, 0o644), (0o640, 0o640), (0o666, 0o666)] {
+            std::fs::set_permissions(&log, std::fs::Permissions::from_mode(mode))?;
+            Ownership::of(&log).apply(&ours)?;
+            assert_eq!(ours.metadata()?.mode() & 0o777, expected, "{mode:o}");
+            assert_eq!(Ownership::exactly_of(&log).mode, Some(mode), "for what takes its place");
+        }
+        Ok(())
+    }
 
     #[test]
     fn a_final_name_is_never_taken_from_another_file() -> Result<(), Box<dyn std::error::Error>> {

@@ -135,3 +135,24 @@ fn unsafe_code_is_in_one_file() {
         assert_eq!(has, path.ends_with("sqlite/ffi.rs"), "{}", path.display());
     }
 }
+
+#[test]
+fn commands_and_engine_ask_one_clock_for_the_time() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    // The clock itself, that which the log is given, and what only a window or its client shows.
+    let allowed = ["control.rs", "journal/status.rs", "ui/", "sample", "service/"];
+    let mut seen = 0;
+    for path in sources(&src) {
+        let relative = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        if allowed.iter().any(|allowed| relative.starts_with(allowed)) {
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        let program = source.split("\nmod tests {").next().unwrap();
+        seen += program.matches("clock").count();
+        for forbidden in ["Local::now", "Utc::now"] {
+            assert!(!program.contains(forbidden), "{relative} asks {forbidden} past the clock that it is given");
+        }
+    }
+    assert!(seen > 30, "the sources were not read");
+}

@@ -134,15 +134,16 @@ fn an_archive_found_damaged_is_urgent_everywhere_until_it_is_sound_replaced_or_g
 }
 
 #[test]
-fn a_drill_that_fails_stays_known() {
+fn what_a_drill_finds_damaged_stays_known() {
     let scene = Scene::new();
     assert!(scene.backup(&[]).status.success());
     let drill = || scene.run(&["drill", scene.data.to_str().unwrap()]).status.success();
     assert!(drill() && scene.proven() == 1);
     damage(&scene.archive(1), 100);
     assert!(!drill());
-    let said = scene.warned("test-restore-failed");
+    let said = scene.warned("archive-damaged");
     assert!(said.len() == 1 && said[0].contains("a[0001].4BK is damaged"), "{said:?}");
+    assert_eq!(scene.warned("test-restore-failed"), [""; 0], "it is said once");
 }
 
 #[test]

@@ -6,11 +6,12 @@ mod support;
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use strongroom::{
     engine::{
-        Command, Handle, Status,
+        Command, Handle, JobId, Status,
         history::{HistoryEntry, JobKind, Outcome},
     },
     settings::{
@@ -48,7 +49,9 @@ fn tests<'a>(status: &'a Status, data: &Path) -> Vec<&'a HistoryEntry> {
 
 fn failed(status: &Status, data: &Path) -> Option<String> {
     let warnings = &status.data_file(data)?.warnings;
-    warnings.iter().find(|w| w.kind == WarningKind::TestRestoreFailed).map(|w| w.message.clone())
+    let found = |kind| warnings.iter().find(|w| w.kind == kind).map(|w| w.message.clone());
+    assert_eq!(found(WarningKind::TestRestoreFailed), None, "it is said of the archive");
+    found(WarningKind::ArchiveDamaged)
 }
 
 fn scratch(place: &Place) -> Vec<String> {
@@ -88,12 +91,18 @@ fn every_new_archive_is_tested_and_what_fails_is_urgent() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 50].fill(0);
     fs::write(&made.archive, bytes).unwrap();
-    let status = until(&handle, |s| failed(s, &data).is_some());
-    assert!(failed(&status, &data).unwrap().contains("the test restore of the last backup"));
+    let is_said = "archive 0002 is not sound, as a test restore found: ";
+    let is_told = |s: &Status| failed(s, &data).is_some_and(|said| said.starts_with(is_said));
+    let status = until(&handle, |s| is_told(s) && tests(s, &data).len() == 2);
+    let said = failed(&status, &data).unwrap();
     assert_eq!(tests(&status, &data)[1].outcome, Outcome::Failed);
-    // It is said until another one was proven.
+    // It is said until it is gone, whatever is proven of others.
     backup(&handle, &data);
-    until(&handle, |s| failed(s, &data).is_none() && tests(s, &data).len() == 3);
+    let status = until(&handle, |s| tests(s, &data).len() == 3);
+    assert_eq!(tests(&status, &data)[2].outcome, Outcome::Succeeded);
+    assert_eq!(failed(&status, &data), Some(said));
+    fs::remove_file(&made.archive).unwrap();
+    until(&handle, |s| failed(s, &data).is_none());
     assert!(tests(&handle.status(), &quiet).is_empty(), "the setting says never");
 }
 
@@ -151,4 +160,49 @@ fn a_drill_is_made_every_week() {
     let last = tests(&status, &data)[1];
     assert_eq!((last.outcome, last.started.format("%m-%d").to_string()), (Outcome::Succeeded, "06-08".to_owned()));
     assert!(scratch(&place).is_empty());
+}
+
+#[test]
+fn a_test_waits_for_a_job_that_runs_when_its_time_comes() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let application = make_data_file(&data, "", 50);
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open(&handle, &data);
+    backup(&handle, &data);
+    // The verification waits for as long as a program has the file for itself.
+    application.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let job = JobId::new();
+    handle.send(Command::VerifyRecords { job, data_file: data.clone() }).unwrap();
+    until(&handle, |s| s.job(job).is_some());
+    // Longer than nothing else must have gone on.
+    std::thread::sleep(Duration::from_secs(13));
+    assert!(tests(&handle.status(), &data).is_empty());
+    application.execute_batch("COMMIT").unwrap();
+    let status = until(&handle, |s| tests(s, &data).len() == 1);
+    assert_eq!(tests(&status, &data)[0].outcome, Outcome::Succeeded);
+}
+
+#[test]
+fn a_test_waits_for_a_disk_that_is_away_and_says_nothing_against_the_archive() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "", 50));
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open(&handle, &data);
+    backup(&handle, &data);
+    fs::rename(place.at("Backups"), place.at("away")).unwrap();
+    // Longer than nothing else must have gone on.
+    std::thread::sleep(Duration::from_secs(13));
+    let urgent = |s: &Status| {
+        let warnings = &s.data_file(&data).unwrap().warnings;
+        warnings.iter().map(|w| w.kind).filter(|kind| kind.is_urgent()).collect::<Vec<_>>()
+    };
+    until(&handle, |s| urgent(s) == [WarningKind::PlaceMissing]);
+    fs::rename(place.at("away"), place.at("Backups")).unwrap();
+    let proven = |s: &Status| tests(s, &data).iter().any(|test| test.outcome == Outcome::Succeeded);
+    let status = until(&handle, proven);
+    assert!(urgent(&status).is_empty(), "{:?}", status.data_file(&data).unwrap().warnings);
 }

@@ -165,7 +165,9 @@ fn closing_the_window_while_a_job_runs_asks_first() {
         // The service goes on with it, so there is nothing to ask.
         desk.harness.run_steps(4);
         assert!(desk.harness.query_by_role_and_label(Role::Button, "Stop and quit").is_none());
-        desk.until("the backup", |_, status| status.jobs.is_empty() && status.finished[0].result.is_ok());
+        desk.until("the backup", |_, status| {
+            status.jobs.is_empty() && status.finished.iter().any(|job| !job.automatic && job.result.is_ok())
+        });
         return;
     }
     desk.until("the question", |h, _| h.query_by_role_and_label(Role::Button, "Stop and quit").is_some());
@@ -236,7 +238,7 @@ fn an_existing_target_is_refused_and_stays_as_it_was() {
     desk.type_into("Destination", &target.display().to_string());
     desk.press("Restore archive 0001");
     desk.until_shown("Restore failed: ");
-    let error = desk.status().finished[0].result.clone().unwrap_err();
+    let error = desk.status().finished.iter().find(|job| !job.automatic).unwrap().result.clone().unwrap_err();
     assert!(error.message.contains("exists"), "{}", error.message);
     assert!(desk.is_said(&error), "{error:?}");
     assert_eq!(fs::read_to_string(target.join("Office.sqlite")).unwrap(), "mine");
@@ -292,7 +294,7 @@ fn a_damaged_archive_is_named_before_anything_is_restored() {
     fs::write(&archive, &bent).unwrap();
     desk.press("Verify archive 0001");
     desk.until_shown("Verification failed: ");
-    let error = desk.status().finished[0].result.clone().unwrap_err();
+    let error = desk.status().finished.iter().find(|job| !job.automatic).unwrap().result.clone().unwrap_err();
     assert!(desk.is_shown(&error.message));
 }
 

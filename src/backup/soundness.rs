@@ -1,7 +1,7 @@
 //! What was found of archives after they were made: in test restores and verifications. Each archive says of itself what was
 //! seen of its content when it was made; what was found later counts more.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Local};
 use serde::{Deserialize, Serialize};
@@ -9,84 +9,129 @@ use uuid::Uuid;
 
 use super::retention::{self, BackupSet};
 use crate::{
-    archive::{ArchiveNumber, Identity, catalog::ArchiveEntry},
+    archive::catalog::ArchiveEntry,
+    error::ErrorReport,
     settings::sections::Keep,
     sqlite::seen::ContentCheck,
+    storage,
     warning::{Warning, WarningKind},
 };
 
 /// What is damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Damaged {
     /// The data file inside, though every byte is as it was backed up.
     Content,
-    /// The bytes of the archive, beyond repair.
+    /// The bytes of the archive.
+    #[default]
     Bytes,
+    /// The logs that continue it; the archive itself can be restored.
+    Logs,
 }
 
-/// An archive that was found damaged.
+/// An archive that was found damaged. It counts until a later look finds the archive sound, or another one lies in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The archive.
     pub archive: PathBuf,
-    /// Its identity.
-    pub archive_id: Uuid,
-    /// The data file inside.
-    pub data_file_id: Uuid,
-    /// Number of the full backup.
-    pub number: ArchiveNumber,
-    /// When it was found.
-    pub found: DateTime<Local>,
+    /// Its identity, if it was known.
+    pub archive_id: Option<Uuid>,
+    /// Number of the file on its disk, for one whose identity can not be read.
+    pub inode: Option<u64>,
+    /// Whether a test restore found it, and no verification.
+    pub by_test: bool,
+    /// When.
+    pub moment: DateTime<Local>,
     /// What is damaged.
+    #[serde(default)]
     pub what: Damaged,
-    /// In words.
-    pub note: String,
+    /// Whether its recovery data makes it sound.
+    pub is_repairable: bool,
+    /// What is wrong; of a damaged content the first that SQLite says.
+    pub error: ErrorReport,
+    /// The sound copy that a repair wrote.
+    pub copy: Option<PathBuf>,
 }
 
 impl Finding {
-    /// Of the archive at `archive`, with this identity.
-    pub fn new(archive: PathBuf, identity: &Identity, what: Damaged, note: impl Into<String>) -> Self {
-        Self {
-            archive,
-            archive_id: identity.archive_id,
-            data_file_id: identity.data_file_id,
-            number: identity.number,
-            found: Local::now(),
-            what,
-            note: note.into(),
+    /// Whether it is about this archive, and not about one that lay in its place before.
+    pub fn is_about(&self, archive: &ArchiveEntry) -> bool {
+        let is_here = archive.path == self.archive || archive.files.contains(&self.archive);
+        match (self.archive_id, archive.archive_id) {
+            (Some(found), Some(now)) if found != now => false,
+            // What it holds goes with it, also into a copy.
+            (Some(_), Some(_)) if self.what == Damaged::Content => true,
+            (Some(_), Some(_)) => is_here || self.was_moved_to(archive),
+            _ => is_here && (self.inode.is_none() || self.inode == storage::inode(&self.archive)),
+        }
+    }
+
+    /// The same as far as names and identities tell.
+    fn names(&self, archive: &ArchiveEntry) -> bool {
+        let is_here = archive.path == self.archive || archive.files.contains(&self.archive);
+        match (self.archive_id, archive.archive_id) {
+            (Some(found), Some(now)) => found == now && (is_here || self.is_named_like(archive)),
+            _ => is_here,
+        }
+    }
+
+    fn is_named_like(&self, archive: &ArchiveEntry) -> bool {
+        let is_named_so = |path: &Path| path.file_name() == self.archive.file_name();
+        is_named_so(&archive.path) || archive.files.iter().any(|file| is_named_so(file))
+    }
+
+    /// Whether an archive with the same identity is the same file in another folder, and not a copy beside it.
+    fn was_moved_to(&self, archive: &ArchiveEntry) -> bool {
+        self.is_named_like(archive)
+            && matches!(self.archive.symlink_metadata(), Err(e) if e.kind() == std::io::ErrorKind::NotFound)
+    }
+
+    /// Whether a backup with this archive is worth nothing, as far as the archive alone can tell.
+    fn spoils(&self) -> bool {
+        match self.what {
+            Damaged::Content => true,
+            Damaged::Bytes => !self.is_repairable,
+            Damaged::Logs => false,
         }
     }
 }
 
-/// What was found later, by archive.
+/// What is wrong with the file of an archive, or with its logs, the worst first; not what it holds, which [`Known::apply`] says.
+pub fn damage_of<'a>(findings: &'a [Finding], archive: &ArchiveEntry) -> Option<&'a Finding> {
+    let about = |finding: &&Finding| finding.what != Damaged::Content && finding.is_about(archive);
+    findings.iter().filter(about).min_by_key(|finding| (finding.what == Damaged::Logs, finding.is_repairable))
+}
+
+/// The same of findings that are all about what lies there, without asking the disk: for a window.
+pub fn listed_damage_of<'a>(findings: &'a [Finding], archive: &ArchiveEntry) -> Option<&'a Finding> {
+    let about = |finding: &&Finding| finding.what != Damaged::Content && finding.names(archive);
+    findings.iter().filter(about).min_by_key(|finding| (finding.what == Damaged::Logs, finding.is_repairable))
+}
+
+/// What was found later than archives were made.
 #[derive(Debug, Clone, Default)]
-pub struct Verdicts(HashMap<Uuid, (DateTime<Local>, ContentCheck, Option<String>)>);
+pub struct Known {
+    /// Everything found damaged and not refuted.
+    pub findings: Vec<Finding>,
+    /// Archives that were restored alone for a test, and when: SQLite found records and indexes whole.
+    pub proven: Vec<(Uuid, DateTime<Local>)>,
+}
 
-impl Verdicts {
-    /// An archive was restored for a test, and SQLite found records and indexes whole.
-    pub fn proven(&mut self, archive_id: Uuid, moment: DateTime<Local>) {
-        self.later(archive_id, moment, ContentCheck::Whole, None);
-    }
-
-    /// An archive was found damaged.
-    pub fn damaged(&mut self, finding: &Finding) {
-        self.later(finding.archive_id, finding.found, ContentCheck::Damaged, Some(finding.note.clone()));
-    }
-
-    /// What was found last counts.
-    fn later(&mut self, archive_id: Uuid, moment: DateTime<Local>, check: ContentCheck, note: Option<String>) {
-        let known = self.0.entry(archive_id).or_insert((moment, check, None));
-        if known.0 <= moment {
-            *known = (moment, check, note);
-        }
-    }
-
-    /// Says of each archive what is known of it.
+impl Known {
+    /// Says of each archive what is known of it; what was found last counts.
     pub fn apply(&self, archives: &mut [ArchiveEntry]) {
         for archive in archives {
-            if let Some((_, check, note)) = archive.archive_id.and_then(|id| self.0.get(&id)) {
-                (archive.check, archive.check_note) = (*check, note.clone());
+            let proven = self.proven.iter().filter(|(id, _)| Some(*id) == archive.archive_id);
+            let proven = proven.map(|(_, moment)| *moment).max();
+            let spoilt = self.findings.iter().filter(|finding| finding.spoils() && finding.is_about(archive));
+            let spoilt = spoilt.max_by_key(|finding| finding.moment);
+            match (proven, spoilt) {
+                (proven, Some(finding)) if proven.is_none_or(|proven| proven <= finding.moment) => {
+                    (archive.check, archive.check_note) = (ContentCheck::Damaged, Some(finding.error.message.clone()));
+                }
+                (Some(_), _) => (archive.check, archive.check_note) = (ContentCheck::Whole, None),
+                _ => {}
             }
         }
     }
@@ -102,14 +147,24 @@ pub fn unknown(archives: &mut [ArchiveEntry], why: &str) {
 
 /// What is to be said of the content of the archives of a data file, newest first, whose identity is `own`. `sets` are those in the
 /// folder in force, and `keep` the rule that counts them.
-pub fn warnings(archives: &[ArchiveEntry], sets: &[BackupSet], own: Option<Uuid>, keep: &Keep) -> Vec<Warning> {
+/// One whose file was found damaged is no matter of its content, and is said elsewhere.
+pub fn warnings(
+    (archives, findings): (&[ArchiveEntry], &[Finding]),
+    sets: &[BackupSet],
+    own: Option<Uuid>,
+    keep: &Keep,
+) -> Vec<Warning> {
     let mut found: Vec<Warning> = archives.iter().filter_map(of_hold).collect();
     let good: Vec<&ArchiveEntry> =
         archives.iter().filter(|a| a.problem.is_none() && own.is_some() && a.data_file_id == own).collect();
     let sound = good.iter().position(|archive| archive.check.is_sound());
     let newer = &good[..sound.unwrap_or(good.len())];
     let sound = sound.map(|at| good[at]);
-    if let Some(damaged) = newer.iter().find(|archive| archive.check == ContentCheck::Damaged) {
+    let is_damaged = |archive: &&&ArchiveEntry| {
+        let of_file = damage_of(findings, archive).is_some_and(|finding| finding.what == Damaged::Bytes);
+        archive.check == ContentCheck::Damaged && !of_file
+    };
+    if let Some(damaged) = newer.iter().find(is_damaged) {
         found.push(of_damage(damaged, sound));
     } else if let Some(newest) = newer.first().filter(|archive| archive.content.is_some()) {
         found.extend(not_checked(newest, newer.len(), sound, &retention::stay_as_sound(sets, keep)));
@@ -179,27 +234,80 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::{
+        archive::catalog,
+        error::{Error, ErrorKind},
+    };
+
+    type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn archive_in(
+        folder: &Path,
+        name: &str,
+        id: u128,
+    ) -> std::result::Result<ArchiveEntry, Box<dyn std::error::Error>> {
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(folder.join(name), "x")?;
+        let found = catalog::list(folder, None)?.into_iter().chain(catalog::copies(folder, None)?);
+        let mut entry = found.into_iter().find(|entry| entry.path == folder.join(name)).ok_or("not listed")?;
+        (entry.archive_id, entry.check, entry.problem) = (Some(Uuid::from_u128(id)), ContentCheck::Whole, None);
+        Ok(entry)
+    }
+
+    fn finding(archive: &ArchiveEntry, what: Damaged, moment: DateTime<Local>) -> Finding {
+        Finding {
+            archive: archive.path.clone(),
+            archive_id: archive.archive_id,
+            inode: None,
+            by_test: true,
+            moment,
+            what,
+            is_repairable: false,
+            error: Error::new(ErrorKind::Damaged, "Tree 2").report(),
+            copy: None,
+        }
+    }
 
     #[test]
-    fn what_was_found_last_counts() {
+    fn what_was_found_last_counts() -> Outcome {
+        let folder = tempfile::tempdir()?;
         let (now, id) = (Local::now(), Uuid::from_u128(7));
-        let finding = |minutes: i64| Finding {
-            archive: "/b/a[0001].4BK".into(),
-            archive_id: id,
-            data_file_id: Uuid::nil(),
-            number: ArchiveNumber(1),
-            found: now + TimeDelta::minutes(minutes),
-            what: Damaged::Content,
-            note: "Tree 2".to_owned(),
+        let archive = archive_in(folder.path(), "a[0001].4BK", 7)?;
+        let check = |known: &Known| {
+            let mut archives = [archive.clone()];
+            known.apply(&mut archives);
+            archives[0].check
         };
-        let check = |verdicts: &Verdicts| verdicts.0.get(&id).map(|(_, check, _)| *check);
-        let mut verdicts = Verdicts::default();
-        verdicts.proven(id, now);
-        verdicts.damaged(&finding(1));
-        assert_eq!(check(&verdicts), Some(ContentCheck::Damaged));
-        verdicts.proven(id, now);
-        assert_eq!(check(&verdicts), Some(ContentCheck::Damaged), "that was before");
-        verdicts.proven(id, now + TimeDelta::minutes(2));
-        assert_eq!(check(&verdicts), Some(ContentCheck::Whole));
+        let mut known = Known { findings: Vec::new(), proven: vec![(id, now)] };
+        assert_eq!(check(&known), ContentCheck::Whole);
+        known.findings.push(finding(&archive, Damaged::Content, now + TimeDelta::minutes(1)));
+        assert_eq!(check(&known), ContentCheck::Damaged);
+        known.proven.push((id, now + TimeDelta::minutes(2)));
+        assert_eq!(check(&known), ContentCheck::Whole);
+        let logs = finding(&archive, Damaged::Logs, now + TimeDelta::minutes(3));
+        let repairable = Finding { is_repairable: true, ..finding(&archive, Damaged::Bytes, logs.moment) };
+        let known = Known { findings: vec![logs, repairable], proven: Vec::new() };
+        assert_eq!(check(&known), ContentCheck::Whole, "neither says anything of what it holds");
+        Ok(())
+    }
+
+    #[test]
+    fn damage_of_a_file_stays_with_the_file_and_that_of_the_content_goes_into_copies() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+        let now = Local::now();
+        let (file, copy) = (archive_in(&here, "a[0001].4BK", 7)?, archive_in(&here, "a[0001] repaired.4BK", 7)?);
+        let (bytes, content) = (finding(&file, Damaged::Bytes, now), finding(&file, Damaged::Content, now));
+        assert!(bytes.is_about(&file) && content.is_about(&file));
+        assert!(!bytes.is_about(&copy) && content.is_about(&copy));
+        let elsewhere = archive_in(&there, "a[0001].4BK", 7)?;
+        assert!(!bytes.is_about(&elsewhere), "a copy may be sound");
+        std::fs::remove_file(&file.path)?;
+        assert!(bytes.is_about(&elsewhere), "moved with its damage");
+        assert!(!bytes.is_about(&copy), "what a repair wrote is not it");
+        let other = archive_in(&here, "a[0001].4BK", 8)?;
+        assert!(!bytes.is_about(&other) && !content.is_about(&other), "another one in its place");
+        assert!(damage_of(&[content], &copy).is_none(), "its file is sound");
+        Ok(())
     }
 }

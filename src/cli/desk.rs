@@ -181,9 +181,10 @@ impl Desk {
 
 /// Has the data file opened in an engine, with its log; returns its canonical path.
 pub(super) fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
-    let path = absolute(&path.canonicalize().unwrap_or(path))?;
+    // The engine is told the name that was given: where a link leads to may change.
+    let (name, path) = (absolute(&path)?, absolute(&path.canonicalize().unwrap_or(path))?);
     let events = engine.events();
-    engine.send(Command::OpenDataFile { path: path.clone() })?;
+    engine.send(Command::OpenDataFile { path: name.clone() })?;
     let begun = Instant::now();
     loop {
         let status = engine.status();
@@ -191,8 +192,8 @@ pub(super) fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
             return Ok(opened.facts.path.clone());
         }
         // What was refused before is no answer, until the engine has had the time to take the command.
-        let is_answer = begun.elapsed() > TAKEN_MAX && !status.opening.contains(&path);
-        if let Some(refused) = status.refused.iter().find(|refused| is_answer && refused.path == path) {
+        let is_answer = begun.elapsed() > TAKEN_MAX && !status.opening.contains(&name);
+        if let Some(refused) = status.refused.iter().find(|refused| is_answer && refused.path == name) {
             return Err(Error::from(refused.error.clone()));
         }
         if engine.is_lost() {

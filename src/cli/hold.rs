@@ -2,11 +2,9 @@
 
 use std::{path::Path, process::ExitCode};
 
-use chrono::Local;
-
 use super::{
     desk::{Desk, absolute},
-    print, print_json,
+    places, print, print_json,
 };
 use crate::{
     archive::hold::{self, Hold},
@@ -23,7 +21,7 @@ pub(super) fn hold(archive: &Path, note: Option<String>, release: bool, json: bo
         };
         (entry, words)
     } else {
-        let hold = Hold { note, since: Some(Local::now().fixed_offset()), automatic: false };
+        let hold = Hold { note, since: Some(places::clock().local().fixed_offset()), automatic: false };
         let entry = hold::hold(&archive, &hold)?;
         let words = entry.hold.as_ref().map(Hold::in_words).unwrap_or_default();
         let words = format!("Archive {} is {words}; Strongroom never deletes it.", entry.number);

@@ -5,8 +5,8 @@ use std::{path::Path, process::ExitCode};
 use super::{places::directories, print, print_json};
 use crate::{
     archive::catalog::{self, ArchiveEntry},
-    backup,
-    engine::{history::judge, inspect},
+    backup::{self, soundness},
+    engine::history::judge,
     error::{Error, ErrorKind, Result},
     settings::SettingsFile,
     sqlite::seen::ContentCheck,
@@ -47,13 +47,12 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
     };
     entries.sort_by(|a, b| (b.number, &a.path).cmp(&(a.number, &b.path)));
     // What was found when an archive was looked at as a whole is more than a glance shows.
-    let known = inspect::known_damage(folders.data_dir());
+    let found = judge(&mut entries, folders.data_dir());
     for entry in &mut entries {
-        if let Some(found) = known.iter().find(|finding| finding.is_about(entry)) {
-            entry.problem = Some(found.error.clone());
+        if let Some(finding) = soundness::damage_of(&found, entry) {
+            entry.problem = Some(finding.error.clone());
         }
     }
-    judge(&mut entries, folders.data_dir());
     for entry in &entries {
         if json { print_json(entry)? } else { print(&line(entry))? }
     }

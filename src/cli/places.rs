@@ -19,6 +19,11 @@ pub(super) fn directories() -> Result<directories::ProjectDirs> {
     })
 }
 
+/// What tells the time to the commands, and to engines that they begin.
+pub(super) fn clock() -> Clock {
+    Clock::default()
+}
+
 /// For an engine that runs as `kind`.
 pub(super) fn config(kind: HostKind) -> Result<Config> {
     let folders = directories()?;
@@ -29,7 +34,7 @@ pub(super) fn config(kind: HostKind) -> Result<Config> {
         host: kind,
         address: None,
         list: None,
-        clock: Clock::default(),
+        clock: clock(),
     })
 }
 

@@ -18,12 +18,14 @@ use crate::{
 pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
     match action {
         ServiceAction::Install { data_files, user, no_start } => {
-            let data_files = data_files.iter().map(|path| Ok(data_file::identify(&absolute(path)?)?.path));
+            // By the names that were given: what a link leads to may change, which the service then says.
+            let names = data_files.iter().map(|path| absolute(path)).collect::<Result<Vec<_>>>()?;
+            let data_files = names.iter().map(|name| Ok(data_file::identify(name)?.path));
             let data_files = data_files.collect::<Result<Vec<_>>>()?;
             let scope = if user { Scope::User } else { Scope::System(owner_of(&data_files)?) };
             refuse_without_rights(&scope)?;
             let plan = plan(&scope, no_start)?;
-            plan.install(&data_files, !no_start)?;
+            plan.install(&names, !no_start)?;
             let done = if no_start { "written" } else { "installed, and runs" };
             print(&format!("The service {} is {done}: {}", plan.name, plan.file.0.display()))?;
             print(&format!("Its data files are listed in {}; a window can add some.", plan.list.display()))?;

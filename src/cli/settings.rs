@@ -5,7 +5,11 @@ use std::path::Path;
 use serde_json::{Map, Value as Json, json};
 use toml_edit::Value;
 
-use super::{arguments::Folder, places::directories, print, print_json};
+use super::{
+    arguments::Folder,
+    places::{clock, directories},
+    print, print_json,
+};
 use crate::{
     backup::{self, marks, places::Purpose},
     error::{Error, ErrorKind, Result},
@@ -48,7 +52,7 @@ pub(super) fn run(
         apply(&mut wanted, request)?;
     }
     if requests.iter().any(|request| !matches!(request, Request::Show(_))) {
-        let today = chrono::Local::now().date_naive();
+        let today = clock().local().date_naive();
         wanted.scheduler = wanted.scheduler.clone().counted_from(today, &file.settings().scheduler);
         backup::keep_known(file.settings(), &mut wanted, &path);
         let before = file.settings().clone();

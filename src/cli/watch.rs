@@ -2,10 +2,13 @@
 
 use std::{path::Path, process::ExitCode};
 
-use chrono::Local;
 use crossbeam_channel::select;
 
-use super::{desk::interruptions, places::directories, print, print_json, words};
+use super::{
+    desk::interruptions,
+    places::{clock, directories},
+    print, print_json, words,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     service::join,
@@ -41,7 +44,7 @@ pub(super) fn watch(data_file: &Path, json: bool) -> Result<ExitCode> {
         if json {
             print_json(&event)?;
         } else if let Some(line) = words::event(&event) {
-            print(&format!("{}  {line}", Local::now().format("%Y-%m-%d %H:%M:%S")))?;
+            print(&format!("{}  {line}", clock().local().format("%Y-%m-%d %H:%M:%S")))?;
         }
     }
 }

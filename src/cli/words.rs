@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Local, Utc};
 
+use super::places::clock;
 use crate::{
     archive::heal::Repaired,
     engine::{
         Event,
-        inspect::Inspection,
+        history::Watched,
+        inspect::{Inspection, NewestArchive},
+        last_watched,
+        lost::Lost,
         status::{JobReport, LastRun},
     },
     journal::{CaptureState, commits_in_words, integrate::Integrated},
@@ -211,7 +215,7 @@ pub(super) fn inspection(found: &Inspection) -> String {
         format!("{}, {}, {}", facts.path.display(), human_bytes(facts.size_bytes), facts.journal_mode.label()),
         match &found.engine {
             Some(engine) => format!("In the care of     {engine}"),
-            None => "In the care of     nobody: neither a window nor a service runs for it".to_owned(),
+            None => nobody(found.watched.as_ref()),
         },
         format!("Last full backup   {}", newest(found)),
         format!("Next full backup   {}", next(found)),
@@ -233,6 +237,60 @@ pub(super) fn inspection(found: &Inspection) -> String {
         lines.push(format!("WARNING: {}", warning.message));
         lines.extend(warning.hint.as_ref().map(|hint| format!("  {hint}")));
     }
+    lines.join("\n")
+}
+
+fn nobody(watched: Option<&Watched>) -> String {
+    let before = last_watched(watched);
+    format!("In the care of     nobody: neither a window nor a service runs for it; {before}")
+}
+
+/// What is left of a data file that is gone, line by line.
+pub(super) fn lost(found: &Lost) -> String {
+    let mut lines = vec![
+        format!("{}, NOT THERE", found.data_file.display()),
+        match &found.engine {
+            Some(engine) => format!("In the care of     {engine}"),
+            None => nobody(found.watched.as_ref()),
+        },
+    ];
+    let destination = found.destination.display();
+    let last = match (&found.last_backup, &found.archives_problem) {
+        (Some(last), _) => format!("{} in all, the last one {}", found.archives, archive(last)),
+        (None, Some(problem)) => format!("not known: {}", problem.message),
+        (None, None) => format!("none in {destination}"),
+    };
+    lines.push(format!("Full backups       {last}"));
+    if let Some(made) = &found.last_made {
+        lines.push(format!("Made last          {}, which is not there any more", made.display()));
+    }
+    lines.push(match (&found.log, &found.log_file) {
+        (Some(log), _) => {
+            let last = log.last_commit.map_or_else(String::new, |last| {
+                format!(", the last one at {}", last.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z"))
+            });
+            let damaged = log.damaged_at.map_or_else(String::new, |at| format!("; DAMAGED at byte {at}"));
+            format!(
+                "Log                {}, {}, {}{last}{damaged}; whether that is all is not known",
+                log.log.display(),
+                human_bytes(log.bytes),
+                commits_in_words(log.commits)
+            )
+        }
+        (None, Some(file)) => {
+            let why = found.log_problem.as_ref().map_or_else(String::new, |problem| format!(", {}", problem.message));
+            format!("Log                {}: NOT USABLE{why}", file.display())
+        }
+        (None, None) => "Log                none is known".to_owned(),
+    });
+    lines.push(match (&found.restores, &found.restore_problem, found.command()) {
+        (Some(archive), _, Some(command)) => {
+            format!("To bring it back   {command} (from {} and all that the logs hold)", archive.display())
+        }
+        (None, _, Some(command)) => format!("To bring it back   {command}"),
+        (_, Some(problem), None) => format!("To bring it back   no archive is known: {}", problem.message),
+        (_, None, None) => "To bring it back   no archive is known".to_owned(),
+    });
     lines.join("\n")
 }
 
@@ -266,12 +324,19 @@ fn newest(found: &Inspection) -> String {
         n => format!("; {n} archives there are of another data file"),
     };
     let Some(last) = &found.last_backup else { return format!("none in {}{others}", found.destination.display()) };
+    format!("{}{others}", archive(last))
+}
+
+/// An archive with all that is known of it.
+fn archive(last: &NewestArchive) -> String {
     let moment = last.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let damaged = last.problem.as_ref().map_or_else(String::new, |p| format!(", DAMAGED: {}", p.message));
     let check = if last.problem.is_some() { "" } else { last.check.label() };
     let comma = if check.is_empty() { "" } else { ", " };
     let (bytes, path) = (human_bytes(last.bytes), last.path.display());
-    format!("{} of {moment}, {bytes}{comma}{check}, {path}{damaged}{others}", last.number)
+    let note = last.check_note.as_ref().filter(|_| last.check == ContentCheck::Damaged && last.problem.is_none());
+    let note = note.map_or_else(String::new, |note| format!(": {note}"));
+    format!("{} of {moment}, {bytes}{comma}{check}{note}, {path}{damaged}", last.number)
 }
 
 fn log(found: &Inspection) -> String {
@@ -288,7 +353,7 @@ fn log(found: &Inspection) -> String {
     let mut words = format!("{file}, {}, {} {since}", human_bytes(log.bytes), commits_in_words(log.commits));
     if let Some(last) = log.last_commit {
         let at = last.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z");
-        let age = (Utc::now() - last).num_seconds();
+        let age = (clock().now() - last).num_seconds();
         words += &match age {
             0.. => format!(", the last one {age} s ago at {at}"),
             _ => format!(", the last one at {at}, which is still to come"),

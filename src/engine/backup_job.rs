@@ -8,7 +8,9 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-use super::{Config, history, hosted, job::Work, kept, log_slot::LogSlot, proof, status::JobReport, worker::Message};
+use super::{
+    Config, found, history, hosted, job::Work, kept, log_slot::LogSlot, proof, status::JobReport, worker::Message,
+};
 use crate::{
     archive::{
         ArchiveOptions,
@@ -244,11 +246,12 @@ impl BackupJob {
         match (tested, found) {
             (Ok(proof), _) => {
                 (report.seen.check, report.seen.note) = (ContentCheck::Whole, None);
+                let _ = self.messages.send(Message::Looked(found::proven(&proof, &[])));
                 let _ = self.messages.send(Message::Proved(proof));
             }
             (Err(_), Some(finding)) => {
-                (report.seen.check, report.seen.note) = (ContentCheck::Damaged, Some(finding.note.clone()));
-                let _ = self.messages.send(Message::FoundDamaged(finding));
+                (report.seen.check, report.seen.note) = (ContentCheck::Damaged, Some(finding.error.message.clone()));
+                let _ = self.messages.send(Message::Looked(found::unproven(finding)));
             }
             // Stopped, no space, an extension that is missing: nothing is known of the content, and that is said.
             (Err(error), None) => report.seen.note = Some(error.message().to_owned()),

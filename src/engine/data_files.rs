@@ -121,7 +121,10 @@ impl Worker {
                 self.tried.remove(real);
             }
             // By another name it is in our care already: our own lock was in the way.
-            if result.is_err() && self.hosted.contains_key(real) {
+            if let Some(hosted) = self.hosted.get_mut(real).filter(|_| result.is_err()) {
+                if real != asked && !hosted.names.iter().any(|name| name == asked) {
+                    hosted.names.push(asked.to_path_buf());
+                }
                 self.reopening.remove(asked);
                 if self.status.opening.iter().any(|path| path == asked) {
                     self.edit().opening.retain(|path| path != asked);
@@ -145,8 +148,13 @@ impl Worker {
                 let Opened { hosted, mut status } = *opened;
                 status.engine_started = Some(self.status.started);
                 let path = hosted.path.clone();
-                status.damage = status.damage.or(self.tried.remove(&path).flatten());
-                self.note_on_list(&path, true);
+                if let Some(why) = self.tried.remove(&path).flatten().filter(|_| status.damage.is_none()) {
+                    (status.damage, status.damage_since) = (Some(why), Some(self.now()));
+                }
+                // A person may have listed it under another name.
+                if !self.list.as_ref().is_some_and(|list| list.data_files.iter().any(|listed| listed == asked)) {
+                    self.note_on_list(&path, true);
+                }
                 self.edit().refused.retain(|r| r.path != asked);
                 self.hosted.insert(path.clone(), hosted);
                 self.edit().data_files.push(status);
@@ -182,7 +190,8 @@ impl Worker {
         }
         // Nobody asked for it, so nobody has to wait for it.
         self.jobs.values_mut().filter(mine).for_each(RunningJob::stop);
-        self.note_on_list(path, false);
+        let names = self.hosted.get(path).map(|hosted| hosted.names.clone()).unwrap_or_default();
+        names.iter().chain([&path.to_path_buf()]).for_each(|name| self.note_on_list(name, false));
         self.let_go(path);
         self.end_to_watch(path)
     }
@@ -516,13 +525,14 @@ impl Worker {
     }
 
     pub(super) fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {
+        let now = self.now();
         let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
         self.changed = true;
         let status = Arc::make_mut(&mut self.status);
         let status = status.data_files.iter_mut().find(|d| d.facts.path == data_file);
         let status = status.ok_or_else(|| Self::not_open(data_file))?;
         if run {
-            return hosted.start_client(self.config.program.as_deref(), status);
+            return hosted.start_client(self.config.program.as_deref(), now, status);
         }
         hosted.stop_client();
         Ok(())

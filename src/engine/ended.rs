@@ -20,11 +20,9 @@ const PROVEN_MAX: u32 = 200;
 impl Worker {
     pub(super) fn job_ended(&mut self, id: JobId, result: std::result::Result<JobReport, ErrorReport>) {
         let Some(job) = self.jobs.remove(&id) else { return };
-        let archive = job.status.archive.clone();
         let (entry, finished) = job.finish(result);
         self.record(&entry);
         self.note_undo(&entry, &finished);
-        self.note_findings(&finished, archive.as_deref());
         self.note_backup(&finished);
         self.note_maintenance(&finished);
         self.note_for_proofs(&finished);
@@ -92,7 +90,7 @@ impl Worker {
     /// Puts a data file at the head of the recent ones.
     pub(super) fn remember(&mut self, path: &Path) {
         let Some(history) = &self.history else { return };
-        match history.remember(path).and_then(|()| history.recent()) {
+        match history.remember(path, self.now()).and_then(|()| history.recent()) {
             Ok(recent) => self.edit().recent = recent,
             Err(error) => self.edit().history_problem = Some(error.report()),
         }

@@ -6,7 +6,6 @@
 mod findings;
 mod notices;
 mod runs;
-mod soundness;
 mod state;
 mod undos;
 mod watched;
@@ -22,8 +21,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use findings::{Looked, Refuted, judge, known_archives};
 pub use runs::glance_maintenance;
-pub use soundness::{judge, known_archives};
 pub use state::glance_automatic;
 pub use watched::{Watched, left_behind};
 
@@ -365,9 +364,9 @@ impl History {
     ///
     /// # Errors
     /// When the database can not be written.
-    pub fn remember(&self, path: &Path) -> Result<()> {
+    pub fn remember(&self, path: &Path, now: DateTime<Local>) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO recent(path,opened_ms) VALUES(?1,?2)";
-        let args = params![path.to_string_lossy(), Local::now().timestamp_millis()];
+        let args = params![path.to_string_lossy(), now.timestamp_millis()];
         self.conn.execute(sql, args).map(|_| ()).map_err(|e| self.fail(e))
     }
 
@@ -442,7 +441,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     conn.execute_batch(watched::SCHEMA)?;
     conn.execute_batch(undos::SCHEMA)?;
     conn.execute_batch(findings::SCHEMA)?;
-    conn.execute_batch(soundness::SCHEMA)?;
+    findings::join_stores(&conn)?;
     conn.execute_batch("COMMIT")?;
     // A first read proves that the tables are there and readable.
     conn.query_row("SELECT id FROM jobs LIMIT 1", [], |row| row.get::<_, String>(0)).optional()?;
@@ -549,9 +548,9 @@ mod tests {
     fn recent_data_files_come_newest_first() -> Outcome_ {
         let folder = tempfile::tempdir()?;
         let (history, _) = History::open(folder.path())?;
-        for path in ["/a", "/b", "/c", "/b"] {
-            history.remember(Path::new(path))?;
-            std::thread::sleep(Duration::from_millis(2));
+        for (second, path) in ["/a", "/b", "/c", "/b"].into_iter().enumerate() {
+            let now = Local.timestamp_opt(1_700_000_000 + second as i64, 0).earliest().unwrap_or_default();
+            history.remember(Path::new(path), now)?;
         }
         history.forget(Path::new("/c"))?;
         assert_eq!(history.recent()?, [Path::new("/b"), Path::new("/a")]);

@@ -66,6 +66,8 @@ const LOG_RETRY: Duration = Duration::from_secs(3);
 /// What only the engine holds of a data file; what everybody may see is its status.
 pub(super) struct Hosted {
     pub(super) path: PathBuf,
+    /// Other names that it was opened by: links, which can be moved to another file.
+    pub(super) names: Vec<PathBuf>,
     pub(super) settings: SettingsFile,
     client: Option<Child>,
     /// Why SQLite can not open the data file any more, since it was looked at last.
@@ -165,10 +167,12 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
     }
     storage::clean_up(move || places.iter().for_each(|place| scratch::remove_leftovers(place)));
     let host = Host { kind: config.host, process: std::process::id() };
-    let status = DataFileStatus { damage, ..status_of(facts, &settings, host) };
-    let path = status.facts.path.clone();
+    let damage_since = damage.as_ref().map(|_| config.clock.local());
+    let status = DataFileStatus { damage, damage_since, ..status_of(facts, &settings, host) };
+    let (path, asked) = (status.facts.path.clone(), path.to_path_buf());
     Ok(Opening::Opened(Box::new(Opened {
         hosted: Hosted {
+            names: Some(asked).filter(|asked| *asked != path).into_iter().collect(),
             path,
             settings,
             client: None,
@@ -227,6 +231,7 @@ pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Hos
         warnings: Vec::new(),
         notices: Vec::new(),
         damage: None,
+        damage_since: None,
         in_place: Vec::new(),
         maintenance: Maintenance::default(),
         archives_place: None,
@@ -242,6 +247,7 @@ pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Hos
         readers: Vec::new(),
         strays: Vec::new(),
         other_name: None,
+        moved_name: None,
         waiting: Vec::new(),
         is_sample,
         sample_client: None,
@@ -455,8 +461,10 @@ impl Hosted {
             Ok((size, wal, modified)) => {
                 (status.facts.size_bytes, status.facts.wal_bytes, status.facts.modified) = (size, wal, modified);
                 status.problem = self.lost.clone();
+                status.moved_name = self.names.iter().find_map(|name| moved(name, &self.path)).map(|e| e.report());
             }
-            Err(error) => status.problem = Some(error.report()),
+            // What leads to a file that is gone leads nowhere for that reason.
+            Err(error) => (status.problem, status.moved_name) = (Some(error.report()), None),
         }
         self.look_at_client(status);
         status.log = self.log.as_ref().map(|log| log.status());
@@ -559,7 +567,12 @@ impl Hosted {
     }
 
     /// Starts the client, which ends when its standard input closes: with us at the latest.
-    pub(super) fn start_client(&mut self, program: Option<&Path>, status: &mut DataFileStatus) -> Result<()> {
+    pub(super) fn start_client(
+        &mut self,
+        program: Option<&Path>,
+        now: DateTime<Local>,
+        status: &mut DataFileStatus,
+    ) -> Result<()> {
         self.look_at_client(status);
         if self.client.is_some() {
             return Ok(());
@@ -573,7 +586,7 @@ impl Hosted {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|e| Error::io("start", program, e))?;
-        status.sample_client = Some(SampleClientStatus { process: child.id(), since: Local::now() });
+        status.sample_client = Some(SampleClientStatus { process: child.id(), since: now });
         self.client = Some(child);
         Ok(())
     }
@@ -584,6 +597,30 @@ impl Hosted {
             drop(client.stdin.take());
         }
     }
+}
+
+/// What has become of a name that the data file at `path` was opened by, unless it still leads there.
+fn moved(name: &Path, path: &Path) -> Option<Error> {
+    let (shown, path) = match name.canonicalize() {
+        Ok(now) if now == path => return None,
+        Ok(now) => (format!("now leads to {}", now.display()), path.display()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => ("leads nowhere now".to_owned(), path.display()),
+        Err(e) => (format!("can not be followed any more ({e})"), path.display()),
+    };
+    let name = name.display();
+    let hint = format!(
+        "Lead it back to {path}; or, if the application uses another file from now on, have that one looked after (strongroom serve \
+         '{name}') and close this one."
+    );
+    Some(
+        Error::new(
+            ErrorKind::Changed,
+            format!(
+                "{name}, the name that {path} was opened by, {shown}: what programs commit by that name is not seen"
+            ),
+        )
+        .hint(hint),
+    )
 }
 
 impl Drop for Hosted {

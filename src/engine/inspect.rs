@@ -6,15 +6,20 @@ use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    history::{History, glance_automatic, glance_maintenance},
+    history::{History, Watched, glance_automatic, glance_maintenance},
     hosted, known, lock,
     mistaken::refuse_own_file,
-    status::{DataFileStatus, Finding, Host, HostKind, JobStatus, Maintenance, Status},
+    status::{DataFileStatus, Host, HostKind, JobStatus, Maintenance, Status},
     warnings,
 };
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
-    backup::{marks, places::Purpose},
+    backup::{
+        marks,
+        places::Purpose,
+        soundness::{self, Finding},
+    },
+    control::Clock,
     error::{ErrorReport, Result},
     journal::inspect::{self, LogFacts},
     schedule::automatic::{Automatic, Decision, Reason},
@@ -37,6 +42,9 @@ pub struct Inspection {
     pub data_file: DataFileFacts,
     /// The process that looks after it, if one does.
     pub engine: Option<Process>,
+    /// Who looked after it last, and until when, where nobody does now and that is noted; what happened to it since is not known.
+    #[serde(default)]
+    pub watched: Option<Watched>,
     /// The jobs that run on it, where that process can be asked.
     pub jobs: Vec<JobStatus>,
     /// The folder for its archives.
@@ -86,19 +94,26 @@ pub struct NewestArchive {
     /// Whether its content is sound, as far as anybody has looked.
     #[serde(default)]
     pub check: ContentCheck,
-    /// What is wrong with it, if anything.
+    /// What is damaged in its content, or why it was not checked.
+    #[serde(default)]
+    pub check_note: Option<String>,
+    /// What is wrong with its file, or with its logs, if anything.
     pub problem: Option<ErrorReport>,
 }
 
 impl NewestArchive {
-    fn of(archive: &ArchiveEntry, status: &DataFileStatus) -> Self {
+    /// With what is known of its file.
+    pub(super) fn of(archive: &ArchiveEntry, findings: &[Finding]) -> Self {
         Self {
             path: archive.path.clone(),
             number: archive.number,
             moment: archive.moment,
             bytes: archive.bytes,
             check: archive.check,
-            problem: status.damage_of(archive).map(|damage| damage.error.clone()).or_else(|| archive.problem.clone()),
+            check_note: archive.check_note.clone(),
+            problem: soundness::damage_of(findings, archive)
+                .map(|damage| damage.error.clone())
+                .or_else(|| archive.problem.clone()),
         }
     }
 }
@@ -118,20 +133,22 @@ impl Inspection {
 
     fn of(status: &DataFileStatus, engine: Option<Process>, jobs: Vec<JobStatus>) -> Self {
         // Commits by another name of the file are in no log that is known here.
-        let log = status.log.as_ref().map(LogFacts::of_running).map(|log| match &status.other_name {
+        let other = status.other_name.as_ref().or(status.moved_name.as_ref());
+        let log = status.log.as_ref().map(LogFacts::of_running).map(|log| match other {
             Some(_) => LogFacts { complete: log.complete.filter(|complete| !complete), ..log },
             None => log,
         });
         Self {
             data_file: status.facts.clone(),
             engine,
+            watched: None,
             jobs,
             destination: status.destination.clone(),
             available_bytes: status.plan.as_ref().map(|plan| plan.available_bytes).or_else(|| {
                 let space = status.archives_place.as_ref().and_then(|place| place.space.as_ref());
                 space.map(|space| space.available)
             }),
-            last_backup: status.own_archives().next().map(|newest| NewestArchive::of(newest, status)),
+            last_backup: status.own_archives().next().map(|newest| NewestArchive::of(newest, &status.damaged)),
             archives: status.own_archives().count(),
             archives_of_others: status.archives.len() - status.own_archives().count(),
             archives_problem: status
@@ -152,23 +169,18 @@ impl Inspection {
     }
 }
 
-/// Every archive that is known to be damaged by the Backup journal in `data`, the folder for the program's data.
-pub fn known_damage(data: &Path) -> Vec<Finding> {
-    History::glance(data).and_then(|history| history.findings().ok()).unwrap_or_default()
-}
-
 /// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder, and `data` the
 /// one for its data. Nothing is changed. What there is to warn of is found as an engine finds it that looks after the file.
 ///
 /// # Errors
 /// When the data file can not be used, or its settings not be understood.
-pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
+pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock) -> Result<Inspection> {
     refuse_own_file(path)?;
     let facts = data_file::identify(path)?;
     let path = facts.path.clone();
     let settings = SettingsFile::load(&path, own)?;
     let is_wal = facts.journal_mode == JournalMode::Wal;
-    let now = Local::now();
+    let now = clock.local();
     let engine = lock::holder(&path, own).map(|holder| processes::named(holder.process));
     let host = Host { kind: HostKind::Command, process: std::process::id() };
     let mut status = hosted::status_of(facts, &settings, host);
@@ -176,13 +188,14 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
     if let Some(users) = hosted::look_at_processes(std::slice::from_ref(&path)).pop() {
         (status.holders, status.readers, status.other_name) = (users.holders, users.readers, users.other_name);
     }
-    let mut known_before = None;
+    let (mut known_before, mut watched) = (None, None);
     // A journal of an older or newer version tells what can be understood of it.
     if let Some(history) = History::glance(data) {
         known_before = glance_automatic(data, &path);
         known::take_history(&mut status, &history.list(HISTORY_MAX).unwrap_or_default());
         known::take_findings(&mut status, &history.findings().unwrap_or_default());
         status.notices = history.notices(&path).unwrap_or_default();
+        watched = history.watched(&path).filter(|_| engine.is_none());
     } else {
         known::take_history(&mut status, &[]);
     }
@@ -213,8 +226,9 @@ pub fn inspect(path: &Path, own: &Path, data: &Path) -> Result<Inspection> {
         status.warnings.extend(at_rest);
         let last_commit = log.as_ref().and_then(|log| log.last_commit);
         status.warnings.extend(warnings::of_clock(last_commit, status.newest_good(), &now));
-        status.warnings.sort();
-        status.warnings.dedup();
+    } else if engine.is_none() {
+        status.warnings.push(warnings::of_nobody(&status, watched.as_ref()));
     }
-    Ok(Inspection { log, log_problem, ..Inspection::of(&status, engine, Vec::new()) })
+    warnings::in_order(&mut status.warnings);
+    Ok(Inspection { log, log_problem, watched, ..Inspection::of(&status, engine, Vec::new()) })
 }

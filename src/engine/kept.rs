@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use uuid::Uuid;
-
 use super::{
     command::JobId,
     history::{self, JobKind},
@@ -18,7 +16,6 @@ use crate::{
     backup::{
         Deleted,
         retention::{self, When},
-        soundness::Finding,
     },
     control::Control,
     error::Result,
@@ -98,22 +95,6 @@ impl Worker {
         self.survey(data_file);
     }
 
-    /// Remembers that an archive was found damaged.
-    pub(super) fn found_unsound(&mut self, finding: &Finding) {
-        if let Some(Err(error)) = self.history.as_ref().map(|history| history.note_damaged(finding)) {
-            self.edit().history_problem = Some(error.report());
-        }
-        self.survey_of(&finding.archive);
-    }
-
-    /// Remembers that every byte of an archive is as it was written.
-    pub(super) fn found_whole(&mut self, archive: &Path, archive_id: Uuid) {
-        if let Some(Err(error)) = self.history.as_ref().map(|history| history.note_whole(archive_id)) {
-            self.edit().history_problem = Some(error.report());
-        }
-        self.survey_of(archive);
-    }
-
     pub(super) fn hold(&self, archive: PathBuf, note: Option<String>) {
         let since = Some(self.now().fixed_offset());
         self.chores.run(move || hold::hold(&archive, &Hold { note, since, automatic: false }), Message::Held);
@@ -132,7 +113,7 @@ impl Worker {
     }
 
     /// What is known of an archive has changed.
-    fn survey_of(&mut self, archive: &Path) {
+    pub(super) fn survey_of(&mut self, archive: &Path) {
         let holds =
             |archives: &[ArchiveEntry]| archives.iter().any(|known| known.files.iter().any(|file| file == archive));
         let of = self.status.data_files.iter().find(|d| holds(&d.archives)).map(|d| d.facts.path.clone());

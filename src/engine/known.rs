@@ -1,20 +1,14 @@
 //! What is known of a data file's protection, put together in one place: for whoever looks after it, and for whoever only asks.
 
-use std::path::{Path, PathBuf};
-
-use chrono::Local;
+use std::path::Path;
 
 use super::{
     history::{HistoryEntry, JobKind, Outcome},
     hosted::Surveyed,
-    status::{DataFileStatus, Finding, FinishedJob, JobReport, LastBackup},
+    status::{DataFileStatus, Finding, LastBackup},
     worker::Worker,
 };
-use crate::{
-    error::{ErrorKind, ErrorReport},
-    storage,
-    warning::{Warning, WarningKind},
-};
+use crate::storage;
 
 /// Takes over what a survey found, but for the settings and the state of the data file itself.
 pub(super) fn take_survey(status: &mut DataFileStatus, surveyed: Surveyed) {
@@ -78,109 +72,6 @@ pub(super) fn take_findings(status: &mut DataFileStatus, findings: &[Finding]) {
 }
 
 impl Worker {
-    /// Keeps what a job found of an archive: damage, or that it is sound.
-    pub(super) fn note_findings(&mut self, finished: &FinishedJob, archive: Option<&Path>) {
-        let drawn = finished.result.as_ref().ok().and_then(|report| match report {
-            JobReport::TestRestore(proof) => Some(proof.archive.as_path()),
-            _ => None,
-        });
-        let Some(archive) = archive.or(drawn) else { return self.note_failed_drill(finished) };
-        let damage = |repairable: bool, by_test: bool, error: ErrorReport, copy: Option<PathBuf>| {
-            Some(self.finding(archive, repairable, by_test, error, copy))
-        };
-        let is_damaged = |error: &&ErrorReport| error.kind == ErrorKind::Damaged;
-        // What to forget of verifications and of test restores, and what to keep.
-        let (forget, keep) = match (&finished.result, finished.kind) {
-            (Ok(JobReport::Verify(report)), _) => match report.problem() {
-                None => ([true, false], None),
-                Some(problem) => ([false, false], damage(true, false, problem.report(), None)),
-            },
-            (Ok(JobReport::Repair(report)), _) => match (&report.copy, &report.repaired) {
-                (Some(copy), Some(repaired)) => {
-                    let error = repaired.after_restore().report();
-                    ([false, false], damage(true, false, error, Some(copy.clone())))
-                }
-                _ => ([true, false], None),
-            },
-            (Ok(JobReport::TestRestore(proof)), _) => match &proof.repaired {
-                None => ([false, true], None),
-                Some(repaired) => {
-                    let is_whole = repaired.damage.is_repaired();
-                    let found = damage(is_whole, false, repaired.after_restore().report(), None);
-                    // It was restored all the same: that proof comes after the damage.
-                    ([false, true], found.map(|found| Finding { moment: proof.proven, ..found }))
-                }
-            },
-            (Ok(JobReport::Restore(report)), _) => match &report.repaired {
-                None => return,
-                Some(repaired) => {
-                    let is_whole = repaired.damage.is_repaired();
-                    ([false, false], damage(is_whole, false, repaired.after_restore().report(), None))
-                }
-            },
-            (Err(error), JobKind::Verify | JobKind::Repair) if is_damaged(&error) => {
-                ([false, false], damage(false, false, error.clone(), None))
-            }
-            (Err(error), JobKind::TestRestore) if is_damaged(&error) => {
-                ([false, false], damage(false, true, error.clone(), None))
-            }
-            _ => return,
-        };
-        let kept = self.history.as_ref().map(|history| {
-            for by_test in [false, true].into_iter().filter(|by_test| forget[usize::from(*by_test)]) {
-                history.forget_finding(archive, by_test)?;
-            }
-            keep.as_ref()
-                .map_or(Ok(()), |finding| history.keep_finding(finding).and_then(|()| history.disprove(archive)))
-        });
-        if let Some(Err(error)) = kept {
-            self.edit().history_problem = Some(error.report());
-        }
-        // Also where it can not be kept: this engine knows it.
-        self.findings.retain(|known| known.archive != archive || !forget[usize::from(known.by_test)]);
-        if let Some(finding) = keep {
-            self.findings.retain(|known| known.archive != archive || known.by_test != finding.by_test);
-            self.findings.push(finding);
-            self.edit().proven.retain(|proof| proof.archive != archive);
-        }
-        self.show_findings(None);
-    }
-
-    /// A drill that somebody asked for and that failed: which archive it drew is in its message.
-    fn note_failed_drill(&mut self, finished: &FinishedJob) {
-        if let (Err(error), JobKind::TestRestore, Some(data_file), false) =
-            (&finished.result, finished.kind, finished.data_file.clone(), finished.automatic)
-            && error.kind == ErrorKind::Damaged
-        {
-            let message = format!("the drill of {} failed: {}", data_file.display(), error.message);
-            let warning = Warning { kind: WarningKind::TestRestoreFailed, message, hint: error.hint.clone() };
-            self.keep_notice(&data_file, warning);
-        }
-    }
-
-    fn finding(
-        &self,
-        archive: &Path,
-        is_repairable: bool,
-        by_test: bool,
-        error: ErrorReport,
-        copy: Option<PathBuf>,
-    ) -> Finding {
-        let all = self.status.data_files.iter().flat_map(|d| d.archives.iter().chain(&d.copies));
-        let known = all.into_iter().find(|entry| entry.path == archive || entry.files.iter().any(|f| f == archive));
-        let before = self.findings.iter().find(|known| known.archive == archive && known.by_test == by_test);
-        Finding {
-            archive: archive.to_path_buf(),
-            archive_id: known.and_then(|entry| entry.archive_id),
-            inode: storage::inode(archive),
-            by_test,
-            moment: Local::now(),
-            is_repairable,
-            error,
-            copy: copy.or_else(|| before.and_then(|known| known.copy.clone())),
-        }
-    }
-
     /// Shows what was found of the archives of a data file, or of all.
     pub(super) fn show_findings(&mut self, only: Option<&Path>) {
         let findings = std::mem::take(&mut self.findings);

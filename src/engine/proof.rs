@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Local, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -35,19 +35,21 @@ use crate::{
 const QUIET: Duration = Duration::from_secs(10);
 /// A drill that could not be made is tried again after so long.
 const AGAIN: TimeDelta = TimeDelta::hours(1);
+/// One whose disk is away waits until it is back; so long it may take until that is noticed.
+const SOON: TimeDelta = TimeDelta::seconds(30);
 const WEEK: TimeDelta = TimeDelta::weeks(1);
 
 /// What is to be proven of a data file.
 #[derive(Debug, Default)]
 pub(super) struct Proving {
-    /// The archive made last, until it was tested.
-    waiting: Option<PathBuf>,
+    /// The archive made last, until it was tested; and when that may be tried again, where it could not be made.
+    waiting: Option<(PathBuf, Option<DateTime<Utc>>)>,
     /// When the last job on the data file ended.
     quiet_since: Option<Instant>,
     /// When the next drill is due, once that was looked up.
     drill_at: Option<DateTime<Utc>>,
-    /// The test that runs, and whether it is a drill.
-    runs: Option<(JobId, bool)>,
+    /// The test that runs, and of which archive; `None` for a drill.
+    runs: Option<(JobId, Option<PathBuf>)>,
 }
 
 impl Worker {
@@ -72,8 +74,9 @@ impl Worker {
                 if hosted.proving.runs.is_some() || !quiet {
                     return None;
                 }
-                if let Some(archive) = hosted.proving.waiting.take() {
-                    return Some((hosted.path.clone(), Some(archive)));
+                if let Some((archive, again_at)) = &hosted.proving.waiting {
+                    let is_due = again_at.is_none_or(|at| at <= now);
+                    return is_due.then(|| (hosted.path.clone(), Some(archive.clone())));
                 }
                 let drills = settings.proof.drill == Drill::EveryWeek && settings.data_file_id.is_some();
                 let is_due = hosted.proving.drill_at.is_none_or(|at| at <= now);
@@ -83,23 +86,32 @@ impl Worker {
         for (data_file, archive) in due {
             let is_busy = self.jobs.values().any(|job| job.status.data_file.as_ref() == Some(&data_file))
                 || self.status.data_file(&data_file).is_none_or(|d| d.log_starting || d.plan.is_none());
+            // Nothing is said against an archive whose disk is away. Each waits until it can be made: of two backups the newer one is
+            // tested.
+            let is_away = self.status.data_file(&data_file).is_some_and(|d| d.destination_problem.is_some());
             match archive {
-                // Another one is made: that will be tested.
-                Some(_) if is_busy => {}
-                // Nothing is said against an archive whose disk is away.
-                Some(_) if self.status.data_file(&data_file).is_some_and(|d| d.destination_problem.is_some()) => {}
+                _ if is_busy || is_away => {}
                 Some(archive) => self.test_archive(&data_file, archive),
-                None if is_busy => {}
                 None => self.drill_if_due(&data_file, now),
             }
         }
     }
 
+    /// Whether one of the archives that are there was found damaged by a test since then: that is said of it.
+    fn is_found_damaged(&self, data_file: &Path, since: DateTime<Local>) -> bool {
+        let Some(status) = self.status.data_file(data_file) else { return false };
+        status.damaged.iter().any(|finding| finding.by_test && finding.moment >= since)
+    }
+
     /// Another job on the data file has ended; a backup is to be tested.
     pub(super) fn note_for_proofs(&mut self, finished: &FinishedJob) {
         let Some(data_file) = &finished.data_file else { return };
+        if let Ok(JobReport::TestRestore(_)) = &finished.result {
+            // Whoever made it: what a later test proves is no reason to worry any more.
+            let _ = self.put_away(data_file, WarningKind::TestRestoreFailed);
+        }
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        if hosted.proving.runs.is_some_and(|(job, _)| job == finished.id) {
+        if hosted.proving.runs.as_ref().is_some_and(|(job, _)| *job == finished.id) {
             return self.proof_ended(&data_file.clone(), finished);
         }
         hosted.proving.quiet_since = Some(Instant::now());
@@ -107,16 +119,18 @@ impl Worker {
             // A drill may have found no archive before: when it is due is looked up again.
             hosted.proving.drill_at = None;
             if is_wanted(hosted.settings.settings().proof.test_restore, made) {
-                hosted.proving.waiting = Some(made.archive.clone());
+                hosted.proving.waiting = Some((made.archive.clone(), None));
             }
         }
     }
 
     fn test_archive(&mut self, data_file: &Path, archive: PathBuf) {
         // Its log has hardly begun, and what is being written just now must not be in its way.
+        let Some(settings) = self.hosted.get(data_file).map(|hosted| hosted.settings.clone()) else { return };
         let (scratch, messages) = (self.config.data_dir.clone(), self.messages.clone());
-        let work = work::test_restore((archive.clone(), Vec::new()), Until::End, Logs::None, scratch, None, messages);
-        self.begin_proof(data_file, Some(archive), work, "A test of the new archive.", false);
+        let test = work::test_restore((archive.clone(), Vec::new()), Until::End, Logs::None, scratch, None, messages);
+        let work = work::test_new(data_file, archive.clone(), settings, test);
+        self.begin_proof(data_file, Some(archive), work, "A test of the new archive.");
     }
 
     fn drill_if_due(&mut self, data_file: &Path, now: DateTime<Utc>) {
@@ -141,41 +155,48 @@ impl Worker {
         };
         if status.archives.is_empty() {
             // Asked again when there may be one.
-            self.drill_again_at(data_file, now + AGAIN);
+            self.prove_again_at(data_file, None, now + AGAIN);
             return;
         }
         let destination = status.destination.clone();
         let log = self.hosted.get(data_file).and_then(|h| h.log.clone());
         let seed = Uuid::new_v4().as_u64_pair().0;
-        let work = work::drill(data_file, destination, seed, self.config.data_dir.clone(), log);
-        self.begin_proof(data_file, None, work, "The weekly drill: an archive and a commit drawn by lot.", true);
+        let scratch = self.config.data_dir.clone();
+        let work = work::drill(data_file, destination, seed, scratch, log, self.messages.clone());
+        self.begin_proof(data_file, None, work, "The weekly drill: an archive and a commit drawn by lot.");
     }
 
-    fn drill_again_at(&mut self, data_file: &Path, at: DateTime<Utc>) {
-        if let Some(hosted) = self.hosted.get_mut(data_file) {
-            hosted.proving.drill_at = Some(at);
-        }
-    }
-
-    fn begin_proof(&mut self, data_file: &Path, archive: Option<PathBuf>, work: Work, note: &str, is_drill: bool) {
+    fn begin_proof(&mut self, data_file: &Path, archive: Option<PathBuf>, work: Work, note: &str) {
         let id = JobId::new();
         let data_file = data_file.to_path_buf();
         let kind = JobKind::TestRestore;
-        let order = Order { id, kind, data_file: Some(data_file.clone()), archive, automatic: true };
+        let order = Order { id, kind, data_file: Some(data_file.clone()), archive: archive.clone(), automatic: true };
         if let Some(hosted) = self.hosted.get_mut(&data_file) {
-            hosted.proving.runs = Some((id, is_drill));
+            hosted.proving.runs = Some((id, archive.clone()));
+            hosted.proving.waiting.take_if(|_| archive.is_some());
         }
         if self.start(order, work).is_ok() {
             self.note_in_journal(id, note.to_owned());
-        } else if let Some(hosted) = self.hosted.get_mut(&data_file) {
-            hosted.proving.runs = None;
-            self.drill_again_at(&data_file, self.now().to_utc() + AGAIN);
+        } else {
+            if let Some(hosted) = self.hosted.get_mut(&data_file) {
+                hosted.proving.runs = None;
+            }
+            self.prove_again_at(&data_file, archive, self.now().to_utc() + AGAIN);
+        }
+    }
+
+    /// A test that could not be made is tried again; an archive is not when a newer one waits.
+    fn prove_again_at(&mut self, data_file: &Path, archive: Option<PathBuf>, at: DateTime<Utc>) {
+        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        match archive {
+            Some(archive) => _ = hosted.proving.waiting.get_or_insert((archive, Some(at))),
+            None => hosted.proving.drill_at = Some(at),
         }
     }
 
     fn proof_ended(&mut self, data_file: &Path, finished: &FinishedJob) {
         let now = self.now().to_utc();
-        let Some((job, is_drill)) = self.hosted.get_mut(data_file).and_then(|h| h.proving.runs.take()) else { return };
+        let Some((job, archive)) = self.hosted.get_mut(data_file).and_then(|h| h.proving.runs.take()) else { return };
         let begun = self.status.history.iter().find(|entry| entry.id == job).map(|entry| entry.started);
         // A backup renames the log, and may delete an old archive, under the hands of a drill.
         let is_disturbed = self.status.history.iter().any(|entry| {
@@ -183,21 +204,22 @@ impl Worker {
                 && entry.data_file.as_deref() == Some(data_file)
                 && (entry.outcome == Outcome::Running || begun.is_some_and(|begun| entry.started >= begun))
         });
+        let is_drill = archive.is_none();
         match &finished.result {
-            Ok(_) => {
-                let _ = self.put_away(data_file, WarningKind::TestRestoreFailed);
-                if !is_drill {
-                    self.delete_old(data_file, finished);
-                }
-            }
+            Ok(_) if is_drill => {}
+            Ok(_) => self.delete_old(data_file, finished),
             Err(error) if matches!(error.kind, ErrorKind::Stopped | ErrorKind::NoSpace | ErrorKind::Busy) => {
-                self.drill_again_at(data_file, now + AGAIN);
-                return;
+                return self.prove_again_at(data_file, archive, now + AGAIN);
             }
-            Err(_) if is_disturbed => {
-                self.drill_again_at(data_file, now + AGAIN);
-                return;
+            // When its disk is back.
+            Err(error) if error.kind == ErrorKind::PlaceMissing => {
+                return self.prove_again_at(data_file, archive, now + SOON);
             }
+            // It is gone, which is said, and can not be tested any more.
+            Err(error) if error.kind == ErrorKind::Changed => return,
+            Err(_) if is_disturbed => return self.prove_again_at(data_file, archive, now + AGAIN),
+            // What was found damaged is said of the archive that was tested.
+            Err(_) if begun.is_some_and(|begun| self.is_found_damaged(data_file, begun)) => {}
             Err(error) => {
                 let what = if is_drill { "the weekly drill" } else { "the test restore of the last backup" };
                 let message = format!("{what} of {} failed: {}", data_file.display(), error.message);
@@ -209,7 +231,7 @@ impl Worker {
             }
         }
         if is_drill {
-            self.drill_again_at(data_file, now + WEEK);
+            self.prove_again_at(data_file, None, now + WEEK);
             let kept = self.history.as_ref().map(|history| history.keep_drill(data_file, now));
             if let Some(Err(error)) = kept {
                 self.edit().history_problem = Some(error.report());

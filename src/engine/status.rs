@@ -10,9 +10,15 @@ use super::{
     command::JobId,
     history::{HistoryEntry, JobKind, Outcome},
 };
+pub use crate::backup::soundness::Finding;
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry, segments::Missing},
-    backup::{BackupPlan, BackupReport, Measure, places::Place, retention::BackupSet},
+    backup::{
+        BackupPlan, BackupReport, Measure,
+        places::Place,
+        retention::BackupSet,
+        soundness::{self, Damaged},
+    },
     control::{Progress, Question},
     drill::Proof,
     error::{Error, ErrorKind, ErrorReport},
@@ -25,11 +31,8 @@ use crate::{
     restore::{Logs, RestorePlan, RestoreReport, in_place::Undo, undo::UndoPlan},
     schedule::automatic::Automatic,
     settings::{Revision, Settings},
-    sqlite::data_file::DataFileFacts,
-    storage::{
-        self,
-        processes::{Holders, Process},
-    },
+    sqlite::{data_file::DataFileFacts, seen::ContentCheck},
+    storage::processes::{Holders, Process},
     verify::VerifyReport,
     warning::Warning,
 };
@@ -50,6 +53,16 @@ pub enum HostKind {
 }
 
 impl HostKind {
+    /// What it is, in words.
+    pub fn label(self) -> &'static str {
+        match self {
+            HostKind::Service => "the service",
+            HostKind::Background => "a process in the background",
+            HostKind::Window => "a window",
+            HostKind::Command => "a command",
+        }
+    }
+
     /// Whether it goes on when the windows are closed.
     pub fn goes_on(self) -> bool {
         matches!(self, HostKind::Service | HostKind::Background)
@@ -67,13 +80,7 @@ pub struct Host {
 
 impl std::fmt::Display for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match self.kind {
-            HostKind::Service => "the service",
-            HostKind::Background => "a process in the background",
-            HostKind::Window => "a window",
-            HostKind::Command => "a command",
-        };
-        write!(f, "{kind} (process {})", self.process)
+        write!(f, "{} (process {})", self.kind.label(), self.process)
     }
 }
 
@@ -229,6 +236,9 @@ pub struct DataFileStatus {
     /// What was found damaged in it when it was opened, and why it was not restored by itself.
     #[serde(default)]
     pub damage: Option<ErrorReport>,
+    /// When that was.
+    #[serde(default)]
+    pub damage_since: Option<DateTime<Local>>,
     /// Everything that needs attention, the urgent first.
     pub warnings: Vec<Warning>,
     /// The last restores in place that can be undone, newest first, at most 10.
@@ -268,6 +278,9 @@ pub struct DataFileStatus {
     /// Why commits may be missed: programs use it by another name (a hard link), whose WAL is another one.
     #[serde(default)]
     pub other_name: Option<ErrorReport>,
+    /// A name that it was opened by leads to another file now, or nowhere.
+    #[serde(default)]
+    pub moved_name: Option<ErrorReport>,
     /// Programs that wait to have it for themselves, or did a moment ago, while the log has it open.
     #[serde(default)]
     pub waiting: Vec<Process>,
@@ -291,11 +304,14 @@ impl DataFileStatus {
         Some((archive.path.clone(), lacking.last))
     }
 
-    /// The newest archive that can be read and is its own.
+    /// The newest archive that can be read, is its own, and was not found damaged; or else damaged in its content.
     pub fn newest_sound(&self) -> Option<&ArchiveEntry> {
-        let own =
-            |archive: &&ArchiveEntry| archive.problem.is_none() && archive.data_file_id == self.settings.data_file_id;
-        self.archives.iter().find(own)
+        let own = |archive: &&ArchiveEntry| {
+            let is_own = archive.data_file_id == self.settings.data_file_id;
+            archive.problem.is_none() && is_own && !self.is_lost(archive)
+        };
+        let sound = self.archives.iter().filter(own).find(|archive| archive.check != ContentCheck::Damaged);
+        sound.or_else(|| self.archives.iter().find(own))
     }
 
     /// Whether its file is not there any more.
@@ -320,11 +336,10 @@ impl DataFileStatus {
         archive.data_file_id.is_some() && archive.data_file_id == self.settings.data_file_id
     }
 
-    /// What was found damaged in an archive, the worst first.
+    /// What was found damaged in the file of an archive, or in its logs, the worst first; what it holds is in its `check`.
     pub fn damage_of(&self, archive: &ArchiveEntry) -> Option<&Finding> {
         // Only those are listed that are about what lies there: a window must not ask the disk.
-        let about = |finding: &&Finding| finding.names(archive);
-        self.damaged.iter().filter(about).min_by_key(|finding| finding.is_repairable)
+        soundness::listed_damage_of(&self.damaged, archive)
     }
 
     /// The sound copy that takes the place of a damaged archive.
@@ -341,42 +356,7 @@ impl DataFileStatus {
 
     /// Whether an archive was found to be beyond repair.
     fn is_lost(&self, archive: &ArchiveEntry) -> bool {
-        self.damage_of(archive).is_some_and(|finding| !finding.is_repairable)
-    }
-}
-
-/// An archive that was found damaged. It counts until a later look finds the archive sound, or another one lies in its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// The archive.
-    pub archive: PathBuf,
-    /// Its identity, if it was known.
-    pub archive_id: Option<Uuid>,
-    /// Number of the file on its disk, for one whose identity can not be read.
-    pub inode: Option<u64>,
-    /// Whether a test restore found it, and no verification.
-    pub by_test: bool,
-    /// When.
-    pub moment: DateTime<Local>,
-    /// Whether its recovery data makes it sound.
-    pub is_repairable: bool,
-    /// What is wrong.
-    pub error: ErrorReport,
-    /// The sound copy that a repair wrote.
-    pub copy: Option<PathBuf>,
-}
-
-impl Finding {
-    /// Whether it is about this archive, and not about one that lay in its place before.
-    pub fn is_about(&self, archive: &ArchiveEntry) -> bool {
-        let is_known = self.archive_id.is_some() && archive.archive_id.is_some() || self.inode.is_none();
-        self.names(archive) && (is_known || self.inode == storage::inode(&self.archive))
-    }
-
-    /// The same as far as names and identities tell.
-    fn names(&self, archive: &ArchiveEntry) -> bool {
-        let is_other = self.archive_id.zip(archive.archive_id).is_some_and(|(found, now)| found != now);
-        (archive.path == self.archive || archive.files.contains(&self.archive)) && !is_other
+        self.damage_of(archive).is_some_and(|finding| finding.what == Damaged::Bytes && !finding.is_repairable)
     }
 }
 

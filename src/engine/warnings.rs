@@ -4,18 +4,14 @@ use std::path::Path;
 
 use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
 
-use super::{
-    history::Outcome,
-    status::{DataFileStatus, LastBackup},
-    worker::Worker,
-};
+use super::{causes, history::Watched, status::DataFileStatus, worker::Worker};
 use crate::{
-    backup::{places, soundness},
+    backup::soundness::{self, Damaged},
     error::ErrorReport,
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
-    schedule::{self, automatic::Automatic},
-    settings::{Settings, sections::Frequency},
-    storage::processes::Holders,
+    settings::sections::Frequency,
+    sqlite::seen::ContentCheck,
+    storage::{self, processes::Holders},
     warning::{Warning, WarningKind},
 };
 
@@ -40,28 +36,30 @@ impl Worker {
     }
 }
 
-fn of_error(kind: WarningKind, error: &ErrorReport) -> Warning {
+pub(super) fn of_error(kind: WarningKind, error: &ErrorReport) -> Warning {
     Warning { kind, message: error.message.clone(), hint: error.hint.clone() }
 }
 
-fn shown<Z: TimeZone>(moment: &DateTime<Z>) -> String {
+pub(super) fn shown<Z: TimeZone>(moment: &DateTime<Z>) -> String {
     moment.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string()
 }
 
 pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
     let mut found = Vec::new();
-    found.extend(status.problem.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
-    found.extend(status.damage.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error)));
-    found.extend(status.other_name.as_ref().map(|error| of_error(WarningKind::OtherName, error)));
+    let (keep, own) = (&status.settings.keep, status.settings.data_file_id);
+    let mut of_content = soundness::warnings((&status.archives, &status.damaged), &status.sets, own, keep);
+    let mut of_backups = causes::of_backups(status, now);
+    // What is the cause takes what follows from it.
+    found.extend(causes::of_data_file(status, &mut of_backups, &mut of_content));
+    found.extend(causes::of_place(status, &mut of_backups));
+    causes::of_damaged_content(status, &mut of_backups, &of_content);
+    found.extend(causes::of_failures(of_backups));
+    found.append(&mut of_content);
+    found.extend(
+        status.other_name.iter().chain(&status.moved_name).map(|error| of_error(WarningKind::OtherName, error)),
+    );
     found.extend(of_waiting(status));
-    found.extend(status.destination_problem.as_ref().map(places::missing));
     found.extend(status.notices.iter().cloned());
-    found.extend(of_check(status));
-    if let Some(automatic) = &status.automatic {
-        let newest = status.newest_good().map(|moment| moment.with_timezone(&Local));
-        found.extend(of_schedule(&status.settings, automatic, newest, now));
-    }
-    found.extend(status.last_backup.as_ref().and_then(|last| of_last_backup(last, status.last_success.as_ref())));
     found.extend(of_archives(status));
     let gone = of_gone(status);
     if gone.is_some() {
@@ -73,9 +71,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
             "Make a full backup: without one nothing can be restored.",
         ));
     }
-    let (keep, own) = (&status.settings.keep, status.settings.data_file_id);
-    found.extend(soundness::warnings(&status.archives, &status.sets, own, keep));
-    found.extend(of_log(status));
+    found.extend(of_log(status).filter(|_| !causes::is_log_of_lost(status)));
     found.extend(of_strays(status));
     let last_commit = status.log.as_ref().and_then(|log| log.last_commit);
     found.extend(of_clock(last_commit, status.newest_good(), now));
@@ -92,50 +88,14 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     // That one of them is missing is said above, as it is now.
     let of_places = places.flat_map(|place| &place.warnings).filter(|w| w.kind != WarningKind::PlaceMissing);
     found.extend(of_places.cloned());
-    found.sort_by(|a, b| (!a.kind.is_urgent(), a).cmp(&(!b.kind.is_urgent(), b)));
-    found.dedup();
+    in_order(&mut found);
     found
 }
 
-/// Suspended, missed, overdue; `newest` is the moment of the newest good archive.
-pub(super) fn of_schedule(
-    settings: &Settings,
-    automatic: &Automatic,
-    newest: Option<DateTime<Local>>,
-    now: &DateTime<Local>,
-) -> Vec<Warning> {
-    let mut found = Vec::new();
-    if let Some(since) = &automatic.suspended {
-        let why = automatic.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
-        let message = format!(
-            "automatic backups are suspended since {}, after {} failed attempts{why}",
-            shown(since),
-            automatic.attempts
-        );
-        let hint = "Remove the cause and make a backup by hand; when it succeeds, automatic backups go on.";
-        found.push(Warning::new(WarningKind::BackupSuspended, message, hint));
-    }
-    if settings.scheduler.frequency == Frequency::Never {
-        return found;
-    }
-    if let Some(due) = &automatic.missed {
-        let message = format!("the backup due on {} was missed, because the program did not run", shown(due));
-        let hint = match &automatic.retry_at {
-            Some(at) => format!("It is made on {}.", shown(at)),
-            None => "Make one now, or wait for the next scheduled one.".to_owned(),
-        };
-        found.push(Warning::new(WarningKind::BackupMissed, message, hint));
-    }
-    let covered = automatic.covered.map(|moment| moment.with_timezone(&Local)).max(newest);
-    if covered.is_some_and(|good| schedule::is_overdue(&settings.scheduler, &good, now)) {
-        let message = format!(
-            "the last good backup, of {}, is older than twice the interval",
-            covered.as_ref().map(shown).unwrap_or_default()
-        );
-        let hint = "Look in the Backup journal why the last ones failed, and make one now.";
-        found.push(Warning::new(WarningKind::BackupOverdue, message, hint));
-    }
-    found
+/// The urgent first, each once.
+pub(super) fn in_order(found: &mut Vec<Warning>) {
+    found.sort_by(|a, b| (!a.kind.is_urgent(), a).cmp(&(!b.kind.is_urgent(), b)));
+    found.dedup();
 }
 
 /// Programs that were not told that the file was replaced.
@@ -170,12 +130,6 @@ pub(super) fn of_clock(
         "If the clock is wrong, set it right. Until it shows that time, commits bear one and the same time: restore up to a commit, \
          not up to a moment.",
     ))
-}
-
-/// Damage that the last verification of records found.
-fn of_check(status: &DataFileStatus) -> Option<Warning> {
-    let last = status.maintenance.last_check.as_ref().filter(|last| last.outcome == Outcome::Partial)?;
-    last.error.as_ref().map(|error| of_error(WarningKind::DataFileDamaged, error))
 }
 
 /// Programs that do not get on because the log has the data file open.
@@ -216,7 +170,12 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
         let repair =
             format!("Write a sound copy: strongroom repair '{path}'. Then look what is the matter with that disk.");
         let hint = if is_repairable { Some(repair) } else { hint.clone() };
-        let message = format!("archive {} is not sound: {message}", archive.number);
+        let what = match damage {
+            Some(damage) if damage.what == Damaged::Logs => "can not be restored with its logs",
+            Some(damage) if damage.by_test => "is not sound, as a test restore found",
+            _ => "is not sound",
+        };
+        let message = format!("archive {} {what}: {message}", archive.number);
         found.push(Warning { kind: WarningKind::ArchiveDamaged, message, hint });
     }
     found
@@ -226,13 +185,49 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
 fn of_gone(status: &DataFileStatus) -> Option<Warning> {
     let none_left = status.plan.is_some() && status.settings.last_number > 0 && status.own_archives().next().is_none();
     let (number, folder) = (status.settings.last_number, status.destination.display());
-    let message = match &status.gone {
+    // What lies on a disk that is away is not gone.
+    let is_away = |path: &&std::path::PathBuf| {
+        status.destination_problem.is_some() && storage::folder_of(path) == status.destination
+    };
+    let message = match status.gone.as_ref().filter(|path| !is_away(path)) {
         Some(path) if !none_left => format!("the last full backup is gone: {} is not there any more", path.display()),
         _ if none_left => format!("the archives are gone: {number:04} was the last one, and none is in {folder}"),
         _ => return None,
     };
     let hint = "Bring them back from where they were moved to, or make a full backup now. Nothing older can be restored without them.";
     Some(Warning::new(WarningKind::ArchivesGone, message, hint))
+}
+
+/// By whom and until when a data file was looked after that nobody looks after now.
+pub fn last_watched(watched: Option<&Watched>) -> String {
+    match watched {
+        None => "when it was looked after last is not noted here".to_owned(),
+        Some(watched) => {
+            let until = watched.until.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+            let cut_off = if watched.in_order { "" } else { ", or a minute longer: it was cut off" };
+            format!("{} looked after it until {until}{cut_off}", watched.host.label())
+        }
+    }
+}
+
+/// What is not known of a data file without a log that nobody looks after.
+pub(super) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> Warning {
+    let path = status.facts.path.display();
+    let sound = status.newest_sound().filter(|archive| archive.check != ContentCheck::Damaged);
+    let backup = match sound.and_then(|archive| archive.moment) {
+        Some(moment) => format!("what was committed after the last good backup, of {}, is in no log", shown(&moment)),
+        None => "of what it holds there is no good backup and no log".to_owned(),
+    };
+    let scheduled =
+        if status.settings.scheduler.frequency == Frequency::Never { "" } else { ", and no backup is made" };
+    Warning::new(
+        WarningKind::Unwatched,
+        format!(
+            "nobody looks after {path}{scheduled}: {}; what happened to it since is not known, and {backup}",
+            last_watched(watched)
+        ),
+        "Start the service or a window: strongroom serve DATAFILE. Whether it is sound now is told by strongroom check DATAFILE.",
+    )
 }
 
 /// What is to be said of a log that nobody writes now, as it lies on the disk.
@@ -262,23 +257,6 @@ pub(super) fn of_log_at_rest(
         (Some(_), _) => return None,
     };
     Some(Warning { kind: WarningKind::LogBroken, message, hint })
-}
-
-fn of_last_backup(last: &LastBackup, success: Option<&LastBackup>) -> Option<Warning> {
-    let kind = match last.outcome {
-        Outcome::Failed | Outcome::Interrupted => WarningKind::BackupFailed,
-        Outcome::Partial => WarningKind::BackupPartial,
-        _ => return None,
-    };
-    let error = last.error.as_ref();
-    let why = error.map_or_else(|| "it was cut off".to_owned(), |error| error.message.clone());
-    let what = if kind == WarningKind::BackupPartial { "needs attention" } else { "failed" };
-    let before = success.map_or_else(String::new, |success| {
-        let number = success.number.map_or_else(String::new, |number| format!(", {number},"));
-        format!("; the last one that succeeded{number} is of {}", shown(&success.moment))
-    });
-    let message = format!("the full backup of {} {what}: {why}{before}", shown(&last.moment));
-    Some(Warning { kind, message, hint: error.and_then(|error| error.hint.clone()) })
 }
 
 fn of_log(status: &DataFileStatus) -> Option<Warning> {

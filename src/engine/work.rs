@@ -9,6 +9,8 @@ use crossbeam_channel::Sender;
 
 use super::{
     Config,
+    found::{self, Archives},
+    history::Looked,
     in_care::{InCare, RESTORE_WAIT},
     job::Work,
     lock::DataFileLock,
@@ -16,11 +18,8 @@ use super::{
     worker::Message,
 };
 use crate::{
-    archive::{Archive, catalog},
-    backup::{
-        self,
-        soundness::{Damaged, Finding},
-    },
+    archive::catalog,
+    backup::{self, marks, places::Purpose, soundness::Finding},
     control::Control,
     drill,
     error::{Error, ErrorKind, Result},
@@ -53,11 +52,25 @@ pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin
     }
 }
 
-pub(super) fn restore(archive: PathBuf, mut options: RestoreOptions, in_care: InCare) -> Work {
+/// Tells what was found of an archive, before the job ends.
+fn tell(messages: &Sender<Message>, looked: Option<Looked>) {
+    // When the engine has ended meanwhile, nobody wants to know.
+    looked.into_iter().for_each(|looked| _ = messages.send(Message::Looked(looked)));
+}
+
+pub(super) fn restore(
+    archive: PathBuf,
+    mut options: RestoreOptions,
+    in_care: InCare,
+    messages: Sender<Message>,
+) -> Work {
     Box::new(move |control| {
         let (log, origin) = in_care.of(&archive, &options.segments, RESTORE_WAIT);
         (options.logs, options.origin) = with_running(options.logs, log.as_deref(), origin);
-        restore::run(&Disk, &archive, &options, control).map(JobReport::Restore)
+        let outcome = restore::run(&Disk, &archive, &options, control);
+        let of = Archives { archive: &archive, segments: &options.segments, now: control.clock().local() };
+        tell(&messages, of.restored(&outcome));
+        outcome.map(JobReport::Restore)
     })
 }
 
@@ -158,23 +171,20 @@ pub(super) fn verify(archive: PathBuf, segments: Vec<PathBuf>, messages: Sender<
     let options = VerifyOptions { segments };
     Box::new(move |control| {
         let outcome = verify::run_with(&archive, &options, control);
-        if let Ok(identity) = Archive::glance_with(&archive, &options.segments) {
-            // When the engine has ended meanwhile, nobody wants to know.
-            let _ =
-                match &outcome {
-                    Ok(_) => messages.send(Message::FoundWhole { archive, archive_id: identity.archive_id }),
-                    Err(error) if error.kind() == ErrorKind::Damaged => messages
-                        .send(Message::FoundDamaged(Finding::new(archive, &identity, Damaged::Bytes, error.message()))),
-                    Err(_) => Ok(()),
-                };
-        }
+        let of = Archives { archive: &archive, segments: &options.segments, now: control.clock().local() };
+        tell(&messages, of.verified(&outcome));
         outcome.map(JobReport::Verify)
     })
 }
 
-pub(super) fn repair(archive: PathBuf, to: Option<PathBuf>, segments: Vec<PathBuf>) -> Work {
+pub(super) fn repair(archive: PathBuf, to: Option<PathBuf>, segments: Vec<PathBuf>, messages: Sender<Message>) -> Work {
     let options = RepairOptions { to, segments };
-    Box::new(move |control| repair::run(&Disk, &archive, &options, control).map(JobReport::Repair))
+    Box::new(move |control| {
+        let outcome = repair::run(&Disk, &archive, &options, control);
+        let of = Archives { archive: &archive, segments: &options.segments, now: control.clock().local() };
+        tell(&messages, of.repair(&outcome));
+        outcome.map(JobReport::Repair)
+    })
 }
 
 pub(super) fn test_restore(
@@ -188,17 +198,48 @@ pub(super) fn test_restore(
     Box::new(move |control| {
         let log = in_care.and_then(|in_care| in_care.of(&archive, &segments, RESTORE_WAIT).0);
         let (logs, _) = with_running(logs, log.as_deref(), Origin::default());
-        let mut note = |finding| _ = messages.send(Message::FoundDamaged(finding));
+        let mut note = |finding: Finding| tell(&messages, Some(found::unproven(finding)));
         let of = (archive.as_path(), segments.as_slice());
-        drill::examine(of, logs, until, &scratch, &mut note, control).map(JobReport::TestRestore)
+        let proof = drill::examine(of, logs, until, &scratch, &mut note, control)?;
+        tell(&messages, Some(found::proven(&proof, &segments)));
+        Ok(JobReport::TestRestore(proof))
     })
 }
 
-pub(super) fn drill(data_file: &Path, folder: PathBuf, seed: u64, scratch: PathBuf, log: Option<Arc<Capture>>) -> Work {
+/// The test of an archive that was made just now. Where it can not be made because the archive or its disk is gone meanwhile, that is
+/// told, and nothing is said against the archive.
+pub(super) fn test_new(data_file: &Path, archive: PathBuf, settings: SettingsFile, test: Work) -> Work {
+    let data_file = data_file.to_path_buf();
+    Box::new(move |control| {
+        test(control).map_err(|error| {
+            let is_gone = matches!(archive.symlink_metadata(), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
+            let place = marks::look(&data_file, settings.settings(), Purpose::Archives);
+            match place {
+                // One made in another folder has nothing to do with it.
+                Err(missing) if is_gone => missing,
+                _ if is_gone => Error::new(ErrorKind::Changed, format!("{} is not there any more", archive.display()))
+                    .hint("It is not tested. What was deleted or moved is said by the status of the data file."),
+                _ => error,
+            }
+        })
+    })
+}
+
+pub(super) fn drill(
+    data_file: &Path,
+    folder: PathBuf,
+    seed: u64,
+    scratch: PathBuf,
+    log: Option<Arc<Capture>>,
+    messages: Sender<Message>,
+) -> Work {
     let stem = catalog::stem(data_file);
     Box::new(move |control| {
         let (logs, _) = with_running(Logs::Found, log.as_deref(), Origin::default());
-        drill::drill(&folder, &stem, &logs, seed, &scratch, control).map(JobReport::TestRestore)
+        let mut note = |finding: Finding| tell(&messages, Some(found::unproven(finding)));
+        let proof = drill::drill((&folder, &stem), &logs, seed, &scratch, &mut note, control)?;
+        tell(&messages, Some(found::proven(&proof, &[])));
+        Ok(JobReport::TestRestore(proof))
     })
 }
 

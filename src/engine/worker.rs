@@ -21,7 +21,7 @@ use super::{
     damaged::Opening,
     data_files::LogStart,
     folders::FoldersSeen,
-    history::{History, JobKind},
+    history::{History, JobKind, Looked},
     hosted::{Hosted, Surveyed, Users},
     in_care::{DataFile, InCare, LOOK_WAIT},
     job::{Order, RunningJob, Work},
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     archive::{ArchiveOptions, catalog::ArchiveEntry, segments},
-    backup::{self, Deleted, places::Purpose, soundness::Finding as Unsound},
+    backup::{self, Deleted, places::Purpose},
     drill::Proof,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
@@ -107,13 +107,8 @@ pub(super) enum Message {
     Measured(Measured),
     /// An archive was restored for a test as part of another job.
     Proved(Proof),
-    /// An archive was found damaged.
-    FoundDamaged(Unsound),
-    /// Every byte of an archive is as it was written.
-    FoundWhole {
-        archive: PathBuf,
-        archive_id: Uuid,
-    },
+    /// A job looked at an archive.
+    Looked(Looked),
     /// An archive was held or released, or that could not be done.
     Held(Result<ArchiveEntry>),
     /// Old backups were deleted after one was proven.
@@ -401,8 +396,7 @@ impl Worker {
             Message::ChosenAnew { data_file, purpose, result } => self.chosen_anew(&data_file, purpose, result),
             Message::Measured(measured) => self.measured(measured),
             Message::Proved(proof) => self.proved(&proof),
-            Message::FoundDamaged(finding) => self.found_unsound(&finding),
-            Message::FoundWhole { archive, archive_id } => self.found_whole(&archive, archive_id),
+            Message::Looked(looked) => self.looked(&looked),
             Message::Held(held) => self.was_held(held),
             Message::OldDeleted { data_file, job, deleted } => self.old_deleted(&data_file, job, &deleted),
             Message::Notified { data_file, result } => {
@@ -456,7 +450,7 @@ impl Worker {
             Command::Restore { job, archive, items, destination, logs, until, segments } => {
                 let (data_file, in_care) = (self.data_file_of(&archive), self.in_care(&archive));
                 let options = RestoreOptions { items, destination, logs, until, segments, origin: Origin::default() };
-                let work = work::restore(archive.clone(), options, in_care);
+                let work = work::restore(archive.clone(), options, in_care, self.messages.clone());
                 let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
             }
@@ -476,7 +470,7 @@ impl Worker {
             }
             Command::Repair { job, archive, to, segments } => {
                 let data_file = self.data_file_of(&archive);
-                let work = work::repair(archive.clone(), to, segments);
+                let work = work::repair(archive.clone(), to, segments, self.messages.clone());
                 let started = self.start(Order::asked(job, JobKind::Repair, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
             }
@@ -626,7 +620,7 @@ impl Worker {
             return Err(Error::from(problem.clone()));
         }
         let scratch = self.config.data_dir.clone();
-        let work = work::drill(&data_file, known.destination.clone(), seed, scratch, log);
+        let work = work::drill(&data_file, known.destination.clone(), seed, scratch, log, self.messages.clone());
         self.start(Order::asked(job, JobKind::TestRestore, Some(data_file), None), work)
     }
 

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::{
+        alias,
         ffi::{self, WalPosition},
         wal::{WalCommit, WalFile, WalMark},
     },
@@ -267,6 +268,9 @@ impl Follower {
         let Some(settled) = &self.settled else { return Ok(()) };
         match FileStamp::of_path(&self.path) {
             Ok(Some(now)) if now == settled.stamp => Ok(()),
+            Ok(Some(now)) if FileStamp { changed: settled.stamp.changed, ..now } == settled.stamp => {
+                Err(Trouble::Replaced(alias::changed_beside(&self.path)))
+            }
             // What SQLite keeps of its pages in memory is wrong as well, so that all is opened anew.
             _ => Err(unwritten::changed(&self.path).into()),
         }

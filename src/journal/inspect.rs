@@ -100,6 +100,14 @@ pub fn inspect(log: &Path, data_file: &Path) -> Result<LogFacts> {
     read(log, at.as_ref())
 }
 
+/// Reads the log of a data file that is gone: what it holds, and nothing of whether that is all.
+///
+/// # Errors
+/// When it can not be read.
+pub fn alone(log: &Path) -> Result<LogFacts> {
+    read(log, None)
+}
+
 fn read(log: &Path, at: Option<&WalPosition>) -> Result<LogFacts> {
     let mut facts = read_one(log, at)?;
     // While a backup is made, the log goes on in the file beside it.

@@ -255,8 +255,14 @@ impl Scene {
         let writer = LogWriter::create(Arc::clone(&config.storage), &log, header, Ownership::of(path))?;
         let mut follower = Follower::new(path, pins, writer, config.clock);
         follower.know(Changes::new(page_count));
-        let mut scene =
-            Self { path: path.to_path_buf(), config, follower, others: Arc::new(Mutex::new(others)), caught_up: false };
+        let mut scene = Self {
+            path: path.to_path_buf(),
+            config,
+            follower,
+            others: Arc::new(Mutex::new(others)),
+            has_crashed: false,
+            caught_up: false,
+        };
         scene.begin().map_err(|trouble| format!("{trouble:?}"))?;
         Ok(scene)
     }

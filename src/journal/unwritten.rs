@@ -84,8 +84,8 @@ impl Unwritten {
 pub(super) fn changed(path: &Path) -> Error {
     let message = format!("{} was written by a program that does not use SQLite", path.display());
     Error::new(ErrorKind::Changed, message).hint(
-        "Another content was copied over it, or its owner or permissions were changed. It is compared as a whole, and the log goes on. \
-         Bring an older state back with a restore in place, while the application is stopped.",
+        "Another content was copied over it. It is compared as a whole, and the log goes on. Bring an older state back with a restore \
+         in place, while the application is stopped.",
     )
 }
 

@@ -9,11 +9,13 @@ use super::{
 use crate::{
     engine::{Holder, holder},
     error::Result,
+    storage,
 };
 
 /// Who looks after `data_file`, if someone does; `own` is the program's settings folder.
 pub fn holder_of(data_file: &Path, own: &Path) -> Option<Holder> {
-    holder(&data_file.canonicalize().ok()?, own)
+    // Also of one that is gone: whoever looks after it knows more.
+    holder(&storage::real_path(data_file), own)
 }
 
 /// The engine that looks after `data_file`, when there is one that can be joined.

@@ -90,6 +90,27 @@ pub fn refuse_other_names(_: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Of a data file whose length and time of writing are as they were, and that was changed all the same: not its content, as far as
+/// that shows; it is compared, since programs can choose the time.
+pub fn changed_beside(path: &Path) -> Error {
+    #[cfg(unix)]
+    let links = std::fs::metadata(path).map_or(1, |meta| std::os::unix::fs::MetadataExt::nlink(&meta));
+    #[cfg(not(unix))]
+    let links = 1;
+    let (what, hint) = match links {
+        0 | 1 => (
+            format!("the owner, the permissions or the links of {} were changed", path.display()),
+            "It is compared as a whole, and the log goes on.",
+        ),
+        names => (
+            format!("{} has {names} names now (hard links), or its owner or permissions were changed", path.display()),
+            "It is compared as a whole, and the log goes on. Use the data file by one name only: SQLite keeps a WAL for each, and \
+             what is committed by another name is not seen. Remove the other, or copy the file instead.",
+        ),
+    };
+    Error::new(ErrorKind::Changed, what).hint(hint)
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use std::{fs, os::unix::ffi::OsStrExt};
@@ -140,6 +161,18 @@ mod tests {
             assert!(error.hint_text().is_some());
         }
         refuse_odd_name(Path::new("/srv/Büro [1] 'x' \"y\" %.sqlite3"))?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_that_was_added_is_told_and_not_called_a_write() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.sqlite");
+        fs::write(&path, "x")?;
+        let said = || changed_beside(&path).message().to_owned();
+        assert_eq!(said(), format!("the owner, the permissions or the links of {} were changed", path.display()));
+        fs::hard_link(&path, folder.path().join("b.sqlite"))?;
+        assert!(said().starts_with(&format!("{} has 2 names now (hard links)", path.display())), "{}", said());
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         history::Outcome,
         status::{DataFileStatus, JobStatus},
     },
-    warning::WarningKind,
+    warning::{Warning, WarningKind},
 };
 
 pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
@@ -49,22 +49,33 @@ pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
 
 /// The state of a data file in a word: the most urgent there is to say.
 pub(crate) fn state_word(status: &Status, data_file: &DataFileStatus) -> (Tone, &'static str) {
-    if data_file.lost_since.is_some() {
+    let own = |job: &&JobStatus| job.data_file.as_ref() == Some(&data_file.facts.path);
+    let jobs: Vec<&JobStatus> = status.jobs.iter().filter(own).collect();
+    let is_asking = jobs.iter().any(|job| job.question.is_some());
+    let work = if is_asking { Some((Tone::Warn, "Waits for an answer")) } else { None };
+    let work = work.or_else(|| (!jobs.is_empty()).then_some((Tone::Neutral, "Working")));
+    let last = data_file.last_backup.as_ref().map(|last| last.outcome);
+    word(data_file.lost_since.is_some(), &data_file.warnings, work, last)
+}
+
+/// A calm word never stands beside an urgent warning, whatever goes on.
+fn word(
+    is_lost: bool,
+    warnings: &[Warning],
+    work: Option<(Tone, &'static str)>,
+    last: Option<Outcome>,
+) -> (Tone, &'static str) {
+    if is_lost {
         return (Tone::Bad, "Nobody looks after it");
     }
-    let own = |job: &&JobStatus| job.data_file.as_ref() == Some(&data_file.facts.path);
-    if status.jobs.iter().filter(own).any(|job| job.question.is_some()) {
-        return (Tone::Warn, "Waits for an answer");
-    }
-    if status.jobs.iter().any(|job| own(&job)) {
-        return (Tone::Neutral, "Working");
-    }
-    if let Some(word) = data_file.warnings.iter().find_map(|warning| word_of(warning.kind)) {
+    let urgent = warnings.iter().filter(|warning| warning.kind.is_urgent()).find_map(|warning| word_of(warning.kind));
+    let other = || warnings.iter().find_map(|warning| word_of(warning.kind));
+    if let Some(word) = urgent.or(work).or_else(other) {
         return word;
     }
-    match &data_file.last_backup {
+    match last {
         None => (Tone::Warn, "No backup yet"),
-        Some(last) => match last.outcome {
+        Some(last) => match last {
             Outcome::Succeeded | Outcome::Skipped => (Tone::Good, "Backed up"),
             Outcome::Running => (Tone::Neutral, "Working"),
             Outcome::Partial => (Tone::Warn, "Backed up with problems"),
@@ -78,11 +89,7 @@ pub(crate) fn state_word(status: &Status, data_file: &DataFileStatus) -> (Tone, 
 
 /// The first of what can not wait, in a word.
 pub(crate) fn urgent_word(data_file: &DataFileStatus) -> (Tone, &'static str) {
-    if data_file.lost_since.is_some() {
-        return (Tone::Bad, "Nobody looks after it");
-    }
-    let urgent = data_file.warnings.iter().filter(|warning| warning.kind.is_urgent());
-    urgent.filter_map(|warning| word_of(warning.kind)).next().unwrap_or((Tone::Bad, "Needs attention"))
+    word(data_file.lost_since.is_some(), &data_file.warnings, None, None)
 }
 
 /// What is worth a word beside the name; advice about places is not, and what the last backup tells itself.
@@ -109,6 +116,8 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
         K::BackupMissed => (Tone::Warn, "Backup missed"),
         K::BackupPartial => (Tone::Warn, "Backed up with problems"),
         K::Unwatched => (Tone::Warn, "Was not watched"),
+        K::StrayProgram => (Tone::Bad, "Old file in use"),
+        _ if kind.is_urgent() => (Tone::Bad, "Needs attention"),
         _ => return None,
     })
 }
@@ -217,5 +226,30 @@ fn theme_ui(ui: &mut Ui, command: MenuCommand, state: &State, actions: &mut Vec<
     response.widget_info(|| WidgetInfo::selected(WidgetType::Button, true, is_current, command.label()));
     if response.clicked() {
         actions.push(Action::Show(page));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_urgent_warning_is_the_word_whatever_else_there_is() {
+        use WarningKind as K;
+        let warning = |kind| Warning::new(kind, "", "");
+        let working = Some((Tone::Neutral, "Working"));
+        let done = Some(Outcome::Succeeded);
+        // The urgent first, as the engine sorts them; one without a word of its own, one that others with a word follow.
+        for kind in [K::StrayProgram, K::LogBroken, K::OtherName, K::ArchiveDamaged] {
+            for rest in [K::ContentNotChecked, K::Unwatched, K::SameDisk] {
+                let (tone, said) = word(false, &[warning(kind), warning(rest)], working, done);
+                assert!(tone == Tone::Bad && said != "Working", "{kind:?} {rest:?}: {said}");
+            }
+        }
+        assert_eq!(word(false, &[warning(K::LogBroken), warning(K::NotWritable)], None, done).1, "Log broken");
+        assert_eq!(word(false, &[warning(K::SameDisk)], working, done), (Tone::Neutral, "Working"));
+        assert_eq!(word(false, &[warning(K::Unwatched)], None, done).1, "Was not watched");
+        assert_eq!(word(false, &[warning(K::SameDisk)], None, done), (Tone::Good, "Backed up"));
+        assert_eq!(word(true, &[], working, done).1, "Nobody looks after it");
     }
 }

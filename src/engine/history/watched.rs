@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 
 use super::{History, is_alive, state::glance};
 use crate::{engine::status::HostKind, error::Result};
@@ -13,7 +14,7 @@ pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS watched(
     process TEXT NOT NULL, in_order INTEGER NOT NULL);";
 
 /// Until when a data file was watched by a process that has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watched {
     /// In what that was.
     pub host: HostKind,
@@ -67,6 +68,11 @@ impl History {
             transaction.commit()
         };
         write().map_err(|e| self.fail(e))
+    }
+
+    /// Until when a data file was watched, as far as that is noted here; only to be asked where nobody watches it now.
+    pub fn watched(&self, data_file: &Path) -> Option<Watched> {
+        read(&self.conn, data_file).ok().flatten().map(|(watched, _)| watched)
     }
 
     /// Forgets a data file: somebody wanted it so, or another process has it now.

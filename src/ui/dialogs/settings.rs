@@ -74,11 +74,12 @@ pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsFor
         },
         |ui, (form, actions)| {
             news_ui(ui, data_file, form, actions);
-            match form.tab {
+            // Fields of two tabs must not pass for one: a screen reader keeps what it can do with each.
+            ui.push_id(form.tab, |ui| match form.tab {
                 Tab::Scheduler => scheduler::scheduler_ui(ui, data_file, form),
                 Tab::Configuration => configuration::configuration_ui(ui, status, data_file, form, actions),
                 Tab::BackupRestore => backup_restore::backup_restore_ui(ui, data_file, form),
-            }
+            });
         },
         |ui, keys, (form, actions)| {
             // Enter may have come with the last letter.

@@ -9,6 +9,7 @@ use crate::{
         history::JobKind,
         status::{DataFileStatus, LastBackup},
     },
+    sqlite::seen::ContentCheck,
     storage::space::human_bytes,
     ui::{
         action::Action,
@@ -121,7 +122,10 @@ fn state_now(data_file: &DataFileStatus, last: &LastBackup) -> Option<&'static s
     }
     let archive = data_file.own_archives().find(|archive| archive.number == number)?;
     let is_damaged = archive.problem.is_some() || data_file.damage_of(archive).is_some();
-    (is_damaged && data_file.copy_of(archive).is_none()).then_some("Damaged now")
+    if is_damaged && data_file.copy_of(archive).is_none() {
+        return Some("Damaged now");
+    }
+    (archive.check == ContentCheck::Damaged).then_some("Content damaged")
 }
 
 fn last_backup_facts(ui: &mut Ui, data_file: &DataFileStatus, last: &LastBackup) {

@@ -11,6 +11,7 @@ use lucide_icons::Icon;
 use super::logs_used::{self, logs_ui};
 use crate::{
     archive::{Compression, Rate, catalog::ArchiveEntry},
+    backup::soundness::Damaged,
     drill::Proof,
     engine::{
         Command, Status,
@@ -140,7 +141,9 @@ fn proven(status: &Status, data_file: &DataFileStatus, archive: &ArchiveEntry) -
             Some(commit) => format!("Last on {}, with its logs up to commit {commit}", moment(&proof.proven)),
             None => format!("Last on {}", moment(&proof.proven)),
         },
-        None if data_file.damage_of(archive).is_some() => "No: it was found damaged".to_owned(),
+        None if data_file.damage_of(archive).is_some() || archive.check == ContentCheck::Damaged => {
+            "No: it was found damaged".to_owned()
+        }
         None => "Never. A test restore proves it.".to_owned(),
     }
 }
@@ -175,6 +178,7 @@ fn state_of(data_file: &DataFileStatus, archive: &ArchiveEntry) -> (Tone, &'stat
         // Also where a glance does not see through the damage.
         Some(damage) if damage.is_repairable => (Tone::Warn, "Repairable"),
         None if archive.problem.is_some() => (Tone::Bad, "Unreadable"),
+        Some(damage) if damage.what == Damaged::Logs => (Tone::Bad, "Logs damaged"),
         Some(damage) if damage.by_test => (Tone::Bad, "Not restorable"),
         Some(_) => (Tone::Bad, "Damaged"),
         None if data_file.settings.data_file_id.is_some() && !data_file.is_own(archive) => {

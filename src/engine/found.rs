@@ -1,0 +1,121 @@
+//! What a job found of an archive, told by the thread that looked: damage, or that it is sound. Made here alone, and kept by
+//! [`Worker::looked`] alone.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Local};
+
+use super::{
+    history::{Looked, Refuted},
+    worker::Worker,
+};
+use crate::{
+    archive::{Archive, heal::Repaired},
+    backup::soundness::{Damaged, Finding},
+    drill::Proof,
+    error::{Error, ErrorKind, Result},
+    repair::RepairReport,
+    restore::RestoreReport,
+    storage,
+    verify::VerifyReport,
+};
+
+/// An archive that a job looks at.
+pub(super) struct Archives<'a> {
+    pub(super) archive: &'a Path,
+    pub(super) segments: &'a [PathBuf],
+    pub(super) now: DateTime<Local>,
+}
+
+impl Archives<'_> {
+    fn looked(&self, refuted: Refuted, found: Option<Finding>) -> Looked {
+        let archive_id = Archive::glance_with(self.archive, self.segments).ok().map(|identity| identity.archive_id);
+        let found = found.map(|found| Finding { archive_id: found.archive_id.or(archive_id), ..found });
+        Looked { archive: self.archive.to_path_buf(), archive_id, refuted, found }
+    }
+
+    fn damage(&self, is_repairable: bool, error: &Error) -> Finding {
+        Finding {
+            archive: self.archive.to_path_buf(),
+            archive_id: None,
+            inode: storage::inode(self.archive),
+            by_test: false,
+            moment: self.now,
+            what: Damaged::Bytes,
+            is_repairable,
+            error: error.report(),
+            copy: None,
+        }
+    }
+
+    fn repaired(&self, repaired: &Repaired) -> Finding {
+        self.damage(repaired.damage.is_repaired(), &repaired.after_restore())
+    }
+
+    fn failed(&self, error: &Error) -> Option<Looked> {
+        let is_damaged = error.kind() == ErrorKind::Damaged;
+        is_damaged.then(|| self.looked(Refuted::default(), Some(self.damage(false, error))))
+    }
+
+    pub(super) fn verified(&self, outcome: &Result<VerifyReport>) -> Option<Looked> {
+        match outcome {
+            Ok(report) => {
+                // Where it can be repaired, it is not beyond repair, as a test restore may have found it.
+                let refuted = Refuted { bytes: true, ..Refuted::default() };
+                Some(self.looked(refuted, report.problem().map(|problem| self.damage(true, &problem))))
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    pub(super) fn repair(&self, outcome: &Result<RepairReport>) -> Option<Looked> {
+        let report = match outcome {
+            Ok(report) => report,
+            Err(error) => return self.failed(error),
+        };
+        let refuted = Refuted { bytes: true, ..Refuted::default() };
+        Some(match (&report.copy, &report.repaired) {
+            (Some(copy), Some(repaired)) => {
+                let found = self.damage(true, &repaired.after_restore());
+                self.looked(refuted, Some(Finding { copy: Some(copy.clone()), ..found }))
+            }
+            _ => self.looked(refuted, None),
+        })
+    }
+
+    pub(super) fn restored(&self, outcome: &Result<RestoreReport>) -> Option<Looked> {
+        let repaired = outcome.as_ref().ok()?.repaired.as_ref()?;
+        Some(self.looked(Refuted::default(), Some(self.repaired(repaired))))
+    }
+}
+
+/// Of a test restore that succeeded; what one that failed found, it has noted itself.
+pub(super) fn proven(proof: &Proof, segments: &[PathBuf]) -> Looked {
+    let of = Archives { archive: &proof.archive, segments, now: proof.proven };
+    // Only an archive restored alone tells of its own content: logs may have made it whole.
+    let refuted = Refuted { bytes: false, tested: true, content: proof.commits == 0, logs: true };
+    of.looked(refuted, proof.repaired.as_ref().map(|repaired| of.repaired(repaired)))
+}
+
+/// Of a test restore that failed.
+pub(super) fn unproven(found: Finding) -> Looked {
+    let (archive, archive_id) = (found.archive.clone(), found.archive_id);
+    Looked { archive, archive_id, refuted: Refuted::default(), found: Some(found) }
+}
+
+impl Worker {
+    /// Keeps what a job found of an archive.
+    pub(super) fn looked(&mut self, looked: &Looked) {
+        if let Some(Err(error)) = self.history.as_ref().map(|history| history.keep_look(looked)) {
+            self.edit().history_problem = Some(error.report());
+        }
+        // Also where it can not be kept: this engine knows it.
+        looked.apply(&mut self.findings);
+        if let Some(found) = &looked.found {
+            let is_same = |proof: &Proof| proof.archive == found.archive || Some(proof.archive_id) == found.archive_id;
+            self.edit().proven.retain(|proof| !is_same(proof));
+        }
+        self.show_findings(None);
+        self.survey_of(&looked.archive);
+    }
+}

@@ -1,0 +1,135 @@
+//! What is left of a data file that is not there any more: its archives, its log, and the command that brings it back.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    history::{self, History, JobKind, Outcome, Watched},
+    inspect::NewestArchive,
+    lock,
+};
+use crate::{
+    archive::catalog::{self, ArchiveEntry},
+    backup,
+    error::{Error, ErrorReport},
+    journal::{
+        inspect::{self, LogFacts},
+        integrate::Until,
+    },
+    restore::{self, Choice, Logs, Origin},
+    settings::SettingsFile,
+    storage::{
+        self,
+        processes::{self, Process},
+    },
+};
+
+/// As many entries of the Backup journal are searched.
+const HISTORY_MAX: u32 = 10_000;
+
+/// What there is to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The path that it had.
+    pub data_file: PathBuf,
+    /// Why it can not be used.
+    pub problem: ErrorReport,
+    /// The process that looks after it all the same, if one does.
+    pub engine: Option<Process>,
+    /// Who looked after it last, and until when, if that is noted.
+    pub watched: Option<Watched>,
+    /// The folder for its archives.
+    pub destination: PathBuf,
+    /// Why that can not be read.
+    pub archives_problem: Option<ErrorReport>,
+    /// How many archives were found.
+    pub archives: usize,
+    /// The newest of them.
+    pub last_backup: Option<NewestArchive>,
+    /// The archive that was made last, by the Backup journal, where it was not found.
+    pub last_made: Option<PathBuf>,
+    /// The log.
+    pub log_file: Option<PathBuf>,
+    /// What is in it; whether that is all, nobody can tell without the data file.
+    pub log: Option<LogFacts>,
+    /// Why it can not be read.
+    pub log_problem: Option<ErrorReport>,
+    /// The archive that a restore of the data file takes, when one leads to it.
+    pub restores: Option<PathBuf>,
+    /// Why none does.
+    pub restore_problem: Option<ErrorReport>,
+}
+
+impl Lost {
+    /// Looks at what protects the data file that was at `path`; `own` is the program's settings folder, `data` the one for its data.
+    pub fn look(path: &Path, own: &Path, data: &Path, problem: &Error) -> Self {
+        let path = storage::real_path(path);
+        let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
+        let (mut archives, archives_problem) = backup::archives_there(&path, &settings);
+        let journal = History::glance(data);
+        let made: Vec<PathBuf> = journal.as_ref().map_or_else(Vec::new, |journal| made(journal, &path));
+        // Where the settings are gone too, the Backup journal knows the folders.
+        let mut folders: Vec<&Path> = made.iter().map(|archive| storage::folder_of(archive)).collect();
+        folders.sort_unstable();
+        folders.dedup();
+        for folder in folders {
+            archives.extend(catalog::list(folder, Some(&catalog::stem(&path))).unwrap_or_default());
+        }
+        archives.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
+        archives.dedup_by(|a, b| a.path == b.path);
+        let id = settings.data_file_id;
+        archives.retain(|archive| id.is_none() || archive.data_file_id.is_none_or(|of| Some(of) == id));
+        let findings = history::judge(&mut archives, data);
+        let is_listed = |path: &PathBuf| archives.iter().any(|archive: &ArchiveEntry| archive.files.contains(path));
+        let log_file = settings.log.file.clone();
+        let (log, log_problem) = match log_file.as_deref().map(inspect::alone) {
+            Some(Ok(log)) => (Some(log), None),
+            Some(Err(error)) => (None, Some(error.report())),
+            None => (None, None),
+        };
+        let origin = Origin { settings_dir: Some(own.to_path_buf()), ..Origin::of(&path) };
+        let chosen = restore::choose(&path, &origin, Until::End, &Logs::Found).map(|Choice { archive, .. }| archive);
+        let (restores, restore_problem) = match chosen {
+            Ok(archive) => (Some(archive), None),
+            Err(error) => (None, Some(error.report())),
+        };
+        Self {
+            engine: lock::holder(&path, own).map(|holder| processes::named(holder.process)),
+            watched: journal.as_ref().and_then(|journal| journal.watched(&path)),
+            destination: backup::destination_by(&path, &settings),
+            archives_problem: archives_problem.map(|error| error.report()),
+            archives: archives.len(),
+            last_backup: archives.first().map(|newest| NewestArchive::of(newest, &findings)),
+            last_made: made.first().filter(|last| !is_listed(last)).cloned(),
+            problem: problem.report(),
+            data_file: path,
+            log_file,
+            log,
+            log_problem,
+            restores,
+            restore_problem,
+        }
+    }
+
+    /// The command that brings the data file back, if any does.
+    pub fn command(&self) -> Option<String> {
+        let other = self.last_backup.as_ref().filter(|last| last.problem.is_none()).map(|last| &last.path);
+        match (&self.restores, other) {
+            (Some(_), _) => Some(format!("strongroom restore '{}'", self.data_file.display())),
+            (None, Some(archive)) => Some(format!("strongroom restore '{}'", archive.display())),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The archives of the data file that full backups made, newest first, as the Backup journal has them.
+fn made(journal: &History, data_file: &Path) -> Vec<PathBuf> {
+    let all = journal.list(HISTORY_MAX).unwrap_or_default();
+    let of_it = all.into_iter().filter(|entry| {
+        entry.kind == JobKind::Backup
+            && entry.data_file.as_deref() == Some(data_file)
+            && matches!(entry.outcome, Outcome::Succeeded | Outcome::Partial)
+    });
+    of_it.filter_map(|entry| entry.path).collect()
+}
