@@ -5,6 +5,7 @@ pub mod compress;
 pub mod format;
 pub mod heal;
 pub mod hold;
+pub mod lawful;
 pub mod log_recovery;
 pub mod options;
 mod output;

@@ -23,7 +23,10 @@ use super::{
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
-    storage::read_exact_at,
+    storage::{
+        read_exact_at,
+        regular::{self, Links},
+    },
 };
 
 /// Bytes of changed pages held in memory before they are written.
@@ -430,6 +433,16 @@ pub fn resolve(plan: &Plan, until: Until, control: &Control) -> Result<Point> {
 /// `Damaged` when the file or a log is not what the chain says, `Refused` when the wanted commit is out of reach,
 /// `Stopped`, or a failing disk.
 pub fn integrate(target: &Path, plan: &Plan, until: Until, control: &Control) -> Result<Integrated> {
+    let (file, _) = regular::open_with(OpenOptions::new().read(true).write(true), target, Links::Refused)
+        .map_err(|e| Error::io("open", target, e))?;
+    integrate_into((file, target.to_path_buf()), plan, until, control)
+}
+
+/// As [`integrate`], for a file that was opened to be read and written, and how it is called.
+///
+/// # Errors
+/// As [`integrate`].
+pub fn integrate_into(target: (File, PathBuf), plan: &Plan, until: Until, control: &Control) -> Result<Integrated> {
     if let Until::Commit(number) = until
         && (number < plan.from.commit || number > plan.to.commit)
     {
@@ -439,7 +452,7 @@ pub fn integrate(target: &Path, plan: &Plan, until: Until, control: &Control) ->
     }
     control.phase(Phase::Restoring, plan.commits);
     let mut done = Integrated { position: plan.from, commits: 0, last: None, next: None };
-    let mut file = Target::open(target)?;
+    let mut file = Target::new(target);
     'logs: for piece in &plan.pieces {
         let mut reader = LogReader::open(&piece.path)?;
         let (page_size, archive) = (reader.header().page_size, reader.header().base.archive);
@@ -479,9 +492,8 @@ struct Target {
 }
 
 impl Target {
-    fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| Error::io("open", path, e))?;
-        Ok(Self { file, path: path.to_path_buf(), page_size: 0, page_count: 0, pages: BTreeMap::new() })
+    fn new((file, path): (File, PathBuf)) -> Self {
+        Self { file, path, page_size: 0, page_count: 0, pages: BTreeMap::new() }
     }
 
     fn prepare(&mut self, page_size: u32) -> Result<()> {

@@ -11,6 +11,9 @@
 
 pub mod disk;
 pub mod engine;
+pub mod forge;
+#[cfg(unix)]
+pub mod users;
 
 use std::{
     io::Read,
@@ -31,7 +34,7 @@ use strongroom::{
     control::Control,
     error::{Error, ErrorKind, Result},
     settings::SettingsFile,
-    storage::{Disk, Ownership, Storage, StorageFile},
+    storage::{Disk, Ownership, Storage, StorageFile, beneath::Folder},
 };
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_strongroom");
@@ -331,5 +334,26 @@ impl Storage for FaultyDisk {
     fn remove(&self, path: &Path) -> Result<()> {
         self.state.check()?;
         Disk.remove(path)
+    }
+
+    fn create_in(&self, folder: &Folder, name: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
+        self.state.check()?;
+        let inner = Disk.create_in(folder, name, ownership)?;
+        Ok(Box::new(FaultyFile { inner, state: Arc::clone(&self.state) }))
+    }
+
+    fn rename_in(&self, from: (&Folder, &Path), to: (&Folder, &Path)) -> Result<()> {
+        self.state.check()?;
+        Disk.rename_in(from, to)
+    }
+
+    fn sync_in(&self, folder: &Folder, name: &Path) -> Result<()> {
+        self.state.check()?;
+        Disk.sync_in(folder, name)
+    }
+
+    fn remove_in(&self, folder: &Folder, name: &Path) -> Result<()> {
+        self.state.check()?;
+        Disk.remove_in(folder, name)
     }
 }
