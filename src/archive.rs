@@ -6,6 +6,7 @@ pub mod format;
 pub mod heal;
 pub mod hold;
 pub mod lawful;
+pub mod leftovers;
 pub mod log_recovery;
 pub mod options;
 mod output;

@@ -35,7 +35,7 @@ use crate::{
     archive::{
         ArchiveNumber, ArchiveOptions, Entry, Identity, Item, ItemKind, Source, TextSource,
         catalog::{self, ArchiveEntry},
-        log_recovery,
+        leftovers, log_recovery,
         writer::{self, OnFull},
     },
     control::{Control, Phase},
@@ -335,7 +335,7 @@ pub fn run_asking(
         make_folder(folder, ownership)?;
     }
     let stem = catalog::stem(data_file);
-    let leftovers_removed = catalog::remove_leftovers(folder, &stem)?;
+    let leftovers_removed = leftovers::remove_leftovers(folder, &stem)?;
     let content = find_content(data_file, settings, control)?;
     let folders = content::disks::compare(&content, settings.settings(), System::now().as_ref());
     let (content_bytes, content_report) = (content.bytes, content.shared());

@@ -539,6 +539,20 @@ pub fn read_exact_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Re
     }
 }
 
+/// Whether two files, links not followed, belong to the same user: then what one says may decide over the other. Where files have
+/// no owners, all belong to the same.
+pub fn have_same_owner(first: &Path, second: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        let owner = |path: &Path| path.symlink_metadata().ok().map(|meta| std::os::unix::fs::MetadataExt::uid(&meta));
+        owner(first).is_some_and(|user| owner(second) == Some(user))
+    }
+    #[cfg(not(unix))]
+    {
+        first.symlink_metadata().is_ok() && second.symlink_metadata().is_ok()
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn rename_new(from: &Path, to: &Path) -> std::io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
