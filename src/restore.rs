@@ -427,7 +427,9 @@ fn run_opened(
         let folder = Folder::open(&destination)?;
         items.iter().try_for_each(|item| refuse_target(&folder, item))?;
     }
-    require_space(&destination, items.iter().map(|i| i.length).sum())?;
+    // A log says how long the data file becomes; one that says more than fits is refused before anything is written.
+    let grows = |item: &Item| log.filter(|_| item.kind == ItemKind::DataFile).map_or(0, |plan| plan.longest);
+    require_space(&destination, items.iter().map(|i| i.length.max(grows(i))).sum())?;
     let created = make_folders(&destination)?;
     scratch::remove_leftovers(&destination);
     // From here on the destination is the folder that is held now, whatever takes its name.

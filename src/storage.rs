@@ -350,11 +350,7 @@ impl Storage for Disk {
     fn sync_folder(&self, folder: &Path) -> Result<()> {
         // Windows has no such operation; its renames are journalled by NTFS.
         #[cfg(unix)]
-        match File::open(folder).and_then(|f| f.sync_all()) {
-            // Network file systems that know no such operation.
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported) => {}
-            other => other.map_err(|e| Error::io("sync the folder", folder, e))?,
-        }
+        Folder::open(folder)?.sync(Path::new(""))?;
         #[cfg(not(unix))]
         let _ = folder;
         Ok(())

@@ -231,11 +231,19 @@ fn parse_copy(name: &str) -> Option<(&str, ArchiveNumber)> {
     (is_number && !stem.is_empty()).then(|| Some((stem, ArchiveNumber(digits.parse().ok()?)))).flatten()
 }
 
-/// The highest number among the archives with this stem, whatever their state; 0 without any.
+/// The highest number among the archives with this stem, whatever their state, as far as it can be one; 0 without any.
 ///
 /// # Errors
 /// When the folder can not be read.
 pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
+    Ok(highest_plausible(numbers(folder, wanted)?))
+}
+
+/// The numbers that occur in the names of archives with this stem, in no order.
+///
+/// # Errors
+/// When the folder can not be read.
+pub fn numbers(folder: &Path, wanted: &str) -> Result<Vec<ArchiveNumber>> {
     let numbers = files(folder)?.into_iter().filter_map(|(_, name)| {
         let segment = parse_segment_name(&name).map(|(stem, number, _)| (stem, number));
         // A note stands for segments that all lie elsewhere.
@@ -243,7 +251,19 @@ pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
         let (stem, number) = segment.or_else(|| parse_name(archive))?;
         (stem == wanted).then_some(number)
     });
-    Ok(numbers.max().unwrap_or_default())
+    Ok(numbers.collect())
+}
+
+/// No data file has had so many backups that nobody knows of any more.
+const JUMP_MAX: u32 = 1_000_000;
+
+/// The highest of these numbers that backups can have led to. A name or a line of the settings that says four thousand million would
+/// otherwise leave no number for the next backup.
+pub fn highest_plausible(mut numbers: Vec<ArchiveNumber>) -> ArchiveNumber {
+    numbers.sort();
+    numbers.into_iter().fold(ArchiveNumber(0), |highest, number| {
+        if number.0.saturating_sub(highest.0) <= JUMP_MAX { number } else { highest }
+    })
 }
 
 pub(super) fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
@@ -326,6 +346,14 @@ mod tests {
         for foreign in ["a[0007].4BK", "a[0007] repaired x.4BK", "a repaired.4BK", "a[07] repaired.4BK"] {
             assert_eq!(parse_copy(foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn numbers_that_no_backup_led_to_do_not_count() {
+        let highest = |numbers: &[u32]| highest_plausible(numbers.iter().copied().map(ArchiveNumber).collect()).0;
+        assert_eq!(highest(&[]), 0);
+        assert_eq!(highest(&[7, u32::MAX, 9, u32::MAX - 1]), 9);
+        assert_eq!(highest(&[999_999, 1_700_000]), 1_700_000);
     }
 
     #[test]

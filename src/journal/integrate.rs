@@ -148,6 +148,9 @@ pub struct Plan {
     /// Whether several commits in a row bear the same time, which a clock that is right never gives.
     #[serde(default)]
     pub stands_still: bool,
+    /// Length in bytes of the data file where it is longest on the way.
+    #[serde(default)]
+    pub longest: u64,
 }
 
 /// A log that can not be used here.
@@ -251,6 +254,7 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
         unused: Vec::new(),
         base_time: None,
         stands_still: false,
+        longest: 0,
     };
     let mut left: Vec<PathBuf> = Vec::new();
     for path in logs {
@@ -346,6 +350,7 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
                 break;
             }
         }
+        plan.longest = plan.longest.max(u64::from(record.head.page_count) * u64::from(reader.header().page_size));
         same = if time == time_before { same + 1 } else { 1 };
         plan.stands_still |= same >= jumps::STANDS_STILL;
         time_before = time;
@@ -460,6 +465,12 @@ pub fn integrate_into(target: (File, PathBuf), plan: &Plan, until: Until, contro
         if seek(&mut reader, &done.position, control)?.is_none() {
             return Err(Error::new(ErrorKind::Damaged, format!("{} changed meanwhile", piece.path.display()))
                 .hint("Start the restore again."));
+        }
+        if reader.tail().page_count > file.page_count {
+            let (path, said, found) = (piece.path.display(), reader.tail().page_count, file.page_count);
+            let message = format!("{path} was made against a data file of {said} pages, and this one has {found}");
+            return Err(Error::new(ErrorKind::Damaged, message)
+                .hint("The archive and the log do not belong together. Restore without the log."));
         }
         while done.position.commit < piece.commits.1 {
             let Some(record) = reader.next_record()? else {

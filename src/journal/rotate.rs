@@ -8,7 +8,6 @@
 //! Every step finds out by itself whether it was done before.
 
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,7 +24,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::{Ownership, PART_SUFFIX, Storage, folder_of},
+    storage::{
+        Ownership, PART_SUFFIX, Storage, folder_of,
+        regular::{self, Links},
+    },
 };
 
 /// The newest archive, as far as the log needs to know it.
@@ -120,7 +122,7 @@ fn copy(storage: &Arc<dyn Storage>, log: &Path, to: &Path) -> Result<()> {
         storage.remove(&part)?;
     }
     let fail = |e| Error::io("read", log, e);
-    let mut source = File::open(log).map_err(fail)?;
+    let (mut source, _) = regular::open(log, Links::Followed).map_err(fail)?;
     let mut target = storage.create(&part, Ownership::of(log))?;
     let mut buffer = vec![0; 1 << 20];
     loop {

@@ -84,7 +84,14 @@ impl Place {
 
     /// What the program says to these arguments. One that does not end is ended: the test fails, and names it.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = self.program();
+        self.run_program(Path::new(PROGRAM), arguments)
+    }
+
+    /// The same of another program, with our files for its own.
+    pub fn run_program(&self, program: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program);
+        command.env("XDG_DATA_HOME", self.own()).env("XDG_CONFIG_HOME", self.own()).env("HOME", self.own());
+        command.stdin(Stdio::null());
         let mut process = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (all_of(process.stdout.take()), all_of(process.stderr.take()));
         let begun = Instant::now();
