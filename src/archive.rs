@@ -15,6 +15,7 @@ pub mod reader;
 pub mod recovery;
 pub mod rewrite;
 pub mod segments;
+pub mod tar_check;
 mod tar_stream;
 pub mod volume;
 pub mod writer;

@@ -29,14 +29,13 @@ pub use self::{
 };
 use self::{
     logs::{Planned, plan_logs},
-    placed::Placed,
+    placed::{Placed, owners_not_given, refuse_target},
     places::is_set_aside,
 };
 use crate::{
     archive::{
         Archive, ArchiveNumber, Identity, Item, ItemKind,
         heal::{self, Repaired},
-        lawful::COMPANIONS,
         log_recovery,
         reader::safe_name,
         segments::parse_segment_name,
@@ -473,21 +472,10 @@ fn run_opened(
         }
         report.repaired_logs = planned.repaired;
     }
-    Ok(report)
-}
-
-fn refuse_target(destination: &Folder, item: &Item) -> Result<()> {
-    let name = safe_name(&item.name)?;
-    destination.refuse_existing(&name)?;
-    if item.kind == ItemKind::DataFile {
-        // SQLite would take a stranger's journal or WAL for this file's own, and damage it.
-        for end in COMPANIONS {
-            let mut name = name.clone().into_os_string();
-            name.push(end);
-            destination.refuse_existing(Path::new(&name))?;
-        }
+    if held.is_none() {
+        report.remarks.extend(owners_not_given(&items));
     }
-    Ok(())
+    Ok(report)
 }
 
 /// Makes the folder and those above it; returns the ones that did not exist.

@@ -13,6 +13,7 @@ pub mod disks;
 pub mod identity;
 pub mod marker;
 pub mod names;
+mod ownership;
 pub mod processes;
 pub mod regular;
 pub mod scratch;
@@ -31,88 +32,11 @@ use std::{
 use crate::error::{Error, ErrorKind, Result};
 use beneath::Folder;
 use identity::{FileIdentity, FileStamp};
+pub use ownership::{Ownership, have_same_owner, may_give_to};
 use regular::Links;
 
 /// The end of every temporary name; what carries it is a leftover when no process holds its lock.
 pub const PART_SUFFIX: &str = ".part";
-
-/// Whom a new file belongs to and who may read it; taken from the data file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ownership {
-    /// Permission bits (`0o777` at most), or the system's default.
-    pub mode: Option<u32>,
-    /// User and group, where this process may give files away.
-    pub owner: Option<(u32, u32)>,
-}
-
-impl Ownership {
-    /// The permissions and owner of the file at `path`; default where they can not be read.
-    pub fn of(path: &Path) -> Self {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            match std::fs::metadata(path) {
-                Ok(meta) => Self { mode: Some(meta.mode() & 0o666), owner: Some((meta.uid(), meta.gid())) },
-                Err(_) => Self::default(),
-            }
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = path;
-            Self::default()
-        }
-    }
-
-    /// Applies this to a file or, with the search bits added, to a folder.
-    ///
-    /// The mode must take effect; giving the file to another owner is only possible for root and is skipped otherwise.
-    ///
-    /// # Errors
-    /// When the permissions can not be set.
-    pub fn apply(&self, path: &Path) -> Result<()> {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-            let fail = |e| Error::io("set the permissions of", path, e);
-            let meta = std::fs::metadata(path).map_err(fail)?;
-            if let Some((user, group)) = self.owner
-                && (meta.uid(), meta.gid()) != (user, group)
-            {
-                let _ = chown(path, Some(user), Some(group)).or_else(|_| chown(path, None, Some(group)));
-            }
-            if let Some(mode) = self.mode {
-                let mode = if meta.is_dir() { mode | ((mode & 0o444) >> 2) } else { mode };
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
-            }
-        }
-        #[cfg(not(unix))]
-        let _ = path;
-        Ok(())
-    }
-
-    /// As [`apply`](Self::apply), for a file that is held open: whatever takes its name meanwhile is not touched.
-    ///
-    /// # Errors
-    /// When the permissions can not be set.
-    pub fn apply_to(&self, file: &File) -> std::io::Result<()> {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-            let meta = file.metadata()?;
-            if let Some((user, group)) = self.owner
-                && (meta.uid(), meta.gid()) != (user, group)
-            {
-                let _ = fchown(file, Some(user), Some(group)).or_else(|_| fchown(file, None, Some(group)));
-            }
-            if let Some(mode) = self.mode {
-                file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-            }
-        }
-        #[cfg(not(unix))]
-        let _ = file;
-        Ok(())
-    }
-}
 
 /// A file being written or appended to.
 pub trait StorageFile: Send {
@@ -532,20 +456,6 @@ pub fn read_exact_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Re
             }
         }
         Ok(())
-    }
-}
-
-/// Whether two files, links not followed, belong to the same user: then what one says may decide over the other. Where files have
-/// no owners, all belong to the same.
-pub fn have_same_owner(first: &Path, second: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        let owner = |path: &Path| path.symlink_metadata().ok().map(|meta| std::os::unix::fs::MetadataExt::uid(&meta));
-        owner(first).is_some_and(|user| owner(second) == Some(user))
-    }
-    #[cfg(not(unix))]
-    {
-        first.symlink_metadata().is_ok() && second.symlink_metadata().is_ok()
     }
 }
 

@@ -141,7 +141,7 @@ const OPENED_OTHERWISE: &[(&str, &str)] = &[
     // Where those two are, and new files, which are made and not found.
     ("storage.rs", "OpenOptions::new()"),
     ("storage/regular.rs", "OpenOptions::new()"),
-    ("storage/beneath.rs", "File::options()"),
+    ("storage/beneath/other.rs", "File::options()"),
     // What the system itself writes.
     ("storage/processes.rs", "read_to_string(Path::new(&format!(\"/proc/{process}/fdinfo"),
     ("storage/processes.rs", "fs::read(format!(\"/proc/{id}/{name}\"))"),

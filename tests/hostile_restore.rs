@@ -21,7 +21,7 @@ use strongroom::{
 };
 use support::{
     Place, forge, make_data_file, names_in,
-    users::{Attack, can_act_as_others, do_as_other, give},
+    users::{Attack, OTHER, as_other, can_act_as_others, do_as_other, give},
 };
 
 fn restore_all(archive: &Path, to: &Path) -> strongroom::error::Result<RestoreReport> {
@@ -76,6 +76,19 @@ fn verify_and_restore_refuse_the_same_archives_with_the_same_words() {
         let left: Vec<String> = names_in(&place.at("")).into_iter().filter(|name| name != "own").collect();
         assert_eq!(left, ["forged[0001].4BK"], "{n}");
     }
+    // Content that is not what the index says; and it is nobody's word alone, so permissions come without execution.
+    let (item, _) = data();
+    forge::archive(&path, vec![(item, b"y".to_vec())]);
+    let refused = verify::run(&path, &Control::default()).unwrap_err();
+    assert!(refused.message().ends_with("disagree about a.sqlite"), "{refused}");
+    let error = restore_all(&path, &place.at("to")).unwrap_err();
+    assert!(
+        error.message().starts_with("a.sqlite in ") && error.message().ends_with("does not agree with its checksum")
+    );
+    let open_to_all = |(item, content): (Item, Vec<u8>)| (Item { mode: 0o777, ..item }, content);
+    forge::archive(&path, vec![open_to_all(attachment("x"))]);
+    restore_all(&path, &place.at("modes")).unwrap();
+    assert_eq!(fs::metadata(place.at("modes/x")).unwrap().mode() & 0o7777, 0o666, "not executable");
     // What is forged and says nothing wrong is restored as what it is.
     forge::archive(&path, vec![data(), attachment("x/y/f"), forge::link("x/y/d", "../y/f")]);
     verify::run(&path, &Control::default()).unwrap();
@@ -216,4 +229,31 @@ fn a_folder_of_worth_that_is_called_like_a_scratch_folder_stays() {
     do_as_other(&home, "mv of-root .strongroom-scratch-x");
     restore_all(&archive, &home).unwrap();
     assert_eq!(fs::read(home.join(".strongroom-scratch-x/letter")).unwrap(), b"of worth");
+}
+
+#[test]
+fn owners_that_a_user_can_not_give_are_named() {
+    if !can_act_as_others() {
+        return;
+    }
+    let place = Place::new();
+    let archive = with_attachment(&place);
+    let home = place.at("home");
+    give(&home);
+    let program = place.at("strongroom");
+    fs::copy(support::PROGRAM, &program).unwrap();
+    let mut command = as_other(&home, &program);
+    command.arg("restore").arg(&archive).args(["--to", "to"]).env("HOME", &home);
+    let output = command.output().unwrap();
+    let said = support::text(&output.stdout) + &support::text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(" belonged to another user (number 0) and now to the one who restored."), "{said}");
+    assert_eq!(fs::metadata(home.join("to/a.sqlite")).unwrap().uid(), OTHER);
+    // By root everything gets the owner that it had.
+    let (item, content) = forge::item("x", ItemKind::Attachment, b"x");
+    let path = place.at("forged[0001].4BK");
+    forge::archive(&path, vec![(Item { owner: Some((OTHER, OTHER)), ..item }, content)]);
+    let report = restore_all(&path, &place.at("by root")).unwrap();
+    assert_eq!(report.remarks, Vec::<String>::new());
+    assert_eq!(fs::metadata(place.at("by root/x")).unwrap().uid(), OTHER);
 }

@@ -198,6 +198,11 @@ impl Archive {
         &self.volume
     }
 
+    /// The number of the frame that holds this byte of the tar stream.
+    pub fn frame_of(&self, offset: u64) -> u64 {
+        offset / self.frame_length as u64
+    }
+
     /// Delivers the proven tar stream between `from` and `to` in order to `sink`, with the offset of each piece.
     ///
     /// Frames are read ahead, proven and decompressed on all cores, with bounded memory.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    archive::{Archive, Item, ItemKind, format::FRAME_LENGTH, reader::safe_name},
+    archive::{Archive, Item, ItemKind, format::FRAME_LENGTH, reader::safe_name, tar_check::TarCheck},
     control::Control,
     error::{Error, ErrorKind, Result},
     storage::{self, Ownership, Storage, StorageFile, beneath::Folder},
@@ -37,22 +37,53 @@ pub(super) fn extract(
     for item in items.iter().filter(|item| item.kind == ItemKind::Folder) {
         writer.make_folder(&safe_name(&item.name)?)?;
     }
-    let files: Vec<&Item> = items.iter().filter(|item| is_file(item)).collect();
+    let all: Vec<&Item> = items.iter().collect();
+    let last_of_archive = archive.items().last().map(|item| item.offset);
     // What lies close together is read in one go: to unpack whole frames for each of many small files would take hours.
-    for run in files.chunk_by(|a, b| b.offset <= a.offset + a.length + FRAME_LENGTH as u64) {
+    for run in all.chunk_by(|a, b| b.offset <= a.offset + a.length + FRAME_LENGTH as u64) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        let (mut check, from) = check_from(archive, first, control)?;
+        let end = last.offset + last.length;
+        let is_end = last_of_archive == Some(last.offset)
+            && is_readable(archive, (end, archive.tar_bytes()), end.saturating_sub(1), control)?;
         let mut next = 0;
-        archive.stream(first.offset, last.offset + last.length, control, &mut |offset, bytes| {
+        archive.stream(from, if is_end { archive.tar_bytes() } else { end }, control, &mut |offset, bytes| {
+            check.take(offset, bytes)?;
             writer.take(run, &mut next, offset, bytes)
         })?;
+        if is_end {
+            check.finish()?;
+        }
         // Empty files at the end have no bytes to come with.
-        writer.take(run, &mut next, last.offset + last.length, &[])?;
+        writer.take(run, &mut next, end, &[])?;
         if next < run.len() {
             let message = format!("{} ends before {}", archive.path().display(), run[next].name);
             return Err(Error::new(ErrorKind::Damaged, message).hint(OTHER));
         }
     }
+    let files: Vec<&Item> = items.iter().filter(|item| is_file(item)).collect();
     if writer.unsynced { sync_all(to, &files) } else { Ok(()) }
+}
+
+/// Where reading for `first` begins, and what holds the stream against the index from there on: with its header, unless that lies in
+/// another frame, which is damaged. What is whole can be restored all the same.
+fn check_from<'a>(archive: &'a Archive, first: &Item, control: &Control) -> Result<(TarCheck<'a>, u64)> {
+    let number = archive.items().partition_point(|item| item.offset < first.offset);
+    let (check, header) = (TarCheck::from(archive, number), TarCheck::header_at(archive, number).min(first.offset));
+    let with_header = is_readable(archive, (header, first.offset), first.offset, control)?;
+    Ok((check, if with_header { header } else { first.offset }))
+}
+
+/// Whether a stretch of the stream can be read; it can where it lies in the frame of `beside`, which is read anyway.
+fn is_readable(archive: &Archive, (from, to): (u64, u64), beside: u64, control: &Control) -> Result<bool> {
+    let known = archive.frame_of(beside);
+    if archive.frame_of(from) == known && archive.frame_of(to.saturating_sub(1).max(from)) == known {
+        return Ok(true);
+    }
+    match archive.stream(from, to, control, &mut |_, _| Ok(())) {
+        Err(error) if error.kind() == ErrorKind::Stopped => Err(error),
+        outcome => Ok(outcome.is_ok()),
+    }
 }
 
 const OTHER: &str = "Use another archive of this data file, or a copy of this one.";
@@ -81,6 +112,10 @@ impl ItemWriter<'_> {
     fn take(&mut self, run: &[&Item], next: &mut usize, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = offset + bytes.len() as u64;
         while let Some(item) = run.get(*next) {
+            if !is_file(item) {
+                *next += 1;
+                continue;
+            }
             let item_end = item.offset + item.length;
             if item.offset > end || item.offset == end && item.length > 0 {
                 return Ok(());

@@ -7,9 +7,9 @@ use std::{
 
 use super::extract;
 use crate::{
-    archive::{Item, ItemKind, reader::safe_name},
+    archive::{Item, ItemKind, lawful::COMPANIONS, reader::safe_name},
     error::Result,
-    storage::{Storage, beneath::Folder},
+    storage::{self, Storage, beneath::Folder},
 };
 
 /// What stands under its final name in a folder; all names are relative to it.
@@ -87,4 +87,29 @@ impl<'a> Placed<'a> {
 /// The folder that holds `name`, relative to the same folder; empty for that one itself.
 fn parent(name: &Path) -> &Path {
     name.parent().unwrap_or_else(|| Path::new(""))
+}
+
+/// What is to be said of files whose owners this user can not give them.
+pub(super) fn owners_not_given(items: &[Item]) -> Option<String> {
+    let owner = |item: &Item| item.owner.map(|(user, _)| user).filter(|user| !storage::may_give_to(*user));
+    let mut others = items.iter().filter(|item| extract::is_file(item)).filter_map(|item| Some((item, owner(item)?)));
+    let (first, user) = others.next()?;
+    let more = others.count();
+    let which = if more == 0 { first.name.clone() } else { format!("{} and {more} more", first.name) };
+    Some(format!("{which} belonged to another user (number {user}) and now to the one who restored."))
+}
+
+/// Refuses what has the name of `item` already, or would be taken for a part of it.
+pub(super) fn refuse_target(destination: &Folder, item: &Item) -> Result<()> {
+    let name = safe_name(&item.name)?;
+    destination.refuse_existing(&name)?;
+    if item.kind == ItemKind::DataFile {
+        // SQLite would take a stranger's journal or WAL for this file's own, and damage it.
+        for end in COMPANIONS {
+            let mut name = name.clone().into_os_string();
+            name.push(end);
+            destination.refuse_existing(Path::new(&name))?;
+        }
+    }
+    Ok(())
 }
