@@ -128,8 +128,9 @@ impl Held {
 
     pub(in crate::storage) fn is_private(&self, file: &File) -> bool {
         let (Ok(meta), Ok(file)) = (fs::fstat(&self.0), file.metadata()) else { return false };
+        let of_others = Mode::from_raw_mode(meta.st_mode).intersects(Mode::RWXG | Mode::RWXO);
         // Where files have no modes, all of them are open to the same people.
-        meta.st_uid == file.uid() && (u32::from(meta.st_mode) & 0o077 == 0 || file.mode() & 0o077 != 0)
+        meta.st_uid == file.uid() && (!of_others || file.mode() & 0o077 != 0)
     }
 
     pub(in crate::storage) fn names(&self) -> io::Result<Vec<OsString>> {
