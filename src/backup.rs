@@ -35,7 +35,7 @@ use crate::{
     archive::{
         ArchiveNumber, ArchiveOptions, Entry, Identity, Item, ItemKind, Source, TextSource,
         catalog::{self, ArchiveEntry},
-        log_recovery,
+        leftovers, log_recovery,
         writer::{self, OnFull},
     },
     control::{Control, Phase},
@@ -248,9 +248,10 @@ pub fn plan(data_file: &Path, settings: &SettingsFile, folder: &Path, known: &[A
 /// Numbers are never used again: the next one is above every archive in the folder and every number noted in the settings.
 fn next_number(data_file: &Path, settings: &SettingsFile, folder: &Path) -> Result<ArchiveNumber> {
     let (stem, earlier) = (catalog::stem(data_file), &settings.settings().destination.earlier);
-    let in_folder = catalog::highest_number(folder, &stem)?;
-    let before = earlier.iter().filter_map(|folder| catalog::highest_number(folder, &stem).ok()).max();
-    Ok(in_folder.max(before.unwrap_or_default()).max(ArchiveNumber(settings.settings().last_number)).next())
+    let mut numbers = catalog::numbers(folder, &stem)?;
+    numbers.extend(earlier.iter().flat_map(|folder| catalog::numbers(folder, &stem).unwrap_or_default()));
+    numbers.push(ArchiveNumber(settings.settings().last_number));
+    Ok(catalog::highest_plausible(numbers).next())
 }
 
 /// The archived log that ends where full backup `number` begins: beside the current log, so that it is only renamed.
@@ -335,7 +336,7 @@ pub fn run_asking(
         make_folder(folder, ownership)?;
     }
     let stem = catalog::stem(data_file);
-    let leftovers_removed = catalog::remove_leftovers(folder, &stem)?;
+    let leftovers_removed = leftovers::remove_leftovers(folder, &stem)?;
     let content = find_content(data_file, settings, control)?;
     let folders = content::disks::compare(&content, settings.settings(), System::now().as_ref());
     let (content_bytes, content_report) = (content.bytes, content.shared());

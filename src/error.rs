@@ -71,6 +71,20 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// Why a file is not opened although the system would; what [`std::io::Error`] carries then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOrdinary {
+    /// A pipe, a device, a folder, or a link where none is expected.
+    #[error("it is not an ordinary file")]
+    Other,
+    /// It is open in SQLite in this process.
+    #[error("it is a data file in use")]
+    DataFile,
+    /// It has more bytes than such a file may have.
+    #[error("it is longer than {0} bytes")]
+    Longer(u64),
+}
+
 impl Error {
     /// A failure of `kind`, described by `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -114,6 +128,11 @@ impl Error {
     /// A failure of the operating system while doing `what` (a verb phrase such as "write to") with `path`.
     pub fn io(what: &str, path: &Path, source: io::Error) -> Self {
         use io::ErrorKind as K;
+        if source.get_ref().is_some_and(|inner| inner.is::<NotOrdinary>()) {
+            let message = format!("can not {what} {}: {source}", path.display());
+            return Self::new(ErrorKind::WrongType, message)
+                .hint("Look at what is there, and who put it there. Remove it, or give another path.");
+        }
         let (kind, hint) = match source.kind() {
             K::NotFound => (ErrorKind::NotFound, "Check the path; the file, its folder or its disk may be gone."),
             K::PermissionDenied => {

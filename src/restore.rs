@@ -31,7 +31,7 @@ pub use self::{
 };
 use self::{
     logs::{Planned, plan_logs},
-    placed::Placed,
+    placed::{Placed, owners_not_given, refuse_target},
     places::is_set_aside,
 };
 use crate::{
@@ -51,6 +51,7 @@ use crate::{
     sqlite::integrity::{self, Integrity},
     storage::{
         self, Storage,
+        beneath::Folder,
         scratch::{self, Scratch},
         space::require_space,
     },
@@ -349,9 +350,20 @@ pub fn run(
     options: &RestoreOptions,
     control: &Control,
 ) -> Result<RestoreReport> {
+    run_into(storage, archive, options, None, control)
+}
+
+/// As [`run`], into a folder that is held open, where whoever calls it has one.
+fn run_into(
+    storage: &dyn Storage,
+    archive: &Path,
+    options: &RestoreOptions,
+    held: Option<&Folder>,
+    control: &Control,
+) -> Result<RestoreReport> {
     control.phase(Phase::Preparing, 0);
     let (opened, mut repaired) = open(archive, &options.segments, control)?;
-    let mut outcome = run_opened(storage, &opened, options, control);
+    let mut outcome = run_opened(storage, &opened, options, held, control);
     if let Err(error) = &outcome
         && matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Io)
         && repaired.is_none()
@@ -359,7 +371,7 @@ pub fn run(
         // Damage that shows only while its bytes are read: from the beginning again, with what recovery data there is.
         let again = Error::new(error.kind(), error.message()).hint(error.hint_text().unwrap_or_default());
         if let Ok((healed, found)) = heal::heal(archive, &options.segments, again, control) {
-            outcome = run_opened(storage, &healed, options, control);
+            outcome = run_opened(storage, &healed, options, held, control);
             repaired = Some(found);
             if outcome.is_err() {
                 return outcome.map_err(|error| explain(error, archive, &healed, repaired.as_ref(), control));
@@ -388,6 +400,7 @@ fn run_opened(
     storage: &dyn Storage,
     opened: &Archive,
     options: &RestoreOptions,
+    held: Option<&Folder>,
     control: &Control,
 ) -> Result<RestoreReport> {
     let archive = opened.path();
@@ -411,21 +424,32 @@ fn run_opened(
     if connected.is_none() && options.until != Until::End {
         return Err(no_log(archive));
     }
-    for item in &items {
-        refuse_target(&destination, item)?;
+    if destination.symlink_metadata().is_ok() {
+        let folder = Folder::open(&destination)?;
+        items.iter().try_for_each(|item| refuse_target(&folder, item))?;
     }
-    require_space(&destination, items.iter().map(|i| i.length).sum())?;
+    // A log says how long the data file becomes; one that says more than fits is refused before anything is written.
+    let grows = |item: &Item| log.filter(|_| item.kind == ItemKind::DataFile).map_or(0, |plan| plan.longest);
+    require_space(&destination, items.iter().map(|i| i.length.max(grows(i))).sum())?;
     let created = make_folders(&destination)?;
     scratch::remove_leftovers(&destination);
+    // From here on the destination is the folder that is held now, whatever takes its name.
+    let opened_here = if held.is_none() { Folder::open(&destination).map(Some) } else { Ok(None) };
+    let begun = opened_here.and_then(|folder| {
+        let scratch = Scratch::inside(folder.as_ref().or(held).ok_or_else(Error::stopped)?)?;
+        Ok((folder, scratch))
+    });
     // Everything is written aside first, so that a crash or damage leaves nothing that looks restored.
-    let (scratch, outcome) = match Scratch::new(&destination) {
-        Ok(scratch) => {
+    let (scratch, outcome) = match begun {
+        Ok((folder, scratch)) => {
             let live: &[PathBuf] = match &planned {
                 Some(planned) if options.until == Until::End && planned.known.is_open() => &planned.data_files,
                 _ => &[],
             };
             let log = log.map(|plan| (plan, options.until));
-            let outcome = restore_into(storage, opened, &items, (scratch.path(), &destination), (log, live), control);
+            let outcome = folder.as_ref().or(held).ok_or_else(Error::stopped).and_then(|folder| {
+                restore_into(storage, opened, &items, (scratch.folder(), folder), (log, live), control)
+            });
             (Some(scratch), outcome)
         }
         Err(error) => (None, Err(error)),
@@ -450,21 +474,10 @@ fn run_opened(
         }
         report.repaired_logs = planned.repaired;
     }
-    Ok(report)
-}
-
-fn refuse_target(destination: &Path, item: &Item) -> Result<()> {
-    let target = destination.join(safe_name(&item.name)?);
-    storage::refuse_existing(&target)?;
-    if item.kind == ItemKind::DataFile {
-        // SQLite would take a stranger's journal or WAL for this file's own, and damage it.
-        for end in ["-wal", "-journal", "-shm"] {
-            let mut name = target.clone().into_os_string();
-            name.push(end);
-            storage::refuse_existing(Path::new(&name))?;
-        }
+    if held.is_none() {
+        report.remarks.extend(owners_not_given(&items));
     }
-    Ok(())
+    Ok(report)
 }
 
 /// Makes the folder and those above it; returns the ones that did not exist.
@@ -479,7 +492,7 @@ fn restore_into(
     storage: &dyn Storage,
     archive: &Archive,
     items: &[Item],
-    (scratch, destination): (&Path, &Path),
+    (scratch, destination): (&Folder, &Folder),
     (log, live): (Option<(&integrate::Plan, Until)>, &[PathBuf]),
     control: &Control,
 ) -> Result<(RestoreReport, Option<PathBuf>)> {
@@ -488,19 +501,29 @@ fn restore_into(
     extract::extract(storage, archive, items, scratch, control)?;
     let mut integrated = None;
     if let (Some((plan, until)), Some(item)) = (log, items.iter().find(|i| i.kind == ItemKind::DataFile)) {
-        let target = scratch.join(safe_name(&item.name)?);
-        integrated = Some(integrate::integrate(&target, plan, until, control)?);
+        let name = safe_name(&item.name)?;
+        let target = (scratch.open_file(&name, true)?, scratch.path().join(&name));
+        integrated = Some(integrate::integrate_into(target, plan, until, control)?);
     }
     let restoring_ms = begun.elapsed().as_millis() as u64;
     let mut integrity = None;
     if let Some(item) = items.iter().find(|i| i.kind == ItemKind::DataFile) {
         control.phase(Phase::Checking, 0);
-        integrity = Some(integrity::check(&scratch.join(safe_name(&item.name)?), control)?);
+        let name = safe_name(&item.name)?;
+        let path = scratch.path().join(&name);
+        let checked = integrity::check(&path, control)?;
+        // SQLite opens it by its path: what that leads to now must be what was written.
+        if !scratch.is_at_its_path(&name) {
+            let message = format!("{} was replaced while it was checked", path.display());
+            return Err(Error::new(ErrorKind::Replaced, message)
+                .hint("Somebody else can write that folder. Restore into one that only you can write."));
+        }
+        integrity = Some(checked);
     }
     // What was recorded may be all there is: the data file itself tells, where it is still there.
     let mut level = None;
     if let Some(item) = items.iter().find(|i| i.kind == ItemKind::DataFile) {
-        let restored = scratch.join(safe_name(&item.name)?);
+        let restored = scratch.path().join(safe_name(&item.name)?);
         for data_file in live {
             if level.is_none() && known::is_same(data_file, &restored, control)? {
                 level = Some(data_file.clone());
@@ -527,9 +550,9 @@ fn restore_into(
         archive: archive.path().to_path_buf(),
         number: identity.number,
         moment: identity.moment,
-        destination: destination.to_path_buf(),
+        destination: destination.path().to_path_buf(),
         file_count: placed.files.len() as u64,
-        files: placed.files.into_iter().take(FILES_MAX).collect(),
+        files: placed.files.iter().take(FILES_MAX).map(|name| destination.path().join(name)).collect(),
         links_left: placed.links_left.into_iter().take(LINKS_MAX).collect(),
         bytes: items.iter().map(|i| i.length).sum(),
         integrated,

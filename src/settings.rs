@@ -29,8 +29,11 @@ pub use keys::{KEYS, Key};
 pub use sections::{Revision, Settings};
 
 use crate::{
-    error::{Error, ErrorKind, Result},
-    storage::{self, Ownership, names},
+    error::{Error, ErrorKind, NotOrdinary, Result},
+    storage::{
+        self, Ownership, names,
+        regular::{self, Links},
+    },
 };
 use document::{find, place};
 
@@ -286,6 +289,9 @@ fn look(path: &Path) -> Seen {
     }))
 }
 
+/// No settings are longer: to understand a text takes much more memory than the text.
+const LENGTH_MAX: u64 = 1 << 20;
+
 /// The text of the file at `path`; `None` where there is none.
 fn read_text(path: &Path) -> Result<Option<String>> {
     if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
@@ -295,11 +301,14 @@ fn read_text(path: &Path) -> Result<Option<String>> {
         )
         .hint("Move it away to begin with the defaults."));
     }
-    match fs::read_to_string(path) {
+    match regular::read_text(path, Links::Followed, LENGTH_MAX) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
             Err(settings_error(path, "it is not text in UTF-8").because(e))
+        }
+        Err(e) if matches!(e.get_ref().and_then(|e| e.downcast_ref()), Some(NotOrdinary::Longer(_))) => {
+            Err(settings_error(path, "it is longer than 1 MiB"))
         }
         Err(e) => Err(Error::io("read the settings file", path, e)),
     }

@@ -20,10 +20,10 @@ pub mod wal;
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, limits::Limit};
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     storage,
 };
 
@@ -35,6 +35,7 @@ use crate::{
 /// # Errors
 /// Where SQLite can not open the file.
 pub fn open_existing(path: &Path) -> Result<Connection> {
+    refuse_strange_companions(path)?;
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)
         .or_else(|_| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY))
@@ -45,8 +46,46 @@ pub fn open_existing(path: &Path) -> Result<Connection> {
     set(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     set(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     set(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    set(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    bound_memory(&conn).map_err(|e| Error::sqlite("open", path, e))?;
     conn.busy_timeout(Duration::ZERO).map_err(|e| Error::sqlite("open", path, e))?;
     Ok(conn)
+}
+
+/// So much memory SQLite takes in this process, in all its connections together: what a data file holds must not fill it.
+const HEAP_BYTES_MAX: i64 = 1 << 30;
+/// No text or blob that an expression in a data file makes is longer while the file is checked.
+const VALUE_BYTES_MAX: i32 = 128 << 20;
+
+fn bound_memory(conn: &Connection) -> rusqlite::Result<()> {
+    conn.query_row(&format!("PRAGMA hard_heap_limit={HEAP_BYTES_MAX}"), [], |_| Ok(()))
+}
+
+/// To be called before a check evaluates what stands in a data file: constraints, generated columns, expressions of indexes.
+///
+/// # Errors
+/// Where SQLite knows no such limit.
+pub(crate) fn bound_values(conn: &Connection) -> rusqlite::Result<()> {
+    bound_memory(conn)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX).map(|_| ())
+}
+
+/// SQLite opens what lies under the names of its own files, and would wait for a pipe without end.
+///
+/// # Errors
+/// [`ErrorKind::WrongType`] with the name of such a file.
+pub(crate) fn refuse_strange_companions(path: &Path) -> Result<()> {
+    for end in ["-journal", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        let companion = Path::new(&name);
+        if companion.metadata().is_ok_and(|meta| !meta.is_file()) {
+            let message = format!("{} is not an ordinary file", companion.display());
+            return Err(Error::new(ErrorKind::WrongType, message)
+                .hint("SQLite takes it for a part of the data file. Look at who put it there, and remove it."));
+        }
+    }
+    Ok(())
 }
 
 /// To be called before a connection of [`open_existing`] is dropped: where its close leaves an empty WAL behind that nobody

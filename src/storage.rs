@@ -8,11 +8,14 @@
 //! The trait [`Storage`] stands between the formats and the operating system so that tests can make every single step fail
 //! or crash; [`Disk`] is the real one.
 
+pub mod beneath;
 pub mod disks;
 pub mod identity;
 pub mod marker;
 pub mod names;
+mod ownership;
 pub mod processes;
+pub mod regular;
 pub mod scratch;
 pub mod space;
 
@@ -27,72 +30,13 @@ use std::{
 };
 
 use crate::error::{Error, ErrorKind, Result};
+use beneath::Folder;
 use identity::{FileIdentity, FileStamp};
+pub use ownership::{Ownership, have_same_owner, may_give_to};
+use regular::Links;
 
 /// The end of every temporary name; what carries it is a leftover when no process holds its lock.
 pub const PART_SUFFIX: &str = ".part";
-
-/// Whom a new file belongs to and who may read it; taken from the data file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ownership {
-    /// Permission bits (`0o777` at most), or the system's default.
-    pub mode: Option<u32>,
-    /// User and group, where this process may give files away.
-    pub owner: Option<(u32, u32)>,
-}
-
-impl Ownership {
-    /// For a file of ours beside the one at `path`: its owner and permissions; default where they can not be read. Whatever
-    /// they are, the owner may read and write: a log that was locked away must not take along what is made beside it.
-    pub fn of(path: &Path) -> Self {
-        let other = Self::exactly_of(path);
-        Self { mode: other.mode.map(|mode| mode | 0o600), ..other }
-    }
-
-    /// The permissions and owner of the file at `path`, for a file that takes its place; default where they can not be read.
-    pub fn exactly_of(path: &Path) -> Self {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            match std::fs::metadata(path) {
-                Ok(meta) => Self { mode: Some(meta.mode() & 0o666), owner: Some((meta.uid(), meta.gid())) },
-                Err(_) => Self::default(),
-            }
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = path;
-            Self::default()
-        }
-    }
-
-    /// Applies this to a file or, with the search bits added, to a folder.
-    ///
-    /// The mode must take effect; giving the file to another owner is only possible for root and is skipped otherwise.
-    ///
-    /// # Errors
-    /// When the permissions can not be set.
-    pub fn apply(&self, path: &Path) -> Result<()> {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-            let fail = |e| Error::io("set the permissions of", path, e);
-            let meta = std::fs::metadata(path).map_err(fail)?;
-            if let Some((user, group)) = self.owner
-                && (meta.uid(), meta.gid()) != (user, group)
-            {
-                let _ = chown(path, Some(user), Some(group)).or_else(|_| chown(path, None, Some(group)));
-            }
-            if let Some(mode) = self.mode {
-                let mode = if meta.is_dir() { mode | ((mode & 0o444) >> 2) } else { mode };
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
-            }
-        }
-        #[cfg(not(unix))]
-        let _ = path;
-        Ok(())
-    }
-}
 
 /// A file being written or appended to.
 pub trait StorageFile: Send {
@@ -166,6 +110,39 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// When it does not exist or may not be removed.
     fn remove(&self, path: &Path) -> Result<()>;
+
+    /// Creates the file `name` below `folder`, as [`create`](Self::create); no link on the way is followed.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and when a link is in the way.
+    fn create_in(&self, folder: &Folder, name: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
+        self.create(&folder.path().join(name), ownership)
+    }
+
+    /// Gives the first file the second name, each below a folder, as [`rename_new`](Self::rename_new); no link on the way is
+    /// followed.
+    ///
+    /// # Errors
+    /// As [`rename_new`](Self::rename_new), and when a link is in the way.
+    fn rename_in(&self, from: (&Folder, &Path), to: (&Folder, &Path)) -> Result<()> {
+        self.rename_new(&from.0.path().join(from.1), &to.0.path().join(to.1))
+    }
+
+    /// Makes names in the folder `name` below `folder` durable.
+    ///
+    /// # Errors
+    /// When the system could not write, or a link is in the way.
+    fn sync_in(&self, folder: &Folder, name: &Path) -> Result<()> {
+        self.sync_folder(&folder.path().join(name))
+    }
+
+    /// Removes the file or link `name` below `folder`.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove), and when a link is in the way.
+    fn remove_in(&self, folder: &Folder, name: &Path) -> Result<()> {
+        self.remove(&folder.path().join(name))
+    }
 
     /// Removes a file of no worth, as far as the disk allows: what stays carries [`PART_SUFFIX`] and is recognised later.
     fn discard(&self, path: &Path) {
@@ -270,14 +247,15 @@ impl Storage for Disk {
         let file = options.open(path).map_err(fail)?;
         // The lock tells a leftover from a file being written; a file system without locks only loses the clean-up.
         let _ = file.try_lock();
-        ownership.apply(path)?;
+        ownership.apply_to(&file).map_err(|e| Error::io("set the permissions of", path, e))?;
         Ok(Box::new(DiskFile::new(file, path)))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
         let fail = |e| Error::io("open", path, e);
         refuse_data_file(path)?;
-        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
+        let (mut file, _) =
+            regular::open_with(OpenOptions::new().read(true).write(true), path, Links::Followed).map_err(fail)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(Error::new(
                 ErrorKind::InUse,
@@ -296,11 +274,7 @@ impl Storage for Disk {
     fn sync_folder(&self, folder: &Path) -> Result<()> {
         // Windows has no such operation; its renames are journalled by NTFS.
         #[cfg(unix)]
-        match File::open(folder).and_then(|f| f.sync_all()) {
-            // Network file systems that know no such operation.
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported) => {}
-            other => other.map_err(|e| Error::io("sync the folder", folder, e))?,
-        }
+        Folder::open(folder)?.sync(Path::new(""))?;
         #[cfg(not(unix))]
         let _ = folder;
         Ok(())
@@ -308,6 +282,23 @@ impl Storage for Disk {
 
     fn remove(&self, path: &Path) -> Result<()> {
         std::fs::remove_file(path).map_err(|e| Error::io("remove", path, e))
+    }
+
+    fn create_in(&self, folder: &Folder, name: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
+        let file = folder.create(name, ownership)?;
+        Ok(Box::new(DiskFile::new(file, &folder.path().join(name))))
+    }
+
+    fn rename_in(&self, from: (&Folder, &Path), to: (&Folder, &Path)) -> Result<()> {
+        from.0.rename_new(from.1, to.0, to.1)
+    }
+
+    fn sync_in(&self, folder: &Folder, name: &Path) -> Result<()> {
+        folder.sync(name)
+    }
+
+    fn remove_in(&self, folder: &Folder, name: &Path) -> Result<()> {
+        folder.remove(name)
     }
 
     fn discard(&self, path: &Path) {
@@ -380,7 +371,7 @@ pub fn replace_text(path: &Path, text: &str, ownership: Ownership) -> Result<()>
     let mut file =
         tempfile::Builder::new().prefix(".strongroom-").suffix(PART_SUFFIX).tempfile_in(folder).map_err(fail)?;
     file.write_all(text.as_bytes()).map_err(fail)?;
-    ownership.apply(file.path())?;
+    ownership.apply_to(file.as_file()).map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
     file.persist(path).map_err(|e| fail(e.error))?;
     Disk.sync_folder(folder)
@@ -440,18 +431,14 @@ fn file_identity(path: &Path) -> Option<FileIdentity> {
 /// Whether a file with a temporary name is a leftover: no living process holds the lock it was created with.
 pub fn is_leftover(path: &Path) -> bool {
     // A pipe would be waited for without end, and a link may lead to a file that must not be opened.
-    path.symlink_metadata().is_ok_and(|meta| meta.is_file())
-        && refuse_data_file(path).is_ok()
-        && File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+    regular::open(path, Links::Refused).is_ok_and(|(file, _)| file.try_lock().is_ok())
 }
 
 /// Has the system forget what it keeps in memory of a file that was synced, so that what is read next comes from the disk. Linux
 /// does that; elsewhere, and in file systems that are memory, what is read back may be what was written.
 pub fn forget_cached(path: &Path) {
     #[cfg(target_os = "linux")]
-    if refuse_data_file(path).is_ok()
-        && let Ok(file) = File::open(path)
-    {
+    if let Ok((file, _)) = regular::open(path, Links::Followed) {
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
     }
     #[cfg(not(target_os = "linux"))]
@@ -519,8 +506,12 @@ pub fn refuse_existing(path: &Path) -> Result<()> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Exists, format!("{} exists already", path.display()))
-        .hint("Existing files are never overwritten. Choose another folder, or move that file away."))
+    Err(exists_already(path))
+}
+
+fn exists_already(path: &Path) -> Error {
+    Error::new(ErrorKind::Exists, format!("{} exists already", path.display()))
+        .hint("Existing files are never overwritten. Choose another folder, or move that file away.")
 }
 
 #[cfg(test)]

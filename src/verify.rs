@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     archive::{
-        Archive, ArchiveNumber, Item, Rate, entry_type,
+        Archive, ArchiveNumber, Rate,
         heal::{self, Repaired},
         recovery::mend::Damage,
+        tar_check::TarCheck,
     },
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
@@ -152,112 +153,12 @@ fn recovery_damage(opened: &Archive, control: &Control) -> Result<Option<Repaire
 
 /// Proves the tar stream and holds it against the index.
 fn prove(opened: &Archive, control: &Control) -> Result<()> {
-    let archive = opened.path();
     control.phase(Phase::Verifying, opened.tar_bytes());
-    let mut check =
-        TarCheck { items: opened.items(), next: 0, hasher: blake3::Hasher::new(), between: Vec::new(), ending: 0 };
+    let mut check = TarCheck::of_all(opened);
     opened.stream(0, opened.tar_bytes(), control, &mut |offset, bytes| {
-        check.take(offset, bytes).map_err(|name| disagreement(archive, &name))?;
+        check.take(offset, bytes)?;
         control.add(bytes.len() as u64);
         Ok(())
     })?;
-    check.finish().map_err(|name| disagreement(archive, &name))
-}
-
-fn disagreement(archive: &Path, name: &str) -> Error {
-    let message = format!("the tar stream of {} and its index disagree about {name}", archive.display());
-    Error::new(ErrorKind::Damaged, message)
-        .hint("Use another archive of this data file; this one was not written by Strongroom as it is.")
-}
-
-/// Whether a link leads where the index says; what is no link leads nowhere.
-fn is_target<R: std::io::Read>(entry: &tar::Entry<'_, R>, item: &Item) -> bool {
-    let found = entry.link_name().ok().flatten();
-    found.as_deref() == item.target.as_deref().map(Path::new)
-}
-
-/// Follows the tar stream: content is hashed, what stands between contents must be the header that the index implies.
-struct TarCheck<'a> {
-    items: &'a [Item],
-    next: usize,
-    hasher: blake3::Hasher,
-    between: Vec<u8>,
-    /// Bytes after the last content.
-    ending: usize,
-}
-
-impl TarCheck<'_> {
-    fn take(&mut self, mut offset: u64, mut bytes: &[u8]) -> Result<(), String> {
-        while !bytes.is_empty() {
-            let Some(item) = self.items.get(self.next) else {
-                // Padding of the last file and the end marks.
-                let zero = bytes.iter().all(|b| *b == 0);
-                self.ending += bytes.len();
-                return if zero { Ok(()) } else { Err("its end".to_owned()) };
-            };
-            if offset < item.offset {
-                let n = (item.offset - offset).min(bytes.len() as u64) as usize;
-                self.between.extend(&bytes[..n]);
-                if self.between.len() > 64 * 1024 {
-                    return Err(item.name.clone());
-                }
-                (offset, bytes) = (offset + n as u64, &bytes[n..]);
-                if offset == item.offset {
-                    self.check_header(item)?;
-                }
-            } else {
-                let n = (item.offset + item.length - offset).min(bytes.len() as u64) as usize;
-                self.hasher.update(&bytes[..n]);
-                (offset, bytes) = (offset + n as u64, &bytes[n..]);
-            }
-            self.close_if_complete(offset)?;
-        }
-        Ok(())
-    }
-
-    fn close_if_complete(&mut self, offset: u64) -> Result<(), String> {
-        while let Some(item) = self.items.get(self.next)
-            && offset >= item.offset + item.length
-        {
-            if self.hasher.finalize().to_hex().as_str() != item.blake3 {
-                return Err(item.name.clone());
-            }
-            self.hasher.reset();
-            self.next += 1;
-            // Every file has a header of at least one block before its content.
-            if let Some(next) = self.items.get(self.next)
-                && next.offset < item.offset + item.length + 512
-            {
-                return Err(next.name.clone());
-            }
-        }
-        Ok(())
-    }
-
-    fn check_header(&mut self, item: &Item) -> Result<(), String> {
-        // Between two contents: padding to a whole block, then header blocks.
-        let headers = self.between.len() / 512 * 512;
-        let (padding, blocks) = self.between.split_at(self.between.len() - headers);
-        let mut archive = tar::Archive::new(blocks);
-        let agrees =
-            archive.entries().ok().and_then(|mut e| e.next()).and_then(std::result::Result::ok).is_some_and(|e| {
-                e.raw_file_position() == blocks.len() as u64
-                    && e.size() == item.length
-                    && e.path_bytes().as_ref() == item.name.as_bytes()
-                    && e.header().entry_type() == entry_type(item.kind)
-                    && is_target(&e, item)
-            });
-        let zero = padding.iter().all(|b| *b == 0);
-        self.between.clear();
-        if agrees && zero { Ok(()) } else { Err(item.name.clone()) }
-    }
-
-    fn finish(&self) -> Result<(), String> {
-        match self.items.get(self.next) {
-            Some(item) => Err(item.name.clone()),
-            // Two empty blocks end a tar archive.
-            None if self.ending < 1024 => Err("its end".to_owned()),
-            None => Ok(()),
-        }
-    }
+    check.finish()
 }

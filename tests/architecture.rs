@@ -156,3 +156,64 @@ fn commands_and_engine_ask_one_clock_for_the_time() {
     }
     assert!(seen > 30, "the sources were not read");
 }
+
+/// Files that are opened by other means than `storage::regular` and `storage::beneath`, and why.
+const OPENED_OTHERWISE: &[(&str, &str)] = &[
+    // Where those two are, and new files, which are made and not found.
+    ("storage.rs", "OpenOptions::new()"),
+    ("storage/regular.rs", "OpenOptions::new()"),
+    ("storage/beneath/other.rs", "File::options()"),
+    // What the system itself writes.
+    ("storage/processes.rs", "read_to_string(Path::new(&format!(\"/proc/{process}/fdinfo"),
+    ("storage/processes.rs", "fs::read(format!(\"/proc/{id}/{name}\"))"),
+    ("storage/processes.rs", "read_to_string(format!(\"/proc/{id}/comm\"))"),
+    ("storage/processes.rs", "read_to_string(\"/proc/locks\")"),
+    ("storage/disks.rs", "read_to_string(\"/proc/self/mountinfo\")"),
+    ("storage/disks.rs", "read_to_string(folder.join(\"loop/backing_file\"))"),
+    ("storage/disks.rs", "read_to_string(folder.join(\"removable\"))"),
+    // What only root writes.
+    ("service/install.rs", "read_to_string(\"/etc/passwd\")"),
+    ("backup/content/disks.rs", "read_to_string(\"/etc/fstab\")"),
+    ("backup/marks.rs", "read_to_string(\"/etc/fstab\")"),
+    // Folders of the program's own user.
+    ("engine/history.rs", "File::create(&lock_path)"),
+    ("service/background.rs", "File::create(&self.messages)"),
+    // It is made where there is none, with the same flags, and looked at afterwards.
+    ("engine/lock.rs", "OpenOptions::new()"),
+    // The log that is being integrated, and the sample under its own temporary name.
+    ("journal/integrate.rs", "regular::open_with(OpenOptions::new()"),
+    ("sample.rs", "OpenOptions::new().write(true).open(part)"),
+];
+
+#[test]
+fn what_others_can_write_is_opened_in_one_place() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let openings = [
+        "File::open(",
+        "fs::read(",
+        "fs::read_to_string(",
+        "OpenOptions::new()",
+        "File::options()",
+        "fs::copy(",
+        "File::create(",
+    ];
+    let mut used = vec![false; OPENED_OTHERWISE.len()];
+    for path in sources(&src) {
+        let relative = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        let source = fs::read_to_string(&path).unwrap();
+        let program = source.split("\nmod tests {").next().unwrap();
+        for (number, line) in program.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            // A module of ours may have a function of that name.
+            if !openings.iter().any(|opening| line.contains(opening)) || line.contains("WalFile::open(") {
+                continue;
+            }
+            let known = OPENED_OTHERWISE.iter().position(|(file, how)| *file == relative && line.contains(how));
+            let known = known.unwrap_or_else(|| {
+                panic!("{relative}:{} opens a file by itself: use storage::regular, or say here why not", number + 1)
+            });
+            used[known] = true;
+        }
+    }
+    let unused: Vec<_> = OPENED_OTHERWISE.iter().zip(used).filter(|(_, used)| !used).collect();
+    assert!(unused.is_empty(), "nothing is opened so any more: {unused:?}");
+}

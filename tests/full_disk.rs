@@ -13,7 +13,7 @@ use std::{
 };
 
 use strongroom::{
-    archive::{ArchiveOptions, Compression, Rate, catalog, segments},
+    archive::{ArchiveOptions, Compression, Rate, catalog, leftovers, segments},
     backup::{self, retention},
     control::{Control, Question},
     engine::{Command, Config, Handle, HostKind, JobId, Status, status::JobReport},
@@ -293,7 +293,7 @@ fn a_crash_while_it_asks_leaves_no_file_under_a_final_name_and_the_rest_is_clean
         let left = names_in(folder);
         assert!(!left.is_empty() && left.iter().all(|name| name.ends_with(".part")), "{left:?}");
     }
-    catalog::remove_leftovers(scene.folder(), "a").unwrap();
+    leftovers::remove_leftovers(scene.folder(), "a").unwrap();
     assert_eq!((names_in(scene.folder()), names_in(&more)), (vec![], vec![]));
     drop(second);
 }

@@ -29,7 +29,7 @@ use crate::{
         open::{DAMAGED, SET_ASIDE},
     },
     sqlite::seen::{ContentCheck, ContentSeen},
-    storage::{PART_SUFFIX, is_leftover, names},
+    storage::names,
 };
 
 /// The end of an archive's name.
@@ -231,11 +231,19 @@ fn parse_copy(name: &str) -> Option<(&str, ArchiveNumber)> {
     (is_number && !stem.is_empty()).then(|| Some((stem, ArchiveNumber(digits.parse().ok()?)))).flatten()
 }
 
-/// The highest number among the archives with this stem, whatever their state; 0 without any.
+/// The highest number among the archives with this stem, whatever their state, as far as it can be one; 0 without any.
 ///
 /// # Errors
 /// When the folder can not be read.
 pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
+    Ok(highest_plausible(numbers(folder, wanted)?))
+}
+
+/// The numbers that occur in the names of archives with this stem, in no order.
+///
+/// # Errors
+/// When the folder can not be read.
+pub fn numbers(folder: &Path, wanted: &str) -> Result<Vec<ArchiveNumber>> {
     let numbers = files(folder)?.into_iter().filter_map(|(_, name)| {
         let segment = parse_segment_name(&name).map(|(stem, number, _)| (stem, number));
         // A note stands for segments that all lie elsewhere.
@@ -243,76 +251,22 @@ pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
         let (stem, number) = segment.or_else(|| parse_name(archive))?;
         (stem == wanted).then_some(number)
     });
-    Ok(numbers.max().unwrap_or_default())
+    Ok(numbers.collect())
 }
 
-/// Removes what interrupted backups of this data file left in `folder`, and returns it; files being written stay.
-///
-/// # Errors
-/// When the folder can not be read.
-pub fn remove_leftovers(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
-    let mut removed = Vec::new();
-    let mut remove = |path: PathBuf| {
-        if fs::remove_file(&path).is_ok() {
-            removed.push(path);
-        }
-    };
-    for (path, name) in files(folder)? {
-        let archive = name.strip_suffix(PART_SUFFIX).and_then(parse_name);
-        let Some((stem, number)) = archive.filter(|(stem, _)| *stem == wanted) else { continue };
-        if !is_leftover(&path) {
-            continue;
-        }
-        // Of an archive in segments this is the list: whatever it names belongs to a set that was never complete.
-        for file in leftover_segments(&path, stem, number) {
-            remove(file);
-        }
-        // The list last: as long as it is there, the set is known to be incomplete.
-        remove(path);
-    }
-    // Segments of which even the list is gone.
-    for (path, name) in files(folder)? {
-        let segment = name.strip_suffix(PART_SUFFIX).and_then(parse_segment_name);
-        let Some((stem, number, _)) = segment.filter(|(stem, _, _)| *stem == wanted) else { continue };
-        let list = path.with_file_name(format!("{}{PART_SUFFIX}", archive_name(stem, number)));
-        if !list.exists() && is_leftover(&path) {
-            remove(path);
-        }
-    }
-    Ok(removed)
+/// No data file has had so many backups that nobody knows of any more.
+const JUMP_MAX: u32 = 1_000_000;
+
+/// The highest of these numbers that backups can have led to. A name or a line of the settings that says four thousand million would
+/// otherwise leave no number for the next backup.
+pub fn highest_plausible(mut numbers: Vec<ArchiveNumber>) -> ArchiveNumber {
+    numbers.sort();
+    numbers.into_iter().fold(ArchiveNumber(0), |highest, number| {
+        if number.0.saturating_sub(highest.0) <= JUMP_MAX { number } else { highest }
+    })
 }
 
-/// The files of a set that was never complete, the last segment first; none when all of them have their names: then the
-/// set was complete, and only the list was left.
-fn leftover_segments(list: &Path, stem: &str, number: ArchiveNumber) -> Vec<PathBuf> {
-    let text = fs::read(list).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let is_segment = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        parse_segment_name(&name).is_some_and(|(s, n, _)| (s, n) == (stem, number))
-    };
-    let mut named: Vec<PathBuf> = text.lines().map(PathBuf::from).filter(is_segment).collect();
-    named.dedup();
-    let part = |path: &PathBuf| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(PART_SUFFIX);
-        PathBuf::from(name)
-    };
-    let complete = named.iter().all(|path| path.exists() && !part(path).exists())
-        && named.first().is_some_and(|first| {
-            let folders: Vec<PathBuf> = named.iter().map(|p| crate::storage::folder_of(p).to_path_buf()).collect();
-            Archive::open_with(first, &folders).is_ok()
-        });
-    if complete {
-        return Vec::new();
-    }
-    let folders: BTreeSet<&Path> =
-        named.iter().map(|path| path.as_path()).chain([list]).map(crate::storage::folder_of).collect();
-    let notes: Vec<PathBuf> = folders.iter().map(|folder| segments::note_path(folder, stem, number)).collect();
-    let files = named.iter().rev().flat_map(|path| [path.clone(), part(path)]);
-    files.chain(notes.iter().flat_map(|note| [part(note), note.clone()])).filter(|path| path.exists()).collect()
-}
-
-fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
+pub(super) fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
     let fail = |e| Error::io("read the folder", folder, e);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -395,12 +349,19 @@ mod tests {
     }
 
     #[test]
-    fn only_leftovers_of_this_data_file_are_removed() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    fn numbers_that_no_backup_led_to_do_not_count() {
+        let highest = |numbers: &[u32]| highest_plausible(numbers.iter().copied().map(ArchiveNumber).collect()).0;
+        assert_eq!(highest(&[]), 0);
+        assert_eq!(highest(&[7, u32::MAX, 9, u32::MAX - 1]), 9);
+        assert_eq!(highest(&[999_999, 1_700_000]), 1_700_000);
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_listed_with_its_problem() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
-        for name in ["a[0001].4BK.part", "b[0001].4BK.part", "a.part", "a[0002].4BK"] {
+        for name in ["b[0001].4BK.part", "a.part", "a[0002].4BK"] {
             fs::write(folder.path().join(name), "x")?;
         }
-        assert_eq!(remove_leftovers(folder.path(), "a")?, [folder.path().join("a[0001].4BK.part")]);
         assert_eq!(highest_number(folder.path(), "a")?, ArchiveNumber(2));
         assert_eq!(list(&folder.path().join("missing"), None)?, []);
         let entries = list(folder.path(), None)?;

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::{self, Disk, Ownership, Storage},
+    storage::{
+        self, Disk, Ownership, Storage,
+        regular::{self, Links},
+    },
 };
 
 /// What follows the name of the archive in that of the file.
@@ -81,7 +84,8 @@ fn read(path: &Path) -> Option<Hold> {
         Ok(meta) if !meta.is_file() || meta.len() > BYTES_MAX => return Some(Hold::default()),
         Ok(_) => {}
     }
-    let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let bytes = regular::read(path, Links::Refused, BYTES_MAX).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let document: DocumentMut = text.parse().unwrap_or_default();
     let word = |key: &str| document.get(key).and_then(|item| item.as_str()).map(str::to_owned);
     Some(Hold {
@@ -163,6 +167,8 @@ fn find(path: &Path) -> Result<ArchiveEntry> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;

@@ -1,8 +1,9 @@
 //! Where the frames of a new archive go: one file, or segments of limited length, all under temporary names until the whole
 //! archive is proven.
 //!
-//! Segments have a companion, `Name[0006].4BK.part`: it is there, and locked, as long as the set is not complete, and lists the
-//! segments. So what a crash left of a set is recognised even where it fell between two of the final names.
+//! Segments have a companion, `Name[0006].4BK.part`: it is there, and locked, as long as the set is not complete, names the archive
+//! by its identity and lists the segments. So what a crash left of a set is recognised even where it fell between two of the final
+//! names. Each further folder that the set goes on in gets such a file, too: what is removed there later is not decided elsewhere.
 
 use std::{
     collections::BTreeSet,
@@ -12,6 +13,7 @@ use std::{
 use super::{
     catalog,
     format::{self, FRAME_LENGTH, FRAME_LENGTH_SMALL, Hash, Identity, Segment},
+    leftovers,
     segments::{SEGMENTS_MAX, note_path, segment_name},
     volume::{Piece, Volume},
 };
@@ -64,6 +66,8 @@ pub(super) struct Output<'a> {
     parts: Vec<Part>,
     file: Option<Box<dyn StorageFile>>,
     marker: Option<Box<dyn StorageFile>>,
+    /// The same in further folders.
+    markers: Vec<(PathBuf, Box<dyn StorageFile>)>,
     /// Folders in which the archive's files got their names.
     published: Vec<PathBuf>,
     head_hash: Hash,
@@ -104,6 +108,7 @@ impl<'a> Output<'a> {
             parts: Vec::new(),
             file: None,
             marker: None,
+            markers: Vec::new(),
             published: Vec::new(),
             head_hash: [0; 32],
         };
@@ -249,13 +254,16 @@ impl<'a> Output<'a> {
         if let Some(marker) = &mut self.marker {
             // Before the file is there: what the list does not name is not recognised in other folders. On a disk that is full
             // there may be no place for the name; that is no reason to give the backup up.
-            let listed = marker.write_all(format!("{}\n", target.display()).as_bytes()).and_then(|()| marker.sync());
+            let first = if number == 1 { leftovers::first_line(identity.archive_id) } else { String::new() };
+            let line = format!("{first}{}\n", target.display());
+            let listed = marker.write_all(line.as_bytes()).and_then(|()| marker.sync());
             if let Err(error) = listed
                 && (self.parts.is_empty() || error.kind() != ErrorKind::NoSpace)
             {
                 return Err(error);
             }
         }
+        self.mark_folder()?;
         let (head, hash) = format::encode_head(&identity)?;
         if self.parts.is_empty() {
             self.head_hash = hash;
@@ -273,6 +281,27 @@ impl<'a> Output<'a> {
             }
             Err(error) => self.go_on_elsewhere(error),
         }
+    }
+
+    /// Has a further folder say itself which archive is being written there, before anything of it is.
+    fn mark_folder(&mut self) -> Result<()> {
+        let own = storage::folder_of(&self.target);
+        if self.marker.is_none() || self.folder == own {
+            return Ok(());
+        }
+        let stem = catalog::stem(Path::new(&self.identity.data_file_name));
+        let list = leftovers::list_path(&self.folder, &stem, self.identity.number);
+        // By another name it may be the same folder.
+        if self.markers.iter().any(|(known, _)| *known == list) || is_same_folder(&self.folder, own) {
+            return Ok(());
+        }
+        if storage::is_leftover(&list) {
+            let _ = self.storage.remove(&list);
+        }
+        let mut marker = self.storage.create(&list, self.ownership)?;
+        let written = marker.write_all(leftovers::first_line(self.identity.archive_id).as_bytes());
+        self.markers.push((list, marker));
+        written.and_then(|()| self.markers.last_mut().map_or(Ok(()), |(_, marker)| marker.sync()))
     }
 
     /// Returns when everything written is on the disk.
@@ -365,7 +394,11 @@ impl<'a> Output<'a> {
         }
         self.published = named;
         if self.marker.take().is_some() {
-            // The set is complete; a list that stays is recognised as done with.
+            // The set is complete; a list that stays is recognised as done with. The first one leads to the others.
+            for (list, marker) in self.markers.drain(..) {
+                drop(marker);
+                let _ = self.storage.remove(&list).and_then(|()| self.storage.sync_folder(storage::folder_of(&list)));
+            }
             let marker = part_of(&self.target);
             let _ = self.storage.remove(&marker).and_then(|()| self.storage.sync_folder(storage::folder_of(&marker)));
         }
@@ -383,10 +416,18 @@ impl<'a> Output<'a> {
         for part in self.parts.drain(..) {
             self.storage.discard(&part.part);
         }
+        for (list, marker) in self.markers.drain(..) {
+            drop(marker);
+            self.storage.discard(&list);
+        }
         if self.marker.take().is_some() {
             self.storage.discard(&part_of(&self.target));
         }
     }
+}
+
+fn is_same_folder(first: &Path, second: &Path) -> bool {
+    matches!((first.canonicalize(), second.canonicalize()), (Ok(first), Ok(second)) if first == second)
 }
 
 fn too_small(bytes: u64) -> Error {

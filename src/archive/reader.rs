@@ -19,7 +19,7 @@ use super::{
     Rate,
     compress::decompress,
     format::{self, Flaw, FrameEntry, Hash, Identity, Index, Item, TAIL_LENGTH, Tail},
-    pipeline,
+    lawful, pipeline,
     recovery::{Layout, find, mend::Mended, packet::Stamp},
     segments::{self, Located},
     volume::Volume,
@@ -102,10 +102,7 @@ impl Archive {
         if format::whole_hash(&head_hash, &index.frames, &index_hash) != tail.whole {
             return Err(flaw_error(path, Flaw::Damaged("end")));
         }
-        for item in &index.items {
-            safe_name(&item.name)
-                .map_err(|e| e.hint(format!("Do not trust {}: it was not made by Strongroom.", path.display())))?;
-        }
+        lawful::require_lawful(path, &index.items)?;
         let path = path.to_path_buf();
         Ok(Self { path, volume, identity, head_hash, index, index_hash, tail, frame_length, index_end, stamp: None })
     }
@@ -199,6 +196,11 @@ impl Archive {
     /// Its bytes, not proven.
     pub(super) fn volume(&self) -> &Volume {
         &self.volume
+    }
+
+    /// The number of the frame that holds this byte of the tar stream.
+    pub fn frame_of(&self, offset: u64) -> u64 {
+        offset / self.frame_length as u64
     }
 
     /// Delivers the proven tar stream between `from` and `to` in order to `sink`, with the offset of each piece.

@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::{self, refuse_data_file},
+    storage::{
+        self, refuse_data_file,
+        regular::{self, Links},
+    },
 };
 
 /// More segments than this would not be joined in order by their names.
@@ -79,8 +82,7 @@ pub fn note_path(folder: &Path, stem: &str, number: ArchiveNumber) -> PathBuf {
 
 /// What a note says: the paths of the segments of that archive, by number. One that is not there says nothing.
 pub fn read_note(note: &Path, stem: &str, number: ArchiveNumber) -> BTreeMap<u32, PathBuf> {
-    let is_long = fs::metadata(note).is_ok_and(|meta| meta.len() > NOTE_BYTES_MAX);
-    let text = if is_long { String::new() } else { fs::read_to_string(note).unwrap_or_default() };
+    let text = regular::read_text(note, Links::Refused, NOTE_BYTES_MAX).unwrap_or_default();
     let segment = |line: &str| {
         let path = PathBuf::from(line);
         let name = path.file_name()?.to_string_lossy().into_owned();
@@ -214,7 +216,7 @@ fn measure(path: &Path) -> Result<u64> {
             .hint("Choose an archive; its name ends in .4BK."));
     }
     refuse_data_file(path)?;
-    fs::File::open(path).map_err(fail)?;
+    let (_, meta) = regular::open(path, Links::Followed).map_err(fail)?;
     Ok(meta.len())
 }
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::recovery::spool::Spool;
-use crate::storage::read_exact_at;
+use crate::storage::{
+    read_exact_at,
+    regular::{self, Links},
+};
 
 /// More files than this are not kept open: a set may have thousands.
 const OPEN_MAX: usize = 64;
@@ -234,7 +237,7 @@ impl Volume {
             open.clear();
         }
         let path = self.pieces.get(piece).map(|p| p.path.as_path()).ok_or(io::ErrorKind::NotFound)?;
-        let file = Arc::new(File::open(path)?);
+        let file = Arc::new(regular::open(path, Links::Followed)?.0);
         open.insert(piece, Arc::clone(&file));
         Ok(file)
     }

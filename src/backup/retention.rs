@@ -35,7 +35,7 @@ use crate::{
         catalog::{self, ArchiveEntry},
         hold::{self, Hold},
         log_recovery,
-        segments::{note_path, parse_segment_name, segment_name},
+        segments::{note_path, parse_segment_name, read_note, segment_name},
     },
     control::Control,
     error::{ErrorKind, ErrorReport, Result},
@@ -177,8 +177,10 @@ fn adopt_logs(
         let (older, newer): (Vec<_>, Vec<_>) = sets.iter_mut().filter(ours).partition(|set| set.number < number);
         let before = older.into_iter().max_by_key(|set| set.number);
         let Some(set) = before.or_else(|| newer.into_iter().min_by_key(|set| set.number)) else { continue };
-        let own = logs.iter().filter(|(path, header)| is_archived(path) && header.base.archive == number.0);
-        let files: Vec<PathBuf> = own.flat_map(|(path, _)| with_recovery(path)).chain([mark]).collect();
+        // A mark that somebody else made decides over nothing.
+        let ours = |path: &Path| is_archived(path) && storage::have_same_owner(&mark, path);
+        let own: Vec<_> = logs.iter().filter(|(path, head)| ours(path) && head.base.archive == number.0).collect();
+        let files: Vec<PathBuf> = own.iter().flat_map(|(path, _)| with_recovery(path)).chain([mark.clone()]).collect();
         set.bytes += files.iter().map(|path| length(path)).sum::<u64>();
         set.logs.extend(files);
     }
@@ -267,7 +269,19 @@ fn why_untouchable(entry: &ArchiveEntry, stem: &str, identity: Option<Uuid>) -> 
     let Ok(archive) = Archive::open(&entry.path) else { return Some("it can not be read".to_owned()) };
     let all: BTreeSet<&Path> = archive.files().collect();
     let here: BTreeSet<&Path> = entry.files.iter().map(PathBuf::as_path).collect();
-    (all != here).then(|| "not all its segments are in the folder".to_owned())
+    if all != here {
+        return Some("not all its segments are in the folder".to_owned());
+    }
+    // A note in one folder must not decide over what lies in another: that has a note of its own when both were written by us.
+    let own = storage::folder_of(&entry.path);
+    let knows = |folder: &Path| {
+        let note = note_path(folder, stem, entry.number);
+        let named: BTreeSet<PathBuf> = read_note(&note, stem, entry.number).into_values().collect();
+        let there = here.iter().filter(|file| storage::folder_of(file) == folder);
+        there.into_iter().all(|file| named.contains(*file) && storage::have_same_owner(&note, file))
+    };
+    let foreign = here.iter().map(|file| storage::folder_of(file)).find(|folder| *folder != own && !knows(folder));
+    foreign.map(|folder| format!("{} has no note of its segments there", folder.display()))
 }
 
 /// Leaves out of `delete` what must stay because nothing newer that is known to be as good can be proven to be whole on the disk:

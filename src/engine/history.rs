@@ -30,6 +30,7 @@ use super::command::JobId;
 use crate::{
     archive::ArchiveNumber,
     error::{Error, ErrorReport, Result},
+    storage::regular::{self, Links},
 };
 
 /// What a job does.
@@ -466,7 +467,7 @@ fn set_aside(path: &Path) -> Result<PathBuf> {
 }
 
 fn is_alive(lock: &Path) -> bool {
-    File::open(lock).is_ok_and(|file| file.try_lock().is_err())
+    regular::open(lock, Links::Refused).is_ok_and(|(file, _)| file.try_lock().is_err())
 }
 
 #[cfg(test)]

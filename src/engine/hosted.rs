@@ -27,6 +27,7 @@ use crate::{
     archive::{
         Archive, ItemKind,
         catalog::{self, ArchiveEntry},
+        leftovers,
     },
     backup::{
         self, BackupPlan, marks,
@@ -162,7 +163,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
     let is_there = marks::look(&facts.path, settings.settings(), Purpose::Archives).is_ok();
     let mut places = vec![storage::folder_of(&facts.path).to_path_buf()];
     if is_there {
-        let _ = catalog::remove_leftovers(&destination, &catalog::stem(&facts.path));
+        let _ = leftovers::remove_leftovers(&destination, &catalog::stem(&facts.path));
         places.push(destination.clone());
     }
     storage::clean_up(move || places.iter().for_each(|place| scratch::remove_leftovers(place)));

@@ -9,7 +9,10 @@ use toml_edit::{Array, DocumentMut};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::{self, Ownership},
+    storage::{
+        self, Ownership,
+        regular::{self, Links},
+    },
 };
 
 const HEAD: &str = "\
@@ -18,6 +21,8 @@ const HEAD: &str = "\
 
 ";
 const KEY: &str = "data-files";
+/// No list is longer.
+const LENGTH_MAX: u64 = 1 << 20;
 
 /// The list at `path`, and what it holds.
 #[derive(Debug)]
@@ -32,7 +37,7 @@ fn unreadable(path: &Path, why: &str) -> Error {
 }
 
 fn parse(path: &Path) -> Result<DocumentMut> {
-    match fs::read_to_string(path) {
+    match regular::read_text(path, Links::Followed, LENGTH_MAX) {
         Ok(text) => text.parse().map_err(|e: toml_edit::TomlError| unreadable(path, e.message())),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(HEAD.parse().unwrap_or_default()),
         Err(e) => Err(Error::io("read the list of the service", path, e)),

@@ -14,7 +14,10 @@ use std::{
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::names,
+    storage::{
+        names,
+        regular::{self, Links},
+    },
 };
 
 /// A lock that is held for longer belongs to an engine.
@@ -82,7 +85,7 @@ impl Drop for DataFileLock {
 /// Who looks after `data_file` (a canonical path), if someone does; `own` is the program's settings folder.
 pub fn holder(data_file: &Path, own: &Path) -> Option<Holder> {
     let is_held = |path: &PathBuf| {
-        let mut file = File::open(path).ok()?;
+        let (mut file, _) = regular::open(path, Links::Refused).ok()?;
         // Shared, and let go at once: whoever takes the lock right now tries again.
         match file.try_lock_shared() {
             // Right after it was taken, nothing is written yet.
@@ -137,19 +140,29 @@ fn lock(path: &Path, data_file: &Path, address: Option<&str>) -> Result<DataFile
 fn open(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
+    let strange = || {
+        Error::new(ErrorKind::WrongType, format!("{} is not an ordinary file", path.display()))
+            .hint("Remove it; it should be the lock file of Strongroom.")
+    };
     // A link that somebody laid there must not lead us to truncate another file.
     if path.symlink_metadata().is_ok_and(|meta| !meta.is_file()) {
-        return Err(Error::new(ErrorKind::WrongType, format!("{} is not an ordinary file", path.display()))
-            .hint("Remove it; it should be the lock file of Strongroom."));
+        return Err(strange());
     }
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NOFOLLOW.bits() as i32);
-    match options.open(path) {
-        // Left by, or held by, another user: reading is enough for a lock.
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied && path.exists() => File::open(path),
-        other => other,
+    {
+        // Whatever takes the name in between is not followed, and not waited for.
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits() as i32);
     }
-    .map_err(|e| Error::io("lock", path, e))
+    let file = match options.open(path) {
+        // Left by, or held by, another user: reading is enough for a lock.
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied && path.exists() => {
+            regular::open(path, Links::Refused).map(|(file, _)| file)
+        }
+        other => other,
+    };
+    let file = file.map_err(|e| Error::io("lock", path, e))?;
+    if file.metadata().is_ok_and(|meta| meta.is_file()) { Ok(file) } else { Err(strange()) }
 }
 
 #[cfg(unix)]

@@ -219,6 +219,9 @@ fn put_mark(out: &mut Vec<u8>, mark: &WalMark) {
     words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
 }
 
+/// No data file has had so many commits; those after it can be counted.
+const COMMITS_MAX: u64 = 1 << 62;
+
 impl LogHeader {
     /// The header as it stands in the file.
     pub fn encode(&self) -> Vec<u8> {
@@ -261,6 +264,14 @@ impl LogHeader {
         if bytes.len() < HEADER_BYTES || blake3::hash(&bytes[..160]).as_bytes() != &bytes[160..HEADER_BYTES] {
             return Err(Error::new(ErrorKind::Damaged, format!("the header of {name} is damaged"))
                 .hint("This log can not be used. Make a full backup now; older archives and their logs stay usable."));
+        }
+        let page_size = u32_at(bytes, 12);
+        let commit = u64_at(bytes, 40);
+        if !page_size.is_power_of_two() || !(512..=65536).contains(&page_size) || commit > COMMITS_MAX {
+            let message = format!(
+                "{name} says what can not be: that the data file has pages of {page_size} bytes, and had {commit} commits before"
+            );
+            return Err(Error::new(ErrorKind::Damaged, message).hint("Do not trust it: it was not made by Strongroom."));
         }
         let mut identity = [0; 16];
         identity.copy_from_slice(&bytes[16..32]);

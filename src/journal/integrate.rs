@@ -23,7 +23,10 @@ use super::{
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
-    storage::read_exact_at,
+    storage::{
+        read_exact_at,
+        regular::{self, Links},
+    },
 };
 
 /// Bytes of changed pages held in memory before they are written.
@@ -145,6 +148,9 @@ pub struct Plan {
     /// Whether several commits in a row bear the same time, which a clock that is right never gives.
     #[serde(default)]
     pub stands_still: bool,
+    /// Length in bytes of the data file where it is longest on the way.
+    #[serde(default)]
+    pub longest: u64,
 }
 
 /// A log that can not be used here.
@@ -248,6 +254,7 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
         unused: Vec::new(),
         base_time: None,
         stands_still: false,
+        longest: 0,
     };
     let mut left: Vec<PathBuf> = Vec::new();
     for path in logs {
@@ -343,6 +350,7 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
                 break;
             }
         }
+        plan.longest = plan.longest.max(u64::from(record.head.page_count) * u64::from(reader.header().page_size));
         same = if time == time_before { same + 1 } else { 1 };
         plan.stands_still |= same >= jumps::STANDS_STILL;
         time_before = time;
@@ -430,6 +438,16 @@ pub fn resolve(plan: &Plan, until: Until, control: &Control) -> Result<Point> {
 /// `Damaged` when the file or a log is not what the chain says, `Refused` when the wanted commit is out of reach,
 /// `Stopped`, or a failing disk.
 pub fn integrate(target: &Path, plan: &Plan, until: Until, control: &Control) -> Result<Integrated> {
+    let (file, _) = regular::open_with(OpenOptions::new().read(true).write(true), target, Links::Refused)
+        .map_err(|e| Error::io("open", target, e))?;
+    integrate_into((file, target.to_path_buf()), plan, until, control)
+}
+
+/// As [`integrate`], for a file that was opened to be read and written, and how it is called.
+///
+/// # Errors
+/// As [`integrate`].
+pub fn integrate_into(target: (File, PathBuf), plan: &Plan, until: Until, control: &Control) -> Result<Integrated> {
     if let Until::Commit(number) = until
         && (number < plan.from.commit || number > plan.to.commit)
     {
@@ -439,7 +457,7 @@ pub fn integrate(target: &Path, plan: &Plan, until: Until, control: &Control) ->
     }
     control.phase(Phase::Restoring, plan.commits);
     let mut done = Integrated { position: plan.from, commits: 0, last: None, next: None };
-    let mut file = Target::open(target)?;
+    let mut file = Target::new(target);
     'logs: for piece in &plan.pieces {
         let mut reader = LogReader::open(&piece.path)?;
         let (page_size, archive) = (reader.header().page_size, reader.header().base.archive);
@@ -447,6 +465,12 @@ pub fn integrate(target: &Path, plan: &Plan, until: Until, control: &Control) ->
         if seek(&mut reader, &done.position, control)?.is_none() {
             return Err(Error::new(ErrorKind::Damaged, format!("{} changed meanwhile", piece.path.display()))
                 .hint("Start the restore again."));
+        }
+        if reader.tail().page_count > file.page_count {
+            let (path, said, found) = (piece.path.display(), reader.tail().page_count, file.page_count);
+            let message = format!("{path} was made against a data file of {said} pages, and this one has {found}");
+            return Err(Error::new(ErrorKind::Damaged, message)
+                .hint("The archive and the log do not belong together. Restore without the log."));
         }
         while done.position.commit < piece.commits.1 {
             let Some(record) = reader.next_record()? else {
@@ -479,9 +503,8 @@ struct Target {
 }
 
 impl Target {
-    fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| Error::io("open", path, e))?;
-        Ok(Self { file, path: path.to_path_buf(), page_size: 0, page_count: 0, pages: BTreeMap::new() })
+    fn new((file, path): (File, PathBuf)) -> Self {
+        Self { file, path, page_size: 0, page_count: 0, pages: BTreeMap::new() }
     }
 
     fn prepare(&mut self, page_size: u32) -> Result<()> {

@@ -5,6 +5,7 @@
 //! further backup. What lay there is kept under another name, never deleted: it may hold the steps in between.
 
 use std::{
+    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,7 +24,10 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::wal::WalMark,
-    storage::{Ownership, folder_of},
+    storage::{
+        Ownership, folder_of,
+        regular::{self, Links},
+    },
 };
 
 /// The end of the name of a log that was set aside; a date follows.
@@ -222,10 +226,19 @@ fn explain(config: &CaptureConfig, new: &OpenLog, what: &str, aside: Option<&Pat
 /// Keeps a copy of a log that is damaged in its middle, before its good part goes on.
 fn keep_damaged(config: &CaptureConfig, offset: u64) -> Result<Error> {
     let aside = aside_path(config, DAMAGED);
+    let fail = |e| Error::io("copy the damaged log to", &aside, e);
+    let (mut log, _) = regular::open(&config.log, Links::Followed).map_err(fail)?;
+    let mut copy = config.storage.create(&aside, Ownership::of(&config.log))?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match log.read(&mut buffer).map_err(fail)? {
+            0 => break,
+            count => copy.write_all(&buffer[..count])?,
+        }
+    }
     // On the disk before anything is cut.
-    std::fs::copy(&config.log, &aside)
-        .and_then(|_| std::fs::File::options().write(true).open(&aside)?.sync_all())
-        .map_err(|e| Error::io("copy the damaged log to", &aside, e))?;
+    copy.sync()?;
+    config.storage.sync_folder(folder_of(&aside))?;
     let message =
         format!("the log {} was damaged at byte {offset}; it is kept as {}", config.log.display(), aside.display());
     let hint = "The log goes on: what was committed before the damage and from now on can be restored, only the single \

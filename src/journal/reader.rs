@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::read_exact_at,
+    storage::{
+        read_exact_at,
+        regular::{self, Links},
+    },
 };
 
 /// Bytes read at once.
@@ -88,8 +91,8 @@ impl LogReader {
     /// When the file can not be read, or is not a log this program knows.
     pub fn open(path: &Path) -> Result<Self> {
         crate::storage::refuse_data_file(path)?;
-        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let length = file.metadata().map_err(|e| Error::io("measure", path, e))?.len();
+        let (file, meta) = regular::open(path, Links::Followed).map_err(|e| Error::io("open", path, e))?;
+        let length = meta.len();
         let mut bytes = vec![0; (length as usize).min(HEADER_BYTES)];
         read_exact_at(&file, 0, &mut bytes).map_err(|e| Error::io("read", path, e))?;
         let header = LogHeader::decode(&bytes, path)?;
@@ -141,6 +144,7 @@ impl LogReader {
         }
         let (mut at, mut chain, mut index) = (offset, self.tail.chain, 0);
         let mut head = None;
+        let mut entries = 0u64;
         while let Some(block) = self.block(at, chain)? {
             let begins = index == 0;
             if block.first != begins || block.index != index {
@@ -152,6 +156,14 @@ impl LogReader {
                     .filter(|h| h.commit == self.tail.commit + 1 && h.time >= self.tail.time);
             }
             let Some(head) = head.filter(|h| h.kind == block.kind) else { break };
+            let payload = self.bytes(at + BLOCK_BYTES as u64, block.payload)?;
+            let found = count_entries(&head, payload.get(if begins { RECORD_BYTES } else { 0 }..).unwrap_or_default());
+            entries += found.unwrap_or(0);
+            // The chain says that it is as it was written, not that we wrote it.
+            if found.is_none() || block.last && !self.is_plausible(&head, entries) {
+                self.end = End::Damaged { offset };
+                return Ok(None);
+            }
             at += (BLOCK_BYTES + block.payload) as u64;
             chain = block.chain;
             index += 1;
@@ -163,6 +175,15 @@ impl LogReader {
         }
         self.end = if self.sound_blocks_follow(offset)? { End::Damaged { offset } } else { End::Torn { offset } };
         Ok(None)
+    }
+
+    /// Whether a record with so many pages can lead to a data file of the length that it says. A file grows by pages that are
+    /// recorded, and by free ones, which SQLite need not write: each of those stands on a page of the list of free pages.
+    fn is_plausible(&self, head: &RecordHead, entries: u64) -> bool {
+        let listed = u64::from(self.header.page_size / 4);
+        let longest =
+            u64::from(self.tail.page_count).saturating_add(entries.saturating_mul(listed + 1)).saturating_add(1);
+        head.kind == super::format::RecordKind::Gap || head.page_count > 0 && u64::from(head.page_count) <= longest
     }
 
     /// Calls `visit` for each page of a record that was returned by [`next_record`](Self::next_record).
@@ -261,6 +282,19 @@ impl LogReader {
     }
 }
 
+/// How many pages a part of a record holds; `None` where one lies outside of the data file, or is not whole.
+fn count_entries(head: &RecordHead, mut bytes: &[u8]) -> Option<u64> {
+    let mut count = 0;
+    while !bytes.is_empty() {
+        let (entry, rest) = split_entry(bytes)?;
+        if entry.page == 0 || entry.page > head.page_count {
+            return None;
+        }
+        (count, bytes) = (count + 1, rest);
+    }
+    Some(count)
+}
+
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|w| w == what)
 }
@@ -287,7 +321,7 @@ mod tests {
             base: Position { archive: 3, commit: 41, chain: Chain([9; 32]) },
             rooted: true,
             created: chrono::DateTime::UNIX_EPOCH,
-            page_count: 5,
+            page_count: 20,
             mark: WalMark::default(),
         };
         let mut writer = LogWriter::create(Arc::new(Disk), &path, header, Ownership::default())?;
@@ -298,7 +332,7 @@ mod tests {
                 kind,
                 commit,
                 time: chrono::DateTime::UNIX_EPOCH,
-                page_count: 5,
+                page_count: 20,
                 mark: WalMark::default(),
             });
             // The third record needs several blocks.

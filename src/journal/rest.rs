@@ -7,15 +7,16 @@
 //! Four lines of text: a title, number and chain value of the record, inode with length and both times of the file, and the hash
 //! of the three lines before.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{with_suffix, writer::Tail};
 use crate::{
     error::Result,
-    storage::{self, Ownership, identity::FileStamp},
+    storage::{
+        self, Ownership,
+        identity::FileStamp,
+        regular::{self, Links},
+    },
 };
 
 const TITLE: &str = "strongroom rest 1";
@@ -49,14 +50,15 @@ pub(super) fn note(log: &Path, tail: &Tail, stamp: &FileStamp) -> Result<()> {
 /// Whether the data file at `path` is as it was noted when `log` ended at `tail`.
 pub(super) fn is_as_left(log: &Path, tail: &Tail, path: &Path) -> bool {
     let file = path_of(log);
+    let Some(stamp) = FileStamp::of_path(path).ok().flatten() else { return false };
     // Of a fixed size; what is longer is no note.
-    let is_small = file.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() < 1024);
-    let Some(stamp) = FileStamp::of_path(path).ok().flatten().filter(|_| is_small) else { return false };
-    fs::read_to_string(file).is_ok_and(|noted| noted == text(tail, &stamp))
+    regular::read_text(&file, Links::Refused, 1024).is_ok_and(|noted| noted == text(tail, &stamp))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use chrono::Utc;
 
     use super::*;

@@ -8,7 +8,6 @@
 //! Every step finds out by itself whether it was done before.
 
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,7 +24,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::{Ownership, PART_SUFFIX, Storage, folder_of},
+    storage::{
+        Ownership, PART_SUFFIX, Storage, folder_of,
+        regular::{self, Links},
+    },
 };
 
 /// The newest archive, as far as the log needs to know it.
@@ -92,8 +94,9 @@ pub(super) fn archive(storage: &Arc<dyn Storage>, log: &Path, to: &Path) -> Resu
         return Ok(());
     }
     if exists(to) {
-        // Copied before, and not removed here yet; or a file of that name that is something else.
-        if tail_of(log)? == tail_of(to)? {
+        // Copied before, and not removed here yet; or a file of that name that is something else. A link that somebody put there
+        // may lead to the log itself, which would be lost then.
+        if !to.is_symlink() && tail_of(log)? == tail_of(to)? {
             storage.remove(log)?;
             return storage.sync_folder(folder_of(log));
         }
@@ -119,7 +122,7 @@ fn copy(storage: &Arc<dyn Storage>, log: &Path, to: &Path) -> Result<()> {
         storage.remove(&part)?;
     }
     let fail = |e| Error::io("read", log, e);
-    let mut source = File::open(log).map_err(fail)?;
+    let (mut source, _) = regular::open(log, Links::Followed).map_err(fail)?;
     let mut target = storage.create(&part, Ownership::of(log))?;
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -217,4 +220,44 @@ fn tail_of(path: &Path) -> Result<(Position, Tail)> {
             .hint("Check the disk. Everything before the damage can be integrated."));
     }
     Ok((reader.header().base, *reader.tail()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::{
+        journal::{Chain, format::LogHeader},
+        sqlite::wal::WalMark,
+        storage::Disk,
+    };
+
+    #[test]
+    fn a_link_in_the_place_of_the_archived_log_does_not_cost_the_log()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (log, to) = (folder.path().join("a.journal"), folder.path().join("a[0001].4BL"));
+        let storage: Arc<dyn Storage> = Arc::new(Disk);
+        let header = LogHeader {
+            identity: uuid::Uuid::from_u128(7),
+            page_size: 512,
+            base: Position { archive: 1, commit: 0, chain: Chain([9; 32]) },
+            rooted: true,
+            created: DateTime::UNIX_EPOCH,
+            page_count: 5,
+            mark: WalMark::default(),
+        };
+        drop(LogWriter::create(Arc::clone(&storage), &log, header, Ownership::default())?);
+        std::os::unix::fs::symlink(&log, &to)?;
+        let error = archive(&storage, &log, &to).err().ok_or("the link was taken for the log")?;
+        assert_eq!(error.kind(), ErrorKind::Exists);
+        assert!(log.is_file());
+        // A copy that a crash left is what it seems to be.
+        std::fs::remove_file(&to)?;
+        std::fs::copy(&log, &to)?;
+        archive(&storage, &log, &to)?;
+        assert!(!log.exists() && to.is_file());
+        Ok(())
+    }
 }

@@ -29,7 +29,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    storage::{Ownership, Storage, StorageFile},
+    storage::{
+        Ownership, Storage, StorageFile,
+        regular::{self, Links},
+    },
 };
 
 const MAGIC: &[u8; 8] = b"\x894BLpage";
@@ -140,12 +143,12 @@ impl PageTable {
     /// Opens and verifies the table at `path`; `None` when it is missing, damaged, or of another base.
     pub(super) fn open(path: &Path, page_size: u32, chain: Chain) -> Result<Option<Self>> {
         let fail = |e| Error::io("read", path, e);
-        let file = match File::open(path) {
-            Ok(file) => file,
+        let (file, meta) = match regular::open(path, Links::Refused) {
+            Ok(opened) => opened,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(fail(e)),
         };
-        let length = file.metadata().map_err(fail)?.len();
+        let length = meta.len();
         if length < HEADER + 32 || !(length - HEADER - 32).is_multiple_of(8) {
             return Ok(None);
         }

@@ -2,16 +2,15 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
     path::{Component, Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
 
 use crate::{
-    archive::{Archive, Item, ItemKind, format::FRAME_LENGTH, reader::safe_name},
+    archive::{Archive, Item, ItemKind, format::FRAME_LENGTH, reader::safe_name, tar_check::TarCheck},
     control::Control,
     error::{Error, ErrorKind, Result},
-    storage::{self, Ownership, Storage, StorageFile},
+    storage::{self, Ownership, Storage, StorageFile, beneath::Folder},
 };
 
 /// Files from this length on are made durable one by one; the many small ones together.
@@ -31,29 +30,60 @@ pub(super) fn extract(
     storage: &dyn Storage,
     archive: &Archive,
     items: &[Item],
-    to: &Path,
+    to: &Folder,
     control: &Control,
 ) -> Result<()> {
     let mut writer = ItemWriter { storage, archive, to, made: BTreeSet::new(), open: None, unsynced: false, control };
     for item in items.iter().filter(|item| item.kind == ItemKind::Folder) {
-        writer.make_folder(&to.join(safe_name(&item.name)?))?;
+        writer.make_folder(&safe_name(&item.name)?)?;
     }
-    let files: Vec<&Item> = items.iter().filter(|item| is_file(item)).collect();
+    let all: Vec<&Item> = items.iter().collect();
+    let last_of_archive = archive.items().last().map(|item| item.offset);
     // What lies close together is read in one go: to unpack whole frames for each of many small files would take hours.
-    for run in files.chunk_by(|a, b| b.offset <= a.offset + a.length + FRAME_LENGTH as u64) {
+    for run in all.chunk_by(|a, b| b.offset <= a.offset + a.length + FRAME_LENGTH as u64) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        let (mut check, from) = check_from(archive, first, control)?;
+        let end = last.offset + last.length;
+        let is_end = last_of_archive == Some(last.offset)
+            && is_readable(archive, (end, archive.tar_bytes()), end.saturating_sub(1), control)?;
         let mut next = 0;
-        archive.stream(first.offset, last.offset + last.length, control, &mut |offset, bytes| {
+        archive.stream(from, if is_end { archive.tar_bytes() } else { end }, control, &mut |offset, bytes| {
+            check.take(offset, bytes)?;
             writer.take(run, &mut next, offset, bytes)
         })?;
+        if is_end {
+            check.finish()?;
+        }
         // Empty files at the end have no bytes to come with.
-        writer.take(run, &mut next, last.offset + last.length, &[])?;
+        writer.take(run, &mut next, end, &[])?;
         if next < run.len() {
             let message = format!("{} ends before {}", archive.path().display(), run[next].name);
             return Err(Error::new(ErrorKind::Damaged, message).hint(OTHER));
         }
     }
+    let files: Vec<&Item> = items.iter().filter(|item| is_file(item)).collect();
     if writer.unsynced { sync_all(to, &files) } else { Ok(()) }
+}
+
+/// Where reading for `first` begins, and what holds the stream against the index from there on: with its header, unless that lies in
+/// another frame, which is damaged. What is whole can be restored all the same.
+fn check_from<'a>(archive: &'a Archive, first: &Item, control: &Control) -> Result<(TarCheck<'a>, u64)> {
+    let number = archive.items().partition_point(|item| item.offset < first.offset);
+    let (check, header) = (TarCheck::from(archive, number), TarCheck::header_at(archive, number).min(first.offset));
+    let with_header = is_readable(archive, (header, first.offset), first.offset, control)?;
+    Ok((check, if with_header { header } else { first.offset }))
+}
+
+/// Whether a stretch of the stream can be read; it can where it lies in the frame of `beside`, which is read anyway.
+fn is_readable(archive: &Archive, (from, to): (u64, u64), beside: u64, control: &Control) -> Result<bool> {
+    let known = archive.frame_of(beside);
+    if archive.frame_of(from) == known && archive.frame_of(to.saturating_sub(1).max(from)) == known {
+        return Ok(true);
+    }
+    match archive.stream(from, to, control, &mut |_, _| Ok(())) {
+        Err(error) if error.kind() == ErrorKind::Stopped => Err(error),
+        outcome => Ok(outcome.is_ok()),
+    }
 }
 
 const OTHER: &str = "Use another archive of this data file, or a copy of this one.";
@@ -61,7 +91,7 @@ const OTHER: &str = "Use another archive of this data file, or a copy of this on
 struct ItemWriter<'a> {
     storage: &'a dyn Storage,
     archive: &'a Archive,
-    to: &'a Path,
+    to: &'a Folder,
     /// Folders known to be there.
     made: BTreeSet<PathBuf>,
     open: Option<(Box<dyn StorageFile>, PathBuf, blake3::Hasher)>,
@@ -71,16 +101,21 @@ struct ItemWriter<'a> {
 
 impl ItemWriter<'_> {
     fn make_folder(&mut self, folder: &Path) -> Result<()> {
-        if self.made.insert(folder.to_path_buf()) {
-            fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+        if folder == Path::new(".") || !self.made.insert(folder.to_path_buf()) {
+            Ok(())
+        } else {
+            self.to.make_all(folder)
         }
-        Ok(())
     }
 
     /// Takes the bytes of the stream at `offset`, and gives each item of `run` from `next` on what is its own.
     fn take(&mut self, run: &[&Item], next: &mut usize, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = offset + bytes.len() as u64;
         while let Some(item) = run.get(*next) {
+            if !is_file(item) {
+                *next += 1;
+                continue;
+            }
             let item_end = item.offset + item.length;
             if item.offset > end || item.offset == end && item.length > 0 {
                 return Ok(());
@@ -106,17 +141,17 @@ impl ItemWriter<'_> {
     }
 
     fn begin(&mut self, item: &Item) -> Result<()> {
-        let path = self.to.join(safe_name(&item.name)?);
-        self.make_folder(storage::folder_of(&path))?;
+        let name = safe_name(&item.name)?;
+        self.make_folder(storage::folder_of(&name))?;
         // Only the permissions to read and write, and to run what is a program: an archive must not bring special bits.
         let allowed = if item.kind == ItemKind::Program { 0o777 } else { 0o666 };
         let ownership = Ownership { mode: Some(item.mode & allowed | 0o600), owner: item.owner };
-        self.open = Some((self.storage.create(&path, ownership)?, path, blake3::Hasher::new()));
+        self.open = Some((self.storage.create_in(self.to, &name, ownership)?, name, blake3::Hasher::new()));
         Ok(())
     }
 
     fn finish(&mut self, item: &Item) -> Result<()> {
-        let Some((mut file, path, hasher)) = self.open.take() else { return Ok(()) };
+        let Some((mut file, name, hasher)) = self.open.take() else { return Ok(()) };
         if hasher.finalize().to_hex().as_str() != item.blake3 {
             let archive = self.archive.path().display();
             let message = format!("{} in {archive} does not agree with its checksum", item.name);
@@ -130,59 +165,56 @@ impl ItemWriter<'_> {
         drop(file);
         let time = UNIX_EPOCH + Duration::from_secs(item.modified.max(0) as u64);
         // The time is a convenience; a file system that can not keep it is no reason to fail.
-        let _ = File::options().append(true).open(&path).and_then(|f| f.set_modified(time));
+        self.to.set_modified(&name, time);
         Ok(())
     }
 }
 
 /// Makes everything in the file system of `folder` durable: one wait for a hundred thousand small files.
-fn sync_all(folder: &Path, files: &[&Item]) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        let _ = files;
-        let fail = |e| Error::io("sync", folder, e);
-        let opened = File::open(folder).map_err(fail)?;
-        rustix::fs::syncfs(&opened).map_err(|e| fail(e.into()))
+fn sync_all(folder: &Folder, files: &[&Item]) -> Result<()> {
+    if folder.sync_file_system()? {
+        return Ok(());
     }
-    #[cfg(not(target_os = "linux"))]
-    {
-        for item in files {
-            let path = folder.join(safe_name(&item.name)?);
-            let synced = File::options().append(true).open(&path).and_then(|file| file.sync_all());
-            synced.map_err(|e| Error::io("sync", &path, e))?;
-        }
-        Ok(())
+    for item in files {
+        let name = safe_name(&item.name)?;
+        let synced = folder.open_file(&name, true)?.sync_all();
+        synced.map_err(|e| Error::io("sync", &folder.path().join(&name), e))?;
     }
+    Ok(())
 }
 
 /// Makes a link in `folder`, whose own folder is there already; or returns in words why it is not made: it leads out of
-/// `folder`, or the system has no such links. Links come after everything else, so that nothing is written through one.
+/// `folder`, or the system has no such links. Links come after everything else, and nothing is written through one.
 ///
 /// # Errors
 /// When the folder can not be written, or the name exists.
-pub(super) fn make_link(item: &Item, folder: &Path) -> Result<std::result::Result<PathBuf, String>> {
-    let path = folder.join(safe_name(&item.name)?);
+pub(super) fn make_link(item: &Item, folder: &Folder) -> Result<std::result::Result<PathBuf, String>> {
+    let name = safe_name(&item.name)?;
     let target = item.target.as_deref().unwrap_or_default();
     if !leads_inside(&item.name, target) || cfg!(not(unix)) {
         return Ok(Err(format!("{} → {target}", item.name)));
     }
-    #[cfg(unix)]
-    std::os::unix::fs::symlink(target, &path).map_err(|e| Error::io("create the link", &path, e))?;
-    Ok(Ok(path))
+    folder.make_link(&name, target)?;
+    Ok(Ok(name))
 }
 
-/// Whether a link called `name` with this target stays in the folder that the names are relative to.
+/// Whether a link called `name` with this target stays in the folder that the names are relative to, whatever other links that
+/// keep to this rule are there. So `..` may only begin a target: after a name that is a link itself it would lead elsewhere.
 fn leads_inside(name: &str, target: &str) -> bool {
     let mut depth = name.split('/').count() as i64 - 1;
+    let mut has_name = false;
     !target.is_empty()
-        && Path::new(target).components().all(|part| {
-            depth += match part {
-                Component::Normal(_) => 1,
-                Component::CurDir => 0,
-                Component::ParentDir => -1,
-                Component::RootDir | Component::Prefix(_) => return false,
-            };
-            depth >= 0
+        && Path::new(target).components().all(|part| match part {
+            Component::Normal(_) => {
+                has_name = true;
+                true
+            }
+            Component::CurDir => true,
+            Component::ParentDir => {
+                depth -= 1;
+                depth >= 0 && !has_name
+            }
+            Component::RootDir | Component::Prefix(_) => false,
         })
 }
 
@@ -198,6 +230,9 @@ mod tests {
             ("a/b/c", "../..", true),
             ("a/b/c", "../../..", false),
             ("a/b/c", "../../../a", false),
+            ("a/b/c", "d/../e", false),
+            ("a/b/c", "d/e/f", true),
+            ("a/b/c", "./../d", true),
             ("a", "/etc/passwd", false),
             ("a", "", false),
         ] {

@@ -4,19 +4,17 @@
 //! [`rewrite`](crate::sqlite::rewrite). The log records that transaction like any other commit, so what it took away can be
 //! brought back. Only a data file that SQLite can not open is replaced as a whole, and kept under another name.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Logs, Origin, RestoreOptions, RestoreReport, SettingsBack, logs::plan_logs, make_folders, open, run, settings_back,
+    Logs, Origin, RestoreOptions, RestoreReport, SettingsBack, logs::plan_logs, make_folders, open, run_into,
+    settings_back,
 };
 use crate::{
-    archive::{Archive, ItemKind},
+    archive::{Archive, ItemKind, lawful::COMPANIONS, reader::safe_name},
     control::{Control, Phase},
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{
@@ -24,7 +22,7 @@ use crate::{
         integrate::{PlanEnd, Until},
     },
     sqlite::{data_file::identify, integrity::Integrity, rewrite::rewrite},
-    storage::{self, Ownership, Storage, names, processes, scratch::Scratch},
+    storage::{self, Ownership, Storage, beneath::Folder, names, processes, scratch::Scratch},
 };
 
 /// Where the state before a restore in place can be had again.
@@ -169,7 +167,9 @@ pub fn in_place(
         (None, Err(error)) => return Err(error),
     };
     let folder = storage::folder_of(data_file);
-    let scratch = Scratch::new(folder)?;
+    let held = Folder::open(folder)?;
+    let scratch = Scratch::inside(&held)?;
+    let name = safe_name(&item.name)?;
     let wanted = RestoreOptions {
         items: vec![item.name],
         destination: scratch.path().to_path_buf(),
@@ -178,7 +178,7 @@ pub fn in_place(
         segments: options.segments.clone(),
         origin: options.origin.clone(),
     };
-    let outcome = run(storage, archive, &wanted, control).and_then(|report| {
+    let outcome = run_into(storage, archive, &wanted, Some(scratch.folder()), control).and_then(|report| {
         let rebuilt = report.files.first().cloned().unwrap_or_default();
         refuse_unsound(&report, options.as_far_as_possible)?;
         let done = match &present {
@@ -187,7 +187,7 @@ pub fn in_place(
                 write_through(live, &rebuilt, (&report, of_archive), log, keep, control)?
             }
             Err(why) => {
-                let done = replace_lost(storage, data_file, &rebuilt, why, control)?;
+                let done = replace_lost(storage, (&held, data_file), (scratch.folder(), &name), why, control)?;
                 let (own, known) = (options.origin.settings_dir.as_deref(), options.settings.as_deref());
                 let back = settings_back::put_back(&opened, data_file, own, known);
                 let (settings, settings_problem) = settings_back::outcome(back);
@@ -294,46 +294,52 @@ fn refuse_held(data_file: &Path, files: &[PathBuf], why: &Error) -> Result<()> {
 /// Sets a data file that can not be opened aside, with its companions, and puts the rebuilt one in its place.
 fn replace_lost(
     storage: &dyn Storage,
-    data_file: &Path,
-    rebuilt: &Path,
+    (folder, data_file): (&Folder, &Path),
+    rebuilt: (&Folder, &Path),
     why: &Error,
     control: &Control,
 ) -> Result<InPlace> {
     control.phase(Phase::Finishing, 0);
+    let own_name = Path::new(data_file.file_name().unwrap_or_default());
     let with = |end: &str| {
-        let mut name = data_file.as_os_str().to_owned();
+        let mut name = own_name.as_os_str().to_owned();
         name.push(end);
         PathBuf::from(name)
     };
-    let all: Vec<PathBuf> =
-        ["", "-wal", "-shm", "-journal"].iter().map(|end| with(end)).filter(|p| p.symlink_metadata().is_ok()).collect();
-    refuse_held(data_file, &all, why)?;
+    let mut all: Vec<PathBuf> = Vec::new();
+    for name in [""].iter().chain(&COMPANIONS).map(|end| with(end)) {
+        if folder.has(&name)? {
+            all.push(name);
+        }
+    }
+    let at = |name: &PathBuf| data_file.with_file_name(name);
+    refuse_held(data_file, &all.iter().map(at).collect::<Vec<_>>(), why)?;
     control.check()?;
     if data_file.is_file() {
-        Ownership::exactly_of(data_file).apply(rebuilt)?;
+        let file = rebuilt.0.open_file(rebuilt.1, true)?;
+        let fail = |e| Error::io("set the permissions of", &rebuilt.0.path().join(rebuilt.1), e);
+        Ownership::exactly_of(data_file).apply_to(&file).map_err(fail)?;
     }
     let mark = control.clock().local().format("%Y%m%d-%H%M%S");
     let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut set_aside = || {
-        for path in &all {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let name = names::short(&name, names::STEM_BYTES_MAX);
-            let aside = path.with_file_name(format!("{name}.set-aside-{mark}"));
-            storage.rename_new(path, &aside)?;
-            moved.push((path.clone(), aside));
+        for name in &all {
+            let short = names::short(&name.to_string_lossy(), names::STEM_BYTES_MAX);
+            let aside = PathBuf::from(format!("{short}.set-aside-{mark}"));
+            storage.rename_in((folder, name), (folder, &aside))?;
+            moved.push((name.clone(), aside));
         }
         // A program that opened it a moment ago would go on writing to what was set aside.
-        let aside: Vec<PathBuf> = moved.iter().map(|(_, aside)| aside.clone()).collect();
-        refuse_held(data_file, &aside, why)?;
-        storage.rename_new(rebuilt, data_file)?;
-        storage.sync_folder(storage::folder_of(data_file))
+        refuse_held(data_file, &moved.iter().map(|(_, aside)| at(aside)).collect::<Vec<_>>(), why)?;
+        storage.rename_in(rebuilt, (folder, own_name))?;
+        storage.sync_in(folder, Path::new(""))
     };
     let outcome = set_aside();
     if let Err(error) = outcome {
         // As it was: half of a set would be worse than the damaged whole.
-        if data_file.symlink_metadata().is_err() {
-            for (path, aside) in moved.iter().rev() {
-                let _ = fs::rename(aside, path);
+        if matches!(folder.has(own_name), Ok(false)) {
+            for (name, aside) in moved.iter().rev() {
+                let _ = folder.rename_new(aside, folder, name);
             }
         }
         return Err(error);
@@ -346,7 +352,7 @@ fn replace_lost(
         held_ms: 0,
         commits_left: None,
         undo: None,
-        set_aside: moved.into_iter().map(|(_, aside)| aside).collect(),
+        set_aside: moved.iter().map(|(_, aside)| at(aside)).collect(),
         is_replaced: true,
         settings: None,
         settings_problem: None,

@@ -2,7 +2,6 @@
 //! all that was found.
 
 use std::{
-    fs::File,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -25,7 +24,10 @@ use crate::{
         reader::LogReader,
     },
     sqlite::snapshot::Snapshot,
-    storage::read_exact_at,
+    storage::{
+        read_exact_at,
+        regular::{self, Links},
+    },
 };
 
 /// More logs that can not be used are not named one by one in a message.
@@ -189,8 +191,8 @@ fn ends(
 
 /// Whether a process has the log open to write it.
 fn is_written(log: &Path) -> bool {
-    let file = std::fs::File::open(log);
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+    let file = regular::open(log, Links::Followed);
+    file.is_ok_and(|(file, _)| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// Whether `data_file`, with what its WAL holds, is byte by byte the file at `restored`. One that can not be read is not.
@@ -200,8 +202,8 @@ pub(super) fn is_same(data_file: &Path, restored: &Path, control: &Control) -> R
     }
     let Ok(live) = Snapshot::begin(data_file, LOCK_WAIT, control) else { return Ok(false) };
     let fail = |e| Error::io("read", restored, e);
-    let file = File::open(restored).map_err(fail)?;
-    let length = file.metadata().map_err(fail)?.len();
+    let (file, meta) = regular::open(restored, Links::Refused).map_err(fail)?;
+    let length = meta.len();
     let (mut ours, mut theirs) = (vec![0; PIECE], vec![0; PIECE]);
     let mut at = 0;
     while at < length && live.len() == length {

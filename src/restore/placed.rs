@@ -2,20 +2,19 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 
 use super::extract;
 use crate::{
-    archive::{Item, ItemKind, reader::safe_name},
-    error::{Error, Result},
-    storage::{self, Storage},
+    archive::{Item, ItemKind, lawful::COMPANIONS, reader::safe_name},
+    error::Result,
+    storage::{self, Storage, beneath::Folder},
 };
 
-/// What stands under its final name in a folder.
-pub(super) struct Placed {
-    destination: PathBuf,
+/// What stands under its final name in a folder; all names are relative to it.
+pub(super) struct Placed<'a> {
+    destination: &'a Folder,
     pub(super) files: Vec<PathBuf>,
     /// Links that were not made, because they lead out of the folder.
     pub(super) links_left: Vec<String>,
@@ -25,49 +24,46 @@ pub(super) struct Placed {
     made: Vec<PathBuf>,
 }
 
-impl Placed {
-    pub(super) fn new(destination: &Path) -> Self {
-        let folders = BTreeSet::from([destination.to_path_buf()]);
-        let destination = destination.to_path_buf();
+impl<'a> Placed<'a> {
+    pub(super) fn new(destination: &'a Folder) -> Self {
+        let folders = BTreeSet::from([PathBuf::new()]);
         Self { destination, files: Vec::new(), links_left: Vec::new(), links: Vec::new(), folders, made: Vec::new() }
     }
 
     /// Moves `items` from the folder `scratch`, and makes all names durable. When that fails, nothing stays.
     ///
     /// # Errors
-    /// An existing file of that name, or a folder that can not be written.
-    pub(super) fn place_all(&mut self, storage: &dyn Storage, items: &[Item], scratch: &Path) -> Result<()> {
+    /// An existing file of that name, a link in the way, or a folder that can not be written.
+    pub(super) fn place_all(&mut self, storage: &dyn Storage, items: &[Item], scratch: &Folder) -> Result<()> {
         let outcome = self.move_all(storage, items, scratch).and_then(|()| {
             // Each folder once: a hundred thousand files are no hundred thousand waits.
-            self.folders.iter().try_for_each(|folder| storage.sync_folder(folder))
+            self.folders.iter().try_for_each(|folder| storage.sync_in(self.destination, folder))
         });
         if outcome.is_err() {
-            for path in self.files.iter().chain(&self.links) {
-                let _ = storage.remove(path);
+            for name in self.files.iter().chain(&self.links) {
+                let _ = storage.remove_in(self.destination, name);
             }
             for folder in self.made.iter().rev() {
-                let _ = fs::remove_dir(folder);
+                let _ = self.destination.remove_folder(folder);
             }
         }
         outcome
     }
 
-    fn move_all(&mut self, storage: &dyn Storage, items: &[Item], scratch: &Path) -> Result<()> {
+    fn move_all(&mut self, storage: &dyn Storage, items: &[Item], scratch: &Folder) -> Result<()> {
         for item in items {
             let name = safe_name(&item.name)?;
-            let target = self.destination.join(&name);
             if item.kind == ItemKind::Folder {
-                self.make_folder(&target)?;
+                self.make_folder(&name)?;
             } else if extract::is_file(item) {
-                self.make_folder(storage::folder_of(&target))?;
-                storage.rename_new(&scratch.join(&name), &target)?;
-                self.files.push(target);
+                self.make_folder(parent(&name))?;
+                storage.rename_in((scratch, &name), (self.destination, &name))?;
+                self.files.push(name);
             }
         }
-        let destination = self.destination.clone();
         for item in items.iter().filter(|item| item.kind == ItemKind::Link) {
-            self.make_folder(storage::folder_of(&destination.join(safe_name(&item.name)?)))?;
-            match extract::make_link(item, &destination)? {
+            self.make_folder(parent(&safe_name(&item.name)?))?;
+            match extract::make_link(item, self.destination)? {
                 Ok(made) => self.links.push(made),
                 Err(left) => self.links_left.push(left),
             }
@@ -76,18 +72,44 @@ impl Placed {
     }
 
     /// Makes a folder with those above it, as far as they do not exist.
-    fn make_folder(&mut self, folder: &Path) -> Result<()> {
-        if !self.folders.insert(folder.to_path_buf()) {
+    fn make_folder(&mut self, name: &Path) -> Result<()> {
+        if !self.folders.insert(name.to_path_buf()) {
             return Ok(());
         }
-        if let Some(parent) = folder.parent().filter(|_| folder != self.destination) {
-            self.make_folder(parent)?;
-        }
-        match fs::create_dir(folder) {
-            Ok(()) => self.made.push(folder.to_path_buf()),
-            Err(_) if folder.is_dir() => {}
-            Err(e) => return Err(Error::io("create the folder", folder, e)),
+        self.make_folder(parent(name))?;
+        if self.destination.make(name, false)? {
+            self.made.push(name.to_path_buf());
         }
         Ok(())
     }
+}
+
+/// The folder that holds `name`, relative to the same folder; empty for that one itself.
+fn parent(name: &Path) -> &Path {
+    name.parent().unwrap_or_else(|| Path::new(""))
+}
+
+/// What is to be said of files whose owners this user can not give them.
+pub(super) fn owners_not_given(items: &[Item]) -> Option<String> {
+    let owner = |item: &Item| item.owner.map(|(user, _)| user).filter(|user| !storage::may_give_to(*user));
+    let mut others = items.iter().filter(|item| extract::is_file(item)).filter_map(|item| Some((item, owner(item)?)));
+    let (first, user) = others.next()?;
+    let more = others.count();
+    let which = if more == 0 { first.name.clone() } else { format!("{} and {more} more", first.name) };
+    Some(format!("{which} belonged to another user (number {user}) and now to the one who restored."))
+}
+
+/// Refuses what has the name of `item` already, or would be taken for a part of it.
+pub(super) fn refuse_target(destination: &Folder, item: &Item) -> Result<()> {
+    let name = safe_name(&item.name)?;
+    destination.refuse_existing(&name)?;
+    if item.kind == ItemKind::DataFile {
+        // SQLite would take a stranger's journal or WAL for this file's own, and damage it.
+        for end in COMPANIONS {
+            let mut name = name.clone().into_os_string();
+            name.push(end);
+            destination.refuse_existing(Path::new(&name))?;
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Which items of an archive are meant: single ones, or all below a folder.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use crate::{
     archive::{Archive, Item, ItemKind},
@@ -15,7 +15,7 @@ fn lies_in(name: &str, wanted: &str) -> bool {
 /// The items of `archive` that `wanted` names, or all.
 ///
 /// # Errors
-/// `NotFound` for a name that the archive does not hold, `UnsafePath` for an archive that holds one twice.
+/// `NotFound` for a name that the archive does not hold.
 pub(super) fn select(archive: &Archive, wanted: &[String]) -> Result<Vec<Item>> {
     let is_there = |wanted: &&String| archive.items().iter().any(|item| lies_in(&item.name, wanted));
     if let Some(missing) = wanted.iter().find(|wanted| !is_there(wanted)) {
@@ -23,13 +23,7 @@ pub(super) fn select(archive: &Archive, wanted: &[String]) -> Result<Vec<Item>> 
         return Err(Error::new(ErrorKind::NotFound, message).hint("Choose among the files that the archive lists."));
     }
     let is_wanted = |item: &&Item| wanted.is_empty() || wanted.iter().any(|wanted| lies_in(&item.name, wanted));
-    let items: Vec<Item> = archive.items().iter().filter(is_wanted).cloned().collect();
-    let mut names = HashSet::new();
-    if let Some(twice) = items.iter().find(|i| !names.insert(i.name.as_str())) {
-        let message = format!("{} holds the file {} twice", archive.path().display(), twice.name);
-        return Err(Error::new(ErrorKind::UnsafePath, message).hint("Do not trust it: it was not made by Strongroom."));
-    }
-    Ok(items)
+    Ok(archive.items().iter().filter(is_wanted).cloned().collect())
 }
 
 /// The items as a person chooses among them: of program files and attachments only what was put on the list, which is the

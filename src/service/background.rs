@@ -3,14 +3,21 @@
 
 use std::{
     fs::{self, File},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use crate::{
     error::{Error, Result},
-    storage,
+    storage::{
+        self,
+        regular::{self, Links},
+    },
 };
+
+/// So much of the end of its messages is read.
+const MESSAGES_MAX: u64 = 64 << 10;
 
 /// Where the program is, and where the messages of a process in the background go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +55,11 @@ impl Background {
 }
 
 fn last_words(messages: &Path) -> Option<String> {
-    let text = fs::read_to_string(messages).ok()?;
-    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+    let (mut file, meta) = regular::open(messages, Links::Refused).ok()?;
+    file.seek(SeekFrom::Start(meta.len().saturating_sub(MESSAGES_MAX))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(MESSAGES_MAX).read_to_end(&mut bytes).ok()?;
+    String::from_utf8_lossy(&bytes).lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// Leaves the session of the window that began this process: a terminal that closes does not end it.

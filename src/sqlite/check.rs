@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, OptionalExtension, config::DbConfig};
+use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::{integrity::interruptible, leave, open_existing, snapshot::is_busy};
+use super::{bound_values, integrity::interruptible, leave, open_existing, snapshot::is_busy};
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
@@ -101,7 +101,7 @@ impl Findings {
 pub fn check(path: &Path, control: &Control) -> Result<Findings> {
     let conn = open_existing(path)?;
     let set = |e| Error::sqlite("read", path, e);
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(set)?;
+    bound_values(&conn).map_err(set)?;
     conn.pragma_update(None, "cell_size_check", true).map_err(set)?;
     let check = Check { conn: &conn, path, control };
     let schema = check.schema();

@@ -94,7 +94,9 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
     conn.busy_handler(Some(patiently)).map_err(|e| Error::sqlite("read", &path, e))?;
     let fail = |e: rusqlite::Error| read_failure(e, &path);
     let page_count: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(fail)?;
-    let free_pages: u32 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0)).map_err(fail)?;
+    // SQLite gives the number with a sign, and a damaged file may say anything: that is no reason not to back it up.
+    let free_pages: i64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0)).map_err(fail)?;
+    let free_pages = u32::try_from(free_pages).map_or(0, |free| free.min(page_count));
     let page_size: u32 = conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(fail)?;
     let tables: u32 = conn
         .query_row(

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{leave, open_existing};
+use super::{bound_values, leave, open_existing};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Virtual machine steps of SQLite between two looks at the time.
@@ -23,6 +23,7 @@ pub fn glance(path: &Path, limit: Duration) -> Result<()> {
     let until = Instant::now() + limit;
     let _ = conn.busy_timeout(Duration::from_secs(1));
     let _ = conn.pragma_update(None, "cell_size_check", true);
+    let _ = bound_values(&conn);
     let _ = conn.progress_handler(STEPS, Some(move || Instant::now() > until));
     let mut found = None;
     let looked = conn.prepare("PRAGMA quick_check(20)").and_then(|mut statement| {

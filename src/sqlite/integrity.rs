@@ -1,14 +1,23 @@
 //! SQLite's own integrity check, on a copy that nobody else uses.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use serde::{Deserialize, Serialize};
 
+use super::bound_values;
 use crate::{
     control::Control,
     error::{Error, Result},
 };
+
+/// A check takes no longer, with so much more for each MiB: a data file may hold expressions that take any time, and even the
+/// slowest disk is read faster.
+const CHECK_MAX: Duration = Duration::from_secs(600);
+const CHECK_MAX_PER_MIB: Duration = Duration::from_secs(1);
 
 /// What the check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +39,16 @@ pub enum Integrity {
 /// # Errors
 /// `Stopped`; whatever SQLite has to say is part of the result.
 pub fn check(path: &Path, control: &Control) -> Result<Integrity> {
-    match try_check(path, control) {
+    let length = path.metadata().map_err(|e| Error::io("read", path, e))?.len();
+    check_within(path, CHECK_MAX + CHECK_MAX_PER_MIB * (length >> 20).try_into().unwrap_or(u32::MAX), control)
+}
+
+fn check_within(path: &Path, limit: Duration, control: &Control) -> Result<Integrity> {
+    // SQLite takes a file without any content for a sound database without tables.
+    if path.metadata().is_ok_and(|meta| meta.len() == 0) {
+        return Ok(Integrity::Problems(vec!["the file is empty".to_owned()]));
+    }
+    match try_check(path, Instant::now() + limit, control) {
         Ok(lines) if lines == ["ok"] => Ok(Integrity::Sound),
         Ok(lines) => Ok(Integrity::Problems(lines)),
         Err(_) if control.is_stopped() => Err(Error::stopped()),
@@ -38,12 +56,15 @@ pub fn check(path: &Path, control: &Control) -> Result<Integrity> {
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
                 Ok(Integrity::Problems(vec![e.to_string()]))
             }
+            Some(rusqlite::ErrorCode::OperationInterrupted) => {
+                Ok(Integrity::Unknown(format!("it took longer than {} s", limit.as_secs())))
+            }
             _ => Ok(Integrity::Unknown(e.to_string())),
         },
     }
 }
 
-fn try_check(path: &Path, control: &Control) -> rusqlite::Result<Vec<String>> {
+fn try_check(path: &Path, until: Instant, control: &Control) -> rusqlite::Result<Vec<String>> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let uri = format!("file:{}?immutable=1", percent_encoded(&absolute));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -51,7 +72,8 @@ fn try_check(path: &Path, control: &Control) -> rusqlite::Result<Vec<String>> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.pragma_update(None, "cell_size_check", true)?;
-    interruptible(&conn, control, &|conn| {
+    bound_values(&conn)?;
+    interruptible_until(&conn, control, Some(until), &|conn| {
         conn.prepare("PRAGMA integrity_check").and_then(|mut statement| {
             statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
         })
@@ -125,6 +147,41 @@ mod tests {
         assert!(matches!(check(&path, &Control::default())?, Integrity::Problems(_)));
         bytes.truncate(50);
         std::fs::write(&path, &bytes)?;
+        assert!(matches!(check(&path, &Control::default())?, Integrity::Problems(_)));
+        Ok(())
+    }
+
+    /// A data file with an index over an expression that makes texts of `bytes` characters; cheap to make, dear to check.
+    fn dear(path: &Path, bytes: u32, rows: u32) -> rusqlite::Result<()> {
+        Connection::open(path)?.execute_batch(&format!(
+            "CREATE TABLE t(x); CREATE INDEX i ON t(abs(x));
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{rows}) INSERT INTO t(x) SELECT i FROM n;
+             PRAGMA writable_schema=ON;
+             UPDATE sqlite_schema SET sql='CREATE INDEX i ON t(length(hex(zeroblob({} + x))))' WHERE name='i'",
+            bytes / 2
+        ))
+    }
+
+    #[test]
+    fn what_a_data_file_has_evaluated_is_bounded_in_size_and_time()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let control = Control::default();
+        let (large, long) = (folder.path().join("large"), folder.path().join("long"));
+        dear(&large, 800_000_000, 1)?;
+        assert_eq!(check(&large, &control)?, Integrity::Unknown("string or blob too big".to_owned()));
+        // Each a little, all together days.
+        dear(&long, 20_000_000, 200_000)?;
+        let limit = Duration::from_secs(1);
+        assert_eq!(check_within(&long, limit, &control)?, Integrity::Unknown("it took longer than 1 s".to_owned()));
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_file_is_not_sound() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a");
+        std::fs::write(&path, "")?;
         assert!(matches!(check(&path, &Control::default())?, Integrity::Problems(_)));
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, types::Value};
+use rusqlite::{Connection, config::DbConfig, types::Value};
 
 use super::{open_existing, snapshot::is_busy};
 use crate::{
@@ -65,6 +65,8 @@ pub fn rewrite(
         return Err(Error::new(ErrorKind::Permission, format!("can not write {}", live.display()))
             .hint("Run Strongroom as the owner of the file, or give this user the permission to write it."));
     }
+    // Pages are written as such here, which is what that keeps others from.
+    to.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false).map_err(|e| Error::sqlite("open", live, e))?;
     control.phase(Phase::Waiting, 0);
     insist(&to, live, "BEGIN IMMEDIATE", control)?;
     let since = Instant::now();

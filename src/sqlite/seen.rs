@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bound_values,
     integrity::interruptible_until,
     snapshot::{JournalMode, Snapshot},
 };
@@ -137,6 +138,7 @@ fn check(snapshot: &Snapshot, limit: Duration, control: &Control) -> Result<(Con
     };
     let conn = snapshot.connection();
     let _ = conn.pragma_update(None, "cell_size_check", true);
+    let _ = bound_values(conn);
     let until = Instant::now() + limit;
     let found = interruptible_until(conn, control, Some(until), &|conn| {
         let mut statement = conn.prepare(sql)?;

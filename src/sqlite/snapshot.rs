@@ -15,7 +15,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
     io::{BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     thread,
@@ -33,6 +32,7 @@ use super::{
 use crate::{
     control::Control,
     error::{Error, ErrorKind, Result},
+    storage::regular::{self, Links},
 };
 
 /// How long to wait for a writer that holds the data file locked.
@@ -262,12 +262,12 @@ pub fn is_busy(error: &rusqlite::Error) -> bool {
 fn pages_in_wal(wal: &Path, page_size: u32) -> Result<BTreeSet<u32>> {
     let fail = |e| Error::io("read", wal, e);
     let mut pages = BTreeSet::new();
-    let file = match File::open(wal) {
-        Ok(file) => file,
+    let (file, meta) = match regular::open(wal, Links::Followed) {
+        Ok(opened) => opened,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(pages),
         Err(e) => return Err(fail(e)),
     };
-    let length = file.metadata().map_err(fail)?.len();
+    let length = meta.len();
     let frame = 24 + u64::from(page_size);
     let mut reader = BufReader::with_capacity(24, file);
     reader.seek(SeekFrom::Start(32)).map_err(fail)?;

@@ -23,7 +23,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{ffi::WalPosition, snapshot::wal_path};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    storage::regular::{self, Links},
+};
 
 const HEADER: u64 = 32;
 const FRAME_HEADER: usize = 24;
@@ -88,7 +91,7 @@ impl WalFile {
     /// When there is none, or it can not be read.
     pub fn open(data_file: &Path, page_size: u32) -> Result<Self> {
         let path = wal_path(data_file);
-        let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
+        let (file, _) = regular::open(&path, Links::Followed).map_err(|e| Error::io("open", &path, e))?;
         Ok(Self { file, path, page_size: page_size as usize, chunk: Vec::new(), chunk_first: 0, chunk_frames: 0 })
     }
 

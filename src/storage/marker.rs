@@ -3,17 +3,17 @@
 //! Names say nothing about disks: where one is not mounted, an empty folder carries its name. What was marked is known again
 //! by what lies on the disk itself, after a restart, on another cable and under another mount point.
 
-use std::{
-    fs,
-    io::{Read, Write},
-    path::Path,
-};
+use std::{io::Write, path::Path};
 
 use toml_edit::DocumentMut;
 use uuid::Uuid;
 
-use super::{Disk, Ownership, PART_SUFFIX, Storage, rename_new};
-use crate::error::{Error, ErrorKind, Result};
+use super::{
+    Disk, Ownership, PART_SUFFIX, Storage,
+    regular::{self, Links},
+    rename_new,
+};
+use crate::error::{Error, ErrorKind, NotOrdinary, Result};
 
 /// The name of the file.
 pub const NAME: &str = ".strongroom-place.toml";
@@ -28,20 +28,15 @@ pub fn read(folder: &Path) -> Result<Option<Uuid>> {
     use std::io::ErrorKind as K;
     let path = folder.join(NAME);
     let fail = |e| Error::io("read the mark", &path, e);
-    match path.symlink_metadata() {
-        // A pipe would be waited for without end.
-        Ok(meta) if !meta.is_file() => return Err(damaged(&path)),
-        Ok(_) => {}
+    let text = match regular::read_text(&path, Links::Refused, LENGTH_MAX) {
+        Ok(text) => text,
         Err(e) if matches!(e.kind(), K::NotFound | K::NotADirectory) => return Ok(None),
+        // Also a pipe, a link or a file that is too long.
+        Err(e) if e.kind() == K::InvalidData || e.get_ref().is_some_and(|e| e.is::<NotOrdinary>()) => {
+            return Err(damaged(&path));
+        }
         Err(e) => return Err(fail(e)),
-    }
-    let mut text = String::new();
-    match fs::File::open(&path).and_then(|file| file.take(LENGTH_MAX).read_to_string(&mut text)) {
-        Ok(_) => {}
-        Err(e) if e.kind() == K::NotFound => return Ok(None),
-        Err(e) if e.kind() == K::InvalidData => return Err(damaged(&path)),
-        Err(e) => return Err(fail(e)),
-    }
+    };
     let document: DocumentMut = text.parse().map_err(|_| damaged(&path))?;
     let id = document.get("id").and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
     id.map(Some).ok_or_else(|| damaged(&path))
@@ -63,7 +58,7 @@ pub fn ensure(folder: &Path, owner: Option<(u32, u32)>) -> Result<Uuid> {
         tempfile::Builder::new().prefix(".strongroom-").suffix(PART_SUFFIX).tempfile_in(folder).map_err(fail)?;
     part.write_all(text(id).as_bytes()).map_err(fail)?;
     // Others keep archives in the same folder too; it tells nobody anything.
-    Ownership { mode: Some(0o644), owner }.apply(part.path())?;
+    Ownership { mode: Some(0o644), owner }.apply_to(part.as_file()).map_err(fail)?;
     part.as_file().sync_all().map_err(fail)?;
     match rename_new(part.path(), &path) {
         Ok(()) => {}
@@ -101,6 +96,8 @@ fn damaged(path: &Path) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;

@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tempfile::TempDir;
+use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use super::{Ownership, beneath::Folder};
+use crate::error::{Error, ErrorKind, Result};
 
 const PREFIX: &str = ".strongroom-scratch-";
 const LOCK: &str = "running.lock";
@@ -23,8 +24,8 @@ const YOUNG: Duration = Duration::from_secs(600);
 /// A folder that is removed when this is dropped, or by whoever comes next after a crash.
 #[derive(Debug)]
 pub struct Scratch {
-    content: PathBuf,
-    _folder: TempDir,
+    content: Folder,
+    whole: PathBuf,
     _lock: File,
 }
 
@@ -34,37 +35,81 @@ impl Scratch {
     /// # Errors
     /// When `place` can not be written.
     pub fn new(place: &Path) -> Result<Self> {
-        let fail = |e| Error::io("write to the folder", place, e);
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place).map_err(fail)?;
-        let lock = File::create(folder.path().join(LOCK)).map_err(fail)?;
-        lock.lock().map_err(fail)?;
-        let content = folder.path().join(CONTENT);
-        fs::create_dir(&content).map_err(fail)?;
-        Ok(Self { content, _folder: folder, _lock: lock })
+        Self::inside(&Folder::open(place)?)
+    }
+
+    /// A new one inside the folder that is held.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn inside(place: &Folder) -> Result<Self> {
+        let name = PathBuf::from(format!("{PREFIX}{}", Uuid::new_v4().simple()));
+        place.make(&name, true).map_err(|e| {
+            Error::new(e.kind(), format!("can not write to the folder {}: {}", place.path().display(), e.message()))
+                .hint(e.hint_text().unwrap_or_default())
+        })?;
+        let folder = place.below(&name)?;
+        let made = folder.create(Path::new(LOCK), Ownership::default()).and_then(|lock| {
+            // Whoever may write `place` may have put a folder of his own there in between.
+            if !folder.is_private(&lock) {
+                let message = format!("{} was replaced while it was made", folder.path().display());
+                return Err(Error::new(ErrorKind::Replaced, message)
+                    .hint("Choose a folder that nobody else can write, then try again."));
+            }
+            folder.make(Path::new(CONTENT), true)?;
+            Ok((lock, folder.below(Path::new(CONTENT))?))
+        });
+        match made {
+            Ok((lock, content)) => Ok(Self { content, whole: folder.path().to_path_buf(), _lock: lock }),
+            Err(error) => {
+                let _ = fs::remove_dir_all(folder.path());
+                Err(error)
+            }
+        }
     }
 
     /// The empty folder to write into.
     pub fn path(&self) -> &Path {
+        self.content.path()
+    }
+
+    /// The same, held open.
+    pub fn folder(&self) -> &Folder {
         &self.content
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Links in it are removed, and not followed.
+        let _ = fs::remove_dir_all(&self.whole);
     }
 }
 
 /// Removes the scratch folders in `place` which a crash left behind. What can not be removed now is tried again the next time.
 pub fn remove_leftovers(place: &Path) {
-    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+    let Ok(folder) = Folder::open(place) else { return };
+    for name in folder.names().unwrap_or_default() {
+        if !name.to_string_lossy().starts_with(PREFIX) {
             continue;
         }
-        let is_over = match File::open(path.join(LOCK)) {
-            Ok(lock) => lock.try_lock().is_ok(),
-            Err(_) => {
-                let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
-                age.is_some_and(|age| age > YOUNG)
-            }
-        };
+        let Ok(left) = folder.below(Path::new(&name)) else { continue };
+        // A name says nothing: whoever may write `place` can give it to any folder. So it must look like one of ours.
+        let names = left.names().unwrap_or_default();
+        if names.iter().any(|name| name != LOCK && name != CONTENT) {
+            continue;
+        }
+        let is_over = left.open_file(Path::new(LOCK), false).is_ok_and(|lock| {
+            let is_lock = lock.metadata().is_ok_and(|meta| meta.len() == 0) && left.is_private(&lock);
+            is_lock && lock.try_lock().is_ok()
+        });
         if is_over {
-            let _ = fs::remove_dir_all(&path);
+            let _ = fs::remove_dir_all(left.path());
+        } else if names.is_empty() {
+            let age = fs::symlink_metadata(left.path()).and_then(|meta| meta.modified()).ok();
+            if age.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > YOUNG) {
+                let _ = folder.remove_folder(Path::new(&name));
+            }
         }
     }
 }
@@ -78,18 +123,30 @@ mod tests {
         let place = tempfile::tempdir()?;
         let used = Scratch::new(place.path())?;
         fs::write(used.path().join(LOCK), "a file of that name may be restored too")?;
-        let left = place.path().join(".strongroom-scratch-left");
-        fs::create_dir(&left)?;
+        let make = |name: &str| -> std::io::Result<PathBuf> {
+            let path = place.path().join(name);
+            fs::create_dir(&path)?;
+            #[cfg(unix)]
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+            Ok(path)
+        };
+        let left = make(".strongroom-scratch-left")?;
         fs::write(left.join(LOCK), "")?;
-        let young = place.path().join(".strongroom-scratch-young");
-        let foreign = place.path().join("strongroom-scratch-notes");
-        fs::create_dir(&young)?;
-        fs::create_dir(&foreign)?;
+        fs::create_dir_all(left.join(CONTENT).join("deep"))?;
+        let young = make(".strongroom-scratch-young")?;
+        let foreign = make("strongroom-scratch-notes")?;
+        // Folders of somebody else's making that were given such a name.
+        let renamed = make(".strongroom-scratch-renamed")?;
+        fs::write(renamed.join("letter"), "of worth")?;
+        let dressed = make(".strongroom-scratch-dressed")?;
+        fs::write(dressed.join("letter"), "of worth")?;
+        fs::write(dressed.join(LOCK), "")?;
         remove_leftovers(place.path());
         assert!(!left.exists() && young.exists() && foreign.exists());
+        assert!(renamed.join("letter").exists() && dressed.join("letter").exists());
         assert!(used.path().join(LOCK).exists());
         drop(used);
-        assert_eq!(fs::read_dir(place.path())?.count(), 2);
+        assert_eq!(fs::read_dir(place.path())?.count(), 4);
         Ok(())
     }
 }

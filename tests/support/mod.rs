@@ -11,6 +11,9 @@
 
 pub mod disk;
 pub mod engine;
+pub mod forge;
+#[cfg(unix)]
+pub mod users;
 
 use std::{
     io::Read,
@@ -31,7 +34,7 @@ use strongroom::{
     control::Control,
     error::{Error, ErrorKind, Result},
     settings::SettingsFile,
-    storage::{Disk, Ownership, Storage, StorageFile},
+    storage::{Disk, Ownership, Storage, StorageFile, beneath::Folder},
 };
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_strongroom");
@@ -81,7 +84,14 @@ impl Place {
 
     /// What the program says to these arguments. One that does not end is ended: the test fails, and names it.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = self.program();
+        self.run_program(Path::new(PROGRAM), arguments)
+    }
+
+    /// The same of another program, with our files for its own.
+    pub fn run_program(&self, program: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program);
+        command.env("XDG_DATA_HOME", self.own()).env("XDG_CONFIG_HOME", self.own()).env("HOME", self.own());
+        command.stdin(Stdio::null());
         let mut process = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (all_of(process.stdout.take()), all_of(process.stderr.take()));
         let begun = Instant::now();
@@ -331,5 +341,26 @@ impl Storage for FaultyDisk {
     fn remove(&self, path: &Path) -> Result<()> {
         self.state.check()?;
         Disk.remove(path)
+    }
+
+    fn create_in(&self, folder: &Folder, name: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
+        self.state.check()?;
+        let inner = Disk.create_in(folder, name, ownership)?;
+        Ok(Box::new(FaultyFile { inner, state: Arc::clone(&self.state) }))
+    }
+
+    fn rename_in(&self, from: (&Folder, &Path), to: (&Folder, &Path)) -> Result<()> {
+        self.state.check()?;
+        Disk.rename_in(from, to)
+    }
+
+    fn sync_in(&self, folder: &Folder, name: &Path) -> Result<()> {
+        self.state.check()?;
+        Disk.sync_in(folder, name)
+    }
+
+    fn remove_in(&self, folder: &Folder, name: &Path) -> Result<()> {
+        self.state.check()?;
+        Disk.remove_in(folder, name)
     }
 }

@@ -1,7 +1,7 @@
 //! A file that others may change or take away while it is read.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read},
     path::Path,
 };
@@ -9,8 +9,8 @@ use std::{
 use super::{Found, Shared};
 use crate::{
     archive::{Entry, Item, ItemKind, Source},
-    error::{Error, Result},
-    storage,
+    error::{Error, NotOrdinary, Result},
+    storage::regular::{self, Links},
 };
 
 /// Why a file can not be read, in the words of a report.
@@ -116,22 +116,11 @@ impl Source for FileSource {
 /// Opens an ordinary file, and nothing else that may have taken its name meanwhile: a pipe would be waited for, a link lead
 /// elsewhere, and a data file lose its locks.
 fn open(path: &Path) -> io::Result<(File, fs::Metadata)> {
-    let other = || io::Error::other("it is no longer an ordinary file");
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(other());
-    }
-    storage::refuse_data_file(path).map_err(|_| io::Error::other("it is a data file in use"))?;
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
-    }
-    let file = options.open(path)?;
-    let meta = file.metadata()?;
-    if meta.is_file() { Ok((file, meta)) } else { Err(other()) }
+    regular::open(path, Links::Refused).map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(NotOrdinary::DataFile) => io::Error::other("it is a data file in use"),
+        Some(_) => io::Error::other("it is no longer an ordinary file"),
+        None => error,
+    })
 }
 
 /// The first bytes of a file, at most `length`; `None` when it can not be read.
