@@ -180,7 +180,8 @@ const OPENED_OTHERWISE: &[(&str, &str)] = &[
     ("service/background.rs", "File::create(&self.messages)"),
     // It is made where there is none, with the same flags, and looked at afterwards.
     ("engine/lock.rs", "OpenOptions::new()"),
-    // The log that is being integrated, and the sample under its own temporary name.
+    // The WAL that is emptied, the log that is being integrated, and the sample under its own temporary name.
+    ("journal/pins.rs", "regular::open_with(OpenOptions::new()"),
     ("journal/integrate.rs", "regular::open_with(OpenOptions::new()"),
     ("sample.rs", "OpenOptions::new().write(true).open(part)"),
 ];

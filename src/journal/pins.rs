@@ -7,7 +7,7 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
+    fs::OpenOptions,
     path::Path,
     sync::{
         Arc,
@@ -31,7 +31,10 @@ use crate::{
         open_existing,
         snapshot::{is_busy, wal_path},
     },
-    storage::identity::FileStamp,
+    storage::{
+        identity::FileStamp,
+        regular::{self, Links},
+    },
 };
 
 /// How many connections take turns.
@@ -428,15 +431,16 @@ impl Pins {
         // A new connection would open the new content together with the old WAL.
         let Some(conn) = self.connections.iter().flatten().next() else { return Ok(false) };
         ffi::discard_wal(conn, &self.path, || {
-            let file = File::options().write(true).open(&wal).and_then(|file| file.set_len(0));
-            file.map_err(|e| Error::io("empty", &wal, e))
+            let opened = regular::open_with(OpenOptions::new().write(true), &wal, Links::Refused);
+            opened.and_then(|(file, _)| file.set_len(0)).map_err(|e| Error::io("empty", &wal, e))
         })
     }
 
     /// Has the disk hold the WAL, so that the next checkpoint need not wait for that before it copies.
     pub(super) fn sync_wal(&self) -> Result<()> {
         let wal = wal_path(&self.path);
-        File::open(&wal).and_then(|file| file.sync_data()).map_err(|e| Error::io("sync", &wal, e))
+        let opened = regular::open(&wal, Links::Refused);
+        opened.and_then(|(file, _)| file.sync_data()).map_err(|e| Error::io("sync", &wal, e))
     }
 
     /// To be called before all connections are closed: where the WAL is empty, SQLite removes it with its index.
