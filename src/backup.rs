@@ -18,7 +18,6 @@ use places::Purpose;
 pub use retention::Deleted;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -545,9 +544,10 @@ pub fn make_folder(folder: &Path, ownership: Ownership) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
-    // The owner of the data file must be able to use the folder; a wider mode than the default is not needed.
-    Ownership { mode: None, ..ownership }.apply(folder)
+    storage::make_private_folders(folder)?;
+    // The owner of the data file must be able to use the folder. Others may look into it where they may read the data file, whatever
+    // this process was begun with; write to it they never may: who can write a folder can delete archives.
+    Ownership { mode: ownership.mode.map(|mode| mode & 0o444 | 0o700), ..ownership }.apply_at(folder)
 }
 
 fn file_name(path: &Path) -> String {

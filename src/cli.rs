@@ -12,6 +12,7 @@
 //! settings list hold status words  what is shown
 //! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
+//! rights       as whom a command works: the superuser's becomes the owner of the file
 //! ```
 
 mod arguments;
@@ -20,6 +21,7 @@ mod hold;
 mod list;
 mod once;
 mod places;
+mod rights;
 mod serve;
 mod service;
 mod settings;
@@ -62,9 +64,18 @@ const ANSWER_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    // First of all, while there is one thread: rights that are given up are given up by the whole process.
+    let given = match rights::arguments() {
+        Ok(given) => given,
+        Err(error) => {
+            complain(&error.report());
+            return ExitCode::from(1);
+        }
+    };
+    let arguments = Arguments::parse_from(&given);
+    let settled = rights::settle(&arguments, &given);
     serve::begin_messages(matches!(arguments.job, Some(Job::Serve { .. })));
-    let code = match run(arguments) {
+    let code = match settled.and_then(|settled| settled.map_or_else(|| run(arguments), Ok)) {
         Ok(code) => code,
         Err(error) => {
             complain(&error.report());
@@ -139,8 +150,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             report(desk.perform(id, Command::Drill { job: id, data_file, seed: random_seed() }, false)?, json)
         }
         Job::Serve { background: true, .. } => serve::serve_in_background(),
-        Job::Serve { data_files, log, no_log, switch_to_wal, .. } => {
-            serve::serve(&data_files, log, no_log, switch_to_wal)
+        Job::Serve { data_files, log, no_log, switch_to_wal, list, .. } => {
+            serve::serve(&data_files, list, log, no_log, switch_to_wal)
         }
         Job::Watch { data_file, json } => watch::watch(&data_file, json),
         Job::Service { action } => service::run(action),

@@ -29,6 +29,7 @@ mod notices;
 mod notify;
 mod proof;
 mod proven;
+pub mod rights;
 mod scheduler;
 mod settings;
 pub mod status;
@@ -78,6 +79,10 @@ pub struct Config {
     /// The list of the service's own data files, when the engine keeps one: what is opened is added to it, what is closed
     /// taken off.
     pub list: Option<PathBuf>,
+    /// A list that the superuser has given to the service: it is looked after too, and never changed.
+    pub given_list: Option<PathBuf>,
+    /// Whether the superuser acts on his own data files also in folders that others can write.
+    pub as_root: bool,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -98,6 +103,8 @@ impl Config {
             host: HostKind::Window,
             address: None,
             list: None,
+            given_list: None,
+            as_root: false,
             clock: Clock::default(),
         }
     }

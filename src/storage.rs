@@ -12,6 +12,7 @@ pub mod disks;
 pub mod identity;
 pub mod marker;
 pub mod names;
+pub mod owners;
 pub mod processes;
 pub mod scratch;
 pub mod space;
@@ -59,27 +60,46 @@ impl Ownership {
         }
     }
 
-    /// Applies this to a file or, with the search bits added, to a folder.
+    /// Applies this to an open file or, with the search bits added, to an open folder, whatever its name leads to by now: whoever may
+    /// write the folder around it can put a link in its place between two system calls.
     ///
     /// The mode must take effect; giving the file to another owner is only possible for root and is skipped otherwise.
     ///
     /// # Errors
-    /// When the permissions can not be set.
-    pub fn apply(&self, path: &Path) -> Result<()> {
+    /// When the permissions can not be set; the message names `path`.
+    pub fn apply(&self, file: &File, path: &Path) -> Result<()> {
         #[cfg(unix)]
         {
-            use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+            use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
             let fail = |e| Error::io("set the permissions of", path, e);
-            let meta = std::fs::metadata(path).map_err(fail)?;
+            let meta = file.metadata().map_err(fail)?;
             if let Some((user, group)) = self.owner
                 && (meta.uid(), meta.gid()) != (user, group)
             {
-                let _ = chown(path, Some(user), Some(group)).or_else(|_| chown(path, None, Some(group)));
+                let _ = fchown(file, Some(user), Some(group)).or_else(|_| fchown(file, None, Some(group)));
             }
             if let Some(mode) = self.mode {
                 let mode = if meta.is_dir() { mode | ((mode & 0o444) >> 2) } else { mode };
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
+                file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(fail)?;
             }
+        }
+        #[cfg(not(unix))]
+        let _ = (file, path);
+        Ok(())
+    }
+
+    /// The same for what is at `path`, which must not be a link.
+    ///
+    /// # Errors
+    /// When it can not be opened, or its permissions can not be set.
+    pub fn apply_at(&self, path: &Path) -> Result<()> {
+        #[cfg(unix)]
+        {
+            use rustix::fs::{Mode, OFlags};
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let opened = rustix::fs::open(path, flags, Mode::empty());
+            let opened = opened.map_err(|e| Error::io("set the permissions of", path, e.into()))?;
+            self.apply(&File::from(opened), path)?;
         }
         #[cfg(not(unix))]
         let _ = path;
@@ -263,7 +283,7 @@ impl Storage for Disk {
         let file = options.open(path).map_err(fail)?;
         // The lock tells a leftover from a file being written; a file system without locks only loses the clean-up.
         let _ = file.try_lock();
-        ownership.apply(path)?;
+        ownership.apply(&file, path)?;
         Ok(Box::new(DiskFile::new(file, path)))
     }
 
@@ -352,6 +372,17 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Makes the folder at `path`, with those above it, for this user alone; what is there already stays as it is.
+///
+/// # Errors
+/// Those of the disk.
+pub fn make_private_folders(path: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path).map_err(|e| Error::io("create the folder", path, e))
+}
+
 /// Replaces the small text file `path` as a whole: readers see the old or the new text, never a part.
 ///
 /// # Errors
@@ -362,7 +393,7 @@ pub fn replace_text(path: &Path, text: &str, ownership: Ownership) -> Result<()>
     let mut file =
         tempfile::Builder::new().prefix(".strongroom-").suffix(PART_SUFFIX).tempfile_in(folder).map_err(fail)?;
     file.write_all(text.as_bytes()).map_err(fail)?;
-    ownership.apply(file.path())?;
+    ownership.apply(file.as_file(), path)?;
     file.as_file().sync_all().map_err(fail)?;
     file.persist(path).map_err(|e| fail(e.error))?;
     Disk.sync_folder(folder)

@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, Layer, filter::FilterExt, layer::SubscriberE
 
 use super::{
     complain,
-    desk::{interruptions, open},
+    desk::{absolute, interruptions, open},
     once::Once,
     places, print, words,
 };
@@ -51,9 +51,10 @@ pub(super) fn begin_messages(is_service: bool) {
     tracing_subscriber::registry().with(text).init();
 }
 
-/// Looks after these data files, or those on the service's own list, until a signal comes.
+/// Looks after these data files, or those on the service's own list and the one `given` to it, until a signal comes.
 pub(super) fn serve(
     data_files: &[PathBuf],
+    given: Option<PathBuf>,
     log: Option<PathBuf>,
     no_log: bool,
     switch_to_wal: bool,
@@ -67,8 +68,9 @@ pub(super) fn serve(
     let mut config = places::config(HostKind::Service)?;
     if data_files.is_empty() {
         config.list = Some(places::list()?);
+        config.given_list = given.map(|given| absolute(&given)).transpose()?;
     }
-    let list = config.list.clone();
+    let list = config.given_list.clone().or_else(|| config.list.clone());
     let engine = Reachable::start(config, &places::sockets()?)?;
     let handle = engine.handle();
     let events = handle.events();

@@ -1,27 +1,33 @@
 //! `strongroom service`: the service of the system, installed, removed, and how it is.
 
-use std::process::{Command, ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
 use serde::Serialize;
 
 use super::{arguments::ServiceAction, desk::absolute, places, print, print_json};
 use crate::{
-    engine::{Host, HostKind},
+    engine::{Host, HostKind, rights},
     error::{Error, ErrorKind, Result},
     service::{
         connect,
         install::{Manager, Owner, Plan, Scope, owner_of},
     },
     sqlite::data_file,
+    storage::owners::{ROOT, owner_of as owner_of_place},
 };
 
 pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
     match action {
         ServiceAction::Install { data_files, user, no_start } => {
-            let data_files = data_files.iter().map(|path| Ok(data_file::identify(&absolute(path)?)?.path));
-            let data_files = data_files.collect::<Result<Vec<_>>>()?;
+            let data_files = data_files.iter().map(|path| look(&absolute(path)?)).collect::<Result<Vec<_>>>()?;
             let scope = if user { Scope::User } else { Scope::System(owner_of(&data_files)?) };
             refuse_without_rights(&scope)?;
+            if user {
+                data_files.iter().try_for_each(|path| rights::require(path, false))?;
+            }
             let plan = plan(&scope, no_start)?;
             plan.install(&data_files, !no_start)?;
             let done = if no_start { "written" } else { "installed, and runs" };
@@ -47,6 +53,21 @@ pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
         ServiceAction::Status { json } => return status(json),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The canonical path of a data file. The superuser does not open those of others: SQLite would write beside them.
+fn look(path: &Path) -> Result<PathBuf> {
+    let is_of_other = places::is_superuser() && owner_of_place(path).is_some_and(|owner| owner != ROOT);
+    if !is_of_other {
+        return Ok(data_file::identify(path)?.path);
+    }
+    let fail = |e| Error::io("open", path, e);
+    let canonical = path.canonicalize().map_err(fail)?;
+    if !canonical.metadata().map_err(fail)?.is_file() {
+        return Err(Error::new(ErrorKind::WrongType, format!("{} is not an ordinary file", path.display()))
+            .hint("Choose the data file itself; its name often ends in .sqlite, .sqlite3 or .db."));
+    }
+    Ok(canonical)
 }
 
 fn plan(scope: &Scope, only_written: bool) -> Result<Plan> {

@@ -87,7 +87,7 @@ impl Worker {
                 && !self.status.opening.contains(*path)
                 && !path.canonicalize().is_ok_and(|path| self.hosted.contains_key(&path))
         };
-        let paths: Vec<PathBuf> = list.data_files.iter().filter(waiting).cloned().collect();
+        let paths: Vec<PathBuf> = list.all().filter(waiting).cloned().collect();
         for path in paths {
             self.reopening.insert(path.clone());
             self.begin_to_open(path);
@@ -96,10 +96,10 @@ impl Worker {
 
     /// Notes on the service's list, if there is one, that a data file is looked after, or no longer.
     fn note_on_list(&mut self, path: &Path, wanted: bool) {
-        if let Some(list) = &mut self.list
-            && let Err(error) = list.change(path, wanted)
-        {
-            self.edit().list_problem = Some(error.report());
+        let Some(list) = &mut self.list else { return };
+        let problem = list.change(path, wanted).err().map(|error| error.report());
+        if self.status.list_problem != problem {
+            self.edit().list_problem = problem;
         }
     }
 

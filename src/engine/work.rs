@@ -79,8 +79,7 @@ pub(super) fn restore_in_place(
             return Err(Error::new(ErrorKind::Busy, message).hint("Refresh the view (F5), then restore it again."));
         }
         // One that is not open here is in the care of nobody meanwhile.
-        let _lock =
-            if is_open { None } else { Some(DataFileLock::acquire(&data_file, own, config.address.as_deref())?) };
+        let _lock = if is_open { None } else { Some(DataFileLock::take(&data_file, &config)?) };
         let settings = SettingsFile::load(&data_file, own)?;
         let log = log.as_deref();
         let identity = settings.settings().data_file_id;

@@ -178,7 +178,8 @@ impl Worker {
             Ok((history, problem)) => (Some(history), problem.map(|e| e.report())),
             Err(error) => (None, Some(error.report())),
         };
-        let (list, list_problem) = match config.list.as_deref().map(List::read) {
+        let (list, list_problem) = match config.list.as_deref().map(|own| List::read(own, config.given_list.as_deref()))
+        {
             Some(Ok(list)) => (Some(list), None),
             Some(Err(error)) => (None, Some(error.report())),
             None => (None, None),

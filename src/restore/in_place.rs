@@ -272,7 +272,7 @@ fn replace_lost(
     refuse_held(data_file, &all, why)?;
     control.check()?;
     if data_file.is_file() {
-        Ownership::of(data_file).apply(rebuilt)?;
+        Ownership::of(data_file).apply_at(rebuilt)?;
     }
     let mark = control.clock().local().format("%Y%m%d-%H%M%S");
     let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();

@@ -11,6 +11,8 @@
 
 pub mod disk;
 pub mod engine;
+#[cfg(unix)]
+pub mod user;
 
 use std::{
     io::Read,
