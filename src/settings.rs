@@ -269,17 +269,20 @@ impl SettingsFile {
     fn write(&mut self, text: &str) -> Result<()> {
         let there = origin::read(&self.path).ok().flatten().map(|(_, origin)| origin);
         if let Some(other) = there.filter(|origin| !origin.is_own()) {
+            if !may_write(storage::folder_of(&self.path)) {
+                return Err(Error::io("write", &self.path, std::io::ErrorKind::PermissionDenied.into()));
+            }
             let (message, user) = (format!("the settings in {} belong to", self.path.display()), other.user_name());
             return Err(Error::new(ErrorKind::Settings, format!("{message} {user}, and are changed by nobody else"))
                 .hint("Run the command as that user, or as the owner of the data file, or give the file to this user (chown)."));
         }
-        let ownership = Ownership::of(&self.data_file);
-        let mode = match self.origin {
-            Some(origin) => origin.mode() & 0o666,
-            None => ownership.mode.unwrap_or(0o644) & 0o644,
+        let data_file = Ownership::of(&self.data_file);
+        let written = match self.origin {
+            Some(origin) => origin.of_next(data_file),
+            None => Ownership { mode: Some(data_file.mode.unwrap_or(0o644) & 0o644), ..data_file },
         };
-        storage::replace_text(&self.path, text, Ownership { mode: Some(mode), ..ownership })?;
-        self.origin = Some(Origin::own(mode));
+        storage::replace_text(&self.path, text, written)?;
+        self.origin = Some(Origin::own(written));
         Ok(())
     }
 

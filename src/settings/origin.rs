@@ -12,7 +12,10 @@ use std::{
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::owners::{self, ROOT, group_in_words, name_of, other_writer, owner_of},
+    storage::{
+        Ownership,
+        owners::{self, ROOT, group_in_words, name_of, other_writer, owner_of},
+    },
 };
 
 /// No settings file is longer: a thousand attachments need a tenth of it.
@@ -36,18 +39,21 @@ impl Origin {
         #[cfg(not(unix))]
         {
             let _ = meta;
-            Self::own(0o600)
+            Self::own(Ownership::default())
         }
     }
 
-    /// Of a file that this process has just written.
-    pub(super) fn own(mode: u32) -> Self {
-        Self { user: owners::this_user(), group: ROOT, mode }
+    /// Of a file that this process has just written so.
+    pub(super) fn own(written: Ownership) -> Self {
+        let group = written.owner.map_or(ROOT, |(_, group)| group);
+        Self { user: owners::this_user(), group, mode: written.mode.unwrap_or(0o600) }
     }
 
-    /// The permissions.
-    pub(super) fn mode(&self) -> u32 {
-        self.mode
+    /// For the file that takes its place. Who could write it still can: what they wrote stays their word.
+    pub(super) fn of_next(&self, data_file: Ownership) -> Ownership {
+        let owner =
+            data_file.owner.map(|(user, group)| (user, if self.mode & 0o022 == 0 { group } else { self.group }));
+        Ownership { mode: Some(self.mode & 0o666), owner }
     }
 
     /// Whether it is of this user or of the superuser: nobody else's file is written anew, since its text would become this user's word.
