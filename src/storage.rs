@@ -29,6 +29,7 @@ use std::{
 
 use crate::error::{Error, ErrorKind, Result};
 use identity::{FileIdentity, FileStamp};
+use owners::Readers;
 
 /// The end of every temporary name; what carries it is a leftover when no process holds its lock.
 pub const PART_SUFFIX: &str = ".part";
@@ -58,6 +59,18 @@ impl Ownership {
             let _ = path;
             Self::default()
         }
+    }
+
+    /// That of a file which holds what is in the one at `path`, wherever it lies: readable by nobody who could not read that one.
+    pub fn for_content_of(path: &Path) -> Self {
+        Self::of(path).readable_by(Readers::of(path))
+    }
+
+    /// The same, readable by nobody who is not among `readers`.
+    #[must_use]
+    pub fn readable_by(self, readers: Readers) -> Self {
+        let group = self.owner.map_or(u32::MAX, |(_, group)| group);
+        Self { mode: self.mode.map(|mode| readers.only(mode, group)), ..self }
     }
 
     /// Applies this to an open file or, with the search bits added, to an open folder, whatever its name leads to by now: whoever may
@@ -381,6 +394,26 @@ pub fn make_private_folders(path: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(path).map_err(|e| Error::io("create the folder", path, e))
+}
+
+/// Sees that nobody else may enter the program's own folder at `path`: what it keeps there tells of data files that others may not see.
+///
+/// # Errors
+/// When it can not be opened; one that belongs to somebody else stays as it is.
+pub fn make_private(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let fail = |e| Error::io("set the permissions of", path, e);
+        let folder = File::open(path).map_err(fail)?;
+        let meta = folder.metadata().map_err(fail)?;
+        if meta.mode() & 0o077 != 0 && meta.uid() == owners::this_user() {
+            folder.set_permissions(std::fs::Permissions::from_mode(0o700)).map_err(fail)?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 /// Replaces the small text file `path` as a whole: readers see the old or the new text, never a part.

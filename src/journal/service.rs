@@ -518,7 +518,7 @@ impl Service {
             mark: self.follower.place(),
         };
         let next = next_path(&self.config.log);
-        let ownership = Ownership::of(&self.config.data_file);
+        let ownership = Ownership::for_content_of(&self.config.data_file);
         let writer = LogWriter::create(Arc::clone(&self.config.storage), &next, header, ownership)?;
         self.sealed = Some(self.follower.switch_writer(writer));
         self.catch_ups = 0;

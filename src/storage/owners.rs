@@ -79,6 +79,54 @@ pub fn canonical_place(path: &Path) -> std::io::Result<PathBuf> {
     Ok(if rest.as_os_str().is_empty() { canonical } else { canonical.join(rest) })
 }
 
+/// Who besides its owner can read a file, with the folders on the way to it counted in: a file that everybody may read, in a folder that
+/// nobody else may enter, is private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readers {
+    /// The members of this group.
+    pub group: Option<u32>,
+    /// Everybody.
+    pub others: bool,
+}
+
+impl Readers {
+    /// Nobody but the owner.
+    pub const NONE: Self = Self { group: None, others: false };
+
+    /// Those of the file or folder at `path`; nobody where that can not be told.
+    pub fn of(path: &Path) -> Self {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let Ok((path, meta)) = path.canonicalize().and_then(|path| path.metadata().map(|meta| (path, meta))) else {
+                return Self::NONE;
+            };
+            let (mode, group) = (meta.mode(), meta.gid());
+            let may_enter = |folder: &Path| match folder.metadata() {
+                Ok(meta) => (meta.mode() & 0o001 != 0, meta.mode() & 0o010 != 0 && meta.gid() == group),
+                Err(_) => (false, false),
+            };
+            let all = path
+                .ancestors()
+                .skip(1)
+                .map(may_enter)
+                .fold((true, true), |all, (others, members)| (all.0 && others, all.1 && (others || members)));
+            Self { group: (mode & 0o040 != 0 && all.1).then_some(group), others: mode & 0o004 != 0 && all.0 }
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = path;
+            Self::NONE
+        }
+    }
+
+    /// The permissions of `mode`, for a file of `group`, without those of anybody who is not among these.
+    pub fn only(self, mode: u32, group: u32) -> u32 {
+        let members = if self.others || self.group == Some(group) { 0o070 } else { 0 };
+        mode & (0o700 | members | if self.others { 0o007 } else { 0 })
+    }
+}
+
 /// Who besides `user` and the superuser could replace the file at `path`, a canonical one: the first folder above it that somebody
 /// else may write, and who that is, in words. What can not be looked at counts as open to others.
 pub fn other_writer(path: &Path, user: u32) -> Option<(PathBuf, String)> {
@@ -164,6 +212,30 @@ mod tests {
         assert_eq!(owner_of(&top.join("link/b")), Some(ROOT));
         symlink("round", top.join("round"))?;
         assert_eq!(owner_of(&top.join("round/file")), None);
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_is_as_private_as_the_folders_above_it() -> Outcome {
+        let place = tempfile::tempdir()?;
+        let top = place.path().canonicalize()?;
+        let file = top.join("a/b/file");
+        fs::create_dir_all(top.join("a/b"))?;
+        fs::write(&file, "")?;
+        let mode = |name: &str, mode| fs::set_permissions(top.join(name), Permissions::from_mode(mode));
+        let readable = |folders: [u32; 3], own: u32| -> std::io::Result<u32> {
+            ["", "a", "a/b"].iter().zip(folders).try_for_each(|(name, bits)| mode(name, bits))?;
+            mode("a/b/file", own)?;
+            let group = std::os::unix::fs::MetadataExt::gid(&file.metadata()?);
+            Ok(Readers::of(&file).only(0o666, group))
+        };
+        assert_eq!(readable([0o755, 0o755, 0o755], 0o644)?, 0o666);
+        assert_eq!(readable([0o755, 0o755, 0o755], 0o640)?, 0o660);
+        assert_eq!(readable([0o755, 0o750, 0o755], 0o644)?, 0o660);
+        assert_eq!(readable([0o755, 0o711, 0o711], 0o604)?, 0o666);
+        assert_eq!(readable([0o700, 0o755, 0o755], 0o644)?, 0o600);
+        assert_eq!(Readers::of(&top.join("nothing")), Readers::NONE);
+        assert_eq!(Readers { group: Some(5), others: false }.only(0o644, 6), 0o600);
         Ok(())
     }
 }
