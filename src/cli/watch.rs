@@ -25,7 +25,7 @@ pub(super) fn watch(data_file: &Path, json: bool) -> Result<ExitCode> {
     loop {
         let event = select! {
             recv(interrupted) -> _ => return Ok(ExitCode::SUCCESS),
-            recv(events) -> event => event,
+            recv(*events) -> event => event,
             default(std::time::Duration::from_millis(200)) => {
                 if engine.handle.is_lost() {
                     return Err(Error::new(ErrorKind::Refused, format!("{} has ended", engine.host))
