@@ -53,7 +53,10 @@ use crate::{
         inspect::{Inspection, inspect},
         status::{FinishedJob, JobReport},
     },
-    error::{Error, ErrorKind, ErrorReport, Result},
+    error::{
+        Error, ErrorKind, ErrorReport, Result,
+        foreign::{foreign, in_json, in_lines},
+    },
     journal::integrate::Until,
     restore::{self, Choice, Logs, Origin},
     sample,
@@ -89,15 +92,16 @@ pub fn main() -> ExitCode {
 fn complain(error: &ErrorReport) {
     let mut out = io::stderr().lock();
     // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(out, "strongroom: {}", error.message);
+    // It may come from an engine that another user runs.
+    let _ = writeln!(out, "strongroom: {}", foreign(&error.message));
     if let Some(hint) = &error.hint {
-        let _ = writeln!(out, "  {hint}");
+        let _ = writeln!(out, "  {}", foreign(hint));
     }
 }
 
 /// Says on standard error what is no failure, but worth knowing: standard output is for the result.
 fn remark(note: &str) {
-    let _ = writeln!(io::stderr().lock(), "strongroom: {note}");
+    let _ = writeln!(io::stderr().lock(), "strongroom: {}", foreign(note));
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -308,7 +312,7 @@ fn look_now(engine: &Handle, data_file: &Path) -> Option<Inspection> {
 }
 
 fn print(line: &str) -> Result<()> {
-    match writeln!(io::stdout().lock(), "{line}") {
+    match writeln!(io::stdout().lock(), "{}", in_lines(line)) {
         // A reader such as `head` that has seen enough.
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write to", Path::new("standard output"), e)),
         _ => Ok(()),
@@ -318,7 +322,7 @@ fn print(line: &str) -> Result<()> {
 fn print_json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value)
         .map_err(|e| Error::new(ErrorKind::Refused, "the result has no JSON form").because(e))?;
-    print(&text)
+    print(&in_json(&text))
 }
 
 /// Prints how a job ended; `None` is one that goes on elsewhere.

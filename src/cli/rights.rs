@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     engine::rights,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     restore,
     storage::owners::{ROOT, name_of, owner_of, this_user},
 };
@@ -103,12 +103,12 @@ pub(super) fn settle(arguments: &Arguments, given: &[OsString]) -> Result<Option
     let mut owner: Option<(u32, PathBuf)> = None;
     for path in concerned.iter().cloned() {
         let found = owner_of(&path).ok_or_else(|| {
-            Error::new(ErrorKind::Refused, format!("it can not be told whose {} is", path.display()))
+            Error::new(ErrorKind::Refused, format!("it can not be told whose {} is", shown(&path)))
                 .hint("Run the command as the owner of the file.")
         })?;
         match &owner {
             Some((user, first)) if *user != found => {
-                let message = format!("{} and {} belong to different users", first.display(), path.display());
+                let message = format!("{} and {} belong to different users", shown(&first), shown(&path));
                 return Err(Error::new(ErrorKind::Refused, message).hint("Run one command for each of them."));
             }
             _ => owner = Some((found, path)),
@@ -166,7 +166,7 @@ fn begin_anew(user: u32, of: &Path, given: &[OsString]) -> Result<ExitCode> {
         None => group_of(of)?,
     };
     let name = name_of(user);
-    remark(&format!("working as {name}, to whom {} belongs", of.display()));
+    remark(&format!("working as {name}, to whom {} belongs", shown(&of)));
     let program = std::env::current_exe().map_err(|e| Error::io("find", "the program itself".as_ref(), e))?;
     let mut command = Command::new(program);
     let has_terminal = std::fs::File::open("/dev/tty").is_ok();
@@ -192,8 +192,7 @@ fn begin_anew(user: u32, of: &Path, given: &[OsString]) -> Result<ExitCode> {
 
 #[cfg(not(unix))]
 fn begin_anew(_: u32, of: &Path, _: &[OsString]) -> Result<ExitCode> {
-    Err(Error::new(ErrorKind::Refused, format!("{} belongs to another user", of.display()))
-        .hint("Run it as that user."))
+    Err(Error::new(ErrorKind::Refused, format!("{} belongs to another user", shown(&of))).hint("Run it as that user."))
 }
 
 #[cfg(unix)]
@@ -201,7 +200,7 @@ fn group_of(path: &Path) -> Result<u32> {
     use std::os::unix::fs::MetadataExt;
     let absolute = std::path::absolute(path).map_err(|e| Error::io("find", path, e))?;
     let there = absolute.ancestors().find_map(|path| path.metadata().ok());
-    there.map(|meta| meta.gid()).ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{} is gone", path.display())))
+    there.map(|meta| meta.gid()).ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{} is gone", shown(&path))))
 }
 
 /// Leaves the session of the superuser's terminal.

@@ -23,7 +23,7 @@ use crate::{
         Command, Event, Handle, HostKind,
         status::{DataFileStatus, FinishedJob},
     },
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     service::{Reachable, background},
     settings::SettingsFile,
 };
@@ -119,7 +119,7 @@ pub(super) fn serve(
         std::thread::spawn(move || wanted.keep_trying(&handle, waiting));
     }
     if let Some(list) = list {
-        print(&format!("Looking after the data files in {}; a window can add some.", list.display()))?;
+        print(&format!("Looking after the data files in {}; a window can add some.", shown(&list)))?;
     }
     supervisor::ready();
     report_until(&engine, &events, &stop, None)?;
@@ -174,11 +174,11 @@ impl Wanted {
     ) -> Result<bool> {
         let path = open(handle, data_file.to_path_buf())?;
         if self.no_log {
-            print(&format!("{} is looked after", path.display()))?;
+            print(&format!("{} is looked after", shown(&path)))?;
             return Ok(true);
         }
         match use_log(handle, &path, self.log.as_deref(), self.switch_to_wal, (events, stop))? {
-            Some(log) => print(&format!("{} is logged in {}", path.display(), log.display()))?,
+            Some(log) => print(&format!("{} is logged in {}", shown(&path), shown(&log)))?,
             None => return Ok(false),
         }
         Ok(true)

@@ -10,7 +10,10 @@ use serde::Serialize;
 use super::{arguments::ServiceAction, desk::absolute, places, print, print_json};
 use crate::{
     engine::{Host, HostKind, rights},
-    error::{Error, ErrorKind, Result},
+    error::{
+        Error, ErrorKind, Result,
+        foreign::{foreign, shown},
+    },
     service::{
         connect,
         install::{Manager, Owner, Plan, Scope, owner_of},
@@ -31,8 +34,8 @@ pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
             let plan = plan(&scope, no_start)?;
             plan.install(&data_files, !no_start)?;
             let done = if no_start { "written" } else { "installed, and runs" };
-            print(&format!("The service {} is {done}: {}", plan.name, plan.file.0.display()))?;
-            print(&format!("Its data files are listed in {}; a window can add some.", plan.list.display()))?;
+            print(&format!("The service {} is {done}: {}", plan.name, shown(&plan.file.0)))?;
+            print(&format!("Its data files are listed in {}; a window can add some.", shown(&plan.list)))?;
             plan.advice.as_deref().map_or(Ok(()), print)?;
         }
         ServiceAction::Uninstall { user, owner } => {
@@ -47,7 +50,7 @@ pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
             print(&format!(
                 "The service {} is removed. Its data files are still listed in {}.",
                 plan.name,
-                plan.list.display()
+                shown(&plan.list)
             ))?;
         }
         ServiceAction::Status { json } => return status(json),
@@ -64,7 +67,7 @@ fn look(path: &Path) -> Result<PathBuf> {
     let fail = |e| Error::io("open", path, e);
     let canonical = path.canonicalize().map_err(fail)?;
     if !canonical.metadata().map_err(fail)?.is_file() {
-        return Err(Error::new(ErrorKind::WrongType, format!("{} is not an ordinary file", path.display()))
+        return Err(Error::new(ErrorKind::WrongType, format!("{} is not an ordinary file", shown(&path)))
             .hint("Choose the data file itself; its name often ends in .sqlite, .sqlite3 or .db."));
     }
     Ok(canonical)
@@ -149,12 +152,12 @@ fn status(json: bool) -> Result<ExitCode> {
         print("No service is installed.")?;
     }
     for running in &found.running {
-        print(&format!("{} runs as {}, and looks after", running.program, running.host))?;
+        print(&format!("{} runs as {}, and looks after", foreign(&running.program), running.host))?;
         for path in &running.data_files {
-            print(&format!("  {}", path.display()))?;
+            print(&format!("  {}", shown(&path)))?;
         }
         for refused in &running.refused {
-            print(&format!("  NOT {}: {}", refused.path.display(), refused.error))?;
+            print(&format!("  NOT {}: {}", shown(&refused.path), foreign(&refused.error.message)))?;
         }
         if running.host.kind == HostKind::Background {
             let messages = places::background()?.messages;
@@ -163,7 +166,7 @@ fn status(json: bool) -> Result<ExitCode> {
                 "  A window left it. It ends when a window takes its data files over, on SIGTERM (kill {process}), with"
             ))?;
             print("  the machine, and on many systems when its user logs out.")?;
-            print(&format!("  Its messages are in {}", messages.display()))?;
+            print(&format!("  Its messages are in {}", shown(&messages)))?;
         }
         if running.data_files.is_empty() && running.refused.is_empty() {
             print("  no data file yet")?;

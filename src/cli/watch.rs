@@ -7,7 +7,7 @@ use crossbeam_channel::select;
 
 use super::{desk::interruptions, places::directories, print, print_json, words};
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     service::join,
 };
 
@@ -15,12 +15,12 @@ pub(super) fn watch(data_file: &Path, json: bool) -> Result<ExitCode> {
     let interrupted = interruptions();
     let path = data_file.canonicalize().map_err(|e| Error::io("find", data_file, e))?;
     let engine = join::engine_of(&path, directories()?.config_dir())?.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, format!("nobody looks after {}", path.display()))
+        Error::new(ErrorKind::NotFound, format!("nobody looks after {}", shown(&path)))
             .hint("Open it in the window, or start a service: strongroom serve --help.")
     })?;
     let events = engine.handle.events();
     if !json {
-        print(&format!("{} is in the care of {}", path.display(), engine.host))?;
+        print(&format!("{} is in the care of {}", shown(&path), engine.host))?;
     }
     loop {
         let event = select! {

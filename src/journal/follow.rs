@@ -21,7 +21,7 @@ use super::{
     writer::LogWriter,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     sqlite::{
         ffi::{self, WalPosition},
         wal::{WalCommit, WalFile, WalMark},
@@ -362,7 +362,7 @@ impl Follower {
             // Once: such a program makes them again and again.
             tracing::info!(
                 "an older SQLite writes frames without a checksum to the WAL of {}; they are logged as its readers see them",
-                self.path.display()
+                shown(&self.path)
             );
         }
         if self.counter_known && count != expected {

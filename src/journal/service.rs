@@ -19,7 +19,7 @@ use super::{
     writer::LogWriter,
 };
 use crate::{
-    error::{Error, ErrorKind, ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result, foreign::shown},
     sqlite::{ffi, snapshot::Snapshot},
     storage::Ownership,
 };
@@ -359,7 +359,7 @@ impl Service {
                 _ => trouble,
             },
         };
-        tracing::warn!(error = %trouble.error(), log = %self.config.log.display(), "the log was interrupted");
+        tracing::warn!(error = %trouble.error(), log = %shown(&self.config.log), "the log was interrupted");
         let (error, pause) = match trouble {
             Trouble::Replaced(error) => {
                 self.ready = false;

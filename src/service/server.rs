@@ -26,7 +26,7 @@ use super::{
 use crate::{
     backup::PROGRAM,
     engine::{Command, Event, Handle},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     storage::identity::FileIdentity,
 };
 
@@ -141,7 +141,7 @@ fn keep_door(
         let fail = |e| Error::io("listen at", path, e);
         match listen_again().and_then(|listening| open_door(listening, handle, shared).map_err(fail)) {
             Ok(_) => {
-                tracing::warn!(socket = %path.display(), "the socket was removed, and was made again");
+                tracing::warn!(socket = %shown(path), "the socket was removed, and was made again");
                 known = look().unwrap_or(known);
             }
             Err(error) => tracing::warn!(%error, "others can not reach this engine: its socket was removed"),
