@@ -310,7 +310,10 @@ impl SettingsFile {
 /// What changes whenever a file is written, replaced or given to others: time, length and number, owner and permissions; nothing where
 /// there is no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen(Option<(Option<SystemTime>, u64, (u64, u32, u32))>);
+pub struct Seen(Option<Marks>);
+
+/// Time and length; number, owner and permissions.
+type Marks = (Option<SystemTime>, u64, (u64, u32, u32));
 
 fn look(path: &Path) -> Seen {
     Seen(path.symlink_metadata().ok().map(|meta| {
