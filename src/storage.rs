@@ -92,6 +92,12 @@ impl Ownership {
                 let _ = fchown(file, Some(user), Some(group)).or_else(|_| fchown(file, None, Some(group)));
             }
             if let Some(mode) = self.mode {
+                // Where it could not get that group, what is meant for its members is for nobody.
+                let has_group = match self.owner {
+                    Some((_, group)) => file.metadata().map_err(fail)?.gid() == group,
+                    None => true,
+                };
+                let mode = if has_group { mode } else { mode & !0o070 };
                 let mode = if meta.is_dir() { mode | ((mode & 0o444) >> 2) } else { mode };
                 file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(fail)?;
             }

@@ -204,7 +204,8 @@ fn it_is_not_run_where_others_could_have_named_it() {
         chown(settings.parent().unwrap(), None, Some(other.id)).unwrap();
         set_mode(settings.parent().unwrap(), 0o775);
     };
-    let cases: [(&dyn Fn(&Path), &str); 3] = [
+    type Case<'a> = (&'a dyn Fn(&Path), &'a str);
+    let cases: [Case<'_>; 3] = [
         (&everybody, "everybody can write"),
         (&group, "the group 61201 can write"),
         (&group_of_folder, "the group 61201 can write"),

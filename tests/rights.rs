@@ -14,8 +14,10 @@ use std::{
 
 use strongroom::{
     archive::Archive,
-    engine::{Command, Config, Engine},
+    engine::{Command, Config, Engine, JobId},
     error::ErrorKind,
+    journal::integrate::Until,
+    restore::Logs,
     service::install::Plan,
     storage::owners::this_user,
 };
@@ -168,6 +170,17 @@ fn an_engine_of_the_superuser_acts_on_no_file_of_others() {
     assert!(error.message.contains("61104 can write"), "{error:?}");
     assert!(error.hint.unwrap().contains("--as-root"));
     assert_eq!(refusal(&engine(true), &own), None);
+    // Nor does it restore into the folder of another user, which he could replace by a link.
+    let mine = place.at("mine.sqlite");
+    drop(make_data_file(&mine, "", 10));
+    let archive = place.backup(&mine).unwrap().archive;
+    let (running, job, destination) = (engine(false), JobId::new(), data.with_file_name("to"));
+    let (items, segments) = (Vec::new(), Vec::new());
+    let restore = Command::Restore { job, archive, items, destination, logs: Logs::None, until: Until::End, segments };
+    running.handle().send(restore).unwrap();
+    let status = until(&running.handle(), |s| s.finished_job(job).is_some());
+    let error = status.finished_job(job).unwrap().result.clone().unwrap_err();
+    assert!(error.message.contains("belongs to 61104") && !data.with_file_name("to").exists(), "{error:?}");
     // The same by command. Settings that the other user lays there are not believed even then.
     let file = own.to_str().unwrap();
     let refused = place.run(&["backup", file]);
@@ -243,7 +256,7 @@ fn a_service_is_installed_twice_and_nothing_of_the_superuser_is_given_away() {
     let data = data_of(&user, &place, "vault");
     fs::create_dir(place.at("lib")).unwrap();
     let plan = plan(&place, &user);
-    plan.install(&[data.clone()], false).unwrap();
+    plan.install(std::slice::from_ref(&data), false).unwrap();
     let (list, state) = (place.at("etc/strongroom/vault.toml"), place.at("lib/strongroom-vault"));
     assert_eq!((owner(&list), mode(&list), mode(list.parent().unwrap())), (0, 0o640, 0o755));
     assert_eq!((owner(&state), mode(&state)), (user.id, 0o700));
@@ -254,7 +267,7 @@ fn a_service_is_installed_twice_and_nothing_of_the_superuser_is_given_away() {
     fs::remove_dir(&state).unwrap();
     symlink(&target, &state).unwrap();
     let other = data.with_file_name("b.sqlite");
-    plan.install(&[other.clone()], false).unwrap();
+    plan.install(std::slice::from_ref(&other), false).unwrap();
     assert_eq!((owner(&target), owner(&target.join("service.toml"))), (0, 0));
     assert_eq!(fs::read_to_string(target.join("service.toml")).unwrap(), "untouched");
     let listed = fs::read_to_string(&list).unwrap();

@@ -33,6 +33,10 @@ const LEAVING: &str = "leaving";
 /// There is none.
 const STAYING: &str = "staying";
 
+/// The group of nobody.
+#[cfg(unix)]
+const NO_GROUP: u32 = 65_534;
+
 /// What of the superuser's environment goes along: the terminal, the display, the language, and what systemd says. The rest may hold
 /// secrets, or lead into folders of the superuser.
 const KEPT: [&str; 19] = [
@@ -200,7 +204,9 @@ fn group_of(path: &Path) -> Result<u32> {
     use std::os::unix::fs::MetadataExt;
     let absolute = std::path::absolute(path).map_err(|e| Error::io("find", path, e))?;
     let there = absolute.ancestors().find_map(|path| path.metadata().ok());
-    there.map(|meta| meta.gid()).ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{} is gone", shown(&path))))
+    // In a folder with the set-group bit, a file of anybody may have the group of the superuser.
+    let group = there.map(|meta| if meta.gid() == 0 { NO_GROUP } else { meta.gid() });
+    group.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{} is gone", shown(&path))))
 }
 
 /// Leaves the session of the superuser's terminal.
@@ -217,7 +223,7 @@ fn leave_terminal() -> Result<()> {
 /// Becomes this user, for good.
 #[cfg(unix)]
 fn become_user(user: u32, group: u32) -> Result<()> {
-    use nix::unistd::{Gid, Uid, getegid, geteuid, getgid, getgroups, getuid, setgid, setuid};
+    use nix::unistd::{Gid, Uid, getegid, geteuid, getgid, getuid, setgid, setuid};
     let fail = |what: &str| {
         Error::new(ErrorKind::Permission, format!("the program could not become the user {}: {what}", name_of(user)))
             .hint("Run the command as that user, for example with: sudo -u USER strongroom …")
@@ -230,11 +236,8 @@ fn become_user(user: u32, group: u32) -> Result<()> {
     setgid(of).map_err(|e| fail(e.desc()))?;
     setuid(to).map_err(|e| fail(e.desc()))?;
     let has_become = (getuid(), geteuid(), getgid(), getegid()) == (to, to, of, of);
-    let has_rest = group != 0 && getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == 0));
     let way_back = setuid(Uid::from_raw(ROOT)).is_ok() || group != 0 && setgid(Gid::from_raw(0)).is_ok();
-    // A user that really is in the group of the superuser has it from the list of groups, and keeps it.
-    let is_listed = || groups_of(to, of).is_some_and(|groups| groups.contains(&0));
-    if !has_become || way_back || has_rest && !is_listed() {
+    if !has_become || way_back || has_foreign_groups(to, of) {
         return Err(fail("rights of the superuser were left"));
     }
     Ok(())
@@ -253,11 +256,16 @@ fn set_groups(user: nix::unistd::Uid, group: nix::unistd::Gid) -> nix::Result<()
     }
 }
 
+/// Whether this process is in the superuser's group, and its user is not.
 #[cfg(all(unix, not(target_vendor = "apple")))]
-fn groups_of(user: nix::unistd::Uid, group: nix::unistd::Gid) -> Option<Vec<u32>> {
-    let known = nix::unistd::User::from_uid(user).ok().flatten()?;
-    let groups = nix::unistd::getgrouplist(&std::ffi::CString::new(known.name).ok()?, group).ok()?;
-    Some(groups.into_iter().map(nix::unistd::Gid::as_raw).collect())
+fn has_foreign_groups(user: nix::unistd::Uid, group: nix::unistd::Gid) -> bool {
+    let is_root = |group: &nix::unistd::Gid| group.as_raw() == 0;
+    let listed = || {
+        let known = nix::unistd::User::from_uid(user).ok().flatten()?;
+        nix::unistd::getgrouplist(&std::ffi::CString::new(known.name).ok()?, group).ok()
+    };
+    let has = nix::unistd::getgroups().is_ok_and(|groups| groups.iter().any(is_root));
+    has && !is_root(&group) && !listed().is_some_and(|groups| groups.iter().any(is_root))
 }
 
 /// macOS keeps no list that could be set this way (not tried on a Mac).
@@ -267,6 +275,6 @@ fn set_groups(_: nix::unistd::Uid, _: nix::unistd::Gid) -> nix::Result<()> {
 }
 
 #[cfg(target_vendor = "apple")]
-fn groups_of(_: nix::unistd::Uid, _: nix::unistd::Gid) -> Option<Vec<u32>> {
-    None
+fn has_foreign_groups(_: nix::unistd::Uid, _: nix::unistd::Gid) -> bool {
+    true
 }

@@ -7,7 +7,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 
-use super::{Config, job::Work, lock::DataFileLock, status::JobReport, worker::Message};
+use super::{Config, job::Work, lock::DataFileLock, rights, status::JobReport, worker::Message};
 use crate::{
     archive::{Archive, catalog},
     backup::{
@@ -29,6 +29,15 @@ use crate::{
     storage::Disk,
     verify::{self, VerifyOptions},
 };
+
+/// `work`, which writes at `place`, where this engine may do that.
+pub(super) fn where_allowed(place: PathBuf, config: &Config, work: Work) -> Work {
+    let as_root = config.as_root;
+    Box::new(move |control| {
+        rights::require(&place, as_root)?;
+        work(control)
+    })
+}
 
 /// All logs found, and the running one: up to this very moment, wherever it lies. With what is known of where the data file is.
 pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin) -> (Logs, Origin) {

@@ -449,8 +449,9 @@ impl Worker {
             Command::Restore { job, archive, items, destination, logs, until, segments } => {
                 let (data_file, log) = (self.data_file_of(&archive), self.log_of(&archive));
                 let origin = self.origin_of(&archive);
+                let place = destination.clone();
                 let options = RestoreOptions { items, destination, logs, until, segments, origin };
-                let work = work::restore(archive.clone(), options, log);
+                let work = work::where_allowed(place, &self.config, work::restore(archive.clone(), options, log));
                 let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
             }
@@ -470,7 +471,8 @@ impl Worker {
             }
             Command::Repair { job, archive, to, segments } => {
                 let data_file = self.data_file_of(&archive);
-                let work = work::repair(archive.clone(), to, segments);
+                let place = to.clone().unwrap_or_else(|| archive.clone());
+                let work = work::where_allowed(place, &self.config, work::repair(archive.clone(), to, segments));
                 let started = self.start(Order::asked(job, JobKind::Repair, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
             }
@@ -496,7 +498,8 @@ impl Worker {
             Command::Release { archive } => self.release(archive),
             Command::PutAway { data_file, kind } => self.put_away(&data_file, kind).map_err(plain)?,
             Command::CreateSample { job, folder } => {
-                let started = self.start(Order::asked(job, JobKind::Sample, None, None), work::sample(folder));
+                let work = work::where_allowed(folder.clone(), &self.config, work::sample(folder));
+                let started = self.start(Order::asked(job, JobKind::Sample, None, None), work);
                 started.map_err(|e| (Some((job, JobKind::Sample)), e))?;
             }
             Command::UseLog { data_file, log, switch_to_wal } => {
