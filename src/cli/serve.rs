@@ -192,7 +192,10 @@ impl Wanted {
             waiting.retain(|data_file| {
                 // A log that is in the settings is tried by the engine, which makes no folder anew where a disk may be missing.
                 let path = data_file.canonicalize().unwrap_or_else(|_| data_file.clone());
-                if handle.status().data_file(&path).is_some_and(|known| known.log_file.is_some()) {
+                // It may have opened the data file after it was asked the last time, which saw only why it could not before.
+                if let Some(known) = handle.status().data_file(&path).filter(|known| known.log_file.is_some()) {
+                    let Some(log) = &known.log else { return true };
+                    let _ = print(&format!("{} is logged in {}", shown(&path), shown(&log.log)));
                     return false;
                 }
                 let events = handle.events();
