@@ -18,7 +18,6 @@ use places::Purpose;
 pub use retention::Deleted;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -333,12 +332,14 @@ pub fn run_asking(
     if is_destination {
         marks::prepare(data_file, settings, own, Purpose::Archives)?;
     } else {
-        make_folder(folder, ownership)?;
+        make_folder(folder, Ownership::for_content_of(data_file))?;
     }
     let stem = catalog::stem(data_file);
     let leftovers_removed = leftovers::remove_leftovers(folder, &stem)?;
     let content = find_content(data_file, settings, control)?;
     let folders = content::disks::compare(&content, settings.settings(), System::now().as_ref());
+    // An archive is as private as its most private content.
+    let private = content.readable_by_its_readers(Ownership::for_content_of(data_file));
     let (content_bytes, content_report) = (content.bytes, content.shared());
     let known = archives(data_file, settings.settings())?;
     let own_id = settings.settings().data_file_id;
@@ -413,7 +414,7 @@ pub fn run_asking(
         Ok(manifest::manifest((&manifest_identity, &manifest_path), journal_mode, items, &manifest_content.report()))
     })));
     let total = data_bytes + content_bytes;
-    let written = writer::write(storage, &archive, ownership, &identity, sources, on_full, total, control);
+    let written = writer::write(storage, &archive, private, &identity, sources, on_full, total, control);
     // Before the log is cut for it: what went away with its disk is no backup.
     let written = if is_destination { unless_gone(written, data_file, settings.settings())? } else { written? };
     let (mut archived, mut log_recovery_problem) = (None, None);
@@ -546,9 +547,10 @@ pub fn make_folder(folder: &Path, ownership: Ownership) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
-    // The owner of the data file must be able to use the folder; a wider mode than the default is not needed.
-    Ownership { mode: None, ..ownership }.apply(folder)
+    storage::make_private_folders(folder)?;
+    // The owner of the data file must be able to use the folder. Others may look into it where they may read the data file, whatever
+    // this process was begun with; write to it they never may: who can write a folder can delete archives.
+    Ownership { mode: ownership.mode.map(|mode| mode & 0o444 | 0o700), ..ownership }.apply_at(folder)
 }
 
 fn file_name(path: &Path) -> String {

@@ -12,6 +12,7 @@
 //! settings list hold status words  what is shown
 //! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
+//! rights       as whom a command works: the superuser's becomes the owner of the file
 //! ```
 
 mod arguments;
@@ -20,6 +21,7 @@ mod hold;
 mod list;
 mod once;
 mod places;
+mod rights;
 mod serve;
 mod service;
 mod settings;
@@ -52,7 +54,10 @@ use crate::{
         lost::Lost,
         status::{FinishedJob, JobReport},
     },
-    error::{Error, ErrorKind, ErrorReport, Result},
+    error::{
+        Error, ErrorKind, ErrorReport, Result,
+        foreign::{foreign, in_json, in_lines},
+    },
     journal::integrate::Until,
     restore::{self, Choice, Logs, Origin},
     sample, storage,
@@ -63,9 +68,18 @@ const ANSWER_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    // First of all, while there is one thread: rights that are given up are given up by the whole process.
+    let given = match rights::arguments() {
+        Ok(given) => given,
+        Err(error) => {
+            complain(&error.report());
+            return ExitCode::from(1);
+        }
+    };
+    let arguments = Arguments::parse_from(&given);
+    let settled = rights::settle(&arguments, &given);
     serve::begin_messages(matches!(arguments.job, Some(Job::Serve { .. })));
-    let code = match run(arguments) {
+    let code = match settled.and_then(|settled| settled.map_or_else(|| run(arguments), Ok)) {
         Ok(code) => code,
         Err(error) => {
             complain(&error.report());
@@ -79,15 +93,16 @@ pub fn main() -> ExitCode {
 fn complain(error: &ErrorReport) {
     let mut out = io::stderr().lock();
     // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(out, "strongroom: {}", error.message);
+    // It may come from an engine that another user runs.
+    let _ = writeln!(out, "strongroom: {}", foreign(&error.message));
     if let Some(hint) = &error.hint {
-        let _ = writeln!(out, "  {hint}");
+        let _ = writeln!(out, "  {}", foreign(hint));
     }
 }
 
 /// Says on standard error what is no failure, but worth knowing: standard output is for the result.
 fn remark(note: &str) {
-    let _ = writeln!(io::stderr().lock(), "strongroom: {note}");
+    let _ = writeln!(io::stderr().lock(), "strongroom: {}", foreign(note));
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -140,8 +155,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             report(desk.perform(id, Command::Drill { job: id, data_file, seed: random_seed() }, false)?, json)
         }
         Job::Serve { background: true, .. } => serve::serve_in_background(),
-        Job::Serve { data_files, log, no_log, switch_to_wal, .. } => {
-            serve::serve(&data_files, log, no_log, switch_to_wal)
+        Job::Serve { data_files, log, no_log, switch_to_wal, list, .. } => {
+            serve::serve(&data_files, list, log, no_log, switch_to_wal)
         }
         Job::Watch { data_file, json } => watch::watch(&data_file, json),
         Job::Service { action } => service::run(action),
@@ -312,7 +327,7 @@ fn look_now(engine: &Handle, data_file: &Path) -> Option<Inspection> {
 }
 
 fn print(line: &str) -> Result<()> {
-    match writeln!(io::stdout().lock(), "{line}") {
+    match writeln!(io::stdout().lock(), "{}", in_lines(line)) {
         // A reader such as `head` that has seen enough.
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write to", Path::new("standard output"), e)),
         _ => Ok(()),
@@ -322,7 +337,7 @@ fn print(line: &str) -> Result<()> {
 fn print_json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value)
         .map_err(|e| Error::new(ErrorKind::Refused, "the result has no JSON form").because(e))?;
-    print(&text)
+    print(&in_json(&text))
 }
 
 /// Prints how a job ended; `None` is one that goes on elsewhere.

@@ -33,6 +33,7 @@ mod notices;
 mod notify;
 mod proof;
 mod proven;
+pub mod rights;
 mod scheduler;
 mod settings;
 pub mod status;
@@ -44,16 +45,17 @@ mod worker;
 
 use std::{
     fmt,
+    ops::Deref,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 pub use command::{Command, JobId};
 pub use list::add_to_list;
@@ -83,6 +85,10 @@ pub struct Config {
     /// The list of the service's own data files, when the engine keeps one: what is opened is added to it, what is closed
     /// taken off.
     pub list: Option<PathBuf>,
+    /// A list that the superuser has given to the service: it is looked after too, and never changed.
+    pub given_list: Option<PathBuf>,
+    /// Whether the superuser acts on his own data files also in folders that others can write.
+    pub as_root: bool,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -103,6 +109,8 @@ impl Config {
             host: HostKind::Window,
             address: None,
             list: None,
+            given_list: None,
+            as_root: false,
             clock: Clock::default(),
         }
     }
@@ -169,13 +177,57 @@ impl fmt::Debug for Handle {
     }
 }
 
+/// More news do not wait for a listener.
+const EVENTS_MAX: usize = 1024;
+
+/// The news of an engine, as they come. An engine forgets whoever drops this at once: one that nothing happens to would otherwise
+/// keep something of every command that ever asked it.
+#[derive(Debug, Clone)]
+pub struct Events {
+    events: Receiver<Event>,
+    _subscription: Arc<Subscription>,
+}
+
+impl Deref for Events {
+    type Target = Receiver<Event>;
+
+    fn deref(&self) -> &Receiver<Event> {
+        &self.events
+    }
+}
+
+struct Subscription {
+    shared: Weak<Shared>,
+    number: u64,
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            let mut listeners = shared.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+            listeners.retain(|(_, number)| *number != self.number);
+            if listeners.is_empty() {
+                listeners.shrink_to_fit();
+            }
+        }
+    }
+}
+
 /// Returns whether it wants to be called again.
 type Waker = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// What worker and handles have in common.
 struct Shared {
     status: RwLock<Arc<Status>>,
-    listeners: Mutex<Vec<Sender<Event>>>,
+    listeners: Mutex<Vec<(Sender<Event>, u64)>>,
+    /// The number of the next listener.
+    next: AtomicU64,
     wakers: Mutex<Vec<Waker>>,
     /// Whether nobody is behind the door any more.
     lost: AtomicBool,
@@ -184,7 +236,13 @@ struct Shared {
 impl Shared {
     fn new(status: Arc<Status>) -> Arc<Self> {
         let status = RwLock::new(status);
-        Arc::new(Self { status, listeners: Mutex::default(), wakers: Mutex::default(), lost: AtomicBool::new(false) })
+        Arc::new(Self {
+            status,
+            listeners: Mutex::default(),
+            next: AtomicU64::new(0),
+            wakers: Mutex::default(),
+            lost: AtomicBool::new(false),
+        })
     }
 
     fn publish(&self, status: Arc<Status>) {
@@ -196,10 +254,13 @@ impl Shared {
         self.wakers.lock().unwrap_or_else(PoisonError::into_inner).retain(|wake| wake());
     }
 
-    /// A listener that does not keep up loses news, never the truth; one that is gone is forgotten.
+    /// A listener that does not keep up loses news, never the truth.
     fn tell(&self, event: &Event) {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.retain(|listener| !matches!(listener.try_send(event.clone()), Err(TrySendError::Disconnected(_))));
+        for (listener, _) in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if listener.len() < EVENTS_MAX {
+                let _ = listener.send(event.clone());
+            }
+        }
     }
 }
 
@@ -283,15 +344,53 @@ impl Handle {
     }
 
     /// News from now on. At most 1024 wait; what comes beyond is dropped, and the status tells the same.
-    pub fn events(&self) -> Receiver<Event> {
-        let (listener, events) = bounded(1024);
-        self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
-        events
+    pub fn events(&self) -> Events {
+        // One with a bound of its own would take its room at once, for each listener.
+        let (listener, events) = unbounded();
+        let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).push((listener, number));
+        let subscription = Subscription { shared: Arc::downgrade(&self.shared), number };
+        Events { events, _subscription: Arc::new(subscription) }
     }
 
     /// Calls `wake` after every change of the status, from the engine's thread; it must return at once, and false when it does
     /// not want to be called any more.
     pub fn on_change(&self, wake: impl Fn() -> bool + Send + Sync + 'static) {
+        // Whoever has gone meanwhile is forgotten, also by an engine that nothing happens to.
+        self.shared.wake();
         self.shared.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(wake));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_engine_keeps_nothing_of_whoever_has_gone() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(|e| Error::io("make", Path::new("a folder"), e))?;
+        let engine = Engine::start(Config::private(folder.path()))?;
+        let handle = engine.handle();
+        let counts = || {
+            let listeners = handle.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).len();
+            (listeners, handle.shared.wakers.lock().unwrap_or_else(PoisonError::into_inner).len())
+        };
+        let before = counts();
+        let stays = handle.events();
+        for _ in 0..150 {
+            let (bell, changed) = bounded::<()>(1);
+            let (events, again) = (handle.events(), handle.events().clone());
+            handle.on_change(move || !matches!(bell.try_send(()), Err(e) if e.is_disconnected()));
+            drop((events, again, changed));
+        }
+        let after = counts();
+        assert_eq!(after.0, before.0 + 1);
+        assert!(after.1 <= before.1 + 1, "{after:?}: the last one, until the next comes");
+        // Who listens hears everything, and a deaf one nothing beyond a limit.
+        for _ in 0..EVENTS_MAX + 10 {
+            handle.shared.tell(&Event::CommandRefused(Error::stopped().report()));
+        }
+        assert_eq!(stays.len(), EVENTS_MAX);
+        Ok(())
     }
 }

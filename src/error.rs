@@ -1,10 +1,14 @@
 //! The one error type of the program: what happened, to which file, and what the administrator can do.
 //!
 //! Messages are lower case without a full stop and name the path, what was expected and what was found. Hints are whole
-//! sentences that say what to do next. Both are shown as they are in the window and on the command line.
+//! sentences that say what to do next. Both are shown as they are in the window and on the command line; each is one line, whatever names
+//! of files stand in it (see [`foreign`]).
+
+pub mod foreign;
 
 use std::{fmt, io, path::Path};
 
+use foreign::in_one_line;
 use serde::{Deserialize, Serialize};
 
 /// The result of everything in this crate that can fail.
@@ -88,13 +92,13 @@ pub enum NotOrdinary {
 impl Error {
     /// A failure of `kind`, described by `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self { kind, message: in_one_line(message.into()), hint: None, source: None }
     }
 
     /// Adds what the administrator can do, as a whole sentence.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(in_one_line(hint.into()));
         self
     }
 
@@ -201,7 +205,8 @@ pub struct ErrorReport {
 
 impl fmt::Display for ErrorReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        // It may have come from an engine that another user runs.
+        write!(f, "{}", foreign::foreign(&self.message))
     }
 }
 

@@ -90,7 +90,7 @@ pub fn run(storage: &dyn Storage, archive: &Path, options: &RepairOptions, contr
     storage::refuse_existing(&target)?;
     require_space(storage::folder_of(&target), healed.copying_bytes())?;
     // What is wrong with a copy is found when it is read back: nothing is taken on trust here.
-    let bytes = rewrite(storage, &healed, &target, Ownership::of(archive), control)?;
+    let bytes = rewrite(storage, &healed, &target, Ownership::for_content_of(archive), control)?;
     control.phase(Phase::Finishing, 0);
     Ok(report(&healed, Some(target), bytes, Some(repaired), begun))
 }

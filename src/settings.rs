@@ -8,17 +8,18 @@
 //! keys        every setting by its key: one table for file, command line and dialog
 //! place       the folders that were used, as they stand in the file
 //! document    the text: places of mistakes, changes that keep what a person wrote
+//! origin      the file as it was read: whose it is, and whether its word counts
 //! ```
 
 pub mod keys;
 pub mod sections;
 
 mod document;
+mod origin;
 mod place;
 
 use std::{
     ffi::OsStr,
-    fs,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -29,13 +30,11 @@ pub use keys::{KEYS, Key};
 pub use sections::{Revision, Settings};
 
 use crate::{
-    error::{Error, ErrorKind, NotOrdinary, Result},
-    storage::{
-        self, Ownership, names,
-        regular::{self, Links},
-    },
+    error::{Error, ErrorKind, Result},
+    storage::{self, Ownership, names},
 };
 use document::{find, place};
+use origin::Origin;
 
 const HEAD: &str = "\
 # Settings of Strongroom for the data file beside this one. They are part of every backup.
@@ -50,6 +49,8 @@ pub struct SettingsFile {
     data_file: PathBuf,
     /// The text as it was read; `None` where there was no file.
     read: Option<String>,
+    /// Whose word that is; `None` where there was no file.
+    origin: Option<Origin>,
     /// What the file looked like just before; `None` after it was written.
     seen: Option<Seen>,
     document: DocumentMut,
@@ -96,13 +97,17 @@ impl SettingsFile {
     pub fn load(data_file: &Path, own: &Path) -> Result<Self> {
         let (beside, apart) = (path_beside(data_file), path_in(own, data_file));
         // One file in force: beside the data file, unless only the other exists.
-        let path = if apart.exists() && (!beside.exists() || !may_write(storage::folder_of(&beside))) {
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        let path = if is_there(&apart) && (!is_there(&beside) || !may_write(storage::folder_of(&beside))) {
             apart
         } else {
             beside
         };
         let seen = Some(look(&path));
-        let read = read_text(&path)?;
+        let (read, origin) = origin::read(&path)?.unzip();
+        if let Some(origin) = &origin {
+            origin.require_believable(&path, data_file)?;
+        }
         let text = read.clone().unwrap_or_else(|| HEAD.to_owned());
         // Unlike the document that can be changed, the parsed one knows the places of its values.
         let parsed = Document::parse(text.as_str()).map_err(|e| {
@@ -121,7 +126,7 @@ impl SettingsFile {
         }
         let unknown = unknown(&text, parsed.as_table());
         let document = parsed.into_mut();
-        Ok(Self { path, data_file: data_file.to_path_buf(), read, seen, document, settings, unknown })
+        Ok(Self { path, data_file: data_file.to_path_buf(), read, origin, seen, document, settings, unknown })
     }
 
     /// What the file looks like now, if it was written since it was read here; known by its times, without reading it again.
@@ -145,8 +150,9 @@ impl SettingsFile {
     /// # Errors
     /// When its folder can not be written.
     pub fn put_back(&mut self) -> Result<()> {
-        storage::replace_text(&self.path, &self.text(), Ownership::of(&self.data_file))?;
-        (self.read, self.seen) = (Some(self.text()), Some(look(&self.path)));
+        let text = self.text();
+        self.write(&text)?;
+        (self.read, self.seen) = (Some(text), Some(look(&self.path)));
         Ok(())
     }
 
@@ -169,6 +175,18 @@ impl SettingsFile {
         file.settings.last_number = file.settings.last_number.max(number);
         file.save(own, &before)?;
         Ok(file)
+    }
+
+    /// Sees that nobody but this user and the superuser could have named the program in them that is run after each job: the file
+    /// was theirs alone when it was read, and so is every folder above it now.
+    ///
+    /// # Errors
+    /// `Refused`, with who else could have.
+    pub fn require_own_word(&self) -> Result<()> {
+        let folder = storage::folder_of(&self.path);
+        let folder = folder.canonicalize().map_err(|e| Error::io("find", folder, e))?;
+        let path = folder.join(self.path.file_name().unwrap_or_default());
+        self.origin.as_ref().map_or(Ok(()), |origin| origin.require_own_word(&path))
     }
 
     /// Where the settings are kept.
@@ -205,7 +223,7 @@ impl SettingsFile {
     /// `Changed` when somebody else changed the file since it was read, `Settings` when the values do not fit each other, and
     /// when neither place can be written; then nothing is changed.
     pub fn change(&mut self, own: &Path, change: impl FnOnce(&mut Settings)) -> Result<()> {
-        if read_text(&self.path)? != self.read {
+        if self.read_again()? != self.read {
             return Err(changed(&self.path));
         }
         let mut changed = self.clone();
@@ -221,7 +239,7 @@ impl SettingsFile {
     /// # Errors
     /// When the file can not be understood or written; then nothing is changed.
     pub fn note(&mut self, own: &Path, change: impl FnOnce(&mut Settings)) -> Result<()> {
-        let now = read_text(&self.path)?;
+        let now = self.read_again()?;
         let is_gone = now.as_deref().is_none_or(|text| text.trim().is_empty()) && !self.is_blank();
         if is_gone && self.data_file.exists() {
             // Deleted a moment ago: what is noted must not become a file that holds nothing else.
@@ -239,18 +257,53 @@ impl SettingsFile {
         if text == self.read.as_deref().unwrap_or(HEAD) {
             return Ok(());
         }
-        let ownership = Ownership::of(&self.data_file);
-        match storage::replace_text(&self.path, &text, ownership) {
-            Ok(()) => {}
+        match self.write(&text) {
+            Ok(()) => (self.read, self.seen) = (Some(text), None),
             Err(e) if e.kind() == ErrorKind::Permission => {
                 self.path = path_in(own, &self.data_file);
-                fs::create_dir_all(own).map_err(|e| Error::io("create the folder", own, e))?;
-                storage::replace_text(&self.path, &text, ownership)?;
+                if !self.origin.is_none_or(|origin| origin.is_own()) {
+                    // Somebody else's program does not become this user's by being written down in his folder.
+                    let named = Settings { on_finish: self.settings.on_finish.clone(), ..self.settings.clone() };
+                    self.settings.on_finish.clear();
+                    self.write_document(&named);
+                }
+                self.origin = None;
+                storage::make_private_folders(own)?;
+                let text = self.text();
+                self.write(&text)?;
+                (self.read, self.seen) = (Some(text), None);
             }
             Err(e) => return Err(e),
         }
-        // Somebody else may have written it right after.
-        (self.read, self.seen) = (Some(text), None);
+        Ok(())
+    }
+
+    /// The text as it is in the file now.
+    fn read_again(&mut self) -> Result<Option<String>> {
+        let Some((text, origin)) = origin::read(&self.path)? else { return Ok(None) };
+        origin.require_believable(&self.path, &self.data_file)?;
+        self.origin = Some(origin);
+        Ok(Some(text))
+    }
+
+    /// Replaces the file. One that others can write stays so: what they wrote into it must not look like the word of this user alone.
+    fn write(&mut self, text: &str) -> Result<()> {
+        let there = origin::read(&self.path).ok().flatten().map(|(_, origin)| origin);
+        if let Some(other) = there.filter(|origin| !origin.is_own()) {
+            if !may_write(storage::folder_of(&self.path)) {
+                return Err(Error::io("write", &self.path, std::io::ErrorKind::PermissionDenied.into()));
+            }
+            let (message, user) = (format!("the settings in {} belong to", self.path.display()), other.user_name());
+            return Err(Error::new(ErrorKind::Settings, format!("{message} {user}, and are changed by nobody else"))
+                .hint("Run the command as that user, or as the owner of the data file, or give the file to this user (chown)."));
+        }
+        let data_file = Ownership::of(&self.data_file);
+        let written = match self.origin {
+            Some(origin) => origin.of_next(data_file),
+            None => Ownership { mode: Some(data_file.mode.unwrap_or(0o644) & 0o644), ..data_file },
+        };
+        storage::replace_text(&self.path, text, written)?;
+        self.origin = Some(Origin::own(written));
         Ok(())
     }
 
@@ -275,43 +328,25 @@ impl SettingsFile {
     }
 }
 
-/// What changes whenever a file is written or replaced: time, length and number; nothing where there is no file.
+/// What changes whenever a file is written, replaced or given to others: time, length and number, owner and permissions; nothing where
+/// there is no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen(Option<(Option<SystemTime>, u64, u64)>);
+pub struct Seen(Option<Marks>);
+
+/// Time and length; number, owner and permissions.
+type Marks = (Option<SystemTime>, u64, (u64, u32, u32));
 
 fn look(path: &Path) -> Seen {
-    Seen(path.metadata().ok().map(|meta| {
+    Seen(path.symlink_metadata().ok().map(|meta| {
         #[cfg(unix)]
-        let number = std::os::unix::fs::MetadataExt::ino(&meta);
+        let marks = {
+            use std::os::unix::fs::MetadataExt;
+            (meta.ino(), meta.uid(), meta.mode())
+        };
         #[cfg(not(unix))]
-        let number = 0;
-        (meta.modified().ok(), meta.len(), number)
+        let marks = (0, 0, 0);
+        (meta.modified().ok(), meta.len(), marks)
     }))
-}
-
-/// No settings are longer: to understand a text takes much more memory than the text.
-const LENGTH_MAX: u64 = 1 << 20;
-
-/// The text of the file at `path`; `None` where there is none.
-fn read_text(path: &Path) -> Result<Option<String>> {
-    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        return Err(Error::new(
-            ErrorKind::WrongType,
-            format!("the settings file {} is not an ordinary file", path.display()),
-        )
-        .hint("Move it away to begin with the defaults."));
-    }
-    match regular::read_text(path, Links::Followed, LENGTH_MAX) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
-            Err(settings_error(path, "it is not text in UTF-8").because(e))
-        }
-        Err(e) if matches!(e.get_ref().and_then(|e| e.downcast_ref()), Some(NotOrdinary::Longer(_))) => {
-            Err(settings_error(path, "it is longer than 1 MiB"))
-        }
-        Err(e) => Err(Error::io("read the settings file", path, e)),
-    }
 }
 
 fn may_write(folder: &Path) -> bool {
@@ -385,6 +420,8 @@ pub fn changed(path: &Path) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use sections::{DeleteOldest, Frequency};
     use uuid::Uuid;

@@ -13,6 +13,7 @@ pub mod disks;
 pub mod identity;
 pub mod marker;
 pub mod names;
+pub mod owners;
 mod ownership;
 pub mod processes;
 pub mod regular;
@@ -247,7 +248,7 @@ impl Storage for Disk {
         let file = options.open(path).map_err(fail)?;
         // The lock tells a leftover from a file being written; a file system without locks only loses the clean-up.
         let _ = file.try_lock();
-        ownership.apply_to(&file).map_err(|e| Error::io("set the permissions of", path, e))?;
+        ownership.apply(&file, path)?;
         Ok(Box::new(DiskFile::new(file, path)))
     }
 
@@ -361,6 +362,37 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Makes the folder at `path`, with those above it, for this user alone; what is there already stays as it is.
+///
+/// # Errors
+/// Those of the disk.
+pub fn make_private_folders(path: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path).map_err(|e| Error::io("create the folder", path, e))
+}
+
+/// Sees that nobody else may enter the program's own folder at `path`: what it keeps there tells of data files that others may not see.
+///
+/// # Errors
+/// When it can not be opened; one that belongs to somebody else stays as it is.
+pub fn make_private(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let fail = |e| Error::io("set the permissions of", path, e);
+        let folder = File::open(path).map_err(fail)?;
+        let meta = folder.metadata().map_err(fail)?;
+        if meta.mode() & 0o077 != 0 && meta.uid() == owners::this_user() {
+            folder.set_permissions(std::fs::Permissions::from_mode(0o700)).map_err(fail)?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// Replaces the small text file `path` as a whole: readers see the old or the new text, never a part.
 ///
 /// # Errors
@@ -371,7 +403,7 @@ pub fn replace_text(path: &Path, text: &str, ownership: Ownership) -> Result<()>
     let mut file =
         tempfile::Builder::new().prefix(".strongroom-").suffix(PART_SUFFIX).tempfile_in(folder).map_err(fail)?;
     file.write_all(text.as_bytes()).map_err(fail)?;
-    ownership.apply_to(file.as_file()).map_err(fail)?;
+    ownership.apply(file.as_file(), path)?;
     file.as_file().sync_all().map_err(fail)?;
     file.persist(path).map_err(|e| fail(e.error))?;
     Disk.sync_folder(folder)
@@ -529,7 +561,7 @@ mod tests {
         std::fs::write(&ours, "")?;
         for (mode, expected) in [(0o000, 0o600), (0o444, 0o644), (0o640, 0o640), (0o666, 0o666)] {
             std::fs::set_permissions(&log, std::fs::Permissions::from_mode(mode))?;
-            Ownership::of(&log).apply(&ours)?;
+            Ownership::of(&log).apply_at(&ours)?;
             assert_eq!(ours.metadata()?.mode() & 0o777, expected, "{mode:o}");
             assert_eq!(Ownership::exactly_of(&log).mode, Some(mode), "for what takes its place");
         }

@@ -57,7 +57,7 @@ use action::Action;
 use state::{Dialog, Page, State};
 
 use crate::{
-    engine::{Command, Event, Handle, JobId, Status, status::JobReport},
+    engine::{Command, Event, Events, Handle, JobId, Status, status::JobReport},
     error::{Error, ErrorKind, Result},
     service::{background::Background, install::Folders},
 };
@@ -89,7 +89,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Window {
     handle: Handle,
-    events: Receiver<Event>,
+    events: Events,
     state: State,
     /// Actions that threads of the window hand back.
     news: (Sender<Action>, Receiver<Action>),

@@ -321,23 +321,6 @@ fn too_little_space_is_said_before_starting_with_the_numbers() {
     }
 }
 
-#[cfg(unix)]
-#[test]
-fn archives_have_the_mode_of_the_data_file() {
-    use std::os::unix::fs::PermissionsExt;
-    let place = Place::new();
-    let data = place.at("a.sqlite");
-    make_data_file(&data, "", 10);
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o640)).unwrap();
-    let report = place.backup(&data).unwrap();
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&report.archive), 0o640);
-    assert_eq!(mode(&place.at("a.strongroom.toml")), 0o640);
-    let to = place.at("restored");
-    restore_all(&report.archive, &to);
-    assert_eq!(mode(&to.join("a.sqlite")), 0o640);
-}
-
 #[test]
 fn the_estimate_of_the_second_backup_is_close() {
     let place = Place::new();

@@ -214,6 +214,59 @@ fn more_clients_than_allowed_are_sent_away_and_places_become_free_again() {
 }
 
 #[test]
+fn those_who_say_nothing_lock_nobody_out() {
+    let scene = Scene::new();
+    let silent: Vec<UnixStream> = (0..200).map(|_| scene.raw()).collect();
+    let many: Vec<Connected> = (0..64).map(|_| scene.connect()).collect();
+    let job = back_up(&many[0].handle, &scene);
+    assert!(matches!(finished(&many[63].handle, job), JobReport::Backup(_)));
+    // The first ones were sent away for those who came after them.
+    let mut first = &silent[0];
+    assert_eq!(first.read(&mut [0; 100]).unwrap_or(0), 0);
+}
+
+#[test]
+fn one_that_sends_a_byte_now_and_then_is_sent_away() {
+    let scene = Scene::new();
+    let drip = |after_hello: bool| {
+        let mut stream = scene.raw();
+        if after_hello {
+            protocol::write(&mut stream, &hello()).unwrap();
+        }
+        let mut frame = (1u32 << 20).to_le_bytes().to_vec();
+        frame.resize(1 << 20, b' ');
+        std::thread::spawn(move || {
+            let begun = std::time::Instant::now();
+            // Whatever the engine sends is not read: writing tells when it has closed the connection.
+            let sent = frame.iter().take_while(|byte| {
+                std::thread::sleep(Duration::from_millis(100));
+                begun.elapsed() < Duration::from_secs(120) && stream.write_all(&[**byte]).is_ok()
+            });
+            (sent.count(), begun.elapsed())
+        })
+    };
+    for drip in [drip(false), drip(true)] {
+        let (sent, after) = drip.join().unwrap();
+        assert!(sent > 1 && after < Duration::from_secs(100), "{sent} bytes within {after:?}");
+    }
+    // The same of an engine: a client waits for none that drips.
+    let address = scene.place.at("run").join("window-1.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&address).unwrap();
+    let engine = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut frame = (1u32 << 20).to_le_bytes().to_vec();
+        frame.resize(1 << 20, b' ');
+        frame.iter().all(|byte| {
+            std::thread::sleep(Duration::from_millis(100));
+            stream.write_all(&[*byte]).is_ok()
+        })
+    });
+    let error = connect(address.to_str().unwrap(), None).unwrap_err();
+    assert!(error.message().contains("can not be reached"), "{error}");
+    assert!(!engine.join().unwrap());
+}
+
+#[test]
 fn two_engines_at_once_on_one_data_file_are_one_engine_and_a_refusal() {
     let place = Place::new();
     let data = place.at("a.sqlite");

@@ -18,7 +18,7 @@ use super::{
     volume::{Piece, Volume},
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     storage::{self, Ownership, PART_SUFFIX, Storage, StorageFile, space::disk_space},
 };
 
@@ -332,7 +332,7 @@ impl<'a> Output<'a> {
             // One that an interrupted backup of the same number left.
             let _ = self.storage.remove(&note);
             if let Err(error) = self.write_note(&note, &text) {
-                tracing::warn!(%error, note = %note.display(), "no note about the other segments");
+                tracing::warn!(%error, note = %shown(&note), "no note about the other segments");
             }
         }
     }

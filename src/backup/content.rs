@@ -26,7 +26,7 @@ use crate::{
     control::Control,
     error::Result,
     settings::sections,
-    storage,
+    storage::{self, Ownership, owners::Readers},
 };
 use names::Names;
 use source::{FileSource, MarkSource};
@@ -269,6 +269,17 @@ impl Content {
     /// The report as it stands.
     pub fn report(&self) -> ContentReport {
         self.shared.report()
+    }
+
+    /// `ownership` for a file that holds all of this: without the permissions of whoever could not read each of the files.
+    pub(super) fn readable_by_its_readers(&self, ownership: Ownership) -> Ownership {
+        let files = self.found.iter().filter(|found| !matches!(found.kind, ItemKind::Folder | ItemKind::Link));
+        let is_open = |ownership: &Ownership| ownership.mode.is_none_or(|mode| mode & 0o077 != 0);
+        files.fold(ownership, |ownership, found| match is_open(&ownership) {
+            true => ownership.readable_by(Readers::of(&found.path)),
+            // It is as private as can be: a hundred thousand files need not be looked at.
+            false => ownership,
+        })
     }
 
     /// Compresses the beginnings, at most `stretch` bytes each, of up to `count` files evenly spread.

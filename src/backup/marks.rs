@@ -164,7 +164,7 @@ pub fn prepare(data_file: &Path, settings: &mut SettingsFile, own: &Path, purpos
         Standing::Known => Ok(()),
         standing => {
             if standing == Standing::New {
-                make_folder(&folder, Ownership::of(data_file))?;
+                make_folder(&folder, Ownership::for_content_of(data_file))?;
             }
             remember(&folder, data_file, settings, own)
         }
@@ -240,7 +240,7 @@ pub fn choose_anew(data_file: &Path, settings: &mut SettingsFile, own: &Path, pu
     if is_beside(&folder, data_file) {
         return Ok(folder);
     }
-    make_folder(&folder, Ownership::of(data_file))?;
+    make_folder(&folder, Ownership::for_content_of(data_file))?;
     if marker::read(&folder).is_err_and(|e| e.kind() == ErrorKind::Damaged) {
         marker::set_aside(&folder)?;
     }

@@ -14,6 +14,11 @@ pub struct Arguments {
     #[arg(value_name = "DATAFILE")]
     pub(super) data_file: Option<PathBuf>,
 
+    /// As the superuser, work on the superuser's own files also in a folder that others can write. They could then have every file of
+    /// this machine read and written.
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(super) as_root: bool,
+
     #[command(subcommand)]
     pub(super) job: Option<Job>,
 }
@@ -200,8 +205,12 @@ pub(super) enum Job {
         /// Switch data files in another journal mode to WAL first: a lasting change of the file, for all its programs.
         #[arg(long)]
         switch_to_wal: bool,
+        /// Look also after the data files on this list, which is only read: that of a service of the system, which belongs to the
+        /// superuser.
+        #[arg(long, value_name = "FILE", conflicts_with = "data_files")]
+        list: Option<PathBuf>,
         /// Go on with what a window hands over, without a terminal, and end when there is nothing left of it.
-        #[arg(long, hide = true, conflicts_with_all = ["data_files", "log", "no_log", "switch_to_wal"])]
+        #[arg(long, hide = true, conflicts_with_all = ["data_files", "log", "no_log", "switch_to_wal", "list"])]
         background: bool,
     },
     /// Print what happens with a data file, as it happens, until Ctrl-C is pressed or the service ends.

@@ -18,7 +18,10 @@ use crate::{
         Command, Event, Handle, Host, HostKind, JobId,
         status::{DataFileStatus, FinishedJob},
     },
-    error::{Error, ErrorKind, Result},
+    error::{
+        Error, ErrorKind, Result,
+        foreign::{foreign, in_lines, shown},
+    },
     restore,
     service::{Reachable, join},
     storage::space::human_bytes,
@@ -41,7 +44,7 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(path).map_err(|e| Error::io("find", path, e))?;
     // Refused here, before anything is done: no engine could be told of it.
     if absolute.to_str().is_none() {
-        let message = format!("the name of {} is not text in UTF-8", absolute.display());
+        let message = format!("the name of {} is not text in UTF-8", shown(&absolute));
         return Err(Error::new(ErrorKind::Refused, message).hint("Rename it, or use a folder whose name is text."));
     }
     Ok(absolute)
@@ -243,11 +246,11 @@ enum Reply {
 /// Asks for another folder, for as long as the question is open.
 fn folder_to_go_on_in(question: &Question, interrupted: &Receiver<()>, is_open: impl Fn() -> bool) -> Reply {
     if let Some(problem) = &question.problem {
-        tell(&format!("{}.", problem.message));
+        tell(&format!("{}.", foreign(&problem.message)));
     }
     tell(&format!(
         "The disk of {} is full. The backup goes on in another folder, on another disk; the next segment may need {}.",
-        question.full.display(),
+        shown(&question.full),
         human_bytes(question.bytes)
     ));
     tell(&format!("Folder, or nothing to stop the backup (until {}): ", question.until.format("%H:%M:%S")));
@@ -275,6 +278,7 @@ fn folder_to_go_on_in(question: &Question, interrupted: &Receiver<()>, is_open: 
 fn tell(text: &str) {
     let mut out = io::stderr().lock();
     // Nobody is left to tell when standard error is closed.
+    let text = in_lines(text);
     let _ = if text.ends_with(' ') { write!(out, "{text}") } else { writeln!(out, "{text}") };
     let _ = out.flush();
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     archive::hold::{self, Hold},
-    error::Result,
+    error::{Result, foreign::foreign},
 };
 
 pub(super) fn hold(archive: &Path, note: Option<String>, release: bool, json: bool) -> Result<ExitCode> {
@@ -32,7 +32,7 @@ pub(super) fn hold(archive: &Path, note: Option<String>, release: bool, json: bo
     if json {
         print_json(&entry)?
     } else {
-        print(&words)?
+        print(&foreign(&words).to_string())?
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,10 @@ use crate::{
     archive::catalog::{self, ArchiveEntry},
     backup::{self, soundness},
     engine::history::judge,
-    error::{Error, ErrorKind, Result},
+    error::{
+        Error, ErrorKind, Result,
+        foreign::{plain, shown},
+    },
     settings::SettingsFile,
     sqlite::seen::ContentCheck,
     storage::space::human_bytes,
@@ -29,11 +32,7 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
         if !path.exists() && !folder.exists() {
             return Err(Error::new(
                 ErrorKind::NotFound,
-                format!(
-                    "{} does not exist, and neither does its folder for archives {}",
-                    path.display(),
-                    folder.display()
-                ),
+                format!("{} does not exist, and neither does its folder for archives {}", shown(&path), shown(&folder)),
             )
             .hint("Check the path, or give the folder that holds the archives."));
         }
@@ -67,6 +66,11 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
 }
 
 fn line(entry: &ArchiveEntry) -> String {
+    // Notes, names and what an archive says of itself were written by others.
+    plain(entry).map_or_else(|| shown(&entry.path).to_string(), |entry| line_of(&entry))
+}
+
+fn line_of(entry: &ArchiveEntry) -> String {
     let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
     // Of what can not be read nothing is known.
@@ -78,6 +82,6 @@ fn line(entry: &ArchiveEntry) -> String {
         (None, check) => format!("  {}", check.label()),
     };
     let hold = entry.hold.as_ref().map_or_else(String::new, |hold| format!("  {}", hold.in_words()));
-    let (number, bytes, path) = (entry.number, human_bytes(entry.bytes), entry.path.display());
+    let (number, bytes, path) = (entry.number, human_bytes(entry.bytes), shown(&entry.path));
     format!("{number}  {moment:<26}  {bytes:>10}  {path}{problem}{check}{hold}")
 }

@@ -7,6 +7,7 @@ use crate::{
     engine::{Config, HostKind},
     error::{Error, ErrorKind, Result},
     service::{Sockets, background::Background, install::Folders},
+    storage::Ownership,
 };
 
 /// File name of the list of the service's data files.
@@ -34,8 +35,48 @@ pub(super) fn config(kind: HostKind) -> Result<Config> {
         host: kind,
         address: None,
         list: None,
+        given_list: None,
+        as_root: super::rights::is_as_root(),
         clock: clock(),
     })
+}
+
+/// Where the folders of users lie that have no home folder of their own, and those of services: only the superuser makes any here.
+#[cfg(unix)]
+const STATE: &str = if cfg!(target_os = "macos") { "/var/db" } else { "/var/lib" };
+
+/// The environment of a user whom the superuser's program is to become. His own files are where a service of the system that runs as
+/// him keeps them, if there is one, so that both have one Backup journal; else in his home folder. A user without one gets the folder
+/// that such a service would have.
+///
+/// # Errors
+/// When that folder can not be made, or is somebody else's.
+#[cfg(unix)]
+pub(super) fn environment_of(
+    user: u32,
+    group: u32,
+    name: &str,
+    home: Option<PathBuf>,
+) -> Result<Vec<(&'static str, PathBuf)>> {
+    use std::os::unix::fs::MetadataExt;
+    let is_own = |path: &PathBuf| path.symlink_metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == user);
+    let state = PathBuf::from(STATE).join(format!("strongroom-{name}"));
+    let home = home.filter(|home| home.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == user));
+    if home.is_none() && !is_own(&state) {
+        let fail = |e| Error::io("make the folder", &state, e);
+        std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&state).map_err(fail)?;
+        Ownership { mode: None, owner: Some((user, group)) }.apply_at(&state)?;
+    }
+    let mut environment = vec![("USER", PathBuf::from(name)), ("LOGNAME", PathBuf::from(name))];
+    if is_own(&state) {
+        environment.extend([("XDG_CONFIG_HOME", state.join("config")), ("XDG_DATA_HOME", state.join("data"))]);
+    }
+    environment.push(("HOME", home.unwrap_or(state)));
+    let runtime = PathBuf::from(format!("/run/user/{user}"));
+    if is_own(&runtime) {
+        environment.push(("XDG_RUNTIME_DIR", runtime));
+    }
+    Ok(environment)
 }
 
 /// The list of the service's data files.

@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, Layer, filter::FilterExt, layer::SubscriberE
 
 use super::{
     complain,
-    desk::{interruptions, open},
+    desk::{absolute, interruptions, open},
     once::Once,
     places, print, words,
 };
@@ -23,7 +23,7 @@ use crate::{
         Command, Event, Handle, HostKind,
         status::{DataFileStatus, FinishedJob},
     },
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     service::{Reachable, background},
     settings::SettingsFile,
 };
@@ -51,9 +51,10 @@ pub(super) fn begin_messages(is_service: bool) {
     tracing_subscriber::registry().with(text).init();
 }
 
-/// Looks after these data files, or those on the service's own list, until a signal comes.
+/// Looks after these data files, or those on the service's own list and the one `given` to it, until a signal comes.
 pub(super) fn serve(
     data_files: &[PathBuf],
+    given: Option<PathBuf>,
     log: Option<PathBuf>,
     no_log: bool,
     switch_to_wal: bool,
@@ -67,8 +68,9 @@ pub(super) fn serve(
     let mut config = places::config(HostKind::Service)?;
     if data_files.is_empty() {
         config.list = Some(places::list()?);
+        config.given_list = given.map(|given| absolute(&given)).transpose()?;
     }
-    let list = config.list.clone();
+    let list = config.given_list.clone().or_else(|| config.list.clone());
     let engine = Reachable::start(config, &places::sockets()?)?;
     let handle = engine.handle();
     let events = handle.events();
@@ -117,7 +119,7 @@ pub(super) fn serve(
         std::thread::spawn(move || wanted.keep_trying(&handle, waiting));
     }
     if let Some(list) = list {
-        print(&format!("Looking after the data files in {}; a window can add some.", list.display()))?;
+        print(&format!("Looking after the data files in {}; a window can add some.", shown(&list)))?;
     }
     supervisor::ready();
     report_until(&engine, &events, &stop, None)?;
@@ -172,11 +174,11 @@ impl Wanted {
     ) -> Result<bool> {
         let path = open(handle, data_file.to_path_buf())?;
         if self.no_log {
-            print(&format!("{} is looked after", path.display()))?;
+            print(&format!("{} is looked after", shown(&path)))?;
             return Ok(true);
         }
         match use_log(handle, &path, self.log.as_deref(), self.switch_to_wal, (events, stop))? {
-            Some(log) => print(&format!("{} is logged in {}", path.display(), log.display()))?,
+            Some(log) => print(&format!("{} is logged in {}", shown(&path), shown(&log)))?,
             None => return Ok(false),
         }
         Ok(true)
@@ -190,12 +192,11 @@ impl Wanted {
             waiting.retain(|data_file| {
                 // A log that is in the settings is tried by the engine, which makes no folder anew where a disk may be missing.
                 let path = data_file.canonicalize().unwrap_or_else(|_| data_file.clone());
+                // It may have opened the data file after it was asked the last time, which saw only why it could not before.
                 if let Some(known) = handle.status().data_file(&path).filter(|known| known.log_file.is_some()) {
-                    let runs = known.log.is_some();
-                    if let Some(log) = known.log_file.as_ref().filter(|_| runs) {
-                        let _ = print(&format!("{} is logged in {}", path.display(), log.display()));
-                    }
-                    return !runs;
+                    let Some(log) = &known.log else { return true };
+                    let _ = print(&format!("{} is logged in {}", shown(&path), shown(&log.log)));
+                    return false;
                 }
                 let events = handle.events();
                 match self.look_after(handle, data_file, (&events, &crossbeam_channel::never())) {

@@ -1,18 +1,25 @@
 //! `strongroom service`: the service of the system, installed, removed, and how it is.
 
-use std::process::{Command, ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
 use serde::Serialize;
 
 use super::{arguments::ServiceAction, desk::absolute, places, print, print_json};
 use crate::{
-    engine::{Host, HostKind},
-    error::{Error, ErrorKind, Result},
+    engine::{Host, HostKind, rights},
+    error::{
+        Error, ErrorKind, Result,
+        foreign::{foreign, shown},
+    },
     service::{
         connect,
         install::{Manager, Owner, Plan, Scope, owner_of},
     },
     sqlite::data_file,
+    storage::owners::{ROOT, owner_of as owner_of_place},
 };
 
 pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
@@ -20,15 +27,17 @@ pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
         ServiceAction::Install { data_files, user, no_start } => {
             // By the names that were given: what a link leads to may change, which the service then says.
             let names = data_files.iter().map(|path| absolute(path)).collect::<Result<Vec<_>>>()?;
-            let data_files = names.iter().map(|name| Ok(data_file::identify(name)?.path));
-            let data_files = data_files.collect::<Result<Vec<_>>>()?;
+            let data_files = names.iter().map(|name| look(name)).collect::<Result<Vec<_>>>()?;
             let scope = if user { Scope::User } else { Scope::System(owner_of(&data_files)?) };
             refuse_without_rights(&scope)?;
+            if user {
+                data_files.iter().try_for_each(|path| rights::require(path, false))?;
+            }
             let plan = plan(&scope, no_start)?;
             plan.install(&names, !no_start)?;
             let done = if no_start { "written" } else { "installed, and runs" };
-            print(&format!("The service {} is {done}: {}", plan.name, plan.file.0.display()))?;
-            print(&format!("Its data files are listed in {}; a window can add some.", plan.list.display()))?;
+            print(&format!("The service {} is {done}: {}", plan.name, shown(&plan.file.0)))?;
+            print(&format!("Its data files are listed in {}; a window can add some.", shown(&plan.list)))?;
             plan.advice.as_deref().map_or(Ok(()), print)?;
         }
         ServiceAction::Uninstall { user, owner } => {
@@ -43,12 +52,27 @@ pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
             print(&format!(
                 "The service {} is removed. Its data files are still listed in {}.",
                 plan.name,
-                plan.list.display()
+                shown(&plan.list)
             ))?;
         }
         ServiceAction::Status { json } => return status(json),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The canonical path of a data file. The superuser does not open those of others: SQLite would write beside them.
+fn look(path: &Path) -> Result<PathBuf> {
+    let is_of_other = places::is_superuser() && owner_of_place(path).is_some_and(|owner| owner != ROOT);
+    if !is_of_other {
+        return Ok(data_file::identify(path)?.path);
+    }
+    let fail = |e| Error::io("open", path, e);
+    let canonical = path.canonicalize().map_err(fail)?;
+    if !canonical.metadata().map_err(fail)?.is_file() {
+        return Err(Error::new(ErrorKind::WrongType, format!("{} is not an ordinary file", shown(&path)))
+            .hint("Choose the data file itself; its name often ends in .sqlite, .sqlite3 or .db."));
+    }
+    Ok(canonical)
 }
 
 fn plan(scope: &Scope, only_written: bool) -> Result<Plan> {
@@ -130,12 +154,12 @@ fn status(json: bool) -> Result<ExitCode> {
         print("No service is installed.")?;
     }
     for running in &found.running {
-        print(&format!("{} runs as {}, and looks after", running.program, running.host))?;
+        print(&format!("{} runs as {}, and looks after", foreign(&running.program), running.host))?;
         for path in &running.data_files {
-            print(&format!("  {}", path.display()))?;
+            print(&format!("  {}", shown(&path)))?;
         }
         for refused in &running.refused {
-            print(&format!("  NOT {}: {}", refused.path.display(), refused.error))?;
+            print(&format!("  NOT {}: {}", shown(&refused.path), foreign(&refused.error.message)))?;
         }
         if running.host.kind == HostKind::Background {
             let messages = places::background()?.messages;
@@ -144,7 +168,7 @@ fn status(json: bool) -> Result<ExitCode> {
                 "  A window left it. It ends when a window takes its data files over, on SIGTERM (kill {process}), with"
             ))?;
             print("  the machine, and on many systems when its user logs out.")?;
-            print(&format!("  Its messages are in {}", messages.display()))?;
+            print(&format!("  Its messages are in {}", shown(&messages)))?;
         }
         if running.data_files.is_empty() && running.refused.is_empty() {
             print("  no data file yet")?;

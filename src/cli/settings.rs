@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     backup::{self, marks, places::Purpose},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign},
     settings::{KEYS, Key, Settings, SettingsFile, path_beside, path_in},
 };
 
@@ -43,8 +43,11 @@ pub(super) fn run(
     let folders = directories()?;
     let own = folders.config_dir();
     if !path.exists() && !path_beside(&path).exists() && !path_in(own, &path).exists() {
-        return Err(Error::new(ErrorKind::NotFound, format!("{} does not exist and has no settings", path.display()))
-            .hint("Check the path. Settings belong to a data file and lie beside it."));
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            format!("{} does not exist and has no settings", foreign::shown(&path)),
+        )
+        .hint("Check the path. Settings belong to a data file and lie beside it."));
     }
     let mut file = SettingsFile::load(&path, own)?;
     let mut wanted = file.settings().clone();
@@ -66,7 +69,7 @@ pub(super) fn run(
         };
         let folder = marks::choose_anew(&path, &mut file, own, purpose)?;
         if !json {
-            print(&format!("{} is used from now on, as it is there now", folder.display()))?;
+            print(&format!("{} is used from now on, as it is there now", foreign::shown(&folder)))?;
         }
     }
     if requests.is_empty() && !anew.is_empty() && !json {
@@ -181,13 +184,13 @@ fn shown(file: &SettingsFile, key: &Key) -> Option<String> {
 /// What could be pasted into the file.
 fn in_words(file: &SettingsFile, chosen: &[&Key]) -> String {
     let line = |key: &Key| match shown(file, key) {
-        Some(value) => format!("{} = {value}\n", key.name),
+        Some(value) => format!("{} = {}\n", key.name, foreign::foreign(&value)),
         None => format!("# {} is not set\n", key.name),
     };
     if !chosen.is_empty() {
         return chosen.iter().map(|key| line(key)).collect();
     }
-    let mut words = format!("# {}\n", file.path().display());
+    let mut words = format!("# {}\n", foreign::shown(&file.path()));
     for key in KEYS {
         let default = if key.is_default(file.settings()) { " (default)" } else { "" };
         words += &format!("\n# {}{default}\n{}", key.meaning, line(key));

@@ -12,7 +12,10 @@ use serde::Serialize;
 use super::{desk::Desk, print_json, report};
 use crate::{
     engine::{Command, Event, JobId, status::DoneInPlace},
-    error::{Error, ErrorKind, Result},
+    error::{
+        Error, ErrorKind, Result,
+        foreign::{foreign, shown},
+    },
     restore::undo::UndoPlan,
 };
 
@@ -32,7 +35,7 @@ pub(super) fn run(data_file: PathBuf, yes: bool, dry_run: bool, json: bool) -> R
     let done = done.ok_or_else(|| {
         Error::new(
             ErrorKind::NotFound,
-            format!("no restore in place of {} is known that could be undone", path.display()),
+            format!("no restore in place of {} is known that could be undone", shown(&path)),
         )
         .hint(
             "They are known to the user, or the service, that made them. A moment before is restored with: strongroom \
@@ -44,7 +47,7 @@ pub(super) fn run(data_file: PathBuf, yes: bool, dry_run: bool, json: bool) -> R
         print_json(&Planned { data_file: &path, restore: &done, undo: &plan })?;
         return Ok(ExitCode::SUCCESS);
     }
-    tell(&format!("The restore in place of {}, {}", path.display(), done.moment.format("%Y-%m-%d %H:%M:%S")));
+    tell(&format!("The restore in place of {}, {}", shown(&path), done.moment.format("%Y-%m-%d %H:%M:%S")));
     plan.in_words(done.commits_left, 0).iter().for_each(|line| tell(&format!("  {line}")));
     if dry_run {
         return Ok(ExitCode::SUCCESS);
@@ -92,5 +95,5 @@ fn confirmed() -> Result<bool> {
 
 fn tell(text: &str) {
     // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", foreign(text));
 }

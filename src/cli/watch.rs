@@ -10,7 +10,7 @@ use super::{
     print, print_json, words,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     service::join,
 };
 
@@ -18,17 +18,17 @@ pub(super) fn watch(data_file: &Path, json: bool) -> Result<ExitCode> {
     let interrupted = interruptions();
     let path = data_file.canonicalize().map_err(|e| Error::io("find", data_file, e))?;
     let engine = join::engine_of(&path, directories()?.config_dir())?.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, format!("nobody looks after {}", path.display()))
+        Error::new(ErrorKind::NotFound, format!("nobody looks after {}", shown(&path)))
             .hint("Open it in the window, or start a service: strongroom serve --help.")
     })?;
     let events = engine.handle.events();
     if !json {
-        print(&format!("{} is in the care of {}", path.display(), engine.host))?;
+        print(&format!("{} is in the care of {}", shown(&path), engine.host))?;
     }
     loop {
         let event = select! {
             recv(interrupted) -> _ => return Ok(ExitCode::SUCCESS),
-            recv(events) -> event => event,
+            recv(*events) -> event => event,
             default(std::time::Duration::from_millis(200)) => {
                 if engine.handle.is_lost() {
                     return Err(Error::new(ErrorKind::Refused, format!("{} has ended", engine.host))

@@ -1,4 +1,7 @@
 //! Results in words, for people at a terminal.
+//!
+//! What comes in here was written by others: names, notes, and what an engine says that another user runs. So each value is spelled out as a
+//! whole at the door, and everything below works with that.
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +18,7 @@ use crate::{
         lost::Lost,
         status::{JobReport, LastRun},
     },
+    error::foreign::plain,
     journal::{CaptureState, commits_in_words, integrate::Integrated},
     restore::{RestoreReport, in_place::InPlace},
     sqlite::{
@@ -28,7 +32,15 @@ use crate::{
 /// More files are not listed one by one.
 const FILES_SHOWN: usize = 50;
 
+/// What is said of a value that could not be spelled out.
+const NO_TEXT: &str = "(a name in it is no text in UTF-8)";
+
+/// How a job ended.
 pub(super) fn in_words(report: &JobReport, duration_ms: u64) -> String {
+    plain(report).map_or_else(|| format!("Done {NO_TEXT}"), |report| report_in_words(&report, duration_ms))
+}
+
+fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
     let seconds = duration_ms as f64 / 1000.0;
     match report {
         JobReport::Backup(r) => {
@@ -210,6 +222,10 @@ fn integrated_in_words(integrated: &Integrated) -> String {
 
 /// How well a data file is protected, line by line.
 pub(super) fn inspection(found: &Inspection) -> String {
+    plain(found).map_or_else(|| NO_TEXT.to_owned(), |found| inspection_in_words(&found))
+}
+
+fn inspection_in_words(found: &Inspection) -> String {
     let facts = &found.data_file;
     let mut lines = vec![
         format!("{}, {}, {}", facts.path.display(), human_bytes(facts.size_bytes), facts.journal_mode.label()),
@@ -382,6 +398,10 @@ fn log(found: &Inspection) -> String {
 
 /// What happened, in a line; nothing for what only a program wants to know.
 pub(super) fn event(event: &Event) -> Option<String> {
+    event_in_words(&plain(event)?)
+}
+
+fn event_in_words(event: &Event) -> Option<String> {
     let name =
         |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |path| format!(" of {}", path.display()));
     let line = match event {

@@ -231,7 +231,7 @@ impl BackupJob {
             return Err(Error::new(ErrorKind::UnsafePath, format!("{} is no full path", folder.display()))
                 .hint("Give the folder with its full path."));
         }
-        backup::make_folder(folder, Ownership::of(&self.data_file))?;
+        backup::make_folder(folder, Ownership::for_content_of(&self.data_file))?;
         tempfile::tempfile_in(folder).map_err(|e| Error::io("write to the folder", folder, e)).map(drop)
     }
 

@@ -89,7 +89,7 @@ fn work(data_file: &Path, why: ErrorReport, config: &Config) -> Work {
     let (data_file, config) = (data_file.to_path_buf(), config.clone());
     Box::new(move |control| {
         let own = &config.settings_dir;
-        let _lock = DataFileLock::acquire(&data_file, own, config.address.as_deref())?;
+        let _lock = DataFileLock::take(&data_file, &config)?;
         let settings = SettingsFile::load(&data_file, own)?;
         let settings = settings.settings();
         let log = settings.log.file.clone().filter(|log| log.is_file());

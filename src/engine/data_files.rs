@@ -92,7 +92,7 @@ impl Worker {
             let real = self.real_names.get(*path).unwrap_or(*path);
             !self.hosted.contains_key(real) && !self.reopening.contains(*path) && !self.status.opening.contains(*path)
         };
-        let paths: Vec<PathBuf> = list.data_files.iter().filter(waiting).cloned().collect();
+        let paths: Vec<PathBuf> = list.all().filter(waiting).cloned().collect();
         for path in paths {
             self.reopening.insert(path.clone());
             self.begin_to_open(path, false);
@@ -101,10 +101,10 @@ impl Worker {
 
     /// Notes on the service's list, if there is one, that a data file is looked after, or no longer.
     fn note_on_list(&mut self, path: &Path, wanted: bool) {
-        if let Some(list) = &mut self.list
-            && let Err(error) = list.change(path, wanted)
-        {
-            self.edit().list_problem = Some(error.report());
+        let Some(list) = &mut self.list else { return };
+        let problem = list.change(path, wanted).err().map(|error| error.report());
+        if self.status.list_problem != problem {
+            self.edit().list_problem = problem;
         }
     }
 
@@ -152,7 +152,7 @@ impl Worker {
                     (status.damage, status.damage_since) = (Some(why), Some(self.now()));
                 }
                 // A person may have listed it under another name.
-                if !self.list.as_ref().is_some_and(|list| list.data_files.iter().any(|listed| listed == asked)) {
+                if !self.list.as_ref().is_some_and(|list| list.all().any(|listed| listed == asked)) {
                     self.note_on_list(&path, true);
                 }
                 self.edit().refused.retain(|r| r.path != asked);

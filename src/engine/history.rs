@@ -30,7 +30,10 @@ use super::command::JobId;
 use crate::{
     archive::ArchiveNumber,
     error::{Error, ErrorReport, Result},
-    storage::regular::{self, Links},
+    storage::{
+        self,
+        regular::{self, Links},
+    },
 };
 
 /// What a job does.
@@ -235,7 +238,8 @@ impl History {
     /// # Errors
     /// When the folder can not be written, or the database was written by a newer version.
     pub fn open(folder: &Path) -> Result<(Self, Option<Error>)> {
-        fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+        storage::make_private_folders(folder)?;
+        storage::make_private(folder)?;
         let path = folder.join("history.sqlite");
         let (conn, problem) = match open_database(&path) {
             Ok(conn) => (conn, None),
@@ -425,6 +429,13 @@ fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<HistoryEntry>>
 }
 
 fn open_database(path: &Path) -> rusqlite::Result<Connection> {
+    // SQLite would make it as wide as the system's default, and its companions after it. One that exists is not opened here: that would
+    // drop SQLite's locks on it.
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(path);
     let conn = Connection::open(path)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;

@@ -21,6 +21,7 @@ use super::{
     mark::Mark,
     mistaken::refuse_own_file,
     proof::Proving,
+    rights,
     status::{DataFileStatus, Host, Maintenance, SampleClientStatus},
 };
 use crate::{
@@ -145,11 +146,12 @@ pub(super) struct Surveyed {
 pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Opening> {
     let own = &config.settings_dir;
     refuse_own_file(path)?;
+    rights::require(path, config.as_root)?;
     let facts = match data_file::identify(path) {
         Err(error) if may_restore => return damaged::of_lost(path, error, config),
         looked => looked?,
     };
-    let lock = DataFileLock::acquire(&facts.path, own, config.address.as_deref())?;
+    let lock = DataFileLock::take(&facts.path, config)?;
     let settings = SettingsFile::load(&facts.path, own)?;
     let mut damage = None;
     if may_restore && let Some(why) = damaged::look(&facts.path, settings.settings(), config) {

@@ -12,10 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{Config, rights};
 use crate::{
     error::{Error, ErrorKind, Result},
     storage::{
-        names,
+        self, names,
         regular::{self, Links},
     },
 };
@@ -42,15 +43,24 @@ pub struct Holder {
 }
 
 impl DataFileLock {
+    /// Takes the lock for `data_file` (a canonical path) and for the engine of `config`, where that may act on it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InUse`] with the process that holds it; `Refused` for the superuser, see [`rights::require`].
+    pub(super) fn take(data_file: &Path, config: &Config) -> Result<Self> {
+        rights::require(data_file, config.as_root)?;
+        Self::acquire(data_file, &config.settings_dir, config.address.as_deref())
+    }
+
     /// Takes the lock for `data_file` (a canonical path), beside it or, where that folder can not be written, in `own`;
     /// `address` is where this engine can be reached.
     ///
     /// # Errors
     /// [`ErrorKind::InUse`] with the process that holds it.
-    pub(super) fn acquire(data_file: &Path, own: &Path, address: Option<&str>) -> Result<Self> {
+    fn acquire(data_file: &Path, own: &Path, address: Option<&str>) -> Result<Self> {
         match lock(&beside(data_file), data_file, address) {
             Err(e) if e.kind() == ErrorKind::Permission => {
-                fs::create_dir_all(own).map_err(|e| Error::io("create the folder", own, e))?;
+                storage::make_private_folders(own)?;
                 lock(&in_own(data_file, own), data_file, address)
             }
             other => other,
@@ -144,6 +154,9 @@ fn open(path: &Path) -> Result<File> {
         Error::new(ErrorKind::WrongType, format!("{} is not an ordinary file", path.display()))
             .hint("Remove it; it should be the lock file of Strongroom.")
     };
+    // Others may read who looks after the data file; nobody else says it.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
     // A link that somebody laid there must not lead us to truncate another file.
     if path.symlink_metadata().is_ok_and(|meta| !meta.is_file()) {
         return Err(strange());

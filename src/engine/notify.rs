@@ -3,8 +3,8 @@
 //! It holds up nothing: it runs on a thread of its own, for a minute at most, and what it prints is read and forgotten beyond
 //! a limit. When it fails, that is a line in the Backup journal and a warning, and nothing else.
 //!
-//! The settings lie beside the data file and can be written by its owner. So a program named there is run as the owner of the
-//! settings file, never with more rights; and not at all where everybody could have written it.
+//! The settings lie beside the data file, where others may be able to write. So a program is run only where nobody but this user and the
+//! superuser could have named it, which is asked of the very file that was read, and of every folder above it.
 
 use std::{
     io::{Read, Write},
@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    settings::SettingsFile,
     warning::Warning,
 };
 
@@ -73,8 +74,7 @@ impl Worker {
             urgent: status.is_some_and(|status| status.warnings.iter().any(|warning| warning.kind.is_urgent())),
             next_backup: status.and_then(|status| status.next_backup),
         };
-        let (settings, text) =
-            (hosted.settings.path().to_path_buf(), serde_json::to_string(&notice).unwrap_or_default());
+        let (settings, text) = (hosted.settings.clone(), serde_json::to_string(&notice).unwrap_or_default());
         if self.notices >= AT_ONCE_MAX {
             let message = format!("{} of these programs are running still, so it was not run", self.notices);
             let error = Error::new(ErrorKind::Busy, message).hint("See why they take so long.");
@@ -118,12 +118,15 @@ impl Worker {
     }
 }
 
-fn run(command: &[String], settings: &Path, text: &str, hurry: &AtomicBool) -> Result<()> {
+fn run(command: &[String], settings: &SettingsFile, text: &str, hurry: &AtomicBool) -> Result<()> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
+    settings.require_own_word()?;
     let mut process = Command::new(program);
     process.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    process.current_dir(crate::storage::folder_of(settings));
-    with_the_rights_of_the_owner(&mut process, settings)?;
+    process.current_dir(crate::storage::folder_of(settings.path()));
+    // With all that it starts it can be ended at once.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut process, 0);
     let failed = |what: String, said: &str| {
         let line = |line: &str| line.chars().filter(|c| !c.is_control()).take(SAID_MAX).collect::<String>();
         let said = said.lines().rev().map(line).find(|line| !line.trim().is_empty());
@@ -193,37 +196,4 @@ fn end(child: &mut Child) {
     }
     let _ = child.kill();
     let _ = child.wait();
-}
-
-/// Sees that the program gets no more rights than whoever could name it.
-///
-/// # Errors
-/// `Refused` when everybody can write the settings file, or somebody else than this user owns it.
-fn with_the_rights_of_the_owner(process: &mut Command, settings: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::{fs::MetadataExt, process::CommandExt};
-        let meta = settings.metadata().map_err(|e| Error::io("look at", settings, e))?;
-        let user = rustix::process::geteuid();
-        let refuse = |why: &str| {
-            let message = format!("the program to be run after each job is not run: {} {why}", settings.display());
-            Err(Error::new(ErrorKind::Refused, message)
-                .hint("Whoever can write that file could have any program run as this user. Change its owner or its permissions."))
-        };
-        if meta.mode() & 0o002 != 0 {
-            return refuse("can be written by everybody");
-        }
-        if meta.uid() == 0 && meta.gid() != 0 && meta.mode() & 0o020 != 0 {
-            return refuse("belongs to the superuser and can be written by others");
-        }
-        if user.is_root() {
-            process.uid(meta.uid()).gid(meta.gid());
-        } else if meta.uid() != user.as_raw() && meta.uid() != 0 {
-            return refuse("belongs to another user");
-        }
-        process.process_group(0);
-    }
-    #[cfg(not(unix))]
-    let _ = (process, settings);
-    Ok(())
 }

@@ -14,6 +14,7 @@ use super::{
     in_care::{InCare, RESTORE_WAIT},
     job::Work,
     lock::DataFileLock,
+    rights,
     status::JobReport,
     worker::Message,
 };
@@ -35,6 +36,15 @@ use crate::{
     storage::Disk,
     verify::{self, VerifyOptions},
 };
+
+/// `work`, which writes at `place`, where this engine may do that.
+pub(super) fn where_allowed(place: PathBuf, config: &Config, work: Work) -> Work {
+    let as_root = config.as_root;
+    Box::new(move |control| {
+        rights::require(&place, as_root)?;
+        work(control)
+    })
+}
 
 /// All logs found, and the running one: up to this very moment, wherever it lies. With what is known of where the data file is.
 pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin) -> (Logs, Origin) {
@@ -117,7 +127,7 @@ fn restore_locked(
 ) -> Result<RestoreReport> {
     let own = &config.settings_dir;
     // One that is not open here is in the care of nobody meanwhile.
-    let _lock = if is_open { None } else { Some(DataFileLock::acquire(data_file, own, config.address.as_deref())?) };
+    let _lock = if is_open { None } else { Some(DataFileLock::take(data_file, config)?) };
     let settings = SettingsFile::load(data_file, own)?;
     let known = order.known.as_ref().filter(|known| !known.is_blank());
     let identity = settings.settings().data_file_id.or(known.and_then(|known| known.settings().data_file_id));

@@ -180,7 +180,8 @@ impl Worker {
             Ok((history, problem)) => (Some(history), problem.map(|e| e.report())),
             Err(error) => (None, Some(error.report())),
         };
-        let (list, list_problem) = match config.list.as_deref().map(List::read) {
+        let (list, list_problem) = match config.list.as_deref().map(|own| List::read(own, config.given_list.as_deref()))
+        {
             Some(Ok(list)) => (Some(list), None),
             Some(Err(error)) => (None, Some(error.report())),
             None => (None, None),
@@ -449,8 +450,10 @@ impl Worker {
             }
             Command::Restore { job, archive, items, destination, logs, until, segments } => {
                 let (data_file, in_care) = (self.data_file_of(&archive), self.in_care(&archive));
+                let place = destination.clone();
                 let options = RestoreOptions { items, destination, logs, until, segments, origin: Origin::default() };
                 let work = work::restore(archive.clone(), options, in_care, self.messages.clone());
+                let work = work::where_allowed(place, &self.config, work);
                 let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
             }
@@ -470,7 +473,9 @@ impl Worker {
             }
             Command::Repair { job, archive, to, segments } => {
                 let data_file = self.data_file_of(&archive);
+                let place = to.clone().unwrap_or_else(|| archive.clone());
                 let work = work::repair(archive.clone(), to, segments, self.messages.clone());
+                let work = work::where_allowed(place, &self.config, work);
                 let started = self.start(Order::asked(job, JobKind::Repair, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
             }
@@ -496,7 +501,8 @@ impl Worker {
             Command::Release { archive } => self.release(archive),
             Command::PutAway { data_file, kind } => self.put_away(&data_file, kind).map_err(plain)?,
             Command::CreateSample { job, folder } => {
-                let started = self.start(Order::asked(job, JobKind::Sample, None, None), work::sample(folder));
+                let work = work::where_allowed(folder.clone(), &self.config, work::sample(folder));
+                let started = self.start(Order::asked(job, JobKind::Sample, None, None), work);
                 started.map_err(|e| (Some((job, JobKind::Sample)), e))?;
             }
             Command::UseLog { data_file, log, switch_to_wal } => {

@@ -184,7 +184,8 @@ fn base_table(follower: &Follower, config: &CaptureConfig) -> Result<Option<Page
         return Ok(None);
     };
     let key = (header.page_size, header.base.chain);
-    let mut writer = PageTableWriter::create(&config.storage, &path, key, Ownership::of(&config.data_file))?;
+    let mut writer =
+        PageTableWriter::create(&config.storage, &path, key, Ownership::for_content_of(&config.data_file))?;
     // An archive that can not be read only makes the record larger.
     if read_base(&header.base, &mut |bytes| writer.push(bytes)).is_err() {
         writer.discard();

@@ -22,7 +22,7 @@ use super::{
     writer::LogWriter,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     sqlite::{
         alias,
         ffi::{self, WalPosition},
@@ -435,7 +435,7 @@ impl Follower {
             // Once: such a program makes them again and again.
             tracing::info!(
                 "an older SQLite writes frames without a checksum to the WAL of {}; they are logged as its readers see them",
-                self.path.display()
+                shown(&self.path)
             );
         }
         if self.counter_known && count != expected {

@@ -178,7 +178,7 @@ fn begin(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
         }
     };
     let known = Changes::new(header.page_count);
-    let ownership = Ownership::of(&config.data_file);
+    let ownership = Ownership::for_content_of(&config.data_file);
     let writer = LogWriter::create(Arc::clone(&config.storage), &config.log, header, ownership)?;
     Ok(OpenLog { writer, known, catch_ups: 0, notice: None })
 }

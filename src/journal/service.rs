@@ -20,7 +20,7 @@ use super::{
     writer::LogWriter,
 };
 use crate::{
-    error::{Error, ErrorKind, ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result, foreign::shown},
     sqlite::{ffi, snapshot::Snapshot},
     storage::Ownership,
 };
@@ -400,7 +400,7 @@ impl Service {
                 _ => trouble,
             },
         };
-        tracing::warn!(error = %trouble.error(), log = %self.config.log.display(), "the log was interrupted");
+        tracing::warn!(error = %trouble.error(), log = %shown(&self.config.log), "the log was interrupted");
         let (error, pause) = match trouble {
             Trouble::Replaced(error) => {
                 self.ready = false;
@@ -562,7 +562,7 @@ impl Service {
             mark: self.follower.place(),
         };
         let next = next_path(&self.config.log);
-        let ownership = Ownership::of(&self.config.data_file);
+        let ownership = Ownership::for_content_of(&self.config.data_file);
         let writer = LogWriter::create(Arc::clone(&self.config.storage), &next, header, ownership)?;
         self.sealed = Some(self.follower.switch_writer(writer));
         self.catch_ups = 0;

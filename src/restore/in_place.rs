@@ -317,8 +317,7 @@ fn replace_lost(
     control.check()?;
     if data_file.is_file() {
         let file = rebuilt.0.open_file(rebuilt.1, true)?;
-        let fail = |e| Error::io("set the permissions of", &rebuilt.0.path().join(rebuilt.1), e);
-        Ownership::exactly_of(data_file).apply_to(&file).map_err(fail)?;
+        Ownership::exactly_of(data_file).apply(&file, &rebuilt.0.path().join(rebuilt.1))?;
     }
     let mark = control.clock().local().format("%Y%m%d-%H%M%S");
     let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();

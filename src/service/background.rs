@@ -35,13 +35,17 @@ impl Background {
     /// When the file for its messages can not be written, or the program not be run.
     pub fn start(&self) -> Result<Child> {
         let folder = storage::folder_of(&self.messages);
-        fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+        storage::make_private_folders(folder)?;
         if self.messages.exists() {
             // For whoever wants to know why it has ended; where that can not be, the new ones are worth more.
             let _ = fs::rename(&self.messages, self.messages.with_extension("before.log"));
         }
         let fail = |e| Error::io("create", &self.messages, e);
-        let out = File::create(&self.messages).map_err(fail)?;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let out = options.open(&self.messages).map_err(fail)?;
         let err = out.try_clone().map_err(fail)?;
         let mut command = Command::new(&self.program);
         command.args(["serve", "--background"]).current_dir("/").stdin(Stdio::null()).stdout(out).stderr(err);

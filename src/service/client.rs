@@ -41,11 +41,11 @@ pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
         return Err(Error::new(ErrorKind::Permission, format!("the engine at {address} belongs to another user"))
             .hint("Run the command as the owner of the data file."));
     }
-    connection.limit(Some(ANSWER_MAX), Some(WRITE_MAX));
+    connection.limit(Some(WRITE_MAX));
     let hello = Hello { protocol: PROTOCOL, program: PROGRAM.to_owned() };
     // Whoever is not let in may find the door closed already, with the reason lying before it.
     let _ = connection.send(&FromClient::Hello(hello));
-    let next = || connection.receive::<FromEngine>(FROM_ENGINE_MAX).map_err(|e| gone(e.to_string()));
+    let next = || connection.receive::<FromEngine>(FROM_ENGINE_MAX, Some(ANSWER_MAX)).map_err(|e| gone(e.to_string()));
     let host = match next()? {
         FromEngine::Hello { hello, host } if hello.protocol == PROTOCOL => host,
         FromEngine::Hello { hello, .. } => return Err(gone(format!("{} speaks another protocol", hello.program))),
@@ -58,7 +58,6 @@ pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
         _ => None,
     };
     let status = status.ok_or_else(|| gone("it answers otherwise than expected".to_owned()))?;
-    connection.limit(None, Some(WRITE_MAX));
     let (handle, elsewhere) = Handle::to_elsewhere(Arc::new(status.clone()));
     let commands = elsewhere.commands.clone();
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -92,7 +91,7 @@ pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
 /// Keeps the status up to date until the engine is gone; then `elsewhere` is dropped, which tells so.
 fn read_news(connection: &Connection, elsewhere: &Elsewhere, mut status: Status) {
     loop {
-        let (update, events) = match connection.receive(FROM_ENGINE_MAX) {
+        let (update, events) = match connection.receive(FROM_ENGINE_MAX, None) {
             Ok(FromEngine::News { update, events }) => (update, events),
             Ok(FromEngine::Bye | FromEngine::Refused(_) | FromEngine::Hello { .. }) | Err(Broken::Closed) => return,
             Err(broken) => {

@@ -7,7 +7,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use interprocess::{
@@ -48,9 +48,8 @@ impl Connection {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// How long a read or a write may take; not to be had on every system.
-    pub(super) fn limit(&self, read: Option<Duration>, write: Option<Duration>) {
-        let _ = self.0.set_recv_timeout(read);
+    /// How long a write may take; not to be had on every system.
+    pub(super) fn limit(&self, write: Option<Duration>) {
         let _ = self.0.set_send_timeout(write);
     }
 
@@ -58,8 +57,11 @@ impl Connection {
         protocol::write(&mut &*self.0, message)
     }
 
-    pub(super) fn receive<T: DeserializeOwned>(&self, limit: usize) -> Result<T, Broken> {
-        protocol::read(&mut &*self.0, limit)
+    /// Reads a frame of at most `limit` bytes. It must begin within `idle`, where that is said, and be whole within [`FRAME_TIME`] of
+    /// its first byte: one side that sends a byte now and then holds up nobody.
+    pub(super) fn receive<T: DeserializeOwned>(&self, limit: usize, idle: Option<Duration>) -> Result<T, Broken> {
+        let until = idle.map(|idle| Instant::now() + idle);
+        protocol::read(&mut Timed { stream: &self.0, until, has_begun: false }, limit)
     }
 
     /// Ends the conversation: whoever reads or writes, on either side, is told so.
@@ -86,6 +88,37 @@ impl Connection {
             let _ = other;
             true
         }
+    }
+}
+
+/// A frame that has begun must be whole after so long.
+pub(super) const FRAME_TIME: Duration = Duration::from_secs(10);
+
+/// Reads until a moment, however often something arrives.
+struct Timed<'a> {
+    stream: &'a Stream,
+    until: Option<Instant>,
+    has_begun: bool,
+}
+
+impl io::Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        // Systems take less than a microsecond for no limit.
+        let _ = self.stream.set_recv_timeout(left.map(|left| left.max(Duration::from_millis(1))));
+        let read = io::Read::read(&mut &*self.stream, buffer).map_err(|e| match e.kind() {
+            // What systems call a time that is over.
+            io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+            _ => e,
+        })?;
+        if !self.has_begun {
+            self.has_begun = true;
+            self.until = Some(Instant::now() + FRAME_TIME);
+        }
+        Ok(read)
     }
 }
 
@@ -225,7 +258,7 @@ fn lives(process: u32) -> bool {
 
 /// Makes the folder for sockets, which nobody else may enter; or sees that an existing one is so.
 fn make_private(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+    crate::storage::make_private_folders(folder)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -15,7 +15,10 @@ use std::{
 use crate::{
     engine::add_to_list,
     error::{Error, ErrorKind, Result},
-    storage::{self, Ownership},
+    storage::{
+        self, Ownership,
+        owners::{ROOT, name_of},
+    },
 };
 
 /// Whose service it is.
@@ -63,10 +66,13 @@ pub struct Plan {
     pub name: String,
     /// The file to write, or to remove, and what it holds.
     pub file: (PathBuf, String),
-    /// The list of its data files.
+    /// The list of its data files. That of a service of the system belongs to the superuser, in a folder of his: what he writes
+    /// must not lie where the user of the service could put a link in its place.
     pub list: PathBuf,
-    /// Whose those two are, where the superuser makes them for somebody else.
+    /// The user and group that the service runs as, where the superuser installs it.
     pub owner: Option<(u32, u32)>,
+    /// The folder for what the service keeps for itself, where the system makes none; below one of the superuser.
+    pub state: Option<PathBuf>,
     /// What to run after the file was written.
     pub begin: Vec<Vec<String>>,
     /// What to run before the file is removed, and after it was.
@@ -140,22 +146,9 @@ pub fn owner_of(data_files: &[PathBuf]) -> Result<Owner> {
     }
 }
 
-/// The name of a user, or its number where it has none.
-#[cfg(unix)]
-fn name_of(user: u32) -> String {
-    let by_number = |line: &str| {
-        let mut fields = line.split(':');
-        let name = fields.next()?.to_owned();
-        (fields.nth(1)?.parse() == Ok(user)).then_some(name)
-    };
-    // Users of directory services are not in the file; the system's own tool knows them.
-    let known = fs::read_to_string("/etc/passwd").ok().and_then(|text| text.lines().find_map(by_number));
-    let asked = || {
-        let output = Command::new("id").args(["-un", &user.to_string()]).output().ok()?;
-        let name = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-        (output.status.success() && !name.is_empty()).then_some(name)
-    };
-    known.or_else(asked).unwrap_or_else(|| user.to_string())
+/// The list that the superuser gives to a service which runs as `owner`.
+fn given_list(owner: &Owner) -> PathBuf {
+    Path::new("/etc/strongroom").join(format!("{}.toml", owner.name))
 }
 
 impl Plan {
@@ -167,15 +160,24 @@ impl Plan {
         let (file, text) = &self.file;
         let folder = storage::folder_of(file);
         fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
-        for data_file in data_files {
-            add_to_list(&self.list, data_file)?;
-        }
-        if let Some(ids) = self.owner {
-            // Made by the superuser for the user that the service runs as.
+        let ownership = match self.owner {
+            // The service reads it, by its group; it tells others what there is to be found on this machine.
+            Some((_, group)) => Ownership { mode: Some(0o640), owner: Some((ROOT, group)) },
+            None => Ownership::default(),
+        };
+        if self.owner.is_some() {
             let folder = storage::folder_of(&self.list);
-            for path in folder.ancestors().take(2).chain([self.list.as_path()]).filter(|path| path.exists()) {
-                Ownership { mode: None, owner: Some(ids) }.apply(path)?;
-            }
+            storage::make_private_folders(folder)?;
+            Ownership { mode: Some(0o644), owner: None }.apply_at(folder)?;
+        }
+        for data_file in data_files {
+            add_to_list(&self.list, data_file, ownership)?;
+        }
+        if let Some((state, ids)) = self.state.as_ref().zip(self.owner)
+            && state.symlink_metadata().is_err()
+        {
+            storage::make_private_folders(state)?;
+            Ownership { mode: None, owner: Some(ids) }.apply_at(state)?;
         }
         storage::replace_text(file, text, Ownership { mode: Some(0o644), owner: None })?;
         if start { run_all(&self.begin) } else { Ok(()) }

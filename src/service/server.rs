@@ -4,7 +4,7 @@
 //! updates; one that does not read at all is sent away; the engine never waits for any of them.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,12 +26,14 @@ use super::{
 use crate::{
     backup::PROGRAM,
     engine::{Command, Event, Handle},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     storage::identity::FileIdentity,
 };
 
 /// More clients than any administration has windows.
 const CLIENTS_MAX: usize = 64;
+/// So many may be about to say who they are.
+const WAITING_MAX: usize = 64;
 /// How long a client may take for its hello.
 const HELLO_MAX: Duration = Duration::from_secs(5);
 /// How long a write may wait for a client that does not read.
@@ -60,6 +62,8 @@ struct Shared {
     /// Whether the door was opened anew.
     reopened: AtomicBool,
     count: AtomicUsize,
+    /// Clients that have not said yet who they are, the oldest first.
+    waiting: Mutex<VecDeque<Connection>>,
     connections: Mutex<Vec<Connection>>,
 }
 
@@ -105,7 +109,7 @@ impl Drop for Server {
             let _ = thread.join();
         }
         for connection in self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            connection.limit(None, Some(Duration::from_millis(100)));
+            connection.limit(Some(Duration::from_millis(100)));
             let _ = connection.send(&FromEngine::Bye);
             connection.close();
         }
@@ -137,7 +141,7 @@ fn keep_door(
         let fail = |e| Error::io("listen at", path, e);
         match listen_again().and_then(|listening| open_door(listening, handle, shared).map_err(fail)) {
             Ok(_) => {
-                tracing::warn!(socket = %path.display(), "the socket was removed, and was made again");
+                tracing::warn!(socket = %shown(path), "the socket was removed, and was made again");
                 known = look().unwrap_or(known);
             }
             Err(error) => tracing::warn!(%error, "others can not reach this engine: its socket was removed"),
@@ -160,40 +164,57 @@ fn accept(listening: &Listening, handle: &Handle, shared: &Arc<Shared>) {
                 continue;
             }
         };
-        connection.limit(Some(HELLO_MAX), Some(WRITE_MAX));
+        connection.limit(Some(WRITE_MAX));
         if !connection.is_trusted(None) {
             let error = Error::new(ErrorKind::Permission, "this engine belongs to another user")
                 .hint("Run the command as that user, or as the superuser.");
             let _ = connection.send(&FromEngine::Refused(error.report()));
             continue;
         }
-        if shared.count.load(Ordering::Acquire) >= CLIENTS_MAX {
-            let error =
-                Error::new(ErrorKind::Busy, format!("{CLIENTS_MAX} windows and commands are connected already"))
-                    .hint("Close some of them, and try again.");
-            let _ = connection.send(&FromEngine::Refused(error.report()));
-            continue;
-        }
-        shared.count.fetch_add(1, Ordering::AcqRel);
+        shared.let_wait(&connection);
         let (handle, work) = (handle.clone(), Arc::clone(shared));
+        let waiting = connection.clone();
         let spawned = thread::Builder::new().name("client".to_owned()).spawn(move || {
             serve(&connection, &handle, &work);
             connection.close();
-            work.count.fetch_sub(1, Ordering::AcqRel);
         });
         if spawned.is_err() {
-            shared.count.fetch_sub(1, Ordering::AcqRel);
+            shared.waits_no_more(&waiting);
         }
+    }
+}
+
+impl Shared {
+    /// Notes a client that has not said yet who it is. Where there are too many, the one that has said nothing for the longest time is
+    /// sent away: those who are silent lock nobody out.
+    fn let_wait(&self, connection: &Connection) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push_back(connection.clone());
+        if waiting.len() > WAITING_MAX
+            && let Some(oldest) = waiting.pop_front()
+        {
+            oldest.close();
+        }
+    }
+
+    fn waits_no_more(&self, connection: &Connection) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !other.is(connection));
     }
 }
 
 /// Greets a client, and then passes its commands on until it leaves.
 fn serve(connection: &Connection, handle: &Handle, shared: &Arc<Shared>) {
-    if let Err(error) = greet(connection, handle) {
+    let greeted = greet(connection, handle, shared);
+    shared.waits_no_more(connection);
+    if let Err(error) = greeted {
         let _ = connection.send(&FromEngine::Refused(error.report()));
         return;
     }
-    connection.limit(None, Some(WRITE_MAX));
+    talk(connection, handle, shared);
+    shared.count.fetch_sub(1, Ordering::AcqRel);
+}
+
+fn talk(connection: &Connection, handle: &Handle, shared: &Arc<Shared>) {
     shared.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection.clone());
     // The channel closes when this function ends; that ends the writer.
     let (notes_in, notes) = bounded::<Event>(16);
@@ -211,12 +232,13 @@ fn serve(connection: &Connection, handle: &Handle, shared: &Arc<Shared>) {
     connections.retain(|other| !other.is(connection));
 }
 
-fn greet(connection: &Connection, handle: &Handle) -> Result<()> {
+/// Lets a client in that says who it is; it counts from then on.
+fn greet(connection: &Connection, handle: &Handle, shared: &Shared) -> Result<()> {
     let broken = |e: Broken| {
         Error::new(ErrorKind::Refused, format!("this is not a client of Strongroom: {e}"))
             .hint("See docs/protocol.md for what a client must say.")
     };
-    let theirs = match connection.receive(FROM_CLIENT_MAX).map_err(broken)? {
+    let theirs = match connection.receive(FROM_CLIENT_MAX, Some(HELLO_MAX)).map_err(broken)? {
         FromClient::Hello(hello) => hello,
         _ => return Err(broken(Broken::Io(std::io::ErrorKind::InvalidData.into()))),
     };
@@ -228,11 +250,17 @@ fn greet(connection: &Connection, handle: &Handle) -> Result<()> {
         return Err(Error::new(ErrorKind::NewerVersion, message)
             .hint("Use the same version for the service and its windows: restart the service after an update."));
     }
+    if shared.count.fetch_add(1, Ordering::AcqRel) >= CLIENTS_MAX {
+        shared.count.fetch_sub(1, Ordering::AcqRel);
+        let message = format!("{CLIENTS_MAX} windows and commands are connected already");
+        return Err(Error::new(ErrorKind::Busy, message).hint("Close some of them, and try again."));
+    }
     let hello = Hello { protocol: PROTOCOL, program: PROGRAM.to_owned() };
     let host = handle.status().host;
-    connection
-        .send(&FromEngine::Hello { hello, host })
-        .map_err(|e| Error::new(ErrorKind::Io, "the client has gone").because(e))
+    connection.send(&FromEngine::Hello { hello, host }).map_err(|e| {
+        shared.count.fetch_sub(1, Ordering::AcqRel);
+        Error::new(ErrorKind::Io, "the client has gone").because(e)
+    })
 }
 
 /// Passes a client's commands on. Whoever of its side could answer questions has left when this ends, however it does.
@@ -258,7 +286,7 @@ fn send(handle: &Handle, command: &Command) -> Result<()> {
 
 fn take_commands(connection: &Connection, handle: &Handle, notes: &Sender<Event>, attendants: &mut HashSet<Uuid>) {
     loop {
-        match connection.receive(FROM_CLIENT_MAX) {
+        match connection.receive(FROM_CLIENT_MAX, None) {
             Ok(FromClient::Command(command)) => {
                 if let Command::Attend { who, here: true } = &command {
                     attendants.insert(*who);
@@ -297,7 +325,7 @@ fn write_news(connection: &Connection, handle: &Handle, notes: &Receiver<Event>)
         let pause = crossbeam_channel::after(PAUSE);
         select! {
             recv(changed) -> _ => {}
-            recv(events) -> event => match event {
+            recv(*events) -> event => match event {
                 Ok(event) => news.push(event),
                 Err(_) => return,
             },

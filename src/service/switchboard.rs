@@ -25,7 +25,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Command, Elsewhere, Event, Handle, Holder, Host, HostKind, Status, command::Subject, status::DataFileStatus,
+        Command, Elsewhere, Event, Events, Handle, Holder, Host, HostKind, Status, command::Subject,
+        status::DataFileStatus,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -42,7 +43,7 @@ struct Link {
     handle: Handle,
     host: Host,
     address: Option<String>,
-    events: Receiver<Event>,
+    events: Events,
 }
 
 /// A data file whose engine went away.
@@ -149,7 +150,7 @@ pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<H
 impl Switchboard {
     fn run(mut self) {
         loop {
-            let events: Vec<Receiver<Event>> = self.links.iter().map(|link| link.events.clone()).collect();
+            let events: Vec<Events> = self.links.iter().map(|link| link.events.clone()).collect();
             let (commands, bell, found) = (self.elsewhere.commands.clone(), self.bell.1.clone(), self.found.1.clone());
             let seen = self.seen.1.clone();
             let mut select = Select::new();

@@ -97,7 +97,7 @@ impl Folder {
         let file = parent.create(&last).map_err(fail)?;
         // The lock tells a leftover from a file being written; a file system without locks only loses the clean-up.
         let _ = file.try_lock();
-        ownership.apply_to(&file).map_err(|e| Error::io("set the permissions of", &self.path.join(name), e))?;
+        ownership.apply(&file, &self.path.join(name))?;
         Ok(file)
     }
 

@@ -58,7 +58,7 @@ pub fn ensure(folder: &Path, owner: Option<(u32, u32)>) -> Result<Uuid> {
         tempfile::Builder::new().prefix(".strongroom-").suffix(PART_SUFFIX).tempfile_in(folder).map_err(fail)?;
     part.write_all(text(id).as_bytes()).map_err(fail)?;
     // Others keep archives in the same folder too; it tells nobody anything.
-    Ownership { mode: Some(0o644), owner }.apply_to(part.as_file()).map_err(fail)?;
+    Ownership { mode: Some(0o644), owner }.apply(part.as_file(), part.path())?;
     part.as_file().sync_all().map_err(fail)?;
     match rename_new(part.path(), &path) {
         Ok(()) => {}

@@ -2,6 +2,7 @@
 
 use std::{fs::File, path::Path};
 
+use super::owners::Readers;
 use crate::error::{Error, Result};
 
 /// Whom a new file belongs to and who may read it; taken from the data file.
@@ -38,53 +39,67 @@ impl Ownership {
         }
     }
 
-    /// Applies this to a file or, with the search bits added, to a folder.
+    /// That of a file which holds what is in the one at `path`, wherever it lies: readable by nobody who could not read that one.
+    pub fn for_content_of(path: &Path) -> Self {
+        Self::of(path).readable_by(Readers::of(path))
+    }
+
+    /// The same, readable by nobody who is not among `readers`.
+    #[must_use]
+    pub fn readable_by(self, readers: Readers) -> Self {
+        let group = self.owner.map_or(u32::MAX, |(_, group)| group);
+        Self { mode: self.mode.map(|mode| readers.only(mode, group)), ..self }
+    }
+
+    /// Applies this to an open file or, with the search bits added, to an open folder, whatever its name leads to by now: whoever may
+    /// write the folder around it can put a link in its place between two system calls.
     ///
     /// The mode must take effect; giving the file to another owner is only possible for root and is skipped otherwise.
     ///
     /// # Errors
-    /// When the permissions can not be set.
-    pub fn apply(&self, path: &Path) -> Result<()> {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-            let fail = |e| Error::io("set the permissions of", path, e);
-            let meta = std::fs::metadata(path).map_err(fail)?;
-            if let Some((user, group)) = self.owner
-                && (meta.uid(), meta.gid()) != (user, group)
-            {
-                let _ = chown(path, Some(user), Some(group)).or_else(|_| chown(path, None, Some(group)));
-            }
-            if let Some(mode) = self.mode {
-                let mode = if meta.is_dir() { mode | ((mode & 0o444) >> 2) } else { mode };
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
-            }
-        }
-        #[cfg(not(unix))]
-        let _ = path;
-        Ok(())
-    }
-
-    /// As [`apply`](Self::apply), for a file that is held open: whatever takes its name meanwhile is not touched.
-    ///
-    /// # Errors
-    /// When the permissions can not be set.
-    pub fn apply_to(&self, file: &File) -> std::io::Result<()> {
+    /// When the permissions can not be set; the message names `path`.
+    pub fn apply(&self, file: &File, path: &Path) -> Result<()> {
         #[cfg(unix)]
         {
             use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-            let meta = file.metadata()?;
+            let fail = |e| Error::io("set the permissions of", path, e);
+            let meta = file.metadata().map_err(fail)?;
             if let Some((user, group)) = self.owner
                 && (meta.uid(), meta.gid()) != (user, group)
             {
                 let _ = fchown(file, Some(user), Some(group)).or_else(|_| fchown(file, None, Some(group)));
             }
             if let Some(mode) = self.mode {
-                file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+                // Where it could not get that group, what is meant for its members is for nobody.
+                let has_group = match self.owner {
+                    Some((_, group)) => file.metadata().map_err(fail)?.gid() == group,
+                    None => true,
+                };
+                let mode = if has_group { mode } else { mode & !0o070 };
+                let mode = if meta.is_dir() { mode | ((mode & 0o444) >> 2) } else { mode };
+                file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(fail)?;
             }
         }
         #[cfg(not(unix))]
-        let _ = file;
+        let _ = (file, path);
+        Ok(())
+    }
+
+    /// The same for what is at `path`, which must not be a link.
+    ///
+    /// # Errors
+    /// When it can not be opened, or its permissions can not be set.
+    pub fn apply_at(&self, path: &Path) -> Result<()> {
+        #[cfg(unix)]
+        {
+            use rustix::fs::{Mode, OFlags};
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let opened = rustix::fs::open(path, flags, Mode::empty());
+            let opened = opened.map_err(|e| Error::io("set the permissions of", path, e.into()))?;
+            self.apply(&File::from(opened), path)?;
+        }
+        #[cfg(not(unix))]
+        let _ = path;
         Ok(())
     }
 }

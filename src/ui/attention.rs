@@ -15,7 +15,7 @@ use super::{
 use crate::{
     backup::places::Purpose,
     engine::{Command, JobId, Status, status::DataFileStatus},
-    error::ErrorKind,
+    error::{ErrorKind, foreign::foreign},
     warning::{Warning, WarningKind},
 };
 
@@ -171,6 +171,9 @@ impl Known {
 
 /// Has the desktop show a notification, where it has such a thing; nobody waits for it, and nothing is said when it has not.
 pub(super) fn notify(title: String, text: String) {
+    // Names of files stand in both, and desktops take what looks like markup in the text for markup.
+    let (title, text) = (foreign(&title).to_string(), foreign(&text).to_string());
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     // Without a thread there is no notification; the window says the same.
     let _ = std::thread::Builder::new().name("notification".to_owned()).spawn(move || {
         if let Err(error) = system::notify(&title, &text) {

@@ -13,6 +13,8 @@ pub mod disk;
 pub mod engine;
 pub mod forge;
 #[cfg(unix)]
+pub mod user;
+#[cfg(unix)]
 pub mod users;
 
 use std::{

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Folders, Plan, Scope, words};
+use super::{Folders, Plan, Scope, given_list, words};
 
 const LABEL: &str = "strongroom";
 
@@ -17,8 +17,8 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
         Scope::User => String::new(),
         Scope::System(owner) => format!("\t<key>UserName</key>\n\t<string>{}</string>\n", escaped(&owner.name)),
     };
-    let (list, owner, environment) = match scope {
-        Scope::User => (folders.list.clone(), None, String::new()),
+    let (list, state, arguments, environment) = match scope {
+        Scope::User => (folders.list.clone(), None, String::new(), String::new()),
         Scope::System(owner) => {
             // launchd makes no folders; the user that it runs as has a home.
             let state = PathBuf::from(format!("/var/db/strongroom-{}", owner.name));
@@ -26,7 +26,10 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
                 "\t<key>EnvironmentVariables</key>\n\t<dict>\n\t\t<key>HOME</key>\n\t\t<string>{}</string>\n\t</dict>\n",
                 escaped(&state.to_string_lossy())
             );
-            (state.join("Library/Application Support/Strongroom/service.toml"), Some(owner.ids), environment)
+            let list = given_list(owner);
+            let arguments =
+                format!("\t\t<string>--list</string>\n\t\t<string>{}</string>\n", escaped(&list.to_string_lossy()));
+            (list, Some(state), arguments, environment)
         }
     };
     let file = folder.join(format!("{label}.plist"));
@@ -35,7 +38,7 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
          <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
          <plist version=\"1.0\">\n<dict>\n\
          \t<key>Label</key>\n\t<string>{label}</string>\n\
-         \t<key>ProgramArguments</key>\n\t<array>\n\t\t<string>{program}</string>\n\t\t<string>serve</string>\n\t</array>\n\
+         \t<key>ProgramArguments</key>\n\t<array>\n\t\t<string>{program}</string>\n\t\t<string>serve</string>\n{arguments}\t</array>\n\
          \t<key>RunAtLoad</key>\n\t<true/>\n\
          \t<key>KeepAlive</key>\n\t<dict>\n\t\t<key>SuccessfulExit</key>\n\t\t<false/>\n\t</dict>\n\
          \t<key>ProcessType</key>\n\t<string>Background</string>\n\
@@ -49,7 +52,8 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
         end: [vec![[words("launchctl bootout"), vec![format!("{target}/{label}")]].concat()], Vec::new()],
         file: (file, text),
         list,
-        owner,
+        owner: if let Scope::System(owner) = scope { Some(owner.ids) } else { None },
+        state,
         name: label,
         advice: None,
     }

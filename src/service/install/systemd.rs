@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Folders, Plan, Scope, words};
+use super::{Folders, Plan, Scope, given_list, words};
 
 const HARDENING: &str = "\
 NoNewPrivileges=yes
@@ -42,10 +42,10 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
         }
     };
     let state = |owner: &str| PathBuf::from(format!("/var/lib/strongroom-{owner}"));
-    let (list, owner, of_scope, target, advice) = match scope {
+    let (list, given, of_scope, target, advice) = match scope {
         Scope::User => (
             folders.list.clone(),
-            None,
+            String::new(),
             "RuntimeDirectory=strongroom\n".to_owned(),
             "default.target",
             Some(
@@ -54,8 +54,8 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
             ),
         ),
         Scope::System(owner) => (
-            state(&owner.name).join("config/strongroom/service.toml"),
-            Some(owner.ids),
+            given_list(owner),
+            format!(" --list {}", quoted(&given_list(owner))),
             format!(
                 "User={name}\nGroup={group}\nRuntimeDirectory=strongroom-{name}\nStateDirectory=strongroom-{name}\n\
                  StateDirectoryMode=0700\nEnvironment=XDG_CONFIG_HOME={state}/config XDG_DATA_HOME={state}/data\n",
@@ -77,7 +77,7 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
          \n\
          [Service]\n\
          Type=notify\n\
-         ExecStart={program} serve\n\
+         ExecStart={program} serve{given}\n\
          Restart=on-failure\n\
          RestartSec=2\n\
          WatchdogSec=60\n\
@@ -93,7 +93,9 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
     Plan {
         file: (folder.join(&name), text),
         list,
-        owner,
+        owner: if let Scope::System(owner) = scope { Some(owner.ids) } else { None },
+        // systemd makes it, and gives it to the user, whenever it begins the service.
+        state: None,
         begin: vec![
             words(&format!("systemctl{user} daemon-reload")),
             words(&format!("systemctl{user} enable {name}")),
@@ -132,11 +134,11 @@ mod tests {
         let owner = Owner { name: "vault".to_owned(), ids: (812, 813) };
         let plan = plan(Path::new("/opt/strong room/strongroom"), &Scope::System(owner), &folders());
         assert_eq!(plan.file.0, Path::new("/etc/systemd/system/strongroom-vault.service"));
-        assert_eq!(plan.list, Path::new("/var/lib/strongroom-vault/config/strongroom/service.toml"));
+        assert_eq!(plan.list, Path::new("/etc/strongroom/vault.toml"), "where the user can write nothing");
         assert_eq!(plan.owner, Some((812, 813)));
         let text = &plan.file.1;
         for line in [
-            "ExecStart=\"/opt/strong room/strongroom\" serve",
+            "ExecStart=\"/opt/strong room/strongroom\" serve --list /etc/strongroom/vault.toml",
             "User=vault",
             "Group=813",
             "RuntimeDirectory=strongroom-vault",
