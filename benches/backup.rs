@@ -1,10 +1,11 @@
 //! Backup and restore beside the tools that an administrator would use otherwise, in one run, on a data file it makes.
 //!
-//! `cargo bench --bench backup` prints a table of ratios. Every figure is the median over rounds in which both sides took
-//! turns, as whole processes, everything synced. Needs the commands `zstd` and `sqlite3`. `STRONGROOM_BENCH_MIB` changes the
-//! size of the data file (1024), `STRONGROOM_BENCH_DIR` the folder, `STRONGROOM_BENCH_ROUNDS` the number of rounds (5), and
-//! `STRONGROOM_BENCH_ONLY=archives` leaves out what is about compression and writers. What the disk gives is printed first:
-//! verification and repair are meant to be as fast as a disk, and a disk that the host holds in memory is as fast as they are.
+//! `cargo bench --bench backup` prints a table of ratios. Every figure is the median over rounds in which both sides
+//! took turns, as whole processes, everything synced. Needs the commands `zstd` and `sqlite3`. `STRONGROOM_BENCH_MIB`
+//! changes the size of the data file (1024), `STRONGROOM_BENCH_DIR` the folder, `STRONGROOM_BENCH_ROUNDS` the number of
+//! rounds (5), and `STRONGROOM_BENCH_ONLY=archives` leaves out what is about compression and writers. What the disk
+//! gives is printed first: verification and repair are meant to be as fast as a disk, and a disk that the host holds in
+//! memory is as fast as they are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use std::{
@@ -366,8 +367,9 @@ impl Bench {
         row("full backup, redundancy and interlacing High", "without", ratio, "", &detail);
     }
 
-    /// Reading and hashing the same file, with all cores: two halves by `b3sum`-like hashing in this process. Both read it from
-    /// the disk: an archive that is verified was written days ago, and memory would flatter whoever came second.
+    /// Reading and hashing the same file, with all cores: two halves by `b3sum`-like hashing in this process. Both read
+    /// it from the disk: an archive that is verified was written days ago, and memory would flatter whoever came
+    /// second.
     fn verify_against_reading(&self) {
         for options in [["--compression", "none"], ["--compression", "fast"], ["--redundancy", "medium"]] {
             timed(self.stored(&options));

@@ -244,7 +244,8 @@ pub fn plan(data_file: &Path, settings: &SettingsFile, folder: &Path, known: &[A
     })
 }
 
-/// Numbers are never used again: the next one is above every archive in the folder and every number noted in the settings.
+/// Numbers are never used again: the next one is above every archive in the folder and every number noted in the
+/// settings.
 fn next_number(data_file: &Path, settings: &SettingsFile, folder: &Path) -> Result<ArchiveNumber> {
     let (stem, earlier) = (catalog::stem(data_file), &settings.settings().destination.earlier);
     let mut numbers = catalog::numbers(folder, &stem)?;
@@ -280,7 +281,8 @@ fn begin(data_file: &Path, number: ArchiveNumber, log: Option<&Capture>, control
                 let table = cut.page_table(snapshot.page_size()).ok();
                 return Ok(Begun { snapshot, cut: Some(cut), table, problem });
             }
-            // The log is opened anew for the file that is there now; an archive without it would end what the log can restore.
+            // The log is opened anew for the file that is there now; an archive without it would end what the log can
+            // restore.
             Err(error) if error.kind() == ErrorKind::Replaced => return Err(error),
             Err(error) => problem = Some(error),
         }
@@ -288,8 +290,8 @@ fn begin(data_file: &Path, number: ArchiveNumber, log: Option<&Capture>, control
     Ok(Begun { snapshot: Snapshot::begin(data_file, LOCK_WAIT_MAX, control)?, cut: None, table: None, problem })
 }
 
-/// Makes a full backup of `data_file` into `folder`; `own` is the program's settings folder. With `log`, the log is cut at
-/// the state backed up, and what it holds up to there is archived. `options` say how the archive is stored.
+/// Makes a full backup of `data_file` into `folder`; `own` is the program's settings folder. With `log`, the log is cut
+/// at the state backed up, and what it holds up to there is archived. `options` say how the archive is stored.
 ///
 /// # Errors
 /// Whatever makes it impossible. No file under an archive's name is left behind, and no older archive is touched.
@@ -307,8 +309,8 @@ pub fn run(
     run_asking(storage, data_file, settings, own, folder, log, options, (None, true), control)
 }
 
-/// As [`run`]; `on_full` is asked for another folder to go on in when a disk is full and the archive is in segments, and
-/// `looks` says whether SQLite is asked what the data file holds, which takes its time.
+/// As [`run`]; `on_full` is asked for another folder to go on in when a disk is full and the archive is in segments,
+/// and `looks` says whether SQLite is asked what the data file holds, which takes its time.
 ///
 /// # Errors
 /// As [`run`].
@@ -548,8 +550,9 @@ pub fn make_folder(folder: &Path, ownership: Ownership) -> Result<()> {
         return Ok(());
     }
     storage::make_private_folders(folder)?;
-    // The owner of the data file must be able to use the folder. Others may look into it where they may read the data file, whatever
-    // this process was begun with; write to it they never may: who can write a folder can delete archives.
+    // The owner of the data file must be able to use the folder. Others may look into it where they may read the data
+    // file, whatever this process was begun with; write to it they never may: who can write a folder can delete
+    // archives.
     Ownership { mode: ownership.mode.map(|mode| mode & 0o444 | 0o700), ..ownership }.apply_at(folder)
 }
 
@@ -577,7 +580,8 @@ impl Source for SnapshotSource {
         let Some(snapshot) = &self.snapshot else { return Err(Error::stopped()) };
         snapshot.read(self.at, buffer)?;
         let is_last = self.at + buffer.len() as u64 == self.entry.length;
-        // A file that was replaced meanwhile is not the data file any more: its archive would pass for one of what is there now.
+        // A file that was replaced meanwhile is not the data file any more: its archive would pass for one of what is
+        // there now.
         if is_last || self.compared.elapsed() >= COMPARE {
             snapshot.require_named()?;
             self.compared = Instant::now();

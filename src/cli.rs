@@ -1,7 +1,7 @@
 //! The command line: the same engine as the window, for scripts and for machines without a display.
 //!
-//! Results go to standard output, as text or with `--json` as one object (one per line for lists); failures go to standard
-//! error with their hint. Exit code 0 is success, 1 a failure, 2 wrong usage.
+//! Results go to standard output, as text or with `--json` as one object (one per line for lists); failures go to
+//! standard error with their hint. Exit code 0 is success, 1 a failure, 2 wrong usage.
 //!
 //! ```text
 //! arguments    what can be asked for
@@ -314,7 +314,8 @@ fn look_now(engine: &Handle, data_file: &Path) -> Option<Inspection> {
             return Inspection::of_engine(&status, data_file);
         }
         if begun.elapsed() >= ANSWER_MAX {
-            // A disk does not answer, and would hold us up as well: what is known tells which, and nothing counts as complete.
+            // A disk does not answer, and would hold us up as well: what is known tells which, and nothing counts as
+            // complete.
             let mut known = Inspection::of_engine(&status, data_file)?;
             if let Some(log) = &mut known.log {
                 log.complete = log.complete.filter(|complete| !complete);

@@ -1,5 +1,5 @@
-//! Test restores: the only proof that a backup is one. An archive is restored to a scratch folder, SQLite's integrity check is
-//! made, the log is integrated, and everything is removed again.
+//! Test restores: the only proof that a backup is one. An archive is restored to a scratch folder, SQLite's integrity
+//! check is made, the log is integrated, and everything is removed again.
 
 use std::{
     path::{Path, PathBuf},
@@ -26,7 +26,8 @@ use crate::{
     verify::{self, VerifyOptions},
 };
 
-/// Up to this size of the data file a test restore takes no more than about a minute: nearly all of it is SQLite's check.
+/// Up to this size of the data file a test restore takes no more than about a minute: nearly all of it is SQLite's
+/// check.
 pub const MINUTE_BYTES: u64 = 2 << 30;
 
 /// An archive that was restored and found sound.
@@ -56,8 +57,8 @@ pub struct Proof {
     pub duration_ms: u64,
 }
 
-/// Restores `archive` with its logs up to `until` into a folder inside `scratch`, checks it, and removes it. Segments are also found in
-/// the folders given. What is found damaged, and where, is given to `note`.
+/// Restores `archive` with its logs up to `until` into a folder inside `scratch`, checks it, and removes it. Segments
+/// are also found in the folders given. What is found damaged, and where, is given to `note`.
 ///
 /// # Errors
 /// Whatever a restore reports, also that the data file is not sound or a log is damaged: then nothing is proven.
@@ -156,8 +157,8 @@ fn prove(
     })
 }
 
-/// Chooses one of `archives`, and a commit of the logs that continue it, or its own state. `random` gives a number below its
-/// argument.
+/// Chooses one of `archives`, and a commit of the logs that continue it, or its own state. `random` gives a number
+/// below its argument.
 ///
 /// # Errors
 /// `NotFound` without archives; those of [`restore::plan`].

@@ -1,8 +1,9 @@
 //! The engine: looks after data files and runs their jobs. It does not know its user interface.
 //!
-//! One door leads in: a [`Command`] through a [`Handle`], which may as well lead to an engine in another process. Two lead out: the [`Status`], which is the truth, and [`Event`]s,
-//! which are only news. All three are plain data. The engine's own thread does nothing that can wait for a disk: files are
-//! identified, estimated and worked on by threads of their own, which report back.
+//! One door leads in: a [`Command`] through a [`Handle`], which may as well lead to an engine in another process. Two
+//! lead out: the [`Status`], which is the truth, and [`Event`]s, which are only news. All three are plain data. The
+//! engine's own thread does nothing that can wait for a disk: files are identified, estimated and worked on by threads
+//! of their own, which report back.
 
 mod backup_job;
 mod causes;
@@ -82,8 +83,8 @@ pub struct Config {
     pub host: HostKind,
     /// Where other programs can reach it; noted in the lock of every data file, so that they find it.
     pub address: Option<String>,
-    /// The list of the service's own data files, when the engine keeps one: what is opened is added to it, what is closed
-    /// taken off.
+    /// The list of the service's own data files, when the engine keeps one: what is opened is added to it, what is
+    /// closed taken off.
     pub list: Option<PathBuf>,
     /// A list that the superuser has given to the service: it is looked after too, and never changed.
     pub given_list: Option<PathBuf>,
@@ -94,8 +95,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether this engine stays, as that of a window or a service does: then it does by itself what is due. One that runs a
-    /// single job for the command line does nothing else.
+    /// Whether this engine stays, as that of a window or a service does: then it does by itself what is due. One that
+    /// runs a single job for the command line does nothing else.
     pub fn stays(&self) -> bool {
         self.host != HostKind::Command
     }
@@ -180,8 +181,8 @@ impl fmt::Debug for Handle {
 /// More news do not wait for a listener.
 const EVENTS_MAX: usize = 1024;
 
-/// The news of an engine, as they come. An engine forgets whoever drops this at once: one that nothing happens to would otherwise
-/// keep something of every command that ever asked it.
+/// The news of an engine, as they come. An engine forgets whoever drops this at once: one that nothing happens to would
+/// otherwise keep something of every command that ever asked it.
 #[derive(Debug, Clone)]
 pub struct Events {
     events: Receiver<Event>,
@@ -353,8 +354,8 @@ impl Handle {
         Events { events, _subscription: Arc::new(subscription) }
     }
 
-    /// Calls `wake` after every change of the status, from the engine's thread; it must return at once, and false when it does
-    /// not want to be called any more.
+    /// Calls `wake` after every change of the status, from the engine's thread; it must return at once, and false when
+    /// it does not want to be called any more.
     pub fn on_change(&self, wake: impl Fn() -> bool + Send + Sync + 'static) {
         // Whoever has gone meanwhile is forgotten, also by an engine that nothing happens to.
         self.shared.wake();

@@ -1,8 +1,8 @@
 //! The one error type of the program: what happened, to which file, and what the administrator can do.
 //!
 //! Messages are lower case without a full stop and name the path, what was expected and what was found. Hints are whole
-//! sentences that say what to do next. Both are shown as they are in the window and on the command line; each is one line, whatever names
-//! of files stand in it (see [`foreign`]).
+//! sentences that say what to do next. Both are shown as they are in the window and on the command line; each is one
+//! line, whatever names of files stand in it (see [`foreign`]).
 
 pub mod foreign;
 

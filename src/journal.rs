@@ -33,8 +33,8 @@
 //! # Ok(())
 //! # }
 //! ```
-//! Everything up to the snapshot is then in log 6, everything after it in the new `Name.journal`, on which archive 7 stands.
-//! The method, its reasons and limits are in `docs/capture.md`.
+//! Everything up to the snapshot is then in log 6, everything after it in the new `Name.journal`, on which archive 7
+//! stands. The method, its reasons and limits are in `docs/capture.md`.
 
 pub mod capture;
 mod catch_up;

@@ -48,7 +48,8 @@ pub struct RepairReport {
     pub duration_ms: u64,
 }
 
-/// The name proposed for a sound copy: `Name[0006] repaired.4BK` beside the archive, with ` 2`, ` 3` … when that exists.
+/// The name proposed for a sound copy: `Name[0006] repaired.4BK` beside the archive, with ` 2`, ` 3` … when that
+/// exists.
 pub fn propose_copy(archive: &Path, folder: &Path) -> PathBuf {
     let name = archive.file_name().unwrap_or_default().to_string_lossy();
     let plain = name.strip_suffix(".4BK").or_else(|| name.strip_suffix(".4bk")).unwrap_or(&name);

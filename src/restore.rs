@@ -183,12 +183,14 @@ pub struct RestoreReport {
 }
 
 impl RestoreReport {
-    /// What the administrator must know of the archive, where it is damaged: what was restored from it is whole all the same.
+    /// What the administrator must know of the archive, where it is damaged: what was restored from it is whole all the
+    /// same.
     pub fn archive_problem(&self) -> Option<Error> {
         self.repaired.as_ref().map(Repaired::after_restore)
     }
 
-    /// What the administrator must know of a restored data file that is not certainly sound, or not certainly all that was asked for.
+    /// What the administrator must know of a restored data file that is not certainly sound, or not certainly all that
+    /// was asked for.
     pub fn problem(&self) -> Option<Error> {
         self.unsound().or_else(|| self.lacks.clone().map(Error::from))
     }

@@ -1,9 +1,9 @@
 //! When full backups are due: pure functions of the schedule, a moment and its time zone.
 //!
-//! A schedule names moments on the wall clock. Where the clock skips one, because summer time begins, the backup is due at
-//! the next moment that exists; where the clock shows one twice, it is due the first time only, and both times where it is due
-//! every hour. A day of the month that a month does not have is its last day. What comes of it while the program runs, is asleep or is not there, and when a
-//! backup fails, is decided in [`automatic`].
+//! A schedule names moments on the wall clock. Where the clock skips one, because summer time begins, the backup is due
+//! at the next moment that exists; where the clock shows one twice, it is due the first time only, and both times where
+//! it is due every hour. A day of the month that a month does not have is its last day. What comes of it while the
+//! program runs, is asleep or is not there, and when a backup fails, is decided in [`automatic`].
 
 pub mod automatic;
 

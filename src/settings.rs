@@ -1,7 +1,7 @@
 //! The settings of one data file: a small TOML file beside it, readable and editable by people.
 //!
-//! `OMB_Edelweiss.sqlite` has `OMB_Edelweiss.strongroom.toml`. Where the data file's folder can not be written, the file
-//! lies in the program's own settings folder instead. What a person wrote, comments and unknown keys, is kept.
+//! `OMB_Edelweiss.sqlite` has `OMB_Edelweiss.strongroom.toml`. Where the data file's folder can not be written, the
+//! file lies in the program's own settings folder instead. What a person wrote, comments and unknown keys, is kept.
 //!
 //! ```text
 //! sections    what can be set, as plain data with its defaults
@@ -129,7 +129,8 @@ impl SettingsFile {
         Ok(Self { path, data_file: data_file.to_path_buf(), read, origin, seen, document, settings, unknown })
     }
 
-    /// What the file looks like now, if it was written since it was read here; known by its times, without reading it again.
+    /// What the file looks like now, if it was written since it was read here; known by its times, without reading it
+    /// again.
     pub fn news(&self) -> Option<Seen> {
         let now = look(&self.path);
         (self.seen != Some(now)).then_some(now)
@@ -156,7 +157,8 @@ impl SettingsFile {
         Ok(())
     }
 
-    /// Writes `text`, settings that were lost with the data file, where there are none; `number` is the highest that an archive has.
+    /// Writes `text`, settings that were lost with the data file, where there are none; `number` is the highest that an
+    /// archive has.
     ///
     /// # Errors
     /// `Exists` where there are settings; when the text can not be understood, or neither place be written.
@@ -177,8 +179,8 @@ impl SettingsFile {
         Ok(file)
     }
 
-    /// Sees that nobody but this user and the superuser could have named the program in them that is run after each job: the file
-    /// was theirs alone when it was read, and so is every folder above it now.
+    /// Sees that nobody but this user and the superuser could have named the program in them that is run after each
+    /// job: the file was theirs alone when it was read, and so is every folder above it now.
     ///
     /// # Errors
     /// `Refused`, with who else could have.
@@ -217,11 +219,12 @@ impl SettingsFile {
         then.text()
     }
 
-    /// Changes what a person can set, and saves it; beside the data file, or in the folder `own` where that can not be written.
+    /// Changes what a person can set, and saves it; beside the data file, or in the folder `own` where that can not be
+    /// written.
     ///
     /// # Errors
-    /// `Changed` when somebody else changed the file since it was read, `Settings` when the values do not fit each other, and
-    /// when neither place can be written; then nothing is changed.
+    /// `Changed` when somebody else changed the file since it was read, `Settings` when the values do not fit each
+    /// other, and when neither place can be written; then nothing is changed.
     pub fn change(&mut self, own: &Path, change: impl FnOnce(&mut Settings)) -> Result<()> {
         if self.read_again()? != self.read {
             return Err(changed(&self.path));
@@ -286,7 +289,8 @@ impl SettingsFile {
         Ok(Some(text))
     }
 
-    /// Replaces the file. One that others can write stays so: what they wrote into it must not look like the word of this user alone.
+    /// Replaces the file. One that others can write stays so: what they wrote into it must not look like the word of
+    /// this user alone.
     fn write(&mut self, text: &str) -> Result<()> {
         let there = origin::read(&self.path).ok().flatten().map(|(_, origin)| origin);
         if let Some(other) = there.filter(|origin| !origin.is_own()) {
@@ -328,8 +332,8 @@ impl SettingsFile {
     }
 }
 
-/// What changes whenever a file is written, replaced or given to others: time, length and number, owner and permissions; nothing where
-/// there is no file.
+/// What changes whenever a file is written, replaced or given to others: time, length and number, owner and
+/// permissions; nothing where there is no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen(Option<Marks>);
 

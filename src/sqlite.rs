@@ -1,9 +1,10 @@
-//! Everything that is known of SQLite's own files: identifying a data file, holding a snapshot of it, reading its pages.
+//! Everything that is known of SQLite's own files: identifying a data file, holding a snapshot of it, reading its
+//! pages.
 //!
 //! # The lock trap
-//! On POSIX systems any `close()` of any descriptor of a data file, or of its `-shm`, drops **all** locks that this process
-//! holds on it. So nothing in this program opens a data file by other means than SQLite: even its raw bytes are read
-//! through SQLite's own file handle ([`ffi`]). The `-wal` file carries no locks and may be opened freely.
+//! On POSIX systems any `close()` of any descriptor of a data file, or of its `-shm`, drops **all** locks that this
+//! process holds on it. So nothing in this program opens a data file by other means than SQLite: even its raw bytes are
+//! read through SQLite's own file handle ([`ffi`]). The `-wal` file carries no locks and may be opened freely.
 
 pub mod alias;
 pub mod check;
@@ -52,7 +53,8 @@ pub fn open_existing(path: &Path) -> Result<Connection> {
     Ok(conn)
 }
 
-/// So much memory SQLite takes in this process, in all its connections together: what a data file holds must not fill it.
+/// So much memory SQLite takes in this process, in all its connections together: what a data file holds must not fill
+/// it.
 const HEAP_BYTES_MAX: i64 = 1 << 30;
 /// No text or blob that an expression in a data file makes is longer while the file is checked.
 const VALUE_BYTES_MAX: i32 = 128 << 20;
@@ -61,7 +63,8 @@ fn bound_memory(conn: &Connection) -> rusqlite::Result<()> {
     conn.query_row(&format!("PRAGMA hard_heap_limit={HEAP_BYTES_MAX}"), [], |_| Ok(()))
 }
 
-/// To be called before a check evaluates what stands in a data file: constraints, generated columns, expressions of indexes.
+/// To be called before a check evaluates what stands in a data file: constraints, generated columns, expressions of
+/// indexes.
 ///
 /// # Errors
 /// Where SQLite knows no such limit.
@@ -88,8 +91,8 @@ pub(crate) fn refuse_strange_companions(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// To be called before a connection of [`open_existing`] is dropped: where its close leaves an empty WAL behind that nobody
-/// needs, lets SQLite tidy it away as it does for any program that leaves last.
+/// To be called before a connection of [`open_existing`] is dropped: where its close leaves an empty WAL behind that
+/// nobody needs, lets SQLite tidy it away as it does for any program that leaves last.
 pub fn leave(conn: &Connection, path: &Path) {
     if std::fs::metadata(snapshot::wal_path(path)).is_ok_and(|wal| wal.len() == 0) {
         // Nothing to checkpoint, so nothing is written to the data file.

@@ -1,12 +1,12 @@
 //! Durable writing: the only way bytes that matter reach a disk.
 //!
-//! A file is created under a temporary name, written, synced, read back by whoever needs that, renamed to its final name
-//! (never over an existing file), and its folder is synced: see [`publish`]. So a final name is always a complete file,
-//! whatever crashes in between. After a failed sync the file is not trusted any more: the system may have dropped the
-//! bytes and report success the next time.
+//! A file is created under a temporary name, written, synced, read back by whoever needs that, renamed to its final
+//! name (never over an existing file), and its folder is synced: see [`publish`]. So a final name is always a complete
+//! file, whatever crashes in between. After a failed sync the file is not trusted any more: the system may have dropped
+//! the bytes and report success the next time.
 //!
-//! The trait [`Storage`] stands between the formats and the operating system so that tests can make every single step fail
-//! or crash; [`Disk`] is the real one.
+//! The trait [`Storage`] stands between the formats and the operating system so that tests can make every single step
+//! fail or crash; [`Disk`] is the real one.
 
 pub mod beneath;
 pub mod disks;
@@ -71,7 +71,8 @@ pub trait StorageFile: Send {
     /// When the system could not.
     fn truncate(&mut self, length: u64) -> Result<()>;
 
-    /// Which file it is and how it is now, whatever its name leads to meanwhile; `None` where the storage has no such thing.
+    /// Which file it is and how it is now, whatever its name leads to meanwhile; `None` where the storage has no such
+    /// thing.
     ///
     /// # Errors
     /// When the system does not tell.
@@ -120,8 +121,8 @@ pub trait Storage: Send + Sync {
         self.create(&folder.path().join(name), ownership)
     }
 
-    /// Gives the first file the second name, each below a folder, as [`rename_new`](Self::rename_new); no link on the way is
-    /// followed.
+    /// Gives the first file the second name, each below a folder, as [`rename_new`](Self::rename_new); no link on the
+    /// way is followed.
     ///
     /// # Errors
     /// As [`rename_new`](Self::rename_new), and when a link is in the way.
@@ -145,7 +146,8 @@ pub trait Storage: Send + Sync {
         self.remove(&folder.path().join(name))
     }
 
-    /// Removes a file of no worth, as far as the disk allows: what stays carries [`PART_SUFFIX`] and is recognised later.
+    /// Removes a file of no worth, as far as the disk allows: what stays carries [`PART_SUFFIX`] and is recognised
+    /// later.
     fn discard(&self, path: &Path) {
         let _ = self.remove(path);
     }
@@ -155,8 +157,8 @@ pub trait Storage: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 
-/// No more than twice this is written before it is synced, while writing goes on: a sync of gigabytes at the end could not be stopped, and would hold up
-/// the syncs of other programs on the same disk.
+/// No more than twice this is written before it is synced, while writing goes on: a sync of gigabytes at the end could
+/// not be stopped, and would hold up the syncs of other programs on the same disk.
 const UNSYNCED_MAX: usize = 32 << 20;
 
 struct DiskFile {
@@ -311,7 +313,8 @@ impl Storage for Disk {
 /// Clean-up that takes longer than a job may, and goes on by itself.
 static CLEANING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
-/// Does the clean-up of a job, and waits for a moment: to remove gigabytes takes a disk seconds, which *Stop* shall not.
+/// Does the clean-up of a job, and waits for a moment: to remove gigabytes takes a disk seconds, which *Stop* shall
+/// not.
 pub fn clean_up(work: impl FnOnce() + Send + 'static) {
     let (ended, end) = mpsc::channel::<()>();
     let run = move || {
@@ -373,7 +376,8 @@ pub fn make_private_folders(path: &Path) -> Result<()> {
     builder.recursive(true).create(path).map_err(|e| Error::io("create the folder", path, e))
 }
 
-/// Sees that nobody else may enter the program's own folder at `path`: what it keeps there tells of data files that others may not see.
+/// Sees that nobody else may enter the program's own folder at `path`: what it keeps there tells of data files that
+/// others may not see.
 ///
 /// # Errors
 /// When it can not be opened; one that belongs to somebody else stays as it is.
@@ -430,8 +434,8 @@ pub fn note_data_file(path: &Path) {
     }
 }
 
-/// Refuses a path given from outside that leads to a data file in use, whatever its name: opening and closing it would drop
-/// SQLite's locks on it, and let writers into a running backup.
+/// Refuses a path given from outside that leads to a data file in use, whatever its name: opening and closing it would
+/// drop SQLite's locks on it, and let writers into a running backup.
 ///
 /// # Errors
 /// [`ErrorKind::WrongType`] when it is one.
@@ -466,8 +470,8 @@ pub fn is_leftover(path: &Path) -> bool {
     regular::open(path, Links::Refused).is_ok_and(|(file, _)| file.try_lock().is_ok())
 }
 
-/// Has the system forget what it keeps in memory of a file that was synced, so that what is read next comes from the disk. Linux
-/// does that; elsewhere, and in file systems that are memory, what is read back may be what was written.
+/// Has the system forget what it keeps in memory of a file that was synced, so that what is read next comes from the
+/// disk. Linux does that; elsewhere, and in file systems that are memory, what is read back may be what was written.
 pub fn forget_cached(path: &Path) {
     #[cfg(target_os = "linux")]
     if let Ok((file, _)) = regular::open(path, Links::Followed) {

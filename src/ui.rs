@@ -208,8 +208,8 @@ impl Window {
         }
     }
 
-    /// Everything that is not drawing. While the window is minimised or covered, this alone is called, outside of a frame: whenever the
-    /// engine has news, and when the window is to be closed.
+    /// Everything that is not drawing. While the window is minimised or covered, this alone is called, outside of a
+    /// frame: whenever the engine has news, and when the window is to be closed.
     pub fn logic(&mut self, ctx: &Context) {
         if !self.is_installed {
             self.install(ctx);

@@ -63,8 +63,8 @@ pub fn run(archive: &Path, control: &Control) -> Result<VerifyReport> {
     run_with(archive, &VerifyOptions::default(), control)
 }
 
-/// Reads all of `archive` and proves every checksum. A damaged archive with recovery data is made whole in the mind, and what
-/// that gives is proven the same way.
+/// Reads all of `archive` and proves every checksum. A damaged archive with recovery data is made whole in the mind,
+/// and what that gives is proven the same way.
 ///
 /// # Errors
 /// `Damaged` with the first part that is not as it was written, where that is beyond repair; `Stopped`.
@@ -98,8 +98,8 @@ pub struct Examined {
 
 /// Reads all of `archive`, its recovery data included, and makes it whole in the mind where it is damaged.
 ///
-/// Content that agrees with its own checksums needs no recovery data: when only that is damaged or lost, the archive is as
-/// good as one that it makes whole.
+/// Content that agrees with its own checksums needs no recovery data: when only that is damaged or lost, the archive is
+/// as good as one that it makes whole.
 ///
 /// # Errors
 /// `Damaged` beyond repair, saying what is still whole as far as that is known; `Stopped`.

@@ -1,4 +1,5 @@
-//! What an administrator should know before something goes wrong: plain data for the window, the command line and other programs.
+//! What an administrator should know before something goes wrong: plain data for the window, the command line and other
+//! programs.
 
 use serde::{Deserialize, Serialize};
 

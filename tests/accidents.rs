@@ -1,7 +1,7 @@
-//! The accidents of a server, one by one, under the real program: a file that belongs to a data file is deleted, replaced, cut or
-//! overwritten, or its disk goes away, while the service runs, after it ended, and after it was killed. The status says what is so,
-//! without a person the protection goes on where that is possible, and no restore ever delivers what never was.
-//! `docs/accidents.md` has the table.
+//! The accidents of a server, one by one, under the real program: a file that belongs to a data file is deleted,
+//! replaced, cut or overwritten, or its disk goes away, while the service runs, after it ended, and after it was
+//! killed. The status says what is so, without a person the protection goes on where that is possible, and no restore
+//! ever delivers what never was. `docs/accidents.md` has the table.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 

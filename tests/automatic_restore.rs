@@ -1,5 +1,5 @@
-//! What is done by itself when a data file is opened: a damaged one is restored, one that lacks commits gets them from its log;
-//! and what is not done, with the reason.
+//! What is done by itself when a data file is opened: a damaged one is restored, one that lacks commits gets them from
+//! its log; and what is not done, with the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;

@@ -68,7 +68,8 @@ fn an_empty_database_and_strange_names_come_back() {
     }
 }
 
-/// First with everything beyond 1 GiB still in the WAL, where the page of the lock bytes is neither there nor in the file.
+/// First with everything beyond 1 GiB still in the WAL, where the page of the lock bytes is neither there nor in the
+/// file.
 #[test]
 fn a_file_with_a_lock_byte_page_comes_back() {
     let place = Place::new();

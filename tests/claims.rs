@@ -269,7 +269,8 @@ fn a_hard_link_is_called_what_it_is_and_the_log_goes_on() {
     let handle = engine.handle();
     let events = handle.events();
     open_with_log(&handle, &scene.data, &scene.place.at("Backups/a.journal"));
-    // A second name counts when nobody had the file open: only then could a program have copied another content over it.
+    // A second name counts when nobody had the file open: only then could a program have copied another content over
+    // it.
     std::thread::sleep(Duration::from_secs(2));
     fs::hard_link(&scene.data, scene.place.at("hard.sqlite")).unwrap();
     let said = loop {

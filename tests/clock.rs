@@ -25,7 +25,8 @@ use strongroom::{
 };
 use support::{Place, logical_content, make_data_file, text};
 
-/// Runs the test of this name again, in a process for which the system's zone is Zurich. Returns whether this is that process.
+/// Runs the test of this name again, in a process for which the system's zone is Zurich. Returns whether this is that
+/// process.
 fn in_zurich(test: &str) -> bool {
     const ZONE: &str = "Europe/Zurich";
     if std::env::var("TZ").is_ok_and(|zone| zone == ZONE) {

@@ -257,8 +257,8 @@ fn what_can_not_be_read_is_said_and_the_rest_is_there() {
 
 type Harm = Box<dyn FnOnce() + Send>;
 
-/// The real disk, on which somebody does harm to the attachments at the chosen write to the archive: the first one comes after
-/// all files were looked at and before any was read; the second one after the first few MiB were.
+/// The real disk, on which somebody does harm to the attachments at the chosen write to the archive: the first one
+/// comes after all files were looked at and before any was read; the second one after the first few MiB were.
 struct HarmfulDisk(Arc<Mutex<(usize, Option<Harm>)>>);
 
 impl HarmfulDisk {

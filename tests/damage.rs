@@ -1,5 +1,5 @@
-//! Damage of every kind to archives stored in every way, just inside what is promised and just outside: inside, the identical
-//! bytes come back; outside, the exact message, and never a wrong byte.
+//! Damage of every kind to archives stored in every way, just inside what is promised and just outside: inside, the
+//! identical bytes come back; outside, the exact message, and never a wrong byte.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -329,8 +329,8 @@ fn what_is_still_whole_beyond_repair_is_named_and_can_be_restored() {
     }
 }
 
-/// Once the table of the recovery data is lost, nothing tells sound blocks from damaged ones: but the content has checksums of
-/// its own, and is not called damaged when it agrees with them.
+/// Once the table of the recovery data is lost, nothing tells sound blocks from damaged ones: but the content has
+/// checksums of its own, and is not called damaged when it agrees with them.
 #[test]
 fn recovery_data_that_is_lost_is_made_anew_while_the_content_is_whole() {
     let sample = Sample::new(700, options(Rate::Medium, Rate::None));

@@ -1,6 +1,6 @@
-//! A destination is a disk, not a name: another disk, an empty mount point or an emptied folder under its name is not written to, and
-//! what is missing is said. The same for the folder of the log. Drives the real program and a running service over real mounts;
-//! says so where this user may not mount.
+//! A destination is a disk, not a name: another disk, an empty mount point or an emptied folder under its name is not
+//! written to, and what is missing is said. The same for the folder of the log. Drives the real program and a running
+//! service over real mounts; says so where this user may not mount.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 

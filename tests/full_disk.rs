@@ -1,5 +1,5 @@
-//! A disk that is full in the middle of a backup in segments: somebody is asked for another folder, and nobody is waited for who
-//! is not there. Needs the right to mount a small file system; says so without it.
+//! A disk that is full in the middle of a backup in segments: somebody is asked for another folder, and nobody is
+//! waited for who is not there. Needs the right to mount a small file system; says so without it.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
@@ -220,7 +220,8 @@ fn without_anybody_to_ask_the_backup_fails_says_what_to_do_and_leaves_nothing() 
     assert!(scene.is_empty(), "{:?}", names_in(scene.folder()));
 }
 
-/// Nobody waits for what is due by itself, even while somebody sits before a window: it is tried again as the settings say.
+/// Nobody waits for what is due by itself, even while somebody sits before a window: it is tried again as the settings
+/// say.
 #[test]
 fn a_scheduled_backup_never_asks() {
     let Some(scene) = Scene::new() else { return };

@@ -1,4 +1,5 @@
-//! The table of guarantees in `docs/formats.md`: printed from the code, and each line proven against its layout block by block.
+//! The table of guarantees in `docs/formats.md`: printed from the code, and each line proven against its layout block
+//! by block.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use std::{fs, path::Path};
@@ -58,8 +59,8 @@ fn the_tables_in_the_documentation_are_those_of_the_code() {
     }
 }
 
-/// Moves a stretch of exactly as many blocks as promised over every place of the archive, data and recovery data, and counts
-/// what it takes from each group.
+/// Moves a stretch of exactly as many blocks as promised over every place of the archive, data and recovery data, and
+/// counts what it takes from each group.
 #[test]
 fn every_line_of_the_table_holds_at_every_place() {
     for (redundancy, interlacing) in rates() {

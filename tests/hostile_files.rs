@@ -1,5 +1,5 @@
-//! Strange files where ours are expected, and logs, settings, names and data files that say what can not be: nothing waits, nothing
-//! fills the memory, and nothing is written on their word.
+//! Strange files where ours are expected, and logs, settings, names and data files that say what can not be: nothing
+//! waits, nothing fills the memory, and nothing is written on their word.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 

@@ -1,5 +1,6 @@
-//! A real disk that is full, and one that goes away: the protection by the log is shown as lost, the application goes on, and
-//! the log goes on too when the disk is there again. Needs the right to mount a small file system; says so without it.
+//! A real disk that is full, and one that goes away: the protection by the log is shown as lost, the application goes
+//! on, and the log goes on too when the disk is there again. Needs the right to mount a small file system; says so
+//! without it.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 

@@ -1,5 +1,5 @@
-//! What lies where the log should be: missing, older, damaged or of another shape, it is recognised and said, and the data
-//! file is protected again at once.
+//! What lies where the log should be: missing, older, damaged or of another shape, it is recognised and said, and the
+//! data file is protected again at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;

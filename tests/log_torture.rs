@@ -1,6 +1,6 @@
-//! Several programs write one data file, crash, roll back, checkpoint in every mode; the log is cut and its engine killed.
-//! Whatever happens, every base plus its log must be the next base, byte for byte, and any commit in between must hold
-//! exactly the transactions that the ledger names.
+//! Several programs write one data file, crash, roll back, checkpoint in every mode; the log is cut and its engine
+//! killed. Whatever happens, every base plus its log must be the next base, byte for byte, and any commit in between
+//! must hold exactly the transactions that the ledger names.
 //!
 //! This program starts itself again as a writer or as the engine, told by the environment. `STRONGROOM_TORTURE_SECONDS`
 //! makes the run longer. Time decides how much happens, never the verdict.

@@ -1,4 +1,5 @@
-//! Care of the data file itself: verification of records and indexes, and compacting, through the engine and by commands.
+//! Care of the data file itself: verification of records and indexes, and compacting, through the engine and by
+//! commands.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;

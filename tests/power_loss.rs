@@ -1,6 +1,7 @@
-//! The power fails at any step of a backup that cuts the log: everything that was not synced is lost or half there, names that
-//! were not made durable are gone or not, and the next start finds its way from what is left. What was acknowledged as logged is
-//! still there commit by commit, every archive under a final name is whole, and restores lead to now.
+//! The power fails at any step of a backup that cuts the log: everything that was not synced is lost or half there,
+//! names that were not made durable are gone or not, and the next start finds its way from what is left. What was
+//! acknowledged as logged is still there commit by commit, every archive under a final name is whole, and restores lead
+//! to now.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 

@@ -1,5 +1,6 @@
-//! A copy put over the data file right after its application has ended, while the service runs: without this program that is safe, and
-//! with it too. At any moment the next reader finds the copy, or the status says that something is wrong.
+//! A copy put over the data file right after its application has ended, while the service runs: without this program
+//! that is safe, and with it too. At any moment the next reader finds the copy, or the status says that something is
+//! wrong.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
@@ -71,7 +72,8 @@ fn a_copy_put_in_place_right_after_the_application_is_what_the_next_one_reads() 
         let each = WAYS.map(|(way, put)| scope.spawn(move || put_in_place(way, put)));
         each.into_iter().map(|one| one.join().unwrap()).sum()
     });
-    // A copy that is put in place while a checkpoint writes can be seen too late; that is a matter of a millisecond, and said.
+    // A copy that is put in place while a checkpoint writes can be seen too late; that is a matter of a millisecond,
+    // and said.
     assert!(right >= ROUNDS * 3, "{right} of {}", ROUNDS * 4);
 }
 
@@ -105,7 +107,8 @@ fn put_in_place(way: &str, put: Put) -> u64 {
         application.execute("UPDATE t SET b = randomblob(length(b) + 1)", []).unwrap();
         drop(application);
         until_at_rest();
-        // An application that commits, ends, and leaves the last commits in the WAL because this program has the file open.
+        // An application that commits, ends, and leaves the last commits in the WAL because this program has the file
+        // open.
         let application = Connection::open(&data).unwrap();
         for n in 0..=round % 3 {
             application.execute("INSERT INTO t(a, b) VALUES(?1, randomblob(9000))", [format!("{round} {n}")]).unwrap();

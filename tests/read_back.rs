@@ -1,5 +1,5 @@
-//! What is read back comes from the disk, and not from what the system keeps in memory of it. Alone in its file: it counts what this
-//! process reads from disks.
+//! What is read back comes from the disk, and not from what the system keeps in memory of it. Alone in its file: it
+//! counts what this process reads from disks.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 

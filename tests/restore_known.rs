@@ -1,4 +1,5 @@
-//! Restores say what they leave out: where logs are found without a service, which can not be used, and up to when all is known.
+//! Restores say what they leave out: where logs are found without a service, which can not be used, and up to when all
+//! is known.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;

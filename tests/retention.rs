@@ -214,7 +214,8 @@ fn from_the_newest_sound_backup_the_logs_of_damaged_ones_lead_to_now() {
     assert_eq!(archives(), ["a[0001].4BK", "a[0005].4BK"]);
     let to = place.at("to");
     let archive = place.at("Backups/a[0001].4BK");
-    // The damage itself may have been noticed as a change of the file and be in the log too; the commits are in any case.
+    // The damage itself may have been noticed as a change of the file and be in the log too; the commits are in any
+    // case.
     let said = place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
     let said = support::text(&said.stdout) + &support::text(&said.stderr);
     let restored = rusqlite::Connection::open(to.join("a.sqlite")).unwrap();
@@ -322,7 +323,8 @@ proptest! {
                 Event::UseLog(_) => {}
             }
         }
-        // A backup without a log position can be restored alone; the others lead to now, if the log is used and was always.
+        // A backup without a log position can be restored alone; the others lead to now, if the log is used and was
+        // always.
         let settings = SettingsFile::load(&data, &place.own().join("strongroom")).unwrap().settings().clone();
         let known = strongroom::backup::archives(&data, &settings).unwrap();
         for set in retention::sets(&data, &settings, &known) {

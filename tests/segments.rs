@@ -219,7 +219,8 @@ fn a_missing_or_damaged_segment_comes_back_where_recovery_data_is_enough() {
     assert!(restored(&set.archive, &place.at("to"), &[]).is_err());
 }
 
-/// Also of those that hold nothing but recovery data: a set in which one head is damaged can not be joined by others any more.
+/// Also of those that hold nothing but recovery data: a set in which one head is damaged can not be joined by others
+/// any more.
 #[test]
 fn every_byte_of_the_start_of_a_segment_is_proven() {
     let place = Place::new();
@@ -258,8 +259,8 @@ fn every_byte_of_the_start_of_a_segment_is_proven() {
     }
 }
 
-/// Loses power, or fills the disk, at every kind of step of writing a set: all at the beginning and at the end, and some of the
-/// many frames in between.
+/// Loses power, or fills the disk, at every kind of step of writing a set: all at the beginning and at the end, and
+/// some of the many frames in between.
 #[test]
 fn a_crash_at_any_step_leaves_no_set_that_looks_complete() {
     let steps = {
@@ -382,7 +383,8 @@ fn a_set_goes_on_in_another_folder_when_the_disk_is_full_and_fails_cleanly_witho
     let more = place.at("more");
     fs::create_dir(&more).unwrap();
     let total = wanted.len() as u64;
-    // Full at once, in the first segment, at the edge of one, in the middle, and when only the end is left to be written.
+    // Full at once, in the first segment, at the edge of one, in the middle, and when only the end is left to be
+    // written.
     for space in [0, 100, 700, 300_000, MB, MB + 300, total / 2, total - 1000, total + total / 20 + 3000] {
         let disk: &'static SmallFolder =
             Box::leak(Box::new(SmallFolder { folder: folder.clone(), left: Mutex::new(space) }));

@@ -1,4 +1,5 @@
-//! A data file that was lost with its folder comes back with its settings: its archive holds them. Those that are there are never touched.
+//! A data file that was lost with its folder comes back with its settings: its archive holds them. Those that are there
+//! are never touched.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;

@@ -1,4 +1,5 @@
-//! The window when the folder for archives is not the one that was used: it says so, and one click takes what is there now.
+//! The window when the folder for archives is not the one that was used: it says so, and one click takes what is there
+//! now.
 #![cfg(feature = "gui")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 

@@ -1,5 +1,5 @@
-//! One path in the window from "the data file is gone" to the file with every commit: while somebody looks after it, and when nobody ever
-//! did here.
+//! One path in the window from "the data file is gone" to the file with every commit: while somebody looks after it,
+//! and when nobody ever did here.
 #![cfg(feature = "gui")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

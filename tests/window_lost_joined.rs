@@ -1,4 +1,5 @@
-//! The accident: the data file is gone, and so is the service that looked after it. One path in the window brings it back.
+//! The accident: the data file is gone, and so is the service that looked after it. One path in the window brings it
+//! back.
 #![cfg(feature = "gui")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

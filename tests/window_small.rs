@@ -1,5 +1,5 @@
-//! A small window, and one that is shown twice as large: everything can be reached, and nothing moves under the pointer. And a disk that
-//! does not answer.
+//! A small window, and one that is shown twice as large: everything can be reached, and nothing moves under the
+//! pointer. And a disk that does not answer.
 #![cfg(feature = "gui")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,6 +1,6 @@
 #![no_main]
-//! A restore of any archive, all checksums right, into a folder in which somebody has put links, files and folders before: nothing
-//! outside of it changes.
+//! A restore of any archive, all checksums right, into a folder in which somebody has put links, files and folders
+//! before: nothing outside of it changes.
 
 use std::{
     collections::BTreeMap,

@@ -1,8 +1,8 @@
 //! The archives in a folder: their names, their numbers, and what each says of itself.
 //!
-//! Names follow one rule: the data file's name without extension, the number in square brackets with at least four digits,
-//! and `.4BK`: `OMB_Edelweiss[0001].4BK`. An archive in segments has several files, `OMB_Edelweiss[0006-0001].4BK` and so on,
-//! and is one entry of the list.
+//! Names follow one rule: the data file's name without extension, the number in square brackets with at least four
+//! digits, and `.4BK`: `OMB_Edelweiss[0001].4BK`. An archive in segments has several files,
+//! `OMB_Edelweiss[0006-0001].4BK` and so on, and is one entry of the list.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,8 +40,8 @@ pub const EXTENSION: &str = "4BK";
 pub struct ArchiveEntry {
     /// Where it is; of an archive in segments, the first one here.
     pub path: PathBuf,
-    /// All its files found, in order: they belong together and go together. Segments in other folders are known from the note
-    /// in this one.
+    /// All its files found, in order: they belong together and go together. Segments in other folders are known from
+    /// the note in this one.
     #[serde(default)]
     pub files: Vec<PathBuf>,
     /// Whether it is in segments.
@@ -87,8 +87,8 @@ pub struct ArchiveEntry {
     pub problem: Option<ErrorReport>,
 }
 
-/// The part of all its archives' names that comes from the data file: its name without extension, shortened where that is
-/// very long.
+/// The part of all its archives' names that comes from the data file: its name without extension, shortened where that
+/// is very long.
 pub fn stem(data_file: &Path) -> String {
     let stem = data_file.file_stem().unwrap_or(OsStr::new("data")).to_string_lossy();
     names::short(&stem, names::STEM_BYTES_MAX)
@@ -112,7 +112,8 @@ pub fn logs(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
     logs_marked(folder, wanted, &[SET_ASIDE])
 }
 
-/// The same, with those that a restore may need besides: that of a backup that was being made, and what was kept of a damaged one.
+/// The same, with those that a restore may need besides: that of a backup that was being made, and what was kept of a
+/// damaged one.
 ///
 /// # Errors
 /// When the folder can not be read.
@@ -207,8 +208,8 @@ pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
     Ok(found)
 }
 
-/// The copies in `folder` that repairs wrote of archives with this stem, or of all, `Name[0006] repaired.4BK`: each has the
-/// number and the identity of the archive whose place it can take.
+/// The copies in `folder` that repairs wrote of archives with this stem, or of all, `Name[0006] repaired.4BK`: each has
+/// the number and the identity of the archive whose place it can take.
 ///
 /// # Errors
 /// When the folder can not be read.
@@ -257,8 +258,8 @@ pub fn numbers(folder: &Path, wanted: &str) -> Result<Vec<ArchiveNumber>> {
 /// No data file has had so many backups that nobody knows of any more.
 const JUMP_MAX: u32 = 1_000_000;
 
-/// The highest of these numbers that backups can have led to. A name or a line of the settings that says four thousand million would
-/// otherwise leave no number for the next backup.
+/// The highest of these numbers that backups can have led to. A name or a line of the settings that says four thousand
+/// million would otherwise leave no number for the next backup.
 pub fn highest_plausible(mut numbers: Vec<ArchiveNumber>) -> ArchiveNumber {
     numbers.sort();
     numbers.into_iter().fold(ArchiveNumber(0), |highest, number| {

@@ -3,16 +3,17 @@
 //! ```text
 //! archive := HEAD  data-frame*  INDX  other*  TAIL
 //! ```
-//! *Data frames* are independent zstd frames with content size and content checksum. Together they decompress to one tar
-//! stream, each frame to exactly 4 MiB of it except the last. HEAD, INDX and TAIL are zstd *skippable* frames, which every
-//! zstd tool passes over; so `zstd -dc ARCHIVE | tar x` restores without this program. Between INDX and TAIL
-//! a reader passes over skippable frames that it does not know. Recovery data lies there, see
+//! *Data frames* are independent zstd frames with content size and content checksum. Together they decompress to one
+//! tar stream, each frame to exactly 4 MiB of it except the last. HEAD, INDX and TAIL are zstd *skippable* frames,
+//! which every zstd tool passes over; so `zstd -dc ARCHIVE | tar x` restores without this program. Between INDX and
+//! TAIL a reader passes over skippable frames that it does not know. Recovery data lies there, see
 //! [`packet`](super::recovery::packet); a change that older readers can not pass over raises the version.
 //!
-//! Segments, joined, are the archive. Each begins with a HEAD of its own ([`Segment`]), for which the offsets of the data
-//! frames leave room.
+//! Segments, joined, are the archive. Each begins with a HEAD of its own ([`Segment`]), for which the offsets of the
+//! data frames leave room.
 //!
-//! Every skippable frame begins with the zstd envelope, magic `0x184D2A54` and the length of what follows (u32 each), then:
+//! Every skippable frame begins with the zstd envelope, magic `0x184D2A54` and the length of what follows (u32 each),
+//! then:
 //!
 //! | HEAD | bytes | |
 //! |---|---|---|
@@ -43,8 +44,8 @@
 //! | 40 | 32 | BLAKE3 of the whole: the checksum of HEAD, the checksum of every data frame in order, the checksum of INDX |
 //! | 72 | 32 | BLAKE3 of the bytes 0 .. 72 |
 //!
-//! Every byte of an archive is covered by a checksum, save the envelopes of the three skippable frames, which are fixed by
-//! the format and compared with it.
+//! Every byte of an archive is covered by a checksum, save the envelopes of the three skippable frames, which are fixed
+//! by the format and compared with it.
 
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
@@ -439,9 +440,9 @@ pub fn decode_tail(frame: &[u8], length: u64) -> Result<Tail, Flaw> {
     Ok(tail)
 }
 
-/// Reads a whole INDX frame and proves that it describes one run of frames between `head_end` and `tail.index_offset`, and
-/// items that lie inside the tar stream in order. What lies between two frames must be the heads of segments: `between` is
-/// asked for every such stretch.
+/// Reads a whole INDX frame and proves that it describes one run of frames between `head_end` and `tail.index_offset`,
+/// and items that lie inside the tar stream in order. What lies between two frames must be the heads of segments:
+/// `between` is asked for every such stretch.
 ///
 /// # Errors
 /// [`Flaw::Damaged`] when it does not.

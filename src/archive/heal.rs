@@ -65,8 +65,8 @@ pub fn is_damage(error: &Error) -> bool {
     matches!(error.kind(), K::Damaged | K::NotRecognised | K::Io | K::NotFound | K::NewerVersion)
 }
 
-/// Opens the archive at `path` as it was before it was damaged. `cause` is the failure that showed the damage, and is what
-/// comes back where there is no recovery data. `folders` may hold further segments.
+/// Opens the archive at `path` as it was before it was damaged. `cause` is the failure that showed the damage, and is
+/// what comes back where there is no recovery data. `folders` may hold further segments.
 ///
 /// What is beyond repair stays damaged: [`Damage::is_repaired`] tells.
 ///

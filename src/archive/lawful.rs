@@ -1,5 +1,5 @@
-//! What an archive may hold at all. Its checksums say that it is as it was written, not who wrote it: an archive that somebody
-//! forged is refused as a whole, by everything that opens one, before anything of it is written.
+//! What an archive may hold at all. Its checksums say that it is as it was written, not who wrote it: an archive that
+//! somebody forged is refused as a whole, by everything that opens one, before anything of it is written.
 
 use std::{collections::HashMap, path::Path};
 
@@ -14,8 +14,9 @@ const TARGET_LENGTH_MAX: usize = 4096;
 /// What SQLite takes for its own beside a data file.
 pub const COMPANIONS: [&str; 3] = ["-wal", "-journal", "-shm"];
 
-/// Refuses items that no backup writes and that a restore must not make: names that lead elsewhere, the same name twice, what
-/// would lie in a link or a file, a second data file, companions of the data file, and permissions beyond read, write and run.
+/// Refuses items that no backup writes and that a restore must not make: names that lead elsewhere, the same name
+/// twice, what would lie in a link or a file, a second data file, companions of the data file, and permissions beyond
+/// read, write and run.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafePath`] with the first of them.

@@ -1,9 +1,9 @@
 //! What interrupted backups left: found again by their lists, and removed by the next backup.
 //!
-//! A list is a file that others may be able to write, so it decides over little. It carries the identity of the archive; it counts in
-//! its own folder, and in another one only where that has a list with the same identity; and a file under a final name goes only
-//! when its own head says that it belongs to that archive, which is not complete. So whoever can write one folder can have nothing
-//! removed in another.
+//! A list is a file that others may be able to write, so it decides over little. It carries the identity of the
+//! archive; it counts in its own folder, and in another one only where that has a list with the same identity; and a
+//! file under a final name goes only when its own head says that it belongs to that archive, which is not complete. So
+//! whoever can write one folder can have nothing removed in another.
 
 use std::{
     collections::BTreeSet,
@@ -75,13 +75,14 @@ pub fn remove_leftovers(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
     Ok(removed)
 }
 
-/// The files that go with a list nobody holds: of a set that was never complete all of them, the last segment first; of a complete
-/// one, of which only the lists were left, those in other folders.
+/// The files that go with a list nobody holds: of a set that was never complete all of them, the last segment first; of
+/// a complete one, of which only the lists were left, those in other folders.
 fn of_list(list: &Path, stem: &str, number: ArchiveNumber) -> Vec<PathBuf> {
     let text = regular::read(list, Links::Refused, LIST_BYTES_MAX).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let mut lines = text.lines();
-    // One of an earlier version says nothing of the kind; then nothing but temporary names beside it goes, with the next step.
+    // One of an earlier version says nothing of the kind; then nothing but temporary names beside it goes, with the
+    // next step.
     let id = lines.next().and_then(|line| line.strip_prefix("archive ")?.parse::<Uuid>().ok());
     let Some(id) = id else { return Vec::new() };
     let is_segment = |path: &PathBuf| {
@@ -126,7 +127,8 @@ fn says(list: &Path, id: Uuid) -> bool {
         .is_ok_and(|text| text.starts_with(line.as_bytes()) || line.as_bytes().starts_with(&text))
 }
 
-/// Whether the file at `path` says of itself that it is a segment of the archive `id` with the number that its name says.
+/// Whether the file at `path` says of itself that it is a segment of the archive `id` with the number that its name
+/// says.
 fn is_of(path: &Path, id: Uuid, number: ArchiveNumber) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let segment = parse_segment_name(&name).map(|(_, _, segment)| segment);

@@ -1,5 +1,5 @@
-//! Recovery data of an archived log: a file beside it, `Name[0006].4BL.recovery`, since archiving a log only renames it and a
-//! log ends where its records end. It holds the same frames as an archive's recovery data, and nothing else.
+//! Recovery data of an archived log: a file beside it, `Name[0006].4BL.recovery`, since archiving a log only renames it
+//! and a log ends where its records end. It holds the same frames as an archive's recovery data, and nothing else.
 
 use std::{
     fs,
@@ -41,8 +41,8 @@ pub fn companion(log: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes the recovery data of an archived log, as the redundancy and interlacing of `options` say: under a temporary name,
-/// synced, read back, then named. Returns its path; `None` where none is wanted.
+/// Makes the recovery data of an archived log, as the redundancy and interlacing of `options` say: under a temporary
+/// name, synced, read back, then named. Returns its path; `None` where none is wanted.
 ///
 /// # Errors
 /// When one of both files can not be read or written; then nothing carries the name.
@@ -111,7 +111,8 @@ fn hash_of(volume: &Volume, path: &Path, control: &Control) -> Result<Hash> {
 /// Whether a log has another length than when its recovery data was made: what its own records can not always tell.
 pub fn is_cut(log: &Path) -> bool {
     let Ok(all) = Volume::of_file(&companion(log)) else { return false };
-    // Of a log that was cut away nobody knows how long it was; its recovery data is not much less than a twentieth of it.
+    // Of a log that was cut away nobody knows how long it was; its recovery data is not much less than a twentieth of
+    // it.
     let beside = all.length().saturating_mul(32);
     // Any frame is enough, and the first ones tell it at once; the others are looked for where those are damaged.
     let start: Vec<Piece> = all.pieces().iter().map(|p| Piece { length: p.length.min(START), ..p.clone() }).collect();
@@ -121,8 +122,8 @@ pub fn is_cut(log: &Path) -> bool {
     packets.is_some_and(|packets| packets.stamp.layout.length != length)
 }
 
-/// Writes the log as it was before it was damaged into the folder `into`; `None` where its recovery data is missing or does
-/// not go so far.
+/// Writes the log as it was before it was damaged into the folder `into`; `None` where its recovery data is missing or
+/// does not go so far.
 ///
 /// # Errors
 /// When the copy can not be written; `Stopped`.

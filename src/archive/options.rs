@@ -1,4 +1,5 @@
-//! How an archive is stored: how hard it is compressed, into how many files it is split, and how much damage it survives.
+//! How an archive is stored: how hard it is compressed, into how many files it is split, and how much damage it
+//! survives.
 //!
 //! The words are those of the settings dialog in lower case, so that settings files and the command line read alike.
 
@@ -55,7 +56,8 @@ impl Guarantee {
 const BACKUP_MEMORY_BYTES: u64 = 96 << 20;
 
 impl ArchiveOptions {
-    /// What these options guarantee for an archive of about `archive_bytes` without recovery data; `None` without redundancy.
+    /// What these options guarantee for an archive of about `archive_bytes` without recovery data; `None` without
+    /// redundancy.
     pub fn guarantee(&self, archive_bytes: u64) -> Option<Guarantee> {
         let layout = Layout::plan(archive_bytes, self.redundancy, self.interlacing)?;
         let (block, recovery) = (u64::from(layout.block_bytes), u64::from(layout.recovery_blocks));

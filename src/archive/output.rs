@@ -1,9 +1,10 @@
-//! Where the frames of a new archive go: one file, or segments of limited length, all under temporary names until the whole
-//! archive is proven.
+//! Where the frames of a new archive go: one file, or segments of limited length, all under temporary names until the
+//! whole archive is proven.
 //!
-//! Segments have a companion, `Name[0006].4BK.part`: it is there, and locked, as long as the set is not complete, names the archive
-//! by its identity and lists the segments. So what a crash left of a set is recognised even where it fell between two of the final
-//! names. Each further folder that the set goes on in gets such a file, too: what is removed there later is not decided elsewhere.
+//! Segments have a companion, `Name[0006].4BK.part`: it is there, and locked, as long as the set is not complete, names
+//! the archive by its identity and lists the segments. So what a crash left of a set is recognised even where it fell
+//! between two of the final names. Each further folder that the set goes on in gets such a file, too: what is removed
+//! there later is not decided elsewhere.
 
 use std::{
     collections::BTreeSet,
@@ -31,8 +32,8 @@ const SEGMENT_BYTES_USUAL: u64 = 64 << 20;
 const RESERVE_BYTES_MAX: u64 = 64 << 20;
 const FREE_SPACE: &str = "Free space on that disk, or choose another folder.";
 
-/// Asks for another folder to go on in when a disk is full: gets the folder that is full and how many bytes the next segment
-/// may need; `None` ends the backup.
+/// Asks for another folder to go on in when a disk is full: gets the folder that is full and how many bytes the next
+/// segment may need; `None` ends the backup.
 pub type OnFull<'a> = &'a (dyn Fn(&Path, u64) -> Option<PathBuf> + Sync);
 
 /// The temporary name of a file.
@@ -181,8 +182,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Whether so few bytes are left that others on the disk would suffer, such as the log; looked at only while there is
-    /// somebody to ask for another folder.
+    /// Whether so few bytes are left that others on the disk would suffer, such as the log; looked at only while there
+    /// is somebody to ask for another folder.
     fn is_nearly_full(&self, bytes: u64) -> bool {
         if self.on_full.is_none() || self.segment_bytes.is_none() {
             return false;
@@ -252,8 +253,8 @@ impl<'a> Output<'a> {
         storage::refuse_existing(&target)?;
         let part = part_of(&target);
         if let Some(marker) = &mut self.marker {
-            // Before the file is there: what the list does not name is not recognised in other folders. On a disk that is full
-            // there may be no place for the name; that is no reason to give the backup up.
+            // Before the file is there: what the list does not name is not recognised in other folders. On a disk that
+            // is full there may be no place for the name; that is no reason to give the backup up.
             let first = if number == 1 { leftovers::first_line(identity.archive_id) } else { String::new() };
             let line = format!("{first}{}\n", target.display());
             let listed = marker.write_all(line.as_bytes()).and_then(|()| marker.sync());
@@ -317,8 +318,8 @@ impl<'a> Output<'a> {
         self.parts.iter().for_each(|part| storage::forget_cached(&part.part));
     }
 
-    /// Notes in each folder of a set where its other segments are, before the set is complete. The note helps to find them; a
-    /// disk that has no place for it is no reason to give up an archive that is proven.
+    /// Notes in each folder of a set where its other segments are, before the set is complete. The note helps to find
+    /// them; a disk that has no place for it is no reason to give up an archive that is proven.
     fn write_notes(&self) {
         let folders: BTreeSet<&Path> = self.parts.iter().map(|part| storage::folder_of(&part.target)).collect();
         let own = storage::folder_of(&self.target);
@@ -360,8 +361,8 @@ impl<'a> Output<'a> {
         named
     }
 
-    /// Gives all files their final names, the last one last: only then the set is complete. Returns the path of the archive,
-    /// for a set that of its first segment.
+    /// Gives all files their final names, the last one last: only then the set is complete. Returns the path of the
+    /// archive, for a set that of its first segment.
     ///
     /// # Errors
     /// When a name is taken, or the system could not write; then nothing carries a final name.
@@ -385,7 +386,8 @@ impl<'a> Output<'a> {
             self.storage.sync_folder(storage::folder_of(&last.target))
         });
         if let Err(error) = result {
-            // A backup that is reported as failed must not leave a file under an archive's name; the last one goes first.
+            // A backup that is reported as failed must not leave a file under an archive's name; the last one goes
+            // first.
             for path in named.iter().rev() {
                 let _ = self.storage.remove(path);
             }

@@ -37,7 +37,8 @@ pub fn run_on<A: Send, B: Send>(
     mut take: impl FnMut(B) -> Result<()>,
 ) -> Result<()> {
     let count = count.max(1);
-    // The receiver of each result travels in the order of the pieces, so results need no sorting and `ordered` bounds all.
+    // The receiver of each result travels in the order of the pieces, so results need no sorting and `ordered` bounds
+    // all.
     let (ordered_in, ordered) = bounded(count * 2);
     let (jobs_in, jobs) = bounded::<(A, crossbeam_channel::Sender<Result<B>>)>(count);
     thread::scope(|scope| {

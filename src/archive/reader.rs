@@ -1,7 +1,7 @@
 //! Reading an archive: every byte that leaves here has been proven by its checksum.
 //!
-//! An archive is untrusted input. Lengths are checked before memory is taken for them, a frame is decompressed only after
-//! its checksum agreed and never into more memory than a frame may have, and names are checked by [`safe_name`].
+//! An archive is untrusted input. Lengths are checked before memory is taken for them, a frame is decompressed only
+//! after its checksum agreed and never into more memory than a frame may have, and names are checked by [`safe_name`].
 
 mod after_index;
 mod parts;
@@ -47,8 +47,8 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Opens the archive at `path` and proves all but its data frames and the recovery data that it has. One of its segments
-    /// stands for all of them; the others are found beside it.
+    /// Opens the archive at `path` and proves all but its data frames and the recovery data that it has. One of its
+    /// segments stands for all of them; the others are found beside it.
     ///
     /// # Errors
     /// Says what is wrong: gone, not an archive, newer, cut off, which segment is missing, or which part is damaged.
@@ -146,7 +146,8 @@ impl Archive {
         self.tail.tar_length
     }
 
-    /// How many bytes of the archive hold the tar stream between `from` and `to`: whole frames, and parts of them pro rata.
+    /// How many bytes of the archive hold the tar stream between `from` and `to`: whole frames, and parts of them pro
+    /// rata.
     pub fn stored_bytes(&self, from: u64, to: u64) -> u64 {
         let part = |(number, frame): (usize, &FrameEntry)| {
             let start = number as u64 * self.frame_length as u64;
@@ -181,8 +182,8 @@ impl Archive {
         self.stamp.or_else(|| anew().map(of))
     }
 
-    /// How much space a sound copy of it takes while it is written, in bytes: its recovery data waits there, too, until all else
-    /// is written.
+    /// How much space a sound copy of it takes while it is written, in bytes: its recovery data waits there, too, until
+    /// all else is written.
     pub fn copying_bytes(&self) -> u64 {
         let recovery = self.stamp().map_or(0, |stamp| find::recovery_bytes(&stamp.layout));
         self.index_end + 2 * recovery + TAIL_LENGTH
@@ -351,8 +352,8 @@ impl Archive {
     }
 }
 
-/// A frame's content, if its stored bytes agree with the checksum and decompress to exactly the promised length; in the memory
-/// of `spare`.
+/// A frame's content, if its stored bytes agree with the checksum and decompress to exactly the promised length; in the
+/// memory of `spare`.
 fn prove_frame(entry: &FrameEntry, stored: &[u8], mut spare: Vec<u8>) -> Option<Vec<u8>> {
     if blake3::hash(stored).as_bytes() != &entry.hash {
         return None;

@@ -15,8 +15,8 @@ use crate::{
     storage::{self, Ownership, Storage, StorageFile},
 };
 
-/// Writes `archive`, which was opened healed, to `target` as one file: under a temporary name, synced, proven, then named.
-/// Returns its length in bytes.
+/// Writes `archive`, which was opened healed, to `target` as one file: under a temporary name, synced, proven, then
+/// named. Returns its length in bytes.
 ///
 /// # Errors
 /// `Refused` for an archive without recovery data; whatever fails. Then nothing carries the name.
@@ -47,7 +47,8 @@ fn write(file: &mut dyn StorageFile, archive: &Archive, part: &Path, control: &C
             .hint("Restore the items that are still whole."));
     };
     control.phase(Phase::Copying, stamp.layout.length);
-    // One pass: what is written is what the recovery data is made from. That follows the last of all bytes, and waits till then.
+    // One pass: what is written is what the recovery data is made from. That follows the last of all bytes, and waits
+    // till then.
     let mut waiting = Spool::new(storage::folder_of(part));
     let mut frames: Vec<(u64, usize)> = Vec::new();
     let mut keep = |frame: &[u8]| {

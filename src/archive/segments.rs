@@ -1,10 +1,10 @@
 //! The segments of an archive: their names, and where they are.
 //!
-//! `Name[0006-0001].4BK`, `Name[0006-0002].4BK` … : the number of the full backup, the number of the segment. Each begins with
-//! a HEAD of its own, so it can be identified alone. Joined in order they are the archive.
+//! `Name[0006-0001].4BK`, `Name[0006-0002].4BK` … : the number of the full backup, the number of the segment. Each
+//! begins with a HEAD of its own, so it can be identified alone. Joined in order they are the archive.
 //!
-//! A set that lies in several folders has a note in each of them, `Name[0006].4BK.segments`: the paths of all its segments, one
-//! a line. So whoever finds one of them finds the others.
+//! A set that lies in several folders has a note in each of them, `Name[0006].4BK.segments`: the paths of all its
+//! segments, one a line. So whoever finds one of them finds the others.
 
 use std::{
     collections::BTreeMap,
@@ -60,8 +60,8 @@ impl Missing {
     }
 }
 
-/// The segments missing of the set that `path` belongs to; `None` when all are there, of an archive in one file, and of one that
-/// can not be read at all.
+/// The segments missing of the set that `path` belongs to; `None` when all are there, of an archive in one file, and of
+/// one that can not be read at all.
 pub fn missing(path: &Path, folders: &[PathBuf]) -> Option<Missing> {
     let located = locate(path, folders).ok()?;
     let last = located.last?;
@@ -138,8 +138,8 @@ impl Located {
     }
 }
 
-/// Finds the files that belong to the archive at `path`: itself, or for one of its segments all others, in the same folder and
-/// in `folders`.
+/// Finds the files that belong to the archive at `path`: itself, or for one of its segments all others, in the same
+/// folder and in `folders`.
 ///
 /// # Errors
 /// When `path` is no readable file.

@@ -1,4 +1,5 @@
-//! The tar stream of an archive, held against its index: ordinary tools read the one, we the other, and both must give the same.
+//! The tar stream of an archive, held against its index: ordinary tools read the one, we the other, and both must give
+//! the same.
 
 use std::path::Path;
 
@@ -25,8 +26,8 @@ impl<'a> TarCheck<'a> {
         Self { hasher: Some(blake3::Hasher::new()), ..Self::from(archive, 0) }
     }
 
-    /// Of the headers alone, from item number `next` on: of a stretch that begins where [`header_at`](Self::header_at) says, or
-    /// with the content of that item.
+    /// Of the headers alone, from item number `next` on: of a stretch that begins where [`header_at`](Self::header_at)
+    /// says, or with the content of that item.
     pub fn from(archive: &'a Archive, next: usize) -> Self {
         Self { archive, next, hasher: None, between: Vec::new(), ending: 0 }
     }

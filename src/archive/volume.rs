@@ -1,4 +1,5 @@
-//! An archive as one stretch of bytes, whether it lies in one file or in segments, and with what was repaired in its place.
+//! An archive as one stretch of bytes, whether it lies in one file or in segments, and with what was repaired in its
+//! place.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! Writing an archive: a tar stream cut into frames, compressed on all cores, written in order, given recovery data, read back,
-//! then named.
+//! Writing an archive: a tar stream cut into frames, compressed on all cores, written in order, given recovery data,
+//! read back, then named.
 
 use std::{
     path::{Path, PathBuf},
@@ -45,8 +45,8 @@ pub struct Written {
 
 /// Writes the archive `target` from `sources`: under temporary names, synced, read back and proven, then named.
 ///
-/// How it is stored is said by the options of `identity`. `estimate` is the length of the tar stream as far as known, for the
-/// progress. `on_full` is asked for another folder when a disk is full and the archive is in segments.
+/// How it is stored is said by the options of `identity`. `estimate` is the length of the tar stream as far as known,
+/// for the progress. `on_full` is asked for another folder when a disk is full and the archive is in segments.
 ///
 /// # Errors
 /// Whatever fails; then nothing carries the final name, and temporary files are removed as far as the disk allows.
@@ -135,8 +135,8 @@ pub(super) fn finish(output: &mut Output<'_>, index: Index, tar_bytes: u64, cont
             control,
         )?;
     }
-    // The end says how long all is. If it comes to lie elsewhere, because a disk was full, it is written again there; what
-    // stands before the end is passed over.
+    // The end says how long all is. If it comes to lie elsewhere, because a disk was full, it is written again there;
+    // what stands before the end is passed over.
     let length = loop {
         let length = output.room_for(TAIL_LENGTH)? + TAIL_LENGTH;
         output.put(&format::encode_tail(&Tail { index_offset, length, tar_length: tar_bytes, whole }))?;

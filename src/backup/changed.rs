@@ -1,7 +1,8 @@
-//! Whether a backup holds drastically other content than the one before: most records or tables gone, or another database.
+//! Whether a backup holds drastically other content than the one before: most records or tables gone, or another
+//! database.
 //!
-//! An application changes what it keeps all the time. What counts here is only what looks like a loss: then the backup before
-//! is held, until somebody says that the change was meant.
+//! An application changes what it keeps all the time. What counts here is only what looks like a loss: then the backup
+//! before is held, until somebody says that the change was meant.
 
 use serde::{Deserialize, Serialize};
 

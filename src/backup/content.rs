@@ -1,8 +1,9 @@
 //! What goes into an archive beside the data file and its settings: program files and attachments.
 //!
-//! They are looked through before the data file is held, and read after it was let go. Nothing here makes a backup fail: what
-//! can not be read, vanishes, or changes while it is read is said, and the backup counts as partial. Symbolic links are
-//! stored as links and not followed, save the chosen file or folder itself; pipes, sockets and devices hold nothing to store.
+//! They are looked through before the data file is held, and read after it was let go. Nothing here makes a backup
+//! fail: what can not be read, vanishes, or changes while it is read is said, and the backup counts as partial.
+//! Symbolic links are stored as links and not followed, save the chosen file or folder itself; pipes, sockets and
+//! devices hold nothing to store.
 //!
 //! A data file in use is never opened here, under whatever name: that would drop SQLite's locks on it.
 
@@ -271,7 +272,8 @@ impl Content {
         self.shared.report()
     }
 
-    /// `ownership` for a file that holds all of this: without the permissions of whoever could not read each of the files.
+    /// `ownership` for a file that holds all of this: without the permissions of whoever could not read each of the
+    /// files.
     pub(super) fn readable_by_its_readers(&self, ownership: Ownership) -> Ownership {
         let files = self.found.iter().filter(|found| !matches!(found.kind, ItemKind::Folder | ItemKind::Link));
         let is_open = |ownership: &Ownership| ownership.mode.is_none_or(|mode| mode & 0o077 != 0);

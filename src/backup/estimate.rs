@@ -46,8 +46,8 @@ impl Sample {
     }
 }
 
-/// The length in bytes of the next archive of `data_file`, whose identity is `own`, with this content, stored as `options` say.
-/// `known` are its archives, newest first.
+/// The length in bytes of the next archive of `data_file`, whose identity is `own`, with this content, stored as
+/// `options` say. `known` are its archives, newest first.
 ///
 /// # Errors
 /// When the data file can not be read.

@@ -1,11 +1,13 @@
 //! Whether a folder for archives, or of the log, is the one that was used before, and not only one of its name.
 //!
-//! A folder gets a mark when it is used first ([`marker`]), and the settings of the data file remember it. Where another one is
-//! found later, or none, its disk is not there: nothing is created then and nothing written, and who looks is told which disk is
-//! missing. The mark alone decides; device numbers change with every start of the machine, and the rest is for the message.
+//! A folder gets a mark when it is used first ([`marker`]), and the settings of the data file remember it. Where
+//! another one is found later, or none, its disk is not there: nothing is created then and nothing written, and who
+//! looks is told which disk is missing. The mark alone decides; device numbers change with every start of the machine,
+//! and the rest is for the message.
 //!
-//! Several disks that take turns on one mount point are each known once each was chosen. A choice on another mount point, as
-//! that of the empty folder beneath, takes the place of the earlier one: it must not be taken for the disk the next time.
+//! Several disks that take turns on one mount point are each known once each was chosen. A choice on another mount
+//! point, as that of the empty folder beneath, takes the place of the earlier one: it must not be taken for the disk
+//! the next time.
 
 use std::{
     fs,
@@ -174,8 +176,8 @@ pub fn prepare(data_file: &Path, settings: &mut SettingsFile, own: &Path, purpos
 /// Sees that the folder of a log in use is the one that it was; `is_used` says whether archives were cut from a log.
 ///
 /// # Errors
-/// As [`look`]; also where nothing is remembered and the folder is empty, though a log should be there: that is what an empty mount
-/// point looks like.
+/// As [`look`]; also where nothing is remembered and the folder is empty, though a log should be there: that is what an
+/// empty mount point looks like.
 pub fn require_log(data_file: &Path, settings: &Settings, is_used: bool) -> Result<()> {
     let standing = look(data_file, settings, Purpose::Log)?;
     let folder = places::folder(data_file, settings, Purpose::Log);
@@ -193,8 +195,8 @@ pub fn take_turns(data_file: &Path, settings: &Settings) -> bool {
     settings.places.iter().filter(|place| place.folder == folder && place.id.is_some()).count() > 1
 }
 
-/// Marks a folder that an earlier version used, or that was chosen and not used yet. One that should hold archives and holds none
-/// may be an empty mount point, and is left alone. Returns whether something was noted.
+/// Marks a folder that an earlier version used, or that was chosen and not used yet. One that should hold archives and
+/// holds none may be an empty mount point, and is left alone. Returns whether something was noted.
 ///
 /// # Errors
 /// As [`look`]; where nothing can be written there, nothing is noted.
@@ -215,8 +217,8 @@ pub fn adopt(data_file: &Path, settings: &mut SettingsFile, own: &Path, purpose:
     Ok(is_used && remember(&folder, data_file, settings, own).is_ok())
 }
 
-/// Marks a folder that somebody has just chosen, if it is there and nothing is remembered of it: so its disk is known from then
-/// on, and not only from the first backup.
+/// Marks a folder that somebody has just chosen, if it is there and nothing is remembered of it: so its disk is known
+/// from then on, and not only from the first backup.
 pub fn note_choice(data_file: &Path, settings: &mut SettingsFile, own: &Path, before: &Settings) {
     for purpose in [Purpose::Archives, Purpose::Log] {
         let folder = places::folder(data_file, settings.settings(), purpose);
@@ -258,7 +260,8 @@ fn remember(folder: &Path, data_file: &Path, settings: &mut SettingsFile, own: &
             let takes_turns = !mount_point.as_os_str().is_empty() && place.mount_point == mount_point;
             place.folder != folder || place.id.is_none() || takes_turns && place.id != Some(id)
         });
-        // A folder chosen long ago is compared when its archives are asked for, not when it is written: it need not stay here.
+        // A folder chosen long ago is compared when its archives are asked for, not when it is written: it need not
+        // stay here.
         let mut places = std::mem::take(&mut settings.places);
         places.retain(|place| place.id.is_none() || is_in_use(&place.folder, data_file, settings));
         places.push(KnownPlace { folder: folder.to_path_buf(), id: Some(id), mount_point, disk });

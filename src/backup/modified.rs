@@ -1,7 +1,8 @@
 //! Whether a data file was modified since its last backup: known from the log, or found by comparing content.
 //!
-//! A wrong yes costs a backup, a wrong no costs data. So the answer is no only when it is proven: the log stands exactly where
-//! the archive was cut, or the data file has the length and the checksum of the one in the archive, whatever times and counters say.
+//! A wrong yes costs a backup, a wrong no costs data. So the answer is no only when it is proven: the log stands
+//! exactly where the archive was cut, or the data file has the length and the checksum of the one in the archive,
+//! whatever times and counters say.
 
 use std::path::Path;
 
@@ -20,7 +21,8 @@ const PIECE: usize = 1 << 20;
 /// The header of a data file holds its size and, save in WAL mode, a counter of changes.
 const HEADER: u64 = 100;
 
-/// The newest backup, if the data file was not modified since: neither it nor the settings that go into the archive with it.
+/// The newest backup, if the data file was not modified since: neither it nor the settings that go into the archive
+/// with it.
 ///
 /// `None` also where the newest archive can not be read, is not in the folder in force, or lacks attachments.
 ///

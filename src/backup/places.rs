@@ -54,7 +54,8 @@ pub fn folder(data_file: &Path, settings: &Settings, purpose: Purpose) -> PathBu
     }
 }
 
-/// Looks at the place that `settings` mean for `purpose`. `required_bytes` is what the next archive needs; may take its time.
+/// Looks at the place that `settings` mean for `purpose`. `required_bytes` is what the next archive needs; may take its
+/// time.
 pub fn look(
     system: Option<&System>,
     data_file: &Path,

@@ -1,19 +1,20 @@
 //! Which backups are kept: whole sets, an archive with its log.
 //!
-//! A set may be deleted only when its archive carries the name it was made with, says that it belongs to this data file and has
-//! this number, and can be read. Everything else, renamed, foreign or damaged, is never touched and does not count. Of a set to
-//! be deleted the log goes first, then the last segment, the first one last: what a crash leaves is an archive, which is deleted
-//! the next time or said to be incomplete, and never a log alone.
+//! A set may be deleted only when its archive carries the name it was made with, says that it belongs to this data file
+//! and has this number, and can be read. Everything else, renamed, foreign or damaged, is never touched and does not
+//! count. Of a set to be deleted the log goes first, then the last segment, the first one last: what a crash leaves is
+//! an archive, which is deleted the next time or said to be incomplete, and never a log alone.
 //!
 //! [`rule`] says which sets that are ours to delete go. Kept beyond it:
 //! - sets that no newer ones are known to be as good as: a copy of a damaged data file pushes out nothing sound;
-//! - sets that are held ([`hold`]), each with its own log: so it can be restored to any moment up to the next full backup. The logs
-//!   after that one go as the rule says;
-//! - the set that the log in use stands on, if newer archives were made without it: without that archive the log would lead
-//!   from nowhere to now;
-//! - the logs of damaged sets that are newer than the newest one that is not: they lead from that to now. A mark beside them,
-//!   `Name[0004].4BK.deleted`, says that they go with it;
-//! - the logs of older sets, as long as a kept archive was cut from a log that is not found: it may be in the middle of one.
+//! - sets that are held ([`hold`]), each with its own log: so it can be restored to any moment up to the next full
+//!   backup. The logs after that one go as the rule says;
+//! - the set that the log in use stands on, if newer archives were made without it: without that archive the log would
+//!   lead from nowhere to now;
+//! - the logs of damaged sets that are newer than the newest one that is not: they lead from that to now. A mark beside
+//!   them, `Name[0004].4BK.deleted`, says that they go with it;
+//! - the logs of older sets, as long as a kept archive was cut from a log that is not found: it may be in the middle of
+//!   one.
 
 mod rule;
 
@@ -272,7 +273,8 @@ fn why_untouchable(entry: &ArchiveEntry, stem: &str, identity: Option<Uuid>) -> 
     if all != here {
         return Some("not all its segments are in the folder".to_owned());
     }
-    // A note in one folder must not decide over what lies in another: that has a note of its own when both were written by us.
+    // A note in one folder must not decide over what lies in another: that has a note of its own when both were written
+    // by us.
     let own = storage::folder_of(&entry.path);
     let knows = |folder: &Path| {
         let note = note_path(folder, stem, entry.number);
@@ -284,8 +286,9 @@ fn why_untouchable(entry: &ArchiveEntry, stem: &str, identity: Option<Uuid>) -> 
     foreign.map(|folder| format!("{} has no note of its segments there", folder.display()))
 }
 
-/// Leaves out of `delete` what must stay because nothing newer that is known to be as good can be proven to be whole on the disk:
-/// archives are read and compared with their checksums, the newest first, until there is one. `proven` was read just now.
+/// Leaves out of `delete` what must stay because nothing newer that is known to be as good can be proven to be whole on
+/// the disk: archives are read and compared with their checksums, the newest first, until there is one. `proven` was
+/// read just now.
 ///
 /// # Errors
 /// `Stopped`.

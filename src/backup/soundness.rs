@@ -1,5 +1,5 @@
-//! What was found of archives after they were made: in test restores and verifications. Each archive says of itself what was
-//! seen of its content when it was made; what was found later counts more.
+//! What was found of archives after they were made: in test restores and verifications. Each archive says of itself
+//! what was seen of its content when it was made; what was found later counts more.
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,8 @@ pub enum Damaged {
     Logs,
 }
 
-/// An archive that was found damaged. It counts until a later look finds the archive sound, or another one lies in its place.
+/// An archive that was found damaged. It counts until a later look finds the archive sound, or another one lies in its
+/// place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The archive.
@@ -97,7 +98,8 @@ impl Finding {
     }
 }
 
-/// What is wrong with the file of an archive, or with its logs, the worst first; not what it holds, which [`Known::apply`] says.
+/// What is wrong with the file of an archive, or with its logs, the worst first; not what it holds, which
+/// [`Known::apply`] says.
 pub fn damage_of<'a>(findings: &'a [Finding], archive: &ArchiveEntry) -> Option<&'a Finding> {
     let about = |finding: &&Finding| finding.what != Damaged::Content && finding.is_about(archive);
     findings.iter().filter(about).min_by_key(|finding| (finding.what == Damaged::Logs, finding.is_repairable))
@@ -145,9 +147,9 @@ pub fn unknown(archives: &mut [ArchiveEntry], why: &str) {
     }
 }
 
-/// What is to be said of the content of the archives of a data file, newest first, whose identity is `own`. `sets` are those in the
-/// folder in force, and `keep` the rule that counts them.
-/// One whose file was found damaged is no matter of its content, and is said elsewhere.
+/// What is to be said of the content of the archives of a data file, newest first, whose identity is `own`. `sets` are
+/// those in the folder in force, and `keep` the rule that counts them. One whose file was found damaged is no matter of
+/// its content, and is said elsewhere.
 pub fn warnings(
     (archives, findings): (&[ArchiveEntry], &[Finding]),
     sets: &[BackupSet],

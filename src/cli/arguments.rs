@@ -14,8 +14,8 @@ pub struct Arguments {
     #[arg(value_name = "DATAFILE")]
     pub(super) data_file: Option<PathBuf>,
 
-    /// As the superuser, work on the superuser's own files also in a folder that others can write. They could then have every file of
-    /// this machine read and written.
+    /// As the superuser, work on the superuser's own files also in a folder that others can write. They could then have
+    /// every file of this machine read and written.
     #[arg(long, global = true, hide_short_help = true)]
     pub(super) as_root: bool,
 
@@ -30,8 +30,8 @@ pub(super) enum Job {
     Backup {
         /// The SQLite data file.
         data_file: PathBuf,
-        /// Folder for this archive alone; otherwise the one in the settings, or `Backups` beside the data file. An archive made there
-        /// is kept until somebody deletes it, and is not counted by status, list and schedule.
+        /// Folder for this archive alone; otherwise the one in the settings, or `Backups` beside the data file. An
+        /// archive made there is kept until somebody deletes it, and is not counted by status, list and schedule.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
         #[command(flatten)]
@@ -43,7 +43,8 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Say how well a data file is protected: its backups, its log, who has it open. Works beside a running window or service.
+    /// Say how well a data file is protected: its backups, its log, who has it open. Works beside a running window or
+    /// service.
     Status {
         /// The SQLite data file.
         data_file: PathBuf,
@@ -138,8 +139,8 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Restore the files of an archive into a folder, without overwriting anything; or a live data file in place. With exit code 1
-    /// where commits may be missing that were asked for.
+    /// Restore the files of an archive into a folder, without overwriting anything; or a live data file in place. With
+    /// exit code 1 where commits may be missing that were asked for.
     Restore {
         /// The archive; or the data file, which may be gone: then the archive that leads to what is wanted is found.
         #[arg(value_name = "ARCHIVE|DATAFILE")]
@@ -147,8 +148,8 @@ pub(super) enum Job {
         /// Folder that the files land in; otherwise a new one named like the archive, beside it.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
-        /// Integrate the logs only up to this moment, in local time, `2026-11-22 12:00:00`, or with an offset, `2026-11-22 12:00:00
-        /// +01:00`. Of an hour that the clock shows twice, the first is taken.
+        /// Integrate the logs only up to this moment, in local time, `2026-11-22 12:00:00`, or with an offset,
+        /// `2026-11-22 12:00:00 +01:00`. Of an hour that the clock shows twice, the first is taken.
         #[arg(long, value_name = "MOMENT", conflicts_with = "commit")]
         until: Option<String>,
         /// Integrate the logs only up to this commit, included.
@@ -157,8 +158,8 @@ pub(super) enum Job {
         /// Restore the archive alone, without its logs.
         #[arg(long, conflicts_with_all = ["until", "commit", "logs"])]
         no_log: bool,
-        /// A log that lies neither beside the archive, nor beside the data file, nor where its settings say; may be given several
-        /// times.
+        /// A log that lies neither beside the archive, nor beside the data file, nor where its settings say; may be
+        /// given several times.
         #[arg(long = "log", value_name = "FILE")]
         logs: Vec<PathBuf>,
         /// Bring this live data file to that state, as one transaction, while programs are connected. Can be undone.
@@ -177,7 +178,8 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Undo the last restore in place of a data file, after showing what comes back and what leaves it. Can itself be undone.
+    /// Undo the last restore in place of a data file, after showing what comes back and what leaves it. Can itself be
+    /// undone.
     Undo {
         /// The SQLite data file.
         data_file: PathBuf,
@@ -193,10 +195,11 @@ pub(super) enum Job {
     },
     /// Look after data files without a window, until Ctrl-C or SIGTERM: keep their logs, make the backups that are due.
     Serve {
-        /// The SQLite data files, in WAL mode when a log is kept. Without any, those on the service's own list, which windows
-        /// add to.
+        /// The SQLite data files, in WAL mode when a log is kept. Without any, those on the service's own list, which
+        /// windows add to.
         data_files: Vec<PathBuf>,
-        /// The log file, for one data file; otherwise the one in the settings, or NAME.journal in the folder for archives.
+        /// The log file, for one data file; otherwise the one in the settings, or NAME.journal in the folder for
+        /// archives.
         #[arg(long, value_name = "FILE")]
         log: Option<PathBuf>,
         /// Keep no log, and only make the backups that are due.
@@ -205,8 +208,8 @@ pub(super) enum Job {
         /// Switch data files in another journal mode to WAL first: a lasting change of the file, for all its programs.
         #[arg(long)]
         switch_to_wal: bool,
-        /// Look also after the data files on this list, which is only read: that of a service of the system, which belongs to the
-        /// superuser.
+        /// Look also after the data files on this list, which is only read: that of a service of the system, which
+        /// belongs to the superuser.
         #[arg(long, value_name = "FILE", conflicts_with = "data_files")]
         list: Option<PathBuf>,
         /// Go on with what a window hands over, without a terminal, and end when there is nothing left of it.
@@ -236,8 +239,8 @@ pub(super) enum Job {
         /// Set this key back to its default; may be given several times.
         #[arg(long = "default", value_name = "KEY")]
         defaults: Vec<String>,
-        /// Use the folder for archives (`destination`) or of the `log` as it is there now, although it is not the one that was used
-        /// before: another disk, or one that was emptied.
+        /// Use the folder for archives (`destination`) or of the `log` as it is there now, although it is not the one
+        /// that was used before: another disk, or one that was emptied.
         #[arg(long, value_name = "WHICH", value_enum)]
         choose_anew: Vec<Folder>,
         /// Print the result as one JSON object.
@@ -282,7 +285,8 @@ pub(super) enum Folder {
 pub(super) enum ServiceAction {
     /// Install the service, begin it now, and have the system begin it at every start.
     Install {
-        /// The data files that it looks after; more can be added in a window. They must belong to one user, as whom it runs.
+        /// The data files that it looks after; more can be added in a window. They must belong to one user, as whom it
+        /// runs.
         data_files: Vec<PathBuf>,
         /// A service of this user alone, which needs no rights of the superuser.
         #[arg(long)]

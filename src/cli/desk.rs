@@ -1,5 +1,5 @@
-//! The engine that a command works with: the one that looks after the data file already, in a window or a service, or one of its
-//! own that ends with the command. And the wait for a job, with a progress bar on a terminal.
+//! The engine that a command works with: the one that looks after the data file already, in a window or a service, or
+//! one of its own that ends with the command. And the wait for a job, with a progress bar on a terminal.
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
@@ -107,8 +107,8 @@ impl Desk {
         }
     }
 
-    /// Gives a command and waits for its job. Ctrl-C stops the job; where it runs elsewhere, whoever pressed it is asked, and
-    /// with `detach` it goes on: then there is no result.
+    /// Gives a command and waits for its job. Ctrl-C stops the job; where it runs elsewhere, whoever pressed it is
+    /// asked, and with `detach` it goes on: then there is no result.
     pub(super) fn perform(&self, id: JobId, command: Command, detach: bool) -> Result<Option<FinishedJob>> {
         if detach && self.elsewhere.is_none() {
             return Err(Error::new(

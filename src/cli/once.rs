@@ -1,7 +1,8 @@
-//! Says a thing once: equal warnings and errors that come close together are counted, and the count is said at the end of a minute.
+//! Says a thing once: equal warnings and errors that come close together are counted, and the count is said at the end
+//! of a minute.
 //!
-//! A log that is interrupted tries again within milliseconds, and an administrator who reads a hundred equal lines misses the one that
-//! differs. Whatever is less than a warning tells the order of events, and is never left out.
+//! A log that is interrupted tries again within milliseconds, and an administrator who reads a hundred equal lines
+//! misses the one that differs. Whatever is less than a warning tells the order of events, and is never left out.
 
 use std::{
     collections::HashMap,

@@ -41,13 +41,14 @@ pub(super) fn config(kind: HostKind) -> Result<Config> {
     })
 }
 
-/// Where the folders of users lie that have no home folder of their own, and those of services: only the superuser makes any here.
+/// Where the folders of users lie that have no home folder of their own, and those of services: only the superuser
+/// makes any here.
 #[cfg(unix)]
 const STATE: &str = if cfg!(target_os = "macos") { "/var/db" } else { "/var/lib" };
 
-/// The environment of a user whom the superuser's program is to become. His own files are where a service of the system that runs as
-/// him keeps them, if there is one, so that both have one Backup journal; else in his home folder. A user without one gets the folder
-/// that such a service would have.
+/// The environment of a user whom the superuser's program is to become. His own files are where a service of the system
+/// that runs as him keeps them, if there is one, so that both have one Backup journal; else in his home folder. A user
+/// without one gets the folder that such a service would have.
 ///
 /// # Errors
 /// When that folder can not be made, or is somebody else's.

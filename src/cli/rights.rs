@@ -1,11 +1,12 @@
 //! As whom a command works. One that the superuser begins for another user's file becomes that user first.
 //!
-//! The owner of a data file decides, by the settings beside it and by the folders around it, what is read and written for it. The
-//! rights of the superuser in such hands would be theirs. So before anything else is done, the program is begun anew with the
-//! environment of the owner, and then becomes him: groups, group, user, in this order. It does so within its own process, and does
-//! not begin a program after it: a process that gave up rights can not be looked into by its new user. On a terminal it leaves
-//! the session first, since whoever has a terminal as his own can type into it, and the superuser's shell would read that; what
-//! waits for it there does nothing else. That there is no way back is tried out.
+//! The owner of a data file decides, by the settings beside it and by the folders around it, what is read and written
+//! for it. The rights of the superuser in such hands would be theirs. So before anything else is done, the program is
+//! begun anew with the environment of the owner, and then becomes him: groups, group, user, in this order. It does so
+//! within its own process, and does not begin a program after it: a process that gave up rights can not be looked into
+//! by its new user. On a terminal it leaves the session first, since whoever has a terminal as his own can type into
+//! it, and the superuser's shell would read that; what waits for it there does nothing else. That there is no way back
+//! is tried out.
 
 use std::{
     ffi::OsString,
@@ -25,8 +26,8 @@ use crate::{
     storage::owners::{ROOT, name_of, owner_of, this_user},
 };
 
-/// The first argument of a program that was begun by the superuser to become a user; the numbers of user and group follow, and one of
-/// the words below.
+/// The first argument of a program that was begun by the superuser to become a user; the numbers of user and group
+/// follow, and one of the words below.
 const BECOME: &str = "--become";
 /// There is a terminal to be left.
 const LEAVING: &str = "leaving";
@@ -37,8 +38,8 @@ const STAYING: &str = "staying";
 #[cfg(unix)]
 const NO_GROUP: u32 = 65_534;
 
-/// What of the superuser's environment goes along: the terminal, the display, the language, and what systemd says. The rest may hold
-/// secrets, or lead into folders of the superuser.
+/// What of the superuser's environment goes along: the terminal, the display, the language, and what systemd says. The
+/// rest may hold secrets, or lead into folders of the superuser.
 const KEPT: [&str; 19] = [
     "PATH",
     "TERM",
@@ -93,8 +94,8 @@ pub(super) fn arguments() -> Result<Vec<OsString>> {
     Ok(given)
 }
 
-/// Begins the program anew as the owner of what it is to work on, where this is the superuser and that is another user: then it
-/// does not return. Otherwise it does nothing.
+/// Begins the program anew as the owner of what it is to work on, where this is the superuser and that is another user:
+/// then it does not return. Otherwise it does nothing.
 ///
 /// # Errors
 /// When that could not be done, or the files belong to different users.

@@ -1,4 +1,5 @@
-//! `strongroom serve`: an engine without a window. What it does by itself is said on standard output, or to the system's journal.
+//! `strongroom serve`: an engine without a window. What it does by itself is said on standard output, or to the
+//! system's journal.
 
 use std::{
     collections::HashMap,
@@ -95,7 +96,8 @@ pub(super) fn serve(
             }
         }
     }
-    // Where nothing can come of it by itself, whoever gave the command must know. What can be looked after is, whatever the others are.
+    // Where nothing can come of it by itself, whoever gave the command must know. What can be looked after is, whatever
+    // the others are.
     if !waiting.is_empty()
         && !is_known
         && waiting.len() == data_files.len()
@@ -184,15 +186,18 @@ impl Wanted {
         Ok(true)
     }
 
-    /// Tries again and again what could not be looked after; what is in the way is said when it is something else than before.
+    /// Tries again and again what could not be looked after; what is in the way is said when it is something else than
+    /// before.
     fn keep_trying(&self, handle: &Handle, mut waiting: Vec<PathBuf>) {
         let mut said: HashMap<PathBuf, String> = HashMap::new();
         while !waiting.is_empty() && !handle.is_lost() {
             std::thread::sleep(RETRY);
             waiting.retain(|data_file| {
-                // A log that is in the settings is tried by the engine, which makes no folder anew where a disk may be missing.
+                // A log that is in the settings is tried by the engine, which makes no folder anew where a disk may be
+                // missing.
                 let path = data_file.canonicalize().unwrap_or_else(|_| data_file.clone());
-                // It may have opened the data file after it was asked the last time, which saw only why it could not before.
+                // It may have opened the data file after it was asked the last time, which saw only why it could not
+                // before.
                 if let Some(known) = handle.status().data_file(&path).filter(|known| known.log_file.is_some()) {
                     let Some(log) = &known.log else { return true };
                     let _ = print(&format!("{} is logged in {}", shown(&path), shown(&log.log)));
@@ -216,8 +221,8 @@ impl Wanted {
     }
 }
 
-/// Whether what is in the way may go away without anybody doing something about the command: a short command that has the file,
-/// a program that holds it, a disk that comes back.
+/// Whether what is in the way may go away without anybody doing something about the command: a short command that has
+/// the file, a program that holds it, a disk that comes back.
 fn may_pass(kind: ErrorKind) -> bool {
     use ErrorKind as K;
     matches!(kind, K::InUse | K::Busy | K::Io | K::NoSpace | K::Stopped)
@@ -238,8 +243,8 @@ fn use_log(
         folder.join(format!("{}.journal", catalog::stem(data_file)))
     });
     let chosen = std::path::absolute(&chosen).map_err(|e| Error::io("find", &chosen, e))?;
-    // A log that is in the settings already was opened with the data file. To choose it anew would begin another one in a new folder
-    // where its own is missing.
+    // A log that is in the settings already was opened with the data file. To choose it anew would begin another one in
+    // a new folder where its own is missing.
     if let Some(problem) = known
         .filter(|known| known.log_file.as_ref() == Some(&chosen) && !switch_to_wal)
         .and_then(|known| known.log_problem.clone())

@@ -1,7 +1,7 @@
 //! Results in words, for people at a terminal.
 //!
-//! What comes in here was written by others: names, notes, and what an engine says that another user runs. So each value is spelled out as a
-//! whole at the door, and everything below works with that.
+//! What comes in here was written by others: names, notes, and what an engine says that another user runs. So each
+//! value is spelled out as a whole at the door, and everything below works with that.
 
 use std::path::{Path, PathBuf};
 

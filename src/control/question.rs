@@ -1,7 +1,7 @@
 //! A question that a running job has for whoever sits before a window or a terminal, and the answer to it.
 //!
-//! A job never waits for somebody who is not there: without anybody who could answer it gets no answer at once, and when the
-//! last of them leaves, or the time is over, it gets none any more.
+//! A job never waits for somebody who is not there: without anybody who could answer it gets no answer at once, and
+//! when the last of them leaves, or the time is over, it gets none any more.
 
 use std::{
     path::PathBuf,

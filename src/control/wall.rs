@@ -1,7 +1,7 @@
 //! What a wall clock means: the moment at which it shows a time, also where it shows it twice, or never.
 //!
-//! Libraries order the two moments of an ambiguous time by their own rules, some the earlier first and some the later. Here they
-//! are ordered as they come, whatever knows of the zone.
+//! Libraries order the two moments of an ambiguous time by their own rules, some the earlier first and some the later.
+//! Here they are ordered as they come, whatever knows of the zone.
 
 use chrono::{DateTime, Duration, MappedLocalTime, NaiveDateTime, Offset, TimeZone};
 

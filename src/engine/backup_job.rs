@@ -190,8 +190,8 @@ impl BackupJob {
             .report()
     }
 
-    /// The log, with everything in it that is committed: one that is being opened is waited for, and one that is no longer what its
-    /// path names is found out by asking it.
+    /// The log, with everything in it that is committed: one that is being opened is waited for, and one that is no
+    /// longer what its path names is found out by asking it.
     fn log_in_order(&self) -> Option<Arc<Capture>> {
         let log = self.log.await_running(LOG_WAIT)?;
         match log.flush() {
@@ -201,8 +201,8 @@ impl BackupJob {
         }
     }
 
-    /// Has the engine know the new archive before it tells of the backup: who is told of it must not be told in the same breath
-    /// that there is none.
+    /// Has the engine know the new archive before it tells of the backup: who is told of it must not be told in the
+    /// same breath that there is none.
     fn have_it_seen(&self) {
         if let Ok(settings) = SettingsFile::load(&self.data_file, &self.own) {
             let surveyed = Ok(Box::new(hosted::survey(&self.data_file, &settings, &self.own, &self.data)));
@@ -210,7 +210,8 @@ impl BackupJob {
         }
     }
 
-    /// Asks whoever sits before a window or terminal in which folder the next segment goes, until it is one that can be written.
+    /// Asks whoever sits before a window or terminal in which folder the next segment goes, until it is one that can be
+    /// written.
     fn ask_for_folder(&self, full: &Path, bytes: u64, control: &Control) -> Option<PathBuf> {
         let mode = data_file::identify(&self.data_file).map(|facts| facts.journal_mode);
         // The state backed up is held meanwhile.

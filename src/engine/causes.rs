@@ -1,5 +1,5 @@
-//! One cause is one warning. What follows from it is told with it, and goes with it: a disk that is away, a damaged data file, and
-//! backups that fail are each said once, with what to do.
+//! One cause is one warning. What follows from it is told with it, and goes with it: a disk that is away, a damaged
+//! data file, and backups that fail are each said once, with what to do.
 
 use std::path::Path;
 
@@ -144,7 +144,8 @@ pub(super) fn of_data_file(
         }
     } else {
         for warning in content.extract_if(.., |warning| warning.kind == WarningKind::ContentDamaged) {
-            // Which backup, and which sound one stays; what to do is what the damage asks for, which was looked at already.
+            // Which backup, and which sound one stays; what to do is what the damage asks for, which was looked at
+            // already.
             cause.message.push_str("; ");
             cause.message.push_str(&warning.message);
             let own = cause.hint.take().map_or_else(String::new, |hint| format!(" {hint}"));

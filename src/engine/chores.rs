@@ -1,5 +1,5 @@
-//! Work of a moment that may wait for a disk: looking at files, opening them, reading archives. A few threads do it for all data
-//! files, and end when there is none; a job has a thread of its own.
+//! Work of a moment that may wait for a disk: looking at files, opening them, reading archives. A few threads do it for
+//! all data files, and end when there is none; a job has a thread of its own.
 
 use std::{
     collections::VecDeque,
@@ -76,7 +76,8 @@ impl Chores {
         Self { shared: Arc::default(), messages }
     }
 
-    /// Has `work` done, and sends what `answer` makes of its result; a defect is a result too, so that nobody waits for ever.
+    /// Has `work` done, and sends what `answer` makes of its result; a defect is a result too, so that nobody waits for
+    /// ever.
     pub(super) fn run<T>(
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,

@@ -60,8 +60,8 @@ pub enum Command {
         /// Canonical path as in the status.
         path: PathBuf,
     },
-    /// Have another engine look after a data file: it is closed where it is, as soon as no job runs on it, and opened there. Only a
-    /// window that has joined both can do that.
+    /// Have another engine look after a data file: it is closed where it is, as soon as no job runs on it, and opened
+    /// there. Only a window that has joined both can do that.
     HandOver {
         /// Canonical path of the data file.
         data_file: PathBuf,
@@ -80,8 +80,8 @@ pub enum Command {
         /// The folder; made when the first backup needs it.
         folder: PathBuf,
     },
-    /// Take the folder for archives, or of the log, as it is there now for the one to be used, although it is not the one that was
-    /// used before.
+    /// Take the folder for archives, or of the log, as it is there now for the one to be used, although it is not the
+    /// one that was used before.
     ChooseAnew {
         /// Canonical path of the data file.
         data_file: PathBuf,
@@ -96,7 +96,8 @@ pub enum Command {
         settings: Settings,
         /// The settings that these were made from: when others are in force meanwhile, nothing is changed.
         revision: Revision,
-        /// Whether to switch the data file to WAL mode first, when a log is used from now on; a lasting change of the file.
+        /// Whether to switch the data file to WAL mode first, when a log is used from now on; a lasting change of the
+        /// file.
         switch_to_wal: bool,
     },
     /// Look at the places that settings mean which are not in force yet, into `seen_places` of the status.
@@ -113,8 +114,8 @@ pub enum Command {
         /// Their full paths.
         paths: Vec<PathBuf>,
     },
-    /// Looks at everything concerning a data file anew, as `Refresh`, and answers in its status (`looked`) when that is done: who
-    /// asks how it stands is not told what was so seconds ago.
+    /// Looks at everything concerning a data file anew, as `Refresh`, and answers in its status (`looked`) when that is
+    /// done: who asks how it stands is not told what was so seconds ago.
     LookNow {
         /// Canonical path of the data file.
         data_file: PathBuf,
@@ -187,8 +188,9 @@ pub enum Command {
         #[serde(default)]
         segments: Vec<PathBuf>,
     },
-    /// Bring the live data file to an earlier state, while programs are connected. What that takes away is kept: by the log,
-    /// or else by a full backup made first. A data file that is not open is replaced only when SQLite can not open it.
+    /// Bring the live data file to an earlier state, while programs are connected. What that takes away is kept: by the
+    /// log, or else by a full backup made first. A data file that is not open is replaced only when SQLite can not open
+    /// it.
     RestoreInPlace {
         /// Name of the job.
         job: JobId,
@@ -231,7 +233,8 @@ pub enum Command {
         /// The restore in place.
         of: JobId,
     },
-    /// Undo a restore in place: bring the data file to the state before it. What that takes away is kept as by any restore in place.
+    /// Undo a restore in place: bring the data file to the state before it. What that takes away is kept as by any
+    /// restore in place.
     UndoRestore {
         /// Name of the job.
         job: JobId,
@@ -335,15 +338,16 @@ pub enum Command {
         /// Name of the job.
         job: JobId,
     },
-    /// Answer the question of a job whose disk is full: go on in this folder, made when missing. The same folder is an answer
-    /// too, once there is space.
+    /// Answer the question of a job whose disk is full: go on in this folder, made when missing. The same folder is an
+    /// answer too, once there is space.
     GoOn {
         /// Name of the job.
         job: JobId,
         /// The folder.
         folder: PathBuf,
     },
-    /// Say that somebody can answer questions of jobs, or has left. Whoever gave it over a connection that ends has left.
+    /// Say that somebody can answer questions of jobs, or has left. Whoever gave it over a connection that ends has
+    /// left.
     Attend {
         /// Names the window or terminal.
         who: Uuid,

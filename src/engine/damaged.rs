@@ -1,7 +1,7 @@
 //! A data file that is found damaged at opening: restored by itself, when its settings say so, and said loudly.
 //!
-//! The look takes half a minute at most. Nothing is replaced that another program has open, nothing is deleted, and it is
-//! tried once: a file that is damaged again at once has a cause that another restore does not remove.
+//! The look takes half a minute at most. Nothing is replaced that another program has open, nothing is deleted, and it
+//! is tried once: a file that is damaged again at once has a cause that another restore does not remove.
 
 use std::{
     path::{Path, PathBuf},

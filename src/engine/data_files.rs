@@ -59,8 +59,8 @@ impl Worker {
         self.begin_to_open(path, true);
     }
 
-    /// Opens a data file on a thread, with everything that its disk is asked; `again` says whether one that could not be restored by
-    /// itself is tried once more.
+    /// Opens a data file on a thread, with everything that its disk is asked; `again` says whether one that could not
+    /// be restored by itself is tried once more.
     pub(super) fn begin_to_open(&self, path: PathBuf, again: bool) {
         let config = self.config.clone();
         let tried: HashSet<PathBuf> = if again { HashSet::new() } else { self.tried.keys().cloned().collect() };
@@ -84,7 +84,8 @@ impl Worker {
         );
     }
 
-    /// Opens what is on the service's list and not open: at the start, and again and again while something is in the way.
+    /// Opens what is on the service's list and not open: at the start, and again and again while something is in the
+    /// way.
     pub(super) fn open_listed(&mut self) {
         let Some(list) = &self.list else { return };
         let waiting = |path: &&PathBuf| {
@@ -458,8 +459,8 @@ impl Worker {
         self.begin_automatic(data_file);
     }
 
-    /// Looks whether folders of archives are still as they were surveyed, unless that is being done: one whose disk does not answer
-    /// holds up nobody else.
+    /// Looks whether folders of archives are still as they were surveyed, unless that is being done: one whose disk
+    /// does not answer holds up nobody else.
     pub(super) fn watch_places(&mut self, marks: Vec<(PathBuf, Arc<Mark>)>) {
         if self.watching || marks.is_empty() {
             return;
@@ -506,7 +507,8 @@ impl Worker {
         }
     }
 
-    /// Lets a program have a data file for itself: it must never fail because of the log, which is opened again when that is possible.
+    /// Lets a program have a data file for itself: it must never fail because of the log, which is opened again when
+    /// that is possible.
     fn let_have(&mut self, data_file: &Path, processes: &[Process]) {
         let Some(hosted) = self.hosted.get_mut(data_file).filter(|hosted| hosted.log.is_some()) else { return };
         hosted.log = None;

@@ -113,7 +113,8 @@ impl Worker {
         self.note_last_backups(None);
     }
 
-    /// The last full backup of a data file, or of each: from the Backup journal, or from the newest archive if that is newer.
+    /// The last full backup of a data file, or of each: from the Backup journal, or from the newest archive if that is
+    /// newer.
     pub(super) fn note_last_backups(&mut self, only: Option<&Path>) {
         let status = self.edit();
         for data_file in status.data_files.iter_mut().filter(|d| only.is_none_or(|only| d.facts.path == only)) {

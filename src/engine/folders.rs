@@ -1,5 +1,5 @@
-//! Whether the folders for archives and of the log are still those that were used: looked at as often as the data file, never on
-//! the engine's own thread, since a disk that is gone may not answer.
+//! Whether the folders for archives and of the log are still those that were used: looked at as often as the data file,
+//! never on the engine's own thread, since a disk that is gone may not answer.
 
 use std::{
     path::{Path, PathBuf},

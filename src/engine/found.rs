@@ -1,5 +1,5 @@
-//! What a job found of an archive, told by the thread that looked: damage, or that it is sound. Made here alone, and kept by
-//! [`Worker::looked`] alone.
+//! What a job found of an archive, told by the thread that looked: damage, or that it is sound. Made here alone, and
+//! kept by [`Worker::looked`] alone.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! The Backup journal: every job with its outcome, in an SQLite database of the program.
 //!
-//! Deleting it resets nothing: numbers come from the archives' names and the settings. A process that begins jobs holds the
-//! lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
+//! Deleting it resets nothing: numbers come from the archives' names and the settings. A process that begins jobs holds
+//! the lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
 
 mod findings;
 mod notices;
@@ -429,8 +429,8 @@ fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<HistoryEntry>>
 }
 
 fn open_database(path: &Path) -> rusqlite::Result<Connection> {
-    // SQLite would make it as wide as the system's default, and its companions after it. One that exists is not opened here: that would
-    // drop SQLite's locks on it.
+    // SQLite would make it as wide as the system's default, and its companions after it. One that exists is not opened
+    // here: that would drop SQLite's locks on it.
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]

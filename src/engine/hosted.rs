@@ -141,8 +141,8 @@ pub(super) struct Surveyed {
     pub(super) facts: std::result::Result<DataFileFacts, ErrorReport>,
 }
 
-/// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left; `may_restore` says
-/// whether one that is damaged may be restored by itself.
+/// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left; `may_restore`
+/// says whether one that is damaged may be restored by itself.
 pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Opening> {
     let own = &config.settings_dir;
     refuse_own_file(path)?;
@@ -258,7 +258,8 @@ pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Hos
     }
 }
 
-/// The folder with the archives of a data file that can not be opened, if there is one; and the newest that is sound at a glance.
+/// The folder with the archives of a data file that can not be opened, if there is one; and the newest that is sound at
+/// a glance.
 pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<(PathBuf, Option<PathBuf>)> {
     let path = std::path::absolute(data_file).ok()?;
     let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
@@ -269,8 +270,8 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<(PathBuf,
     folder.is_dir().then(|| (folder, newest.map(|archive| archive.path)))
 }
 
-/// Reads the destination and plans the next backup; `own` is the program's settings folder, `data` that of the Backup journal. May
-/// take its time. A folder that an earlier version used is marked.
+/// Reads the destination and plans the next backup; `own` is the program's settings folder, `data` that of the Backup
+/// journal. May take its time. A folder that an earlier version used is marked.
 pub(super) fn survey(data_file: &Path, settings: &SettingsFile, own: &Path, data: &Path) -> Surveyed {
     let mut settings = settings.clone();
     // What can not be marked now is marked later.
@@ -473,7 +474,8 @@ impl Hosted {
         status.log = self.log.as_ref().map(|log| log.status());
         let Some(seen) = self.settings.news() else { return false };
         match SettingsFile::load(&self.path, own) {
-            // Nobody who deletes a file means to end the log, the schedule and the care for old archives, all without a word.
+            // Nobody who deletes a file means to end the log, the schedule and the care for old archives, all without a
+            // word.
             Ok(settings) if settings.is_blank() && !self.settings.is_blank() => {
                 self.settings.pass_over(seen);
                 // Where the data file is gone as well, its disk is: nothing is written to what is there instead.
@@ -524,8 +526,8 @@ impl Hosted {
         }
     }
 
-    /// Whether there is nothing to do by the schedule at `now`, as far as was seen when it was asked last: not long ago, and by a
-    /// clock that was not set back since.
+    /// Whether there is nothing to do by the schedule at `now`, as far as was seen when it was asked last: not long
+    /// ago, and by a clock that was not set back since.
     pub(super) fn may_wait(&self, now: DateTime<Utc>) -> bool {
         self.asked
             .is_some_and(|(asked, next)| now >= asked && now - asked < ASK_AGAIN && next.is_none_or(|next| now < next))
@@ -539,7 +541,8 @@ impl Hosted {
         let _ = settings.note(own, |s| s.destination.earlier = wanted.destination.earlier);
     }
 
-    /// Whether the log, which could not be opened, is to be tried again: a disk may have come back, a program have ended.
+    /// Whether the log, which could not be opened, is to be tried again: a disk may have come back, a program have
+    /// ended.
     pub(super) fn is_log_due(&self, now: Instant) -> bool {
         self.log_failed.is_some_and(|at| now - at >= LOG_RETRY)
     }

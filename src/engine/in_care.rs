@@ -1,8 +1,8 @@
-//! Which data file in the engine's care an archive belongs to, and its running log: what was committed until a restore begins must be
-//! in the log that the restore reads.
+//! Which data file in the engine's care an archive belongs to, and its running log: what was committed until a restore
+//! begins must be in the log that the restore reads.
 //!
-//! An archive that the engine has listed is known by its path. Any other one, in another folder or before the first look at the
-//! folder, is known by what it says of itself, which only a job reads.
+//! An archive that the engine has listed is known by its path. Any other one, in another folder or before the first
+//! look at the folder, is known by what it says of itself, which only a job reads.
 
 use std::{
     path::{Path, PathBuf},
@@ -38,8 +38,8 @@ pub(super) struct InCare {
 }
 
 impl InCare {
-    /// The running log of the data file of `archive`, whose segments may lie in `folders` too, and where that data file is. A log that
-    /// is just being opened is waited for, up to `limit`.
+    /// The running log of the data file of `archive`, whose segments may lie in `folders` too, and where that data file
+    /// is. A log that is just being opened is waited for, up to `limit`.
     pub(super) fn of(&self, archive: &Path, folders: &[PathBuf], limit: Duration) -> (Option<Arc<Capture>>, Origin) {
         let origin = Origin { settings_dir: Some(self.settings_dir.clone()), ..Origin::default() };
         let Some(found) = self.find(archive, folders) else { return (None, origin) };

@@ -42,7 +42,8 @@ pub struct Inspection {
     pub data_file: DataFileFacts,
     /// The process that looks after it, if one does.
     pub engine: Option<Process>,
-    /// Who looked after it last, and until when, where nobody does now and that is noted; what happened to it since is not known.
+    /// Who looked after it last, and until when, where nobody does now and that is noted; what happened to it since is
+    /// not known.
     #[serde(default)]
     pub watched: Option<Watched>,
     /// The jobs that run on it, where that process can be asked.
@@ -119,8 +120,8 @@ impl NewestArchive {
 }
 
 impl Inspection {
-    /// The same as the engine that looks after the data file knows it: at once, however long the log is. `None` while the
-    /// engine itself does not know everything yet.
+    /// The same as the engine that looks after the data file knows it: at once, however long the log is. `None` while
+    /// the engine itself does not know everything yet.
     pub fn of_engine(all: &Status, data_file: &Path) -> Option<Self> {
         let status = all.data_file(data_file)?;
         let plan = status.plan.as_ref();
@@ -169,8 +170,9 @@ impl Inspection {
     }
 }
 
-/// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder, and `data` the
-/// one for its data. Nothing is changed. What there is to warn of is found as an engine finds it that looks after the file.
+/// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder, and
+/// `data` the one for its data. Nothing is changed. What there is to warn of is found as an engine finds it that looks
+/// after the file.
 ///
 /// # Errors
 /// When the data file can not be used, or its settings not be understood.

@@ -1,4 +1,5 @@
-//! Which backups are kept: what is found of archives, which are held, and the old ones that go once a new one is proven.
+//! Which backups are kept: what is found of archives, which are held, and the old ones that go once a new one is
+//! proven.
 
 use std::path::{Path, PathBuf};
 
@@ -24,8 +25,8 @@ use crate::{
     storage::Disk,
 };
 
-/// Deletes the old backups that the settings do not keep. `proven` is an archive that was read just now, with what is known of its
-/// content, and `data` the folder of the Backup journal.
+/// Deletes the old backups that the settings do not keep. `proven` is an archive that was read just now, with what is
+/// known of its content, and `data` the folder of the Backup journal.
 ///
 /// # Errors
 /// `Stopped`.

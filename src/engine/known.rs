@@ -1,4 +1,5 @@
-//! What is known of a data file's protection, put together in one place: for whoever looks after it, and for whoever only asks.
+//! What is known of a data file's protection, put together in one place: for whoever looks after it, and for whoever
+//! only asks.
 
 use std::path::Path;
 
@@ -22,8 +23,8 @@ pub(super) fn take_survey(status: &mut DataFileStatus, surveyed: Surveyed) {
     };
 }
 
-/// The last full backup, and the last one that succeeded: from the Backup journal, or from the newest archive of its own if
-/// that is newer.
+/// The last full backup, and the last one that succeeded: from the Backup journal, or from the newest archive of its
+/// own if that is newer.
 pub(super) fn take_history(status: &mut DataFileStatus, history: &[HistoryEntry]) {
     let ended: Vec<&HistoryEntry> = history
         .iter()
@@ -53,8 +54,8 @@ pub(super) fn take_history(status: &mut DataFileStatus, history: &[HistoryEntry]
     status.last_success = newer(succeeded).filter(|_| failed).filter(|last| status.last_backup.as_ref() != Some(last));
 }
 
-/// Whether the archive of the last backup lay in a folder of this data file, and does not any more. What was made elsewhere with
-/// another destination is nobody's to miss; neither is what can not be looked at.
+/// Whether the archive of the last backup lay in a folder of this data file, and does not any more. What was made
+/// elsewhere with another destination is nobody's to miss; neither is what can not be looked at.
 fn is_gone(status: &DataFileStatus, archive: &Path) -> bool {
     let settings = &status.settings.destination;
     let folder = storage::folder_of(archive);
@@ -85,7 +86,8 @@ impl Worker {
         touched.iter().for_each(|path| self.touch(path));
     }
 
-    /// Takes up what other processes have written to the Backup journal: jobs of another window or command, and what they found.
+    /// Takes up what other processes have written to the Backup journal: jobs of another window or command, and what
+    /// they found.
     pub(super) fn follow_history(&mut self) {
         let version = self.history.as_ref().and_then(super::history::History::version);
         if version.is_some() && version != self.history_version {

@@ -1,5 +1,5 @@
-//! A data file that lacks commits which its log holds: integrated by itself where that can only be what everybody wants, and
-//! offered where it could be wrong.
+//! A data file that lacks commits which its log holds: integrated by itself where that can only be what everybody
+//! wants, and offered where it could be wrong.
 
 use std::path::{Path, PathBuf};
 

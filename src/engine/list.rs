@@ -1,8 +1,8 @@
 //! The list of the data files that a service looks after: a small file that people can read and edit.
 //!
-//! A service of the system has two. One belongs to the superuser, who installed it, and is only read here: what the superuser writes
-//! must not lie where the user of the service could put a link in its place. The other one is the service's own, for what is opened in a
-//! window.
+//! A service of the system has two. One belongs to the superuser, who installed it, and is only read here: what the
+//! superuser writes must not lie where the user of the service could put a link in its place. The other one is the
+//! service's own, for what is opened in a window.
 
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,8 @@
 //! One engine per data file: a lock that lives exactly as long as the process that holds it.
 //!
-//! A small file beside the data file is locked with the operating system's file lock. It names the process for the message
-//! that another engine shows, and the address where it can be reached. It is removed at the end; one that a crash left behind is
-//! simply locked anew.
+//! A small file beside the data file is locked with the operating system's file lock. It names the process for the
+//! message that another engine shows, and the address where it can be reached. It is removed at the end; one that a
+//! crash left behind is simply locked anew.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -67,11 +67,12 @@ impl DataFileLock {
         }
     }
 
-    /// Sees that the lock is still the one that others ask for: its file may have been removed, and then another engine could
-    /// look after the data file too. It is taken anew where it was.
+    /// Sees that the lock is still the one that others ask for: its file may have been removed, and then another engine
+    /// could look after the data file too. It is taken anew where it was.
     ///
     /// # Errors
-    /// [`ErrorKind::InUse`] when another engine has taken it meanwhile; other kinds where the folder can not be used now.
+    /// [`ErrorKind::InUse`] when another engine has taken it meanwhile; other kinds where the folder can not be used
+    /// now.
     pub(super) fn keep(&mut self, data_file: &Path, address: Option<&str>) -> Result<()> {
         if !is_same(&self.file, &self.path) {
             *self = lock(&self.path, data_file, address)?;
@@ -140,7 +141,8 @@ fn lock(path: &Path, data_file: &Path, address: Option<&str>) -> Result<DataFile
         if !is_same(&file, path) {
             continue;
         }
-        // Only for the message, and for whoever wants to reach us; a file of another user may be locked without being written.
+        // Only for the message, and for whoever wants to reach us; a file of another user may be locked without being
+        // written.
         let text = format!("{}\n{}\n", std::process::id(), address.unwrap_or_default());
         let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
         return Ok(DataFileLock { file, path: path.to_path_buf() });

@@ -1,5 +1,5 @@
-//! The log of a data file as jobs see it: running, being opened anew, or none. A backup that begins while the log is being opened
-//! anew waits for it, so that its archive is not made without the log.
+//! The log of a data file as jobs see it: running, being opened anew, or none. A backup that begins while the log is
+//! being opened anew waits for it, so that its archive is not made without the log.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -34,8 +34,8 @@ impl LogSlot {
         slot.log.is_none() && slot.is_opening
     }
 
-    /// The log in order, for which up to `limit` is waited while it is being opened. One that was released counts as being
-    /// opened: the engine opens it anew.
+    /// The log in order, for which up to `limit` is waited while it is being opened. One that was released counts as
+    /// being opened: the engine opens it anew.
     pub(super) fn await_running(&self, limit: Duration) -> Option<Arc<Capture>> {
         let waits = |slot: &mut Slot| {
             let is_released = slot.log.as_ref().is_some_and(|log| log.status().state == CaptureState::Released);

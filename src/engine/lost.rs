@@ -62,7 +62,8 @@ pub struct Lost {
 }
 
 impl Lost {
-    /// Looks at what protects the data file that was at `path`; `own` is the program's settings folder, `data` the one for its data.
+    /// Looks at what protects the data file that was at `path`; `own` is the program's settings folder, `data` the one
+    /// for its data.
     pub fn look(path: &Path, own: &Path, data: &Path, problem: &Error) -> Self {
         let path = storage::real_path(path);
         let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();

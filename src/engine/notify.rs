@@ -1,10 +1,11 @@
 //! The program that the settings name, run after each job with the result as JSON on its standard input.
 //!
-//! It holds up nothing: it runs on a thread of its own, for a minute at most, and what it prints is read and forgotten beyond
-//! a limit. When it fails, that is a line in the Backup journal and a warning, and nothing else.
+//! It holds up nothing: it runs on a thread of its own, for a minute at most, and what it prints is read and forgotten
+//! beyond a limit. When it fails, that is a line in the Backup journal and a warning, and nothing else.
 //!
-//! The settings lie beside the data file, where others may be able to write. So a program is run only where nobody but this user and the
-//! superuser could have named it, which is asked of the very file that was read, and of every folder above it.
+//! The settings lie beside the data file, where others may be able to write. So a program is run only where nobody but
+//! this user and the superuser could have named it, which is asked of the very file that was read, and of every folder
+//! above it.
 
 use std::{
     io::{Read, Write},

@@ -1,8 +1,8 @@
 //! Test restores that the engine makes by itself: of every new archive, and every week of one drawn by lot.
 //!
-//! They wait until nobody has asked for anything for a moment, so that a series of jobs, or whoever closes the data file, does
-//! not meet them. What they find is kept like any other proof; what fails is urgent, because a backup that can not be
-//! restored is none.
+//! They wait until nobody has asked for anything for a moment, so that a series of jobs, or whoever closes the data
+//! file, does not meet them. What they find is kept like any other proof; what fails is urgent, because a backup that
+//! can not be restored is none.
 
 use std::{
     path::{Path, PathBuf},
@@ -86,8 +86,8 @@ impl Worker {
         for (data_file, archive) in due {
             let is_busy = self.jobs.values().any(|job| job.status.data_file.as_ref() == Some(&data_file))
                 || self.status.data_file(&data_file).is_none_or(|d| d.log_starting || d.plan.is_none());
-            // Nothing is said against an archive whose disk is away. Each waits until it can be made: of two backups the newer one is
-            // tested.
+            // Nothing is said against an archive whose disk is away. Each waits until it can be made: of two backups
+            // the newer one is tested.
             let is_away = self.status.data_file(&data_file).is_some_and(|d| d.destination_problem.is_some());
             match archive {
                 _ if is_busy || is_away => {}

@@ -1,8 +1,9 @@
 //! Whose data files the engine acts on.
 //!
-//! What lies beside a data file can be written by its owner: the settings name files to be put into archives, folders to write
-//! to, and programs to run; folders can be replaced by links between two system calls. So an engine that works for another user's
-//! file must have no more rights than that user. With the rights of the superuser it would hand out every file of the machine.
+//! What lies beside a data file can be written by its owner: the settings name files to be put into archives, folders
+//! to write to, and programs to run; folders can be replaced by links between two system calls. So an engine that works
+//! for another user's file must have no more rights than that user. With the rights of the superuser it would hand out
+//! every file of the machine.
 
 use std::path::Path;
 
@@ -11,8 +12,8 @@ use crate::{
     storage::owners::{self, ROOT, name_of, other_writer, owner_of},
 };
 
-/// Sees that this process may act on `data_file`, which may be gone; `as_root` is said by a superuser who knows that others can write
-/// the folders of his file.
+/// Sees that this process may act on `data_file`, which may be gone; `as_root` is said by a superuser who knows that
+/// others can write the folders of his file.
 ///
 /// # Errors
 /// `Refused` when this is the superuser and the file, or a folder on the way to it, is in the hands of another user.

@@ -1,7 +1,7 @@
 //! The automatic backups of each data file: begun when they are due, and what becomes of them remembered.
 //!
-//! What is to be done is decided by [`Automatic`] alone; here it is asked whenever the engine wakes, which is every two seconds
-//! at least, so that neither sleep nor a clock that is set can be slept through.
+//! What is to be done is decided by [`Automatic`] alone; here it is asked whenever the engine wakes, which is every two
+//! seconds at least, so that neither sleep nor a clock that is set can be slept through.
 
 use std::{
     path::{Path, PathBuf},

@@ -17,7 +17,8 @@ use crate::{
 };
 
 impl Worker {
-    /// Puts settings in force as a whole, if they are based on those in force now. What became of it is seen in the status.
+    /// Puts settings in force as a whole, if they are based on those in force now. What became of it is seen in the
+    /// status.
     pub(super) fn change_settings(
         &mut self,
         data_file: &Path,

@@ -43,8 +43,8 @@ use crate::{
 pub enum HostKind {
     /// A service without a window, which stays.
     Service,
-    /// What a window left in the background: it stays until a window takes its data files over or the machine restarts; on
-    /// many systems it ends when the user logs out.
+    /// What a window left in the background: it stays until a window takes its data files over or the machine restarts;
+    /// on many systems it ends when the user logs out.
     Background,
     /// A window: when it closes, the engine ends.
     Window,
@@ -136,7 +136,8 @@ pub struct Status {
 impl Status {
     /// The data file with this canonical path.
     pub fn data_file(&self, path: &std::path::Path) -> Option<&DataFileStatus> {
-        // Paths are compared part by part, which takes a while where there are hundreds; nearly always they are the same text.
+        // Paths are compared part by part, which takes a while where there are hundreds; nearly always they are the
+        // same text.
         let same_text = |d: &&DataFileStatus| d.facts.path.as_os_str() == path.as_os_str();
         self.data_files.iter().find(same_text).or_else(|| self.data_files.iter().find(|d| d.facts.path == path))
     }
@@ -215,18 +216,20 @@ pub struct DataFileStatus {
     /// Answers to `LookNow`, the newest last: everything here is as it was found after the command came.
     #[serde(default)]
     pub looked: Vec<Uuid>,
-    /// The same in the folder in force as sets with their logs: what [`retention::plan`](crate::backup::retention::plan)
-    /// needs to say which of them a rule would delete.
+    /// The same in the folder in force as sets with their logs: what
+    /// [`retention::plan`](crate::backup::retention::plan) needs to say which of them a rule would delete.
     pub sets: Vec<BackupSet>,
     /// The last full backup that succeeded, if one after it did not.
     #[serde(default)]
     pub last_success: Option<LastBackup>,
-    /// The archive of the last full backup that was made, as the Backup journal knows it, when it is not there any more.
+    /// The archive of the last full backup that was made, as the Backup journal knows it, when it is not there any
+    /// more.
     #[serde(default)]
     pub gone: Option<PathBuf>,
     /// The last full backup attempted, from the Backup journal, or else from the newest archive.
     pub last_backup: Option<LastBackup>,
-    /// When the next backup is made by itself: scheduled, or tried again. One that has come waits for another job to end.
+    /// When the next backup is made by itself: scheduled, or tried again. One that has come waits for another job to
+    /// end.
     pub next_backup: Option<DateTime<Local>>,
     /// What is known of the automatic backups: missed, failed, suspended; `None` where none are made by this engine.
     pub automatic: Option<Automatic>,
@@ -271,8 +274,8 @@ pub struct DataFileStatus {
     pub holders: Holders,
     /// Which of them are in a read transaction that needs the WAL.
     pub readers: Vec<Process>,
-    /// Which programs go on with a data file of this name that was deleted or replaced: what they commit is in no file that others
-    /// can find.
+    /// Which programs go on with a data file of this name that was deleted or replaced: what they commit is in no file
+    /// that others can find.
     #[serde(default)]
     pub strays: Vec<Process>,
     /// Why commits may be missed: programs use it by another name (a hard link), whose WAL is another one.
@@ -336,7 +339,8 @@ impl DataFileStatus {
         archive.data_file_id.is_some() && archive.data_file_id == self.settings.data_file_id
     }
 
-    /// What was found damaged in the file of an archive, or in its logs, the worst first; what it holds is in its `check`.
+    /// What was found damaged in the file of an archive, or in its logs, the worst first; what it holds is in its
+    /// `check`.
     pub fn damage_of(&self, archive: &ArchiveEntry) -> Option<&Finding> {
         // Only those are listed that are about what lies there: a window must not ask the disk.
         soundness::listed_damage_of(&self.damaged, archive)

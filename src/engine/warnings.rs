@@ -112,8 +112,8 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
     ))
 }
 
-/// The clock shows less than commits or archives already bear: until it gets there, commits bear one time and can not be told apart
-/// by it.
+/// The clock shows less than commits or archives already bear: until it gets there, commits bear one time and can not
+/// be told apart by it.
 pub(super) fn of_clock(
     last_commit: Option<DateTime<Utc>>,
     newest: Option<DateTime<FixedOffset>>,

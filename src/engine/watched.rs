@@ -73,8 +73,8 @@ impl Worker {
     }
 }
 
-/// Whether a gap is more than what a handover takes, or than is known of a process that was cut off. A machine that starts again
-/// within minutes is no news of a service.
+/// Whether a gap is more than what a handover takes, or than is known of a process that was cut off. A machine that
+/// starts again within minutes is no news of a service.
 fn is_worth_saying(before: &Watched, now: DateTime<Utc>) -> bool {
     let least = match (before.host, before.in_order) {
         (HostKind::Service, _) => TimeDelta::minutes(15),

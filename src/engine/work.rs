@@ -46,7 +46,8 @@ pub(super) fn where_allowed(place: PathBuf, config: &Config, work: Work) -> Work
     })
 }
 
-/// All logs found, and the running one: up to this very moment, wherever it lies. With what is known of where the data file is.
+/// All logs found, and the running one: up to this very moment, wherever it lies. With what is known of where the data
+/// file is.
 pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin) -> (Logs, Origin) {
     let Some(log) = log else { return (logs, origin) };
     // Where it can not be written, what it holds counts.
@@ -216,8 +217,8 @@ pub(super) fn test_restore(
     })
 }
 
-/// The test of an archive that was made just now. Where it can not be made because the archive or its disk is gone meanwhile, that is
-/// told, and nothing is said against the archive.
+/// The test of an archive that was made just now. Where it can not be made because the archive or its disk is gone
+/// meanwhile, that is told, and nothing is said against the archive.
 pub(super) fn test_new(data_file: &Path, archive: PathBuf, settings: SettingsFile, test: Work) -> Work {
     let data_file = data_file.to_path_buf();
     Box::new(move |control| {

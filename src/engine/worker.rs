@@ -411,7 +411,8 @@ impl Worker {
         }
     }
 
-    /// A command that makes no sense now. One that names a job is shown as a job that failed, so that its sender sees it.
+    /// A command that makes no sense now. One that names a job is shown as a job that failed, so that its sender sees
+    /// it.
     fn refuse(&mut self, job: Option<(JobId, JobKind)>, error: &Error) {
         if let Some((id, kind)) = job {
             let result = Err(error.report());

@@ -1,8 +1,9 @@
-//! Text that somebody else wrote: names of files, tables and records, notes, messages of an engine that another user runs.
+//! Text that somebody else wrote: names of files, tables and records, notes, messages of an engine that another user
+//! runs.
 //!
-//! A name may hold a line break, and forge a line of a report; or an escape code, and take over a terminal; or a sign that turns the
-//! direction of writing, and show another name than it is. So such text is shown with these characters spelled out. Where it is the
-//! name of a file, the file itself is meant by its real name everywhere else.
+//! A name may hold a line break, and forge a line of a report; or an escape code, and take over a terminal; or a sign
+//! that turns the direction of writing, and show another name than it is. So such text is shown with these characters
+//! spelled out. Where it is the name of a file, the file itself is meant by its real name everywhere else.
 
 use std::{
     borrow::Cow,
@@ -85,8 +86,8 @@ pub fn in_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// A value for people to read: with every text in it spelled out in one line. `None` where the value can not be taken apart, because a
-/// name in it is no text.
+/// A value for people to read: with every text in it spelled out in one line. `None` where the value can not be taken
+/// apart, because a name in it is no text.
 pub fn plain<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
     let mut taken = serde_json::to_value(value).ok()?;
     spell_out(&mut taken);

@@ -1,7 +1,7 @@
 //! Following one data file: what the rest of the program holds of it.
 //!
-//! See the [head of the journal](super) for the method. The work is done by the [service](super::service) on a thread of its
-//! own.
+//! See the [head of the journal](super) for the method. The work is done by the [service](super::service) on a thread
+//! of its own.
 
 use std::{
     path::{Path, PathBuf},
@@ -159,8 +159,8 @@ impl Capture {
         })
     }
 
-    /// Logs what is committed by now and stops following. The WAL stays as it was read, so that the next start can go on
-    /// from there.
+    /// Logs what is committed by now and stops following. The WAL stays as it was read, so that the next start can go
+    /// on from there.
     pub fn stop(mut self) {
         self.end();
     }
@@ -223,12 +223,14 @@ impl Cut {
     /// Reads the log up to the cut back from its file: nothing that was written counts before it was read.
     ///
     /// # Errors
-    /// `Damaged` when it does not lead to where the archive was cut; the archive is sound all the same, and the log goes on from it.
+    /// `Damaged` when it does not lead to where the archive was cut; the archive is sound all the same, and the log
+    /// goes on from it.
     pub fn prove(&self) -> Result<()> {
         rotate::prove(&self.log, &self.position)
     }
 
-    /// The archive is complete: the log so far gets the name `archived` (`Name[n-1].4BL`), the next one takes its place.
+    /// The archive is complete: the log so far gets the name `archived` (`Name[n-1].4BL`), the next one takes its
+    /// place.
     ///
     /// # Errors
     /// When a file can not be renamed. The log goes on all the same, and the next start or call tries again.

@@ -1,8 +1,9 @@
 //! After we were not there: going on where the log ends, or comparing the whole data file.
 //!
-//! The logged place is found in the WAL when nobody restarted it meanwhile: same salts, same checksum at the same frame.
-//! Then every commit since is still in the WAL, and the log goes on as if nothing had happened. Otherwise the data file is
-//! compared, at a pinned state, with the page hashes of the base and of the log; what differs becomes one catch-up record.
+//! The logged place is found in the WAL when nobody restarted it meanwhile: same salts, same checksum at the same
+//! frame. Then every commit since is still in the WAL, and the log goes on as if nothing had happened. Otherwise the
+//! data file is compared, at a pinned state, with the page hashes of the base and of the log; what differs becomes one
+//! catch-up record.
 
 use std::collections::HashMap;
 

@@ -93,13 +93,14 @@ enum Undo {
 #[derive(Debug, Clone, Copy)]
 struct Settled {
     stamp: FileStamp,
-    /// When that was noted, and whether the file was written so shortly before that a later writing may have the same time.
+    /// When that was noted, and whether the file was written so shortly before that a later writing may have the same
+    /// time.
     noted: Instant,
     is_fresh: bool,
 }
 
-/// The coarsest steps in which file systems in use tell the time, and for how long a copy that was put in place within one step may
-/// still be told.
+/// The coarsest steps in which file systems in use tell the time, and for how long a copy that was put in place within
+/// one step may still be told.
 const TIME_STEP: Duration = Duration::from_millis(12);
 const COPY_TOLD: Duration = Duration::from_millis(250);
 /// What can not be copied within one step.
@@ -237,9 +238,9 @@ impl Follower {
         Ok(())
     }
 
-    /// Before all is released because another content has taken the place of the data file: logs what was committed to the one before,
-    /// and keeps what is left of its WAL from being read into the new one. Nothing is done for any other reason, or while another
-    /// program has the data file open.
+    /// Before all is released because another content has taken the place of the data file: logs what was committed to
+    /// the one before, and keeps what is left of its WAL from being read into the new one. Nothing is done for any
+    /// other reason, or while another program has the data file open.
     pub(super) fn part_with_wal(&mut self, cause: &Error) {
         let Some(files) = self.pins.files().copied() else { return };
         let is_another = cause.kind() == ErrorKind::Changed || !files.is_data_file_named(&self.path);
@@ -262,8 +263,8 @@ impl Follower {
         }
     }
 
-    /// While everything is in the data file and a pin on lock 0 stands, SQLite writes nothing to it. Whoever changes it then
-    /// copies another content into the file, and commits that follow do not belong to what was there before.
+    /// While everything is in the data file and a pin on lock 0 stands, SQLite writes nothing to it. Whoever changes it
+    /// then copies another content into the file, and commits that follow do not belong to what was there before.
     fn require_settled(&self) -> Result<(), Trouble> {
         let Some(settled) = &self.settled else { return Ok(()) };
         match FileStamp::of_path(&self.path) {
@@ -293,8 +294,8 @@ impl Follower {
         }
     }
 
-    /// Whether a copy may have been put in the place of the data file without a trace but its content. Nobody who has it open in
-    /// SQLite does so.
+    /// Whether a copy may have been put in the place of the data file without a trace but its content. Nobody who has
+    /// it open in SQLite does so.
     pub(super) fn may_hide_a_copy(&self) -> bool {
         let is_fresh = |settled: &Settled| {
             settled.is_fresh && settled.noted.elapsed() < COPY_TOLD && settled.stamp.length <= COPIED_AT_ONCE_MAX
@@ -515,8 +516,8 @@ impl Follower {
 
     /// Reads into `self.before` what `page` held, and whether that is what the log and its base yield there.
     ///
-    /// It is not for a page that came into being without a frame, allocated and freed in one transaction: SQLite does not
-    /// care what it holds, and that can change with a checkpoint. Nor is it when the base has no page table.
+    /// It is not for a page that came into being without a frame, allocated and freed in one transaction: SQLite does
+    /// not care what it holds, and that can change with a checkpoint. Nor is it when the base has no page table.
     fn is_known(&mut self, wal: &WalFile, page: u32) -> Result<bool> {
         let hash = match self.known.hashes.get(&page) {
             Some(hash) => Some(*hash),

@@ -133,7 +133,8 @@ pub struct LogHeader {
 pub enum RecordKind {
     /// One commit, read from the WAL.
     Commit,
-    /// Everything that changed while nobody watched, found by comparing; leads to the state of the data file at its time.
+    /// Everything that changed while nobody watched, found by comparing; leads to the state of the data file at its
+    /// time.
     CatchUp,
     /// Unknown changes: the state after it is not known, and nothing can be integrated over it.
     Gap,

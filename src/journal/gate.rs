@@ -1,8 +1,9 @@
 //! Keeping writers out for a moment, so that the capture can reach the end of the WAL.
 //!
-//! The capture shuts the gate itself when it is time. When it is held up by the disk while a program writes on without a
-//! pause, a thread shuts it in its place: the WAL would grow by hundreds of MiB within a second otherwise, and the file does not
-//! shrink again. It never stays shut for long, whatever happens here: an application must not fail because of us.
+//! The capture shuts the gate itself when it is time. When it is held up by the disk while a program writes on without
+//! a pause, a thread shuts it in its place: the WAL would grow by hundreds of MiB within a second otherwise, and the
+//! file does not shrink again. It never stays shut for long, whatever happens here: an application must not fail
+//! because of us.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,8 +24,8 @@ use crate::{
 
 /// Size of the WAL in bytes beyond which it may not grow without the capture.
 const GROWN: u64 = 50 << 20;
-/// How far it must be ahead of the capture then, in bytes: where another program's long reader holds the WAL, keeping writers out
-/// helps nobody.
+/// How far it must be ahead of the capture then, in bytes: where another program's long reader holds the WAL, keeping
+/// writers out helps nobody.
 const BEHIND: u64 = 2 << 20;
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(4);

@@ -1,7 +1,7 @@
 //! What can be known of a log from outside, without the engine that writes it.
 //!
-//! Whether the log is complete needs no trust in that engine: the place in the WAL where a read transaction stands, with its
-//! running checksum, must be the place that a record of the log names.
+//! Whether the log is complete needs no trust in that engine: the place in the WAL where a read transaction stands,
+//! with its running checksum, must be the place that a record of the log names.
 
 use std::{
     path::{Path, PathBuf},
@@ -27,7 +27,8 @@ use crate::{
     },
 };
 
-/// A commit that was made just now is in the log some milliseconds later: how often, and how long apart, it is looked for.
+/// A commit that was made just now is in the log some milliseconds later: how often, and how long apart, it is looked
+/// for.
 const LOOKS: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -71,8 +72,8 @@ pub struct LogFacts {
     pub rooted: bool,
     /// When the last commit was logged.
     pub last_commit: Option<DateTime<Utc>>,
-    /// Whether everything committed when this was asked is in it; `None` when that can not be told from outside, because
-    /// the WAL holds nothing at the moment.
+    /// Whether everything committed when this was asked is in it; `None` when that can not be told from outside,
+    /// because the WAL holds nothing at the moment.
     pub complete: Option<bool>,
     /// How the protection stands, as the engine that writes it says; `None` when that is told from outside.
     pub state: Option<CaptureState>,

@@ -1,7 +1,7 @@
 //! Applying logs to a restored file, and planning it.
 //!
-//! A record is applied only where the file stands exactly at the record before: the chain value of the position proves it.
-//! On a restored archive that position is the one it names; the log whose base it is, the log *after* the archive,
+//! A record is applied only where the file stands exactly at the record before: the chain value of the position proves
+//! it. On a restored archive that position is the one it names; the log whose base it is, the log *after* the archive,
 //! continues there. Every page is checked against its hash after decoding, so a base that is not what the log was made
 //! against is noticed at the first page that tells.
 
@@ -268,8 +268,8 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
         };
         plan.unused.push(Unused { path: path.clone(), why });
     }
-    // A log may hold the position at its base or, when a backup failed after its cut, in its middle. One that ends early does not
-    // count where another copy of it goes on.
+    // A log may hold the position at its base or, when a backup failed after its cut, in its middle. One that ends
+    // early does not count where another copy of it goes on.
     loop {
         let mut found = None;
         for (index, path) in left.iter().enumerate() {
@@ -331,7 +331,8 @@ fn unfit_beside(plan: &Plan, path: &Path, control: &Control) -> Result<Option<Un
     Ok(Some(if reader.header().rooted { Unfit::OtherPast } else { Unfit::OtherBase }))
 }
 
-/// Adds the records of the log at `path` that continue the plan; false when the place where it stands is not in that log.
+/// Adds the records of the log at `path` that continue the plan; false when the place where it stands is not in that
+/// log.
 fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
     let mut reader = LogReader::open(path)?;
     let archive = reader.header().base.archive;

@@ -1,6 +1,6 @@
-//! The running protocol of pins and checkpoints, with real SQLite, and other programs that act between any two of its steps: they
-//! commit, hold a transaction open, copy the WAL, begin it anew, read; and this program crashes. After each order every commit is in
-//! the log as a step of its own, and what the log leads to is what the data file holds.
+//! The running protocol of pins and checkpoints, with real SQLite, and other programs that act between any two of its
+//! steps: they commit, hold a transaction open, copy the WAL, begin it anew, read; and this program crashes. After each
+//! order every commit is in the log as a step of its own, and what the log leads to is what the data file holds.
 
 use std::{
     fs,
@@ -221,8 +221,8 @@ struct Scene {
     config: CaptureConfig,
     follower: Follower,
     others: Arc<Mutex<Others>>,
-    /// After a crash SQLite's counter is not known for a moment: a WAL that begins anew then is compared, and so may hold several
-    /// commits in one step.
+    /// After a crash SQLite's counter is not known for a moment: a WAL that begins anew then is compared, and so may
+    /// hold several commits in one step.
     has_crashed: bool,
     caught_up: bool,
 }

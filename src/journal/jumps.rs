@@ -1,9 +1,11 @@
-//! Where the times in a log are not those at which the commits were made: the clock was ahead for a while, and then set right.
+//! Where the times in a log are not those at which the commits were made: the clock was ahead for a while, and then set
+//! right.
 //!
-//! No record is earlier than the one before. So commits bear the time of the wrong clock until the right one has reached it: the
-//! first of them, made while the clock was ahead, times that are to come; the rest one and the same time. Nothing in a log says
-//! when those were made. That it was so shows in three ways: several commits in a row bear the same time to the microsecond, after
-//! a stretch without any; an archive that was cut there bears an earlier time than the commits before it; a time is still to come.
+//! No record is earlier than the one before. So commits bear the time of the wrong clock until the right one has
+//! reached it: the first of them, made while the clock was ahead, times that are to come; the rest one and the same
+//! time. Nothing in a log says when those were made. That it was so shows in three ways: several commits in a row bear
+//! the same time to the microsecond, after a stretch without any; an archive that was cut there bears an earlier time
+//! than the commits before it; a time is still to come.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,10 @@
-//! A data file that lacks commits which its log holds: an older file was put back, or a power failure took the end of the WAL.
+//! A data file that lacks commits which its log holds: an older file was put back, or a power failure took the end of
+//! the WAL.
 //!
-//! Told by the pages alone: the file as a whole is exactly as it was after an earlier commit. That by itself is no proof, because
-//! a program may have set a value back while nobody watched, to the same bytes in the same place. Three things are: the WAL ends
-//! before the place that was logged; the WAL is gone, and the file was not written since the commits that it lacks; or the file was
-//! created after the last commit that was logged.
+//! Told by the pages alone: the file as a whole is exactly as it was after an earlier commit. That by itself is no
+//! proof, because a program may have set a value back while nobody watched, to the same bytes in the same place. Three
+//! things are: the WAL ends before the place that was logged; the WAL is gone, and the file was not written since the
+//! commits that it lacks; or the file was created after the last commit that was logged.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -54,8 +55,8 @@ impl Lacking {
     }
 }
 
-/// The latest commit of the log at `path` after which the file was as it is now, and when the next one was logged: `hashes` holds
-/// the pages that the log knows or that differ from what it leads to, all others are as in its base.
+/// The latest commit of the log at `path` after which the file was as it is now, and when the next one was logged:
+/// `hashes` holds the pages that the log knows or that differ from what it leads to, all others are as in its base.
 pub(super) fn find(
     path: &Path,
     table: Option<&PageTable>,
@@ -121,23 +122,24 @@ pub(super) fn find(
     Ok(found)
 }
 
-/// Whether the WAL as it is now comes before the place that was logged: the same one ends earlier, or is of a generation before.
-/// SQLite counts the first salt up by one whenever it begins the WAL anew, and never goes back; one that was deleted and made
-/// again has another by chance.
+/// Whether the WAL as it is now comes before the place that was logged: the same one ends earlier, or is of a
+/// generation before. SQLite counts the first salt up by one whenever it begins the WAL anew, and never goes back; one
+/// that was deleted and made again has another by chance.
 fn is_older(at: &WalPosition, mark: &WalMark) -> bool {
     at.salts == mark.salts && at.frame_max < mark.frame
         || (1..=GENERATIONS).contains(&mark.salts[0].wrapping_sub(at.salts[0]))
 }
 
-/// Whether the WAL was lost with all that was in it: there is none, and the file itself was not changed since before the first
-/// commit that it lacks, so that nobody can have brought it back to where it is.
+/// Whether the WAL was lost with all that was in it: there is none, and the file itself was not changed since before
+/// the first commit that it lacks, so that nobody can have brought it back to where it is.
 fn is_lost_whole(data_file: &Path, at: Option<&WalPosition>, next: Option<DateTime<Utc>>) -> bool {
     let changed = FileStamp::of_path(data_file).ok().flatten().map(|stamp| stamp.changed);
     let next = next.and_then(|next| next.timestamp_nanos_opt()).map(i128::from);
     at.is_none_or(|at| at.frame_max == 0) && changed.zip(next).is_some_and(|(changed, next)| changed < next)
 }
 
-/// What is lacking, when the file stands at `commit` of a log that ended at `tail`; `next` is when the commit after it was logged.
+/// What is lacking, when the file stands at `commit` of a log that ended at `tail`; `next` is when the commit after it
+/// was logged.
 pub(super) fn describe(
     data_file: &Path,
     (commit, next): (u64, Option<DateTime<Utc>>),

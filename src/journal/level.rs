@@ -1,8 +1,8 @@
 //! Keeping the WAL small without stopping anyone for long.
 //!
-//! Our pins keep the application's own checkpoints from ending, so that work is done here: beside the capture when the WAL
-//! has grown by some frames, at once when nobody writes, and with writers kept out for some milliseconds when they write
-//! without any pause.
+//! Our pins keep the application's own checkpoints from ending, so that work is done here: beside the capture when the
+//! WAL has grown by some frames, at once when nobody writes, and with writers kept out for some milliseconds when they
+//! write without any pause.
 
 use std::{
     thread,
@@ -21,9 +21,11 @@ const SOFT_STEP: u32 = 2_000;
 /// Frames, and bytes, after which writers are kept out for a moment.
 const HARD_LIMIT: u32 = 9_500;
 const HARD_LIMIT_BYTES: u32 = 38 << 20;
-/// By which part more than that even what is not read yet is read while writers are kept out: they write faster than that.
+/// By which part more than that even what is not read yet is read while writers are kept out: they write faster than
+/// that.
 const URGENT: u32 = 4;
-/// Frames that the capture may be ahead of the data file for writers to be kept out; else it is copied once more before.
+/// Frames that the capture may be ahead of the data file for writers to be kept out; else it is copied once more
+/// before.
 const NEAR: u32 = 700;
 /// Times it is copied once more.
 const COPIES: u32 = 4;
@@ -35,8 +37,8 @@ const URGENT_WAIT: Duration = Duration::from_millis(20);
 const LOCKED_MAX: Duration = Duration::from_millis(50);
 /// How long writers are kept out at most for a reader that may only be passing.
 const PASSING_MAX: Duration = Duration::from_millis(8);
-/// How long an older pin is held alone for a waiting checkpointer: its busy handler looks every 25 ms at first, later every
-/// 100 ms.
+/// How long an older pin is held alone for a waiting checkpointer: its busy handler looks every 25 ms at first, later
+/// every 100 ms.
 const YIELD_FIRST: Duration = Duration::from_millis(30);
 const YIELD: Duration = Duration::from_millis(115);
 /// A checkpointer that was there so short a time ago is probably the same.
@@ -105,8 +107,8 @@ impl Follower {
         Ok(to.frame_max >= self.growth.urgent() && self.pins.lock_writers(URGENT_WAIT)?)
     }
 
-    /// After commits were logged: does something about the size of the WAL when it is time. `kept_out` says that writers
-    /// are waiting.
+    /// After commits were logged: does something about the size of the WAL when it is time. `kept_out` says that
+    /// writers are waiting.
     pub(super) fn keep_small(&mut self, kept_out: bool) -> Result<(), Trouble> {
         let (frame, tidied) = (self.mark.frame, self.growth.tidied_at);
         let logged = u64::from(frame) * u64::from(self.page_size());
@@ -137,16 +139,17 @@ impl Follower {
         Ok(self.pins.copy_behind()?)
     }
 
-    /// Brings the data file up to date, then goes level if nobody commits meanwhile. `quiet` says that there was nothing to
-    /// read: then a busy answer means that a checkpointer may wait for us, and there is time to wait for the disk.
+    /// Brings the data file up to date, then goes level if nobody commits meanwhile. `quiet` says that there was
+    /// nothing to read: then a busy answer means that a checkpointer may wait for us, and there is time to wait for the
+    /// disk.
     pub(super) fn tidy(&mut self, quiet: bool) -> Result<(), Trouble> {
         if self.growth.level || self.pins.count() == 0 || self.pins.is_copying() {
             return Ok(());
         }
         self.growth.tidied_at = self.mark.frame;
         if quiet {
-            // A copy may be put over the data file at any moment, where its application has ended: between the last look at it and the
-            // last page that is copied into it there shall be no wait for a disk.
+            // A copy may be put over the data file at any moment, where its application has ended: between the last
+            // look at it and the last page that is copied into it there shall be no wait for a disk.
             self.pins.sync_wal()?;
         }
         let first = self.pins.checkpoint()?;
@@ -202,9 +205,9 @@ impl Follower {
         Ok(self.growth.level)
     }
 
-    /// Leaves the data file as if nobody had it open, when nobody else has: everything in it, the WAL empty, and an index that
-    /// remembers nothing. Then another file can be copied or moved over it while the application is stopped, as if this program
-    /// were not there. The pin stays, so that no commit is missed. Whether that was done.
+    /// Leaves the data file as if nobody had it open, when nobody else has: everything in it, the WAL empty, and an
+    /// index that remembers nothing. Then another file can be copied or moved over it while the application is stopped,
+    /// as if this program were not there. The pin stays, so that no commit is missed. Whether that was done.
     pub(super) fn rest(&mut self) -> Result<bool, Trouble> {
         if self.is_at_rest {
             return Ok(true);
@@ -221,8 +224,8 @@ impl Follower {
         Ok(true)
     }
 
-    /// Looks whether a checkpointer of the application waits for one of our pins. It copies nothing as a rule: the oldest
-    /// pin stands where the last checkpoint ended.
+    /// Looks whether a checkpointer of the application waits for one of our pins. It copies nothing as a rule: the
+    /// oldest pin stands where the last checkpoint ended.
     pub(super) fn probe(&mut self) -> Result<(), Trouble> {
         if self.pins.count() == 0 || self.pins.is_copying() {
             return Ok(());
@@ -270,8 +273,8 @@ impl Follower {
         self.pins.let_writers_in();
         self.note_held_back(self.growth.level || !matches!(outcome, Ok(false)));
         if !self.growth.level {
-            // When nobody else was checkpointing, a long reader of another program holds the WAL: asking again soon would
-            // only disturb.
+            // When nobody else was checkpointing, a long reader of another program holds the WAL: asking again soon
+            // would only disturb.
             let more = if matches!(outcome, Ok(true)) { SOFT_LIMIT } else { self.growth.hard_limit };
             self.growth.hard_limit_next = self.mark.frame.saturating_add(more);
             self.growth.copies = 0;
@@ -297,14 +300,15 @@ impl Follower {
         let since = Instant::now();
         let mut passing = None;
         loop {
-            // A pin that found all other slots taken shares an older mark, and only up to that is copied: a new one may not.
+            // A pin that found all other slots taken shares an older mark, and only up to that is copied: a new one may
+            // not.
             if !self.take_and_absorb()? {
                 return Ok(false);
             }
             self.pins.keep_newest(1);
             let busy = self.pins.checkpoint()?.busy;
-            // The automatic checkpoint of an application may be under way, or our own; nobody begins another one now. Or a
-            // writer that waits for its turn holds the WAL for a moment with an older mark.
+            // The automatic checkpoint of an application may be under way, or our own; nobody begins another one now.
+            // Or a writer that waits for its turn holds the WAL for a moment with an older mark.
             let since = if busy { since } else { *passing.get_or_insert_with(Instant::now) };
             if self.go_level()? || since.elapsed() >= if busy { LOCKED_MAX } else { PASSING_MAX } {
                 return Ok(busy);

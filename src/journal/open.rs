@@ -1,8 +1,9 @@
 //! Opening the log of a data file, or beginning one. What lies under its name is recognised; what it means is said.
 //!
-//! A log that is missing, or that does not go on from the newest archive, is no reason to leave the data file unprotected:
-//! a new one begins at that archive, with one catch-up record, so that everything from now on can be restored without a
-//! further backup. What lay there is kept under another name, never deleted: it may hold the steps in between.
+//! A log that is missing, or that does not go on from the newest archive, is no reason to leave the data file
+//! unprotected: a new one begins at that archive, with one catch-up record, so that everything from now on can be
+//! restored without a further backup. What lay there is kept under another name, never deleted: it may hold the steps
+//! in between.
 
 use std::{
     io::Read,

@@ -1,8 +1,8 @@
 //! Encoding a page against its content before the commit.
 //!
-//! The previous content is what the page holds after the commit before: on capture read from the WAL or the data file, on
-//! integration from the file being rebuilt. Both are byte for byte the same, see [`capture`](super::capture). A page that
-//! did not exist before has no previous content and is encoded by itself.
+//! The previous content is what the page holds after the commit before: on capture read from the WAL or the data file,
+//! on integration from the file being rebuilt. Both are byte for byte the same, see [`capture`](super::capture). A page
+//! that did not exist before has no previous content and is encoded by itself.
 //!
 //! | Encoding | Bytes |
 //! |---|---|
@@ -11,8 +11,8 @@
 //! | 2 | a patch: pairs of (bytes to keep, bytes to replace) as LEB128 numbers, each followed by the new bytes |
 //! | 3 | a zstd frame of the page, compressed with the previous content as its prefix |
 //!
-//! A patch costs a few microseconds and serves the usual small update; where it grows, because a page was rearranged, zstd
-//! finds what only moved.
+//! A patch costs a few microseconds and serves the usual small update; where it grows, because a page was rearranged,
+//! zstd finds what only moved.
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx};
 

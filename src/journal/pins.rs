@@ -2,8 +2,8 @@
 //!
 //! Three connections take turns as pins; a fourth runs PASSIVE checkpoints, a fifth takes the write lock for the short
 //! moment that the hard limit needs, a sixth copies on a thread of its own while the capture goes on. None of them ever
-//! writes to the data file, except what a checkpoint copies. Each is opened when it is first needed, and only two are kept
-//! for a data file that nobody writes: a service may look after hundreds of them.
+//! writes to the data file, except what a checkpoint copies. Each is opened when it is first needed, and only two are
+//! kept for a data file that nobody writes: a service may look after hundreds of them.
 
 use std::{
     collections::VecDeque,
@@ -68,8 +68,8 @@ pub(super) struct Pins {
     pub(super) between: super::interleavings::Between,
 }
 
-/// Runs a checkpoint beside the capture: a disk may need tens of milliseconds, and a busy writer makes a thousand commits
-/// in that time.
+/// Runs a checkpoint beside the capture: a disk may need tens of milliseconds, and a busy writer makes a thousand
+/// commits in that time.
 #[derive(Debug)]
 struct Copier {
     begin: Option<Sender<()>>,
@@ -144,13 +144,14 @@ impl Pins {
         self.files.as_ref()
     }
 
-    /// Sees that what is open is still what the path of the data file names: before anything is taken from it as the data
-    /// file's, and before anything is written to it.
+    /// Sees that what is open is still what the path of the data file names: before anything is taken from it as the
+    /// data file's, and before anything is written to it.
     pub(super) fn require_named(&self) -> Result<()> {
         self.files.as_ref().map_or(Ok(()), |files| files.require(&self.path))
     }
 
-    /// Sees that nobody has written to the data file past SQLite since the last look: frames of the WAL belong to what it was before.
+    /// Sees that nobody has written to the data file past SQLite since the last look: frames of the WAL belong to what
+    /// it was before.
     ///
     /// # Errors
     /// [`ErrorKind::Changed`] when somebody has.
@@ -269,8 +270,8 @@ impl Pins {
         (0..CONNECTIONS).any(|n| self.connections[n].is_some() && !self.held.contains(&n))
     }
 
-    /// A further pin on files that need no longer be those that the paths name, on a connection that is open already: what was
-    /// committed to them until now.
+    /// A further pin on files that need no longer be those that the paths name, on a connection that is open already:
+    /// what was committed to them until now.
     pub(super) fn take_unnamed(&mut self) -> Result<Option<WalPosition>> {
         let free = (0..CONNECTIONS).find(|n| self.connections[*n].is_some() && !self.held.contains(n));
         let Some((n, conn)) = free.and_then(|n| Some((n, self.connections[n].as_ref()?))) else { return Ok(None) };
@@ -313,8 +314,8 @@ impl Pins {
 
     /// Releases those between the oldest and the newest pin.
     ///
-    /// The oldest stays where it is, so that the application's own automatic checkpoints, limited by it, find nothing to
-    /// do; if it followed every commit, every commit of a busy application would copy and sync a few frames.
+    /// The oldest stays where it is, so that the application's own automatic checkpoints, limited by it, find nothing
+    /// to do; if it followed every commit, every commit of a busy application would copy and sync a few frames.
     pub(super) fn keep_ends(&mut self) {
         while self.held.len() > 2 {
             let _ = self.between_steps();
@@ -392,8 +393,8 @@ impl Pins {
         })
     }
 
-    /// Leaves the WAL empty, when everything is in the data file and no reader needs it; writes nothing to the data file. Whether
-    /// that was done.
+    /// Leaves the WAL empty, when everything is in the data file and no reader needs it; writes nothing to the data
+    /// file. Whether that was done.
     pub(super) fn empty_wal(&mut self) -> Result<bool> {
         let done = self.checkpoint_with("PRAGMA wal_checkpoint(TRUNCATE)")?;
         Ok(!done.busy && self.is_wal_empty())
@@ -403,8 +404,8 @@ impl Pins {
         FileStamp::of_path(&wal_path(&self.path)).ok().flatten().is_some_and(|stamp| stamp.length == 0)
     }
 
-    /// While the WAL is empty: has its index forget how long the data file is. SQLite's counter of commits after that; `None`
-    /// when it was not done.
+    /// While the WAL is empty: has its index forget how long the data file is. SQLite's counter of commits after that;
+    /// `None` when it was not done.
     pub(super) fn forget_page_count(&mut self, wait: Duration) -> Result<Option<u32>> {
         if !self.lock_writers(wait)? {
             return Ok(None);
@@ -417,9 +418,9 @@ impl Pins {
         done
     }
 
-    /// Throws away what the WAL holds when another content has taken the place of the data file: else it would be read into that.
-    /// False when another program has the data file open, which must not lose what it reads; or when the WAL is another one, too.
-    /// No pin is held after that. What is logged is not lost by it.
+    /// Throws away what the WAL holds when another content has taken the place of the data file: else it would be read
+    /// into that. False when another program has the data file open, which must not lose what it reads; or when the WAL
+    /// is another one, too. No pin is held after that. What is logged is not lost by it.
     pub(super) fn discard_wal(&mut self) -> Result<bool> {
         let Some(files) = self.files.filter(|files| files.are_companions_named(&self.path)) else { return Ok(false) };
         let wal = wal_path(&self.path);

@@ -177,8 +177,9 @@ impl LogReader {
         Ok(None)
     }
 
-    /// Whether a record with so many pages can lead to a data file of the length that it says. A file grows by pages that are
-    /// recorded, and by free ones, which SQLite need not write: each of those stands on a page of the list of free pages.
+    /// Whether a record with so many pages can lead to a data file of the length that it says. A file grows by pages
+    /// that are recorded, and by free ones, which SQLite need not write: each of those stands on a page of the list of
+    /// free pages.
     fn is_plausible(&self, head: &RecordHead, entries: u64) -> bool {
         let listed = u64::from(self.header.page_size / 4);
         let longest =

@@ -1,11 +1,12 @@
 //! How a data file was left that nobody had open any more, so that the next start need not compare all of it.
 //!
-//! Beside the log stands `Name.journal.rest`: the last record of the log, and how the data file was when everything was in it and
-//! the WAL was empty. A data file that is still exactly so, to the time of its last change of any kind, which programs can not
-//! choose, has not been written since. The note proves nothing else; without it, or where anything differs, the file is compared.
+//! Beside the log stands `Name.journal.rest`: the last record of the log, and how the data file was when everything was
+//! in it and the WAL was empty. A data file that is still exactly so, to the time of its last change of any kind, which
+//! programs can not choose, has not been written since. The note proves nothing else; without it, or where anything
+//! differs, the file is compared.
 //!
-//! Four lines of text: a title, number and chain value of the record, inode with length and both times of the file, and the hash
-//! of the three lines before.
+//! Four lines of text: a title, number and chain value of the record, inode with length and both times of the file, and
+//! the hash of the three lines before.
 
 use std::path::{Path, PathBuf};
 

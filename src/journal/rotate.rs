@@ -4,8 +4,8 @@
 //! 2. When the archive is complete: `Name.journal` → `Name[n-1].4BL`, then `Name.journal.next` → `Name.journal`.
 //! 3. When the backup fails: the records of `.next` are appended verbatim to `Name.journal`, then `.next` is removed.
 //!
-//! After a crash the newest archive tells which of both it is: when it was cut where `.next` begins, the backup succeeded.
-//! Every step finds out by itself whether it was done before.
+//! After a crash the newest archive tells which of both it is: when it was cut where `.next` begins, the backup
+//! succeeded. Every step finds out by itself whether it was done before.
 
 use std::{
     io::Read,
@@ -94,8 +94,8 @@ pub(super) fn archive(storage: &Arc<dyn Storage>, log: &Path, to: &Path) -> Resu
         return Ok(());
     }
     if exists(to) {
-        // Copied before, and not removed here yet; or a file of that name that is something else. A link that somebody put there
-        // may lead to the log itself, which would be lost then.
+        // Copied before, and not removed here yet; or a file of that name that is something else. A link that somebody
+        // put there may lead to the log itself, which would be lost then.
         if !to.is_symlink() && tail_of(log)? == tail_of(to)? {
             storage.remove(log)?;
             return storage.sync_folder(folder_of(log));

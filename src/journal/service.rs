@@ -1,4 +1,5 @@
-//! The loop that decides when to look at the data file, when to retry and when to let go; and obeys commands between looks.
+//! The loop that decides when to look at the data file, when to retry and when to let go; and obeys commands between
+//! looks.
 
 use std::{
     path::{Path, PathBuf},
@@ -31,8 +32,8 @@ const HOT: Duration = Duration::from_millis(60);
 const PROBE: Duration = Duration::from_millis(15);
 /// Without commits for so long, the data file is brought up to date; and how often that is tried.
 const IDLE: Duration = Duration::from_millis(100);
-/// Without commits for so long, a data file that the last program has closed is left at rest; and how often that is tried while
-/// no event tells that one was closed.
+/// Without commits for so long, a data file that the last program has closed is left at rest; and how often that is
+/// tried while no event tells that one was closed.
 const CLOSED: Duration = Duration::from_millis(1);
 const REST: Duration = Duration::from_secs(30);
 /// Without commits for so long, and still held up by a reader of another program, looks become rare.
@@ -42,8 +43,9 @@ const HOT_PAUSE: Duration = Duration::from_millis(1);
 /// So many commits in one look mean a writer without pause; then looks are made rarer.
 const CROWD: u64 = 16;
 const CROWD_PAUSE: Duration = Duration::from_millis(4);
-/// Pauses between looks while cold. An event tells that frames are written; the commit follows when they are synced, which a
-/// slow disk may take long for. After a while without any event, the last one is only the fallback for one that did not come.
+/// Pauses between looks while cold. An event tells that frames are written; the commit follows when they are synced,
+/// which a slow disk may take long for. After a while without any event, the last one is only the fallback for one that
+/// did not come.
 const COLD_PAUSES: [(Duration, Duration); 2] =
     [(Duration::from_secs(2), Duration::from_millis(20)), (Duration::from_secs(30), Duration::from_millis(250))];
 const COLD_PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -103,7 +105,8 @@ pub(super) struct Service {
     last_read_back: Option<Instant>,
     /// Why everything is to be released.
     released: Option<Error>,
-    /// What is said when the next comparison finds another content than was expected, though nothing was committed after this frame.
+    /// What is said when the next comparison finds another content than was expected, though nothing was committed
+    /// after this frame.
     doubt: Option<(Error, u32)>,
     /// Told whenever this thread gets round.
     pulse: Pulse,
@@ -161,8 +164,8 @@ impl Service {
         }
     }
 
-    /// Works until it is told to stop, or until what it holds open is no longer what the paths name. Then all of it is closed
-    /// before that is told, so that it can be opened anew at once.
+    /// Works until it is told to stop, or until what it holds open is no longer what the paths name. Then all of it is
+    /// closed before that is told, so that it can be opened anew at once.
     pub(super) fn run(mut self) {
         let last = self.work();
         self.publish(Some(last));
@@ -235,15 +238,15 @@ impl Service {
         }
     }
 
-    /// A program has closed the data file, and may have written to it: better looked at now than in a second, when its application may
-    /// have begun again.
+    /// A program has closed the data file, and may have written to it: better looked at now than in a second, when its
+    /// application may have begun again.
     fn look_at_what_was_closed(&mut self) {
         self.compare();
         if self.released.is_some() || !self.ready || self.failing.is_some() || !self.follower.may_hide_a_copy() {
             return;
         }
-        // The time of a file is told in steps of some milliseconds: its content alone tells a copy that was put in place in such a
-        // moment.
+        // The time of a file is told in steps of some milliseconds: its content alone tells a copy that was put in
+        // place in such a moment.
         let cause = unwritten::changed(&self.config.data_file);
         if !self.follower.has_same_page_size() {
             self.meet(Trouble::Replaced(cause));
@@ -384,7 +387,8 @@ impl Service {
         let has_failed_for = self.failing.as_ref().map(|failing| failing.pause);
         let is_lasting = match &trouble {
             Trouble::Chain(_) => !self.ready && has_failed_for.is_some(),
-            // SQLite keeps pages in memory for as long as nobody commits, also those of a file that was just being overwritten.
+            // SQLite keeps pages in memory for as long as nobody commits, also those of a file that was just being
+            // overwritten.
             Trouble::Other(error) if error.kind() == ErrorKind::Sqlite => {
                 has_failed_for.is_some_and(|pause| pause >= STALE_MAX)
             }
@@ -469,7 +473,8 @@ impl Service {
                 let _ = reply.send(outcome);
             }
             Command::Stop => {
-                // What was committed before the call belongs to the log; what fails now is found again by the next start.
+                // What was committed before the call belongs to the log; what fails now is found again by the next
+                // start.
                 if self.settle_down().is_ok() && self.ready {
                     self.leave();
                 }

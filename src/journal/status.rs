@@ -40,7 +40,8 @@ pub struct CaptureConfig {
     pub clock: fn() -> DateTime<Utc>,
     /// Whether a log of this name was in use before: that it is missing is then worth saying.
     pub is_expected: bool,
-    /// Why the log was released before it was opened anew: the data file is compared, and that is said until the next full backup.
+    /// Why the log was released before it was opened anew: the data file is compared, and that is said until the next
+    /// full backup.
     pub released: Option<ErrorReport>,
     /// Called after the protection changed: its state, or what is wrong with it.
     pub waker: Option<Arc<dyn Fn() + Send + Sync>>,

@@ -1,10 +1,11 @@
 //! The page table: 8 bytes of hash per page of the data file, as the archive holds it.
 //!
-//! After an interruption the data file must be compared with the state that archive and log yield. Rebuilding that state
-//! would read and unpack the whole archive. Every entry of the log carries the hash of its page already, so only the hashes
-//! of the pages at the base are needed: they are written once, while the backup reads the data file anyway, and never
-//! change. A missing or damaged table costs time, not safety: it is made again from the archive, and without an archive
-//! every page is written to the catch-up record. Two different pages agree in 64 bits of BLAKE3 by chance once in 2^64.
+//! After an interruption the data file must be compared with the state that archive and log yield. Rebuilding that
+//! state would read and unpack the whole archive. Every entry of the log carries the hash of its page already, so only
+//! the hashes of the pages at the base are needed: they are written once, while the backup reads the data file anyway,
+//! and never change. A missing or damaged table costs time, not safety: it is made again from the archive, and without
+//! an archive every page is written to the catch-up record. Two different pages agree in 64 bits of BLAKE3 by chance
+//! once in 2^64.
 //!
 //! | Offset | Size | |
 //! |---|---|---|

@@ -1,8 +1,9 @@
 //! Noticing that somebody writes to the data file past SQLite, as `cp` does when it puts a copy in its place.
 //!
-//! SQLite writes to a data file in WAL mode only while it copies frames of the WAL into it, and says in the WAL-index up to which
-//! frame it has begun to and has done so. A file that was written while neither moved was written by something else. Then no frame
-//! may be copied into it any more, ours or the application's: they belong to what it was before.
+//! SQLite writes to a data file in WAL mode only while it copies frames of the WAL into it, and says in the WAL-index
+//! up to which frame it has begun to and has done so. A file that was written while neither moved was written by
+//! something else. Then no frame may be copied into it any more, ours or the application's: they belong to what it was
+//! before.
 
 use std::{
     path::Path,
@@ -22,8 +23,8 @@ use crate::{
 struct Seen {
     backfill: Backfill,
     length: u64,
-    /// When its content was written, in nanoseconds since 1970. Not when anything of it was changed: owner, permissions and links may
-    /// change at any time.
+    /// When its content was written, in nanoseconds since 1970. Not when anything of it was changed: owner, permissions
+    /// and links may change at any time.
     written: i128,
 }
 
@@ -61,8 +62,8 @@ impl Unwritten {
         }
     }
 
-    /// Whether a checkpoint may write to the data file at `path`, which is about to: the file is as it was at the last look. `before`
-    /// tells how far the checkpoint before had come; one of another program may have run since the look.
+    /// Whether a checkpoint may write to the data file at `path`, which is about to: the file is as it was at the last
+    /// look. `before` tells how far the checkpoint before had come; one of another program may have run since the look.
     pub(super) fn allows(&self, before: Option<Backfill>, path: &Path) -> bool {
         let mut state = self.state();
         let (Some(last), Some(before)) = (state.last, before) else { return true };

@@ -1,7 +1,7 @@
 //! Waiting for a commit: file events where the system gives them, a bell that other threads ring, and a time limit.
 //!
-//! All logs of the process share one listener for file events: the system gives a user few of them, and a service may look
-//! after hundreds of data files.
+//! All logs of the process share one listener for file events: the system gives a user few of them, and a service may
+//! look after hundreds of data files.
 
 use std::{
     path::{Path, PathBuf},
@@ -85,8 +85,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// A watch that listens to writes to the WAL of `data_file`, which need not exist yet, and to programs that close either;
-    /// and the bell that wakes it too.
+    /// A watch that listens to writes to the WAL of `data_file`, which need not exist yet, and to programs that close
+    /// either; and the bell that wakes it too.
     pub(super) fn new(data_file: &Path) -> (Self, Bell) {
         let signal = Arc::new(Signal::default());
         let bell = Bell(Arc::clone(&signal));
@@ -157,8 +157,8 @@ mod system {
 
     use super::{Kind, Signal};
 
-    /// A writer without a pause makes thousands of events a second; whoever reads them all takes its time away. Right after
-    /// an event the capture looks by itself, so that the next ones may wait.
+    /// A writer without a pause makes thousands of events a second; whoever reads them all takes its time away. Right
+    /// after an event the capture looks by itself, so that the next ones may wait.
     const PAUSE: Duration = Duration::from_millis(2);
 
     /// Who listens to which watch of the system; a file has one watch however often it is added.
@@ -233,8 +233,8 @@ mod system {
     }
 
     impl Events {
-        /// Begins to listen to writes to `file`, a data file only to who closes it. `None` where that is not possible: it is not
-        /// there, or the system's limit is reached.
+        /// Begins to listen to writes to `file`, a data file only to who closes it. `None` where that is not possible:
+        /// it is not there, or the system's limit is reached.
         pub(super) fn of(file: &Path, signal: &Arc<Signal>, kind: Kind) -> Option<Self> {
             let listener = LISTENER.get_or_init(Listener::start).as_ref()?;
             // Held until the signal is noted, so that no event of this watch comes before.

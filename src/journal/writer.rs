@@ -1,7 +1,7 @@
 //! Appending to a log file: records are written, then one sync makes them *logged*.
 //!
-//! What was not synced does not count: after any failure the writer falls back to the last synced record, and the caller
-//! reads the same commits from the WAL again. So a full disk costs time and no commit. All writing goes through
+//! What was not synced does not count: after any failure the writer falls back to the last synced record, and the
+//! caller reads the same commits from the WAL again. So a full disk costs time and no commit. All writing goes through
 //! [`Storage`], so that tests can make every step of it fail.
 
 use std::{
@@ -104,7 +104,8 @@ impl LogWriter {
 
     /// Opens a log file to continue it, cutting a torn tail; `seen` is called for each record that is valid.
     ///
-    /// A log that is damaged in its middle is not cut: the reader's [`End`] is returned with it, and the caller decides.
+    /// A log that is damaged in its middle is not cut: the reader's [`End`] is returned with it, and the caller
+    /// decides.
     ///
     /// # Errors
     /// `NotFound`, `InUse`, a header that can not be read, or a failing disk.
@@ -156,11 +157,12 @@ impl LogWriter {
         self
     }
 
-    /// Sees that the path still names the file that is written, as long as it was left, and whether its content is as it was
-    /// left: false when somebody else may have written to it, which only reading it can tell.
+    /// Sees that the path still names the file that is written, as long as it was left, and whether its content is as
+    /// it was left: false when somebody else may have written to it, which only reading it can tell.
     ///
     /// # Errors
-    /// [`ErrorKind::Replaced`](crate::error::ErrorKind::Replaced) when it is gone, another file, or was cut or appended to by others.
+    /// [`ErrorKind::Replaced`](crate::error::ErrorKind::Replaced) when it is gone, another file, or was cut or appended
+    /// to by others.
     pub fn compare(&self) -> Result<bool> {
         let Some(left) = self.left else { return Ok(true) };
         require_named(&self.path, left.identity)?;

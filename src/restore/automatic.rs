@@ -1,5 +1,5 @@
-//! The restore of a data file that was found damaged at opening, which nobody watches: the newest backup that can be restored
-//! takes the place of the damaged file, which is kept under another name.
+//! The restore of a data file that was found damaged at opening, which nobody watches: the newest backup that can be
+//! restored takes the place of the damaged file, which is kept under another name.
 
 use super::{
     Logs, RestoreReport,
@@ -16,8 +16,8 @@ use crate::{
 /// So many of these places are tried.
 const PLACES_MAX: usize = 3;
 
-/// How far to integrate the logs, in the order of attempts: to their end; or, where what was restored so is damaged itself, up
-/// to the newest places where the log began again after nobody had watched: the damage came then.
+/// How far to integrate the logs, in the order of attempts: to their end; or, where what was restored so is damaged
+/// itself, up to the newest places where the log began again after nobody had watched: the damage came then.
 fn limits(logs: &Logs) -> Vec<Until> {
     let mut limits = vec![Until::End];
     let Logs::Also(files) = logs else { return limits };
@@ -37,8 +37,8 @@ fn limits(logs: &Logs) -> Vec<Until> {
 /// Restores from the first of `archives`, the newest first, that is of this data file and can be restored.
 ///
 /// # Errors
-/// Whatever stands in the way of all of them, such as a program that has the data file open, a full disk, or `Stopped`; and
-/// why the newest archive can not be restored, when none can. The data file is then as it was.
+/// Whatever stands in the way of all of them, such as a program that has the data file open, a full disk, or `Stopped`;
+/// and why the newest archive can not be restored, when none can. The data file is then as it was.
 pub fn restore_damaged(
     storage: &dyn Storage,
     archives: &[ArchiveEntry],

@@ -1,5 +1,5 @@
-//! Which archive of a data file a restore begins with: the newest one whose state is not after what is wanted, and whose logs lead
-//! there. The data file itself may be gone.
+//! Which archive of a data file a restore begins with: the newest one whose state is not after what is wanted, and
+//! whose logs lead there. The data file itself may be gone.
 
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,8 @@ pub(super) fn siblings(places: &Places, stem: &str, identity: Uuid) -> Vec<Sibli
 /// Where none leads there with certainty, the one that leads furthest is taken: the restore says what it lacks.
 ///
 /// # Errors
-/// `NotFound` where no archive is at hand, or all are later than what is wanted; why the newest can not be read when none can.
+/// `NotFound` where no archive is at hand, or all are later than what is wanted; why the newest can not be read when
+/// none can.
 pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs) -> Result<Choice> {
     let stem = catalog::stem(data_file);
     let places = places::places_of(&[data_file.to_path_buf()], origin, &|_| true);

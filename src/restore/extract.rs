@@ -21,8 +21,8 @@ pub(super) fn is_file(item: &Item) -> bool {
     !matches!(item.kind, ItemKind::Folder | ItemKind::Link)
 }
 
-/// Writes `items`, which are in the order of the archive, into the folder `to`, each proven as a whole. Everything is on the
-/// disk when this returns. Links are left to [`make_link`].
+/// Writes `items`, which are in the order of the archive, into the folder `to`, each proven as a whole. Everything is
+/// on the disk when this returns. Links are left to [`make_link`].
 ///
 /// # Errors
 /// Damage, no space, `Stopped`.
@@ -65,8 +65,8 @@ pub(super) fn extract(
     if writer.unsynced { sync_all(to, &files) } else { Ok(()) }
 }
 
-/// Where reading for `first` begins, and what holds the stream against the index from there on: with its header, unless that lies in
-/// another frame, which is damaged. What is whole can be restored all the same.
+/// Where reading for `first` begins, and what holds the stream against the index from there on: with its header, unless
+/// that lies in another frame, which is damaged. What is whole can be restored all the same.
 fn check_from<'a>(archive: &'a Archive, first: &Item, control: &Control) -> Result<(TarCheck<'a>, u64)> {
     let number = archive.items().partition_point(|item| item.offset < first.offset);
     let (check, header) = (TarCheck::from(archive, number), TarCheck::header_at(archive, number).min(first.offset));
@@ -198,8 +198,9 @@ pub(super) fn make_link(item: &Item, folder: &Folder) -> Result<std::result::Res
     Ok(Ok(name))
 }
 
-/// Whether a link called `name` with this target stays in the folder that the names are relative to, whatever other links that
-/// keep to this rule are there. So `..` may only begin a target: after a name that is a link itself it would lead elsewhere.
+/// Whether a link called `name` with this target stays in the folder that the names are relative to, whatever other
+/// links that keep to this rule are there. So `..` may only begin a target: after a name that is a link itself it would
+/// lead elsewhere.
 fn leads_inside(name: &str, target: &str) -> bool {
     let mut depth = name.split('/').count() as i64 - 1;
     let mut has_name = false;

@@ -1,8 +1,8 @@
 //! Restore in place: the live data file goes back to an earlier state while programs are connected.
 //!
 //! The wanted state is rebuilt and checked aside, then written as one transaction of SQLite, see
-//! [`rewrite`](crate::sqlite::rewrite). The log records that transaction like any other commit, so what it took away can be
-//! brought back. Only a data file that SQLite can not open is replaced as a whole, and kept under another name.
+//! [`rewrite`](crate::sqlite::rewrite). The log records that transaction like any other commit, so what it took away
+//! can be brought back. Only a data file that SQLite can not open is replaced as a whole, and kept under another name.
 
 use std::path::{Path, PathBuf};
 
@@ -134,8 +134,8 @@ pub fn is_kept_by_log(log: &Capture, archive: &Path, control: &Control) -> Resul
     Ok(plan.is_some_and(|p| whole(&p.end) && p.to.commit >= now.commit))
 }
 
-/// Keeps the present state of the data file, and says where: called while writers are kept out, with the number of the last
-/// commit when there is a log.
+/// Keeps the present state of the data file, and says where: called while writers are kept out, with the number of the
+/// last commit when there is a log.
 pub type Keep<'a> = dyn FnMut(Option<u64>) -> Result<Option<Undo>> + 'a;
 
 /// Brings the live data file to the state that `archive` and its logs yield.
@@ -205,7 +205,8 @@ pub fn in_place(
     outcome
 }
 
-/// Makes the folder of a data file that was lost together with it; returns the folders that did not exist, the uppermost first.
+/// Makes the folder of a data file that was lost together with it; returns the folders that did not exist, the
+/// uppermost first.
 ///
 /// # Errors
 /// When it can not be made.

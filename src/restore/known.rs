@@ -1,5 +1,5 @@
-//! What is known of the commits after an archive, and what is not: said by every restore, so that nobody takes for all what is only
-//! all that was found.
+//! What is known of the commits after an archive, and what is not: said by every restore, so that nobody takes for all
+//! what is only all that was found.
 
 use std::{
     path::{Path, PathBuf},
@@ -125,8 +125,8 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
     Ok(Known { commit: None, is_logged: false, time: moment, ends, unused, jumps })
 }
 
-/// What is known after the archive with this identity. `plan` is what the logs at hand yield; its paths may lead to repaired
-/// copies, those of `shown` to the logs themselves.
+/// What is known after the archive with this identity. `plan` is what the logs at hand yield; its paths may lead to
+/// repaired copies, those of `shown` to the logs themselves.
 pub(super) fn known(
     identity: &Identity,
     (plan, shown): (&Plan, &Plan),
@@ -195,7 +195,8 @@ fn is_written(log: &Path) -> bool {
     file.is_ok_and(|(file, _)| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
-/// Whether `data_file`, with what its WAL holds, is byte by byte the file at `restored`. One that can not be read is not.
+/// Whether `data_file`, with what its WAL holds, is byte by byte the file at `restored`. One that can not be read is
+/// not.
 pub(super) fn is_same(data_file: &Path, restored: &Path, control: &Control) -> Result<bool> {
     if !data_file.is_file() {
         return Ok(false);

@@ -21,7 +21,8 @@ use crate::{
 
 /// A plan, and the repaired copies of logs that it stands on.
 pub(super) struct Planned {
-    /// The plan; its paths may lead to repaired copies, which last as long as this. `None` for an archive made without a log.
+    /// The plan; its paths may lead to repaired copies, which last as long as this. `None` for an archive made without
+    /// a log.
     plan: Option<Plan>,
     /// What is known of the commits after the archive.
     pub(super) known: Known,

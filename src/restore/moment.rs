@@ -37,7 +37,8 @@ impl Moment {
 
 /// Reads a moment in local time, `2026-11-22 12:00:00`, or with an offset, `2026-11-22 12:00:00 +01:00`.
 ///
-/// Of a time that the clock showed twice, the first is taken: less is integrated, and nothing wanted is overwritten by it.
+/// Of a time that the clock showed twice, the first is taken: less is integrated, and nothing wanted is overwritten by
+/// it.
 ///
 /// # Errors
 /// `Refused` for anything else, and for an hour that the clocks skipped.

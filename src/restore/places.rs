@@ -1,5 +1,5 @@
-//! Where the logs of an archive may lie: beside it, where the settings say, beside the data file. The data file may be gone, and
-//! nobody may be looking after it.
+//! Where the logs of an archive may lie: beside it, where the settings say, beside the data file. The data file may be
+//! gone, and nobody may be looking after it.
 
 use std::{
     collections::BTreeSet,
@@ -71,8 +71,8 @@ impl Distinct {
     }
 }
 
-/// Looks for the logs of `archive`. What can not be read is passed over: it only makes the search shorter, and the plan says what
-/// is missing.
+/// Looks for the logs of `archive`. What can not be read is passed over: it only makes the search shorter, and the plan
+/// says what is missing.
 pub(super) fn search(archive: &Archive, logs: &Logs, origin: &Origin) -> Places {
     let identity = archive.identity();
     let name = Path::new(&identity.data_file_name);

@@ -26,8 +26,8 @@ pub(super) fn select(archive: &Archive, wanted: &[String]) -> Result<Vec<Item>> 
     Ok(archive.items().iter().filter(is_wanted).cloned().collect())
 }
 
-/// The items as a person chooses among them: of program files and attachments only what was put on the list, which is the
-/// second part of their names, with the length of everything in it.
+/// The items as a person chooses among them: of program files and attachments only what was put on the list, which is
+/// the second part of their names, with the length of everything in it.
 pub(super) fn overview(items: &[Item]) -> Vec<Item> {
     let mut shown: Vec<Item> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();

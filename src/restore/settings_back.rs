@@ -1,5 +1,5 @@
-//! The settings of a data file that was lost together with them: an archive holds them, and they are put back with the file. Without
-//! them there would be no schedule, no log and another folder for archives, and nobody would notice.
+//! The settings of a data file that was lost together with them: an archive holds them, and they are put back with the
+//! file. Without them there would be no schedule, no log and another folder for archives, and nobody would notice.
 
 use std::path::{Path, PathBuf};
 
@@ -55,8 +55,8 @@ impl SettingsBack {
     }
 }
 
-/// Puts the settings of `data_file` back, where there are none: the text `known`, or else what `archive` holds. `None` where there
-/// are settings, or none are known.
+/// Puts the settings of `data_file` back, where there are none: the text `known`, or else what `archive` holds. `None`
+/// where there are settings, or none are known.
 ///
 /// # Errors
 /// When they can not be understood or written.

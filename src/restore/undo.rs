@@ -1,7 +1,7 @@
 //! Undoing a restore in place: what that brings back and what it takes away, counted before anything is done.
 //!
-//! The log recorded the restore as one commit. So the state before it is the commit before that one, which an archive with its logs
-//! leads to, whichever of them is still there; what was committed since is what comes after it.
+//! The log recorded the restore as one commit. So the state before it is the commit before that one, which an archive
+//! with its logs leads to, whichever of them is still there; what was committed since is what comes after it.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,8 @@ impl UndoPlan {
         Undo { archive: self.archive.clone(), commit: self.commit }.until()
     }
 
-    /// What comes back, and what leaves the data file: `taken` commits were taken away, and `more` were made since this was planned.
+    /// What comes back, and what leaves the data file: `taken` commits were taken away, and `more` were made since this
+    /// was planned.
     pub fn in_words(&self, taken: Option<u64>, more: u64) -> [String; 2] {
         let comes = match taken {
             Some(0) => "The state before the restore comes back; no commit had left the data file.".to_owned(),

@@ -1,9 +1,9 @@
 //! What becomes of a backup that is due: run, late, missed, tried again, or suspended. A small state and pure steps.
 //!
-//! - Due while the program runs: it is run, once, however late the program notices (a machine that slept, a clock that was set
-//!   forward), and however many were due meanwhile.
-//! - Due while the program did not run: missed, which counts as failed. Then it is tried again as the settings say for a
-//!   failure: at the next scheduled time, or after a time.
+//! - Due while the program runs: it is run, once, however late the program notices (a machine that slept, a clock that
+//!   was set forward), and however many were due meanwhile.
+//! - Due while the program did not run: missed, which counts as failed. Then it is tried again as the settings say for
+//!   a failure: at the next scheduled time, or after a time.
 //! - A clock set back makes nothing due again. If it is behind what was done last by more than a day, it was wrong then
 //!   rather than set back now, and counting begins anew.
 //!
@@ -88,8 +88,9 @@ fn timing(scheduler: &Scheduler) -> Scheduler {
 }
 
 impl Automatic {
-    /// Takes up the work where it was left, after a start of the program. Returns the moment of the last backup that was missed
-    /// meanwhile. `newest` is the moment of the newest good archive: what was due before that was seen to, whoever made it.
+    /// Takes up the work where it was left, after a start of the program. Returns the moment of the last backup that
+    /// was missed meanwhile. `newest` is the moment of the newest good archive: what was due before that was seen to,
+    /// whoever made it.
     pub fn begin<Z: TimeZone>(
         &mut self,
         (scheduler, failure): (&Scheduler, &Failure),

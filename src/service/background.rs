@@ -1,5 +1,5 @@
-//! A process in the background that goes on with what a window looked after: `strongroom serve --background`, away from the window's
-//! terminal and session, with its messages in a file.
+//! A process in the background that goes on with what a window looked after: `strongroom serve --background`, away from
+//! the window's terminal and session, with its messages in a file.
 
 use std::{
     fs::{self, File},
@@ -29,7 +29,8 @@ pub struct Background {
 }
 
 impl Background {
-    /// Begins the process. It has no data files yet: they are handed over to it by whoever began it, and it ends when it has none.
+    /// Begins the process. It has no data files yet: they are handed over to it by whoever began it, and it ends when
+    /// it has none.
     ///
     /// # Errors
     /// When the file for its messages can not be written, or the program not be run.

@@ -1,7 +1,7 @@
 //! One connection between an engine and a client, and the places where engines listen.
 //!
-//! Sockets lie in a folder that only their user may enter, and each side asks the system who the other one is: nobody but the same
-//! user and the superuser gets in, and a client talks to nobody whom it need not trust.
+//! Sockets lie in a folder that only their user may enter, and each side asks the system who the other one is: nobody
+//! but the same user and the superuser gets in, and a client talks to nobody whom it need not trust.
 
 use std::{
     fs, io,
@@ -57,8 +57,8 @@ impl Connection {
         protocol::write(&mut &*self.0, message)
     }
 
-    /// Reads a frame of at most `limit` bytes. It must begin within `idle`, where that is said, and be whole within [`FRAME_TIME`] of
-    /// its first byte: one side that sends a byte now and then holds up nobody.
+    /// Reads a frame of at most `limit` bytes. It must begin within `idle`, where that is said, and be whole within
+    /// [`FRAME_TIME`] of its first byte: one side that sends a byte now and then holds up nobody.
     pub(super) fn receive<T: DeserializeOwned>(&self, limit: usize, idle: Option<Duration>) -> Result<T, Broken> {
         let until = idle.map(|idle| Instant::now() + idle);
         protocol::read(&mut Timed { stream: &self.0, until, has_begun: false }, limit)
@@ -191,8 +191,9 @@ impl Sockets {
         self.folder.join(format!("{kind}-{}{ENDING}", host.process))
     }
 
-    /// The addresses of the services that run for this user, and of what windows left in the background, or did until a crash; for
-    /// the superuser also those of all users that the system runs, each with the user that it must belong to.
+    /// The addresses of the services that run for this user, and of what windows left in the background, or did until a
+    /// crash; for the superuser also those of all users that the system runs, each with the user that it must belong
+    /// to.
     pub fn services(&self) -> Vec<(String, Option<u32>)> {
         let mut found = services_in(&self.folder, None);
         #[cfg(target_os = "linux")]
@@ -222,7 +223,8 @@ fn services_in(folder: &Path, owner: Option<u32>) -> Vec<(String, Option<u32>)> 
     names.filter(is_service).filter_map(|path| Some((path.to_str()?.to_owned(), owner))).collect()
 }
 
-/// Where systemd has services listen: `strongroom-NAME` in a folder that only the superuser can write, owned by the user they run as.
+/// Where systemd has services listen: `strongroom-NAME` in a folder that only the superuser can write, owned by the
+/// user they run as.
 #[cfg(target_os = "linux")]
 fn services_of_system(run: &Path) -> Vec<(String, Option<u32>)> {
     use std::os::unix::fs::MetadataExt;

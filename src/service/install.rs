@@ -1,7 +1,7 @@
 //! Strongroom as a service of the system: what to write and what to run for it. Planned first, then done.
 //!
-//! On Linux that is a unit of systemd, of the system or of one user; on macOS a job of launchd. It runs as the owner of the data
-//! files and needs no rights beyond theirs.
+//! On Linux that is a unit of systemd, of the system or of one user; on macOS a job of launchd. It runs as the owner of
+//! the data files and needs no rights beyond theirs.
 
 mod launchd;
 mod systemd;
@@ -66,8 +66,8 @@ pub struct Plan {
     pub name: String,
     /// The file to write, or to remove, and what it holds.
     pub file: (PathBuf, String),
-    /// The list of its data files. That of a service of the system belongs to the superuser, in a folder of his: what he writes
-    /// must not lie where the user of the service could put a link in its place.
+    /// The list of its data files. That of a service of the system belongs to the superuser, in a folder of his: what
+    /// he writes must not lie where the user of the service could put a link in its place.
     pub list: PathBuf,
     /// The user and group that the service runs as, where the superuser installs it.
     pub owner: Option<(u32, u32)>,

@@ -28,8 +28,8 @@ pub(super) struct Order {
     finished: Vec<JobId>,
 }
 
-/// Makes one status of those of all engines, the own one first, and of the data files whose engine went away; `None` when
-/// nothing has changed.
+/// Makes one status of those of all engines, the own one first, and of the data files whose engine went away; `None`
+/// when nothing has changed.
 pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) -> Option<Arc<Status>> {
     let seen = |lost: &Lost| (lost.status.facts.path.clone(), lost.status.problem.is_some());
     let paths: Vec<(PathBuf, bool)> = lost.iter().map(seen).collect();

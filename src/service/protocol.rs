@@ -1,5 +1,5 @@
-//! What passes through the socket: frames of JSON, each with its length before it. `docs/protocol.md` says the same for whoever
-//! writes another client.
+//! What passes through the socket: frames of JSON, each with its length before it. `docs/protocol.md` says the same for
+//! whoever writes another client.
 
 use std::io::{self, Read, Write};
 

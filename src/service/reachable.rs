@@ -11,13 +11,15 @@ use crate::{
 /// An engine, and the door for others to it. Dropping it ends both.
 #[derive(Debug)]
 pub struct Reachable {
-    // In this order: the data files are let go before others are told that the engine has ended, and may take them over.
+    // In this order: the data files are let go before others are told that the engine has ended, and may take them
+    // over.
     engine: Engine,
     _server: Option<Server>,
 }
 
 impl Reachable {
-    /// Starts an engine, and listens for others at one of `sockets`. Where that is not possible, it works for this process alone.
+    /// Starts an engine, and listens for others at one of `sockets`. Where that is not possible, it works for this
+    /// process alone.
     ///
     /// # Errors
     /// As [`Engine::start`].

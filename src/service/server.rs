@@ -1,7 +1,8 @@
-//! The engine's side of the socket: whoever connects sees the status and gives commands, like a window in the same process.
+//! The engine's side of the socket: whoever connects sees the status and gives commands, like a window in the same
+//! process.
 //!
-//! Each client has a thread that reads its commands and one that writes what changed. A client that is slow gets fewer, larger
-//! updates; one that does not read at all is sent away; the engine never waits for any of them.
+//! Each client has a thread that reads its commands and one that writes what changed. A client that is slow gets fewer,
+//! larger updates; one that does not read at all is sent away; the engine never waits for any of them.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -68,8 +69,8 @@ struct Shared {
 }
 
 impl Server {
-    /// Begins to let clients in to the engine behind `handle`; `listen_again` listens at the same address, for when somebody removes
-    /// the socket: without it, nobody could reach the engine any more.
+    /// Begins to let clients in to the engine behind `handle`; `listen_again` listens at the same address, for when
+    /// somebody removes the socket: without it, nobody could reach the engine any more.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -185,8 +186,8 @@ fn accept(listening: &Listening, handle: &Handle, shared: &Arc<Shared>) {
 }
 
 impl Shared {
-    /// Notes a client that has not said yet who it is. Where there are too many, the one that has said nothing for the longest time is
-    /// sent away: those who are silent lock nobody out.
+    /// Notes a client that has not said yet who it is. Where there are too many, the one that has said nothing for the
+    /// longest time is sent away: those who are silent lock nobody out.
     fn let_wait(&self, connection: &Connection) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.push_back(connection.clone());

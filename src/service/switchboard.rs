@@ -1,9 +1,9 @@
 //! The engines that a window works with, as if they were one: its own, and those that look after data files elsewhere.
 //!
-//! The statuses are merged into one, and a command goes to the engine that looks after what it is about. An engine that goes
-//! away leaves its data files behind as they were known last, marked as lost. They are joined again as soon as somebody looks
-//! after them; those of a window that was closed are taken over at once, those of a service only when that is wanted.
-//! The lock of a data file decides: taking over never makes two engines.
+//! The statuses are merged into one, and a command goes to the engine that looks after what it is about. An engine that
+//! goes away leaves its data files behind as they were known last, marked as lost. They are joined again as soon as
+//! somebody looks after them; those of a window that was closed are taken over at once, those of a service only when
+//! that is wanted. The lock of a data file decides: taking over never makes two engines.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -60,7 +60,8 @@ struct Found {
     wanted: Option<PathBuf>,
 }
 
-/// What the disk of a data file tells: asked on a thread, since it may not answer, and everybody else is not to wait for it.
+/// What the disk of a data file tells: asked on a thread, since it may not answer, and everybody else is not to wait
+/// for it.
 struct Seen {
     path: PathBuf,
     /// What it is called where it lies.
@@ -231,7 +232,8 @@ impl Switchboard {
                 }
                 self.links.iter().try_for_each(|link| link.handle.send(Command::Attend { who, here }))
             }
-            // What is gone can be restored by this window, which looks after it then; the lock sees that nobody else does.
+            // What is gone can be restored by this window, which looks after it then; the lock sees that nobody else
+            // does.
             Command::RestoreInPlace { ref data_file, .. }
                 if self.lost.iter().any(|lost| lost.status.facts.path == *data_file) =>
             {
@@ -430,8 +432,8 @@ impl Switchboard {
         }
     }
 
-    /// Gives data files of this process, and of one in the background, to a service that has them on its list: it stays, and they do
-    /// not.
+    /// Gives data files of this process, and of one in the background, to a service that has them on its list: it
+    /// stays, and they do not.
     fn give_way(&mut self) {
         let wanted = self.links.iter().skip(1).filter(|link| link.host.kind == HostKind::Service).flat_map(|link| {
             let refused = link.handle.status();
@@ -457,8 +459,8 @@ impl Switchboard {
         !self.lost.is_empty() || !self.handing.is_empty() || !self.opening.is_empty()
     }
 
-    /// Closes data files where they are, and opens them where they are to be. Whatever goes wrong there, this process takes them then:
-    /// somebody must look after them.
+    /// Closes data files where they are, and opens them where they are to be. Whatever goes wrong there, this process
+    /// takes them then: somebody must look after them.
     fn hand_over(&mut self) {
         let mut handing = std::mem::take(&mut self.handing);
         handing.retain(|path, step| {

@@ -1,4 +1,5 @@
-//! What changed between two statuses: only that is sent, so that a service with hundreds of data files has little to say.
+//! What changed between two statuses: only that is sent, so that a service with hundreds of data files has little to
+//! say.
 
 use std::path::PathBuf;
 

@@ -17,8 +17,8 @@ pub(super) fn find<'a>(document: &'a Table, (section, key): (&str, &str)) -> Opt
     if section.is_empty() { document.get(key) } else { document.get(section)?.as_table_like()?.get(key) }
 }
 
-/// Sets `key`, with `comment` above it when it is new. A value that is as wanted already keeps its own form. `head` is what we
-/// write at the beginning of a file.
+/// Sets `key`, with `comment` above it when it is new. A value that is as wanted already keeps its own form. `head` is
+/// what we write at the beginning of a file.
 pub(super) fn set(document: &mut DocumentMut, (section, name): (&str, &str), wanted: Value, comment: &str, head: &str) {
     let lead = if document.is_empty() || section.is_empty() && !document.contains_key(name) {
         lead_in(document, section, head)
@@ -42,8 +42,8 @@ pub(super) fn set(document: &mut DocumentMut, (section, name): (&str, &str), wan
     }
 }
 
-/// The comments of a file without settings belong to its head, not to its end; and our own head stays at the top when a key
-/// comes before the first section. Returns what is to stand above the new key.
+/// The comments of a file without settings belong to its head, not to its end; and our own head stays at the top when a
+/// key comes before the first section. Returns what is to stand above the new key.
 fn lead_in(document: &mut DocumentMut, section: &str, head: &str) -> String {
     if document.is_empty() {
         let comments = document.trailing().as_str().unwrap_or_default().to_owned();
@@ -96,8 +96,8 @@ fn is_same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Takes away and adds items of a list that is written line by line, so that a comment stays with the item it belongs to: the
-/// one on the same line, or the one below. False where there is nothing to take care of.
+/// Takes away and adds items of a list that is written line by line, so that a comment stays with the item it belongs
+/// to: the one on the same line, or the one below. False where there is nothing to take care of.
 fn amend(old: &mut Array, wanted: &Array) -> bool {
     let prefix = |item: &Value| item.decor().prefix().and_then(|p| p.as_str()).unwrap_or_default().to_owned();
     let prefixes: Vec<String> = old.iter().map(prefix).collect();

@@ -1,5 +1,5 @@
-//! Every setting by its key: what it means, what it may be, and where it is kept. One table for the file, the command line
-//! and the dialog.
+//! Every setting by its key: what it means, what it may be, and where it is kept. One table for the file, the command
+//! line and the dialog.
 
 use std::path::{Path, PathBuf};
 

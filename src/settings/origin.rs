@@ -1,8 +1,9 @@
 //! Reading a settings file, and whose word it is.
 //!
-//! A settings file says what is read, where it is written, and which programs are run. In a folder that others can write, any of them
-//! can put a file or a link there. So the file is opened once, without following a link; whose it is and who may write it is asked
-//! of that open file and kept with the text, because the name may lead elsewhere a moment later.
+//! A settings file says what is read, where it is written, and which programs are run. In a folder that others can
+//! write, any of them can put a file or a link there. So the file is opened once, without following a link; whose it is
+//! and who may write it is asked of that open file and kept with the text, because the name may lead elsewhere a moment
+//! later.
 
 use std::{
     fs::{File, Metadata},
@@ -56,7 +57,8 @@ impl Origin {
         Ownership { mode: Some(self.mode & 0o666), owner }
     }
 
-    /// Whether it is of this user or of the superuser: nobody else's file is written anew, since its text would become this user's word.
+    /// Whether it is of this user or of the superuser: nobody else's file is written anew, since its text would become
+    /// this user's word.
     pub(super) fn is_own(&self) -> bool {
         cfg!(not(unix)) || self.user == owners::this_user() || self.user == ROOT
     }
@@ -66,8 +68,8 @@ impl Origin {
         name_of(self.user)
     }
 
-    /// Sees that the settings are those of this user, of the superuser, or of the owner of the data file, and that not everybody can
-    /// write them.
+    /// Sees that the settings are those of this user, of the superuser, or of the owner of the data file, and that not
+    /// everybody can write them.
     pub(super) fn require_believable(&self, path: &Path, data_file: &Path) -> Result<()> {
         if !self.is_own() && owner_of(data_file) != Some(self.user) {
             let message = format!(
@@ -87,7 +89,8 @@ impl Origin {
         Ok(())
     }
 
-    /// Sees that nobody but this user and the superuser could have named a program in them, now or by replacing the file.
+    /// Sees that nobody but this user and the superuser could have named a program in them, now or by replacing the
+    /// file.
     pub(super) fn require_own_word(&self, path: &Path) -> Result<()> {
         if cfg!(not(unix)) {
             return Ok(());

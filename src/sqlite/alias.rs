@@ -1,7 +1,8 @@
 //! Names of a data file that lose what programs commit: hard links, and names that can not be written down.
 //!
-//! SQLite finds the `-wal` of a data file by its name. A file with several names (hard links) has a WAL for each: what a program
-//! commits by one name is not seen by another, and a backup made by the wrong name would be one of an old state, or of nothing.
+//! SQLite finds the `-wal` of a data file by its name. A file with several names (hard links) has a WAL for each: what
+//! a program commits by one name is not seen by another, and a backup made by the wrong name would be one of an old
+//! state, or of nothing.
 
 use std::path::Path;
 
@@ -90,8 +91,8 @@ pub fn refuse_other_names(_: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Of a data file whose length and time of writing are as they were, and that was changed all the same: not its content, as far as
-/// that shows; it is compared, since programs can choose the time.
+/// Of a data file whose length and time of writing are as they were, and that was changed all the same: not its
+/// content, as far as that shows; it is compared, since programs can choose the time.
 pub fn changed_beside(path: &Path) -> Error {
     #[cfg(unix)]
     let links = std::fs::metadata(path).map_or(1, |meta| std::os::unix::fs::MetadataExt::nlink(&meta));

@@ -1,8 +1,9 @@
-//! Verification of records and indexes: SQLite's integrity check of a data file in use, table by table, so that it is known
-//! which table or index is concerned, and other programs get at the file in between.
+//! Verification of records and indexes: SQLite's integrity check of a data file in use, table by table, so that it is
+//! known which table or index is concerned, and other programs get at the file in between.
 //!
-//! Each table is checked in a read transaction of its own. In rollback mode writers wait for as long as that takes; in WAL mode
-//! nobody waits. At the end comes what belongs to no table: pages that nobody uses, and those on the list of free pages.
+//! Each table is checked in a read transaction of its own. In rollback mode writers wait for as long as that takes; in
+//! WAL mode nobody waits. At the end comes what belongs to no table: pages that nobody uses, and those on the list of
+//! free pages.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -96,8 +97,8 @@ impl Findings {
 /// Checks the data file at `path`, which other programs may use meanwhile.
 ///
 /// # Errors
-/// `Busy` with the names of the processes that hold it locked, `Stopped`, and where SQLite can not open it; everything else is
-/// part of the findings.
+/// `Busy` with the names of the processes that hold it locked, `Stopped`, and where SQLite can not open it; everything
+/// else is part of the findings.
 pub fn check(path: &Path, control: &Control) -> Result<Findings> {
     let conn = open_existing(path)?;
     let set = |e| Error::sqlite("read", path, e);

@@ -1,9 +1,10 @@
-//! Compacting a data file: SQLite's `VACUUM`, into a copy beside it that is checked before the live file takes its content.
+//! Compacting a data file: SQLite's `VACUUM`, into a copy beside it that is checked before the live file takes its
+//! content.
 //!
-//! `VACUUM` alone works in a folder for temporary files that nobody chose, which is often small, and overwrites a file of which
-//! nobody knows whether it is sound. Here the copy lies beside the data file, is made while writers are kept out, must pass
-//! SQLite's integrity check, and is then written as one transaction (see [`rewrite`](super::rewrite)), which the log records
-//! like any other.
+//! `VACUUM` alone works in a folder for temporary files that nobody chose, which is often small, and overwrites a file
+//! of which nobody knows whether it is sound. Here the copy lies beside the data file, is made while writers are kept
+//! out, must pass SQLite's integrity check, and is then written as one transaction (see [`rewrite`](super::rewrite)),
+//! which the log records like any other.
 
 use std::path::Path;
 
@@ -53,7 +54,8 @@ pub fn refuse_while_open(path: &Path) -> Result<()> {
 /// Compacts the data file at `path` (its canonical path). After an error, and when stopped, it is as it was.
 ///
 /// # Errors
-/// `Busy` with the names of the programs that have it open, `NoSpace`, `Damaged` when SQLite finds it damaged, `Stopped`.
+/// `Busy` with the names of the programs that have it open, `NoSpace`, `Damaged` when SQLite finds it damaged,
+/// `Stopped`.
 pub fn compact(path: &Path, facts: &DataFileFacts, control: &Control) -> Result<Rewritten> {
     refuse_while_open(path)?;
     let folder = storage::folder_of(path);

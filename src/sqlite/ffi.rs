@@ -1,7 +1,7 @@
 //! The only unsafe code of the program: the parts of SQLite's C interface that rusqlite does not wrap.
 //!
-//! Raw bytes of the data file are read through the file handle that SQLite itself holds, because a descriptor of our own
-//! would drop SQLite's locks when closed (see the [lock trap](super)).
+//! Raw bytes of the data file are read through the file handle that SQLite itself holds, because a descriptor of our
+//! own would drop SQLite's locks when closed (see the [lock trap](super)).
 #![allow(unsafe_code)]
 
 use std::{cell::Cell, ffi::c_void, path::Path, ptr};
@@ -46,7 +46,8 @@ fn file_of(conn: &Connection, path: &Path) -> Result<*mut ffi::sqlite3_file> {
             ptr::from_mut(&mut file).cast::<c_void>(),
         )
     };
-    // SAFETY: a non-null pointer returned above is the live file object of the connection; `pMethods` is null when closed.
+    // SAFETY: a non-null pointer returned above is the live file object of the connection; `pMethods` is null when
+    // closed.
     if code != ffi::SQLITE_OK || file.is_null() || unsafe { (*file).pMethods.is_null() } {
         return Err(Error::new(ErrorKind::Sqlite, format!("SQLite holds no open file for {}", path.display())));
     }
@@ -59,8 +60,8 @@ fn file_of(conn: &Connection, path: &Path) -> Result<*mut ffi::sqlite3_file> {
 /// When statements were prepared on it already.
 pub fn keep_small(conn: &Connection, path: &Path) -> Result<()> {
     let none: *mut c_void = ptr::null_mut();
-    // SAFETY: the handle is valid while `conn` is borrowed; SQLITE_DBCONFIG_LOOKASIDE takes a buffer, which may be null, and
-    // two ints: the size and the number of its slots, 0 for no buffer at all.
+    // SAFETY: the handle is valid while `conn` is borrowed; SQLITE_DBCONFIG_LOOKASIDE takes a buffer, which may be
+    // null, and two ints: the size and the number of its slots, 0 for no buffer at all.
     let code = unsafe { ffi::sqlite3_db_config(conn.handle(), ffi::SQLITE_DBCONFIG_LOOKASIDE, none, 0, 0) };
     if code == ffi::SQLITE_OK { Ok(()) } else { Err(failure("open", path, code)) }
 }
@@ -118,8 +119,8 @@ pub fn read_file(conn: &Connection, path: &Path, offset: u64, buffer: &mut [u8])
 /// Where the open read transaction of `conn` stands in the WAL, or `None` when there is nothing to stand on: not in WAL
 /// mode, or an empty WAL.
 ///
-/// When no transaction is open on `conn` but `BEGIN` was given, this opens it, and takes a lock that forbids a restart of
-/// the WAL.
+/// When no transaction is open on `conn` but `BEGIN` was given, this opens it, and takes a lock that forbids a restart
+/// of the WAL.
 ///
 /// # Errors
 /// When another program's lock is in the way.
@@ -152,15 +153,16 @@ pub fn wal_position(conn: &Connection, path: &Path) -> Result<Option<WalPosition
 
 /// Words of the header of the WAL-index, `WalIndexHdr` of `wal.c`, which stands there twice.
 const INDEX_HEADER_WORDS: usize = 12;
-/// Of them, the counter of changes, the number of valid frames, the number of pages, and the checksum over those before.
+/// Of them, the counter of changes, the number of valid frames, the number of pages, and the checksum over those
+/// before.
 const CHANGE_COUNTER: usize = 2;
 const FRAME_MAX: usize = 4;
 const PAGE_COUNT: usize = 5;
 const CHECKSUM: usize = 10;
 /// Size of the first region of the WAL-index (`WALINDEX_PGSZ`).
 const INDEX_REGION: i32 = 32_768;
-/// Words after both copies of the header, `WalCkptInfo` of `wal.c`: how many frames are in the data file, the marks of the readers,
-/// and up to which frame a checkpoint was begun.
+/// Words after both copies of the header, `WalCkptInfo` of `wal.c`: how many frames are in the data file, the marks of
+/// the readers, and up to which frame a checkpoint was begun.
 const BACKFILLED: usize = 2 * INDEX_HEADER_WORDS;
 const READ_MARKS: usize = BACKFILLED + 1;
 const READERS: usize = 5;
@@ -169,14 +171,16 @@ const BACKFILL_BEGUN: usize = 32;
 const SALTS: usize = 8;
 const NOT_USED: u32 = u32::MAX;
 
-/// Has the WAL-index forget how many pages the data file has, so that whoever reads next takes them from the file itself.
+/// Has the WAL-index forget how many pages the data file has, so that whoever reads next takes them from the file
+/// itself.
 ///
-/// An index remembers that number for as long as anybody has it open, also while the WAL is empty. A program that opens the file
-/// after another one was copied over it would believe the number, and call the file malformed. Nothing else is lost: with an
-/// empty WAL the number is that of the file. The counter of changes goes up by one, so that nobody takes the pages that he has in
-/// memory for those of a header that he saw before.
+/// An index remembers that number for as long as anybody has it open, also while the WAL is empty. A program that opens
+/// the file after another one was copied over it would believe the number, and call the file malformed. Nothing else is
+/// lost: with an empty WAL the number is that of the file. The counter of changes goes up by one, so that nobody takes
+/// the pages that he has in memory for those of a header that he saw before.
 ///
-/// `conn` must hold the write lock. The new counter is returned; `None` when there are frames in the WAL, and nothing was done.
+/// `conn` must hold the write lock. The new counter is returned; `None` when there are frames in the WAL, and nothing
+/// was done.
 ///
 /// # Errors
 /// When SQLite has no index of it open.
@@ -233,11 +237,11 @@ fn read_backfill(words: *mut u32) -> Option<Backfill> {
     is_whole.then(|| Backfill { salts, done: word(BACKFILLED), begun: word(BACKFILL_BEGUN) })
 }
 
-/// A connection whose checkpoints ask once more before they write: SQLite syncs the WAL first, which may take long, and another
-/// content may be put in the place of the data file meanwhile.
+/// A connection whose checkpoints ask once more before they write: SQLite syncs the WAL first, which may take long, and
+/// another content may be put in the place of the data file meanwhile.
 ///
-/// Its file object has a table of functions of its own for that. SQLite tells a file when a checkpoint begins, after the WAL was
-/// synced, then asks for its size, and copies nothing where it gets none.
+/// Its file object has a table of functions of its own for that. SQLite tells a file when a checkpoint begins, after
+/// the WAL was synced, then asks for its size, and copies nothing where it gets none.
 pub struct Checkpointer {
     conn: Connection,
     file: *mut ffi::sqlite3_file,
@@ -264,8 +268,8 @@ impl std::fmt::Debug for Checkpointer {
 }
 
 impl Checkpointer {
-    /// `conn` must have read. Each of its checkpoints asks `may_write` right before it writes to the data file at `path`, with how far
-    /// the one before had come; where the answer is no, it fails and has written nothing.
+    /// `conn` must have read. Each of its checkpoints asks `may_write` right before it writes to the data file at
+    /// `path`, with how far the one before had come; where the answer is no, it fails and has written nothing.
     ///
     /// # Errors
     /// When SQLite has no index of it open.
@@ -281,8 +285,8 @@ impl Checkpointer {
             Box::new(Hook { methods, original, words, has_begun: Cell::new(false), may_write: Box::new(may_write) });
         hook.methods.xFileControl = Some(control_file);
         hook.methods.xFileSize = Some(measure_file);
-        // SAFETY: the table stands at the beginning of the hook (`repr(C)`), which stays where it is in its box until `drop` has put the
-        // original one back. Nobody uses `conn` meanwhile.
+        // SAFETY: the table stands at the beginning of the hook (`repr(C)`), which stays where it is in its box until
+        // `drop` has put the original one back. Nobody uses `conn` meanwhile.
         unsafe { (*file).pMethods = (&raw const *hook).cast() };
         Ok(Self { conn, file, hook })
     }
@@ -324,8 +328,9 @@ unsafe extern "C" fn measure_file(file: *mut ffi::sqlite3_file, size: *mut ffi::
     }
 }
 
-/// Throws away what the WAL holds: when another content was put in the place of the data file that its frames belong to, they would
-/// be read into that. `empty` is to make the file of the WAL empty; meanwhile nobody reads or writes, in any process.
+/// Throws away what the WAL holds: when another content was put in the place of the data file that its frames belong
+/// to, they would be read into that. `empty` is to make the file of the WAL empty; meanwhile nobody reads or writes, in
+/// any process.
 ///
 /// `conn` may not be in a transaction. False when somebody reads or writes, and nothing was done.
 ///
@@ -334,8 +339,8 @@ unsafe extern "C" fn measure_file(file: *mut ffi::sqlite3_file, size: *mut ffi::
 pub fn discard_wal(conn: &Connection, path: &Path, empty: impl FnOnce() -> Result<()>) -> Result<bool> {
     let (file, words) = index_of(conn, path)?;
     let all = |flags: i32| {
-        // SAFETY: `file` is an open file object with an index (checked by `index_of`); these are all locks of the index, which
-        // `conn` does not hold outside of a transaction. They do not wait.
+        // SAFETY: `file` is an open file object with an index (checked by `index_of`); these are all locks of the
+        // index, which `conn` does not hold outside of a transaction. They do not wait.
         unsafe {
             match (*(*file).pMethods).xShmLock {
                 Some(lock) => lock(file, 0, ffi::SQLITE_SHM_NLOCK, flags | ffi::SQLITE_SHM_EXCLUSIVE),
@@ -348,7 +353,8 @@ pub fn discard_wal(conn: &Connection, path: &Path, empty: impl FnOnce() -> Resul
         ffi::SQLITE_BUSY => return Ok(false),
         code => return Err(failure("lock the WAL-index of", path, code)),
     }
-    // As `walRestartHdr` of `wal.c` begins the WAL anew, and with no page count: that of the new content is taken from its file.
+    // As `walRestartHdr` of `wal.c` begins the WAL anew, and with no page count: that of the new content is taken from
+    // its file.
     let mut header = read_index(words);
     header[CHANGE_COUNTER] = header[CHANGE_COUNTER].wrapping_add(1);
     (header[FRAME_MAX], header[PAGE_COUNT]) = (0, 0);
@@ -371,8 +377,8 @@ fn write_index(file: *mut ffi::sqlite3_file, words: *mut u32, mut header: [u32; 
     header[CHECKSUM..].copy_from_slice(&sum);
     for copy in [1, 0] {
         for (word, value) in header.iter().enumerate() {
-            // SAFETY: as in `read_index`. Readers in other processes take a header whose copies or checksums differ for one that is
-            // just being written, and wait; the second copy is written first, as SQLite does it.
+            // SAFETY: as in `read_index`. Readers in other processes take a header whose copies or checksums differ for
+            // one that is just being written, and wait; the second copy is written first, as SQLite does it.
             unsafe { ptr::write_volatile(words.add(copy * INDEX_HEADER_WORDS + word), *value) };
         }
         // SAFETY: a memory barrier of the same file object.
@@ -388,8 +394,9 @@ fn write_index(file: *mut ffi::sqlite3_file, words: *mut u32, mut header: [u32; 
 fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *mut u32)> {
     let file = file_of(conn, path)?;
     let mut region: *mut c_void = ptr::null_mut();
-    // SAFETY: `file` is an open file object (checked by `file_of`). Region 0 is mapped by every connection in WAL mode; with 0 as
-    // the fourth argument it is not made where it is not, and null is returned. A mapping stays while the connection is open.
+    // SAFETY: `file` is an open file object (checked by `file_of`). Region 0 is mapped by every connection in WAL mode;
+    // with 0 as the fourth argument it is not made where it is not, and null is returned. A mapping stays while the
+    // connection is open.
     let code = unsafe {
         match (*(*file).pMethods).xShmMap {
             Some(map) if (*(*file).pMethods).iVersion >= 2 => map(file, 0, INDEX_REGION, 0, &raw mut region),
@@ -405,12 +412,13 @@ fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *
 
 /// The second copy of the header, which is written first.
 fn read_index(words: *mut u32) -> [u32; INDEX_HEADER_WORDS] {
-    // SAFETY: `words` comes from `index_of`: both copies of the header stand at the beginning of a region of 32 KiB that is aligned
-    // to a page. Other processes may write it at any moment; its checksum tells.
+    // SAFETY: `words` comes from `index_of`: both copies of the header stand at the beginning of a region of 32 KiB
+    // that is aligned to a page. Other processes may write it at any moment; its checksum tells.
     std::array::from_fn(|word| unsafe { ptr::read_volatile(words.add(INDEX_HEADER_WORDS + word)) })
 }
 
-/// Whether the WAL has frames, by its index. An older SQLite can leave the last one without a checksum, and then has no snapshot of it.
+/// Whether the WAL has frames, by its index. An older SQLite can leave the last one without a checksum, and then has no
+/// snapshot of it.
 fn has_frames(conn: &Connection, path: &Path) -> bool {
     index_of(conn, path).is_ok_and(|(_, words)| {
         let header = read_index(words);

@@ -11,10 +11,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// Virtual machine steps of SQLite between two looks at the time.
 const STEPS: i32 = 10_000;
 
-/// Runs SQLite's quick check for at most `limit`, and says what is damaged in the structure of the file, if anything was found.
+/// Runs SQLite's quick check for at most `limit`, and says what is damaged in the structure of the file, if anything
+/// was found.
 ///
-/// Rows that break a rule of the schema, and pages that nobody uses, are no damage here: nothing of the content is lost by them.
-/// What could not be looked at in that time, or because a program holds the file locked, counts as whole.
+/// Rows that break a rule of the schema, and pages that nobody uses, are no damage here: nothing of the content is lost
+/// by them. What could not be looked at in that time, or because a program holds the file locked, counts as whole.
 ///
 /// # Errors
 /// `Damaged` with SQLite's words, which is the answer as well.
@@ -48,8 +49,8 @@ pub fn glance(path: &Path, limit: Duration) -> Result<()> {
     })
 }
 
-/// Whether a line of the check says that a tree of pages is broken. What a virtual table says of its own content, such as
-/// “malformed inverted index for FTS5 table”, is for its program to rebuild.
+/// Whether a line of the check says that a tree of pages is broken. What a virtual table says of its own content, such
+/// as “malformed inverted index for FTS5 table”, is for its program to rebuild.
 fn is_structural(line: &str) -> bool {
     line.starts_with("Tree ") || line.contains("btreeInitPage") || line.contains("disk image is malformed")
 }

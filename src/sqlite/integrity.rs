@@ -14,8 +14,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A check takes no longer, with so much more for each MiB: a data file may hold expressions that take any time, and even the
-/// slowest disk is read faster.
+/// A check takes no longer, with so much more for each MiB: a data file may hold expressions that take any time, and
+/// even the slowest disk is read faster.
 const CHECK_MAX: Duration = Duration::from_secs(600);
 const CHECK_MAX_PER_MIB: Duration = Duration::from_secs(1);
 
@@ -151,7 +151,8 @@ mod tests {
         Ok(())
     }
 
-    /// A data file with an index over an expression that makes texts of `bytes` characters; cheap to make, dear to check.
+    /// A data file with an index over an expression that makes texts of `bytes` characters; cheap to make, dear to
+    /// check.
     fn dear(path: &Path, bytes: u32, rows: u32) -> rusqlite::Result<()> {
         Connection::open(path)?.execute_batch(&format!(
             "CREATE TABLE t(x); CREATE INDEX i ON t(abs(x));

@@ -1,10 +1,10 @@
 //! Whether what SQLite holds open of a data file is still what its path names.
 //!
-//! SQLite opens the data file, its `-wal` and its `-shm` by name once, and then goes on with what it opened. When one of the
-//! three is deleted or replaced, this program and the application work on different files: each sees only its own commits,
-//! and a checkpoint of ours would write pages of the old file into the new one. So who keeps connections open remembers which
-//! files they are, and compares before every checkpoint, before commits are taken as those of the data file, and every two
-//! seconds.
+//! SQLite opens the data file, its `-wal` and its `-shm` by name once, and then goes on with what it opened. When one
+//! of the three is deleted or replaced, this program and the application work on different files: each sees only its
+//! own commits, and a checkpoint of ours would write pages of the old file into the new one. So who keeps connections
+//! open remembers which files they are, and compares before every checkpoint, before commits are taken as those of the
+//! data file, and every two seconds.
 
 use std::path::Path;
 
@@ -29,7 +29,8 @@ impl NamedFiles {
     /// Those that `path` (canonical) names now.
     ///
     /// # Errors
-    /// [`ErrorKind::Replaced`](crate::error::ErrorKind::Replaced) when there is no data file, or it can not be looked at.
+    /// [`ErrorKind::Replaced`](crate::error::ErrorKind::Replaced) when there is no data file, or it can not be looked
+    /// at.
     pub fn look(path: &Path) -> Result<Self> {
         let of = |path: &Path| {
             FileIdentity::of_path(path).map_err(|e| {
@@ -44,8 +45,8 @@ impl NamedFiles {
     /// Those that a connection just opened holds, which has begun to read: `before` was looked at before it was opened.
     ///
     /// # Errors
-    /// When one of them changed meanwhile, so that nobody can tell which one was opened: `Replaced` for the data file; `Busy` for
-    /// its companions, which the last program that closes the file removes.
+    /// When one of them changed meanwhile, so that nobody can tell which one was opened: `Replaced` for the data file;
+    /// `Busy` for its companions, which the last program that closes the file removes.
     pub fn opened(path: &Path, before: &Self) -> Result<Self> {
         let now = Self::look(path)?;
         if now.data_file != before.data_file {
@@ -90,8 +91,8 @@ impl NamedFiles {
         FileIdentity::of_path(path).ok().flatten() == Some(self.data_file)
     }
 
-    /// Whether another program may have the data file or its index open, the one that is there now or the one that was. So also
-    /// where the system does not tell.
+    /// Whether another program may have the data file or its index open, the one that is there now or the one that was.
+    /// So also where the system does not tell.
     pub fn is_open_elsewhere(&self, path: &Path) -> bool {
         [path.to_path_buf(), shm_path(path)].iter().any(|file| processes::is_locked_elsewhere(file) != Some(false))
     }
@@ -108,11 +109,12 @@ impl NamedFiles {
     }
 }
 
-/// Refuses to open `path` while this process still holds an index of it (`-shm`) that belongs to a file that was replaced:
-/// SQLite would share it, and closing the old one would drop the locks of the new one.
+/// Refuses to open `path` while this process still holds an index of it (`-shm`) that belongs to a file that was
+/// replaced: SQLite would share it, and closing the old one would drop the locks of the new one.
 ///
 /// # Errors
-/// `Busy`: a job that reads the old file has to end first. Systems that do not list a process's own files are not asked.
+/// `Busy`: a job that reads the old file has to end first. Systems that do not list a process's own files are not
+/// asked.
 pub fn require_released(path: &Path) -> Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -148,8 +150,8 @@ pub fn require_released(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a data file that another program has open together with a `-wal` or `-shm` that was deleted: what it commits is in
-/// files without a name, and what anybody else reads is not its state.
+/// Refuses a data file that another program has open together with a `-wal` or `-shm` that was deleted: what it commits
+/// is in files without a name, and what anybody else reads is not its state.
 ///
 /// # Errors
 /// `Replaced`, with the program. Processes that this user may not look into are not seen.

@@ -1,11 +1,12 @@
 //! Giving a live data file the content of another one, as one transaction of SQLite.
 //!
-//! Connected programs see new content as after any other commit, and whoever follows the WAL sees one commit. Only pages that
-//! differ are written, through `sqlite_dbpage`, the way SQLite's own `sqlite3_rsync` writes a replica
+//! Connected programs see new content as after any other commit, and whoever follows the WAL sees one commit. Only
+//! pages that differ are written, through `sqlite_dbpage`, the way SQLite's own `sqlite3_rsync` writes a replica
 //! (<https://sqlite.org/rsync.html>, <https://sqlite.org/dbpage.html>).
 //!
-//! Three things of the first page stay those of the live file, because connected programs rely on them: the journal mode,
-//! SQLite's counter of changes, and a schema cookie that nobody has seen before, so that every program reads the schema anew.
+//! Three things of the first page stay those of the live file, because connected programs rely on them: the journal
+//! mode, SQLite's counter of changes, and a schema cookie that nobody has seen before, so that every program reads the
+//! schema anew.
 
 use std::{
     path::Path,
@@ -24,7 +25,8 @@ use crate::{
 /// How long to wait for a writer, or in rollback mode for readers, to let us in.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// Bytes of the first page: journal mode, size of the file, schema cookie, largest root page (not 0 with auto-vacuum),
-/// whether auto-vacuum is incremental, number of free pages. See <https://sqlite.org/fileformat2.html#the_database_header>.
+/// whether auto-vacuum is incremental, number of free pages. See
+/// <https://sqlite.org/fileformat2.html#the_database_header>.
 const MODE: std::ops::Range<usize> = 18..20;
 const COUNTER: std::ops::Range<usize> = 24..28;
 const FREE_PAGES: usize = 36;
@@ -48,8 +50,8 @@ pub struct Rewritten {
 
 /// Gives the data file at `live` (its canonical path) the content of `target`, a closed file that nobody else uses.
 ///
-/// `locked` is called once writers are kept out and before anything is changed, also before `target` is read; what was committed
-/// by then is what the transaction replaces. After an error, and when stopped, the live file is as it was.
+/// `locked` is called once writers are kept out and before anything is changed, also before `target` is read; what was
+/// committed by then is what the transaction replaces. After an error, and when stopped, the live file is as it was.
 ///
 /// # Errors
 /// `Busy` with the names of the processes that do not let us in, `Refused` when the two files differ in what a
@@ -161,8 +163,8 @@ fn replace(
             changed += 1;
             put.execute((1, image)).map_err(write)?;
             if pages < pages_live {
-                // After all pages, and one row alone: at the end of a statement of several rows SQLite takes the number of
-                // pages from the new first page, and at the commit finds nothing to be cut off.
+                // After all pages, and one row alone: at the end of a statement of several rows SQLite takes the number
+                // of pages from the new first page, and at the commit finds nothing to be cut off.
                 put.execute((pages + 1, Value::Null)).map_err(write)?;
             }
             to.pragma_update(None, "schema_version", cookie.cast_signed()).map_err(write)?;

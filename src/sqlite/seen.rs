@@ -1,5 +1,5 @@
-//! What a held state of a data file holds, and whether SQLite finds it sound: looked at while it is backed up, for no longer
-//! than that may take. A copy of a damaged data file is as damaged, however exact it is.
+//! What a held state of a data file holds, and whether SQLite finds it sound: looked at while it is backed up, for no
+//! longer than that may take. A copy of a damaged data file is as damaged, however exact it is.
 
 use std::time::{Duration, Instant};
 

@@ -1,17 +1,17 @@
 //! A held, consistent view of a data file that other programs keep writing, read at the speed of the disk.
 //!
 //! # Method
-//! One read transaction is held from [`Snapshot::begin`] until the snapshot is dropped. It never restarts, unlike the steps
-//! of SQLite's Backup API.
+//! One read transaction is held from [`Snapshot::begin`] until the snapshot is dropped. It never restarts, unlike the
+//! steps of SQLite's Backup API.
 //!
-//! *Rollback-journal mode*: the transaction holds the SHARED lock, so nobody can write to the data file; its bytes are the
-//! state. Writers wait for the lock.
+//! *Rollback-journal mode*: the transaction holds the SHARED lock, so nobody can write to the data file; its bytes are
+//! the state. Writers wait for the lock.
 //!
-//! *WAL mode*: writers go on. Checkpoints copy frames into the data file only up to the read mark that we hold, and only
-//! pages that occur in the WAL. So a page that occurred in no frame when the transaction began keeps its bytes in the data
-//! file for as long as we hold it, and is read from there in large pieces. Every other page is read through SQLite, inside
-//! the transaction, which finds its right version. The set of such pages is taken from all frame headers that the WAL file
-//! holds, valid or not: one page too many costs a little time and nothing else.
+//! *WAL mode*: writers go on. Checkpoints copy frames into the data file only up to the read mark that we hold, and
+//! only pages that occur in the WAL. So a page that occurred in no frame when the transaction began keeps its bytes in
+//! the data file for as long as we hold it, and is read from there in large pieces. Every other page is read through
+//! SQLite, inside the transaction, which finds its right version. The set of such pages is taken from all frame headers
+//! that the WAL file holds, valid or not: one page too many costs a little time and nothing else.
 
 use std::{
     collections::BTreeSet,

@@ -11,9 +11,9 @@
 //! | 16 | two salts | 24 | the page |
 //! | 24 | checksum of bytes 0 to 23 | | |
 //!
-//! What is read here is only what a read transaction vouches for: frames beyond its `frame_max` do not exist, whatever the
-//! file holds, because a crashed writer may have left frames there that the next writer overwrites. The caller must hold
-//! that transaction, so that nobody restarts the WAL meanwhile.
+//! What is read here is only what a read transaction vouches for: frames beyond its `frame_max` do not exist, whatever
+//! the file holds, because a crashed writer may have left frames there that the next writer overwrites. The caller must
+//! hold that transaction, so that nobody restarts the WAL meanwhile.
 
 use std::{
     fs::File,
@@ -68,8 +68,8 @@ pub struct WalCommit {
     pub checksum: [u32; 2],
     /// Pages of the data file after it.
     pub page_count: u32,
-    /// Page number and the frame with its last version, sorted by page. Pages beyond `page_count` were written before the
-    /// transaction made the file shorter; SQLite would find them again if it grows later.
+    /// Page number and the frame with its last version, sorted by page. Pages beyond `page_count` were written before
+    /// the transaction made the file shorter; SQLite would find them again if it grows later.
     pub pages: Vec<(u32, u32)>,
 }
 
@@ -116,7 +116,8 @@ impl WalFile {
             .hint("The log goes on with a comparison of the whole data file. If this returns, check the disk.")
     }
 
-    /// Begins to read the frames after `from` up to `to`. When their salts differ, or `from` is zero, reads from frame 1.
+    /// Begins to read the frames after `from` up to `to`. When their salts differ, or `from` is zero, reads from frame
+    /// 1.
     ///
     /// # Errors
     /// When the header of the WAL contradicts `to`.
@@ -213,9 +214,10 @@ impl FrameCursor {
             let stored = [word(bytes, 16), word(bytes, 20)];
             let sum = checksum(self.big_endian, self.running, &bytes[..8]);
             let sum = checksum(self.big_endian, sum, &bytes[FRAME_HEADER..]);
-            // SQLite before 3.44 leaves frames without salts and checksum in a transaction that was spilled and rolled back to a
-            // savepoint; the checksums after them begin at 0. Its readers take such frames, and so must whoever records what
-            // they see: the transaction vouches for them, and the last frame still has to be the one in its header.
+            // SQLite before 3.44 leaves frames without salts and checksum in a transaction that was spilled and rolled
+            // back to a savepoint; the checksums after them begin at 0. Its readers take such frames, and so must
+            // whoever records what they see: the transaction vouches for them, and the last frame still has to be the
+            // one in its header.
             let is_bare = salts == [0, 0] && stored == [0, 0] && page != 0;
             let sum = if is_bare { [0, 0] } else { sum };
             self.bare += u32::from(is_bare);

@@ -1,8 +1,8 @@
 //! The one place through which names below a folder are reached, where other people may write.
 //!
-//! A folder is held open, and everything below it is opened relative to it, never through a link: a link that somebody else put
-//! there, or swaps in at the last moment, leads nowhere. So a restore writes below its destination or not at all. The path to
-//! the folder itself is what the administrator wrote, and may lead through links.
+//! A folder is held open, and everything below it is opened relative to it, never through a link: a link that somebody
+//! else put there, or swaps in at the last moment, leads nowhere. So a restore writes below its destination or not at
+//! all. The path to the folder itself is what the administrator wrote, and may lead through links.
 
 #[cfg(not(unix))]
 mod other;
@@ -57,8 +57,8 @@ impl Folder {
         Ok(Self { inner, path: self.path.join(name) })
     }
 
-    /// Makes the folder `name`, whose own folder is there; returns whether it was not there before. With `private`, nobody else
-    /// may enter it.
+    /// Makes the folder `name`, whose own folder is there; returns whether it was not there before. With `private`,
+    /// nobody else may enter it.
     ///
     /// # Errors
     /// When something else has that name, a link is in the way, or the folder can not be written.
@@ -206,8 +206,8 @@ impl Folder {
         self.inner.sync_file_system().map_err(|e| Error::io("sync", &self.path, e))
     }
 
-    /// Whether this folder belongs to whom `file`, just made in it, belongs to, and nobody else can enter it; as far as the file
-    /// system knows owners and modes.
+    /// Whether this folder belongs to whom `file`, just made in it, belongs to, and nobody else can enter it; as far as
+    /// the file system knows owners and modes.
     pub(super) fn is_private(&self, file: &File) -> bool {
         self.inner.is_private(file)
     }
@@ -220,8 +220,8 @@ impl Folder {
         self.inner.names().map_err(|e| Error::io("read the folder", &self.path, e))
     }
 
-    /// Whether the path of `name` still leads to the file that is reached from here: what is opened by its path, as SQLite does,
-    /// is then what was written.
+    /// Whether the path of `name` still leads to the file that is reached from here: what is opened by its path, as
+    /// SQLite does, is then what was written.
     pub fn is_at_its_path(&self, name: &Path) -> bool {
         let by_path = super::identity::FileIdentity::of_path(&self.path.join(name)).ok().flatten();
         let held = self.open_file(name, false).ok().and_then(|file| file.metadata().ok());

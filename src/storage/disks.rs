@@ -29,8 +29,8 @@ pub struct DiskFacts {
     pub physical: BTreeSet<String>,
 }
 
-/// File systems of other machines, and folders that a virtual machine shares with its host: locks and shared memory, which a
-/// log needs, are not reliable there.
+/// File systems of other machines, and folders that a virtual machine shares with its host: locks and shared memory,
+/// which a log needs, are not reliable there.
 const NETWORK: &[&str] = &[
     "nfs",
     "nfs4",
@@ -144,8 +144,8 @@ impl System {
         found
     }
 
-    /// From a partition to its disk, from a volume put together of several disks to each of them, and from an image in a file to
-    /// the disk that the file lies on.
+    /// From a partition to its disk, from a volume put together of several disks to each of them, and from an image in
+    /// a file to the disk that the file lies on.
     fn descend(&self, folder: &Path, found: &mut BTreeSet<String>, depth: u8) {
         if depth > 8 {
             return;

@@ -1,6 +1,6 @@
-//! What a file is, told apart from its name: an open descriptor goes on reading and writing a file that was deleted, renamed,
-//! replaced by another one, or whose disk was unmounted. Whoever keeps a file open compares what he opened with what the name
-//! means now, before he says that something was read from or written to the file of that name.
+//! What a file is, told apart from its name: an open descriptor goes on reading and writing a file that was deleted,
+//! renamed, replaced by another one, or whose disk was unmounted. Whoever keeps a file open compares what he opened
+//! with what the name means now, before he says that something was read from or written to the file of that name.
 //!
 //! Nothing here opens a file: to open and close a data file or its `-shm` would drop the locks that SQLite holds on it.
 

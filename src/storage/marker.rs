@@ -1,7 +1,7 @@
 //! The mark of a folder that archives or a log go to: a small file in it with a random identity.
 //!
-//! Names say nothing about disks: where one is not mounted, an empty folder carries its name. What was marked is known again
-//! by what lies on the disk itself, after a restart, on another cable and under another mount point.
+//! Names say nothing about disks: where one is not mounted, an empty folder carries its name. What was marked is known
+//! again by what lies on the disk itself, after a restart, on another cable and under another mount point.
 
 use std::{io::Write, path::Path};
 
@@ -42,8 +42,8 @@ pub fn read(folder: &Path) -> Result<Option<Uuid>> {
     id.map(Some).ok_or_else(|| damaged(&path))
 }
 
-/// The identity of `folder`, which gets a mark when it has none. Nobody else's mark is replaced, also not one that is made
-/// meanwhile.
+/// The identity of `folder`, which gets a mark when it has none. Nobody else's mark is replaced, also not one that is
+/// made meanwhile.
 ///
 /// # Errors
 /// As [`read`], and when the folder cannot be written.

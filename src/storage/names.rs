@@ -1,9 +1,11 @@
 //! Names that are made of other names, and must not become longer than a file system takes.
 
-/// What a name is shortened to that other names are made of: 255 bytes are taken, and the longest end that is added needs 40.
+/// What a name is shortened to that other names are made of: 255 bytes are taken, and the longest end that is added
+/// needs 40.
 pub const STEM_BYTES_MAX: usize = 215;
 
-/// `name` with at most `most` bytes: where it is longer, its beginning and a mark that tells it from others that begin alike.
+/// `name` with at most `most` bytes: where it is longer, its beginning and a mark that tells it from others that begin
+/// alike.
 pub fn short(name: &str, most: usize) -> String {
     if name.len() <= most {
         return name.to_owned();

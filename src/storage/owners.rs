@@ -1,7 +1,7 @@
 //! Users, and what they could change: the owner of a file, and who else may replace it or a folder on the way to it.
 //!
-//! Whoever can write a folder can replace everything in it. So a file is only as trustworthy as the whole chain of folders above
-//! it; the same is asked by `sshd` before it believes a file of keys.
+//! Whoever can write a folder can replace everything in it. So a file is only as trustworthy as the whole chain of
+//! folders above it; the same is asked by `sshd` before it believes a file of keys.
 
 use std::path::{Path, PathBuf};
 
@@ -31,9 +31,9 @@ pub fn name_of(user: u32) -> String {
 #[cfg(unix)]
 const LINKS_MAX: usize = 40;
 
-/// In whose hands the file or folder at `path` is: its owner; of one that is gone, whose the nearest folder above it is; and where a
-/// link of somebody else than the superuser leads there, whose that link is, since he decides what the path means. `None` where that can
-/// not be told, and where files have no owners.
+/// In whose hands the file or folder at `path` is: its owner; of one that is gone, whose the nearest folder above it
+/// is; and where a link of somebody else than the superuser leads there, whose that link is, since he decides what the
+/// path means. `None` where that can not be told, and where files have no owners.
 pub fn owner_of(path: &Path) -> Option<u32> {
     #[cfg(unix)]
     {
@@ -79,8 +79,8 @@ pub fn canonical_place(path: &Path) -> std::io::Result<PathBuf> {
     Ok(if rest.as_os_str().is_empty() { canonical } else { canonical.join(rest) })
 }
 
-/// Who besides its owner can read a file, with the folders on the way to it counted in: a file that everybody may read, in a folder that
-/// nobody else may enter, is private.
+/// Who besides its owner can read a file, with the folders on the way to it counted in: a file that everybody may read,
+/// in a folder that nobody else may enter, is private.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readers {
     /// The members of this group.
@@ -127,8 +127,8 @@ impl Readers {
     }
 }
 
-/// Who besides `user` and the superuser could replace the file at `path`, a canonical one: the first folder above it that somebody
-/// else may write, and who that is, in words. What can not be looked at counts as open to others.
+/// Who besides `user` and the superuser could replace the file at `path`, a canonical one: the first folder above it
+/// that somebody else may write, and who that is, in words. What can not be looked at counts as open to others.
 pub fn other_writer(path: &Path, user: u32) -> Option<(PathBuf, String)> {
     #[cfg(unix)]
     {

@@ -15,14 +15,16 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// For a file of ours beside the one at `path`: its owner and permissions; default where they can not be read. Whatever
-    /// they are, the owner may read and write: a log that was locked away must not take along what is made beside it.
+    /// For a file of ours beside the one at `path`: its owner and permissions; default where they can not be read.
+    /// Whatever they are, the owner may read and write: a log that was locked away must not take along what is made
+    /// beside it.
     pub fn of(path: &Path) -> Self {
         let other = Self::exactly_of(path);
         Self { mode: other.mode.map(|mode| mode | 0o600), ..other }
     }
 
-    /// The permissions and owner of the file at `path`, for a file that takes its place; default where they can not be read.
+    /// The permissions and owner of the file at `path`, for a file that takes its place; default where they can not be
+    /// read.
     pub fn exactly_of(path: &Path) -> Self {
         #[cfg(unix)]
         {
@@ -39,7 +41,8 @@ impl Ownership {
         }
     }
 
-    /// That of a file which holds what is in the one at `path`, wherever it lies: readable by nobody who could not read that one.
+    /// That of a file which holds what is in the one at `path`, wherever it lies: readable by nobody who could not read
+    /// that one.
     pub fn for_content_of(path: &Path) -> Self {
         Self::of(path).readable_by(Readers::of(path))
     }
@@ -51,8 +54,8 @@ impl Ownership {
         Self { mode: self.mode.map(|mode| readers.only(mode, group)), ..self }
     }
 
-    /// Applies this to an open file or, with the search bits added, to an open folder, whatever its name leads to by now: whoever may
-    /// write the folder around it can put a link in its place between two system calls.
+    /// Applies this to an open file or, with the search bits added, to an open folder, whatever its name leads to by
+    /// now: whoever may write the folder around it can put a link in its place between two system calls.
     ///
     /// The mode must take effect; giving the file to another owner is only possible for root and is skipped otherwise.
     ///
@@ -118,8 +121,8 @@ pub fn may_give_to(user: u32) -> bool {
     }
 }
 
-/// Whether two files, links not followed, belong to the same user: then what one says may decide over the other. Where files have
-/// no owners, all belong to the same.
+/// Whether two files, links not followed, belong to the same user: then what one says may decide over the other. Where
+/// files have no owners, all belong to the same.
 pub fn have_same_owner(first: &Path, second: &Path) -> bool {
     #[cfg(unix)]
     {

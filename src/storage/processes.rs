@@ -1,8 +1,8 @@
 //! Which processes have a file open, as far as the system tells.
 //!
-//! Linux shows the open files of every process under `/proc/PID/fd` to the superuser and to the process's own user, and all file
-//! locks under `/proc/locks` to everyone. Other systems have nothing of the kind without a library of their own; there the
-//! answer is that it is not known.
+//! Linux shows the open files of every process under `/proc/PID/fd` to the superuser and to the process's own user, and
+//! all file locks under `/proc/locks` to everyone. Other systems have nothing of the kind without a library of their
+//! own; there the answer is that it is not known.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -64,7 +64,8 @@ pub fn holders_of_each(groups: &[Vec<PathBuf>]) -> Vec<Holders> {
         match held_by(id, &of_file) {
             Ok(held) if held.is_empty() => {}
             Ok(held) => {
-                // A program that this one is about to begin has all its files open for a moment, and holds none of them then.
+                // A program that this one is about to begin has all its files open for a moment, and holds none of them
+                // then.
                 let held = match beginning(id, own) {
                     Beginning::NotOurs => held,
                     Beginning::NotYet => continue,
@@ -89,8 +90,8 @@ pub fn holders_of_each(groups: &[Vec<PathBuf>]) -> Vec<Holders> {
 /// Device, major and minor, and number of a file.
 type Inode = (u64, u64, u64);
 
-/// The files wanted, each with the number of its group: by their paths, and by device and number, since a process may have
-/// opened one by another name, or see another tree of folders, as in a container.
+/// The files wanted, each with the number of its group: by their paths, and by device and number, since a process may
+/// have opened one by another name, or see another tree of folders, as in a container.
 struct Wanted<'a> {
     paths: HashMap<&'a Path, usize>,
     inodes: HashMap<u64, Vec<(Inode, usize)>>,
@@ -201,8 +202,8 @@ pub fn lockers_of_each(paths: &[PathBuf], range: std::ops::RangeInclusive<u64>) 
     ids.into_iter().map(|ids| ids.into_iter().map(named).collect()).collect()
 }
 
-/// Whether another process has the data file at `path` open in SQLite, as its locks tell: every connection in WAL mode keeps a
-/// shared lock on it. `None` where the system has no list of locks.
+/// Whether another process has the data file at `path` open in SQLite, as its locks tell: every connection in WAL mode
+/// keeps a shared lock on it. `None` where the system has no list of locks.
 pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
     if !cfg!(target_os = "linux") || std::fs::metadata("/proc/locks").is_err() {
         return None;
@@ -210,8 +211,8 @@ pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
     lockers_of_each(&[path.to_path_buf()], SHARED_LOCK).pop().map(|lockers| !lockers.is_empty())
 }
 
-/// Whether another process holds a lock on any byte of the file at `path`: on the index of a data file, everyone does who has it open.
-/// `None` where the system has no list of locks.
+/// Whether another process holds a lock on any byte of the file at `path`: on the index of a data file, everyone does
+/// who has it open. `None` where the system has no list of locks.
 pub fn is_locked_elsewhere(path: &Path) -> Option<bool> {
     if !cfg!(target_os = "linux") || std::fs::metadata("/proc/locks").is_err() {
         return None;
@@ -219,8 +220,9 @@ pub fn is_locked_elsewhere(path: &Path) -> Option<bool> {
     lockers_of_each(&[path.to_path_buf()], 0..=u64::MAX).pop().map(|lockers| !lockers.is_empty())
 }
 
-/// The processes, this one not among them, that have the data file at `path` open in SQLite together with a companion of it (`-wal`,
-/// `-shm`) that was deleted since: they see commits that nobody else can see. Those that this user may look into.
+/// The processes, this one not among them, that have the data file at `path` open in SQLite together with a companion
+/// of it (`-wal`, `-shm`) that was deleted since: they see commits that nobody else can see. Those that this user may
+/// look into.
 pub fn on_deleted_companions(path: &Path, companions: &[PathBuf]) -> Vec<Process> {
     let lockers = lockers_of_each(&[path.to_path_buf()], SHARED_LOCK).pop().unwrap_or_default();
     let deleted: Vec<PathBuf> = companions.iter().map(|path| deleted_name(path)).collect();
@@ -237,8 +239,8 @@ pub fn deleted_name(path: &Path) -> PathBuf {
 
 /// The bytes of a data file that SQLite locks (`PENDING_BYTE` to the end of the shared range, `os.h`).
 const SHARED_LOCK: std::ops::RangeInclusive<u64> = 0x4000_0000..=0x4000_0000 + 511;
-/// For each data file in WAL mode with its `-shm`: the processes that use it and have not opened the `-shm`. They want the data
-/// file for themselves (`locking_mode=EXCLUSIVE`), and wait until nobody else has it open.
+/// For each data file in WAL mode with its `-shm`: the processes that use it and have not opened the `-shm`. They want
+/// the data file for themselves (`locking_mode=EXCLUSIVE`), and wait until nobody else has it open.
 pub fn waiting_for_all(files: &[(PathBuf, PathBuf)]) -> Vec<Vec<Process>> {
     let data_files: Vec<PathBuf> = files.iter().map(|(data_file, _)| data_file.clone()).collect();
     let mut open: HashMap<u32, Vec<PathBuf>> = HashMap::new();

@@ -1,7 +1,8 @@
 //! The one way to open what others can write: only an ordinary file, never waited for, never longer than expected.
 //!
-//! Somebody who may write a folder can put a pipe there, a device, or a link to `/dev/zero`: what is opened to read a few lines
-//! would then be waited for without end, or fill the memory. `tests/architecture.rs` holds the sources against this.
+//! Somebody who may write a folder can put a pipe there, a device, or a link to `/dev/zero`: what is opened to read a
+//! few lines would then be waited for without end, or fill the memory. `tests/architecture.rs` holds the sources
+//! against this.
 
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -21,7 +22,8 @@ pub enum Links {
     Refused,
 }
 
-/// Opens the ordinary file `path` to read it. Pipes, devices, folders and data files in use are refused, and not waited for.
+/// Opens the ordinary file `path` to read it. Pipes, devices, folders and data files in use are refused, and not waited
+/// for.
 ///
 /// # Errors
 /// Those of the system; [`NotOrdinary`] inside of one for what is something else.
@@ -34,7 +36,8 @@ pub fn open(path: &Path, links: Links) -> io::Result<(File, Metadata)> {
 /// # Errors
 /// As [`open`].
 pub fn open_with(options: &mut OpenOptions, path: &Path, links: Links) -> io::Result<(File, Metadata)> {
-    // Looked at before, since to open a device may already do something; and again after, since it may have been swapped.
+    // Looked at before, since to open a device may already do something; and again after, since it may have been
+    // swapped.
     let before = if links == Links::Followed { path.metadata()? } else { path.symlink_metadata()? };
     if !before.is_file() {
         return Err(ordinary(NotOrdinary::Other));

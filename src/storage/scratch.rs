@@ -1,7 +1,7 @@
 //! Scratch folders: where a job writes what is not finished, beside the place that it is for.
 //!
-//! A crash leaves them behind, with gigabytes in them. So each holds a file that is locked for as long as the job runs, and whoever
-//! comes to that place next removes those that nobody holds.
+//! A crash leaves them behind, with gigabytes in them. So each holds a file that is locked for as long as the job runs,
+//! and whoever comes to that place next removes those that nobody holds.
 
 use std::{
     fs::{self, File},
@@ -86,7 +86,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes the scratch folders in `place` which a crash left behind. What can not be removed now is tried again the next time.
+/// Removes the scratch folders in `place` which a crash left behind. What can not be removed now is tried again the
+/// next time.
 pub fn remove_leftovers(place: &Path) {
     let Ok(folder) = Folder::open(place) else { return };
     for name in folder.names().unwrap_or_default() {

@@ -1,8 +1,8 @@
 //! What a dialog asked an engine, and asking it again where the answer can no longer come.
 //!
-//! An answer is in the status of the engine that was asked. When that engine ends, its answers go with it, those that were given as well;
-//! and another window that asks much may push one out of a list. Asked again, the question reaches whoever is there now: at the
-//! least this window.
+//! An answer is in the status of the engine that was asked. When that engine ends, its answers go with it, those that
+//! were given as well; and another window that asks much may push one out of a list. Asked again, the question reaches
+//! whoever is there now: at the least this window.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! What needs attention: the warnings of a data file in a card, in the title of the window, and as a notification of the desktop
-//! when something urgent is new.
+//! What needs attention: the warnings of a data file in a card, in the title of the window, and as a notification of
+//! the desktop when something urgent is new.
 
 use std::{collections::HashSet, path::PathBuf};
 
@@ -169,7 +169,8 @@ impl Known {
     }
 }
 
-/// Has the desktop show a notification, where it has such a thing; nobody waits for it, and nothing is said when it has not.
+/// Has the desktop show a notification, where it has such a thing; nobody waits for it, and nothing is said when it has
+/// not.
 pub(super) fn notify(title: String, text: String) {
     // Names of files stand in both, and desktops take what looks like markup in the text for markup.
     let (title, text) = (foreign(&title).to_string(), foreign(&text).to_string());

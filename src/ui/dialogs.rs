@@ -94,7 +94,8 @@ fn show_focused(ui: &Ui) {
 
 /// Shows a dialog: title, content, and a line of buttons that `footer` adds from the right.
 ///
-/// `footer` is told whether Enter was pressed, so that it can act as if its primary button had been. Both work on `form`.
+/// `footer` is told whether Enter was pressed, so that it can act as if its primary button had been. Both work on
+/// `form`.
 pub(crate) fn frame<T: ?Sized>(
     ctx: &Context,
     title: &str,
@@ -106,8 +107,8 @@ pub(crate) fn frame<T: ?Sized>(
     tall_frame(ctx, title, width, ((), 0.0), form, |_, _| (), content, footer);
 }
 
-/// The same with a `head` above the content that does not scroll. The content is at least `height` high, where the window is;
-/// each `part` of it has a scroll position of its own.
+/// The same with a `head` above the content that does not scroll. The content is at least `height` high, where the
+/// window is; each `part` of it has a scroll position of its own.
 #[expect(clippy::too_many_arguments, reason = "three parts of a dialog, each drawn by its own function")]
 pub(crate) fn tall_frame<T: ?Sized>(
     ctx: &Context,
@@ -152,7 +153,8 @@ pub(crate) fn tall_frame<T: ?Sized>(
         let around = Id::new(("around a dialog", title));
         let rest = ui.data(|d| d.get_temp::<f32>(around)).unwrap_or(AROUND + head);
         let height_max = (screen.y - rest - 2.0 * MARGIN).max(CONTENT_MIN);
-        // Where the window is too narrow, what does not wrap is scrolled to, and does not widen the dialog beyond the window.
+        // Where the window is too narrow, what does not wrap is scrolled to, and does not widen the dialog beyond the
+        // window.
         let is_narrow = width < wanted;
         let scroll = ui.spacing().scroll;
         let room = width - 44.0 - scroll.bar_width - scroll.bar_inner_margin - scroll.bar_outer_margin;

@@ -1,7 +1,8 @@
 //! Chooses files and folders: with the system's dialog where one can open, else with the one inside the window.
 //!
-//! The system's dialog runs on a thread of its own. It answers nothing both when the user cancels and when nothing could
-//! open; an answer too quick for a person is taken as the latter, and from then on the window's own dialog is used.
+//! The system's dialog runs on a thread of its own. It answers nothing both when the user cancels and when nothing
+//! could open; an answer too quick for a person is taken as the latter, and from then on the window's own dialog is
+//! used.
 
 use std::{
     env,

@@ -28,8 +28,8 @@ pub(crate) fn name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
-/// What tells a data file from others of the same name: as much of the end of its folder as differs from each of them, such as
-/// `b/data` for `/srv/b/data/x.db`. `None` where no other has its name.
+/// What tells a data file from others of the same name: as much of the end of its folder as differs from each of them,
+/// such as `b/data` for `/srv/b/data/x.db`. `None` where no other has its name.
 pub(crate) fn apart_of(status: &Status, path: &Path) -> Option<String> {
     apart(status.data_files.iter().map(|d| &d.facts.path), path)
 }
@@ -130,7 +130,8 @@ fn can_be_restored(refused: &Refused) -> bool {
     refused.archives.is_some() || refused.error.kind == ErrorKind::NotFound
 }
 
-/// The data file was deleted or moved, or its disk is not there: whoever looks after it can not make up for that by itself.
+/// The data file was deleted or moved, or its disk is not there: whoever looks after it can not make up for that by
+/// itself.
 fn gone_ui(ui: &mut Ui, gone: &DataFileStatus, actions: &mut Vec<Action>) {
     let path = &gone.facts.path;
     let (message, after) = match gone.lost_since {

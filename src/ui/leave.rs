@@ -1,7 +1,8 @@
 //! The end of the window: what ends with it, and who goes on with it.
 //!
-//! What a window looks after, somebody else must have before the window closes: a service, or a process in the background. It is handed
-//! over file by file, and the window waits until each is seen there; when that does not come about, it stays open and says why.
+//! What a window looks after, somebody else must have before the window closes: a service, or a process in the
+//! background. It is handed over file by file, and the window waits until each is seen there; when that does not come
+//! about, it stays open and says why.
 
 use std::{
     path::PathBuf,

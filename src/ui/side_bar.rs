@@ -35,7 +35,8 @@ pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
             ui.label(RichText::new(&status.program).text_style(eframe::egui::TextStyle::Small).color(palette(ui).weak));
             ui.with_layout(Layout::top_down(Align::Min), |ui| {
                 ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                    // What never changes first: data files come and go, and a list that grows would move it under the pointer.
+                    // What never changes first: data files come and go, and a list that grows would move it under the
+                    // pointer.
                     for command in [MenuCommand::ShowMaintenance, MenuCommand::ShowRestore, MenuCommand::ShowJournal] {
                         theme_ui(ui, command, state, actions);
                     }
@@ -239,7 +240,8 @@ mod tests {
         let warning = |kind| Warning::new(kind, "", "");
         let working = Some((Tone::Neutral, "Working"));
         let done = Some(Outcome::Succeeded);
-        // The urgent first, as the engine sorts them; one without a word of its own, one that others with a word follow.
+        // The urgent first, as the engine sorts them; one without a word of its own, one that others with a word
+        // follow.
         for kind in [K::StrayProgram, K::LogBroken, K::OtherName, K::ArchiveDamaged] {
             for rest in [K::ContentNotChecked, K::Unwatched, K::SameDisk] {
                 let (tone, said) = word(false, &[warning(kind), warning(rest)], working, done);

@@ -393,8 +393,8 @@ impl State {
         status.data_file(self.current.as_deref()?)
     }
 
-    /// Follows the status. A data file that this window asked for is shown; one that somebody else opened only appears in the
-    /// side bar: a page never changes under the pointer.
+    /// Follows the status. A data file that this window asked for is shown; one that somebody else opened only appears
+    /// in the side bar: a page never changes under the pointer.
     pub(crate) fn follow(&mut self, status: &Status) {
         let open: HashSet<PathBuf> = status.data_files.iter().map(|d| d.facts.path.clone()).collect();
         match &self.known {

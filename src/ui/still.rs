@@ -1,9 +1,9 @@
 //! Keeps a page still under the pointer while strips come and go at its head.
 //!
-//! What comes pushes the page down, and the click that was meant for *Verify* presses *Restore in place*. So while the pointer is on its
-//! way to something below, the page is scrolled by what came, or room is left for what went; when the pointer leaves the page, or the
-//! notice is pressed that says so, everything is shown again. What follows a click at once is what was asked for, and moves the
-//! page as it always did.
+//! What comes pushes the page down, and the click that was meant for *Verify* presses *Restore in place*. So while the
+//! pointer is on its way to something below, the page is scrolled by what came, or room is left for what went; when the
+//! pointer leaves the page, or the notice is pressed that says so, everything is shown again. What follows a click at
+//! once is what was asked for, and moves the page as it always did.
 
 use eframe::egui::{Align2, Area, Context, Id, Order, Rect, Ui, vec2};
 use lucide_icons::Icon;
@@ -17,7 +17,8 @@ pub(crate) struct Still {
     page: Option<Id>,
     /// How high everything is that comes and goes at its head.
     height: f32,
-    /// How much of that the page does not follow: it is scrolled by it, or room is left for it where it is less than zero.
+    /// How much of that the page does not follow: it is scrolled by it, or room is left for it where it is less than
+    /// zero.
     held: f32,
     /// Whether the pointer has moved since the last click, and that was not just now.
     aims: bool,
@@ -100,7 +101,8 @@ impl Still {
         self.held.max(0.0) - was
     }
 
-    /// Says that something came which is not to be seen, and shows it when that is pressed; returns by how much to scroll back.
+    /// Says that something came which is not to be seen, and shows it when that is pressed; returns by how much to
+    /// scroll back.
     pub(crate) fn notice(&mut self, ctx: &Context, area: Rect) -> f32 {
         if self.held <= 0.0 {
             return 0.0;

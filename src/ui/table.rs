@@ -127,8 +127,8 @@ pub(crate) fn table(
     event
 }
 
-/// How wide a row is, and where each of its columns begins and ends, from its left edge. A row is as wide as the room for it, or
-/// wider where its columns need that.
+/// How wide a row is, and where each of its columns begins and ends, from its left edge. A row is as wide as the room
+/// for it, or wider where its columns need that.
 fn spans(columns: &[Column], room: f32) -> (f32, Vec<(f32, f32)>) {
     let fixed: f32 = columns.iter().filter_map(|c| c.width).sum();
     let open = columns.iter().filter(|c| c.width.is_none()).count();

@@ -1,4 +1,5 @@
-//! Archives as somebody else may write them: every checksum is right, tar stream and index agree, and what they hold is free.
+//! Archives as somebody else may write them: every checksum is right, tar stream and index agree, and what they hold is
+//! free.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,5 @@
-//! Another user, for tests of what one user can make another one's program do. They need the superuser, and are skipped without.
+//! Another user, for tests of what one user can make another one's program do. They need the superuser, and are skipped
+//! without.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Proving what stands between INDX and the end of an archive: recovery data, heads of segments, and frames that a later version
-//! may add.
+//! Proving what stands between INDX and the end of an archive: recovery data, heads of segments, and frames that a
+//! later version may add.
 
 use std::collections::HashSet;
 
@@ -21,12 +21,12 @@ use crate::{
 const STRETCH_BYTES: u64 = 4 << 20;
 
 impl Archive {
-    /// Proves every frame between INDX and the end that this program knows. Returns how many frames of recovery data there
-    /// should be, and how many there are; `None` without any.
+    /// Proves every frame between INDX and the end that this program knows. Returns how many frames of recovery data
+    /// there should be, and how many there are; `None` without any.
     ///
     /// # Errors
-    /// `Damaged` for the head of a segment that is not as it was written, and where something else than frames stands there
-    /// while all recovery data is found; those of the disk; `Stopped`.
+    /// `Damaged` for the head of a segment that is not as it was written, and where something else than frames stands
+    /// there while all recovery data is found; those of the disk; `Stopped`.
     pub fn prove_recovery(&self, control: &Control) -> Result<Option<(u64, u64)>> {
         let end = self.tail.length - TAIL_LENGTH;
         let mut stretches = Stretches { archive: self, at: self.index_end, end };
@@ -119,8 +119,8 @@ impl Stretch {
     }
 }
 
-/// The frames of an archive from a place on, as far as one follows the other; read in large parts, since a disk needs as long
-/// for one of them as for a few bytes.
+/// The frames of an archive from a place on, as far as one follows the other; read in large parts, since a disk needs
+/// as long for one of them as for a few bytes.
 struct Stretches<'a> {
     archive: &'a Archive,
     at: u64,

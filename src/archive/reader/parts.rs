@@ -1,4 +1,5 @@
-//! Reading the parts of an archive that are not data: headers, index, end; and the errors that tell what is wrong with one.
+//! Reading the parts of an archive that are not data: headers, index, end; and the errors that tell what is wrong with
+//! one.
 
 use std::{io, path::Path};
 
@@ -63,13 +64,15 @@ pub(super) fn read_tail(path: &Path, located: &Located, head_length: u64) -> Res
 /// What is damaged where something else than frames follows INDX.
 pub(super) const AFTER_INDEX: &str = "part after the index";
 
-/// No archive without recovery data has more: heads of segments, and an end for each time that it came to lie elsewhere.
+/// No archive without recovery data has more: heads of segments, and an end for each time that it came to lie
+/// elsewhere.
 const FRAMES_AFTER_INDEX_MAX: u32 = 2 * SEGMENTS_MAX;
 
-/// Reads INDX, and sees that nothing but further skippable frames stands between it and the end. Returns also where it ends.
+/// Reads INDX, and sees that nothing but further skippable frames stands between it and the end. Returns also where it
+/// ends.
 ///
-/// What stands there of an archive with recovery data may be damaged, and is not looked at: its content can be proven without,
-/// and to touch a million frames takes a disk longer than to open an archive may.
+/// What stands there of an archive with recovery data may be damaged, and is not looked at: its content can be proven
+/// without, and to touch a million frames takes a disk longer than to open an archive may.
 pub(super) fn read_index(path: &Path, volume: &Volume, tail: &Tail, has_recovery: bool) -> Result<(Vec<u8>, u64)> {
     let end = if volume.is_patched() { tail.length } else { tail.length - TAIL_LENGTH };
     let damaged = |part| flaw_error(path, Flaw::Damaged(part));

@@ -1,8 +1,9 @@
 //! The Reed-Solomon code of one group, over GF(2¹⁶), by `reed-solomon-simd`.
 //!
-//! The encoder of that library holds all blocks of a group in memory. Ours takes chunk after chunk: the code is linear, and of
-//! every chunk only its transform is added to the group's recovery blocks in the making. So many groups can be made at a time,
-//! and the memory is that of the recovery data and not of the data. The result is the library's own, which a test compares.
+//! The encoder of that library holds all blocks of a group in memory. Ours takes chunk after chunk: the code is linear,
+//! and of every chunk only its transform is added to the group's recovery blocks in the making. So many groups can be
+//! made at a time, and the memory is that of the recovery data and not of the data. The result is the library's own,
+//! which a test compares.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// One chunk of a group, transformed so that it can be added to the group's recovery data.
 pub struct Transformed(Vec<u8>);
 
-/// Transforms chunk `number` of a group: `chunk` holds up to `chunk_blocks` blocks of `block_bytes` and is filled up with zeros.
+/// Transforms chunk `number` of a group: `chunk` holds up to `chunk_blocks` blocks of `block_bytes` and is filled up
+/// with zeros.
 pub fn transform(mut chunk: Vec<u8>, number: u32, chunk_blocks: usize, block_bytes: usize) -> Transformed {
     let count = chunk.len().div_ceil(block_bytes);
     chunk.resize(chunk_blocks * block_bytes, 0);
@@ -88,8 +90,8 @@ pub struct Workspace {
     work: DecoderWork,
 }
 
-/// The code goes over every 64 bytes of the blocks by themselves. So they are decoded in stripes that a processor's cache holds,
-/// and not as whole blocks that it does not.
+/// The code goes over every 64 bytes of the blocks by themselves. So they are decoded in stripes that a processor's
+/// cache holds, and not as whole blocks that it does not.
 const STRIPE_BYTES: usize = 2 << 10;
 
 impl Workspace {
@@ -101,8 +103,8 @@ impl Workspace {
     }
 
     /// Brings back the blocks `lost`, by their numbers, of the group whose blocks of `block_bytes` are in
-    /// [`blocks`](Self::blocks), with the recovery blocks given by number out of `recovery_blocks`. What is in the places of
-    /// lost blocks does not matter.
+    /// [`blocks`](Self::blocks), with the recovery blocks given by number out of `recovery_blocks`. What is in the
+    /// places of lost blocks does not matter.
     ///
     /// # Errors
     /// `Damaged` when fewer recovery blocks are given than blocks are lost.

@@ -125,8 +125,8 @@ impl Tally {
 }
 
 impl Packets {
-    /// Looks through all files of the volume; `None` when there is no recovery data. Where there is that of several files, the
-    /// one with most packets counts.
+    /// Looks through all files of the volume; `None` when there is no recovery data. Where there is that of several
+    /// files, the one with most packets counts.
     ///
     /// # Errors
     /// `Stopped`. What can not be read holds nothing.
@@ -139,7 +139,8 @@ impl Packets {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn find_beside(volume: &Volume, beside: u64, control: &Control) -> Result<Option<Self>> {
-        // Where far more is lost than there is, nothing comes back; and what a hostile file claims must not cost memory.
+        // Where far more is lost than there is, nothing comes back; and what a hostile file claims must not cost
+        // memory.
         let there = volume.pieces().iter().fold(beside, |sum, piece| sum.saturating_add(piece.length));
         let is_possible = |stamp: &Stamp| {
             stamp.layout.length <= there.saturating_mul(4).saturating_add(1 << 20) && stamp.layout.block_bytes >= 512

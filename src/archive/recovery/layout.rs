@@ -6,9 +6,9 @@
 //! window    the chunks between two places where recovery data is written; its chunks go to its groups in turn
 //! group     the chunks g, g + G, g + 2G … of a window, and r recovery blocks made from them: any r of all may be lost
 //! ```
-//! Because chunks go to the groups in turn, a stretch of damage as long as all recovery data of a window takes no more than r
-//! blocks from each group. Because r = m where there is more than one group, a chunk that is lost as a whole is still one
-//! group's share.
+//! Because chunks go to the groups in turn, a stretch of damage as long as all recovery data of a window takes no more
+//! than r blocks from each group. Because r = m where there is more than one group, a chunk that is lost as a whole is
+//! still one group's share.
 
 use crate::archive::options::Rate;
 
@@ -20,8 +20,8 @@ pub const BLOCK_BYTES_MAX: u64 = 16 << 10;
 pub const BLOCK_BYTES_MIN: u64 = 1 << 10;
 /// So that one short stretch of damage is repaired however small the file is.
 const RECOVERY_BLOCKS_MIN: u64 = 4;
-/// A chunk, a group with its recovery blocks, and a table have no more bytes than this, whatever a file from elsewhere says:
-/// more than twice what the writer chooses. Repairing one takes a small multiple of that.
+/// A chunk, a group with its recovery blocks, and a table have no more bytes than this, whatever a file from elsewhere
+/// says: more than twice what the writer chooses. Repairing one takes a small multiple of that.
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
 const GROUP_BYTES_MAX: u64 = 96 << 20;
 const TABLE_BYTES_MAX: u64 = 32 << 20;
@@ -70,7 +70,8 @@ impl Layout {
         Self::with(length, share, groups_max(interlacing), CHUNK_BLOCKS, (BLOCK_BYTES_MIN, BLOCK_BYTES_MAX))
     }
 
-    /// The layout with one recovery block for `share` blocks, so many groups at a time at most, and blocks within limits.
+    /// The layout with one recovery block for `share` blocks, so many groups at a time at most, and blocks within
+    /// limits.
     fn with(length: u64, share: u64, groups_max: u64, chunk: u32, (least, most): (u64, u64)) -> Option<Self> {
         let group = share * u64::from(chunk);
         if length == 0 {
@@ -172,8 +173,8 @@ impl Layout {
         self.group_chunks(window, group).flat_map(move |chunk| layout.chunk(chunk))
     }
 
-    /// The groups of a window in the order in which their recovery blocks are written: the turn of the chunks goes on, so that
-    /// a stretch over the end of the data and the beginning of the recovery data is like any other.
+    /// The groups of a window in the order in which their recovery blocks are written: the turn of the chunks goes on,
+    /// so that a stretch over the end of the data and the beginning of the recovery data is like any other.
     pub fn recovery_order(&self, window: u32) -> impl Iterator<Item = u32> + use<> {
         let chunks = self.window_chunks(window);
         let (groups, turn) = (u64::from(self.groups), chunks.end - chunks.start);
@@ -206,7 +207,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// How many blocks of each group the blocks `from .. to` hit, counting data blocks first and recovery blocks after them.
+    /// How many blocks of each group the blocks `from .. to` hit, counting data blocks first and recovery blocks after
+    /// them.
     fn hits(layout: &Layout, from: u64, to: u64) -> u64 {
         let mut hit = std::collections::HashMap::new();
         for block in from..to {

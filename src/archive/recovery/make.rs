@@ -17,11 +17,11 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Reads all that `stamp` protects from `volume`, gives every byte in order to `check`, and the frames of recovery data to
-/// `put`: for every window the first half of its table, the recovery blocks, and the other half of its table.
+/// Reads all that `stamp` protects from `volume`, gives every byte in order to `check`, and the frames of recovery data
+/// to `put`: for every window the first half of its table, the recovery blocks, and the other half of its table.
 ///
-/// So no stretch of damage that is repaired at all takes both halves, of which either is enough. Counts the bytes read in
-/// `control`.
+/// So no stretch of damage that is repaired at all takes both halves, of which either is enough. Counts the bytes read
+/// in `control`.
 ///
 /// # Errors
 /// When the file can not be read; those of `check` and `put`; `Stopped`.

@@ -1,5 +1,5 @@
-//! Making a damaged file whole again: its blocks are held against the table, those that moved are found where they are, and
-//! the others are made from the recovery data of their group.
+//! Making a damaged file whole again: its blocks are held against the table, those that moved are found where they are,
+//! and the others are made from the recovery data of their group.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -110,8 +110,8 @@ pub struct Mended {
 
 /// Makes `volume` whole as far as its recovery data goes; gives it back (`Err` inside) when it has none.
 ///
-/// Repaired blocks wait in memory, or in a file in `scratch`. What is brought back agrees with the table of blocks; whoever
-/// reads it proves it again by the checksums of the format.
+/// Repaired blocks wait in memory, or in a file in `scratch`. What is brought back agrees with the table of blocks;
+/// whoever reads it proves it again by the checksums of the format.
 ///
 /// # Errors
 /// When there is no place for the repaired blocks; `Stopped`.
@@ -200,8 +200,8 @@ fn chunk_length(layout: &Layout, chunk: u64) -> usize {
     ((blocks.end - blocks.start) * u64::from(layout.block_bytes)) as usize
 }
 
-/// Reads the blocks of a chunk, the last block of the file filled up with zeros; false where zeros stand for what can not be
-/// read.
+/// Reads the blocks of a chunk, the last block of the file filled up with zeros; false where zeros stand for what can
+/// not be read.
 fn read_chunk(volume: &Volume, layout: &Layout, chunk: u64, bytes: &mut [u8]) -> bool {
     let from = chunk * layout.chunk_bytes();
     let there = (layout.length - from).min(bytes.len() as u64) as usize;

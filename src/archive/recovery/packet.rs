@@ -1,5 +1,5 @@
-//! One frame of recovery data: found by its tag wherever it stands, proven by its own checksum, and saying by itself to which
-//! file and place it belongs.
+//! One frame of recovery data: found by its tag wherever it stands, proven by its own checksum, and saying by itself to
+//! which file and place it belongs.
 //!
 //! The envelope of a skippable zstd frame (magic `0x184D2A54`, length), then:
 //!
@@ -182,8 +182,8 @@ pub fn table_shape(layout: &Layout, window: u32) -> (usize, usize) {
     table_pieces((blocks.end - blocks.start) as usize * ENTRY_BYTES, layout.block_bytes as usize)
 }
 
-/// How a table is cut: number of pieces, and the length of each, a multiple of 64. There are as many recovery pieces again, so
-/// that any half of all is enough.
+/// How a table is cut: number of pieces, and the length of each, a multiple of 64. There are as many recovery pieces
+/// again, so that any half of all is enough.
 pub fn table_pieces(table_bytes: usize, block_bytes: usize) -> (usize, usize) {
     let count = table_bytes.div_ceil(block_bytes.max(64)).clamp(4, 1 << 15);
     (count, table_bytes.div_ceil(count).max(1).next_multiple_of(64))

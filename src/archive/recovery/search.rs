@@ -123,8 +123,8 @@ impl Wanted {
         while hits.patience > 0 {
             if let Some(entry) = self.matching(rolling, &window[at..at + length], &mut hits) {
                 hits.found.insert(entry, at);
-                // Blocks that follow each other follow each other here. Elsewhere no byte is passed over: a block of zeros may
-                // have been found in the middle of another one.
+                // Blocks that follow each other follow each other here. Elsewhere no byte is passed over: a block of
+                // zeros may have been found in the middle of another one.
                 if let Some(next) = window.get(at + length..at + 2 * length) {
                     let ahead = Rolling::of(next);
                     if self.matching(ahead, next, &mut hits).is_some() {
@@ -169,16 +169,16 @@ impl Wanted {
 /// What was found in a window.
 struct Hits {
     found: HashMap<Entry, usize>,
-    /// Bytes that may still be hashed in vain. Honest sums are hardly ever equal by chance; where they are made so, the rest of
-    /// the window is given up, and what is in it comes from the recovery data or not at all.
+    /// Bytes that may still be hashed in vain. Honest sums are hardly ever equal by chance; where they are made so, the
+    /// rest of the window is given up, and what is in it comes from the recovery data or not at all.
     patience: usize,
 }
 
 /// Bytes at the edge of a block that tell whether it may be one of zeros.
 const EDGE_BYTES: u64 = 16;
 
-/// The places of damaged blocks, in order, and those beside them that hold zeros there: a block of zeros looks sound wherever zeros
-/// are, also where they belong to a block that moved.
+/// The places of damaged blocks, in order, and those beside them that hold zeros there: a block of zeros looks sound
+/// wherever zeros are, also where they belong to a block that moved.
 fn unsure(volume: &Volume, stamp: &Stamp, bad: &HashMap<u64, Option<Entry>>) -> Vec<u64> {
     let (size, blocks) = (u64::from(stamp.layout.block_bytes), stamp.layout.blocks());
     let is_zero = |offset: u64| {
@@ -201,7 +201,8 @@ fn unsure(volume: &Volume, stamp: &Stamp, bad: &HashMap<u64, Option<Entry>>) -> 
     places
 }
 
-/// The stretches of the first `length` bytes of a file, as offsets in it, that belong to no block that is sound for certain.
+/// The stretches of the first `length` bytes of a file, as offsets in it, that belong to no block that is sound for
+/// certain.
 fn dark(at: u64, length: u64, stamp: &Stamp, edges: &[u64]) -> Vec<(u64, u64)> {
     let size = u64::from(stamp.layout.block_bytes);
     let mut stretches: Vec<(u64, u64)> = Vec::new();

@@ -1,5 +1,5 @@
-//! Where repaired blocks wait, and recovery data for its place after all else: in memory while there is little of it, else in a
-//! file without a name that goes with the job.
+//! Where repaired blocks wait, and recovery data for its place after all else: in memory while there is little of it,
+//! else in a file without a name that goes with the job.
 
 use std::{
     fs::File,

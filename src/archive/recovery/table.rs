@@ -1,6 +1,7 @@
 //! The table of blocks: by it damaged blocks are known, and blocks that moved are found again.
 //!
-//! Per block a weak sum (u32), which can be moved along a file byte by byte, and the first 16 bytes of the block's BLAKE3.
+//! Per block a weak sum (u32), which can be moved along a file byte by byte, and the first 16 bytes of the block's
+//! BLAKE3.
 
 /// Bytes of one entry.
 pub const ENTRY_BYTES: usize = 20;

@@ -1,8 +1,8 @@
-//! Whether the folders chosen are still on the disks that they were on: where one is not mounted, an empty folder takes its place,
-//! and an archive without its files would look complete.
+//! Whether the folders chosen are still on the disks that they were on: where one is not mounted, an empty folder takes
+//! its place, and an archive without its files would look complete.
 //!
-//! Nothing is written to these folders. The settings remember the file system of each, and of what is mounted below it, as long as
-//! files were found there.
+//! Nothing is written to these folders. The settings remember the file system of each, and of what is mounted below it,
+//! as long as files were found there.
 
 use std::{
     fs,
@@ -31,8 +31,8 @@ pub(crate) fn remember(settings: &mut Settings, folders: &[KnownPlace]) {
     settings.places.extend_from_slice(folders);
 }
 
-/// Compares the folders that `settings` choose with what they remember, says in the report of `content` what is not as it was, and
-/// returns what is to be remembered.
+/// Compares the folders that `settings` choose with what they remember, says in the report of `content` what is not as
+/// it was, and returns what is to be remembered.
 pub(crate) fn compare(content: &Content, settings: &Settings, system: Option<&System>) -> Remembered {
     let chosen = &settings.content;
     let roots: Vec<&PathBuf> = chosen.program.iter().chain(&chosen.attachments).collect();

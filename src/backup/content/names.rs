@@ -35,8 +35,8 @@ impl Names {
     }
 }
 
-/// One part of a path as it can stand in an archive: text without control characters, backslashes or, since Windows can not
-/// have them, colons there. What can not stand is written as `%` and two hexadecimal digits per byte.
+/// One part of a path as it can stand in an archive: text without control characters, backslashes or, since Windows can
+/// not have them, colons there. What can not stand is written as `%` and two hexadecimal digits per byte.
 pub(super) fn safe(part: &OsStr) -> String {
     let mut name = String::new();
     for chunk in part.as_encoded_bytes().utf8_chunks() {

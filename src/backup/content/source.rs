@@ -113,8 +113,8 @@ impl Source for FileSource {
     }
 }
 
-/// Opens an ordinary file, and nothing else that may have taken its name meanwhile: a pipe would be waited for, a link lead
-/// elsewhere, and a data file lose its locks.
+/// Opens an ordinary file, and nothing else that may have taken its name meanwhile: a pipe would be waited for, a link
+/// lead elsewhere, and a data file lose its locks.
 fn open(path: &Path) -> io::Result<(File, fs::Metadata)> {
     regular::open(path, Links::Refused).map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(NotOrdinary::DataFile) => io::Error::other("it is a data file in use"),

@@ -1,12 +1,14 @@
 //! Which sets a rule keeps, as a pure function of what is known of them.
 //!
-//! A set goes only when the rule is satisfied by **newer ones that are known to be at least as good**: sound ones are pushed out
-//! by sound ones, those that nobody has checked by such and sound ones, damaged ones by any. So however many backups are made of
-//! a damaged data file, the newest sound sets stay; and where nothing is ever checked, the rule counts as if all were alike.
+//! A set goes only when the rule is satisfied by **newer ones that are known to be at least as good**: sound ones are
+//! pushed out by sound ones, those that nobody has checked by such and sound ones, damaged ones by any. So however many
+//! backups are made of a damaged data file, the newest sound sets stay; and where nothing is ever checked, the rule
+//! counts as if all were alike.
 //!
-//! *In steps* means the newest of each of the last so many hours, days, weeks, months and years that have a backup, in the local
-//! time that its archive was made in. What is newer is told by the numbers, which no clock can turn round: a set whose moment
-//! contradicts the order of the numbers takes nobody's place, and is kept as one more if it is the newest of its period.
+//! *In steps* means the newest of each of the last so many hours, days, weeks, months and years that have a backup, in
+//! the local time that its archive was made in. What is newer is told by the numbers, which no clock can turn round: a
+//! set whose moment contradicts the order of the numbers takes nobody's place, and is kept as one more if it is the
+//! newest of its period.
 
 use std::{collections::BTreeSet, path::PathBuf};
 

@@ -1,5 +1,6 @@
-//! Archives that were found damaged: known beside the Backup journal until a later look finds them sound, or they are replaced. Here
-//! alone; together with the dates of successful test restores it is all that is known of archives beyond what they say themselves.
+//! Archives that were found damaged: known beside the Backup journal until a later look finds them sound, or they are
+//! replaced. Here alone; together with the dates of successful test restores it is all that is known of archives beyond
+//! what they say themselves.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,8 @@ use crate::{
     settings::Settings,
 };
 
-/// `by_test` is 0 for a verification; a test restore has a number for each thing that can be damaged. Older programs know only 1.
+/// `by_test` is 0 for a verification; a test restore has a number for each thing that can be damaged. Older programs
+/// know only 1.
 pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS findings(
     archive TEXT NOT NULL, by_test INTEGER NOT NULL, finding TEXT NOT NULL, PRIMARY KEY(archive, by_test));";
 
@@ -129,7 +131,8 @@ impl History {
         self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)).ok()
     }
 
-    /// The Backup journal in `folder` only to be read, without taking part in it; `None` when there is none that can be.
+    /// The Backup journal in `folder` only to be read, without taking part in it; `None` when there is none that can
+    /// be.
     pub fn glance(folder: &Path) -> Option<Self> {
         let conn = state::glance(folder)?;
         Some(Self { conn, path: PathBuf::from(folder).join("history.sqlite"), process: String::new(), lock: None })
@@ -214,8 +217,8 @@ pub(super) fn join_stores(conn: &Connection) -> rusqlite::Result<()> {
     all.iter().try_for_each(|finding| insert(conn, finding))
 }
 
-/// The archives of `data_file`, newest first, with all that is known of their content; `data` is the folder of the Backup journal.
-/// Where that can not be read, nothing counts as known.
+/// The archives of `data_file`, newest first, with all that is known of their content; `data` is the folder of the
+/// Backup journal. Where that can not be read, nothing counts as known.
 ///
 /// # Errors
 /// When the folder for archives can not be read.
@@ -225,7 +228,8 @@ pub fn known_archives(data_file: &Path, settings: &Settings, data: &Path) -> Res
     Ok(archives)
 }
 
-/// Says of each archive what the Backup journal in the folder `data` knows of its content; returns all that was found damaged.
+/// Says of each archive what the Backup journal in the folder `data` knows of its content; returns all that was found
+/// damaged.
 pub fn judge(archives: &mut [ArchiveEntry], data: &Path) -> Vec<Finding> {
     match glance_known(data) {
         Ok(known) => {

@@ -24,7 +24,8 @@ impl History {
     }
 }
 
-/// When a data file was verified and compacted last, as the Backup journal in `folder` has it, without taking part in it.
+/// When a data file was verified and compacted last, as the Backup journal in `folder` has it, without taking part in
+/// it.
 pub fn glance_maintenance(folder: &Path, data_file: &Path) -> Maintenance {
     let Some(conn) = glance(folder) else { return Maintenance::default() };
     let last = |kind| last_run(&conn, data_file, kind).ok().flatten();

@@ -1,6 +1,7 @@
 //! What the engine remembers of a data file between two runs of the program.
 //!
-//! Nothing of it matters so much that losing it does harm: the schedule counts from the next start then, and a report is gone.
+//! Nothing of it matters so much that losing it does harm: the schedule counts from the next start then, and a report
+//! is gone.
 
 use std::path::Path;
 
@@ -60,8 +61,8 @@ impl History {
     }
 }
 
-/// What the engine whose Backup journal lies in `folder` remembers of a data file, without taking part in it; `None` when there
-/// is nothing, or it can not be read.
+/// What the engine whose Backup journal lies in `folder` remembers of a data file, without taking part in it; `None`
+/// when there is nothing, or it can not be read.
 pub fn glance_automatic(folder: &Path, data_file: &Path) -> Option<Automatic> {
     read_automatic(&glance(folder)?, data_file).ok().flatten()
 }

@@ -1,4 +1,5 @@
-//! Until when each data file was watched: so that the next start opens again what was watched, and can say for how long nobody did.
+//! Until when each data file was watched: so that the next start opens again what was watched, and can say for how long
+//! nobody did.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +51,8 @@ impl History {
         Ok(before.filter(|(_, process)| has_ended(process)).map(|(watched, _)| watched))
     }
 
-    /// Notes that this process still watches these data files, and which of them it protects; `at_end` says that it ends now.
+    /// Notes that this process still watches these data files, and which of them it protects; `at_end` says that it
+    /// ends now.
     ///
     /// # Errors
     /// When the database can not be written.
@@ -85,8 +87,8 @@ impl History {
     }
 }
 
-/// The data files that a window, or what it left in the background, watched when it ended, as the Backup journal in `folder` has
-/// it; without taking part in it. Those of a service are its own matter.
+/// The data files that a window, or what it left in the background, watched when it ended, as the Backup journal in
+/// `folder` has it; without taking part in it. Those of a service are its own matter.
 pub fn left_behind(folder: &Path) -> Vec<PathBuf> {
     let read = |conn: &Connection| {
         let mut statement =

@@ -1,7 +1,7 @@
 //! A unit of systemd, see `systemd.service(5)` and `systemd.exec(5)`.
 //!
-//! Data files, archives and attachments may lie anywhere, and the administrator may choose other places in the window: so what
-//! the unit forbids is what no such place needs. Programs run after a job (`on-finish`) may use the network.
+//! Data files, archives and attachments may lie anywhere, and the administrator may choose other places in the window:
+//! so what the unit forbids is what no such place needs. Programs run after a job (`on-finish`) may use the network.
 
 use std::path::{Path, PathBuf};
 
@@ -24,8 +24,8 @@ SystemCallFilter=@system-service
 UMask=0077
 ";
 
-/// Only where the system sets the service up: a user's manager may not take capabilities away, and then begins nothing at all
-/// (`218/CAPABILITIES`).
+/// Only where the system sets the service up: a user's manager may not take capabilities away, and then begins nothing
+/// at all (`218/CAPABILITIES`).
 const HARDENING_OF_SYSTEM: &str = "\
 CapabilityBoundingSet=
 PrivateDevices=yes

@@ -1,7 +1,7 @@
 //! The dialog inside the window that chooses a file or a folder, for systems that have no dialog of their own.
 //!
-//! Folders are read on a thread, since a disk may be slow or asleep, or not answer at all: then another one can be chosen. The names come
-//! first, and what is asked of each file after them, since each may lie on another disk.
+//! Folders are read on a thread, since a disk may be slow or asleep, or not answer at all: then another one can be
+//! chosen. The names come first, and what is asked of each file after them, since each may lie on another disk.
 
 use std::{
     fs,
@@ -217,7 +217,8 @@ impl Browser {
         (typed != self.folder && !self.typed.trim().is_empty()).then_some(typed)
     }
 
-    /// The user is content: a typed path is looked at first, unless it is to be taken as a folder that may not exist yet.
+    /// The user is content: a typed path is looked at first, unless it is to be taken as a folder that may not exist
+    /// yet.
     fn submit(&self, folders_only: bool, pressed: bool, wish: &mut Wish) {
         match (self.typed_path(), &self.selected) {
             (Some(typed), _) if folders_only && pressed => wish.answer = Some(Answer::Chosen(typed)),

@@ -1,4 +1,5 @@
-//! The questions at the end: whether to leave although jobs run, and who goes on with the logs and schedules of this window.
+//! The questions at the end: whether to leave although jobs run, and who goes on with the logs and schedules of this
+//! window.
 
 use eframe::egui::{Context, Label, RichText, Ui};
 use lucide_icons::Icon;

@@ -1,5 +1,5 @@
-//! Which logs a restore of an archive would use: they lie beside it, where settings say, or beside the data file. The engine looks for
-//! them as a restore does, once for each archive that is shown.
+//! Which logs a restore of an archive would use: they lie beside it, where settings say, or beside the data file. The
+//! engine looks for them as a restore does, once for each archive that is shown.
 
 use std::path::Path;
 
@@ -30,7 +30,8 @@ fn answer<'a>(status: &'a Status, asked: &LogsAsked) -> Option<&'a LookedAt> {
     status.looked_at.iter().find(of)
 }
 
-/// Asks for the logs of the archive that is shown: one at a time, so that whoever walks through a list does not begin a hundred looks.
+/// Asks for the logs of the archive that is shown: one at a time, so that whoever walks through a list does not begin a
+/// hundred looks.
 pub(super) fn ask(
     status: &Status,
     data_file: &DataFileStatus,

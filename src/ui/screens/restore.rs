@@ -68,7 +68,8 @@ pub(crate) fn restore_ui(ui: &mut Ui, status: &Status, state: &mut State, action
 fn proof_of<'a>(status: &'a Status, data_file: &DataFileStatus, archive: &ArchiveEntry) -> Option<&'a Proof> {
     let id = archive.archive_id?;
     let proof = status.proven.iter().find(|proof| proof.archive_id == id)?;
-    // A proof of its repaired copy, which has the same identity, is none of the damaged one; it may have been restored all the same.
+    // A proof of its repaired copy, which has the same identity, is none of the damaged one; it may have been restored
+    // all the same.
     let counts = data_file
         .damage_of(archive)
         .is_none_or(|damage| damage.is_repairable && proof.archive == archive.path && proof.proven >= damage.moment);

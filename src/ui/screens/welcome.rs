@@ -53,7 +53,8 @@ pub(crate) fn welcome_ui(ui: &mut Ui, status: &Status, state: &State, actions: &
     }
 }
 
-/// In the place of a page whose data file is not looked after any more: another one there would be clicked on by mistake.
+/// In the place of a page whose data file is not looked after any more: another one there would be clicked on by
+/// mistake.
 pub(crate) fn gone_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
     let Some(path) = &state.current else { return };
     page_header(ui, "Maintenance", &path.display().to_string(), |_| ());

@@ -1,5 +1,5 @@
-//! What the settings dialog asks the engine while settings are only thought of: what is the matter with their places, and what
-//! files and folders measure. The answers are in the status, and found there by what was asked.
+//! What the settings dialog asks the engine while settings are only thought of: what is the matter with their places,
+//! and what files and folders measure. The answers are in the status, and found there by what was asked.
 
 use std::{
     path::{Path, PathBuf},
@@ -68,7 +68,8 @@ impl SettingsForm {
         exact.or_else(|| seen().filter_map(&of).chain(in_force).find(|place| place.folder == folder))
     }
 
-    /// Why the engine would refuse these settings, as soon as it has looked at them: what it says of the keys of a section.
+    /// Why the engine would refuse these settings, as soon as it has looked at them: what it says of the keys of a
+    /// section.
     pub(super) fn conflict<'a>(&self, status: &'a Status, section: &str) -> Option<&'a ErrorReport> {
         let revision = self.settings().revision();
         let of_form = |seen: &&SeenPlaces| seen.data_file == self.data_file && seen.revision == revision;
@@ -109,7 +110,8 @@ impl SettingsForm {
         commands
     }
 
-    /// The engine that was asked is gone: what it has not answered is asked anew, as soon as somebody looks after the data file again.
+    /// The engine that was asked is gone: what it has not answered is asked anew, as soon as somebody looks after the
+    /// data file again.
     pub(super) fn unanswered(&mut self, host: Host) {
         self.looked = None;
         let measured = &self.measured;

@@ -1,5 +1,5 @@
-//! The tab *Backup & Restore*: how many backups are kept, what happens when one fails, how archives are stored, and what is done
-//! by itself when a data file is opened.
+//! The tab *Backup & Restore*: how many backups are kept, what happens when one fails, how archives are stored, and
+//! what is done by itself when a data file is opened.
 
 use eframe::egui::{Checkbox, Label, RichText, Ui};
 

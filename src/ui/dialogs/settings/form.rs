@@ -1,4 +1,5 @@
-//! The form of the settings dialog: a draft of the settings, and what was typed into the fields whose text can be wrong.
+//! The form of the settings dialog: a draft of the settings, and what was typed into the fields whose text can be
+//! wrong.
 //!
 //! What a field may hold is decided by the table of keys, which the settings file and the command line use too.
 
@@ -297,8 +298,8 @@ impl SettingsForm {
         self.log_is_new() && data_file.facts.journal_mode != JournalMode::Wal && !self.switch_to_wal
     }
 
-    /// Takes over what Strongroom itself notes among the settings: by its identity the data file's own archives are told from
-    /// others, and the first backup gives it one.
+    /// Takes over what Strongroom itself notes among the settings: by its identity the data file's own archives are
+    /// told from others, and the first backup gives it one.
     pub(super) fn note(&mut self, in_force: &Settings) {
         if self.draft.data_file_id != in_force.data_file_id {
             self.looked = None;
@@ -314,7 +315,8 @@ impl SettingsForm {
         self.settings().revision() != self.base.revision() || self.use_log && self.switch_to_wal
     }
 
-    /// Whether the engine was asked to put the form in force, and has not answered: asked twice, it would refuse the second.
+    /// Whether the engine was asked to put the form in force, and has not answered: asked twice, it would refuse the
+    /// second.
     pub(super) fn is_waiting(&self) -> bool {
         self.sent.is_some() && self.refused.is_none()
     }
