@@ -30,11 +30,16 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(sources(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
+        } else if path.extension().is_some_and(|e| e == "rs") && !is_test(&path) {
             found.push(path);
         }
     }
     found
+}
+
+/// A module that is compiled for tests alone says so itself.
+fn is_test(path: &Path) -> bool {
+    fs::read_to_string(path).unwrap().lines().any(|line| line == "#![cfg(test)]")
 }
 
 fn layer(module: &str) -> Option<usize> {

@@ -67,6 +67,36 @@ pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool
     compare(follower, config, at.as_ref(), latest, !force)
 }
 
+/// Whether the data file, in which everything is that was logged, differs from what the log leads to. Nothing is
+/// written; where it can not be told, the answer is no.
+pub(super) fn differs(follower: &Follower) -> Result<bool> {
+    let (header, page_count) = (follower.writer.header(), follower.writer.logged().page_count);
+    let path = table_path(follower.writer.path());
+    let Some(mut table) = PageTable::open(&path, header.page_size, header.base.chain)?.filter(|_| header.rooted) else {
+        return Ok(false);
+    };
+    if follower.pins.page_count()? != page_count {
+        return Ok(true);
+    }
+    let size = follower.page_size() as usize;
+    let mut buffer = vec![0; (PIECE / size).max(1) * size];
+    let (nothing, mut first) = (Latest::new(), 1u32);
+    while first <= page_count {
+        let count = (buffer.len() / size).min((page_count - first + 1) as usize);
+        let piece = &mut buffer[..count * size];
+        follower.read_pages(&nothing, first, piece)?;
+        for (page, bytes) in (first..).zip(piece.chunks_exact(size)) {
+            let base = table.next()?.filter(|_| page <= follower.known().base_pages);
+            let known = follower.known().hashes.get(&page).copied().or(base);
+            if known.is_some_and(|known| known != page_hash(bytes)) {
+                return Ok(true);
+            }
+        }
+        first += count as u32;
+    }
+    Ok(false)
+}
+
 /// Whether this is not the first start: what was open before was replaced, and its place in the WAL proves nothing.
 fn is_released(config: &CaptureConfig) -> bool {
     config.released.is_some()

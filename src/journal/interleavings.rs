@@ -1,6 +1,7 @@
 //! The running protocol of pins and checkpoints, with real SQLite, and other programs that act between any two of its
 //! steps: they commit, hold a transaction open, copy the WAL, begin it anew, read; and this program crashes. After each
 //! order every commit is in the log as a step of its own, and what the log leads to is what the data file holds.
+#![cfg(test)]
 
 use std::{
     fs,

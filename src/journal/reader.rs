@@ -173,7 +173,8 @@ impl LogReader {
                 return Ok(Some(record));
             }
         }
-        self.end = if self.sound_blocks_follow(offset)? { End::Damaged { offset } } else { End::Torn { offset } };
+        // What the chain still vouches for is the beginning of a record that was not written to its end.
+        self.end = if self.sound_blocks_follow(at)? { End::Damaged { offset } } else { End::Torn { offset } };
         Ok(None)
     }
 
@@ -258,7 +259,7 @@ impl LogReader {
         Ok(&self.window[start..start + count])
     }
 
-    /// Whether two blocks that continue each other stand anywhere after `offset`: then the place is damaged, not torn.
+    /// Whether two blocks that continue each other stand anywhere after `offset`, where the chain ends: then the place is damaged, not torn.
     fn sound_blocks_follow(&mut self, offset: u64) -> Result<bool> {
         let mut at = offset + 1;
         while at + 2 * BLOCK_BYTES as u64 <= self.length {
@@ -316,37 +317,43 @@ mod tests {
 
     fn sample(folder: &Path, records: usize) -> Result<(PathBuf, Vec<Record>)> {
         let path = folder.join("a.journal");
+        // The third record needs several blocks.
+        let pages: Vec<_> = (0..records).map(|n| if n == 2 { (9, 60_000) } else { (n, 20) }).collect();
+        let records = sample_of(&path, &pages)?;
+        Ok((path, records))
+    }
+
+    /// A log with a record for each number of pages and of bytes in each page.
+    fn sample_of(path: &Path, records: &[(usize, usize)]) -> Result<Vec<Record>> {
         let header = LogHeader {
             identity: uuid::Uuid::from_u128(7),
             page_size: 512,
             base: Position { archive: 3, commit: 41, chain: Chain([9; 32]) },
             rooted: true,
             created: chrono::DateTime::UNIX_EPOCH,
-            page_count: 20,
+            page_count: 90,
             mark: WalMark::default(),
         };
-        let mut writer = LogWriter::create(Arc::new(Disk), &path, header, Ownership::default())?;
-        for n in 0..records {
+        let mut writer = LogWriter::create(Arc::new(Disk), path, header, Ownership::default())?;
+        for (n, (pages, bytes)) in records.iter().enumerate() {
             let commit = 42 + n as u64;
             let kind = if n % 5 == 4 { RecordKind::CatchUp } else { RecordKind::Commit };
             writer.begin(RecordHead {
                 kind,
                 commit,
                 time: chrono::DateTime::UNIX_EPOCH,
-                page_count: 20,
+                page_count: 90,
                 mark: WalMark::default(),
             });
-            // The third record needs several blocks.
-            for page in 0..if n == 2 { 9 } else { n } {
-                let bytes = vec![n as u8; if n == 2 { 60_000 } else { 20 }];
+            for page in 0..*pages {
+                let bytes = vec![n as u8; *bytes];
                 writer.page(&Entry { page: page as u32 + 1, encoding: 0, hash: [1; 8], bytes: &bytes })?;
             }
             writer.end()?;
         }
         writer.sync()?;
         drop(writer);
-        let records = all(&path)?.0;
-        Ok((path, records))
+        Ok(all(path)?.0)
     }
 
     fn all(path: &Path) -> Result<(Vec<Record>, End)> {
@@ -398,6 +405,27 @@ mod tests {
             let (writer, _) = LogWriter::open(Arc::new(Disk), &path, &mut |_, _| Ok(())).map_err(|e| TestCaseError::fail(e.to_string()))?;
             prop_assert_eq!(writer.logged().length, edge);
             prop_assert_eq!(std::fs::metadata(&path)?.len(), edge);
+        }
+
+        #[test]
+        fn a_large_commit_that_was_not_written_to_its_end_is_torn(part in 0.0f64..1.0) {
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().join("a.journal");
+            let made = sample_of(&path, &[(1, 20), (90, 60_000)]).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            let (first, large) = (made[0], made[1]);
+            prop_assert!(large.end - large.offset > 4 << 20, "several blocks");
+            let cut = large.offset + 1 + (part * (large.end - large.offset - 2) as f64) as u64;
+            let bytes = std::fs::read(&path)?;
+            std::fs::write(&path, &bytes[..cut as usize])?;
+            let (found, end) = all(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(&found, &vec![first]);
+            prop_assert_eq!(end, End::Torn { offset: large.offset });
+            // A block that is damaged in the middle of it is damage.
+            let mut bytes = bytes;
+            bytes[large.offset as usize + 100] ^= 1;
+            std::fs::write(&path, &bytes)?;
+            let (_, end) = all(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(end, End::Damaged { offset: large.offset });
         }
 
         #[test]

@@ -105,9 +105,6 @@ pub(super) struct Service {
     last_read_back: Option<Instant>,
     /// Why everything is to be released.
     released: Option<Error>,
-    /// What is said when the next comparison finds another content than was expected, though nothing was committed
-    /// after this frame.
-    doubt: Option<(Error, u32)>,
     /// Told whenever this thread gets round.
     pulse: Pulse,
 }
@@ -159,7 +156,6 @@ impl Service {
             last_compared: now,
             last_read_back: None,
             released: None,
-            doubt: None,
             pulse,
         }
     }
@@ -247,15 +243,9 @@ impl Service {
         }
         // The time of a file is told in steps of some milliseconds: its content alone tells a copy that was put in
         // place in such a moment.
-        let cause = unwritten::changed(&self.config.data_file);
-        if !self.follower.has_same_page_size() {
-            self.meet(Trouble::Replaced(cause));
-            return;
+        if !self.follower.has_same_page_size() || catch_up::differs(&self.follower).unwrap_or(false) {
+            self.meet(Trouble::Replaced(unwritten::changed(&self.config.data_file)));
         }
-        self.follower.pins.keep_newest(0);
-        self.follower.unsettle();
-        (self.ready, self.force, self.doubt) = (false, true, Some((cause, self.follower.mark.frame)));
-        self.turn();
     }
 
     fn compare_when_due(&mut self) {
@@ -367,12 +357,8 @@ impl Service {
 
     fn begin(&mut self) -> Result<bool, Trouble> {
         let outcome = catch_up::start(&mut self.follower, &self.config, self.force)?;
-        let doubt = self.doubt.take();
         if matches!(outcome, catch_up::Outcome::CaughtUp(_)) {
             self.catch_ups += 1;
-            // A commit since then is no other content.
-            let doubt = doubt.filter(|(_, frame)| *frame == self.follower.mark.frame);
-            self.notice = doubt.map(|(cause, _)| cause.report()).or(self.notice.take());
         } else if self.config.released.as_ref().is_some_and(|released| released.kind == ErrorKind::Changed) {
             // Only its owner, its permissions or its links were changed: the content is what it was.
             self.notice = None;
