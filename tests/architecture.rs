@@ -168,6 +168,7 @@ const OPENED_OTHERWISE: &[(&str, &str)] = &[
     ("storage.rs", "OpenOptions::new()"),
     ("storage/regular.rs", "OpenOptions::new()"),
     ("storage/beneath/other.rs", "File::options()"),
+    ("engine/history.rs", "File::options()"),
     // What the system itself writes.
     ("storage/processes.rs", "read_to_string(Path::new(&format!(\"/proc/{process}/fdinfo"),
     ("storage/processes.rs", "fs::read(format!(\"/proc/{id}/{name}\"))"),
@@ -177,12 +178,16 @@ const OPENED_OTHERWISE: &[(&str, &str)] = &[
     ("storage/disks.rs", "read_to_string(folder.join(\"loop/backing_file\"))"),
     ("storage/disks.rs", "read_to_string(folder.join(\"removable\"))"),
     // What only root writes.
-    ("service/install.rs", "read_to_string(\"/etc/passwd\")"),
     ("backup/content/disks.rs", "read_to_string(\"/etc/fstab\")"),
     ("backup/marks.rs", "read_to_string(\"/etc/fstab\")"),
+    // Read once, with owner and permissions of what was opened.
+    ("settings/origin.rs", "File::open(path)"),
+    // Whether there is a terminal.
+    ("cli/rights.rs", "File::open(\"/dev/tty\")"),
     // Folders of the program's own user.
+    ("storage.rs", "File::open(path).map_err(fail)?"),
     ("engine/history.rs", "File::create(&lock_path)"),
-    ("service/background.rs", "File::create(&self.messages)"),
+    ("service/background.rs", "File::options()"),
     // It is made where there is none, with the same flags, and looked at afterwards.
     ("engine/lock.rs", "OpenOptions::new()"),
     // The WAL that is emptied, the log that is being integrated, and the sample under its own temporary name.

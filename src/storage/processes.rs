@@ -165,8 +165,9 @@ fn beginning(id: u32, own: u32) -> Beginning {
         String::from_utf8_lossy(after_name).split_whitespace().nth(1).and_then(|text| text.parse().ok());
     match parent {
         Some(parent) if parent == own && read(id, "cmdline") == read(own, "cmdline") => Beginning::NotYet,
-        Some(parent) if parent == own => Beginning::Begun,
-        _ => Beginning::NotOurs,
+        // One that has ended meanwhile has no parent any more; it holds nothing, as the next look shows.
+        Some(parent) if parent != own => Beginning::NotOurs,
+        _ => Beginning::Begun,
     }
 }
 

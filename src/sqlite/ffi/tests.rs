@@ -1,4 +1,8 @@
+//! What the interface to SQLite does, with real connections.
+#![cfg(test)]
+
 use super::*;
+
 #[test]
 fn the_position_of_a_snapshot_names_the_frames_of_its_commits() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
