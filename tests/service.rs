@@ -181,6 +181,8 @@ fn a_backup_begun_in_a_window_goes_on_when_it_closes_and_others_watch_it() {
     let mut watch =
         scene.place.program().args(["watch", scene.data(), "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut watched = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut events = watched.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    assert_eq!(events.next().unwrap()["event"], "watching");
     let (own, window) = scene.window();
     window.send(Command::OpenDataFile { path: scene.data.clone() }).unwrap();
     let status = until(&window, |s| s.data_file(&scene.data).is_some());
@@ -193,7 +195,6 @@ fn a_backup_begun_in_a_window_goes_on_when_it_closes_and_others_watch_it() {
     second.send(Command::OpenDataFile { path: scene.data.clone() }).unwrap();
     assert!(matches!(finished(&second, job), JobReport::Backup(_)));
     // The command saw it begin and end.
-    let mut events = watched.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     let started = events.find(|e| e["event"] == "job-started").unwrap();
     assert_eq!(started["id"], job.0.to_string(), "{started}");
     let ended = events.find(|e| e["event"] == "job-finished").unwrap();

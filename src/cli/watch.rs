@@ -1,6 +1,6 @@
 //! `strongroom watch`: what happens with a data file, as it happens.
 
-use std::{path::Path, process::ExitCode};
+use std::{collections::HashSet, path::Path, process::ExitCode};
 
 use crossbeam_channel::select;
 
@@ -10,6 +10,7 @@ use super::{
     print, print_json, words,
 };
 use crate::{
+    engine::Event,
     error::{Error, ErrorKind, Result, foreign::shown},
     service::join,
 };
@@ -22,8 +23,26 @@ pub(super) fn watch(data_file: &Path, json: bool) -> Result<ExitCode> {
             .hint("Open it in the window, or start a service: strongroom serve --help.")
     })?;
     let events = engine.handle.events();
-    if !json {
+    let tell = |event: &Event| {
+        if json {
+            return print_json(event);
+        }
+        let line = words::event(event);
+        line.map_or(Ok(()), |line| print(&format!("{}  {line}", clock().local().format("%Y-%m-%d %H:%M:%S"))))
+    };
+    if json {
+        // From here on nothing is missed; whoever reads this may begin what he wants to see.
+        print_json(
+            &serde_json::json!({ "event": "watching", "data_file": path.to_string_lossy(), "host": engine.host }),
+        )?;
+    } else {
         print(&format!("{} is in the care of {}", shown(&path), engine.host))?;
+    }
+    // Whoever joins while a job runs is told of it.
+    let mut told = HashSet::new();
+    for job in engine.handle.status().jobs.iter().filter(|job| job.data_file.as_ref() == Some(&path)) {
+        told.insert(job.id);
+        tell(&Event::JobStarted(job.clone()))?;
     }
     loop {
         let event = select! {
@@ -41,10 +60,9 @@ pub(super) fn watch(data_file: &Path, json: bool) -> Result<ExitCode> {
         if event.data_file().is_some_and(|of| of != path) {
             continue;
         }
-        if json {
-            print_json(&event)?;
-        } else if let Some(line) = words::event(&event) {
-            print(&format!("{}  {line}", clock().local().format("%Y-%m-%d %H:%M:%S")))?;
+        if matches!(&event, Event::JobStarted(job) if !told.insert(job.id)) {
+            continue;
         }
+        tell(&event)?;
     }
 }

@@ -569,6 +569,7 @@ impl Follower {
         self.latest = latest;
         self.latest_salts = self.mark.salts;
         self.undo.clear();
+        self.is_at_rest = false;
         self.counter_known = true;
         self.settled = None;
         self.growth.begin_anew();
