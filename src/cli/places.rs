@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+#[cfg(unix)]
+use crate::storage::Ownership;
 use crate::{
     control::Clock,
     engine::{Config, HostKind},
     error::{Error, ErrorKind, Result},
     service::{Sockets, background::Background, install::Folders},
-    storage::Ownership,
 };
 
 /// File name of the list of the service's data files.

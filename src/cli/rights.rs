@@ -11,20 +11,23 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::{
-    arguments::{Arguments, Job},
-    places, remark,
-};
+use super::arguments::{Arguments, Job};
+#[cfg(unix)]
+use super::{places, remark};
+#[cfg(unix)]
+use crate::storage::owners::name_of;
 use crate::{
     engine::rights,
     error::{Error, ErrorKind, Result, foreign::shown},
     restore,
-    storage::owners::{ROOT, name_of, owner_of, this_user},
+    storage::owners::{ROOT, owner_of, this_user},
 };
+#[cfg(unix)]
+use std::process::Command;
 
 /// The first argument of a program that was begun by the superuser to become a user; the numbers of user and group
 /// follow, and one of the words below.

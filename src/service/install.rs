@@ -12,13 +12,12 @@ use std::{
     process::Command,
 };
 
+#[cfg(unix)]
+use crate::storage::owners::name_of;
 use crate::{
     engine::add_to_list,
     error::{Error, ErrorKind, Result},
-    storage::{
-        self, Ownership,
-        owners::{ROOT, name_of},
-    },
+    storage::{self, Ownership, owners::ROOT},
 };
 
 /// Whose service it is.

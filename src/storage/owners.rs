@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
 use super::folder_of;
 
 /// The number of the superuser.

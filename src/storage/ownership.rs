@@ -3,7 +3,9 @@
 use std::{fs::File, path::Path};
 
 use super::owners::Readers;
-use crate::error::{Error, Result};
+#[cfg(unix)]
+use crate::error::Error;
+use crate::error::Result;
 
 /// Whom a new file belongs to and who may read it; taken from the data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
