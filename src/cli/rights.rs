@@ -35,6 +35,7 @@ const BECOME: &str = "--become";
 /// There is a terminal to be left.
 const LEAVING: &str = "leaving";
 /// There is none.
+#[cfg(unix)]
 const STAYING: &str = "staying";
 
 /// The group of nobody.
@@ -43,6 +44,7 @@ const NO_GROUP: u32 = 65_534;
 
 /// What of the superuser's environment goes along: the terminal, the display, the language, and what systemd says. The
 /// rest may hold secrets, or lead into folders of the superuser.
+#[cfg(unix)]
 const KEPT: [&str; 19] = [
     "PATH",
     "TERM",
