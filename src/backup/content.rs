@@ -177,7 +177,8 @@ pub fn find(chosen: &sections::Content, excluded: &Excluded, taken: &[String], c
             let name = names.unique(&format!("{folder}/{last}"));
             let shown = ContentRoot { path: root.to_string_lossy().into_owned(), name: name.clone() };
             content.shared.edit(|report| report.roots.push(shown));
-            content.walk(root, name, kind, excluded, &mut names, control)?;
+            // Where a link was chosen, what it leads to is meant; walked as a link, its folder would be stored twice.
+            content.walk(&real(root), name, kind, excluded, &mut names, control)?;
         }
     }
     Ok(content)

@@ -345,7 +345,10 @@ pub(super) fn look_at_processes(data_files: &[PathBuf]) -> Vec<Users> {
     users
         .map(|(((holders, readers), strays), path)| {
             let other_name = alias::refuse_other_names(path).err().map(|error| error.report());
-            Users { holders, readers, strays: strays.processes, other_name }
+            let mut strays = strays.processes;
+            let apart = processes::apart_by_locks(path, &snapshot::shm_path(path));
+            strays.extend(apart.into_iter().filter(|process| !strays.contains(process)).collect::<Vec<_>>());
+            Users { holders, readers, strays, other_name }
         })
         .collect()
 }

@@ -106,9 +106,9 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
     let who = Holders { processes: status.strays.clone(), may_be_more: false }.in_words();
     Some(Warning::new(
         WarningKind::StrayProgram,
-        format!("the old {}, which was deleted or replaced, is still open in {who}", status.facts.path.display()),
-        "What it commits is in no file that anybody else can find, and is lost when it ends. Have it save its data elsewhere if it \
-         can, then end it and begin it again.",
+        format!("{who} works on another file than {}, or without its -wal and -shm files", status.facts.path.display()),
+        "What it commits is in no file that anybody else finds here, and can be lost when it ends. Have it save its data elsewhere if \
+         it can, then end it and begin it again; a container must be given the folder, not the file alone.",
     ))
 }
 

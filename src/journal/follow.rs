@@ -99,9 +99,7 @@ struct Settled {
     is_fresh: bool,
 }
 
-/// The coarsest steps in which file systems in use tell the time, and for how long a copy that was put in place within
-/// one step may still be told.
-const TIME_STEP: Duration = Duration::from_millis(12);
+/// For how long a copy that was put in place within one step of the clock may still be told.
 const COPY_TOLD: Duration = Duration::from_millis(250);
 /// What can not be copied within one step.
 const COPIED_AT_ONCE_MAX: u64 = 256 << 20;
@@ -231,6 +229,7 @@ impl Follower {
     pub(super) fn compare(&mut self, is_thorough: bool) -> Result<(), Trouble> {
         self.pins.require_named()?;
         self.pins.require_unwritten()?;
+        self.pins.require_own_wal()?;
         self.require_settled()?;
         if !self.writer.compare()? && is_thorough {
             self.writer.read_back()?;
@@ -250,8 +249,11 @@ impl Follower {
         // What can not be read any more is found by the comparison, without its single steps.
         if self.pins.has_free() {
             self.pins.keep_ends();
-            if let Ok(Some(to)) = self.pins.take_unnamed() {
-                let _ = self.absorb_compared(&to);
+            if let Ok(Some(to)) = self.pins.take_unnamed()
+                && matches!(self.absorb_compared(&to), Err(Trouble::Chain(_)))
+            {
+                // What is in the WAL is not what the index says: it came with the copy.
+                return;
             }
         }
         match self.pins.discard_wal() {
@@ -289,7 +291,7 @@ impl Follower {
             self.settled = FileStamp::of_path(&self.path).ok().flatten().map(|stamp| Settled {
                 stamp,
                 noted: Instant::now(),
-                is_fresh: now - stamp.written < TIME_STEP.as_nanos() as i128,
+                is_fresh: now - stamp.written < stamp.time_step().as_nanos() as i128,
             });
         }
     }
@@ -298,7 +300,8 @@ impl Follower {
     /// it open in SQLite does so.
     pub(super) fn may_hide_a_copy(&self) -> bool {
         let is_fresh = |settled: &Settled| {
-            settled.is_fresh && settled.noted.elapsed() < COPY_TOLD && settled.stamp.length <= COPIED_AT_ONCE_MAX
+            let told = settled.stamp.time_step() + COPY_TOLD;
+            settled.is_fresh && settled.noted.elapsed() < told && settled.stamp.length <= COPIED_AT_ONCE_MAX
         };
         self.settled.as_ref().is_some_and(is_fresh)
             && self.pins.files().is_some_and(|files| !files.is_open_elsewhere(&self.path))
@@ -326,6 +329,12 @@ impl Follower {
         }
         self.growth.empty = seen.as_ref().is_none_or(|seen| seen.frame_max == 0);
         if self.is_at(seen.as_ref()) {
+            if self.growth.empty
+                && let Err(error) = self.pins.require_own_wal()
+            {
+                self.pins.release_newest();
+                return Err(error.into());
+            }
             self.read_counter(seen.as_ref());
             self.pins.watch_size(None)?;
             if self.pins.count() > 1 {
@@ -560,7 +569,11 @@ impl Follower {
     /// How the data file was when it was seen to be at rest, for [`rest::note`](super::rest::note).
     pub(super) fn settled_stamp(&mut self) -> Option<FileStamp> {
         self.note_settled();
-        self.settled.map(|settled| settled.stamp)
+        // A copy that is put in place within the same step of the clock can not be told by its time.
+        self.settled.map(|settled| settled.stamp).filter(|stamp| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
+            now - stamp.written.max(stamp.changed) >= stamp.time_step().as_nanos() as i128
+        })
     }
 
     /// Notes that everything up to `to` is in the log by other means than reading its commits.

@@ -161,6 +161,19 @@ impl Pins {
         conn.map_or(Ok(()), |conn| self.unwritten.look(conn, &self.path))
     }
 
+    /// Sees that nobody has put another WAL in the place of one that holds nothing. A program that has the data file open may just be
+    /// writing one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Changed`] when somebody has.
+    pub(super) fn require_own_wal(&self) -> Result<()> {
+        let Some(conn) = self.held.back().and_then(|n| self.connections[*n].as_ref()) else { return Ok(()) };
+        match Unwritten::look_at_wal(conn, &self.path, &wal_path(&self.path)) {
+            Err(changed) if self.files.is_some_and(|files| !files.is_open_elsewhere(&self.path)) => Err(changed),
+            _ => Ok(()),
+        }
+    }
+
     fn open(&self) -> Result<Connection> {
         let conn = open_existing(&self.path)?;
         // Small: these connections read one page each. What SQLite took for its default size is given back.
@@ -431,6 +444,10 @@ impl Pins {
         self.let_writers_in();
         // A new connection would open the new content together with the old WAL.
         let Some(conn) = self.connections.iter().flatten().next() else { return Ok(false) };
+        // One that came with the copy is the copy's.
+        if !Unwritten::knows_wal(conn, &self.path, &wal) {
+            return Ok(false);
+        }
         ffi::discard_wal(conn, &self.path, || {
             let opened = regular::open_with(OpenOptions::new().write(true), &wal, Links::Refused);
             opened.and_then(|(file, _)| file.set_len(0)).map_err(|e| Error::io("empty", &wal, e))

@@ -15,7 +15,10 @@ use rusqlite::Connection;
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::ffi::{self, Backfill},
-    storage::identity::FileStamp,
+    storage::{
+        identity::FileStamp,
+        regular::{self, Links},
+    },
 };
 
 /// How the data file was when it was looked at last.
@@ -26,6 +29,17 @@ struct Seen {
     /// When its content was written, in nanoseconds since 1970. Not when anything of it was changed: owner, permissions
     /// and links may change at any time.
     written: i128,
+}
+
+impl Seen {
+    /// Whether SQLite has copied as much.
+    fn is_where(&self, other: &Self) -> bool {
+        self.backfill.is_as_far_as(other.backfill)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (self.length, self.written) == (other.length, other.written)
+    }
 }
 
 /// What was seen of a data file whose index is open.
@@ -52,14 +66,37 @@ impl Unwritten {
         let Some(stamp) = FileStamp::of_path(path).ok().flatten() else { return Ok(()) };
         // Read again: a checkpoint that began or ended meanwhile makes no look at all.
         let Some(backfill) = before.filter(|before| before.is_quiet()) else { return Ok(()) };
-        if ffi::backfill(conn, path)? != Some(backfill) {
+        if !ffi::backfill(conn, path)?.is_some_and(|after| after.is_quiet() && after.is_as_far_as(backfill)) {
             return Ok(());
         }
         let now = Seen { backfill, length: stamp.length, written: stamp.written };
         match self.state().last.replace(now) {
-            Some(last) if last.backfill == backfill && last != now => Err(changed(path)),
+            Some(last) if last.is_where(&now) && !last.is_same(&now) => Err(changed(path)),
             _ => Ok(()),
         }
+    }
+
+    /// Sees that the file of the WAL at `wal` is not one that somebody put there, while the index says that it is empty: it belongs to a
+    /// copy of the data file, and what it holds must not be thrown away as if it were nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Changed`] when it is another one.
+    pub(super) fn look_at_wal(conn: &Connection, path: &Path, wal: &Path) -> Result<()> {
+        let is_strange = || {
+            let index = ffi::backfill(conn, path).ok().flatten().filter(|index| index.is_empty());
+            index.zip(wal_header(wal)).is_some_and(|(index, header)| !index.knows(&header))
+        };
+        // The first writer of a WAL writes its head before it says so in the index.
+        if is_strange() && ffi::while_nobody_writes(conn, path, is_strange)? == Some(true) {
+            return Err(wal_changed(wal));
+        }
+        Ok(())
+    }
+
+    /// Whether the file of the WAL at `wal` is the one that the index of `conn` is about.
+    pub(super) fn knows_wal(conn: &Connection, path: &Path, wal: &Path) -> bool {
+        let index = ffi::backfill(conn, path).ok().flatten();
+        index.zip(wal_header(wal)).is_some_and(|(index, header)| index.knows(&header))
     }
 
     /// Whether a checkpoint may write to the data file at `path`, which is about to: the file is as it was at the last
@@ -79,6 +116,21 @@ impl Unwritten {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The first 32 bytes of a WAL that has so many.
+fn wal_header(wal: &Path) -> Option<[u8; 32]> {
+    let mut header = [0; 32];
+    let (mut file, _) = regular::open(wal, Links::Refused).ok()?;
+    std::io::Read::read_exact(&mut file, &mut header).ok()?;
+    Some(header)
+}
+
+fn wal_changed(wal: &Path) -> Error {
+    Error::new(ErrorKind::Changed, format!("{} was put there by a program that does not use SQLite", wal.display())).hint(
+        "It belongs to a copy that was put in the place of the data file. Both are opened anew, compared as a whole, and the log goes \
+         on. Put a copy and its -wal file in place while the application is stopped.",
+    )
 }
 
 /// What is said of a data file with such content.

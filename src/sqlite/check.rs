@@ -216,7 +216,11 @@ impl Check<'_> {
             }
             Err(Failure::Ours(error)) => return Err(error),
             Err(Failure::Other(_)) if !self.exists(&table.name)? => return Ok(None),
-            Err(Failure::Other(message)) => found.state = State::Unknown(message),
+            Err(Failure::Other(message)) => {
+                // The check of a table is that of its indexes, too.
+                found.indexes.iter_mut().for_each(|index| index.state = State::Unknown(message.clone()));
+                found.state = State::Unknown(message);
+            }
         }
         Ok(Some(found))
     }

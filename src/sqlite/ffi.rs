@@ -201,6 +201,8 @@ pub fn forget_page_count(conn: &Connection, path: &Path) -> Result<Option<u32>> 
 pub struct Backfill {
     /// Salts of this generation of the WAL, as they are in memory.
     salts: [u32; 2],
+    /// Valid frames.
+    frames: u32,
     /// Frames that are in the data file.
     done: u32,
     /// Up to which frame copying was begun.
@@ -211,6 +213,18 @@ impl Backfill {
     /// Whether as much is in the data file as at `other`.
     pub fn is_as_far_as(self, other: Self) -> bool {
         (self.salts, self.done) == (other.salts, other.done)
+    }
+
+    /// Whether a WAL that begins with `header` is the one that the index is about, or the one before it.
+    pub fn knows(self, header: &[u8; 32]) -> bool {
+        let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let own = self.salts.map(u32::from_be);
+        (word(16), word(20)) == (own[0], own[1]) || word(16).wrapping_add(1) == own[0]
+    }
+
+    /// Whether the WAL holds no frame that counts.
+    pub fn is_empty(self) -> bool {
+        self.frames == 0
     }
 
     /// Whether nothing is just being copied, by anybody.
@@ -234,7 +248,8 @@ fn read_backfill(words: *mut u32) -> Option<Backfill> {
     let word = |at: usize| unsafe { ptr::read_volatile(words.add(at)) };
     let is_whole = header[CHECKSUM..] == index_checksum(&header);
     let salts = [header[SALTS], header[SALTS + 1]];
-    is_whole.then(|| Backfill { salts, done: word(BACKFILLED), begun: word(BACKFILL_BEGUN) })
+    let (frames, done, begun) = (header[FRAME_MAX], word(BACKFILLED), word(BACKFILL_BEGUN));
+    is_whole.then_some(Backfill { salts, frames, done, begun })
 }
 
 /// A connection whose checkpoints ask once more before they write: SQLite syncs the WAL first, which may take long, and
@@ -326,6 +341,32 @@ unsafe extern "C" fn measure_file(file: *mut ffi::sqlite3_file, size: *mut ffi::
         }
         (*(*hook).original).xFileSize.map_or(ffi::SQLITE_IOERR_FSTAT, |measure| measure(file, size))
     }
+}
+
+/// What `look` says while nobody writes to the WAL, in any process; `None` when somebody does just now.
+///
+/// # Errors
+/// When SQLite has no index of it open, or its locks fail.
+pub fn while_nobody_writes<T>(conn: &Connection, path: &Path, look: impl FnOnce() -> T) -> Result<Option<T>> {
+    let (file, _) = index_of(conn, path)?;
+    let write_lock = |flags: i32| {
+        // SAFETY: `file` is an open file object with an index (checked by `index_of`). Lock 0 is that of writers, which a
+        // connection holds only in a write transaction; it does not wait.
+        unsafe {
+            match (*(*file).pMethods).xShmLock {
+                Some(lock) => lock(file, 0, 1, flags | ffi::SQLITE_SHM_EXCLUSIVE),
+                None => ffi::SQLITE_IOERR_SHMLOCK,
+            }
+        }
+    };
+    match write_lock(ffi::SQLITE_SHM_LOCK) {
+        ffi::SQLITE_OK => {}
+        ffi::SQLITE_BUSY => return Ok(None),
+        code => return Err(failure("lock the WAL-index of", path, code)),
+    }
+    let seen = look();
+    write_lock(ffi::SQLITE_SHM_UNLOCK);
+    Ok(Some(seen))
 }
 
 /// Throws away what the WAL holds: when another content was put in the place of the data file that its frames belong

@@ -168,6 +168,24 @@ pub fn require_shared(path: &Path) -> Result<()> {
     ))
 }
 
+/// Refuses a data file in WAL mode, which this process has begun to read, that another program has open without its `-wal` and
+/// `-shm`: with those of another name, or with some that were deleted since. What it commits is not seen here.
+///
+/// # Errors
+/// `Replaced`, with the program. Processes that the system hides from a container are not seen.
+pub fn require_one_wal(path: &Path) -> Result<()> {
+    let apart = processes::apart_by_locks(path, &shm_path(path));
+    if apart.is_empty() {
+        return Ok(());
+    }
+    let who = processes::Holders { processes: apart, may_be_more: false }.in_words();
+    let message = format!("{who} has {} open, and does not use its -wal and -shm files", path.display());
+    Err(Error::new(ErrorKind::Replaced, message).hint(
+        "What it commits can not be seen here. Either these files were deleted under it: have it save its data elsewhere, then end it \
+         and begin it again. Or it has the file by another name, as a container does that was given the file alone: give it the folder.",
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

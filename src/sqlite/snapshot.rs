@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ffi, leave,
-    named::{NamedFiles, require_shared},
+    named::{NamedFiles, require_one_wal, require_shared},
     open_existing,
 };
 use crate::{
@@ -112,6 +112,11 @@ impl Snapshot {
                 Err(e) => return Err(fail(e)),
             }
         };
+        // In rollback mode there is no index, and nobody is found apart.
+        if let Err(apart) = require_one_wal(&path) {
+            let _ = conn.execute_batch("ROLLBACK");
+            return Err(apart);
+        }
         let begun = Instant::now();
         let files = NamedFiles::opened(&path, &before)?;
         let page_size: u32 = conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(fail)?;

@@ -4,7 +4,7 @@
 //!
 //! Nothing here opens a file: to open and close a data file or its `-shm` would drop the locks that SQLite holds on it.
 
-use std::{fs::Metadata, io, path::Path};
+use std::{fs::Metadata, io, path::Path, time::Duration};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -41,6 +41,14 @@ impl FileStamp {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// The steps in which this file system tells the time: some tell whole seconds, the others what the system's clock
+    /// says, which goes on every few milliseconds. What happens within one step has the same time.
+    pub fn time_step(&self) -> Duration {
+        let is_whole = |time: i128| time % 1_000_000_000 == 0;
+        let is_coarse = is_whole(self.changed) && is_whole(self.written);
+        if is_coarse { Duration::from_secs(2) } else { Duration::from_millis(12) }
     }
 
     /// Of what was told of a file.

@@ -260,8 +260,41 @@ pub fn waiting_for_all(files: &[(PathBuf, PathBuf)]) -> Vec<Vec<Process>> {
     lockers.into_iter().zip(files).map(waits).collect()
 }
 
+/// The processes, this one not among them, that read the data file at `path` in SQLite and do not use its `shm` (`-shm`),
+/// which is there: every program in WAL mode locks both. Its `-shm` was deleted since, or it has the file by another name, as in a
+/// container that was given the file alone. It sees, and makes, commits that nobody else sees. Locks are told of processes of all
+/// users, but not of those that the system hides from a container.
+pub fn apart_by_locks(path: &Path, shm: &Path) -> Vec<Process> {
+    let look = || {
+        let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        let locks: Vec<Lock> = text.lines().filter_map(parse_lock).collect();
+        let (Some(data_file), Some(index)) = (inode(path), inode(shm)) else { return BTreeSet::new() };
+        let on = |wanted: Inode| locks.iter().filter(move |lock| lock.inode == wanted);
+        let sharing: BTreeSet<u32> = on(index).map(|lock| lock.id).collect();
+        // An index that nobody has open says nothing: it may be left over, of a file that is not in WAL mode.
+        if sharing.is_empty() {
+            return BTreeSet::new();
+        }
+        // Whoever wants the file for himself waits with a lock to write.
+        let waiting: BTreeSet<u32> = on(data_file).filter(|lock| lock.is_write).map(|lock| lock.id).collect();
+        let reads = |lock: &&Lock| lock.first <= *SHARED_LOCK.end() && lock.last >= *SHARED_LOCK.start();
+        let reading: BTreeSet<u32> = on(data_file).filter(reads).map(|lock| lock.id).collect();
+        let own = std::process::id();
+        reading.into_iter().filter(|id| *id != own && !sharing.contains(id) && !waiting.contains(id)).collect()
+    };
+    let first = look();
+    if first.is_empty() {
+        return Vec::new();
+    }
+    // One that is just opening the file has locked it, and its index not yet.
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    let still = look();
+    first.intersection(&still).map(|id| named(*id)).collect()
+}
+
 struct Lock {
     id: u32,
+    is_write: bool,
     inode: Inode,
     first: u64,
     last: u64,
@@ -271,12 +304,12 @@ struct Lock {
 fn parse_lock(line: &str) -> Option<Lock> {
     // One that waits for a lock, marked by an arrow, does not hold it.
     let fields: Vec<&str> = line.split_whitespace().filter(|_| !line.contains("->")).collect();
-    let [_, _, _, _, id, file, first, last] = fields.as_slice() else { return None };
+    let [_, _, _, access, id, file, first, last] = fields.as_slice() else { return None };
     let mut parts = file.split(':');
     let device = |text: Option<&str>| u64::from_str_radix(text?, 16).ok();
     let inode = (device(parts.next())?, device(parts.next())?, parts.next()?.parse().ok()?);
     let last = if *last == "EOF" { u64::MAX } else { last.parse().ok()? };
-    Some(Lock { id: id.parse().ok()?, inode, first: first.parse().ok()?, last })
+    Some(Lock { id: id.parse().ok()?, is_write: *access == "WRITE", inode, first: first.parse().ok()?, last })
 }
 
 #[cfg(target_os = "linux")]
