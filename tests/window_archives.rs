@@ -12,6 +12,7 @@ use std::{
     fs,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use desk::Desk;
@@ -63,7 +64,19 @@ impl Desk {
     /// Presses, and waits until the job that follows has ended.
     fn press_and_wait(&mut self, label: &str) {
         let before = last_asked(&self.status()).map(|job| job.id);
-        self.press(label);
+        let is_new = |s: &Status| !s.jobs.is_empty() || last_asked(s).map(|job| job.id) != before;
+        // What the page shows may come between the pointer and the button, as for a person: he presses again.
+        for _ in 0..5 {
+            self.press(label);
+            let begun = Instant::now();
+            while !is_new(&self.status()) && begun.elapsed() < Duration::from_secs(20) {
+                self.harness.run_steps(2);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            if is_new(&self.status()) {
+                break;
+            }
+        }
         self.until("the job", |_, s| s.jobs.is_empty() && last_asked(s).map(|job| job.id) != before);
         self.harness.run_steps(3);
     }

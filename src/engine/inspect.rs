@@ -133,11 +133,11 @@ impl Inspection {
     }
 
     fn of(status: &DataFileStatus, engine: Option<Process>, jobs: Vec<JobStatus>) -> Self {
-        // Commits by another name of the file are in no log that is known here.
-        let other = status.other_name.as_ref().or(status.moved_name.as_ref());
-        let log = status.log.as_ref().map(LogFacts::of_running).map(|log| match other {
-            Some(_) => LogFacts { complete: log.complete.filter(|complete| !complete), ..log },
-            None => log,
+        // Commits by another name of the file, or to another WAL, are in no log that is known here.
+        let is_elsewhere = status.other_name.is_some() || status.moved_name.is_some() || !status.strays.is_empty();
+        let log = status.log.as_ref().map(LogFacts::of_running).map(|log| match is_elsewhere {
+            true => LogFacts { complete: log.complete.filter(|complete| !complete), ..log },
+            false => log,
         });
         Self {
             data_file: status.facts.clone(),
