@@ -16,7 +16,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use support::{Place, logical_content, make_data_file, text};
+use support::{Place, has, logical_content, make_data_file, text};
 
 /// Nothing here takes this long, even on a slow and busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -142,4 +142,90 @@ fn put_in_place(way: &str, put: Put) -> u64 {
     assert!(output.status.success(), "{way}: {}", text(&output.stderr));
     assert_eq!(logical_content(&restored.join("a.sqlite")), wanted, "{way}");
     right
+}
+
+/// As a file-level backup or a snapshot brings a database back: with the WAL that belongs to it.
+#[test]
+fn a_copy_that_is_put_in_place_with_its_wal_keeps_what_is_in_it() {
+    if !has("cp") {
+        return;
+    }
+    let place = Place::new();
+    let (data, kept) = (place.at("a.sqlite"), place.at("kept"));
+    fs::create_dir(&kept).unwrap();
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 100);
+    application.execute_batch("PRAGMA wal_autocheckpoint=0; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    application.execute("INSERT INTO t(a) VALUES('only in the WAL')", []).unwrap();
+    for name in ["a.sqlite", "a.sqlite-wal"] {
+        // Copied by another program: this one would drop SQLite's locks.
+        assert!(Command::new("cp").arg(place.at(name)).arg(kept.join(name)).status().unwrap().success());
+    }
+    let wanted = logical_content(&data);
+    application.execute("INSERT INTO t(a) VALUES('later')", []).unwrap();
+    drop(application);
+    let mut command = place.program();
+    command.arg("serve").arg(&data).stdout(Stdio::null()).stderr(Stdio::null());
+    let _service = Running(command.spawn().unwrap());
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !done() {
+            assert!(begun.elapsed() < LIMIT, "{what} never came about: {:#}", status(&place, &data));
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let is_on = || {
+        let status = status(&place, &data);
+        status["log"]["state"] == "on" && status["log"]["complete"] == true
+    };
+    until("the log", &is_on);
+    until("an empty WAL", &|| !fs::metadata(place.at("a.sqlite-wal")).is_ok_and(|wal| wal.len() > 0));
+    for name in ["a.sqlite", "a.sqlite-wal"] {
+        assert!(Command::new("cp").arg(kept.join(name)).arg(place.at(name)).status().unwrap().success());
+    }
+    // What came with the copy is in the log when the WAL is empty again: then it is in the data file.
+    until("an empty WAL", &|| !fs::metadata(place.at("a.sqlite-wal")).is_ok_and(|wal| wal.len() > 0));
+    until("the log", &is_on);
+    assert_eq!(logical_content(&data), wanted);
+    assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+    let (archive, restored) = (place.at("Backups/a[0001].4BK"), place.at("restored"));
+    assert!(place.run(&["restore", archive.to_str().unwrap(), "--to", restored.to_str().unwrap()]).status.success());
+    assert_eq!(logical_content(&restored.join("a.sqlite")), wanted);
+}
+
+/// As a container has it that was given the data file alone, and not its folder: its WAL lies elsewhere.
+#[test]
+fn a_program_that_has_the_data_file_by_a_mount_of_its_own_is_named_and_nothing_is_called_complete() {
+    let place = Place::new();
+    let (data, other) = (place.at("a.sqlite"), place.at("other"));
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 20));
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("a.sqlite"), "").unwrap();
+    let mounted = Command::new("mount").arg("--bind").args([&data, &other.join("a.sqlite")]).output();
+    if !mounted.is_ok_and(|mounted| mounted.status.success()) {
+        eprintln!("nothing can be mounted here");
+        return;
+    }
+    struct Mounted(std::path::PathBuf);
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        }
+    }
+    if !has("sqlite3") {
+        return;
+    }
+    let _mounted = Mounted(other.join("a.sqlite"));
+    let mut program = Command::new("sqlite3").arg(other.join("a.sqlite")).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = program.stdin.take().unwrap();
+    let _program = Running(program);
+    writeln!(input, "INSERT INTO t(a) VALUES('elsewhere');").unwrap();
+    let begun = Instant::now();
+    while !fs::metadata(other.join("a.sqlite-wal")).is_ok_and(|wal| wal.len() > 0) {
+        assert!(begun.elapsed() < LIMIT);
+        thread::sleep(Duration::from_millis(20));
+    }
+    let made = place.run(&["backup", data.to_str().unwrap()]);
+    let said = text(&made.stderr);
+    assert_eq!(made.status.code(), Some(1), "{said}");
+    assert!(said.contains("sqlite3 (process ") && said.contains("does not use its -wal and -shm files"), "{said}");
 }

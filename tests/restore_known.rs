@@ -327,3 +327,29 @@ fn an_archive_made_without_a_log_says_which_logs_it_can_not_use() {
     service.wait().unwrap();
     assert!(more.contains("a log is in use") && more.contains("a.journal can not be used"), "{more}");
 }
+
+#[test]
+fn where_archives_of_several_data_files_lie_nobody_guesses_whose_a_lost_one_had() {
+    let place = Place::new();
+    let bk = place.at("bk");
+    for folder in ["one", "two"] {
+        fs::create_dir(place.at(folder)).unwrap();
+        let data = place.at(folder).join("a.sqlite");
+        drop(make_data_file(&data, "", 20));
+        let destination = format!("destination.folder={}", bk.display());
+        assert!(place.run(&["settings", data.to_str().unwrap(), &destination]).status.success());
+        assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+    }
+    let data = place.at("one/a.sqlite");
+    fs::remove_dir_all(place.at("one")).unwrap();
+    fs::create_dir(place.at("one")).unwrap();
+    // Beside it lie both, as after a disk was put in that both had used.
+    fs::rename(&bk, place.at("one/Backups")).unwrap();
+    fs::remove_dir_all(place.own()).unwrap();
+    let output = place.run(&["restore", data.to_str().unwrap(), "--to", place.at("out").to_str().unwrap()]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("archives of 2 data files of this name were found"), "{said}");
+    assert!(said.contains("a[0001].4BK, the state of ") && said.contains("a[0002].4BK, the state of "), "{said}");
+    assert!(!place.at("out").exists());
+}

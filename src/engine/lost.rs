@@ -79,7 +79,12 @@ impl Lost {
         }
         archives.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
         archives.dedup_by(|a, b| a.path == b.path);
-        let id = settings.data_file_id;
+        // Whose settings are gone is known by the archives that were made of it.
+        let ids = archives.iter().filter(|archive| archive.files.iter().any(|file| made.contains(file)));
+        let mut ids: Vec<_> = ids.filter_map(|archive| archive.data_file_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let id = settings.data_file_id.or(ids.first().copied().filter(|_| ids.len() == 1));
         archives.retain(|archive| id.is_none() || archive.data_file_id.is_none_or(|of| Some(of) == id));
         let findings = history::judge(&mut archives, data);
         let is_listed = |path: &PathBuf| archives.iter().any(|archive: &ArchiveEntry| archive.files.contains(path));

@@ -81,13 +81,18 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs) -> R
     archives.dedup_by(|a, b| a.path == b.path);
     let nowhere = PathBuf::new();
     let settings = SettingsFile::load(data_file, origin.settings_dir.as_ref().unwrap_or(&nowhere)).ok();
-    // Whose settings are gone is told by the newest archive of its name.
+    // Whose settings are gone is told by the archives of its name, if all are of one data file.
     let noted = settings.and_then(|file| file.settings().data_file_id);
+    if noted.is_none() {
+        refuse_several(data_file, &archives)?;
+    }
     let identity = noted.or_else(|| archives.iter().find_map(|archive| archive.data_file_id));
     archives.retain(|archive| archive.data_file_id.is_none_or(|id| Some(id) == identity));
     let none = |what: String| Error::new(ErrorKind::NotFound, what);
     if archives.is_empty() {
-        let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        let mut folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        folders.sort_unstable();
+        folders.dedup();
         let message = format!("no archive of {} was found in {}", data_file.display(), folders.join(" or "));
         return Err(none(message).hint("Give the archive itself, if it lies elsewhere."));
     }
@@ -127,6 +132,32 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs) -> R
             Err(none(message).hint("Choose a later moment, or give an older archive that lies elsewhere."))
         }
     }
+}
+
+/// Refuses to guess where archives of several data files lie, the newest first: the content of another one must not take the place of
+/// this one.
+fn refuse_several(data_file: &Path, archives: &[ArchiveEntry]) -> Result<()> {
+    let mut newest: Vec<&ArchiveEntry> = Vec::new();
+    for archive in archives.iter().filter(|archive| archive.data_file_id.is_some()) {
+        if newest.iter().all(|known| known.data_file_id != archive.data_file_id) {
+            newest.push(archive);
+        }
+    }
+    if newest.len() < 2 {
+        return Ok(());
+    }
+    let each = newest.iter().map(|archive| match archive.moment {
+        Some(moment) => format!("{}, the state of {}", archive.path.display(), moment.format("%Y-%m-%d %H:%M:%S %:z")),
+        None => archive.path.display().to_string(),
+    });
+    let message = format!(
+        "archives of {} data files of this name were found, and the settings that say which of them is {} are gone",
+        newest.len(),
+        data_file.display()
+    );
+    let each: Vec<String> = each.collect();
+    Err(Error::new(ErrorKind::Refused, message)
+        .hint(format!("Give the archive itself. The newest of each: {}", each.join("; "))))
 }
 
 fn is_before(archive: &ArchiveEntry, until: Until) -> bool {
