@@ -276,7 +276,8 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
         .flatten()
         .and_then(|engine| look_now(&engine.handle, &storage::real_path(data_file)));
     let (own, data) = (folders.config_dir(), folders.data_dir());
-    let found = match joined.map_or_else(|| inspect(data_file, own, data, &places::clock()), Ok) {
+    let look = || inspect(data_file, own, data, &places::clock(), rights::is_as_root());
+    let found = match joined.map_or_else(look, Ok) {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let lost = Lost::look(data_file, own, data, &error);

@@ -157,6 +157,42 @@ pub fn other_writer(path: &Path, user: u32) -> Option<(PathBuf, String)> {
     }
 }
 
+/// The owner of `beside`, a file that SQLite would take for a part of the one at `file`, or of the link under that name,
+/// where that is somebody who could not write that file himself: neither its owner, this user nor the superuser, nor one
+/// to whom its permissions give it. `None` where there is no such file, and where files have no owners.
+pub fn stranger_to(file: &Path, beside: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let of = file.metadata().ok()?;
+        let may_write = |user: u32| {
+            let is_one = [of.uid(), this_user(), ROOT].contains(&user);
+            is_one || of.mode() & 0o002 != 0 || of.mode() & 0o020 != 0 && is_member(user, of.gid())
+        };
+        let owners = [beside.symlink_metadata(), beside.metadata()].into_iter().flatten().map(|meta| meta.uid());
+        owners.into_iter().find(|user| !may_write(*user))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, beside);
+        None
+    }
+}
+
+/// Whether the system lists the user as a member of the group.
+#[cfg(unix)]
+fn is_member(user: u32, group: u32) -> bool {
+    let Ok(Some(known)) = nix::unistd::User::from_uid(user.into()) else { return false };
+    #[cfg(not(target_vendor = "apple"))]
+    if let Ok(name) = std::ffi::CString::new(known.name.clone())
+        && let Ok(groups) = nix::unistd::getgrouplist(&name, known.gid)
+    {
+        return groups.iter().any(|of| of.as_raw() == group);
+    }
+    let members = nix::unistd::Group::from_gid(group.into()).ok().flatten().map(|group| group.mem);
+    known.gid.as_raw() == group || members.is_some_and(|names| names.contains(&known.name))
+}
+
 /// A group, in words: `the group staff`.
 pub fn group_in_words(group: u32) -> String {
     #[cfg(unix)]
