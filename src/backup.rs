@@ -343,7 +343,11 @@ pub fn run_asking(
     // An archive is as private as its most private content.
     let private = content.readable_by_its_readers(Ownership::for_content_of(data_file));
     let (content_bytes, content_report) = (content.bytes, content.shared());
-    let known = archives(data_file, settings.settings())?;
+    // A folder for this archive alone is wanted when the usual one is gone: then nothing is known of earlier ones.
+    let known = match archives_there(data_file, settings.settings()) {
+        (_, Some(problem)) if is_destination => return Err(problem),
+        (known, _) => known,
+    };
     let own_id = settings.settings().data_file_id;
     let required = estimate::estimate(data_file, (own_id, options), &known, &content, LOCK_WAIT_MAX, control)?;
     // Where somebody can name another folder, segments go on there before the disk is full.

@@ -37,7 +37,6 @@ use std::{
     sync::Arc,
 };
 
-use clap::Parser;
 use serde::Serialize;
 
 pub use arguments::Arguments;
@@ -76,7 +75,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let arguments = Arguments::parse_from(&given);
+    let arguments = Arguments::of(&given);
     let settled = rights::settle(&arguments, &given);
     serve::begin_messages(matches!(arguments.job, Some(Job::Serve { .. })));
     let code = match settled.and_then(|settled| settled.map_or_else(|| run(arguments), Ok)) {

@@ -185,7 +185,15 @@ fn an_engine_of_the_superuser_acts_on_no_file_of_others() {
     let file = own.to_str().unwrap();
     let refused = place.run(&["backup", file]);
     assert!(refused.status.code() == Some(1) && text(&refused.stderr).contains("--as-root"), "{refused:?}");
-    assert!(place.run(&["backup", "--as-root", file]).status.success());
+    for arguments in [["backup", "--as-root", file], ["--as-root", "backup", file], ["backup", file, "--as-root"]] {
+        let output = place.run(&arguments);
+        assert!(output.status.success(), "{arguments:?} {output:?}");
+    }
+    let misplaced = place.run(&[file, "backup", file]);
+    assert!(
+        misplaced.status.code() == Some(2) && text(&misplaced.stderr).contains("belongs after it"),
+        "{misplaced:?}"
+    );
     user.write(&own.with_file_name("b.strongroom.toml"), "[content]\nattachments = ['/etc/shadow']\n");
     let refused = place.run(&["backup", "--as-root", file]);
     assert!(text(&refused.stderr).contains("are not believed: they belong to 61104"), "{refused:?}");
