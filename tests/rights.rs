@@ -306,6 +306,23 @@ fn what_is_restored_belongs_to_whoever_owns_the_folder() {
     }
 }
 
+#[test]
+fn a_service_follows_no_link_of_one_user_to_the_file_of_another() {
+    let Some(user) = User::new(61_111) else { return };
+    let place = Place::new();
+    let folder = user.folder(&place, "vault");
+    let of_root = place.at("root.sqlite");
+    drop(make_data_file(&of_root, "", 10));
+    let link = folder.join("a.sqlite");
+    symlink(&of_root, &link).unwrap();
+    lchown(&link, Some(user.id), None).unwrap();
+    for more in [&["--no-start"][..], &["--no-start", "--user"]] {
+        let output = place.run(&[&["service", "install", link.to_str().unwrap()], more].concat());
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("a link of 61111 to a file of root"), "{output:?}");
+    }
+}
+
 /// A plan as for a system whose folders are below `etc` and `lib`.
 fn plan(place: &Place, user: &User) -> Plan {
     Plan {
