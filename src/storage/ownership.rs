@@ -110,6 +110,34 @@ impl Ownership {
     }
 }
 
+/// Sees that nobody else can read the file of ours at `path`, if there is one: by a descriptor that opens nothing, since
+/// SQLite may have the file open in this process, and would lose its locks.
+///
+/// # Errors
+/// When its permissions can not be set. A link, and what belongs to somebody else, stays as it is.
+pub fn make_file_private(path: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{FileType, Mode, OFlags};
+        use std::os::{fd::AsRawFd, unix::fs::PermissionsExt};
+        let fail = |e| Error::io("set the permissions of", path, e);
+        let held = match rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(()),
+            opened => opened.map_err(|e| fail(e.into()))?,
+        };
+        let meta = rustix::fs::fstat(&held).map_err(|e| fail(e.into()))?;
+        let is_file = FileType::from_raw_mode(meta.st_mode) == FileType::RegularFile;
+        if is_file && meta.st_uid == super::owners::this_user() && meta.st_mode & 0o077 != 0 {
+            // What this name leads to is what is held.
+            let name = format!("/proc/self/fd/{}", held.as_raw_fd());
+            std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
+    Ok(())
+}
+
 /// Whether this process may make `user` the owner of its files.
 pub fn may_give_to(user: u32) -> bool {
     #[cfg(unix)]
