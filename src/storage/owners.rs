@@ -253,6 +253,33 @@ mod tests {
     }
 
     #[test]
+    fn who_may_write_a_file_is_no_stranger_to_it() -> Outcome {
+        let place = tempfile::tempdir()?;
+        let (file, beside) = (place.path().join("a"), place.path().join("a-wal"));
+        fs::write(&file, "")?;
+        assert_eq!(stranger_to(&file, &beside), None, "there is none");
+        fs::write(&beside, "")?;
+        assert_eq!(stranger_to(&file, &beside), None);
+        // Only the superuser can give files away, and the user must be known with his group.
+        let Some(user) = nix::unistd::User::from_name("daemon")?.filter(|_| this_user() == ROOT) else { return Ok(()) };
+        let (id, group) = (user.uid.as_raw(), user.gid.as_raw());
+        chown(&beside, Some(id), Some(group))?;
+        chown(&file, Some(61_001), Some(group))?;
+        for (mode, stranger) in [(0o600, Some(id)), (0o644, Some(id)), (0o660, None), (0o646, None)] {
+            fs::set_permissions(&file, Permissions::from_mode(mode))?;
+            assert_eq!(stranger_to(&file, &beside), stranger, "{mode:o}");
+        }
+        chown(&file, Some(61_001), Some(61_001))?;
+        fs::set_permissions(&file, Permissions::from_mode(0o660))?;
+        assert_eq!(stranger_to(&file, &beside), Some(id), "the group of somebody else");
+        // The link counts, and what it leads to.
+        fs::rename(&beside, place.path().join("b"))?;
+        symlink("b", &beside)?;
+        assert_eq!(stranger_to(&file, &beside), Some(id));
+        Ok(())
+    }
+
+    #[test]
     fn a_file_is_as_private_as_the_folders_above_it() -> Outcome {
         let place = tempfile::tempdir()?;
         let top = place.path().canonicalize()?;
