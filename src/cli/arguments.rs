@@ -9,7 +9,7 @@ use crate::error::foreign::shown;
 
 /// Keeps SQLite data files safe: full backups into numbered archives while applications keep writing, and restore.
 #[derive(Debug, Parser)]
-#[command(name = "strongroom", version)]
+#[command(name = "strongroom", version, override_usage = "strongroom [DATAFILE]\n       strongroom <COMMAND>")]
 pub struct Arguments {
     /// The data file to open in the window.
     #[arg(value_name = "DATAFILE")]
