@@ -110,6 +110,9 @@ pub struct BackupReport {
     pub verifying_ms: u64,
     /// Leftovers of interrupted backups that were removed.
     pub leftovers_removed: Vec<PathBuf>,
+    /// What lay where archives with lower numbers would have been made, and could not be removed.
+    #[serde(default)]
+    pub in_the_way: Vec<PathBuf>,
     /// Where in the log the archive was cut, if a log is used and in order.
     pub log_position: Option<Position>,
     /// The log up to there, archived.
@@ -136,6 +139,20 @@ pub struct BackupReport {
 }
 
 impl BackupReport {
+    /// Why the number of the archive does not follow the one before, if so.
+    pub fn skipped_in_words(&self) -> Option<String> {
+        let first = self.in_the_way.first()?.display();
+        let more = match self.in_the_way.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        Some(format!(
+            "Numbers before {} were left out, because {first}{more} lay in the way and could not be removed. See who put it \
+             there.",
+            self.number
+        ))
+    }
+
     /// What the administrator must know of a backup that was made, but not with all that belongs to it.
     pub fn problem(&self) -> Option<Error> {
         if self.seen.check == ContentCheck::Damaged {
@@ -343,7 +360,11 @@ pub fn run_asking(
     // An archive is as private as its most private content.
     let private = content.readable_by_its_readers(Ownership::for_content_of(data_file));
     let (content_bytes, content_report) = (content.bytes, content.shared());
-    let known = archives(data_file, settings.settings())?;
+    // A folder for this archive alone is wanted when the usual one is gone: then nothing is known of earlier ones.
+    let known = match archives_there(data_file, settings.settings()) {
+        (_, Some(problem)) if is_destination => return Err(problem),
+        (known, _) => known,
+    };
     let own_id = settings.settings().data_file_id;
     let required = estimate::estimate(data_file, (own_id, options), &known, &content, LOCK_WAIT_MAX, control)?;
     // Where somebody can name another folder, segments go on there before the disk is full.
@@ -355,7 +376,13 @@ pub fn run_asking(
         s.data_file_id = Some(data_file_id);
         content::disks::remember(s, &folders.now);
     })?;
-    let number = next_number(data_file, settings, folder)?;
+    let mut number = next_number(data_file, settings, folder)?;
+    let (taken, mut in_the_way) = (leftovers::in_the_way(folder, &stem)?, Vec::new());
+    // Whoever may write the folder could otherwise stop every backup for ever.
+    while let Some(path) = taken.get(&number) {
+        in_the_way.push(path.clone());
+        number = number.next();
+    }
     let archive = folder.join(catalog::archive_name(&stem, number));
 
     // A cut begins a new log: never where its disk is not.
@@ -457,6 +484,7 @@ pub fn run_asking(
         copying_ms: written.copying_ms,
         verifying_ms: written.verifying_ms,
         leftovers_removed,
+        in_the_way,
         log_position,
         archived_log: archived,
         log_problem,

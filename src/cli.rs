@@ -37,7 +37,6 @@ use std::{
     sync::Arc,
 };
 
-use clap::Parser;
 use serde::Serialize;
 
 pub use arguments::Arguments;
@@ -76,7 +75,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let arguments = Arguments::parse_from(&given);
+    let arguments = Arguments::of(&given);
     let settled = rights::settle(&arguments, &given);
     serve::begin_messages(matches!(arguments.job, Some(Job::Serve { .. })));
     let code = match settled.and_then(|settled| settled.map_or_else(|| run(arguments), Ok)) {
@@ -276,7 +275,8 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
         .flatten()
         .and_then(|engine| look_now(&engine.handle, &storage::real_path(data_file)));
     let (own, data) = (folders.config_dir(), folders.data_dir());
-    let found = match joined.map_or_else(|| inspect(data_file, own, data, &places::clock()), Ok) {
+    let look = || inspect(data_file, own, data, &places::clock(), rights::is_as_root());
+    let found = match joined.map_or_else(look, Ok) {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let lost = Lost::look(data_file, own, data, &error);

@@ -486,7 +486,7 @@ fn run_opened(
 fn make_folders(destination: &Path) -> Result<Vec<PathBuf>> {
     let missing: Vec<PathBuf> =
         destination.ancestors().take_while(|p| p.symlink_metadata().is_err()).map(Path::to_path_buf).collect();
-    fs::create_dir_all(destination).map_err(|e| Error::io("create the folder", destination, e))?;
+    storage::make_folders(destination)?;
     Ok(missing.into_iter().rev().collect())
 }
 

@@ -110,8 +110,14 @@ impl Part {
         let named = tempfile::Builder::new()
             .prefix("OMB_Edelweiss-")
             .suffix(&format!(".sqlite{}", storage::PART_SUFFIX))
-            // Not `tempfile_in`, whose files are for this user alone: colleagues may read the sample.
-            .make_in(folder, |path| File::create_new(path).map(drop))
+            // Not `tempfile_in`, whose files are for this user alone: colleagues may read the sample, and not write it.
+            .make_in(folder, |path| {
+                let mut options = File::options();
+                options.write(true).create_new(true);
+                #[cfg(unix)]
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
+                options.open(path).map(drop)
+            })
             .map_err(fail)?;
         let path = named.into_temp_path().keep().map_err(|e| fail(e.error))?;
         Ok(Self { path })
@@ -133,7 +139,7 @@ impl NewFolders {
     fn make(folder: &Path) -> Result<Self> {
         let missing = |path: &&Path| !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
         let made = Self(folder.ancestors().take_while(missing).map(Path::to_path_buf).collect());
-        fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
+        storage::make_folders(folder)?;
         Ok(made)
     }
 

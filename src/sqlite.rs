@@ -73,10 +73,11 @@ pub(crate) fn bound_values(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX).map(|_| ())
 }
 
-/// SQLite opens what lies under the names of its own files, and would wait for a pipe without end.
+/// SQLite opens what lies under the names of its own files: it would wait for a pipe without end, and write what a
+/// planted journal says into the data file. So they belong to somebody who may write the data file anyway.
 ///
 /// # Errors
-/// [`ErrorKind::WrongType`] with the name of such a file.
+/// [`ErrorKind::WrongType`] with the name of a file that is no file, [`ErrorKind::Refused`] with one of somebody else.
 pub(crate) fn refuse_strange_companions(path: &Path) -> Result<()> {
     for end in ["-journal", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
@@ -86,6 +87,14 @@ pub(crate) fn refuse_strange_companions(path: &Path) -> Result<()> {
             let message = format!("{} is not an ordinary file", companion.display());
             return Err(Error::new(ErrorKind::WrongType, message)
                 .hint("SQLite takes it for a part of the data file. Look at who put it there, and remove it."));
+        }
+        if let Some(user) = storage::owners::stranger_to(path, companion) {
+            let (user, of) = (storage::owners::name_of(user), path.display());
+            let message = format!("{} belongs to {user}, who may not write {of}", companion.display());
+            return Err(Error::new(ErrorKind::Refused, message).hint(
+                "SQLite would write what stands in it into the data file. Find out why it is there. If it is a file of an \
+                 application, give it to the owner of the data file (chown); else move it away.",
+            ));
         }
     }
     Ok(())

@@ -33,7 +33,7 @@ use std::{
 use crate::error::{Error, ErrorKind, Result};
 use beneath::Folder;
 use identity::{FileIdentity, FileStamp};
-pub use ownership::{Ownership, have_same_owner, may_give_to};
+pub use ownership::{Ownership, have_same_owner, make_file_private, may_give_to};
 use regular::Links;
 
 /// The end of every temporary name; what carries it is a leftover when no process holds its lock.
@@ -370,9 +370,23 @@ pub fn folder_of(path: &Path) -> &Path {
 /// # Errors
 /// Those of the disk.
 pub fn make_private_folders(path: &Path) -> Result<()> {
+    make_folders_with(path, 0o700)
+}
+
+/// The same; others may enter them as far as the system's default lets them, but not write there.
+///
+/// # Errors
+/// Those of the disk.
+pub fn make_folders(path: &Path) -> Result<()> {
+    make_folders_with(path, 0o755)
+}
+
+fn make_folders_with(path: &Path, mode: u32) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
     builder.recursive(true).create(path).map_err(|e| Error::io("create the folder", path, e))
 }
 

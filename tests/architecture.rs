@@ -169,6 +169,7 @@ const OPENED_OTHERWISE: &[(&str, &str)] = &[
     ("storage/regular.rs", "OpenOptions::new()"),
     ("storage/beneath/other.rs", "File::options()"),
     ("engine/history.rs", "File::options()"),
+    ("sample.rs", "File::options()"),
     // What the system itself writes.
     ("storage/processes.rs", "read_to_string(Path::new(&format!(\"/proc/{process}/fdinfo"),
     ("storage/processes.rs", "fs::read(format!(\"/proc/{id}/{name}\"))"),

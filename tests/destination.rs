@@ -481,6 +481,29 @@ fn a_running_service_takes_up_the_log_again_when_its_disk_is_back() {
 }
 
 #[test]
+fn in_an_emergency_a_backup_goes_elsewhere_while_the_destination_is_gone() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 50);
+    let file = data.to_str().unwrap();
+    let usual = format!("destination.folder={}", place.at("usual").display());
+    assert!(place.run(&["settings", file, &usual]).status.success());
+    assert!(place.run(&["backup", file]).status.success());
+    fs::rename(place.at("usual"), place.at("away")).unwrap();
+    let refused = place.run(&["backup", file]);
+    assert!(text(&refused.stderr).contains("is gone"), "{refused:?}");
+    let output = place.run(&["backup", file, "--to", place.at("emergency").to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(!place.at("usual").exists(), "nothing is begun where the destination was");
+    let archive = place.at("emergency").join("a[0002].4BK");
+    let to = place.at("restored");
+    let output = place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(logical_content(&to.join("a.sqlite")), logical_content(&data));
+    drop(application);
+}
+
+#[test]
 fn attachments_on_a_disk_that_is_not_mounted_are_missed() {
     let Some(mut scene) = Scene::new("unused") else { return };
     let letters = scene.at("letters");

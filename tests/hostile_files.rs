@@ -60,6 +60,32 @@ fn plant(path: &Path, what: &str) {
 }
 
 #[test]
+fn what_lies_where_the_next_archive_would_be_made_stops_no_backup() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    make_data_file(&data, "PRAGMA journal_mode=WAL", 50);
+    let data_name = data.to_str().unwrap();
+    assert!(place.run(&["backup", data_name]).status.success());
+    let backups = place.at("Backups");
+    plant(&backups.join("a[0002].4BK.part"), "link to a pipe");
+    plant(&backups.join("a[0003].4BK.part"), "folder");
+    symlink(place.at("nothing"), backups.join("a[0004-0001].4BK.part")).unwrap();
+    symlink(place.at("nothing"), backups.join("a[0005].4BK.segments.part")).unwrap();
+    for (next, options) in [("0006", &[][..]), ("0007", &["--segment-mb", "1"])] {
+        let output = place.run(&[&["backup", data_name], options].concat());
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(output.status.success() && said.contains(&format!("Backup {next} of")), "{said}");
+        assert_eq!(said.contains("a[0002].4BK.part and 3 more lay in the way"), next == "0006", "{said}");
+    }
+    assert!(!place.at("nothing").exists());
+    let to = place.at("to");
+    let archive = backups.join("a[0006].4BK");
+    let output = place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(logical_content(&to.join("a.sqlite")), logical_content(&data));
+}
+
+#[test]
 fn nothing_that_lies_under_one_of_our_names_is_waited_for_or_read_without_end() {
     let place = Place::new();
     let data = place.at("a.sqlite");

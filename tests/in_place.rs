@@ -16,7 +16,7 @@ use strongroom::{
     error::{ErrorKind, ErrorReport},
     journal::integrate::Until,
     restore::{Logs, RestoreReport, undo::UndoPlan},
-    sqlite::rewrite::rewrite,
+    sqlite::rewrite::{Target, rewrite},
 };
 use support::{
     Place,
@@ -251,7 +251,8 @@ proptest! {
         drop(fill(&target, sizes, modes.1, vacuums.1, seeds.1));
         let before = logical_content(&live);
         let mut called = 0;
-        let outcome = rewrite(&live, &target, &Control::default(), &mut || { called += 1; Ok(()) });
+        let held = Target::held(&target, std::fs::File::open(&target).unwrap()).unwrap();
+        let outcome = rewrite(&live, &held, &Control::default(), &mut || { called += 1; Ok(()) });
         match outcome {
             Ok(_) => {
                 prop_assert_eq!(called, 1);

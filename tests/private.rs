@@ -123,5 +123,21 @@ fn a_careless_umask_opens_nothing() {
         }
     }
     let own = place.own().join("strongroom");
+    // Of an older version, that made it as wide as it could.
+    set_mode(&own.join("history.sqlite"), 0o644);
+    let made = place.at("made");
+    let archive = place.at("data 666/Backups/a[0001].4BK");
+    let restored = ["restore", archive.to_str().unwrap(), "--no-log", "--to", made.to_str().unwrap()];
+    let sample = place.at("deep/sample");
+    for arguments in [&restored[..], &["sample", sample.to_str().unwrap()]] {
+        let mut command = vec!["-c", "umask 0; exec \"$0\" \"$@\"", support::PROGRAM];
+        command.extend(arguments);
+        let output = place.run_program(Path::new("sh"), &command);
+        assert!(output.status.success(), "{output:?}");
+    }
+    for folder in [&made, &sample, &place.at("deep")] {
+        assert_eq!(mode(folder), 0o755, "{}", folder.display());
+    }
+    assert_eq!(mode(&sample.join("OMB_Edelweiss.sqlite")), 0o644);
     assert_eq!((mode(&own), mode(&own.join("history.sqlite"))), (0o700, 0o600), "{:?}", names_in(&own));
 }

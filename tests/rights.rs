@@ -185,10 +185,81 @@ fn an_engine_of_the_superuser_acts_on_no_file_of_others() {
     let file = own.to_str().unwrap();
     let refused = place.run(&["backup", file]);
     assert!(refused.status.code() == Some(1) && text(&refused.stderr).contains("--as-root"), "{refused:?}");
-    assert!(place.run(&["backup", "--as-root", file]).status.success());
+    for arguments in [["backup", "--as-root", file], ["--as-root", "backup", file], ["backup", file, "--as-root"]] {
+        let output = place.run(&arguments);
+        assert!(output.status.success(), "{arguments:?} {output:?}");
+    }
+    let misplaced = place.run(&[file, "backup", file]);
+    assert!(
+        misplaced.status.code() == Some(2) && text(&misplaced.stderr).contains("belongs after it"),
+        "{misplaced:?}"
+    );
     user.write(&own.with_file_name("b.strongroom.toml"), "[content]\nattachments = ['/etc/shadow']\n");
     let refused = place.run(&["backup", "--as-root", file]);
     assert!(text(&refused.stderr).contains("are not believed: they belong to 61104"), "{refused:?}");
+}
+
+/// A data file of the superuser whose two rows stand only in the journal of a transaction that never ended.
+fn hot_journal(of: &Path) -> Vec<u8> {
+    let place = Place::new();
+    let source = place.at("a.sqlite");
+    fs::copy(of, &source).unwrap();
+    let conn = rusqlite::Connection::open(&source).unwrap();
+    conn.execute_batch("PRAGMA cache_size=1; PRAGMA cache_spill=1; BEGIN; UPDATE t SET x='planted'").unwrap();
+    conn.cache_flush().unwrap();
+    fs::read(place.at("a.sqlite-journal")).unwrap()
+}
+
+#[test]
+fn status_of_the_superuser_plays_back_no_planted_journal() {
+    let Some(user) = User::new(61_109) else { return };
+    let place = Place::new();
+    for (name, mode, refusal) in [("vault", 0o755, "61109 can write"), ("sticky", 0o1777, "who may not write")] {
+        let folder = user.folder(&place, name);
+        let data = folder.join("a.sqlite");
+        let conn = rusqlite::Connection::open(&data).unwrap();
+        conn.execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES('first'),('second')").unwrap();
+        drop(conn);
+        if mode == 0o1777 {
+            std::os::unix::fs::chown(&folder, Some(0), Some(0)).unwrap();
+            set_mode(&folder, mode);
+        }
+        let journal = hot_journal(&data);
+        rusqlite::Connection::open(&data).unwrap().execute_batch("UPDATE t SET x='committed'").unwrap();
+        let before = fs::read(&data).unwrap();
+        let planted = folder.join("a.sqlite-journal");
+        fs::write(&planted, &journal).unwrap();
+        user.own(&planted);
+        for command in ["status", "backup", "check"] {
+            let output = place.run(&[command, data.to_str().unwrap()]);
+            assert!(!output.status.success() && text(&output.stderr).contains(refusal), "{name} {command}: {output:?}");
+            assert_eq!(fs::read(&data).unwrap(), before, "{name}: {command} wrote what was planted");
+        }
+        // It would have been played back: as the superuser's own it is.
+        std::os::unix::fs::chown(&planted, Some(0), Some(0)).unwrap();
+        let output = place.run(&["status", "--as-root", data.to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}");
+        assert_ne!(fs::read(&data).unwrap(), before, "{name}: the journal was not hot");
+    }
+}
+
+#[test]
+fn what_the_superuser_has_open_reaches_no_program_of_the_owner() {
+    let Some(user) = User::new(61_110) else { return };
+    let place = Place::new();
+    let data = data_of(&user, &place, "vault");
+    let (secret, program, seen) = (place.at("secret"), data.with_file_name("look"), data.with_file_name("seen"));
+    fs::write(&secret, "of the superuser").unwrap();
+    set_mode(&secret, 0o600);
+    user.write(&program, &format!("#!/bin/sh\ncat <&7 >'{0}' 2>&1\necho ended >>'{0}'\n", seen.display()));
+    set_mode(&program, 0o755);
+    settings(&user, &data, &format!("on-finish = ['{}']\n", program.display()));
+    let script = "exec 7<\"$3\"; exec \"$0\" \"$1\" \"$2\"";
+    let arguments = ["-c", script, support::PROGRAM, "backup", data.to_str().unwrap(), secret.to_str().unwrap()];
+    let output = place.run_program(Path::new("sh"), &arguments);
+    assert!(output.status.success(), "{output:?}");
+    let said = fs::read_to_string(&seen).unwrap();
+    assert!(said.ends_with("ended\n") && !said.contains("superuser"), "{said}");
 }
 
 #[test]
@@ -232,6 +303,23 @@ fn what_is_restored_belongs_to_whoever_owns_the_folder() {
     assert!(place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]).status.success());
     for path in all_below(&to).iter().chain([&to]) {
         assert_eq!(owner(path), user.id, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_service_follows_no_link_of_one_user_to_the_file_of_another() {
+    let Some(user) = User::new(61_111) else { return };
+    let place = Place::new();
+    let folder = user.folder(&place, "vault");
+    let of_root = place.at("root.sqlite");
+    drop(make_data_file(&of_root, "", 10));
+    let link = folder.join("a.sqlite");
+    symlink(&of_root, &link).unwrap();
+    lchown(&link, Some(user.id), None).unwrap();
+    for more in [&["--no-start"][..], &["--no-start", "--user"]] {
+        let output = place.run(&[&["service", "install", link.to_str().unwrap()], more].concat());
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("a link of 61111 to a file of root"), "{output:?}");
     }
 }
 

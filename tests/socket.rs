@@ -288,6 +288,56 @@ fn two_engines_at_once_on_one_data_file_are_one_engine_and_a_refusal() {
     assert_eq!(refused.error.kind, ErrorKind::InUse);
 }
 
+/// Stands between whoever comes to the engine and the engine, and takes away commands about jobs; tells of each.
+fn without_jobs(scene: &Scene) -> std::sync::mpsc::Receiver<Command> {
+    let real = format!("{}.real", scene.address);
+    std::fs::rename(&scene.address, &real).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(&scene.address).unwrap();
+    let (taken, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut engine) = (client.unwrap(), UnixStream::connect(&real).unwrap());
+            let (mut from_engine, mut to_client) = (engine.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from_engine, &mut to_client));
+            let taken = taken.clone();
+            std::thread::spawn(move || {
+                while let Ok(message) = protocol::read(&mut client, protocol::FROM_CLIENT_MAX) {
+                    match message {
+                        FromClient::Command(command @ (Command::Backup { .. } | Command::Stop { .. })) => {
+                            taken.send(command).unwrap();
+                        }
+                        other => protocol::write(&mut engine, &other).unwrap(),
+                    }
+                }
+            });
+        }
+    });
+    told
+}
+
+#[test]
+fn a_command_ends_although_its_engine_never_answers() {
+    let scene = Scene::new();
+    let told = without_jobs(&scene);
+    let limit = Duration::from_secs(60);
+    for signals in [2, 1] {
+        let mut program = scene.place.program();
+        program.arg("backup").arg(&scene.data).stdout(std::process::Stdio::null());
+        let child = program.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        assert!(matches!(told.recv_timeout(limit).unwrap(), Command::Backup { .. }));
+        let process = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+        let end = || rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        end();
+        assert!(matches!(told.recv_timeout(limit).unwrap(), Command::Stop { .. }));
+        if signals == 2 {
+            end();
+        }
+        let output = child.wait_with_output().unwrap();
+        let said = support::text(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("was asked to stop the job"), "{output:?}");
+    }
+}
+
 #[test]
 fn another_user_is_refused() {
     // Only the superuser can become somebody else for this.

@@ -6,7 +6,7 @@
 //! whoever can write one folder can have nothing removed in another.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -73,6 +73,22 @@ pub fn remove_leftovers(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(removed)
+}
+
+/// What still lies in `folder` under temporary names of archives of this data file, by their numbers: files being
+/// written, and whatever somebody else put there, which may be no file and can not always be removed.
+///
+/// # Errors
+/// When the folder can not be read.
+pub fn in_the_way(folder: &Path, wanted: &str) -> Result<BTreeMap<ArchiveNumber, PathBuf>> {
+    let found = files(folder)?.into_iter().filter_map(|(path, name)| {
+        let name = name.strip_suffix(PART_SUFFIX)?;
+        let name = name.strip_suffix(segments::NOTE_SUFFIX).unwrap_or(name);
+        let segment = parse_segment_name(name).map(|(stem, number, _)| (stem, number));
+        let (_, number) = segment.or_else(|| parse_name(name)).filter(|(stem, _)| *stem == wanted)?;
+        Some((number, path))
+    });
+    Ok(found.collect())
 }
 
 /// The files that go with a list nobody holds: of a set that was never complete all of them, the last segment first; of

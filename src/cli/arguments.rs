@@ -1,14 +1,15 @@
 //! What can be asked for on the command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::storing;
+use crate::error::foreign::shown;
 
 /// Keeps SQLite data files safe: full backups into numbered archives while applications keep writing, and restore.
 #[derive(Debug, Parser)]
-#[command(name = "strongroom", version, args_conflicts_with_subcommands = true)]
+#[command(name = "strongroom", version, override_usage = "strongroom [DATAFILE]\n       strongroom <COMMAND>")]
 pub struct Arguments {
     /// The data file to open in the window.
     #[arg(value_name = "DATAFILE")]
@@ -21,6 +22,19 @@ pub struct Arguments {
 
     #[command(subcommand)]
     pub(super) job: Option<Job>,
+}
+
+impl Arguments {
+    /// What was `given`; what can not be understood ends the program, with an explanation.
+    pub(super) fn of(given: &[OsString]) -> Self {
+        let arguments = Self::parse_from(given);
+        // Not clap's own rule for that, which would allow no option before a command.
+        if let (Some(file), Some(_)) = (&arguments.data_file, &arguments.job) {
+            let message = format!("{} stands before the command; it belongs after it", shown(file));
+            Self::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit();
+        }
+        arguments
+    }
 }
 
 /// One thing to do.

@@ -30,6 +30,12 @@ use crate::{
 /// So long an engine may take to begin with a command; its news come sooner.
 const TAKEN_MAX: Duration = Duration::from_secs(2);
 
+/// So long an engine may say nothing of a data file that it was told to open: where the path leads elsewhere every time
+/// that somebody looks, it never opens the file that is waited for.
+const OPEN_MAX: Duration = Duration::from_secs(30);
+/// So long an engine in another process may take to begin to stop a job.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
 /// An engine to give commands to.
 pub(super) struct Desk {
     handle: Handle,
@@ -126,6 +132,7 @@ impl Desk {
         }
         self.handle.send(command)?;
         let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let mut stop_asked: Option<Instant> = None;
         loop {
             let status = self.handle.status();
             if let Some(finished) = status.finished_job(id) {
@@ -160,14 +167,28 @@ impl Desk {
                     "Start it again, then run this command again. The Backup journal shows the job as interrupted.",
                 ));
             }
-            if interrupted.try_recv().is_ok() {
+            let is_interrupted = interrupted.try_recv().is_ok();
+            // An engine of our own does stop, and must have the time to clean up.
+            if let Some((host, asked)) = self.elsewhere.zip(stop_asked) {
+                let is_stopping = status.job(id).is_some_and(|job| job.stopping);
+                if is_interrupted || !is_stopping && asked.elapsed() > STOP_MAX {
+                    bar.finish_and_clear();
+                    let message = format!("{host} was asked to stop the job, and has not done it");
+                    return Err(Error::new(ErrorKind::Refused, message)
+                        .hint("The job may go on there. Look at its status, or end that process."));
+                }
+            }
+            if is_interrupted {
                 match self.elsewhere {
                     Some(host) if detach || bar.suspend(|| goes_on(host, &interrupted)) => {
                         bar.finish_and_clear();
                         tell(&format!("The job goes on in {host}."));
                         return Ok(None);
                     }
-                    _ => self.handle.send(Command::Stop { job: id })?,
+                    _ => {
+                        self.handle.send(Command::Stop { job: id })?;
+                        stop_asked = Some(Instant::now());
+                    }
                 }
             }
             // News of other jobs may come; of ours, the event is as good as the status.
@@ -186,12 +207,25 @@ impl Desk {
 pub(super) fn open(engine: &Handle, path: PathBuf) -> Result<PathBuf> {
     // The engine is told the name that was given: where a link leads to may change.
     let (name, path) = (absolute(&path)?, absolute(&path.canonicalize().unwrap_or(path))?);
+    await_opened(engine, name, &path, OPEN_MAX)
+}
+
+/// Has `name` opened, which leads to `path`; waits no longer than `limit` where nothing of it is heard.
+fn await_opened(engine: &Handle, name: PathBuf, path: &Path, limit: Duration) -> Result<PathBuf> {
     let events = engine.events();
     engine.send(Command::OpenDataFile { path: name.clone() })?;
     let begun = Instant::now();
+    let mut heard = begun;
     loop {
         let status = engine.status();
-        if let Some(opened) = status.data_file(&path).filter(|d| !d.log_starting) {
+        if status.data_file(path).is_some() || status.opening.contains(&name) {
+            heard = Instant::now();
+        } else if heard.elapsed() > limit {
+            let message = format!("{} was not opened: its path may lead to another file every moment", shown(&name));
+            return Err(Error::new(ErrorKind::Refused, message)
+                .hint("See who can write the folders and links on the way to it; then try again."));
+        }
+        if let Some(opened) = status.data_file(path).filter(|d| !d.log_starting) {
             return Ok(opened.facts.path.clone());
         }
         // What was refused before is no answer, until the engine has had the time to take the command.
@@ -297,4 +331,28 @@ fn show(bar: &ProgressBar, phase: Phase, done: u64, total: u64) {
     bar.set_length(total);
     bar.set_position(done);
     bar.tick();
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::engine::{Config, Engine};
+
+    #[test]
+    fn a_path_that_leads_elsewhere_by_now_is_not_waited_for() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let place = folder.path().canonicalize()?;
+        let link = place.join("link.sqlite");
+        for name in ["a.sqlite", "b.sqlite"] {
+            rusqlite::Connection::open(place.join(name))?.execute_batch("CREATE TABLE t(x)")?;
+        }
+        // When the command looked it led to the one, and when the engine did to the other.
+        std::os::unix::fs::symlink(place.join("b.sqlite"), &link)?;
+        let engine = Engine::start(Config::private(&place.join("own")))?;
+        let opened = await_opened(&engine.handle(), link.clone(), &place.join("a.sqlite"), Duration::from_secs(3));
+        let error = opened.err().ok_or("another file was opened")?;
+        assert!(error.message().contains("link.sqlite was not opened"), "{error}");
+        assert_eq!(open(&engine.handle(), link)?, place.join("b.sqlite"));
+        Ok(())
+    }
 }

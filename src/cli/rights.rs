@@ -84,6 +84,7 @@ pub(super) fn arguments() -> Result<Vec<OsString>> {
     if given.get(1).is_some_and(|first| first == BECOME) {
         let number = |at: usize| given.get(at).and_then(|text| text.to_str()).and_then(|text| text.parse().ok());
         let (user, group) = number(2).zip(number(3)).ok_or_else(|| Error::new(ErrorKind::Refused, "become whom?"))?;
+        close_what_was_left_open();
         let is_leaving = given.get(4).is_some_and(|word| word == LEAVING);
         if is_leaving {
             leave_terminal()?;
@@ -214,6 +215,28 @@ fn group_of(path: &Path) -> Result<u32> {
     let group = there.map(|meta| if meta.gid() == 0 { NO_GROUP } else { meta.gid() });
     group.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{} is gone", shown(&path))))
 }
+
+/// Closes every file that the superuser's shell or service left open for this process beside the three that belong to a
+/// command. The programs of the new user would get them, and what they lead to is not his. Nothing of our own is open
+/// yet.
+#[cfg(unix)]
+fn close_what_was_left_open() {
+    let listed = ["/proc/self/fd", "/dev/fd"].iter().find_map(|folder| std::fs::read_dir(folder).ok());
+    let number = |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
+    let open: Vec<i32> = match listed {
+        // The list itself is open meanwhile, and closed at the end of this line.
+        Some(listed) => listed.filter_map(number).collect(),
+        // Not told: as many as a process may have that was given no more than usual.
+        None => (0..4096).collect(),
+    };
+    for descriptor in open.into_iter().filter(|number| *number > 2) {
+        // One that is closed already is none.
+        let _ = nix::unistd::close(descriptor);
+    }
+}
+
+#[cfg(not(unix))]
+fn close_what_was_left_open() {}
 
 /// Leaves the session of the superuser's terminal.
 #[cfg(unix)]

@@ -19,7 +19,7 @@ use crate::{
         install::{Manager, Owner, Plan, Scope, owner_of},
     },
     sqlite::data_file,
-    storage::owners::{ROOT, owner_of as owner_of_place},
+    storage::owners::{ROOT, name_of, owner_of as owner_of_place},
 };
 
 pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
@@ -31,7 +31,7 @@ pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
             let scope = if user { Scope::User } else { Scope::System(owner_of(&data_files)?) };
             refuse_without_rights(&scope)?;
             if user {
-                data_files.iter().try_for_each(|path| rights::require(path, false))?;
+                names.iter().try_for_each(|path| rights::require(path, false))?;
             }
             let plan = plan(&scope, no_start)?;
             plan.install(&names, !no_start)?;
@@ -62,12 +62,22 @@ pub(super) fn run(action: ServiceAction) -> Result<ExitCode> {
 
 /// The canonical path of a data file. The superuser does not open those of others: SQLite would write beside them.
 fn look(path: &Path) -> Result<PathBuf> {
-    let is_of_other = places::is_superuser() && owner_of_place(path).is_some_and(|owner| owner != ROOT);
+    let decides = owner_of_place(path);
+    let is_of_other = places::is_superuser() && decides.is_some_and(|owner| owner != ROOT);
     if !is_of_other {
         return Ok(data_file::identify(path)?.path);
     }
     let fail = |e| Error::io("open", path, e);
     let canonical = path.canonicalize().map_err(fail)?;
+    // The service would run as the owner of the file, and whoever made the link can lead it to another one.
+    if let (Some(user), Some(owner)) = (decides, owner_of_place(&canonical))
+        && user != owner
+    {
+        let (user, owner) = (name_of(user), name_of(owner));
+        let message = format!("{} leads through a link of {user} to a file of {owner}", shown(&path));
+        return Err(Error::new(ErrorKind::Refused, message)
+            .hint(format!("Give the data file without that link: {}", shown(&canonical))));
+    }
     if !canonical.metadata().map_err(fail)?.is_file() {
         return Err(Error::new(ErrorKind::WrongType, format!("{} is not an ordinary file", shown(&path)))
             .hint("Choose the data file itself; its name often ends in .sqlite, .sqlite3 or .db."));

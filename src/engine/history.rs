@@ -241,6 +241,10 @@ impl History {
         storage::make_private_folders(folder)?;
         storage::make_private(folder)?;
         let path = folder.join("history.sqlite");
+        // An older version made them as wide as the system's default; what can not be changed is protected by the folder.
+        for file in ["history.sqlite", "history.sqlite-wal", "history.sqlite-shm"] {
+            let _ = storage::make_file_private(&folder.join(file));
+        }
         let (conn, problem) = match open_database(&path) {
             Ok(conn) => (conn, None),
             Err(e) if is_damage(&e) => {

@@ -9,6 +9,7 @@ use super::{
     history::{History, Watched, glance_automatic, glance_maintenance},
     hosted, known, lock,
     mistaken::refuse_own_file,
+    rights,
     status::{DataFileStatus, Host, HostKind, JobStatus, Maintenance, Status},
     warnings,
 };
@@ -172,12 +173,15 @@ impl Inspection {
 
 /// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder, and
 /// `data` the one for its data. Nothing is changed. What there is to warn of is found as an engine finds it that looks
-/// after the file.
+/// after the file. `as_root` is what [`rights::require`] asks for: SQLite plays back an interrupted transaction into a
+/// data file that is only to be read.
 ///
 /// # Errors
-/// When the data file can not be used, or its settings not be understood.
-pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock) -> Result<Inspection> {
+/// When the data file can not be used, or its settings not be understood; `Refused` for the superuser, see
+/// [`rights::require`].
+pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: bool) -> Result<Inspection> {
     refuse_own_file(path)?;
+    rights::require(path, as_root)?;
     let facts = data_file::identify(path)?;
     let path = facts.path.clone();
     let settings = SettingsFile::load(&path, own)?;

@@ -21,7 +21,11 @@ use crate::{
         Capture, CaptureState,
         integrate::{PlanEnd, Until},
     },
-    sqlite::{data_file::identify, integrity::Integrity, rewrite::rewrite},
+    sqlite::{
+        data_file::identify,
+        integrity::Integrity,
+        rewrite::{Target, rewrite},
+    },
     storage::{self, Ownership, Storage, beneath::Folder, names, processes, scratch::Scratch},
 };
 
@@ -184,7 +188,9 @@ pub fn in_place(
         let done = match &present {
             Ok(live) => {
                 let of_archive = opened.identity().log_position.map(|position| position.commit);
-                write_through(live, &rebuilt, (&report, of_archive), log, keep, control)?
+                let below = rebuilt.strip_prefix(scratch.path()).unwrap_or(&rebuilt);
+                let target = Target::held(&rebuilt, scratch.folder().open_file(below, false)?)?;
+                write_through(live, &target, (&report, of_archive), log, keep, control)?
             }
             Err(why) => {
                 let done = replace_lost(storage, (&held, data_file), (scratch.folder(), &name), why, control)?;
@@ -248,7 +254,7 @@ pub fn is_lost(kind: ErrorKind) -> bool {
 
 fn write_through(
     live: &Path,
-    rebuilt: &Path,
+    rebuilt: &Target<'_>,
     (report, of_archive): (&RestoreReport, Option<u64>),
     log: Option<&Capture>,
     keep: &mut Keep<'_>,

@@ -8,18 +8,23 @@
 
 use std::path::Path;
 
+use rusqlite::Connection;
+
 use super::{
     data_file::DataFileFacts,
     integrity::{self, Integrity, interruptible},
     open_existing,
-    rewrite::{Rewritten, rewrite},
+    rewrite::{Rewritten, Target, rewrite},
     snapshot::wal_path,
 };
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
-    storage::{self, processes, scratch::Scratch, space::require_space},
+    storage::{self, Ownership, processes, scratch::Scratch, space::require_space},
 };
+
+/// File name of the copy, in a scratch folder.
+const COPY: &str = "compact";
 
 /// What compacting takes and gives, as far as it can be told before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +66,12 @@ pub fn compact(path: &Path, facts: &DataFileFacts, control: &Control) -> Result<
     let folder = storage::folder_of(path);
     require_space(folder, need(facts).needs_bytes)?;
     let scratch = Scratch::new(folder)?;
-    let copy = scratch.path().join("compact");
-    let outcome = rewrite(path, &copy, control, &mut || {
+    let copy = scratch.path().join(COPY);
+    let target = empty_copy(&scratch, &copy)?;
+    let outcome = rewrite(path, &target, control, &mut || {
         control.phase(Phase::Compacting, 0);
         let conn = open_existing(path)?;
-        let made =
-            interruptible(&conn, control, &|conn| conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map(|_| ()));
-        made.map_err(|e| if control.is_stopped() { Error::stopped() } else { Error::sqlite("compact", path, e) })?;
+        copy_into(&conn, (path, &copy), &target, control)?;
         drop(conn);
         match integrity::check(&copy, control)? {
             // Tables of an extension are copied as they are, and can be checked by nobody else.
@@ -81,6 +85,26 @@ pub fn compact(path: &Path, facts: &DataFileFacts, control: &Control) -> Result<
     });
     storage::clean_up(move || drop(scratch));
     outcome
+}
+
+/// Makes the file for the copy, which nobody but this user can read: SQLite would make it readable for everybody, and by
+/// the path, which leads elsewhere as soon as whoever may write the folder renames the scratch folder.
+fn empty_copy<'a>(scratch: &Scratch, copy: &'a Path) -> Result<Target<'a>> {
+    let private = Ownership { mode: Some(0o600), owner: None };
+    let file = scratch.folder().create(Path::new(COPY), private)?;
+    // SQLite has locks of its own, and on some network disks this one would be in their way.
+    let _ = file.unlock();
+    Target::held(copy, file)
+}
+
+/// Writes the content of the data file at `path`, open in `conn`, into the empty file at `copy`.
+fn copy_into(conn: &Connection, (path, copy): (&Path, &Path), target: &Target<'_>, control: &Control) -> Result<()> {
+    target.require_named()?;
+    let made = interruptible(conn, control, &|conn| conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map(drop));
+    // Whatever SQLite says of a file of somebody else's is not what is wrong.
+    target.require_named()?;
+    made.map_err(|e| if control.is_stopped() { Error::stopped() } else { Error::sqlite("compact", path, e) })?;
+    target.require_written()
 }
 
 /// Lets the file become as short as its content, where no log does that: what was written stands in the WAL still.
@@ -137,6 +161,42 @@ mod tests {
             let names = std::fs::read_dir(folder.path())?.filter_map(|e| e.ok()?.file_name().into_string().ok());
             assert!(!names.into_iter().any(|name| name.contains("compact")), "nothing is left");
         }
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_copy_is_private_and_written_nowhere_else() -> Outcome {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let application = Connection::open(&path)?;
+        application.execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES('secret')")?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let before = std::fs::read(&path)?;
+        let conn = open_existing(&path)?;
+        let scratch = Scratch::new(&path.with_file_name(""))?;
+        let copy = scratch.path().join(COPY);
+        let target = empty_copy(&scratch, &copy)?;
+        copy_into(&conn, (&path, &copy), &target, &Control::default())?;
+        assert_eq!(copy.metadata()?.permissions().mode() & 0o777, 0o600);
+        assert!(copy.metadata()?.len() > 0);
+
+        // Somebody who may write the folder puts his own in the place of the scratch folder.
+        let scratch = Scratch::new(&path.with_file_name(""))?;
+        let copy = scratch.path().join(COPY);
+        let target = empty_copy(&scratch, &copy)?;
+        let whole = storage::folder_of(scratch.path());
+        std::fs::rename(whole, whole.with_file_name("away"))?;
+        std::fs::create_dir_all(scratch.path())?;
+        std::fs::write(&copy, "")?;
+        let error = copy_into(&conn, (&path, &copy), &target, &Control::default()).err().ok_or("written elsewhere")?;
+        assert_eq!((error.kind(), copy.metadata()?.len()), (ErrorKind::Replaced, 0), "{error}");
+        // Nor is what he puts there taken for the content, where the folder is away only then.
+        std::fs::copy(&path, &copy)?;
+        let error = rewrite(&path, &target, &Control::default(), &mut || Ok(())).err().ok_or("written")?;
+        assert_eq!(error.kind(), ErrorKind::Replaced, "{error}");
+        assert_eq!(std::fs::read(&path)?, before);
         Ok(())
     }
 

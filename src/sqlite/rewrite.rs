@@ -9,6 +9,7 @@
 //! schema anew.
 
 use std::{
+    fs::File,
     path::Path,
     time::{Duration, Instant},
 };
@@ -19,7 +20,10 @@ use super::{open_existing, snapshot::is_busy};
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
-    storage::processes,
+    storage::{
+        identity::{FileIdentity, FileStamp, replaced, require_named, times_open},
+        processes,
+    },
 };
 
 /// How long to wait for a writer, or in rollback mode for readers, to let us in.
@@ -48,7 +52,61 @@ pub struct Rewritten {
     pub held_ms: u64,
 }
 
-/// Gives the data file at `live` (its canonical path) the content of `target`, a closed file that nobody else uses.
+/// The file whose content is taken. SQLite opens it by its path, and whoever may write a folder above it can have another
+/// one lie there at that moment; so it is held open from when it was made.
+#[derive(Debug)]
+pub struct Target<'a> {
+    path: &'a Path,
+    identity: FileIdentity,
+    file: File,
+}
+
+impl<'a> Target<'a> {
+    /// `file` was opened by way of a folder that is held, and is to be read at `path`.
+    ///
+    /// # Errors
+    /// When nothing can be told of it.
+    pub fn held(path: &'a Path, file: File) -> Result<Self> {
+        let meta = file.metadata().map_err(|e| Error::io("look at", path, e))?;
+        Ok(Self { path, identity: FileStamp::of(&meta).identity, file })
+    }
+
+    /// Sees that its path still leads to it.
+    ///
+    /// # Errors
+    /// `Replaced` where it does not.
+    pub fn require_named(&self) -> Result<()> {
+        require_named(self.path, self.identity)
+    }
+
+    /// Sees that something was written into it, and not into what lay at its path for a moment.
+    ///
+    /// # Errors
+    /// `Replaced` where it is empty still.
+    pub fn require_written(&self) -> Result<()> {
+        match self.file.metadata() {
+            Ok(meta) if meta.len() > 0 => Ok(()),
+            Ok(_) => Err(replaced(format!("{} was replaced while it was being written", self.path.display()))),
+            Err(e) => Err(Error::io("look at", self.path, e)),
+        }
+    }
+
+    /// Opens it in SQLite, and sees that it is what SQLite has opened.
+    fn open(&self) -> Result<Connection> {
+        self.require_named()?;
+        let before = times_open(self.identity);
+        let conn = open_existing(self.path)?;
+        self.require_named()?;
+        // Between two looks at a path it can have led elsewhere and back; what is open can not.
+        if before.is_some() && times_open(self.identity) <= before {
+            return Err(replaced(format!("{} was replaced while it was being opened", self.path.display())));
+        }
+        Ok(conn)
+    }
+}
+
+/// Gives the data file at `live` (its canonical path) the content of `target`, which SQLite has not open and nobody else
+/// uses.
 ///
 /// `locked` is called once writers are kept out and before anything is changed, also before `target` is read; what was
 /// committed by then is what the transaction replaces. After an error, and when stopped, the live file is as it was.
@@ -58,7 +116,7 @@ pub struct Rewritten {
 /// transaction can not change, `Stopped`, or a failing disk.
 pub fn rewrite(
     live: &Path,
-    target: &Path,
+    target: &Target<'_>,
     control: &Control,
     locked: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Rewritten> {
@@ -73,9 +131,9 @@ pub fn rewrite(
     insist(&to, live, "BEGIN IMMEDIATE", control)?;
     let since = Instant::now();
     let replaced = locked().and_then(|()| {
-        let from = open_existing(target)?;
-        from.execute_batch("BEGIN").map_err(|e| Error::sqlite("read", target, e))?;
-        replace(&from, &to, (target, live), control)
+        let from = target.open()?;
+        from.execute_batch("BEGIN").map_err(|e| Error::sqlite("read", target.path, e))?;
+        replace(&from, &to, (target.path, live), control)
     });
     let outcome = replaced.and_then(|(changed, pages)| {
         if changed > 0 {

@@ -113,6 +113,13 @@ pub fn require_named(path: &Path, opened: FileIdentity) -> Result<()> {
     }
 }
 
+/// How many descriptors of this process lead to a file; `None` where the system does not list them.
+pub fn times_open(file: FileIdentity) -> Option<usize> {
+    let open = std::fs::read_dir("/proc/self/fd").ok()?.flatten();
+    // Looks at the file behind the descriptor and opens nothing.
+    Some(open.filter(|fd| FileIdentity::of_path(&fd.path()).ok().flatten() == Some(file)).count())
+}
+
 /// A file that is no longer what its path names.
 pub fn replaced(message: String) -> Error {
     Error::new(ErrorKind::Replaced, message)

@@ -157,6 +157,42 @@ pub fn other_writer(path: &Path, user: u32) -> Option<(PathBuf, String)> {
     }
 }
 
+/// The owner of `beside`, a file that SQLite would take for a part of the one at `file`, or of the link under that name,
+/// where that is somebody who could not write that file himself: neither its owner, this user nor the superuser, nor one
+/// to whom its permissions give it. `None` where there is no such file, and where files have no owners.
+pub fn stranger_to(file: &Path, beside: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let of = file.metadata().ok()?;
+        let may_write = |user: u32| {
+            let is_one = [of.uid(), this_user(), ROOT].contains(&user);
+            is_one || of.mode() & 0o002 != 0 || of.mode() & 0o020 != 0 && is_member(user, of.gid())
+        };
+        let owners = [beside.symlink_metadata(), beside.metadata()].into_iter().flatten().map(|meta| meta.uid());
+        owners.into_iter().find(|user| !may_write(*user))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, beside);
+        None
+    }
+}
+
+/// Whether the system lists the user as a member of the group.
+#[cfg(unix)]
+fn is_member(user: u32, group: u32) -> bool {
+    let Ok(Some(known)) = nix::unistd::User::from_uid(user.into()) else { return false };
+    #[cfg(not(target_vendor = "apple"))]
+    if let Ok(name) = std::ffi::CString::new(known.name.clone())
+        && let Ok(groups) = nix::unistd::getgrouplist(&name, known.gid)
+    {
+        return groups.iter().any(|of| of.as_raw() == group);
+    }
+    let members = nix::unistd::Group::from_gid(group.into()).ok().flatten().map(|group| group.mem);
+    known.gid.as_raw() == group || members.is_some_and(|names| names.contains(&known.name))
+}
+
 /// A group, in words: `the group staff`.
 pub fn group_in_words(group: u32) -> String {
     #[cfg(unix)]
@@ -213,6 +249,33 @@ mod tests {
         assert_eq!(owner_of(&top.join("link/b")), Some(ROOT));
         symlink("round", top.join("round"))?;
         assert_eq!(owner_of(&top.join("round/file")), None);
+        Ok(())
+    }
+
+    #[test]
+    fn who_may_write_a_file_is_no_stranger_to_it() -> Outcome {
+        let place = tempfile::tempdir()?;
+        let (file, beside) = (place.path().join("a"), place.path().join("a-wal"));
+        fs::write(&file, "")?;
+        assert_eq!(stranger_to(&file, &beside), None, "there is none");
+        fs::write(&beside, "")?;
+        assert_eq!(stranger_to(&file, &beside), None);
+        // Only the superuser can give files away, and the user must be known with his group.
+        let Some(user) = nix::unistd::User::from_name("daemon")?.filter(|_| this_user() == ROOT) else { return Ok(()) };
+        let (id, group) = (user.uid.as_raw(), user.gid.as_raw());
+        chown(&beside, Some(id), Some(group))?;
+        chown(&file, Some(61_001), Some(group))?;
+        for (mode, stranger) in [(0o600, Some(id)), (0o644, Some(id)), (0o660, None), (0o646, None)] {
+            fs::set_permissions(&file, Permissions::from_mode(mode))?;
+            assert_eq!(stranger_to(&file, &beside), stranger, "{mode:o}");
+        }
+        chown(&file, Some(61_001), Some(61_001))?;
+        fs::set_permissions(&file, Permissions::from_mode(0o660))?;
+        assert_eq!(stranger_to(&file, &beside), Some(id), "the group of somebody else");
+        // The link counts, and what it leads to.
+        fs::rename(&beside, place.path().join("b"))?;
+        symlink("b", &beside)?;
+        assert_eq!(stranger_to(&file, &beside), Some(id));
         Ok(())
     }
 

@@ -75,12 +75,13 @@ impl Ownership {
                 let _ = fchown(file, Some(user), Some(group)).or_else(|_| fchown(file, None, Some(group)));
             }
             if let Some(mode) = self.mode {
-                // Where it could not get that group, what is meant for its members is for nobody.
+                // Where it could not get that group, what is meant for its members is for nobody; but the members of
+                // the group that it has instead may do what everybody may.
                 let has_group = match self.owner {
                     Some((_, group)) => file.metadata().map_err(fail)?.gid() == group,
                     None => true,
                 };
-                let mode = if has_group { mode } else { mode & !0o070 };
+                let mode = if has_group { mode } else { mode & !0o070 | (mode & 0o007) << 3 };
                 let mode = if meta.is_dir() { mode | ((mode & 0o444) >> 2) } else { mode };
                 file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(fail)?;
             }
@@ -109,6 +110,34 @@ impl Ownership {
     }
 }
 
+/// Sees that nobody else can read the file of ours at `path`, if there is one: by a descriptor that opens nothing, since
+/// SQLite may have the file open in this process, and would lose its locks.
+///
+/// # Errors
+/// When its permissions can not be set. A link, and what belongs to somebody else, stays as it is.
+pub fn make_file_private(path: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{FileType, Mode, OFlags};
+        use std::os::{fd::AsRawFd, unix::fs::PermissionsExt};
+        let fail = |e| Error::io("set the permissions of", path, e);
+        let held = match rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(()),
+            opened => opened.map_err(|e| fail(e.into()))?,
+        };
+        let meta = rustix::fs::fstat(&held).map_err(|e| fail(e.into()))?;
+        let is_file = FileType::from_raw_mode(meta.st_mode) == FileType::RegularFile;
+        if is_file && meta.st_uid == super::owners::this_user() && meta.st_mode & 0o077 != 0 {
+            // What this name leads to is what is held.
+            let name = format!("/proc/self/fd/{}", held.as_raw_fd());
+            std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
+    Ok(())
+}
+
 /// Whether this process may make `user` the owner of its files.
 pub fn may_give_to(user: u32) -> bool {
     #[cfg(unix)]
@@ -134,5 +163,26 @@ pub fn have_same_owner(first: &Path, second: &Path) -> bool {
     #[cfg(not(unix))]
     {
         first.symlink_metadata().is_ok() && second.symlink_metadata().is_ok()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn where_the_group_can_not_be_had_its_members_do_no_more_and_no_less_than_everybody()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let file = tempfile::NamedTempFile::new()?;
+        // The number that stands for no user and no group: it is set without effect.
+        let none = Some((u32::MAX, u32::MAX));
+        assert_ne!(file.as_file().metadata()?.gid(), u32::MAX);
+        for (wanted, made) in [(0o644, 0o644), (0o640, 0o600), (0o660, 0o600), (0o664, 0o644), (0o666, 0o666)] {
+            Ownership { mode: Some(wanted), owner: none }.apply(file.as_file(), file.path())?;
+            assert_eq!(file.as_file().metadata()?.permissions().mode() & 0o777, made, "{wanted:o}");
+        }
+        Ok(())
     }
 }

@@ -63,7 +63,7 @@ impl Held {
     }
 
     pub(in crate::storage) fn make(&self, name: &OsStr, private: bool) -> io::Result<()> {
-        let mode = if private { 0o700 } else { 0o777 };
+        let mode = if private { 0o700 } else { 0o755 };
         Ok(fs::mkdirat(&self.0, name, Mode::from_raw_mode(mode))?)
     }
 
