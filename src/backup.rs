@@ -50,6 +50,7 @@ use crate::{
     storage::{
         self, Ownership, Storage,
         disks::{System, same_disk},
+        owners::Readers,
         space::{disk_space, require_space},
     },
 };
@@ -342,6 +343,8 @@ pub fn run_asking(
     let folders = content::disks::compare(&content, settings.settings(), System::now().as_ref());
     // An archive is as private as its most private content.
     let private = content.readable_by_its_readers(Ownership::for_content_of(data_file));
+    // The settings are in it too, and may name what not everybody is to know.
+    let private = if settings.path().exists() { private.readable_by(Readers::of(settings.path())) } else { private };
     let (content_bytes, content_report) = (content.bytes, content.shared());
     let known = archives(data_file, settings.settings())?;
     let own_id = settings.settings().data_file_id;
@@ -411,7 +414,7 @@ pub fn run_asking(
         }),
         Box::new(TextSource::new(entry(settings_name, ItemKind::Settings), move |_| Ok(settings_text.clone()))),
     ];
-    sources.extend(content.sources());
+    sources.extend(content.sources(private));
     sources.push(Box::new(TextSource::new(entry(MANIFEST_NAME.to_owned(), ItemKind::Manifest), move |items| {
         Ok(manifest::manifest((&manifest_identity, &manifest_path), journal_mode, items, &manifest_content.report()))
     })));
