@@ -186,6 +186,7 @@ pub(in crate::storage) fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
+#[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "other systems have other widths")]
 fn seen(stat: &fs::Stat) -> Seen {
     Seen {
         is_file: fs::FileType::from_raw_mode(stat.st_mode) == fs::FileType::RegularFile,
