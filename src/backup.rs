@@ -55,10 +55,9 @@ use crate::{
     },
 };
 
+pub use crate::archive::lawful::MANIFEST_NAME;
 /// Name and version of this program, as archives and the window show it.
 pub const PROGRAM: &str = concat!("Strongroom ", env!("CARGO_PKG_VERSION"));
-/// Name of the description for people inside every archive.
-pub const MANIFEST_NAME: &str = "strongroom-manifest.toml";
 
 /// How often a backup looks whether the file that it reads is still the data file.
 const COMPARE: Duration = Duration::from_secs(1);

@@ -30,6 +30,7 @@ pub use keys::{KEYS, Key};
 pub use sections::{Revision, Settings};
 
 use crate::{
+    archive::lawful,
     error::{Error, ErrorKind, Result},
     storage::{self, Ownership, names},
 };
@@ -60,7 +61,8 @@ pub struct SettingsFile {
 
 /// The settings file that belongs beside `data_file`.
 pub fn path_beside(data_file: &Path) -> PathBuf {
-    data_file.with_file_name(format!("{}.strongroom.toml", stem(data_file)))
+    let name = data_file.file_name().unwrap_or_default().to_string_lossy();
+    data_file.with_file_name(lawful::settings_name(&name))
 }
 
 /// Where it lies when the data file's folder can not be written: in `own`, told apart by the path of the data file.

@@ -32,10 +32,7 @@ use crate::{
 use names::Names;
 use source::{FileSource, MarkSource};
 
-/// The folder of attachments in an archive.
-pub const ATTACHMENTS: &str = "Attachments";
-/// The folder of program files in an archive.
-pub const PROGRAM: &str = "Program";
+pub use crate::archive::lawful::{ATTACHMENTS, PROGRAM};
 /// So many problems are kept one by one; the rest is only counted.
 const PROBLEMS_MAX: usize = 100;
 
