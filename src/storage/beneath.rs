@@ -70,6 +70,15 @@ impl Folder {
         &self.path
     }
 
+    /// Holds the same once more.
+    ///
+    /// # Errors
+    /// When too many files are open.
+    pub(super) fn again(&self) -> Result<Self> {
+        let inner = self.inner.again().map_err(|e| Error::io("open the folder", &self.path, e))?;
+        Ok(Self { inner, path: self.path.clone() })
+    }
+
     /// Holds the folder `name` below this one.
     ///
     /// # Errors
