@@ -50,14 +50,14 @@ use crate::{
     storage::{
         self, Ownership, Storage,
         disks::{System, same_disk},
+        owners::Readers,
         space::{disk_space, require_space},
     },
 };
 
+pub use crate::archive::lawful::MANIFEST_NAME;
 /// Name and version of this program, as archives and the window show it.
 pub const PROGRAM: &str = concat!("Strongroom ", env!("CARGO_PKG_VERSION"));
-/// Name of the description for people inside every archive.
-pub const MANIFEST_NAME: &str = "strongroom-manifest.toml";
 
 /// How often a backup looks whether the file that it reads is still the data file.
 const COMPARE: Duration = Duration::from_secs(1);
@@ -359,6 +359,8 @@ pub fn run_asking(
     let folders = content::disks::compare(&content, settings.settings(), System::now().as_ref());
     // An archive is as private as its most private content.
     let private = content.readable_by_its_readers(Ownership::for_content_of(data_file));
+    // The settings are in it too, and may name what not everybody is to know.
+    let private = if settings.path().exists() { private.readable_by(Readers::of(settings.path())) } else { private };
     let (content_bytes, content_report) = (content.bytes, content.shared());
     // A folder for this archive alone is wanted when the usual one is gone: then nothing is known of earlier ones.
     let known = match archives_there(data_file, settings.settings()) {
@@ -438,7 +440,7 @@ pub fn run_asking(
         }),
         Box::new(TextSource::new(entry(settings_name, ItemKind::Settings), move |_| Ok(settings_text.clone()))),
     ];
-    sources.extend(content.sources());
+    sources.extend(content.sources(private));
     sources.push(Box::new(TextSource::new(entry(MANIFEST_NAME.to_owned(), ItemKind::Manifest), move |items| {
         Ok(manifest::manifest((&manifest_identity, &manifest_path), journal_mode, items, &manifest_content.report()))
     })));

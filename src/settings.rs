@@ -30,6 +30,7 @@ pub use keys::{KEYS, Key};
 pub use sections::{Revision, Settings};
 
 use crate::{
+    archive::lawful,
     error::{Error, ErrorKind, Result},
     storage::{self, Ownership, names},
 };
@@ -60,7 +61,8 @@ pub struct SettingsFile {
 
 /// The settings file that belongs beside `data_file`.
 pub fn path_beside(data_file: &Path) -> PathBuf {
-    data_file.with_file_name(format!("{}.strongroom.toml", stem(data_file)))
+    let name = data_file.file_name().unwrap_or_default().to_string_lossy();
+    data_file.with_file_name(lawful::settings_name(&name))
 }
 
 /// Where it lies when the data file's folder can not be written: in `own`, told apart by the path of the data file.
@@ -157,12 +159,11 @@ impl SettingsFile {
         Ok(())
     }
 
-    /// Writes `text`, settings that were lost with the data file, where there are none; `number` is the highest that an
-    /// archive has.
+    /// Writes `text`, settings that were lost with the data file, where there are none, with what `edit` changes first.
     ///
     /// # Errors
     /// `Exists` where there are settings; when the text can not be understood, or neither place be written.
-    pub fn put_in_place(data_file: &Path, own: &Path, text: &str, number: u32) -> Result<Self> {
+    pub fn put_in_place(data_file: &Path, own: &Path, text: &str, edit: impl FnOnce(&mut Settings)) -> Result<Self> {
         let there = Self::load(data_file, own)?;
         if !there.is_blank() {
             let message = format!("the settings file {} exists", there.path.display());
@@ -174,7 +175,7 @@ impl SettingsFile {
         let unknown = unknown(text, parsed.as_table());
         let before = settings.clone();
         let mut file = Self { document: parsed.into_mut(), settings, unknown, ..there };
-        file.settings.last_number = file.settings.last_number.max(number);
+        edit(&mut file.settings);
         file.save(own, &before)?;
         Ok(file)
     }

@@ -454,8 +454,12 @@ pub fn note_data_file(path: &Path) {
 /// # Errors
 /// [`ErrorKind::WrongType`] when it is one.
 pub fn refuse_data_file(path: &Path) -> Result<()> {
+    file_identity(path).map_or(Ok(()), |identity| refuse_data_file_known_as(identity, path))
+}
+
+/// The same for a file that was looked at already.
+fn refuse_data_file_known_as(identity: FileIdentity, path: &Path) -> Result<()> {
     let known = DATA_FILES.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(identity) = file_identity(path) else { return Ok(()) };
     // A deleted file's inode is given to the next one: it only counts while the data file is still where it was.
     let is_held = known.get(&identity).is_some_and(|held| file_identity(held) == Some(identity));
     // The index of the WAL carries locks as well.

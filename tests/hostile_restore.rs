@@ -53,17 +53,27 @@ fn verify_and_restore_refuse_the_same_archives_with_the_same_words() {
     };
     let cases = [
         // Three links that each seem to stay inside.
-        vec![forge::link("x/y/d", "../.."), forge::link("x/y/d/e", "../../outside"), attachment("x/y/d/e/f")],
+        vec![
+            forge::link("Attachments/x/y/d", "../.."),
+            forge::link("Attachments/x/y/d/e", "../../outside"),
+            attachment("Attachments/x/y/d/e/f"),
+        ],
         vec![forge::link("d", "."), attachment("d/f")],
         vec![data(), attachment("a.sqlite-wal")],
         vec![data(), attachment("a.sqlite-journal")],
         vec![data(), attachment("a.sqlite-shm")],
         vec![data(), forge::item("b.sqlite", ItemKind::DataFile, b"x")],
         vec![attachment("/tmp/strongroom-absolute")],
-        vec![attachment("x/../../up")],
-        vec![attachment("x"), attachment("x")],
-        vec![attachment("x"), attachment("x/y")],
+        vec![attachment("Attachments/x/../../up")],
+        vec![attachment("Attachments/x"), attachment("Attachments/x")],
+        vec![attachment("Attachments/x"), attachment("Attachments/x/y")],
         vec![special],
+        // What would count as something else where it would be restored.
+        vec![data(), attachment("b.strongroom.toml")],
+        vec![data(), forge::item("b.strongroom.toml", ItemKind::Settings, b"")],
+        vec![data(), attachment(".bashrc")],
+        vec![data(), forge::link("Backups", "Attachments")],
+        vec![forge::item("b.sqlite", ItemKind::DataFile, b"x")],
     ];
     for (n, items) in cases.into_iter().enumerate() {
         forge::archive(&path, items);
@@ -86,14 +96,14 @@ fn verify_and_restore_refuse_the_same_archives_with_the_same_words() {
         error.message().starts_with("a.sqlite in ") && error.message().ends_with("does not agree with its checksum")
     );
     let open_to_all = |(item, content): (Item, Vec<u8>)| (Item { mode: 0o777, ..item }, content);
-    forge::archive(&path, vec![open_to_all(attachment("x"))]);
+    forge::archive(&path, vec![open_to_all(attachment("Attachments/x"))]);
     restore_all(&path, &place.at("modes")).unwrap();
-    assert_eq!(fs::metadata(place.at("modes/x")).unwrap().mode() & 0o7777, 0o666, "not executable");
+    assert_eq!(fs::metadata(place.at("modes/Attachments/x")).unwrap().mode() & 0o7777, 0o666, "not executable");
     // What is forged and says nothing wrong is restored as what it is.
-    forge::archive(&path, vec![data(), attachment("x/y/f"), forge::link("x/y/d", "../y/f")]);
+    forge::archive(&path, vec![data(), attachment("Attachments/x/y/f"), forge::link("Attachments/x/y/d", "../y/f")]);
     verify::run(&path, &Control::default()).unwrap();
     restore_all(&path, &place.at("to")).unwrap();
-    assert_eq!(fs::read(place.at("to/x/y/d")).unwrap(), b"payload");
+    assert_eq!(fs::read(place.at("to/Attachments/x/y/d")).unwrap(), b"payload");
 }
 
 #[test]
@@ -102,18 +112,18 @@ fn links_of_an_archive_lead_out_of_the_destination_by_no_detour() {
     let path = place.at("forged[0001].4BK");
     // `x/y/in` stays inside; `..` behind it would count from where it leads to.
     let items = vec![
-        forge::item("x/y/f", ItemKind::Attachment, b"payload"),
-        forge::link("x/y/in", "../.."),
-        forge::link("x/y/out", "in/../outside"),
-        forge::link("x/y/absolute", "/etc/passwd"),
-        forge::link("x/y/up", "../../../outside"),
+        forge::item("Attachments/x/y/f", ItemKind::Attachment, b"payload"),
+        forge::link("Attachments/x/y/in", "../.."),
+        forge::link("Attachments/x/y/out", "in/../outside"),
+        forge::link("Attachments/x/y/absolute", "/etc/passwd"),
+        forge::link("Attachments/x/y/up", "../../../../outside"),
     ];
     forge::archive(&path, items);
     fs::write(place.at("outside"), "secret").unwrap();
     let report = restore_all(&path, &place.at("to")).unwrap();
-    assert_eq!(names_in(&place.at("to/x/y")), ["f", "in"]);
+    assert_eq!(names_in(&place.at("to/Attachments/x/y")), ["f", "in"]);
     let left: Vec<&str> = report.links_left.iter().filter_map(|left| left.split(" → ").next()).collect();
-    assert_eq!(left, ["x/y/out", "x/y/absolute", "x/y/up"]);
+    assert_eq!(left, ["Attachments/x/y/out", "Attachments/x/y/absolute", "Attachments/x/y/up"]);
 }
 
 #[test]
@@ -250,10 +260,10 @@ fn owners_that_a_user_can_not_give_are_named() {
     assert!(said.contains(" belonged to another user (number 0) and now to the one who restored."), "{said}");
     assert_eq!(fs::metadata(home.join("to/a.sqlite")).unwrap().uid(), OTHER);
     // By root everything gets the owner that it had.
-    let (item, content) = forge::item("x", ItemKind::Attachment, b"x");
+    let (item, content) = forge::item("Attachments/x", ItemKind::Attachment, b"x");
     let path = place.at("forged[0001].4BK");
     forge::archive(&path, vec![(Item { owner: Some((OTHER, OTHER)), ..item }, content)]);
     let report = restore_all(&path, &place.at("by root")).unwrap();
     assert_eq!(report.remarks, Vec::<String>::new());
-    assert_eq!(fs::metadata(place.at("by root/x")).unwrap().uid(), OTHER);
+    assert_eq!(fs::metadata(place.at("by root/Attachments/x")).unwrap().uid(), OTHER);
 }

@@ -15,7 +15,7 @@ use strongroom::{
     error::ErrorKind,
     journal::integrate::PlanEnd,
     restore::{self, RestoreOptions, RestoreReport},
-    storage::{Disk, Storage},
+    storage::{Disk, Storage, beneath::Folder},
 };
 use support::{
     Content, Fault, FaultyDisk, Place,
@@ -167,8 +167,8 @@ fn logs_of_every_length_get_recovery_data_at_every_rate() {
                 }
                 fs::write(&log, &good[..length - 1]).unwrap();
                 let scratch = tempfile::tempdir_in(folder.path()).unwrap();
-                let (copy, _) =
-                    log_recovery::heal_log(&log, scratch.path(), &Control::default()).unwrap().expect(&name);
+                let into = Folder::open(scratch.path()).unwrap();
+                let (copy, _) = log_recovery::heal_log(&log, &into, &Control::default()).unwrap().expect(&name);
                 assert!(fs::read(copy).unwrap() == good, "{name}");
                 // Its first frames damaged, the others tell.
                 let mut companion = fs::read(at(&log)).unwrap();
@@ -180,6 +180,28 @@ fn logs_of_every_length_get_recovery_data_at_every_rate() {
             }
         }
     }
+}
+
+/// A copy lies in a scratch folder beside the archive; whoever may write there could put a link in its place.
+#[cfg(unix)]
+#[test]
+fn a_repaired_copy_is_written_into_the_folder_that_is_held() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let log = at("a[0001].4BL");
+    fs::write(&log, vec![7; 100_000]).unwrap();
+    let options = ArchiveOptions { redundancy: Rate::Low, ..ArchiveOptions::default() };
+    log_recovery::protect(&Disk, &log, uuid::Uuid::nil(), options, &Control::default()).unwrap();
+    fs::write(&log, vec![7; 99_999]).unwrap();
+    fs::create_dir(at("scratch")).unwrap();
+    fs::create_dir(at("outside")).unwrap();
+    let into = Folder::open(&at("scratch")).unwrap();
+    fs::rename(at("scratch"), at("moved")).unwrap();
+    std::os::unix::fs::symlink(at("outside"), at("scratch")).unwrap();
+    let error = log_recovery::heal_log(&log, &into, &Control::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Replaced, "{error}");
+    assert_eq!(names_in(&at("outside")), Vec::<String>::new());
+    assert_eq!(fs::read(at("moved/a[0001].4BL")).unwrap(), vec![7; 100_000]);
 }
 
 #[test]

@@ -274,19 +274,19 @@ fn a_forged_archive_can_not_leave_its_folder_or_exhaust_memory() {
         assert_eq!(error.kind(), ErrorKind::UnsafePath, "{name:?}: {error}");
         assert!(!place.at("in").exists() && !place.at("up").exists());
     }
-    let twice = vec![item("a", 512, 5, &raw[..5]), item("a", 1024, 5, &raw[..5])];
+    let twice = vec![item("Attachments/a", 512, 5, &raw[..5]), item("Attachments/a", 1024, 5, &raw[..5])];
     assert_eq!(attempt(twice, &raw, stored.clone()).unwrap_err().kind(), ErrorKind::UnsafePath);
     for (offset, length) in [(512, 5000), (u64::MAX, 5), (5, u64::MAX)] {
-        let error = attempt(vec![item("a", offset, length, b"")], &raw, stored.clone()).unwrap_err();
+        let error = attempt(vec![item("Attachments/a", offset, length, b"")], &raw, stored.clone()).unwrap_err();
         assert_eq!(said(&error, &path), "the index of ARCHIVE is damaged");
     }
     // A frame that would decompress to more than the index promises.
     let bomb = zstd::bulk::compress(&vec![0u8; 64 << 20], 19).unwrap();
-    let error = attempt(vec![item("a", 512, 5, &raw[..5])], &raw, bomb).unwrap_err();
+    let error = attempt(vec![item("Attachments/a", 512, 5, &raw[..5])], &raw, bomb).unwrap_err();
     assert!(said(&error, &path).starts_with("frame 1 of 1 in ARCHIVE is damaged"), "{error}");
     // A tar stream that says otherwise than the index.
-    let error = attempt(vec![item("a", 512, 5, &raw[..5])], &raw, stored).unwrap_err();
-    assert_eq!(said(&error, &path), "the tar stream of ARCHIVE and its index disagree about a");
+    let error = attempt(vec![item("Attachments/a", 512, 5, &raw[..5])], &raw, stored).unwrap_err();
+    assert_eq!(said(&error, &path), "the tar stream of ARCHIVE and its index disagree about Attachments/a");
     assert_eq!(verify::run(&path, &Control::default()).unwrap_err().message(), error.message());
     assert!(!place.at("in").exists());
 }

@@ -87,3 +87,37 @@ fn settings_that_are_there_are_left_as_they_are() {
     assert!(!output.status.success() && text(&output.stderr).contains("not valid TOML"), "{}", text(&output.stderr));
     assert_eq!(fs::read_to_string(&file).unwrap(), "not settings at all [");
 }
+
+/// Whoever hands over an archive must not have a program run as whoever restores it.
+#[test]
+fn a_program_that_an_archive_names_is_left_out_and_said() {
+    let place = Place::new();
+    let (data, _) = scene(&place);
+    let (ran, attachment) = (place.at("ran"), place.at("files"));
+    fs::create_dir(&attachment).unwrap();
+    let on_finish = format!("on-finish=['/usr/bin/touch', '{}']", ran.display());
+    let attachments = format!("content.attachments=['{}']", attachment.display());
+    let output = place.run(&["settings", data.to_str().unwrap(), &on_finish, &attachments]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+    let archive = place.at("archives/a[0003].4BK");
+    // In the same place, and in another one where the folders of the sender do not exist.
+    for (folder, is_elsewhere) in [("app", false), ("elsewhere", true)] {
+        let _ = fs::remove_dir_all(place.at("app"));
+        let mut archive = archive.clone();
+        if is_elsewhere {
+            fs::rename(place.at("archives"), place.at("sent")).unwrap();
+            archive = place.at("sent").join(archive.file_name().unwrap());
+        }
+        let data = place.at(folder).join("a.sqlite");
+        let said = restore(&place, &archive, &data);
+        let left = format!("They also named a program to run after each job, /usr/bin/touch {}, which", ran.display());
+        assert!(said.contains(&left), "{said}");
+        assert!(said.contains(&format!("With each backup they also store {}.", attachment.display())), "{said}");
+        let settings = fs::read_to_string(data.with_file_name("a.strongroom.toml")).unwrap();
+        assert!(!settings.contains("touch"), "{settings}");
+        let gone = place.at("archives").display().to_string();
+        let not_believed = format!("The folder {gone}, which they named, does not exist here and was left out");
+        assert_eq!((said.contains(&not_believed), settings.contains(&gone)), (is_elsewhere, !is_elsewhere), "{said}");
+    }
+}

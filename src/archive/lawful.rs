@@ -4,10 +4,22 @@
 use std::{collections::HashMap, path::Path};
 
 use super::{
-    format::{Item, ItemKind},
+    format::{Identity, Item, ItemKind},
     reader::safe_name,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    storage::names,
+};
+
+/// The folder of attachments in an archive.
+pub const ATTACHMENTS: &str = "Attachments";
+/// The folder of program files in an archive.
+pub const PROGRAM: &str = "Program";
+/// The description of an archive for people, inside of it.
+pub const MANIFEST_NAME: &str = "strongroom-manifest.toml";
+/// No archive has a higher number: the next ones are counted on from it, and there must be some left.
+const NUMBER_MAX: u32 = 1_000_000_000;
 
 /// No link leads further.
 const TARGET_LENGTH_MAX: usize = 4096;
@@ -15,16 +27,24 @@ const TARGET_LENGTH_MAX: usize = 4096;
 pub const COMPANIONS: [&str; 3] = ["-wal", "-journal", "-shm"];
 
 /// Refuses items that no backup writes and that a restore must not make: names that lead elsewhere, the same name
-/// twice, what would lie in a link or a file, a second data file, companions of the data file, and permissions beyond
-/// read, write and run.
+/// twice, what would lie in a link or a file, a second data file, companions of the data file, permissions beyond read,
+/// write and run, and what does not belong where it lies: only the data file, its settings and the description lie at
+/// the top. Something else there would be taken for a part of whatever else lies in the folder to restore into.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafePath`] with the first of them.
-pub(super) fn require_lawful(archive: &Path, items: &[Item]) -> Result<()> {
+pub(super) fn require_lawful(archive: &Path, identity: &Identity, items: &[Item]) -> Result<()> {
     let refuse = |what: String| {
         Err(Error::new(ErrorKind::UnsafePath, format!("{} {what}", archive.display()))
             .hint(format!("Do not trust {}: it was not made by Strongroom.", archive.display())))
     };
+    let data_file = identity.data_file_name.as_str();
+    if safe_name(data_file).is_err() || data_file.contains('/') {
+        return refuse(format!("says that its data file is called {data_file:?}"));
+    }
+    if !(1..=NUMBER_MAX).contains(&identity.number.0) {
+        return refuse(format!("says that its number is {}", identity.number.0));
+    }
     let mut kinds: HashMap<&str, ItemKind> = HashMap::with_capacity(items.len());
     for item in items {
         safe_name(&item.name)
@@ -61,12 +81,39 @@ pub(super) fn require_lawful(archive: &Path, items: &[Item]) -> Result<()> {
             return refuse(format!("holds {}, which SQLite would take for a part of the data file", item.name));
         }
     }
-    Ok(())
+    match items.iter().find(|item| !is_in_its_place(item, data_file)) {
+        Some(item) => refuse(format!("holds {}, which does not belong there", item.name)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a backup of `data_file`, a name, puts such an item under such a name.
+fn is_in_its_place(item: &Item, data_file: &str) -> bool {
+    let in_folder = |folder: &str| {
+        // Where the data file has the name of the folder, that gets another one.
+        let folder = if data_file == folder { format!("{folder} (2)") } else { folder.to_owned() };
+        item.name.strip_prefix(&folder).is_some_and(|rest| rest.starts_with('/'))
+    };
+    match item.kind {
+        ItemKind::DataFile => item.name == data_file,
+        ItemKind::Settings => item.name == settings_name(data_file),
+        ItemKind::Manifest => item.name == MANIFEST_NAME,
+        ItemKind::Program => in_folder(PROGRAM),
+        ItemKind::Attachment => in_folder(ATTACHMENTS),
+        ItemKind::Folder | ItemKind::Link | ItemKind::Other => in_folder(PROGRAM) || in_folder(ATTACHMENTS),
+    }
+}
+
+/// The name of the settings file beside a data file of this name.
+pub fn settings_name(data_file: &str) -> String {
+    let stem = Path::new(data_file).file_stem().unwrap_or_default().to_string_lossy();
+    format!("{}.strongroom.toml", names::short(&stem, names::STEM_BYTES_MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::ArchiveNumber;
 
     fn item(name: &str, kind: ItemKind) -> Item {
         let target = (kind == ItemKind::Link).then(|| "x".to_owned());
@@ -75,7 +122,31 @@ mod tests {
     }
 
     fn said(items: &[Item]) -> String {
-        require_lawful(Path::new("A"), items).err().map_or_else(|| "lawful".to_owned(), |e| e.message().to_owned())
+        said_of(&identity("a.sqlite", 1), items)
+    }
+
+    fn identity(data_file: &str, number: u32) -> Identity {
+        let moment = chrono::DateTime::UNIX_EPOCH.fixed_offset();
+        Identity {
+            data_file_id: uuid::Uuid::nil(),
+            archive_id: uuid::Uuid::nil(),
+            data_file_name: data_file.to_owned(),
+            number: ArchiveNumber(number),
+            moment,
+            page_size: 4096,
+            page_count: 1,
+            program: String::new(),
+            log_position: None,
+            content: None,
+            options: None,
+            segment: None,
+        }
+    }
+
+    fn said_of(identity: &Identity, items: &[Item]) -> String {
+        require_lawful(Path::new("A"), identity, items)
+            .err()
+            .map_or_else(|| "lawful".to_owned(), |e| e.message().to_owned())
     }
 
     #[test]
@@ -114,5 +185,48 @@ mod tests {
             let odd = Item { target: target.map(str::to_owned), length, ..item("odd", kind) };
             assert_eq!(with(odd), "A says of odd what can not be");
         }
+    }
+    #[test]
+    fn each_kind_has_its_place_and_the_identity_can_be_one() {
+        use ItemKind::{Attachment, DataFile, Folder, Link, Manifest, Other, Program, Settings};
+        let own = [
+            item("a.sqlite", DataFile),
+            item("a.strongroom.toml", Settings),
+            item("Program/p", Program),
+            item("strongroom-manifest.toml", Manifest),
+        ];
+        assert_eq!(said(&own), "lawful");
+        for (name, kind) in [
+            ("b.sqlite", DataFile),
+            ("Attachments/a.sqlite", DataFile),
+            ("b.strongroom.toml", Settings),
+            ("Attachments/a.strongroom.toml", Settings),
+            ("manifest.toml", Manifest),
+            (".bashrc", Attachment),
+            ("b.strongroom.toml", Attachment),
+            ("Backups/a[0001].4BK", Attachment),
+            ("AttachmentsX/f", Attachment),
+            ("Attachments", Folder),
+            ("Backups", Folder),
+            ("b.strongroom.toml", Link),
+            ("Attachments/p", Program),
+            ("Program/f", Attachment),
+            ("new", Other),
+        ] {
+            assert_eq!(said(&[item(name, kind)]), format!("A holds {name}, which does not belong there"), "{kind:?}");
+        }
+        // A data file that has the name of a folder of ours.
+        let odd = identity("Attachments", 1);
+        let lawful = [item("Attachments", DataFile), item("Attachments (2)/f", Attachment)];
+        assert_eq!(said_of(&odd, &lawful), "lawful");
+        for name in ["", ".", "..", "../a", "b/a", "/a", "a\u{7}"] {
+            let expected = format!("A says that its data file is called {name:?}");
+            assert_eq!(said_of(&identity(name, 1), &[]), expected);
+        }
+        for number in [0, NUMBER_MAX + 1, u32::MAX] {
+            let expected = format!("A says that its number is {number}");
+            assert_eq!(said_of(&identity("a.sqlite", number), &own), expected);
+        }
+        assert_eq!(said_of(&identity("a.sqlite", NUMBER_MAX), &own), "lawful");
     }
 }

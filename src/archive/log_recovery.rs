@@ -24,7 +24,7 @@ use super::{
 use crate::{
     control::Control,
     error::{Error, ErrorKind, Result},
-    storage::{self, Ownership, Storage},
+    storage::{self, Ownership, Storage, beneath::Folder},
 };
 
 /// The end of the name of such a file.
@@ -126,18 +126,19 @@ pub fn is_cut(log: &Path) -> bool {
 /// does not go so far.
 ///
 /// # Errors
-/// When the copy can not be written; `Stopped`.
-pub fn heal_log(log: &Path, into: &Path, control: &Control) -> Result<Option<(PathBuf, Damage)>> {
+/// When the copy can not be written, or is not what its path leads to; `Stopped`.
+pub fn heal_log(log: &Path, into: &Folder, control: &Control) -> Result<Option<(PathBuf, Damage)>> {
     let piece = |path: PathBuf, at| fs::metadata(&path).ok().map(|m| Piece { path, at, length: m.len() });
     let Some(recovery) = piece(companion(log), COMPANION_AT) else { return Ok(None) };
     let pieces = piece(log.to_path_buf(), 0).into_iter().chain([recovery]).collect();
-    let Ok(mended) = mend(Volume::new(pieces), into, control)? else { return Ok(None) };
+    let Ok(mended) = mend(Volume::new(pieces), into.path(), control)? else { return Ok(None) };
     if !mended.damage.is_repaired() || mended.stamp.layout.length > COMPANION_AT {
         return Ok(None);
     }
-    let target = into.join(log.file_name().unwrap_or_default());
+    let name = Path::new(log.file_name().unwrap_or_default());
+    let target = into.path().join(name);
     let fail = |e| Error::io("write", &target, e);
-    let mut file = fs::File::create_new(&target).map_err(fail)?;
+    let mut file = into.create(name, Ownership::default())?;
     let mut hasher = blake3::Hasher::new();
     let mut at = 0;
     while at < mended.volume.length() {
@@ -147,6 +148,12 @@ pub fn heal_log(log: &Path, into: &Path, control: &Control) -> Result<Option<(Pa
         hasher.update(&bytes);
         std::io::Write::write_all(&mut file, &bytes).map_err(fail)?;
         at += count;
+    }
+    // It is read by its path: whoever may write the folder around it could have swapped it.
+    if !into.is_at_its_path(name) {
+        let message = format!("{} was replaced while it was written", target.display());
+        return Err(Error::new(ErrorKind::Replaced, message)
+            .hint("Move the archives and logs into a folder that nobody else can write, then try again."));
     }
     // Block by block it is right; as a whole it must be what was protected.
     Ok((hasher.finalize().as_bytes() == &mended.stamp.whole).then_some((target, mended.damage)))

@@ -102,7 +102,7 @@ impl Archive {
         if format::whole_hash(&head_hash, &index.frames, &index_hash) != tail.whole {
             return Err(flaw_error(path, Flaw::Damaged("end")));
         }
-        lawful::require_lawful(path, &index.items)?;
+        lawful::require_lawful(path, &identity, &index.items)?;
         let path = path.to_path_buf();
         Ok(Self { path, volume, identity, head_hash, index, index_hash, tail, frame_length, index_end, stamp: None })
     }

@@ -27,15 +27,12 @@ use crate::{
     control::Control,
     error::Result,
     settings::sections,
-    storage::{self, Ownership, owners::Readers},
+    storage::{self, Ownership, beneath::Folder, owners::Readers},
 };
 use names::Names;
 use source::{FileSource, MarkSource};
 
-/// The folder of attachments in an archive.
-pub const ATTACHMENTS: &str = "Attachments";
-/// The folder of program files in an archive.
-pub const PROGRAM: &str = "Program";
+pub use crate::archive::lawful::{ATTACHMENTS, PROGRAM};
 /// So many problems are kept one by one; the rest is only counted.
 const PROBLEMS_MAX: usize = 100;
 
@@ -121,9 +118,13 @@ impl Shared {
 }
 
 /// A file, an empty folder or a link that is to go into the archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Found {
     path: PathBuf,
+    /// The chosen folder, or the folder of the chosen file, held since it was looked through.
+    root: Arc<Folder>,
+    /// Where it lies below that one; empty for the chosen folder itself.
+    inside: PathBuf,
     name: String,
     kind: ItemKind,
     length: u64,
@@ -194,6 +195,15 @@ impl Content {
         names: &mut Names,
         control: &Control,
     ) -> Result<()> {
+        let held = match hold(root) {
+            Ok(held) => held,
+            Err(error) => {
+                self.shared.edit(|report| report.problem(root, missing(&error)));
+                return Ok(());
+            }
+        };
+        // What a chosen link leads to is looked through in its place.
+        let root = if root.is_symlink() { held.real.as_path() } else { root };
         let shared = self.shared.clone();
         let enter = |entry: &DirEntry| {
             let stays_out = entry.file_type().is_dir() && excluded.holds_folder(entry.path());
@@ -224,32 +234,36 @@ impl Content {
             };
             if entry.file_type().is_dir() {
                 folders.push(name.clone());
-                empty = Some((depth, Found { path: entry.into_path(), name, kind: ItemKind::Folder, length: 0 }));
+                let (path, kind) = (entry.into_path(), ItemKind::Folder);
+                let inside = held.inside(&path, root);
+                empty = Some((depth, Found { path, root: Arc::clone(&held.folder), inside, name, kind, length: 0 }));
             } else if name.len() > names::LENGTH_MAX {
                 self.shared.edit(|report| report.problem(entry.path(), "has too long a path for an archive"));
             } else {
-                self.take(&entry, name, kind, excluded);
+                let (path, inside) = (entry.path().to_path_buf(), held.inside(entry.path(), root));
+                let found = Found { path, root: Arc::clone(&held.folder), inside, name, kind, length: 0 };
+                self.take(&entry, found, excluded);
             }
         }
         self.found.extend(empty.map(|(_, folder)| folder));
         Ok(())
     }
 
-    fn take(&mut self, entry: &DirEntry, name: String, kind: ItemKind, excluded: &Excluded) {
+    fn take(&mut self, entry: &DirEntry, found: Found, excluded: &Excluded) {
         let (path, file_type) = (entry.path(), entry.file_type());
         let reason = match entry.metadata() {
             Err(error) => {
                 return self.shared.edit(|report| report.problem(path, why(&error)));
             }
             Ok(_) if file_type.is_symlink() => {
-                return self.found.push(Found { path: path.to_path_buf(), name, kind: ItemKind::Link, length: 0 });
+                return self.found.push(Found { kind: ItemKind::Link, ..found });
             }
             Ok(_) if !file_type.is_file() => Some(special(file_type)),
             Ok(_) if excluded.holds_file(path) => Some("belongs to the data file"),
             Ok(_) if storage::refuse_data_file(path).is_err() => Some("is a data file in use; give it its own backups"),
             Ok(meta) => {
                 self.bytes += meta.len();
-                self.found.push(Found { path: path.to_path_buf(), name, kind, length: meta.len() });
+                self.found.push(Found { length: meta.len(), ..found });
                 None
             }
         };
@@ -291,23 +305,47 @@ impl Content {
         let mut sample = Sample::default();
         for found in files.iter().step_by(files.len().div_ceil(count).max(1)) {
             // What can not be read now is said by the backup.
-            if let Some(bytes) = source::beginning(&found.path, stretch) {
+            if let Some(bytes) = source::beginning(found, stretch) {
                 sample.take(&bytes, compression)?;
             }
         }
         Ok(sample)
     }
 
-    /// The content for the writer, in order.
-    pub(super) fn sources<'a>(self) -> impl Iterator<Item = Box<dyn Source + 'a>> {
+    /// The content for the writer, in order, for an archive with the permissions `private`: what fewer people can read
+    /// when it is opened is left out, and said.
+    pub(super) fn sources<'a>(self, private: Ownership) -> impl Iterator<Item = Box<dyn Source + 'a>> {
         let shared = self.shared;
         self.found.into_iter().map(move |found| -> Box<dyn Source + 'a> {
             match found.kind {
                 ItemKind::Folder | ItemKind::Link => Box::new(MarkSource::new(found, shared.clone())),
-                _ => Box::new(FileSource::new(found, shared.clone())),
+                _ => Box::new(FileSource::new(found, shared.clone(), private)),
             }
         })
     }
+}
+
+/// A chosen file or folder; the path to it is what the administrator wrote, and may lead through links.
+struct Chosen {
+    real: PathBuf,
+    folder: Arc<Folder>,
+    /// The name of a chosen file in that folder.
+    file: Option<PathBuf>,
+}
+
+impl Chosen {
+    fn inside(&self, path: &Path, root: &Path) -> PathBuf {
+        self.file.clone().unwrap_or_else(|| path.strip_prefix(root).unwrap_or(path).to_path_buf())
+    }
+}
+
+fn hold(root: &Path) -> std::io::Result<Chosen> {
+    let real = root.canonicalize()?;
+    let is_folder = real.metadata()?.is_dir();
+    let (folder, file) =
+        if is_folder { (real.as_path(), None) } else { (storage::folder_of(&real), real.file_name().map(Into::into)) };
+    let folder = Arc::new(Folder::hold(folder)?);
+    Ok(Chosen { folder, file, real })
 }
 
 fn real(path: &Path) -> PathBuf {
@@ -316,10 +354,13 @@ fn real(path: &Path) -> PathBuf {
 
 /// Why an entry could not be looked at, in the words of a report.
 fn why(error: &walkdir::Error) -> String {
-    match error.io_error() {
-        Some(e) if e.kind() == std::io::ErrorKind::NotFound => "does not exist any more".to_owned(),
-        Some(e) => source::unreadable(e),
-        None => "is a link that leads back to itself".to_owned(),
+    error.io_error().map_or_else(|| "is a link that leads back to itself".to_owned(), missing)
+}
+
+fn missing(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "does not exist any more".to_owned(),
+        _ => source::unreadable(error),
     }
 }
 

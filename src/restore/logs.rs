@@ -124,7 +124,7 @@ pub(super) fn plan_logs(archive: &Archive, logs: &Logs, origin: &Origin, control
             scratch = Some(scratch_folder(storage::folder_of(&path))?);
         }
         let healed = match &scratch {
-            Some(scratch) => log_recovery::heal_log(&log, scratch.path(), control)?,
+            Some(scratch) => log_recovery::heal_log(&log, scratch.folder(), control)?,
             None => None,
         };
         match healed {

@@ -172,7 +172,7 @@ pub(super) fn is_set_aside(log: &Path) -> bool {
 }
 
 /// Where the data file was when the archive was made, as the description inside says.
-fn described_path(archive: &Archive) -> Option<PathBuf> {
+pub(super) fn described_path(archive: &Archive) -> Option<PathBuf> {
     let document: DocumentMut = text_of(archive, ItemKind::Manifest)?.parse().ok()?;
     Some(PathBuf::from(document.get("data-file")?.get("path")?.as_str()?))
 }

@@ -11,7 +11,7 @@ mod unix;
 
 use std::{
     ffi::OsString,
-    fs::File,
+    fs::{File, Metadata},
     io,
     path::{Component, Path, PathBuf},
     time::SystemTime,
@@ -22,8 +22,23 @@ use other as system;
 #[cfg(unix)]
 use unix as system;
 
-use super::Ownership;
-use crate::error::{Error, ErrorKind, Result};
+use super::{Ownership, identity::FileIdentity, owners::Readers, regular};
+use crate::error::{Error, ErrorKind, NotOrdinary, Result};
+
+/// What is told of a name without opening it; of a link, what is told of the link.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// Whether it is an ordinary file.
+    pub is_file: bool,
+    /// Which one, where the system tells.
+    pub identity: Option<FileIdentity>,
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric user and group, where files have such.
+    pub owner: Option<(u32, u32)>,
+    /// Last modification, in seconds since 1970 UTC.
+    pub modified: i64,
+}
 
 /// A folder that is held open.
 #[derive(Debug)]
@@ -39,13 +54,29 @@ impl Folder {
     /// # Errors
     /// When there is none, or it can not be opened.
     pub fn open(path: &Path) -> Result<Self> {
-        let inner = system::Held::open(path).map_err(|e| Error::io("open the folder", path, e))?;
-        Ok(Self { inner, path: path.to_path_buf() })
+        Self::hold(path).map_err(|e| Error::io("open the folder", path, e))
+    }
+
+    /// As [`open`](Self::open), with what the system says.
+    ///
+    /// # Errors
+    /// When there is none, or it can not be opened.
+    pub fn hold(path: &Path) -> io::Result<Self> {
+        Ok(Self { inner: system::Held::open(path)?, path: path.to_path_buf() })
     }
 
     /// How it is called.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Holds the same once more.
+    ///
+    /// # Errors
+    /// When too many files are open.
+    pub(super) fn again(&self) -> Result<Self> {
+        let inner = self.inner.again().map_err(|e| Error::io("open the folder", &self.path, e))?;
+        Ok(Self { inner, path: self.path.clone() })
     }
 
     /// Holds the folder `name` below this one.
@@ -113,6 +144,52 @@ impl Folder {
             return Ok(file);
         }
         Err(super::regular::not_regular(&self.path.join(name)))
+    }
+
+    /// Opens the ordinary file `name` to read it, as [`regular::open`] does: pipes, devices, links and data files in use
+    /// are refused. Also says who can read it, asked of what was opened and of the folders that lead to it.
+    ///
+    /// # Errors
+    /// Those of the system; [`NotOrdinary`] inside of one for what is something else, or lies behind a link.
+    pub fn open_to_read(&self, name: &Path) -> io::Result<(File, Metadata, Readers)> {
+        let (parent, last) = self.parent(name).map_err(no_link)?;
+        let before = parent.look(&last)?;
+        if !before.is_file {
+            return Err(regular::ordinary(NotOrdinary::Other));
+        }
+        // Looked at before: to close a data file again would drop the locks that SQLite holds on it.
+        if let Some(identity) = before.identity {
+            super::refuse_data_file_known_as(identity, &self.path.join(name))
+                .map_err(|_| regular::ordinary(NotOrdinary::DataFile))?;
+        }
+        let file = parent.open_file(&last, false).map_err(no_link)?;
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(regular::ordinary(NotOrdinary::Other));
+        }
+        let readers = parent.readers(&meta).unwrap_or(Readers::NONE);
+        Ok((file, meta, readers))
+    }
+
+    /// What is told of `name`, or of this folder where it is empty.
+    ///
+    /// # Errors
+    /// Those of the system; when a link is in the way to it.
+    pub fn look(&self, name: &Path) -> io::Result<Seen> {
+        if name.as_os_str().is_empty() {
+            return self.inner.look_at_itself();
+        }
+        let (parent, last) = self.parent(name).map_err(no_link)?;
+        parent.look(&last)
+    }
+
+    /// Where the link `name` leads.
+    ///
+    /// # Errors
+    /// Those of the system; when a link is in the way to it.
+    pub fn target(&self, name: &Path) -> io::Result<PathBuf> {
+        let (parent, last) = self.parent(name).map_err(no_link)?;
+        parent.target(&last)
     }
 
     /// Whether anything has the name `name`.
@@ -254,6 +331,15 @@ impl Folder {
             }
         }
         Error::io(what, &self.path.join(name), error)
+    }
+}
+
+/// What the system says of a link in the way, in words.
+fn no_link(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::NotADirectory || system::is_link(&error) {
+        regular::ordinary(NotOrdinary::Other)
+    } else {
+        error
     }
 }
 

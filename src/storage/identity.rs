@@ -88,6 +88,12 @@ impl FileIdentity {
         self.inode
     }
 
+    /// Of a device and a file on it, where the system tells no more than these.
+    #[cfg(unix)]
+    pub(super) fn new(device: u64, inode: u64) -> Self {
+        Self { device, inode }
+    }
+
     /// Of the file that `path` names now, links followed; `None` when it names none.
     ///
     /// # Errors

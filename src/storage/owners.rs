@@ -103,22 +103,25 @@ impl Readers {
                 return Self::NONE;
             };
             let (mode, group) = (meta.mode(), meta.gid());
-            let may_enter = |folder: &Path| match folder.metadata() {
-                Ok(meta) => (meta.mode() & 0o001 != 0, meta.mode() & 0o010 != 0 && meta.gid() == group),
-                Err(_) => (false, false),
-            };
-            let all = path
-                .ancestors()
-                .skip(1)
-                .map(may_enter)
-                .fold((true, true), |all, (others, members)| (all.0 && others, all.1 && (others || members)));
-            Self { group: (mode & 0o040 != 0 && all.1).then_some(group), others: mode & 0o004 != 0 && all.0 }
+            // What can not be looked at is entered by nobody.
+            let above = |folder: &Path| folder.metadata().map_or((0, 0), |meta| (meta.mode(), meta.gid()));
+            Self::by((mode, group), path.ancestors().skip(1).map(above))
         }
         #[cfg(not(unix))]
         {
             let _ = path;
             Self::NONE
         }
+    }
+
+    /// Those of a file with this mode and group, and with those of all folders above it.
+    #[cfg(unix)]
+    pub(super) fn by((mode, group): (u32, u32), above: impl Iterator<Item = (u32, u32)>) -> Self {
+        let (others, members) = above.fold((true, true), |(others, members), (bits, its_group)| {
+            let for_others = bits & 0o001 != 0;
+            (others && for_others, members && (for_others || bits & 0o010 != 0 && its_group == group))
+        });
+        Self { group: (mode & 0o040 != 0 && members).then_some(group), others: mode & 0o004 != 0 && others }
     }
 
     /// The permissions of `mode`, for a file of `group`, without those of anybody who is not among these.

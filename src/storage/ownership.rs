@@ -56,6 +56,11 @@ impl Ownership {
         Self { mode: self.mode.map(|mode| readers.only(mode, group)), ..self }
     }
 
+    /// Whether nobody can read a file with this who is not among `readers`.
+    pub fn is_within(self, readers: Readers) -> bool {
+        self.readable_by(readers) == self
+    }
+
     /// Applies this to an open file or, with the search bits added, to an open folder, whatever its name leads to by
     /// now: whoever may write the folder around it can put a link in its place between two system calls.
     ///

@@ -78,7 +78,7 @@ pub fn read_text(path: &Path, links: Links, limit: u64) -> io::Result<String> {
     String::from_utf8(read(path, links, limit)?).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-fn ordinary(what: NotOrdinary) -> io::Error {
+pub(super) fn ordinary(what: NotOrdinary) -> io::Error {
     io::Error::other(what)
 }
 

@@ -4,14 +4,17 @@
 //! and whoever comes to that place next removes those that nobody holds.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use uuid::Uuid;
 
-use super::{Ownership, beneath::Folder};
+use super::{
+    Ownership,
+    beneath::{Folder, Seen},
+};
 use crate::error::{Error, ErrorKind, Result};
 
 const PREFIX: &str = ".strongroom-scratch-";
@@ -25,7 +28,10 @@ const YOUNG: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Scratch {
     content: Folder,
-    whole: PathBuf,
+    whole: Folder,
+    /// Where it was made, and under which name.
+    place: Folder,
+    name: PathBuf,
     _lock: File,
 }
 
@@ -60,9 +66,9 @@ impl Scratch {
             Ok((lock, folder.below(Path::new(CONTENT))?))
         });
         match made {
-            Ok((lock, content)) => Ok(Self { content, whole: folder.path().to_path_buf(), _lock: lock }),
+            Ok((lock, content)) => Ok(Self { content, whole: folder, place: place.again()?, name, _lock: lock }),
             Err(error) => {
-                let _ = fs::remove_dir_all(folder.path());
+                remove(place, &name, &folder);
                 Err(error)
             }
         }
@@ -81,8 +87,35 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Links in it are removed, and not followed.
-        let _ = fs::remove_dir_all(&self.whole);
+        remove(&self.place, &self.name, &self.whole);
+    }
+}
+
+/// Removes the folder that is held, with what is in it. Whoever may write `place` can give its name to another folder
+/// at any moment, which must not be removed in its place.
+fn remove(place: &Folder, name: &Path, held: &Folder) {
+    empty(held);
+    remove_empty(place, name, held);
+}
+
+fn remove_empty(place: &Folder, name: &Path, held: &Folder) {
+    let is_same = |seen: Seen| held.look(Path::new("")).is_ok_and(|own| own.identity == seen.identity);
+    if place.look(name).is_ok_and(is_same) {
+        // Fails where something is in it, or another one took its name since that holds anything.
+        let _ = place.remove_folder(name);
+    }
+}
+
+/// Removes what is in the folder that is held. Links are removed, and not followed.
+fn empty(folder: &Folder) {
+    for name in folder.names().unwrap_or_default() {
+        let name = Path::new(&name);
+        if folder.remove(name).is_err()
+            && let Ok(below) = folder.below(name)
+        {
+            empty(&below);
+            let _ = folder.remove_folder(name);
+        }
     }
 }
 
@@ -105,11 +138,12 @@ pub fn remove_leftovers(place: &Path) {
             is_lock && lock.try_lock().is_ok()
         });
         if is_over {
-            let _ = fs::remove_dir_all(left.path());
+            remove(&folder, Path::new(&name), &left);
         } else if names.is_empty() {
-            let age = fs::symlink_metadata(left.path()).and_then(|meta| meta.modified()).ok();
-            if age.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > YOUNG) {
-                let _ = folder.remove_folder(Path::new(&name));
+            let modified = left.look(Path::new("")).map_or(0, |seen| seen.modified.max(0) as u64);
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(modified);
+            if modified > 0 && at.elapsed().is_ok_and(|age| age > YOUNG) {
+                remove_empty(&folder, Path::new(&name), &left);
             }
         }
     }
@@ -117,7 +151,37 @@ pub fn remove_leftovers(place: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    /// Whoever may write the place can rename what root has in it.
+    #[cfg(unix)]
+    #[test]
+    fn another_folder_that_took_the_name_is_not_removed() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let place = tempfile::tempdir()?;
+        let (worth, moved) = (place.path().join("worth"), place.path().join("moved"));
+        for is_link in [false, true] {
+            let used = Scratch::new(place.path())?;
+            fs::create_dir_all(used.path().join("deep/er"))?;
+            fs::write(used.path().join("deep/er/file"), "")?;
+            fs::create_dir_all(worth.join(CONTENT))?;
+            fs::write(worth.join(CONTENT).join("letter"), "of worth")?;
+            std::os::unix::fs::symlink(&worth, used.path().join("link"))?;
+            let path = used.whole.path().to_path_buf();
+            fs::rename(&path, &moved)?;
+            if is_link {
+                std::os::unix::fs::symlink(&worth, &path)?
+            } else {
+                fs::rename(&worth, &path)?
+            }
+            drop(used);
+            assert_eq!(fs::read(path.join(CONTENT).join("letter"))?, b"of worth");
+            assert_eq!(fs::read_dir(&moved)?.count(), 0, "what was ours is gone, wherever it lies");
+            fs::remove_dir(&moved)?;
+        }
+        Ok(())
+    }
 
     #[test]
     fn what_a_crash_left_goes_and_what_is_in_use_stays() -> std::result::Result<(), Box<dyn std::error::Error>> {

@@ -12,6 +12,7 @@
 pub mod disk;
 pub mod engine;
 pub mod forge;
+pub mod harm;
 #[cfg(unix)]
 pub mod user;
 #[cfg(unix)]

@@ -1,16 +1,15 @@
 //! A file that others may change or take away while it is read.
 
 use std::{
-    fs::{self, File},
+    fs::{File, Metadata},
     io::{self, Read},
-    path::Path,
 };
 
 use super::{Found, Shared};
 use crate::{
     archive::{Entry, Item, ItemKind, Source},
     error::{Error, NotOrdinary, Result},
-    storage::regular::{self, Links},
+    storage::{Ownership, owners::Readers},
 };
 
 /// Why a file can not be read, in the words of a report.
@@ -29,15 +28,17 @@ pub(super) fn unreadable(error: &io::Error) -> String {
 pub(super) struct FileSource {
     found: Found,
     shared: Shared,
-    open: Option<(File, fs::Metadata)>,
+    /// Of the archive.
+    private: Ownership,
+    open: Option<(File, Metadata)>,
     left: u64,
     /// Said once per file.
     is_said: bool,
 }
 
 impl FileSource {
-    pub(super) fn new(found: Found, shared: Shared) -> Self {
-        Self { found, shared, open: None, left: 0, is_said: false }
+    pub(super) fn new(found: Found, shared: Shared, private: Ownership) -> Self {
+        Self { found, shared, private, open: None, left: 0, is_said: false }
     }
 
     fn say(&mut self, reason: String) {
@@ -49,7 +50,7 @@ impl FileSource {
     /// Sees at the end whether the file is still what it was when it was opened.
     fn compare(&mut self) {
         let Some((file, before)) = self.open.take() else { return };
-        let same = |after: &fs::Metadata| {
+        let same = |after: &Metadata| {
             after.len() == before.len() && matches!((after.modified(), before.modified()), (Ok(a), Ok(b)) if a == b)
         };
         if !file.metadata().is_ok_and(|after| same(&after)) {
@@ -60,9 +61,15 @@ impl FileSource {
 
 impl Source for FileSource {
     fn is_there(&mut self) -> Result<bool> {
-        match open(&self.found.path) {
-            Ok(open) => {
-                self.open = Some(open);
+        match open(&self.found) {
+            // Who can read it was seen when it was found. It may be another file since, which fewer people can read
+            // than this archive.
+            Ok((_, _, readers)) if !self.private.is_within(readers) => {
+                self.say("became more private than this backup while it was made".to_owned());
+                Ok(false)
+            }
+            Ok((file, meta, _)) => {
+                self.open = Some((file, meta));
                 Ok(true)
             }
             Err(error) => {
@@ -74,7 +81,7 @@ impl Source for FileSource {
 
     fn entry(&mut self, _: &[Item]) -> Result<Entry> {
         let Some((_, meta)) = &self.open else { return Err(Error::stopped()) };
-        let entry = describe(&self.found, meta, None);
+        let entry = describe(&self.found, meta);
         self.left = entry.length;
         self.shared.edit(|report| {
             report.files += 1;
@@ -114,9 +121,11 @@ impl Source for FileSource {
 }
 
 /// Opens an ordinary file, and nothing else that may have taken its name meanwhile: a pipe would be waited for, a link
-/// lead elsewhere, and a data file lose its locks.
-fn open(path: &Path) -> io::Result<(File, fs::Metadata)> {
-    regular::open(path, Links::Refused).map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+/// lead elsewhere, and a data file lose its locks. Whoever may write a folder on the way to it could swap that folder
+/// for a link: so the way begins at the chosen folder, which is held, and leads through none.
+fn open(found: &Found) -> io::Result<(File, Metadata, Readers)> {
+    let opened = found.root.open_to_read(&found.inside);
+    opened.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(NotOrdinary::DataFile) => io::Error::other("it is a data file in use"),
         Some(_) => io::Error::other("it is no longer an ordinary file"),
         None => error,
@@ -124,14 +133,14 @@ fn open(path: &Path) -> io::Result<(File, fs::Metadata)> {
 }
 
 /// The first bytes of a file, at most `length`; `None` when it can not be read.
-pub(super) fn beginning(path: &Path, length: u64) -> Option<Vec<u8>> {
-    let (file, _) = open(path).ok()?;
+pub(super) fn beginning(found: &Found, length: u64) -> Option<Vec<u8>> {
+    let (file, _, _) = open(found).ok()?;
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-fn describe(found: &Found, meta: &fs::Metadata, target: Option<String>) -> Entry {
+fn describe(found: &Found, meta: &Metadata) -> Entry {
     #[cfg(unix)]
     let (mode, owner) = {
         use std::os::unix::fs::MetadataExt;
@@ -140,15 +149,14 @@ fn describe(found: &Found, meta: &fs::Metadata, target: Option<String>) -> Entry
     #[cfg(not(unix))]
     let (mode, owner) = (0o644, None);
     let modified = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    let is_file = !matches!(found.kind, ItemKind::Folder | ItemKind::Link);
     Entry {
         name: found.name.clone(),
         kind: found.kind,
-        length: if is_file { meta.len() } else { 0 },
+        length: meta.len(),
         mode,
         modified: modified.map_or(0, |at| at.as_secs() as i64),
         owner,
-        target,
+        target: None,
     }
 }
 
@@ -167,19 +175,25 @@ impl MarkSource {
 
 impl Source for MarkSource {
     fn is_there(&mut self) -> Result<bool> {
-        let looked = fs::symlink_metadata(&self.found.path).and_then(|meta| {
-            let target = if self.found.kind == ItemKind::Link {
-                let target = fs::read_link(&self.found.path)?;
+        let Found { root, inside, name, kind, .. } = &self.found;
+        let looked = root.look(inside).and_then(|seen| {
+            let target = if *kind == ItemKind::Link {
+                let target = root.target(inside)?;
                 // One that is no text can not stand in the list of files.
                 Some(target.to_str().ok_or_else(|| io::Error::other("it leads to a name that is no text"))?.to_owned())
             } else {
                 None
             };
-            Ok(describe(&self.found, &meta, target))
+            let (name, mode, modified, owner) = (name.clone(), seen.mode, seen.modified, seen.owner);
+            Ok(Entry { name, kind: *kind, length: 0, mode, modified, owner, target })
         });
         match looked {
             Ok(entry) => self.entry = Some(entry),
-            Err(error) => self.shared.edit(|report| report.problem(&self.found.path, unreadable(&error))),
+            Err(error) => {
+                let is_link = error.get_ref().is_some_and(|inner| inner.is::<NotOrdinary>());
+                let reason = if is_link { "lies behind a link now".to_owned() } else { unreadable(&error) };
+                self.shared.edit(|report| report.problem(&self.found.path, reason));
+            }
         }
         Ok(self.entry.is_some())
     }

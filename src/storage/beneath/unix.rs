@@ -2,13 +2,13 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
+    fs::{File, Metadata},
     io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::{ffi::OsStringExt, fs::MetadataExt},
     },
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -16,6 +16,12 @@ use rustix::{
     fs::{self, AtFlags, CWD, Mode, OFlags, Timespec, Timestamps},
     io::Errno,
 };
+
+use super::Seen;
+use crate::storage::{identity::FileIdentity, owners::Readers};
+
+/// No path has more folders.
+const DEPTH_MAX: usize = 2048;
 
 #[derive(Debug)]
 pub(in crate::storage) struct Held(OwnedFd);
@@ -80,6 +86,37 @@ impl Held {
         Ok(File::from(fs::openat(&self.0, name, flags, Mode::empty())?))
     }
 
+    pub(in crate::storage) fn look(&self, name: &OsStr) -> io::Result<Seen> {
+        Ok(seen(&fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    pub(in crate::storage) fn look_at_itself(&self) -> io::Result<Seen> {
+        Ok(seen(&fs::fstat(&self.0)?))
+    }
+
+    pub(in crate::storage) fn target(&self, name: &OsStr) -> io::Result<PathBuf> {
+        let target = fs::readlinkat(&self.0, name, Vec::new())?;
+        Ok(OsString::from_vec(target.into_bytes()).into())
+    }
+
+    /// Who can read a file in this folder of which `meta` is told. The folders above are found from this one, whatever
+    /// its path leads to by now.
+    pub(in crate::storage) fn readers(&self, meta: &Metadata) -> io::Result<Readers> {
+        let mut above = Vec::new();
+        let mut held = self.again()?;
+        let mut this = fs::fstat(&held.0)?;
+        while above.len() < DEPTH_MAX {
+            above.push((this.st_mode, this.st_gid));
+            held = Self(fs::openat(&held.0, "..", REACH, Mode::empty())?);
+            let next = fs::fstat(&held.0)?;
+            if (next.st_dev, next.st_ino) == (this.st_dev, this.st_ino) {
+                return Ok(Readers::by((meta.mode(), meta.gid()), above.into_iter()));
+            }
+            this = next;
+        }
+        Ok(Readers::NONE)
+    }
+
     pub(in crate::storage) fn has(&self, name: &OsStr) -> io::Result<bool> {
         match fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
@@ -142,6 +179,21 @@ impl Held {
             }
         }
         Ok(names)
+    }
+}
+
+pub(in crate::storage) fn is_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
+
+#[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "other systems have other widths")]
+fn seen(stat: &fs::Stat) -> Seen {
+    Seen {
+        is_file: fs::FileType::from_raw_mode(stat.st_mode) == fs::FileType::RegularFile,
+        identity: Some(FileIdentity::new(stat.st_dev as u64, stat.st_ino as u64)),
+        mode: u32::from(stat.st_mode) & 0o777,
+        owner: Some((stat.st_uid, stat.st_gid)),
+        modified: stat.st_mtime as i64,
     }
 }
 
