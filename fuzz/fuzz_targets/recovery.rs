@@ -59,5 +59,6 @@ fuzz_target!(|forged: Forged| {
         let _ = mend(volume, folder.path(), &control);
     }
     let _ = log_recovery::is_cut(&path);
-    let _ = log_recovery::heal_log(&path, folder.path(), &control);
+    let held = strongroom::storage::beneath::Folder::open(folder.path()).expect("the folder");
+    let _ = log_recovery::heal_log(&path, &held, &control);
 });
