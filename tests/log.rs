@@ -195,6 +195,31 @@ fn a_damaged_log_is_integrated_up_to_the_damage_and_that_is_a_failure_that_says_
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
+/// A folder in which nothing can be made, not even by the superuser.
+struct Closed(std::path::PathBuf);
+
+impl Closed {
+    fn new(folder: std::path::PathBuf) -> Option<Self> {
+        let closed = Self(folder);
+        closed.change("+i", "a-w");
+        std::fs::write(closed.0.join("tried"), "").is_err().then_some(closed)
+    }
+
+    fn change(&self, attribute: &str, mode: &str) {
+        let run = |tool: &str, how: &str| {
+            std::process::Command::new(tool).arg(how).arg(&self.0).output().is_ok_and(|done| done.status.success())
+        };
+        let _ = run("chattr", attribute) || run("chmod", mode);
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.change("-i", "u+w");
+        let _ = std::fs::remove_file(self.0.join("tried"));
+    }
+}
+
 #[test]
 fn a_backup_that_fails_leaves_the_log_unbroken() {
     if !has("sqlite3") {
@@ -208,14 +233,17 @@ fn a_backup_that_fails_leaves_the_log_unbroken() {
     open_with_log(&handle, &data, &place.at("log/a.journal"));
     let first = backup(&handle, &data);
     foreign_commits(&data, "INSERT INTO k VALUES('one',1)");
-    // The name of the next archive is taken by a folder only after the plan: the backup fails at its end.
+    // Nothing can be made in the folder for archives: the backup fails after the log was cut.
+    let Some(closed) = Closed::new(place.at("Backups")) else {
+        eprintln!("no folder can be closed here");
+        return;
+    };
     let job = JobId::new();
-    std::fs::create_dir(place.at("Backups/a[0002].4BK.part")).unwrap();
     handle.send(Command::Backup { job, data_file: data.clone(), destination: None, options: None }).unwrap();
     let status = until(&handle, |s| s.finished_job(job).is_some());
     assert!(status.finished_job(job).unwrap().result.is_err());
     foreign_commits(&data, "INSERT INTO k VALUES('two',1)");
-    std::fs::remove_dir(place.at("Backups/a[0002].4BK.part")).unwrap();
+    drop(closed);
     let report = restore(&handle, &first.archive, &place.at("to"), Logs::Found, Until::End);
     assert!((1..=2).contains(&report.integrated.unwrap().commits));
     assert_eq!(logical_content(&place.at("to/a.sqlite")), logical_content(&data));
