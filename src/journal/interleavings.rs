@@ -301,7 +301,15 @@ impl Scene {
         let mut pins = Pins::new(&path);
         let at = pins.take(false)?;
         let now = Now { page_size: 1024, page_count: pins.page_count()?, mark: WalMark::of(at.as_ref()) };
-        let opened = open::open(&config, &now)?;
+        // A program that another test is just beginning holds all open files for a moment, and their locks with them.
+        let opened = (0..400).find_map(|_| match open::open(&config, &now) {
+            Err(error) if error.kind() == ErrorKind::InUse => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                None
+            }
+            opened => Some(opened),
+        });
+        let opened = opened.ok_or("the log is still in use")??;
         let mut follower = Follower::new(&path, pins, opened.writer, config.clock);
         follower.know(opened.known);
         let mut scene = Self { path, config, follower, others, has_crashed: true, caught_up };
