@@ -386,7 +386,10 @@ pub(super) fn open_log(
     marks::look(data_file, settings.settings(), Purpose::Log)?;
     let newest = newest_with_log(data_file, &settings, log)?;
     marks::require_log(data_file, settings.settings(), newest.is_some())?;
-    if start != LogStart::Known {
+    // One that could not be begun when it was chosen is begun now: beside the data file, no disk can be missing that it has not.
+    let folder = storage::folder_of(log);
+    let is_new = newest.is_none() && !folder.exists() && folder.parent() == data_file.parent();
+    if start != LogStart::Known || is_new {
         // Of one in use a folder that was never marked is made by nobody: that would hide that its disk is not mounted.
         marks::prepare(data_file, &mut settings, own, Purpose::Log)?;
     }
