@@ -13,6 +13,7 @@ pub mod data_file;
 pub mod ffi;
 pub mod glance;
 pub mod integrity;
+pub mod locks;
 pub mod named;
 pub mod rewrite;
 pub mod seen;

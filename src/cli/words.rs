@@ -248,7 +248,7 @@ fn inspection_in_words(found: &Inspection) -> String {
     if facts.journal_mode == JournalMode::Wal {
         lines.push(format!("WAL                {}", human_bytes(facts.wal_bytes)));
     }
-    let more = if found.holders.may_be_more { "; processes of other users can not be seen" } else { "" };
+    let more = if found.holders.may_be_more { "; processes of other users or containers can not be seen" } else { "" };
     lines.push(format!("Open in            {}{more}", found.holders.in_words()));
     for warning in &found.warnings {
         lines.push(format!("WARNING: {}", warning.message));

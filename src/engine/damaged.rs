@@ -28,8 +28,8 @@ use crate::{
         in_place::{InPlaceOptions, is_lost},
     },
     settings::{Settings, SettingsFile},
-    sqlite::{glance::glance, snapshot},
-    storage::{Disk, processes},
+    sqlite::{glance::glance, locks, snapshot},
+    storage::Disk,
     warning::{Warning, WarningKind},
 };
 
@@ -76,7 +76,7 @@ pub(super) fn look(path: &Path, settings: &Settings, config: &Config) -> Option<
 /// What is wrong, again; with who is in the way when a program has the file open.
 pub(super) fn refuse_held(path: &Path, why: Error) -> Result<Error> {
     let files = [path.to_path_buf(), snapshot::wal_path(path), snapshot::shm_path(path)];
-    let open = processes::holders(&files);
+    let open = locks::holders(path, &files);
     if open.processes.is_empty() {
         return Ok(why);
     }

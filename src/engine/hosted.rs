@@ -44,7 +44,7 @@ use crate::{
     sqlite::{
         alias,
         data_file::{self, DataFileFacts},
-        snapshot,
+        named, snapshot,
     },
     storage::{
         self,
@@ -346,7 +346,7 @@ pub(super) fn look_at_processes(data_files: &[PathBuf]) -> Vec<Users> {
         .map(|(((holders, readers), strays), path)| {
             let other_name = alias::refuse_other_names(path).err().map(|error| error.report());
             let mut strays = strays.processes;
-            let apart = processes::apart_by_locks(path, &snapshot::shm_path(path));
+            let apart = named::apart(path);
             strays.extend(apart.into_iter().filter(|process| !strays.contains(process)).collect::<Vec<_>>());
             Users { holders, readers, strays, other_name }
         })
@@ -386,7 +386,8 @@ pub(super) fn open_log(
     marks::look(data_file, settings.settings(), Purpose::Log)?;
     let newest = newest_with_log(data_file, &settings, log)?;
     marks::require_log(data_file, settings.settings(), newest.is_some())?;
-    // One that could not be begun when it was chosen is begun now: beside the data file, no disk can be missing that it has not.
+    // One that could not be begun when it was chosen is begun now: beside the data file, no disk can be missing that it
+    // has not.
     let folder = storage::folder_of(log);
     let is_new = newest.is_none() && !folder.exists() && folder.parent() == data_file.parent();
     if start != LogStart::Known || is_new {

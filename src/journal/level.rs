@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::follow::{Follower, Trouble};
-use crate::{sqlite::ffi::WalPosition, storage::processes};
+use crate::sqlite::{ffi::WalPosition, locks};
 
 /// Frames after which the data file is brought up to date.
 const SOFT_LIMIT: u32 = 800;
@@ -212,7 +212,7 @@ impl Follower {
         if self.is_at_rest {
             return Ok(true);
         }
-        if !self.is_settled() || processes::is_open_elsewhere(&self.path) != Some(false) {
+        if !self.is_settled() || locks::is_open_elsewhere(&self.path) != Some(false) {
             return Ok(false);
         }
         self.compare(false)?;

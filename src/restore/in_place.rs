@@ -24,9 +24,10 @@ use crate::{
     sqlite::{
         data_file::identify,
         integrity::Integrity,
+        locks,
         rewrite::{Target, rewrite},
     },
-    storage::{self, Ownership, Storage, beneath::Folder, names, processes, scratch::Scratch},
+    storage::{self, Ownership, Storage, beneath::Folder, names, scratch::Scratch},
 };
 
 /// Where the state before a restore in place can be had again.
@@ -289,7 +290,8 @@ fn write_through(
 
 /// Refuses while a program has one of `files`, the data file and its companions, open.
 fn refuse_held(data_file: &Path, files: &[PathBuf], why: &Error) -> Result<()> {
-    let open = processes::holders(&files.iter().filter_map(|p| p.canonicalize().ok()).collect::<Vec<_>>());
+    let files: Vec<_> = files.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let open = locks::holders(data_file, &files);
     if open.processes.is_empty() {
         return Ok(());
     }

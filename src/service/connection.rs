@@ -25,6 +25,8 @@ use crate::{
 /// A system allows a little over 100 bytes for the path of a socket.
 const PATH_MAX: usize = 100;
 const ENDING: &str = ".sock";
+/// So long somebody may take to let in who only asks whether he is there.
+const TIDY_MAX: Duration = Duration::from_millis(200);
 /// The kinds of engines that are found by looking for them.
 const STAYING: [&str; 2] = ["service", "background"];
 
@@ -205,11 +207,15 @@ impl Sockets {
         found
     }
 
-    /// Removes what crashed processes left. A socket whose process lives stays, whatever it does.
+    /// Removes what crashed processes left. A socket whose process lives stays, whatever it does; so does one at which
+    /// somebody listens whose number means nothing here, because he runs in a container that has this folder too.
     fn tidy(&self) {
-        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            if parse(&entry.path()).is_some_and(|(_, process)| !lives(process)) {
-                let _ = fs::remove_file(entry.path());
+        for path in fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let Some(address) = path.to_str() else { continue };
+            if parse(&path).is_some_and(|(_, process)| !lives(process))
+                && Connection::connect(address, TIDY_MAX).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+            {
+                let _ = fs::remove_file(&path);
             }
         }
     }
@@ -296,6 +302,8 @@ mod tests {
         for name in ["service-999999999.sock", own.as_str(), "notes.txt"] {
             fs::write(run.join(name), "")?;
         }
+        let in_a_container = run.join("service-999999998.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&in_a_container)?;
         let sockets = Sockets::new(&run, folder.path());
         let first = sockets.listen(HostKind::Window)?;
         assert_eq!(fs::metadata(&run)?.permissions().mode() & 0o777, 0o700);
@@ -304,10 +312,10 @@ mod tests {
             names.sort();
             Ok(names)
         };
-        assert_eq!(names()?, ["notes.txt", own.as_str()]);
-        assert!(sockets.services().is_empty());
+        assert_eq!(names()?, ["notes.txt", "service-999999998.sock", own.as_str()]);
+        assert_eq!(sockets.services().len(), 1);
         drop(first);
-        assert_eq!(names()?, ["notes.txt"]);
+        assert_eq!(names()?, ["notes.txt", "service-999999998.sock"]);
         Ok(())
     }
 

@@ -13,14 +13,14 @@ use rusqlite::Connection;
 use super::{
     data_file::DataFileFacts,
     integrity::{self, Integrity, interruptible},
-    open_existing,
+    locks, open_existing,
     rewrite::{Rewritten, Target, rewrite},
     snapshot::wal_path,
 };
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
-    storage::{self, Ownership, processes, scratch::Scratch, space::require_space},
+    storage::{self, Ownership, scratch::Scratch, space::require_space},
 };
 
 /// File name of the copy, in a scratch folder.
@@ -47,7 +47,7 @@ pub fn need(facts: &DataFileFacts) -> Need {
 /// # Errors
 /// `Busy` with their names.
 pub fn refuse_while_open(path: &Path) -> Result<()> {
-    let found = processes::holders(&[path.to_path_buf(), wal_path(path)]);
+    let found = locks::holders(path, &[path.to_path_buf(), wal_path(path)]);
     if found.processes.is_empty() {
         return Ok(());
     }
@@ -87,8 +87,8 @@ pub fn compact(path: &Path, facts: &DataFileFacts, control: &Control) -> Result<
     outcome
 }
 
-/// Makes the file for the copy, which nobody but this user can read: SQLite would make it readable for everybody, and by
-/// the path, which leads elsewhere as soon as whoever may write the folder renames the scratch folder.
+/// Makes the file for the copy, which nobody but this user can read: SQLite would make it readable for everybody, and
+/// by the path, which leads elsewhere as soon as whoever may write the folder renames the scratch folder.
 fn empty_copy<'a>(scratch: &Scratch, copy: &'a Path) -> Result<Target<'a>> {
     let private = Ownership { mode: Some(0o600), owner: None };
     let file = scratch.folder().create(Path::new(COPY), private)?;

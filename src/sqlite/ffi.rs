@@ -350,8 +350,8 @@ unsafe extern "C" fn measure_file(file: *mut ffi::sqlite3_file, size: *mut ffi::
 pub fn while_nobody_writes<T>(conn: &Connection, path: &Path, look: impl FnOnce() -> T) -> Result<Option<T>> {
     let (file, _) = index_of(conn, path)?;
     let write_lock = |flags: i32| {
-        // SAFETY: `file` is an open file object with an index (checked by `index_of`). Lock 0 is that of writers, which a
-        // connection holds only in a write transaction; it does not wait.
+        // SAFETY: `file` is an open file object with an index (checked by `index_of`). Lock 0 is that of writers, which
+        // a connection holds only in a write transaction; it does not wait.
         unsafe {
             match (*(*file).pMethods).xShmLock {
                 Some(lock) => lock(file, 0, 1, flags | ffi::SQLITE_SHM_EXCLUSIVE),
@@ -449,6 +449,15 @@ fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *
         ffi::SQLITE_OK => Err(failure("reach the WAL-index of", path, ffi::SQLITE_IOERR_SHMMAP)),
         code => Err(failure("reach the WAL-index of", path, code)),
     }
+}
+
+/// Has `ask` ask something of the open file with this number, which somebody else holds, most likely SQLite. It must
+/// not be closed: a descriptor of our own would drop SQLite's locks.
+#[cfg(unix)]
+pub fn with_descriptor<T>(number: std::os::fd::RawFd, ask: impl FnOnce(std::os::fd::BorrowedFd<'_>) -> T) -> T {
+    // SAFETY: a borrowed descriptor is not closed. It may be closed by its holder meanwhile, and the number then stand
+    // for another file: what is asked changes nothing, and the caller looks which file it was about.
+    ask(unsafe { std::os::fd::BorrowedFd::borrow_raw(number) })
 }
 
 /// The second copy of the header, which is written first.

@@ -8,12 +8,15 @@
 
 use std::path::Path;
 
-use super::snapshot::{shm_path, wal_path};
+use super::{
+    locks,
+    snapshot::{shm_path, wal_path},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     storage::{
         identity::{FileIdentity, replaced, require_named},
-        processes,
+        processes::{self, Process},
     },
 };
 
@@ -94,7 +97,7 @@ impl NamedFiles {
     /// Whether another program may have the data file or its index open, the one that is there now or the one that was.
     /// So also where the system does not tell.
     pub fn is_open_elsewhere(&self, path: &Path) -> bool {
-        [path.to_path_buf(), shm_path(path)].iter().any(|file| processes::is_locked_elsewhere(file) != Some(false))
+        locks::is_anything_locked_elsewhere(path) != Some(false)
     }
 
     /// Whether both are the same files: what was read through the one belongs to what is held through the other.
@@ -168,13 +171,29 @@ pub fn require_shared(path: &Path) -> Result<()> {
     ))
 }
 
-/// Refuses a data file in WAL mode, which this process has begun to read, that another program has open without its `-wal` and
-/// `-shm`: with those of another name, or with some that were deleted since. What it commits is not seen here.
+/// The processes, this one not among them, that read the data file at `path` and do not use its `-shm`, which is there:
+/// every program in WAL mode locks both. What they commit nobody else sees.
+pub fn apart(path: &Path) -> Vec<Process> {
+    let mut found = processes::apart_by_locks(path, &shm_path(path));
+    // In a container the list has those of the container only. One that is just opening the file has locked it, and its
+    // index not yet.
+    if found.is_empty() && !processes::sees_all() && locks::is_read_apart(path) == Some(true) {
+        std::thread::sleep(std::time::Duration::from_millis(60));
+        if locks::is_read_apart(path) == Some(true) {
+            found.push(Process::unseen());
+        }
+    }
+    found
+}
+
+/// Refuses a data file in WAL mode, which this process has begun to read, that another program has open without its
+/// `-wal` and `-shm`: with those of another name, or with some that were deleted since. What it commits is not seen
+/// here.
 ///
 /// # Errors
-/// `Replaced`, with the program. Processes that the system hides from a container are not seen.
+/// `Replaced`, with the program.
 pub fn require_one_wal(path: &Path) -> Result<()> {
-    let apart = processes::apart_by_locks(path, &shm_path(path));
+    let apart = apart(path);
     if apart.is_empty() {
         return Ok(());
     }

@@ -14,14 +14,24 @@ use serde::{Deserialize, Serialize};
 /// A process that has a file open.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Process {
-    /// Its number.
+    /// Its number; 0 for one that is there and can not be seen.
     pub id: u32,
     /// Its name, as the system shows it.
     pub name: String,
 }
 
+impl Process {
+    /// One that is there, and that the system hides from this one.
+    pub fn unseen() -> Self {
+        Self { id: 0, name: "a program outside of this container, or of another user".to_owned() }
+    }
+}
+
 impl std::fmt::Display for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.id == 0 {
+            return f.write_str(&self.name);
+        }
         write!(f, "{} (process {})", self.name, self.id)
     }
 }
@@ -31,7 +41,8 @@ impl std::fmt::Display for Process {
 pub struct Holders {
     /// The processes found, by number; this one is not among them.
     pub processes: Vec<Process>,
-    /// Whether there can be others: processes of other users may not be looked into, or the system has no such list.
+    /// Whether there can be others: processes of other users may not be looked into, those outside of a container are
+    /// not seen in it, or the system has no such list.
     pub may_be_more: bool,
 }
 
@@ -58,7 +69,7 @@ pub fn holders_of_each(groups: &[Vec<PathBuf>]) -> Vec<Holders> {
     let Ok(list) = std::fs::read_dir("/proc") else { return found };
     let of_file = Wanted::new(groups);
     let own = std::process::id();
-    let mut may_be_more = false;
+    let mut may_be_more = !sees_all();
     for id in list.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|id| *id != own)
     {
         match held_by(id, &of_file) {
@@ -203,22 +214,12 @@ pub fn lockers_of_each(paths: &[PathBuf], range: std::ops::RangeInclusive<u64>) 
     ids.into_iter().map(|ids| ids.into_iter().map(named).collect()).collect()
 }
 
-/// Whether another process has the data file at `path` open in SQLite, as its locks tell: every connection in WAL mode
-/// keeps a shared lock on it. `None` where the system has no list of locks.
-pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
-    if !cfg!(target_os = "linux") || std::fs::metadata("/proc/locks").is_err() {
-        return None;
-    }
-    lockers_of_each(&[path.to_path_buf()], SHARED_LOCK).pop().map(|lockers| !lockers.is_empty())
-}
-
-/// Whether another process holds a lock on any byte of the file at `path`: on the index of a data file, everyone does
-/// who has it open. `None` where the system has no list of locks.
-pub fn is_locked_elsewhere(path: &Path) -> Option<bool> {
-    if !cfg!(target_os = "linux") || std::fs::metadata("/proc/locks").is_err() {
-        return None;
-    }
-    lockers_of_each(&[path.to_path_buf()], 0..=u64::MAX).pop().map(|lockers| !lockers.is_empty())
+/// Whether the lists of processes and of locks hold all of this machine: in a container they hold those of the
+/// container, and of those within it.
+pub fn sees_all() -> bool {
+    // The number of the first namespace is fixed in the kernel (`PROC_PID_INIT_INO`, `proc_ns.h`).
+    cfg!(target_os = "linux")
+        && std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
 }
 
 /// The processes, this one not among them, that have the data file at `path` open in SQLite together with a companion
@@ -239,7 +240,8 @@ pub fn deleted_name(path: &Path) -> PathBuf {
 }
 
 /// The bytes of a data file that SQLite locks (`PENDING_BYTE` to the end of the shared range, `os.h`).
-const SHARED_LOCK: std::ops::RangeInclusive<u64> = 0x4000_0000..=0x4000_0000 + 511;
+pub const SHARED_LOCK: std::ops::RangeInclusive<u64> = 0x4000_0000..=0x4000_0000 + 511;
+
 /// For each data file in WAL mode with its `-shm`: the processes that use it and have not opened the `-shm`. They want
 /// the data file for themselves (`locking_mode=EXCLUSIVE`), and wait until nobody else has it open.
 pub fn waiting_for_all(files: &[(PathBuf, PathBuf)]) -> Vec<Vec<Process>> {
@@ -260,10 +262,10 @@ pub fn waiting_for_all(files: &[(PathBuf, PathBuf)]) -> Vec<Vec<Process>> {
     lockers.into_iter().zip(files).map(waits).collect()
 }
 
-/// The processes, this one not among them, that read the data file at `path` in SQLite and do not use its `shm` (`-shm`),
-/// which is there: every program in WAL mode locks both. Its `-shm` was deleted since, or it has the file by another name, as in a
-/// container that was given the file alone. It sees, and makes, commits that nobody else sees. Locks are told of processes of all
-/// users, but not of those that the system hides from a container.
+/// The processes, this one not among them, that read the data file at `path` in SQLite and do not use its `shm`
+/// (`-shm`), which is there: every program in WAL mode locks both. Its `-shm` was deleted since, or it has the file by
+/// another name, as in a container that was given the file alone. It sees, and makes, commits that nobody else sees.
+/// Locks are told of processes of all users, but not of those that the system hides from a container.
 pub fn apart_by_locks(path: &Path, shm: &Path) -> Vec<Process> {
     let look = || {
         let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();

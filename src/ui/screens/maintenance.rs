@@ -231,7 +231,8 @@ fn facts(ui: &mut Ui, data_file: &DataFileStatus) {
     fact(ui, "Written by SQLite", facts.sqlite_version.as_deref().unwrap_or("unknown version"));
     fact(ui, "Last modified", facts.modified.as_ref().map_or_else(|| "unknown".to_owned(), moment));
     fact(ui, "Access", if facts.writable { "Read and write" } else { "Read only" });
-    let more = if data_file.holders.may_be_more { "; programs of other users can not be seen" } else { "" };
+    let more =
+        if data_file.holders.may_be_more { "; programs of other users or containers can not be seen" } else { "" };
     fact(ui, "Open in", format!("{}{more}", data_file.holders.in_words()));
 }
 
