@@ -59,7 +59,9 @@ use crate::{
     },
     journal::integrate::Until,
     restore::{self, Choice, Logs, Origin},
-    sample, storage,
+    sample,
+    sqlite::built,
+    storage,
 };
 
 /// How long an engine may take to look at a data file; then it is looked at from outside.
@@ -105,6 +107,8 @@ fn remark(note: &str) {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
+    // Before any file is opened with it.
+    built::require_our_own()?;
     let Some(job) = arguments.job else { return window(arguments.data_file) };
     let id = JobId::new();
     match job {

@@ -7,6 +7,7 @@
 //! read through SQLite's own file handle ([`ffi`]). The `-wal` file carries no locks and may be opened freely.
 
 pub mod alias;
+pub mod built;
 pub mod check;
 pub mod compact;
 pub mod data_file;

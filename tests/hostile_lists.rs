@@ -15,7 +15,9 @@ use strongroom::{
     verify,
 };
 use support::{
-    Place, make_data_file,
+    Place,
+    engine::{backup as make_backup, engine, open_with_log},
+    make_data_file,
     users::{OTHER, can_act_as_others, do_as_other},
 };
 
@@ -146,4 +148,42 @@ fn a_planted_note_brings_no_archive_of_another_folder_into_retention() {
     // As a backup that went on there leaves it.
     fs::write(elsewhere.join("a[0001].4BK.segments"), &note).unwrap();
     assert_eq!(untouchable(), None);
+}
+
+/// A log whose archive is not there stays, unless the program itself notes that it deleted that archive.
+#[test]
+fn a_mark_of_another_user_lets_no_log_of_ours_be_deleted() {
+    if !can_act_as_others() {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let _application = make_data_file(&data, "PRAGMA journal_mode=WAL", 20);
+    let folder = backup::default_destination(&data);
+    let engine = engine(&place);
+    open_with_log(&engine.handle(), &data, &folder.join("a.journal"));
+    for n in 0..3 {
+        rusqlite::Connection::open(&data).unwrap().execute("INSERT INTO t(a) VALUES(?1)", [n.to_string()]).unwrap();
+        make_backup(&engine.handle(), &data);
+    }
+    drop(engine);
+    let settings = SettingsFile::load(&data, &place.own().join("strongroom")).unwrap();
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o1777)).unwrap();
+    let (log, mark) = (folder.join("a[0002].4BL"), folder.join("a[0002].4BK.deleted"));
+    assert!(log.is_file());
+    // It is being copied elsewhere, say, and comes back.
+    fs::rename(folder.join("a[0002].4BK"), place.at("kept elsewhere")).unwrap();
+    let goes_with_a_set = || {
+        let known = catalog::list(&folder, None).unwrap();
+        let sets = retention::sets(&data, settings.settings(), &known);
+        assert_eq!(sets.len(), 2);
+        sets.iter().any(|set| set.logs.contains(&log))
+    };
+    do_as_other(&folder, "touch 'a[0002].4BK.deleted'");
+    assert!(!goes_with_a_set(), "uid {OTHER} had root's log deleted with another archive");
+    // As retention leaves it.
+    fs::remove_file(&mark).unwrap();
+    fs::write(&mark, "").unwrap();
+    assert!(goes_with_a_set());
 }
