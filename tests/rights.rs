@@ -380,3 +380,25 @@ fn a_service_is_installed_twice_and_nothing_of_the_superuser_is_given_away() {
     drop(child);
     assert!(fs::read_to_string(&list).unwrap().contains("c.sqlite"));
 }
+
+#[test]
+fn the_usual_folder_is_not_where_a_link_of_somebody_else_leads() {
+    let (Some(user), Some(neighbour)) = (User::new(61_131), User::new(61_132)) else { return };
+    let place = Place::new();
+    let (data, elsewhere) = (data_of(&user, &place, "vault"), user.folder(&place, "private"));
+    set_mode(data.parent().unwrap(), 0o777);
+    let link = data.with_file_name("Backups");
+    symlink(&elsewhere, &link).unwrap();
+    lchown(&link, Some(neighbour.id), Some(neighbour.id)).unwrap();
+    let backup = || user.program(&place).arg("backup").arg(&data).output().unwrap();
+    let refused = backup();
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("Backups is a link that 61132 made"), "{said}");
+    assert_eq!(names_in(&elsewhere), Vec::<String>::new());
+    // His own link is his own word.
+    lchown(&link, Some(user.id), Some(user.id)).unwrap();
+    let made = backup();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert!(names_in(&elsewhere).contains(&"a[0001].4BK".to_owned()));
+}

@@ -27,7 +27,7 @@ use crate::{
     storage::{
         self, Ownership,
         disks::{System, Volume},
-        marker,
+        marker, owners,
     },
 };
 
@@ -45,9 +45,11 @@ pub enum Standing {
 /// Compares the folder that `settings` mean for `purpose` with what they remember of it; may take its time.
 ///
 /// # Errors
-/// `PlaceMissing` when it is not the one that was used before, or that cannot be told.
+/// `PlaceMissing` when it is not the one that was used before, or that cannot be told; `Refused` where a link of
+/// somebody else leads there that no settings name.
 pub fn look(data_file: &Path, settings: &Settings, purpose: Purpose) -> Result<Standing> {
     let folder = places::folder(data_file, settings, purpose);
+    refuse_strange_link(&folder, data_file)?;
     if is_beside(&folder, data_file) {
         return Ok(Standing::Known);
     }
@@ -69,6 +71,19 @@ pub fn look(data_file: &Path, settings: &Settings, purpose: Purpose) -> Result<S
             Err(Error::new(ErrorKind::PlaceMissing, message).hint(hint).because(error))
         }
     }
+}
+
+/// The usual folder is reached by its name alone: a link of that name, made by somebody who could not write the data
+/// file, would have it written wherever he likes. One that settings name is the administrator's word.
+fn refuse_strange_link(folder: &Path, data_file: &Path) -> Result<()> {
+    let is_usual = *folder == super::default_destination(data_file);
+    if !is_usual || !folder.is_symlink() {
+        return Ok(());
+    }
+    let Some(user) = owners::stranger_to(data_file, folder) else { return Ok(()) };
+    let message = format!("{} is a link that {} made", folder.display(), owners::name_of(user));
+    Err(Error::new(ErrorKind::Refused, message)
+        .hint("Remove it, or choose the folder that is meant in the settings of the data file."))
 }
 
 /// Where the data file is, its companions are too: no mark is needed.
