@@ -6,6 +6,7 @@
 //! before.
 
 use std::{
+    io::{Read, Seek, SeekFrom},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -14,7 +15,10 @@ use rusqlite::Connection;
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    sqlite::ffi::{self, Backfill},
+    sqlite::{
+        ffi::{self, Backfill},
+        snapshot::wal_path,
+    },
     storage::{
         identity::FileStamp,
         regular::{self, Links},
@@ -40,6 +44,34 @@ impl Seen {
     fn is_same(&self, other: &Self) -> bool {
         (self.length, self.written) == (other.length, other.written)
     }
+}
+
+/// Whether the index of the data file at `path` was made anew between two looks: then SQLite may have written what it
+/// had written before.
+fn is_made_anew(path: &Path, before: Backfill, now: Backfill) -> bool {
+    now.is_made_anew_since(before, |from, to| commits_between(&wal_path(path), from, to))
+}
+
+/// How many frames of the WAL at `wal`, after frame `from` up to frame `to`, end a commit (`walformat` of SQLite's
+/// documentation).
+fn commits_between(wal: &Path, from: u32, to: u32) -> Option<u32> {
+    const HEADER: u64 = 32;
+    const FRAME_HEADER: usize = 24;
+    let (file, _) = regular::open(wal, Links::Refused).ok()?;
+    let mut file = std::io::BufReader::new(file);
+    let mut header = [0; HEADER as usize];
+    file.read_exact(&mut header).ok()?;
+    let page_size = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+    let frame = u64::from(page_size) + FRAME_HEADER as u64;
+    file.seek(SeekFrom::Start(HEADER + u64::from(from) * frame)).ok()?;
+    let mut commits = 0;
+    for _ in from..to {
+        let mut header = [0; FRAME_HEADER];
+        file.read_exact(&mut header).ok()?;
+        commits += u32::from(header[4..8] != [0; 4]);
+        file.seek_relative(i64::from(page_size)).ok()?;
+    }
+    Some(commits)
 }
 
 /// What was seen of a data file whose index is open.
@@ -71,7 +103,11 @@ impl Unwritten {
         }
         let now = Seen { backfill, length: stamp.length, written: stamp.written };
         match self.state().last.replace(now) {
-            Some(last) if last.is_where(&now) && !last.is_same(&now) => Err(changed(path)),
+            Some(last)
+                if last.is_where(&now) && !last.is_same(&now) && !is_made_anew(path, last.backfill, backfill) =>
+            {
+                Err(changed(path))
+            }
             _ => Ok(()),
         }
     }
@@ -106,7 +142,7 @@ impl Unwritten {
         let (Some(last), Some(before)) = (state.last, before) else { return true };
         let stamp = FileStamp::of_path(path).ok().flatten();
         let is_same = stamp.is_some_and(|stamp| (stamp.length, stamp.written) == (last.length, last.written));
-        if before.is_as_far_as(last.backfill) && !is_same {
+        if before.is_as_far_as(last.backfill) && !is_same && !is_made_anew(path, last.backfill, before) {
             state.is_written = true;
             return false;
         }
@@ -122,7 +158,7 @@ impl Unwritten {
 fn wal_header(wal: &Path) -> Option<[u8; 32]> {
     let mut header = [0; 32];
     let (mut file, _) = regular::open(wal, Links::Refused).ok()?;
-    std::io::Read::read_exact(&mut file, &mut header).ok()?;
+    file.read_exact(&mut header).ok()?;
     Some(header)
 }
 
@@ -176,6 +212,46 @@ mod tests {
         std::fs::copy(&path, &copy)?;
         pause();
         assert!(std::process::Command::new("cp").arg(&copy).arg(&path).status()?.success());
+        assert_eq!(unwritten.look(&conn, &path).map_err(|e| e.kind()), Err(ErrorKind::Changed));
+        Ok(())
+    }
+
+    /// As a writer leaves it that is killed while it writes the index: the next one makes it anew, and a checkpoint that
+    /// gets no further than the one before writes the same frames again.
+    #[test]
+    fn frames_that_sqlite_copies_twice_are_no_change() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let application = Connection::open(&path)?;
+        application.execute_batch("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x)")?;
+        let (conn, reader) = (open_existing(&path)?, Connection::open(&path)?);
+        for conn in [&conn, &reader] {
+            conn.execute_batch("BEGIN; SELECT count(*) FROM t; PRAGMA user_version")?;
+            conn.query_row("SELECT count(*) FROM t", [], |_| Ok(()))?;
+        }
+        let unwritten = Unwritten::default();
+        application.execute_batch("PRAGMA wal_checkpoint")?;
+        unwritten.look(&conn, &path)?;
+        let before = ffi::backfill(&conn, &path)?.ok_or("no index")?;
+        application.execute_batch("INSERT INTO t VALUES(1); INSERT INTO t VALUES(2)")?;
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        // By another process: to close it would drop the locks of this one.
+        let mut index = path.clone().into_os_string();
+        index.push("-shm");
+        let half_written = "printf '\\377' | dd of=\"$1\" bs=1 seek=20 conv=notrunc 2>/dev/null";
+        assert!(std::process::Command::new("sh").args(["-c", half_written, "sh"]).arg(&index).status()?.success());
+        let writer = Connection::open(&path)?;
+        writer.execute_batch("INSERT INTO t VALUES(3); PRAGMA wal_checkpoint")?;
+        let now = ffi::backfill(&conn, &path)?.ok_or("no index")?;
+        assert!(now.is_quiet() && now.is_as_far_as(before) && now != before, "{now:?} after {before:?}");
+        unwritten.look(&conn, &path)?;
+        assert!(unwritten.allows(Some(now), &path));
+        // Told from another content all the same.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let copy = folder.path().join("copy");
+        std::fs::copy(&path, &copy)?;
+        assert!(std::process::Command::new("cp").arg(&copy).arg(&path).status()?.success());
+        assert!(!unwritten.allows(Some(now), &path));
         assert_eq!(unwritten.look(&conn, &path).map_err(|e| e.kind()), Err(ErrorKind::Changed));
         Ok(())
     }

@@ -207,6 +207,8 @@ pub struct Backfill {
     done: u32,
     /// Up to which frame copying was begun.
     begun: u32,
+    /// Raised by one for every commit; begins anew when the index was made anew.
+    changes: u32,
 }
 
 impl Backfill {
@@ -220,6 +222,15 @@ impl Backfill {
         let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let own = self.salts.map(u32::from_be);
         (word(16), word(20)) == (own[0], own[1]) || word(16).wrapping_add(1) == own[0]
+    }
+
+    /// Whether SQLite may have copied the same frames once more since `before`: an index that was found half written is
+    /// made anew from the WAL, as if nothing of that had been copied, and counts commits from the beginning. `commits`
+    /// counts those of a stretch of the WAL, from after a frame up to another one.
+    pub fn is_made_anew_since(self, before: Self, commits: impl FnOnce(u32, u32) -> Option<u32>) -> bool {
+        self.done > 0
+            && (self.frames < before.frames
+                || commits(before.frames, self.frames) != Some(self.changes.wrapping_sub(before.changes)))
     }
 
     /// Whether the WAL holds no frame that counts.
@@ -249,7 +260,7 @@ fn read_backfill(words: *mut u32) -> Option<Backfill> {
     let is_whole = header[CHECKSUM..] == index_checksum(&header);
     let salts = [header[SALTS], header[SALTS + 1]];
     let (frames, done, begun) = (header[FRAME_MAX], word(BACKFILLED), word(BACKFILL_BEGUN));
-    is_whole.then_some(Backfill { salts, frames, done, begun })
+    is_whole.then_some(Backfill { salts, frames, done, begun, changes: header[CHANGE_COUNTER] })
 }
 
 /// A connection whose checkpoints ask once more before they write: SQLite syncs the WAL first, which may take long, and
