@@ -34,6 +34,7 @@ use crate::{
     archive::{
         ArchiveNumber, ArchiveOptions, Entry, Identity, Item, ItemKind, Source, TextSource,
         catalog::{self, ArchiveEntry},
+        keys::{Key, PublicKey},
         leftovers, log_recovery,
         writer::{self, OnFull},
     },
@@ -124,6 +125,12 @@ pub struct BackupReport {
     pub log_recovery_problem: Option<ErrorReport>,
     /// Why the number could not be noted in the settings, if so.
     pub settings_problem: Option<ErrorReport>,
+    /// The key by which it is signed, if it is.
+    #[serde(default)]
+    pub signed_by: Option<PublicKey>,
+    /// Why it is not signed, though that is wanted.
+    #[serde(default)]
+    pub signing_problem: Option<ErrorReport>,
     /// What became of program files and attachments.
     #[serde(default)]
     pub content: ContentReport,
@@ -176,6 +183,7 @@ impl BackupReport {
             ("the archive is sound, but its log needs attention", &self.log_problem),
             ("archive and log are sound, but the log has no recovery data", &self.log_recovery_problem),
             ("the archive is sound, but its number could not be noted in the settings", &self.settings_problem),
+            ("the archive is sound, but not signed", &self.signing_problem),
             ("the archive is sound, but old backups could not be deleted", &self.deleted.problem),
         ]
         .into_iter()
@@ -445,7 +453,11 @@ pub fn run_asking(
         Ok(manifest::manifest((&manifest_identity, &manifest_path), journal_mode, items, &manifest_content.report()))
     })));
     let total = data_bytes + content_bytes;
-    let written = writer::write(storage, &archive, private, &identity, sources, on_full, total, control);
+    // Without its key the state is better kept unsigned than not at all.
+    let key = if options.sign { Key::of(own).map(Some) } else { Ok(None) };
+    let (key, signing_problem) = key.map_or_else(|error| (None, Some(error.report())), |key| (key, None));
+    let written =
+        writer::write(storage, &archive, private, (&identity, key.as_ref()), sources, on_full, total, control);
     // Before the log is cut for it: what went away with its disk is no backup.
     let written = if is_destination { unless_gone(written, data_file, settings.settings())? } else { written? };
     let (mut archived, mut log_recovery_problem) = (None, None);
@@ -492,6 +504,8 @@ pub fn run_asking(
         log_problem,
         log_recovery_problem,
         settings_problem: noted.err().map(|e| e.report()),
+        signed_by: key.as_ref().map(Key::public),
+        signing_problem,
         content: content_report.report(),
         seen: seen.unwrap_or_default(),
         change: None,

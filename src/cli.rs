@@ -9,7 +9,7 @@
 //! serve watch  an engine without a window; what happens in one
 //! once         equal messages of the program are said once
 //! service      the service of the system
-//! settings list hold status words  what is shown
+//! settings list hold key status words  what is shown
 //! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
 //! rights       as whom a command works: the superuser's becomes the owner of the file
@@ -18,6 +18,7 @@
 mod arguments;
 mod desk;
 mod hold;
+mod key;
 mod list;
 mod once;
 mod places;
@@ -45,7 +46,7 @@ use arguments::Job;
 use desk::{Desk, absolute};
 
 use crate::{
-    archive::{Archive, catalog, segments::parse_segment_name},
+    archive::{Archive, catalog, keys::PublicKey, segments::parse_segment_name},
     control::Control,
     engine::{
         Command, Handle, JobId,
@@ -122,11 +123,13 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Status { data_file, json } => status(&data_file, json),
         Job::List { place, json } => list::list(&place, json),
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
-        Job::Verify { archive, segments, test_restore, detach, json } => {
+        Job::Key { data_file: _, json } => key::key(json),
+        Job::Verify { archive, segments, signed_by, test_restore, detach, json } => {
             let archive = absolute(&archive)?;
+            let signed_by = signed_by.map(|path| PublicKey::read(&path)).transpose()?;
             let desk = Desk::of_archive(&archive)?;
             let segments: Vec<PathBuf> = segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
-            let verify = Command::Verify { job: id, archive: archive.clone(), segments: segments.clone() };
+            let verify = Command::Verify { job: id, archive: archive.clone(), segments: segments.clone(), signed_by };
             let code = report(desk.perform(id, verify, detach)?, json)?;
             if !test_restore {
                 return Ok(code);

@@ -119,7 +119,7 @@ fn prove(
     let restored = restored.inspect_err(|error| {
         // With a log it may have failed because of the log: that says nothing of the archive, which is asked itself.
         let is_asked = error.kind() == ErrorKind::Damaged && plan.log.is_some();
-        let with = VerifyOptions { segments: options.segments.clone() };
+        let with = VerifyOptions { segments: options.segments.clone(), ..VerifyOptions::default() };
         if is_asked && verify::run_with(archive, &with, control).is_ok() {
             found.what = Damaged::Logs;
         }

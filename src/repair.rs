@@ -76,7 +76,7 @@ pub fn propose_copy(archive: &Path, folder: &Path) -> PathBuf {
 /// touched, and nothing is left under the new name.
 pub fn run(storage: &dyn Storage, archive: &Path, options: &RepairOptions, control: &Control) -> Result<RepairReport> {
     let begun = Instant::now();
-    let looked = VerifyOptions { segments: options.segments.clone() };
+    let looked = VerifyOptions { segments: options.segments.clone(), ..VerifyOptions::default() };
     let examined = verify::examine(archive, &looked, control);
     let Examined { archive: healed, damage, .. } =
         examined.map_err(|error| with_whole_items(archive, options, error, control))?;

@@ -12,7 +12,9 @@ use crate::{
     archive::{
         Archive, ArchiveNumber, Rate,
         heal::{self, Repaired},
+        keys::PublicKey,
         recovery::mend::Damage,
+        signature::Signed,
         tar_check::TarCheck,
     },
     control::{Control, Phase},
@@ -35,6 +37,9 @@ pub struct VerifyReport {
     /// What is damaged, and was found to be repairable, byte by byte.
     #[serde(default)]
     pub damage: Option<Repaired>,
+    /// Whose it is.
+    #[serde(default)]
+    pub signed: Signed,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
 }
@@ -48,11 +53,15 @@ impl VerifyReport {
     }
 }
 
-/// Where segments may lie that are not beside the archive.
+/// Where segments may lie that are not beside the archive, and by whom it may be signed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifyOptions {
     /// Further folders.
     pub segments: Vec<PathBuf>,
+    /// The keys of this user: what they signed is genuine.
+    pub known: Vec<PublicKey>,
+    /// The key that must have signed it, and no other.
+    pub required: Option<PublicKey>,
 }
 
 /// Reads all of `archive` and proves every checksum.
@@ -67,12 +76,26 @@ pub fn run(archive: &Path, control: &Control) -> Result<VerifyReport> {
 /// and what that gives is proven the same way.
 ///
 /// # Errors
-/// `Damaged` with the first part that is not as it was written, where that is beyond repair; `Stopped`.
+/// `Damaged` with the first part that is not as it was written, where that is beyond repair; `Refused` where its
+/// signature is not that of its content, or not by the key that is required; `Stopped`.
 pub fn run_with(archive: &Path, options: &VerifyOptions, control: &Control) -> Result<VerifyReport> {
     let begun = Instant::now();
     let Examined { archive: opened, damage, is_proven } = examine(archive, options, control)?;
     if !is_proven {
         prove(&opened, control)?;
+    }
+    let known = options.required.map_or_else(|| options.known.clone(), |key| vec![key]);
+    let signed = opened.signed(&known);
+    if let Some(key) = options.required.filter(|key| signed != Signed::Genuine { key: *key }) {
+        let message = match signed {
+            Signed::Genuine { key: other } | Signed::ByAnotherKey { key: other } => {
+                format!("{} was signed by another key than {key}: {other}", archive.display())
+            }
+            Signed::Not => format!("{} is not signed", archive.display()),
+        };
+        return Err(Error::new(ErrorKind::Refused, message).hint(
+            "It is undamaged, but whoever may write its folder can have put it there. Use one that is genuine, or find out by which key its writer signs (strongroom key).",
+        ));
     }
     Ok(VerifyReport {
         archive: archive.to_path_buf(),
@@ -81,6 +104,7 @@ pub fn run_with(archive: &Path, options: &VerifyOptions, control: &Control) -> R
         bytes: opened.bytes(),
         files: opened.items().len(),
         damage,
+        signed,
         duration_ms: begun.elapsed().as_millis() as u64,
     })
 }

@@ -195,7 +195,7 @@ fn restore_verify_and_a_look_at_an_archive() {
     let status = until(&handle, |s| s.finished_job(second).is_some());
     assert!(status.finished_job(first).unwrap().result.is_ok());
     assert_eq!(status.finished_job(second).unwrap().result.as_ref().unwrap_err().kind, ErrorKind::Exists);
-    handle.send(Command::Verify { job: third, archive: made.archive, segments: vec![] }).unwrap();
+    handle.send(Command::Verify { job: third, archive: made.archive, segments: vec![], signed_by: None }).unwrap();
     let status = until(&handle, |s| s.finished_job(third).is_some());
     assert!(status.finished_job(third).unwrap().result.is_ok());
     let kinds: Vec<_> = status.history.iter().map(|e| (e.kind, e.outcome)).collect();

@@ -61,6 +61,7 @@ fn everything_else(place: &Place) -> Settings {
             compression: Compression::Compact,
             interlacing: Rate::Medium,
             redundancy: Rate::High,
+            sign: true,
         },
         restore: Restore { if_damaged: true, integrate_log: false },
         on_finish: vec!["/bin/true".into()],

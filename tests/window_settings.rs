@@ -262,6 +262,7 @@ fn every_option_of_backup_and_restore_is_changed_saved_and_read_again() {
             compression: Compression::None,
             interlacing: Rate::Low,
             redundancy: Rate::Medium,
+            sign: false,
         },
         restore: Restore { if_damaged: true, integrate_log: false },
         proof: ProofSettings { test_restore: TestRestore::Never, drill: Drill::EveryWeek },

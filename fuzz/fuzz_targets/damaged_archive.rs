@@ -72,7 +72,7 @@ fn good() -> &'static [u8] {
             content: None,
         };
         let sources: Vec<Box<dyn Source>> = vec![Box::new(Bytes(content(), 0))];
-        writer::write(&Disk, &path, Ownership::default(), &identity, sources, None, 0, &Control::default())
+        writer::write(&Disk, &path, Ownership::default(), (&identity, None), sources, None, 0, &Control::default())
             .expect("an archive");
         std::fs::read(&path).expect("read")
     })

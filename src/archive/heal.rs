@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    reader::Archive,
+    reader::{Archive, find_signature},
     recovery::mend::{Damage, mend},
     segments::{self, Located},
 };
@@ -81,12 +81,14 @@ pub fn heal(path: &Path, folders: &[PathBuf], cause: Error, control: &Control) -
     // A file that is not there at all is not damaged.
     let Ok(located) = segments::locate(path, folders) else { return Err(cause) };
     let Located { volume, missing, .. } = located;
+    let signature = find_signature(&volume);
     let Ok(mended) = mend(volume, storage::folder_of(path), control)? else { return Err(cause) };
     let damage = mended.damage;
     let repaired = Repaired { damage, missing_segments: missing, cause: cause.to_string() };
-    match Archive::open_mended(path, mended) {
+    match Archive::open_mended(path, mended, signature) {
         Ok(archive) => Ok((archive, repaired)),
         Err(error) if error.kind() == ErrorKind::NewerVersion => Err(cause),
+        Err(error) if error.kind() == ErrorKind::Refused => Err(error),
         Err(_) => Err(beyond_repair(path, &repaired, &[])),
     }
 }

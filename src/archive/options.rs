@@ -20,6 +20,9 @@ pub struct ArchiveOptions {
     pub interlacing: Rate,
     /// How much recovery data is added.
     pub redundancy: Rate,
+    /// Whether it is signed by the key of the user who makes it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sign: bool,
 }
 
 /// What an archive with recovery data survives, and what that costs.

@@ -14,8 +14,10 @@ use std::{
 use super::{
     catalog,
     format::{self, FRAME_LENGTH, FRAME_LENGTH_SMALL, Hash, Identity, Segment},
+    keys::Key,
     leftovers,
     segments::{SEGMENTS_MAX, note_path, segment_name},
+    signature::Signature,
     volume::{Piece, Volume},
 };
 use crate::{
@@ -64,6 +66,7 @@ pub(super) struct Output<'a> {
     identity: Identity,
     segment_bytes: Option<u64>,
     on_full: Option<OnFull<'a>>,
+    key: Option<&'a Key>,
     parts: Vec<Part>,
     file: Option<Box<dyn StorageFile>>,
     marker: Option<Box<dyn StorageFile>>,
@@ -106,6 +109,7 @@ impl<'a> Output<'a> {
             identity,
             segment_bytes,
             on_full,
+            key: None,
             parts: Vec::new(),
             file: None,
             marker: None,
@@ -124,6 +128,16 @@ impl<'a> Output<'a> {
                 Err(error)
             }
         }
+    }
+
+    /// Has the archive signed by `key`.
+    pub(super) fn sign_by(&mut self, key: Option<&'a Key>) {
+        self.key = key;
+    }
+
+    /// The signature of the archive with this checksum of the whole, if it is to be signed.
+    pub(super) fn signature(&self, whole: &Hash) -> Option<Signature> {
+        self.key.map(|key| Signature::of(key, whole))
     }
 
     /// What the head of the first file says.

@@ -19,9 +19,11 @@ use super::{
     Rate,
     compress::decompress,
     format::{self, Flaw, FrameEntry, Hash, Identity, Index, Item, TAIL_LENGTH, Tail},
+    keys::PublicKey,
     lawful, pipeline,
     recovery::{Layout, find, mend::Mended, packet::Stamp},
     segments::{self, Located},
+    signature::{self, Signature, Signed},
     volume::Volume,
 };
 use crate::{
@@ -44,6 +46,8 @@ pub struct Archive {
     index_end: u64,
     /// What the recovery data says, of an archive that was made whole by it.
     stamp: Option<Stamp>,
+    /// Proven to be that of this content.
+    signature: Option<Signature>,
 }
 
 impl Archive {
@@ -71,23 +75,26 @@ impl Archive {
     pub fn open_located(path: &Path, located: Located) -> Result<Self> {
         let head = require_all(path, &located)?;
         let tail = read_tail(path, &located, head.length)?;
-        Self::open_parts(path, located.volume, head, tail)
+        let signature = find_signature(&located.volume);
+        Self::open_parts(path, located.volume, head, tail, signature)
     }
 
-    /// Opens an archive that was made whole: its end is known from the recovery data.
+    /// Opens an archive that was made whole: its end is known from the recovery data; `signature` was found in what is
+    /// damaged.
     ///
     /// # Errors
     /// As [`open`](Self::open), when header or index are not among what could be repaired.
-    pub fn open_mended(path: &Path, mended: Mended) -> Result<Self> {
+    pub fn open_mended(path: &Path, mended: Mended, signature: Option<Signature>) -> Result<Self> {
         let head = read_head(path, &mended.volume)?;
         let Mended { volume, stamp, .. } = mended;
         let length = volume.length();
         let (index_offset, tar_length, whole) = (stamp.index_offset, stamp.tar_length, stamp.whole);
         let tail = Tail { index_offset, length, tar_length, whole };
-        Self::open_parts(path, volume, head, tail).map(|archive| Self { stamp: Some(stamp), ..archive })
+        let archive = Self::open_parts(path, volume, head, tail, signature)?;
+        Ok(Self { stamp: Some(stamp), ..archive })
     }
 
-    fn open_parts(path: &Path, volume: Volume, head: Head, tail: Tail) -> Result<Self> {
+    fn open_parts(path: &Path, volume: Volume, head: Head, tail: Tail, signature: Option<Signature>) -> Result<Self> {
         let Head { identity, hash: head_hash, length: head_length } = head;
         let frame_length = identity.frame_length().ok_or_else(|| flaw_error(path, Flaw::Damaged("header")))?;
         let has_recovery = identity.options().redundancy != Rate::None;
@@ -103,8 +110,22 @@ impl Archive {
             return Err(flaw_error(path, Flaw::Damaged("end")));
         }
         lawful::require_lawful(path, &identity, &index.items)?;
-        let path = path.to_path_buf();
-        Ok(Self { path, volume, identity, head_hash, index, index_hash, tail, frame_length, index_end, stamp: None })
+        if let Some(signature) = signature.filter(|signature| !signature.is_of(&tail.whole)) {
+            return Err(not_genuine(path, signature.key));
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            volume,
+            identity,
+            head_hash,
+            index,
+            index_hash,
+            tail,
+            frame_length,
+            index_end,
+            stamp: None,
+            signature,
+        })
     }
 
     /// Reads only the header and the end: enough for a list.
@@ -129,6 +150,15 @@ impl Archive {
     /// What the archive says of itself.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Whose it is, to somebody who trusts the keys `known`; certain only once its bytes are proven.
+    pub fn signed(&self, known: &[PublicKey]) -> Signed {
+        Signed::by(self.signature, known)
+    }
+
+    pub(super) fn signature(&self) -> Option<Signature> {
+        self.signature
     }
 
     /// Its files, in the order of the tar stream.
@@ -350,6 +380,20 @@ impl Archive {
         );
         Error::new(ErrorKind::Damaged, message).hint(OTHER_ARCHIVE)
     }
+}
+
+/// The signature that stands right before the end of an archive, not proven.
+pub(super) fn find_signature(volume: &Volume) -> Option<Signature> {
+    let at = volume.length().checked_sub(TAIL_LENGTH + signature::LENGTH)?;
+    Signature::decode(&volume.read(at, signature::LENGTH).ok()?)
+}
+
+fn not_genuine(path: &Path, key: PublicKey) -> Error {
+    let message = format!("{} is not genuine: key {key} signed something else", path.display());
+    Error::new(ErrorKind::Refused, message).hint(
+        "Somebody who may write its folder changed it and made its checksums anew, or put another signature there. Use another archive, \
+         and see who may write that folder.",
+    )
 }
 
 /// A frame's content, if its stored bytes agree with the checksum and decompress to exactly the promised length; in the

@@ -7,6 +7,7 @@ use super::{
     output::part_of,
     reader::Archive,
     recovery::{make::make, spool::Spool},
+    signature,
     writer::not_as_written,
 };
 use crate::{
@@ -66,6 +67,11 @@ fn write(file: &mut dyn StorageFile, archive: &Archive, part: &Path, control: &C
         file.write_all(&frame)?;
         length += bytes as u64;
         control.add(bytes as u64);
+    }
+    // Of the same content: it stays as right as it was.
+    if let Some(signature) = archive.signature() {
+        file.write_all(&signature.encode())?;
+        length += signature::LENGTH;
     }
     let (index_offset, tar_length, whole) = (stamp.index_offset, stamp.tar_length, stamp.whole);
     file.write_all(&format::encode_tail(&Tail { index_offset, length, tar_length, whole }))?;

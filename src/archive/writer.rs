@@ -10,12 +10,14 @@ pub use super::output::OnFull;
 use super::{
     compress::compress,
     format::{self, FrameEntry, Hash, Identity, Index, Item, TAIL_LENGTH, Tail},
+    keys::Key,
     options::Compression,
     output::Output,
     pipeline,
     reader::Archive,
     recovery::{Layout, make::make, packet::Stamp},
     segments::Located,
+    signature::Signature,
     tar_stream::{Source, TarStream},
 };
 use crate::{
@@ -45,8 +47,9 @@ pub struct Written {
 
 /// Writes the archive `target` from `sources`: under temporary names, synced, read back and proven, then named.
 ///
-/// How it is stored is said by the options of `identity`. `estimate` is the length of the tar stream as far as known,
-/// for the progress. `on_full` is asked for another folder when a disk is full and the archive is in segments.
+/// How it is stored is said by the options of `identity`; it is signed by `key`, where there is one. `estimate` is the
+/// length of the tar stream as far as known, for the progress. `on_full` is asked for another folder when a disk is
+/// full and the archive is in segments.
 ///
 /// # Errors
 /// Whatever fails; then nothing carries the final name, and temporary files are removed as far as the disk allows.
@@ -55,13 +58,14 @@ pub fn write(
     storage: &dyn Storage,
     target: &Path,
     ownership: Ownership,
-    identity: &Identity,
+    (identity, key): (&Identity, Option<&Key>),
     sources: Vec<Box<dyn Source + '_>>,
     on_full: Option<OnFull<'_>>,
     estimate: u64,
     control: &Control,
 ) -> Result<Written> {
     let mut output = Output::create(storage, target, ownership, identity.clone(), on_full, estimate)?;
+    output.sign_by(key);
     let written = write_parts(&mut output, sources, estimate, control);
     if written.is_err() {
         output.discard();
@@ -137,9 +141,13 @@ pub(super) fn finish(output: &mut Output<'_>, index: Index, tar_bytes: u64, cont
     }
     // The end says how long all is. If it comes to lie elsewhere, because a disk was full, it is written again there;
     // what stands before the end is passed over.
+    let signature = output.signature(&whole);
+    let signed = signature.map(|signature| signature.encode()).unwrap_or_default();
     let length = loop {
-        let length = output.room_for(TAIL_LENGTH)? + TAIL_LENGTH;
-        output.put(&format::encode_tail(&Tail { index_offset, length, tar_length: tar_bytes, whole }))?;
+        let bytes = signed.len() as u64 + TAIL_LENGTH;
+        let length = output.room_for(bytes)? + bytes;
+        let tail = format::encode_tail(&Tail { index_offset, length, tar_length: tar_bytes, whole });
+        output.put(&[signed.as_slice(), &tail].concat())?;
         if output.at() == length {
             break length;
         }
@@ -148,7 +156,7 @@ pub(super) fn finish(output: &mut Output<'_>, index: Index, tar_bytes: u64, cont
     // Else the memory of this machine would be proven, and not the disk.
     output.forget_cached();
     control.phase(Phase::Verifying, length);
-    prove(output, &index, layout.is_some(), control)?;
+    prove(output, &index, (layout.is_some(), signature), control)?;
     control.phase(Phase::Finishing, 0);
     let path = output.publish()?;
     Ok(Written {
@@ -163,14 +171,21 @@ pub(super) fn finish(output: &mut Output<'_>, index: Index, tar_bytes: u64, cont
 }
 
 /// Reads the finished archive back and proves it.
-fn prove(output: &Output<'_>, index: &Index, protected: bool, control: &Control) -> Result<()> {
+fn prove(
+    output: &Output<'_>,
+    index: &Index,
+    (protected, signature): (bool, Option<Signature>),
+    control: &Control,
+) -> Result<()> {
     let volume = output.volume();
     let length = volume.length();
     let path = volume.pieces().first().map_or_else(PathBuf::new, |piece| piece.path.clone());
     let located = Located { volume, missing: Vec::new(), last: None, name: path.clone() };
     let archive = Archive::open_located(&path, located)?;
-    let mut sound =
-        archive.identity() == output.identity() && archive.items() == index.items && archive.bytes() == length;
+    let mut sound = archive.identity() == output.identity()
+        && archive.items() == index.items
+        && archive.bytes() == length
+        && archive.signature() == signature;
     if protected {
         sound &= archive.prove_recovery(control)?.is_some_and(|(expected, found)| expected == found);
     } else {

@@ -89,6 +89,14 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Show the public half of the key by which this user signs archives; makes the key if there is none yet.
+    Key {
+        /// Show the key of the user who owns this data file and makes its backups.
+        data_file: Option<PathBuf>,
+        /// Print it as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check every byte of an archive.
     Verify {
         /// The archive.
@@ -96,6 +104,9 @@ pub(super) enum Job {
         /// A folder that holds segments of it, besides its own; may be given several times.
         #[arg(long, value_name = "DIR")]
         segments: Vec<PathBuf>,
+        /// Fail unless it was signed by the key whose public half is in this file.
+        #[arg(long, value_name = "FILE")]
+        signed_by: Option<PathBuf>,
         /// Also restore it with its logs to a scratch folder, check it with SQLite, and remember that it could be done.
         #[arg(long)]
         test_restore: bool,

@@ -19,6 +19,9 @@ pub(super) struct Storing {
     /// How much recovery data is added: none, low, medium or high.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     redundancy: Option<Rate>,
+    /// Sign the archive by this user's key.
+    #[arg(long)]
+    sign: bool,
 }
 
 fn compression(word: &str) -> Result<Compression, String> {
@@ -35,13 +38,15 @@ impl Storing {
         let said = self.segment_mb.is_some()
             || self.compression.is_some()
             || self.interlacing.is_some()
-            || self.redundancy.is_some();
+            || self.redundancy.is_some()
+            || self.sign;
         let defaults = ArchiveOptions::default();
         said.then(|| ArchiveOptions {
             segment_bytes: self.segment_mb.map(|mb| mb << 20),
             compression: self.compression.unwrap_or(defaults.compression),
             interlacing: self.interlacing.unwrap_or(defaults.interlacing),
             redundancy: self.redundancy.unwrap_or(defaults.redundancy),
+            sign: self.sign,
         })
     }
 }

@@ -91,11 +91,12 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
             )
         }
         JobReport::Verify(r) if r.damage.is_some() => format!(
-            "{}: {} in {} files, state of {}, damaged, repaired for the verification in {seconds:.1} s",
+            "{}: {} in {} files, state of {}, damaged, repaired for the verification in {seconds:.1} s; {}",
             r.archive.display(),
             human_bytes(r.bytes),
             r.files,
-            r.moment.format("%Y-%m-%d %H:%M:%S %:z")
+            r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
+            r.signed.in_words()
         ),
         JobReport::Repair(r) => match (&r.copy, &r.repaired) {
             (Some(copy), Some(repaired)) => format!(
@@ -120,11 +121,12 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
             p.repaired.as_ref().map_or_else(String::new, |repaired| damaged_in_words(repaired, &p.archive)),
         ),
         JobReport::Verify(r) => format!(
-            "{} is sound: {} in {} files, state of {}, verified in {seconds:.1} s",
+            "{} is sound: {} in {} files, state of {}, verified in {seconds:.1} s\n{}",
             r.archive.display(),
             human_bytes(r.bytes),
             r.files,
-            r.moment.format("%Y-%m-%d %H:%M:%S %:z")
+            r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
+            r.signed.in_words()
         ),
         JobReport::VerifyRecords(r) => format!("{}\n{} tables and indexes in {seconds:.1} s", r.in_words(), r.count()),
         JobReport::Compact(r) => format!(

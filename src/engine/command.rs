@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    archive::ArchiveOptions,
+    archive::{ArchiveOptions, keys::PublicKey},
     backup::places::Purpose,
     journal::integrate::Until,
     restore::Logs,
@@ -225,6 +225,9 @@ pub enum Command {
         /// Folders that may hold segments of the archive, besides its own.
         #[serde(default)]
         segments: Vec<PathBuf>,
+        /// The key that must have signed it; else any that is known, or none.
+        #[serde(default)]
+        signed_by: Option<PublicKey>,
     },
     /// Find out what undoing a restore in place would do, into `seen_undos` of the status.
     LookAtUndo {

@@ -19,7 +19,7 @@ use super::{
     worker::Message,
 };
 use crate::{
-    archive::catalog,
+    archive::{catalog, keys::Key},
     backup::{self, marks, places::Purpose, soundness::Finding},
     control::Control,
     drill,
@@ -178,9 +178,10 @@ fn run_in_place(
     in_place::in_place(&Disk, &order.archive, options, log, &mut keep, control)
 }
 
-pub(super) fn verify(archive: PathBuf, segments: Vec<PathBuf>, messages: Sender<Message>) -> Work {
-    let options = VerifyOptions { segments };
+pub(super) fn verify(archive: PathBuf, mut options: VerifyOptions, own: PathBuf, messages: Sender<Message>) -> Work {
     Box::new(move |control| {
+        // A key that others could read makes nothing genuine.
+        options.known.extend(Key::known(&own).ok().flatten().map(|key| key.public()));
         let outcome = verify::run_with(&archive, &options, control);
         let of = Archives { archive: &archive, segments: &options.segments, now: control.clock().local() };
         tell(&messages, of.verified(&outcome));

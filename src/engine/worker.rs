@@ -45,6 +45,7 @@ use crate::{
         self,
         processes::{Holders, Process},
     },
+    verify::VerifyOptions,
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -466,9 +467,11 @@ impl Worker {
             Command::UndoRestore { job, data_file, of } => {
                 self.undo_restore(job, data_file, of).map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
             }
-            Command::Verify { job, archive, segments } => {
+            Command::Verify { job, archive, segments, signed_by } => {
                 let data_file = self.data_file_of(&archive);
-                let work = work::verify(archive.clone(), segments, self.messages.clone());
+                let options = VerifyOptions { segments, required: signed_by, ..VerifyOptions::default() };
+                let own = self.config.settings_dir.clone();
+                let work = work::verify(archive.clone(), options, own, self.messages.clone());
                 let started = self.start(Order::asked(job, JobKind::Verify, data_file, Some(archive)), work);
                 started.map_err(|e| (Some((job, JobKind::Verify)), e))?;
             }

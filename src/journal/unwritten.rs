@@ -112,8 +112,8 @@ impl Unwritten {
         }
     }
 
-    /// Sees that the file of the WAL at `wal` is not one that somebody put there, while the index says that it is empty: it belongs to a
-    /// copy of the data file, and what it holds must not be thrown away as if it were nothing.
+    /// Sees that the file of the WAL at `wal` is not one that somebody put there, while the index says that it is
+    /// empty: it belongs to a copy of the data file, and what it holds must not be thrown away as if it were nothing.
     ///
     /// # Errors
     /// [`ErrorKind::Changed`] when it is another one.
@@ -216,8 +216,8 @@ mod tests {
         Ok(())
     }
 
-    /// As a writer leaves it that is killed while it writes the index: the next one makes it anew, and a checkpoint that
-    /// gets no further than the one before writes the same frames again.
+    /// As a writer leaves it that is killed while it writes the index: the next one makes it anew, and a checkpoint
+    /// that gets no further than the one before writes the same frames again.
     #[test]
     fn frames_that_sqlite_copies_twice_are_no_change() -> Outcome {
         let folder = tempfile::tempdir()?;

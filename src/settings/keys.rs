@@ -482,6 +482,11 @@ pub const KEYS: &[Key] = &[
         Rate,
         redundancy
     ),
+    switch!(
+        "archive.sign",
+        "Whether archives are signed by the key of the user who makes them, which `strongroom key` shows.",
+        archive.sign
+    ),
     word!(
         "archive.test-restore",
         "Whether every new archive is restored for a test: automatic (where that takes a minute), always, never.",
@@ -547,6 +552,7 @@ mod tests {
             ("archive.compression", "'Compact'"),
             ("archive.interlacing", "'high'"),
             ("archive.redundancy", "'low'"),
+            ("archive.sign", "true"),
             ("archive.test-restore", "'always'"),
             ("scheduler.drill", "'Every week'"),
             ("restore.if-damaged", "true"),

@@ -19,8 +19,8 @@ pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
     is_data_file_locked_elsewhere(path, SHARED_LOCK)
 }
 
-/// Who has one of `files`, the data file at `path` and its companions, open; one that can not be seen too, as far as its
-/// locks tell.
+/// Who has one of `files`, the data file at `path` and its companions, open; one that can not be seen too, as far as
+/// its locks tell.
 pub fn holders(path: &Path, files: &[PathBuf]) -> Holders {
     let mut found = processes::holders(files);
     if found.processes.is_empty() && is_open_elsewhere(path) == Some(true) {
@@ -36,8 +36,8 @@ pub fn is_anything_locked_elsewhere(path: &Path) -> Option<bool> {
     Some(index || is_data_file_locked_elsewhere(path, ANY)?)
 }
 
-/// Whether another process reads the data file at `path` and none uses its `-shm`, which this process has open: one that
-/// does is seen by its locks, in whatever container. `None` where the system does not tell.
+/// Whether another process reads the data file at `path` and none uses its `-shm`, which this process has open: one
+/// that does is seen by its locks, in whatever container. `None` where the system does not tell.
 pub fn is_read_apart(path: &Path) -> Option<bool> {
     Some(is_locked_elsewhere(path, SHARED_LOCK)? && !is_locked_elsewhere(&shm_path(path), ANY)?)
 }

@@ -417,7 +417,7 @@ fn begin(state: &mut State, handle: &Handle, archive: PathBuf, segments: Vec<Pat
     state.dialog = None;
     let job = JobId::new();
     let command = match then {
-        Then::Verify => Command::Verify { job, archive, segments },
+        Then::Verify => Command::Verify { job, archive, segments, signed_by: None },
         Then::TestRestore => Command::TestRestore { job, archive, until: Until::End, segments },
         Then::Repair => {
             state.dialog =

@@ -151,12 +151,13 @@ fn of_archive(problem: &Error) -> String {
 pub(super) fn verify_text(report: &VerifyReport) -> (Tone, String, String) {
     let amount = |what: &str| {
         format!(
-            "{}\n{what} of {} was read and proven, {} files, in {}. It holds the state of {}.",
+            "{}\n{what} of {} was read and proven, {} files, in {}. It holds the state of {}. {}",
             report.archive.display(),
             human_bytes(report.bytes),
             report.files,
             duration(report.duration_ms),
-            moment(&report.moment)
+            moment(&report.moment),
+            report.signed.in_words()
         )
     };
     match report.problem() {

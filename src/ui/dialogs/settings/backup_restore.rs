@@ -180,6 +180,10 @@ fn archive_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) 
         ui.add(Label::new(text).wrap().selectable(true));
     });
     ui.add_space(4.0);
+    beside(ui, "Signature", |ui| {
+        ui.add(Checkbox::new(&mut form.draft.archive.sign, "Sign archives"));
+        remark(ui, "by the key of the user who makes them: shows which are genuine");
+    });
     proof_ui(ui, form);
 }
 
