@@ -1,9 +1,11 @@
 //! Where the program keeps its own files. Only here is the environment read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[cfg(unix)]
 use crate::storage::Ownership;
+#[cfg(all(unix, not(target_vendor = "apple")))]
+use crate::storage::owners::{ROOT, owner_of};
 use crate::{
     control::Clock,
     engine::{Config, HostKind},
@@ -14,11 +16,50 @@ use crate::{
 /// File name of the list of the service's data files.
 const LIST: &str = "service.toml";
 
-pub(super) fn directories() -> Result<directories::ProjectDirs> {
-    directories::ProjectDirs::from("", "", "Strongroom").ok_or_else(|| {
+/// The folders of the program's own files.
+pub(super) struct Own {
+    config: PathBuf,
+    data: PathBuf,
+}
+
+impl Own {
+    /// Settings, lists and keys.
+    pub(super) fn config_dir(&self) -> &Path {
+        &self.config
+    }
+
+    /// History, and what engines need while they run.
+    pub(super) fn data_dir(&self) -> &Path {
+        &self.data
+    }
+}
+
+pub(super) fn directories() -> Result<Own> {
+    let found = directories::ProjectDirs::from("", "", "Strongroom").ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "the home folder of this user is not known")
             .hint("Set the environment variable HOME to a folder that this user may write.")
-    })
+    })?;
+    let own = Own { config: found.config_dir().to_path_buf(), data: found.data_dir().to_path_buf() };
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    if is_superuser() {
+        let home = nix::unistd::User::from_uid(ROOT.into()).ok().flatten().map(|root| root.dir);
+        return Ok(of_superuser(own, home, owner_of));
+    }
+    Ok(own)
+}
+
+/// The superuser's own files, where the environment may be that of another user, as with `sudo -E`: whoever owns a
+/// folder can put links in it, and would read or lead what the superuser keeps there. Then they are in his own home
+/// folder.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn of_superuser(own: Own, home: Option<PathBuf>, owner_of: impl Fn(&Path) -> Option<u32>) -> Own {
+    let is_foreign = |path: &Path| owner_of(path).is_some_and(|owner| owner != ROOT);
+    match home {
+        Some(home) if is_foreign(&own.config) || is_foreign(&own.data) => {
+            Own { config: home.join(".config/strongroom"), data: home.join(".local/share/strongroom") }
+        }
+        _ => own,
+    }
 }
 
 /// What tells the time to the commands, and to engines that they begin.
@@ -133,4 +174,24 @@ pub(super) fn is_superuser() -> bool {
     return rustix::process::geteuid().is_root();
     #[cfg(not(unix))]
     false
+}
+
+#[cfg(all(test, unix, not(target_vendor = "apple")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_superuser_keeps_nothing_in_folders_of_others() {
+        let own = |home: &str| Own {
+            config: Path::new(home).join(".config/strongroom"),
+            data: Path::new(home).join(".local/share/strongroom"),
+        };
+        let owner_of = |path: &Path| Some(if path.starts_with("/home/u/.local") { 1000 } else { ROOT });
+        let home = || Some(PathBuf::from("/root"));
+        for (given, expected) in [("/home/u", "/root"), ("/srv/root", "/srv/root"), ("/root", "/root")] {
+            let kept = of_superuser(own(given), home(), owner_of);
+            assert_eq!((kept.config, kept.data), (own(expected).config, own(expected).data));
+        }
+        assert_eq!(of_superuser(own("/home/u"), None, owner_of).data, own("/home/u").data);
+    }
 }
