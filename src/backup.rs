@@ -40,7 +40,7 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, Cut, PageTableWriter, Position},
-    settings::{self, Settings, SettingsFile, sections},
+    settings::{self, Settings, SettingsFile, copies, sections},
     sqlite::{
         alias,
         data_file::JournalMode,
@@ -85,6 +85,9 @@ pub struct BackupPlan {
 /// What a backup achieved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupReport {
+    /// The data file.
+    #[serde(default)]
+    pub data_file: PathBuf,
     /// The archive; of an archive in segments the first.
     pub archive: PathBuf,
     /// All its files.
@@ -133,6 +136,9 @@ pub struct BackupReport {
     /// What is drastically other than in the backup before, which is held therefore.
     #[serde(default)]
     pub change: Option<Change>,
+    /// The data file whose settings it goes by as a copy, if it does.
+    #[serde(default)]
+    pub copied_from: Option<PathBuf>,
     /// The old backups that were deleted, if the settings say so.
     #[serde(default)]
     pub deleted: Deleted,
@@ -164,6 +170,11 @@ impl BackupReport {
             return Some(Error::new(ErrorKind::Damaged, message).hint(
                 "Make no further backups to repair this: look at the data file first (Verify on the Maintenance page, or strongroom check). Sound backups made before stay, whatever their age.",
             ));
+        }
+        if let Some(from) = &self.copied_from {
+            let shared = copies::shared(&self.data_file, from).report();
+            let message = format!("the archive is sound, but {}", shared.message);
+            return Some(Error::new(ErrorKind::Partial, message).hint(shared.hint.unwrap_or_default()));
         }
         if let Some(words) = self.content.in_words() {
             let message =
@@ -236,6 +247,7 @@ pub fn archives_there(data_file: &Path, settings: &Settings) -> (Vec<ArchiveEntr
     }
     found.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
     found.dedup_by(|a, b| a.path == b.path);
+    copies::mark(data_file, settings.data_file_id, &mut found);
     (found, problem)
 }
 
@@ -403,6 +415,7 @@ pub fn run_asking(
         data_file_id,
         archive_id: Uuid::new_v4(),
         data_file_name: file_name(data_file),
+        data_file_path: Some(data_file.to_path_buf()),
         number,
         moment,
         page_size: snapshot.page_size(),
@@ -474,6 +487,7 @@ pub fn run_asking(
         content::disks::remember(s, &folders.when_said);
     });
     Ok(BackupReport {
+        data_file: data_file.to_path_buf(),
         archive: written.path,
         files: written.files,
         number,
@@ -495,6 +509,7 @@ pub fn run_asking(
         content: content_report.report(),
         seen: seen.unwrap_or_default(),
         change: None,
+        copied_from: settings.copied_from().map(Path::to_path_buf),
         deleted: Deleted::default(),
     })
 }

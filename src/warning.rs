@@ -38,6 +38,8 @@ pub enum WarningKind {
     TestRestoreFailed,
     /// An archive is damaged, or can not be read.
     ArchiveDamaged,
+    /// Another data file goes by the same settings: one was copied from the other with them.
+    SharedSettings,
     /// Archives are not there any more.
     ArchivesGone,
     /// A damaged archive has a sound copy.
@@ -93,6 +95,7 @@ impl WarningKind {
                 | K::ArchivesGone
                 | K::LogBroken
                 | K::OtherName
+                | K::SharedSettings
                 | K::ProgramWaits
                 | K::DataFileIncomplete
                 | K::StrayProgram

@@ -69,6 +69,13 @@ pub struct ArchiveEntry {
     pub page_size: Option<u32>,
     /// Which data file it belongs to.
     pub data_file_id: Option<Uuid>,
+    /// Where that data file was when it was made; `None` when it can not be read, or does not say.
+    #[serde(default)]
+    pub made_of: Option<PathBuf>,
+    /// Whether it is of another data file than the one whose archives were asked for, although it may have the same
+    /// identity.
+    #[serde(default)]
+    pub is_of_other: bool,
     /// Where in the log it was cut, if there was one.
     pub log_position: Option<Position>,
     /// What was seen of the data file when the archive was made; `None` where nobody has looked, or it can not be read.
@@ -85,6 +92,13 @@ pub struct ArchiveEntry {
     pub hold: Option<Hold>,
     /// What is wrong with its header or its end, as far as a quick look shows.
     pub problem: Option<ErrorReport>,
+}
+
+impl ArchiveEntry {
+    /// Whether it is of the data file with this identity, and not of a copy that shares it.
+    pub fn is_of(&self, data_file_id: Option<Uuid>) -> bool {
+        self.data_file_id.is_some() && self.data_file_id == data_file_id && !self.is_of_other
+    }
 }
 
 /// The part of all its archives' names that comes from the data file: its name without extension, shortened where that
@@ -300,6 +314,8 @@ fn describe(files: Vec<PathBuf>, number: ArchiveNumber, segmented: bool) -> Arch
         data_bytes: identity.map_or(0, |i| u64::from(i.page_size) * u64::from(i.page_count)),
         page_size: identity.map(|i| i.page_size),
         data_file_id: identity.map(|i| i.data_file_id),
+        made_of: identity.and_then(|i| i.data_file_path.clone()),
+        is_of_other: false,
         archive_id: identity.map(|i| i.archive_id),
         missing: if segmented { segments::missing(&path, &elsewhere) } else { None },
         log_position: identity.and_then(|i| i.log_position),

@@ -257,6 +257,10 @@ pub(super) enum Job {
         /// that was used before: another disk, or one that was emptied.
         #[arg(long, value_name = "WHICH", value_enum)]
         choose_anew: Vec<Folder>,
+        /// Give a data file that was copied with its settings an identity of its own: its archives begin anew, and it
+        /// is without a log until one is chosen.
+        #[arg(long)]
+        own_identity: bool,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,

@@ -30,7 +30,7 @@ pub(super) fn run(
     data_file: &Path,
     arguments: &[String],
     defaults: &[String],
-    anew: &[Folder],
+    (anew, own_identity): (&[Folder], bool),
     json: bool,
 ) -> Result<()> {
     let requests = arguments.iter().map(|text| parse(text));
@@ -62,6 +62,17 @@ pub(super) fn run(
         file.change(own, |settings| *settings = wanted)?;
         marks::note_choice(&path, &mut file, own, &before);
     }
+    if own_identity {
+        let (from, log) = file.give_own_identity(own)?;
+        if !json {
+            print(&format!("{} is told from {} from now on", foreign::shown(&path), foreign::shown(&from)))?;
+            let destination = backup::destination(&path, &file);
+            print(&format!("Make a full backup of it: its archives begin anew, in {}.", foreign::shown(&destination)))?;
+        }
+        if let Some(log) = log.filter(|_| !json) {
+            print(&format!("No log is kept of it: {} is that of the other. Choose one.", foreign::shown(&log)))?;
+        }
+    }
     for which in anew {
         let purpose = match which {
             Folder::Destination => Purpose::Archives,
@@ -72,7 +83,7 @@ pub(super) fn run(
             print(&format!("{} is used from now on, as it is there now", foreign::shown(&folder)))?;
         }
     }
-    if requests.is_empty() && !anew.is_empty() && !json {
+    if requests.is_empty() && (own_identity || !anew.is_empty()) && !json {
         return Ok(());
     }
     let chosen: Vec<&Key> = requests.iter().map(Request::key).collect();

@@ -266,7 +266,7 @@ impl BackupJob {
         }
         let settings = settings.settings();
         let known = history::known_archives(&self.data_file, settings, &self.data)?;
-        let own = |entry: &&ArchiveEntry| entry.data_file_id == settings.data_file_id;
+        let own = |entry: &&ArchiveEntry| entry.is_of(settings.data_file_id);
         let Some(new) = known.iter().find(|entry| entry.path == report.archive) else { return Ok(()) };
         let earlier = |entry: &&ArchiveEntry| {
             entry.number < new.number && entry.check != ContentCheck::Damaged && entry.problem.is_none()
@@ -299,7 +299,8 @@ impl BackupJob {
         made: Option<(&Path, ContentCheck)>,
         control: &Control,
     ) -> Result<Deleted> {
-        if self.to.is_some() {
+        // Of a copy that goes by the settings of another nobody can tell which logs are its own.
+        if self.to.is_some() || settings.copied_from().is_some() {
             return Ok(Deleted::default());
         }
         let of = (settings.settings(), self.data.as_path());

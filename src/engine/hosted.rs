@@ -22,7 +22,7 @@ use super::{
     mistaken::refuse_own_file,
     proof::Proving,
     rights,
-    status::{DataFileStatus, Host, Maintenance, SampleClientStatus},
+    status::{DataFileStatus, Host, Maintenance, SampleClientStatus, Shared},
 };
 use crate::{
     archive::{
@@ -40,7 +40,7 @@ use crate::{
     journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, reader::LogReader},
     sample,
     schedule::automatic::{Automatic, Reason},
-    settings::{Settings, SettingsFile},
+    settings::{Settings, SettingsFile, copies},
     sqlite::{
         alias,
         data_file::{self, DataFileFacts},
@@ -131,6 +131,8 @@ pub(super) struct Surveyed {
     pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
     /// The settings as they were read for this.
     pub(super) settings: SettingsFile,
+    /// What is to be said of the other data files that go by the same settings.
+    pub(super) shared: Vec<Shared>,
     /// Why the folder for archives is not the one that was used.
     pub(super) destination_problem: Option<ErrorReport>,
     pub(super) archives_place: Place,
@@ -249,6 +251,7 @@ pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Hos
         holders: Holders::default(),
         readers: Vec::new(),
         strays: Vec::new(),
+        shared: Vec::new(),
         other_name: None,
         moved_name: None,
         waiting: Vec::new(),
@@ -265,7 +268,7 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<(PathBuf,
     let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
     let folder = backup::destination_by(&path, &settings);
     let id = settings.data_file_id;
-    let is_own = |archive: &ArchiveEntry| archive.problem.is_none() && (id.is_none() || archive.data_file_id == id);
+    let is_own = |archive: &ArchiveEntry| archive.problem.is_none() && (id.is_none() || archive.is_of(id));
     let newest = backup::archives(&path, &settings).unwrap_or_default().into_iter().find(is_own);
     folder.is_dir().then(|| (folder, newest.map(|archive| archive.path)))
 }
@@ -304,7 +307,15 @@ pub(super) fn look_over(data_file: &Path, settings: &SettingsFile, data: &Path) 
     let required = plan.as_ref().ok().map(|plan| plan.required_bytes);
     let system = System::now();
     let look = |purpose| places::look(system.as_ref(), data_file, settings, purpose, required);
+    let from = file.copied_from().map(|from| Shared { copy: data_file.to_path_buf(), of: from.to_path_buf() });
+    // Of a copy that makes archives among those of this one.
+    let copy = |copy| Shared { copy, of: data_file.to_path_buf() };
+    let shared = match from {
+        Some(from) => vec![from],
+        None => copies::mark(data_file, settings.data_file_id, &mut archives).into_iter().map(copy).collect(),
+    };
     Surveyed {
+        shared,
         sets: retention::sets(data_file, settings, &archives),
         archives_place: look(Purpose::Archives),
         log_place: settings.log.file.as_ref().map(|_| look(Purpose::Log)),
@@ -380,6 +391,10 @@ pub(super) fn open_log(
         data_file::switch_to_wal(data_file)?;
     }
     let mut settings = settings.clone();
+    // Its log would be that of the other, and hold the commits of both.
+    if let Some(from) = settings.copied_from() {
+        return Err(copies::shared(data_file, from));
+    }
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.note(own, |s| s.data_file_id = Some(identity))?;
     places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;
@@ -436,7 +451,7 @@ fn newest_with_log(data_file: &Path, settings: &SettingsFile, log: &Path) -> Res
         return if log.is_file() { Ok(None) } else { Err(error) };
     }
     let id = settings.settings().data_file_id;
-    let newest = archives.into_iter().find(|a| a.data_file_id == id && a.log_position.is_some());
+    let newest = archives.into_iter().find(|a| a.is_of(id) && a.log_position.is_some());
     // Of disks that take turns another one may hold the archive that the log goes on from.
     let goes_on_from = || LogReader::open(log).ok().map(|log| log.header().base.archive);
     let is_elsewhere = |newest: &ArchiveEntry| {

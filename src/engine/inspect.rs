@@ -24,7 +24,7 @@ use crate::{
     error::{ErrorReport, Result},
     journal::inspect::{self, LogFacts},
     schedule::automatic::{Automatic, Decision, Reason},
-    settings::SettingsFile,
+    settings::{SettingsFile, copies},
     sqlite::{
         data_file::{self, DataFileFacts, JournalMode},
         seen::ContentCheck,
@@ -219,6 +219,9 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
     status.automatic = known_before;
     let log_file = status.log_file.clone();
     let looked = log_file.as_ref().filter(|_| is_wal).map(|log| {
+        if let Some(from) = settings.copied_from() {
+            return Err(copies::shared(&path, from));
+        }
         marks::look(&path, settings.settings(), Purpose::Log)?;
         inspect::inspect(log, &path)
     });
@@ -229,7 +232,8 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
     };
     if let Some(file) = &log_file {
         let at_rest = warnings::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some());
-        status.warnings.extend(at_rest);
+        // Of a copy that is not told from its original, that is said, and why it has no log.
+        status.warnings.extend(at_rest.filter(|_| !status.is_copy()));
         let last_commit = log.as_ref().and_then(|log| log.last_commit);
         status.warnings.extend(warnings::of_clock(last_commit, status.newest_good(), &now));
     } else if engine.is_none() {

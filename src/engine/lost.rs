@@ -18,7 +18,7 @@ use crate::{
         integrate::Until,
     },
     restore::{self, Choice, Logs, Origin},
-    settings::SettingsFile,
+    settings::{SettingsFile, copies},
     storage::{
         self,
         processes::{self, Process},
@@ -85,7 +85,8 @@ impl Lost {
         ids.sort_unstable();
         ids.dedup();
         let id = settings.data_file_id.or(ids.first().copied().filter(|_| ids.len() == 1));
-        archives.retain(|archive| id.is_none() || archive.data_file_id.is_none_or(|of| Some(of) == id));
+        copies::mark(&path, id, &mut archives);
+        archives.retain(|archive| id.is_none() || archive.data_file_id.is_none() || archive.is_of(id));
         let findings = history::judge(&mut archives, data);
         let is_listed = |path: &PathBuf| archives.iter().any(|archive: &ArchiveEntry| archive.files.contains(path));
         let log_file = settings.log.file.clone();

@@ -154,7 +154,7 @@ fn run_in_place(
     let newest = backup::archives(data_file, settings.settings())
         .unwrap_or_default()
         .into_iter()
-        .find(|a| a.data_file_id == settings.settings().data_file_id && a.problem.is_none());
+        .find(|a| a.is_of(settings.settings().data_file_id) && a.problem.is_none());
     let kept = match (log, newest) {
         (Some(log), Some(newest)) => {
             in_place::is_kept_by_log(log, &newest.path, control).unwrap_or(false).then_some(newest.path)

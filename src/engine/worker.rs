@@ -436,6 +436,7 @@ impl Worker {
             Command::ChangeSettings { data_file, settings, revision, switch_to_wal } => {
                 self.change_settings(&data_file, settings, &revision, switch_to_wal).map_err(plain)?;
             }
+            Command::GiveOwnIdentity { data_file } => self.give_own_identity(&data_file).map_err(plain)?,
             Command::ChooseAnew { data_file, purpose } => self.choose_anew(&data_file, purpose).map_err(plain)?,
             Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
             Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
