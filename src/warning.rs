@@ -38,6 +38,8 @@ pub enum WarningKind {
     TestRestoreFailed,
     /// An archive is damaged, or can not be read.
     ArchiveDamaged,
+    /// An archive bears the number of another one.
+    ArchiveRenamed,
     /// Another data file goes by the same settings: one was copied from the other with them.
     SharedSettings,
     /// Archives are not there any more.

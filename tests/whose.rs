@@ -221,3 +221,32 @@ fn a_copy_does_not_write_the_log_of_the_one_it_was_copied_from() {
     });
     assert!(fs::read(&log).unwrap() == before);
 }
+
+#[test]
+fn archives_whose_names_were_swapped_are_what_they_say_themselves() {
+    let scene = Scene::new(&["keep.last=2"]);
+    write(&scene.prod, "of the second");
+    scene.good("backup", &scene.prod, &[]);
+    let newest = logical_content(&scene.prod);
+    let at = |name: &str| scene.place.at("prod/Backups").join(name);
+    fs::rename(at("a[0001].4BK"), at("x")).unwrap();
+    fs::rename(at("a[0002].4BK"), at("a[0001].4BK")).unwrap();
+    fs::rename(at("x"), at("a[0002].4BK")).unwrap();
+    let listed = scene.listed(&scene.prod);
+    let path = |entry: &Value| Path::new(entry["path"].as_str().unwrap()).file_name().unwrap().to_owned();
+    assert_eq!((&listed[0]["number"], path(&listed[0])), (&2.into(), "a[0001].4BK".into()), "{listed:?}");
+    let said = scene.good("list", &scene.prod, &[]);
+    assert!(said.starts_with("0002  ") && said.contains("a[0001].4BK  RENAMED: it is not backup 0001"), "{said}");
+    let said = scene.good("status", &scene.prod, &[]);
+    assert!(
+        said.contains("Last full backup   0002 of ") && said.contains("a[0001].4BK holds full backup 0002"),
+        "{said}"
+    );
+    assert_eq!(scene.warnings(&scene.prod, "archive-renamed").len(), 2);
+    assert!(scene.restored(&scene.prod, "newest") == newest);
+    // What was renamed is nobody's to delete, and its names are not given again.
+    for _ in 0..3 {
+        scene.good("backup", &scene.prod, &[]);
+    }
+    assert_eq!(names_in(&scene.place.at("prod/Backups")), ["a[0001].4BK", "a[0002].4BK", "a[0004].4BK", "a[0005].4BK"]);
+}

@@ -91,7 +91,8 @@ fn line_of(entry: &ArchiveEntry) -> String {
         (true, Some(made_of)) => format!("  OF ANOTHER DATA FILE: {}", shown(made_of)),
         (true, None) => "  OF ANOTHER DATA FILE".to_owned(),
     };
+    let renamed = entry.misnamed().map_or_else(String::new, |named| format!("  RENAMED: it is not backup {named}"));
     let hold = entry.hold.as_ref().map_or_else(String::new, |hold| format!("  {}", hold.in_words()));
     let (number, bytes, path) = (entry.number, human_bytes(entry.bytes), shown(&entry.path));
-    format!("{number}  {moment:<26}  {bytes:>10}  {path}{problem}{other}{check}{hold}")
+    format!("{number}  {moment:<26}  {bytes:>10}  {path}{problem}{other}{renamed}{check}{hold}")
 }

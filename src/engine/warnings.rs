@@ -156,7 +156,15 @@ fn of_waiting(status: &DataFileStatus) -> Option<Warning> {
 
 /// Archives that are damaged or can not be read, and those that a sound copy stands for.
 fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
-    let mut found = Vec::new();
+    let misnamed = status.own_archives().filter_map(|archive| Some((archive, archive.misnamed()?)));
+    let misnamed = misnamed.map(|(archive, named)| {
+        Warning::new(
+            WarningKind::ArchiveRenamed,
+            format!("{} holds full backup {}, not {named}: it was renamed", archive.path.display(), archive.number),
+            "It is restored as what it is, never deleted, and does not count among those that are kept. Give it its name back.",
+        )
+    });
+    let mut found: Vec<Warning> = misnamed.collect();
     let others = status.copies.iter().filter(|copy| status.damage_of(copy).is_some());
     for archive in status.own_archives().chain(others) {
         let (damage, path) = (status.damage_of(archive), archive.path.display());
