@@ -594,6 +594,13 @@ pub fn make_folder(folder: &Path, ownership: Ownership) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
+    if folder.exists() {
+        return Err(Error::new(
+            ErrorKind::WrongType,
+            format!("{} is a file, and no folder for archives", folder.display()),
+        )
+        .hint("Choose a folder in the settings; nothing was written to that file."));
+    }
     storage::make_private_folders(folder)?;
     // The owner of the data file must be able to use the folder. Others may look into it where they may read the data
     // file, whatever this process was begun with; write to it they never may: who can write a folder can delete

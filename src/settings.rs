@@ -36,6 +36,7 @@ pub use sections::{Revision, Settings};
 use crate::{
     archive::lawful,
     error::{Error, ErrorKind, Result},
+    journal,
     storage::{self, Ownership, names},
 };
 use document::{find, place};
@@ -274,8 +275,26 @@ impl SettingsFile {
         let mut changed = self.clone();
         change(&mut changed.settings);
         changed.settings.check(&self.data_file)?;
+        changed.require_new_places(&self.settings)?;
         changed.save(own, &self.settings)?;
         *self = changed;
+        Ok(())
+    }
+
+    /// Sees that a log or a folder that was chosen just now is none that belongs to somebody else, or is a file.
+    fn require_new_places(&self, before: &Settings) -> Result<()> {
+        let now = &self.settings;
+        if let Some(log) = now.log.file.as_ref().filter(|log| before.log.file.as_ref() != Some(log)) {
+            journal::place::require_free(log, &self.data_file, now.data_file_id)?;
+        }
+        let chosen =
+            now.destination.folder.as_ref().filter(|folder| before.destination.folder.as_ref() != Some(folder));
+        if let Some(folder) = chosen.filter(|folder| folder.exists() && !folder.is_dir()) {
+            let message = format!("destination.folder must be a folder, and {} is a file", folder.display());
+            return Err(
+                Error::new(ErrorKind::Settings, message).hint("Name a folder; it is made when it does not exist.")
+            );
+        }
         Ok(())
     }
 

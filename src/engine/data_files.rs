@@ -260,6 +260,9 @@ impl Worker {
             // While it is only tried again, what was wrong stays to be seen.
             status.log_problem.take_if(|_| wanted.is_none() || start != LogStart::Known);
         }
+        if let Some(log) = wanted.as_ref().filter(|_| self.config.keeps_no_log) {
+            return self.keep_no_log(data_file, log);
+        }
         if let Some(log) = wanted {
             let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
             let (changed, messages) = (data_file.clone(), self.messages.clone());
@@ -270,6 +273,20 @@ impl Worker {
                 move || hosted::open_log(&data_file, &settings, &own, (&log, start, released), waker),
                 move |opened| Message::LogOpened { result: opened.map_err(|e| e.report()), data_file: of, attempt },
             );
+        }
+    }
+
+    /// Says of a log that the settings name that it is not kept, because the service was begun so.
+    fn keep_no_log(&mut self, data_file: &Path, log: &Path) {
+        if let Some(hosted) = self.hosted.get_mut(data_file) {
+            hosted.log_opening = None;
+            hosted.log_slot.set(None, false);
+        }
+        let message = format!("the log {} is not kept: the service was begun with --no-log", log.display());
+        let hint = "Begin it without --no-log. If no log is wanted, take it off: strongroom settings DATAFILE --default log.file.";
+        let error = Error::new(ErrorKind::Refused, message).hint(hint).report();
+        if let Some(status) = self.edit_data_file(data_file) {
+            (status.log_starting, status.log_problem) = (false, Some(error));
         }
     }
 

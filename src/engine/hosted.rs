@@ -37,7 +37,7 @@ use crate::{
     },
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, reader::LogReader},
+    journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, place, reader::LogReader},
     sample,
     schedule::automatic::{Automatic, Reason},
     settings::{Settings, SettingsFile, copies},
@@ -395,6 +395,7 @@ pub(super) fn open_log(
     if let Some(from) = settings.copied_from() {
         return Err(copies::shared(data_file, from));
     }
+    place::refuse_other_file(log, data_file)?;
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.note(own, |s| s.data_file_id = Some(identity))?;
     places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;

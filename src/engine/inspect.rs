@@ -22,7 +22,10 @@ use crate::{
     },
     control::Clock,
     error::{ErrorReport, Result},
-    journal::inspect::{self, LogFacts},
+    journal::{
+        inspect::{self, LogFacts},
+        place,
+    },
     schedule::automatic::{Automatic, Decision, Reason},
     settings::{SettingsFile, copies},
     sqlite::{
@@ -222,6 +225,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         if let Some(from) = settings.copied_from() {
             return Err(copies::shared(&path, from));
         }
+        place::refuse_other_file(log, &path)?;
         marks::look(&path, settings.settings(), Purpose::Log)?;
         inspect::inspect(log, &path)
     });
