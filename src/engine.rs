@@ -37,6 +37,7 @@ mod proven;
 pub mod rights;
 mod scheduler;
 mod settings;
+pub mod settings_gone;
 pub mod status;
 mod undo;
 mod warnings;

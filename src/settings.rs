@@ -483,8 +483,9 @@ fn unknown(text: &str, document: &Table) -> Vec<String> {
 }
 
 fn settings_error(path: &Path, message: &str) -> Error {
-    Error::new(ErrorKind::Settings, format!("the settings in {} can not be used: {message}", path.display()))
-        .hint("Correct the file in a text editor, or move it away to begin with the defaults.")
+    Error::new(ErrorKind::Settings, format!("the settings in {} can not be used: {message}", path.display())).hint(
+        "Correct the file in a text editor, or move it away: then the last ones that an archive holds are put back.",
+    )
 }
 
 /// Somebody else changed the settings after they were read.

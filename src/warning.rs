@@ -58,6 +58,8 @@ pub enum WarningKind {
     StrayProgram,
     /// Commits or archives bear times that are still to come: the clock was ahead, or is behind.
     Clock,
+    /// The settings were gone, and were put back from an archive, or not.
+    SettingsGone,
     /// The settings file can not be understood, or holds what means nothing.
     Settings,
     /// The program to be run after each job failed.
@@ -98,6 +100,7 @@ impl WarningKind {
                 | K::LogBroken
                 | K::OtherName
                 | K::SharedSettings
+                | K::SettingsGone
                 | K::ProgramWaits
                 | K::DataFileIncomplete
                 | K::StrayProgram

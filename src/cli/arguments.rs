@@ -261,6 +261,10 @@ pub(super) enum Job {
         /// is without a log until one is chosen.
         #[arg(long)]
         own_identity: bool,
+        /// Where the settings are gone and their archives too: begin with the defaults, as a new data file. Numbers go
+        /// on.
+        #[arg(long)]
+        begin_anew: bool,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,

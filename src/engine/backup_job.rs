@@ -117,6 +117,11 @@ impl BackupJob {
         if let Some(known) = self.known.as_ref().filter(|known| settings.is_blank() && !known.is_blank()) {
             settings = known.clone();
         }
+        // What the Backup journal knows was given to somebody, whatever the settings say now.
+        let highest = history::highest_number(&self.data, &self.data_file).map_or(0, |number| number.0);
+        if highest > settings.settings().last_number {
+            settings.note(&self.own, |s| s.last_number = s.last_number.max(highest))?;
+        }
         if self.only_if_modified
             && let Some(since) =
                 modified::unmodified_since(&self.data_file, &settings, self.log_in_order().as_deref(), control)?

@@ -146,7 +146,7 @@ impl Worker {
         }
         match result {
             Ok(opened) => {
-                let Opened { hosted, mut status } = *opened;
+                let Opened { gone, hosted, mut status } = *opened;
                 status.engine_started = Some(self.status.started);
                 let path = hosted.path.clone();
                 if let Some(why) = self.tried.remove(&path).flatten().filter(|_| status.damage.is_none()) {
@@ -163,6 +163,11 @@ impl Worker {
                 self.note_last_backups(Some(&path));
                 self.note_last_runs(&path);
                 self.read_notices(&path);
+                if let Some(gone) = gone {
+                    // A command has no other place to say it in.
+                    tracing::error!("{}. {}", gone.message, gone.hint.as_deref().unwrap_or_default());
+                    self.keep_notice(&path, gone);
+                }
                 self.begin_to_watch(&path);
                 self.read_undos(&path);
                 self.follow_settings(&path, LogStart::Known);

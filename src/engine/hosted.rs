@@ -22,6 +22,7 @@ use super::{
     mistaken::refuse_own_file,
     proof::Proving,
     rights,
+    settings_gone::Gone,
     status::{DataFileStatus, Host, Maintenance, SampleClientStatus, Shared},
 };
 use crate::{
@@ -52,6 +53,7 @@ use crate::{
         processes::{self, Holders},
         scratch, space,
     },
+    warning::Warning,
 };
 
 /// How long opening a log waits for a data file that is locked.
@@ -115,6 +117,8 @@ pub(super) struct Hosted {
 
 /// A data file that was opened on a thread of its own.
 pub(super) struct Opened {
+    /// What was done about settings that were gone.
+    pub(super) gone: Option<Warning>,
     pub(super) hosted: Hosted,
     pub(super) status: DataFileStatus,
 }
@@ -154,7 +158,12 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
         looked => looked?,
     };
     let lock = DataFileLock::take(&facts.path, config)?;
-    let settings = SettingsFile::load(&facts.path, own)?;
+    let mut settings = SettingsFile::load(&facts.path, own)?;
+    let mut gone = None;
+    if let Some(known) = Gone::look(&facts.path, &settings, &config.data_dir) {
+        gone = Some(known.put_back(own)?);
+        settings = SettingsFile::load(&facts.path, own)?;
+    }
     let mut damage = None;
     if may_restore && let Some(why) = damaged::look(&facts.path, settings.settings(), config) {
         match damaged::refuse_held(&facts.path, why) {
@@ -176,6 +185,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
     let status = DataFileStatus { damage, damage_since, ..status_of(facts, &settings, host) };
     let (path, asked) = (status.facts.path.clone(), path.to_path_buf());
     Ok(Opening::Opened(Box::new(Opened {
+        gone,
         hosted: Hosted {
             names: Some(asked).filter(|asked| *asked != path).into_iter().collect(),
             path,

@@ -10,6 +10,7 @@ use super::{
     hosted, known, lock,
     mistaken::refuse_own_file,
     rights,
+    settings_gone::Gone,
     status::{DataFileStatus, Host, HostKind, JobStatus, Maintenance, Status},
     warnings,
 };
@@ -241,6 +242,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         let last_commit = log.as_ref().and_then(|log| log.last_commit);
         status.warnings.extend(warnings::of_clock(last_commit, status.newest_good(), &now));
     } else if engine.is_none() {
+        status.warnings.extend(Gone::look(&path, &settings, data).map(|gone| gone.warning()));
         status.warnings.push(warnings::of_nobody(&status, watched.as_ref()));
     }
     warnings::in_order(&mut status.warnings);

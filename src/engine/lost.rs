@@ -131,7 +131,7 @@ impl Lost {
 }
 
 /// The archives of the data file that full backups made, newest first, as the Backup journal has them.
-fn made(journal: &History, data_file: &Path) -> Vec<PathBuf> {
+pub(super) fn made(journal: &History, data_file: &Path) -> Vec<PathBuf> {
     let all = journal.list(HISTORY_MAX).unwrap_or_default();
     let of_it = all.into_iter().filter(|entry| {
         entry.kind == JobKind::Backup
