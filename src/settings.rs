@@ -127,8 +127,12 @@ impl SettingsFile {
         })?;
         let settings = understand(&path, &text, parsed.as_table(), data_file)?;
         let name = parsed.get("data-file").and_then(|t| t.get("name")).and_then(Item::as_str);
+        let noted = copies::noted_path(parsed.as_table());
+        // One with another stem was copied with its settings, which say so.
+        let is_copied = |name: &str| noted.is_some() && stem(Path::new(name)) != stem(data_file);
         if let Some(name) = name.filter(|n| data_file.file_name() != Some(OsStr::new(n)))
             && data_file.with_file_name(name).exists()
+            && !is_copied(name)
         {
             let message = format!("they belong to {name}, which has the same name without its extension");
             return Err(settings_error(&path, &message).hint(
@@ -136,7 +140,6 @@ impl SettingsFile {
             ));
         }
         let unknown = unknown(&text, parsed.as_table());
-        let noted = copies::noted_path(parsed.as_table());
         let (document, own, data_file) = (parsed.into_mut(), own.to_path_buf(), data_file.to_path_buf());
         Ok(Self { path, data_file, read, origin, seen, document, settings, unknown, noted, own })
     }

@@ -180,6 +180,32 @@ fn what_was_restored_beside_is_a_copy() {
 }
 
 #[test]
+fn a_copy_under_another_name_beside_it_is_a_copy_and_a_drill_draws_its_own() {
+    let place = Place::new();
+    let one_folder = format!("destination.folder={}", place.at("archives").display());
+    let scene = Scene::new(&[&one_folder, "archive.test-restore=never"]);
+    let copy = scene.place.at("prod/b.sqlite");
+    for (from, to) in [("a.sqlite", "b.sqlite"), ("a.strongroom.toml", "b.strongroom.toml")] {
+        fs::copy(scene.place.at("prod").join(from), scene.place.at("prod").join(to)).unwrap();
+    }
+    assert_eq!(scene.warnings(&copy, "shared-settings").len(), 1);
+    let (code, said) = scene.run("backup", &copy, &[]);
+    assert!(code == 1 && said.contains("b.sqlite is a copy of "), "{said}");
+    scene.good("settings", &copy, &["--own-identity"]);
+    scene.good("backup", &copy, &[]);
+    // Of the other folder, whose archives bear the same name.
+    scene.copy();
+    for _ in 0..4 {
+        assert_eq!(scene.run("backup", &scene.staging, &[]).0, 1);
+    }
+    for _ in 0..6 {
+        let said = scene.good("drill", &scene.prod, &["--json"]);
+        let own = place.at("archives/a[0001].4BK");
+        assert!(said.contains(own.to_str().unwrap()), "{said}");
+    }
+}
+
+#[test]
 fn a_copy_does_not_write_the_log_of_the_one_it_was_copied_from() {
     let place = Place::new();
     let log = place.at("logs/a.journal");

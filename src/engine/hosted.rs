@@ -309,8 +309,9 @@ pub(super) fn look_over(data_file: &Path, settings: &SettingsFile, data: &Path) 
         Some(error) => Err(error.report()),
     };
     let stem = catalog::stem(data_file);
-    let copies: Vec<ArchiveEntry> =
+    let mut copies: Vec<ArchiveEntry> =
         folders.iter().flat_map(|folder| catalog::copies(folder, Some(&stem)).unwrap_or_default()).collect();
+    copies::mark(data_file, settings.settings().data_file_id, &mut copies);
     mark.add(archives.iter().chain(&copies).flat_map(|archive| archive.files.iter().cloned()));
     let file = settings;
     let settings = file.settings();

@@ -19,7 +19,6 @@ use super::{
     worker::Message,
 };
 use crate::{
-    archive::catalog,
     backup::{self, marks, places::Purpose, soundness::Finding},
     control::Control,
     drill,
@@ -31,7 +30,7 @@ use crate::{
         in_place::{self, InPlaceOptions, Undo},
     },
     sample,
-    settings::SettingsFile,
+    settings::{Settings, SettingsFile},
     sqlite::data_file,
     storage::Disk,
     verify::{self, VerifyOptions},
@@ -238,17 +237,20 @@ pub(super) fn test_new(data_file: &Path, archive: PathBuf, settings: SettingsFil
 
 pub(super) fn drill(
     data_file: &Path,
-    folder: PathBuf,
+    settings: &Settings,
     seed: u64,
     scratch: PathBuf,
     log: Option<Arc<Capture>>,
     messages: Sender<Message>,
 ) -> Work {
-    let stem = catalog::stem(data_file);
+    let (data_file, settings) = (data_file.to_path_buf(), settings.clone());
     Box::new(move |control| {
+        // A test of an archive of another data file in the same folder would prove nothing of this one.
+        let mut archives = backup::archives(&data_file, &settings)?;
+        archives.retain(|archive| archive.data_file_id.is_none() || archive.is_of(settings.data_file_id));
         let (logs, _) = with_running(Logs::Found, log.as_deref(), Origin::default());
         let mut note = |finding: Finding| tell(&messages, Some(found::unproven(finding)));
-        let proof = drill::drill((&folder, &stem), &logs, seed, &scratch, &mut note, control)?;
+        let proof = drill::drill(&archives, &logs, seed, &scratch, &mut note, control)?;
         tell(&messages, Some(found::proven(&proof, &[])));
         Ok(JobReport::TestRestore(proof))
     })

@@ -628,7 +628,7 @@ impl Worker {
             return Err(Error::from(problem.clone()));
         }
         let scratch = self.config.data_dir.clone();
-        let work = work::drill(&data_file, known.destination.clone(), seed, scratch, log, self.messages.clone());
+        let work = work::drill(&data_file, &known.settings, seed, scratch, log, self.messages.clone());
         self.start(Order::asked(job, JobKind::TestRestore, Some(data_file), None), work)
     }
 
