@@ -151,6 +151,11 @@ impl SettingsFile {
         copies::is_shared(noted, &self.data_file, id, &self.own).then_some(noted)
     }
 
+    /// Whether `other` names the same data file as theirs.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        self.noted == other.noted
+    }
+
     /// Gives a copy an identity of its own. Its archives and their numbers begin anew, and it is without a log: the one
     /// that the settings name is that of the other. Returns the data file that it was copied from, and that log.
     ///

@@ -41,7 +41,7 @@ use crate::{
     journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, place, reader::LogReader},
     sample,
     schedule::automatic::{Automatic, Reason},
-    settings::{Settings, SettingsFile, copies},
+    settings::{self, Settings, SettingsFile, copies},
     sqlite::{
         alias,
         data_file::{self, DataFileFacts},
@@ -325,6 +325,9 @@ pub(super) fn look_over(data_file: &Path, settings: &SettingsFile, data: &Path) 
         Some(from) => vec![from],
         None => copies::mark(data_file, settings.data_file_id, &mut archives).into_iter().map(copy).collect(),
     };
+    // Whatever becomes of the other one, deleted, renamed, or told apart, is seen there.
+    let others = shared.iter().map(|s| if s.copy == data_file { &s.of } else { &s.copy });
+    mark.add(others.flat_map(|other| [storage::folder_of(other).to_path_buf(), settings::path_beside(other)]));
     Surveyed {
         shared,
         sets: retention::sets(data_file, settings, &archives),
@@ -521,7 +524,8 @@ impl Hosted {
                 status.settings_problem = None;
                 self.keep_known(&mut settings, own);
                 let (now, before) = (settings.settings(), self.settings.settings());
-                let changed = now.revision() != before.revision() || now.places != before.places;
+                let is_other = now.data_file_id != before.data_file_id || !settings.is_of_same(&self.settings);
+                let changed = now.revision() != before.revision() || now.places != before.places || is_other;
                 self.adopt(settings, status);
                 changed
             }
