@@ -147,6 +147,13 @@ fn a_copy_whose_original_is_gone_was_moved_and_a_link_is_no_copy() {
     let scene = Scene::new(&["keep.last=1"]);
     scene.copy();
     assert_eq!(scene.warnings(&scene.staging, "shared-settings").len(), 1);
+    // Settings that can not be understood tell nothing good.
+    let settings = scene.place.at("prod/a.strongroom.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, "not settings at all [").unwrap();
+    assert_eq!(scene.warnings(&scene.staging, "shared-settings").len(), 1);
+    assert_eq!(scene.listed(&scene.staging)[0]["is_of_other"], true);
+    fs::write(&settings, text).unwrap();
     fs::remove_dir_all(scene.place.at("prod")).unwrap();
     assert_eq!(scene.warnings(&scene.staging, "shared-settings"), [""; 0]);
     scene.good("backup", &scene.staging, &[]);

@@ -53,17 +53,37 @@ fn is_another(other: &Path, data_file: &Path) -> bool {
     }
 }
 
-/// The identities in the settings of the data file `other`; of a text that can not be read, or understood, none.
-fn identities_of(other: &Path, own: Option<&Path>) -> (Option<Uuid>, Vec<Uuid>) {
+/// What the settings of another data file say of an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// It is theirs, or they can not be read or understood: nobody can tell.
+    Shared,
+    /// They had it, before they were told apart.
+    Former,
+    /// They have another one, or are not there.
+    None,
+}
+
+/// What the settings of the data file `other` say of the identity `id`; `own` is the program's own settings folder.
+fn claim(other: &Path, id: Uuid, own: Option<&Path>) -> Claim {
     let places = [Some(path_beside(other)), own.map(|own| path_in(own, other))];
-    let text = places.into_iter().flatten().find_map(|path| origin::read(&path).ok().flatten());
-    let parsed = text.and_then(|(text, _)| Document::parse(text).ok());
-    parsed.map_or((None, Vec::new()), |document| identities(document.as_table()))
+    let read = places.into_iter().flatten().find_map(|path| origin::read(&path).transpose());
+    let text = match read {
+        Some(Ok((text, _))) => text,
+        Some(Err(_)) => return Claim::Shared,
+        None => return Claim::None,
+    };
+    let Ok(document) = Document::parse(text) else { return Claim::Shared };
+    match identities(document.as_table()) {
+        (Some(now), _) if now == id => Claim::Shared,
+        (_, former) if former.contains(&id) => Claim::Former,
+        _ => Claim::None,
+    }
 }
 
 /// Whether another data file than `data_file` is at `other`, whose settings name the same identity.
 pub(super) fn is_shared(other: &Path, data_file: &Path, id: Uuid, own: &Path) -> bool {
-    is_another(other, data_file) && identities_of(other, Some(own)).0 == Some(id)
+    is_another(other, data_file) && claim(other, id, Some(own)) == Claim::Shared
 }
 
 /// Marks those of `archives` that were made of another data file which has, or had, the same identity and is still
@@ -71,23 +91,18 @@ pub(super) fn is_shared(other: &Path, data_file: &Path, id: Uuid, own: &Path) ->
 pub fn mark(data_file: &Path, id: Option<Uuid>, archives: &mut [ArchiveEntry]) -> Vec<PathBuf> {
     let Some(id) = id else { return Vec::new() };
     // A folder holds many archives of few data files.
-    let mut asked: Vec<(PathBuf, bool)> = Vec::new();
-    let mut sharing = Vec::new();
+    let mut asked: Vec<(PathBuf, Claim)> = Vec::new();
     for archive in archives.iter_mut().filter(|archive| archive.data_file_id == Some(id)) {
         let Some(made_of) = archive.made_of.as_ref().filter(|path| *path != data_file) else { continue };
-        let known = asked.iter().find(|(path, _)| path == made_of).map(|(_, is_other)| *is_other);
-        archive.is_of_other = known.unwrap_or_else(|| {
-            let (now, former) =
-                if is_another(made_of, data_file) { identities_of(made_of, None) } else { Default::default() };
-            if now == Some(id) {
-                sharing.push(made_of.clone());
-            }
-            let is_other = now == Some(id) || former.contains(&id);
-            asked.push((made_of.clone(), is_other));
-            is_other
+        let known = asked.iter().find(|(path, _)| path == made_of).map(|(_, claim)| *claim);
+        let claim = known.unwrap_or_else(|| {
+            let found = if is_another(made_of, data_file) { claim(made_of, id, None) } else { Claim::None };
+            asked.push((made_of.clone(), found));
+            found
         });
+        archive.is_of_other = claim != Claim::None;
     }
-    sharing
+    asked.into_iter().filter(|(_, claim)| *claim == Claim::Shared).map(|(path, _)| path).collect()
 }
 
 /// What is to be said of a data file that goes by the settings of another one, `from`, from which it was copied.
