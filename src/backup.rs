@@ -41,7 +41,7 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, Cut, PageTableWriter, Position},
-    settings::{self, Settings, SettingsFile, sections},
+    settings::{self, Settings, SettingsFile, copies, sections},
     sqlite::{
         alias,
         data_file::JournalMode,
@@ -86,6 +86,9 @@ pub struct BackupPlan {
 /// What a backup achieved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupReport {
+    /// The data file.
+    #[serde(default)]
+    pub data_file: PathBuf,
     /// The archive; of an archive in segments the first.
     pub archive: PathBuf,
     /// All its files.
@@ -140,6 +143,9 @@ pub struct BackupReport {
     /// What is drastically other than in the backup before, which is held therefore.
     #[serde(default)]
     pub change: Option<Change>,
+    /// The data file whose settings it goes by as a copy, if it does.
+    #[serde(default)]
+    pub copied_from: Option<PathBuf>,
     /// The old backups that were deleted, if the settings say so.
     #[serde(default)]
     pub deleted: Deleted,
@@ -171,6 +177,11 @@ impl BackupReport {
             return Some(Error::new(ErrorKind::Damaged, message).hint(
                 "Make no further backups to repair this: look at the data file first (Verify on the Maintenance page, or strongroom check). Sound backups made before stay, whatever their age.",
             ));
+        }
+        if let Some(from) = &self.copied_from {
+            let shared = copies::shared(&self.data_file, from).report();
+            let message = format!("the archive is sound, but {}", shared.message);
+            return Some(Error::new(ErrorKind::Partial, message).hint(shared.hint.unwrap_or_default()));
         }
         if let Some(words) = self.content.in_words() {
             let message =
@@ -244,6 +255,7 @@ pub fn archives_there(data_file: &Path, settings: &Settings) -> (Vec<ArchiveEntr
     }
     found.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
     found.dedup_by(|a, b| a.path == b.path);
+    copies::mark(data_file, settings.data_file_id, &mut found);
     (found, problem)
 }
 
@@ -411,6 +423,7 @@ pub fn run_asking(
         data_file_id,
         archive_id: Uuid::new_v4(),
         data_file_name: file_name(data_file),
+        data_file_path: Some(data_file.to_path_buf()),
         number,
         moment,
         page_size: snapshot.page_size(),
@@ -486,6 +499,7 @@ pub fn run_asking(
         content::disks::remember(s, &folders.when_said);
     });
     Ok(BackupReport {
+        data_file: data_file.to_path_buf(),
         archive: written.path,
         files: written.files,
         number,
@@ -509,6 +523,7 @@ pub fn run_asking(
         content: content_report.report(),
         seen: seen.unwrap_or_default(),
         change: None,
+        copied_from: settings.copied_from().map(Path::to_path_buf),
         deleted: Deleted::default(),
     })
 }
@@ -592,6 +607,13 @@ fn excluded(data_file: &Path, settings: &Settings) -> Excluded {
 pub fn make_folder(folder: &Path, ownership: Ownership) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
+    }
+    if folder.exists() {
+        return Err(Error::new(
+            ErrorKind::WrongType,
+            format!("{} is a file, and no folder for archives", folder.display()),
+        )
+        .hint("Choose a folder in the settings; nothing was written to that file."));
     }
     storage::make_private_folders(folder)?;
     // The owner of the data file must be able to use the folder. Others may look into it where they may read the data

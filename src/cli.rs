@@ -217,8 +217,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             report(desk.perform(id, command, detach)?, json)
         }
         Job::Undo { data_file, yes, dry_run, json } => undo::run(data_file, yes, dry_run, json),
-        Job::Settings { data_file, settings, defaults, choose_anew, json } => {
-            settings::run(&data_file, &settings, &defaults, &choose_anew, json)?;
+        Job::Settings { data_file, settings, defaults, choose_anew, own_identity, begin_anew, json } => {
+            settings::run(&data_file, &settings, &defaults, (&choose_anew, own_identity, begin_anew), json)?;
             Ok(ExitCode::SUCCESS)
         }
         Job::Sample { folder, json } => {

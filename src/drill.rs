@@ -11,11 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    archive::{
-        ArchiveNumber,
-        catalog::{self, ArchiveEntry},
-        heal::Repaired,
-    },
+    archive::{ArchiveNumber, catalog::ArchiveEntry, heal::Repaired},
     backup::soundness::{Damaged, Finding},
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
@@ -181,20 +177,19 @@ pub fn draw(
     })
 }
 
-/// One drill: a random archive of `folder` with this stem, and a random commit. Nobody chooses the easy one.
+/// One drill: a random one of `archives`, and a random commit. Nobody chooses the easy one.
 ///
 /// # Errors
 /// As [`draw`] and [`examine`].
 pub fn drill(
-    (folder, stem): (&Path, &str),
+    archives: &[ArchiveEntry],
     logs: &Logs,
     seed: u64,
     scratch: &Path,
     note: &mut dyn FnMut(Finding),
     control: &Control,
 ) -> Result<Proof> {
-    let archives = catalog::list(folder, Some(stem))?;
-    let (archive, logs, until) = draw(&archives, logs, &mut numbers(seed))?;
+    let (archive, logs, until) = draw(archives, logs, &mut numbers(seed))?;
     examine((&archive, &[]), logs, until, scratch, note, control)
 }
 

@@ -37,6 +37,7 @@ mod proven;
 pub mod rights;
 mod scheduler;
 mod settings;
+pub mod settings_gone;
 pub mod status;
 mod undo;
 mod warnings;
@@ -88,6 +89,8 @@ pub struct Config {
     pub list: Option<PathBuf>,
     /// A list that the superuser has given to the service: it is looked after too, and never changed.
     pub given_list: Option<PathBuf>,
+    /// Whether no log is kept, whatever the settings of a data file say.
+    pub keeps_no_log: bool,
     /// Whether the superuser acts on his own data files also in folders that others can write.
     pub as_root: bool,
     /// Tells the time.
@@ -111,6 +114,7 @@ impl Config {
             address: None,
             list: None,
             given_list: None,
+            keeps_no_log: false,
             as_root: false,
             clock: Clock::default(),
         }

@@ -4,6 +4,7 @@
 //! capture      a data file being followed: start, status, flush, cut, stop
 //! service      the thread behind it: when to look, to retry, to let go
 //! open         the log that is there, or a new one; what was found instead of what was expected
+//! place        what a log must not be: files that belong to somebody else
 //! catch_up     going on after an interruption: resume, or compare
 //! follow pins  commits from the WAL to the log, and the read transactions that keep them there
 //! level gate   keeping the WAL small without stopping anyone for long
@@ -51,6 +52,7 @@ mod level;
 pub mod open;
 pub mod page;
 mod pins;
+pub mod place;
 pub mod reader;
 mod rest;
 pub mod rotate;

@@ -27,7 +27,7 @@ pub use self::{
     known::{Ends, Known},
     moment::{Moment, parse_moment},
     places::Origin,
-    settings_back::SettingsBack,
+    settings_back::{SettingsBack, put_settings_back},
 };
 use self::{
     logs::{Planned, plan_logs},

@@ -9,10 +9,13 @@
 //! place       the folders that were used, as they stand in the file
 //! document    the text: places of mistakes, changes that keep what a person wrote
 //! origin      the file as it was read: whose it is, and whether its word counts
+//! copies      data files that were copied with their settings, and share an identity
 //! ```
 
 pub mod keys;
 pub mod sections;
+
+pub mod copies;
 
 mod document;
 mod origin;
@@ -24,7 +27,8 @@ use std::{
     time::SystemTime,
 };
 
-use toml_edit::{Document, DocumentMut, Item, Table};
+use toml_edit::{Array, Document, DocumentMut, Item, Table};
+use uuid::Uuid;
 
 pub use keys::{KEYS, Key};
 pub use sections::{Revision, Settings};
@@ -32,6 +36,7 @@ pub use sections::{Revision, Settings};
 use crate::{
     archive::lawful,
     error::{Error, ErrorKind, Result},
+    journal,
     storage::{self, Ownership, names},
 };
 use document::{find, place};
@@ -57,6 +62,10 @@ pub struct SettingsFile {
     document: DocumentMut,
     settings: Settings,
     unknown: Vec<String>,
+    /// The data file that they note as theirs.
+    noted: Option<PathBuf>,
+    /// The program's own settings folder.
+    own: PathBuf,
 }
 
 /// The settings file that belongs beside `data_file`.
@@ -118,8 +127,12 @@ impl SettingsFile {
         })?;
         let settings = understand(&path, &text, parsed.as_table(), data_file)?;
         let name = parsed.get("data-file").and_then(|t| t.get("name")).and_then(Item::as_str);
+        let noted = copies::noted_path(parsed.as_table());
+        // One with another stem was copied with its settings, which say so.
+        let is_copied = |name: &str| noted.is_some() && stem(Path::new(name)) != stem(data_file);
         if let Some(name) = name.filter(|n| data_file.file_name() != Some(OsStr::new(n)))
             && data_file.with_file_name(name).exists()
+            && !is_copied(name)
         {
             let message = format!("they belong to {name}, which has the same name without its extension");
             return Err(settings_error(&path, &message).hint(
@@ -127,8 +140,44 @@ impl SettingsFile {
             ));
         }
         let unknown = unknown(&text, parsed.as_table());
-        let document = parsed.into_mut();
-        Ok(Self { path, data_file: data_file.to_path_buf(), read, origin, seen, document, settings, unknown })
+        let (document, own, data_file) = (parsed.into_mut(), own.to_path_buf(), data_file.to_path_buf());
+        Ok(Self { path, data_file, read, origin, seen, document, settings, unknown, noted, own })
+    }
+
+    /// The data file that this one was copied from together with its settings, while it is still there and goes by
+    /// them too: nobody can tell then whose archives and logs are meant by the identity.
+    pub fn copied_from(&self) -> Option<&Path> {
+        let (noted, id) = (self.noted.as_deref()?, self.settings.data_file_id?);
+        copies::is_shared(noted, &self.data_file, id, &self.own).then_some(noted)
+    }
+
+    /// Whether `other` names the same data file as theirs.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        self.noted == other.noted
+    }
+
+    /// Gives a copy an identity of its own. Its archives and their numbers begin anew, and it is without a log: the one
+    /// that the settings name is that of the other. Returns the data file that it was copied from, and that log.
+    ///
+    /// # Errors
+    /// `Refused` when it is no copy of a data file that is there; when the settings can not be written.
+    pub fn give_own_identity(&mut self, own: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
+        let Some(from) = self.copied_from().map(Path::to_path_buf) else {
+            let message =
+                format!("{} is no copy of a data file that goes by the same settings", self.data_file.display());
+            return Err(Error::new(ErrorKind::Refused, message)
+                .hint("It has an identity of its own. Of two, the copy is the one that is given another."));
+        };
+        let mut anew = self.clone();
+        let former = find(&anew.document, copies::FORMER).and_then(Item::as_array).cloned().unwrap_or_default();
+        let mut former: Array = former;
+        former.extend(self.settings.data_file_id.map(|id| id.to_string()));
+        document::set(&mut anew.document, copies::FORMER, former.into(), "What it was before, as a copy.", HEAD);
+        let log = self.settings.log.file.clone();
+        anew.noted = None;
+        anew.change(own, |s| (s.data_file_id, s.last_number, s.log.file) = (Some(Uuid::new_v4()), 0, None))?;
+        *self = anew;
+        Ok((from, log))
     }
 
     /// What the file looks like now, if it was written since it was read here; known by its times, without reading it
@@ -173,8 +222,9 @@ impl SettingsFile {
             .map_err(|e| settings_error(&there.path, &format!("it is not valid TOML: {}", e.message())))?;
         let settings = understand(&there.path, text, parsed.as_table(), data_file)?;
         let unknown = unknown(text, parsed.as_table());
+        let noted = copies::noted_path(parsed.as_table());
         let before = settings.clone();
-        let mut file = Self { document: parsed.into_mut(), settings, unknown, ..there };
+        let mut file = Self { document: parsed.into_mut(), settings, unknown, noted, ..there };
         edit(&mut file.settings);
         file.save(own, &before)?;
         Ok(file)
@@ -233,8 +283,26 @@ impl SettingsFile {
         let mut changed = self.clone();
         change(&mut changed.settings);
         changed.settings.check(&self.data_file)?;
+        changed.require_new_places(&self.settings)?;
         changed.save(own, &self.settings)?;
         *self = changed;
+        Ok(())
+    }
+
+    /// Sees that a log or a folder that was chosen just now is none that belongs to somebody else, or is a file.
+    fn require_new_places(&self, before: &Settings) -> Result<()> {
+        let now = &self.settings;
+        if let Some(log) = now.log.file.as_ref().filter(|log| before.log.file.as_ref() != Some(log)) {
+            journal::place::require_free(log, &self.data_file, now.data_file_id)?;
+        }
+        let chosen =
+            now.destination.folder.as_ref().filter(|folder| before.destination.folder.as_ref() != Some(folder));
+        if let Some(folder) = chosen.filter(|folder| folder.exists() && !folder.is_dir()) {
+            let message = format!("destination.folder must be a folder, and {} is a file", folder.display());
+            return Err(
+                Error::new(ErrorKind::Settings, message).hint("Name a folder; it is made when it does not exist.")
+            );
+        }
         Ok(())
     }
 
@@ -314,11 +382,18 @@ impl SettingsFile {
 
     /// Brings the text to the settings. What has not changed since `before` stays as it is written.
     fn write_document(&mut self, before: &Settings) {
+        // What a copy was made of stays noted until it has an identity of its own, or the other one is gone.
+        let is_copy = self.copied_from().is_some();
         let (settings, document) = (&self.settings, &mut self.document);
         if settings.data_file_id.is_some() {
             let name = self.data_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let comment = "The data file that these settings belong to.";
             document::set(document, ("data-file", "name"), name.into(), comment, HEAD);
+            if !is_copy && self.data_file.is_absolute() {
+                let comment = "Where it is: a copy that is made of its folder is known by that.";
+                document::set(document, copies::PATH, place::text(&self.data_file).into(), comment, HEAD);
+                self.noted = Some(self.data_file.clone());
+            }
         }
         for key in KEYS {
             let shown = |settings: &Settings| key.get(settings).map(|value| value.to_string());
@@ -395,6 +470,9 @@ fn understand(path: &Path, text: &str, document: &Table, data_file: &Path) -> Re
     Ok(settings)
 }
 
+/// What we note in the file and is no setting.
+const NOTES: [&str; 3] = ["data-file.name", "data-file.path", "data-file.former-ids"];
+
 /// A mistyped key would silently mean nothing; sections of somebody else are none of our business.
 fn unknown(text: &str, document: &Table) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
@@ -403,7 +481,7 @@ fn unknown(text: &str, document: &Table) -> Vec<String> {
         let Some(table) = document.get(section).and_then(Item::as_table_like) else { continue };
         for (key, span) in document::keys(table) {
             let name = format!("{section}.{key}");
-            if name != "data-file.name" && Key::find(&name).is_none() {
+            if !NOTES.contains(&name.as_str()) && Key::find(&name).is_none() {
                 let place = span.map_or_else(String::new, |span| format!(" at {}", place(text, span.start)));
                 found.push(format!("{name}{place}"));
             }
@@ -413,8 +491,9 @@ fn unknown(text: &str, document: &Table) -> Vec<String> {
 }
 
 fn settings_error(path: &Path, message: &str) -> Error {
-    Error::new(ErrorKind::Settings, format!("the settings in {} can not be used: {message}", path.display()))
-        .hint("Correct the file in a text editor, or move it away to begin with the defaults.")
+    Error::new(ErrorKind::Settings, format!("the settings in {} can not be used: {message}", path.display())).hint(
+        "Correct the file in a text editor, or move it away: then the last ones that an archive holds are put back.",
+    )
 }
 
 /// Somebody else changed the settings after they were read.

@@ -38,6 +38,10 @@ pub enum WarningKind {
     TestRestoreFailed,
     /// An archive is damaged, or can not be read.
     ArchiveDamaged,
+    /// An archive bears the number of another one.
+    ArchiveRenamed,
+    /// Another data file goes by the same settings: one was copied from the other with them.
+    SharedSettings,
     /// Archives are not there any more.
     ArchivesGone,
     /// A damaged archive has a sound copy.
@@ -54,6 +58,8 @@ pub enum WarningKind {
     StrayProgram,
     /// Commits or archives bear times that are still to come: the clock was ahead, or is behind.
     Clock,
+    /// The settings were gone, and were put back from an archive, or not.
+    SettingsGone,
     /// The settings file can not be understood, or holds what means nothing.
     Settings,
     /// The program to be run after each job failed.
@@ -93,6 +99,8 @@ impl WarningKind {
                 | K::ArchivesGone
                 | K::LogBroken
                 | K::OtherName
+                | K::SharedSettings
+                | K::SettingsGone
                 | K::ProgramWaits
                 | K::DataFileIncomplete
                 | K::StrayProgram

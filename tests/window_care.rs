@@ -142,3 +142,38 @@ fn suspended_backups_are_said_until_a_retry_succeeds() {
     desk.until("an end of it", |h, _| h.query_by_label("Needs attention").is_none());
     assert!(desk.harness.query_by_label("Suspended").is_none());
 }
+
+#[test]
+#[cfg(unix)]
+fn a_copy_is_given_an_identity_of_its_own_from_its_warning() {
+    let mut desk = Desk::new();
+    let original = desk.path("original");
+    fs::create_dir(&original).unwrap();
+    desk.open_data_file(20);
+    desk.back_up(1);
+    // What was backed up becomes the original, and what is open its copy.
+    let copied = |name: &str| {
+        assert!(Process::new("cp").arg("-a").arg(desk.path(name)).arg(&original).status().unwrap().success())
+    };
+    ["Office.sqlite", "Office.strongroom.toml"].into_iter().for_each(copied);
+    let settings = fs::read_to_string(desk.path("Office.strongroom.toml")).unwrap();
+    let noted =
+        |folder: &Path| format!("path = \"{}\"", folder.canonicalize().unwrap().join("Office.sqlite").display());
+    let (here, there) = (noted(desk.path("Office.sqlite").parent().unwrap()), noted(&original));
+    assert!(settings.contains(&here), "{settings}");
+    for folder in [desk.path("."), original.clone()] {
+        fs::write(folder.join("Office.strongroom.toml"), settings.replace(&here, &there)).unwrap();
+    }
+    let shared = |s: &Status| s.data_files[0].shared.len();
+    desk.until("the settings to be read", |_, s| shared(s) == 1);
+    desk.until_shown("is a copy of");
+    desk.press("Give it its own identity");
+    desk.until("its own identity", |_, s| shared(s) == 0 && s.data_files[0].settings.last_number == 0);
+    let now = fs::read_to_string(desk.path("Office.strongroom.toml")).unwrap();
+    assert!(now.contains(&here) && now.contains("former-ids"), "{now}");
+    // Renamed, the other one is no more: this one was moved.
+    fs::write(desk.path("Office.strongroom.toml"), settings.replace(&here, &there)).unwrap();
+    desk.until("two of them", |_, s| shared(s) == 1);
+    fs::rename(&original, desk.path("away")).unwrap();
+    desk.until("one data file", |_, s| shared(s) == 0);
+}

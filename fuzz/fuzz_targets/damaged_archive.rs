@@ -61,6 +61,7 @@ fn good() -> &'static [u8] {
             data_file_id: uuid::Uuid::nil(),
             archive_id: uuid::Uuid::from_u128(1),
             data_file_name: "a.sqlite".into(),
+            data_file_path: None,
             number: ArchiveNumber(1),
             moment: Default::default(),
             page_size: 4096,

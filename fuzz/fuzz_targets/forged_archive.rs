@@ -40,6 +40,7 @@ fuzz_target!(|forged: Forged| {
         data_file_id: uuid::Uuid::nil(),
         archive_id: uuid::Uuid::nil(),
         data_file_name: "a.sqlite".into(),
+        data_file_path: None,
         number: ArchiveNumber(1),
         moment: Default::default(),
         page_size: 4096,

@@ -56,7 +56,7 @@ pub struct ArchiveEntry {
     /// How it is stored; the default when it can not be read.
     #[serde(default)]
     pub options: ArchiveOptions,
-    /// The number in its name.
+    /// Its number: what it says itself, and the one in its name where it can not be read.
     pub number: ArchiveNumber,
     /// Length in bytes, of all its files found together.
     pub bytes: u64,
@@ -69,6 +69,13 @@ pub struct ArchiveEntry {
     pub page_size: Option<u32>,
     /// Which data file it belongs to.
     pub data_file_id: Option<Uuid>,
+    /// Where that data file was when it was made; `None` when it can not be read, or does not say.
+    #[serde(default)]
+    pub made_of: Option<PathBuf>,
+    /// Whether it is of another data file than the one whose archives were asked for, although it may have the same
+    /// identity.
+    #[serde(default)]
+    pub is_of_other: bool,
     /// Where in the log it was cut, if there was one.
     pub log_position: Option<Position>,
     /// What was seen of the data file when the archive was made; `None` where nobody has looked, or it can not be read.
@@ -85,6 +92,21 @@ pub struct ArchiveEntry {
     pub hold: Option<Hold>,
     /// What is wrong with its header or its end, as far as a quick look shows.
     pub problem: Option<ErrorReport>,
+}
+
+impl ArchiveEntry {
+    /// Whether it is of the data file with this identity, and not of a copy that shares it.
+    pub fn is_of(&self, data_file_id: Option<Uuid>) -> bool {
+        self.data_file_id.is_some() && self.data_file_id == data_file_id && !self.is_of_other
+    }
+
+    /// The number in its name, where that is not its own: somebody renamed it.
+    pub fn misnamed(&self) -> Option<ArchiveNumber> {
+        let name = self.path.file_name()?.to_str()?;
+        let segment = || parse_segment_name(name).map(|(stem, number, _)| (stem, number));
+        let (_, named) = parse_name(name).or_else(segment).or_else(|| parse_copy(name))?;
+        (named != self.number).then_some(named)
+    }
 }
 
 /// The part of all its archives' names that comes from the data file: its name without extension, shortened where that
@@ -284,7 +306,8 @@ pub(super) fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
     Ok(found)
 }
 
-fn describe(files: Vec<PathBuf>, number: ArchiveNumber, segmented: bool) -> ArchiveEntry {
+/// What the archive in `files`, whose name bears the number `named`, says of itself.
+fn describe(files: Vec<PathBuf>, named: ArchiveNumber, segmented: bool) -> ArchiveEntry {
     let bytes = files.iter().map(|path| fs::metadata(path).map_or(0, |m| m.len())).sum();
     let path = files.first().cloned().unwrap_or_default();
     let elsewhere: BTreeSet<PathBuf> = files.iter().map(|f| crate::storage::folder_of(f).to_path_buf()).collect();
@@ -294,12 +317,15 @@ fn describe(files: Vec<PathBuf>, number: ArchiveNumber, segmented: bool) -> Arch
     let identity = seen.as_ref().ok().cloned().or_else(|| segmented.then(|| segments::head_of(&path)).flatten());
     let identity = identity.as_ref();
     ArchiveEntry {
-        number,
+        // A name can be changed by anybody; two that were swapped would make the older state the newest.
+        number: identity.map_or(named, |i| i.number),
         bytes,
         moment: identity.map(|i| i.moment),
         data_bytes: identity.map_or(0, |i| u64::from(i.page_size) * u64::from(i.page_count)),
         page_size: identity.map(|i| i.page_size),
         data_file_id: identity.map(|i| i.data_file_id),
+        made_of: identity.and_then(|i| i.data_file_path.clone()),
+        is_of_other: false,
         archive_id: identity.map(|i| i.archive_id),
         missing: if segmented { segments::missing(&path, &elsewhere) } else { None },
         log_position: identity.and_then(|i| i.log_position),

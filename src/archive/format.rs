@@ -47,6 +47,8 @@
 //! Every byte of an archive is covered by a checksum, save the envelopes of the three skippable frames, which are fixed
 //! by the format and compared with it.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -115,6 +117,10 @@ pub struct Identity {
     pub archive_id: Uuid,
     /// File name of the data file, without folder.
     pub data_file_name: String,
+    /// Where the data file was, by which its archives are told from those of a copy that goes by the same settings;
+    /// earlier versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_file_path: Option<PathBuf>,
     /// Number of the full backup.
     pub number: ArchiveNumber,
     /// The moment of the state it holds, with the offset of the machine's time zone.

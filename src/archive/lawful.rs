@@ -131,6 +131,7 @@ mod tests {
             data_file_id: uuid::Uuid::nil(),
             archive_id: uuid::Uuid::nil(),
             data_file_name: data_file.to_owned(),
+            data_file_path: None,
             number: ArchiveNumber(number),
             moment,
             page_size: 4096,

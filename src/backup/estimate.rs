@@ -60,7 +60,7 @@ pub(super) fn estimate(
     control: &Control,
 ) -> Result<u64> {
     let compression = options.compression;
-    let last = known.iter().find(|a| a.problem.is_none() && a.data_bytes > 0 && a.data_file_id == own);
+    let last = known.iter().find(|a| a.problem.is_none() && a.data_bytes > 0 && a.is_of(own));
     // What another rate made of it says nothing.
     let last = last.filter(|entry| entry.options.compression == compression);
     let last = last.and_then(|entry| Archive::open(&entry.path).ok());

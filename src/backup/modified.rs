@@ -39,7 +39,7 @@ pub fn unmodified_since(
     let Ok(known) = archives(data_file, settings.settings()) else { return Ok(None) };
     let own = settings.settings().data_file_id;
     // The newest by number counts, and only that one.
-    let Some(newest) = known.first().filter(|a| a.data_file_id == own && own.is_some()) else { return Ok(None) };
+    let Some(newest) = known.first().filter(|a| a.is_of(own)) else { return Ok(None) };
     let is_usable = newest.problem.is_none() && crate::storage::folder_of(&newest.path) == folder;
     let Some(archive) = is_usable.then(|| Archive::open(&newest.path).ok()).flatten() else { return Ok(None) };
     let item = |kind| archive.items().iter().find(|item| item.kind == kind);

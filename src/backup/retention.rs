@@ -252,7 +252,7 @@ fn why_untouchable(entry: &ArchiveEntry, stem: &str, identity: Option<Uuid>) -> 
     if let Some(problem) = &entry.problem {
         return Some(problem.message.clone());
     }
-    if entry.data_file_id.is_none() || entry.data_file_id != identity {
+    if !entry.is_of(identity) {
         return Some("it belongs to another data file".to_owned());
     }
     let name = |n: u32| match entry.segmented {

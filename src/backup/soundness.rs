@@ -157,8 +157,7 @@ pub fn warnings(
     keep: &Keep,
 ) -> Vec<Warning> {
     let mut found: Vec<Warning> = archives.iter().filter_map(of_hold).collect();
-    let good: Vec<&ArchiveEntry> =
-        archives.iter().filter(|a| a.problem.is_none() && own.is_some() && a.data_file_id == own).collect();
+    let good: Vec<&ArchiveEntry> = archives.iter().filter(|a| a.problem.is_none() && a.is_of(own)).collect();
     let sound = good.iter().position(|archive| archive.check.is_sound());
     let newer = &good[..sound.unwrap_or(good.len())];
     let sound = sound.map(|at| good[at]);

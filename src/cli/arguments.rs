@@ -268,6 +268,14 @@ pub(super) enum Job {
         /// that was used before: another disk, or one that was emptied.
         #[arg(long, value_name = "WHICH", value_enum)]
         choose_anew: Vec<Folder>,
+        /// Give a data file that was copied with its settings an identity of its own: its archives begin anew, and it
+        /// is without a log until one is chosen.
+        #[arg(long)]
+        own_identity: bool,
+        /// Where the settings are gone and their archives too: begin with the defaults, as a new data file. Numbers go
+        /// on.
+        #[arg(long)]
+        begin_anew: bool,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,

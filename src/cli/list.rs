@@ -11,7 +11,7 @@ use crate::{
         Error, ErrorKind, Result,
         foreign::{plain, shown},
     },
-    settings::SettingsFile,
+    settings::{SettingsFile, copies},
     sqlite::seen::ContentCheck,
     storage::space::human_bytes,
 };
@@ -41,6 +41,11 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
         let earlier = &settings.settings().destination.earlier;
         for folder in earlier.iter().chain([&folder]) {
             entries.extend(catalog::copies(folder, Some(&catalog::stem(&path))).unwrap_or_default());
+        }
+        let id = settings.settings().data_file_id;
+        copies::mark(&path, id, &mut entries);
+        for entry in &mut entries {
+            entry.is_of_other |= id.is_some() && entry.data_file_id.is_some() && entry.data_file_id != id;
         }
         entries
     };
@@ -81,7 +86,13 @@ fn line_of(entry: &ArchiveEntry) -> String {
         }
         (None, check) => format!("  {}", check.label()),
     };
+    let other = match (entry.is_of_other, &entry.made_of) {
+        (false, _) => String::new(),
+        (true, Some(made_of)) => format!("  OF ANOTHER DATA FILE: {}", shown(made_of)),
+        (true, None) => "  OF ANOTHER DATA FILE".to_owned(),
+    };
+    let renamed = entry.misnamed().map_or_else(String::new, |named| format!("  RENAMED: it is not backup {named}"));
     let hold = entry.hold.as_ref().map_or_else(String::new, |hold| format!("  {}", hold.in_words()));
     let (number, bytes, path) = (entry.number, human_bytes(entry.bytes), shown(&entry.path));
-    format!("{number}  {moment:<26}  {bytes:>10}  {path}{problem}{check}{hold}")
+    format!("{number}  {moment:<26}  {bytes:>10}  {path}{problem}{other}{renamed}{check}{hold}")
 }

@@ -78,6 +78,7 @@ pub(super) fn config(kind: HostKind) -> Result<Config> {
         address: None,
         list: None,
         given_list: None,
+        keeps_no_log: false,
         as_root: super::rights::is_as_root(),
         clock: clock(),
     })

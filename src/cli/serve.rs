@@ -71,6 +71,7 @@ pub(super) fn serve(
         config.list = Some(places::list()?);
         config.given_list = given.map(|given| absolute(&given)).transpose()?;
     }
+    config.keeps_no_log = no_log;
     let list = config.given_list.clone().or_else(|| config.list.clone());
     let engine = Reachable::start(config, &places::sockets()?)?;
     let handle = engine.handle();

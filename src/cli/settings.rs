@@ -7,13 +7,16 @@ use toml_edit::Value;
 
 use super::{
     arguments::Folder,
+    complain,
     places::{clock, directories},
     print, print_json,
 };
 use crate::{
     backup::{self, marks, places::Purpose},
-    error::{Error, ErrorKind, Result, foreign},
+    engine::settings_gone::Gone,
+    error::{Error, ErrorKind, ErrorReport, Result, foreign},
     settings::{KEYS, Key, Settings, SettingsFile, path_beside, path_in},
+    warning::Warning,
 };
 
 /// What is asked of one setting.
@@ -30,7 +33,7 @@ pub(super) fn run(
     data_file: &Path,
     arguments: &[String],
     defaults: &[String],
-    anew: &[Folder],
+    (anew, own_identity, begin_anew): (&[Folder], bool, bool),
     json: bool,
 ) -> Result<()> {
     let requests = arguments.iter().map(|text| parse(text));
@@ -50,6 +53,22 @@ pub(super) fn run(
         .hint("Check the path. Settings belong to a data file and lie beside it."));
     }
     let mut file = SettingsFile::load(&path, own)?;
+    let changes = own_identity || !anew.is_empty() || requests.iter().any(|r| !matches!(r, Request::Show(_)));
+    match Gone::look(&path, &file, folders.data_dir()) {
+        Some(gone) if begin_anew => gone.begin_anew(own)?,
+        // A change would otherwise make a file that holds nothing else.
+        Some(gone) if changes => complain_of(&gone.put_back(own)?),
+        Some(gone) => complain_of(&gone.warning()),
+        None if begin_anew => {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("the settings of {} are not gone", foreign::shown(&path)),
+            )
+            .hint("Set back single ones with --default KEY."));
+        }
+        None => {}
+    }
+    file = SettingsFile::load(&path, own)?;
     let mut wanted = file.settings().clone();
     for request in &requests {
         apply(&mut wanted, request)?;
@@ -62,6 +81,17 @@ pub(super) fn run(
         file.change(own, |settings| *settings = wanted)?;
         marks::note_choice(&path, &mut file, own, &before);
     }
+    if own_identity {
+        let (from, log) = file.give_own_identity(own)?;
+        if !json {
+            print(&format!("{} is told from {} from now on", foreign::shown(&path), foreign::shown(&from)))?;
+            let destination = backup::destination(&path, &file);
+            print(&format!("Make a full backup of it: its archives begin anew, in {}.", foreign::shown(&destination)))?;
+        }
+        if let Some(log) = log.filter(|_| !json) {
+            print(&format!("No log is kept of it: {} is that of the other. Choose one.", foreign::shown(&log)))?;
+        }
+    }
     for which in anew {
         let purpose = match which {
             Folder::Destination => Purpose::Archives,
@@ -72,11 +102,15 @@ pub(super) fn run(
             print(&format!("{} is used from now on, as it is there now", foreign::shown(&folder)))?;
         }
     }
-    if requests.is_empty() && !anew.is_empty() && !json {
+    if requests.is_empty() && (own_identity || begin_anew || !anew.is_empty()) && !json {
         return Ok(());
     }
     let chosen: Vec<&Key> = requests.iter().map(Request::key).collect();
     if json { print_json(&as_json(&file, &chosen)) } else { print(in_words(&file, &chosen).trim_end()) }
+}
+
+fn complain_of(warning: &Warning) {
+    complain(&ErrorReport { kind: ErrorKind::Settings, message: warning.message.clone(), hint: warning.hint.clone() });
 }
 
 impl Request {

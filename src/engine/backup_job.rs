@@ -117,6 +117,11 @@ impl BackupJob {
         if let Some(known) = self.known.as_ref().filter(|known| settings.is_blank() && !known.is_blank()) {
             settings = known.clone();
         }
+        // What the Backup journal knows was given to somebody, whatever the settings say now.
+        let highest = history::highest_number(&self.data, &self.data_file).map_or(0, |number| number.0);
+        if highest > settings.settings().last_number {
+            settings.note(&self.own, |s| s.last_number = s.last_number.max(highest))?;
+        }
         if self.only_if_modified
             && let Some(since) =
                 modified::unmodified_since(&self.data_file, &settings, self.log_in_order().as_deref(), control)?
@@ -266,7 +271,7 @@ impl BackupJob {
         }
         let settings = settings.settings();
         let known = history::known_archives(&self.data_file, settings, &self.data)?;
-        let own = |entry: &&ArchiveEntry| entry.data_file_id == settings.data_file_id;
+        let own = |entry: &&ArchiveEntry| entry.is_of(settings.data_file_id);
         let Some(new) = known.iter().find(|entry| entry.path == report.archive) else { return Ok(()) };
         let earlier = |entry: &&ArchiveEntry| {
             entry.number < new.number && entry.check != ContentCheck::Damaged && entry.problem.is_none()
@@ -299,7 +304,8 @@ impl BackupJob {
         made: Option<(&Path, ContentCheck)>,
         control: &Control,
     ) -> Result<Deleted> {
-        if self.to.is_some() {
+        // Of a copy that goes by the settings of another nobody can tell which logs are its own.
+        if self.to.is_some() || settings.copied_from().is_some() {
             return Ok(Deleted::default());
         }
         let of = (settings.settings(), self.data.as_path());

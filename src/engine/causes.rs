@@ -7,7 +7,7 @@ use chrono::{DateTime, Local};
 
 use super::{
     history::Outcome,
-    status::{DataFileStatus, LastBackup},
+    status::{DataFileStatus, LastBackup, Shared},
     warnings::{of_error, shown},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     error::{ErrorKind, ErrorReport},
     restore::in_place::is_lost,
     schedule,
-    settings::sections::Frequency,
+    settings::{copies, sections::Frequency},
     sqlite::seen::ContentCheck,
     warning::{Warning, WarningKind},
 };
@@ -34,6 +34,12 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// Whether it says only that the data file is one of these copies.
+    pub(super) fn is_of_copy(&self, all: &[Shared]) -> bool {
+        let said = self.why.as_ref().map(|why| why.message.as_str()).filter(|_| !self.is_failure());
+        said.is_some_and(|said| all.iter().any(|s| said.ends_with(copies::shared(&s.copy, &s.of).message())))
+    }
+
     fn is_failure(&self) -> bool {
         use WarningKind as K;
         matches!(self.warning.kind, K::BackupSuspended | K::BackupFailed | K::BackupOverdue)

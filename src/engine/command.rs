@@ -80,6 +80,11 @@ pub enum Command {
         /// The folder; made when the first backup needs it.
         folder: PathBuf,
     },
+    /// Give a data file that was copied with its settings an identity of its own, without a log.
+    GiveOwnIdentity {
+        /// Its data file.
+        data_file: PathBuf,
+    },
     /// Take the folder for archives, or of the log, as it is there now for the one to be used, although it is not the
     /// one that was used before.
     ChooseAnew {
@@ -367,6 +372,7 @@ impl Command {
                 Subject::DataFile(path)
             }
             Command::SetDestination { data_file, .. }
+            | Command::GiveOwnIdentity { data_file }
             | Command::ChooseAnew { data_file, .. }
             | Command::ChangeSettings { data_file, .. }
             | Command::HandOver { data_file, .. }

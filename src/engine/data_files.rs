@@ -146,7 +146,7 @@ impl Worker {
         }
         match result {
             Ok(opened) => {
-                let Opened { hosted, mut status } = *opened;
+                let Opened { gone, hosted, mut status } = *opened;
                 status.engine_started = Some(self.status.started);
                 let path = hosted.path.clone();
                 if let Some(why) = self.tried.remove(&path).flatten().filter(|_| status.damage.is_none()) {
@@ -163,6 +163,11 @@ impl Worker {
                 self.note_last_backups(Some(&path));
                 self.note_last_runs(&path);
                 self.read_notices(&path);
+                if let Some(gone) = gone {
+                    // A command has no other place to say it in.
+                    tracing::error!("{}. {}", gone.message, gone.hint.as_deref().unwrap_or_default());
+                    self.keep_notice(&path, gone);
+                }
                 self.begin_to_watch(&path);
                 self.read_undos(&path);
                 self.follow_settings(&path, LogStart::Known);
@@ -260,6 +265,9 @@ impl Worker {
             // While it is only tried again, what was wrong stays to be seen.
             status.log_problem.take_if(|_| wanted.is_none() || start != LogStart::Known);
         }
+        if let Some(log) = wanted.as_ref().filter(|_| self.config.keeps_no_log) {
+            return self.keep_no_log(data_file, log);
+        }
         if let Some(log) = wanted {
             let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
             let (changed, messages) = (data_file.clone(), self.messages.clone());
@@ -270,6 +278,20 @@ impl Worker {
                 move || hosted::open_log(&data_file, &settings, &own, (&log, start, released), waker),
                 move |opened| Message::LogOpened { result: opened.map_err(|e| e.report()), data_file: of, attempt },
             );
+        }
+    }
+
+    /// Says of a log that the settings name that it is not kept, because the service was begun so.
+    fn keep_no_log(&mut self, data_file: &Path, log: &Path) {
+        if let Some(hosted) = self.hosted.get_mut(data_file) {
+            hosted.log_opening = None;
+            hosted.log_slot.set(None, false);
+        }
+        let message = format!("the log {} is not kept: the service was begun with --no-log", log.display());
+        let hint = "Begin it without --no-log. If no log is wanted, take it off: strongroom settings DATAFILE --default log.file.";
+        let error = Error::new(ErrorKind::Refused, message).hint(hint).report();
+        if let Some(status) = self.edit_data_file(data_file) {
+            (status.log_starting, status.log_problem) = (false, Some(error));
         }
     }
 

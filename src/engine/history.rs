@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 pub use findings::{Looked, Refuted, judge, known_archives};
 pub use runs::glance_maintenance;
-pub use state::glance_automatic;
+pub use state::{glance_automatic, highest_number};
 pub use watched::{Watched, left_behind};
 
 use super::command::JobId;

@@ -22,7 +22,8 @@ use super::{
     mistaken::refuse_own_file,
     proof::Proving,
     rights,
-    status::{DataFileStatus, Host, Maintenance, SampleClientStatus},
+    settings_gone::Gone,
+    status::{DataFileStatus, Host, Maintenance, SampleClientStatus, Shared},
 };
 use crate::{
     archive::{
@@ -37,10 +38,10 @@ use crate::{
     },
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, reader::LogReader},
+    journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, place, reader::LogReader},
     sample,
     schedule::automatic::{Automatic, Reason},
-    settings::{Settings, SettingsFile},
+    settings::{self, Settings, SettingsFile, copies},
     sqlite::{
         alias,
         data_file::{self, DataFileFacts},
@@ -52,6 +53,7 @@ use crate::{
         processes::{self, Holders},
         scratch, space,
     },
+    warning::Warning,
 };
 
 /// How long opening a log waits for a data file that is locked.
@@ -115,6 +117,8 @@ pub(super) struct Hosted {
 
 /// A data file that was opened on a thread of its own.
 pub(super) struct Opened {
+    /// What was done about settings that were gone.
+    pub(super) gone: Option<Warning>,
     pub(super) hosted: Hosted,
     pub(super) status: DataFileStatus,
 }
@@ -131,6 +135,8 @@ pub(super) struct Surveyed {
     pub(super) plan: std::result::Result<BackupPlan, ErrorReport>,
     /// The settings as they were read for this.
     pub(super) settings: SettingsFile,
+    /// What is to be said of the other data files that go by the same settings.
+    pub(super) shared: Vec<Shared>,
     /// Why the folder for archives is not the one that was used.
     pub(super) destination_problem: Option<ErrorReport>,
     pub(super) archives_place: Place,
@@ -152,7 +158,12 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
         looked => looked?,
     };
     let lock = DataFileLock::take(&facts.path, config)?;
-    let settings = SettingsFile::load(&facts.path, own)?;
+    let mut settings = SettingsFile::load(&facts.path, own)?;
+    let mut gone = None;
+    if let Some(known) = Gone::look(&facts.path, &settings, &config.data_dir) {
+        gone = Some(known.put_back(own)?);
+        settings = SettingsFile::load(&facts.path, own)?;
+    }
     let mut damage = None;
     if may_restore && let Some(why) = damaged::look(&facts.path, settings.settings(), config) {
         match damaged::refuse_held(&facts.path, why) {
@@ -174,6 +185,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
     let status = DataFileStatus { damage, damage_since, ..status_of(facts, &settings, host) };
     let (path, asked) = (status.facts.path.clone(), path.to_path_buf());
     Ok(Opening::Opened(Box::new(Opened {
+        gone,
         hosted: Hosted {
             names: Some(asked).filter(|asked| *asked != path).into_iter().collect(),
             path,
@@ -249,6 +261,7 @@ pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Hos
         holders: Holders::default(),
         readers: Vec::new(),
         strays: Vec::new(),
+        shared: Vec::new(),
         other_name: None,
         moved_name: None,
         waiting: Vec::new(),
@@ -265,7 +278,7 @@ pub(super) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<(PathBuf,
     let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
     let folder = backup::destination_by(&path, &settings);
     let id = settings.data_file_id;
-    let is_own = |archive: &ArchiveEntry| archive.problem.is_none() && (id.is_none() || archive.data_file_id == id);
+    let is_own = |archive: &ArchiveEntry| archive.problem.is_none() && (id.is_none() || archive.is_of(id));
     let newest = backup::archives(&path, &settings).unwrap_or_default().into_iter().find(is_own);
     folder.is_dir().then(|| (folder, newest.map(|archive| archive.path)))
 }
@@ -296,15 +309,27 @@ pub(super) fn look_over(data_file: &Path, settings: &SettingsFile, data: &Path) 
         Some(error) => Err(error.report()),
     };
     let stem = catalog::stem(data_file);
-    let copies: Vec<ArchiveEntry> =
+    let mut copies: Vec<ArchiveEntry> =
         folders.iter().flat_map(|folder| catalog::copies(folder, Some(&stem)).unwrap_or_default()).collect();
+    copies::mark(data_file, settings.settings().data_file_id, &mut copies);
     mark.add(archives.iter().chain(&copies).flat_map(|archive| archive.files.iter().cloned()));
     let file = settings;
     let settings = file.settings();
     let required = plan.as_ref().ok().map(|plan| plan.required_bytes);
     let system = System::now();
     let look = |purpose| places::look(system.as_ref(), data_file, settings, purpose, required);
+    let from = file.copied_from().map(|from| Shared { copy: data_file.to_path_buf(), of: from.to_path_buf() });
+    // Of a copy that makes archives among those of this one.
+    let copy = |copy| Shared { copy, of: data_file.to_path_buf() };
+    let shared = match from {
+        Some(from) => vec![from],
+        None => copies::mark(data_file, settings.data_file_id, &mut archives).into_iter().map(copy).collect(),
+    };
+    // Whatever becomes of the other one, deleted, renamed, or told apart, is seen there.
+    let others = shared.iter().map(|s| if s.copy == data_file { &s.of } else { &s.copy });
+    mark.add(others.flat_map(|other| [storage::folder_of(other).to_path_buf(), settings::path_beside(other)]));
     Surveyed {
+        shared,
         sets: retention::sets(data_file, settings, &archives),
         archives_place: look(Purpose::Archives),
         log_place: settings.log.file.as_ref().map(|_| look(Purpose::Log)),
@@ -380,6 +405,11 @@ pub(super) fn open_log(
         data_file::switch_to_wal(data_file)?;
     }
     let mut settings = settings.clone();
+    // Its log would be that of the other, and hold the commits of both.
+    if let Some(from) = settings.copied_from() {
+        return Err(copies::shared(data_file, from));
+    }
+    place::refuse_other_file(log, data_file)?;
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
     settings.note(own, |s| s.data_file_id = Some(identity))?;
     places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;
@@ -437,7 +467,7 @@ fn newest_with_log(data_file: &Path, settings: &SettingsFile, log: &Path) -> Res
         return if log.is_file() { Ok(None) } else { Err(error) };
     }
     let id = settings.settings().data_file_id;
-    let newest = archives.into_iter().find(|a| a.data_file_id == id && a.log_position.is_some());
+    let newest = archives.into_iter().find(|a| a.is_of(id) && a.log_position.is_some());
     // Of disks that take turns another one may hold the archive that the log goes on from.
     let goes_on_from = || LogReader::open(log).ok().map(|log| log.header().base.archive);
     let is_elsewhere = |newest: &ArchiveEntry| {
@@ -495,7 +525,8 @@ impl Hosted {
                 status.settings_problem = None;
                 self.keep_known(&mut settings, own);
                 let (now, before) = (settings.settings(), self.settings.settings());
-                let changed = now.revision() != before.revision() || now.places != before.places;
+                let is_other = now.data_file_id != before.data_file_id || !settings.is_of_same(&self.settings);
+                let changed = now.revision() != before.revision() || now.places != before.places || is_other;
                 self.adopt(settings, status);
                 changed
             }

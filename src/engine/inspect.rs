@@ -10,6 +10,7 @@ use super::{
     hosted, known, lock,
     mistaken::refuse_own_file,
     rights,
+    settings_gone::Gone,
     status::{DataFileStatus, Host, HostKind, JobStatus, Maintenance, Status},
     warnings,
 };
@@ -22,9 +23,12 @@ use crate::{
     },
     control::Clock,
     error::{ErrorReport, Result},
-    journal::inspect::{self, LogFacts},
+    journal::{
+        inspect::{self, LogFacts},
+        place,
+    },
     schedule::automatic::{Automatic, Decision, Reason},
-    settings::SettingsFile,
+    settings::{SettingsFile, copies},
     sqlite::{
         data_file::{self, DataFileFacts, JournalMode},
         seen::ContentCheck,
@@ -219,6 +223,10 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
     status.automatic = known_before;
     let log_file = status.log_file.clone();
     let looked = log_file.as_ref().filter(|_| is_wal).map(|log| {
+        if let Some(from) = settings.copied_from() {
+            return Err(copies::shared(&path, from));
+        }
+        place::refuse_other_file(log, &path)?;
         marks::look(&path, settings.settings(), Purpose::Log)?;
         inspect::inspect(log, &path)
     });
@@ -229,10 +237,12 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
     };
     if let Some(file) = &log_file {
         let at_rest = warnings::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some());
-        status.warnings.extend(at_rest);
+        // Of a copy that is not told from its original, that is said, and why it has no log.
+        status.warnings.extend(at_rest.filter(|_| !status.is_copy()));
         let last_commit = log.as_ref().and_then(|log| log.last_commit);
         status.warnings.extend(warnings::of_clock(last_commit, status.newest_good(), &now));
     } else if engine.is_none() {
+        status.warnings.extend(Gone::look(&path, &settings, data).map(|gone| gone.warning()));
         status.warnings.push(warnings::of_nobody(&status, watched.as_ref()));
     }
     warnings::in_order(&mut status.warnings);

@@ -63,14 +63,17 @@ impl Worker {
         let Ok(JobReport::TestRestore(proof)) = &finished.result else { return };
         let is_backed_up = self.refuse_while(data_file, &[JobKind::Backup, JobKind::RestoreInPlace]).is_err();
         let Some(hosted) = self.hosted.get(data_file).filter(|_| !is_backed_up) else { return };
-        let (settings, data) = (hosted.settings.settings().clone(), self.config.data_dir.clone());
+        let (settings, data) = (hosted.settings.clone(), self.config.data_dir.clone());
         let (path, job, proven, busy) =
             (data_file.to_path_buf(), finished.id, proof.archive.clone(), self.busy_archives());
         let data_file = path.clone();
         self.chores.run(
             move || {
+                if settings.copied_from().is_some() {
+                    return Ok(Deleted::default());
+                }
                 let (rule, control) = ((When::Now, busy.as_slice()), Control::default());
-                delete_old(&path, (&settings, &data), rule, Some((&proven, ContentCheck::Whole)), &control)
+                delete_old(&path, (settings.settings(), &data), rule, Some((&proven, ContentCheck::Whole)), &control)
             },
             move |deleted| {
                 let failed =

@@ -16,6 +16,7 @@ pub(super) fn take_survey(status: &mut DataFileStatus, surveyed: Surveyed) {
     (status.archives, status.copies, status.sets) = (surveyed.archives, surveyed.copies, surveyed.sets);
     (status.archives_place, status.log_place) = (Some(surveyed.archives_place), surveyed.log_place);
     status.destination_problem = surveyed.destination_problem;
+    status.shared = surveyed.shared;
     status.maintenance.available_bytes = surveyed.beside_bytes;
     (status.plan, status.plan_problem) = match surveyed.plan {
         Ok(plan) => (Some(plan), None),

@@ -18,7 +18,7 @@ use crate::{
         integrate::Until,
     },
     restore::{self, Choice, Logs, Origin},
-    settings::SettingsFile,
+    settings::{SettingsFile, copies},
     storage::{
         self,
         processes::{self, Process},
@@ -85,7 +85,8 @@ impl Lost {
         ids.sort_unstable();
         ids.dedup();
         let id = settings.data_file_id.or(ids.first().copied().filter(|_| ids.len() == 1));
-        archives.retain(|archive| id.is_none() || archive.data_file_id.is_none_or(|of| Some(of) == id));
+        copies::mark(&path, id, &mut archives);
+        archives.retain(|archive| id.is_none() || archive.data_file_id.is_none() || archive.is_of(id));
         let findings = history::judge(&mut archives, data);
         let is_listed = |path: &PathBuf| archives.iter().any(|archive: &ArchiveEntry| archive.files.contains(path));
         let log_file = settings.log.file.clone();
@@ -130,7 +131,7 @@ impl Lost {
 }
 
 /// The archives of the data file that full backups made, newest first, as the Backup journal has them.
-fn made(journal: &History, data_file: &Path) -> Vec<PathBuf> {
+pub(super) fn made(journal: &History, data_file: &Path) -> Vec<PathBuf> {
     let all = journal.list(HISTORY_MAX).unwrap_or_default();
     let of_it = all.into_iter().filter(|entry| {
         entry.kind == JobKind::Backup

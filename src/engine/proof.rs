@@ -153,16 +153,16 @@ impl Worker {
         let Some(status) = self.status.data_file(data_file).filter(|_| due.is_none_or(|due| due <= now)) else {
             return;
         };
-        if status.archives.is_empty() {
+        if status.own_archives().next().is_none() {
             // Asked again when there may be one.
             self.prove_again_at(data_file, None, now + AGAIN);
             return;
         }
-        let destination = status.destination.clone();
+        let settings = status.settings.clone();
         let log = self.hosted.get(data_file).and_then(|h| h.log.clone());
         let seed = Uuid::new_v4().as_u64_pair().0;
         let scratch = self.config.data_dir.clone();
-        let work = work::drill(data_file, destination, seed, scratch, log, self.messages.clone());
+        let work = work::drill(data_file, &settings, seed, scratch, log, self.messages.clone());
         self.begin_proof(data_file, None, work, "The weekly drill: an archive and a commit drawn by lot.");
     }
 

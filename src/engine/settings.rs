@@ -63,6 +63,23 @@ impl Worker {
         })
     }
 
+    /// Gives a copy that goes by the settings of another data file an identity of its own.
+    pub(super) fn give_own_identity(&mut self, data_file: &Path) -> Result<()> {
+        let own = self.config.settings_dir.clone();
+        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        let mut file = SettingsFile::load(data_file, &own)?;
+        file.give_own_identity(&own)?;
+        self.changed = true;
+        let known = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file);
+        if let Some(status) = known {
+            hosted.adopt(file, status);
+        }
+        self.touch(data_file);
+        self.follow_settings(data_file, LogStart::Known);
+        self.survey(data_file);
+        Ok(())
+    }
+
     /// Makes of the settings in the file, as it is now, what `make` says, and puts that in force.
     fn change(
         &mut self,

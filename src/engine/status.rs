@@ -278,6 +278,9 @@ pub struct DataFileStatus {
     /// that others can find.
     #[serde(default)]
     pub strays: Vec<Process>,
+    /// Data files that go by the same settings, since one was copied from the other with them.
+    #[serde(default)]
+    pub shared: Vec<Shared>,
     /// Why commits may be missed: programs use it by another name (a hard link), whose WAL is another one.
     #[serde(default)]
     pub other_name: Option<ErrorReport>,
@@ -293,7 +296,21 @@ pub struct DataFileStatus {
     pub sample_client: Option<SampleClientStatus>,
 }
 
+/// Two data files that go by the same settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// The copy.
+    pub copy: PathBuf,
+    /// The one that it was made of.
+    pub of: PathBuf,
+}
+
 impl DataFileStatus {
+    /// Whether this data file is a copy that goes by the settings of another one.
+    pub fn is_copy(&self) -> bool {
+        self.shared.iter().any(|shared| shared.copy == self.facts.path)
+    }
+
     /// Answers a `LookNow`, if this comes of one.
     pub(super) fn note_answer(&mut self, asked: Option<Uuid>) {
         self.looked.extend(asked);
@@ -310,7 +327,7 @@ impl DataFileStatus {
     /// The newest archive that can be read, is its own, and was not found damaged; or else damaged in its content.
     pub fn newest_sound(&self) -> Option<&ArchiveEntry> {
         let own = |archive: &&ArchiveEntry| {
-            let is_own = archive.data_file_id == self.settings.data_file_id;
+            let is_own = self.is_own(archive);
             archive.problem.is_none() && is_own && !self.is_lost(archive)
         };
         let sound = self.archives.iter().filter(own).find(|archive| archive.check != ContentCheck::Damaged);
@@ -336,7 +353,7 @@ impl DataFileStatus {
 
     /// Whether an archive is one of this data file.
     pub fn is_own(&self, archive: &ArchiveEntry) -> bool {
-        archive.data_file_id.is_some() && archive.data_file_id == self.settings.data_file_id
+        archive.is_of(self.settings.data_file_id)
     }
 
     /// What was found damaged in the file of an archive, or in its logs, the worst first; what it holds is in its

@@ -115,7 +115,8 @@ impl Worker {
 
 fn plan(data_file: &Path, done: &DoneInPlace, own: &Path, log: Option<&Capture>) -> Result<UndoPlan> {
     let settings = SettingsFile::load(data_file, own)?;
-    let archives = backup::archives(data_file, settings.settings())?;
+    let mut archives = backup::archives(data_file, settings.settings())?;
+    archives.retain(|archive| archive.is_of(settings.settings().data_file_id));
     // Only what is in the log by now is counted.
     let now = log.and_then(|log| log.flush().ok()).map(|position| position.commit);
     let origin = Origin { settings_dir: Some(own.to_path_buf()), ..Origin::of(data_file) };

@@ -9,7 +9,7 @@ use crate::{
     backup::soundness::{self, Damaged},
     error::ErrorReport,
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
-    settings::sections::Frequency,
+    settings::{copies, sections::Frequency},
     sqlite::seen::ContentCheck,
     storage::{self, processes::Holders},
     warning::{Warning, WarningKind},
@@ -49,6 +49,8 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     let (keep, own) = (&status.settings.keep, status.settings.data_file_id);
     let mut of_content = soundness::warnings((&status.archives, &status.damaged), &status.sets, own, keep);
     let mut of_backups = causes::of_backups(status, now);
+    // What a backup said of the copy that it was made of is said of the copy.
+    of_backups.retain(|told| !told.is_of_copy(&status.shared));
     // What is the cause takes what follows from it.
     found.extend(causes::of_data_file(status, &mut of_backups, &mut of_content));
     found.extend(causes::of_place(status, &mut of_backups));
@@ -57,6 +59,12 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     found.append(&mut of_content);
     found.extend(
         status.other_name.iter().chain(&status.moved_name).map(|error| of_error(WarningKind::OtherName, error)),
+    );
+    found.extend(
+        status
+            .shared
+            .iter()
+            .map(|shared| of_error(WarningKind::SharedSettings, &copies::shared(&shared.copy, &shared.of).report())),
     );
     found.extend(of_waiting(status));
     found.extend(status.notices.iter().cloned());
@@ -71,7 +79,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
             "Make a full backup: without one nothing can be restored.",
         ));
     }
-    found.extend(of_log(status).filter(|_| !causes::is_log_of_lost(status)));
+    found.extend(of_log(status).filter(|_| !causes::is_log_of_lost(status) && !status.is_copy()));
     found.extend(of_strays(status));
     let last_commit = status.log.as_ref().and_then(|log| log.last_commit);
     found.extend(of_clock(last_commit, status.newest_good(), now));
@@ -148,7 +156,15 @@ fn of_waiting(status: &DataFileStatus) -> Option<Warning> {
 
 /// Archives that are damaged or can not be read, and those that a sound copy stands for.
 fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
-    let mut found = Vec::new();
+    let misnamed = status.own_archives().filter_map(|archive| Some((archive, archive.misnamed()?)));
+    let misnamed = misnamed.map(|(archive, named)| {
+        Warning::new(
+            WarningKind::ArchiveRenamed,
+            format!("{} holds full backup {}, not {named}: it was renamed", archive.path.display(), archive.number),
+            "It is restored as what it is, never deleted, and does not count among those that are kept. Give it its name back.",
+        )
+    });
+    let mut found: Vec<Warning> = misnamed.collect();
     let others = status.copies.iter().filter(|copy| status.damage_of(copy).is_some());
     for archive in status.own_archives().chain(others) {
         let (damage, path) = (status.damage_of(archive), archive.path.display());
@@ -184,6 +200,8 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
 /// Archives that were made and are not there.
 fn of_gone(status: &DataFileStatus) -> Option<Warning> {
     let none_left = status.plan.is_some() && status.settings.last_number > 0 && status.own_archives().next().is_none();
+    // The number that a copy brought with it is that of the archives of the other one.
+    let none_left = none_left && !status.is_copy();
     let (number, folder) = (status.settings.last_number, status.destination.display());
     // What lies on a disk that is away is not gone.
     let is_away = |path: &&std::path::PathBuf| {

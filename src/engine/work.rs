@@ -19,7 +19,7 @@ use super::{
     worker::Message,
 };
 use crate::{
-    archive::{catalog, keys::Key},
+    archive::keys::Key,
     backup::{self, marks, places::Purpose, soundness::Finding},
     control::Control,
     drill,
@@ -31,7 +31,7 @@ use crate::{
         in_place::{self, InPlaceOptions, Undo},
     },
     sample,
-    settings::SettingsFile,
+    settings::{Settings, SettingsFile},
     sqlite::data_file,
     storage::Disk,
     verify::{self, VerifyOptions},
@@ -154,7 +154,7 @@ fn run_in_place(
     let newest = backup::archives(data_file, settings.settings())
         .unwrap_or_default()
         .into_iter()
-        .find(|a| a.data_file_id == settings.settings().data_file_id && a.problem.is_none());
+        .find(|a| a.is_of(settings.settings().data_file_id) && a.problem.is_none());
     let kept = match (log, newest) {
         (Some(log), Some(newest)) => {
             in_place::is_kept_by_log(log, &newest.path, control).unwrap_or(false).then_some(newest.path)
@@ -239,17 +239,20 @@ pub(super) fn test_new(data_file: &Path, archive: PathBuf, settings: SettingsFil
 
 pub(super) fn drill(
     data_file: &Path,
-    folder: PathBuf,
+    settings: &Settings,
     seed: u64,
     scratch: PathBuf,
     log: Option<Arc<Capture>>,
     messages: Sender<Message>,
 ) -> Work {
-    let stem = catalog::stem(data_file);
+    let (data_file, settings) = (data_file.to_path_buf(), settings.clone());
     Box::new(move |control| {
+        // A test of an archive of another data file in the same folder would prove nothing of this one.
+        let mut archives = backup::archives(&data_file, &settings)?;
+        archives.retain(|archive| archive.data_file_id.is_none() || archive.is_of(settings.data_file_id));
         let (logs, _) = with_running(Logs::Found, log.as_deref(), Origin::default());
         let mut note = |finding: Finding| tell(&messages, Some(found::unproven(finding)));
-        let proof = drill::drill((&folder, &stem), &logs, seed, &scratch, &mut note, control)?;
+        let proof = drill::drill(&archives, &logs, seed, &scratch, &mut note, control)?;
         tell(&messages, Some(found::proven(&proof, &[])));
         Ok(JobReport::TestRestore(proof))
     })

@@ -437,6 +437,7 @@ impl Worker {
             Command::ChangeSettings { data_file, settings, revision, switch_to_wal } => {
                 self.change_settings(&data_file, settings, &revision, switch_to_wal).map_err(plain)?;
             }
+            Command::GiveOwnIdentity { data_file } => self.give_own_identity(&data_file).map_err(plain)?,
             Command::ChooseAnew { data_file, purpose } => self.choose_anew(&data_file, purpose).map_err(plain)?,
             Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
             Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
@@ -630,7 +631,7 @@ impl Worker {
             return Err(Error::from(problem.clone()));
         }
         let scratch = self.config.data_dir.clone();
-        let work = work::drill(&data_file, known.destination.clone(), seed, scratch, log, self.messages.clone());
+        let work = work::drill(&data_file, &known.settings, seed, scratch, log, self.messages.clone());
         self.start(Order::asked(job, JobKind::TestRestore, Some(data_file), None), work)
     }
 

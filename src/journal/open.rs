@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     format::{Chain, LogHeader, Position, RecordKind},
+    place,
     reader::End,
     rotate::LastArchive,
     status::CaptureConfig,
@@ -69,6 +70,7 @@ struct Found {
 /// # Errors
 /// `InUse`, a log of another data file or of a newer version, a file that is no log, or a failing disk.
 pub(super) fn open(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
+    place::refuse_other_file(&config.log, &config.data_file)?;
     if config.log.symlink_metadata().is_err() {
         let new = begin(config, now)?;
         let notice = config.is_expected.then(|| explain(config, &new, "is missing", None));

@@ -46,7 +46,7 @@ pub fn restore_damaged(
     control: &Control,
 ) -> Result<RestoreReport> {
     use ErrorKind as K;
-    let own = |archive: &&ArchiveEntry| options.identity.is_none() || archive.data_file_id == options.identity;
+    let own = |archive: &&ArchiveEntry| options.identity.is_none() || archive.is_of(options.identity);
     let mut first: Option<Error> = None;
     for archive in archives.iter().filter(own) {
         for limit in limits(&options.logs) {

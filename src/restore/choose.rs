@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{
     Logs, RestorePlan,
@@ -14,12 +13,12 @@ use super::{
 };
 use crate::{
     archive::{
-        ArchiveNumber,
+        ArchiveNumber, Identity,
         catalog::{self, ArchiveEntry},
     },
     error::{Error, ErrorKind, Result},
     journal::integrate::Until,
-    settings::SettingsFile,
+    settings::{SettingsFile, copies},
     storage,
 };
 
@@ -45,10 +44,17 @@ pub struct Choice {
     pub logs: Logs,
 }
 
-/// The archives of the data file with this identity in these places, the newest first.
-pub(super) fn siblings(places: &Places, stem: &str, identity: Uuid) -> Vec<Sibling> {
+/// The archives in these places of the data file that `archive` is of, the newest first. `data_file` is where that is,
+/// for whoever knows it.
+pub(super) fn siblings(places: &Places, stem: &str, archive: &Identity, data_file: Option<&Path>) -> Vec<Sibling> {
     let in_folder = |folder: &PathBuf| catalog::list(folder, Some(stem)).unwrap_or_default();
-    let own = places.folders.iter().flat_map(in_folder).filter(|archive| archive.data_file_id == Some(identity));
+    let mut all: Vec<ArchiveEntry> = places.folders.iter().flat_map(in_folder).collect();
+    let identity = Some(archive.data_file_id);
+    let there = archive.data_file_path.iter().chain(&places.data_files).find(|path| path.is_file());
+    if let Some(data_file) = data_file.or(there.map(PathBuf::as_path)) {
+        copies::mark(data_file, identity, &mut all);
+    }
+    let own = all.into_iter().filter(|archive| archive.is_of(identity));
     let mut found: Vec<Sibling> = own
         .filter_map(|archive| {
             let (moment, number) = (archive.moment?, archive.number);
@@ -87,7 +93,8 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs) -> R
         refuse_several(data_file, &archives)?;
     }
     let identity = noted.or_else(|| archives.iter().find_map(|archive| archive.data_file_id));
-    archives.retain(|archive| archive.data_file_id.is_none_or(|id| Some(id) == identity));
+    copies::mark(data_file, identity, &mut archives);
+    archives.retain(|archive| archive.data_file_id.is_none() || archive.is_of(identity));
     let none = |what: String| Error::new(ErrorKind::NotFound, what);
     if archives.is_empty() {
         let mut folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();

@@ -82,7 +82,7 @@ pub(super) fn plan_logs(archive: &Archive, logs: &Logs, origin: &Origin, control
     let identity = archive.identity();
     let places = places::search(archive, logs, origin);
     let stem = catalog::stem(Path::new(&identity.data_file_name));
-    let siblings = choose::siblings(&places, &stem, identity.data_file_id);
+    let siblings = choose::siblings(&places, &stem, identity, origin.data_file.as_deref());
     let Some(position) = &identity.log_position else {
         let known = known::known_alone(identity, &places, control)?;
         let (repaired, copies) = (Vec::new(), Vec::new());

@@ -150,6 +150,14 @@ pub(super) fn put_back(
     }))
 }
 
+/// Puts the settings of a data file that is there back from the archive at `path`, where there are none.
+///
+/// # Errors
+/// When the archive can not be read, or the settings in it not be understood or written.
+pub fn put_settings_back(path: &Path, data_file: &Path, own: &Path) -> Result<Option<SettingsBack>> {
+    put_back(&Archive::open(path)?, data_file, Some(own), None)
+}
+
 /// What was taken out of settings of an archive before they come into force.
 #[derive(Default)]
 struct Left {

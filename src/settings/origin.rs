@@ -122,7 +122,7 @@ impl Origin {
 pub(super) fn read(path: &Path) -> Result<Option<(String, Origin)>> {
     let not_ordinary = |what: &str| {
         Error::new(ErrorKind::WrongType, format!("the settings file {} is {what}", path.display()))
-            .hint("Move it away to begin with the defaults. The settings are read from the file itself, never through a link.")
+            .hint("Move it away: then the last ones that an archive holds are put back. The settings are read from the file itself, never through a link.")
     };
     let file = match open(path) {
         Ok(file) => file,

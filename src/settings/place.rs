@@ -7,7 +7,7 @@ use toml_edit::{InlineTable, Value};
 use super::sections::KnownPlace;
 
 /// A path that must come back as it was, whatever its bytes are.
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     match path.to_str() {
         Some(text) => text.to_owned(),
         None => path.as_os_str().as_encoded_bytes().iter().fold("bytes:".to_owned(), |t, b| format!("{t}{b:02x}")),

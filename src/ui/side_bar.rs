@@ -112,6 +112,8 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
         K::LogBroken => (Tone::Bad, "Log broken"),
         K::ProgramWaits => (Tone::Bad, "A program waits"),
         K::OtherName => (Tone::Bad, "Used by another name"),
+        K::SettingsGone => (Tone::Bad, "Settings were gone"),
+        K::SharedSettings => (Tone::Bad, "Shares its settings"),
         K::DataFileIncomplete => (Tone::Bad, "Lacks commits"),
         K::NotWritable => (Tone::Bad, "Folder can not be written"),
         K::BackupMissed => (Tone::Warn, "Backup missed"),

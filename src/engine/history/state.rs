@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::{History, JobId};
-use crate::{error::Result, schedule::automatic::Automatic};
+use crate::{archive::ArchiveNumber, error::Result, schedule::automatic::Automatic};
 
 impl History {
     /// What is known of the automatic backups of a data file; what can not be understood counts as nothing.
@@ -73,6 +73,14 @@ pub(super) fn glance(folder: &Path) -> Option<Connection> {
     let conn = Connection::open_with_flags(folder.join("history.sqlite"), flags).ok()?;
     conn.busy_timeout(std::time::Duration::from_secs(1)).ok()?;
     Some(conn)
+}
+
+/// The highest number that a full backup of a data file was made with, as the Backup journal in `folder` has it.
+pub fn highest_number(folder: &Path, data_file: &Path) -> Option<ArchiveNumber> {
+    let sql = "SELECT max(number) FROM jobs
+               WHERE kind='backup' AND data_file=?1 AND outcome IN ('succeeded', 'partial')";
+    let number: Option<u32> = glance(folder)?.query_row(sql, [data_file.to_string_lossy()], |row| row.get(0)).ok()?;
+    number.map(ArchiveNumber)
 }
 
 fn read_automatic(conn: &Connection, data_file: &Path) -> rusqlite::Result<Option<Automatic>> {

@@ -1,0 +1,122 @@
+//! Data files that go by the same settings: a folder was copied with the data file, its settings and its archives, as
+//! `cp -a prod staging` does. Both then have one identity, and by it alone the archives of the one would be deleted for
+//! those of the other, or restored in its place.
+//!
+//! Settings note the path of their data file. Where that is another file which is still there and has the same identity
+//! in its settings, this one is the copy; where it is gone, the data file was moved, and all stays its own. An archive
+//! names the path that it was made of, and is of another data file by the same rule. Device and inode decide what is
+//! another file: a link, or another mount of it, is not.
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::{Document, Item, Table};
+use uuid::Uuid;
+
+use super::{document::find, origin, path_beside, path_in, place};
+use crate::{
+    archive::catalog::ArchiveEntry,
+    error::{Error, ErrorKind},
+    storage::identity::FileStamp,
+};
+
+/// The path of the data file that settings belong to.
+pub(super) const PATH: (&str, &str) = ("data-file", "path");
+/// The identities that a copy had before it was given one of its own.
+pub(super) const FORMER: (&str, &str) = ("data-file", "former-ids");
+
+/// The path that is noted in a settings file.
+pub(super) fn noted_path(document: &Table) -> Option<PathBuf> {
+    place::path(find(document, PATH)?.as_str()?)
+}
+
+fn uuid(item: &Item) -> Option<Uuid> {
+    item.as_str()?.parse().ok()
+}
+
+/// The identities that a settings file has noted: the one in force, and those it had.
+fn identities(document: &Table) -> (Option<Uuid>, Vec<Uuid>) {
+    let id = find(document, ("data-file", "id")).and_then(uuid);
+    let former = find(document, FORMER).and_then(Item::as_array);
+    (id, former.into_iter().flatten().filter_map(|value| value.as_str()?.parse().ok()).collect())
+}
+
+/// Whether `other` leads to a file that is there, and not to `data_file` itself.
+fn is_another(other: &Path, data_file: &Path) -> bool {
+    if other == data_file || !other.is_absolute() || !other.is_file() {
+        return false;
+    }
+    let which = |path: &Path| FileStamp::of_path(path).ok().flatten().map(|stamp| stamp.identity);
+    if cfg!(unix) {
+        which(other) != which(data_file)
+    } else {
+        other.canonicalize().ok() != data_file.canonicalize().ok()
+    }
+}
+
+/// What the settings of another data file say of an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// It is theirs, or they can not be read or understood: nobody can tell.
+    Shared,
+    /// They had it, before they were told apart.
+    Former,
+    /// They have another one, or are not there.
+    None,
+}
+
+/// What the settings of the data file `other` say of the identity `id`; `own` is the program's own settings folder.
+fn claim(other: &Path, id: Uuid, own: Option<&Path>) -> Claim {
+    let places = [Some(path_beside(other)), own.map(|own| path_in(own, other))];
+    let read = places.into_iter().flatten().find_map(|path| origin::read(&path).transpose());
+    let text = match read {
+        Some(Ok((text, _))) => text,
+        Some(Err(_)) => return Claim::Shared,
+        None => return Claim::None,
+    };
+    let Ok(document) = Document::parse(text) else { return Claim::Shared };
+    match identities(document.as_table()) {
+        (Some(now), _) if now == id => Claim::Shared,
+        (_, former) if former.contains(&id) => Claim::Former,
+        _ => Claim::None,
+    }
+}
+
+/// Whether another data file than `data_file` is at `other`, whose settings name the same identity.
+pub(super) fn is_shared(other: &Path, data_file: &Path, id: Uuid, own: &Path) -> bool {
+    is_another(other, data_file) && claim(other, id, Some(own)) == Claim::Shared
+}
+
+/// Marks those of `archives` that were made of another data file which has, or had, the same identity and is still
+/// there. Returns the data files that have it still.
+pub fn mark(data_file: &Path, id: Option<Uuid>, archives: &mut [ArchiveEntry]) -> Vec<PathBuf> {
+    let Some(id) = id else { return Vec::new() };
+    // A folder holds many archives of few data files.
+    let mut asked: Vec<(PathBuf, Claim)> = Vec::new();
+    for archive in archives.iter_mut().filter(|archive| archive.data_file_id == Some(id)) {
+        let Some(made_of) = archive.made_of.as_ref().filter(|path| *path != data_file) else { continue };
+        let known = asked.iter().find(|(path, _)| path == made_of).map(|(_, claim)| *claim);
+        let claim = known.unwrap_or_else(|| {
+            let found = if is_another(made_of, data_file) { claim(made_of, id, None) } else { Claim::None };
+            asked.push((made_of.clone(), found));
+            found
+        });
+        archive.is_of_other = claim != Claim::None;
+    }
+    asked.into_iter().filter(|(_, claim)| *claim == Claim::Shared).map(|(path, _)| path).collect()
+}
+
+/// What is to be said of a data file that goes by the settings of another one, `from`, from which it was copied.
+pub fn shared(copy: &Path, from: &Path) -> Error {
+    let (copy, from) = (copy.display(), from.display());
+    Error::new(
+        ErrorKind::Refused,
+        format!(
+            "{copy} is a copy of {from}, which is still there, and goes by the same settings: they were copied too, and make both \
+             one data file"
+        ),
+    )
+    .hint(format!(
+        "Give the copy an identity of its own: strongroom settings '{copy}' --own-identity. If it has taken the place of {from}, \
+         delete or rename that one. Until then no log is kept of the copy, and no old backup is deleted for it."
+    ))
+}
