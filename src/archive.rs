@@ -8,6 +8,7 @@ pub mod hold;
 pub mod lawful;
 pub mod leftovers;
 pub mod log_recovery;
+pub mod not_whole;
 pub mod options;
 mod output;
 pub mod pipeline;

@@ -39,6 +39,7 @@ use crate::{
         Archive, ArchiveNumber, Identity, Item, ItemKind,
         heal::{self, Repaired},
         log_recovery,
+        not_whole::NotWhole,
         reader::safe_name,
         segments::parse_segment_name,
     },
@@ -75,6 +76,9 @@ pub struct RestorePlan {
     /// What is damaged in the archive, and will be repaired on the fly.
     #[serde(default)]
     pub repaired: Option<Repaired>,
+    /// What was chosen for it and is not in it, or not whole.
+    #[serde(default)]
+    pub not_whole: Option<NotWhole>,
     /// What the logs at hand would add; `None` when the archive was made without a log or no log continues it.
     pub log: Option<integrate::Plan>,
     /// What is known of the commits after it; `None` when no log was asked for.
@@ -159,6 +163,9 @@ pub struct RestoreReport {
     /// Commits that may be missing although they were asked for.
     #[serde(default)]
     pub lacks: Option<ErrorReport>,
+    /// What was asked for and is not in the archive, or not whole.
+    #[serde(default)]
+    pub not_whole: Option<NotWhole>,
     /// Logs that could not be used although nobody has set them aside.
     #[serde(default)]
     pub unused: Vec<Unused>,
@@ -192,7 +199,17 @@ impl RestoreReport {
     /// What the administrator must know of a restored data file that is not certainly sound, or not certainly all that
     /// was asked for.
     pub fn problem(&self) -> Option<Error> {
-        self.unsound().or_else(|| self.lacks.clone().map(Error::from))
+        self.unsound().or_else(|| self.lacks.clone().map(Error::from)).or_else(|| self.partial())
+    }
+
+    /// What is missing of what was asked for, since the archive lacks it.
+    pub fn partial(&self) -> Option<Error> {
+        let words = self.not_whole.as_ref()?.in_words();
+        let message =
+            format!("backup {} is partial: not everything asked for is in it, or whole: {words}", self.number);
+        Some(Error::new(ErrorKind::Partial, message).hint(
+            "What is in it is restored. Restore the other files from an archive that strongroom list does not call partial.",
+        ))
     }
 
     /// What is wrong with what was restored: damage in a log, or in the data file.
@@ -263,6 +280,7 @@ pub fn plan_with(archive: &Path, segments: &[PathBuf], logs: &Logs, origin: &Ori
         log: planned.as_ref().and_then(Planned::for_people),
         siblings: planned.as_ref().map(|planned| planned.siblings.clone()).unwrap_or_default(),
         known: planned.map(|planned| planned.known),
+        not_whole: NotWhole::as_far_as_known(&opened, &[], &Control::default())?,
         repaired,
         identity: opened.identity().clone(),
         items: selection::overview(opened.items()),
@@ -476,6 +494,7 @@ fn run_opened(
         }
         report.repaired_logs = planned.repaired;
     }
+    report.not_whole = NotWhole::as_far_as_known(opened, &options.items, control)?;
     if held.is_none() {
         report.remarks.extend(owners_not_given(&items));
     }
@@ -559,6 +578,7 @@ fn restore_into(
         bytes: items.iter().map(|i| i.length).sum(),
         integrated,
         lacks: None,
+        not_whole: None,
         remarks: Vec::new(),
         unused: Vec::new(),
         integrity,

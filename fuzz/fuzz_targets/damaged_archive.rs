@@ -36,6 +36,7 @@ impl Source for Bytes {
             modified: 0,
             owner: None,
             target: None,
+            not_whole: None,
         })
     }
 

@@ -118,7 +118,18 @@ mod tests {
     fn item(name: &str, kind: ItemKind) -> Item {
         let target = (kind == ItemKind::Link).then(|| "x".to_owned());
         let (name, blake3) = (name.to_owned(), String::new());
-        Item { name, kind, offset: 0, length: 0, blake3, mode: 0o644, modified: 0, owner: None, target }
+        Item {
+            name,
+            kind,
+            offset: 0,
+            length: 0,
+            blake3,
+            mode: 0o644,
+            modified: 0,
+            owner: None,
+            target,
+            not_whole: None,
+        }
     }
 
     fn said(items: &[Item]) -> String {

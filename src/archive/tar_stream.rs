@@ -25,6 +25,8 @@ pub struct Entry {
     pub owner: Option<(u32, u32)>,
     /// Where a symbolic link leads.
     pub target: Option<String>,
+    /// Of the description of the archive: how many of the chosen files are not in it, or not whole.
+    pub not_whole: Option<u64>,
 }
 
 /// Content for one file of an archive.
@@ -180,6 +182,7 @@ impl<'a> TarStream<'a> {
             modified: entry.modified,
             owner: entry.owner,
             target: entry.target,
+            not_whole: entry.not_whole,
         });
     }
 }

@@ -116,6 +116,7 @@ pub(super) fn finish(output: &mut Output<'_>, index: Index, tar_bytes: u64, cont
     let (index_frame, index_hash) = format::encode_index(&index)?;
     let index_offset = output.put(&index_frame)?;
     let whole = format::whole_hash(&output.head_hash(), &index.frames, &index_hash);
+    let not_whole = index.not_whole();
     let protected = output.at();
     let options = output.identity().options();
     let layout = Layout::plan(protected, options.redundancy, options.interlacing);
@@ -139,7 +140,7 @@ pub(super) fn finish(output: &mut Output<'_>, index: Index, tar_bytes: u64, cont
     // what stands before the end is passed over.
     let length = loop {
         let length = output.room_for(TAIL_LENGTH)? + TAIL_LENGTH;
-        output.put(&format::encode_tail(&Tail { index_offset, length, tar_length: tar_bytes, whole }))?;
+        output.put(&format::encode_tail(&Tail { index_offset, length, tar_length: tar_bytes, whole, not_whole }))?;
         if output.at() == length {
             break length;
         }

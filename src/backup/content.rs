@@ -23,7 +23,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::estimate::Sample;
 use crate::{
-    archive::{Compression, ItemKind, Source},
+    archive::{Compression, ItemKind, Source, not_whole::problems_in_words},
     control::Control,
     error::Result,
     settings::sections,
@@ -32,18 +32,12 @@ use crate::{
 use names::Names;
 use source::{FileSource, MarkSource};
 
-pub use crate::archive::lawful::{ATTACHMENTS, PROGRAM};
+pub use crate::archive::{
+    lawful::{ATTACHMENTS, PROGRAM},
+    not_whole::ContentProblem,
+};
 /// So many problems are kept one by one; the rest is only counted.
 const PROBLEMS_MAX: usize = 100;
-
-/// One file that is not, or not whole, in an archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContentProblem {
-    /// Its full path, as far as it can be written.
-    pub path: String,
-    /// Why.
-    pub reason: String,
-}
 
 /// One chosen file or folder, and where it is in the archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,13 +81,7 @@ impl ContentReport {
 
     /// What is missing, in one sentence; `None` when nothing is.
     pub fn in_words(&self) -> Option<String> {
-        let first = self.problems.first()?;
-        let more = match self.problem_count - 1 {
-            0 => String::new(),
-            1 => ", and 1 more".to_owned(),
-            n => format!(", and {n} more"),
-        };
-        Some(format!("{} {}{more}", first.path, first.reason))
+        problems_in_words(&self.problems, self.problem_count)
     }
 }
 

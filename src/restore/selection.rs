@@ -67,6 +67,7 @@ mod tests {
             modified: 0,
             owner: None,
             target: None,
+            not_whole: None,
         };
         let items = [
             item("a.sqlite", ItemKind::DataFile, 9),

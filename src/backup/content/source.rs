@@ -157,6 +157,7 @@ fn describe(found: &Found, meta: &Metadata) -> Entry {
         modified: modified.map_or(0, |at| at.as_secs() as i64),
         owner,
         target: None,
+        not_whole: None,
     }
 }
 
@@ -185,7 +186,7 @@ impl Source for MarkSource {
                 None
             };
             let (name, mode, modified, owner) = (name.clone(), seen.mode, seen.modified, seen.owner);
-            Ok(Entry { name, kind: *kind, length: 0, mode, modified, owner, target })
+            Ok(Entry { name, kind: *kind, length: 0, mode, modified, owner, target, not_whole: None })
         });
         match looked {
             Ok(entry) => self.entry = Some(entry),
