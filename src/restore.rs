@@ -11,6 +11,7 @@ mod placed;
 mod places;
 mod selection;
 mod settings_back;
+mod settings_out;
 pub mod undo;
 
 use std::{
@@ -489,7 +490,7 @@ fn run_opened(
         // Of an archive without its data file, the logs are of no concern.
         if report.integrity.is_some() {
             report.lacks = planned.known.lacks(options.until, next).map(|error| error.report());
-            report.remarks = planned.known.remarks(options.until, next);
+            report.remarks.extend(planned.known.remarks(options.until, next));
             report.unused = planned.known.unused.iter().filter(|unused| !is_set_aside(&unused.path)).cloned().collect();
         }
         report.repaired_logs = planned.repaired;
@@ -520,6 +521,7 @@ fn restore_into(
     let begun = Instant::now();
     control.phase(Phase::Restoring, items.iter().map(|i| i.length).sum());
     extract::extract(storage, archive, items, scratch, control)?;
+    let remarks = settings_out::without_program(items, scratch)?;
     let mut integrated = None;
     if let (Some((plan, until)), Some(item)) = (log, items.iter().find(|i| i.kind == ItemKind::DataFile)) {
         let name = safe_name(&item.name)?;
@@ -579,7 +581,7 @@ fn restore_into(
         integrated,
         lacks: None,
         not_whole: None,
-        remarks: Vec::new(),
+        remarks,
         unused: Vec::new(),
         integrity,
         repaired: None,
