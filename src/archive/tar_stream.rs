@@ -50,6 +50,11 @@ pub trait Source: Send {
     /// # Errors
     /// When they can not be read.
     fn read(&mut self, buffer: &mut [u8]) -> Result<()>;
+
+    /// Files that belong to this one, and come right after it. Called once, after [`entry`](Self::entry).
+    fn following(&mut self) -> Vec<Box<dyn Source>> {
+        Vec::new()
+    }
 }
 
 /// Small content made while the archive is written.
@@ -157,6 +162,7 @@ impl<'a> TarStream<'a> {
             return Ok(());
         }
         let entry = source.entry(&self.items)?;
+        source.following().into_iter().rev().for_each(|next| self.waiting.push_front(next));
         let header = tar_header(&entry)?;
         let offset = at + header.len() as u64;
         self.overhead.extend(header);

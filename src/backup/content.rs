@@ -7,6 +7,7 @@
 //!
 //! A data file in use is never opened here, under whatever name: that would drop SQLite's locks on it.
 
+mod database;
 pub(crate) mod disks;
 mod names;
 mod source;
@@ -29,6 +30,7 @@ use crate::{
     settings::sections,
     storage::{self, Ownership, beneath::Folder, owners::Readers},
 };
+use database::Databases;
 use names::Names;
 use source::{FileSource, MarkSource};
 
@@ -122,6 +124,8 @@ struct Found {
 #[derive(Debug, Default)]
 pub struct Content {
     found: Vec<Found>,
+    /// The names given in the archive.
+    names: Names,
     shared: Shared,
     /// Length of all files together, in bytes.
     pub bytes: u64,
@@ -170,6 +174,7 @@ pub fn find(chosen: &sections::Content, excluded: &Excluded, taken: &[String], c
             content.walk(&real(root), name, kind, excluded, &mut names, control)?;
         }
     }
+    content.names = names;
     Ok(content)
 }
 
@@ -300,14 +305,18 @@ impl Content {
         Ok(sample)
     }
 
-    /// The content for the writer, in order, for an archive with the permissions `private`: what fewer people can read
-    /// when it is opened is left out, and said.
-    pub(super) fn sources<'a>(self, private: Ownership) -> impl Iterator<Item = Box<dyn Source + 'a>> {
+    /// The content for the writer, in order, for an archive in `folder` with the permissions `private`: what fewer
+    /// people can read when it is opened is left out, and said.
+    pub(super) fn sources<'a>(self, folder: &Path, private: Ownership) -> impl Iterator<Item = Box<dyn Source + 'a>> {
         let shared = self.shared;
-        self.found.into_iter().map(move |found| -> Box<dyn Source + 'a> {
+        let databases = Arc::new(Databases::new(folder, self.found.iter(), self.names));
+        // What belongs to a database goes with that, so it comes after all of them.
+        let (last, first): (Vec<Found>, Vec<Found>) =
+            self.found.into_iter().partition(|found| database::is_companion(&found.path));
+        first.into_iter().chain(last).map(move |found| -> Box<dyn Source + 'a> {
             match found.kind {
                 ItemKind::Folder | ItemKind::Link => Box::new(MarkSource::new(found, shared.clone())),
-                _ => Box::new(FileSource::new(found, shared.clone(), private)),
+                _ => Box::new(FileSource::new(found, shared.clone(), private, Arc::clone(&databases))),
             }
         })
     }
