@@ -10,6 +10,7 @@ pub mod leftovers;
 pub mod log_recovery;
 pub mod not_whole;
 pub mod options;
+pub mod original;
 mod output;
 pub mod pipeline;
 pub mod reader;

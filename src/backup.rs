@@ -425,6 +425,7 @@ pub fn run_asking(
         owner: ownership.owner,
         target: None,
         not_whole: None,
+        original: None,
     };
     let data_entry = Entry { length: data_bytes, ..entry(file_name(data_file), ItemKind::DataFile) };
     let settings_text = settings.text_with_number(number.0);

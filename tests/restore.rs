@@ -256,6 +256,7 @@ fn item(name: &str, offset: u64, length: u64, content: &[u8]) -> Item {
         owner: None,
         target: None,
         not_whole: None,
+        original: None,
     }
 }
 

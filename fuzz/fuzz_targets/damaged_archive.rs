@@ -37,6 +37,7 @@ impl Source for Bytes {
             owner: None,
             target: None,
             not_whole: None,
+            original: None,
         })
     }
 

@@ -82,6 +82,7 @@ fuzz_target!(|forged: Forged| {
         owner: None,
         target: target.clone(),
         not_whole: None,
+        original: None,
     };
     let index = Index { frames, items: forged.items.iter().map(item).collect() };
     let (frame, index_hash) = format::encode_index(&index).expect("an index");

@@ -229,6 +229,9 @@ pub struct Item {
     /// Of the description of the archive: how many of the chosen files are not in it, or not whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_whole: Option<u64>,
+    /// The path as the file had it, in hexadecimal digits, where the name can not hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<String>,
 }
 
 /// Where one data frame lies, and its checksum.

@@ -27,6 +27,8 @@ pub struct Entry {
     pub target: Option<String>,
     /// Of the description of the archive: how many of the chosen files are not in it, or not whole.
     pub not_whole: Option<u64>,
+    /// The path as the file had it, in hexadecimal digits, where the name can not hold it.
+    pub original: Option<String>,
 }
 
 /// Content for one file of an archive.
@@ -189,6 +191,7 @@ impl<'a> TarStream<'a> {
             owner: entry.owner,
             target: entry.target,
             not_whole: entry.not_whole,
+            original: entry.original,
         });
     }
 }

@@ -14,6 +14,7 @@ mod source;
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs::FileType,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -24,7 +25,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::estimate::Sample;
 use crate::{
-    archive::{Compression, ItemKind, Source, not_whole::problems_in_words},
+    archive::{Compression, ItemKind, Source, not_whole::problems_in_words, original::safe},
     control::Control,
     error::Result,
     settings::sections,
@@ -116,6 +117,8 @@ struct Found {
     /// Where it lies below that one; empty for the chosen folder itself.
     inside: PathBuf,
     name: String,
+    /// The bytes of the path that the name stands for, where these are others.
+    original: Option<Vec<u8>>,
     kind: ItemKind,
     length: u64,
 }
@@ -166,12 +169,14 @@ pub fn find(chosen: &sections::Content, excluded: &Excluded, taken: &[String], c
         }
         let folder = names.unique(folder);
         for root in roots {
-            let last = root.file_name().map_or_else(|| "root".to_owned(), names::safe);
-            let name = names.unique(&format!("{folder}/{last}"));
+            let (last, wanted) = (root.file_name().unwrap_or(OsStr::new("root")), named(&folder, root.file_name()));
+            let name = names.unique(&wanted);
+            // Where it shares its last name with another one, it has a name of ours.
+            let bytes = if name == wanted { below(folder.as_bytes(), last) } else { name.clone().into_bytes() };
             let shown = ContentRoot { path: root.to_string_lossy().into_owned(), name: name.clone() };
             content.shared.edit(|report| report.roots.push(shown));
             // Where a link was chosen, what it leads to is meant; walked as a link, its folder would be stored twice.
-            content.walk(&real(root), name, kind, excluded, &mut names, control)?;
+            content.walk(&real(root), (name, bytes), kind, excluded, &mut names, control)?;
         }
     }
     content.names = names;
@@ -182,7 +187,7 @@ impl Content {
     fn walk(
         &mut self,
         root: &Path,
-        name: String,
+        (name, bytes): (String, Vec<u8>),
         kind: ItemKind,
         excluded: &Excluded,
         names: &mut Names,
@@ -205,8 +210,8 @@ impl Content {
             }
             !stays_out
         };
-        // Names of the folders from the root down to the present entry, and one in which nothing was found yet.
-        let mut folders: Vec<String> = Vec::new();
+        // Names and paths of the folders from the root down to the present entry, and one in which nothing was found yet.
+        let mut folders: Vec<(String, Vec<u8>)> = Vec::new();
         let mut empty: Option<(usize, Found)> = None;
         for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(enter) {
             control.check()?;
@@ -221,20 +226,26 @@ impl Content {
             let depth = entry.depth();
             self.found.extend(empty.take().filter(|(above, _)| depth <= *above).map(|(_, folder)| folder));
             folders.truncate(depth);
-            let name = match folders.last() {
-                None => name.clone(),
-                Some(folder) => names.unique(&format!("{folder}/{}", names::safe(entry.file_name()))),
+            let (name, bytes) = match folders.last() {
+                None => (name.clone(), bytes.clone()),
+                Some((folder, above)) => {
+                    (names.unique(&named(folder, Some(entry.file_name()))), below(above, entry.file_name()))
+                }
             };
+            let original = (bytes != name.as_bytes()).then(|| bytes.clone());
             if entry.file_type().is_dir() {
-                folders.push(name.clone());
+                folders.push((name.clone(), bytes));
                 let (path, kind) = (entry.into_path(), ItemKind::Folder);
                 let inside = held.inside(&path, root);
-                empty = Some((depth, Found { path, root: Arc::clone(&held.folder), inside, name, kind, length: 0 }));
-            } else if name.len() > names::LENGTH_MAX {
+                empty = Some((
+                    depth,
+                    Found { path, root: Arc::clone(&held.folder), inside, name, original, kind, length: 0 },
+                ));
+            } else if name.len().max(bytes.len()) > names::LENGTH_MAX {
                 self.shared.edit(|report| report.problem(entry.path(), "has too long a path for an archive"));
             } else {
                 let (path, inside) = (entry.path().to_path_buf(), held.inside(entry.path(), root));
-                let found = Found { path, root: Arc::clone(&held.folder), inside, name, kind, length: 0 };
+                let found = Found { path, root: Arc::clone(&held.folder), inside, name, original, kind, length: 0 };
                 self.take(&entry, found, excluded);
             }
         }
@@ -343,6 +354,16 @@ fn hold(root: &Path) -> std::io::Result<Chosen> {
         if is_folder { (real.as_path(), None) } else { (storage::folder_of(&real), real.file_name().map(Into::into)) };
     let folder = Arc::new(Folder::hold(folder)?);
     Ok(Chosen { folder, file, real })
+}
+
+/// The name in the archive of what is called `last` in `folder`, a name there.
+fn named(folder: &str, last: Option<&OsStr>) -> String {
+    format!("{folder}/{}", safe(last.unwrap_or(OsStr::new("root"))))
+}
+
+/// The path of what is called `last` below `above`.
+fn below(above: &[u8], last: &OsStr) -> Vec<u8> {
+    [above, b"/", last.as_encoded_bytes()].concat()
 }
 
 fn real(path: &Path) -> PathBuf {

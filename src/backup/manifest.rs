@@ -64,6 +64,9 @@ fn manifest(
                 file["blake3"] = toml_edit::value(item.blake3.as_str());
             }
         }
+        if let Some(original) = &item.original {
+            file["original-hex"] = toml_edit::value(original.as_str());
+        }
         files.push(file);
     }
     document["file"] = toml_edit::Item::ArrayOfTables(files);

@@ -24,6 +24,7 @@ pub fn item(name: &str, kind: ItemKind, content: &[u8]) -> (Item, Vec<u8>) {
         owner: None,
         target: None,
         not_whole: None,
+        original: None,
     };
     (item, content.to_vec())
 }

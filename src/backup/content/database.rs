@@ -238,7 +238,9 @@ impl Opened {
                 Some(name) => {
                     let (path, inside) = (beside(&found.path, end), beside(&found.inside, end));
                     let kind = if found.kind == ItemKind::Program { ItemKind::Program } else { ItemKind::Attachment };
-                    companions.push(part(Found { path, inside, name, kind, ..found.clone() }, file, meta));
+                    let original = found.original.as_ref().map(|path| [path, end.as_bytes()].concat());
+                    let found = Found { path, inside, name, original, kind, ..found.clone() };
+                    companions.push(part(found, file, meta));
                 }
                 None => unnamed = Some(format!("is a database whose {end} can have no name in the archive")),
             }

@@ -11,7 +11,7 @@ use super::{
     database::{self, Databases, Part},
 };
 use crate::{
-    archive::{Entry, Item, ItemKind, Source},
+    archive::{Entry, Item, ItemKind, Source, original::encode},
     error::{Error, NotOrdinary, Result},
     storage::{Ownership, owners::Readers},
 };
@@ -216,6 +216,7 @@ fn describe(found: &Found, meta: &Metadata) -> Entry {
         owner,
         target: None,
         not_whole: None,
+        original: found.original.as_deref().map(encode),
     }
 }
 
@@ -234,7 +235,7 @@ impl MarkSource {
 
 impl Source for MarkSource {
     fn is_there(&mut self) -> Result<bool> {
-        let Found { root, inside, name, kind, .. } = &self.found;
+        let Found { root, inside, name, original, kind, .. } = &self.found;
         let looked = root.look(inside).and_then(|seen| {
             let target = if *kind == ItemKind::Link {
                 let target = root.target(inside)?;
@@ -244,7 +245,8 @@ impl Source for MarkSource {
                 None
             };
             let (name, mode, modified, owner) = (name.clone(), seen.mode, seen.modified, seen.owner);
-            Ok(Entry { name, kind: *kind, length: 0, mode, modified, owner, target, not_whole: None })
+            let original = original.as_deref().map(encode);
+            Ok(Entry { name, kind: *kind, length: 0, mode, modified, owner, target, not_whole: None, original })
         });
         match looked {
             Ok(entry) => self.entry = Some(entry),
