@@ -1,4 +1,5 @@
 //! Archives that lack what was chosen for them: said by everything that looks at one, and never pushing out whole ones.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -181,4 +182,50 @@ fn a_repaired_copy_of_a_partial_archive_is_as_partial() {
     assert_eq!(copy["not_whole"], 1);
     let (_, said) = scene.badly(&["verify", copy["path"].as_str().unwrap()]);
     assert!(said.contains("but partial"), "{said}");
+}
+
+#[test]
+fn a_chosen_folder_that_is_another_one_now_is_said_and_what_it_held_before_stays() {
+    let moved = |scene: &Scene| fs::rename(scene.place.at("photos"), scene.place.at("away")).unwrap();
+    let emptied = |scene: &Scene| fs::remove_file(scene.place.at("photos/one.txt")).unwrap();
+    let linked = |scene: &Scene| {
+        moved(scene);
+        fs::create_dir(scene.place.at("other")).unwrap();
+        fs::write(scene.place.at("other/strange.txt"), "strange").unwrap();
+        std::os::unix::fs::symlink(scene.place.at("other"), scene.place.at("photos")).unwrap();
+    };
+    let changes: [(&dyn Fn(&Scene), &str); 2] =
+        [(&emptied, "is empty, and held files at the last backup"), (&linked, "/other now, and led to ")];
+    for (change, how) in changes {
+        let scene = Scene::new(&["keep.last=1"]);
+        scene.well(&["backup", scene.data()]);
+        change(&scene);
+        let (out, said) = scene.badly(&["backup", scene.data()]);
+        assert!(said.contains(how), "{said}");
+        assert!(out.contains("than backup 0001: the chosen folder ") && out.contains("That one is held"), "{out}");
+        // Said once; what the folder held stays all the same, until somebody says that it was meant.
+        for _ in 0..3 {
+            scene.well(&["backup", scene.data()]);
+        }
+        assert_eq!(scene.archives(), ["a[0001].4BK", "a[0005].4BK"]);
+        let status = scene.well(&["status", scene.data()]);
+        assert!(status.contains(how) && status.contains("backup 0001 is held, and never deleted"), "{status}");
+        scene.well(&["restore", &scene.archive(1), "--to", &scene.at("to")]);
+        assert_eq!(fs::read_to_string(scene.place.at("to/Attachments/photos/one.txt")).unwrap(), "photos");
+        scene.well(&["hold", &scene.archive(1), "--release"]);
+        scene.well(&["backup", scene.data()]);
+        assert_eq!(scene.archives(), ["a[0006].4BK"]);
+    }
+    // A link that was chosen as one may lead elsewhere at any time.
+    let scene = Scene::new(&[]);
+    let link = scene.place.at("current");
+    std::os::unix::fs::symlink(scene.place.at("letters"), &link).unwrap();
+    scene.well(&["settings", scene.data(), &format!("content.attachments=['{}']", link.display())]);
+    scene.well(&["backup", scene.data()]);
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(scene.place.at("photos"), &link).unwrap();
+    scene.well(&["backup", scene.data()]);
+    fs::remove_file(scene.place.at("photos/one.txt")).unwrap();
+    let (_, said) = scene.badly(&["backup", scene.data()]);
+    assert!(said.contains("/current is empty, and held files at the last backup"), "{said}");
 }
