@@ -496,7 +496,7 @@ fn run_opened(
         }
         report.repaired_logs = planned.repaired;
     }
-    report.not_whole = NotWhole::as_far_as_known(opened, &options.items, control)?;
+    report.not_whole = NotWhole::as_far_as_known(opened, &options.items, &Control::default())?;
     if held.is_none() {
         report.remarks.extend(owners_not_given(&items));
     }

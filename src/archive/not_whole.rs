@@ -15,8 +15,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-/// A longer description is not read: it names a million files and more.
-const TEXT_MAX: u64 = 256 << 20;
+/// More of a description is not read: what is looked for stands before the list of all files, and takes far less.
+const TEXT_MAX: u64 = 4 << 20;
 /// What follows in a description names every file of the archive.
 const FILES: &str = "\n[[file]]\n";
 
@@ -110,12 +110,11 @@ impl NotWhole {
     /// `Stopped`.
     pub fn as_far_as_known(archive: &Archive, wanted: &[String], control: &Control) -> Result<Option<Self>> {
         match Self::asked_for(archive, wanted, control) {
-            Err(error) if error.kind() != ErrorKind::Stopped && wanted.iter().all(|wanted| is_content(wanted)) => {
+            Err(error) if error.kind() != ErrorKind::Stopped => {
                 let reason = "has a description that can not be read: what of the chosen files is missing is not known";
                 let problem = ContentProblem { path: archive.path().display().to_string(), reason: reason.to_owned() };
                 Ok(Some(Self { count: 1, problems: vec![problem] }))
             }
-            Err(error) if error.kind() != ErrorKind::Stopped => Ok(None),
             known => known,
         }
     }
@@ -125,6 +124,9 @@ impl NotWhole {
     /// # Errors
     /// As [`of`](Self::of).
     pub fn asked_for(archive: &Archive, wanted: &[String], control: &Control) -> Result<Option<Self>> {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| is_content(wanted)) {
+            return Ok(None);
+        }
         let Some(all) = Self::of(archive, control)? else { return Ok(None) };
         if wanted.is_empty() {
             return Ok(Some(all));
@@ -194,18 +196,17 @@ fn description(archive: &Archive, control: &Control) -> Result<Option<DocumentMu
         Error::new(ErrorKind::Damaged, format!("the description in {path} can not be understood"))
             .hint("What is missing in this archive is not known. The files that it lists can be restored.")
     };
-    if item.length > TEXT_MAX {
-        return Err(unusable());
-    }
     let mut bytes = Vec::new();
-    archive.stream(item.offset, item.offset + item.length, control, &mut |_, piece| {
+    archive.stream(item.offset, item.offset + item.length.min(TEXT_MAX), control, &mut |_, piece| {
         bytes.extend_from_slice(piece);
         Ok(())
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| unusable())?;
+    // It may have been cut off within a letter.
+    let text = String::from_utf8_lossy(&bytes);
+    let short = text.split_once(FILES).and_then(|(text, _)| text.parse::<DocumentMut>().ok());
     // A name may hold the same words: then all of it is read.
-    let short = text.split(FILES).next().unwrap_or_default().parse::<DocumentMut>();
-    short.or_else(|_| text.parse::<DocumentMut>()).map(Some).map_err(|_| unusable())
+    let all = || (item.length <= TEXT_MAX).then(|| text.parse::<DocumentMut>().ok()).flatten();
+    short.or_else(all).map(Some).ok_or_else(unusable)
 }
 
 #[cfg(test)]

@@ -267,6 +267,9 @@ impl Content {
             Ok(_) if !file_type.is_file() => Some(special(file_type)),
             Ok(_) if excluded.holds_file(path) => Some("belongs to the data file"),
             Ok(_) if storage::refuse_data_file(path).is_err() => Some("is a data file in use; give it its own backups"),
+            Ok(_) if database::of(path).is_some_and(|database| storage::refuse_data_file(&database).is_err()) => {
+                Some("belongs to a data file in use")
+            }
             Ok(meta) => {
                 self.bytes += meta.len();
                 self.found.push(Found { length: meta.len(), ..found });

@@ -55,6 +55,12 @@ pub(super) fn is_companion(path: &Path) -> bool {
     COMPANIONS.iter().chain([&INDEX]).any(|end| name.ends_with(end.as_bytes()))
 }
 
+/// The database that a file of this name belongs to.
+pub(super) fn of(path: &Path) -> Option<PathBuf> {
+    let name = path.as_os_str().to_str()?;
+    COMPANIONS.iter().find_map(|end| name.strip_suffix(end)).map(PathBuf::from)
+}
+
 /// Whether it is the index of a WAL by its name.
 pub(super) fn is_index(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(INDEX.as_bytes())
