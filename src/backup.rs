@@ -14,6 +14,7 @@ pub use crate::settings::default_destination;
 pub use changed::Change;
 pub use content::ContentReport;
 use content::{Content, Excluded};
+use manifest::ManifestSource;
 use places::Purpose;
 pub use retention::Deleted;
 
@@ -444,12 +445,12 @@ pub fn run_asking(
         modified: moment.timestamp(),
         owner: ownership.owner,
         target: None,
+        not_whole: None,
+        original: None,
     };
     let data_entry = Entry { length: data_bytes, ..entry(file_name(data_file), ItemKind::DataFile) };
     let settings_text = settings.text_with_number(number.0);
     let settings_name = file_name(&settings::path_beside(data_file));
-    let (manifest_identity, manifest_path) = (identity.clone(), data_file.to_path_buf());
-    let manifest_content = content_report.clone();
     let mut sources: Vec<Box<dyn Source>> = vec![
         Box::new(SnapshotSource {
             snapshot: Some(snapshot),
@@ -461,10 +462,14 @@ pub fn run_asking(
         }),
         Box::new(TextSource::new(entry(settings_name, ItemKind::Settings), move |_| Ok(settings_text.clone()))),
     ];
-    sources.extend(content.sources(private));
-    sources.push(Box::new(TextSource::new(entry(MANIFEST_NAME.to_owned(), ItemKind::Manifest), move |items| {
-        Ok(manifest::manifest((&manifest_identity, &manifest_path), journal_mode, items, &manifest_content.report()))
-    })));
+    sources.extend(content.sources(folder, private));
+    sources.push(Box::new(ManifestSource {
+        of: (identity.clone(), data_file.to_path_buf()),
+        journal_mode,
+        content: content_report.clone(),
+        entry: entry(MANIFEST_NAME.to_owned(), ItemKind::Manifest),
+        text: Vec::new(),
+    }));
     let total = data_bytes + content_bytes;
     // Without its key the state is better kept unsigned than not at all.
     let key = if options.sign { Key::of(own).map(Some) } else { Ok(None) };

@@ -11,6 +11,7 @@ mod placed;
 mod places;
 mod selection;
 mod settings_back;
+mod settings_out;
 pub mod undo;
 
 use std::{
@@ -39,6 +40,8 @@ use crate::{
         Archive, ArchiveNumber, Identity, Item, ItemKind,
         heal::{self, Repaired},
         log_recovery,
+        not_whole::NotWhole,
+        original::in_text,
         reader::safe_name,
         segments::parse_segment_name,
     },
@@ -75,6 +78,9 @@ pub struct RestorePlan {
     /// What is damaged in the archive, and will be repaired on the fly.
     #[serde(default)]
     pub repaired: Option<Repaired>,
+    /// What was chosen for it and is not in it, or not whole.
+    #[serde(default)]
+    pub not_whole: Option<NotWhole>,
     /// What the logs at hand would add; `None` when the archive was made without a log or no log continues it.
     pub log: Option<integrate::Plan>,
     /// What is known of the commits after it; `None` when no log was asked for.
@@ -159,6 +165,9 @@ pub struct RestoreReport {
     /// Commits that may be missing although they were asked for.
     #[serde(default)]
     pub lacks: Option<ErrorReport>,
+    /// What was asked for and is not in the archive, or not whole.
+    #[serde(default)]
+    pub not_whole: Option<NotWhole>,
     /// Logs that could not be used although nobody has set them aside.
     #[serde(default)]
     pub unused: Vec<Unused>,
@@ -192,7 +201,17 @@ impl RestoreReport {
     /// What the administrator must know of a restored data file that is not certainly sound, or not certainly all that
     /// was asked for.
     pub fn problem(&self) -> Option<Error> {
-        self.unsound().or_else(|| self.lacks.clone().map(Error::from))
+        self.unsound().or_else(|| self.lacks.clone().map(Error::from)).or_else(|| self.partial())
+    }
+
+    /// What is missing of what was asked for, since the archive lacks it.
+    pub fn partial(&self) -> Option<Error> {
+        let words = self.not_whole.as_ref()?.in_words();
+        let message =
+            format!("backup {} is partial: not everything asked for is in it, or whole: {words}", self.number);
+        Some(Error::new(ErrorKind::Partial, message).hint(
+            "What is in it is restored. Restore the other files from an archive that strongroom list does not call partial.",
+        ))
     }
 
     /// What is wrong with what was restored: damage in a log, or in the data file.
@@ -263,6 +282,7 @@ pub fn plan_with(archive: &Path, segments: &[PathBuf], logs: &Logs, origin: &Ori
         log: planned.as_ref().and_then(Planned::for_people),
         siblings: planned.as_ref().map(|planned| planned.siblings.clone()).unwrap_or_default(),
         known: planned.map(|planned| planned.known),
+        not_whole: NotWhole::as_far_as_known(&opened, &[], &Control::default())?,
         repaired,
         identity: opened.identity().clone(),
         items: selection::overview(opened.items()),
@@ -471,11 +491,12 @@ fn run_opened(
         // Of an archive without its data file, the logs are of no concern.
         if report.integrity.is_some() {
             report.lacks = planned.known.lacks(options.until, next).map(|error| error.report());
-            report.remarks = planned.known.remarks(options.until, next);
+            report.remarks.extend(planned.known.remarks(options.until, next));
             report.unused = planned.known.unused.iter().filter(|unused| !is_set_aside(&unused.path)).cloned().collect();
         }
         report.repaired_logs = planned.repaired;
     }
+    report.not_whole = NotWhole::as_far_as_known(opened, &options.items, &Control::default())?;
     if held.is_none() {
         report.remarks.extend(owners_not_given(&items));
     }
@@ -501,6 +522,7 @@ fn restore_into(
     let begun = Instant::now();
     control.phase(Phase::Restoring, items.iter().map(|i| i.length).sum());
     extract::extract(storage, archive, items, scratch, control)?;
+    let remarks = settings_out::without_program(items, scratch)?;
     let mut integrated = None;
     if let (Some((plan, until)), Some(item)) = (log, items.iter().find(|i| i.kind == ItemKind::DataFile)) {
         let name = safe_name(&item.name)?;
@@ -554,12 +576,13 @@ fn restore_into(
         moment: identity.moment,
         destination: destination.path().to_path_buf(),
         file_count: placed.files.len() as u64,
-        files: placed.files.iter().take(FILES_MAX).map(|name| destination.path().join(name)).collect(),
+        files: placed.files.iter().take(FILES_MAX).map(|name| destination.path().join(in_text(name))).collect(),
         links_left: placed.links_left.into_iter().take(LINKS_MAX).collect(),
         bytes: items.iter().map(|i| i.length).sum(),
         integrated,
         lacks: None,
-        remarks: Vec::new(),
+        not_whole: None,
+        remarks,
         unused: Vec::new(),
         integrity,
         repaired: None,

@@ -95,6 +95,22 @@ pub fn parse(text: &str, data_file: &Path) -> Result<Settings> {
     understand(&path, text, parsed.as_table(), data_file)
 }
 
+/// `text`, the settings of an archive, without the program to be run after each job, and that program; `None` where it
+/// names none.
+///
+/// # Errors
+/// When it is not valid TOML: then it names nothing that could be run, until somebody corrects it.
+pub fn without_program(text: &str) -> std::result::Result<Option<(String, String)>, toml_edit::TomlError> {
+    let mut document: DocumentMut = text.parse()?;
+    let Some(key) = Key::find("on-finish") else { return Ok(None) };
+    let Some(named) = find(document.as_table(), key.place()) else { return Ok(None) };
+    let words = named.as_array().map(|words| words.iter().map(|word| word.as_str().unwrap_or_default()));
+    let program =
+        words.map_or_else(|| named.to_string().trim().to_owned(), |words| words.collect::<Vec<_>>().join(" "));
+    document::remove(&mut document, key.place(), key.meaning);
+    Ok(Some((document.to_string(), program)))
+}
+
 /// The folder for archives while none was chosen: `Backups` beside the data file.
 pub fn default_destination(data_file: &Path) -> PathBuf {
     data_file.parent().unwrap_or(Path::new(".")).join("Backups")

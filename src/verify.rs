@@ -13,6 +13,7 @@ use crate::{
         Archive, ArchiveNumber, Rate,
         heal::{self, Repaired},
         keys::PublicKey,
+        not_whole::NotWhole,
         recovery::mend::Damage,
         signature::Signed,
         tar_check::TarCheck,
@@ -40,13 +41,33 @@ pub struct VerifyReport {
     /// Whose it is.
     #[serde(default)]
     pub signed: Signed,
+    /// What was chosen for it and is not in it, or not whole.
+    #[serde(default)]
+    pub not_whole: Option<NotWhole>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
 }
 
 impl VerifyReport {
-    /// What the administrator must know of an archive that is damaged, though it can be repaired.
+    /// What the administrator must know of an archive that is damaged, though it can be repaired, or that is partial.
     pub fn problem(&self) -> Option<Error> {
+        self.damaged().or_else(|| self.partial())
+    }
+
+    /// Of one that lacks what was chosen for it.
+    pub fn partial(&self) -> Option<Error> {
+        let words = self.not_whole.as_ref()?.in_words();
+        let message = format!(
+            "{} is as it was written, but partial: not everything that was chosen is in it, or whole: {words}",
+            self.archive.display()
+        );
+        Some(Error::new(ErrorKind::Partial, message).hint(
+            "The data file in it is complete. For the other files, use an archive that the list does not call partial.",
+        ))
+    }
+
+    /// Of one that is damaged, though it can be repaired.
+    pub fn damaged(&self) -> Option<Error> {
         let damage = self.damage.as_ref()?;
         let message = format!("{} is damaged, but can be repaired: {}", self.archive.display(), damage.in_words());
         Some(Error::new(ErrorKind::Damaged, message).hint(format!("{} Restores repair it too.", heal::SOUND_COPY)))
@@ -97,7 +118,9 @@ pub fn run_with(archive: &Path, options: &VerifyOptions, control: &Control) -> R
             "It is undamaged, but whoever may write its folder can have put it there. Use one that is genuine, or find out by which key its writer signs (strongroom key).",
         ));
     }
+    let not_whole = NotWhole::as_far_as_known(&opened, &[], control)?;
     Ok(VerifyReport {
+        not_whole,
         archive: archive.to_path_buf(),
         number: opened.identity().number,
         moment: opened.identity().moment,

@@ -1,4 +1,4 @@
-//! Data files with other or odd names: hard links, names that are no text, names as long as a file system takes.
+//! Files with other or odd names: hard links, names that are no text, names as long as a file system takes.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
@@ -166,4 +166,63 @@ fn a_name_as_long_as_sqlite_takes_is_backed_up_logged_and_restored() {
         fs::remove_dir_all(place.at("Backups")).unwrap();
         fs::remove_dir_all(to).unwrap();
     }
+}
+
+#[test]
+fn names_of_attachments_that_are_no_text_come_back_byte_by_byte() {
+    let place = Place::new();
+    let data = place.at("data/a.sqlite");
+    fs::create_dir(place.at("data")).unwrap();
+    make_data_file(&data, "", 10);
+    let files = place.at("fi\\les");
+    let at = |name: &[u8]| files.join(OsStr::from_bytes(name));
+    // Also names that look like what others become in the archive.
+    let names: [&[u8]; 10] = [
+        b"a\xff.txt",
+        b"a%FF.txt",
+        b"a%FF (2).txt",
+        b"tab\there",
+        b"line\nbreak",
+        b"back\\slash",
+        b"b\xfcro/\xe9t\xe9.txt",
+        b"b%FCro/\xe9t\xe9.txt",
+        b"\x1b[31mred",
+        b"plain",
+    ];
+    for name in names {
+        fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        fs::write(at(name), name).unwrap();
+    }
+    fs::create_dir(at(b"empty\xff")).unwrap();
+    std::os::unix::fs::symlink("plain", at(b"link\xff")).unwrap();
+    let attachments = format!("content.attachments+={}", files.display());
+    assert!(place.run(&["settings", data.to_str().unwrap(), &attachments]).status.success());
+    let output = place.run(&["backup", data.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let (archive, to) = (place.at("data/Backups/a[0001].4BK").to_str().unwrap().to_owned(), place.at("to"));
+    assert!(place.run(&["verify", &archive]).status.success());
+    // The report is text all the same.
+    let output = place.run(&["restore", &archive, "--to", to.to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let shown = report["files"].as_array().unwrap().iter().filter_map(|file| file.as_str());
+    assert!(shown.into_iter().any(|file| file.ends_with("/a%FF.txt")));
+    let restored = to.join("Attachments").join("fi\\les");
+    for name in names {
+        let bytes = fs::read(restored.join(OsStr::from_bytes(name))).unwrap();
+        assert_eq!(bytes, name, "{}", String::from_utf8_lossy(name));
+    }
+    assert!(restored.join(OsStr::from_bytes(b"empty\xff")).is_dir());
+    assert_eq!(fs::read_link(restored.join(OsStr::from_bytes(b"link\xff"))).unwrap(), Path::new("plain"));
+    let count = |folder: &Path| fs::read_dir(folder).unwrap().count();
+    assert_eq!(count(&restored), count(&files));
+    // One of them, by its name in the archive; and never over what exists.
+    let one = place.at("one");
+    let item = "Attachments/fi%5Cles/line%0Abreak";
+    let chosen = ["restore", &archive, "--to", one.to_str().unwrap(), "--item", item];
+    assert!(place.run(&chosen).status.success());
+    let file = one.join("Attachments").join("fi\\les").join("line\nbreak");
+    fs::write(&file, "mine").unwrap();
+    assert!(!place.run(&chosen).status.success());
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
 }

@@ -240,8 +240,8 @@ fn forged(path: &Path, items: Vec<Item>, raw: &[u8], stored: Vec<u8>) {
     let (index, index_hash) = format::encode_index(&Index { frames: frames.clone(), items }).unwrap();
     let index_offset = (head.len() + stored.len()) as u64;
     let length = index_offset + index.len() as u64 + format::TAIL_LENGTH;
-    let tail =
-        format::encode_tail(&Tail { index_offset, length, tar_length: raw.len() as u64, whole: whole_of(&index_hash) });
+    let (tar_length, whole) = (raw.len() as u64, whole_of(&index_hash));
+    let tail = format::encode_tail(&Tail { index_offset, length, tar_length, whole, not_whole: None });
     fs::write(path, [head, stored, index, tail].concat()).unwrap();
 }
 
@@ -256,6 +256,8 @@ fn item(name: &str, offset: u64, length: u64, content: &[u8]) -> Item {
         modified: 0,
         owner: None,
         target: None,
+        not_whole: None,
+        original: None,
     }
 }
 

@@ -121,3 +121,55 @@ fn a_program_that_an_archive_names_is_left_out_and_said() {
         assert_eq!((said.contains(&not_believed), settings.contains(&gone)), (is_elsewhere, !is_elsewhere), "{said}");
     }
 }
+
+#[test]
+fn a_restore_into_a_folder_leaves_the_program_out_too() {
+    let place = Place::new();
+    let (data, _) = scene(&place);
+    let file = place.at("app/a.strongroom.toml");
+    let ran = place.at("ran");
+    let before = fs::read_to_string(&file).unwrap();
+    // What names no program comes back byte by byte.
+    let to = place.at("to 1");
+    let archive = place.at("archives/a[0001].4BK");
+    let output = place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    assert!(output.status.success() && !text(&output.stderr).contains("program"), "{}", text(&output.stderr));
+    let alone = place.run(&[
+        "restore",
+        archive.to_str().unwrap(),
+        "--to",
+        place.at("alone").to_str().unwrap(),
+        "--item",
+        "a.strongroom.toml",
+    ]);
+    assert!(alone.status.success());
+    assert_eq!(fs::read(to.join("a.strongroom.toml")).unwrap(), fs::read(place.at("alone/a.strongroom.toml")).unwrap());
+    // However the key is written; what a person wrote besides stays.
+    for (n, key) in [(3, "on-finish"), (4, "\"on-finish\""), (5, "\"on-fi\\u006eish\"")] {
+        let named = format!("# mine\n{key} = ['/usr/bin/touch', '{}']\n{before}", ran.display());
+        fs::write(&file, named).unwrap();
+        assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+        let _ = fs::remove_file(&ran);
+        let archive = place.at(&format!("archives/a[{n:04}].4BK"));
+        let to = place.at(&format!("to {n}"));
+        let output = place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let left =
+            format!("named a program to run after each job, /usr/bin/touch {}, which was left out", ran.display());
+        assert!(said.contains(&left), "{said}");
+        let settings = fs::read_to_string(to.join("a.strongroom.toml")).unwrap();
+        assert!(!settings.contains("touch") && settings.contains("# mine"), "{settings}");
+        assert!(settings.contains("scheduler") && settings.contains("at = \"04:30\""), "{settings}");
+        // Whoever opens it runs nothing.
+        assert!(
+            place
+                .run(&["backup", to.join("a.sqlite").to_str().unwrap(), "--to", to.join("x").to_str().unwrap()])
+                .status
+                .success()
+        );
+        assert!(!ran.exists());
+        // The archive holds them as they were.
+        assert!(place.run(&["verify", archive.to_str().unwrap()]).status.success());
+    }
+}

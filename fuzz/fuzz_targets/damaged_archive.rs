@@ -36,6 +36,8 @@ impl Source for Bytes {
             modified: 0,
             owner: None,
             target: None,
+            not_whole: None,
+            original: None,
         })
     }
 

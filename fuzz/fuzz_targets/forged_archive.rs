@@ -82,6 +82,8 @@ fuzz_target!(|forged: Forged| {
         modified: 0,
         owner: None,
         target: target.clone(),
+        not_whole: None,
+        original: None,
     };
     let index = Index { frames, items: forged.items.iter().map(item).collect() };
     let (frame, index_hash) = format::encode_index(&index).expect("an index");
@@ -91,7 +93,7 @@ fuzz_target!(|forged: Forged| {
     bytes.extend(&forged.between);
     let length = bytes.len() as u64 + format::TAIL_LENGTH;
     let tar_length = forged.tar_length.unwrap_or(raw_length);
-    bytes.extend(format::encode_tail(&Tail { index_offset, length, tar_length, whole }));
+    bytes.extend(format::encode_tail(&Tail { index_offset, length, tar_length, whole, not_whole: None }));
     std::fs::write(&path, bytes).expect("write");
     let control = Control::default();
     if let Ok(archive) = Archive::open(&path) {

@@ -87,6 +87,10 @@ pub struct ArchiveEntry {
     /// What is damaged in it, or why it was not checked.
     #[serde(default)]
     pub check_note: Option<String>,
+    /// How many of the chosen files are not in it, or not whole; `None` where that is not known: it can not be read, or
+    /// an earlier version made it.
+    #[serde(default)]
+    pub not_whole: Option<u32>,
     /// That it is kept for ever, if it is.
     #[serde(default)]
     pub hold: Option<Hold>,
@@ -312,7 +316,9 @@ fn describe(files: Vec<PathBuf>, named: ArchiveNumber, segmented: bool) -> Archi
     let path = files.first().cloned().unwrap_or_default();
     let elsewhere: BTreeSet<PathBuf> = files.iter().map(|f| crate::storage::folder_of(f).to_path_buf()).collect();
     let elsewhere: Vec<PathBuf> = elsewhere.into_iter().collect();
-    let seen = Archive::glance_with(&path, &elsewhere);
+    let seen = Archive::glance_at_all(&path, &elsewhere);
+    let not_whole = seen.as_ref().ok().and_then(|(_, not_whole)| *not_whole);
+    let seen = seen.map(|(identity, _)| identity);
     // Segments that are elsewhere are no reason not to say what it is.
     let identity = seen.as_ref().ok().cloned().or_else(|| segmented.then(|| segments::head_of(&path)).flatten());
     let identity = identity.as_ref();
@@ -332,6 +338,7 @@ fn describe(files: Vec<PathBuf>, named: ArchiveNumber, segmented: bool) -> Archi
         check: identity.and_then(|i| i.content.as_ref()).map(|content| content.check).unwrap_or_default(),
         check_note: identity.and_then(|i| i.content.as_ref()).and_then(|content| content.note.clone()),
         content: identity.and_then(|i| i.content.clone()),
+        not_whole,
         hold: hold::of(&files),
         options: identity.map(|i| i.options()).unwrap_or_default(),
         problem: seen.err().map(|error| advised(error).report()),

@@ -37,7 +37,8 @@
 //! |---|---|---|
 //! | 0 | 8 | tag `SR4BTAIL` |
 //! | 8 | 2 | format version |
-//! | 10 | 6 | 0 |
+//! | 10 | 2 | 1 where the next says something, else 0 |
+//! | 12 | 4 | how many of the chosen files are not in the archive, or not whole |
 //! | 16 | 8 | offset of INDX in the archive |
 //! | 24 | 8 | length of the archive, with this frame |
 //! | 32 | 8 | length of the tar stream |
@@ -231,6 +232,12 @@ pub struct Item {
     /// Where a symbolic link leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// Of the description of the archive: how many of the chosen files are not in it, or not whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_whole: Option<u64>,
+    /// The path as the file had it, in hexadecimal digits, where the name can not hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<String>,
 }
 
 /// Where one data frame lies, and its checksum.
@@ -255,6 +262,20 @@ pub struct Index {
     pub items: Vec<Item>,
 }
 
+impl Index {
+    /// How many of the chosen files are not in the archive, or not whole; `None` where it does not say.
+    pub fn not_whole(&self) -> Option<u32> {
+        not_whole(&self.items)
+    }
+}
+
+/// How many of the chosen files are not in an archive with these items, or not whole; `None` where it does not say, as
+/// those of earlier versions.
+pub fn not_whole(items: &[Item]) -> Option<u32> {
+    let said = items.iter().find(|item| item.kind == ItemKind::Manifest)?.not_whole?;
+    Some(u32::try_from(said).unwrap_or(u32::MAX))
+}
+
 /// The content of TAIL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tail {
@@ -266,6 +287,8 @@ pub struct Tail {
     pub tar_length: u64,
     /// Checksum of the whole.
     pub whole: Hash,
+    /// How many of the chosen files are not in the archive, or not whole; `None` where it does not say.
+    pub not_whole: Option<u32>,
 }
 
 fn envelope(payload: Vec<u8>) -> Vec<u8> {
@@ -324,7 +347,8 @@ pub fn encode_index(index: &Index) -> Result<(Vec<u8>, Hash)> {
 pub fn encode_tail(tail: &Tail) -> Vec<u8> {
     let mut payload = TAIL_TAG.to_vec();
     payload.extend(VERSION_WHOLE.to_le_bytes());
-    payload.extend([0; 6]);
+    payload.extend(u16::from(tail.not_whole.is_some()).to_le_bytes());
+    payload.extend(tail.not_whole.unwrap_or(0).to_le_bytes());
     payload.extend(tail.index_offset.to_le_bytes());
     payload.extend(tail.length.to_le_bytes());
     payload.extend(tail.tar_length.to_le_bytes());
@@ -439,6 +463,7 @@ pub fn decode_tail(frame: &[u8], length: u64) -> Result<Tail, Flaw> {
         length: u64_at(body, 24),
         tar_length: u64_at(body, 32),
         whole: array(body, 40),
+        not_whole: (u16_at(body, 10) == 1).then(|| u32_at(body, 12)),
     };
     if tail.length != length || tail.index_offset.checked_add(TAIL_LENGTH).is_none_or(|end| end > length) {
         return Err(damaged);

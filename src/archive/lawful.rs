@@ -1,7 +1,10 @@
 //! What an archive may hold at all. Its checksums say that it is as it was written, not who wrote it: an archive that
 //! somebody forged is refused as a whole, by everything that opens one, before anything of it is written.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     format::{Identity, Item, ItemKind},
@@ -46,6 +49,9 @@ pub(super) fn require_lawful(archive: &Path, identity: &Identity, items: &[Item]
         return refuse(format!("says that its number is {}", identity.number.0));
     }
     let mut kinds: HashMap<&str, ItemKind> = HashMap::with_capacity(items.len());
+    if items.iter().any(|item| item.original.is_some()) {
+        require_lawful_paths(archive, items)?;
+    }
     for item in items {
         safe_name(&item.name)
             .map_err(|e| e.hint(format!("Do not trust {}: it was not made by Strongroom.", archive.display())))?;
@@ -87,6 +93,32 @@ pub(super) fn require_lawful(archive: &Path, identity: &Identity, items: &[Item]
     }
 }
 
+/// The same of the paths that files are restored under, where these are others than their names.
+fn require_lawful_paths(archive: &Path, items: &[Item]) -> Result<()> {
+    let refuse = |item: &Item, what: &str| {
+        Err(Error::new(ErrorKind::UnsafePath, format!("{} gives {} {what}", archive.display(), item.name))
+            .hint(format!("Do not trust {}: it was not made by Strongroom.", archive.display())))
+    };
+    let mut kinds: HashMap<PathBuf, ItemKind> = HashMap::with_capacity(items.len());
+    for item in items {
+        let path = match item.path() {
+            Ok(path) if item.may_have_original() => path,
+            _ => return refuse(item, "a name that is not its own"),
+        };
+        if kinds.insert(path, item.kind).is_some() {
+            return refuse(item, "the name of another file");
+        }
+    }
+    for item in items {
+        let path = item.path()?;
+        let mut above = path.ancestors().skip(1);
+        if above.any(|above| kinds.get(above).is_some_and(|kind| *kind != ItemKind::Folder)) {
+            return refuse(item, "a place in a link or a file");
+        }
+    }
+    Ok(())
+}
+
 /// Whether a backup of `data_file`, a name, puts such an item under such a name.
 fn is_in_its_place(item: &Item, data_file: &str) -> bool {
     let in_folder = |folder: &str| {
@@ -118,7 +150,19 @@ mod tests {
     fn item(name: &str, kind: ItemKind) -> Item {
         let target = (kind == ItemKind::Link).then(|| "x".to_owned());
         let (name, blake3) = (name.to_owned(), String::new());
-        Item { name, kind, offset: 0, length: 0, blake3, mode: 0o644, modified: 0, owner: None, target }
+        Item {
+            name,
+            kind,
+            offset: 0,
+            length: 0,
+            blake3,
+            mode: 0o644,
+            modified: 0,
+            owner: None,
+            target,
+            not_whole: None,
+            original: None,
+        }
     }
 
     fn said(items: &[Item]) -> String {
@@ -152,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_no_backup_writes_is_refused_and_named() {
-        use ItemKind::{Attachment, DataFile, Folder, Link};
+        use ItemKind::{Attachment, DataFile, Folder, Link, Settings};
         let lawful = [
             item("a.sqlite", DataFile),
             item("Attachments/x/f", Attachment),
@@ -175,6 +219,22 @@ mod tests {
         }
         let special = Item { mode: 0o4755, ..item("Program/p", ItemKind::Program) };
         assert_eq!(with(special), "A gives Program/p special permissions (4755)");
+        #[cfg(unix)]
+        {
+            let named = |name: &str, kind, bytes: &[u8]| {
+                let original = Some(crate::archive::original::encode(bytes));
+                Item { original, ..item(name, kind) }
+            };
+            assert_eq!(with(named("Attachments/a%FF", Attachment, b"Attachments/a\xff")), "lawful");
+            let not_own = "A gives Attachments/a a name that is not its own";
+            assert_eq!(with(named("Attachments/a", Attachment, b"Attachments/../../a")), not_own);
+            let taken = "A gives Attachments/x/f (2) the name of another file";
+            assert_eq!(with(named("Attachments/x/f (2)", Attachment, b"Attachments/x/f")), taken);
+            let inside = "A gives Attachments/x (2)/l (2)/y a place in a link or a file";
+            assert_eq!(with(named("Attachments/x (2)/l (2)/y", Attachment, b"Attachments/x/l/y")), inside);
+            let second = "A gives b a name that is not its own";
+            assert_eq!(with(named("b", Settings, b"b")), second);
+        }
         for (kind, target, length) in [
             (Link, None, 0),
             (Link, Some(""), 0),

@@ -75,8 +75,13 @@ impl Archive {
     pub fn open_located(path: &Path, located: Located) -> Result<Self> {
         let head = require_all(path, &located)?;
         let tail = read_tail(path, &located, head.length)?;
-        let signature = find_signature(&located.volume);
-        Self::open_parts(path, located.volume, head, tail, signature)
+        let (said, signature) = (tail.not_whole, find_signature(&located.volume));
+        let opened = Self::open_parts(path, located.volume, head, tail, signature)?;
+        // A list believes the end.
+        if said != opened.index.not_whole() {
+            return Err(flaw_error(path, Flaw::Damaged("end")));
+        }
+        Ok(opened)
     }
 
     /// Opens an archive that was made whole: its end is known from the recovery data; `signature` was found in what is
@@ -89,7 +94,7 @@ impl Archive {
         let Mended { volume, stamp, .. } = mended;
         let length = volume.length();
         let (index_offset, tar_length, whole) = (stamp.index_offset, stamp.tar_length, stamp.whole);
-        let tail = Tail { index_offset, length, tar_length, whole };
+        let tail = Tail { index_offset, length, tar_length, whole, not_whole: None };
         let archive = Self::open_parts(path, volume, head, tail, signature)?;
         Ok(Self { stamp: Some(stamp), ..archive })
     }
@@ -141,10 +146,19 @@ impl Archive {
     /// # Errors
     /// As [`glance`](Self::glance).
     pub fn glance_with(path: &Path, folders: &[PathBuf]) -> Result<Identity> {
+        Self::glance_at_all(path, folders).map(|(identity, _)| identity)
+    }
+
+    /// As [`glance_with`](Self::glance_with), with how many of the chosen files are not in it, or not whole, where it
+    /// says.
+    ///
+    /// # Errors
+    /// As [`glance`](Self::glance).
+    pub fn glance_at_all(path: &Path, folders: &[PathBuf]) -> Result<(Identity, Option<u32>)> {
         let located = segments::locate(path, folders)?;
         let head = require_all(path, &located)?;
-        read_tail(path, &located, head.length)?;
-        Ok(head.identity)
+        let tail = read_tail(path, &located, head.length)?;
+        Ok((head.identity, tail.not_whole))
     }
 
     /// What the archive says of itself.

@@ -74,7 +74,8 @@ fn write(file: &mut dyn StorageFile, archive: &Archive, part: &Path, control: &C
         length += signature::LENGTH;
     }
     let (index_offset, tar_length, whole) = (stamp.index_offset, stamp.tar_length, stamp.whole);
-    file.write_all(&format::encode_tail(&Tail { index_offset, length, tar_length, whole }))?;
+    let not_whole = format::not_whole(archive.items());
+    file.write_all(&format::encode_tail(&Tail { index_offset, length, tar_length, whole, not_whole }))?;
     file.sync()?;
     control.phase(Phase::Verifying, length);
     let copied = Archive::open(part).and_then(|copy| {

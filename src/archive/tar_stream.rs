@@ -25,6 +25,10 @@ pub struct Entry {
     pub owner: Option<(u32, u32)>,
     /// Where a symbolic link leads.
     pub target: Option<String>,
+    /// Of the description of the archive: how many of the chosen files are not in it, or not whole.
+    pub not_whole: Option<u64>,
+    /// The path as the file had it, in hexadecimal digits, where the name can not hold it.
+    pub original: Option<String>,
 }
 
 /// Content for one file of an archive.
@@ -48,6 +52,11 @@ pub trait Source: Send {
     /// # Errors
     /// When they can not be read.
     fn read(&mut self, buffer: &mut [u8]) -> Result<()>;
+
+    /// Files that belong to this one, and come right after it. Called once, after [`entry`](Self::entry).
+    fn following(&mut self) -> Vec<Box<dyn Source>> {
+        Vec::new()
+    }
 }
 
 /// Small content made while the archive is written.
@@ -155,6 +164,7 @@ impl<'a> TarStream<'a> {
             return Ok(());
         }
         let entry = source.entry(&self.items)?;
+        source.following().into_iter().rev().for_each(|next| self.waiting.push_front(next));
         let header = tar_header(&entry)?;
         let offset = at + header.len() as u64;
         self.overhead.extend(header);
@@ -180,6 +190,8 @@ impl<'a> TarStream<'a> {
             modified: entry.modified,
             owner: entry.owner,
             target: entry.target,
+            not_whole: entry.not_whole,
+            original: entry.original,
         });
     }
 }

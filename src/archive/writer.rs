@@ -120,6 +120,7 @@ pub(super) fn finish(output: &mut Output<'_>, index: Index, tar_bytes: u64, cont
     let (index_frame, index_hash) = format::encode_index(&index)?;
     let index_offset = output.put(&index_frame)?;
     let whole = format::whole_hash(&output.head_hash(), &index.frames, &index_hash);
+    let not_whole = index.not_whole();
     let protected = output.at();
     let options = output.identity().options();
     let layout = Layout::plan(protected, options.redundancy, options.interlacing);
@@ -146,7 +147,7 @@ pub(super) fn finish(output: &mut Output<'_>, index: Index, tar_bytes: u64, cont
     let length = loop {
         let bytes = signed.len() as u64 + TAIL_LENGTH;
         let length = output.room_for(bytes)? + bytes;
-        let tail = format::encode_tail(&Tail { index_offset, length, tar_length: tar_bytes, whole });
+        let tail = format::encode_tail(&Tail { index_offset, length, tar_length: tar_bytes, whole, not_whole });
         output.put(&[signed.as_slice(), &tail].concat())?;
         if output.at() == length {
             break length;

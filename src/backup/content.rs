@@ -7,12 +7,14 @@
 //!
 //! A data file in use is never opened here, under whatever name: that would drop SQLite's locks on it.
 
+mod database;
 pub(crate) mod disks;
 mod names;
 mod source;
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs::FileType,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -23,27 +25,22 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::estimate::Sample;
 use crate::{
-    archive::{Compression, ItemKind, Source},
+    archive::{Compression, ItemKind, Source, not_whole::problems_in_words, original::safe},
     control::Control,
     error::Result,
     settings::sections,
     storage::{self, Ownership, beneath::Folder, owners::Readers},
 };
+use database::Databases;
 use names::Names;
 use source::{FileSource, MarkSource};
 
-pub use crate::archive::lawful::{ATTACHMENTS, PROGRAM};
+pub use crate::archive::{
+    lawful::{ATTACHMENTS, PROGRAM},
+    not_whole::ContentProblem,
+};
 /// So many problems are kept one by one; the rest is only counted.
 const PROBLEMS_MAX: usize = 100;
-
-/// One file that is not, or not whole, in an archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContentProblem {
-    /// Its full path, as far as it can be written.
-    pub path: String,
-    /// Why.
-    pub reason: String,
-}
 
 /// One chosen file or folder, and where it is in the archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +65,8 @@ pub struct ContentReport {
     pub problems: Vec<ContentProblem>,
     /// How many there are.
     pub problem_count: u64,
+    /// Which of the chosen folders are not what they were at the last backup, and how: said once, though it may stay so.
+    pub differs: Vec<String>,
     /// What was left out on purpose, such as sockets and data files in use, at most 100.
     pub left_out: Vec<ContentProblem>,
     /// How many there are.
@@ -87,13 +86,7 @@ impl ContentReport {
 
     /// What is missing, in one sentence; `None` when nothing is.
     pub fn in_words(&self) -> Option<String> {
-        let first = self.problems.first()?;
-        let more = match self.problem_count - 1 {
-            0 => String::new(),
-            1 => ", and 1 more".to_owned(),
-            n => format!(", and {n} more"),
-        };
-        Some(format!("{} {}{more}", first.path, first.reason))
+        problems_in_words(&self.problems, self.problem_count)
     }
 }
 
@@ -126,6 +119,8 @@ struct Found {
     /// Where it lies below that one; empty for the chosen folder itself.
     inside: PathBuf,
     name: String,
+    /// The bytes of the path that the name stands for, where these are others.
+    original: Option<Vec<u8>>,
     kind: ItemKind,
     length: u64,
 }
@@ -134,6 +129,8 @@ struct Found {
 #[derive(Debug, Default)]
 pub struct Content {
     found: Vec<Found>,
+    /// The names given in the archive.
+    names: Names,
     shared: Shared,
     /// Length of all files together, in bytes.
     pub bytes: u64,
@@ -174,14 +171,17 @@ pub fn find(chosen: &sections::Content, excluded: &Excluded, taken: &[String], c
         }
         let folder = names.unique(folder);
         for root in roots {
-            let last = root.file_name().map_or_else(|| "root".to_owned(), names::safe);
-            let name = names.unique(&format!("{folder}/{last}"));
+            let (last, wanted) = (root.file_name().unwrap_or(OsStr::new("root")), named(&folder, root.file_name()));
+            let name = names.unique(&wanted);
+            // Where it shares its last name with another one, it has a name of ours.
+            let bytes = if name == wanted { below(folder.as_bytes(), last) } else { name.clone().into_bytes() };
             let shown = ContentRoot { path: root.to_string_lossy().into_owned(), name: name.clone() };
             content.shared.edit(|report| report.roots.push(shown));
             // Where a link was chosen, what it leads to is meant; walked as a link, its folder would be stored twice.
-            content.walk(&real(root), name, kind, excluded, &mut names, control)?;
+            content.walk(&real(root), (name, bytes), kind, excluded, &mut names, control)?;
         }
     }
+    content.names = names;
     Ok(content)
 }
 
@@ -189,7 +189,7 @@ impl Content {
     fn walk(
         &mut self,
         root: &Path,
-        name: String,
+        (name, bytes): (String, Vec<u8>),
         kind: ItemKind,
         excluded: &Excluded,
         names: &mut Names,
@@ -212,8 +212,8 @@ impl Content {
             }
             !stays_out
         };
-        // Names of the folders from the root down to the present entry, and one in which nothing was found yet.
-        let mut folders: Vec<String> = Vec::new();
+        // Names and paths of the folders from the root down to the present entry, and one in which nothing was found yet.
+        let mut folders: Vec<(String, Vec<u8>)> = Vec::new();
         let mut empty: Option<(usize, Found)> = None;
         for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(enter) {
             control.check()?;
@@ -228,20 +228,26 @@ impl Content {
             let depth = entry.depth();
             self.found.extend(empty.take().filter(|(above, _)| depth <= *above).map(|(_, folder)| folder));
             folders.truncate(depth);
-            let name = match folders.last() {
-                None => name.clone(),
-                Some(folder) => names.unique(&format!("{folder}/{}", names::safe(entry.file_name()))),
+            let (name, bytes) = match folders.last() {
+                None => (name.clone(), bytes.clone()),
+                Some((folder, above)) => {
+                    (names.unique(&named(folder, Some(entry.file_name()))), below(above, entry.file_name()))
+                }
             };
+            let original = (bytes != name.as_bytes()).then(|| bytes.clone());
             if entry.file_type().is_dir() {
-                folders.push(name.clone());
+                folders.push((name.clone(), bytes));
                 let (path, kind) = (entry.into_path(), ItemKind::Folder);
                 let inside = held.inside(&path, root);
-                empty = Some((depth, Found { path, root: Arc::clone(&held.folder), inside, name, kind, length: 0 }));
-            } else if name.len() > names::LENGTH_MAX {
+                empty = Some((
+                    depth,
+                    Found { path, root: Arc::clone(&held.folder), inside, name, original, kind, length: 0 },
+                ));
+            } else if name.len().max(bytes.len()) > names::LENGTH_MAX {
                 self.shared.edit(|report| report.problem(entry.path(), "has too long a path for an archive"));
             } else {
                 let (path, inside) = (entry.path().to_path_buf(), held.inside(entry.path(), root));
-                let found = Found { path, root: Arc::clone(&held.folder), inside, name, kind, length: 0 };
+                let found = Found { path, root: Arc::clone(&held.folder), inside, name, original, kind, length: 0 };
                 self.take(&entry, found, excluded);
             }
         }
@@ -261,6 +267,9 @@ impl Content {
             Ok(_) if !file_type.is_file() => Some(special(file_type)),
             Ok(_) if excluded.holds_file(path) => Some("belongs to the data file"),
             Ok(_) if storage::refuse_data_file(path).is_err() => Some("is a data file in use; give it its own backups"),
+            Ok(_) if database::of(path).is_some_and(|database| storage::refuse_data_file(&database).is_err()) => {
+                Some("belongs to a data file in use")
+            }
             Ok(meta) => {
                 self.bytes += meta.len();
                 self.found.push(Found { length: meta.len(), ..found });
@@ -312,14 +321,18 @@ impl Content {
         Ok(sample)
     }
 
-    /// The content for the writer, in order, for an archive with the permissions `private`: what fewer people can read
-    /// when it is opened is left out, and said.
-    pub(super) fn sources<'a>(self, private: Ownership) -> impl Iterator<Item = Box<dyn Source + 'a>> {
+    /// The content for the writer, in order, for an archive in `folder` with the permissions `private`: what fewer
+    /// people can read when it is opened is left out, and said.
+    pub(super) fn sources<'a>(self, folder: &Path, private: Ownership) -> impl Iterator<Item = Box<dyn Source + 'a>> {
         let shared = self.shared;
-        self.found.into_iter().map(move |found| -> Box<dyn Source + 'a> {
+        let databases = Arc::new(Databases::new(folder, self.found.iter(), self.names));
+        // What belongs to a database goes with that, so it comes after all of them.
+        let (last, first): (Vec<Found>, Vec<Found>) =
+            self.found.into_iter().partition(|found| database::is_companion(&found.path));
+        first.into_iter().chain(last).map(move |found| -> Box<dyn Source + 'a> {
             match found.kind {
                 ItemKind::Folder | ItemKind::Link => Box::new(MarkSource::new(found, shared.clone())),
-                _ => Box::new(FileSource::new(found, shared.clone(), private)),
+                _ => Box::new(FileSource::new(found, shared.clone(), private, Arc::clone(&databases))),
             }
         })
     }
@@ -346,6 +359,16 @@ fn hold(root: &Path) -> std::io::Result<Chosen> {
         if is_folder { (real.as_path(), None) } else { (storage::folder_of(&real), real.file_name().map(Into::into)) };
     let folder = Arc::new(Folder::hold(folder)?);
     Ok(Chosen { folder, file, real })
+}
+
+/// The name in the archive of what is called `last` in `folder`, a name there.
+fn named(folder: &str, last: Option<&OsStr>) -> String {
+    format!("{folder}/{}", safe(last.unwrap_or(OsStr::new("root"))))
+}
+
+/// The path of what is called `last` below `above`.
+fn below(above: &[u8], last: &OsStr) -> Vec<u8> {
+    [above, b"/", last.as_encoded_bytes()].concat()
 }
 
 fn real(path: &Path) -> PathBuf {

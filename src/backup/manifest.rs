@@ -1,12 +1,13 @@
 //! The description of an archive inside it, for people.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml_edit::{ArrayOfTables, Table, Value};
 
-use super::{ContentReport, content::ContentProblem};
+use super::{ContentReport, content::ContentProblem, content::Shared};
 use crate::{
-    archive::{Identity, Item, ItemKind, catalog},
+    archive::{Entry, Identity, Item, ItemKind, Source, catalog},
+    error::Result,
     sqlite::data_file::JournalMode,
 };
 
@@ -15,7 +16,7 @@ fn table<const N: usize>(values: [(&str, Value); N]) -> Table {
 }
 
 /// The description inside the archive: for people first, and valid TOML.
-pub(super) fn manifest(
+fn manifest(
     (identity, data_file): (&Identity, &Path),
     journal_mode: JournalMode,
     items: &[Item],
@@ -63,6 +64,9 @@ pub(super) fn manifest(
                 file["blake3"] = toml_edit::value(item.blake3.as_str());
             }
         }
+        if let Some(original) = &item.original {
+            file["original-hex"] = toml_edit::value(original.as_str());
+        }
         files.push(file);
     }
     document["file"] = toml_edit::Item::ArrayOfTables(files);
@@ -75,4 +79,29 @@ pub(super) fn manifest(
         "# A full backup of {}, made by {}.\n# To restore without that program, in an empty folder:\n#     {by_hand}\n# The values of blake3 are those that b3sum prints.\n\n{document}",
         identity.data_file_name, identity.program
     )
+}
+
+/// The description as it goes into the archive: last, when it is known what became of everything else.
+pub(super) struct ManifestSource {
+    pub(super) of: (Identity, PathBuf),
+    pub(super) journal_mode: JournalMode,
+    pub(super) content: Shared,
+    pub(super) entry: Entry,
+    pub(super) text: Vec<u8>,
+}
+
+impl Source for ManifestSource {
+    fn entry(&mut self, done: &[Item]) -> Result<Entry> {
+        let report = self.content.report();
+        self.text = manifest((&self.of.0, &self.of.1), self.journal_mode, done, &report).into_bytes();
+        let length = self.text.len() as u64;
+        Ok(Entry { length, not_whole: Some(report.problem_count), ..self.entry.clone() })
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
+        let rest = self.text.split_off(buffer.len().min(self.text.len()));
+        buffer.copy_from_slice(&self.text);
+        self.text = rest;
+        Ok(())
+    }
 }

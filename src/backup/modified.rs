@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::archives;
 use crate::{
-    archive::{Archive, ArchiveNumber, Item, ItemKind, catalog::ArchiveEntry},
+    archive::{Archive, ArchiveNumber, Item, ItemKind, catalog::ArchiveEntry, not_whole::NotWhole},
     control::{Control, Phase},
     error::Result,
     journal::{Capture, CaptureState, Position},
@@ -44,7 +44,8 @@ pub fn unmodified_since(
     let Some(archive) = is_usable.then(|| Archive::open(&newest.path).ok()).flatten() else { return Ok(None) };
     let item = |kind| archive.items().iter().find(|item| item.kind == kind);
     let (Some(data), Some(kept)) = (item(ItemKind::DataFile), item(ItemKind::Settings)) else { return Ok(None) };
-    if kept.blake3 != blake3::hash(settings.text().as_bytes()).to_hex().as_str() || !is_whole(&archive, control) {
+    let is_whole = NotWhole::of(&archive, control).is_ok_and(|lacking| lacking.is_none());
+    if kept.blake3 != blake3::hash(settings.text().as_bytes()).to_hex().as_str() || !is_whole {
         return Ok(None);
     }
     let same = match log.and_then(|log| by_log(log, newest)) {
@@ -52,18 +53,6 @@ pub fn unmodified_since(
         None => by_content(data_file, &archive, data, control)?,
     };
     Ok(same.then_some(newest.number))
-}
-
-/// Whether nothing is missing in the archive that was chosen for it.
-fn is_whole(archive: &Archive, control: &Control) -> bool {
-    let Some(item) = archive.items().iter().find(|item| item.kind == ItemKind::Manifest) else { return false };
-    let mut text = Vec::new();
-    let read = archive.stream(item.offset, item.offset + item.length, control, &mut |_, bytes| {
-        text.extend_from_slice(bytes);
-        Ok(())
-    });
-    let manifest = String::from_utf8(text).ok().and_then(|text| text.parse::<toml_edit::DocumentMut>().ok());
-    read.is_ok() && manifest.is_some_and(|manifest| !manifest.contains_key("not-whole"))
 }
 
 /// What the log knows; `None` when it is not in order, or the archive was made without it.

@@ -6,7 +6,8 @@
 //! an archive, which is deleted the next time or said to be incomplete, and never a log alone.
 //!
 //! [`rule`] says which sets that are ours to delete go. Kept beyond it:
-//! - sets that no newer ones are known to be as good as: a copy of a damaged data file pushes out nothing sound;
+//! - sets that no newer ones are known to be as good as: a copy of a damaged data file pushes out nothing sound, and an
+//!   archive that lacks what was chosen pushes out none that holds all of it;
 //! - sets that are held ([`hold`]), each with its own log: so it can be restored to any moment up to the next full
 //!   backup. The logs after that one go as the rule says;
 //! - the set that the log in use stands on, if newer archives were made without it: without that archive the log would
@@ -36,6 +37,7 @@ use crate::{
         catalog::{self, ArchiveEntry},
         hold::{self, Hold},
         log_recovery,
+        not_whole::Completeness,
         segments::{note_path, parse_segment_name, read_note, segment_name},
     },
     control::Control,
@@ -68,6 +70,9 @@ pub struct BackupSet {
     /// Whether the content of the archive is sound, as far as anybody has looked.
     #[serde(default)]
     pub check: ContentCheck,
+    /// How many of the chosen files are not in it, or not whole, where it says.
+    #[serde(default)]
+    pub not_whole: Option<u32>,
     /// That it is kept for ever, if it is.
     #[serde(default)]
     pub hold: Option<Hold>,
@@ -85,6 +90,16 @@ impl BackupSet {
     /// Whether it may be deleted at all, and counts.
     pub fn is_ours(&self) -> bool {
         self.untouchable.is_none()
+    }
+
+    /// Whether all that was chosen is in it.
+    pub fn completeness(&self) -> Completeness {
+        Completeness::of(self.not_whole)
+    }
+
+    /// Whether it is known to be as good as `other` in everything.
+    fn is_as_good_as(&self, other: &Self) -> bool {
+        self.check >= other.check && self.completeness() >= other.completeness()
     }
 }
 
@@ -240,6 +255,7 @@ fn set(
         needed: Vec::new(),
         moment: entry.moment,
         check: entry.check,
+        not_whole: entry.not_whole,
         hold: entry.hold.clone(),
         position: entry.log_position,
         is_continued: logs.iter().any(|(_, header)| follows(header)),
@@ -304,7 +320,7 @@ pub fn unless_proven(
     let mut read: BTreeMap<&Path, bool> = proven.into_iter().map(|path| (path, true)).collect();
     let mut proven = Vec::new();
     for set in &delete {
-        let better = staying.iter().filter(|other| other.number > set.number && other.check >= set.check);
+        let better = staying.iter().filter(|other| other.number > set.number && other.is_as_good_as(set));
         for other in better {
             let is_whole = match read.get(other.archive.as_path()) {
                 Some(known) => *known,

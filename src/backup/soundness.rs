@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::retention::{self, BackupSet};
 use crate::{
-    archive::catalog::ArchiveEntry,
+    archive::{catalog::ArchiveEntry, not_whole},
     error::ErrorReport,
     settings::sections::Keep,
     sqlite::seen::ContentCheck,
@@ -171,6 +171,48 @@ pub fn warnings(
         found.extend(not_checked(newest, newer.len(), sound, &retention::stay_as_sound(sets, keep)));
     }
     found
+}
+
+/// That the newest readable archives lack what was chosen for them.
+#[derive(Debug)]
+pub struct Partial {
+    /// How many there are since the last that does not.
+    pub count: usize,
+    /// The newest of them, and how much of what was chosen it lacks.
+    of_newest: String,
+    /// Which whole one stays.
+    pub whole: String,
+}
+
+impl Partial {
+    /// Of `archives`, newest first, those with the identity `own`; `None` where the newest one is not partial.
+    pub fn of(archives: &[ArchiveEntry], own: Option<Uuid>) -> Option<Self> {
+        let good: Vec<&ArchiveEntry> =
+            archives.iter().filter(|a| a.problem.is_none() && own.is_some() && a.data_file_id == own).collect();
+        let newest = good.first()?;
+        let missing = not_whole::missing_in_words(newest.not_whole)?;
+        let is_whole =
+            |archive: &&&ArchiveEntry| archive.not_whole == Some(0) && archive.check != ContentCheck::Damaged;
+        let whole = match good.iter().find(is_whole) {
+            Some(whole) => format!("the newest whole one, {}, stays whatever its age", called(whole)),
+            None => "no backup is known to be whole".to_owned(),
+        };
+        let count = good.iter().take_while(|archive| archive.not_whole.is_some_and(|count| count > 0)).count();
+        Some(Self { count, of_newest: format!("{}: {missing}", called(newest)), whole })
+    }
+
+    /// As a warning of its own.
+    pub fn warning(self) -> Warning {
+        let which = match self.count {
+            1 => "the last backup is partial".to_owned(),
+            n => format!("the last {n} backups are partial"),
+        };
+        Warning::new(
+            WarningKind::BackupPartial,
+            format!("{which}; {}; {}", self.of_newest, self.whole),
+            "See what is missing: strongroom verify names it. Have the files there, readable, or take them off the list of attachments.",
+        )
+    }
 }
 
 fn of_hold(archive: &ArchiveEntry) -> Option<Warning> {

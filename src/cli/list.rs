@@ -4,7 +4,10 @@ use std::{path::Path, process::ExitCode};
 
 use super::{places::directories, print, print_json};
 use crate::{
-    archive::catalog::{self, ArchiveEntry},
+    archive::{
+        catalog::{self, ArchiveEntry},
+        not_whole,
+    },
     backup::{self, soundness},
     engine::history::judge,
     error::{
@@ -93,6 +96,8 @@ fn line_of(entry: &ArchiveEntry) -> String {
     };
     let renamed = entry.misnamed().map_or_else(String::new, |named| format!("  RENAMED: it is not backup {named}"));
     let hold = entry.hold.as_ref().map_or_else(String::new, |hold| format!("  {}", hold.in_words()));
+    let partial = not_whole::in_words(entry.not_whole).filter(|_| entry.problem.is_none());
+    let partial = partial.map_or_else(String::new, |words| format!("  {}", words.replacen("partial", "PARTIAL", 1)));
     let (number, bytes, path) = (entry.number, human_bytes(entry.bytes), shown(&entry.path));
-    format!("{number}  {moment:<26}  {bytes:>10}  {path}{problem}{other}{renamed}{check}{hold}")
+    format!("{number}  {moment:<26}  {bytes:>10}  {path}{problem}{other}{renamed}{check}{partial}{hold}")
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Local, Utc};
 
 use super::places::clock;
 use crate::{
-    archive::heal::Repaired,
+    archive::{heal::Repaired, not_whole},
     engine::{
         Event,
         history::Watched,
@@ -74,6 +74,8 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
             if r.file_count > files.len() as u64 {
                 files.push(format!("  and {} more", r.file_count - files.len() as u64));
             }
+            let lacking = r.not_whole.iter().flat_map(|lacking| lacking.lines());
+            files.extend(lacking.map(|line| format!("  NOT THERE OR NOT WHOLE: {line}")));
             files.extend(r.links_left.iter().map(|link| format!("  not made, since it leads out of there: {link}")));
             format!(
                 "Archive {} of {} restored in {seconds:.1} s{}, integrity {}:\n{}{}{}",
@@ -120,14 +122,21 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
             },
             p.repaired.as_ref().map_or_else(String::new, |repaired| damaged_in_words(repaired, &p.archive)),
         ),
-        JobReport::Verify(r) => format!(
-            "{} is sound: {} in {} files, state of {}, verified in {seconds:.1} s\n{}",
-            r.archive.display(),
-            human_bytes(r.bytes),
-            r.files,
-            r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
-            r.signed.in_words()
-        ),
+        JobReport::Verify(r) => {
+            let (sound, lacking) = match &r.not_whole {
+                None => ("is sound", Vec::new()),
+                Some(lacking) => ("is as it was written, but PARTIAL", lacking.lines()),
+            };
+            format!(
+                "{} {sound}: {} in {} files, state of {}, verified in {seconds:.1} s{}\n{}",
+                r.archive.display(),
+                human_bytes(r.bytes),
+                r.files,
+                r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
+                lacking.iter().map(|line| format!("\n  NOT THERE OR NOT WHOLE: {line}")).collect::<String>(),
+                r.signed.in_words()
+            )
+        }
         JobReport::VerifyRecords(r) => format!("{}\n{} tables and indexes in {seconds:.1} s", r.in_words(), r.count()),
         JobReport::Compact(r) => format!(
             "{} compacted in {seconds:.1} s: {} freed, from {} to {}",
@@ -343,7 +352,12 @@ fn newest(found: &Inspection) -> String {
         n => format!("; {n} archives there are of another data file"),
     };
     let Some(last) = &found.last_backup else { return format!("none in {}{others}", found.destination.display()) };
-    format!("{}{others}", archive(last))
+    let whole = match &found.last_whole {
+        None if last.not_whole.is_none_or(|count| count == 0) => String::new(),
+        None => "; NONE IS KNOWN TO BE WHOLE".to_owned(),
+        Some(whole) => format!("; the last whole one is {}", archive(whole)),
+    };
+    format!("{}{whole}{others}", archive(last))
 }
 
 /// An archive with all that is known of it.
@@ -355,7 +369,9 @@ fn archive(last: &NewestArchive) -> String {
     let (bytes, path) = (human_bytes(last.bytes), last.path.display());
     let note = last.check_note.as_ref().filter(|_| last.check == ContentCheck::Damaged && last.problem.is_none());
     let note = note.map_or_else(String::new, |note| format!(": {note}"));
-    format!("{} of {moment}, {bytes}{comma}{check}{note}, {path}{damaged}", last.number)
+    let partial = not_whole::in_words(last.not_whole).filter(|_| last.problem.is_none());
+    let partial = partial.map_or_else(String::new, |words| format!(", {}", words.replacen("partial", "PARTIAL", 1)));
+    format!("{} of {moment}, {bytes}{comma}{check}{note}{partial}, {path}{damaged}", last.number)
 }
 
 fn log(found: &Inspection) -> String {

@@ -277,18 +277,19 @@ impl BackupJob {
             entry.number < new.number && entry.check != ContentCheck::Damaged && entry.problem.is_none()
         };
         let Some(before) = known.iter().filter(own).find(earlier) else { return Ok(()) };
+        // That a chosen folder is another one now is said once; whoever misses that must still find what it held.
+        if let Some(first) = report.content.differs.first() {
+            let is_whole = |entry: &&ArchiveEntry| earlier(entry) && entry.not_whole == Some(0);
+            let whole = known.iter().filter(own).find(is_whole).unwrap_or(before);
+            return hold_before(whole, new, &format!("{CHOSEN} {first}"), report);
+        }
         let (Some(old), Some(now)) = (Compared::of(before), Compared::of(new)) else { return Ok(()) };
         let Some(what) = changed::lost(old, now) else { return Ok(()) };
-        report.change = Some(Change { since: before.number, what: what.clone() });
-        if before.hold.is_none() {
-            let note = format!("backup {} holds drastically other content: {what}", new.number);
-            let hold = Hold { note: Some(note), since: Some(report.moment), automatic: true };
-            hold::hold(&before.path, &hold)?;
-        }
+        hold_before(before, new, &what, report)?;
         // An older one that was held for the same reason, and held no more than this, is not needed any more.
         let superseded = |entry: &&ArchiveEntry| {
             entry.number < before.number
-                && entry.hold.as_ref().is_some_and(|hold| hold.automatic)
+                && entry.hold.as_ref().is_some_and(|hold| hold.automatic && !is_of_chosen(hold))
                 && Compared::of(entry).is_some_and(|older| changed::lost(older, old).is_none())
         };
         for entry in known.iter().filter(own).filter(superseded) {
@@ -311,4 +312,23 @@ impl BackupJob {
         let of = (settings.settings(), self.data.as_path());
         kept::delete_old(&self.data_file, of, (when, self.busy.as_slice()), made, control)
     }
+}
+
+/// How it is said that a chosen folder is another one now.
+const CHOSEN: &str = "the chosen folder";
+
+/// Whether an archive is held for a chosen folder: records tell nothing of that.
+fn is_of_chosen(hold: &Hold) -> bool {
+    hold.note.as_ref().is_some_and(|note| note.contains(CHOSEN))
+}
+
+/// Holds `before`, since `new` lacks what it holds, and says so in the report.
+fn hold_before(before: &ArchiveEntry, new: &ArchiveEntry, what: &str, report: &mut BackupReport) -> Result<()> {
+    report.change = Some(Change { since: before.number, what: what.to_owned() });
+    if before.hold.is_none() {
+        let note = format!("backup {} holds drastically other content: {what}", new.number);
+        let hold = Hold { note: Some(note), since: Some(report.moment), automatic: true };
+        hold::hold(&before.path, &hold)?;
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use super::{
     warnings::{of_error, shown},
 };
 use crate::{
-    backup::places,
+    backup::{places, soundness::Partial},
     error::{ErrorKind, ErrorReport},
     restore::in_place::is_lost,
     schedule,
@@ -184,6 +184,22 @@ fn is_of_damaged_content(status: &DataFileStatus, told: &Told) -> bool {
 pub(super) fn of_damaged_content(status: &DataFileStatus, backups: &mut Vec<Told>, content: &[Warning]) {
     if content.iter().any(|warning| warning.kind == WarningKind::ContentDamaged) {
         backups.retain(|told| !is_of_damaged_content(status, told));
+    }
+}
+
+/// That the newest archive is partial, and which whole one stays: with what the last backup said of it, or alone.
+pub(super) fn of_partial(status: &DataFileStatus, found: &mut Vec<Warning>) {
+    let Some(partial) = Partial::of(&status.archives, status.settings.data_file_id) else { return };
+    let is_of_last = status.last_backup.as_ref().is_some_and(|last| {
+        let is_newest = status.own_archives().next().is_some_and(|newest| last.number == Some(newest.number));
+        is_newest && last.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Partial)
+    });
+    match found.iter_mut().find(|warning| is_of_last && warning.kind == WarningKind::BackupPartial) {
+        Some(told) if partial.count == 1 => told.message = format!("{}; {}", told.message, partial.whole),
+        Some(told) => {
+            told.message = format!("{}; the last {} are partial; {}", told.message, partial.count, partial.whole);
+        }
+        None => found.push(partial.warning()),
     }
 }
 

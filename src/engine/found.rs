@@ -62,7 +62,7 @@ impl Archives<'_> {
             Ok(report) => {
                 // Where it can be repaired, it is not beyond repair, as a test restore may have found it.
                 let refuted = Refuted { bytes: true, ..Refuted::default() };
-                Some(self.looked(refuted, report.problem().map(|problem| self.damage(true, &problem))))
+                Some(self.looked(refuted, report.damaged().map(|problem| self.damage(true, &problem))))
             }
             Err(error) => self.failed(error),
         }

@@ -59,6 +59,9 @@ pub struct Inspection {
     pub available_bytes: Option<u64>,
     /// The newest archive.
     pub last_backup: Option<NewestArchive>,
+    /// Where the last one lacks what was chosen for it: the newest readable one that does not.
+    #[serde(default)]
+    pub last_whole: Option<NewestArchive>,
     /// How many archives there are.
     pub archives: usize,
     /// How many archives of other data files lie among them under the same name.
@@ -103,6 +106,9 @@ pub struct NewestArchive {
     /// What is damaged in its content, or why it was not checked.
     #[serde(default)]
     pub check_note: Option<String>,
+    /// How many of the chosen files are not in it, or not whole, where it says.
+    #[serde(default)]
+    pub not_whole: Option<u32>,
     /// What is wrong with its file, or with its logs, if anything.
     pub problem: Option<ErrorReport>,
 }
@@ -117,6 +123,7 @@ impl NewestArchive {
             bytes: archive.bytes,
             check: archive.check,
             check_note: archive.check_note.clone(),
+            not_whole: archive.not_whole,
             problem: soundness::damage_of(findings, archive)
                 .map(|damage| damage.error.clone())
                 .or_else(|| archive.problem.clone()),
@@ -144,6 +151,8 @@ impl Inspection {
             true => LogFacts { complete: log.complete.filter(|complete| !complete), ..log },
             false => log,
         });
+        let is_partial = status.own_archives().next().is_some_and(|newest| newest.not_whole > Some(0));
+        let last_whole = status.newest_whole().filter(|_| is_partial);
         Self {
             data_file: status.facts.clone(),
             engine,
@@ -155,6 +164,7 @@ impl Inspection {
                 space.map(|space| space.available)
             }),
             last_backup: status.own_archives().next().map(|newest| NewestArchive::of(newest, &status.damaged)),
+            last_whole: last_whole.map(|whole| NewestArchive::of(whole, &status.damaged)),
             archives: status.own_archives().count(),
             archives_of_others: status.archives.len() - status.own_archives().count(),
             archives_problem: status

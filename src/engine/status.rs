@@ -334,6 +334,15 @@ impl DataFileStatus {
         sound.or_else(|| self.archives.iter().find(own))
     }
 
+    /// The newest archive that can be read, is its own, was not found damaged, and holds all that was chosen for it.
+    pub fn newest_whole(&self) -> Option<&ArchiveEntry> {
+        let is_whole = |archive: &&ArchiveEntry| {
+            let is_own = self.is_own(archive) && archive.problem.is_none() && !self.is_lost(archive);
+            is_own && archive.check != ContentCheck::Damaged && archive.not_whole == Some(0)
+        };
+        self.archives.iter().find(is_whole)
+    }
+
     /// Whether its file is not there any more.
     pub fn is_gone(&self) -> bool {
         self.problem.as_ref().is_some_and(|problem| problem.kind == ErrorKind::NotFound)

@@ -56,6 +56,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     found.extend(causes::of_place(status, &mut of_backups));
     causes::of_damaged_content(status, &mut of_backups, &of_content);
     found.extend(causes::of_failures(of_backups));
+    causes::of_partial(status, &mut found);
     found.append(&mut of_content);
     found.extend(
         status.other_name.iter().chain(&status.moved_name).map(|error| of_error(WarningKind::OtherName, error)),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    archive::{Archive, Item, ItemKind, format::FRAME_LENGTH, reader::safe_name, tar_check::TarCheck},
+    archive::{Archive, Item, ItemKind, format::FRAME_LENGTH, tar_check::TarCheck},
     control::Control,
     error::{Error, ErrorKind, Result},
     storage::{self, Ownership, Storage, StorageFile, beneath::Folder},
@@ -35,7 +35,7 @@ pub(super) fn extract(
 ) -> Result<()> {
     let mut writer = ItemWriter { storage, archive, to, made: BTreeSet::new(), open: None, unsynced: false, control };
     for item in items.iter().filter(|item| item.kind == ItemKind::Folder) {
-        writer.make_folder(&safe_name(&item.name)?)?;
+        writer.make_folder(&item.path()?)?;
     }
     let all: Vec<&Item> = items.iter().collect();
     let last_of_archive = archive.items().last().map(|item| item.offset);
@@ -141,7 +141,7 @@ impl ItemWriter<'_> {
     }
 
     fn begin(&mut self, item: &Item) -> Result<()> {
-        let name = safe_name(&item.name)?;
+        let name = item.path()?;
         self.make_folder(storage::folder_of(&name))?;
         // Only the permissions to read and write, and to run what is a program: an archive must not bring special bits.
         let allowed = if item.kind == ItemKind::Program { 0o777 } else { 0o666 };
@@ -176,7 +176,7 @@ fn sync_all(folder: &Folder, files: &[&Item]) -> Result<()> {
         return Ok(());
     }
     for item in files {
-        let name = safe_name(&item.name)?;
+        let name = item.path()?;
         let synced = folder.open_file(&name, true)?.sync_all();
         synced.map_err(|e| Error::io("sync", &folder.path().join(&name), e))?;
     }
@@ -189,7 +189,7 @@ fn sync_all(folder: &Folder, files: &[&Item]) -> Result<()> {
 /// # Errors
 /// When the folder can not be written, or the name exists.
 pub(super) fn make_link(item: &Item, folder: &Folder) -> Result<std::result::Result<PathBuf, String>> {
-    let name = safe_name(&item.name)?;
+    let name = item.path()?;
     let target = item.target.as_deref().unwrap_or_default();
     if !leads_inside(&item.name, target) || cfg!(not(unix)) {
         return Ok(Err(format!("{} → {target}", item.name)));

@@ -7,7 +7,7 @@ use std::{
 
 use super::extract;
 use crate::{
-    archive::{Item, ItemKind, lawful::COMPANIONS, reader::safe_name},
+    archive::{Item, ItemKind, lawful::COMPANIONS},
     error::Result,
     storage::{self, Storage, beneath::Folder},
 };
@@ -52,7 +52,7 @@ impl<'a> Placed<'a> {
 
     fn move_all(&mut self, storage: &dyn Storage, items: &[Item], scratch: &Folder) -> Result<()> {
         for item in items {
-            let name = safe_name(&item.name)?;
+            let name = item.path()?;
             if item.kind == ItemKind::Folder {
                 self.make_folder(&name)?;
             } else if extract::is_file(item) {
@@ -62,7 +62,7 @@ impl<'a> Placed<'a> {
             }
         }
         for item in items.iter().filter(|item| item.kind == ItemKind::Link) {
-            self.make_folder(parent(&safe_name(&item.name)?))?;
+            self.make_folder(parent(&item.path()?))?;
             match extract::make_link(item, self.destination)? {
                 Ok(made) => self.links.push(made),
                 Err(left) => self.links_left.push(left),
@@ -101,7 +101,7 @@ pub(super) fn owners_not_given(items: &[Item]) -> Option<String> {
 
 /// Refuses what has the name of `item` already, or would be taken for a part of it.
 pub(super) fn refuse_target(destination: &Folder, item: &Item) -> Result<()> {
-    let name = safe_name(&item.name)?;
+    let name = item.path()?;
     destination.refuse_existing(&name)?;
     if item.kind == ItemKind::DataFile {
         // SQLite would take a stranger's journal or WAL for this file's own, and damage it.

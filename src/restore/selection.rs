@@ -44,7 +44,7 @@ pub(super) fn overview(items: &[Item]) -> Vec<Item> {
             None => {
                 places.insert(chosen.clone(), shown.len());
                 let (kind, blake3) = (ItemKind::Folder, String::new());
-                shown.push(Item { name: chosen, kind, blake3, target: None, ..item.clone() });
+                shown.push(Item { name: chosen, kind, blake3, target: None, original: None, ..item.clone() });
             }
         }
     }
@@ -67,6 +67,8 @@ mod tests {
             modified: 0,
             owner: None,
             target: None,
+            not_whole: None,
+            original: None,
         };
         let items = [
             item("a.sqlite", ItemKind::DataFile, 9),

@@ -512,7 +512,10 @@ mod tests {
 
     #[test]
     fn every_key_takes_back_what_it_gives_and_knows_its_default() -> Result<(), String> {
-        let known = |folder: PathBuf, id| KnownPlace { folder, id, mount_point: "/".into(), disk: "ext4".into() };
+        let known = |folder: PathBuf, id: Option<uuid::Uuid>| {
+            let leads_to = id.is_none().then(|| folder.clone());
+            KnownPlace { folder, id, mount_point: "/".into(), disk: "ext4".into(), leads_to }
+        };
         let odd = place::path("bytes:2fff").ok_or("no path")?;
         let places = vec![known("/b c".into(), Some(uuid::Uuid::nil())), known(odd, None)];
         let id = Some(uuid::Uuid::nil());

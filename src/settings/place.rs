@@ -34,6 +34,7 @@ pub(super) fn of(value: &Value) -> Option<KnownPlace> {
         id: if id.is_empty() { None } else { Some(id.parse().ok()?) },
         mount_point: path(part("mount-point")?)?,
         disk: part("disk")?.to_owned(),
+        leads_to: Some(path(part("leads-to")?)?).filter(|path| path.is_absolute()),
     })
 }
 
@@ -41,6 +42,13 @@ pub(super) fn of(value: &Value) -> Option<KnownPlace> {
 pub(super) fn table(place: &KnownPlace) -> Value {
     let id = place.id.map(|id| id.to_string()).unwrap_or_default();
     let (folder, mount_point) = (text(&place.folder), text(&place.mount_point));
-    let parts = [("folder", folder), ("id", id), ("mount-point", mount_point), ("disk", place.disk.clone())];
+    let leads_to = place.leads_to.as_deref().map(text).unwrap_or_default();
+    let parts = [
+        ("folder", folder),
+        ("id", id),
+        ("mount-point", mount_point),
+        ("disk", place.disk.clone()),
+        ("leads-to", leads_to),
+    ];
     Value::InlineTable(parts.into_iter().filter(|(_, text)| !text.is_empty()).collect::<InlineTable>())
 }

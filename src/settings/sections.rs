@@ -248,6 +248,8 @@ pub struct KnownPlace {
     pub mount_point: PathBuf,
     /// What that was, in words.
     pub disk: String,
+    /// Of an attachment that is no link itself: where its path led, past the links in it.
+    pub leads_to: Option<PathBuf>,
 }
 
 /// The log.

@@ -136,6 +136,11 @@ pub(super) fn restore_text(report: &RestoreReport, duration_ms: u64) -> (Tone, S
         tone = Tone::Warn;
         lines.push(of_archive(&problem));
     }
+    if let Some(lacking) = &report.not_whole {
+        tone = Tone::Warn;
+        lines.push("The archive is partial. Of what was asked for, this is not in it, or not whole:".to_owned());
+        lines.extend(lacking.lines().iter().map(|line| format!("– {line}")));
+    }
     for log in &report.repaired_logs {
         tone = Tone::Warn;
         lines.push(format!("The log {} is damaged and was repaired on the fly.", name(log)));
@@ -160,13 +165,21 @@ pub(super) fn verify_text(report: &VerifyReport) -> (Tone, String, String) {
             report.signed.in_words()
         )
     };
-    match report.problem() {
+    let lacking = report.not_whole.as_ref().map_or_else(String::new, |lacking| {
+        let lines: Vec<String> = lacking.lines().iter().map(|line| format!("\n– {line}")).collect();
+        format!("\nIt is partial. Of what was chosen, this is not in it, or not whole:{}", lines.concat())
+    });
+    match report.damaged() {
+        None if !lacking.is_empty() => {
+            let headline = format!("Archive {} is as it was written, but partial", report.number);
+            (Tone::Warn, headline, amount("Every byte") + &lacking)
+        }
         None => (Tone::Good, format!("Archive {} is sound", report.number), amount("Every byte")),
         Some(problem) => {
             let damage = report.damage.as_ref().map(Repaired::in_words).unwrap_or_default();
             let headline = format!("Archive {} is damaged, but can be repaired: {damage}", report.number);
             let hint = problem.hint_text().unwrap_or_default().to_owned();
-            (Tone::Warn, headline, format!("{}\n{hint}", amount("Made whole again, every byte")))
+            (Tone::Warn, headline, format!("{}\n{hint}{lacking}", amount("Made whole again, every byte")))
         }
     }
 }

@@ -13,7 +13,19 @@ pub fn item(name: &str, kind: ItemKind, content: &[u8]) -> (Item, Vec<u8>) {
     let blake3 = blake3::hash(content).to_hex().to_string();
     let length = content.len() as u64;
     let name = name.to_owned();
-    let item = Item { name, kind, offset: 0, length, blake3, mode: 0o644, modified: 0, owner: None, target: None };
+    let item = Item {
+        name,
+        kind,
+        offset: 0,
+        length,
+        blake3,
+        mode: 0o644,
+        modified: 0,
+        owner: None,
+        target: None,
+        not_whole: None,
+        original: None,
+    };
     (item, content.to_vec())
 }
 
@@ -69,6 +81,7 @@ pub fn archive(path: &Path, items: Vec<(Item, Vec<u8>)>) {
     let index_offset = (head.len() + stored.len()) as u64;
     let length = index_offset + bytes.len() as u64 + format::TAIL_LENGTH;
     let whole = format::whole_hash(&head_hash, &index.frames, &index_hash);
-    let tail = format::encode_tail(&Tail { index_offset, length, tar_length: tar.len() as u64, whole });
+    let (tar_length, not_whole) = (tar.len() as u64, index.not_whole());
+    let tail = format::encode_tail(&Tail { index_offset, length, tar_length, whole, not_whole });
     fs::write(path, [head, stored, bytes, tail].concat()).unwrap();
 }

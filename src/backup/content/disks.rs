@@ -1,5 +1,5 @@
-//! Whether the folders chosen are still on the disks that they were on: where one is not mounted, an empty folder takes
-//! its place, and an archive without its files would look complete.
+//! Whether the folders chosen are still the ones that they were, on the same disks: where one is not mounted, an empty
+//! folder takes its place, and an archive without its files would look complete.
 //!
 //! Nothing is written to these folders. The settings remember the file system of each, and of what is mounted below it,
 //! as long as files were found there.
@@ -40,9 +40,24 @@ pub(crate) fn compare(content: &Content, settings: &Settings, system: Option<&Sy
     let Some(system) = system else { return Remembered::default() };
     let table = fs::read_to_string("/etc/fstab").unwrap_or_default();
     let say = |path: &Path, reason: String| content.shared.edit(|report| report.problem(path, reason));
+    // What is said once.
+    let differs = |path: &Path, reason: String| {
+        content.shared.edit(|report| report.differs.push(format!("{} {reason}", path.display())));
+        say(path, reason);
+    };
     let mut remembered = Remembered::default();
     let mut is_said = Vec::new();
     for place in known.filter(|place| roots.iter().any(|root| place.folder.starts_with(root))) {
+        let led_to = place.leads_to.as_ref().zip(place.folder.canonicalize().ok());
+        if let Some((then, now)) = led_to.filter(|(then, now)| *then != now && content.holds_files(&place.folder)) {
+            differs(
+                &place.folder,
+                format!("leads to {} now, and led to {} at the last backup", now.display(), then.display()),
+            );
+            remembered.now.push(place.clone());
+            is_said.push(&place.folder);
+            continue;
+        }
         let now = system.volume(&place.folder);
         let is_same = now.as_ref().is_some_and(|now| Volume::is_same(&now.name, &place.disk));
         match (is_same, content.holds_files(&place.folder), now) {
@@ -50,13 +65,13 @@ pub(crate) fn compare(content: &Content, settings: &Settings, system: Option<&Sy
             (true, false, _) => {
                 // One that is gone was said when it was looked for.
                 if place.folder.is_dir() {
-                    say(&place.folder, "is empty, and held files at the last backup".to_owned());
+                    differs(&place.folder, "is empty, and held files at the last backup".to_owned());
                 }
                 remembered.now.push(place.clone());
                 is_said.push(&place.folder);
             }
             (false, true, Some(now)) => {
-                say(
+                differs(
                     &place.folder,
                     format!("is on another disk than at the last backup: {}, not {}", now.name, place.disk),
                 );
@@ -83,7 +98,9 @@ pub(crate) fn compare(content: &Content, settings: &Settings, system: Option<&Sy
         let folders = below.iter().filter(|point| **point != real).filter_map(as_chosen);
         for folder in folders.chain([root.to_path_buf()]) {
             if let Some(volume) = system.volume(&folder).filter(|_| content.holds_files(&folder)) {
-                let place = KnownPlace { mount_point: volume.mount_point, disk: volume.name, folder, id: None };
+                let leads_to = folder.canonicalize().ok().filter(|_| !folder.is_symlink());
+                let place =
+                    KnownPlace { mount_point: volume.mount_point, disk: volume.name, folder, id: None, leads_to };
                 if !is_said.contains(&&place.folder) {
                     remembered.now.push(place.clone());
                 }
@@ -108,6 +125,9 @@ pub(crate) fn compare(content: &Content, settings: &Settings, system: Option<&Sy
 impl Content {
     /// Whether a file or link was found at or below `folder`.
     fn holds_files(&self, folder: &Path) -> bool {
-        self.found.iter().any(|found| found.kind != ItemKind::Folder && found.path.starts_with(folder))
+        // What was found has the path that a chosen link leads to.
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+        let is_below = |path: &Path| path.starts_with(folder) || path.starts_with(&real);
+        self.found.iter().any(|found| found.kind != ItemKind::Folder && is_below(&found.path))
     }
 }

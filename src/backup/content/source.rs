@@ -3,11 +3,15 @@
 use std::{
     fs::{File, Metadata},
     io::{self, Read},
+    sync::Arc,
 };
 
-use super::{Found, Shared};
+use super::{
+    Found, Shared,
+    database::{self, Databases, Part},
+};
 use crate::{
-    archive::{Entry, Item, ItemKind, Source},
+    archive::{Entry, Item, ItemKind, Source, original::encode},
     error::{Error, NotOrdinary, Result},
     storage::{Ownership, owners::Readers},
 };
@@ -30,15 +34,47 @@ pub(super) struct FileSource {
     shared: Shared,
     /// Of the archive.
     private: Ownership,
-    open: Option<(File, Metadata)>,
+    databases: Arc<Databases>,
+    open: Option<Open>,
     left: u64,
+    /// Of a database, what lies beside it.
+    companions: Vec<Part>,
     /// Said once per file.
     is_said: bool,
 }
 
+struct Open {
+    file: File,
+    meta: Metadata,
+    length: u64,
+    /// Whether it is a copy made for this: what becomes of the file itself is of no concern.
+    is_copy: bool,
+}
+
 impl FileSource {
-    pub(super) fn new(found: Found, shared: Shared, private: Ownership) -> Self {
-        Self { found, shared, private, open: None, left: 0, is_said: false }
+    pub(super) fn new(found: Found, shared: Shared, private: Ownership, databases: Arc<Databases>) -> Self {
+        Self { found, shared, private, databases, open: None, left: 0, companions: Vec::new(), is_said: false }
+    }
+
+    /// Of a database that may be in use, all is read as it was at one moment.
+    fn begin(&mut self, mut file: File, meta: Metadata) -> io::Result<()> {
+        let mut is_copy = false;
+        let mut length = meta.len();
+        let mut whose = meta;
+        if database::is_database(&mut file)? {
+            match database::copy(&self.found, &whose, &self.databases, self.private) {
+                Ok(None) => {}
+                Ok(Some(copied)) => {
+                    copied.problem.into_iter().for_each(|problem| self.say(problem));
+                    let Part { file: copy, meta, length: copied_length, .. } = copied.database;
+                    (file, whose, length, is_copy) = (copy, meta, copied_length, true);
+                    self.companions = copied.companions;
+                }
+                Err(problem) => self.say(problem),
+            }
+        }
+        self.open = Some(Open { file, meta: whose, length, is_copy });
+        Ok(())
     }
 
     fn say(&mut self, reason: String) {
@@ -49,7 +85,7 @@ impl FileSource {
 
     /// Sees at the end whether the file is still what it was when it was opened.
     fn compare(&mut self) {
-        let Some((file, before)) = self.open.take() else { return };
+        let Some(Open { file, meta: before, is_copy: false, .. }) = self.open.take() else { return };
         let same = |after: &Metadata| {
             after.len() == before.len() && matches!((after.modified(), before.modified()), (Ok(a), Ok(b)) if a == b)
         };
@@ -61,6 +97,15 @@ impl FileSource {
 
 impl Source for FileSource {
     fn is_there(&mut self) -> Result<bool> {
+        if self.open.is_some() {
+            return Ok(true);
+        }
+        if self.databases.has_taken(&self.found.path) {
+            if database::is_index(&self.found.path) {
+                self.shared.edit(|report| report.leave_out(&self.found.path, "is made anew by SQLite"));
+            }
+            return Ok(false);
+        }
         match open(&self.found) {
             // Who can read it was seen when it was found. It may be another file since, which fewer people can read
             // than this archive.
@@ -68,10 +113,13 @@ impl Source for FileSource {
                 self.say("became more private than this backup while it was made".to_owned());
                 Ok(false)
             }
-            Ok((file, meta, _)) => {
-                self.open = Some((file, meta));
-                Ok(true)
-            }
+            Ok((file, meta, _)) => match self.begin(file, meta) {
+                Ok(()) => Ok(true),
+                Err(error) => {
+                    self.say(unreadable(&error));
+                    Ok(false)
+                }
+            },
             Err(error) => {
                 self.say(unreadable(&error));
                 Ok(false)
@@ -80,8 +128,8 @@ impl Source for FileSource {
     }
 
     fn entry(&mut self, _: &[Item]) -> Result<Entry> {
-        let Some((_, meta)) = &self.open else { return Err(Error::stopped()) };
-        let entry = describe(&self.found, meta);
+        let Some(Open { meta, length, .. }) = &self.open else { return Err(Error::stopped()) };
+        let entry = Entry { length: *length, ..describe(&self.found, meta) };
         self.left = entry.length;
         self.shared.edit(|report| {
             report.files += 1;
@@ -96,7 +144,7 @@ impl Source for FileSource {
     fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
         let mut filled = 0;
         while filled < buffer.len() {
-            let Some((file, _)) = &mut self.open else { break };
+            let Some(Open { file, .. }) = &mut self.open else { break };
             match file.read(&mut buffer[filled..]) {
                 Ok(0) => {
                     self.open = None;
@@ -117,6 +165,16 @@ impl Source for FileSource {
             self.compare();
         }
         Ok(())
+    }
+
+    fn following(&mut self) -> Vec<Box<dyn Source>> {
+        let parts = std::mem::take(&mut self.companions);
+        let source = |Part { found, file, meta, length }: Part| -> Box<dyn Source> {
+            let open = Some(Open { file, meta, length, is_copy: true });
+            let new = Self::new(found, self.shared.clone(), self.private, Arc::clone(&self.databases));
+            Box::new(Self { open, ..new })
+        };
+        parts.into_iter().map(source).collect()
     }
 }
 
@@ -157,6 +215,8 @@ fn describe(found: &Found, meta: &Metadata) -> Entry {
         modified: modified.map_or(0, |at| at.as_secs() as i64),
         owner,
         target: None,
+        not_whole: None,
+        original: found.original.as_deref().map(encode),
     }
 }
 
@@ -175,7 +235,7 @@ impl MarkSource {
 
 impl Source for MarkSource {
     fn is_there(&mut self) -> Result<bool> {
-        let Found { root, inside, name, kind, .. } = &self.found;
+        let Found { root, inside, name, original, kind, .. } = &self.found;
         let looked = root.look(inside).and_then(|seen| {
             let target = if *kind == ItemKind::Link {
                 let target = root.target(inside)?;
@@ -185,7 +245,8 @@ impl Source for MarkSource {
                 None
             };
             let (name, mode, modified, owner) = (name.clone(), seen.mode, seen.modified, seen.owner);
-            Ok(Entry { name, kind: *kind, length: 0, mode, modified, owner, target })
+            let original = original.as_deref().map(encode);
+            Ok(Entry { name, kind: *kind, length: 0, mode, modified, owner, target, not_whole: None, original })
         });
         match looked {
             Ok(entry) => self.entry = Some(entry),

@@ -1,9 +1,10 @@
 //! Which sets a rule keeps, as a pure function of what is known of them.
 //!
 //! A set goes only when the rule is satisfied by **newer ones that are known to be at least as good**: sound ones are
-//! pushed out by sound ones, those that nobody has checked by such and sound ones, damaged ones by any. So however many
-//! backups are made of a damaged data file, the newest sound sets stay; and where nothing is ever checked, the rule
-//! counts as if all were alike.
+//! pushed out by sound ones, those that nobody has checked by such and sound ones, damaged ones by any; and those that hold
+//! all that was chosen by such only. So however many backups are made of a damaged data file, or while the disk of the
+//! attachments is missing, the newest sound and whole sets stay; and where nothing is ever checked, the rule counts as
+//! if all were alike.
 //!
 //! *In steps* means the newest of each of the last so many hours, days, weeks, months and years that have a backup, in
 //! the local time that its archive was made in. What is newer is told by the numbers, which no clock can turn round: a
@@ -15,11 +16,13 @@ use std::{collections::BTreeSet, path::PathBuf};
 use chrono::{DateTime, Datelike, FixedOffset, Timelike};
 
 use super::{BackupSet, When};
-use crate::{settings::sections::Keep, sqlite::seen::ContentCheck};
+use crate::{archive::not_whole::Completeness, settings::sections::Keep, sqlite::seen::ContentCheck};
 
 /// From the least to the best.
 const LEVELS: [ContentCheck; 4] =
     [ContentCheck::Damaged, ContentCheck::NotChecked, ContentCheck::Structure, ContentCheck::Whole];
+/// The same of what was chosen besides the data file.
+const COMPLETE: [Completeness; 3] = [Completeness::Partial, Completeness::NotSaid, Completeness::Whole];
 
 /// Which of `sets` the rule deletes, oldest first; `busy` are archives in use by a job.
 pub fn plan(sets: &[BackupSet], keep: &Keep, when: When, busy: &[PathBuf]) -> Vec<BackupSet> {
@@ -30,8 +33,9 @@ pub fn plan(sets: &[BackupSet], keep: &Keep, when: When, busy: &[PathBuf]) -> Ve
     let mut good: Vec<&BackupSet> = sets.iter().filter(|set| set.is_ours() && set.hold.is_none()).collect();
     good.sort_by_key(|set| std::cmp::Reverse(set.number));
     let mut kept: BTreeSet<usize> = BTreeSet::new();
-    for level in LEVELS {
-        let places: Vec<usize> = (0..good.len()).filter(|place| good[*place].check >= level).collect();
+    for (level, complete) in LEVELS.into_iter().flat_map(|level| COMPLETE.map(|complete| (level, complete))) {
+        let is_such = |place: &usize| good[*place].check >= level && good[*place].completeness() >= complete;
+        let places: Vec<usize> = (0..good.len()).filter(is_such).collect();
         let moments: Vec<_> = places.iter().map(|place| good[*place].moment).collect();
         kept.extend(keeps(&moments, keep, when).into_iter().map(|at| places[at]));
     }
@@ -62,7 +66,7 @@ pub fn plan(sets: &[BackupSet], keep: &Keep, when: When, busy: &[PathBuf]) -> Ve
 /// The sets, newest first, that stay only because no newer ones are known to be as good.
 pub fn stay_as_sound(sets: &[BackupSet], keep: &Keep) -> Vec<BackupSet> {
     let alike: Vec<BackupSet> =
-        sets.iter().map(|set| BackupSet { check: ContentCheck::Whole, ..set.clone() }).collect();
+        sets.iter().map(|set| BackupSet { check: ContentCheck::Whole, not_whole: Some(0), ..set.clone() }).collect();
     let goes = plan(sets, keep, When::Now, &[]);
     let mut stay = plan(&alike, keep, When::Now, &[]);
     stay.retain(|set| !goes.iter().any(|other| other.archive == set.archive));

@@ -27,6 +27,9 @@ use crate::{
     },
 };
 
+/// More of what an archive lacks is only counted.
+const LACKING_SHOWN: usize = 5;
+
 pub(crate) fn restore_ui(
     ctx: &Context,
     status: &Status,
@@ -122,6 +125,13 @@ fn plan_ui(
             )
         };
         fact_with(ui, "Damage", |ui| advice(ui, Tone::Warn, &text));
+    }
+    if let Some(lacking) = &plan.not_whole {
+        let shown: Vec<String> = lacking.lines().into_iter().take(LACKING_SHOWN).collect();
+        let more = lacking.count.saturating_sub(shown.len() as u64);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let text = format!("The archive is partial. Not in it, or not whole: {}{more}", shown.join("; "));
+        fact_with(ui, "Lacks", |ui| advice(ui, Tone::Warn, &text));
     }
     fact_with(ui, "Content", |ui| {
         for item in &plan.items {

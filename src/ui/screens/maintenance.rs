@@ -93,7 +93,11 @@ fn last_backup(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, actions
         }
         Some(last) => last_backup_facts(ui, data_file, last),
     }
-    if let Some(success) = &data_file.last_success {
+    let is_partial = data_file.own_archives().next().is_some_and(|newest| newest.not_whole > Some(0));
+    if let Some(whole) = data_file.newest_whole().filter(|_| is_partial) {
+        let of = whole.moment.as_ref().map_or_else(String::new, |of| format!(" of {}", moment(of)));
+        fact(ui, "Last whole one", format!("{}{of}", whole.number));
+    } else if let Some(success) = &data_file.last_success {
         let number = success.number.map_or_else(String::new, |number| format!("{number} of "));
         fact(ui, "Last that succeeded", format!("{number}{}", moment(&success.moment)));
     }
@@ -115,17 +119,20 @@ fn last_backup(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, actions
 }
 
 /// What is the matter with the archive of a backup that was made.
-fn state_now(data_file: &DataFileStatus, last: &LastBackup) -> Option<&'static str> {
+fn state_now(data_file: &DataFileStatus, last: &LastBackup) -> Option<(Tone, &'static str)> {
     let number = last.number?;
     if data_file.gone.is_some() && data_file.archives.iter().all(|archive| archive.number != number) {
-        return Some("Not there any more");
+        return Some((Tone::Bad, "Not there any more"));
     }
     let archive = data_file.own_archives().find(|archive| archive.number == number)?;
     let is_damaged = archive.problem.is_some() || data_file.damage_of(archive).is_some();
     if is_damaged && data_file.copy_of(archive).is_none() {
-        return Some("Damaged now");
+        return Some((Tone::Bad, "Damaged now"));
     }
-    (archive.check == ContentCheck::Damaged).then_some("Content damaged")
+    if archive.check == ContentCheck::Damaged {
+        return Some((Tone::Bad, "Content damaged"));
+    }
+    (archive.not_whole > Some(0)).then_some((Tone::Warn, "Partial"))
 }
 
 fn last_backup_facts(ui: &mut Ui, data_file: &DataFileStatus, last: &LastBackup) {
@@ -133,7 +140,7 @@ fn last_backup_facts(ui: &mut Ui, data_file: &DataFileStatus, last: &LastBackup)
         line(ui, |ui| {
             ui.label(theme::strong(moment(&last.moment), ui));
             match state_now(data_file, last) {
-                Some(now) => badge(ui, Tone::Bad, now),
+                Some((tone, now)) => badge(ui, tone, now),
                 None => badge(ui, Tone::of(last.outcome), last.outcome.label()),
             };
         });

@@ -10,7 +10,7 @@ use lucide_icons::Icon;
 
 use super::logs_used::{self, logs_ui};
 use crate::{
-    archive::{Compression, Rate, catalog::ArchiveEntry},
+    archive::{Compression, Rate, catalog::ArchiveEntry, not_whole},
     backup::soundness::Damaged,
     drill::Proof,
     engine::{
@@ -161,11 +161,17 @@ fn verification<'a>(status: &'a Status, archive: &ArchiveEntry) -> Option<&'a Hi
     status.history.iter().filter(of_archive).find(told)
 }
 
+/// Whether it found nothing wrong but that the archive lacks what was chosen for it.
+fn is_partial(entry: &HistoryEntry) -> bool {
+    entry.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Partial)
+}
+
 /// What that found, in words. Every archive was read back when it was made.
 fn verified(status: &Status, archive: &ArchiveEntry) -> String {
     let Some(entry) = verification(status, archive) else { return "Only when it was made".to_owned() };
     let found = match entry.outcome {
         Outcome::Succeeded => "sound",
+        Outcome::Partial if is_partial(entry) => "as it was written, but partial",
         Outcome::Partial => "damaged, but can be repaired",
         _ => "damaged beyond repair",
     };
@@ -186,7 +192,9 @@ fn state_of(data_file: &DataFileStatus, archive: &ArchiveEntry) -> (Tone, &'stat
             (Tone::Warn, "Of another file")
         }
         None if archive.check == ContentCheck::Damaged => (Tone::Bad, "Content damaged"),
+        None if archive.not_whole > Some(0) => (Tone::Warn, "Partial"),
         None if archive.check == ContentCheck::NotChecked => (Tone::Neutral, "Not checked"),
+        None if archive.not_whole.is_none() => (Tone::Neutral, "Readable"),
         None => (Tone::Good, "Complete"),
     }
 }
@@ -203,6 +211,15 @@ fn content(archive: &ArchiveEntry) -> String {
             format!("Not checked ({}). A test restore does it.", note.unwrap_or("nobody has looked"))
         }
         ContentCheck::Damaged => format!("Damaged: {}", note.unwrap_or("SQLite finds it so")),
+    }
+}
+
+/// Whether what was chosen besides the data file is in it, in words.
+fn chosen_files(archive: &ArchiveEntry) -> String {
+    match (not_whole::missing_in_words(archive.not_whole), archive.not_whole) {
+        (Some(missing), _) => format!("Partial: {missing}. A verification names them."),
+        (None, None) => "Not known: an earlier version made it. A verification tells.".to_owned(),
+        (None, Some(_)) => "All that was chosen is in it".to_owned(),
     }
 }
 
@@ -282,6 +299,7 @@ fn detail(
         }
         if archive.problem.is_none() {
             fact(ui, "Content", content(archive));
+            fact(ui, "Chosen files", chosen_files(archive));
         }
         fact(ui, "Proven restorable", proven(status, data_file, archive));
         fact(ui, "Last verified", verified(status, archive));

@@ -28,6 +28,7 @@ fn set(number: u32) -> BackupSet {
         bytes: 1,
         moment: None,
         check: ContentCheck::Whole,
+        not_whole: Some(0),
         hold: None,
         position: None,
         is_continued: false,
@@ -125,6 +126,43 @@ fn only_backups_known_to_be_as_good_push_out_others() {
     assert_eq!(numbers(&stay_as_sound(&known("wwwdddd"), &keep(3))), [3, 2, 1]);
     assert_eq!(stay_as_sound(&known("wwwd"), &keep(4)), []);
     assert_eq!(stay_as_sound(&known("????"), &keep(1)), []);
+}
+
+#[test]
+fn what_lacks_chosen_files_pushes_out_nothing_that_holds_them_all() {
+    // `+` holds all, `-` lacks something, `?` does not say.
+    let of = |signs: &str| {
+        let mut sets = known(&"w".repeat(signs.len()));
+        sets.reverse();
+        for (set, sign) in sets.iter_mut().zip(signs.chars()) {
+            set.not_whole = match sign {
+                '+' => Some(0),
+                '-' => Some(2),
+                _ => None,
+            };
+        }
+        sets.reverse();
+        sets
+    };
+    for (signs, last, goes) in [
+        ("++++", 3, &[1][..]),
+        ("+++----", 3, &[4]),
+        ("+------", 1, &[2, 3, 4, 5, 6]),
+        ("++-+", 2, &[1]),
+        ("-+++", 3, &[1]),
+        ("?---", 1, &[2, 3]),
+        ("?-+", 1, &[1, 2]),
+        ("+???", 1, &[2, 3]),
+        ("----", 3, &[1]),
+    ] {
+        assert_eq!(numbers(&plan(&of(signs), &keep(last), When::Now, &[])), goes, "{signs} {last}");
+    }
+    assert_eq!(numbers(&plan(&of("+--"), &keep(1), When::BeforeBackup, &[])), [2]);
+    assert_eq!(numbers(&stay_as_sound(&of("+--"), &keep(1))), [1]);
+    // Neither is better: one lacks files, the other holds a damaged data file.
+    let mut sets = of("+-");
+    sets[1].check = ContentCheck::Damaged;
+    assert_eq!(plan(&sets, &keep(1), When::Now, &[]), []);
 }
 
 #[test]
