@@ -60,6 +60,7 @@ use crate::{
     journal::integrate::Until,
     restore::{self, Choice, Logs, Origin},
     sample, storage,
+    warning::Warning,
 };
 
 /// How long an engine may take to look at a data file; then it is looked at from outside.
@@ -104,6 +105,14 @@ fn remark(note: &str) {
     let _ = writeln!(io::stderr().lock(), "strongroom: {}", foreign(note));
 }
 
+/// Says on standard error what needs attention, though the command did what it was told.
+fn warn(warning: &Warning) {
+    remark(&format!("WARNING: {}", warning.message));
+    if let Some(hint) = &warning.hint {
+        let _ = writeln!(io::stderr().lock(), "  {}", foreign(hint));
+    }
+}
+
 fn run(arguments: Arguments) -> Result<ExitCode> {
     let Some(job) = arguments.job else { return window(arguments.data_file) };
     let id = JobId::new();
@@ -113,7 +122,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let path = desk.open(data_file)?;
             let options = storing.options();
             let destination = to.map(|to| absolute(&to)).transpose()?;
-            report(desk.perform(id, Command::Backup { job: id, data_file: path, destination, options }, detach)?, json)
+            let backup = Command::Backup { job: id, data_file: path.clone(), destination, options };
+            let finished = desk.perform(id, backup, detach)?;
+            desk.tell_of_settings(&path);
+            report(finished, json)
         }
         Job::Status { data_file, json } => status(&data_file, json),
         Job::List { place, json } => list::list(&place, json),

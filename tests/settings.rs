@@ -152,7 +152,7 @@ fn a_change_based_on_other_settings_is_refused_and_says_so() {
     let status = status.data_file(&data).unwrap();
     assert_eq!(
         (&status.settings_problem, &status.settings_unknown[..]),
-        (&None, &["keep.lst at line 3, column 1".into()][..])
+        (&None, &["keep.lst at line 3, column 1 (did you mean keep.last?)".into()][..])
     );
 }
 

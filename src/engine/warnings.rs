@@ -9,7 +9,7 @@ use crate::{
     backup::soundness::{self, Damaged},
     error::ErrorReport,
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
-    settings::sections::Frequency,
+    settings::{sections::Frequency, unknown},
     sqlite::seen::ContentCheck,
     storage::{self, processes::Holders},
     warning::{Warning, WarningKind},
@@ -30,6 +30,11 @@ impl Worker {
             if status.warnings != wanted
                 && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == path)
             {
+                // A service has nobody who looks: what its settings do not do must be read in its messages.
+                let of_settings = wanted.iter().filter(|warning| warning.kind == WarningKind::Settings);
+                for new in of_settings.filter(|warning| !status.warnings.contains(warning)) {
+                    tracing::warn!("{}. {}", new.message, new.hint.as_deref().unwrap_or_default());
+                }
                 status.warnings = wanted;
             }
         }
@@ -76,13 +81,8 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     let last_commit = status.log.as_ref().and_then(|log| log.last_commit);
     found.extend(of_clock(last_commit, status.newest_good(), now));
     found.extend(status.settings_problem.as_ref().map(|error| of_error(WarningKind::Settings, error)));
-    found.extend(status.settings_unknown.iter().map(|unknown| {
-        Warning::new(
-            WarningKind::Settings,
-            format!("the settings hold {unknown}, which means nothing"),
-            "Correct the name; the command strongroom settings DATAFILE lists all.",
-        )
-    }));
+    let of_unknown = |name: &String| unknown::warning(&status.settings_file, name);
+    found.extend(status.settings_unknown.iter().map(of_unknown));
     found.extend(status.on_finish_problem.as_ref().map(|error| of_error(WarningKind::OnFinish, error)));
     let places = status.archives_place.iter().chain(&status.log_place);
     // That one of them is missing is said above, as it is now.
