@@ -66,3 +66,42 @@ fn mistyped_settings_are_told_by_everything_that_goes_by_them() {
     assert!(lines.any(|line| line.contains("the section [kep] at line 1, column 2 (did you mean [keep]?)")));
     end(child);
 }
+
+#[test]
+fn a_check_that_could_not_look_at_everything_says_so_and_does_not_succeed() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let writer = make_data_file(&data, "", 10);
+    writer
+        .execute_batch(
+            "CREATE TABLE z(a); CREATE INDEX zi ON z(a); PRAGMA writable_schema=ON;
+             UPDATE sqlite_schema SET sql='CREATE TABLE z(a COLLATE theirs)' WHERE name='z'",
+        )
+        .unwrap();
+    drop(writer);
+    let path = data.to_str().unwrap();
+    let (code, words, problem) = said(&place.run(&["check", path]));
+    assert!(code == Some(1) && words.contains("not checked  index zi of table z: no such collation"), "{words}");
+    let wanted =
+        "table z and 2 more could not be checked: no such collation sequence: theirs; nothing else was found damaged";
+    assert!(problem.contains(wanted), "{problem}");
+    let (code, words, _) = said(&place.run(&["status", path]));
+    let last = words.lines().find(|line| line.starts_with("Last verification")).unwrap();
+    assert!(code == Some(0) && last.contains("with problems") && last.contains(wanted), "{words}");
+}
+
+#[test]
+fn a_table_that_no_module_opens_is_told_as_not_checked() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let writer = make_data_file(&data, "", 10);
+    let strange = "INSERT INTO sqlite_schema VALUES('table','v','v',0,'CREATE VIRTUAL TABLE v USING theirs(x)')";
+    writer.execute_batch(&format!("PRAGMA writable_schema=ON; {strange}")).unwrap();
+    drop(writer);
+    let path = data.to_str().unwrap();
+    let (code, words, problem) = said(&place.run(&["check", path]));
+    assert!(code == Some(1) && words.contains("not checked  table v: no such module: theirs"), "{words}");
+    assert!(problem.contains("table v could not be checked: no such module: theirs"), "{problem}");
+    let (code, words, _) = said(&place.run(&["backup", path]));
+    assert!(code == Some(0) && words.contains("are whole. NOT CHECKED: table v: no such module: theirs."), "{words}");
+}

@@ -128,11 +128,12 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
         ),
         JobReport::VerifyRecords(r) => format!("{}\n{} tables and indexes in {seconds:.1} s", r.in_words(), r.count()),
         JobReport::Compact(r) => format!(
-            "{} compacted in {seconds:.1} s: {} freed, from {} to {}",
+            "{} compacted in {seconds:.1} s: {} freed, from {} to {}\n{}",
             r.data_file.display(),
             human_bytes(r.freed_bytes()),
             human_bytes(r.before_bytes),
-            human_bytes(r.after_bytes)
+            human_bytes(r.after_bytes),
+            r.check_in_words()
         ),
         JobReport::Sample { path, bytes } => format!("{} created ({})", path.display(), human_bytes(*bytes)),
     }
@@ -141,11 +142,12 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
 /// What is known of the content of a new archive.
 fn content_in_words(seen: &ContentSeen, archive: &Path) -> String {
     let note = seen.note.as_deref().unwrap_or("nobody has looked");
+    let besides = seen.note.as_ref().map_or_else(String::new, |note| format!(" NOT CHECKED: {note}."));
     match seen.check {
-        ContentCheck::Whole => "SQLite has checked its content: records and indexes are whole.".to_owned(),
-        ContentCheck::Structure => {
-            "SQLite has checked its structure; whether indexes agree with their tables was not looked at.".to_owned()
-        }
+        ContentCheck::Whole => format!("SQLite has checked its content: records and indexes are whole.{besides}"),
+        ContentCheck::Structure => format!(
+            "SQLite has checked its structure; whether indexes agree with their tables was not looked at.{besides}"
+        ),
         ContentCheck::NotChecked => {
             let archive = archive.display();
             format!("CONTENT NOT CHECKED: {note}. Test it: strongroom verify '{archive}' --test-restore")
