@@ -50,7 +50,7 @@ use crate::{
     engine::{
         Command, Handle, JobId,
         inspect::{Inspection, inspect},
-        lost::Lost,
+        lost::{Lost, last_made},
         status::{FinishedJob, JobReport},
     },
     error::{
@@ -188,15 +188,16 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 (false, logs) => Logs::Also(logs.iter().map(|path| absolute(path)).collect::<Result<_>>()?),
             };
             let segments = segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
-            let (archive, logs) = match is_data_file(&archive) {
+            let Choice { archive, logs, without } = match is_data_file(&archive) {
                 true => {
-                    let archive = archive.canonicalize().unwrap_or(archive);
-                    let own = Some(places::directories()?.config_dir().to_path_buf());
+                    let archive = storage::real_path(&archive);
+                    let folders = places::directories()?;
+                    let own = Some(folders.config_dir().to_path_buf());
                     let origin = Origin { settings_dir: own, ..Origin::of(&archive) };
-                    let Choice { archive, logs } = restore::choose(&archive, &origin, until, &logs)?;
-                    (archive, logs)
+                    let made = last_made(folders.data_dir(), &archive);
+                    restore::choose(&archive, &origin, until, &logs, made.as_ref())?
                 }
-                false => (archive, logs),
+                false => Choice { archive, logs, without: None },
             };
             let (desk, command) = match in_place {
                 None => {
@@ -219,7 +220,17 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                     (desk, Command::RestoreInPlace { job: id, data_file, archive, logs, until, segments })
                 }
             };
-            report(desk.perform(id, command, detach)?, json)
+            let mut finished = desk.perform(id, command, detach)?;
+            if let Some(Ok(JobReport::Restore(report))) = finished.as_mut().map(|finished| &mut finished.result)
+                && let Some(without) = without
+            {
+                // The engine was told of the archive only, and not that a newer one was looked for.
+                match &report.lacks {
+                    None => report.lacks = Some(without),
+                    Some(_) => report.remarks.push(format!("{}.", without.message)),
+                }
+            }
+            report(finished, json)
         }
         Job::Undo { data_file, yes, dry_run, json } => undo::run(data_file, yes, dry_run, json),
         Job::Settings { data_file, settings, defaults, choose_anew, json } => {

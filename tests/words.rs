@@ -9,7 +9,7 @@ use std::{
     process::{Child, Output, Stdio},
 };
 
-use support::{Place, make_data_file, text};
+use support::{Place, engine::serve, logical_content, make_data_file, text};
 
 /// Exit code, standard output, standard error.
 fn said(output: &Output) -> (Option<i32>, String, String) {
@@ -104,4 +104,72 @@ fn a_table_that_no_module_opens_is_told_as_not_checked() {
     assert!(problem.contains("table v could not be checked: no such module: theirs"), "{problem}");
     let (code, words, _) = said(&place.run(&["backup", path]));
     assert!(code == Some(0) && words.contains("are whole. NOT CHECKED: table v: no such module: theirs."), "{words}");
+}
+
+#[test]
+fn a_restore_of_a_data_file_says_which_newer_backup_is_not_in_it() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let writer = make_data_file(&data, "", 10);
+    let path = data.to_str().unwrap();
+    let archive = |number: u32| place.at(&format!("Backups/a[{number:04}].4BK"));
+    let mut targets = 0;
+    let mut restore = |more: &[&str]| {
+        targets += 1;
+        let to = place.at(&format!("out{targets}"));
+        let output = place.run(&[&["restore", path, "--to", to.to_str().unwrap()], more].concat());
+        assert!(to.join("a.sqlite").is_file(), "{}", text(&output.stderr));
+        said(&output)
+    };
+    assert!(place.run(&["backup", path]).status.success());
+    writer.execute_batch("CREATE TABLE later(x)").unwrap();
+    assert!(place.run(&["backup", path]).status.success());
+    assert_eq!(restore(&[]).0, Some(0));
+
+    // Damaged beyond repair: the one before is restored, and what it lacks is said.
+    let whole = fs::read(archive(2)).unwrap();
+    fs::write(archive(2), &whole[..whole.len() / 2]).unwrap();
+    let (code, words, problem) = restore(&[]);
+    assert!(code == Some(1) && words.contains("Archive 0001 of"), "{words}");
+    let after = "what was committed after backup 0001 of";
+    assert!(problem.contains("backup 0002 of 2") && problem.contains("can not be restored:"), "{problem}");
+    assert!(problem.contains(after), "{problem}");
+
+    // Gone, or somewhere else.
+    fs::rename(archive(2), place.at("away")).unwrap();
+    let (code, _, problem) = restore(&[]);
+    let was = format!("is not among the archives found (it was written as {})", archive(2).display());
+    assert!(code == Some(1) && problem.contains("backup 0002 of 2") && problem.contains(&was), "{problem}");
+    assert!(problem.contains(after), "{problem}");
+    let (code, words, _) = said(&place.run(&["restore", path, "--json", "--to", place.at("json").to_str().unwrap()]));
+    let report: serde_json::Value = serde_json::from_str(&words).unwrap();
+    assert!(code == Some(1) && report["lacks"]["kind"] == "partial", "{words}");
+    // The settings alone know that there was one, also where no Backup journal tells when.
+    fs::rename(place.own(), place.at("other")).unwrap();
+    let (code, _, problem) = restore(&[]);
+    assert!(code == Some(1) && problem.contains("backup 0002 is not among the archives found;"), "{problem}");
+    fs::remove_dir_all(place.own()).unwrap();
+    fs::rename(place.at("other"), place.own()).unwrap();
+    // It is back.
+    fs::write(archive(2), &whole).unwrap();
+    assert_eq!(restore(&[]).0, Some(0));
+}
+
+#[test]
+fn a_restore_from_a_log_that_goes_on_misses_no_newer_backup() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let writer = make_data_file(&data, "PRAGMA journal_mode=WAL", 10);
+    let path = data.to_str().unwrap();
+    let mut service = serve(&place, &data);
+    for _ in 0..2 {
+        assert!(place.run(&["backup", path]).status.success());
+        writer.execute_batch("INSERT INTO t(a) VALUES('later')").unwrap();
+    }
+    fs::remove_file(place.at("Backups/a[0002].4BK")).unwrap();
+    let (code, words, problem) = said(&place.run(&["restore", path, "--to", place.at("out").to_str().unwrap()]));
+    assert!(code == Some(0) && words.contains("Archive 0001 of"), "{words}{problem}");
+    assert_eq!(logical_content(&place.at("out/a.sqlite")), logical_content(&data));
+    service.kill().unwrap();
+    service.wait().unwrap();
 }

@@ -237,6 +237,11 @@ impl Known {
         matches!(self.ends, Ends::Open { is_behind: false, .. })
     }
 
+    /// Whether a log certainly leads from the archive to what the data file holds now: then no newer archive is missed.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self.ends, Ends::Live { .. } | Ends::Level { .. })
+    }
+
     /// What was restored was compared with the data file, byte by byte, and is the same.
     pub(super) fn compared(&mut self, level: Option<PathBuf>, at: DateTime<Utc>) {
         if let (Some(_), Ends::Open { log, .. }) = (level, &self.ends) {
