@@ -99,7 +99,7 @@ fn whole_settings_are_saved_in_force_and_read_again() {
     let read = SettingsFile::load(&data, &place.own()).unwrap().settings().clone();
     assert!(read.data_file_id.is_some());
     assert_eq!(
-        Settings { data_file_id: None, last_number: 0, places: vec![], ..read },
+        Settings { data_file_id: None, last_number: 0, places: vec![], log_begun: None, ..read },
         Settings { on_finish: vec![], ..wanted }
     );
 }

@@ -1,4 +1,5 @@
 //! What a command says, and its exit code, is what was so: through the program itself.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -6,14 +7,23 @@ mod support;
 use std::{
     fs,
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Output, Stdio},
 };
 
+use serde_json::Value;
 use support::{Place, engine::serve, logical_content, make_data_file, text};
 
 /// Exit code, standard output, standard error.
 fn said(output: &Output) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// `strongroom status --json`.
+fn status(place: &Place, data: &Path) -> Value {
+    let output = place.run(&["status", data.to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// A service; what it says on standard error comes line by line.
@@ -142,7 +152,7 @@ fn a_restore_of_a_data_file_says_which_newer_backup_is_not_in_it() {
     assert!(code == Some(1) && problem.contains("backup 0002 of 2") && problem.contains(&was), "{problem}");
     assert!(problem.contains(after), "{problem}");
     let (code, words, _) = said(&place.run(&["restore", path, "--json", "--to", place.at("json").to_str().unwrap()]));
-    let report: serde_json::Value = serde_json::from_str(&words).unwrap();
+    let report: Value = serde_json::from_str(&words).unwrap();
     assert!(code == Some(1) && report["lacks"]["kind"] == "partial", "{words}");
     // The settings alone know that there was one, also where no Backup journal tells when.
     fs::rename(place.own(), place.at("other")).unwrap();
@@ -172,4 +182,40 @@ fn a_restore_from_a_log_that_goes_on_misses_no_newer_backup() {
     assert_eq!(logical_content(&place.at("out/a.sqlite")), logical_content(&data));
     service.kill().unwrap();
     service.wait().unwrap();
+}
+
+#[test]
+fn a_log_that_was_only_named_is_begun_and_one_that_was_begun_is_missed() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let _application = make_data_file(&data, "PRAGMA journal_mode=WAL", 10);
+    let (path, log) = (data.to_str().unwrap(), place.at("a.journal"));
+    assert!(place.run(&["settings", path, &format!("log.file={}", log.display())]).status.success());
+    let of_log = || {
+        let found = status(&place, &data);
+        let warnings = found["warnings"].as_array().unwrap().clone();
+        let of_log = warnings.iter().filter(|warning| warning["kind"] == "log-broken");
+        of_log.map(|warning| warning["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let nobody = "nobody records what is committed: ";
+    assert_eq!(of_log(), [format!("{nobody}the log {} was not begun yet", log.display())]);
+    let words = said(&place.run(&["status", path])).1;
+    assert!(words.contains("a.journal: NOT USABLE, it was not begun yet"), "{words}");
+    let run = || {
+        let mut service = serve(&place, &data);
+        let warnings = of_log();
+        // In order, so that the log is closed.
+        rustix::process::kill_process(rustix::process::Pid::from_child(&service), rustix::process::Signal::TERM)
+            .unwrap();
+        service.wait().unwrap();
+        warnings
+    };
+    assert_eq!(run(), Vec::<String>::new(), "it was never there");
+    assert_eq!(run(), Vec::<String>::new());
+    let at_rest = of_log();
+    assert!(at_rest.len() == 1 && at_rest[0].starts_with(nobody), "{at_rest:?}");
+    fs::remove_file(&log).unwrap();
+    let gone = of_log();
+    assert!(gone.len() == 1 && gone[0].contains("can not be used: can not open"), "{gone:?}");
+    assert_eq!(run(), [format!("the log {} is missing", log.display())]);
 }

@@ -394,7 +394,9 @@ pub(super) fn open_log(
         marks::prepare(data_file, &mut settings, own, Purpose::Log)?;
     }
     let mut config = CaptureConfig::new(data_file, log, identity);
-    config.is_expected = start == LogStart::Known;
+    // One that was only named in the settings was never there.
+    let was_begun = settings.settings().log_begun.as_deref() == Some(log) || newest.is_some();
+    config.is_expected = start == LogStart::Known && was_begun;
     config.released = released;
     config.waker = Some(Arc::new(waker));
     config.last_archive = newest.and_then(|archive| {
@@ -421,6 +423,10 @@ pub(super) fn open_log(
             Ok(capture) => {
                 // One that an earlier version used is marked, now that its log was found.
                 let _ = marks::adopt(data_file, &mut file, own, Purpose::Log);
+                // Where it can not be noted, one that goes missing before the first backup is not told from a new one.
+                if file.settings().log_begun.as_deref() != Some(log) {
+                    let _ = file.note(own, |s| s.log_begun = Some(log.to_path_buf()));
+                }
                 return Ok(capture);
             }
             Err(error) => return Err(error),

@@ -21,7 +21,7 @@ use crate::{
         soundness::{self, Finding},
     },
     control::Clock,
-    error::{ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     journal::inspect::{self, LogFacts},
     schedule::automatic::{Automatic, Decision, Reason},
     settings::SettingsFile,
@@ -222,13 +222,21 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         marks::look(&path, settings.settings(), Purpose::Log)?;
         inspect::inspect(log, &path)
     });
-    let (log, log_problem) = match looked {
+    let (log, mut log_problem) = match looked {
         Some(Ok(log)) => (Some(log), None),
         Some(Err(error)) => (None, Some(error.report())),
         None => (None, None),
     };
     if let Some(file) = &log_file {
-        let at_rest = warnings::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some());
+        let was_begun = settings.settings().log_begun.as_ref() == Some(file)
+            || status.archives.iter().any(|archive| status.is_own(archive) && archive.log_position.is_some());
+        let is_new = log_problem.as_ref().is_some_and(|problem| problem.kind == ErrorKind::NotFound) && !was_begun;
+        let at_rest = if is_new {
+            log_problem = Some(Error::new(ErrorKind::NotFound, "it was not begun yet").report());
+            engine.is_none().then(|| warnings::of_log_not_begun(file))
+        } else {
+            warnings::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some())
+        };
         status.warnings.extend(at_rest);
         let last_commit = log.as_ref().and_then(|log| log.last_commit);
         status.warnings.extend(warnings::of_clock(last_commit, status.newest_good(), &now));

@@ -230,6 +230,14 @@ pub(super) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> W
     )
 }
 
+const NOBODY: &str = "Start the service or a window: strongroom serve DATAFILE.";
+
+/// What is to be said of a log that the settings name, and that nobody has begun: nothing of it is lost.
+pub(super) fn of_log_not_begun(file: &Path) -> Warning {
+    let message = format!("nobody records what is committed: the log {} was not begun yet", file.display());
+    Warning::new(WarningKind::LogBroken, message, NOBODY)
+}
+
 /// What is to be said of a log that nobody writes now, as it lies on the disk.
 pub(super) fn of_log_at_rest(
     file: &Path,
@@ -237,7 +245,6 @@ pub(super) fn of_log_at_rest(
     is_looked_after: bool,
 ) -> Option<Warning> {
     let file = file.display();
-    let nobody = "Start the service or a window: strongroom serve DATAFILE.";
     let (message, hint) = match (facts, problem) {
         (_, Some(problem)) => (format!("the log {file} can not be used: {}", problem.message), problem.hint.clone()),
         (None, None) => {
@@ -248,11 +255,11 @@ pub(super) fn of_log_at_rest(
             (format!("the log {file} is damaged at byte {offset}"), Some("Make a full backup now.".to_owned()))
         }
         (Some(LogFacts { complete: Some(false), .. }), _) => {
-            (format!("commits were made that are not in the log {file}"), Some(nobody.to_owned()))
+            (format!("commits were made that are not in the log {file}"), Some(NOBODY.to_owned()))
         }
         (Some(_), _) if !is_looked_after => (
             format!("nobody records what is committed: neither a window nor a service writes the log {file}"),
-            Some(nobody.to_owned()),
+            Some(NOBODY.to_owned()),
         ),
         (Some(_), _) => return None,
     };
