@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::Value;
-use support::{Place, engine::serve, logical_content, make_data_file, text};
+use support::{Place, disk::SmallDisk, engine::serve, logical_content, make_data_file, text};
 
 /// Exit code, standard output, standard error.
 fn said(output: &Output) -> (Option<i32>, String, String) {
@@ -218,4 +218,32 @@ fn a_log_that_was_only_named_is_begun_and_one_that_was_begun_is_missed() {
     let gone = of_log();
     assert!(gone.len() == 1 && gone[0].contains("can not be used: can not open"), "{gone:?}");
     assert_eq!(run(), [format!("the log {} is missing", log.display())]);
+}
+
+#[test]
+fn a_restore_beside_a_log_that_can_not_be_written_says_that_and_why() {
+    let place = Place::new();
+    let Some(disk) = SmallDisk::mount(&place.at("small"), "2m") else { return };
+    let data = place.at("a.sqlite");
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 50);
+    let path = data.to_str().unwrap();
+    let log = disk.0.join("a.journal");
+    assert!(place.run(&["settings", path, &format!("log.file={}", log.display())]).status.success());
+    let mut service = serve(&place, &data);
+    assert!(place.run(&["backup", path]).status.success());
+    let state = || status(&place, &data)["log"]["state"].as_str().map(str::to_owned);
+    for _ in 0..200 {
+        application.execute("INSERT INTO t(b) VALUES(randomblob(20000))", []).unwrap();
+    }
+    while state().as_deref() == Some("on") {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    for (what, to) in [(path.to_owned(), "out1"), (place.at("Backups/a[0001].4BK").display().to_string(), "out2")] {
+        let (code, _, problem) = said(&place.run(&["restore", &what, "--to", place.at(to).to_str().unwrap()]));
+        let why = "can not be written at the moment: can not write to ";
+        assert!(code == Some(1) && problem.contains(why) && problem.contains("no space left"), "{problem}");
+        assert!(problem.contains("stands in the data file: see that its log can be written"), "{problem}");
+    }
+    service.kill().unwrap();
+    service.wait().unwrap();
 }
