@@ -98,6 +98,9 @@ fn a_check_that_could_not_look_at_everything_says_so_and_does_not_succeed() {
     let (code, words, _) = said(&place.run(&["status", path]));
     let last = words.lines().find(|line| line.starts_with("Last verification")).unwrap();
     assert!(code == Some(0) && last.contains("with problems") && last.contains(wanted), "{words}");
+    let found = status(&place, &data);
+    let warnings = found["warnings"].as_array().unwrap();
+    assert!(warnings.iter().all(|warning| warning["kind"] != "data-file-damaged"), "not known is not damaged: {found}");
 }
 
 #[test]
@@ -246,4 +249,39 @@ fn a_restore_beside_a_log_that_can_not_be_written_says_that_and_why() {
     }
     service.kill().unwrap();
     service.wait().unwrap();
+}
+
+#[test]
+fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
+    let place = Place::new();
+    let data = place.at("it's ü $(touch owned) `x`.db");
+    drop(make_data_file(&data, "", 10));
+    assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+    let content = logical_content(&data);
+    fs::remove_file(&data).unwrap();
+    let (code, words, _) = said(&place.run(&["status", data.to_str().unwrap()]));
+    let line = words.lines().find_map(|line| line.strip_prefix("To bring it back   strongroom ")).unwrap();
+    let command = line.split(" (from ").next().unwrap();
+    assert_eq!(code, Some(1));
+    let mut shell = std::process::Command::new("sh");
+    shell.arg("-c").arg(format!("\"$0\" {command} --to \"$1\"")).arg(support::PROGRAM).arg(place.at("back"));
+    let own = place.own();
+    shell.env("XDG_DATA_HOME", &own).env("XDG_CONFIG_HOME", &own).env("HOME", &own).current_dir(place.at(""));
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{command}: {}", text(&output.stderr));
+    assert_eq!(logical_content(&place.at("back").join(data.file_name().unwrap())), content);
+    assert!(!place.at("owned").exists());
+    // And so can what an archive says of itself.
+    let manifest = fs::read_to_string(place.at("back/strongroom-manifest.toml")).unwrap();
+    let by_hand = manifest.lines().find_map(|line| line.strip_prefix("#     ")).unwrap();
+    fs::create_dir(place.at("hand")).unwrap();
+    let archive = fs::read_dir(place.at("Backups")).unwrap().flatten().find(|e| e.path().is_file()).unwrap();
+    fs::copy(archive.path(), place.at("hand").join(archive.file_name())).unwrap();
+    if !support::has("zstd") {
+        return;
+    }
+    let output =
+        std::process::Command::new("sh").arg("-c").arg(by_hand).current_dir(place.at("hand")).output().unwrap();
+    assert!(output.status.success(), "{by_hand}: {}", text(&output.stderr));
+    assert_eq!(logical_content(&place.at("hand").join(data.file_name().unwrap())), content);
 }

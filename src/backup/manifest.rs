@@ -7,6 +7,7 @@ use toml_edit::{ArrayOfTables, Table, Value};
 use super::{ContentReport, content::ContentProblem};
 use crate::{
     archive::{Identity, Item, ItemKind, catalog},
+    error::{foreign::foreign, shell::quoted},
     sqlite::data_file::JournalMode,
 };
 
@@ -68,11 +69,12 @@ pub(super) fn manifest(
     document["file"] = toml_edit::Item::ArrayOfTables(files);
     let stem = catalog::stem(Path::new(&identity.data_file_name));
     let by_hand = match identity.options().segment_bytes {
-        None => format!("zstd -dc '{archive}' | tar x"),
-        Some(_) => format!("cat '{stem}[{}-'*.4BK | zstd -dc | tar x", identity.number),
+        None => format!("zstd -dc {} | tar x", quoted(&archive)),
+        Some(_) => format!("cat {}*.4BK | zstd -dc | tar x", quoted(&format!("{stem}[{}-", identity.number))),
     };
     format!(
         "# A full backup of {}, made by {}.\n# To restore without that program, in an empty folder:\n#     {by_hand}\n# The values of blake3 are those that b3sum prints.\n\n{document}",
-        identity.data_file_name, identity.program
+        foreign(&identity.data_file_name),
+        identity.program
     )
 }

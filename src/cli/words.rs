@@ -18,7 +18,7 @@ use crate::{
         lost::Lost,
         status::{JobReport, LastRun},
     },
-    error::foreign::plain,
+    error::{foreign::plain, shell::quoted},
     journal::{CaptureState, commits_in_words, integrate::Integrated},
     restore::{RestoreReport, in_place::InPlace},
     sqlite::{
@@ -149,8 +149,7 @@ fn content_in_words(seen: &ContentSeen, archive: &Path) -> String {
             "SQLite has checked its structure; whether indexes agree with their tables was not looked at.{besides}"
         ),
         ContentCheck::NotChecked => {
-            let archive = archive.display();
-            format!("CONTENT NOT CHECKED: {note}. Test it: strongroom verify '{archive}' --test-restore")
+            format!("CONTENT NOT CHECKED: {note}. Test it: strongroom verify {} --test-restore", quoted(archive))
         }
         ContentCheck::Damaged => format!("CONTENT DAMAGED: {note}"),
     }
@@ -172,7 +171,7 @@ fn damaged_in_words(repaired: &Repaired, archive: &Path) -> String {
     let problem = repaired.after_restore();
     let mut words = format!("\n{}.", capital(problem.message()));
     if repaired.damage.is_repaired() {
-        words += &format!(" Write a sound copy: strongroom repair '{}'", archive.display());
+        words += &format!(" Write a sound copy: strongroom repair {}", quoted(archive));
     } else {
         words.extend(problem.hint_text().map(|hint| format!(" {hint}")));
     }
@@ -203,7 +202,7 @@ fn in_place_in_words(done: &InPlace) -> String {
         Some(n) => words += &format!("{n} commits are no longer in the file.\n"),
     }
     if done.undo.is_some() {
-        words += &format!("To undo this restore: strongroom undo '{}'\n", done.data_file.display());
+        words += &format!("To undo this restore: strongroom undo {}\n", quoted(&done.data_file));
     }
     words.truncate(words.trim_end().len());
     words

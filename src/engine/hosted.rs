@@ -36,7 +36,7 @@ use crate::{
         retention::{self, BackupSet},
     },
     control::Control,
-    error::{Error, ErrorKind, ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result, shell::quoted},
     journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, reader::LogReader},
     sample,
     schedule::automatic::{Automatic, Reason},
@@ -625,16 +625,17 @@ fn moved(name: &Path, path: &Path) -> Option<Error> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => ("leads nowhere now".to_owned(), path.display()),
         Err(e) => (format!("can not be followed any more ({e})"), path.display()),
     };
-    let name = name.display();
     let hint = format!(
         "Lead it back to {path}; or, if the application uses another file from now on, have that one looked after (strongroom serve \
-         '{name}') and close this one."
+         {}) and close this one.",
+        quoted(name)
     );
     Some(
         Error::new(
             ErrorKind::Changed,
             format!(
-                "{name}, the name that {path} was opened by, {shown}: what programs commit by that name is not seen"
+                "{}, the name that {path} was opened by, {shown}: what programs commit by that name is not seen",
+                name.display()
             ),
         )
         .hint(hint),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     archive::catalog::{self, ArchiveEntry},
     backup,
-    error::{Error, ErrorReport},
+    error::{Error, ErrorReport, shell::quoted},
     journal::{
         inspect::{self, LogFacts},
         integrate::Until,
@@ -125,8 +125,8 @@ impl Lost {
     pub fn command(&self) -> Option<String> {
         let other = self.last_backup.as_ref().filter(|last| last.problem.is_none()).map(|last| &last.path);
         match (&self.restores, other) {
-            (Some(_), _) => Some(format!("strongroom restore '{}'", self.data_file.display())),
-            (None, Some(archive)) => Some(format!("strongroom restore '{}'", archive.display())),
+            (Some(_), _) => Some(format!("strongroom restore {}", quoted(&self.data_file))),
+            (None, Some(archive)) => Some(format!("strongroom restore {}", quoted(archive))),
             (None, None) => None,
         }
     }

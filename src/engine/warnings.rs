@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
 use super::{causes, history::Watched, status::DataFileStatus, worker::Worker};
 use crate::{
     backup::soundness::{self, Damaged},
-    error::ErrorReport,
+    error::{ErrorReport, shell::quoted},
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
     settings::{sections::Frequency, unknown},
     sqlite::seen::ContentCheck,
@@ -151,7 +151,7 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
     let mut found = Vec::new();
     let others = status.copies.iter().filter(|copy| status.damage_of(copy).is_some());
     for archive in status.own_archives().chain(others) {
-        let (damage, path) = (status.damage_of(archive), archive.path.display());
+        let (damage, path) = (status.damage_of(archive), quoted(&archive.path));
         let (message, hint, is_repairable) = match (damage, &archive.problem) {
             (Some(damage), _) => (&damage.error.message, &damage.error.hint, damage.is_repairable),
             (None, Some(problem)) => (&problem.message, &problem.hint, false),
@@ -168,7 +168,7 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
             continue;
         }
         let repair =
-            format!("Write a sound copy: strongroom repair '{path}'. Then look what is the matter with that disk.");
+            format!("Write a sound copy: strongroom repair {path}. Then look what is the matter with that disk.");
         let hint = if is_repairable { Some(repair) } else { hint.clone() };
         let what = match damage {
             Some(damage) if damage.what == Damaged::Logs => "can not be restored with its logs",
