@@ -285,3 +285,45 @@ fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
     assert!(output.status.success(), "{by_hand}: {}", text(&output.stderr));
     assert_eq!(logical_content(&place.at("hand").join(data.file_name().unwrap())), content);
 }
+
+#[test]
+fn a_transaction_that_was_not_ended_is_told_and_not_undone_beside_a_program() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let path = data.to_str().unwrap();
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9000) INSERT INTO t(a) SELECT 'old' FROM n";
+    make_data_file(&data, "", 10).execute_batch(rows).unwrap();
+    let uri = format!("file:{path}?vfs=unix-dotfile");
+    let flags = rusqlite::OpenFlags::default() | rusqlite::OpenFlags::SQLITE_OPEN_URI;
+    let application = rusqlite::Connection::open_with_flags(uri, flags).unwrap();
+    application.execute_batch("PRAGMA cache_size=5; BEGIN; UPDATE t SET a='new'").unwrap();
+    let files = || ["a.sqlite", "a.sqlite-journal"].map(|name| fs::read(place.at(name)).unwrap());
+    let before = files();
+    for command in ["status", "backup", "check"] {
+        let (code, _, problem) = said(&place.run(&[command, path]));
+        assert!(code == Some(1) && problem.contains("is in use by a program that locks it with"), "{problem}");
+        assert!(problem.contains("a.sqlite.lock") && files() == before, "{problem}");
+    }
+    // As a crash leaves it: told by whoever looks, and undone by a backup, which must have the state of a commit.
+    let crashed = place.at("b.sqlite");
+    fs::copy(&data, &crashed).unwrap();
+    fs::copy(place.at("a.sqlite-journal"), place.at("b.sqlite-journal")).unwrap();
+    let found = status(&place, &crashed);
+    let told = |found: &Value| {
+        found["warnings"].as_array().unwrap().iter().any(|warning| warning["kind"] == "unfinished-transaction")
+    };
+    assert!(told(&found) && found["data_file"]["unfinished"] == true, "{found}");
+    assert!(fs::read(&crashed).unwrap() == before[0] && fs::read(place.at("b.sqlite-journal")).unwrap() == before[1]);
+    let (code, _, problem) = said(&place.run(&["backup", crashed.to_str().unwrap()]));
+    assert_eq!(code, Some(0), "{problem}");
+    assert!(!place.at("b.sqlite-journal").exists() && !told(&status(&place, &crashed)));
+    let count = |path: &Path, text: &str| {
+        let conn = rusqlite::Connection::open(path).unwrap();
+        conn.query_row("SELECT count(*) FROM t WHERE a=?1", [text], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    assert_eq!((count(&crashed, "old"), count(&crashed, "new")), (9000, 0));
+    application.execute_batch("COMMIT").unwrap();
+    drop(application);
+    assert_eq!((count(&data, "old"), count(&data, "new")), (0, 9010), "its transaction was undone under it");
+    assert!(place.run(&["backup", path]).status.success());
+}

@@ -78,6 +78,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     }
     found.extend(of_log(status).filter(|_| !causes::is_log_of_lost(status)));
     found.extend(of_strays(status));
+    found.extend(of_unfinished(status));
     let last_commit = status.log.as_ref().and_then(|log| log.last_commit);
     found.extend(of_clock(last_commit, status.newest_good(), now));
     found.extend(status.settings_problem.as_ref().map(|error| of_error(WarningKind::Settings, error)));
@@ -110,6 +111,29 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
         "What it commits is in no file that anybody else finds here, and can be lost when it ends. Have it save its data elsewhere if \
          it can, then end it and begin it again; a container must be given the folder, not the file alone.",
     ))
+}
+
+/// A transaction that nobody has undone yet, as after a crash, or one whose lock SQLite does not see.
+fn of_unfinished(status: &DataFileStatus) -> Option<Warning> {
+    if !status.facts.unfinished {
+        return None;
+    }
+    let holders = &status.holders;
+    let (who, hint) = if holders.processes.is_empty() {
+        (
+            ", as after a crash; no program is seen that has it open".to_owned(),
+            "The application undoes it when it opens the file, and so does the next full backup. Nothing was undone to look at it.",
+        )
+    } else {
+        (
+            format!("; {} has it open, and no lock of a writer is seen", holders.in_words()),
+            "If that program uses locks of another kind (vfs=unix-dotfile, unix-none, nolock=1), make backups while it does not run: \
+             nobody else can tell whether its transaction is under way. Nothing was undone to look at it.",
+        )
+    };
+    let path = status.facts.path.display();
+    let message = format!("{path} holds a transaction that was begun and not ended{who}");
+    Some(Warning::new(WarningKind::UnfinishedTransaction, message, hint))
 }
 
 /// The clock shows less than commits or archives already bear: until it gets there, commits bear one time and can not

@@ -15,7 +15,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::{bound_values, integrity::interruptible, leave, open_existing, snapshot::is_busy};
+use super::{bound_values, hot::open_to_read, integrity::interruptible, leave, snapshot::is_busy};
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
@@ -100,7 +100,7 @@ impl Findings {
 /// `Busy` with the names of the processes that hold it locked, `Stopped`, and where SQLite can not open it; everything
 /// else is part of the findings.
 pub fn check(path: &Path, control: &Control) -> Result<Findings> {
-    let conn = open_existing(path)?;
+    let conn = open_to_read(path)?;
     let set = |e| Error::sqlite("read", path, e);
     bound_values(&conn).map_err(set)?;
     conn.pragma_update(None, "cell_size_check", true).map_err(set)?;
