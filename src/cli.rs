@@ -51,7 +51,7 @@ use crate::{
     engine::{
         Command, Handle, JobId,
         inspect::{Inspection, inspect},
-        lost::Lost,
+        lost::{Lost, last_made},
         status::{FinishedJob, JobReport},
     },
     error::{
@@ -63,6 +63,7 @@ use crate::{
     sample,
     sqlite::built,
     storage,
+    warning::Warning,
 };
 
 /// How long an engine may take to look at a data file; then it is looked at from outside.
@@ -107,6 +108,14 @@ fn remark(note: &str) {
     let _ = writeln!(io::stderr().lock(), "strongroom: {}", foreign(note));
 }
 
+/// Says on standard error what needs attention, though the command did what it was told.
+fn warn(warning: &Warning) {
+    remark(&format!("WARNING: {}", warning.message));
+    if let Some(hint) = &warning.hint {
+        let _ = writeln!(io::stderr().lock(), "  {}", foreign(hint));
+    }
+}
+
 fn run(arguments: Arguments) -> Result<ExitCode> {
     // Before any file is opened with it.
     built::require_our_own()?;
@@ -118,7 +127,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let path = desk.open(data_file)?;
             let options = storing.options();
             let destination = to.map(|to| absolute(&to)).transpose()?;
-            report(desk.perform(id, Command::Backup { job: id, data_file: path, destination, options }, detach)?, json)
+            let backup = Command::Backup { job: id, data_file: path.clone(), destination, options };
+            let finished = desk.perform(id, backup, detach)?;
+            desk.tell_of_settings(&path);
+            report(finished, json)
         }
         Job::Status { data_file, json } => status(&data_file, json),
         Job::List { place, json } => list::list(&place, json),
@@ -183,15 +195,16 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 (false, logs) => Logs::Also(logs.iter().map(|path| absolute(path)).collect::<Result<_>>()?),
             };
             let segments = segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
-            let (archive, logs) = match is_data_file(&archive) {
+            let Choice { archive, logs, without } = match is_data_file(&archive) {
                 true => {
-                    let archive = archive.canonicalize().unwrap_or(archive);
-                    let own = Some(places::directories()?.config_dir().to_path_buf());
+                    let archive = storage::real_path(&archive);
+                    let folders = places::directories()?;
+                    let own = Some(folders.config_dir().to_path_buf());
                     let origin = Origin { settings_dir: own, ..Origin::of(&archive) };
-                    let Choice { archive, logs } = restore::choose(&archive, &origin, until, &logs)?;
-                    (archive, logs)
+                    let made = last_made(folders.data_dir(), &archive);
+                    restore::choose(&archive, &origin, until, &logs, made.as_ref())?
                 }
-                false => (archive, logs),
+                false => Choice { archive, logs, without: None },
             };
             let (desk, command) = match in_place {
                 None => {
@@ -214,7 +227,17 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                     (desk, Command::RestoreInPlace { job: id, data_file, archive, logs, until, segments })
                 }
             };
-            report(desk.perform(id, command, detach)?, json)
+            let mut finished = desk.perform(id, command, detach)?;
+            if let Some(Ok(JobReport::Restore(report))) = finished.as_mut().map(|finished| &mut finished.result)
+                && let Some(without) = without
+            {
+                // The engine was told of the archive only, and not that a newer one was looked for.
+                match &report.lacks {
+                    None => report.lacks = Some(without),
+                    Some(_) => report.remarks.push(format!("{}.", without.message)),
+                }
+            }
+            report(finished, json)
         }
         Job::Undo { data_file, yes, dry_run, json } => undo::run(data_file, yes, dry_run, json),
         Job::Settings { data_file, settings, defaults, choose_anew, own_identity, begin_anew, json } => {

@@ -5,6 +5,7 @@
 //! line, whatever names of files stand in it (see [`foreign`]).
 
 pub mod foreign;
+pub mod shell;
 
 use std::{fmt, io, path::Path};
 

@@ -47,7 +47,7 @@ impl RecordsReport {
     pub fn problem(&self) -> Option<Error> {
         let damaged = self.damaged();
         let what = match damaged.as_slice() {
-            [] => return None,
+            [] => return self.not_checked(),
             [one] => format!("{one} is"),
             [first, rest @ ..] => format!("{first} and {} more are", rest.len()),
         };
@@ -59,6 +59,25 @@ impl RecordsReport {
              it now is kept. Check the disk."
         };
         Some(Error::new(ErrorKind::Damaged, format!("{}: {what} damaged", self.data_file.display())).hint(hint))
+    }
+
+    /// What was not looked at is not sound: it is not known.
+    fn not_checked(&self) -> Option<Error> {
+        let mut unknown = self.findings.all().filter_map(|(name, state)| match state {
+            State::Unknown(why) => Some((name, why)),
+            _ => None,
+        });
+        let (first, why) = unknown.next()?;
+        let what = match unknown.count() {
+            0 => first,
+            more => format!("{first} and {more} more"),
+        };
+        let file = self.data_file.display();
+        let message = format!("{file}: {what} could not be checked: {why}; nothing else was found damaged");
+        Some(Error::new(ErrorKind::Partial, message).hint(
+            "It may need an extension that only the application has: have the application run PRAGMA integrity_check. The \
+             report names everything that was not checked.",
+        ))
     }
 
     /// The state of everything, as lines of text that can be kept.
@@ -96,12 +115,23 @@ pub struct CompactReport {
     pub after_bytes: u64,
     /// How long writers were kept out, in milliseconds.
     pub held_ms: u64,
+    /// Why the content could not be checked before it took the place of the other, where SQLite could not.
+    #[serde(default)]
+    pub not_checked: Option<String>,
 }
 
 impl CompactReport {
     /// How many bytes became free.
     pub fn freed_bytes(&self) -> u64 {
         self.before_bytes.saturating_sub(self.after_bytes)
+    }
+
+    /// Whether the copy was checked before it was put in place, as a whole sentence.
+    pub fn check_in_words(&self) -> String {
+        match &self.not_checked {
+            None => "The copy was checked before.".to_owned(),
+            Some(why) => format!("The copy could NOT BE CHECKED before: {why}."),
+        }
     }
 }
 
@@ -111,7 +141,7 @@ impl CompactReport {
 /// Those of [`compact::compact`]. The data file is then as it was.
 pub fn compact(data_file: &Path, log: Option<&Capture>, control: &Control) -> Result<CompactReport> {
     let facts = data_file::identify(data_file)?;
-    let written = compact::compact(data_file, &facts, control)?;
+    let (written, not_checked) = compact::compact(data_file, &facts, control)?;
     match log {
         // It is committed, whatever the log says now; its trouble is shown where it belongs.
         Some(log) => _ = log.flush(),
@@ -123,5 +153,6 @@ pub fn compact(data_file: &Path, log: Option<&Capture>, control: &Control) -> Re
         before_bytes: u64::from(facts.page_count) * size,
         after_bytes: u64::from(written.pages) * size,
         held_ms: written.held_ms,
+        not_checked,
     })
 }

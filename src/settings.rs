@@ -8,12 +8,14 @@
 //! keys        every setting by its key: one table for file, command line and dialog
 //! place       the folders that were used, as they stand in the file
 //! document    the text: places of mistakes, changes that keep what a person wrote
+//! unknown     what stands in it and means nothing
 //! origin      the file as it was read: whose it is, and whether its word counts
 //! copies      data files that were copied with their settings, and share an identity
 //! ```
 
 pub mod keys;
 pub mod sections;
+pub mod unknown;
 
 pub mod copies;
 
@@ -41,6 +43,7 @@ use crate::{
 };
 use document::{find, place};
 use origin::Origin;
+use unknown::unknown;
 
 const HEAD: &str = "\
 # Settings of Strongroom for the data file beside this one. They are part of every backup.
@@ -268,7 +271,8 @@ impl SettingsFile {
         &self.settings
     }
 
-    /// What stands in one of our sections and means nothing, each with its place: `keep.lst at line 4, column 1`.
+    /// What stands in the file and means nothing, each with its place and what may be meant: `keep.lst at line 4, column
+    /// 1 (did you mean keep.last?)`.
     pub fn unknown(&self) -> &[String] {
         &self.unknown
     }
@@ -488,23 +492,6 @@ fn understand(path: &Path, text: &str, document: &Table, data_file: &Path) -> Re
 
 /// What we note in the file and is no setting.
 const NOTES: [&str; 3] = ["data-file.name", "data-file.path", "data-file.former-ids"];
-
-/// A mistyped key would silently mean nothing; sections of somebody else are none of our business.
-fn unknown(text: &str, document: &Table) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let mut seen = std::collections::BTreeSet::new();
-    for section in sections().filter(|section| seen.insert(*section)) {
-        let Some(table) = document.get(section).and_then(Item::as_table_like) else { continue };
-        for (key, span) in document::keys(table) {
-            let name = format!("{section}.{key}");
-            if !NOTES.contains(&name.as_str()) && Key::find(&name).is_none() {
-                let place = span.map_or_else(String::new, |span| format!(" at {}", place(text, span.start)));
-                found.push(format!("{name}{place}"));
-            }
-        }
-    }
-    found
-}
 
 fn settings_error(path: &Path, message: &str) -> Error {
     Error::new(ErrorKind::Settings, format!("the settings in {} can not be used: {message}", path.display())).hint(
@@ -731,7 +718,10 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("a.sqlite");
         fs::write(path_beside(&data), "[mine]\nx = 1\n[keep]\nlast = 2\n lst = 5\n[data-file]\nname = 'a.sqlite'\n")?;
-        assert_eq!(SettingsFile::load(&data, folder.path())?.unknown(), ["keep.lst at line 5, column 2"]);
+        assert_eq!(
+            SettingsFile::load(&data, folder.path())?.unknown(),
+            ["the section [mine] at line 1, column 2", "keep.lst at line 5, column 2 (did you mean keep.last?)"]
+        );
         Ok(())
     }
 

@@ -13,6 +13,7 @@ pub mod compact;
 pub mod data_file;
 pub mod ffi;
 pub mod glance;
+pub mod hot;
 pub mod integrity;
 pub mod locks;
 pub mod named;
@@ -39,10 +40,13 @@ use crate::{
 /// Where SQLite can not open the file.
 pub fn open_existing(path: &Path) -> Result<Connection> {
     refuse_strange_companions(path)?;
+    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|_| connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY))
+}
+
+/// A connection with this right, that changes nothing by itself and trusts nothing in the file.
+fn connect(path: &Path, right: OpenFlags) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .or_else(|_| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY))
-        .map_err(|e| Error::sqlite("open", path, e))?;
+    let conn = Connection::open_with_flags(path, flags | right).map_err(|e| Error::sqlite("open", path, e))?;
     storage::note_data_file(path);
     // A checkpoint at close would write to the data file and destroy WAL frames that the log may still need.
     let set = |option, on| conn.set_db_config(option, on).map_err(|e| Error::sqlite("open", path, e));

@@ -56,6 +56,8 @@ pub enum WarningKind {
     DataFileIncomplete,
     /// A program goes on with a data file that was deleted or replaced under it.
     StrayProgram,
+    /// It holds a transaction that was begun and not ended.
+    UnfinishedTransaction,
     /// Commits or archives bear times that are still to come: the clock was ahead, or is behind.
     Clock,
     /// The settings were gone, and were put back from an archive, or not.

@@ -100,7 +100,7 @@ fn whole_settings_are_saved_in_force_and_read_again() {
     let read = SettingsFile::load(&data, &place.own()).unwrap().settings().clone();
     assert!(read.data_file_id.is_some());
     assert_eq!(
-        Settings { data_file_id: None, last_number: 0, places: vec![], ..read },
+        Settings { data_file_id: None, last_number: 0, places: vec![], log_begun: None, ..read },
         Settings { on_finish: vec![], ..wanted }
     );
 }
@@ -153,7 +153,7 @@ fn a_change_based_on_other_settings_is_refused_and_says_so() {
     let status = status.data_file(&data).unwrap();
     assert_eq!(
         (&status.settings_problem, &status.settings_unknown[..]),
-        (&None, &["keep.lst at line 3, column 1".into()][..])
+        (&None, &["keep.lst at line 3, column 1 (did you mean keep.last?)".into()][..])
     );
 }
 

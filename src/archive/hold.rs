@@ -20,7 +20,7 @@ use super::{
     segments::parse_segment_name,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::foreign, shell::quoted},
     storage::{
         self, Disk, Ownership, Storage,
         regular::{self, Links},
@@ -119,7 +119,9 @@ pub fn hold(archive: &Path, hold: &Hold) -> Result<ArchiveEntry> {
     set("note", hold.note.as_deref().and_then(plain).map(Value::from));
     set("automatic", hold.automatic.then(|| true.into()));
     let text = format!(
-        "# {name} is held: Strongroom never deletes it as long as this file is here.\n# To release it: strongroom hold '{name}' --release, or delete this file.\n\n{document}"
+        "# {} is held: Strongroom never deletes it as long as this file is here.\n# To release it: strongroom hold {} --release, or delete this file.\n\n{document}",
+        foreign(&name),
+        quoted(&name)
     );
     for place in &places {
         storage::replace_text(place, &text, Ownership::of(&entry.path))?;

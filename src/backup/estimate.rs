@@ -13,7 +13,7 @@ use crate::{
         writer,
     },
     control::Control,
-    error::Result,
+    error::{ErrorKind, Result},
     sqlite::{data_file, snapshot::Snapshot},
 };
 
@@ -68,8 +68,12 @@ pub(super) fn estimate(
     let data = match data {
         Some(sample) => sample.scale(size(data_file, control)?),
         None => {
-            let snapshot = Snapshot::begin(data_file, wait_max, control)?;
-            sample_of(&snapshot, compression)?.scale(snapshot.len())
+            match Snapshot::begin_to_look(data_file, wait_max, control) {
+                Ok(snapshot) => sample_of(&snapshot, compression)?.scale(snapshot.len()),
+                // In the middle of a transaction: as much as it holds then, not compressed.
+                Err(error) if error.kind() == ErrorKind::Refused => data_file::measure(data_file)?.0,
+                Err(error) => return Err(error),
+            }
         }
     };
     let files = match files {
@@ -84,7 +88,7 @@ pub(super) fn estimate(
 
 /// The size with what is only in the WAL yet, where nobody keeps us from asking.
 fn size(data_file: &Path, control: &Control) -> Result<u64> {
-    match Snapshot::begin(data_file, Duration::from_millis(100), control) {
+    match Snapshot::begin_to_look(data_file, Duration::from_millis(100), control) {
         Ok(snapshot) => Ok(snapshot.len()),
         Err(_) => data_file::measure(data_file).map(|(size, _, _)| size),
     }

@@ -7,7 +7,7 @@ use toml_edit::{ArrayOfTables, Table, Value};
 use super::{ContentReport, content::ContentProblem, content::Shared};
 use crate::{
     archive::{Entry, Identity, Item, ItemKind, Source, catalog},
-    error::Result,
+    error::{Result, foreign::foreign, shell::quoted},
     sqlite::data_file::JournalMode,
 };
 
@@ -72,12 +72,13 @@ fn manifest(
     document["file"] = toml_edit::Item::ArrayOfTables(files);
     let stem = catalog::stem(Path::new(&identity.data_file_name));
     let by_hand = match identity.options().segment_bytes {
-        None => format!("zstd -dc '{archive}' | tar x"),
-        Some(_) => format!("cat '{stem}[{}-'*.4BK | zstd -dc | tar x", identity.number),
+        None => format!("zstd -dc {} | tar x", quoted(&archive)),
+        Some(_) => format!("cat {}*.4BK | zstd -dc | tar x", quoted(&format!("{stem}[{}-", identity.number))),
     };
     format!(
         "# A full backup of {}, made by {}.\n# To restore without that program, in an empty folder:\n#     {by_hand}\n# The values of blake3 are those that b3sum prints.\n\n{document}",
-        identity.data_file_name, identity.program
+        foreign(&identity.data_file_name),
+        identity.program
     )
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::retention::{self, BackupSet};
 use crate::{
     archive::{catalog::ArchiveEntry, not_whole},
-    error::ErrorReport,
+    error::{ErrorReport, shell::quoted},
     settings::sections::Keep,
     sqlite::seen::ContentCheck,
     storage,
@@ -220,8 +220,8 @@ fn of_hold(archive: &ArchiveEntry) -> Option<Warning> {
     let why = hold.note.as_deref().unwrap_or("a later backup holds drastically other content");
     let message = format!("{why}; backup {} is held, and never deleted", archive.number);
     let hint = format!(
-        "If records were lost, restore that backup. If the change was meant, release it, on the Restore page or with: strongroom hold '{}' --release.",
-        archive.path.display()
+        "If records were lost, restore that backup. If the change was meant, release it, on the Restore page or with: strongroom hold {} --release.",
+        quoted(&archive.path)
     );
     Some(Warning::new(WarningKind::ContentChanged, message, hint))
 }
@@ -261,8 +261,8 @@ fn not_checked(
         Some(_) => return None,
     };
     let hint = format!(
-        "Test it: strongroom verify '{}' --test-restore. With the setting archive.test-restore = \"always\" every new one is tested.",
-        newest.path.display()
+        "Test it: strongroom verify {} --test-restore. With the setting archive.test-restore = \"always\" every new one is tested.",
+        quoted(&newest.path)
     );
     Some(Warning::new(WarningKind::ContentNotChecked, message, hint))
 }

@@ -25,6 +25,7 @@ use crate::{
     restore,
     service::{Reachable, join},
     storage::space::human_bytes,
+    warning::WarningKind,
 };
 
 /// So long an engine may take to begin with a command; its news come sooner.
@@ -104,7 +105,17 @@ impl Desk {
         open(&self.handle, path)
     }
 
-    /// The same; one that can not be opened is what a restore in place may replace.
+    /// Says on standard error what the settings of an opened data file hold that is not as it was meant: what was done
+    /// was done without it.
+    pub(super) fn tell_of_settings(&self, path: &Path) {
+        let status = self.handle.status();
+        let warnings = status.data_file(path).into_iter().flat_map(|known| &known.warnings);
+        for warning in warnings.filter(|warning| warning.kind == WarningKind::Settings) {
+            super::warn(warning);
+        }
+    }
+
+    /// As [`Self::open`]; one that can not be opened is what a restore in place may replace.
     pub(super) fn open_if_possible(&self, path: PathBuf) -> Result<PathBuf> {
         match self.open(path.clone()) {
             Err(e) if !restore::in_place::is_lost(e.kind()) => Err(e),

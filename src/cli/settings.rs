@@ -15,7 +15,7 @@ use crate::{
     backup::{self, marks, places::Purpose},
     engine::settings_gone::Gone,
     error::{Error, ErrorKind, ErrorReport, Result, foreign},
-    settings::{KEYS, Key, Settings, SettingsFile, path_beside, path_in},
+    settings::{KEYS, Key, Settings, SettingsFile, path_beside, path_in, unknown},
     warning::Warning,
 };
 
@@ -148,6 +148,9 @@ fn find(name: &str) -> Result<&'static Key> {
         } else {
             format!("In that section there are {}.", near.join(", "))
         };
+        let (section, key) = name.split_once('.').unwrap_or(("", name));
+        let meant = unknown::setting(section, key).map_or_else(String::new, |name| format!("Did you mean {name}? "));
+        let hint = format!("{meant}{hint}");
         Error::new(ErrorKind::Refused, format!("there is no setting named {name}")).hint(hint)
     })
 }
@@ -302,7 +305,7 @@ mod tests {
             (
                 "keep.lst=5",
                 "there is no setting named keep.lst",
-                "In that section there are keep.all, keep.last, keep.hourly, keep.daily, keep.weekly, keep.monthly, keep.yearly, keep.delete-oldest.",
+                "Did you mean keep.last? In that section there are keep.all, keep.last, keep.hourly, keep.daily, keep.weekly, keep.monthly, keep.yearly, keep.delete-oldest.",
             ),
             (
                 "nothing",

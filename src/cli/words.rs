@@ -18,7 +18,7 @@ use crate::{
         lost::Lost,
         status::{JobReport, LastRun},
     },
-    error::foreign::plain,
+    error::{foreign::plain, shell::quoted},
     journal::{CaptureState, commits_in_words, integrate::Integrated},
     restore::{RestoreReport, in_place::InPlace},
     sqlite::{
@@ -139,11 +139,12 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
         }
         JobReport::VerifyRecords(r) => format!("{}\n{} tables and indexes in {seconds:.1} s", r.in_words(), r.count()),
         JobReport::Compact(r) => format!(
-            "{} compacted in {seconds:.1} s: {} freed, from {} to {}",
+            "{} compacted in {seconds:.1} s: {} freed, from {} to {}\n{}",
             r.data_file.display(),
             human_bytes(r.freed_bytes()),
             human_bytes(r.before_bytes),
-            human_bytes(r.after_bytes)
+            human_bytes(r.after_bytes),
+            r.check_in_words()
         ),
         JobReport::Sample { path, bytes } => format!("{} created ({})", path.display(), human_bytes(*bytes)),
     }
@@ -152,14 +153,14 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
 /// What is known of the content of a new archive.
 fn content_in_words(seen: &ContentSeen, archive: &Path) -> String {
     let note = seen.note.as_deref().unwrap_or("nobody has looked");
+    let besides = seen.note.as_ref().map_or_else(String::new, |note| format!(" NOT CHECKED: {note}."));
     match seen.check {
-        ContentCheck::Whole => "SQLite has checked its content: records and indexes are whole.".to_owned(),
-        ContentCheck::Structure => {
-            "SQLite has checked its structure; whether indexes agree with their tables was not looked at.".to_owned()
-        }
+        ContentCheck::Whole => format!("SQLite has checked its content: records and indexes are whole.{besides}"),
+        ContentCheck::Structure => format!(
+            "SQLite has checked its structure; whether indexes agree with their tables was not looked at.{besides}"
+        ),
         ContentCheck::NotChecked => {
-            let archive = archive.display();
-            format!("CONTENT NOT CHECKED: {note}. Test it: strongroom verify '{archive}' --test-restore")
+            format!("CONTENT NOT CHECKED: {note}. Test it: strongroom verify {} --test-restore", quoted(archive))
         }
         ContentCheck::Damaged => format!("CONTENT DAMAGED: {note}"),
     }
@@ -181,7 +182,7 @@ fn damaged_in_words(repaired: &Repaired, archive: &Path) -> String {
     let problem = repaired.after_restore();
     let mut words = format!("\n{}.", capital(problem.message()));
     if repaired.damage.is_repaired() {
-        words += &format!(" Write a sound copy: strongroom repair '{}'", archive.display());
+        words += &format!(" Write a sound copy: strongroom repair {}", quoted(archive));
     } else {
         words.extend(problem.hint_text().map(|hint| format!(" {hint}")));
     }
@@ -212,7 +213,7 @@ fn in_place_in_words(done: &InPlace) -> String {
         Some(n) => words += &format!("{n} commits are no longer in the file.\n"),
     }
     if done.undo.is_some() {
-        words += &format!("To undo this restore: strongroom undo '{}'\n", done.data_file.display());
+        words += &format!("To undo this restore: strongroom undo {}\n", quoted(&done.data_file));
     }
     words.truncate(words.trim_end().len());
     words

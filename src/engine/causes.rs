@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     backup::{places, soundness::Partial},
-    error::{ErrorKind, ErrorReport},
+    error::{ErrorKind, ErrorReport, shell::quoted},
     restore::in_place::is_lost,
     schedule,
     settings::{copies, sections::Frequency},
@@ -137,6 +137,8 @@ pub(super) fn of_data_file(
     let damage = status.damage.as_ref().filter(|_| !is_refuted(status, status.damage_since));
     let checked = status.maintenance.last_check.as_ref().filter(|last| last.outcome == Outcome::Partial);
     let checked = checked.filter(|last| !is_refuted(status, Some(last.moment))).and_then(|last| last.error.as_ref());
+    // What could not be checked is not damaged.
+    let checked = checked.filter(|error| error.kind != ErrorKind::Partial);
     let mut cause = of_error(WarningKind::DataFileDamaged, unusable.or(damage).or(checked)?);
     if let Some(problem) = unusable {
         take(&mut cause, backups, |told| {
@@ -145,8 +147,8 @@ pub(super) fn of_data_file(
         });
         if is_lost(problem.kind) && status.newest_sound().is_some() {
             let hint = cause.hint.take().map_or_else(String::new, |hint| format!("{hint} "));
-            let path = status.facts.path.display();
-            cause.hint = Some(format!("{hint}Its archives bring it back: strongroom restore '{path}'."));
+            let path = quoted(&status.facts.path);
+            cause.hint = Some(format!("{hint}Its archives bring it back: strongroom restore {path}."));
         }
     } else {
         for warning in content.extract_if(.., |warning| warning.kind == WarningKind::ContentDamaged) {

@@ -37,7 +37,7 @@ use crate::{
         retention::{self, BackupSet},
     },
     control::Control,
-    error::{Error, ErrorKind, ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result, shell::quoted},
     journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, place, reader::LogReader},
     sample,
     schedule::automatic::{Automatic, Reason},
@@ -425,7 +425,9 @@ pub(super) fn open_log(
         marks::prepare(data_file, &mut settings, own, Purpose::Log)?;
     }
     let mut config = CaptureConfig::new(data_file, log, identity);
-    config.is_expected = start == LogStart::Known;
+    // One that was only named in the settings was never there.
+    let was_begun = settings.settings().log_begun.as_deref() == Some(log) || newest.is_some();
+    config.is_expected = start == LogStart::Known && was_begun;
     config.released = released;
     config.waker = Some(Arc::new(waker));
     config.last_archive = newest.and_then(|archive| {
@@ -452,6 +454,10 @@ pub(super) fn open_log(
             Ok(capture) => {
                 // One that an earlier version used is marked, now that its log was found.
                 let _ = marks::adopt(data_file, &mut file, own, Purpose::Log);
+                // Where it can not be noted, one that goes missing before the first backup is not told from a new one.
+                if file.settings().log_begun.as_deref() != Some(log) {
+                    let _ = file.note(own, |s| s.log_begun = Some(log.to_path_buf()));
+                }
                 return Ok(capture);
             }
             Err(error) => return Err(error),
@@ -651,16 +657,17 @@ fn moved(name: &Path, path: &Path) -> Option<Error> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => ("leads nowhere now".to_owned(), path.display()),
         Err(e) => (format!("can not be followed any more ({e})"), path.display()),
     };
-    let name = name.display();
     let hint = format!(
         "Lead it back to {path}; or, if the application uses another file from now on, have that one looked after (strongroom serve \
-         '{name}') and close this one."
+         {}) and close this one.",
+        quoted(name)
     );
     Some(
         Error::new(
             ErrorKind::Changed,
             format!(
-                "{name}, the name that {path} was opened by, {shown}: what programs commit by that name is not seen"
+                "{}, the name that {path} was opened by, {shown}: what programs commit by that name is not seen",
+                name.display()
             ),
         )
         .hint(hint),

@@ -22,7 +22,7 @@ use crate::{
         soundness::{self, Finding},
     },
     control::Clock,
-    error::{ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     journal::{
         inspect::{self, LogFacts},
         place,
@@ -186,9 +186,8 @@ impl Inspection {
 }
 
 /// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder, and
-/// `data` the one for its data. Nothing is changed. What there is to warn of is found as an engine finds it that looks
-/// after the file. `as_root` is what [`rights::require`] asks for: SQLite plays back an interrupted transaction into a
-/// data file that is only to be read.
+/// `data` the one for its data. Nothing is changed, and no transaction that was not ended is undone. What there is to warn
+/// of is found as an engine finds it that looks after the file. `as_root` is what [`rights::require`] asks for.
 ///
 /// # Errors
 /// When the data file can not be used, or its settings not be understood; `Refused` for the superuser, see
@@ -240,13 +239,21 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         marks::look(&path, settings.settings(), Purpose::Log)?;
         inspect::inspect(log, &path)
     });
-    let (log, log_problem) = match looked {
+    let (log, mut log_problem) = match looked {
         Some(Ok(log)) => (Some(log), None),
         Some(Err(error)) => (None, Some(error.report())),
         None => (None, None),
     };
     if let Some(file) = &log_file {
-        let at_rest = warnings::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some());
+        let was_begun = settings.settings().log_begun.as_ref() == Some(file)
+            || status.archives.iter().any(|archive| status.is_own(archive) && archive.log_position.is_some());
+        let is_new = log_problem.as_ref().is_some_and(|problem| problem.kind == ErrorKind::NotFound) && !was_begun;
+        let at_rest = if is_new {
+            log_problem = Some(Error::new(ErrorKind::NotFound, "it was not begun yet").report());
+            engine.is_none().then(|| warnings::of_log_not_begun(file))
+        } else {
+            warnings::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some())
+        };
         // Of a copy that is not told from its original, that is said, and why it has no log.
         status.warnings.extend(at_rest.filter(|_| !status.is_copy()));
         let last_commit = log.as_ref().and_then(|log| log.last_commit);

@@ -12,12 +12,12 @@ use super::{
 use crate::{
     archive::catalog::{self, ArchiveEntry},
     backup,
-    error::{Error, ErrorReport},
+    error::{Error, ErrorReport, shell::quoted},
     journal::{
         inspect::{self, LogFacts},
         integrate::Until,
     },
-    restore::{self, Choice, Logs, Origin},
+    restore::{self, Choice, Logs, Made, Origin},
     settings::{SettingsFile, copies},
     storage::{
         self,
@@ -69,7 +69,9 @@ impl Lost {
         let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
         let (mut archives, archives_problem) = backup::archives_there(&path, &settings);
         let journal = History::glance(data);
-        let made: Vec<PathBuf> = journal.as_ref().map_or_else(Vec::new, |journal| made(journal, &path));
+        let made: Vec<Made> = journal.as_ref().map_or_else(Vec::new, |journal| made(journal, &path));
+        let newest = made.first().cloned();
+        let made: Vec<PathBuf> = made.into_iter().map(|made| made.archive).collect();
         // Where the settings are gone too, the Backup journal knows the folders.
         let mut folders: Vec<&Path> = made.iter().map(|archive| storage::folder_of(archive)).collect();
         folders.sort_unstable();
@@ -96,7 +98,8 @@ impl Lost {
             None => (None, None),
         };
         let origin = Origin { settings_dir: Some(own.to_path_buf()), ..Origin::of(&path) };
-        let chosen = restore::choose(&path, &origin, Until::End, &Logs::Found).map(|Choice { archive, .. }| archive);
+        let chosen = restore::choose(&path, &origin, Until::End, &Logs::Found, newest.as_ref())
+            .map(|Choice { archive, .. }| archive);
         let (restores, restore_problem) = match chosen {
             Ok(archive) => (Some(archive), None),
             Err(error) => (None, Some(error.report())),
@@ -123,20 +126,28 @@ impl Lost {
     pub fn command(&self) -> Option<String> {
         let other = self.last_backup.as_ref().filter(|last| last.problem.is_none()).map(|last| &last.path);
         match (&self.restores, other) {
-            (Some(_), _) => Some(format!("strongroom restore '{}'", self.data_file.display())),
-            (None, Some(archive)) => Some(format!("strongroom restore '{}'", archive.display())),
+            (Some(_), _) => Some(format!("strongroom restore {}", quoted(&self.data_file))),
+            (None, Some(archive)) => Some(format!("strongroom restore {}", quoted(archive))),
             (None, None) => None,
         }
     }
 }
 
+/// The last full backup of the data file that was made, as the Backup journal in the program's folder `data` has it.
+pub fn last_made(data: &Path, data_file: &Path) -> Option<Made> {
+    History::glance(data).and_then(|journal| made(&journal, data_file).into_iter().next())
+}
+
 /// The archives of the data file that full backups made, newest first, as the Backup journal has them.
-pub(super) fn made(journal: &History, data_file: &Path) -> Vec<PathBuf> {
+pub(super) fn made(journal: &History, data_file: &Path) -> Vec<Made> {
     let all = journal.list(HISTORY_MAX).unwrap_or_default();
     let of_it = all.into_iter().filter(|entry| {
         entry.kind == JobKind::Backup
             && entry.data_file.as_deref() == Some(data_file)
             && matches!(entry.outcome, Outcome::Succeeded | Outcome::Partial)
     });
-    of_it.filter_map(|entry| entry.path).collect()
+    let made = of_it.filter_map(|entry| {
+        Some(Made { number: entry.number.unwrap_or_default(), at: entry.started.fixed_offset(), archive: entry.path? })
+    });
+    made.collect()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     archive::{Archive, catalog::EXTENSION},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, shell::quoted},
     journal::reader::LogReader,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 /// `WrongType` with what to do instead.
 pub(super) fn refuse_own_file(path: &Path) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let at = path.display();
+    let (at, word) = (path.display(), quoted(path));
     let ends_with = |end: &str| name.to_lowercase().ends_with(&end.to_lowercase());
     if !path.is_file() {
         return Ok(());
@@ -25,11 +25,11 @@ pub(super) fn refuse_own_file(path: &Path) -> Result<()> {
                 let message =
                     format!("{at} is full backup {} of {}, and no data file", archive.number, archive.data_file_name);
                 Error::new(ErrorKind::WrongType, message)
-                    .hint(format!("Restore it: strongroom restore '{at}', or strongroom '{at}' for the window."))
+                    .hint(format!("Restore it: strongroom restore {word}, or strongroom {word} for the window."))
             }
             Err(error) => {
                 Error::new(ErrorKind::WrongType, format!("{at} has the name of an archive, and is no data file")).hint(
-                    format!("See whether it can be restored: strongroom verify '{at}'. Now: {}.", error.message()),
+                    format!("See whether it can be restored: strongroom verify {word}. Now: {}.", error.message()),
                 )
             }
         });

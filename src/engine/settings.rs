@@ -35,6 +35,7 @@ impl Worker {
                 data_file_id: file.settings().data_file_id,
                 last_number: file.settings().last_number,
                 places: file.settings().places.clone(),
+                log_begun: file.settings().log_begun.clone(),
                 ..wanted
             })
         });

@@ -44,11 +44,12 @@ impl Gone {
         }
         let made = History::glance(data).map_or_else(Vec::new, |journal| made(&journal, data_file));
         let (stem, beside) = (catalog::stem(data_file), default_destination(data_file));
-        let mut folders: Vec<PathBuf> = made.iter().map(|archive| storage::folder_of(archive).to_path_buf()).collect();
+        let mut folders: Vec<PathBuf> =
+            made.iter().map(|made| storage::folder_of(&made.archive).to_path_buf()).collect();
         folders.push(beside.clone());
         folders.sort_unstable();
         folders.dedup();
-        let is_known = |entry: &ArchiveEntry| entry.files.iter().any(|file| made.contains(file));
+        let is_known = |entry: &ArchiveEntry| made.iter().any(|made| entry.files.contains(&made.archive));
         // One that says so itself may be anybody's, unless the owner of the data file could have made it.
         let says_so = |entry: &ArchiveEntry| {
             entry.made_of.as_deref() == Some(data_file) && storage::have_same_owner(&entry.path, data_file)

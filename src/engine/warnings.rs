@@ -7,9 +7,9 @@ use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
 use super::{causes, history::Watched, status::DataFileStatus, worker::Worker};
 use crate::{
     backup::soundness::{self, Damaged},
-    error::ErrorReport,
+    error::{ErrorReport, shell::quoted},
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
-    settings::{copies, sections::Frequency},
+    settings::{copies, sections::Frequency, unknown},
     sqlite::seen::ContentCheck,
     storage::{self, processes::Holders},
     warning::{Warning, WarningKind},
@@ -30,6 +30,11 @@ impl Worker {
             if status.warnings != wanted
                 && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == path)
             {
+                // A service has nobody who looks: what its settings do not do must be read in its messages.
+                let of_settings = wanted.iter().filter(|warning| warning.kind == WarningKind::Settings);
+                for new in of_settings.filter(|warning| !status.warnings.contains(warning)) {
+                    tracing::warn!("{}. {}", new.message, new.hint.as_deref().unwrap_or_default());
+                }
                 status.warnings = wanted;
             }
         }
@@ -82,16 +87,12 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     }
     found.extend(of_log(status).filter(|_| !causes::is_log_of_lost(status) && !status.is_copy()));
     found.extend(of_strays(status));
+    found.extend(of_unfinished(status));
     let last_commit = status.log.as_ref().and_then(|log| log.last_commit);
     found.extend(of_clock(last_commit, status.newest_good(), now));
     found.extend(status.settings_problem.as_ref().map(|error| of_error(WarningKind::Settings, error)));
-    found.extend(status.settings_unknown.iter().map(|unknown| {
-        Warning::new(
-            WarningKind::Settings,
-            format!("the settings hold {unknown}, which means nothing"),
-            "Correct the name; the command strongroom settings DATAFILE lists all.",
-        )
-    }));
+    let of_unknown = |name: &String| unknown::warning(&status.settings_file, name);
+    found.extend(status.settings_unknown.iter().map(of_unknown));
     found.extend(status.on_finish_problem.as_ref().map(|error| of_error(WarningKind::OnFinish, error)));
     let places = status.archives_place.iter().chain(&status.log_place);
     // That one of them is missing is said above, as it is now.
@@ -119,6 +120,29 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
         "What it commits is in no file that anybody else finds here, and can be lost when it ends. Have it save its data elsewhere if \
          it can, then end it and begin it again; a container must be given the folder, not the file alone.",
     ))
+}
+
+/// A transaction that nobody has undone yet, as after a crash, or one whose lock SQLite does not see.
+fn of_unfinished(status: &DataFileStatus) -> Option<Warning> {
+    if !status.facts.unfinished {
+        return None;
+    }
+    let holders = &status.holders;
+    let (who, hint) = if holders.processes.is_empty() {
+        (
+            ", as after a crash; no program is seen that has it open".to_owned(),
+            "The application undoes it when it opens the file, and so does the next full backup. Nothing was undone to look at it.",
+        )
+    } else {
+        (
+            format!("; {} has it open, and no lock of a writer is seen", holders.in_words()),
+            "If that program uses locks of another kind (vfs=unix-dotfile, unix-none, nolock=1), make backups while it does not run: \
+             nobody else can tell whether its transaction is under way. Nothing was undone to look at it.",
+        )
+    };
+    let path = status.facts.path.display();
+    let message = format!("{path} holds a transaction that was begun and not ended{who}");
+    Some(Warning::new(WarningKind::UnfinishedTransaction, message, hint))
 }
 
 /// The clock shows less than commits or archives already bear: until it gets there, commits bear one time and can not
@@ -168,7 +192,7 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
     let mut found: Vec<Warning> = misnamed.collect();
     let others = status.copies.iter().filter(|copy| status.damage_of(copy).is_some());
     for archive in status.own_archives().chain(others) {
-        let (damage, path) = (status.damage_of(archive), archive.path.display());
+        let (damage, path) = (status.damage_of(archive), quoted(&archive.path));
         let (message, hint, is_repairable) = match (damage, &archive.problem) {
             (Some(damage), _) => (&damage.error.message, &damage.error.hint, damage.is_repairable),
             (None, Some(problem)) => (&problem.message, &problem.hint, false),
@@ -185,7 +209,7 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
             continue;
         }
         let repair =
-            format!("Write a sound copy: strongroom repair '{path}'. Then look what is the matter with that disk.");
+            format!("Write a sound copy: strongroom repair {path}. Then look what is the matter with that disk.");
         let hint = if is_repairable { Some(repair) } else { hint.clone() };
         let what = match damage {
             Some(damage) if damage.what == Damaged::Logs => "can not be restored with its logs",
@@ -249,6 +273,14 @@ pub(super) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> W
     )
 }
 
+const NOBODY: &str = "Start the service or a window: strongroom serve DATAFILE.";
+
+/// What is to be said of a log that the settings name, and that nobody has begun: nothing of it is lost.
+pub(super) fn of_log_not_begun(file: &Path) -> Warning {
+    let message = format!("nobody records what is committed: the log {} was not begun yet", file.display());
+    Warning::new(WarningKind::LogBroken, message, NOBODY)
+}
+
 /// What is to be said of a log that nobody writes now, as it lies on the disk.
 pub(super) fn of_log_at_rest(
     file: &Path,
@@ -256,7 +288,6 @@ pub(super) fn of_log_at_rest(
     is_looked_after: bool,
 ) -> Option<Warning> {
     let file = file.display();
-    let nobody = "Start the service or a window: strongroom serve DATAFILE.";
     let (message, hint) = match (facts, problem) {
         (_, Some(problem)) => (format!("the log {file} can not be used: {}", problem.message), problem.hint.clone()),
         (None, None) => {
@@ -267,11 +298,11 @@ pub(super) fn of_log_at_rest(
             (format!("the log {file} is damaged at byte {offset}"), Some("Make a full backup now.".to_owned()))
         }
         (Some(LogFacts { complete: Some(false), .. }), _) => {
-            (format!("commits were made that are not in the log {file}"), Some(nobody.to_owned()))
+            (format!("commits were made that are not in the log {file}"), Some(NOBODY.to_owned()))
         }
         (Some(_), _) if !is_looked_after => (
             format!("nobody records what is committed: neither a window nor a service writes the log {file}"),
-            Some(nobody.to_owned()),
+            Some(NOBODY.to_owned()),
         ),
         (Some(_), _) => return None,
     };

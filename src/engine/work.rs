@@ -51,8 +51,12 @@ pub(super) fn where_allowed(place: PathBuf, config: &Config, work: Work) -> Work
 pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin) -> (Logs, Origin) {
     let Some(log) = log else { return (logs, origin) };
     // Where it can not be written, what it holds counts.
-    origin.log_runs = Some(log.flush().is_ok() && log.status().state == CaptureState::On);
-    let running = log.status().log;
+    let flushed = log.flush();
+    let status = log.status();
+    let runs = flushed.is_ok() && status.state == CaptureState::On;
+    origin.log_problem = status.error.map(|e| e.message).or(flushed.err().map(|e| e.to_string())).filter(|_| !runs);
+    origin.log_runs = Some(runs);
+    let running = status.log;
     match logs {
         Logs::Found => (Logs::Also(vec![running]), origin),
         Logs::Also(mut files) => {

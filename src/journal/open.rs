@@ -24,7 +24,7 @@ use super::{
     writer::LogWriter,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     sqlite::wal::WalMark,
     storage::{
         Ownership, folder_of,
@@ -73,6 +73,9 @@ pub(super) fn open(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
     place::refuse_other_file(&config.log, &config.data_file)?;
     if config.log.symlink_metadata().is_err() {
         let new = begin(config, now)?;
+        if !config.is_expected {
+            tracing::info!("the log {} is begun: it was not there before", shown(&config.log));
+        }
         let notice = config.is_expected.then(|| explain(config, &new, "is missing", None));
         return Ok(OpenLog { notice, ..new });
     }

@@ -34,6 +34,24 @@ fn limits(logs: &Logs) -> Vec<Until> {
     limits
 }
 
+/// Where a newer archive could not be restored, what it holds is not in the result, unless a log led there.
+fn without_newer(mut report: RestoreReport, newer: Option<&Error>) -> RestoreReport {
+    if let Some(error) = newer
+        && report.lacks.is_none()
+        && report.integrated.is_none()
+    {
+        let message = format!(
+            "the newest archive could not be restored: {}; what was committed after backup {} of {} is not in the file",
+            error.message(),
+            report.number,
+            report.moment.format("%Y-%m-%d %H:%M:%S %:z")
+        );
+        let hint = error.hint_text().unwrap_or("See what is left of it: strongroom verify ARCHIVE.");
+        report.lacks = Some(Error::new(ErrorKind::Partial, message).hint(hint).report());
+    }
+    report
+}
+
 /// Restores from the first of `archives`, the newest first, that is of this data file and can be restored.
 ///
 /// # Errors
@@ -52,7 +70,7 @@ pub fn restore_damaged(
         for limit in limits(&options.logs) {
             let options = InPlaceOptions { until: limit, ..options.clone() };
             match in_place(storage, &archive.path, &options, None, &mut |_| Ok(None), control) {
-                Ok(report) => return Ok(report),
+                Ok(report) => return Ok(without_newer(report, first.as_ref())),
                 Err(error) if matches!(error.kind(), K::Stopped | K::Busy | K::NoSpace | K::Permission) => {
                     return Err(error);
                 }
@@ -64,7 +82,7 @@ pub fn restore_damaged(
     let alone = InPlaceOptions { logs: Logs::None, ..options.clone() };
     for archive in archives.iter().filter(own).take(if options.logs == Logs::None { 0 } else { usize::MAX }) {
         if let Ok(report) = in_place(storage, &archive.path, &alone, None, &mut |_| Ok(None), control) {
-            return Ok(report);
+            return Ok(without_newer(report, first.as_ref()));
         }
     }
     Err(first.unwrap_or_else(|| {

@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Logs, RestorePlan,
+    Known, Logs, RestorePlan,
     places::{self, Origin, Places},
     plan_with,
 };
@@ -16,7 +16,7 @@ use crate::{
         ArchiveNumber, Identity,
         catalog::{self, ArchiveEntry},
     },
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
     journal::integrate::Until,
     settings::{SettingsFile, copies},
     storage,
@@ -42,6 +42,20 @@ pub struct Choice {
     pub archive: PathBuf,
     /// Its logs.
     pub logs: Logs,
+    /// The newer archive that is known of and can not be used, where no log certainly leads beyond it: what it holds is
+    /// not in what is restored.
+    pub without: Option<ErrorReport>,
+}
+
+/// The last full backup that was made, for whoever keeps a journal of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Its number.
+    pub number: ArchiveNumber,
+    /// When it was made.
+    pub at: DateTime<FixedOffset>,
+    /// Where it was written.
+    pub archive: PathBuf,
 }
 
 /// The archives in these places of the data file that `archive` is of, the newest first. `data_file` is where that is,
@@ -67,14 +81,15 @@ pub(super) fn siblings(places: &Places, stem: &str, archive: &Identity, data_fil
     found
 }
 
-/// Chooses the archive of `data_file` for a restore up to `until`; `logs` are searched too.
+/// Chooses the archive of `data_file` for a restore up to `until`; `logs` are searched too. `made` is the last full backup
+/// that is known to have been made.
 ///
 /// Where none leads there with certainty, the one that leads furthest is taken: the restore says what it lacks.
 ///
 /// # Errors
 /// `NotFound` where no archive is at hand, or all are later than what is wanted; why the newest can not be read when
 /// none can.
-pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs) -> Result<Choice> {
+pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made: Option<&Made>) -> Result<Choice> {
     let stem = catalog::stem(data_file);
     let places = places::places_of(&[data_file.to_path_buf()], origin, &|_| true);
     let mut folders = places.folders;
@@ -88,6 +103,7 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs) -> R
     let nowhere = PathBuf::new();
     let settings = SettingsFile::load(data_file, origin.settings_dir.as_ref().unwrap_or(&nowhere)).ok();
     // Whose settings are gone is told by the archives of its name, if all are of one data file.
+    let last_number = settings.as_ref().map_or(0, |file| file.settings().last_number);
     let noted = settings.and_then(|file| file.settings().data_file_id);
     if noted.is_none() {
         refuse_several(data_file, &archives)?;
@@ -104,6 +120,7 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs) -> R
         return Err(none(message).hint("Give the archive itself, if it lies elsewhere."));
     }
     let (mut best, mut first): (Option<(u64, Choice)>, Option<Error>) = (None, None);
+    let newer = Newer { last_number: ArchiveNumber(last_number), made, archives: &archives, until };
     for archive in archives.iter().filter(|archive| is_before(archive, until)) {
         let plan = match plan_with(&archive.path, &[], logs, origin) {
             Ok(plan) => plan,
@@ -113,7 +130,13 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs) -> R
             }
         };
         let (reached, is_there) = leads(&plan, until);
-        let choice = Choice { archive: archive.path.clone(), logs: of_plan(&plan, logs) };
+        let may_miss = match until {
+            Until::Commit(_) => false,
+            Until::Moment(_) => !is_there,
+            Until::End => !plan.known.as_ref().is_some_and(Known::goes_on),
+        };
+        let without = if may_miss { newer.unusable(&plan, first.as_ref()).map(|error| error.report()) } else { None };
+        let choice = Choice { archive: archive.path.clone(), logs: of_plan(&plan, logs), without };
         if is_there {
             return Ok(choice);
         }
@@ -138,6 +161,72 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs) -> R
                 format!("no archive of {} holds the state wanted or an earlier one{oldest}", data_file.display());
             Err(none(message).hint("Choose a later moment, or give an older archive that lies elsewhere."))
         }
+    }
+}
+
+/// What is known of archives that are newer than the one that a restore begins with.
+struct Newer<'a> {
+    /// The number of the last one, by the settings.
+    last_number: ArchiveNumber,
+    made: Option<&'a Made>,
+    /// Those at hand, the newest first.
+    archives: &'a [ArchiveEntry],
+    until: Until,
+}
+
+impl Newer<'_> {
+    /// What is to be said where `plan` does not begin with the newest archive that was made; `problem` is why the
+    /// newest one that is there can not be used, if so.
+    fn unusable(&self, plan: &RestorePlan, problem: Option<&Error>) -> Option<Error> {
+        let used = plan.identity.number;
+        let made = self.made.filter(|made| made.number > used);
+        let number = self.last_number.max(made.map_or(used, |made| made.number));
+        let made = made.filter(|made| made.number == number);
+        let there = self.archives.iter().find(|archive| archive.number > used);
+        if number <= used && there.is_none() {
+            return None;
+        }
+        // One that is later than what is wanted is of no concern, and neither are those made after it.
+        if let Until::Moment(moment) = self.until
+            && (made.is_some_and(|made| made.at > moment)
+                || self.archives.iter().any(|archive| archive.moment.is_some_and(|held| held > moment)))
+        {
+            return None;
+        }
+        let of = |moment: Option<DateTime<FixedOffset>>| {
+            moment.map_or_else(String::new, |moment| format!(" of {}", moment.format("%Y-%m-%d %H:%M:%S %:z")))
+        };
+        let (what, hint) = match (there.filter(|there| there.number >= number), problem) {
+            (Some(there), Some(problem)) => {
+                let made = made.map(|made| made.at);
+                (
+                    format!(
+                        "backup {}{} can not be restored: {}",
+                        there.number,
+                        of(there.moment.or(made)),
+                        problem.message()
+                    ),
+                    problem.hint_text().unwrap_or("See what is left of it: strongroom verify ARCHIVE.").to_owned(),
+                )
+            }
+            _ => {
+                let elsewhere = made.filter(|made| made.archive.is_file());
+                let was =
+                    made.map_or_else(String::new, |made| format!(" (it was written as {})", made.archive.display()));
+                (
+                    format!("backup {number}{} is not among the archives found{was}", of(made.map(|made| made.at))),
+                    match elsewhere {
+                        Some(made) => format!("It is still there: restore {} itself.", made.archive.display()),
+                        None => "Bring it back from where it was moved to, and restore again.".to_owned(),
+                    },
+                )
+            }
+        };
+        let message = format!(
+            "{what}; what was committed after backup {used}{} is not certainly in what was restored",
+            of(Some(plan.identity.moment))
+        );
+        Some(Error::new(ErrorKind::Partial, message).hint(hint))
     }
 }
 

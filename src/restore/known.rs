@@ -21,6 +21,7 @@ use crate::{
         inspect,
         integrate::{Plan, PlanEnd, Unfit, Until, Unused},
         jumps::{self, Jump, Witness},
+        next_path,
         reader::LogReader,
     },
     sqlite::snapshot::Snapshot,
@@ -82,6 +83,9 @@ pub enum Ends {
     Torn {
         /// The log.
         log: PathBuf,
+        /// Whether somebody wants to write it, and can not.
+        #[serde(default)]
+        is_held_up: bool,
     },
     /// It is damaged, or has a gap: the plan says where.
     Broken,
@@ -102,6 +106,9 @@ pub struct Known {
     pub unused: Vec<Unused>,
     /// Commits whose times are not when they were made.
     pub jumps: Vec<Jump>,
+    /// Why the log can not be written at the moment, as whoever wants to write it says.
+    #[serde(default)]
+    pub log_problem: Option<String>,
 }
 
 /// What is known after an archive that was made without a log; `places` are where its data file's logs lie.
@@ -122,7 +129,7 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
     // Made while a log was in use and could not be cut: it knows nothing of what was committed then.
     let ends = if places.named.is_empty() { Ends::WithoutLog } else { Ends::NotFound { named: places.named.clone() } };
     let jumps = Vec::new();
-    Ok(Known { commit: None, is_logged: false, time: moment, ends, unused, jumps })
+    Ok(Known { commit: None, is_logged: false, time: moment, ends, unused, jumps, log_problem: None })
 }
 
 /// What is known after the archive with this identity. `plan` is what the logs at hand yield; its paths may lead to
@@ -154,6 +161,7 @@ pub(super) fn known(
         ends: ends(shown, &archives, (places, origin), now),
         unused: shown.unused.iter().filter(concerns).cloned().collect(),
         jumps: jumps::find(plan, &witnesses, control)?,
+        log_problem: origin.log_problem.clone(),
     })
 }
 
@@ -184,7 +192,11 @@ fn ends(
     match (stands, &plan.end) {
         (None | Some(true), _) if is_written(&log) && !is_held_up => Ends::Live { log, at: now },
         (Some(true), _) => Ends::Level { log, at: now },
-        (_, PlanEnd::Torn { .. }) => Ends::Torn { log },
+        (_, PlanEnd::Torn { .. }) => {
+            // Whoever holds it is in the middle of it, or can not get on: that is no end.
+            let is_held_up = is_held_up || is_written(&log) || is_written(&next_path(&log));
+            Ends::Torn { log, is_held_up }
+        }
         (stands, _) => Ends::Open { log, is_behind: stands == Some(false), is_held_up },
     }
 }
@@ -201,7 +213,7 @@ pub(super) fn is_same(data_file: &Path, restored: &Path, control: &Control) -> R
     if !data_file.is_file() {
         return Ok(false);
     }
-    let Ok(live) = Snapshot::begin(data_file, LOCK_WAIT, control) else { return Ok(false) };
+    let Ok(live) = Snapshot::begin_to_look(data_file, LOCK_WAIT, control) else { return Ok(false) };
     let fail = |e| Error::io("read", restored, e);
     let (file, meta) = regular::open(restored, Links::Refused).map_err(fail)?;
     let length = meta.len();
@@ -235,6 +247,11 @@ impl Known {
     /// Whether what was committed after the log ends could still be told by the data file.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.ends, Ends::Open { is_behind: false, .. })
+    }
+
+    /// Whether a log certainly leads from the archive to what the data file holds now: then no newer archive is missed.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self.ends, Ends::Live { .. } | Ends::Level { .. })
     }
 
     /// What was restored was compared with the data file, byte by byte, and is the same.
@@ -287,14 +304,21 @@ impl Known {
             Ends::Sealed { log, .. } => {
                 format!("a full backup closed {}, and no log that goes on from there was found", log.display())
             }
+            Ends::Open { log, is_behind, is_held_up: true } => {
+                let behind = if *is_behind { "; the data file holds commits that are not in it" } else { "" };
+                let trouble = self.log_trouble();
+                format!("{} ends there, and can not be written at the moment{trouble}{behind}", log.display())
+            }
             Ends::Open { log, is_behind: true, .. } => {
                 format!("{} ends there, and the data file holds commits that are not in it", log.display())
             }
-            Ends::Open { log, is_held_up: true, .. } => {
-                format!("{} ends there, and can not be written at the moment", log.display())
-            }
+            Ends::Torn { log, is_held_up: true } => format!(
+                "{} ends there, in the middle of a commit, and can not be written at the moment{}",
+                log.display(),
+                self.log_trouble()
+            ),
             Ends::Open { log, .. } => format!("{} ends there, and nobody writes it any more", log.display()),
-            Ends::Torn { log } => {
+            Ends::Torn { log, .. } => {
                 format!("{} ends there, in the middle of a commit, and nobody writes it any more", log.display())
             }
         };
@@ -304,6 +328,10 @@ impl Known {
         }
         let hint = match &self.ends {
             Ends::WithoutLog => "Restore a newer archive, which the logs go on from.",
+            Ends::Open { is_held_up: true, .. } | Ends::Torn { is_held_up: true, .. } if more.is_empty() => {
+                "Everything that was recorded is restored. What was committed since stands in the data file: see that its log can be \
+                 written (strongroom status DATAFILE), and restore again."
+            }
             Ends::Open { .. } | Ends::Torn { .. } if more.is_empty() => {
                 "Everything that was recorded is restored. What programs committed later, if they did, was never recorded."
             }
@@ -313,6 +341,10 @@ impl Known {
             }
         };
         Some(Error::new(ErrorKind::Partial, message).hint(hint))
+    }
+
+    fn log_trouble(&self) -> String {
+        self.log_problem.as_ref().map_or_else(String::new, |problem| format!(": {problem}"))
     }
 
     /// What else is worth knowing of a restore up to `until`, as whole sentences.

@@ -32,6 +32,8 @@ pub struct Origin {
     pub settings_dir: Option<PathBuf>,
     /// Whether the log of this data file is being written, for whoever writes it; `None` where that is not known.
     pub log_runs: Option<bool>,
+    /// Why it can not be written, if so.
+    pub log_problem: Option<String>,
 }
 
 impl Origin {

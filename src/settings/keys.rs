@@ -281,6 +281,18 @@ pub const KEYS: &[Key] = &[
             Some(())
         },
     },
+    Key {
+        name: "data-file.log-begun",
+        meaning: "The log that was begun last, by which one that is missing is told from a new one; leave it as it is.",
+        expected: "the path that Strongroom wrote",
+        is_path: false,
+        is_own: true,
+        get: |s| path_text(&s.log_begun),
+        set: |s, v| {
+            s.log_begun = path(v)?;
+            Some(())
+        },
+    },
     word!(
         "scheduler.frequency",
         "How often a full backup is made: never, every hour, every day, every week, every month, personalized.",
@@ -519,7 +531,8 @@ mod tests {
         let odd = place::path("bytes:2fff").ok_or("no path")?;
         let places = vec![known("/b c".into(), Some(uuid::Uuid::nil())), known(odd, None)];
         let id = Some(uuid::Uuid::nil());
-        let mut all = Settings { last_number: 7, data_file_id: id, places, ..Settings::default() };
+        let begun = Some("/logs/a.journal".into());
+        let mut all = Settings { last_number: 7, data_file_id: id, places, log_begun: begun, ..Settings::default() };
         for (key, text) in [
             ("on-finish", "['/bin/mail', 'me']"),
             ("scheduler.frequency", "'personalized'"),
@@ -575,7 +588,8 @@ mod tests {
             key.reset(&mut copy);
             assert!(key.is_default(&copy), "{}", key.name);
         }
-        assert_eq!(Settings { last_number: 0, data_file_id: None, places: vec![], ..copy }, Settings::default());
+        let own = Settings { last_number: 0, data_file_id: None, places: vec![], log_begun: None, ..copy };
+        assert_eq!(own, Settings::default());
         Ok(())
     }
 

@@ -352,6 +352,8 @@ pub struct Settings {
     pub last_number: u32,
     /// The folders that were used for archives, log and attachments.
     pub places: Vec<KnownPlace>,
+    /// The log that was begun last: that it is not there any more is then worth saying.
+    pub log_begun: Option<PathBuf>,
     /// When full backups are made.
     pub scheduler: Scheduler,
     /// What else goes into them.
@@ -385,7 +387,7 @@ pub struct Revision(String);
 impl Settings {
     /// The checksum of what a person can set here.
     pub fn revision(&self) -> Revision {
-        let by_hand = Self { data_file_id: None, last_number: 0, places: Vec::new(), ..self.clone() };
+        let by_hand = Self { data_file_id: None, last_number: 0, places: vec![], log_begun: None, ..self.clone() };
         // Plain data always has a JSON form; the order of its fields is fixed.
         let text = serde_json::to_vec(&by_hand).unwrap_or_default();
         Revision(blake3::hash(&text).to_hex()[..16].to_owned())

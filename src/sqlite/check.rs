@@ -15,7 +15,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::{bound_values, integrity::interruptible, leave, open_existing, snapshot::is_busy};
+use super::{bound_values, hot::open_to_read, integrity::interruptible, leave, snapshot::is_busy};
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
@@ -100,7 +100,7 @@ impl Findings {
 /// `Busy` with the names of the processes that hold it locked, `Stopped`, and where SQLite can not open it; everything
 /// else is part of the findings.
 pub fn check(path: &Path, control: &Control) -> Result<Findings> {
-    let conn = open_existing(path)?;
+    let conn = open_to_read(path)?;
     let set = |e| Error::sqlite("read", path, e);
     bound_values(&conn).map_err(set)?;
     conn.pragma_update(None, "cell_size_check", true).map_err(set)?;
@@ -200,6 +200,9 @@ impl Check<'_> {
             state: State::Sound,
         };
         match self.lines(&format!("PRAGMA integrity_check('{quoted}')")) {
+            Ok(lines) if lines.is_empty() => {
+                found.state = self.unopened(&table)?.map_or(State::Sound, State::Unknown);
+            }
             Ok(lines) => {
                 for line in lines {
                     let tree = root_of(&line);
@@ -223,6 +226,18 @@ impl Check<'_> {
             }
         }
         Ok(Some(found))
+    }
+
+    /// Why a virtual table can not be opened here, where it can not: SQLite's check passes over it without a word.
+    fn unopened(&self, table: &Table) -> Result<Option<String>> {
+        if table.root != 0 {
+            return Ok(None);
+        }
+        match self.ask(&|conn| unopened(conn, &table.name)) {
+            Ok(why) => Ok(why),
+            Err(Failure::Ours(error)) => Err(error),
+            Err(Failure::Other(message)) => Ok(Some(message)),
+        }
     }
 
     fn exists(&self, table: &str) -> Result<bool> {
@@ -295,6 +310,18 @@ impl Findings {
             }
         }
         self.file.add(line);
+    }
+}
+
+/// Why the virtual table `name` can not be opened, such as `no such module: spellfix1`; `None` where it can.
+///
+/// # Errors
+/// Where the file is locked.
+pub(super) fn unopened(conn: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    match conn.prepare(&format!("SELECT 1 FROM \"{}\" LIMIT 0", name.replace('"', "\"\""))) {
+        Ok(_) => Ok(None),
+        Err(e) if is_busy(&e) => Err(e),
+        Err(e) => Ok(Some(e.to_string())),
     }
 }
 
@@ -392,6 +419,28 @@ mod tests {
         assert!(names.contains(&"index first of table it's".to_owned()), "{found:#?}");
         assert!(names.contains(&"the file as a whole".to_owned()), "{found:#?}");
         assert!(!names.contains(&"table good".to_owned()), "{found:#?}");
+        Ok(())
+    }
+
+    #[test]
+    fn what_needs_the_application_is_not_checked_and_not_sound() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let writer = data_file(&path)?;
+        writer.execute_batch(
+            "CREATE TABLE z(a); CREATE INDEX zi ON z(a); PRAGMA writable_schema=ON;
+             UPDATE sqlite_schema SET sql='CREATE TABLE z(a COLLATE theirs)' WHERE name='z';
+             INSERT INTO sqlite_schema VALUES('table','v','v',0,'CREATE VIRTUAL TABLE v USING theirs(x)')",
+        )?;
+        drop(writer);
+        let found = check(&path, &Control::default())?;
+        let unknown: Vec<String> =
+            found.all().filter(|(_, s)| matches!(s, State::Unknown(_))).map(|(name, _)| name).collect();
+        assert_eq!(unknown, ["table v", "table z", "index zi of table z", "the file as a whole"], "{found:#?}");
+        assert_eq!(
+            found.tables.iter().find(|t| t.name == "v").map(|t| &t.state),
+            Some(&State::Unknown("no such module: theirs".into()))
+        );
         Ok(())
     }
 

@@ -56,26 +56,32 @@ pub fn refuse_while_open(path: &Path) -> Result<()> {
         .hint("End these programs, so that nobody waits while it is compacted, then try again."))
 }
 
-/// Compacts the data file at `path` (its canonical path). After an error, and when stopped, it is as it was.
+/// Compacts the data file at `path` (its canonical path), and says why its content could not be checked, if so. After an
+/// error, and when stopped, it is as it was.
 ///
 /// # Errors
 /// `Busy` with the names of the programs that have it open, `NoSpace`, `Damaged` when SQLite finds it damaged,
 /// `Stopped`.
-pub fn compact(path: &Path, facts: &DataFileFacts, control: &Control) -> Result<Rewritten> {
+pub fn compact(path: &Path, facts: &DataFileFacts, control: &Control) -> Result<(Rewritten, Option<String>)> {
     refuse_while_open(path)?;
     let folder = storage::folder_of(path);
     require_space(folder, need(facts).needs_bytes)?;
     let scratch = Scratch::new(folder)?;
     let copy = scratch.path().join(COPY);
     let target = empty_copy(&scratch, &copy)?;
+    let mut not_checked = None;
     let outcome = rewrite(path, &target, control, &mut || {
         control.phase(Phase::Compacting, 0);
         let conn = open_existing(path)?;
         copy_into(&conn, (path, &copy), &target, control)?;
         drop(conn);
         match integrity::check(&copy, control)? {
+            Integrity::Sound => Ok(()),
             // Tables of an extension are copied as they are, and can be checked by nobody else.
-            Integrity::Sound | Integrity::Unknown(_) => Ok(()),
+            Integrity::Unknown(why) => {
+                not_checked = Some(why);
+                Ok(())
+            }
             Integrity::Problems(lines) => {
                 let first = lines.first().map_or("", String::as_str);
                 Err(Error::new(ErrorKind::Damaged, format!("{} is damaged: {first}", path.display()))
@@ -84,7 +90,7 @@ pub fn compact(path: &Path, facts: &DataFileFacts, control: &Control) -> Result<
         }
     });
     storage::clean_up(move || drop(scratch));
-    outcome
+    Ok((outcome?, not_checked))
 }
 
 /// Makes the file for the copy, which nobody but this user can read: SQLite would make it readable for everybody, and
@@ -146,7 +152,7 @@ mod tests {
             let facts = identify(&path)?;
             let expected = need(&facts);
             assert!(expected.frees_bytes > 0 || vacuum == 1, "{mode} {vacuum}");
-            let done = compact(&path, &facts, &Control::default())?;
+            let (done, _) = compact(&path, &facts, &Control::default())?;
             settle(&path);
             assert!(done.pages < facts.page_count && done.pages_changed > 0, "{done:?}");
             let freed = u64::from(facts.page_count - done.pages) * u64::from(facts.page_size);

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Local};
@@ -11,13 +11,19 @@ use serde::{Deserialize, Serialize};
 
 pub use super::snapshot::JournalMode;
 use super::{
-    alias, ffi, leave, open_existing,
+    alias, ffi,
+    hot::{self, Looking, open_to_look},
+    leave, open_existing,
     snapshot::{is_busy, wal_path},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     storage::processes,
 };
+
+/// So long a lock is waited for that SQLite does not see, and so often it is looked at.
+const LOCK_MAX: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// What there is to know of a data file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +53,10 @@ pub struct DataFileFacts {
     pub application_id: u32,
     /// Whether this user may write it.
     pub writable: bool,
+    /// Whether it holds a transaction that was begun and not ended, which nobody has undone yet: what stands here may be
+    /// a part of it then.
+    #[serde(default)]
+    pub unfinished: bool,
 }
 
 /// Size in bytes and time of the last write of a data file with its WAL, without opening either.
@@ -61,7 +71,8 @@ pub fn measure(path: &Path) -> Result<(u64, u64, Option<DateTime<Local>>)> {
     Ok((meta.len(), wal_bytes, modified))
 }
 
-/// Looks whether the file at `path` is a data file that can be protected.
+/// Looks whether the file at `path` is a data file that can be protected. Nothing is changed: the journal of a
+/// transaction that was not ended is not played back.
 ///
 /// # Errors
 /// Says what is wrong otherwise: gone, a folder, empty, no permission, not a database, encrypted, damaged, locked.
@@ -89,7 +100,18 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
             .hint("Start the application once, so that it creates its tables; then open the file again."));
     }
 
-    let mut conn = open_existing(&path).map_err(|e| refine_open_failure(e, &path))?;
+    let asked = Instant::now();
+    let opened = loop {
+        match open_to_look(&path) {
+            // A lock that SQLite does not see goes with a transaction that takes a moment.
+            Err(e) if e.kind() == ErrorKind::Busy && asked.elapsed() < LOCK_MAX => std::thread::sleep(LOCK_PAUSE),
+            other => break other,
+        }
+    };
+    let (mut conn, unfinished) = match opened.map_err(|e| refine_open_failure(e, &path))? {
+        Looking::AtRest(conn) => (conn, false),
+        Looking::Unfinished(conn) => (conn, true),
+    };
     let header = read_header(&conn, &path, meta.len())?;
     conn.busy_handler(Some(patiently)).map_err(|e| Error::sqlite("read", &path, e))?;
     let fail = |e: rusqlite::Error| read_failure(e, &path);
@@ -104,14 +126,16 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
             [],
             |row| row.get(0),
         )
-        .map_err(fail)?;
-    let writable = !conn.is_readonly(rusqlite::MAIN_DB).map_err(fail)?;
+        // The schema may be in the middle of a change.
+        .or_else(|e| if unfinished { Ok(0) } else { Err(fail(e)) })?;
     let (size_bytes, wal_bytes, modified) = measure(&path)?;
     let journal_mode = JournalMode::of_header(&header);
     let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (application_id, sqlite_version) = (word(68), version_text(word(96)));
     leave(&conn, &path);
     Ok(DataFileFacts {
+        writable: may_write(&path),
+        unfinished,
         path,
         size_bytes,
         wal_bytes,
@@ -123,7 +147,6 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
         tables,
         sqlite_version,
         application_id,
-        writable,
     })
 }
 
@@ -132,6 +155,7 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
 /// # Errors
 /// `Busy` with the names of the programs that are in the way, `Refused` where the file can not have a WAL.
 pub fn switch_to_wal(path: &Path) -> Result<()> {
+    hot::require_ended(path)?;
     let conn = open_existing(path)?;
     conn.busy_timeout(Duration::from_secs(5)).map_err(|e| Error::sqlite("switch", path, e))?;
     let mode: String = conn.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(|e| {
@@ -185,6 +209,17 @@ fn read_header(conn: &rusqlite::Connection, path: &Path, size: u64) -> Result<[u
         format!("{} is not an SQLite database: it begins with {}", path.display(), describe(&start)),
     )
     .hint("Choose the SQLite data file of the application; its name often ends in .sqlite, .sqlite3 or .db."))
+}
+
+fn may_write(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+    }
+    #[cfg(not(unix))]
+    {
+        path.metadata().is_ok_and(|meta| !meta.permissions().readonly())
+    }
 }
 
 fn refuse_unreadable(path: &Path) -> Result<()> {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{bound_values, leave, open_existing};
+use super::{bound_values, hot::open_to_read, leave};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Virtual machine steps of SQLite between two looks at the time.
@@ -20,7 +20,7 @@ const STEPS: i32 = 10_000;
 /// # Errors
 /// `Damaged` with SQLite's words, which is the answer as well.
 pub fn glance(path: &Path, limit: Duration) -> Result<()> {
-    let Ok(mut conn) = open_existing(path) else { return Ok(()) };
+    let Ok(mut conn) = open_to_read(path) else { return Ok(()) };
     let until = Instant::now() + limit;
     let _ = conn.busy_timeout(Duration::from_secs(1));
     let _ = conn.pragma_update(None, "cell_size_check", true);

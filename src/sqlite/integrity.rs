@@ -116,7 +116,7 @@ pub(super) fn interruptible_until<T>(
 }
 
 /// The path in a form that a URI filename of SQLite can hold.
-fn percent_encoded(path: &Path) -> String {
+pub(super) fn percent_encoded(path: &Path) -> String {
     let keep = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
     let encode = |b: &u8| if keep(*b) { char::from(*b).to_string() } else { format!("%{b:02X}") };
     path.as_os_str().as_encoded_bytes().iter().map(encode).collect()

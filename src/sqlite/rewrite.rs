@@ -16,7 +16,7 @@ use std::{
 
 use rusqlite::{Connection, config::DbConfig, types::Value};
 
-use super::{open_existing, snapshot::is_busy};
+use super::{hot::require_ended, open_existing, snapshot::is_busy};
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
@@ -120,6 +120,7 @@ pub fn rewrite(
     control: &Control,
     locked: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Rewritten> {
+    require_ended(live)?;
     let to = open_existing(live)?;
     if to.is_readonly(rusqlite::MAIN_DB).unwrap_or(true) {
         return Err(Error::new(ErrorKind::Permission, format!("can not write {}", live.display()))

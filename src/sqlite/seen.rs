@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bound_values,
+    bound_values, check,
     integrity::interruptible_until,
     snapshot::{JournalMode, Snapshot},
 };
@@ -82,7 +82,7 @@ impl ContentCheck {
 pub struct ContentSeen {
     /// Whether it is sound.
     pub check: ContentCheck,
-    /// What is damaged, in SQLite's words, or why it was not checked.
+    /// What is damaged, in SQLite's words, or why it, or a part of it, was not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// How many of its pages are not in use.
@@ -147,7 +147,7 @@ fn check(snapshot: &Snapshot, limit: Duration, control: &Control) -> Result<(Con
     let _ = conn.pragma_update(None, "cell_size_check", false);
     use rusqlite::ErrorCode as C;
     Ok(match found {
-        Ok(lines) if lines == ["ok"] => (sound, None),
+        Ok(lines) if lines == ["ok"] => (sound, unopened(conn)),
         Ok(lines) => (ContentCheck::Damaged, lines.first().map(|line| shortened(line, NOTE_MAX))),
         Err(_) if control.is_stopped() => return Err(Error::stopped()),
         Err(e) => match e.sqlite_error_code() {
@@ -161,6 +161,22 @@ fn check(snapshot: &Snapshot, limit: Duration, control: &Control) -> Result<(Con
             _ => (ContentCheck::NotChecked, Some(shortened(&e.to_string(), NOTE_MAX))),
         },
     })
+}
+
+/// The virtual tables that SQLite passes over in its check, because they need an extension of the application.
+fn unopened(conn: &rusqlite::Connection) -> Option<String> {
+    let sql = "SELECT name FROM sqlite_schema WHERE type='table' AND rootpage=0 ORDER BY name";
+    let names = conn.prepare(sql).and_then(|mut statement| {
+        statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<String>>>()
+    });
+    let why = |name: &String| Some((name.clone(), check::unopened(conn, name).ok()??));
+    let mut found = names.unwrap_or_default().into_iter().filter_map(|name| why(&name));
+    let (name, why) = found.next()?;
+    let more = match found.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(shortened(&format!("table {name}{more}: {why}"), NOTE_MAX))
 }
 
 /// The first line that says something: SQLite may begin with the name that it gives the database.

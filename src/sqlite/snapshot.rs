@@ -18,16 +18,17 @@ use std::{
     io::{BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ffi, leave,
+    ffi,
+    hot::{Looking, open_to_look, open_to_read},
+    leave,
     named::{NamedFiles, require_one_wal, require_shared},
-    open_existing,
 };
 use crate::{
     control::Control,
@@ -74,6 +75,18 @@ pub struct Snapshot {
     wal_pages: BTreeSet<u32>,
     begun: Instant,
     files: NamedFiles,
+    /// In rollback mode, when the file was written last and how long it was: nobody writes it while this is held.
+    written: Option<Written>,
+}
+
+/// How it is opened.
+type Open<'a> = dyn Fn(&Path) -> Result<Connection> + 'a;
+
+type Written = (Option<SystemTime>, u64);
+
+fn written(path: &Path) -> Result<Written> {
+    let meta = path.metadata().map_err(|e| Error::io("find", path, e))?;
+    Ok((meta.modified().ok(), meta.len()))
 }
 
 impl Snapshot {
@@ -82,21 +95,43 @@ impl Snapshot {
     /// # Errors
     /// `Busy` when the lock does not come, `Stopped`, `Damaged`, and what [`open_existing`] reports.
     pub fn begin(path: &Path, wait_max: Duration, control: &Control) -> Result<Self> {
+        Self::begin_in(path, &open_to_read, wait_max, control)
+    }
+
+    /// The same for whoever only looks: the journal of a transaction that was not ended is never played back.
+    ///
+    /// # Errors
+    /// As [`Self::begin`]; `Refused` where there is such a journal.
+    pub fn begin_to_look(path: &Path, wait_max: Duration, control: &Control) -> Result<Self> {
+        let open = |path: &Path| match open_to_look(path)? {
+            Looking::AtRest(conn) => Ok(conn),
+            Looking::Unfinished(_) => {
+                let message = format!("{} holds a transaction that was begun and not ended", path.display());
+                Err(Error::new(ErrorKind::Refused, message))
+            }
+        };
+        Self::begin_in(path, &open, wait_max, control)
+    }
+
+    fn begin_in(path: &Path, open: &Open<'_>, wait_max: Duration, control: &Control) -> Result<Self> {
         let asked = Instant::now();
         loop {
-            match Self::begin_once(path, wait_max.saturating_sub(asked.elapsed()), control) {
+            match Self::begin_once(path, open, wait_max.saturating_sub(asked.elapsed()), control) {
                 // Whoever closes it last removes its WAL.
-                Err(e) if e.kind() == ErrorKind::Busy && asked.elapsed() < wait_max => control.check()?,
+                Err(e) if e.kind() == ErrorKind::Busy && asked.elapsed() < wait_max => {
+                    control.check()?;
+                    thread::sleep(Duration::from_millis(5));
+                }
                 other => return other,
             }
         }
     }
 
-    fn begin_once(path: &Path, wait_max: Duration, control: &Control) -> Result<Self> {
+    fn begin_once(path: &Path, open: &Open<'_>, wait_max: Duration, control: &Control) -> Result<Self> {
         let path = path.canonicalize().map_err(|e| Error::io("open", path, e))?;
         let before = NamedFiles::look(&path)?;
         require_shared(&path)?;
-        let conn = open_existing(&path)?;
+        let conn = open(&path)?;
         let fail = |e| Error::sqlite("read", &path, e);
         conn.execute_batch("BEGIN").map_err(fail)?;
         let asked = Instant::now();
@@ -141,7 +176,8 @@ impl Snapshot {
                     .hint("The data file is damaged. Restore the last archive, and keep the damaged file."));
             }
         }
-        Ok(Self { conn, path, page_size, page_count, journal_mode, wal_pages, begun, files })
+        let written = if journal_mode == JournalMode::Rollback { Some(written(&path)?) } else { None };
+        Ok(Self { conn, path, page_size, page_count, journal_mode, wal_pages, begun, files, written })
     }
 
     /// Page size in bytes.
@@ -177,9 +213,18 @@ impl Snapshot {
     /// Sees that what it reads is still what the path of the data file names.
     ///
     /// # Errors
-    /// `Replaced` when it is not: then this is no state of the data file.
+    /// `Replaced` when it is not: then this is no state of the data file. `Changed` when somebody wrote it whom the lock
+    /// should have kept from it.
     pub fn require_named(&self) -> Result<()> {
-        self.files.require(&self.path)
+        self.files.require(&self.path)?;
+        if self.written.is_none() || self.written == written(&self.path).ok() {
+            return Ok(());
+        }
+        let message = format!("{} was written while it was held for reading", self.path.display());
+        Err(Error::new(ErrorKind::Changed, message).hint(
+            "A program writes it that does not keep to SQLite's locks (vfs=unix-dotfile, unix-none, nolock=1, another machine): what \
+             was read is no state of the file. End that program during backups.",
+        ))
     }
 
     /// How long the read transaction has been held.
@@ -341,6 +386,25 @@ mod tests {
         assert!(writer.execute_batch("INSERT INTO t VALUES(1)").is_err(), "our SHARED lock keeps writers out");
         drop(snapshot);
         writer.execute_batch("INSERT INTO t VALUES(1)")?;
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_keeps_to_no_lock_is_found_out() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let writer = Connection::open_with_flags(
+            format!("file:{}?vfs=unix-none", path.display()),
+            rusqlite::OpenFlags::default() | rusqlite::OpenFlags::SQLITE_OPEN_URI,
+        )?;
+        writer.execute_batch("CREATE TABLE t(x)")?;
+        let snapshot = Snapshot::begin(&path, Duration::ZERO, &Control::default())?;
+        snapshot.require_named()?;
+        // Times of files are told in steps of a few milliseconds.
+        thread::sleep(Duration::from_millis(50));
+        writer.execute_batch("INSERT INTO t VALUES(1)")?;
+        assert_eq!(snapshot.require_named().err().map(|e| e.kind()), Some(ErrorKind::Changed));
         Ok(())
     }
 

@@ -344,8 +344,9 @@ fn finished_ui(ui: &mut Ui, status: &Status, job: &FinishedJob, actions: &mut Ve
                 format!("{} was compacted: {} freed", name(&report.data_file), human_bytes(report.freed_bytes()));
             let (before, after) = (human_bytes(report.before_bytes), human_bytes(report.after_bytes));
             let text =
-                format!("From {before} to {after}, in {}. The copy was checked before.", duration(job.duration_ms));
-            strip(ui, Tone::Good, &message, Some(&text), |ui| put_away(ui, actions));
+                format!("From {before} to {after}, in {}. {}", duration(job.duration_ms), report.check_in_words());
+            let tone = if report.not_checked.is_none() { Tone::Good } else { Tone::Warn };
+            strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
         }
         Ok(JobReport::Sample { path, bytes }) => {
             let text = format!("{}, {}, in {}.", path.display(), human_bytes(*bytes), duration(job.duration_ms));

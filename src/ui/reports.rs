@@ -12,7 +12,7 @@ use crate::{
     archive::heal::Repaired,
     backup::BackupReport,
     drill::Proof,
-    error::Error,
+    error::{Error, ErrorKind},
     journal::integrate::Integrated,
     maintenance::RecordsReport,
     repair::RepairReport,
@@ -42,8 +42,10 @@ pub(super) fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
         ContentCheck::NotChecked => "\nIts content was not checked.",
         ContentCheck::Damaged => "",
     });
-    if let Some(note) = report.seen.note.as_ref().filter(|_| report.seen.check == ContentCheck::NotChecked) {
-        text.push_str(&format!(" {}.", sentence(note)));
+    match (&report.seen.note, report.seen.check) {
+        (None, _) | (_, ContentCheck::Damaged) => {}
+        (Some(note), ContentCheck::NotChecked) => text.push_str(&format!(" {}.", sentence(note))),
+        (Some(note), _) => text.push_str(&format!(" Not checked: {note}.")),
     }
     if let Some(change) = &report.change {
         text.push_str(&format!(
@@ -83,7 +85,8 @@ pub(super) fn records_text(report: &RecordsReport, duration_ms: u64) -> (Tone, S
         None => (Tone::Good, format!("The records and indexes of {file} are sound"), text),
         Some(problem) => {
             text.extend(problem.hint_text().map(|hint| format!("\n{hint}")));
-            (Tone::Bad, problem.message().to_owned(), text)
+            let tone = if problem.kind() == ErrorKind::Partial { Tone::Warn } else { Tone::Bad };
+            (tone, problem.message().to_owned(), text)
         }
     }
 }

@@ -57,11 +57,14 @@ pub(crate) fn records_ui(
 fn report_ui(ui: &mut Ui, report: &RecordsReport, form: &mut ReportForm) {
     fact(ui, "Data file", report.data_file.display().to_string());
     fact(ui, "Verified", moment(&report.moment));
-    let damaged = report.damaged().len();
-    let state = match damaged {
+    let (damaged, unknown) = (report.damaged().len(), report.unknown().len());
+    let mut state = match damaged {
         0 => format!("{} tables and indexes, no damage found", count(report.count() as u64)),
         n => format!("{} tables and indexes, {} damaged", count(report.count() as u64), count(n as u64)),
     };
+    if unknown > 0 {
+        state += &format!(", {} not checked", count(unknown as u64));
+    }
     fact(ui, "Result", state);
     if let Some(hint) = report.problem().as_ref().and_then(|problem| problem.hint_text()) {
         fact(ui, "Advice", hint);

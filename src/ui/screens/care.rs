@@ -9,6 +9,7 @@ use crate::{
         history::JobKind,
         status::{DataFileStatus, LastRun},
     },
+    error::ErrorKind,
     sqlite::compact,
     storage::space::human_bytes,
     ui::{
@@ -69,8 +70,9 @@ fn last_run(ui: &mut Ui, label: &str, last: Option<&LastRun>) {
     });
 }
 
-/// Damage that was found is worse than a verification that could not be made.
+/// Damage that was found is worse than a verification that could not be made, as a whole or of some tables.
 fn tone(last: &LastRun) -> Tone {
     use crate::engine::history::Outcome;
-    if last.outcome == Outcome::Partial { Tone::Bad } else { Tone::of(last.outcome) }
+    let is_damaged = last.error.as_ref().is_none_or(|error| error.kind != ErrorKind::Partial);
+    if last.outcome == Outcome::Partial && is_damaged { Tone::Bad } else { Tone::of(last.outcome) }
 }

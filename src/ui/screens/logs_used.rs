@@ -108,7 +108,7 @@ pub(super) fn logs_ui(
 fn used(plan: &RestorePlan, beside: &Path) -> Vec<String> {
     let (last, is_live) = match plan.known.as_ref().map(|known| &known.ends) {
         Some(Ends::Live { log, .. }) => (Some(log.as_path()), true),
-        Some(Ends::Level { log, .. } | Ends::Sealed { log, .. } | Ends::Open { log, .. } | Ends::Torn { log }) => {
+        Some(Ends::Level { log, .. } | Ends::Sealed { log, .. } | Ends::Open { log, .. } | Ends::Torn { log, .. }) => {
             (Some(log.as_path()), false)
         }
         Some(Ends::WithoutLog | Ends::NotFound { .. } | Ends::Broken) | None => (None, false),

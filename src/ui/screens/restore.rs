@@ -202,10 +202,11 @@ fn state_of(data_file: &DataFileStatus, archive: &ArchiveEntry) -> (Tone, &'stat
 /// What is known of its content, in words.
 fn content(archive: &ArchiveEntry) -> String {
     let note = archive.check_note.as_deref();
+    let besides = note.map_or_else(String::new, |note| format!("; not checked: {note}"));
     match archive.check {
-        ContentCheck::Whole => "Checked by SQLite: records and indexes are whole".to_owned(),
+        ContentCheck::Whole => format!("Checked by SQLite: records and indexes are whole{besides}"),
         ContentCheck::Structure => {
-            "Its structure was checked by SQLite; whether indexes agree with their tables was not".to_owned()
+            format!("Its structure was checked by SQLite; whether indexes agree with their tables was not{besides}")
         }
         ContentCheck::NotChecked => {
             format!("Not checked ({}). A test restore does it.", note.unwrap_or("nobody has looked"))
