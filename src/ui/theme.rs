@@ -37,6 +37,8 @@ pub(crate) struct Palette {
     pub(crate) side: Color32,
     /// Borders and separators.
     pub(crate) line: Color32,
+    /// Borders of what can be ticked, typed into or pressed: they must be seen (WCAG 1.4.11, 3 : 1).
+    edge: Color32,
     /// Ordinary text.
     pub(crate) text: Color32,
     /// Labels and remarks.
@@ -76,6 +78,7 @@ const LIGHT: Palette = Palette {
     card: c(0xFFFFFF),
     side: c(0xE9EDF2),
     line: c(0xD6DCE4),
+    edge: c(0x7F8A99),
     text: c(0x2C3643),
     weak: c(0x5B6879),
     strong: c(0x10181F),
@@ -99,6 +102,7 @@ const DARK: Palette = Palette {
     card: c(0x1E232A),
     side: c(0x191D23),
     line: c(0x343C46),
+    edge: c(0x727E8C),
     text: c(0xCDD5DE),
     weak: c(0x96A2B1),
     strong: c(0xF2F5F8),
@@ -210,10 +214,10 @@ fn visuals(dark: bool) -> Visuals {
     w.noninteractive.weak_bg_fill = p.card;
     w.noninteractive.corner_radius = r;
     for (style, fill, line, text) in [
-        (&mut w.inactive, p.button, p.line, p.text),
+        (&mut w.inactive, p.button, p.edge, p.text),
         (&mut w.hovered, p.button_hover, p.weak, p.strong),
         (&mut w.active, p.button_active, p.accent, p.strong),
-        (&mut w.open, p.button_active, p.line, p.strong),
+        (&mut w.open, p.button_active, p.edge, p.strong),
     ] {
         style.weak_bg_fill = fill;
         style.bg_fill = fill;
@@ -226,6 +230,9 @@ fn visuals(dark: bool) -> Visuals {
     w.active.bg_stroke = Stroke::new(2.0, p.accent);
     v
 }
+
+/// The corners of a box to tick: with those of a button it would be taken for one of several choices.
+pub(crate) const BOX_CORNERS: CornerRadius = CornerRadius::same(3);
 
 /// Gives the window its looks, light and dark.
 pub(crate) fn install(ctx: &egui::Context) {
@@ -258,5 +265,31 @@ pub(crate) fn install(ctx: &egui::Context) {
             // Animations repaint, and repainting is dear where no graphics card is.
             s.animation_time = 0.0;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ratio of WCAG 2.2, section 1.4.11.
+    fn contrast(a: Color32, b: Color32) -> f32 {
+        let channel = |value: u8| {
+            let part = f32::from(value) / 255.0;
+            if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        };
+        let light = |c: Color32| 0.2126 * channel(c.r()) + 0.7152 * channel(c.g()) + 0.0722 * channel(c.b());
+        let (a, b) = (light(a), light(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn what_can_be_used_and_what_is_read_stands_out() {
+        for p in [&LIGHT, &DARK] {
+            for behind in [p.card, p.page, p.field, p.button] {
+                assert!(contrast(p.edge, behind) >= 3.0, "{:?} on {behind:?}", p.edge);
+                assert!(contrast(p.text, behind) >= 4.5 && contrast(p.weak, behind) >= 4.5);
+            }
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeZone};
 use eframe::egui::{
-    self, Align, Button, Color32, CornerRadius, Frame, Label, Layout, Margin, Response, RichText, Sense, Stroke,
-    TextEdit, Ui, UiBuilder, WidgetInfo, WidgetType, vec2,
+    self, Align, Button, Checkbox, Color32, CornerRadius, Frame, Label, Layout, Margin, Response, RichText, Sense,
+    Stroke, TextEdit, Ui, UiBuilder, WidgetInfo, WidgetType, vec2,
 };
 use lucide_icons::Icon;
 
@@ -105,6 +105,18 @@ fn named(response: Response, name: &str) -> Response {
     let enabled = response.enabled();
     response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, enabled, name));
     response
+}
+
+/// A box to tick.
+pub(crate) fn check_box(ui: &mut Ui, on: &mut bool, label: &str) -> Response {
+    ui.scope(|ui| {
+        let w = &mut ui.visuals_mut().widgets;
+        for style in [&mut w.noninteractive, &mut w.inactive, &mut w.hovered, &mut w.active] {
+            style.corner_radius = theme::BOX_CORNERS;
+        }
+        ui.add(Checkbox::new(on, label))
+    })
+    .inner
 }
 
 /// An ordinary button.

@@ -11,7 +11,7 @@ use std::{
 
 use chrono::{DateTime, Local};
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
-use eframe::egui::{Align, Checkbox, Context, Key, Label, Layout, RichText, Ui, vec2};
+use eframe::egui::{Align, Context, Key, Label, Layout, RichText, Ui, vec2};
 use lucide_icons::Icon;
 
 use super::frame;
@@ -22,7 +22,7 @@ use crate::{
         file_picker::{Mode, Request},
         table::{Cell, RowEvent, figure_column, nothing, table, text_column},
         theme::palette,
-        widgets::{button, icon_button, primary_button, text_field},
+        widgets::{button, check_box, icon_button, primary_button, text_field},
     },
 };
 
@@ -336,9 +336,9 @@ impl Browser {
 
     fn options(&mut self, ui: &mut Ui, request: &Request) {
         ui.horizontal(|ui| {
-            ui.add(Checkbox::new(&mut self.hidden, "Hidden files"));
+            check_box(ui, &mut self.hidden, "Hidden files");
             if let Mode::OpenFile { extension: Some(_) } = request.mode {
-                ui.add(Checkbox::new(&mut self.all_files, "All files"));
+                check_box(ui, &mut self.all_files, "All files");
             }
         });
     }

@@ -13,7 +13,7 @@ use crate::{
         state::ReportForm,
         table::{Cell, Column, table, text_column},
         theme,
-        widgets::{Tone, button, count, error_strip, fact, moment, primary_button},
+        widgets::{Tone, button, check_box, count, error_strip, fact, moment, primary_button},
     },
 };
 
@@ -69,7 +69,7 @@ fn report_ui(ui: &mut Ui, report: &RecordsReport, form: &mut ReportForm) {
     if let Some(hint) = report.problem().as_ref().and_then(|problem| problem.hint_text()) {
         fact(ui, "Advice", hint);
     }
-    ui.checkbox(&mut form.problems_only, "Only what is not sound");
+    check_box(ui, &mut form.problems_only, "Only what is not sound");
     ui.add_space(4.0);
     let wanted = |found: &&Found| !form.problems_only || **found != Found::Sound;
     let rows: Vec<(String, &Found)> = report.findings.all().filter(|(_, found)| wanted(found)).collect();

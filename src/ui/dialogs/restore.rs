@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use eframe::egui::{Checkbox, Context, Label, RichText, Ui};
+use eframe::egui::{Context, Label, RichText, Ui};
 use lucide_icons::Icon;
 
 use super::{
@@ -22,7 +22,8 @@ use crate::{
         state::RestoreForm,
         theme::palette,
         widgets::{
-            Tone, button, error_strip, fact, fact_field, fact_with, moment, path_field, path_with, primary_button,
+            Tone, button, check_box, error_strip, fact, fact_field, fact_with, moment, path_field, path_with,
+            primary_button,
         },
     },
 };
@@ -138,7 +139,7 @@ fn plan_ui(
             ui.horizontal(|ui| {
                 let mut on = !form.unwanted.contains(&item.name);
                 let label = format!("{}: {}", item.kind.label(), item.name);
-                if ui.add(Checkbox::new(&mut on, label)).changed() {
+                if check_box(ui, &mut on, &label).changed() {
                     if on {
                         form.unwanted.remove(&item.name);
                     } else {

@@ -18,7 +18,7 @@ use crate::{
         still,
         table::{Cell, Column, RowEvent, figure_column, nothing, table, text_column},
         theme::{self, palette},
-        widgets::{Tone, button, card, duration, fact, moment, page_header, strip, text_field},
+        widgets::{Tone, button, card, check_box, duration, fact, moment, page_header, strip, text_field},
     },
 };
 
@@ -80,7 +80,7 @@ fn filter_ui(ui: &mut Ui, form: &mut JournalForm) {
         text_field(ui, "Search the journal", &mut form.text, "Search paths, numbers and errors", 240.0);
         combo(ui, "Kind", "All kinds", KINDS, &mut form.kind, JobKind::label);
         combo(ui, "Result", "All results", OUTCOMES, &mut form.outcome, Outcome::label);
-        ui.checkbox(&mut form.this_file_only, "This data file only");
+        check_box(ui, &mut form.this_file_only, "This data file only");
         if *form != (JournalForm { selected: form.selected, ..Default::default() })
             && button(ui, Some(Icon::X), "Clear filter").clicked()
         {

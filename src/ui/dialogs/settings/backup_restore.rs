@@ -1,7 +1,7 @@
 //! The tab *Backup & Restore*: how many backups are kept, what happens when one fails, how archives are stored, and
 //! what is done by itself when a data file is opened.
 
-use eframe::egui::{Checkbox, Label, RichText, Ui};
+use eframe::egui::{Label, RichText, Ui};
 
 use super::{SettingsForm, choice, field, group, panel, remark, said_ui, typed_field};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     engine::status::DataFileStatus,
     settings::sections::{DeleteOldest, Drill, Retry, RetryUnit, TestRestore},
     storage::space::human_bytes,
-    ui::theme::palette,
+    ui::{theme::palette, widgets::check_box},
 };
 
 const WORD_WIDTH: f32 = 118.0;
@@ -28,20 +28,20 @@ pub(super) fn backup_restore_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &
     group(ui, "General");
     keep_ui(ui, data_file, form);
     ui.add_space(4.0);
-    ui.add(Checkbox::new(&mut form.draft.scheduler.only_if_modified, "Backup only if the data file has been modified"));
+    check_box(ui, &mut form.draft.scheduler.only_if_modified, "Backup only if the data file has been modified");
     failure_ui(ui, form);
     group(ui, "Archive");
     archive_ui(ui, data_file, form);
     group(ui, "Automatic restore");
     let restore = &mut form.draft.restore;
-    ui.add(Checkbox::new(&mut restore.if_damaged, "Restore the last backup if the data file is damaged"));
-    ui.add(Checkbox::new(&mut restore.integrate_log, "Integrate the last log if the data file is incomplete"));
+    check_box(ui, &mut restore.if_damaged, "Restore the last backup if the data file is damaged");
+    check_box(ui, &mut restore.integrate_log, "Integrate the last log if the data file is incomplete");
 }
 
 fn keep_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) {
     let mut only = !form.draft.keep.all;
     ui.horizontal_wrapped(|ui| {
-        ui.add(Checkbox::new(&mut only, "Keep only the last"));
+        check_box(ui, &mut only, "Keep only the last");
         ui.add_enabled_ui(only, |ui| typed_field(ui, form, field::LAST, "Number of backups kept", 54.0));
         ui.label("backup files, each with its log");
     });
@@ -137,7 +137,7 @@ fn failure_ui(ui: &mut Ui, form: &mut SettingsForm) {
             });
             said_ui(ui, form, field::RETRY_AFTER);
             ui.horizontal_wrapped(|ui| {
-                ui.add(Checkbox::new(&mut form.draft.failure.cancel, "Cancel the operation after"));
+                check_box(ui, &mut form.draft.failure.cancel, "Cancel the operation after");
                 let cancel = form.draft.failure.cancel;
                 ui.add_enabled_ui(cancel, |ui| typed_field(ui, form, field::CANCEL_AFTER, "Number of attempts", 54.0));
                 ui.label("attempts");
@@ -181,7 +181,7 @@ fn archive_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) 
     });
     ui.add_space(4.0);
     beside(ui, "Signature", |ui| {
-        ui.add(Checkbox::new(&mut form.draft.archive.sign, "Sign archives"));
+        check_box(ui, &mut form.draft.archive.sign, "Sign archives");
         remark(ui, "by the key of the user who makes them: shows which are genuine");
     });
     proof_ui(ui, form);
@@ -196,7 +196,7 @@ fn proof_ui(ui: &mut Ui, form: &mut SettingsForm) {
         choice(ui, "Test restore", WORD_WIDTH, &mut form.draft.proof.test_restore, &all);
         remark(ui, "after each backup;");
         let mut weekly = form.draft.proof.drill == Drill::EveryWeek;
-        ui.add(Checkbox::new(&mut weekly, "also of a random archive every week"));
+        check_box(ui, &mut weekly, "also of a random archive every week");
         form.draft.proof.drill = if weekly { Drill::EveryWeek } else { Drill::Never };
     });
 }

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use eframe::egui::{
-    Align, Checkbox, Frame, Label, Layout, Margin, Response, RichText, Stroke, Ui, WidgetInfo, WidgetType,
-};
+use eframe::egui::{Align, Frame, Label, Layout, Margin, Response, RichText, Stroke, Ui, WidgetInfo, WidgetType};
 use lucide_icons::Icon;
 
 use super::{PathFor, SettingsForm, answers::is_network, field, group, remark, said_ui};
@@ -19,7 +17,7 @@ use crate::{
         dialogs::log::LOST,
         screens::maintenance::advice,
         theme::{self, palette},
-        widgets::{Tone, button, count, disk_bar_of, icon_button, path_field, sentence},
+        widgets::{Tone, button, check_box, count, disk_bar_of, icon_button, path_field, sentence},
     },
     warning::{Warning, WarningKind},
 };
@@ -249,7 +247,7 @@ fn log_ui(
     form: &mut SettingsForm,
     actions: &mut Vec<Action>,
 ) {
-    ui.add(Checkbox::new(&mut form.use_log, "Use log"));
+    check_box(ui, &mut form.use_log, "Use log");
     if !form.use_log {
         if form.base.log.file.is_some() {
             advice(ui, Tone::Warn, LOST);
@@ -281,7 +279,7 @@ fn log_ui(
         let refused = form.refuses_log_at(Some(place));
         warnings_ui(ui, place.warnings.iter().filter(is_new), refused.then_some(WarningKind::NetworkDrive));
         if is_network(place) || insisted {
-            ui.add(Checkbox::new(&mut form.draft.log.allow_network, "Use a log on a network drive all the same"));
+            check_box(ui, &mut form.draft.log.allow_network, "Use a log on a network drive all the same");
         }
     }
     if form.log_is_new() {
@@ -292,11 +290,11 @@ fn log_ui(
 /// What a log needs before it protects anything.
 fn new_log_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) {
     if data_file.facts.journal_mode != JournalMode::Wal {
-        ui.add(Checkbox::new(&mut form.switch_to_wal, "Switch the data file to WAL mode"));
+        check_box(ui, &mut form.switch_to_wal, "Switch the data file to WAL mode");
         let text = "The log needs it, and this data file uses a rollback journal. It is a lasting change of the file, for \
                     all its programs; every SQLite since 2010 (3.7.0) understands it.";
         ui.add(Label::new(RichText::new(text).color(palette(ui).warn.0)).wrap());
     }
     remark(ui, "A full backup is needed before the log can serve a restore.");
-    ui.add(Checkbox::new(&mut form.backup_follows, "Start a full backup as soon as the log runs"));
+    check_box(ui, &mut form.backup_follows, "Start a full backup as soon as the log runs");
 }

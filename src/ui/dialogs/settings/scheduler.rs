@@ -8,7 +8,7 @@ use crate::{
     engine::status::{DataFileStatus, HostKind},
     schedule,
     settings::sections::{Frequency, Scheduler, Unit, Weekday},
-    ui::theme::palette,
+    ui::{theme::palette, widgets::check_box},
 };
 
 const DATES: usize = 5;
@@ -130,7 +130,7 @@ fn personalized_ui(ui: &mut Ui, form: &mut SettingsForm) {
             for (day, name) in DAYS {
                 let days = &mut form.draft.scheduler.weekdays;
                 let mut on = days.contains(&day);
-                if ui.checkbox(&mut on, name).changed() {
+                if check_box(ui, &mut on, name).changed() {
                     if on {
                         days.insert(day);
                     } else {
