@@ -29,8 +29,7 @@ use std::{
     time::SystemTime,
 };
 
-use toml_edit::{Array, Document, DocumentMut, Item, Table};
-use uuid::Uuid;
+use toml_edit::{Document, DocumentMut, Item, Table};
 
 pub use keys::{KEYS, Key};
 pub use sections::{Revision, Settings};
@@ -161,42 +160,6 @@ impl SettingsFile {
         let unknown = unknown(&text, parsed.as_table());
         let (document, own, data_file) = (parsed.into_mut(), own.to_path_buf(), data_file.to_path_buf());
         Ok(Self { path, data_file, read, origin, seen, document, settings, unknown, noted, own })
-    }
-
-    /// The data file that this one was copied from together with its settings, while it is still there and goes by
-    /// them too: nobody can tell then whose archives and logs are meant by the identity.
-    pub fn copied_from(&self) -> Option<&Path> {
-        let (noted, id) = (self.noted.as_deref()?, self.settings.data_file_id?);
-        copies::is_shared(noted, &self.data_file, id, &self.own).then_some(noted)
-    }
-
-    /// Whether `other` names the same data file as theirs.
-    pub fn is_of_same(&self, other: &Self) -> bool {
-        self.noted == other.noted
-    }
-
-    /// Gives a copy an identity of its own. Its archives and their numbers begin anew, and it is without a log: the one
-    /// that the settings name is that of the other. Returns the data file that it was copied from, and that log.
-    ///
-    /// # Errors
-    /// `Refused` when it is no copy of a data file that is there; when the settings can not be written.
-    pub fn give_own_identity(&mut self, own: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
-        let Some(from) = self.copied_from().map(Path::to_path_buf) else {
-            let message =
-                format!("{} is no copy of a data file that goes by the same settings", self.data_file.display());
-            return Err(Error::new(ErrorKind::Refused, message)
-                .hint("It has an identity of its own. Of two, the copy is the one that is given another."));
-        };
-        let mut anew = self.clone();
-        let former = find(&anew.document, copies::FORMER).and_then(Item::as_array).cloned().unwrap_or_default();
-        let mut former: Array = former;
-        former.extend(self.settings.data_file_id.map(|id| id.to_string()));
-        document::set(&mut anew.document, copies::FORMER, former.into(), "What it was before, as a copy.", HEAD);
-        let log = self.settings.log.file.clone();
-        anew.noted = None;
-        anew.change(own, |s| (s.data_file_id, s.last_number, s.log.file) = (Some(Uuid::new_v4()), 0, None))?;
-        *self = anew;
-        Ok((from, log))
     }
 
     /// What the file looks like now, if it was written since it was read here; known by its times, without reading it

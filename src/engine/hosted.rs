@@ -106,6 +106,8 @@ pub(super) struct Hosted {
     pub(super) is_read_only: bool,
     /// Why the folder for archives, or of the log, could not be chosen anew.
     pub(super) choice_failed: Option<(Purpose, ErrorReport)>,
+    /// Whether it is to be looked at as a whole, since its settings name another data file or identity.
+    pub(super) is_to_be_surveyed: bool,
     /// When it was looked at as a whole, and its size then.
     pub(super) surveyed: Option<(Instant, u64)>,
     /// When a program was last seen waiting for it.
@@ -207,6 +209,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
             folders_asked: None,
             is_read_only: false,
             choice_failed: None,
+            is_to_be_surveyed: false,
             surveyed: None,
             mark: None,
             waited: None,
@@ -532,7 +535,8 @@ impl Hosted {
                 self.keep_known(&mut settings, own);
                 let (now, before) = (settings.settings(), self.settings.settings());
                 let is_other = now.data_file_id != before.data_file_id || !settings.is_of_same(&self.settings);
-                let changed = now.revision() != before.revision() || now.places != before.places || is_other;
+                self.is_to_be_surveyed |= is_other;
+                let changed = now.revision() != before.revision() || now.places != before.places;
                 self.adopt(settings, status);
                 changed
             }

@@ -344,7 +344,8 @@ impl Worker {
             let Some(hosted) = self.hosted.get_mut(&path) else { continue };
             if hosted.look(&mut after, &self.config.settings_dir) {
                 changed.push(path.clone());
-            } else if hosted.has_outgrown(after.facts.size_bytes, now) {
+            } else if std::mem::take(&mut hosted.is_to_be_surveyed) || hosted.has_outgrown(after.facts.size_bytes, now)
+            {
                 outgrown.push(path.clone());
             }
             marks.extend(hosted.mark.clone().map(|mark| (path.clone(), mark)));

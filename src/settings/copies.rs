@@ -9,13 +9,13 @@
 
 use std::path::{Path, PathBuf};
 
-use toml_edit::{Document, Item, Table};
+use toml_edit::{Array, Document, Item, Table};
 use uuid::Uuid;
 
-use super::{document::find, origin, path_beside, path_in, place};
+use super::{HEAD, SettingsFile, document, document::find, origin, path_beside, path_in, place};
 use crate::{
     archive::catalog::ArchiveEntry,
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, Result},
     storage::identity::FileStamp,
 };
 
@@ -84,6 +84,44 @@ fn claim(other: &Path, id: Uuid, own: Option<&Path>) -> Claim {
 /// Whether another data file than `data_file` is at `other`, whose settings name the same identity.
 pub(super) fn is_shared(other: &Path, data_file: &Path, id: Uuid, own: &Path) -> bool {
     is_another(other, data_file) && claim(other, id, Some(own)) == Claim::Shared
+}
+
+impl SettingsFile {
+    /// The data file that this one was copied from together with its settings, while it is still there and goes by
+    /// them too: nobody can tell then whose archives and logs are meant by the identity.
+    pub fn copied_from(&self) -> Option<&Path> {
+        let (noted, id) = (self.noted.as_deref()?, self.settings.data_file_id?);
+        is_shared(noted, &self.data_file, id, &self.own).then_some(noted)
+    }
+
+    /// Whether `other` names the same data file as theirs.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        self.noted == other.noted
+    }
+
+    /// Gives a copy an identity of its own. Its archives and their numbers begin anew, and it is without a log: the one
+    /// that the settings name is that of the other. Returns the data file that it was copied from, and that log.
+    ///
+    /// # Errors
+    /// `Refused` when it is no copy of a data file that is there; when the settings can not be written.
+    pub fn give_own_identity(&mut self, own: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
+        let Some(from) = self.copied_from().map(Path::to_path_buf) else {
+            let message =
+                format!("{} is no copy of a data file that goes by the same settings", self.data_file.display());
+            return Err(Error::new(ErrorKind::Refused, message)
+                .hint("It has an identity of its own. Of two, the copy is the one that is given another."));
+        };
+        let mut anew = self.clone();
+        let former = find(&anew.document, FORMER).and_then(Item::as_array).cloned().unwrap_or_default();
+        let mut former: Array = former;
+        former.extend(self.settings.data_file_id.map(|id| id.to_string()));
+        document::set(&mut anew.document, FORMER, former.into(), "What it was before, as a copy.", HEAD);
+        let log = self.settings.log.file.clone();
+        anew.noted = None;
+        anew.change(own, |s| (s.data_file_id, s.last_number, s.log.file) = (Some(Uuid::new_v4()), 0, None))?;
+        *self = anew;
+        Ok((from, log))
+    }
 }
 
 /// Marks those of `archives` that were made of another data file which has, or had, the same identity and is still
