@@ -152,7 +152,7 @@ fn however_many_partial_archives_follow_the_newest_whole_ones_stay_until_others_
         let stay: &[u32] = if order == "after" { &[2, 3, 7, 8] } else { &[3, 7, 8] };
         assert_eq!(scene.archives(), names(stay), "{order}");
         let status = scene.well(&["status", scene.data()]);
-        assert!(status.contains("the last 2 are partial; the newest whole one, 0003 of "), "{status}");
+        assert!(status.contains("the last 2 backups are partial; the newest whole one, 0003 of "), "{status}");
         fs::rename(scene.place.at("away"), scene.place.at("photos")).unwrap();
         for _ in 0..2 {
             scene.well(&["backup", scene.data()]);
