@@ -441,7 +441,7 @@ pub fn run_asking(
         }),
         Box::new(TextSource::new(entry(settings_name, ItemKind::Settings), move |_| Ok(settings_text.clone()))),
     ];
-    sources.extend(content.sources(folder, private));
+    sources.extend(content.sources(folder, private, control));
     sources.push(Box::new(ManifestSource {
         of: (identity.clone(), data_file.to_path_buf()),
         journal_mode,

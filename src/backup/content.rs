@@ -323,7 +323,12 @@ impl Content {
 
     /// The content for the writer, in order, for an archive in `folder` with the permissions `private`: what fewer
     /// people can read when it is opened is left out, and said.
-    pub(super) fn sources<'a>(self, folder: &Path, private: Ownership) -> impl Iterator<Item = Box<dyn Source + 'a>> {
+    pub(super) fn sources<'a>(
+        self,
+        folder: &Path,
+        private: Ownership,
+        control: &'a Control,
+    ) -> impl Iterator<Item = Box<dyn Source + 'a>> {
         let shared = self.shared;
         let databases = Arc::new(Databases::new(folder, self.found.iter(), self.names));
         // What belongs to a database goes with that, so it comes after all of them.
@@ -332,7 +337,7 @@ impl Content {
         first.into_iter().chain(last).map(move |found| -> Box<dyn Source + 'a> {
             match found.kind {
                 ItemKind::Folder | ItemKind::Link => Box::new(MarkSource::new(found, shared.clone())),
-                _ => Box::new(FileSource::new(found, shared.clone(), private, Arc::clone(&databases))),
+                _ => Box::new(FileSource::new(found, shared.clone(), private, (Arc::clone(&databases), Some(control)))),
             }
         })
     }
