@@ -65,7 +65,8 @@ pub struct ContentReport {
     pub problems: Vec<ContentProblem>,
     /// How many there are.
     pub problem_count: u64,
-    /// Which of the chosen folders are not what they were at the last backup, and how: said once, though it may stay so.
+    /// Which of the chosen folders are not what they were at the last backup, and how: said once, though it may stay
+    /// so.
     pub differs: Vec<String>,
     /// What was left out on purpose, such as sockets and data files in use, at most 100.
     pub left_out: Vec<ContentProblem>,
@@ -212,7 +213,8 @@ impl Content {
             }
             !stays_out
         };
-        // Names and paths of the folders from the root down to the present entry, and one in which nothing was found yet.
+        // Names and paths of the folders from the root down to the present entry, and one in which nothing was found
+        // yet.
         let mut folders: Vec<(String, Vec<u8>)> = Vec::new();
         let mut empty: Option<(usize, Found)> = None;
         for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(enter) {

@@ -1,5 +1,5 @@
-//! An SQLite database among the attachments, perhaps in use: its file, `-wal` and `-journal` mean something together only
-//! as they were at one moment.
+//! An SQLite database among the attachments, perhaps in use: its file, `-wal` and `-journal` mean something together
+//! only as they were at one moment.
 //!
 //! It is not opened with SQLite: that would play back an interrupted transaction, and write to what is only to be read.
 //! Its files are copied aside, between two looks at all of them; where they differ, somebody wrote meanwhile, and they
