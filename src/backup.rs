@@ -187,9 +187,13 @@ impl BackupReport {
         if let Some(words) = self.content.in_words() {
             let message =
                 format!("the archive is sound, but not everything that was chosen is in it, or whole: {words}");
-            return Some(Error::new(ErrorKind::Partial, message).hint(
-                "The data file itself is complete. See that the file is there and may be read, or take it off the list of attachments.",
-            ));
+            let hint = match (self.content.differs.is_empty(), &self.change) {
+                (true, _) => "See that the file is there and may be read, or take it off the list of attachments.",
+                (false, None) => "See whether that was meant.",
+                (false, Some(_)) => "See whether that was meant: it is said once, and the backup before is held.",
+            };
+            let hint = format!("The data file itself is complete. {hint}");
+            return Some(Error::new(ErrorKind::Partial, message).hint(hint));
         }
         let (what, report) = [
             ("the archive is sound, but its log needs attention", &self.log_problem),
@@ -462,7 +466,7 @@ pub fn run_asking(
         }),
         Box::new(TextSource::new(entry(settings_name, ItemKind::Settings), move |_| Ok(settings_text.clone()))),
     ];
-    sources.extend(content.sources(folder, private));
+    sources.extend(content.sources(folder, private, control));
     sources.push(Box::new(ManifestSource {
         of: (identity.clone(), data_file.to_path_buf()),
         journal_mode,
@@ -501,7 +505,10 @@ pub fn run_asking(
     let noted = settings.note(own, |s| {
         s.data_file_id.get_or_insert(data_file_id);
         s.last_number = s.last_number.max(number.0);
-        content::disks::remember(s, &folders.when_said);
+        // One that lies elsewhere is counted by nobody: what differs is said again by the next that is.
+        if is_destination {
+            content::disks::remember(s, &folders.when_said);
+        }
     });
     Ok(BackupReport {
         data_file: data_file.to_path_buf(),

@@ -152,7 +152,7 @@ fn however_many_partial_archives_follow_the_newest_whole_ones_stay_until_others_
         let stay: &[u32] = if order == "after" { &[2, 3, 7, 8] } else { &[3, 7, 8] };
         assert_eq!(scene.archives(), names(stay), "{order}");
         let status = scene.well(&["status", scene.data()]);
-        assert!(status.contains("the last 2 are partial; the newest whole one, 0003 of "), "{status}");
+        assert!(status.contains("the last 2 backups are partial; the newest whole one, 0003 of "), "{status}");
         fs::rename(scene.place.at("away"), scene.place.at("photos")).unwrap();
         for _ in 0..2 {
             scene.well(&["backup", scene.data()]);
@@ -203,6 +203,12 @@ fn a_chosen_folder_that_is_another_one_now_is_said_and_what_it_held_before_stays
         } else {
             emptied(&scene)
         }
+        // One that nobody counts says it, and takes nothing from what the next one says.
+        let (_, said) = scene.badly(&["backup", scene.data(), "--to", &scene.at("elsewhere")]);
+        assert!(
+            said.contains(how) && said.contains("See whether that was meant.") && !said.contains("held."),
+            "{said}"
+        );
         let (out, said) = scene.badly(&["backup", scene.data()]);
         assert!(said.contains(how), "{said}");
         assert!(out.contains("than backup 0001: the chosen folder ") && out.contains("That one is held"), "{out}");
@@ -210,14 +216,14 @@ fn a_chosen_folder_that_is_another_one_now_is_said_and_what_it_held_before_stays
         for _ in 0..3 {
             scene.well(&["backup", scene.data()]);
         }
-        assert_eq!(scene.archives(), ["a[0001].4BK", "a[0005].4BK"]);
+        assert_eq!(scene.archives(), ["a[0001].4BK", "a[0006].4BK"]);
         let status = scene.well(&["status", scene.data()]);
         assert!(status.contains(how) && status.contains("backup 0001 is held, and never deleted"), "{status}");
         scene.well(&["restore", &scene.archive(1), "--to", &scene.at("to")]);
         assert_eq!(fs::read_to_string(scene.place.at("to/Attachments/photos/one.txt")).unwrap(), "photos");
         scene.well(&["hold", &scene.archive(1), "--release"]);
         scene.well(&["backup", scene.data()]);
-        assert_eq!(scene.archives(), ["a[0006].4BK"]);
+        assert_eq!(scene.archives(), ["a[0007].4BK"]);
     }
     // A link that was chosen as one may lead elsewhere at any time.
     let scene = Scene::new(&[]);

@@ -303,3 +303,37 @@ fn an_archive_is_held_with_a_note_and_released() {
     desk.until("the release", |_, s| s.data_files[0].archives[0].hold.is_none());
     assert!(!held.exists() && archive.exists());
 }
+
+#[test]
+fn a_partial_archive_is_called_so_on_every_page_and_named_in_dialogs() {
+    let mut desk = Desk::new();
+    let data = desk.open_data_file(100);
+    let (photos, own) = (desk.path("photos"), desk.path("own"));
+    fs::create_dir(&photos).unwrap();
+    fs::write(photos.join("one.jpg"), "one").unwrap();
+    let mut settings = SettingsFile::load(&data, &own).unwrap();
+    settings.change(&own, |settings| settings.content.attachments = vec![photos.clone()]).unwrap();
+    desk.until("the settings", |_, s| !s.data_files[0].settings.content.attachments.is_empty());
+    desk.stored(ArchiveOptions::default());
+    fs::remove_dir_all(&photos).unwrap();
+    desk.stored(ArchiveOptions::default());
+    desk.until_shown("Last whole one");
+    desk.until_shown("the newest whole one, 0001 of ");
+    assert!(desk.is_shown("Partial"));
+
+    desk.press("Restore");
+    desk.press("Archive 0002");
+    desk.until_shown("Partial: 1 chosen file or folder is missing or not whole");
+    desk.press_and_wait("Verify archive 0002");
+    desk.until_shown("Archive 0002 is as it was written, but partial");
+    let missing = format!("{} does not exist any more", photos.display());
+    assert!(desk.is_shown(&missing));
+    desk.until_shown(": as it was written, but partial");
+    desk.ask_restore(2);
+    desk.until_shown(&format!("The archive is partial. Not in it, or not whole: {missing}"));
+    desk.press_and_wait("Restore archive 0002");
+    desk.until_shown("Archive 0002 restored");
+    desk.until_shown("Of what was asked for, this is not in it, or not whole:");
+    desk.press("Archive 0001");
+    desk.until_shown("All that was chosen is in it");
+}

@@ -53,8 +53,8 @@ impl Completeness {
 
 /// What a list says of an archive with so many files that are not in it, or not whole; `None` of one that is whole, or
 /// does not say.
-pub fn in_words(not_whole: Option<u32>) -> Option<String> {
-    missing_in_words(not_whole).map(|missing| format!("partial: {missing}"))
+pub fn in_list(not_whole: Option<u32>) -> Option<String> {
+    missing_in_words(not_whole).map(|missing| format!("PARTIAL: {missing}"))
 }
 
 /// The same without the word for it.
@@ -217,7 +217,7 @@ mod tests {
     fn what_is_partial_is_less_than_what_does_not_say_and_that_less_than_what_is_whole() {
         let order = [Some(3), None, Some(0)].map(Completeness::of);
         assert!(order.is_sorted() && order[0] < order[1] && order[1] < order[2]);
-        assert_eq!([None, Some(0)].map(in_words), [None, None]);
-        assert_eq!(in_words(Some(1)).as_deref(), Some("partial: 1 chosen file or folder is missing or not whole"));
+        assert_eq!([None, Some(0)].map(in_list), [None, None]);
+        assert_eq!(in_list(Some(1)).as_deref(), Some("PARTIAL: 1 chosen file or folder is missing or not whole"));
     }
 }

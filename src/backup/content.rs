@@ -65,7 +65,8 @@ pub struct ContentReport {
     pub problems: Vec<ContentProblem>,
     /// How many there are.
     pub problem_count: u64,
-    /// Which of the chosen folders are not what they were at the last backup, and how: said once, though it may stay so.
+    /// Which of the chosen folders are not what they were at the last backup, and how: said once, though it may stay
+    /// so.
     pub differs: Vec<String>,
     /// What was left out on purpose, such as sockets and data files in use, at most 100.
     pub left_out: Vec<ContentProblem>,
@@ -212,7 +213,8 @@ impl Content {
             }
             !stays_out
         };
-        // Names and paths of the folders from the root down to the present entry, and one in which nothing was found yet.
+        // Names and paths of the folders from the root down to the present entry, and one in which nothing was found
+        // yet.
         let mut folders: Vec<(String, Vec<u8>)> = Vec::new();
         let mut empty: Option<(usize, Found)> = None;
         for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(enter) {
@@ -323,7 +325,12 @@ impl Content {
 
     /// The content for the writer, in order, for an archive in `folder` with the permissions `private`: what fewer
     /// people can read when it is opened is left out, and said.
-    pub(super) fn sources<'a>(self, folder: &Path, private: Ownership) -> impl Iterator<Item = Box<dyn Source + 'a>> {
+    pub(super) fn sources<'a>(
+        self,
+        folder: &Path,
+        private: Ownership,
+        control: &'a Control,
+    ) -> impl Iterator<Item = Box<dyn Source + 'a>> {
         let shared = self.shared;
         let databases = Arc::new(Databases::new(folder, self.found.iter(), self.names));
         // What belongs to a database goes with that, so it comes after all of them.
@@ -332,7 +339,7 @@ impl Content {
         first.into_iter().chain(last).map(move |found| -> Box<dyn Source + 'a> {
             match found.kind {
                 ItemKind::Folder | ItemKind::Link => Box::new(MarkSource::new(found, shared.clone())),
-                _ => Box::new(FileSource::new(found, shared.clone(), private, Arc::clone(&databases))),
+                _ => Box::new(FileSource::new(found, shared.clone(), private, (Arc::clone(&databases), Some(control)))),
             }
         })
     }

@@ -9,7 +9,10 @@ use crate::{
         not_whole,
     },
     backup::{self, soundness},
-    engine::history::judge,
+    engine::{
+        history::judge,
+        inspect::{Inspection, NewestArchive},
+    },
     error::{
         Error, ErrorKind, Result,
         foreign::{plain, shown},
@@ -96,8 +99,41 @@ fn line_of(entry: &ArchiveEntry) -> String {
     };
     let renamed = entry.misnamed().map_or_else(String::new, |named| format!("  RENAMED: it is not backup {named}"));
     let hold = entry.hold.as_ref().map_or_else(String::new, |hold| format!("  {}", hold.in_words()));
-    let partial = not_whole::in_words(entry.not_whole).filter(|_| entry.problem.is_none());
-    let partial = partial.map_or_else(String::new, |words| format!("  {}", words.replacen("partial", "PARTIAL", 1)));
+    let partial = not_whole::in_list(entry.not_whole).filter(|_| entry.problem.is_none());
+    let partial = partial.map_or_else(String::new, |words| format!("  {words}"));
     let (number, bytes, path) = (entry.number, human_bytes(entry.bytes), shown(&entry.path));
     format!("{number}  {moment:<26}  {bytes:>10}  {path}{problem}{other}{renamed}{check}{partial}{hold}")
+}
+
+/// The newest archive, and where that is partial the newest that is not.
+pub(super) fn newest(found: &Inspection) -> String {
+    if let Some(problem) = &found.archives_problem {
+        return format!("not known: {}", problem.message);
+    }
+    let others = match found.archives_of_others {
+        0 => String::new(),
+        1 => "; 1 archive there is of another data file".to_owned(),
+        n => format!("; {n} archives there are of another data file"),
+    };
+    let Some(last) = &found.last_backup else { return format!("none in {}{others}", found.destination.display()) };
+    let whole = match &found.last_whole {
+        None if last.not_whole.is_none_or(|count| count == 0) => String::new(),
+        None => "; NONE IS KNOWN TO BE WHOLE".to_owned(),
+        Some(whole) => format!("; the last whole one is {}", archive(whole)),
+    };
+    format!("{}{whole}{others}", archive(last))
+}
+
+/// An archive with all that is known of it.
+pub(super) fn archive(last: &NewestArchive) -> String {
+    let moment = last.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
+    let damaged = last.problem.as_ref().map_or_else(String::new, |p| format!(", DAMAGED: {}", p.message));
+    let check = if last.problem.is_some() { "" } else { last.check.label() };
+    let comma = if check.is_empty() { "" } else { ", " };
+    let (bytes, path) = (human_bytes(last.bytes), last.path.display());
+    let note = last.check_note.as_ref().filter(|_| last.check == ContentCheck::Damaged && last.problem.is_none());
+    let note = note.map_or_else(String::new, |note| format!(": {note}"));
+    let partial = not_whole::in_list(last.not_whole).filter(|_| last.problem.is_none());
+    let partial = partial.map_or_else(String::new, |words| format!(", {words}"));
+    format!("{} of {moment}, {bytes}{comma}{check}{note}{partial}, {path}{damaged}", last.number)
 }

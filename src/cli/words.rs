@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Local, Utc};
 
-use super::places::clock;
+use super::{list, places::clock};
 use crate::{
-    archive::{heal::Repaired, not_whole},
+    archive::heal::Repaired,
     engine::{
         Event,
         history::Watched,
-        inspect::{Inspection, NewestArchive},
+        inspect::Inspection,
         last_watched,
         lost::Lost,
         status::{JobReport, LastRun},
@@ -246,7 +246,7 @@ fn inspection_in_words(found: &Inspection) -> String {
             Some(engine) => format!("In the care of     {engine}"),
             None => nobody(found.watched.as_ref()),
         },
-        format!("Last full backup   {}", newest(found)),
+        format!("Last full backup   {}", list::newest(found)),
         format!("Next full backup   {}", next(found)),
         format!("Log                {}", log(found)),
         format!("Last verification  {}", last_run(found.maintenance.last_check.as_ref())),
@@ -285,7 +285,7 @@ pub(super) fn lost(found: &Lost) -> String {
     ];
     let destination = found.destination.display();
     let last = match (&found.last_backup, &found.archives_problem) {
-        (Some(last), _) => format!("{} in all, the last one {}", found.archives, archive(last)),
+        (Some(last), _) => format!("{} in all, the last one {}", found.archives, list::archive(last)),
         (None, Some(problem)) => format!("not known: {}", problem.message),
         (None, None) => format!("none in {destination}"),
     };
@@ -341,38 +341,6 @@ fn next(found: &Inspection) -> String {
     let Some(next) = found.next_backup else { return "only by hand".to_owned() };
     let nobody = if found.engine.is_none() { ", IF A WINDOW OR A SERVICE RUNS then" } else { "" };
     format!("{}{retry}{nobody}", next.format("%Y-%m-%d %H:%M:%S %:z"))
-}
-
-fn newest(found: &Inspection) -> String {
-    if let Some(problem) = &found.archives_problem {
-        return format!("not known: {}", problem.message);
-    }
-    let others = match found.archives_of_others {
-        0 => String::new(),
-        1 => "; 1 archive there is of another data file".to_owned(),
-        n => format!("; {n} archives there are of another data file"),
-    };
-    let Some(last) = &found.last_backup else { return format!("none in {}{others}", found.destination.display()) };
-    let whole = match &found.last_whole {
-        None if last.not_whole.is_none_or(|count| count == 0) => String::new(),
-        None => "; NONE IS KNOWN TO BE WHOLE".to_owned(),
-        Some(whole) => format!("; the last whole one is {}", archive(whole)),
-    };
-    format!("{}{whole}{others}", archive(last))
-}
-
-/// An archive with all that is known of it.
-fn archive(last: &NewestArchive) -> String {
-    let moment = last.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
-    let damaged = last.problem.as_ref().map_or_else(String::new, |p| format!(", DAMAGED: {}", p.message));
-    let check = if last.problem.is_some() { "" } else { last.check.label() };
-    let comma = if check.is_empty() { "" } else { ", " };
-    let (bytes, path) = (human_bytes(last.bytes), last.path.display());
-    let note = last.check_note.as_ref().filter(|_| last.check == ContentCheck::Damaged && last.problem.is_none());
-    let note = note.map_or_else(String::new, |note| format!(": {note}"));
-    let partial = not_whole::in_words(last.not_whole).filter(|_| last.problem.is_none());
-    let partial = partial.map_or_else(String::new, |words| format!(", {}", words.replacen("partial", "PARTIAL", 1)));
-    format!("{} of {moment}, {bytes}{comma}{check}{note}{partial}, {path}{damaged}", last.number)
 }
 
 fn log(found: &Inspection) -> String {

@@ -266,7 +266,7 @@ impl BackupJob {
 
     /// Holds the backup before, when the new one holds drastically other content.
     fn hold_if_changed(&self, settings: &SettingsFile, report: &mut BackupReport) -> Result<()> {
-        if self.to.is_some() || report.seen.check == ContentCheck::Damaged {
+        if self.to.is_some() {
             return Ok(());
         }
         let settings = settings.settings();
@@ -281,10 +281,14 @@ impl BackupJob {
         if let Some(first) = report.content.differs.first() {
             let is_whole = |entry: &&ArchiveEntry| earlier(entry) && entry.not_whole == Some(0);
             let whole = known.iter().filter(own).find(is_whole).unwrap_or(before);
-            return hold_before(whole, new, &format!("{CHOSEN} {first}"), report);
+            hold_before(whole, new, &format!("{CHOSEN} {first}"), report)?;
+        }
+        if report.seen.check == ContentCheck::Damaged {
+            return Ok(());
         }
         let (Some(old), Some(now)) = (Compared::of(before), Compared::of(new)) else { return Ok(()) };
         let Some(what) = changed::lost(old, now) else { return Ok(()) };
+        let what = report.change.as_ref().map_or_else(|| what.clone(), |chosen| format!("{what}; {}", chosen.what));
         hold_before(before, new, &what, report)?;
         // An older one that was held for the same reason, and held no more than this, is not needed any more.
         let superseded = |entry: &&ArchiveEntry| {

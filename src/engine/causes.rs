@@ -199,7 +199,8 @@ pub(super) fn of_partial(status: &DataFileStatus, found: &mut Vec<Warning>) {
     match found.iter_mut().find(|warning| is_of_last && warning.kind == WarningKind::BackupPartial) {
         Some(told) if partial.count == 1 => told.message = format!("{}; {}", told.message, partial.whole),
         Some(told) => {
-            told.message = format!("{}; the last {} are partial; {}", told.message, partial.count, partial.whole);
+            told.message =
+                format!("{}; the last {} backups are partial; {}", told.message, partial.count, partial.whole);
         }
         None => found.push(partial.warning()),
     }

@@ -4,7 +4,12 @@
 //!
 //! Nothing here opens a file: to open and close a data file or its `-shm` would drop the locks that SQLite holds on it.
 
-use std::{fs::Metadata, io, path::Path, time::Duration};
+use std::{
+    fs::Metadata,
+    io,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -49,6 +54,12 @@ impl FileStamp {
         let is_whole = |time: i128| time % 1_000_000_000 == 0;
         let is_coarse = is_whole(self.changed) && is_whole(self.written);
         if is_coarse { Duration::from_secs(2) } else { Duration::from_millis(12) }
+    }
+
+    /// Whether nothing of the file was changed for so long; a time that is still to come is no recent one.
+    pub fn is_older_than(&self, age: Duration) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
+        [self.written, self.changed].iter().all(|time| (now - time).unsigned_abs() > age.as_nanos())
     }
 
     /// Of what was told of a file.
@@ -176,6 +187,21 @@ mod tests {
         let after = FileStamp::of_path(&path)?.ok_or("not there")?;
         assert_eq!((before.identity, before.length, before.written), (after.identity, after.length, after.written));
         assert_ne!(before.changed, after.changed);
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_written_just_now_is_not_at_rest() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let file = tempfile::NamedTempFile::new()?;
+        let stamp = FileStamp::of(&file.path().metadata()?);
+        assert!(!stamp.is_older_than(Duration::from_secs(3600)));
+        let old =
+            FileStamp { written: stamp.written - 10_000_000_000, changed: stamp.changed - 10_000_000_000, ..stamp };
+        assert!(old.is_older_than(Duration::from_secs(9)));
+        assert!(
+            !FileStamp { written: old.written, ..stamp }.is_older_than(Duration::from_secs(9)),
+            "its times were set"
+        );
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! An SQLite database among the attachments, perhaps in use: its file, `-wal` and `-journal` mean something together only
-//! as they were at one moment.
+//! An SQLite database among the attachments, perhaps in use: its file, `-wal` and `-journal` mean something together
+//! only as they were at one moment.
 //!
 //! It is not opened with SQLite: that would play back an interrupted transaction, and write to what is only to be read.
 //! Its files are copied aside, between two looks at all of them; where they differ, somebody wrote meanwhile, and they
@@ -13,12 +13,13 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use super::{Found, names::Names, source};
 use crate::{
     archive::ItemKind,
+    control::Control,
     error::NotOrdinary,
     storage::{Ownership, identity::FileStamp, owners::Readers},
 };
@@ -36,6 +37,8 @@ const TRIES: u32 = 10;
 /// It is not copied again after so long.
 const TRIES_MAX: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(30);
+/// So much is copied between two looks whether the job is to stop.
+const PIECE: u64 = 16 << 20;
 
 /// What all databases of a backup share.
 #[derive(Debug)]
@@ -139,6 +142,7 @@ pub(super) fn copy(
     meta: &Metadata,
     databases: &Databases,
     private: Ownership,
+    control: Option<&Control>,
 ) -> Result<Option<Copied>, String> {
     databases.take(&found.path);
     // After the look at the file itself: a transaction that ended in between has left nothing beside it.
@@ -148,7 +152,7 @@ pub(super) fn copy(
     }
     let (begun, mut last) = (Instant::now(), None);
     for attempt in 0..TRIES {
-        if begun.elapsed() > TRIES_MAX {
+        if begun.elapsed() > TRIES_MAX || control.is_some_and(Control::is_stopped) {
             break;
         }
         thread::sleep(PAUSE * attempt);
@@ -159,7 +163,7 @@ pub(super) fn copy(
             opened = Opened::all(found, private).map_err(|error| source::unreadable(&error))?;
         }
         let (was_quiet, stamps) = (opened.is_quiet(), opened.stamps());
-        let copied = opened.copied(found, databases);
+        let copied = opened.copied(found, databases, control);
         let is_same = Opened::all(found, private).is_ok_and(|now| now.stamps() == stamps);
         if was_quiet && is_same {
             return Ok(Some(copied));
@@ -224,9 +228,9 @@ impl Opened {
     }
 
     /// Copies them aside. Where there is no room, they are read where they are, and said not to be whole.
-    fn copied(self, found: &Found, databases: &Databases) -> Copied {
+    fn copied(self, found: &Found, databases: &Databases, control: Option<&Control>) -> Copied {
         let mut problem = self.odd;
-        let mut part = |found: Found, file: File, meta: Metadata| match aside(&file, &databases.folder) {
+        let mut part = |found: Found, file: File, meta: Metadata| match aside(&file, &databases.folder, control) {
             Ok((copy, length)) => Part { found, file: copy, meta, length },
             Err(error) => {
                 let why = format!("is a database in use that could not be copied aside: {error}");
@@ -256,19 +260,21 @@ impl Opened {
 }
 
 /// A copy of an opened file in one without a name in `folder`, and its length.
-fn aside(mut file: &File, folder: &Path) -> io::Result<(File, u64)> {
+fn aside(mut file: &File, folder: &Path, control: Option<&Control>) -> io::Result<(File, u64)> {
     let mut copy = tempfile::tempfile_in(folder)?;
-    let copied = io::copy(&mut file, &mut copy).and_then(|length| copy.seek(SeekFrom::Start(0)).map(|_| length));
+    let mut length = 0;
+    let copied = loop {
+        if control.is_some_and(Control::is_stopped) {
+            break Err(io::Error::other("stopped"));
+        }
+        match io::copy(&mut file.take(PIECE), &mut copy) {
+            Ok(0) => break copy.seek(SeekFrom::Start(0)).map(|_| length),
+            Ok(count) => length += count,
+            Err(error) => break Err(error),
+        }
+    };
     // From its beginning, if it is to be read where it is.
     copied.inspect_err(|_| drop(file.seek(SeekFrom::Start(0)))).map(|length| (copy, length))
-}
-
-impl FileStamp {
-    /// Whether nothing of the file was changed for so long; a time that is still to come is no recent one.
-    fn is_older_than(&self, age: Duration) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
-        [self.written, self.changed].iter().all(|time| (now - time).unsigned_abs() > age.as_nanos())
-    }
 }
 
 #[cfg(test)]
@@ -291,21 +297,6 @@ mod tests {
         {
             assert_eq!(is_companion(Path::new(name)), is, "{name}");
         }
-        Ok(())
-    }
-
-    #[test]
-    fn what_was_written_just_now_is_not_at_rest() -> std::result::Result<(), Box<dyn std::error::Error>> {
-        let file = tempfile::NamedTempFile::new()?;
-        let stamp = FileStamp::of(&file.path().metadata()?);
-        assert!(!stamp.is_older_than(Duration::from_secs(3600)));
-        let old =
-            FileStamp { written: stamp.written - 10_000_000_000, changed: stamp.changed - 10_000_000_000, ..stamp };
-        assert!(old.is_older_than(Duration::from_secs(9)));
-        assert!(
-            !FileStamp { written: old.written, ..stamp }.is_older_than(Duration::from_secs(9)),
-            "its times were set"
-        );
         Ok(())
     }
 }

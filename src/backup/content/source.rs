@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     archive::{Entry, Item, ItemKind, Source, original::encode},
+    control::Control,
     error::{Error, NotOrdinary, Result},
     storage::{Ownership, owners::Readers},
 };
@@ -29,12 +30,14 @@ pub(super) fn unreadable(error: &io::Error) -> String {
 }
 
 /// An ordinary file. It is opened when its turn comes; what is missing at its end then is filled with zeros, and said.
-pub(super) struct FileSource {
+pub(super) struct FileSource<'a> {
     found: Found,
     shared: Shared,
     /// Of the archive.
     private: Ownership,
     databases: Arc<Databases>,
+    /// Of the job; of what was copied already there is none.
+    control: Option<&'a Control>,
     open: Option<Open>,
     left: u64,
     /// Of a database, what lies beside it.
@@ -51,9 +54,15 @@ struct Open {
     is_copy: bool,
 }
 
-impl FileSource {
-    pub(super) fn new(found: Found, shared: Shared, private: Ownership, databases: Arc<Databases>) -> Self {
-        Self { found, shared, private, databases, open: None, left: 0, companions: Vec::new(), is_said: false }
+impl<'a> FileSource<'a> {
+    pub(super) fn new(
+        found: Found,
+        shared: Shared,
+        private: Ownership,
+        (databases, control): (Arc<Databases>, Option<&'a Control>),
+    ) -> Self {
+        let (open, companions) = (None, Vec::new());
+        Self { found, shared, private, databases, control, open, left: 0, companions, is_said: false }
     }
 
     /// Of a database that may be in use, all is read as it was at one moment.
@@ -62,7 +71,7 @@ impl FileSource {
         let mut length = meta.len();
         let mut whose = meta;
         if database::is_database(&mut file)? {
-            match database::copy(&self.found, &whose, &self.databases, self.private) {
+            match database::copy(&self.found, &whose, &self.databases, self.private, self.control) {
                 Ok(None) => {}
                 Ok(Some(copied)) => {
                     copied.problem.into_iter().for_each(|problem| self.say(problem));
@@ -95,7 +104,7 @@ impl FileSource {
     }
 }
 
-impl Source for FileSource {
+impl Source for FileSource<'_> {
     fn is_there(&mut self) -> Result<bool> {
         if self.open.is_some() {
             return Ok(true);
@@ -171,8 +180,8 @@ impl Source for FileSource {
         let parts = std::mem::take(&mut self.companions);
         let source = |Part { found, file, meta, length }: Part| -> Box<dyn Source> {
             let open = Some(Open { file, meta, length, is_copy: true });
-            let new = Self::new(found, self.shared.clone(), self.private, Arc::clone(&self.databases));
-            Box::new(Self { open, ..new })
+            let of = (Arc::clone(&self.databases), None);
+            Box::new(FileSource { open, ..FileSource::new(found, self.shared.clone(), self.private, of) })
         };
         parts.into_iter().map(source).collect()
     }
