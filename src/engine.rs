@@ -63,7 +63,7 @@ pub use command::{Command, JobId};
 pub use list::add_to_list;
 pub use lock::{Holder, holder};
 pub use status::{Event, Host, HostKind, Status};
-pub use warnings::last_watched;
+pub use warnings::{last_watched, of_history};
 
 use crate::{
     control::Clock,

@@ -26,6 +26,10 @@ pub enum WarningKind {
     BackupPartial,
     /// Nobody kept the log and made the backups that were due, for a while.
     Unwatched,
+    /// A service looks after it, and has nothing to do for it: no log is kept and no backup scheduled.
+    Unprotected,
+    /// The Backup journal can not be kept, or not be read.
+    HistoryNotKept,
     /// There is no good backup at all.
     NoBackup,
     /// The last full backup holds a damaged data file, though every byte is as it was.

@@ -31,8 +31,11 @@ fn service(place: &Place, arguments: &[&str]) -> (Child, impl Iterator<Item = St
     let mut program = place.program();
     program.arg("serve").args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = program.spawn().unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    (child, lines)
+    let said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let (line, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || said.into_iter().try_for_each(|said| line.send(said)));
+    // One that says nothing more fails the test, and does not hold it up.
+    (child, std::iter::from_fn(move || lines.recv_timeout(std::time::Duration::from_secs(60)).ok()))
 }
 
 fn end(mut child: Child) {
@@ -326,4 +329,80 @@ fn a_transaction_that_was_not_ended_is_told_and_not_undone_beside_a_program() {
     drop(application);
     assert_eq!((count(&data, "old"), count(&data, "new")), (0, 9010), "its transaction was undone under it");
     assert!(place.run(&["backup", path]).status.success());
+}
+
+#[test]
+fn a_service_that_has_nothing_to_do_says_so() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let _application = make_data_file(&data, "PRAGMA journal_mode=WAL", 10);
+    let path = data.to_str().unwrap();
+    let (child, mut lines) = service(&place, &["--no-log", path]);
+    let idle =
+        format!("the service does nothing for {path} by itself: no log is kept, and no full backup is scheduled");
+    assert!(lines.any(|line| line.contains("WARN") && line.contains(&idle)));
+    let told = || status(&place, &data)["warnings"].as_array().unwrap().iter().any(|w| w["message"] == idle.as_str());
+    assert!(told());
+    end(child);
+    assert!(!told(), "nobody looks after it");
+    // A log, or a schedule, is something to do.
+    let mut logging = serve(&place, &data);
+    assert!(!told());
+    logging.kill().unwrap();
+    logging.wait().unwrap();
+    assert!(place.run(&["settings", path, "log.file=", "scheduler.frequency=every day"]).status.success());
+    let (child, mut lines) = service(&place, &["--no-log", path]);
+    assert!(lines.any(|line| line.contains("is looked after")));
+    assert!(!told());
+    end(child);
+}
+
+#[test]
+fn jobs_that_can_not_be_noted_are_done_and_that_is_said() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "", 10));
+    let path = data.to_str().unwrap();
+    // Nothing can be made where the Backup journal belongs.
+    fs::create_dir_all(place.own()).unwrap();
+    fs::create_dir_all(place.own().join("strongroom/history.sqlite")).unwrap();
+    let wanted = "WARNING: the Backup journal is not in order: ";
+    let (code, words, problem) = said(&place.run(&["backup", path]));
+    assert!(code == Some(0) && words.contains("Backup 0001 of"), "{words}");
+    assert!(problem.contains(wanted) && problem.contains("Jobs are done all the same"), "{problem}");
+    let (code, _, problem) = said(&place.run(&["check", path]));
+    assert!(code == Some(0) && problem.contains(wanted), "{problem}");
+    let (code, words, _) = said(&place.run(&["status", path]));
+    assert!(code == Some(0) && words.contains(wanted), "{words}");
+    let (child, mut lines) = service(&place, &["--no-log", path]);
+    assert!(lines.any(|line| line.contains("WARN") && line.contains(&wanted["WARNING: ".len()..])));
+    assert!(said(&place.run(&["status", path])).1.contains(wanted));
+    end(child);
+}
+
+#[test]
+fn a_disk_that_is_full_or_read_only_is_named_as_such() {
+    let place = Place::new();
+    let Some(disk) = SmallDisk::mount(&place.at("small"), "300k") else { return };
+    let data = disk.0.join("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 10));
+    let path = data.to_str().unwrap();
+    let full = fs::write(disk.0.join("filler"), vec![1; 1 << 20]);
+    assert!(full.is_err(), "the disk is not full");
+    let elsewhere = place.at("elsewhere");
+    let says = |wanted: &str| {
+        for command in
+            [vec!["status", path], vec!["backup", path, "--to", elsewhere.to_str().unwrap()], vec!["check", path]]
+        {
+            let (code, _, problem) = said(&place.run(&command));
+            assert!(code == Some(1) && problem.contains(wanted), "{command:?}: {problem}");
+        }
+    };
+    says("a.sqlite: its disk is full");
+    // With space, whoever leaves last takes its -wal and -shm away.
+    fs::remove_file(disk.0.join("filler")).unwrap();
+    rusqlite::Connection::open(&data).unwrap().execute_batch("INSERT INTO t(a) VALUES('more')").unwrap();
+    let remount = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(&disk.0).status().unwrap();
+    assert!(remount.success());
+    says("a.sqlite: its disk is mounted read-only");
 }

@@ -18,7 +18,7 @@ use crate::{
     storage::{
         self,
         disks::{self, DiskFacts, System},
-        space::{DiskSpace, disk_space, existing_folder, human_bytes},
+        space::{DiskSpace, disk_space, existing_folder, human_bytes, is_read_only},
     },
     warning::{Warning, WarningKind},
 };
@@ -111,20 +111,6 @@ pub fn refuse_network_log(system: Option<&System>, log: &Path, settings: &Settin
 /// The warning that a folder used before is not there.
 pub fn missing(error: &ErrorReport) -> Warning {
     Warning { kind: WarningKind::PlaceMissing, message: error.message.clone(), hint: error.hint.clone() }
-}
-
-/// Whether the disk of a folder is mounted read-only, as some are after an error.
-pub fn is_read_only(folder: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use rustix::{fs::Access, io::Errno};
-        rustix::fs::access(folder, Access::WRITE_OK) == Err(Errno::ROFS)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = folder;
-        false
-    }
 }
 
 fn not_writable(folder: &Path) -> Option<Warning> {

@@ -15,7 +15,7 @@ use super::places;
 use crate::{
     control::{Phase, Question},
     engine::{
-        Command, Event, Handle, Host, HostKind, JobId,
+        Command, Event, Handle, Host, HostKind, JobId, of_history,
         status::{DataFileStatus, FinishedJob},
     },
     error::{
@@ -115,6 +115,13 @@ impl Desk {
         }
     }
 
+    /// Says on standard error why what came of a job may not be noted, if so.
+    fn tell_of_history(&self) {
+        if let Some(problem) = &self.handle.status().history_problem {
+            super::warn(&of_history(problem));
+        }
+    }
+
     /// As [`Self::open`]; one that can not be opened is what a restore in place may replace.
     pub(super) fn open_if_possible(&self, path: PathBuf) -> Result<PathBuf> {
         match self.open(path.clone()) {
@@ -148,6 +155,7 @@ impl Desk {
             let status = self.handle.status();
             if let Some(finished) = status.finished_job(id) {
                 bar.finish_and_clear();
+                self.tell_of_history();
                 return Ok(Some(finished.clone()));
             }
             if let Some(job) = status.job(id) {
@@ -206,6 +214,7 @@ impl Desk {
             match events.recv_timeout(Duration::from_millis(100)) {
                 Ok(Event::JobFinished(finished)) if finished.id == id => {
                     bar.finish_and_clear();
+                    self.tell_of_history();
                     return Ok(Some(finished));
                 }
                 _ => {}

@@ -21,12 +21,13 @@ use super::{
 use crate::{
     archive::catalog,
     engine::{
-        Command, Event, Handle, HostKind,
+        Command, Event, Handle, HostKind, of_history,
         status::{DataFileStatus, FinishedJob},
     },
-    error::{Error, ErrorKind, Result, foreign::shown},
+    error::{Error, ErrorKind, ErrorReport, Result, foreign::shown},
     service::{Reachable, background},
     settings::SettingsFile,
+    warning::{Warning, WarningKind},
 };
 
 /// How often data files are tried that could not be looked after.
@@ -276,6 +277,7 @@ fn report_until(
     mut is_over: Option<&mut dyn FnMut() -> bool>,
 ) -> Result<()> {
     let handle = engine.handle();
+    let mut said: Option<ErrorReport> = None;
     let look =
         is_over.as_ref().map_or_else(crossbeam_channel::never, |_| crossbeam_channel::tick(Duration::from_secs(1)));
     let pulse =
@@ -293,7 +295,15 @@ fn report_until(
                 }
             }
             recv(events) -> event => match event {
-                Ok(event) => report(&handle, &event)?,
+                Ok(event) => {
+                    report(&handle, &event)?;
+                    let problem = handle.status().history_problem.clone();
+                    if let Some(new) = problem.as_ref().filter(|new| said.as_ref() != Some(*new)) {
+                        let Warning { message, hint, .. } = of_history(new);
+                        tracing::warn!("{message}. {}", hint.unwrap_or_default());
+                    }
+                    said = problem;
+                }
                 Err(_) => return Ok(()),
             }
         }
@@ -310,6 +320,15 @@ fn report(engine: &Handle, event: &Event) -> Result<()> {
         }
     }
     match event {
+        // By now the log is chosen that this command asks for.
+        Event::DataFileOpened { path } => {
+            let status = engine.status();
+            let known = status.data_file(path).into_iter().flat_map(|known| &known.warnings);
+            for idle in known.filter(|warning| warning.kind == WarningKind::Unprotected) {
+                tracing::warn!("{}. {}", idle.message, idle.hint.as_deref().unwrap_or_default());
+            }
+            Ok(())
+        }
         Event::JobFinished(job) if job.automatic => report_job(engine, job),
         _ => Ok(()),
     }

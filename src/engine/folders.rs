@@ -19,6 +19,7 @@ use crate::{
     },
     error::{Error, ErrorKind, ErrorReport, Result},
     settings::SettingsFile,
+    storage::space,
 };
 
 /// A disk that has not answered for so long is not known to be there.
@@ -42,7 +43,7 @@ fn see(data_file: &Path, settings: &SettingsFile, purpose: Purpose) -> FolderSee
     let settings = settings.settings();
     let folder = places::folder(data_file, settings, purpose);
     let problem = marks::look(data_file, settings, purpose).err().map(|error| error.report());
-    FolderSeen { is_read_only: problem.is_none() && places::is_read_only(&folder), folder, problem }
+    FolderSeen { is_read_only: problem.is_none() && space::is_read_only(&folder), folder, problem }
 }
 
 impl Worker {

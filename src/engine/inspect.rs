@@ -140,8 +140,12 @@ impl Inspection {
         if plan.is_none() && status.plan_problem.is_none() || status.log_starting {
             return None;
         }
+        let of_history = all.history_problem.as_ref().map(warnings::of_history);
         let jobs = all.jobs.iter().filter(|job| job.data_file.as_deref() == Some(data_file)).cloned().collect();
-        Some(Self::of(status, Some(processes::named(status.host.process)), jobs))
+        let mut found = Self::of(status, Some(processes::named(status.host.process)), jobs);
+        found.warnings.extend(of_history);
+        warnings::in_order(&mut found.warnings);
+        Some(found)
     }
 
     fn of(status: &DataFileStatus, engine: Option<Process>, jobs: Vec<JobStatus>) -> Self {
@@ -208,15 +212,23 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         (status.holders, status.readers, status.other_name) = (users.holders, users.readers, users.other_name);
     }
     let (mut known_before, mut watched) = (None, None);
+    let history_problem;
     // A journal of an older or newer version tells what can be understood of it.
     if let Some(history) = History::glance(data) {
         known_before = glance_automatic(data, &path);
-        known::take_history(&mut status, &history.list(HISTORY_MAX).unwrap_or_default());
+        let entries = history.list(HISTORY_MAX);
+        history_problem = entries.as_ref().err().map(Error::report);
+        known::take_history(&mut status, &entries.unwrap_or_default());
         known::take_findings(&mut status, &history.findings().unwrap_or_default());
         status.notices = history.notices(&path).unwrap_or_default();
         watched = history.watched(&path).filter(|_| engine.is_none());
     } else {
         known::take_history(&mut status, &[]);
+        let journal = data.join("history.sqlite");
+        history_problem = journal.exists().then(|| {
+            let message = format!("{} can not be read", journal.display());
+            Error::new(ErrorKind::Io, message).hint("See whether its disk is full, or mounted read-only.").report()
+        });
     }
     let care = glance_maintenance(data, &path);
     (status.maintenance.last_check, status.maintenance.last_compact) = (care.last_check, care.last_compact);
@@ -262,6 +274,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         status.warnings.extend(Gone::look(&path, &settings, data).map(|gone| gone.warning()));
         status.warnings.push(warnings::of_nobody(&status, watched.as_ref()));
     }
+    status.warnings.extend(history_problem.as_ref().map(warnings::of_history));
     warnings::in_order(&mut status.warnings);
     Ok(Inspection { log, log_problem, watched, ..Inspection::of(&status, engine, Vec::new()) })
 }

@@ -73,6 +73,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
             .map(|shared| of_error(WarningKind::SharedSettings, &copies::shared(&shared.copy, &shared.of).report())),
     );
     found.extend(of_waiting(status));
+    found.extend(of_unprotected(status));
     found.extend(status.notices.iter().cloned());
     found.extend(of_archives(status));
     let gone = of_gone(status);
@@ -120,6 +121,29 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
         "What it commits is in no file that anybody else finds here, and can be lost when it ends. Have it save its data elsewhere if \
          it can, then end it and begin it again; a container must be given the folder, not the file alone.",
     ))
+}
+
+/// A service that looks after a data file must not be taken for its protection where it has nothing to do.
+fn of_unprotected(status: &DataFileStatus) -> Option<Warning> {
+    let is_idle = status.log_file.is_none() && status.settings.scheduler.frequency == Frequency::Never;
+    if !status.host.kind.goes_on() || !is_idle {
+        return None;
+    }
+    let (host, path) = (status.host.kind.label(), status.facts.path.display());
+    let message = format!("{host} does nothing for {path} by itself: no log is kept, and no full backup is scheduled");
+    let hint = "Choose a log, a schedule, or both: in the window, or with strongroom settings DATAFILE scheduler.frequency='every day'. \
+                Until then only what somebody backs up can be restored.";
+    Some(Warning::new(WarningKind::Unprotected, message, hint))
+}
+
+/// What is to be said where the Backup journal can not be kept or read: `problem` is why.
+pub fn of_history(problem: &ErrorReport) -> Warning {
+    let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!("{hint} "));
+    Warning::new(
+        WarningKind::HistoryNotKept,
+        format!("the Backup journal is not in order: {}", problem.message),
+        format!("{hint}Jobs are done all the same, but what came of them may not be noted."),
+    )
 }
 
 /// A transaction that nobody has undone yet, as after a crash, or one whose lock SQLite does not see.

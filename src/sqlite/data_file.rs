@@ -18,12 +18,18 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::processes,
+    storage::{
+        self, processes,
+        space::{disk_space, is_read_only},
+    },
 };
 
 /// So long a lock is waited for that SQLite does not see, and so often it is looked at.
 const LOCK_MAX: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// SQLite makes the index of a WAL at least so long.
+const INDEX_BYTES: u64 = 32 << 10;
 
 /// What there is to know of a data file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -244,12 +250,32 @@ fn refine_open_failure(error: Error, path: &Path) -> Error {
 }
 
 fn read_failure(error: rusqlite::Error, path: &Path) -> Error {
+    use rusqlite::ErrorCode as C;
     if is_busy(&error) {
         return Error::new(ErrorKind::Busy, format!("{} is locked by another program", path.display()))
             .hint("The application holds the file in exclusive mode or in a long transaction. Wait, or switch its exclusive locking off.")
             .because(error);
     }
-    if matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)) {
+    let folder = storage::folder_of(path);
+    let cannot_make =
+        matches!(error.sqlite_error_code(), Some(C::CannotOpen | C::ReadOnly | C::SystemIoFailure | C::DiskFull));
+    if cannot_make && is_read_only(folder) {
+        let message = format!("can not read {}: its disk is mounted read-only", path.display());
+        return Error::new(ErrorKind::Permission, message)
+            .hint(
+                "A file in WAL mode needs its -wal and -shm files, which can not be made there. Mount the disk so that it can be \
+                 written (one becomes read-only by itself after an error: look in the system's messages), or copy the file with its \
+                 -wal elsewhere, and back up the copy.",
+            )
+            .because(error);
+    }
+    if cannot_make && disk_space(folder).is_ok_and(|space| space.available < INDEX_BYTES) {
+        let message = format!("can not read {}: its disk is full", path.display());
+        return Error::new(ErrorKind::NoSpace, message)
+            .hint("A file in WAL mode needs its -shm file, for which there is no space. Free space on that disk, and try again.")
+            .because(error);
+    }
+    if matches!(error.sqlite_error_code(), Some(C::CannotOpen | C::ReadOnly)) {
         return Error::new(
             ErrorKind::Permission,
             format!("can not read {}: its -wal or -shm file can not be opened or made", path.display()),

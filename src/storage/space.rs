@@ -31,6 +31,20 @@ pub fn disk_space(folder: &Path) -> Result<DiskSpace> {
     Ok(DiskSpace { available: stats.available_space(), total: stats.total_space() })
 }
 
+/// Whether the disk of a folder is mounted read-only, as some are after an error.
+pub fn is_read_only(folder: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::{fs::Access, io::Errno};
+        rustix::fs::access(folder, Access::WRITE_OK) == Err(Errno::ROFS)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        false
+    }
+}
+
 /// Whether both paths lie on one volume: a failing disk then takes the data file and its archives together.
 ///
 /// Two partitions of one physical disk are told apart by this; see [`same_disk`](super::disks::same_disk).
