@@ -110,10 +110,8 @@ fn remark(note: &str) {
 
 /// Says on standard error what needs attention, though the command did what it was told.
 fn warn(warning: &Warning) {
-    remark(&format!("WARNING: {}", warning.message));
-    if let Some(hint) = &warning.hint {
-        let _ = writeln!(io::stderr().lock(), "  {}", foreign(hint));
-    }
+    let message = format!("WARNING: {}", warning.message);
+    complain(&ErrorReport { kind: ErrorKind::Partial, message, hint: warning.hint.clone() });
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {

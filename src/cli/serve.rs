@@ -24,7 +24,10 @@ use crate::{
         Command, Event, Handle, HostKind, of_history,
         status::{DataFileStatus, FinishedJob},
     },
-    error::{Error, ErrorKind, ErrorReport, Result, foreign::shown},
+    error::{
+        Error, ErrorKind, ErrorReport, Result,
+        foreign::{foreign, shown},
+    },
     service::{Reachable, background},
     settings::SettingsFile,
     warning::{Warning, WarningKind},
@@ -300,7 +303,7 @@ fn report_until(
                     let problem = handle.status().history_problem.clone();
                     if let Some(new) = problem.as_ref().filter(|new| said.as_ref() != Some(*new)) {
                         let Warning { message, hint, .. } = of_history(new);
-                        tracing::warn!("{message}. {}", hint.unwrap_or_default());
+                        tracing::warn!("{}. {}", foreign(&message), foreign(&hint.unwrap_or_default()));
                     }
                     said = problem;
                 }
@@ -325,7 +328,7 @@ fn report(engine: &Handle, event: &Event) -> Result<()> {
             let status = engine.status();
             let known = status.data_file(path).into_iter().flat_map(|known| &known.warnings);
             for idle in known.filter(|warning| warning.kind == WarningKind::Unprotected) {
-                tracing::warn!("{}. {}", idle.message, idle.hint.as_deref().unwrap_or_default());
+                tracing::warn!("{}. {}", foreign(&idle.message), foreign(idle.hint.as_deref().unwrap_or_default()));
             }
             Ok(())
         }

@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
 use super::{causes, history::Watched, status::DataFileStatus, worker::Worker};
 use crate::{
     backup::soundness::{self, Damaged},
-    error::{ErrorReport, shell::quoted},
+    error::{ErrorReport, foreign::foreign, shell::quoted},
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
     settings::{copies, sections::Frequency, unknown},
     sqlite::seen::ContentCheck,
@@ -33,7 +33,7 @@ impl Worker {
                 // A service has nobody who looks: what its settings do not do must be read in its messages.
                 let of_settings = wanted.iter().filter(|warning| warning.kind == WarningKind::Settings);
                 for new in of_settings.filter(|warning| !status.warnings.contains(warning)) {
-                    tracing::warn!("{}. {}", new.message, new.hint.as_deref().unwrap_or_default());
+                    tracing::warn!("{}. {}", foreign(&new.message), foreign(new.hint.as_deref().unwrap_or_default()));
                 }
                 status.warnings = wanted;
             }

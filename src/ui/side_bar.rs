@@ -119,7 +119,6 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
         K::BackupMissed => (Tone::Warn, "Backup missed"),
         K::BackupPartial => (Tone::Warn, "Backed up with problems"),
         K::Unwatched => (Tone::Warn, "Was not watched"),
-        K::Unprotected => (Tone::Warn, "Nothing protects it"),
         K::UnfinishedTransaction => (Tone::Warn, "Unfinished transaction"),
         K::StrayProgram => (Tone::Bad, "Old file in use"),
         _ if kind.is_urgent() => (Tone::Bad, "Needs attention"),
