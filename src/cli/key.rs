@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{places, print_json};
 use crate::{
     archive::keys::{Key, PublicKey},
-    error::Result,
+    error::{Result, foreign::shown},
 };
 
 #[derive(Serialize)]
@@ -27,13 +27,13 @@ struct Shown {
 pub(super) fn key(json: bool) -> Result<ExitCode> {
     let own = places::directories()?.config_dir().to_path_buf();
     let key = Key::of(&own)?.public();
-    let shown = Shown { file: Key::path(&own), key, public: key.to_pem()? };
+    let (at, public) = (Key::path(&own), key.to_pem()?);
     if json {
-        print_json(&shown)?;
+        print_json(&Shown { file: at, key, public })?;
         return Ok(ExitCode::SUCCESS);
     }
     // Only what can be handed out stands in a file that the output is sent to.
-    let _ = writeln!(io::stderr().lock(), "Key {key}, in {}", shown.file.display());
-    super::print(shown.public.trim_end())?;
+    let _ = writeln!(io::stderr().lock(), "Key {key}, in {}", shown(&at));
+    super::print(public.trim_end())?;
     Ok(ExitCode::SUCCESS)
 }

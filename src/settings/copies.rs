@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Array, Document, Item, Table};
 use uuid::Uuid;
 
-use super::{HEAD, SettingsFile, document, document::find, origin, path_beside, path_in, place};
+use super::{SettingsFile, document, document::find, file::HEAD, origin, path_beside, path_in, place};
 use crate::{
     archive::catalog::ArchiveEntry,
     error::{Error, ErrorKind, Result},
