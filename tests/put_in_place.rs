@@ -229,12 +229,8 @@ fn a_program_that_has_the_data_file_by_a_mount_of_its_own_is_named_and_nothing_i
     assert_eq!(made.status.code(), Some(1), "{said}");
     assert!(said.contains("sqlite3 (process ") && said.contains("does not use its -wal and -shm files"), "{said}");
     // From a container, which is shown neither that process nor its locks.
-    let program = place.program();
-    let mut inside = Command::new("unshare");
-    inside.args(["--pid", "--fork", "--mount-proc"]).arg(program.get_program()).arg("backup").arg(&data);
-    let made = inside.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).output().unwrap();
-    let said = text(&made.stderr);
-    if !said.contains("unshare:") {
+    if let Some(made) = place.run_in_a_container(&["backup", data.to_str().unwrap()]) {
+        let said = text(&made.stderr);
         assert_eq!(made.status.code(), Some(1), "{said}");
         assert!(
             said.contains("a program outside of this container") && said.contains("does not use its -wal"),

@@ -235,9 +235,9 @@ fn status_of_the_superuser_plays_back_no_planted_journal() {
             assert!(!output.status.success() && text(&output.stderr).contains(refusal), "{name} {command}: {output:?}");
             assert_eq!(fs::read(&data).unwrap(), before, "{name}: {command} wrote what was planted");
         }
-        // It would have been played back: as the superuser's own it is.
+        // It would have been played back: as the superuser's own it is, by a backup.
         std::os::unix::fs::chown(&planted, Some(0), Some(0)).unwrap();
-        let output = place.run(&["status", "--as-root", data.to_str().unwrap()]);
+        let output = place.run(&["backup", "--as-root", data.to_str().unwrap()]);
         assert!(output.status.success(), "{output:?}");
         assert_ne!(fs::read(&data).unwrap(), before, "{name}: the journal was not hot");
     }

@@ -15,7 +15,11 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::processes,
+    storage::{
+        disks::System,
+        owners::{owner_of, this_user},
+        processes::{self, Holders},
+    },
 };
 
 /// The rollback journal of the data file at `path`.
@@ -80,6 +84,16 @@ pub(super) fn require_ended(path: &Path) -> Result<()> {
         return Ok(());
     }
     let holders = processes::holders(&[path.to_path_buf(), journal_path(path)]);
+    if let Some(why) = why_unseen(path, &holders).filter(|_| holders.processes.is_empty()) {
+        let message = format!(
+            "{} holds a transaction that was begun and not ended, and whether a program still has it open can not be seen: {why}",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::Busy, message).hint(
+            "To undo it while a program goes on would damage the file. Begin its application once, which undoes what a crash has left; \
+             then make the backup.",
+        ));
+    }
     if !holders.processes.is_empty() {
         let message = format!(
             "{} holds a transaction that was begun and not ended, and {} has it open: no lock of a writer is seen, so nobody can \
@@ -93,6 +107,19 @@ pub(super) fn require_ended(path: &Path) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Why a program may have the data file at `path` open that is not among `holders`, if so.
+fn why_unseen(path: &Path, holders: &Holders) -> Option<&'static str> {
+    if cfg!(target_os = "linux") && !processes::sees_all() {
+        return Some("this is a container");
+    }
+    if System::now().is_some_and(|system| system.disk(path).is_some_and(|disk| disk.is_network)) {
+        return Some("it is on a network drive, and another machine may use it");
+    }
+    // Programs of this user are seen, and the owner's are those that matter.
+    let is_own = owner_of(path).is_none_or(|owner| owner == this_user());
+    (holders.may_be_more && !is_own).then_some("it belongs to another user")
 }
 
 /// Opens a data file in rollback mode without the right to write; `None` for every other, and for what is none.
