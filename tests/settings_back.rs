@@ -162,12 +162,10 @@ fn a_restore_into_a_folder_leaves_the_program_out_too() {
         assert!(!settings.contains("touch") && settings.contains("# mine"), "{settings}");
         assert!(settings.contains("scheduler") && settings.contains("at = \"04:30\""), "{settings}");
         // Whoever opens it runs nothing.
-        assert!(
-            place
-                .run(&["backup", to.join("a.sqlite").to_str().unwrap(), "--to", to.join("x").to_str().unwrap()])
-                .status
-                .success()
-        );
+        let made =
+            place.run(&["backup", to.join("a.sqlite").to_str().unwrap(), "--to", to.join("x").to_str().unwrap()]);
+        // It shares its settings with the one it was restored from, which is said.
+        assert!(to.join("x").join(format!("a[{:04}].4BK", n + 1)).exists(), "{}", text(&made.stderr));
         assert!(!ran.exists());
         // The archive holds them as they were.
         assert!(place.run(&["verify", archive.to_str().unwrap()]).status.success());
