@@ -132,6 +132,9 @@ pub struct BackupReport {
     /// The key by which it is signed, if it is.
     #[serde(default)]
     pub signed_by: Option<PublicKey>,
+    /// Whether that key was made for it: there was none.
+    #[serde(default)]
+    pub is_key_new: bool,
     /// Why it is not signed, though that is wanted.
     #[serde(default)]
     pub signing_problem: Option<ErrorReport>,
@@ -165,6 +168,18 @@ impl BackupReport {
              there.",
             self.number
         ))
+    }
+
+    /// By which key it is signed, if it is.
+    pub fn signed_in_words(&self) -> Option<String> {
+        let key = self.signed_by?;
+        Some(if self.is_key_new {
+            format!(
+                "Signed by key {key}, which was made for it. Keep a copy of its public half where the archives are not (strongroom key)."
+            )
+        } else {
+            format!("Signed by key {key}.")
+        })
     }
 
     /// What the administrator must know of a backup that was made, but not with all that belongs to it.
@@ -476,6 +491,7 @@ pub fn run_asking(
     }));
     let total = data_bytes + content_bytes;
     // Without its key the state is better kept unsigned than not at all.
+    let is_key_new = options.sign && matches!(Key::known(own), Ok(None));
     let key = if options.sign { Key::of(own).map(Some) } else { Ok(None) };
     let (key, signing_problem) = key.map_or_else(|error| (None, Some(error.report())), |key| (key, None));
     let written =
@@ -531,6 +547,7 @@ pub fn run_asking(
         log_recovery_problem,
         settings_problem: noted.err().map(|e| e.report()),
         signed_by: key.as_ref().map(Key::public),
+        is_key_new,
         signing_problem,
         content: content_report.report(),
         seen: seen.unwrap_or_default(),

@@ -34,9 +34,10 @@ impl Scene {
         (output.status.success(), text(&output.stdout) + &text(&output.stderr))
     }
 
-    fn backup(&self, more: &[&str]) {
+    fn backup(&self, more: &[&str]) -> String {
         let (made, said) = self.run(&[&["backup", self.data.to_str().unwrap()], more].concat());
         assert!(made, "{said}");
+        said
     }
 
     fn archive(&self, name: &str) -> PathBuf {
@@ -67,7 +68,7 @@ fn ends(archive: &Path) -> (Vec<u8>, usize) {
 #[test]
 fn what_this_user_signed_is_genuine_and_what_others_did_is_said() {
     let scene = Scene::new();
-    scene.backup(&[]);
+    assert!(scene.backup(&[]).contains(", which was made for it. Keep a copy of its public half"));
     let (archive, public) = (scene.archive("a[0001].4BK"), scene.public());
     let public = public.to_str().unwrap();
     let (sound, said) = scene.verify(&archive, &[]);
@@ -104,7 +105,7 @@ fn what_this_user_signed_is_genuine_and_what_others_did_is_said() {
 fn a_forged_archive_with_the_signature_of_a_genuine_one_is_refused_by_everything() {
     let scene = Scene::new();
     scene.backup(&[]);
-    scene.backup(&[]);
+    assert!(!scene.backup(&[]).contains("which was made for it"));
     let (genuine, other) = (scene.archive("a[0001].4BK"), scene.archive("a[0002].4BK"));
     let (bytes, at) = ends(&genuine);
     let (mut forged, to) = ends(&other);

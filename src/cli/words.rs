@@ -54,7 +54,7 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
                 }
             };
             format!(
-                "Backup {} of {} made in {seconds:.1} s: {} ({}){waited}\n{}{}{}",
+                "Backup {} of {} made in {seconds:.1} s: {} ({}){waited}\n{}{}{}{}",
                 r.number,
                 r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
                 r.archive.display(),
@@ -65,6 +65,7 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
                     change.since, change.what
                 )),
                 r.skipped_in_words().map_or_else(String::new, |words| format!("\n{words}")),
+                r.signed_in_words().map_or_else(String::new, |words| format!("\n{words}")),
             )
         }
         JobReport::Skipped { since } => format!("No backup was needed: the data file is as backup {since} holds it."),

@@ -61,6 +61,7 @@ pub(super) fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
         text.extend(problem.hint_text().map(|hint| format!(" {hint}")));
     }
     text.extend(report.skipped_in_words().map(|words| format!("\n{words}")));
+    text.extend(report.signed_in_words().map(|words| format!("\n{words}")));
     match report.leftovers_removed.len() {
         0 => {}
         1 => text.push_str("\nA leftover of an interrupted backup was removed."),
