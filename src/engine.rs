@@ -29,7 +29,7 @@ mod look;
 pub mod lost;
 mod maintenance;
 mod mark;
-mod mistaken;
+pub mod mistaken;
 mod notices;
 mod notify;
 mod proof;

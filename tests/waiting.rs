@@ -107,7 +107,7 @@ fn a_program_that_waits_for_the_data_file_is_named() {
     waits.args(["-cmd", ".timeout 60000"]).arg(&data).arg("PRAGMA locking_mode=EXCLUSIVE; SELECT count(*) FROM t");
     let mut waits = Running(waits.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let message = eventually("the warning", urgent);
-    assert!(message.contains(&format!("sqlite3 (process {}) waits to have", waits.0.id())), "{message}");
+    assert!(message.contains(&format!("sqlite3 (process {}) waited to have", waits.0.id())), "{message}");
     // It gets the file, long before its patience ends, and then the log goes on.
     assert!(eventually("its turn", || waits.0.try_wait().unwrap()).success());
     eventually("the log", || (status(&place, &data)["log"]["complete"] == true).then_some(()));

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     backup::{self, marks, places::Purpose},
-    engine::settings_gone::Gone,
+    engine::{mistaken, settings_gone::Gone},
     error::{Error, ErrorKind, ErrorReport, Result, foreign},
     settings::{KEYS, Key, Settings, SettingsFile, path_beside, path_in, unknown},
     warning::Warning,
@@ -43,6 +43,7 @@ pub(super) fn run(
         .canonicalize()
         .or_else(|_| std::path::absolute(data_file))
         .map_err(|e| Error::io("find", data_file, e))?;
+    mistaken::refuse_own_file(&path)?;
     let folders = directories()?;
     let own = folders.config_dir();
     if !path.exists() && !path_beside(&path).exists() && !path_in(own, &path).exists() {

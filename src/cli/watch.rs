@@ -10,7 +10,7 @@ use super::{
     print, print_json, words,
 };
 use crate::{
-    engine::Event,
+    engine::{Event, mistaken},
     error::{Error, ErrorKind, Result, foreign::shown},
     service::join,
 };
@@ -18,6 +18,7 @@ use crate::{
 pub(super) fn watch(data_file: &Path, json: bool) -> Result<ExitCode> {
     let interrupted = interruptions();
     let path = data_file.canonicalize().map_err(|e| Error::io("find", data_file, e))?;
+    mistaken::refuse_own_file(&path)?;
     let engine = join::engine_of(&path, directories()?.config_dir())?.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("nobody looks after {}", shown(&path)))
             .hint("Open it in the window, or start a service: strongroom serve --help.")

@@ -12,7 +12,7 @@ use crate::{
 ///
 /// # Errors
 /// `WrongType` with what to do instead.
-pub(super) fn refuse_own_file(path: &Path) -> Result<()> {
+pub fn refuse_own_file(path: &Path) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (at, word) = (path.display(), quoted(path));
     let ends_with = |end: &str| name.to_lowercase().ends_with(&end.to_lowercase());

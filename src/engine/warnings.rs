@@ -196,7 +196,7 @@ fn of_waiting(status: &DataFileStatus) -> Option<Warning> {
         let path = status.facts.path.display();
         Warning::new(
             WarningKind::ProgramWaits,
-            format!("{} waits to have {path} for itself, and the log was in its way", waiting.in_words()),
+            format!("{} waited to have {path} for itself, and the log was in its way", waiting.in_words()),
             "A program that sets locking_mode=EXCLUSIVE can not run beside the log, which is released for it. Have it use the normal \
              locking mode; or stop the log, and make full backups while the program does not run.",
         )
@@ -249,6 +249,9 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
 /// Archives that were made and are not there.
 fn of_gone(status: &DataFileStatus) -> Option<Warning> {
     let none_left = status.plan.is_some() && status.settings.last_number > 0 && status.own_archives().next().is_none();
+    // One made elsewhere, with `--to`, took its number and left nothing here.
+    let was_used = status.settings.places.iter().any(|place| place.folder == status.destination);
+    let none_left = none_left && (was_used || status.destination == storage::folder_of(&status.facts.path));
     // The number that a copy brought with it is that of the archives of the other one.
     let none_left = none_left && !status.is_copy();
     let (number, folder) = (status.settings.last_number, status.destination.display());

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Local, TimeDelta, Utc};
+use chrono::{DateTime, Local, Offset, TimeDelta, TimeZone, Utc};
 
 use super::{
     history::Watched,
@@ -87,8 +87,7 @@ fn is_worth_saying(before: &Watched, now: DateTime<Utc>) -> bool {
 fn unwatched(path: &Path, before: &Watched, now: &DateTime<Local>, (logs, scheduled): (bool, bool)) -> Warning {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let from = before.until.with_timezone(&Local);
-    let form = if from.date_naive() == now.date_naive() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-    let message = format!("nobody watched {name} from {} to {}", from.format("%Y-%m-%d %H:%M:%S"), now.format(form));
+    let message = format!("nobody watched {name} from {}", between(&from, now));
     let mut hint = String::new();
     if !before.in_order {
         hint.push_str("The program was cut off; it may have watched for up to a minute longer. ");
@@ -103,6 +102,18 @@ fn unwatched(path: &Path, before: &Watched, now: &DateTime<Local>, (logs, schedu
     }
     hint.push_str("A service watches without a break.");
     Warning::new(WarningKind::Unwatched, message, hint)
+}
+
+/// Two moments, `2026-10-25 02:30:06 to 03:15:00`; with their offsets where the clock was set meanwhile, as in the hour
+/// that comes twice.
+fn between<Z: TimeZone>(from: &DateTime<Z>, to: &DateTime<Z>) -> String
+where
+    Z::Offset: std::fmt::Display,
+{
+    let day = if from.date_naive() == to.date_naive() { "" } else { "%Y-%m-%d " };
+    let offset = if from.offset().fix() == to.offset().fix() { "" } else { " %:z" };
+    let from = from.format(&format!("%Y-%m-%d %H:%M:%S{offset}")).to_string();
+    format!("{from} to {}", to.format(&format!("{day}%H:%M:%S{offset}")))
 }
 
 #[cfg(test)]
@@ -126,6 +137,17 @@ mod tests {
             let before = Watched { host, protects, until, in_order };
             assert_eq!(is_worth_saying(&before, until + TimeDelta::seconds(seconds)), expected, "{before:?} {seconds}");
         }
+    }
+
+    #[test]
+    fn the_hour_that_comes_twice_is_told_with_its_offsets() {
+        let at = |seconds: i64| {
+            let moment = DateTime::from_timestamp(1_792_888_200 + seconds, 0).unwrap_or_default();
+            moment.with_timezone(&chrono_tz::Europe::Zurich)
+        };
+        assert_eq!(between(&at(0), &at(3590)), "2026-10-25 02:30:00 +02:00 to 02:29:50 +01:00");
+        assert_eq!(between(&at(3600), &at(4200)), "2026-10-25 02:30:00 to 02:40:00");
+        assert_eq!(between(&at(4200), &at(86_400)), "2026-10-25 02:40:00 to 2026-10-26 01:30:00");
     }
 
     #[test]
