@@ -13,7 +13,9 @@ pub use super::snapshot::JournalMode;
 use super::{
     alias, ffi,
     hot::{self, Looking, open_to_look},
-    leave, open_existing,
+    leave,
+    named::require_whole_wal,
+    open_existing,
     snapshot::{is_busy, wal_path},
 };
 use crate::{
@@ -120,7 +122,8 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
     };
     let header = read_header(&conn, &path, meta.len())?;
     conn.busy_handler(Some(patiently)).map_err(|e| Error::sqlite("read", &path, e))?;
-    let fail = |e: rusqlite::Error| read_failure(e, &path);
+    // What can not be read may be in a WAL that only another program sees.
+    let fail = |e| require_whole_wal(&conn, &path).err().unwrap_or_else(|| read_failure(e, &path));
     let page_count: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(fail)?;
     // SQLite gives the number with a sign, and a damaged file may say anything: that is no reason not to back it up.
     let free_pages: i64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0)).map_err(fail)?;
@@ -135,6 +138,7 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
         // The schema may be in the middle of a change.
         .or_else(|e| if unfinished { Ok(0) } else { Err(fail(e)) })?;
     let (size_bytes, wal_bytes, modified) = measure(&path)?;
+    require_whole_wal(&conn, &path)?;
     let journal_mode = JournalMode::of_header(&header);
     let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (application_id, sqlite_version) = (word(68), version_text(word(96)));

@@ -233,6 +233,15 @@ impl Backfill {
                 || commits(before.frames, self.frames) != Some(self.changes.wrapping_sub(before.changes)))
     }
 
+    /// Whether a file of `length` bytes that begins with `header` can be the WAL that the index is about: it has its salts
+    /// and all its frames. Everything is, where there are none.
+    pub fn is_in(self, header: &[u8; 32], length: u64) -> bool {
+        let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let own = self.salts.map(u32::from_be);
+        let needed = 32 + u64::from(self.frames) * (24 + u64::from(word(8)));
+        self.frames == 0 || (word(16), word(20)) == (own[0], own[1]) && length >= needed
+    }
+
     /// Whether the WAL holds no frame that counts.
     pub fn is_empty(self) -> bool {
         self.frames == 0

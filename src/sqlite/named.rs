@@ -8,8 +8,10 @@
 
 use std::path::Path;
 
+use rusqlite::Connection;
+
 use super::{
-    locks,
+    ffi, locks,
     snapshot::{shm_path, wal_path},
 };
 use crate::{
@@ -17,6 +19,7 @@ use crate::{
     storage::{
         identity::{FileIdentity, replaced, require_named},
         processes::{self, Process},
+        regular::{self, Links},
     },
 };
 
@@ -205,6 +208,44 @@ pub fn require_one_wal(path: &Path) -> Result<()> {
     ))
 }
 
+/// Refuses a data file in WAL mode, which `conn` has begun to read, whose `-wal` is not the one that its index is about: it
+/// was deleted under a program that has it open still, which goes on with a file that nobody else sees.
+///
+/// # Errors
+/// `Replaced`.
+pub fn require_whole_wal(conn: &Connection, path: &Path) -> Result<()> {
+    let wal = wal_path(path);
+    let is_strange = || {
+        let index = ffi::backfill(conn, path).ok().flatten();
+        index.is_some_and(|index| !head_of_wal(&wal).is_some_and(|(head, length)| index.is_in(&head, length)))
+            && index.is_some_and(|index| !index.is_empty())
+    };
+    // Whoever begins the WAL anew writes its head and the index one after the other. Where somebody writes all the time,
+    // one after the other is a matter of a moment.
+    if is_strange() {
+        let still = ffi::while_nobody_writes(conn, path, is_strange)?;
+        if still.unwrap_or_else(|| {
+            std::thread::sleep(std::time::Duration::from_millis(60));
+            is_strange()
+        }) {
+            let message = format!("{} was deleted or replaced under a program that has it open still", wal.display());
+            return Err(Error::new(ErrorKind::Replaced, message).hint(
+                "Only that program sees what it commits now. Have it save its data elsewhere if it can, then end it and begin it \
+                 again; backups and the log go on by themselves.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The first 32 bytes of a WAL that has so many, and its length.
+fn head_of_wal(wal: &Path) -> Option<([u8; 32], u64)> {
+    let mut head = [0; 32];
+    let (mut file, meta) = regular::open(wal, Links::Refused).ok()?;
+    std::io::Read::read_exact(&mut file, &mut head).ok()?;
+    Some((head, meta.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -220,6 +261,30 @@ mod tests {
         let writer = Connection::open(path)?;
         writer.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1)")?;
         Ok(writer)
+    }
+
+    #[test]
+    fn a_wal_that_was_deleted_under_a_program_is_missed() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?.join("a.sqlite");
+        let program = in_wal_mode(&path)?;
+        let reader = open_existing(&path)?;
+        reader.query_row("SELECT count(*) FROM t", [], |_| Ok(()))?;
+        require_whole_wal(&reader, &path)?;
+        // Begun anew, with and without frames.
+        program.execute_batch("PRAGMA wal_checkpoint(RESTART)")?;
+        require_whole_wal(&reader, &path)?;
+        program.execute_batch("INSERT INTO t VALUES(2)")?;
+        require_whole_wal(&reader, &path)?;
+        program.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        require_whole_wal(&reader, &path)?;
+        program.execute_batch("INSERT INTO t VALUES(3)")?;
+        require_whole_wal(&reader, &path)?;
+        fs::remove_file(wal_path(&path))?;
+        assert_eq!(require_whole_wal(&reader, &path).err().map(|e| e.kind()), Some(ErrorKind::Replaced));
+        fs::write(wal_path(&path), "")?;
+        assert_eq!(require_whole_wal(&reader, &path).err().map(|e| e.kind()), Some(ErrorKind::Replaced));
+        Ok(())
     }
 
     #[test]

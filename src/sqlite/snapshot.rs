@@ -28,7 +28,7 @@ use super::{
     ffi,
     hot::{Looking, open_to_look, open_to_read},
     leave,
-    named::{NamedFiles, require_one_wal, require_shared},
+    named::{NamedFiles, require_one_wal, require_shared, require_whole_wal},
 };
 use crate::{
     control::Control,
@@ -144,9 +144,14 @@ impl Snapshot {
                     // Short, because a busy writer in rollback mode lets readers in only between its commits.
                     thread::sleep(Duration::from_millis(1));
                 }
-                Err(e) => return Err(fail(e)),
+                // What it can not read may be in the WAL of somebody else.
+                Err(e) => return Err(require_whole_wal(&conn, &path).err().unwrap_or_else(|| fail(e))),
             }
         };
+        if let Err(gone) = require_whole_wal(&conn, &path) {
+            let _ = conn.execute_batch("ROLLBACK");
+            return Err(gone);
+        }
         // In rollback mode there is no index, and nobody is found apart.
         if let Err(apart) = require_one_wal(&path) {
             let _ = conn.execute_batch("ROLLBACK");
