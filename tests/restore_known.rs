@@ -353,3 +353,28 @@ fn where_archives_of_several_data_files_lie_nobody_guesses_whose_a_lost_one_had(
     assert!(said.contains("a[0001].4BK, the state of ") && said.contains("a[0002].4BK, the state of "), "{said}");
     assert!(!place.at("out").exists());
 }
+
+#[test]
+fn a_moment_in_a_time_when_nobody_watched_is_said_not_to_be_known() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    // Moments of the log are exact to a microsecond, those that are asked for to a millisecond.
+    let pause = || std::thread::sleep(Duration::from_millis(20));
+    pause();
+    support::engine::foreign_commits(&scene.data, "INSERT INTO t(a) VALUES('more than was seen')");
+    pause();
+    let moment = chrono::Utc::now().to_rfc3339();
+    pause();
+    scene.serve();
+    scene.commits(1);
+    let data = scene.data.clone();
+    let output = scene.restore(&data, "within", &["--until", &moment]);
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), scene.more("within")), (Some(1), 3), "{said}");
+    assert!(said.contains("nothing is known of ") && said.contains("as one step"), "{said}");
+    assert!(said.contains("(--commit 4)"), "{said}");
+    let output = scene.restore(&data, "all of it", &["--commit", "4"]);
+    assert_eq!((output.status.code(), scene.more("all of it")), (Some(0), 4), "{}", text(&output.stderr));
+    let before = scene.restore(&data, "before", &["--commit", "2"]);
+    assert_eq!((before.status.code(), scene.more("before")), (Some(0), 2), "{}", text(&before.stderr));
+}

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     journal::{
         inspect,
-        integrate::{Plan, PlanEnd, Unfit, Until, Unused},
+        integrate::{Plan, PlanEnd, Stretch, Unfit, Until, Unused},
         jumps::{self, Jump, Witness},
         next_path,
         reader::LogReader,
@@ -106,6 +106,9 @@ pub struct Known {
     pub unused: Vec<Unused>,
     /// Commits whose times are not when they were made.
     pub jumps: Vec<Jump>,
+    /// Stretches of which only the end is known.
+    #[serde(default)]
+    pub stretches: Vec<Stretch>,
     /// Why the log can not be written at the moment, as whoever wants to write it says.
     #[serde(default)]
     pub log_problem: Option<String>,
@@ -128,8 +131,8 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
     }
     // Made while a log was in use and could not be cut: it knows nothing of what was committed then.
     let ends = if places.named.is_empty() { Ends::WithoutLog } else { Ends::NotFound { named: places.named.clone() } };
-    let jumps = Vec::new();
-    Ok(Known { commit: None, is_logged: false, time: moment, ends, unused, jumps, log_problem: None })
+    let (jumps, stretches) = (Vec::new(), Vec::new());
+    Ok(Known { commit: None, is_logged: false, time: moment, ends, unused, jumps, stretches, log_problem: None })
 }
 
 /// What is known after the archive with this identity. `plan` is what the logs at hand yield; its paths may lead to
@@ -161,6 +164,7 @@ pub(super) fn known(
         ends: ends(shown, &archives, (places, origin), now),
         unused: shown.unused.iter().filter(concerns).cloned().collect(),
         jumps: jumps::find(plan, &witnesses, control)?,
+        stretches: plan.catch_ups.clone(),
         log_problem: origin.log_problem.clone(),
     })
 }
@@ -277,6 +281,9 @@ impl Known {
                 if let Some(jump) = self.jumps.iter().find(|jump| jump.conceals(moment)) {
                     return Some(concealed(jump));
                 }
+                if let Some(stretch) = self.stretches.iter().find(|one| one.from < moment && moment < one.to) {
+                    return Some(within(stretch, moment));
+                }
                 if next.is_some() || moment <= self.certain() {
                     return None;
                 }
@@ -372,6 +379,21 @@ impl Known {
         remarks.extend(rest.map(|unused| format!("{}.", unused.in_words())));
         remarks
     }
+}
+
+/// A moment of which is known neither what was committed up to it nor what after.
+fn within(stretch: &Stretch, moment: DateTime<Utc>) -> Error {
+    let (from, to) = (shown(stretch.from), shown(stretch.to));
+    let message = format!(
+        "nothing is known of {}: nobody watched for a time between {from} and {to}, and what was committed then is known as one step. \
+         The state of {from} is restored",
+        shown(moment)
+    );
+    let hint = format!(
+        "To have all of it, restore up to commit {} (--commit {}); or restore a full backup that was made in between, if there is one.",
+        stretch.commit, stretch.commit
+    );
+    Error::new(ErrorKind::Partial, message).hint(hint)
 }
 
 /// Commits that a moment leaves out although they may have been made before it.
