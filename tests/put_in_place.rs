@@ -238,3 +238,37 @@ fn a_program_that_has_the_data_file_by_a_mount_of_its_own_is_named_and_nothing_i
         );
     }
 }
+
+/// The program can not be looked into, as from a container: what it goes on writing to is not what lies there.
+#[test]
+fn companions_deleted_under_a_program_that_is_not_seen_are_missed_by_every_command() {
+    if !has("sqlite3") {
+        return;
+    }
+    for victims in [&["-wal"][..], &["-shm"], &["-wal", "-shm"]] {
+        let place = Place::new();
+        let data = place.at("a.sqlite");
+        drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 20));
+        let path = data.to_str().unwrap();
+        let mut program = Command::new("sqlite3").arg(&data).stdin(Stdio::piped()).spawn().unwrap();
+        let mut input = program.stdin.take().unwrap();
+        let _program = Running(program);
+        writeln!(input, "INSERT INTO t(a) VALUES('seen');").unwrap();
+        let begun = Instant::now();
+        while !fs::metadata(place.at("a.sqlite-wal")).is_ok_and(|wal| wal.len() > 0) {
+            assert!(begun.elapsed() < LIMIT);
+            thread::sleep(Duration::from_millis(20));
+        }
+        for end in victims {
+            fs::remove_file(place.at(&format!("a.sqlite{end}"))).unwrap();
+        }
+        for command in ["backup", "check", "status"] {
+            let Some(output) = place.run_in_a_container(&[command, path]) else { return };
+            let said = text(&output.stdout) + &text(&output.stderr);
+            let expected = ["under a program that has it open still", "a program outside of this container"];
+            assert!(expected.iter().any(|words| said.contains(words)), "{victims:?} {command}: {said}");
+            assert!(command == "status" || output.status.code() == Some(1), "{victims:?} {command}: {said}");
+        }
+        assert!(!place.at("Backups/a[0001].4BK").exists(), "{victims:?}");
+    }
+}

@@ -31,6 +31,7 @@ use crate::{
     settings::{SettingsFile, copies},
     sqlite::{
         data_file::{self, DataFileFacts, JournalMode},
+        named,
         seen::ContentCheck,
     },
     storage::processes::{self, Holders, Process},
@@ -210,6 +211,12 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
     known::take_survey(&mut status, hosted::look_over(&path, &settings, data));
     if let Some(users) = hosted::look_at_processes(std::slice::from_ref(&path)).pop() {
         (status.holders, status.readers, status.other_name) = (users.holders, users.readers, users.other_name);
+        status.strays = users.strays;
+    }
+    if is_wal && engine.is_none() {
+        let apart = named::apart_from_outside(&path).into_iter().filter(|process| !status.strays.contains(process));
+        let apart: Vec<_> = apart.collect();
+        status.strays.extend(apart);
     }
     let (mut known_before, mut watched) = (None, None);
     let history_problem;

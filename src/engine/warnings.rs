@@ -152,7 +152,13 @@ fn of_unfinished(status: &DataFileStatus) -> Option<Warning> {
         return None;
     }
     let holders = &status.holders;
-    let (who, hint) = if holders.processes.is_empty() {
+    let (who, hint) = if holders.processes.is_empty() && holders.may_be_more {
+        (
+            "; whether a program has it open can not be seen".to_owned(),
+            "The application undoes what a crash has left when it begins. A full backup waits for that, because nobody here can tell \
+             whether the transaction is still under way. Nothing was undone to look at it.",
+        )
+    } else if holders.processes.is_empty() {
         (
             ", as after a crash; no program is seen that has it open".to_owned(),
             "The application undoes it when it opens the file, and so does the next full backup. Nothing was undone to look at it.",

@@ -15,7 +15,14 @@ use std::{
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::{bound_values, hot::open_to_read, integrity::interruptible, leave, snapshot::is_busy};
+use super::{
+    bound_values,
+    hot::open_to_read,
+    integrity::interruptible,
+    leave,
+    named::{require_one_wal, require_shared},
+    snapshot::is_busy,
+};
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
@@ -106,14 +113,15 @@ pub fn check(path: &Path, control: &Control) -> Result<Findings> {
     conn.pragma_update(None, "cell_size_check", true).map_err(set)?;
     let check = Check { conn: &conn, path, control };
     let schema = check.schema();
-    let outcome = match schema {
+    // What another program commits to a WAL of its own is not in what was looked at. In rollback mode nobody is apart.
+    let outcome = require_shared(path).and_then(|()| require_one_wal(path)).and_then(|()| match schema {
         Ok(schema) => check.all(schema),
         Err(Failure::Other(message)) => Ok(Findings {
             tables: Vec::new(),
             file: State::Problems(vec![format!("the schema can not be read: {message}")]),
         }),
         Err(Failure::Ours(error)) => Err(error),
-    };
+    });
     leave(&conn, path);
     outcome
 }

@@ -17,7 +17,6 @@ use crate::{
     error::{Error, ErrorKind, Result},
     storage::{
         disks::System,
-        owners::{owner_of, this_user},
         processes::{self, Holders},
     },
 };
@@ -117,9 +116,8 @@ fn why_unseen(path: &Path, holders: &Holders) -> Option<&'static str> {
     if System::now().is_some_and(|system| system.disk(path).is_some_and(|disk| disk.is_network)) {
         return Some("it is on a network drive, and another machine may use it");
     }
-    // Programs of this user are seen, and the owner's are those that matter.
-    let is_own = owner_of(path).is_none_or(|owner| owner == this_user());
-    (holders.may_be_more && !is_own).then_some("it belongs to another user")
+    (cfg!(target_os = "linux") && holders.may_be_more)
+        .then_some("what programs of other users have open is not shown to this user")
 }
 
 /// Opens a data file in rollback mode without the right to write; `None` for every other, and for what is none.

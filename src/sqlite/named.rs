@@ -11,7 +11,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{
-    ffi, locks,
+    ffi, leave, locks, open_existing,
     snapshot::{shm_path, wal_path},
 };
 use crate::{
@@ -186,6 +186,21 @@ pub fn apart(path: &Path) -> Vec<Process> {
             found.push(Process::unseen());
         }
     }
+    found
+}
+
+/// As [`apart`], and those that have a deleted `-wal` or `-shm` open, for a data file in WAL mode that this process does not
+/// have open: it is opened for as long as that takes.
+pub fn apart_from_outside(path: &Path) -> Vec<Process> {
+    let mut found = processes::on_deleted_companions(path, &[wal_path(path), shm_path(path)]);
+    let Ok(held) = open_existing(path) else { return found };
+    // Only who has read uses the index.
+    if held.query_row("PRAGMA schema_version", [], |_| Ok(())).is_ok() {
+        found.extend(apart(path));
+        found.sort();
+        found.dedup();
+    }
+    leave(&held, path);
     found
 }
 
