@@ -139,18 +139,23 @@ impl Located {
 }
 
 /// Finds the files that belong to the archive at `path`: itself, or for one of its segments all others, in the same
-/// folder and in `folders`.
+/// folder and in `folders`. A segment that is not there itself is missing like any other, where others of it are.
 ///
 /// # Errors
 /// When `path` is no readable file.
 pub fn locate(path: &Path, folders: &[PathBuf]) -> Result<Located> {
-    let length = measure(path)?;
+    let length = measure(path);
     let whole = |length| {
         let piece = Piece { path: path.to_path_buf(), at: 0, length };
         Located { volume: Volume::new(vec![piece]), missing: Vec::new(), last: None, name: path.to_path_buf() }
     };
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let Some((stem, number, _)) = parse_segment_name(&file_name) else { return Ok(whole(length)) };
+    let Some((stem, number, _)) = parse_segment_name(&file_name) else { return length.map(whole) };
+    let gone = match length {
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(error),
+        Err(error) => return Err(error),
+        Ok(_) => None,
+    };
     let mut found: BTreeMap<u32, PathBuf> = BTreeMap::new();
     let beside = storage::folder_of(path).to_path_buf();
     let noted = read_note(&note_path(&beside, stem, number), stem, number);
@@ -163,6 +168,9 @@ pub fn locate(path: &Path, folders: &[PathBuf]) -> Result<Located> {
                 found.entry(segment).or_insert_with(|| entry.path());
             }
         }
+    }
+    if let Some(gone) = gone.filter(|_| found.is_empty()) {
+        return Err(gone);
     }
     // Where the disk of a folder is not connected, the segment is missing like any other.
     for (segment, path) in noted.into_iter().filter(|(_, path)| path.is_file()) {

@@ -11,12 +11,19 @@ use std::{
 };
 
 use super::{open_existing, snapshot::shm_path};
-use crate::storage::processes::{self, Holders, Process, SHARED_LOCK};
+use crate::storage::{
+    identity::FileIdentity,
+    processes::{self, Holders, Process, SHARED_LOCK},
+};
 
 /// Whether another process has the data file at `path` open in SQLite: every connection in WAL mode keeps a shared lock
 /// on it, in the other modes while it reads or writes. `None` where the system does not tell.
 pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
-    is_data_file_locked_elsewhere(path, SHARED_LOCK)
+    is_locked_elsewhere(named(path)?, SHARED_LOCK).or_else(|| {
+        // Nobody here has it open: SQLite opens it for as long as the question takes.
+        let _held = open_existing(path).ok()?;
+        is_locked_elsewhere(named(path)?, SHARED_LOCK)
+    })
 }
 
 /// Who has one of `files`, the data file at `path` and its companions, open; one that can not be seen too, as far as
@@ -29,39 +36,30 @@ pub fn holders(path: &Path, files: &[PathBuf]) -> Holders {
     found
 }
 
-/// Whether another process holds a lock on any byte of the `-shm` of the data file at `path`, or of that file itself.
-/// `None` where the system does not tell, and where this process has not that `-shm` open in SQLite.
-pub fn is_anything_locked_elsewhere(path: &Path) -> Option<bool> {
-    let index = is_locked_elsewhere(&shm_path(path), ANY)?;
-    Some(index || is_data_file_locked_elsewhere(path, ANY)?)
+/// Whether another process holds a lock on any byte of this file, which may have no name any more. `None` where the
+/// system does not tell, and where this process has not that file open.
+pub fn is_held_elsewhere(file: FileIdentity) -> Option<bool> {
+    is_locked_elsewhere(file, ANY)
 }
 
 /// Whether another process reads the data file at `path` and none uses its `-shm`, which this process has open: one
 /// that does is seen by its locks, in whatever container. `None` where the system does not tell.
 pub fn is_read_apart(path: &Path) -> Option<bool> {
-    Some(is_locked_elsewhere(path, SHARED_LOCK)? && !is_locked_elsewhere(&shm_path(path), ANY)?)
+    Some(is_locked_elsewhere(named(path)?, SHARED_LOCK)? && !is_locked_elsewhere(named(&shm_path(path))?, ANY)?)
 }
 
 const ANY: RangeInclusive<u64> = 0..=u64::MAX;
 
-fn is_data_file_locked_elsewhere(path: &Path, range: RangeInclusive<u64>) -> Option<bool> {
-    is_locked_elsewhere(path, range.clone()).or_else(|| {
-        // Nobody here has it open: SQLite opens it for as long as the question takes.
-        let _held = open_existing(path).ok()?;
-        is_locked_elsewhere(path, range)
-    })
+fn named(path: &Path) -> Option<FileIdentity> {
+    FileIdentity::of_path(path).ok().flatten()
 }
 
-/// Whether another process holds a lock on a byte of `range` of the file at `path`. `None` where this process does not
+/// Whether another process holds a lock on a byte of `range` of the file `wanted`. `None` where this process does not
 /// have it open.
 #[cfg(target_os = "linux")]
-fn is_locked_elsewhere(path: &Path, range: RangeInclusive<u64>) -> Option<bool> {
-    use std::os::unix::fs::MetadataExt;
-
+fn is_locked_elsewhere(wanted: FileIdentity, range: RangeInclusive<u64>) -> Option<bool> {
     use rustix::process::{Flock, FlockOffsetType, FlockType};
 
-    let identity = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
-    let wanted = identity(path)?;
     let length = range.end().saturating_sub(*range.start()).saturating_add(1);
     let question = Flock {
         start: *range.start(),
@@ -72,16 +70,16 @@ fn is_locked_elsewhere(path: &Path, range: RangeInclusive<u64>) -> Option<bool> 
         offset_type: FlockOffsetType::Set,
     };
     let open = std::fs::read_dir("/proc/self/fd").ok()?.flatten();
-    open.filter(|entry| identity(&entry.path()) == Some(wanted)).find_map(|entry| {
+    open.filter(|entry| named(&entry.path()) == Some(wanted)).find_map(|entry| {
         let number = entry.file_name().to_str()?.parse().ok()?;
         let answer = super::ffi::with_descriptor(number, |fd| rustix::process::fcntl_getlk(fd, &question)).ok()?;
         // A number that meanwhile stands for another file answered for that one.
-        (identity(&entry.path()) == Some(wanted)).then_some(answer.is_some())
+        (named(&entry.path()) == Some(wanted)).then_some(answer.is_some())
     })
 }
 
 #[cfg(not(target_os = "linux"))]
-fn is_locked_elsewhere(_: &Path, _: RangeInclusive<u64>) -> Option<bool> {
+fn is_locked_elsewhere(_: FileIdentity, _: RangeInclusive<u64>) -> Option<bool> {
     None
 }
 
@@ -117,11 +115,20 @@ mod tests {
         let second = Connection::open(&path)?;
         second.query_row("SELECT count(*) FROM t", [], |_| Ok(()))?;
         assert_eq!(is_open_elsewhere(&path), Some(false));
-        assert_eq!(is_anything_locked_elsewhere(&path), Some(false));
+        let held = [named(&path), named(&shm_path(&path))].map(|file| file.ok_or("no file"));
+        for file in held {
+            assert_eq!(is_held_elsewhere(file?), Some(false));
+        }
         let Some(mut child) = reader_in_a_container(&path) else { return Ok(()) };
         assert_eq!(is_open_elsewhere(&path), Some(true));
-        assert_eq!(is_anything_locked_elsewhere(&path), Some(true));
         assert_eq!(is_read_apart(&path), Some(false));
+        // Neither does a file need its name.
+        let aside = folder.path().join("aside");
+        std::fs::rename(&path, &aside)?;
+        for file in held {
+            assert_eq!(is_held_elsewhere(file?), Some(true));
+        }
+        std::fs::rename(&aside, &path)?;
         // Without a connection of our own, too.
         drop((own, second));
         assert_eq!(is_open_elsewhere(&path), Some(true));

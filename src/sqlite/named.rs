@@ -100,7 +100,11 @@ impl NamedFiles {
     /// Whether another program may have the data file or its index open, the one that is there now or the one that was.
     /// So also where the system does not tell.
     pub fn is_open_elsewhere(&self, path: &Path) -> bool {
-        locks::is_anything_locked_elsewhere(path) != Some(false)
+        let held = std::iter::once(self.data_file).chain(self.shm);
+        let mut held = held.map(locks::is_held_elsewhere);
+        // Where there is none now, nobody has it open.
+        let is_another = FileIdentity::of_path(path).is_ok_and(|now| now.is_some_and(|now| now != self.data_file));
+        held.any(|held| held != Some(false)) || is_another && locks::is_open_elsewhere(path) != Some(false)
     }
 
     /// Whether both are the same files: what was read through the one belongs to what is held through the other.
