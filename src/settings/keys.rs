@@ -526,7 +526,7 @@ mod tests {
     fn every_key_takes_back_what_it_gives_and_knows_its_default() -> Result<(), String> {
         let known = |folder: PathBuf, id: Option<uuid::Uuid>| {
             let leads_to = id.is_none().then(|| folder.clone());
-            KnownPlace { folder, id, mount_point: "/".into(), disk: "ext4".into(), leads_to }
+            KnownPlace { folder, id, mount_point: "/".into(), disk: "ext4".into(), leads_to, is_file: id.is_none() }
         };
         let odd = place::path("bytes:2fff").ok_or("no path")?;
         let places = vec![known("/b c".into(), Some(uuid::Uuid::nil())), known(odd, None)];
