@@ -241,7 +241,7 @@ fn is_missing((place, there): (&KnownPlace, &There), now: &Volume, system: Optio
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::error::Error;
 
@@ -253,7 +253,7 @@ mod tests {
     /// What is said of `chosen` on a machine with these mounts, and what is remembered then.
     fn said(settings: &mut Settings, mounts: &[(&str, &Path)]) -> Result<Vec<String>, Box<dyn Error>> {
         let content = super::super::find(&settings.content, &Excluded::default(), &[], &Control::default())?;
-        let lines = mounts.iter().map(|(disk, at)| format!("1 1 8:1 / {} rw - {disk} {disk} rw\n", at.display()));
+        let lines = mounts.iter().map(|(disk, at)| format!("1 1 8:1 / {} rw - nfs h:/{disk} rw\n", at.display()));
         let system = System::of(&lines.collect::<String>(), Path::new("/no sys"));
         let remembered = compare(&content, settings, (!mounts.is_empty()).then_some(&system));
         remember(settings, &remembered.when_said);
@@ -271,7 +271,7 @@ mod tests {
         fs::write(root.join("one"), "1")?;
         assert!(said(&mut settings, &[("first", top)])?.is_empty());
         let known = settings.places.clone();
-        assert_eq!((known.len(), known[0].disk.as_str(), known[0].is_file), (1, "first", false));
+        assert_eq!((known.len(), known[0].disk.as_str(), known[0].is_file), (1, "nfs h:/first", false));
 
         // Also where the system does not tell of its disks.
         assert!(said(&mut settings, &[])?.is_empty());
@@ -280,10 +280,11 @@ mod tests {
         assert_eq!(said(&mut settings, &[("first", top)])?, ["does not exist any more"]);
         // On the disk that is there now nothing is found: that is no folder that was emptied.
         let missing =
-            ["does not exist any more", "is not there, because its disk is missing: first is not mounted at /"];
+            ["does not exist any more", "is not there, because its disk is missing: nfs h:/first is not mounted at /"];
         assert_eq!(said(&mut settings, &[("second", top)])?, missing);
         fs::create_dir(&root)?;
-        let over = ["holds nothing, and is on another disk than when it was backed up last: second, not first"];
+        let over =
+            ["holds nothing, and is on another disk than when it was backed up last: nfs h:/second, not nfs h:/first"];
         assert_eq!(said(&mut settings, &[("first", top), ("second", &root)])?, over);
         // What leads back to itself can not be looked at, so nobody knows that the folder is empty.
         fs::remove_dir(&root)?;
@@ -293,7 +294,7 @@ mod tests {
         assert_eq!(settings.places, known);
 
         fs::rename(&away, &root)?;
-        let other = ["is on another disk than when it was backed up last: second, not first"];
+        let other = ["is on another disk than when it was backed up last: nfs h:/second, not nfs h:/first"];
         assert_eq!(said(&mut settings, &[("second", top)])?, other);
         assert!(said(&mut settings, &[("second", top)])?.is_empty(), "said once");
         Ok(())
@@ -315,7 +316,7 @@ mod tests {
         let known: Vec<_> = settings.places.iter().map(|p| (p.folder.clone(), p.disk.clone(), p.is_file)).collect();
         let expected =
             [(root.join("a"), "first", false), (below.clone(), "first", false), (file.clone(), "bound", true)];
-        assert_eq!(known, expected.map(|(folder, disk, is_file)| (folder, disk.to_owned(), is_file)));
+        assert_eq!(known, expected.map(|(folder, disk, is_file)| (folder, format!("nfs h:/{disk}"), is_file)));
 
         fs::remove_dir_all(&below)?;
         let gone = ["does not exist any more, and held files when it was backed up last"];
@@ -323,7 +324,7 @@ mod tests {
         assert!(said(&mut settings, &mounts)?.is_empty(), "said once");
         fs::remove_file(&file)?;
         fs::create_dir(&file)?;
-        let unbound = ["holds nothing, because its disk is missing: bound is not mounted at"];
+        let unbound = ["holds nothing, because its disk is missing: nfs h:/bound is not mounted at"];
         for _ in 0..2 {
             let said = said(&mut settings, &[("first", top)])?;
             assert!(said.len() == 1 && said[0].starts_with(unbound[0]), "{said:?}");
