@@ -271,7 +271,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "data-file.places",
-        meaning: "The folders used for archives, log and attachments, by which they are known again; leave it as it is.",
+        meaning: "The folders used for archives and log, and what is chosen, by which they are known again; leave it as it is.",
         expected: "the list that Strongroom wrote",
         is_path: false,
         is_own: true,
