@@ -153,6 +153,9 @@ pub struct BackupReport {
     /// The old backups that were deleted, if the settings say so.
     #[serde(default)]
     pub deleted: Deleted,
+    /// What is to be remembered of what was chosen, once somebody was told of it.
+    #[serde(skip)]
+    pub(crate) chosen: Vec<sections::KnownPlace>,
 }
 
 impl BackupReport {
@@ -521,10 +524,6 @@ pub fn run_asking(
     let noted = settings.note(own, |s| {
         s.data_file_id.get_or_insert(data_file_id);
         s.last_number = s.last_number.max(number.0);
-        // One that lies elsewhere is counted by nobody: what differs is said again by the next that is.
-        if is_destination {
-            content::disks::remember(s, &folders.when_said);
-        }
     });
     Ok(BackupReport {
         data_file: data_file.to_path_buf(),
@@ -554,6 +553,7 @@ pub fn run_asking(
         change: None,
         copied_from: settings.copied_from().map(Path::to_path_buf),
         deleted: Deleted::default(),
+        chosen: folders.when_said,
     })
 }
 

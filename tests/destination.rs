@@ -523,6 +523,6 @@ fn attachments_on_a_disk_that_is_not_mounted_are_missed() {
     scene.back_up();
     // What was emptied on purpose is said once.
     fs::remove_dir_all(&letters).unwrap();
-    scene.refused("disk is empty, and held files at the last backup");
+    scene.refused("disk is empty, and held files when it was backed up last");
     scene.back_up();
 }

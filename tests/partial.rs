@@ -4,10 +4,16 @@
 
 mod support;
 
-use std::{fs, path::PathBuf, process::Output};
+use std::{
+    fs,
+    os::unix::{fs::symlink, net::UnixListener},
+    path::PathBuf,
+    process::Output,
+};
 
+use rusqlite::Connection;
 use serde_json::Value;
-use support::{Place, make_data_file, names_in, text};
+use support::{Place, engine::serve, make_data_file, names_in, text};
 
 /// A data file with two chosen folders, of which the real program makes backups.
 struct Scene {
@@ -66,6 +72,20 @@ impl Scene {
 
     fn archive(&self, number: u32) -> String {
         self.at(&format!("data/Backups/a[{number:04}].4BK"))
+    }
+
+    /// The next backup says `how` and holds the last whole one; those that follow are whole, and it stays.
+    fn says_once_and_holds(&self, how: &str, whole: u32) {
+        let (out, said) = self.badly(&["backup", self.data()]);
+        assert!(said.contains(how) && said.contains("it is said once, and the backup before is held"), "{said}");
+        assert!(out.contains(&format!("than backup {whole:04}: the chosen ")), "{how}: {out}");
+        for _ in 0..2 {
+            self.well(&["backup", self.data()]);
+        }
+        let archives = self.archives();
+        assert!(archives.len() == 2 && archives[0] == format!("a[{whole:04}].4BK"), "{how}: {archives:?}");
+        let status = self.well(&["status", self.data()]);
+        assert!(status.contains(how) && status.contains(&format!("backup {whole:04} is held, and never")), "{status}");
     }
 
     fn move_away(&self) {
@@ -192,9 +212,10 @@ fn a_chosen_folder_that_is_another_one_now_is_said_and_what_it_held_before_stays
         moved(scene);
         fs::create_dir(scene.place.at("other")).unwrap();
         fs::write(scene.place.at("other/strange.txt"), "strange").unwrap();
-        std::os::unix::fs::symlink(scene.place.at("other"), scene.place.at("photos")).unwrap();
+        symlink(scene.place.at("other"), scene.place.at("photos")).unwrap();
     };
-    for (is_linked, how) in [(false, "is empty, and held files at the last backup"), (true, "/other now, and led to ")]
+    for (is_linked, how) in
+        [(false, "is empty, and held files when it was backed up last"), (true, "/other now, and led to ")]
     {
         let scene = Scene::new(&["keep.last=1"]);
         scene.well(&["backup", scene.data()]);
@@ -228,13 +249,146 @@ fn a_chosen_folder_that_is_another_one_now_is_said_and_what_it_held_before_stays
     // A link that was chosen as one may lead elsewhere at any time.
     let scene = Scene::new(&[]);
     let link = scene.place.at("current");
-    std::os::unix::fs::symlink(scene.place.at("letters"), &link).unwrap();
+    symlink(scene.place.at("letters"), &link).unwrap();
     scene.well(&["settings", scene.data(), &format!("content.attachments=['{}']", link.display())]);
     scene.well(&["backup", scene.data()]);
     fs::remove_file(&link).unwrap();
-    std::os::unix::fs::symlink(scene.place.at("photos"), &link).unwrap();
+    symlink(scene.place.at("photos"), &link).unwrap();
     scene.well(&["backup", scene.data()]);
     fs::remove_file(scene.place.at("photos/one.txt")).unwrap();
     let (_, said) = scene.badly(&["backup", scene.data()]);
-    assert!(said.contains("/current is empty, and held files at the last backup"), "{said}");
+    assert!(said.contains("/current is empty, and held files when it was backed up last"), "{said}");
+}
+
+#[test]
+fn a_chosen_folder_that_was_gone_is_no_new_one_when_something_else_is_there() {
+    type Step = fn(&Scene);
+    let empty: Step = |scene| fs::create_dir(scene.place.at("photos")).unwrap();
+    let file: Step = |scene| fs::write(scene.place.at("photos"), "x").unwrap();
+    let link: Step = |scene| {
+        fs::create_dir(scene.place.at("other")).unwrap();
+        fs::write(scene.place.at("other/strange.txt"), "strange").unwrap();
+        symlink(scene.place.at("other"), scene.place.at("photos")).unwrap();
+    };
+    let cases: [(Step, &str); 3] = [
+        (empty, "photos is empty, and held files when it was backed up last"),
+        (file, "photos is a file now, and was a folder when it was backed up last"),
+        (link, "/other now, and led to "),
+    ];
+    for (is_served, (then, how)) in [false, true].into_iter().flat_map(|is_served| cases.map(|case| (is_served, case)))
+    {
+        let scene = Scene::new(&["keep.last=1"]);
+        let service = is_served.then(|| served(&scene));
+        scene.well(&["backup", scene.data()]);
+        // There again as it was, nothing is to be said.
+        scene.move_away();
+        scene.badly(&["backup", scene.data()]);
+        fs::rename(scene.place.at("away"), scene.place.at("photos")).unwrap();
+        scene.well(&["backup", scene.data()]);
+        assert_eq!(scene.archives(), ["a[0003].4BK"]);
+        // However many backups are made while it is gone, also such as nobody counts.
+        scene.move_away();
+        let elsewhere = scene.at("elsewhere");
+        for arguments in [&["backup", scene.data()][..], &["backup", scene.data(), "--to", &elsewhere]].repeat(2) {
+            let (_, said) = scene.badly(arguments);
+            assert!(said.contains("photos does not exist any more"), "{said}");
+        }
+        then(&scene);
+        let (_, said) = scene.badly(&["backup", scene.data(), "--to", &elsewhere]);
+        assert!(said.contains(how), "{said}");
+        scene.says_once_and_holds(how, 3);
+        scene.well(&["restore", &scene.archive(3), "--no-log", "--to", &scene.at("to")]);
+        assert_eq!(fs::read_to_string(scene.place.at("to/Attachments/photos/one.txt")).unwrap(), "photos");
+        drop(service);
+    }
+}
+
+/// A service that is ended with the test.
+fn served(scene: &Scene) -> Ended {
+    let switched = Connection::open(&scene.data).unwrap();
+    switched.pragma_update(None, "journal_mode", "WAL").unwrap();
+    drop(switched);
+    scene.well(&["settings", scene.data(), &format!("log.file={}", scene.at("a.journal"))]);
+    Ended(serve(&scene.place, &scene.data))
+}
+
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn what_was_chosen_is_said_to_be_another_kind_of_thing_now() {
+    type Step = fn(&Scene);
+    let cases: [(&str, Step, &str); 6] = [
+        (
+            "photos",
+            |scene| fs::write(scene.place.at("photos"), "x").unwrap(),
+            "is a file now, and was a folder when it was backed up last",
+        ),
+        (
+            "photos",
+            |scene| drop(UnixListener::bind(scene.place.at("photos")).unwrap()),
+            "is a socket now, and was a folder when it was backed up last",
+        ),
+        // As a container makes it for a file that is missing.
+        (
+            "one.ini",
+            |scene| fs::create_dir(scene.place.at("one.ini")).unwrap(),
+            "is an empty folder now, and was a file when it was backed up last",
+        ),
+        (
+            "one.ini",
+            |scene| {
+                scene.badly(&["backup", scene.data()]);
+                fs::create_dir_all(scene.place.at("one.ini/inside")).unwrap();
+            },
+            "is an empty folder now, and was a file when it was backed up last",
+        ),
+        (
+            "one.ini",
+            |scene| symlink(scene.place.at("letters"), scene.place.at("one.ini")).unwrap(),
+            "is a folder now, and was a file when it was backed up last",
+        ),
+        (
+            "one.ini",
+            |scene| symlink("/dev/null", scene.place.at("one.ini")).unwrap(),
+            "is a device now, and was a file when it was backed up last",
+        ),
+    ];
+    for (chosen, replace, how) in cases {
+        let scene = Scene::new(&["keep.last=1"]);
+        fs::write(scene.place.at("one.ini"), "ini").unwrap();
+        let one = scene.place.at("one.ini");
+        scene.well(&["settings", scene.data(), &format!("content.attachments+={}", one.display())]);
+        scene.well(&["backup", scene.data()]);
+        // Written anew, or by way of a link, a file is one as before.
+        fs::rename(&one, scene.place.at("real.ini")).unwrap();
+        symlink(scene.place.at("real.ini"), &one).unwrap();
+        scene.well(&["backup", scene.data()]);
+        match chosen {
+            "photos" => scene.move_away(),
+            _ => fs::remove_file(&one).unwrap(),
+        }
+        replace(&scene);
+        scene.says_once_and_holds(&format!("{chosen} {how}"), 2);
+        let to = scene.at("to");
+        scene.well(&["restore", &scene.archive(2), "--to", &to]);
+        assert_eq!(fs::read_to_string(scene.place.at("to/Attachments/one.ini")).unwrap(), "ini");
+        assert_eq!(fs::read_to_string(scene.place.at("to/Attachments/photos/one.txt")).unwrap(), "photos");
+    }
+}
+
+#[test]
+fn a_backup_that_a_restore_makes_for_itself_takes_nothing_from_what_the_next_one_says() {
+    let scene = Scene::new(&["keep.last=1"]);
+    scene.well(&["backup", scene.data()]);
+    fs::remove_file(scene.place.at("photos/one.txt")).unwrap();
+    scene.well(&["restore", &scene.archive(1), "--in-place", scene.data()]);
+    assert_eq!(scene.archives().len(), 2, "what the restore takes away is in a backup");
+    scene.says_once_and_holds("photos is empty, and held files when it was backed up last", 1);
 }

@@ -65,8 +65,8 @@ pub struct ContentReport {
     pub problems: Vec<ContentProblem>,
     /// How many there are.
     pub problem_count: u64,
-    /// Which of the chosen folders are not what they were at the last backup, and how: said once, though it may stay
-    /// so.
+    /// What of the chosen files and folders is not what it was when it was backed up last, and how: said once, though
+    /// it may stay so.
     pub differs: Vec<String>,
     /// What was left out on purpose, such as sockets and data files in use, at most 100.
     pub left_out: Vec<ContentProblem>,

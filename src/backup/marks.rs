@@ -279,7 +279,8 @@ fn remember(folder: &Path, data_file: &Path, settings: &mut SettingsFile, own: &
         // stay here.
         let mut places = std::mem::take(&mut settings.places);
         places.retain(|place| place.id.is_none() || is_in_use(&place.folder, data_file, settings));
-        places.push(KnownPlace { folder: folder.to_path_buf(), id: Some(id), mount_point, disk, leads_to: None });
+        let (folder, id) = (folder.to_path_buf(), Some(id));
+        places.push(KnownPlace { folder, id, mount_point, disk, leads_to: None, is_file: false });
         settings.places = places;
     })
 }

@@ -21,6 +21,7 @@ use crate::{
     backup::{
         self, BackupReport, Change, Deleted,
         changed::{self, Compared},
+        content::disks,
         modified,
         retention::When,
         soundness::Finding,
@@ -169,7 +170,8 @@ impl BackupJob {
             self.test(&mut report, control);
         }
         // The new archive is verified now, whichever way the settings say; a stop changes nothing of that.
-        let later = match self.hold_if_changed(&settings, &mut report) {
+        let held = self.hold_if_changed(&settings, &mut report);
+        let later = match held.and_then(|()| self.remember_chosen(&mut settings, &report)) {
             Ok(()) => {
                 let made = Some((report.archive.as_path(), report.seen.check));
                 self.delete_old(&settings, When::Now, made, &Control::default())?
@@ -264,6 +266,16 @@ impl BackupJob {
         }
     }
 
+    /// Notes that it was said what became of what was chosen: only now, since what it was before would be forgotten.
+    /// Where the backup before could not be held, or nobody was told, as of a backup that lies elsewhere or that a
+    /// restore in place makes, the next one says it.
+    fn remember_chosen(&self, settings: &mut SettingsFile, report: &BackupReport) -> Result<()> {
+        match self.to {
+            Some(_) => Ok(()),
+            None => settings.note(&self.own, |settings| disks::remember(settings, &report.chosen)),
+        }
+    }
+
     /// Holds the backup before, when the new one holds drastically other content.
     fn hold_if_changed(&self, settings: &SettingsFile, report: &mut BackupReport) -> Result<()> {
         if self.to.is_some() {
@@ -277,11 +289,11 @@ impl BackupJob {
             entry.number < new.number && entry.check != ContentCheck::Damaged && entry.problem.is_none()
         };
         let Some(before) = known.iter().filter(own).find(earlier) else { return Ok(()) };
-        // That a chosen folder is another one now is said once; whoever misses that must still find what it held.
-        if let Some(first) = report.content.differs.first() {
+        // That what was chosen is another one now is said once; whoever misses that must still find what it held.
+        if let Some(first) = report.content.differs.first().cloned() {
             let is_whole = |entry: &&ArchiveEntry| earlier(entry) && entry.not_whole == Some(0);
             let whole = known.iter().filter(own).find(is_whole).unwrap_or(before);
-            hold_before(whole, new, &format!("{CHOSEN} {first}"), report)?;
+            hold_before(whole, new, &first, report)?;
         }
         if report.seen.check == ContentCheck::Damaged {
             return Ok(());
@@ -318,12 +330,9 @@ impl BackupJob {
     }
 }
 
-/// How it is said that a chosen folder is another one now.
-const CHOSEN: &str = "the chosen folder";
-
-/// Whether an archive is held for a chosen folder: records tell nothing of that.
+/// Whether an archive is held for a chosen file or folder: records tell nothing of that.
 fn is_of_chosen(hold: &Hold) -> bool {
-    hold.note.as_ref().is_some_and(|note| note.contains(CHOSEN))
+    hold.note.as_ref().is_some_and(|note| note.contains(disks::CHOSEN))
 }
 
 /// Holds `before`, since `new` lacks what it holds, and says so in the report.

@@ -271,7 +271,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "data-file.places",
-        meaning: "The folders used for archives, log and attachments, by which they are known again; leave it as it is.",
+        meaning: "The folders used for archives and log, and what is chosen, by which they are known again; leave it as it is.",
         expected: "the list that Strongroom wrote",
         is_path: false,
         is_own: true,
@@ -526,7 +526,7 @@ mod tests {
     fn every_key_takes_back_what_it_gives_and_knows_its_default() -> Result<(), String> {
         let known = |folder: PathBuf, id: Option<uuid::Uuid>| {
             let leads_to = id.is_none().then(|| folder.clone());
-            KnownPlace { folder, id, mount_point: "/".into(), disk: "ext4".into(), leads_to }
+            KnownPlace { folder, id, mount_point: "/".into(), disk: "ext4".into(), leads_to, is_file: id.is_none() }
         };
         let odd = place::path("bytes:2fff").ok_or("no path")?;
         let places = vec![known("/b c".into(), Some(uuid::Uuid::nil())), known(odd, None)];

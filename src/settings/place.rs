@@ -6,6 +6,9 @@ use toml_edit::{InlineTable, Value};
 
 use super::sections::KnownPlace;
 
+/// The kind of what is no folder.
+const FILE: &str = "file";
+
 /// A path that must come back as it was, whatever its bytes are.
 pub(super) fn text(path: &Path) -> String {
     match path.to_str() {
@@ -35,6 +38,7 @@ pub(super) fn of(value: &Value) -> Option<KnownPlace> {
         mount_point: path(part("mount-point")?)?,
         disk: part("disk")?.to_owned(),
         leads_to: Some(path(part("leads-to")?)?).filter(|path| path.is_absolute()),
+        is_file: part("kind")? == FILE,
     })
 }
 
@@ -49,6 +53,7 @@ pub(super) fn table(place: &KnownPlace) -> Value {
         ("mount-point", mount_point),
         ("disk", place.disk.clone()),
         ("leads-to", leads_to),
+        ("kind", if place.is_file { FILE } else { "" }.to_owned()),
     ];
     Value::InlineTable(parts.into_iter().filter(|(_, text)| !text.is_empty()).collect::<InlineTable>())
 }

@@ -236,7 +236,7 @@ pub struct Destination {
     pub earlier: Vec<PathBuf>,
 }
 
-/// A folder that was used, so that it can be told from another one of its name.
+/// A folder that was used, or a file that was chosen, so that it can be told from another one of its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct KnownPlace {
@@ -248,8 +248,11 @@ pub struct KnownPlace {
     pub mount_point: PathBuf,
     /// What that was, in words.
     pub disk: String,
-    /// Of an attachment that is no link itself: where its path led, past the links in it.
+    /// Of an attachment that is a folder and no link itself: where its path led, past the links in it.
     pub leads_to: Option<PathBuf>,
+    /// Whether it is no folder, but a file that was chosen.
+    #[serde(default)]
+    pub is_file: bool,
 }
 
 /// The log.

@@ -223,10 +223,14 @@ impl Volume {
 const UUID: &str = " UUID ";
 
 impl System {
-    /// The file system behind `path`; the nearest existing folder counts.
+    /// The file system behind `path`, which may be a file that is mounted alone; where nothing is, the nearest existing
+    /// folder counts.
     pub fn volume(&self, path: &Path) -> Option<Volume> {
-        let folder = existing_folder(path);
-        let mount = self.mount(&folder.canonicalize().unwrap_or(folder))?;
+        let existing = path.canonicalize().unwrap_or_else(|_| {
+            let folder = existing_folder(path);
+            folder.canonicalize().unwrap_or(folder)
+        });
+        let mount = self.mount(&existing)?;
         Some(Volume { mount_point: mount.point.clone(), name: mount.name() })
     }
 
