@@ -55,7 +55,12 @@ pub(super) fn run(
     let mut file = SettingsFile::load(&path, own)?;
     let changes = own_identity || !anew.is_empty() || requests.iter().any(|r| !matches!(r, Request::Show(_)));
     match Gone::look(&path, &file, folders.data_dir()) {
-        Some(gone) if begin_anew => gone.begin_anew(own)?,
+        Some(gone) if begin_anew => {
+            let done = gone.begin_anew_as_asked(own)?;
+            if !json {
+                print(&done)?;
+            }
+        }
         // A change would otherwise make a file that holds nothing else.
         Some(gone) if changes => complain_of(&gone.put_back(own)?),
         Some(gone) => complain_of(&gone.warning()),

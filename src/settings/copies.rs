@@ -21,8 +21,10 @@ use crate::{
 
 /// The path of the data file that settings belong to.
 pub(super) const PATH: (&str, &str) = ("data-file", "path");
+pub(super) const PATH_MEANING: &str = "Where it is: a copy that is made of its folder is known by that.";
 /// The identities that a copy had before it was given one of its own.
 pub(super) const FORMER: (&str, &str) = ("data-file", "former-ids");
+pub(super) const FORMER_MEANING: &str = "What it was before, as a copy.";
 
 /// The path that is noted in a settings file.
 pub(super) fn noted_path(document: &Table) -> Option<PathBuf> {
@@ -115,7 +117,7 @@ impl SettingsFile {
         let former = find(&anew.document, FORMER).and_then(Item::as_array).cloned().unwrap_or_default();
         let mut former: Array = former;
         former.extend(self.settings.data_file_id.map(|id| id.to_string()));
-        document::set(&mut anew.document, FORMER, former.into(), "What it was before, as a copy.", HEAD);
+        document::set(&mut anew.document, FORMER, former.into(), FORMER_MEANING, HEAD);
         let log = self.settings.log.file.clone();
         anew.noted = None;
         anew.change(own, |s| (s.data_file_id, s.last_number, s.log.file) = (Some(Uuid::new_v4()), 0, None))?;
