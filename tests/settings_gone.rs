@@ -384,6 +384,30 @@ fn a_template_begins_nothing_while_the_archives_are_away() {
     assert!(scene.place.at("archives/a[0003].4BK").exists());
 }
 
+#[test]
+fn settings_of_an_older_state_do_not_hide_newer_backups() {
+    let scene = Scene::new(&[]);
+    let old = fs::read(&scene.settings).unwrap();
+    let newer = scene.place.at("newer");
+    scene.good("settings", &[&format!("destination.folder={}", newer.display())]);
+    scene.good("backup", &[]);
+    scene.good("backup", &[]);
+    assert!(scene.said("archives-gone").is_empty(), "{:?}", scene.said("archives-gone"));
+    // Put back by hand, as from a copy of the folder.
+    fs::write(&scene.settings, old).unwrap();
+    let said = scene.said("archives-gone").concat();
+    let last = newer.join("a[0004].4BK").display().to_string();
+    assert!(said.contains("0004 of ") && said.contains(&format!("written as {last}, and 1 before it")), "{said}");
+    assert!(said.contains(&format!("destination.folder={}", newer.display())), "{said}");
+    let service = scene.serve();
+    scene.until(|status| !status["engine"].is_null() && status["warnings"].to_string().contains(&last));
+    drop(service);
+    // The number is passed: whoever made it has seen it.
+    scene.good("backup", &[]);
+    assert!(scene.place.at("archives/a[0005].4BK").exists());
+    assert!(scene.said("archives-gone").is_empty());
+}
+
 fn text_of(output: &std::process::Output) -> String {
     text(&output.stdout) + &text(&output.stderr)
 }

@@ -246,6 +246,7 @@ pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Hos
         sets: Vec::new(),
         last_success: None,
         gone: None,
+        unlisted: None,
         last_backup: None,
         next_backup: None,
         automatic: None,

@@ -21,13 +21,11 @@ impl Worker {
         }
     }
 
-    /// Keeps a warning, and says it where a command or a service says what happens: they have no other place for it.
+    /// Keeps a warning, and says one that is urgent where a command or a service says what happens: a command has no other
+    /// place for it.
     pub(super) fn say(&mut self, data_file: &Path, warning: Warning) {
-        let hint = warning.hint.as_deref().unwrap_or_default();
         if warning.kind.is_urgent() {
-            tracing::error!("{}. {hint}", warning.message);
-        } else {
-            tracing::warn!("{}. {hint}", warning.message);
+            tracing::error!("{}. {}", warning.message, warning.hint.as_deref().unwrap_or_default());
         }
         self.keep_notice(data_file, warning);
     }

@@ -226,6 +226,9 @@ pub struct DataFileStatus {
     /// more.
     #[serde(default)]
     pub gone: Option<PathBuf>,
+    /// Newer backups that the Backup journal knows and the settings do not, in folders that they do not name.
+    #[serde(default)]
+    pub unlisted: Option<Unlisted>,
     /// The last full backup attempted, from the Backup journal, or else from the newest archive.
     pub last_backup: Option<LastBackup>,
     /// When the next backup is made by itself: scheduled, or tried again. One that has come waits for another job to
@@ -388,6 +391,19 @@ impl DataFileStatus {
     fn is_lost(&self, archive: &ArchiveEntry) -> bool {
         self.damage_of(archive).is_some_and(|finding| finding.what == Damaged::Bytes && !finding.is_repairable)
     }
+}
+
+/// Backups that the Backup journal knows and the settings do not: those of an older state were put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlisted {
+    /// The number of the newest.
+    pub number: ArchiveNumber,
+    /// When it was made.
+    pub moment: DateTime<FixedOffset>,
+    /// Where it was written.
+    pub archive: PathBuf,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// A restore in place that can be undone.
