@@ -87,7 +87,7 @@ pub(super) fn run(
         marks::note_choice(&path, &mut file, own, &before);
     }
     if own_identity {
-        let (from, log) = file.give_own_identity(own)?;
+        let (from, log) = file.give_own_identity(own, &backup::sharing(&path, file.settings()))?;
         if !json {
             print(&format!("{} is told from {} from now on", foreign::shown(&path), foreign::shown(&from)))?;
             let destination = backup::destination(&path, &file);

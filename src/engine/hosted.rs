@@ -41,7 +41,10 @@ use crate::{
     journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, place, reader::LogReader},
     sample,
     schedule::automatic::{Automatic, Reason},
-    settings::{self, Settings, SettingsFile, copies},
+    settings::{
+        self, Settings, SettingsFile,
+        copies::{self, Sharing},
+    },
     sqlite::{
         alias,
         data_file::{self, DataFileFacts},
@@ -325,9 +328,14 @@ pub(super) fn look_over(data_file: &Path, settings: &SettingsFile, data: &Path) 
     let required = plan.as_ref().ok().map(|plan| plan.required_bytes);
     let system = System::now();
     let look = |purpose| places::look(system.as_ref(), data_file, settings, purpose, required);
-    let from = file.copied_from().map(|from| Shared { copy: data_file.to_path_buf(), of: from.to_path_buf() });
+    let from = file.copied_from().map(|from| Shared {
+        copy: data_file.to_path_buf(),
+        of: from.to_path_buf(),
+        is_equal: false,
+    });
     // Of a copy that makes archives among those of this one.
-    let copy = |copy| Shared { copy, of: data_file.to_path_buf() };
+    let copy =
+        |other: Sharing| Shared { copy: other.data_file, of: data_file.to_path_buf(), is_equal: other.names_itself };
     let shared = match from {
         Some(from) => vec![from],
         None => copies::mark(data_file, settings.data_file_id, &mut archives).into_iter().map(copy).collect(),

@@ -30,7 +30,7 @@ use crate::{
     repair::RepairReport,
     restore::{Logs, RestorePlan, RestoreReport, in_place::Undo, undo::UndoPlan},
     schedule::automatic::Automatic,
-    settings::{Revision, Settings},
+    settings::{Revision, Settings, copies},
     sqlite::{data_file::DataFileFacts, seen::ContentCheck},
     storage::processes::{Holders, Process},
     verify::VerifyReport,
@@ -306,9 +306,24 @@ pub struct Shared {
     pub copy: PathBuf,
     /// The one that it was made of.
     pub of: PathBuf,
+    /// Whether each of them names itself, so that nobody knows which is the copy.
+    #[serde(default)]
+    pub is_equal: bool,
+}
+
+impl Shared {
+    /// What is to be said of them.
+    pub(super) fn error(&self) -> Error {
+        if self.is_equal { copies::equal(&self.of, &self.copy) } else { copies::shared(&self.copy, &self.of) }
+    }
 }
 
 impl DataFileStatus {
+    /// Whether it can be given an identity of its own.
+    pub fn shares_identity(&self) -> bool {
+        self.is_copy() || self.shared.iter().any(|shared| shared.is_equal)
+    }
+
     /// Whether this data file is a copy that goes by the settings of another one.
     pub fn is_copy(&self) -> bool {
         self.shared.iter().any(|shared| shared.copy == self.facts.path)

@@ -14,7 +14,7 @@ use crate::{
     backup::soundness::{self, Damaged},
     error::{ErrorReport, foreign::foreign, shell::quoted},
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
-    settings::{copies, sections::Frequency, unknown},
+    settings::{sections::Frequency, unknown},
     sqlite::seen::ContentCheck,
     storage::{self, processes::Holders},
     warning::{Warning, WarningKind},
@@ -71,12 +71,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     found.extend(
         status.other_name.iter().chain(&status.moved_name).map(|error| of_error(WarningKind::OtherName, error)),
     );
-    found.extend(
-        status
-            .shared
-            .iter()
-            .map(|shared| of_error(WarningKind::SharedSettings, &copies::shared(&shared.copy, &shared.of).report())),
-    );
+    found.extend(status.shared.iter().map(|shared| of_error(WarningKind::SharedSettings, &shared.error().report())));
     found.extend(of_waiting(status));
     found.extend(of_unprotected(status));
     found.extend(status.notices.iter().cloned());
