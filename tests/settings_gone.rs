@@ -87,6 +87,7 @@ fn a_backup_goes_on_as_before_when_the_settings_were_deleted() {
         } else {
             fs::remove_file(&scene.settings).unwrap()
         }
+        assert!(scene.said("archives-gone").is_empty(), "the cause is said, and not what follows from it");
         let said = scene.gone();
         let archive = scene.place.at("archives/a[0002].4BK").display().to_string();
         assert!(said.len() == 1 && said[0].contains(&format!("They are put back from {archive}")), "{said:?}");
@@ -301,6 +302,7 @@ fn a_template_over_the_settings_makes_no_other_data_file() {
         let newest = scene.status()["last_backup"]["path"].as_str().unwrap().to_owned();
         assert!(scene.gone().is_empty(), "it is not urgent");
         let said = scene.said("settings").concat();
+        assert_eq!(scene.said("settings").len(), 1, "once, with what is now: {said}");
         assert!(said.contains("written anew") && said.contains(&format!("taken over from {newest}")), "{said}");
         let listed = scene.good("list", &[]);
         assert!(!listed.contains("OF ANOTHER DATA FILE"), "{listed}");

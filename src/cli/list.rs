@@ -117,14 +117,17 @@ pub(super) fn newest(found: &Inspection) -> String {
     if let Some(problem) = &found.archives_problem {
         return format!("not known: {}", problem.message);
     }
-    let counted = |count: usize, what: &str| match count {
+    let counted = |count: usize, (one, many): (&str, &str)| match count {
         0 => String::new(),
-        1 => format!("; 1 archive there is {what}"),
-        n => format!("; {n} archives there are {what}"),
+        1 => format!("; 1 archive there {one}"),
+        n => format!("; {n} archives there {many}"),
     };
     let earlier = found.archives_of_earlier.min(found.archives_of_others);
-    let others = counted(found.archives_of_others - earlier, "of another data file")
-        + &counted(earlier, "made with other settings of this path");
+    let others = counted(found.archives_of_others - earlier, ("is of another data file", "are of another data file"))
+        + &counted(
+            earlier,
+            ("was made with other settings of this path", "were made with other settings of this path"),
+        );
     let Some(last) = &found.last_backup else { return format!("none in {}{others}", found.destination.display()) };
     let whole = match &found.last_whole {
         None if last.not_whole.is_none_or(|count| count == 0) => String::new(),

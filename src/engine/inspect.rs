@@ -34,7 +34,7 @@ use crate::{
         seen::ContentCheck,
     },
     storage::processes::{self, Holders, Process},
-    warning::Warning,
+    warning::{Warning, WarningKind},
 };
 
 /// As many entries of the Backup journal as an engine looks at.
@@ -252,6 +252,11 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         Decision::Run(Reason::Scheduled { due }) => Some(due.with_timezone(&Local)),
         Decision::Run(Reason::Retry { .. }) => Some(now),
     };
+    if gone.is_some() {
+        // Said with its cause below, as it is now.
+        status.unlisted = None;
+        status.notices.retain(|notice| notice.kind != WarningKind::Settings);
+    }
     status.automatic = Some(known_before.clone().unwrap_or_default());
     status.warnings = warnings::warnings(&status, &now);
     status.automatic = known_before;

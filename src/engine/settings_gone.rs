@@ -225,12 +225,14 @@ impl Gone {
     pub fn begin_anew_as_asked(&self, own: &Path) -> Result<String> {
         let path = self.data_file.display();
         if let Some(archive) = self.knows() {
-            let (archive, lacking) = (archive.display(), if self.is_written_over { "identity" } else { "settings" });
+            let archive = archive.display();
+            let (lacking, comes) =
+                if self.is_written_over { ("identity", "It comes") } else { ("settings", "They come") };
             let message = format!("the {lacking} of {path} can still be taken from {archive}: nothing is begun anew");
-            return Err(Error::new(ErrorKind::Refused, message).hint(
-                "It comes back as soon as a service, a window or a backup opens the data file. To begin anew all the same, move \
-                 its archives to another folder first.",
-            ));
+            return Err(Error::new(ErrorKind::Refused, message).hint(format!(
+                "{comes} back as soon as a service, a window or a backup opens the data file. To begin anew all the same, move its \
+                 archives to another folder first."
+            )));
         }
         self.begin_anew(own)?;
         let file = SettingsFile::load(&self.data_file, own)?;
