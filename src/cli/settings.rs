@@ -58,7 +58,7 @@ pub(super) fn run(
         Some(gone) if begin_anew => {
             let done = gone.begin_anew_as_asked(own)?;
             if !json {
-                print(&done)?;
+                print(&foreign::foreign(&done).to_string())?;
             }
         }
         // A change would otherwise make a file that holds nothing else.
