@@ -164,7 +164,8 @@ impl Worker {
                 self.note_last_backups(Some(&path));
                 self.note_last_runs(&path);
                 self.read_notices(&path);
-                // What was taken over into settings is told by whoever did it, and until the next opening: nothing is lost.
+                // What was taken over into settings is told by whoever did it, and until the next opening: nothing is
+                // lost.
                 let _ = self.put_away(&path, WarningKind::Settings);
                 if let Some(gone) = gone {
                     self.say(&path, gone);

@@ -565,7 +565,8 @@ impl Hosted {
         }
     }
 
-    /// Puts settings in force that somebody wrote anew, with what was noted in them before. Returns whether they changed.
+    /// Puts settings in force that somebody wrote anew, with what was noted in them before. Returns whether they
+    /// changed.
     fn take_over(&mut self, written: &SettingsFile, status: &mut DataFileStatus, own: &Path) -> bool {
         let before = self.settings.settings().clone();
         let saved = written.with_notes_of(&self.settings.text()).and_then(|mut with| {

@@ -67,8 +67,9 @@ fn is_gone(status: &DataFileStatus, archive: &Path) -> bool {
     is_known && was_looked_at && !is_listed && archive.symlink_metadata().is_err()
 }
 
-/// The backups of `made` that are newer than all that the settings know, and lie in folders that they do not name: so it
-/// is where settings of an older state were put back by hand. Numbers that the settings have passed are known to them.
+/// The backups of `made` that are newer than all that the settings know, and lie in folders that they do not name: so
+/// it is where settings of an older state were put back by hand. Numbers that the settings have passed are known to
+/// them.
 fn unlisted<'a>(status: &DataFileStatus, made: impl Iterator<Item = &'a &'a HistoryEntry>) -> Option<Unlisted> {
     let newest = status.own_archives().map(|archive| archive.number.0).max().unwrap_or(0);
     let known = newest.max(status.settings.last_number);

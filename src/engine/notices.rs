@@ -21,8 +21,8 @@ impl Worker {
         }
     }
 
-    /// Keeps a warning, and says one that is urgent where a command or a service says what happens: a command has no other
-    /// place for it.
+    /// Keeps a warning, and says one that is urgent where a command or a service says what happens: a command has no
+    /// other place for it.
     pub(super) fn say(&mut self, data_file: &Path, warning: Warning) {
         if warning.kind.is_urgent() {
             tracing::error!("{}. {}", warning.message, warning.hint.as_deref().unwrap_or_default());

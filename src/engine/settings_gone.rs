@@ -42,8 +42,8 @@ pub struct Gone {
 }
 
 impl Gone {
-    /// What is left of the settings of `data_file`; `None` where there are settings with an identity, or nobody knows of
-    /// any. `data` is the folder of the Backup journal.
+    /// What is left of the settings of `data_file`; `None` where there are settings with an identity, or nobody knows
+    /// of any. `data` is the folder of the Backup journal.
     pub fn look(data_file: &Path, settings: &SettingsFile, data: &Path) -> Option<Self> {
         let is_written_over = settings.lack_notes();
         if !settings.is_blank() && !is_written_over {
@@ -216,8 +216,8 @@ impl Gone {
         Ok(taken_over(&self.data_file, Some(&archive.path)))
     }
 
-    /// Begins as a new data file because somebody asked for it: with the defaults, or with the settings that a person wrote
-    /// anew. Returns what was done.
+    /// Begins as a new data file because somebody asked for it: with the defaults, or with the settings that a person
+    /// wrote anew. Returns what was done.
     ///
     /// # Errors
     /// `Refused` as long as an archive is there that knows what is lacking: nothing of it is thrown away; when the

@@ -287,8 +287,8 @@ struct Reached {
 }
 
 impl Reached {
-    /// Whether this leads further. Commits are counted by the log: an archive made without it is compared by its time, or
-    /// it would always give way to an older one.
+    /// Whether this leads further. Commits are counted by the log: an archive made without it is compared by its time,
+    /// or it would always give way to an older one.
     fn is_beyond(&self, other: &Self) -> bool {
         match (self.commit, other.commit) {
             (Some(commit), Some(other)) => commit > other,

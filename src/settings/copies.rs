@@ -66,8 +66,8 @@ enum Claim {
     None,
 }
 
-/// What the settings of the data file `other` say of the identity `id`, and whether they do not say that it is a copy of
-/// `data_file`; `own` is the program's own settings folder.
+/// What the settings of the data file `other` say of the identity `id`, and whether they do not say that it is a copy
+/// of `data_file`; `own` is the program's own settings folder.
 fn claim(other: &Path, data_file: &Path, id: Uuid, own: Option<&Path>) -> (Claim, bool) {
     let places = [Some(path_beside(other)), own.map(|own| path_in(own, other))];
     let read = places.into_iter().flatten().find_map(|path| origin::read(&path).transpose());
@@ -111,8 +111,9 @@ impl SettingsFile {
     }
 
     /// Gives a copy an identity of its own; of two that both name themselves by one, as after a copy was used while its
-    /// original was away, either of them. `sharing` are those that share it, as [`mark`] finds them. Its archives and their numbers begin anew, and it is without a log: the one
-    /// that the settings name is that of the other. Returns the data file that it was copied from, and that log.
+    /// original was away, either of them. `sharing` are those that share it, as [`mark`] finds them. Its archives and
+    /// their numbers begin anew, and it is without a log: the one that the settings name is that of the other. Returns
+    /// the data file that it was copied from, and that log.
     ///
     /// # Errors
     /// `Refused` when it is no copy of a data file that is there; when the settings can not be written.

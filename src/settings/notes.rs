@@ -18,8 +18,8 @@ impl SettingsFile {
         !self.is_blank() && self.settings.data_file_id.is_none()
     }
 
-    /// The same with what is noted in `text`, earlier settings of the same data file: identity, last number, folders and
-    /// log that were used, and the path of the data file. What a person wrote stays. Nothing is saved.
+    /// The same with what is noted in `text`, earlier settings of the same data file: identity, last number, folders
+    /// and log that were used, and the path of the data file. What a person wrote stays. Nothing is saved.
     ///
     /// # Errors
     /// When the text can not be understood, or holds no identity.
