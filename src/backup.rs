@@ -42,7 +42,11 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, Cut, PageTableWriter, Position},
-    settings::{self, Settings, SettingsFile, copies, sections},
+    settings::{
+        self, Settings, SettingsFile,
+        copies::{self, Sharing},
+        sections,
+    },
     sqlite::{
         alias,
         data_file::JournalMode,
@@ -262,6 +266,12 @@ pub fn keep_known(before: &Settings, after: &mut Settings, data_file: &Path) {
 pub fn archives(data_file: &Path, settings: &Settings) -> Result<Vec<ArchiveEntry>> {
     let (found, problem) = archives_there(data_file, settings);
     problem.map_or(Ok(found), Err)
+}
+
+/// The other data files that have the same identity, as far as archives in the folders of this one tell.
+pub fn sharing(data_file: &Path, settings: &Settings) -> Vec<Sharing> {
+    let (mut found, _) = archives_there(data_file, settings);
+    copies::mark(data_file, settings.data_file_id, &mut found)
 }
 
 /// As [`archives`], as far as they are there now; with the reason why those in the folder in force are not among them.

@@ -28,7 +28,7 @@ pub use self::{
     known::{Ends, Known},
     moment::{Moment, parse_moment},
     places::Origin,
-    settings_back::{SettingsBack, put_settings_back},
+    settings_back::{SettingsBack, put_settings_back, settings_in},
 };
 use self::{
     logs::{Planned, plan_logs},

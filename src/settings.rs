@@ -11,6 +11,7 @@
 //! document    the text: places of mistakes, changes that keep what a person wrote
 //! unknown     what stands in it and means nothing
 //! origin      the file as it was read: whose it is, and whether its word counts
+//! notes       what Strongroom itself notes, taken over where a person wrote the file anew without it
 //! copies      data files that were copied with their settings, and share an identity
 //! ```
 
@@ -22,6 +23,7 @@ pub mod copies;
 
 mod document;
 mod file;
+mod notes;
 mod origin;
 mod place;
 

@@ -148,6 +148,41 @@ fn the_log_that_the_settings_name_is_found_without_a_service_and_without_the_dat
 }
 
 #[test]
+fn the_newest_archive_is_restored_though_it_was_made_without_the_log() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    fs::rename(scene.place.at("logs"), scene.place.at("away")).unwrap();
+    for n in 0..2 {
+        support::engine::foreign_commits(&scene.data, &format!("INSERT INTO t(a) VALUES('more unwatched {n}')"));
+    }
+    let made = scene.place.run(&["backup", scene.data.to_str().unwrap()]);
+    assert!(made.status.code() == Some(1) && scene.archive(2).exists(), "{}", text(&made.stderr));
+    let data = scene.data.clone();
+    let restored = |scene: &Scene, to: &str, rows: i64| {
+        let output = scene.restore(&data, to, &[]);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!said.contains("not among the archives found"), "{said}");
+        assert_eq!(scene.more(to), rows, "{said}");
+        said
+    };
+    assert!(restored(&scene, "log away", 5).contains("Archive 0002"));
+    fs::rename(scene.place.at("away"), scene.place.at("logs")).unwrap();
+    assert!(restored(&scene, "log back", 5).contains("Archive 0002"));
+    // A log that goes on after it leads further than it.
+    scene.serve();
+    scene.commits(1);
+    scene.lose();
+    let output = scene.restore(&data, "log went on", &[]);
+    let all = said(&output, 1);
+    assert!(all.contains("backup 0002 of ") && all.contains("made without the log"), "{all}");
+    assert!(!all.contains("not among the archives found"), "{all}");
+    assert_eq!(scene.more("log went on"), 6, "{all}");
+    // Lost as it is, the status names the command that does the same.
+    let status = text(&scene.place.run(&["status", data.to_str().unwrap()]).stdout);
+    assert!(status.contains("strongroom restore '"), "{status}");
+}
+
+#[test]
 fn commits_that_are_in_the_data_file_and_not_in_the_log_are_said() {
     let Some(mut scene) = Scene::new() else { return };
     scene.kill();

@@ -256,6 +256,42 @@ fn a_copy_does_not_write_the_log_of_the_one_it_was_copied_from() {
 }
 
 #[test]
+fn of_two_that_both_name_themselves_either_is_told_from_the_other() {
+    for first in [true, false] {
+        let place = Place::new();
+        let one_folder = format!("destination.folder={}", place.at("archives").display());
+        let scene = Scene::new(&[&one_folder]);
+        scene.copy();
+        // The disk of the original is away while the copy is used: it is taken for one that was moved.
+        fs::rename(scene.place.at("prod"), scene.place.at("away")).unwrap();
+        scene.good("backup", &scene.staging, &[]);
+        fs::rename(scene.place.at("away"), scene.place.at("prod")).unwrap();
+        let (this, other) = if first { (&scene.prod, &scene.staging) } else { (&scene.staging, &scene.prod) };
+        for (data, other) in [(this, other), (other, this)] {
+            let said = scene.warnings(data, "shared-settings").concat();
+            assert!(said.contains("both as the original") && !said.contains("is a copy of"), "{said}");
+            for path in [data, other] {
+                assert!(said.contains(path.to_str().unwrap()), "{said}");
+            }
+        }
+        let content = logical_content(this);
+        let said = scene.good("settings", this, &["--own-identity"]);
+        assert!(said.contains(&format!("is told from {}", other.display())), "{said}");
+        let text = fs::read_to_string(this.with_file_name("a.strongroom.toml")).unwrap();
+        assert!(text.contains("former-ids = "), "{text}");
+        let (code, said) = scene.run("settings", other, &["--own-identity"]);
+        assert!(code == 1 && said.contains("is no copy of a data file"), "{said}");
+        scene.good("backup", this, &[]);
+        scene.good("backup", other, &[]);
+        for data in [this, other] {
+            assert_eq!(scene.warnings(data, "shared-settings"), [""; 0]);
+        }
+        assert!(scene.restored(this, "this") == content);
+        assert!(scene.restored(other, "other") == logical_content(other));
+    }
+}
+
+#[test]
 fn archives_whose_names_were_swapped_are_what_they_say_themselves() {
     let scene = Scene::new(&["keep.last=2"]);
     write(&scene.prod, "of the second");

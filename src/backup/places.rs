@@ -210,8 +210,23 @@ fn other_data_files(folder: &Path, data_file: &Path, settings: &Settings) -> Opt
                 None => true,
             }
     });
-    let names: BTreeSet<String> =
-        foreign.filter_map(|entry| Archive::glance(&entry.path).ok()).map(|identity| identity.data_file_name).collect();
+    // Of this very path, before it was given another identity: it would be strange to call that another data file.
+    let (earlier, foreign): (Vec<_>, Vec<_>) =
+        foreign.partition(|entry| entry.made_of.as_deref() == Some(data_file) && settings.data_file_id.is_some());
+    let names: BTreeSet<String> = foreign
+        .into_iter()
+        .filter_map(|entry| Archive::glance(&entry.path).ok())
+        .map(|identity| identity.data_file_name)
+        .collect();
+    if names.iter().all(|name| catalog::stem(Path::new(name)) != own) && !earlier.is_empty() {
+        let message = format!(
+            "{} holds archives of {} that were made with other settings, which named it by another identity",
+            folder.display(),
+            data_file.display()
+        );
+        let hint = "They do not count, and are not deleted by themselves. Each can be restored by its own name; or choose another folder.";
+        return Some(Warning::new(WarningKind::OtherDataFile, message, hint));
+    }
     let first = names.iter().find(|name| catalog::stem(Path::new(name)) == own).or_else(|| names.first())?;
     let same_name = catalog::stem(Path::new(first)) == own;
     let hint = if same_name {

@@ -273,7 +273,7 @@ pub(super) enum Job {
         #[arg(long)]
         own_identity: bool,
         /// Where the settings are gone and their archives too: begin with the defaults, as a new data file. Numbers go
-        /// on.
+        /// on. Refused as long as an archive is there from which they are put back.
         #[arg(long)]
         begin_anew: bool,
         /// Print the result as one JSON object.

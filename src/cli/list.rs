@@ -12,6 +12,7 @@ use crate::{
     engine::{
         history::judge,
         inspect::{Inspection, NewestArchive},
+        settings_gone::Gone,
     },
     error::{
         Error, ErrorKind, Result,
@@ -24,7 +25,7 @@ use crate::{
 
 pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
     let folders = directories()?;
-    let mut missing = None;
+    let (mut missing, mut data_file) = (None, None);
     let mut entries = if place.is_dir() {
         let mut entries = catalog::list(place, None)?;
         entries.extend(catalog::copies(place, None)?);
@@ -33,7 +34,11 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
         // The data file itself may be lost: its archives are what is wanted then.
         let path =
             place.canonicalize().or_else(|_| std::path::absolute(place)).map_err(|e| Error::io("find", place, e))?;
-        let settings = SettingsFile::load(&path, folders.config_dir())?;
+        let mut settings = SettingsFile::load(&path, folders.config_dir())?;
+        data_file = Some(path.clone());
+        if let Some(gone) = Gone::look(&path, &settings, folders.data_dir()) {
+            settings = gone.shown(settings);
+        }
         let folder = backup::destination(&path, &settings);
         if !path.exists() && !folder.exists() {
             return Err(Error::new(
@@ -64,7 +69,7 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
         }
     }
     for entry in &entries {
-        if json { print_json(entry)? } else { print(&line(entry))? }
+        if json { print_json(entry)? } else { print(&line(entry, data_file.as_deref()))? }
     }
     // Those in folders chosen earlier were listed.
     if let Some(error) = missing {
@@ -76,12 +81,13 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn line(entry: &ArchiveEntry) -> String {
+/// `of` is the data file whose archives are listed, where one was named.
+fn line(entry: &ArchiveEntry, of: Option<&Path>) -> String {
     // Notes, names and what an archive says of itself were written by others.
-    plain(entry).map_or_else(|| shown(&entry.path).to_string(), |entry| line_of(&entry))
+    plain(entry).map_or_else(|| shown(&entry.path).to_string(), |entry| line_of(&entry, of))
 }
 
-fn line_of(entry: &ArchiveEntry) -> String {
+fn line_of(entry: &ArchiveEntry, of: Option<&Path>) -> String {
     let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
     // Of what can not be read nothing is known.
@@ -94,6 +100,7 @@ fn line_of(entry: &ArchiveEntry) -> String {
     };
     let other = match (entry.is_of_other, &entry.made_of) {
         (false, _) => String::new(),
+        (true, Some(made_of)) if of == Some(made_of) => "  MADE WITH OTHER SETTINGS OF THIS DATA FILE".to_owned(),
         (true, Some(made_of)) => format!("  OF ANOTHER DATA FILE: {}", shown(made_of)),
         (true, None) => "  OF ANOTHER DATA FILE".to_owned(),
     };
@@ -110,11 +117,17 @@ pub(super) fn newest(found: &Inspection) -> String {
     if let Some(problem) = &found.archives_problem {
         return format!("not known: {}", problem.message);
     }
-    let others = match found.archives_of_others {
+    let counted = |count: usize, (one, many): (&str, &str)| match count {
         0 => String::new(),
-        1 => "; 1 archive there is of another data file".to_owned(),
-        n => format!("; {n} archives there are of another data file"),
+        1 => format!("; 1 archive there {one}"),
+        n => format!("; {n} archives there {many}"),
     };
+    let earlier = found.archives_of_earlier.min(found.archives_of_others);
+    let others = counted(found.archives_of_others - earlier, ("is of another data file", "are of another data file"))
+        + &counted(
+            earlier,
+            ("was made with other settings of this path", "were made with other settings of this path"),
+        );
     let Some(last) = &found.last_backup else { return format!("none in {}{others}", found.destination.display()) };
     let whole = match &found.last_whole {
         None if last.not_whole.is_none_or(|count| count == 0) => String::new(),

@@ -56,7 +56,12 @@ pub(super) fn run(
     let mut file = SettingsFile::load(&path, own)?;
     let changes = own_identity || !anew.is_empty() || requests.iter().any(|r| !matches!(r, Request::Show(_)));
     match Gone::look(&path, &file, folders.data_dir()) {
-        Some(gone) if begin_anew => gone.begin_anew(own)?,
+        Some(gone) if begin_anew => {
+            let done = gone.begin_anew_as_asked(own)?;
+            if !json {
+                print(&foreign::foreign(&done).to_string())?;
+            }
+        }
         // A change would otherwise make a file that holds nothing else.
         Some(gone) if changes => complain_of(&gone.put_back(own)?),
         Some(gone) => complain_of(&gone.warning()),
@@ -83,7 +88,7 @@ pub(super) fn run(
         marks::note_choice(&path, &mut file, own, &before);
     }
     if own_identity {
-        let (from, log) = file.give_own_identity(own)?;
+        let (from, log) = file.give_own_identity(own, &backup::sharing(&path, file.settings()))?;
         if !json {
             print(&format!("{} is told from {} from now on", foreign::shown(&path), foreign::shown(&from)))?;
             let destination = backup::destination(&path, &file);

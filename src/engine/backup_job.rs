@@ -118,6 +118,12 @@ impl BackupJob {
         if let Some(known) = self.known.as_ref().filter(|known| settings.is_blank() && !known.is_blank()) {
             settings = known.clone();
         }
+        // Written anew a moment ago, without what the engine will put back.
+        if let Some(known) = self.known.as_ref().filter(|known| known.settings().data_file_id.is_some())
+            && settings.lack_notes()
+        {
+            settings = settings.with_notes_of(&known.text())?;
+        }
         // What the Backup journal knows was given to somebody, whatever the settings say now.
         let highest = history::highest_number(&self.data, &self.data_file).map_or(0, |number| number.0);
         if highest > settings.settings().last_number {

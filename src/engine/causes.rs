@@ -15,7 +15,7 @@ use crate::{
     error::{ErrorKind, ErrorReport, shell::quoted},
     restore::in_place::is_lost,
     schedule,
-    settings::{copies, sections::Frequency},
+    settings::sections::Frequency,
     sqlite::seen::ContentCheck,
     warning::{Warning, WarningKind},
 };
@@ -37,7 +37,7 @@ impl Told {
     /// Whether it says only that the data file is one of these copies.
     pub(super) fn is_of_copy(&self, all: &[Shared]) -> bool {
         let said = self.why.as_ref().map(|why| why.message.as_str()).filter(|_| !self.is_failure());
-        said.is_some_and(|said| all.iter().any(|s| said.ends_with(copies::shared(&s.copy, &s.of).message())))
+        said.is_some_and(|said| all.iter().any(|s| said.ends_with(s.error().message())))
     }
 
     fn is_failure(&self) -> bool {

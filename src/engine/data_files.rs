@@ -26,6 +26,7 @@ use crate::{
     settings::SettingsFile,
     sqlite::data_file::JournalMode,
     storage::processes::{Holders, Process},
+    warning::WarningKind,
 };
 
 const REFUSED_MAX: usize = 50;
@@ -163,10 +164,11 @@ impl Worker {
                 self.note_last_backups(Some(&path));
                 self.note_last_runs(&path);
                 self.read_notices(&path);
+                // What was taken over into settings is told by whoever did it, and until the next opening: nothing is
+                // lost.
+                let _ = self.put_away(&path, WarningKind::Settings);
                 if let Some(gone) = gone {
-                    // A command has no other place to say it in.
-                    tracing::error!("{}. {}", gone.message, gone.hint.as_deref().unwrap_or_default());
-                    self.keep_notice(&path, gone);
+                    self.say(&path, gone);
                 }
                 self.begin_to_watch(&path);
                 self.read_undos(&path);
@@ -420,7 +422,10 @@ impl Worker {
                 let _ = log.map(|log| log.flush());
                 // A job that just ended noted in them what the engine has not seen yet.
                 let read = SettingsFile::load(&path, &own).ok();
-                let settings = read.filter(|read| !read.is_blank() || known.is_blank()).unwrap_or(known);
+                let is_whole = |read: &SettingsFile| {
+                    known.is_blank() || !read.is_blank() && (known.lack_notes() || !read.lack_notes())
+                };
+                let settings = read.filter(is_whole).unwrap_or(known);
                 let mut surveyed = hosted::survey(&path, &settings, &own, &data);
                 surveyed.users = asked.and_then(|_| hosted::look_at_processes(&[of]).pop());
                 Ok(surveyed)

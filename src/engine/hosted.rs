@@ -22,7 +22,7 @@ use super::{
     mistaken::refuse_own_file,
     proof::Proving,
     rights,
-    settings_gone::Gone,
+    settings_gone::{self, Gone},
     status::{DataFileStatus, Host, Maintenance, SampleClientStatus, Shared},
 };
 use crate::{
@@ -41,7 +41,10 @@ use crate::{
     journal::{Capture, CaptureConfig, Lacking, LastArchive, Position, place, reader::LogReader},
     sample,
     schedule::automatic::{Automatic, Reason},
-    settings::{self, Settings, SettingsFile, copies},
+    settings::{
+        self, Settings, SettingsFile,
+        copies::{self, Sharing},
+    },
     sqlite::{
         alias,
         data_file::{self, DataFileFacts},
@@ -108,6 +111,8 @@ pub(super) struct Hosted {
     pub(super) choice_failed: Option<(Purpose, ErrorReport)>,
     /// Whether it is to be looked at as a whole, since its settings name another data file or identity.
     pub(super) is_to_be_surveyed: bool,
+    /// What was done about settings that were written anew without what was noted in them, until it is said.
+    pub(super) taken_over: Option<Warning>,
     /// When it was looked at as a whole, and its size then.
     pub(super) surveyed: Option<(Instant, u64)>,
     /// When a program was last seen waiting for it.
@@ -210,6 +215,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
             is_read_only: false,
             choice_failed: None,
             is_to_be_surveyed: false,
+            taken_over: None,
             surveyed: None,
             mark: None,
             waited: None,
@@ -243,6 +249,7 @@ pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Hos
         sets: Vec::new(),
         last_success: None,
         gone: None,
+        unlisted: None,
         last_backup: None,
         next_backup: None,
         automatic: None,
@@ -321,9 +328,14 @@ pub(super) fn look_over(data_file: &Path, settings: &SettingsFile, data: &Path) 
     let required = plan.as_ref().ok().map(|plan| plan.required_bytes);
     let system = System::now();
     let look = |purpose| places::look(system.as_ref(), data_file, settings, purpose, required);
-    let from = file.copied_from().map(|from| Shared { copy: data_file.to_path_buf(), of: from.to_path_buf() });
+    let from = file.copied_from().map(|from| Shared {
+        copy: data_file.to_path_buf(),
+        of: from.to_path_buf(),
+        is_equal: false,
+    });
     // Of a copy that makes archives among those of this one.
-    let copy = |copy| Shared { copy, of: data_file.to_path_buf() };
+    let copy =
+        |other: Sharing| Shared { copy: other.data_file, of: data_file.to_path_buf(), is_equal: other.names_itself };
     let shared = match from {
         Some(from) => vec![from],
         None => copies::mark(data_file, settings.data_file_id, &mut archives).into_iter().map(copy).collect(),
@@ -530,6 +542,10 @@ impl Hosted {
                 }
                 false
             }
+            Ok(settings) if settings.lack_notes() && self.settings.settings().data_file_id.is_some() => {
+                self.settings.pass_over(seen);
+                self.take_over(&settings, status, own)
+            }
             Ok(mut settings) => {
                 status.settings_problem = None;
                 self.keep_known(&mut settings, own);
@@ -543,6 +559,31 @@ impl Hosted {
             Err(error) => {
                 // It is looked at again only when it is written again.
                 self.settings.pass_over(seen);
+                status.settings_problem = Some(error.report());
+                false
+            }
+        }
+    }
+
+    /// Puts settings in force that somebody wrote anew, with what was noted in them before. Returns whether they
+    /// changed.
+    fn take_over(&mut self, written: &SettingsFile, status: &mut DataFileStatus, own: &Path) -> bool {
+        let before = self.settings.settings().clone();
+        let saved = written.with_notes_of(&self.settings.text()).and_then(|mut with| {
+            let mut wanted = with.settings().clone();
+            backup::keep_known(&before, &mut wanted, &self.path);
+            with.change(own, |settings| *settings = wanted)?;
+            Ok(with)
+        });
+        match saved {
+            Ok(with) => {
+                status.settings_problem = None;
+                let changed = with.settings().revision() != before.revision();
+                self.adopt(with, status);
+                self.taken_over = Some(settings_gone::taken_over(&self.path, None));
+                changed
+            }
+            Err(error) => {
                 status.settings_problem = Some(error.report());
                 false
             }

@@ -35,7 +35,7 @@ use crate::{
         seen::ContentCheck,
     },
     storage::processes::{self, Holders, Process},
-    warning::Warning,
+    warning::{Warning, WarningKind},
 };
 
 /// As many entries of the Backup journal as an engine looks at.
@@ -68,6 +68,9 @@ pub struct Inspection {
     /// How many archives of other data files lie among them under the same name.
     #[serde(default)]
     pub archives_of_others: usize,
+    /// How many of those were made of this very path with other settings, before it began anew.
+    #[serde(default)]
+    pub archives_of_earlier: usize,
     /// Why their folder can not be read.
     pub archives_problem: Option<ErrorReport>,
     /// When the next backup is due by the schedule, or tried again; in the past for one that could not be begun yet.
@@ -157,6 +160,11 @@ impl Inspection {
             false => log,
         });
         let is_partial = status.own_archives().next().is_some_and(|newest| newest.not_whole > Some(0));
+        let is_earlier = |archive: &&ArchiveEntry| {
+            archive.data_file_id.is_some()
+                && !status.is_own(archive)
+                && archive.made_of.as_ref() == Some(&status.facts.path)
+        };
         let last_whole = status.newest_whole().filter(|_| is_partial);
         Self {
             data_file: status.facts.clone(),
@@ -172,6 +180,7 @@ impl Inspection {
             last_whole: last_whole.map(|whole| NewestArchive::of(whole, &status.damaged)),
             archives: status.own_archives().count(),
             archives_of_others: status.archives.len() - status.own_archives().count(),
+            archives_of_earlier: status.archives.iter().filter(is_earlier).count(),
             archives_problem: status
                 .destination_problem
                 .clone()
@@ -202,10 +211,14 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
     rights::require(path, as_root)?;
     let facts = data_file::identify(path)?;
     let path = facts.path.clone();
-    let settings = SettingsFile::load(&path, own)?;
+    let mut settings = SettingsFile::load(&path, own)?;
     let is_wal = facts.journal_mode == JournalMode::Wal;
     let now = clock.local();
     let engine = lock::holder(&path, own).map(|holder| processes::named(holder.process));
+    let gone = if engine.is_none() { Gone::look(&path, &settings, data) } else { None };
+    if let Some(gone) = &gone {
+        settings = gone.shown(settings);
+    }
     let host = Host { kind: HostKind::Command, process: std::process::id() };
     let mut status = hosted::status_of(facts, &settings, host);
     known::take_survey(&mut status, hosted::look_over(&path, &settings, data));
@@ -246,6 +259,11 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         Decision::Run(Reason::Scheduled { due }) => Some(due.with_timezone(&Local)),
         Decision::Run(Reason::Retry { .. }) => Some(now),
     };
+    if gone.is_some() {
+        // Said with its cause below, as it is now.
+        status.unlisted = None;
+        status.notices.retain(|notice| notice.kind != WarningKind::Settings);
+    }
     status.automatic = Some(known_before.clone().unwrap_or_default());
     status.warnings = warnings::warnings(&status, &now);
     status.automatic = known_before;
@@ -278,9 +296,9 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         let last_commit = log.as_ref().and_then(|log| log.last_commit);
         status.warnings.extend(warnings::of_clock(last_commit, status.newest_good(), &now));
     } else if engine.is_none() {
-        status.warnings.extend(Gone::look(&path, &settings, data).map(|gone| gone.warning()));
         status.warnings.push(warnings::of_nobody(&status, watched.as_ref()));
     }
+    status.warnings.extend(gone.map(|gone| gone.warning()));
     status.warnings.extend(history_problem.as_ref().map(warnings::of_history));
     warnings::in_order(&mut status.warnings);
     Ok(Inspection { log, log_problem, watched, ..Inspection::of(&status, engine, Vec::new()) })

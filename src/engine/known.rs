@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{
     history::{HistoryEntry, JobKind, Outcome},
     hosted::Surveyed,
-    status::{DataFileStatus, Finding, LastBackup},
+    status::{DataFileStatus, Finding, LastBackup, Unlisted},
     worker::Worker,
 };
 use crate::storage;
@@ -49,6 +49,7 @@ pub(super) fn take_history(status: &mut DataFileStatus, history: &[HistoryEntry]
         (None, newest) => newest,
     };
     status.gone = ended.iter().find(made).and_then(|entry| entry.path.clone()).filter(|path| is_gone(status, path));
+    status.unlisted = unlisted(status, ended.iter().filter(made));
     let (attempted, succeeded) = (ended.first().map(last), ended.iter().find(made).map(last));
     let failed = attempted.as_ref().is_some_and(|last| !matches!(last.outcome, Outcome::Succeeded | Outcome::Partial));
     status.last_backup = newer(attempted);
@@ -64,6 +65,24 @@ fn is_gone(status: &DataFileStatus, archive: &Path) -> bool {
     let is_listed = status.archives.iter().any(|entry| entry.files.iter().any(|file| file == archive));
     let was_looked_at = status.plan.is_some() || status.plan_problem.is_some();
     is_known && was_looked_at && !is_listed && archive.symlink_metadata().is_err()
+}
+
+/// The backups of `made` that are newer than all that the settings know, and lie in folders that they do not name: so
+/// it is where settings of an older state were put back by hand. Numbers that the settings have passed are known to
+/// them.
+fn unlisted<'a>(status: &DataFileStatus, made: impl Iterator<Item = &'a &'a HistoryEntry>) -> Option<Unlisted> {
+    let newest = status.own_archives().map(|archive| archive.number.0).max().unwrap_or(0);
+    let known = newest.max(status.settings.last_number);
+    let destination = &status.settings.destination;
+    let missing = made.filter_map(|entry| {
+        let (number, archive) = (entry.number.filter(|number| number.0 > known)?, entry.path.clone()?);
+        let folder = storage::folder_of(&archive);
+        let is_named = folder == status.destination || destination.earlier.iter().any(|earlier| earlier == folder);
+        (!is_named).then(|| Unlisted { number, moment: entry.started.fixed_offset(), archive, count: 1 })
+    });
+    let missing: Vec<Unlisted> = missing.collect();
+    let newest = missing.iter().max_by_key(|missing| missing.number)?;
+    Some(Unlisted { count: missing.len(), ..newest.clone() })
 }
 
 /// What was found damaged of the archives that are there.

@@ -21,6 +21,15 @@ impl Worker {
         }
     }
 
+    /// Keeps a warning, and says one that is urgent where a command or a service says what happens: a command has no
+    /// other place for it.
+    pub(super) fn say(&mut self, data_file: &Path, warning: Warning) {
+        if warning.kind.is_urgent() {
+            tracing::error!("{}. {}", warning.message, warning.hint.as_deref().unwrap_or_default());
+        }
+        self.keep_notice(data_file, warning);
+    }
+
     /// Somebody has seen it, or its cause is gone.
     pub(super) fn put_away(&mut self, data_file: &Path, kind: WarningKind) -> Result<()> {
         let known = self.status.data_file(data_file).is_some_and(|d| d.notices.iter().any(|n| n.kind == kind));

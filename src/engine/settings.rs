@@ -69,7 +69,8 @@ impl Worker {
         let own = self.config.settings_dir.clone();
         let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
         let mut file = SettingsFile::load(data_file, &own)?;
-        file.give_own_identity(&own)?;
+        let sharing = backup::sharing(data_file, file.settings());
+        file.give_own_identity(&own, &sharing)?;
         self.changed = true;
         let known = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file);
         if let Some(status) = known {

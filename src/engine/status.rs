@@ -30,7 +30,7 @@ use crate::{
     repair::RepairReport,
     restore::{Logs, RestorePlan, RestoreReport, in_place::Undo, undo::UndoPlan},
     schedule::automatic::Automatic,
-    settings::{Revision, Settings},
+    settings::{Revision, Settings, copies},
     sqlite::{data_file::DataFileFacts, seen::ContentCheck},
     storage::processes::{Holders, Process},
     verify::VerifyReport,
@@ -226,6 +226,9 @@ pub struct DataFileStatus {
     /// more.
     #[serde(default)]
     pub gone: Option<PathBuf>,
+    /// Newer backups that the Backup journal knows and the settings do not, in folders that they do not name.
+    #[serde(default)]
+    pub unlisted: Option<Unlisted>,
     /// The last full backup attempted, from the Backup journal, or else from the newest archive.
     pub last_backup: Option<LastBackup>,
     /// When the next backup is made by itself: scheduled, or tried again. One that has come waits for another job to
@@ -303,9 +306,24 @@ pub struct Shared {
     pub copy: PathBuf,
     /// The one that it was made of.
     pub of: PathBuf,
+    /// Whether each of them names itself, so that nobody knows which is the copy.
+    #[serde(default)]
+    pub is_equal: bool,
+}
+
+impl Shared {
+    /// What is to be said of them.
+    pub(super) fn error(&self) -> Error {
+        if self.is_equal { copies::equal(&self.of, &self.copy) } else { copies::shared(&self.copy, &self.of) }
+    }
 }
 
 impl DataFileStatus {
+    /// Whether it can be given an identity of its own.
+    pub fn shares_identity(&self) -> bool {
+        self.is_copy() || self.shared.iter().any(|shared| shared.is_equal)
+    }
+
     /// Whether this data file is a copy that goes by the settings of another one.
     pub fn is_copy(&self) -> bool {
         self.shared.iter().any(|shared| shared.copy == self.facts.path)
@@ -388,6 +406,19 @@ impl DataFileStatus {
     fn is_lost(&self, archive: &ArchiveEntry) -> bool {
         self.damage_of(archive).is_some_and(|finding| finding.what == Damaged::Bytes && !finding.is_repairable)
     }
+}
+
+/// Backups that the Backup journal knows and the settings do not: those of an older state were put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlisted {
+    /// The number of the newest.
+    pub number: ArchiveNumber,
+    /// When it was made.
+    pub moment: DateTime<FixedOffset>,
+    /// Where it was written.
+    pub archive: PathBuf,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// A restore in place that can be undone.

@@ -4,12 +4,17 @@ use std::path::Path;
 
 use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
 
-use super::{causes, history::Watched, status::DataFileStatus, worker::Worker};
+use super::{
+    causes,
+    history::Watched,
+    status::{DataFileStatus, Unlisted},
+    worker::Worker,
+};
 use crate::{
     backup::soundness::{self, Damaged},
     error::{ErrorReport, foreign::foreign, shell::quoted},
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
-    settings::{copies, sections::Frequency, unknown},
+    settings::{sections::Frequency, unknown},
     sqlite::seen::ContentCheck,
     storage::{self, processes::Holders},
     warning::{Warning, WarningKind},
@@ -66,16 +71,12 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     found.extend(
         status.other_name.iter().chain(&status.moved_name).map(|error| of_error(WarningKind::OtherName, error)),
     );
-    found.extend(
-        status
-            .shared
-            .iter()
-            .map(|shared| of_error(WarningKind::SharedSettings, &copies::shared(&shared.copy, &shared.of).report())),
-    );
+    found.extend(status.shared.iter().map(|shared| of_error(WarningKind::SharedSettings, &shared.error().report())));
     found.extend(of_waiting(status));
     found.extend(of_unprotected(status));
     found.extend(status.notices.iter().cloned());
     found.extend(of_archives(status));
+    found.extend(of_unlisted(status));
     let gone = of_gone(status);
     if gone.is_some() {
         found.extend(gone);
@@ -271,6 +272,27 @@ fn of_gone(status: &DataFileStatus) -> Option<Warning> {
         _ => return None,
     };
     let hint = "Bring them back from where they were moved to, or make a full backup now. Nothing older can be restored without them.";
+    Some(Warning::new(WarningKind::ArchivesGone, message, hint))
+}
+
+/// Backups that the settings know nothing of.
+fn of_unlisted(status: &DataFileStatus) -> Option<Warning> {
+    let Unlisted { number, moment, archive, count } = status.unlisted.as_ref()?;
+    let others = match count {
+        1 => String::new(),
+        count => format!(", and {} before it", count - 1),
+    };
+    let message = format!(
+        "the Backup journal knows a newer full backup than those found: {number} of {}, written as {}{others}",
+        shown(moment),
+        archive.display()
+    );
+    let hint = format!(
+        "The settings do not name its folder: those of an older state may have been put back. If it is the one in use: strongroom \
+         settings {} {}.",
+        quoted(&status.facts.path),
+        quoted(Path::new(&format!("destination.folder={}", storage::folder_of(archive).display())))
+    );
     Some(Warning::new(WarningKind::ArchivesGone, message, hint))
 }
 

@@ -334,7 +334,7 @@ impl Worker {
         due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
         self.open_all_released();
         self.keep_locks();
-        let (mut changed, mut outgrown, mut marks) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut changed, mut outgrown, mut marks, mut taken_over) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let all = self.status.data_files.iter().map(|d| d.facts.path.clone());
         let batch: Vec<_> = all.cycle().skip(self.look_next).take(LOOK_MAX.min(self.status.data_files.len())).collect();
         self.look_next = (self.look_next + batch.len()) % self.status.data_files.len().max(1);
@@ -348,6 +348,7 @@ impl Worker {
             {
                 outgrown.push(path.clone());
             }
+            taken_over.extend(hosted.taken_over.take().map(|warning| (path.clone(), warning)));
             marks.extend(hosted.mark.clone().map(|mark| (path.clone(), mark)));
             // Time alone can make something worth a warning.
             self.touch(&path);
@@ -356,6 +357,7 @@ impl Worker {
             }
             self.look_at_folders(&path, now);
         }
+        taken_over.into_iter().for_each(|(path, warning)| self.say(&path, warning));
         for path in &changed {
             self.follow_settings(path, LogStart::Chosen { switch_to_wal: false });
         }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,7 +16,7 @@ use crate::{
         ArchiveNumber, Identity,
         catalog::{self, ArchiveEntry},
     },
-    error::{Error, ErrorKind, ErrorReport, Result},
+    error::{Error, ErrorKind, ErrorReport, Result, shell::quoted},
     journal::integrate::Until,
     settings::{SettingsFile, copies},
     storage,
@@ -119,7 +119,7 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
         let message = format!("no archive of {} was found in {}", data_file.display(), folders.join(" or "));
         return Err(none(message).hint("Give the archive itself, if it lies elsewhere."));
     }
-    let (mut best, mut first): (Option<(u64, Choice)>, Option<Error>) = (None, None);
+    let (mut best, mut first): (Option<(Reached, Choice)>, Option<Error>) = (None, None);
     let newer = Newer { last_number: ArchiveNumber(last_number), made, archives: &archives, until };
     for archive in archives.iter().filter(|archive| is_before(archive, until)) {
         let plan = match plan_with(&archive.path, &[], logs, origin) {
@@ -140,13 +140,17 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
         if is_there {
             return Ok(choice);
         }
-        if best.as_ref().is_none_or(|(known, _)| reached > *known) {
+        if best.as_ref().is_none_or(|(known, _)| reached.is_beyond(known)) {
             best = Some((reached, choice));
         }
     }
     match (best, first, until) {
         (Some((reached, _)), _, Until::Commit(wanted)) => {
-            let message = format!("the archives and logs of {} lead to commit {reached} only", data_file.display());
+            let message = format!(
+                "the archives and logs of {} lead to commit {} only",
+                data_file.display(),
+                reached.commit.unwrap_or(0)
+            );
             Err(none(message)
                 .hint(format!("Commit {wanted} is not among them. If a log lies elsewhere, name it with --log.")))
         }
@@ -209,6 +213,14 @@ impl Newer<'_> {
                     problem.hint_text().unwrap_or("See what is left of it: strongroom verify ARCHIVE.").to_owned(),
                 )
             }
+            (Some(there), None) => (
+                format!(
+                    "backup {}{} was made without the log, and the log of an older one leads further than it",
+                    there.number,
+                    of(there.moment)
+                ),
+                format!("It is there: strongroom restore {} --no-log restores it itself.", quoted(&there.path)),
+            ),
             _ => {
                 let elsewhere = made.filter(|made| made.archive.is_file());
                 let was =
@@ -265,19 +277,41 @@ fn is_before(archive: &ArchiveEntry, until: Until) -> bool {
     }
 }
 
-/// The last commit that an archive leads to, and whether what is wanted is certainly reached.
-fn leads(plan: &RestorePlan, until: Until) -> (u64, bool) {
-    let Some(known) = &plan.known else { return (0, false) };
-    let reached = known.commit.unwrap_or(0);
+/// How far an archive leads with its logs.
+#[derive(Debug, Clone, Copy)]
+struct Reached {
+    /// The last commit; `None` where that is the state of an archive made without a log.
+    commit: Option<u64>,
+    /// When that was.
+    time: DateTime<Utc>,
+}
+
+impl Reached {
+    /// Whether this leads further. Commits are counted by the log: an archive made without it is compared by its time,
+    /// or it would always give way to an older one.
+    fn is_beyond(&self, other: &Self) -> bool {
+        match (self.commit, other.commit) {
+            (Some(commit), Some(other)) => commit > other,
+            _ => self.time > other.time,
+        }
+    }
+}
+
+/// How far an archive leads, and whether what is wanted is certainly reached.
+fn leads(plan: &RestorePlan, until: Until) -> (Reached, bool) {
+    let Some(known) = &plan.known else {
+        return (Reached { commit: None, time: plan.identity.moment.to_utc() }, false);
+    };
+    let commit = known.commit.unwrap_or(0);
     let next = plan.log.as_ref().and_then(|log| log.times).map(|times| times.1);
     let is_there = match until {
-        Until::Commit(number) => reached >= number,
+        Until::Commit(number) => commit >= number,
         Until::Moment(moment) => {
             plan.identity.moment <= moment && known.lacks(until, next.filter(|last| *last > moment)).is_none()
         }
         Until::End => known.lacks(until, None).is_none(),
     };
-    (reached, is_there)
+    (Reached { commit: known.commit, time: known.time }, is_there)
 }
 
 /// The logs of a plan, and those that were given.

@@ -231,8 +231,14 @@ fn refuse_other(archive: &Archive, options: &InPlaceOptions) -> Result<()> {
     if same {
         return Ok(());
     }
-    let message = format!("{} is an archive of another data file, {}", archive.path().display(), found.data_file_name);
-    Err(Error::new(ErrorKind::Refused, format!("{message}, not of {}", options.data_file.display()))
+    let (at, path) = (archive.path().display(), options.data_file.display());
+    let message = match &found.data_file_path {
+        Some(made_of) if *made_of == options.data_file => {
+            format!("{at} was made with other settings of {path}, which named it by another identity")
+        }
+        _ => format!("{at} is an archive of another data file, {}, not of {path}", found.data_file_name),
+    };
+    Err(Error::new(ErrorKind::Refused, message)
         .hint("Choose an archive of this data file, or restore this one into a folder."))
 }
 

@@ -158,6 +158,14 @@ pub fn put_settings_back(path: &Path, data_file: &Path, own: &Path) -> Result<Op
     put_back(&Archive::open(path)?, data_file, Some(own), None)
 }
 
+/// The settings that the archive at `path` holds; `None` where it holds none.
+///
+/// # Errors
+/// When it can not be read.
+pub fn settings_in(path: &Path) -> Result<Option<String>> {
+    Ok(places::text_of(&Archive::open(path)?, ItemKind::Settings))
+}
+
 /// What was taken out of settings of an archive before they come into force.
 #[derive(Default)]
 struct Left {

@@ -15,14 +15,16 @@ use uuid::Uuid;
 use super::{SettingsFile, document, document::find, file::HEAD, origin, path_beside, path_in, place};
 use crate::{
     archive::catalog::ArchiveEntry,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, shell::quoted},
     storage::identity::FileStamp,
 };
 
 /// The path of the data file that settings belong to.
 pub(super) const PATH: (&str, &str) = ("data-file", "path");
+pub(super) const PATH_MEANING: &str = "Where it is: a copy that is made of its folder is known by that.";
 /// The identities that a copy had before it was given one of its own.
 pub(super) const FORMER: (&str, &str) = ("data-file", "former-ids");
+pub(super) const FORMER_MEANING: &str = "What it was before, as a copy.";
 
 /// The path that is noted in a settings file.
 pub(super) fn noted_path(document: &Table) -> Option<PathBuf> {
@@ -64,26 +66,28 @@ enum Claim {
     None,
 }
 
-/// What the settings of the data file `other` say of the identity `id`; `own` is the program's own settings folder.
-fn claim(other: &Path, id: Uuid, own: Option<&Path>) -> Claim {
+/// What the settings of the data file `other` say of the identity `id`, and whether they do not say that it is a copy
+/// of `data_file`; `own` is the program's own settings folder.
+fn claim(other: &Path, data_file: &Path, id: Uuid, own: Option<&Path>) -> (Claim, bool) {
     let places = [Some(path_beside(other)), own.map(|own| path_in(own, other))];
     let read = places.into_iter().flatten().find_map(|path| origin::read(&path).transpose());
     let text = match read {
         Some(Ok((text, _))) => text,
-        Some(Err(_)) => return Claim::Shared,
-        None => return Claim::None,
+        Some(Err(_)) => return (Claim::Shared, false),
+        None => return (Claim::None, false),
     };
-    let Ok(document) = Document::parse(text) else { return Claim::Shared };
-    match identities(document.as_table()) {
+    let Ok(document) = Document::parse(text) else { return (Claim::Shared, false) };
+    let claim = match identities(document.as_table()) {
         (Some(now), _) if now == id => Claim::Shared,
         (_, former) if former.contains(&id) => Claim::Former,
         _ => Claim::None,
-    }
+    };
+    (claim, noted_path(document.as_table()).is_none_or(|noted| noted != data_file))
 }
 
 /// Whether another data file than `data_file` is at `other`, whose settings name the same identity.
 pub(super) fn is_shared(other: &Path, data_file: &Path, id: Uuid, own: &Path) -> bool {
-    is_another(other, data_file) && claim(other, id, Some(own)) == Claim::Shared
+    is_another(other, data_file) && claim(other, data_file, id, Some(own)).0 == Claim::Shared
 }
 
 impl SettingsFile {
@@ -99,23 +103,39 @@ impl SettingsFile {
         self.noted == other.noted
     }
 
-    /// Gives a copy an identity of its own. Its archives and their numbers begin anew, and it is without a log: the one
-    /// that the settings name is that of the other. Returns the data file that it was copied from, and that log.
+    /// Those of `sharing` that name themselves by the same identity as this one: each may be the copy.
+    fn equal<'a>(&self, sharing: &'a [Sharing]) -> Option<&'a Path> {
+        let id = self.settings.data_file_id?;
+        let mut equal = sharing.iter().filter(|other| other.names_itself).map(|other| other.data_file.as_path());
+        equal.find(|other| is_shared(other, &self.data_file, id, &self.own))
+    }
+
+    /// Gives a copy an identity of its own; of two that both name themselves by one, as after a copy was used while its
+    /// original was away, either of them. `sharing` are those that share it, as [`mark`] finds them. Its archives and
+    /// their numbers begin anew, and it is without a log: the one that the settings name is that of the other. Returns
+    /// the data file that it was copied from, and that log.
     ///
     /// # Errors
     /// `Refused` when it is no copy of a data file that is there; when the settings can not be written.
-    pub fn give_own_identity(&mut self, own: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
-        let Some(from) = self.copied_from().map(Path::to_path_buf) else {
-            let message =
-                format!("{} is no copy of a data file that goes by the same settings", self.data_file.display());
-            return Err(Error::new(ErrorKind::Refused, message)
-                .hint("It has an identity of its own. Of two, the copy is the one that is given another."));
+    pub fn give_own_identity(&mut self, own: &Path, sharing: &[Sharing]) -> Result<(PathBuf, Option<PathBuf>)> {
+        let Some(from) = self.copied_from().or_else(|| self.equal(sharing)).map(Path::to_path_buf) else {
+            let path = self.data_file.display();
+            let message = format!("{path} is no copy of a data file that goes by the same settings");
+            let hint = match sharing.first() {
+                Some(copy) => format!(
+                    "{0} is the copy, and is given another: strongroom settings {1} --own-identity.",
+                    copy.data_file.display(),
+                    quoted(&copy.data_file)
+                ),
+                None => "No other data file is known that has its identity.".to_owned(),
+            };
+            return Err(Error::new(ErrorKind::Refused, message).hint(hint));
         };
         let mut anew = self.clone();
         let former = find(&anew.document, FORMER).and_then(Item::as_array).cloned().unwrap_or_default();
         let mut former: Array = former;
         former.extend(self.settings.data_file_id.map(|id| id.to_string()));
-        document::set(&mut anew.document, FORMER, former.into(), "What it was before, as a copy.", HEAD);
+        document::set(&mut anew.document, FORMER, former.into(), FORMER_MEANING, HEAD);
         let log = self.settings.log.file.clone();
         anew.noted = None;
         anew.change(own, |s| (s.data_file_id, s.last_number, s.log.file) = (Some(Uuid::new_v4()), 0, None))?;
@@ -124,23 +144,35 @@ impl SettingsFile {
     }
 }
 
+/// Another data file that has the same identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sharing {
+    /// Where it is.
+    pub data_file: PathBuf,
+    /// Whether its settings note another path than that of the one that was asked for: it is not known as its copy.
+    pub names_itself: bool,
+}
+
 /// Marks those of `archives` that were made of another data file which has, or had, the same identity and is still
 /// there. Returns the data files that have it still.
-pub fn mark(data_file: &Path, id: Option<Uuid>, archives: &mut [ArchiveEntry]) -> Vec<PathBuf> {
+pub fn mark(data_file: &Path, id: Option<Uuid>, archives: &mut [ArchiveEntry]) -> Vec<Sharing> {
     let Some(id) = id else { return Vec::new() };
     // A folder holds many archives of few data files.
-    let mut asked: Vec<(PathBuf, Claim)> = Vec::new();
+    let mut asked: Vec<(Sharing, Claim)> = Vec::new();
     for archive in archives.iter_mut().filter(|archive| archive.data_file_id == Some(id)) {
         let Some(made_of) = archive.made_of.as_ref().filter(|path| *path != data_file) else { continue };
-        let known = asked.iter().find(|(path, _)| path == made_of).map(|(_, claim)| *claim);
+        let known = asked.iter().find(|(other, _)| other.data_file == *made_of).map(|(_, claim)| *claim);
         let claim = known.unwrap_or_else(|| {
-            let found = if is_another(made_of, data_file) { claim(made_of, id, None) } else { Claim::None };
-            asked.push((made_of.clone(), found));
+            let (found, names_itself) = match is_another(made_of, data_file) {
+                true => claim(made_of, data_file, id, None),
+                false => (Claim::None, false),
+            };
+            asked.push((Sharing { data_file: made_of.clone(), names_itself }, found));
             found
         });
         archive.is_of_other = claim != Claim::None;
     }
-    asked.into_iter().filter(|(_, claim)| *claim == Claim::Shared).map(|(path, _)| path).collect()
+    asked.into_iter().filter(|(_, claim)| *claim == Claim::Shared).map(|(other, _)| other).collect()
 }
 
 /// What is to be said of a data file that goes by the settings of another one, `from`, from which it was copied.
@@ -156,5 +188,24 @@ pub fn shared(copy: &Path, from: &Path) -> Error {
     .hint(format!(
         "Give the copy an identity of its own: strongroom settings '{copy}' --own-identity. If it has taken the place of {from}, \
          delete or rename that one. Until then no log is kept of the copy, and no old backup is deleted for it."
+    ))
+}
+
+/// What is to be said of two data files that both name themselves by one identity, `this` and `other`: a copy was used
+/// while its original was away.
+pub fn equal(this: &Path, other: &Path) -> Error {
+    let message = format!(
+        "{} and {} go by the same settings, and both as the original: one was copied from the other with them, and both were used \
+         since",
+        this.display(),
+        other.display()
+    );
+    Error::new(ErrorKind::Refused, message).hint(format!(
+        "Give one of them an identity of its own, it does not matter which: strongroom settings {} --own-identity, or the same \
+         with {}. Its archives begin anew, and it is without a log until one is chosen. Until then their archives are told \
+         apart by the paths in them; a log that both of them name is taken by each from the other, and a restore with it can give the \
+         content of the other.",
+        quoted(this),
+        quoted(other)
     ))
 }

@@ -230,7 +230,10 @@ impl SettingsFile {
             // Deleted a moment ago: what is noted must not become a file that holds nothing else.
             self.put_back()?;
         } else if now != self.read {
-            *self = Self::load(&self.data_file, own)?;
+            let read = Self::load(&self.data_file, own)?;
+            // Written anew without what was noted, as from a template: it must not become another data file.
+            let is_written_over = read.lack_notes() && self.settings.data_file_id.is_some();
+            *self = if is_written_over { read.with_notes_of(&self.text())? } else { read };
         }
         self.change(own, change)
     }
@@ -294,7 +297,7 @@ impl SettingsFile {
     }
 
     /// Brings the text to the settings. What has not changed since `before` stays as it is written.
-    fn write_document(&mut self, before: &Settings) {
+    pub(super) fn write_document(&mut self, before: &Settings) {
         // What a copy was made of stays noted until it has an identity of its own, or the other one is gone.
         let is_copy = self.copied_from().is_some();
         let (settings, document) = (&self.settings, &mut self.document);
@@ -303,8 +306,8 @@ impl SettingsFile {
             let comment = "The data file that these settings belong to.";
             document::set(document, ("data-file", "name"), name.into(), comment, HEAD);
             if !is_copy && self.data_file.is_absolute() {
-                let comment = "Where it is: a copy that is made of its folder is known by that.";
-                document::set(document, copies::PATH, super::place::text(&self.data_file).into(), comment, HEAD);
+                let path = super::place::text(&self.data_file);
+                document::set(document, copies::PATH, path.into(), copies::PATH_MEANING, HEAD);
                 self.noted = Some(self.data_file.clone());
             }
         }

@@ -1,4 +1,5 @@
 //! The settings file as people write it and as this program changes it.
+#![cfg(test)]
 
 use std::fs;
 

@@ -94,7 +94,7 @@ fn buttons_ui(ui: &mut Ui, data_file: &DataFileStatus, warning: &Warning, action
             actions.push(Action::Send(Command::ChooseAnew { data_file: path.clone(), purpose }));
         }
     }
-    if warning.kind == K::SharedSettings && data_file.is_copy() {
+    if warning.kind == K::SharedSettings && data_file.shares_identity() {
         let tip = "Its archives begin anew, told from those of the other, and it is without a log until one is chosen";
         if button(ui, None, "Give it its own identity").on_hover_text(tip).clicked() {
             actions.push(Action::Send(Command::GiveOwnIdentity { data_file: path.clone() }));

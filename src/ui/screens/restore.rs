@@ -189,7 +189,8 @@ fn state_of(data_file: &DataFileStatus, archive: &ArchiveEntry) -> (Tone, &'stat
         Some(damage) if damage.by_test => (Tone::Bad, "Not restorable"),
         Some(_) => (Tone::Bad, "Damaged"),
         None if data_file.settings.data_file_id.is_some() && !data_file.is_own(archive) => {
-            (Tone::Warn, "Of another file")
+            let is_earlier = archive.made_of.as_ref() == Some(&data_file.facts.path);
+            (Tone::Warn, if is_earlier { "Of other settings" } else { "Of another file" })
         }
         None if archive.check == ContentCheck::Damaged => (Tone::Bad, "Content damaged"),
         None if archive.not_whole > Some(0) => (Tone::Warn, "Partial"),
