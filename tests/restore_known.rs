@@ -413,3 +413,22 @@ fn a_moment_in_a_time_when_nobody_watched_is_said_not_to_be_known() {
     let before = scene.restore(&data, "before", &["--commit", "2"]);
     assert_eq!((before.status.code(), scene.more("before")), (Some(0), 2), "{}", text(&before.stderr));
 }
+
+#[test]
+fn damage_that_a_restore_met_is_remembered() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    let archive = scene.archive(1);
+    let mut bytes = fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 20].fill(7);
+    fs::write(&archive, bytes).unwrap();
+    let is_told = || {
+        let output = scene.place.run(&["status", scene.data.to_str().unwrap(), "--json"]);
+        text(&output.stdout).contains("\"archive-damaged\"")
+    };
+    assert!(!is_told(), "nobody has looked");
+    let said = said(&scene.restore(&archive, "none", &[]), 1);
+    assert!(said.contains("is damaged"), "{said}");
+    assert!(is_told());
+}

@@ -84,8 +84,15 @@ impl Archives<'_> {
     }
 
     pub(super) fn restored(&self, outcome: &Result<RestoreReport>) -> Option<Looked> {
-        let repaired = outcome.as_ref().ok()?.repaired.as_ref()?;
-        Some(self.looked(Refuted::default(), Some(self.repaired(repaired))))
+        match outcome {
+            Ok(report) => {
+                let repaired = report.repaired.as_ref()?;
+                Some(self.looked(Refuted::default(), Some(self.repaired(repaired))))
+            }
+            // What is damaged may also be a log, or the data file to be restored.
+            Err(error) if error.message().contains(&self.archive.display().to_string()) => self.failed(error),
+            Err(_) => None,
+        }
     }
 }
 

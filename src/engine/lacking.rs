@@ -51,6 +51,7 @@ impl Worker {
         }
         let id = JobId::new();
         let (path, config, wanted) = (data_file.to_path_buf(), self.config.clone(), lacking.clone());
+        let messages = self.messages.clone();
         let work: Work = Box::new(move |control| {
             let archive = base(&path, &config.settings_dir, &wanted)?;
             let order = InPlaceOrder {
@@ -61,7 +62,7 @@ impl Worker {
                 known: None,
                 only_after: Some(wanted.noted),
             };
-            work::restore_in_place(&path, (true, Some(log)), &config, order)(control)
+            work::restore_in_place(&path, (true, Some(log)), &config, order, messages)(control)
         });
         let order = Order {
             id,

@@ -20,7 +20,7 @@ use crate::{
         catalog::{self, ArchiveEntry},
     },
     backup,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, shell::quoted},
     restore,
     settings::{SettingsFile, default_destination, parse},
     storage,
@@ -134,7 +134,7 @@ impl Gone {
                 "Connect its disk: the settings are put back from the newest archive. To begin anew with the defaults",
             ),
         };
-        let hint = format!("{hint} instead: strongroom settings '{path}' --begin-anew.");
+        let hint = format!("{hint} instead: strongroom settings {} --begin-anew.", quoted(&self.data_file));
         Some(Error::new(ErrorKind::Settings, message).hint(hint))
     }
 

@@ -97,12 +97,13 @@ impl Worker {
         self.refuse_while_busy(&data_file)?;
         let log = self.hosted.get(&data_file).and_then(|hosted| hosted.log.clone());
         let (config, path, wanted) = (self.config.clone(), data_file.clone(), done.clone());
+        let messages = self.messages.clone();
         let work: Work = Box::new(move |control| {
             let plan = plan(&path, &wanted, &config.settings_dir, log.as_deref())?;
             let (logs, until) = plan.until();
             let (segments, known, only_after) = (Vec::new(), None, None);
             let order = InPlaceOrder { archive: plan.archive, segments, logs, until, known, only_after };
-            work::restore_in_place(&path, (true, log), &config, order)(control)
+            work::restore_in_place(&path, (true, log), &config, order, messages)(control)
         });
         let order = Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(done.undo.archive.clone()));
         self.start(order, work)?;

@@ -108,6 +108,7 @@ pub(super) fn restore_in_place(
     (is_open, log): (bool, Option<Arc<Capture>>),
     config: &Config,
     order: InPlaceOrder,
+    messages: Sender<Message>,
 ) -> Work {
     let (data_file, config) = (data_file.to_path_buf(), config.clone());
     Box::new(move |control| {
@@ -117,6 +118,8 @@ pub(super) fn restore_in_place(
         }
         let made = if is_open { Vec::new() } else { in_place::make_folder(&data_file)? };
         let outcome = restore_locked(&data_file, (is_open, log.as_deref()), &config, &order, control);
+        let of = Archives { archive: &order.archive, segments: &order.segments, now: control.clock().local() };
+        tell(&messages, of.restored(&outcome));
         // Only what we made and is still empty.
         made.iter().rev().filter(|_| outcome.is_err()).for_each(|folder| _ = std::fs::remove_dir(folder));
         outcome.map(JobReport::Restore)

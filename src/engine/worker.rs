@@ -659,7 +659,7 @@ impl Worker {
         let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
         let order =
             work::InPlaceOrder { archive: archive.clone(), segments, logs, until, known: settings, only_after: None };
-        let work = work::restore_in_place(&data_file, known, &self.config, order);
+        let work = work::restore_in_place(&data_file, known, &self.config, order, self.messages.clone());
         self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
     }
 

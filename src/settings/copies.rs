@@ -177,7 +177,7 @@ pub fn mark(data_file: &Path, id: Option<Uuid>, archives: &mut [ArchiveEntry]) -
 
 /// What is to be said of a data file that goes by the settings of another one, `from`, from which it was copied.
 pub fn shared(copy: &Path, from: &Path) -> Error {
-    let (copy, from) = (copy.display(), from.display());
+    let (word, copy, from) = (quoted(copy), copy.display(), from.display());
     Error::new(
         ErrorKind::Refused,
         format!(
@@ -186,7 +186,7 @@ pub fn shared(copy: &Path, from: &Path) -> Error {
         ),
     )
     .hint(format!(
-        "Give the copy an identity of its own: strongroom settings '{copy}' --own-identity. If it has taken the place of {from}, \
+        "Give the copy an identity of its own: strongroom settings {word} --own-identity. If it has taken the place of {from}, \
          delete or rename that one. Until then no log is kept of the copy, and no old backup is deleted for it."
     ))
 }
