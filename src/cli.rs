@@ -51,7 +51,7 @@ use crate::{
     engine::{
         Command, Handle, JobId,
         inspect::{Inspection, inspect},
-        lost::{Lost, last_made},
+        lost::{Lost, damaged_archives, last_made},
         status::{FinishedJob, JobReport},
     },
     error::{
@@ -198,7 +198,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                     let archive = storage::real_path(&archive);
                     let folders = places::directories()?;
                     let own = Some(folders.config_dir().to_path_buf());
-                    let origin = Origin { settings_dir: own, ..Origin::of(&archive) };
+                    let damaged = damaged_archives(folders.data_dir());
+                    let origin = Origin { settings_dir: own, damaged, ..Origin::of(&archive) };
                     let made = last_made(folders.data_dir(), &archive);
                     restore::choose(&archive, &origin, until, &logs, made.as_ref())?
                 }

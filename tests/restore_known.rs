@@ -432,3 +432,25 @@ fn damage_that_a_restore_met_is_remembered() {
     assert!(said.contains("is damaged"), "{said}");
     assert!(is_told());
 }
+
+/// The one before and the logs lead to the same state.
+#[test]
+fn an_archive_that_is_known_to_be_damaged_is_not_chosen_where_another_one_leads_there() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    let live = logical_content(&scene.data);
+    let archive = scene.archive(2);
+    let mut bytes = fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 20].fill(7);
+    fs::write(&archive, bytes).unwrap();
+    assert_eq!(scene.place.run(&["verify", archive.to_str().unwrap()]).status.code(), Some(1));
+    let data = scene.data.clone();
+    said(&scene.restore(&data, "while it runs", &[]), 0);
+    assert_eq!(logical_content(&scene.place.at("while it runs/a.sqlite")), live);
+    scene.lose();
+    let words = said(&scene.restore(&data, "lost", &[]), 1);
+    assert!(words.contains("nothing is known after commit 5"), "{words}");
+    assert_eq!(logical_content(&scene.place.at("lost/a.sqlite")), live);
+}

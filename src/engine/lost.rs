@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     archive::catalog::{self, ArchiveEntry},
-    backup,
+    backup::{
+        self,
+        soundness::{Damaged, Finding},
+    },
     error::{Error, ErrorReport, shell::quoted},
     journal::{
         inspect::{self, LogFacts},
@@ -97,7 +100,8 @@ impl Lost {
             Some(Err(error)) => (None, Some(error.report())),
             None => (None, None),
         };
-        let origin = Origin { settings_dir: Some(own.to_path_buf()), ..Origin::of(&path) };
+        let damaged = damaged_archives(data);
+        let origin = Origin { settings_dir: Some(own.to_path_buf()), damaged, ..Origin::of(&path) };
         let chosen = restore::choose(&path, &origin, Until::End, &Logs::Found, newest.as_ref())
             .map(|Choice { archive, .. }| archive);
         let (restores, restore_problem) = match chosen {
@@ -131,6 +135,13 @@ impl Lost {
             (None, None) => None,
         }
     }
+}
+
+/// Archives that are known to be damaged beyond repair, as the Backup journal in the program's folder `data` has it.
+pub fn damaged_archives(data: &Path) -> Vec<PathBuf> {
+    let findings = History::glance(data).and_then(|journal| journal.findings().ok()).unwrap_or_default();
+    let is_lost = |finding: &Finding| finding.what == Damaged::Bytes && !finding.is_repairable;
+    findings.into_iter().filter(is_lost).map(|finding| finding.archive).collect()
 }
 
 /// The last full backup of the data file that was made, as the Backup journal in the program's folder `data` has it.

@@ -122,6 +122,14 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
     let (mut best, mut first): (Option<(Reached, Choice)>, Option<Error>) = (None, None);
     let newer = Newer { last_number: ArchiveNumber(last_number), made, archives: &archives, until };
     for archive in archives.iter().filter(|archive| is_before(archive, until)) {
+        if archive.files.iter().any(|file| origin.damaged.contains(file)) {
+            first.get_or_insert_with(|| {
+                let message = format!("{} is damaged beyond repair, as was found before", archive.path.display());
+                Error::new(ErrorKind::Damaged, message)
+                    .hint(format!("What is left of it is said by strongroom verify {}.", quoted(&archive.path)))
+            });
+            continue;
+        }
         let plan = match plan_with(&archive.path, &[], logs, origin) {
             Ok(plan) => plan,
             Err(error) => {

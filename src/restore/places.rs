@@ -34,6 +34,8 @@ pub struct Origin {
     pub log_runs: Option<bool>,
     /// Why it can not be written, if so.
     pub log_problem: Option<String>,
+    /// Archives that are known to be damaged beyond repair: another one is chosen, if any leads to what is wanted.
+    pub damaged: Vec<PathBuf>,
 }
 
 impl Origin {
