@@ -207,7 +207,9 @@ fn an_unreadable_data_file_is_set_aside_but_never_under_a_program() {
     let output = place.run(&command);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(logical_content(&data), then);
-    let kept: Vec<String> = names_in(&place.at("")).into_iter().filter(|n| n.contains("set-aside")).collect();
+    let kept = names_in(&place.at("")).into_iter().filter(|n| n.contains("set-aside"));
+    // An index that the backup left beside the file goes with it; it holds nothing.
+    let kept: Vec<String> = kept.filter(|name| !name.contains("-shm")).collect();
     assert_eq!(kept.len(), 2, "{kept:?}");
     for (name, content) in kept.iter().zip(["and its WAL", "overwritten by something else entirely"]) {
         assert_eq!(std::fs::read_to_string(place.at(name)).unwrap(), content, "{name}");

@@ -1,10 +1,6 @@
 //! The key by which archives are signed: shows its public half.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
 
@@ -33,7 +29,7 @@ pub(super) fn key(json: bool) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // Only what can be handed out stands in a file that the output is sent to.
-    let _ = writeln!(io::stderr().lock(), "Key {key}, in {}", shown(&at));
+    super::remark(&format!("key {key}, in {}", shown(&at)));
     super::print(public.trim_end())?;
     Ok(ExitCode::SUCCESS)
 }

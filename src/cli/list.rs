@@ -128,7 +128,7 @@ pub(super) fn newest(found: &Inspection) -> String {
             earlier,
             ("was made with other settings of this path", "were made with other settings of this path"),
         );
-    let Some(last) = &found.last_backup else { return format!("none in {}{others}", found.destination.display()) };
+    let Some(last) = &found.last_backup else { return format!("none in {}{others}", shown(&found.destination)) };
     let whole = match &found.last_whole {
         None if last.not_whole.is_none_or(|count| count == 0) => String::new(),
         None => "; NONE IS KNOWN TO BE WHOLE".to_owned(),
@@ -143,7 +143,7 @@ pub(super) fn archive(last: &NewestArchive) -> String {
     let damaged = last.problem.as_ref().map_or_else(String::new, |p| format!(", DAMAGED: {}", p.message));
     let check = if last.problem.is_some() { "" } else { last.check.label() };
     let comma = if check.is_empty() { "" } else { ", " };
-    let (bytes, path) = (human_bytes(last.bytes), last.path.display());
+    let (bytes, path) = (human_bytes(last.bytes), shown(&last.path));
     let note = last.check_note.as_ref().filter(|_| last.check == ContentCheck::Damaged && last.problem.is_none());
     let note = note.map_or_else(String::new, |note| format!(": {note}"));
     let partial = not_whole::in_list(last.not_whole).filter(|_| last.problem.is_none());
