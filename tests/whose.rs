@@ -319,3 +319,24 @@ fn archives_whose_names_were_swapped_are_what_they_say_themselves() {
     }
     assert_eq!(names_in(&scene.place.at("prod/Backups")), ["a[0001].4BK", "a[0002].4BK", "a[0004].4BK", "a[0005].4BK"]);
 }
+
+/// The settings of the original are lost, and its archives are all that tells of them; or it lies where nobody may look.
+#[test]
+fn an_archive_that_names_another_data_file_which_may_be_there_is_never_deleted() {
+    let place = Place::new();
+    let one_folder = format!("destination.folder={}", place.at("archives").display());
+    let scene = Scene::new(&[&one_folder, "keep.last=1"]);
+    scene.copy();
+    fs::remove_file(scene.prod.with_file_name("a.strongroom.toml")).unwrap();
+    for _ in 0..3 {
+        scene.run("backup", &scene.staging, &[]);
+    }
+    let archives = names_in(&place.at("archives"));
+    assert!(archives.contains(&"a[0001].4BK".to_owned()), "{archives:?}");
+    let before = logical_content(&scene.prod);
+    // It was made of the original, which goes on by it.
+    let archive = place.at("archives/a[0001].4BK");
+    let to = place.at("back");
+    assert!(place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]).status.success());
+    assert_eq!(logical_content(&to.join("a.sqlite")), before);
+}

@@ -43,7 +43,7 @@ use crate::{
     control::Control,
     error::{ErrorKind, ErrorReport, Result},
     journal::{Position, format::LogHeader, reader::LogReader},
-    settings::Settings,
+    settings::{Settings, copies},
     sqlite::seen::ContentCheck,
     storage::{self, Ownership, Storage},
 };
@@ -151,7 +151,8 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry]) -> Ve
         .filter(|(_, header)| Some(header.identity) == identity)
         .collect();
     let in_folder = known.iter().filter(|entry| storage::folder_of(&entry.path) == folder);
-    let mut sets: Vec<BackupSet> = in_folder.map(|entry| set(entry, &stem, identity, settings, &logs)).collect();
+    let of = (data_file, stem.as_str());
+    let mut sets: Vec<BackupSet> = in_folder.map(|entry| set(entry, of, identity, settings, &logs)).collect();
     adopt_logs(&mut sets, &folder, &stem, known, &logs);
     // The log from before the first full backup serves no restore; it goes with the first.
     let first = sets.iter_mut().filter(|set| set.untouchable.is_none()).min_by_key(|set| set.number);
@@ -231,12 +232,12 @@ fn is_archived(log: &Path) -> bool {
 
 fn set(
     entry: &ArchiveEntry,
-    stem: &str,
+    (data_file, stem): (&Path, &str),
     identity: Option<Uuid>,
     settings: &Settings,
     logs: &[(PathBuf, LogHeader)],
 ) -> BackupSet {
-    let untouchable = why_untouchable(entry, stem, identity);
+    let untouchable = why_untouchable(entry, stem, identity).or_else(|| of_another(entry, data_file));
     let follows = |header: &LogHeader| header.rooted && Some(header.base) == entry.log_position;
     let begins_anew = |header: &LogHeader| !header.rooted && header.base.archive == entry.number.0;
     let own: Vec<PathBuf> = logs
@@ -262,6 +263,14 @@ fn set(
         is_in_use: logs.iter().any(|(path, header)| running(path) && follows(header)),
         untouchable,
     }
+}
+
+/// Why an archive is not deleted that says itself that it was made of another path than `data_file`: what is there may
+/// be a file of its own, whose settings were lost or can not be read, and this all that it has.
+fn of_another(entry: &ArchiveEntry, data_file: &Path) -> Option<String> {
+    let other = entry.made_of.as_ref().filter(|other| *other != data_file)?;
+    let is_there = copies::may_be_another(other, data_file);
+    is_there.then(|| format!("it was made of {}, which is, or may be, there", other.display()))
 }
 
 fn why_untouchable(entry: &ArchiveEntry, stem: &str, identity: Option<Uuid>) -> Option<String> {

@@ -55,6 +55,14 @@ fn is_another(other: &Path, data_file: &Path) -> bool {
     }
 }
 
+/// Whether another file than `data_file` is, or may be, at `other`: what can not be looked at may be one.
+pub fn may_be_another(other: &Path, data_file: &Path) -> bool {
+    let is_unknown = other
+        .metadata()
+        .is_err_and(|e| !matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory));
+    is_unknown || is_another(other, data_file)
+}
+
 /// What the settings of another data file say of an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claim {
