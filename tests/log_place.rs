@@ -56,7 +56,8 @@ impl Scene {
         let begun = Instant::now();
         loop {
             let output = self.place.run(&["status", self.data.to_str().unwrap(), "--json"]);
-            let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+            // A service that is just beginning or ending may not answer.
+            let status: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
             if !status["engine"].is_null() && what(&status) {
                 return status;
             }
