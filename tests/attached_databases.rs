@@ -249,3 +249,33 @@ fn what_can_not_be_read_beside_a_database_is_said() {
     fs::remove_file(restored.join("x.db-wal")).unwrap();
     assert_eq!(content(&restored.join("x.db")).len(), 2000);
 }
+
+/// In these journal modes nothing beside the file tells what the transaction has changed so far.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_transaction_without_a_journal_is_waited_for_and_then_said() {
+    if !has("sqlite3") {
+        return;
+    }
+    for mode in ["memory", "off"] {
+        let place = Place::new();
+        let database = place.at("k.db");
+        let data = scene(&place, std::slice::from_ref(&database));
+        let mut application = Application::open(&database);
+        application.run(TABLE);
+        let before = content(&database);
+        application
+            .run(&format!("PRAGMA journal_mode={mode}; PRAGMA cache_size=2; BEGIN; UPDATE t SET v='second '||v;"));
+        let backup = || place.run(&["backup", data.to_str().unwrap()]);
+        let made = backup();
+        let said = String::from_utf8_lossy(&made.stderr).into_owned();
+        assert_eq!(made.status.code(), Some(1), "{mode}: {said}");
+        assert!(said.contains("k.db") && said.contains("is a database in use"), "{mode}: {said}");
+        application.run("COMMIT;");
+        let made = backup();
+        assert!(made.status.success(), "{mode}: {}", String::from_utf8_lossy(&made.stderr));
+        let restored = restore_all(&place.at("data/Backups/a[0002].4BK"), &place.at("back"));
+        let found = content(&restored.join("k.db"));
+        assert!(found.len() == before.len() && found.iter().all(|(_, v)| v.starts_with("second ")), "{mode}");
+    }
+}

@@ -21,7 +21,7 @@ use crate::{
     archive::ItemKind,
     control::Control,
     error::NotOrdinary,
-    storage::{Ownership, identity::FileStamp, owners::Readers},
+    storage::{Ownership, identity::FileStamp, owners::Readers, processes::SHARED_LOCK},
 };
 
 /// How a database begins.
@@ -104,6 +104,22 @@ impl Databases {
     }
 }
 
+/// Whether a program holds SQLite's lock to write this file, which no connection of this process has open.
+#[cfg(target_os = "linux")]
+fn is_locked_to_write(file: &File) -> bool {
+    use rustix::process::{Flock, FlockOffsetType, FlockType};
+    // A lock to read is refused only by one to write. The first two bytes are those of programs that are about to.
+    let start = SHARED_LOCK.start() + 2;
+    let (typ, offset_type) = (FlockType::ReadLock, FlockOffsetType::Set);
+    let question = Flock { start, length: SHARED_LOCK.end() + 1 - start, pid: None, typ, offset_type };
+    rustix::process::fcntl_getlk(file, &question).is_ok_and(|answer| answer.is_some())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_locked_to_write(_: &File) -> bool {
+    false
+}
+
 /// One file of a database, as it goes into the archive.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -146,7 +162,8 @@ pub(super) fn copy(
 ) -> Result<Option<Copied>, String> {
     databases.take(&found.path);
     // After the look at the file itself: a transaction that ended in between has left nothing beside it.
-    let is_alone = Opened::all(found, private).is_ok_and(|opened| opened.companions.is_empty() && opened.odd.is_none());
+    let is_alone = Opened::all(found, private)
+        .is_ok_and(|opened| opened.companions.is_empty() && opened.odd.is_none() && !opened.is_locked());
     if is_alone && FileStamp::of(meta).is_older_than(AT_REST) {
         return Ok(None);
     }
@@ -162,9 +179,9 @@ pub(super) fn copy(
             thread::sleep(opened.step());
             opened = Opened::all(found, private).map_err(|error| source::unreadable(&error))?;
         }
-        let (was_quiet, stamps) = (opened.is_quiet(), opened.stamps());
+        let (was_quiet, stamps) = (opened.is_quiet() && !opened.is_locked(), opened.stamps());
         let copied = opened.copied(found, databases, control);
-        let is_same = Opened::all(found, private).is_ok_and(|now| now.stamps() == stamps);
+        let is_same = Opened::all(found, private).is_ok_and(|now| now.stamps() == stamps && !now.is_locked());
         if was_quiet && is_same {
             return Ok(Some(copied));
         }
@@ -225,6 +242,12 @@ impl Opened {
     /// Whether none of them was written within the step that its file system's time is in now.
     fn is_quiet(&self) -> bool {
         self.stamps().iter().all(|(_, stamp)| stamp.is_older_than(stamp.time_step()))
+    }
+
+    /// Whether a program holds the lock under which it writes to the file itself, and no journal tells what it changed: in
+    /// the journal modes `memory` and `off` what stands there is a part of a transaction.
+    fn is_locked(&self) -> bool {
+        self.companions.is_empty() && is_locked_to_write(&self.database.0)
     }
 
     /// Copies them aside. Where there is no room, they are read where they are, and said not to be whole.
