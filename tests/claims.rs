@@ -202,7 +202,7 @@ fn of_a_data_file_that_is_gone_is_told_what_is_left_and_what_brings_it_back() {
             let _ = fs::remove_file(scene.place.at(&format!("a.sqlite{end}")));
         }
     };
-    let command = format!("strongroom restore '{}'", scene.data.display());
+    let command = format!("strongroom restore '{0}' --in-place '{0}'", scene.data.display());
     away();
     // Whoever looks after it says the same once, with the command.
     // Also when the log was tried again, which can not be opened without it.

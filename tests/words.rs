@@ -267,13 +267,15 @@ fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
     let command = line.split(" (from ").next().unwrap();
     assert_eq!(code, Some(1));
     let mut shell = std::process::Command::new("sh");
-    shell.arg("-c").arg(format!("\"$0\" {command} --to \"$1\"")).arg(support::PROGRAM).arg(place.at("back"));
+    shell.arg("-c").arg(format!("\"$0\" {command}")).arg(support::PROGRAM);
     let own = place.own();
     shell.env("XDG_DATA_HOME", &own).env("XDG_CONFIG_HOME", &own).env("HOME", &own).current_dir(place.at(""));
     let output = shell.output().unwrap();
     assert!(output.status.success(), "{command}: {}", text(&output.stderr));
-    assert_eq!(logical_content(&place.at("back").join(data.file_name().unwrap())), content);
+    assert_eq!(logical_content(&data), content, "it was not brought back");
     assert!(!place.at("owned").exists());
+    let to = place.at("back");
+    assert!(place.run(&["restore", data.to_str().unwrap(), "--to", to.to_str().unwrap()]).status.success());
     // And so can what an archive says of itself.
     let manifest = fs::read_to_string(place.at("back/strongroom-manifest.toml")).unwrap();
     let by_hand = manifest.lines().find_map(|line| line.strip_prefix("#     ")).unwrap();

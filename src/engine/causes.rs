@@ -148,7 +148,8 @@ pub(super) fn of_data_file(
         if is_lost(problem.kind) && status.newest_sound().is_some() {
             let hint = cause.hint.take().map_or_else(String::new, |hint| format!("{hint} "));
             let path = quoted(&status.facts.path);
-            cause.hint = Some(format!("{hint}Its archives bring it back: strongroom restore {path}."));
+            cause.hint =
+                Some(format!("{hint}Its archives bring it back: strongroom restore {path} --in-place {path}."));
         }
     } else {
         for warning in content.extract_if(.., |warning| warning.kind == WarningKind::ContentDamaged) {

@@ -129,11 +129,8 @@ impl Lost {
     /// The command that brings the data file back, if any does.
     pub fn command(&self) -> Option<String> {
         let other = self.last_backup.as_ref().filter(|last| last.problem.is_none()).map(|last| &last.path);
-        match (&self.restores, other) {
-            (Some(_), _) => Some(format!("strongroom restore {}", quoted(&self.data_file))),
-            (None, Some(archive)) => Some(format!("strongroom restore {}", quoted(archive))),
-            (None, None) => None,
-        }
+        let from = self.restores.as_ref().map(|_| &self.data_file).or(other)?;
+        Some(format!("strongroom restore {} --in-place {}", quoted(from), quoted(&self.data_file)))
     }
 }
 
