@@ -51,7 +51,7 @@ use crate::{
     engine::{
         Command, Handle, JobId,
         inspect::{Inspection, inspect},
-        lost::{Lost, damaged_archives, last_made},
+        lost::{Lost, damaged_archives, last_made, made_folders},
         status::{FinishedJob, JobReport},
     },
     error::{
@@ -199,7 +199,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                     let folders = places::directories()?;
                     let own = Some(folders.config_dir().to_path_buf());
                     let damaged = damaged_archives(folders.data_dir());
-                    let origin = Origin { settings_dir: own, damaged, ..Origin::of(&archive) };
+                    let known = made_folders(folders.data_dir(), &archive);
+                    let origin = Origin { settings_dir: own, damaged, folders: known, ..Origin::of(&archive) };
                     let made = last_made(folders.data_dir(), &archive);
                     restore::choose(&archive, &origin, until, &logs, made.as_ref())?
                 }

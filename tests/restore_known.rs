@@ -454,3 +454,19 @@ fn an_archive_that_is_known_to_be_damaged_is_not_chosen_where_another_one_leads_
     assert!(words.contains("nothing is known after commit 5"), "{words}");
     assert_eq!(logical_content(&scene.place.at("lost/a.sqlite")), live);
 }
+
+/// Its folder was on the disk that failed; archives and log were not.
+#[test]
+fn a_data_file_that_is_gone_with_its_folder_and_settings_is_brought_back() {
+    let Some(mut scene) = Scene::new() else { return };
+    let live = logical_content(&scene.data);
+    scene.kill();
+    fs::rename(scene.place.at("app"), scene.place.at("elsewhere/app")).unwrap();
+    let data = scene.data.clone();
+    let words = said(&scene.restore(&data, "back", &[]), 1);
+    assert!(words.contains("nothing is known after commit 3"), "{words}");
+    assert_eq!(logical_content(&scene.place.at("back/a.sqlite")), live);
+    let path = data.to_str().unwrap();
+    let output = scene.place.run(&["restore", path, "--in-place", path]);
+    assert!(logical_content(&data) == live, "{}", text(&output.stderr));
+}

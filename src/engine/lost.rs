@@ -100,8 +100,8 @@ impl Lost {
             Some(Err(error)) => (None, Some(error.report())),
             None => (None, None),
         };
-        let damaged = damaged_archives(data);
-        let origin = Origin { settings_dir: Some(own.to_path_buf()), damaged, ..Origin::of(&path) };
+        let (damaged, folders) = (damaged_archives(data), made_folders(data, &path));
+        let origin = Origin { settings_dir: Some(own.to_path_buf()), damaged, folders, ..Origin::of(&path) };
         let chosen = restore::choose(&path, &origin, Until::End, &Logs::Found, newest.as_ref())
             .map(|Choice { archive, .. }| archive);
         let (restores, restore_problem) = match chosen {
@@ -139,6 +139,15 @@ pub fn damaged_archives(data: &Path) -> Vec<PathBuf> {
     let findings = History::glance(data).and_then(|journal| journal.findings().ok()).unwrap_or_default();
     let is_lost = |finding: &Finding| finding.what == Damaged::Bytes && !finding.is_repairable;
     findings.into_iter().filter(is_lost).map(|finding| finding.archive).collect()
+}
+
+/// The folders that archives of the data file were made in, as the Backup journal in the program's folder `data` has it.
+pub fn made_folders(data: &Path, data_file: &Path) -> Vec<PathBuf> {
+    let made = History::glance(data).map_or_else(Vec::new, |journal| made(&journal, data_file));
+    let mut folders: Vec<PathBuf> = made.iter().map(|made| storage::folder_of(&made.archive).to_path_buf()).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    folders
 }
 
 /// The last full backup of the data file that was made, as the Backup journal in the program's folder `data` has it.

@@ -98,6 +98,10 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
     for folder in &folders {
         archives.extend(catalog::list(folder, Some(&stem))?);
     }
+    // A disk of these that is away stands in the way of no other one.
+    for folder in &origin.folders {
+        archives.extend(catalog::list(folder, Some(&stem)).unwrap_or_default());
+    }
     archives.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
     archives.dedup_by(|a, b| a.path == b.path);
     let nowhere = PathBuf::new();

@@ -36,6 +36,8 @@ pub struct Origin {
     pub log_problem: Option<String>,
     /// Archives that are known to be damaged beyond repair: another one is chosen, if any leads to what is wanted.
     pub damaged: Vec<PathBuf>,
+    /// Folders that archives of it are known to lie in, besides those that its settings name: they may be gone with it.
+    pub folders: Vec<PathBuf>,
 }
 
 impl Origin {
