@@ -21,7 +21,10 @@ use crossbeam_channel::{Sender, bounded};
 
 use rusqlite::Connection;
 
-use super::{gate::Gate, unwritten::Unwritten};
+use super::{
+    gate::Gate,
+    unwritten::{self, Unwritten},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::{
@@ -503,6 +506,10 @@ fn fail(path: &Path, error: rusqlite::Error) -> Error {
         return Error::new(ErrorKind::Busy, format!("{} is locked by another program", path.display()))
             .hint("The application holds the file in exclusive mode or in a long transaction. Wait, or switch its exclusive locking off.")
             .because(error);
+    }
+    // It was one when it was opened: somebody is just copying another content over it.
+    if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) {
+        return unwritten::changed(path).because(error);
     }
     Error::sqlite("follow", path, error)
 }
