@@ -8,7 +8,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::{Child, Output, Stdio},
+    process::{Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -16,20 +16,10 @@ use rusqlite::Connection;
 use serde_json::Value;
 use strongroom::{engine::Event, journal::CaptureState};
 use support::{
-    Place,
+    Place, Running,
     engine::{engine, open_with_log, serve, until},
     make_data_file, text,
 };
-
-/// Ended with the test, however that goes.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 struct Scene {
     place: Place,
@@ -80,10 +70,10 @@ impl Scene {
         }
     }
 
-    fn watched_without_a_log(&self, data: &Path) -> Service {
+    fn watched_without_a_log(&self, data: &Path) -> Running {
         let mut command = self.place.program();
         command.arg("serve").arg("--no-log").arg(data).stdout(Stdio::null()).stderr(Stdio::null());
-        let service = Service(command.spawn().unwrap());
+        let service = Running(command.spawn().unwrap());
         let begun = Instant::now();
         while self.status()["engine"].is_null() {
             assert!(begun.elapsed() < Duration::from_secs(60), "the service never came");
@@ -190,7 +180,7 @@ fn what_nobody_looks_after_does_not_sound_good() {
 #[test]
 fn of_a_data_file_that_is_gone_is_told_what_is_left_and_what_brings_it_back() {
     let scene = Scene::new("PRAGMA journal_mode=WAL");
-    let service = Service(serve(&scene.place, &scene.data));
+    let service = Running(serve(&scene.place, &scene.data));
     assert!(scene.run("backup", &[]).status.success());
     Connection::open(&scene.data).unwrap().execute_batch("INSERT INTO k VALUES('one',1)").unwrap();
     let begun = Instant::now();

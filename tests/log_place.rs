@@ -7,23 +7,13 @@ mod support;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use serde_json::Value;
-use support::{Place, make_data_file, text};
-
-/// Ended with the test, however that goes.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use support::{Place, Running, make_data_file, text};
 
 struct Scene {
     place: Place,
@@ -46,10 +36,10 @@ impl Scene {
         (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
     }
 
-    fn serve(&self, arguments: &[&str]) -> Service {
+    fn serve(&self, arguments: &[&str]) -> Running {
         let mut command = self.place.program();
         command.arg("serve").arg(&self.data).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
-        Service(command.spawn().unwrap())
+        Running(command.spawn().unwrap())
     }
 
     fn until(&self, what: impl Fn(&Value) -> bool) -> Value {

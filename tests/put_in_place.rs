@@ -10,25 +10,16 @@ use std::{
     fs,
     io::Write,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
-use support::{Place, has, logical_content, make_data_file, text};
+use support::{Place, Running, has, logical_content, make_data_file, text};
 
 /// Nothing here takes this long, even on a slow and busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
-
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn status(place: &Place, data: &Path) -> serde_json::Value {
     let output = place.run(&["status", data.to_str().unwrap(), "--json"]);

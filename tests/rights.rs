@@ -9,7 +9,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::fs::{lchown, symlink},
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::Stdio,
 };
 
 use strongroom::{
@@ -22,21 +22,11 @@ use strongroom::{
     storage::owners::this_user,
 };
 use support::{
-    Place,
+    Place, Running,
     engine::until,
     make_data_file, names_in, text,
     user::{User, all_below, mode, owner, set_mode},
 };
-
-/// A process that does not outlive a test that fails.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A data file of `user` in a folder of his own.
 fn data_of(user: &User, place: &Place, name: &str) -> PathBuf {

@@ -7,23 +7,13 @@ mod support;
 use std::{
     fs,
     path::PathBuf,
-    process::{Child, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use serde_json::Value;
-use support::{Place, make_data_file, names_in, text};
-
-/// Ended with the test, however that goes.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use support::{Place, Running, make_data_file, names_in, text};
 
 struct Scene {
     place: Place,
@@ -110,7 +100,7 @@ fn a_service_goes_on_with_the_log_when_the_settings_were_deleted() {
     let serve = || {
         let mut command = scene.place.program();
         command.arg("serve").arg(&scene.data).stdout(Stdio::null()).stderr(Stdio::null());
-        Service(command.spawn().unwrap())
+        Running(command.spawn().unwrap())
     };
     let until_logged = |commits: u64| {
         let begun = Instant::now();
@@ -250,10 +240,10 @@ impl Scene {
         fs::write(&self.settings, text).unwrap();
     }
 
-    fn serve(&self) -> Service {
+    fn serve(&self) -> Running {
         let mut command = self.place.program();
         command.arg("serve").arg(&self.data).stdout(Stdio::null()).stderr(Stdio::null());
-        Service(command.spawn().unwrap())
+        Running(command.spawn().unwrap())
     }
 
     fn write(&self) {

@@ -8,27 +8,17 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command as Process, Stdio},
+    process::{Command as Process, Stdio},
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use strongroom::engine::{Command, history::JobKind};
 use support::{
-    Place,
+    Place, Running,
     engine::{engine, serve, until},
     has, make_data_file, text,
 };
-
-/// Ended with the test, however that goes.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn status(place: &Place, data: &Path) -> Value {
     let output = place.run(&["status", data.to_str().unwrap(), "--json"]);

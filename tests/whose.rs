@@ -9,23 +9,13 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use serde_json::Value;
-use support::{Content, Place, logical_content, make_data_file, names_in, text};
-
-/// Ended with the test, however that goes.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use support::{Content, Place, Running, logical_content, make_data_file, names_in, text};
 
 struct Scene {
     place: Place,
@@ -221,7 +211,7 @@ fn a_copy_does_not_write_the_log_of_the_one_it_was_copied_from() {
     let serve = |data: &Path, arguments: &[&str]| {
         let mut command = scene.place.program();
         command.arg("serve").arg(data).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
-        Service(command.spawn().unwrap())
+        Running(command.spawn().unwrap())
     };
     let until = |data: &Path, what: &dyn Fn(&Value) -> bool| {
         let begun = Instant::now();
