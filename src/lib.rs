@@ -13,7 +13,7 @@
 //! maintenance                 verification of records and indexes, compacting
 //! schedule                    when backups are due, and what becomes of those missed or failed
 //! settings                    the settings file of a data file
-//! archive                     the .4BK format: catalog, segments, writer, reader, recovery data
+//! archive                     the .4BK format: catalog, segments, writer, reader, recovery data, keys and signatures
 //! journal                     the log: capture of every commit, cut at a full backup, integration
 //! sqlite                      data files: identify, hold a snapshot, integrity (the only unsafe code: sqlite/ffi.rs)
 //! storage control             durable writes, disks · progress and stop of a job
