@@ -123,7 +123,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Backup { data_file, to, storing, detach, json } => {
             let desk = Desk::of_data_file(&data_file)?;
             let path = desk.open(data_file)?;
-            let options = storing.options();
+            let options = storing.options(&path)?;
             let destination = to.map(|to| absolute(&to)).transpose()?;
             let backup = Command::Backup { job: id, data_file: path.clone(), destination, options };
             let finished = desk.perform(id, backup, detach)?;

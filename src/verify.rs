@@ -51,7 +51,18 @@ pub struct VerifyReport {
 impl VerifyReport {
     /// What the administrator must know of an archive that is damaged, though it can be repaired, or that is partial.
     pub fn problem(&self) -> Option<Error> {
-        self.damaged().or_else(|| self.partial())
+        self.damaged().or_else(|| self.unsigned()).or_else(|| self.partial())
+    }
+
+    /// Of one that was to be signed, and is not.
+    fn unsigned(&self) -> Option<Error> {
+        (self.signed == Signed::Lost).then(|| {
+            let message = format!("{} was to be signed, and its signature is missing or damaged", self.archive.display());
+            Error::new(ErrorKind::Refused, message).hint(
+                "Its content is as its checksums say, which anybody can make. The backup said so if it could not be signed; else somebody \
+                 may have changed it: hold it against another copy.",
+            )
+        })
     }
 
     /// Of one that lacks what was chosen for it.
@@ -113,10 +124,18 @@ pub fn run_with(archive: &Path, options: &VerifyOptions, control: &Control) -> R
                 format!("{} was signed by another key than {key}: {other}", archive.display())
             }
             Signed::Not => format!("{} is not signed", archive.display()),
+            Signed::Lost => format!("{} was to be signed, and its signature is missing or damaged", archive.display()),
         };
-        return Err(Error::new(ErrorKind::Refused, message).hint(
-            "It is undamaged, but whoever may write its folder can have put it there. Use one that is genuine, or find out by which key its writer signs (strongroom key).",
-        ));
+        let damage = damage.as_ref().map_or_else(String::new, |damage| {
+            format!(
+                "It is damaged, too, but can be repaired ({}); its signature may have been lost with that. ",
+                damage.in_words()
+            )
+        });
+        return Err(Error::new(ErrorKind::Refused, message).hint(format!(
+            "{damage}Whoever may write its folder can have put it there. Use one that is genuine, or find out by which key its writer \
+             signs (strongroom key)."
+        )));
     }
     let not_whole = NotWhole::as_far_as_known(&opened, &[], control)?;
     Ok(VerifyReport {

@@ -270,7 +270,7 @@ fn a_transaction_without_a_journal_is_waited_for_and_then_said() {
         let made = backup();
         let said = String::from_utf8_lossy(&made.stderr).into_owned();
         assert_eq!(made.status.code(), Some(1), "{mode}: {said}");
-        assert!(said.contains("k.db") && said.contains("is a database in use"), "{mode}: {said}");
+        assert!(said.contains("k.db") && said.contains("that a program has locked for itself"), "{mode}: {said}");
         application.run("COMMIT;");
         let made = backup();
         assert!(made.status.success(), "{mode}: {}", String::from_utf8_lossy(&made.stderr));

@@ -242,7 +242,9 @@ fn companions_deleted_under_a_program_that_is_not_seen_are_missed_by_every_comma
     }
     for victims in [&["-wal"][..], &["-shm"], &["-wal", "-shm"]] {
         let place = Place::new();
-        let data = place.at("a.sqlite");
+        let folder = place.at("data");
+        fs::create_dir(&folder).unwrap();
+        let data = folder.join("a.sqlite");
         drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 20));
         let path = data.to_str().unwrap();
         let mut program = Command::new("sqlite3").arg(&data).stdin(Stdio::piped()).spawn().unwrap();
@@ -250,20 +252,29 @@ fn companions_deleted_under_a_program_that_is_not_seen_are_missed_by_every_comma
         let _program = Running(program);
         writeln!(input, "INSERT INTO t(a) VALUES('seen');").unwrap();
         let begun = Instant::now();
-        while !fs::metadata(place.at("a.sqlite-wal")).is_ok_and(|wal| wal.len() > 0) {
+        while !fs::metadata(folder.join("a.sqlite-wal")).is_ok_and(|wal| wal.len() > 0) {
             assert!(begun.elapsed() < LIMIT);
             thread::sleep(Duration::from_millis(20));
         }
         for end in victims {
-            fs::remove_file(place.at(&format!("a.sqlite{end}"))).unwrap();
+            fs::remove_file(folder.join(format!("a.sqlite{end}"))).unwrap();
         }
-        for command in ["backup", "check", "status"] {
-            let Some(output) = place.run_in_a_container(&[command, path]) else { return };
-            let said = text(&output.stdout) + &text(&output.stderr);
-            let expected = ["under a program that has it open still", "a program outside of this container"];
-            assert!(expected.iter().any(|words| said.contains(words)), "{victims:?} {command}: {said}");
-            assert!(command == "status" || output.status.code() == Some(1), "{victims:?} {command}: {said}");
+        let archives = place.at("archives");
+        let to = archives.to_str().unwrap();
+        fs::create_dir(&archives).unwrap();
+        for command in [vec!["backup", path, "--to", to], vec!["check", path], vec!["status", path]] {
+            for output in [
+                place.run_in_a_container(&command),
+                // Of a volume that is given to read only; the program's own files are elsewhere.
+                place.run_in_a_container_that_reads(&folder, &command),
+            ] {
+                let Some(output) = output else { return };
+                let said = text(&output.stdout) + &text(&output.stderr);
+                let expected = ["under a program that has it open still", "a program outside of this container"];
+                assert!(expected.iter().any(|words| said.contains(words)), "{victims:?} {command:?}: {said}");
+                assert!(command[0] == "status" || output.status.code() == Some(1), "{victims:?} {command:?}: {said}");
+            }
         }
-        assert!(!place.at("Backups/a[0001].4BK").exists(), "{victims:?}");
+        assert!(!archives.join("a[0001].4BK").exists(), "{victims:?}");
     }
 }

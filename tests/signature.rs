@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use strongroom::archive::{Archive, format};
+use strongroom::archive::{Archive, Compression, Rate, format};
 use support::{Place, has, make_data_file, text};
 
 /// A data file with signed archives.
@@ -120,7 +120,7 @@ fn a_forged_archive_with_the_signature_of_a_genuine_one_is_refused_by_everything
         assert!(!done && said.contains("is not genuine"), "{command:?}: {said}");
     }
     assert!(!to.join("a.sqlite").exists());
-    // Without the signature it is an archive like any other, and is said to be unsigned.
+    // Without the signature it is undamaged, and still says that it was to be signed.
     let (tail, length) = (forged.len() - 112, forged.len() as u64);
     let mut found = format::decode_tail(&forged[tail..], length).unwrap();
     found.length -= 152;
@@ -128,7 +128,56 @@ fn a_forged_archive_with_the_signature_of_a_genuine_one_is_refused_by_everything
     bare.extend(format::encode_tail(&found));
     fs::write(&path, bare).unwrap();
     let (sound, said) = scene.verify(&path, &[]);
-    assert!(sound && said.contains("Not signed"), "{said}");
+    assert!(!sound && said.contains("was to be signed, and its signature is missing or damaged"), "{said}");
+}
+
+/// A bit of the signature or of the end is no reason to call an archive unsigned, nor to lose the signature at a repair.
+#[test]
+fn a_signature_that_is_damaged_or_loses_its_place_is_not_passed_over() {
+    let scene = Scene::new();
+    scene.backup(&["--redundancy", "medium"]);
+    let archive = scene.archive("a[0001].4BK");
+    let (bytes, at) = ends(&archive);
+    for place in [at, at + 8, at + 40, at + 80, at + 150] {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1;
+        fs::write(&archive, &changed).unwrap();
+        let (sound, said) = scene.verify(&archive, &[]);
+        assert!(!sound && said.contains("its signature is missing or damaged"), "byte {place}: {said}");
+    }
+    // The end is cut: all else is proven again from its own description, the signature included.
+    let repaired = scene.archive("a[0001] repaired.4BK");
+    for lost in [1, 50, 112] {
+        fs::write(&archive, &bytes[..bytes.len() - lost]).unwrap();
+        let (done, said) = scene.run(&["repair", archive.to_str().unwrap()]);
+        assert!(done, "{lost}: {said}");
+        let (sound, said) = scene.verify(&repaired, &[]);
+        assert!(sound && said.contains("Genuine"), "{lost}: {said}");
+        fs::remove_file(&repaired).unwrap();
+    }
+    // Asked for a certain key, it is not said to be undamaged where it is not.
+    let mut changed = bytes;
+    changed[at - 4000] ^= 1;
+    changed[at + 40] ^= 1;
+    fs::write(&archive, &changed).unwrap();
+    let (sound, said) = scene.verify(&archive, &["--signed-by", scene.public().to_str().unwrap()]);
+    assert!(!sound && said.contains("It is damaged, too") && !said.contains("undamaged"), "{said}");
+}
+
+/// What is said for one backup goes beside what the settings say.
+#[test]
+fn a_wish_for_one_backup_leaves_the_others_of_the_settings() {
+    let scene = Scene::new();
+    let data = scene.data.to_str().unwrap();
+    assert!(scene.run(&["settings", data, "archive.redundancy=medium", "archive.interlacing=low"]).0);
+    scene.backup(&["--compression", "none"]);
+    let archive = scene.archive("a[0001].4BK");
+    assert!(scene.verify(&archive, &[]).1.contains("Genuine"));
+    let options = Archive::open(&archive).unwrap().identity().options();
+    assert_eq!(
+        (options.redundancy, options.interlacing, options.compression),
+        (Rate::Medium, Rate::Low, Compression::None)
+    );
 }
 
 #[test]
@@ -188,5 +237,6 @@ fn a_key_that_others_could_read_signs_nothing() {
     let (clean, said) = scene.run(&["backup", scene.data.to_str().unwrap()]);
     assert!(!clean && said.contains("the archive is sound, but not signed: "), "{said}");
     assert!(said.contains("is readable by others"), "{said}");
-    assert!(scene.verify(&scene.archive("a[0001].4BK"), &[]).1.contains("Not signed"));
+    let (sound, said) = scene.verify(&scene.archive("a[0001].4BK"), &[]);
+    assert!(!sound && said.contains("was to be signed"), "{said}");
 }

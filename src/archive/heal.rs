@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    reader::{Archive, find_signature},
+    reader::{Archive, find_signature, signatures_near_end},
     recovery::mend::{Damage, mend},
     segments::{self, Located},
 };
@@ -81,8 +81,10 @@ pub fn heal(path: &Path, folders: &[PathBuf], cause: Error, control: &Control) -
     // A file that is not there at all is not damaged.
     let Ok(located) = segments::locate(path, folders) else { return Err(cause) };
     let Located { volume, missing, .. } = located;
-    let signature = find_signature(&volume);
+    let (right, near) = (find_signature(&volume), signatures_near_end(&volume));
     let Ok(mended) = mend(volume, storage::folder_of(path), control)? else { return Err(cause) };
+    // One in its place that signs something else is not put aside: it is what shows that somebody changed the archive.
+    let signature = near.into_iter().find(|signature| signature.is_of(&mended.stamp.whole)).or(right);
     let damage = mended.damage;
     let repaired = Repaired { damage, missing_segments: missing, cause: cause.to_string() };
     match Archive::open_mended(path, mended, signature) {

@@ -168,7 +168,7 @@ impl Archive {
 
     /// Whose it is, to somebody who trusts the keys `known`; certain only once its bytes are proven.
     pub fn signed(&self, known: &[PublicKey]) -> Signed {
-        Signed::by(self.signature, known)
+        Signed::by(self.signature, self.identity.options().sign, known)
     }
 
     pub(super) fn signature(&self) -> Option<Signature> {
@@ -395,6 +395,17 @@ impl Archive {
         Error::new(ErrorKind::Damaged, message).hint(OTHER_ARCHIVE)
     }
 }
+
+/// The signatures near the end of an archive that is damaged, perhaps at its very end; none of them proven.
+pub(super) fn signatures_near_end(volume: &Volume) -> Vec<Signature> {
+    let length = volume.length();
+    let from = length.saturating_sub(SEARCH_BYTES);
+    let bytes = volume.read(from, length - from).unwrap_or_default();
+    bytes.windows(signature::LENGTH as usize).filter_map(Signature::decode).collect()
+}
+
+/// So near to the end a signature is looked for where the end itself is not right.
+const SEARCH_BYTES: u64 = 64 << 10;
 
 /// The signature that stands right before the end of an archive, not proven.
 pub(super) fn find_signature(volume: &Volume) -> Option<Signature> {

@@ -85,6 +85,8 @@ pub enum Signed {
         /// The key.
         key: PublicKey,
     },
+    /// It says that it was to be signed, and has no signature that can be read.
+    Lost,
     /// It was signed, by a key that is not known here.
     ByAnotherKey {
         /// The key.
@@ -93,9 +95,11 @@ pub enum Signed {
 }
 
 impl Signed {
-    /// What to say of an archive with this signature, which is right, to somebody who trusts `known`.
-    pub(super) fn by(signature: Option<Signature>, known: &[PublicKey]) -> Self {
+    /// What to say of an archive with this signature, which is right, to somebody who trusts `known`; `wanted` is
+    /// whether it says that it was to be signed.
+    pub(super) fn by(signature: Option<Signature>, wanted: bool, known: &[PublicKey]) -> Self {
         match signature {
+            None if wanted => Self::Lost,
             None => Self::Not,
             Some(Signature { key, .. }) if known.contains(&key) => Self::Genuine { key },
             Some(Signature { key, .. }) => Self::ByAnotherKey { key },
@@ -106,6 +110,9 @@ impl Signed {
     pub fn in_words(&self) -> String {
         match self {
             Self::Not => "Not signed: who wrote it can not be told.".to_owned(),
+            Self::Lost => {
+                "It was to be signed, and its signature is missing or damaged: who wrote it can not be told.".to_owned()
+            }
             Self::Genuine { key } => format!("Genuine: signed by key {key}."),
             Self::ByAnotherKey { key } => format!("Signed by another key: {key}."),
         }
@@ -130,9 +137,10 @@ mod tests {
             changed[at] ^= 1;
             assert_eq!(Signature::decode(&changed), None, "byte {at}");
         }
-        assert_eq!(Signed::by(None, &[key]), Signed::Not);
-        assert_eq!(Signed::by(Some(signature), &[other, key]), Signed::Genuine { key });
-        assert_eq!(Signed::by(Some(signature), &[other]), Signed::ByAnotherKey { key });
+        assert_eq!(Signed::by(None, false, &[key]), Signed::Not);
+        assert_eq!(Signed::by(None, true, &[key]), Signed::Lost);
+        assert_eq!(Signed::by(Some(signature), true, &[other, key]), Signed::Genuine { key });
+        assert_eq!(Signed::by(Some(signature), true, &[other]), Signed::ByAnotherKey { key });
         assert!(signature.is_of(&[7; 32]) && !signature.is_of(&[8; 32]));
         // Somebody else's key, written over the signature.
         assert!(!Signature { key: other, ..signature }.is_of(&[7; 32]));

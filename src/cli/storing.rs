@@ -1,8 +1,15 @@
 //! Options of the command line that say how an archive is stored.
 
+use std::path::Path;
+
 use clap::Args;
 
-use crate::archive::{ArchiveOptions, Compression, Rate};
+use super::places;
+use crate::{
+    archive::{ArchiveOptions, Compression, Rate},
+    error::Result,
+    settings::SettingsFile,
+};
 
 /// How this archive is stored.
 #[derive(Debug, Args)]
@@ -33,20 +40,26 @@ fn rate(word: &str) -> Result<Rate, String> {
 }
 
 impl Storing {
-    /// The options for this archive; `None` when nothing was said.
-    pub(super) fn options(&self) -> Option<ArchiveOptions> {
+    /// The options for this archive of `data_file`: those of its settings, but for what was said; `None` when nothing was.
+    ///
+    /// # Errors
+    /// When its settings can not be read.
+    pub(super) fn options(&self, data_file: &Path) -> Result<Option<ArchiveOptions>> {
         let said = self.segment_mb.is_some()
             || self.compression.is_some()
             || self.interlacing.is_some()
             || self.redundancy.is_some()
             || self.sign;
-        let defaults = ArchiveOptions::default();
-        said.then(|| ArchiveOptions {
-            segment_bytes: self.segment_mb.map(|mb| mb << 20),
-            compression: self.compression.unwrap_or(defaults.compression),
-            interlacing: self.interlacing.unwrap_or(defaults.interlacing),
-            redundancy: self.redundancy.unwrap_or(defaults.redundancy),
-            sign: self.sign,
-        })
+        if !said {
+            return Ok(None);
+        }
+        let settings = SettingsFile::load(data_file, places::directories()?.config_dir())?.settings().archive;
+        Ok(Some(ArchiveOptions {
+            segment_bytes: self.segment_mb.map(|mb| mb << 20).or(settings.segment_bytes),
+            compression: self.compression.unwrap_or(settings.compression),
+            interlacing: self.interlacing.unwrap_or(settings.interlacing),
+            redundancy: self.redundancy.unwrap_or(settings.redundancy),
+            sign: self.sign || settings.sign,
+        }))
     }
 }

@@ -258,7 +258,7 @@ impl Backfill {
 /// # Errors
 /// When SQLite has no index of it open.
 pub fn backfill(conn: &Connection, path: &Path) -> Result<Option<Backfill>> {
-    let (_, words) = index_of(conn, path)?;
+    let (_, words, _) = map_index(conn, path)?;
     Ok(read_backfill(words))
 }
 
@@ -451,8 +451,16 @@ fn write_index(file: *mut ffi::sqlite3_file, words: *mut u32, mut header: [u32; 
     }
 }
 
-/// The file object of `conn`, and the words of the WAL-index that it has mapped.
+/// The file object of `conn`, and the words of the WAL-index that it has mapped, which may be written.
 fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *mut u32)> {
+    match map_index(conn, path)? {
+        (file, words, true) => Ok((file, words)),
+        _ => Err(failure("reach the WAL-index of", path, ffi::SQLITE_READONLY)),
+    }
+}
+
+/// The same, and whether the words may be written: to write to those of an index that can only be read ends the process.
+fn map_index(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *mut u32, bool)> {
     let file = file_of(conn, path)?;
     let mut region: *mut c_void = ptr::null_mut();
     // SAFETY: `file` is an open file object (checked by `file_of`). Region 0 is mapped by every connection in WAL mode;
@@ -465,7 +473,8 @@ fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *
         }
     };
     match code {
-        ffi::SQLITE_OK if !region.is_null() => Ok((file, region.cast())),
+        ffi::SQLITE_OK if !region.is_null() => Ok((file, region.cast(), true)),
+        ffi::SQLITE_READONLY if !region.is_null() => Ok((file, region.cast(), false)),
         ffi::SQLITE_OK => Err(failure("reach the WAL-index of", path, ffi::SQLITE_IOERR_SHMMAP)),
         code => Err(failure("reach the WAL-index of", path, code)),
     }

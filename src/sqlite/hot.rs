@@ -88,7 +88,8 @@ pub(super) fn require_ended(path: &Path) -> Result<()> {
             "{} holds a transaction that was begun and not ended, and whether a program still has it open can not be seen: {why}",
             path.display()
         );
-        return Err(Error::new(ErrorKind::Busy, message).hint(
+        // To wait for what can not be seen is in vain.
+        return Err(Error::new(ErrorKind::Refused, message).hint(
             "To undo it while a program goes on would damage the file. Begin its application once, which undoes what a crash has left; \
              then make the backup.",
         ));

@@ -247,7 +247,8 @@ pub fn require_whole_wal(conn: &Connection, path: &Path) -> Result<()> {
     // Whoever begins the WAL anew writes its head and the index one after the other. Where somebody writes all the time,
     // one after the other is a matter of a moment.
     if is_strange() {
-        let still = ffi::while_nobody_writes(conn, path, is_strange)?;
+        // Who may only read the index can not keep writers out of it.
+        let still = ffi::while_nobody_writes(conn, path, is_strange).ok().flatten();
         if still.unwrap_or_else(|| {
             std::thread::sleep(std::time::Duration::from_millis(60));
             is_strange()

@@ -89,9 +89,20 @@ impl Place {
 
     /// The program in a container, which is shown no process outside; `None` where this user may make none.
     pub fn run_in_a_container(&self, arguments: &[&str]) -> Option<Output> {
+        self.run_in_a_container_that_may("true", Path::new("/"), arguments)
+    }
+
+    /// The same, to which `folder` is given to read only.
+    pub fn run_in_a_container_that_reads(&self, folder: &Path, arguments: &[&str]) -> Option<Output> {
+        let read_only = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0""#;
+        self.run_in_a_container_that_may(read_only, folder, arguments)
+    }
+
+    fn run_in_a_container_that_may(&self, first: &str, folder: &Path, arguments: &[&str]) -> Option<Output> {
         let program = self.program();
         let mut inside = Command::new("unshare");
-        inside.args(["--pid", "--fork", "--mount-proc"]).arg(program.get_program()).args(arguments);
+        inside.args(["--pid", "--fork", "--mount", "--mount-proc", "sh", "-c", &format!(r#"{first} && exec "$@""#)]);
+        inside.arg(folder).arg(program.get_program()).args(arguments);
         let output = inside.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).output().ok()?;
         let is_refused = text(&output.stderr).contains("unshare:");
         if is_refused {

@@ -167,7 +167,7 @@ pub(super) fn copy(
     if is_alone && FileStamp::of(meta).is_older_than(AT_REST) {
         return Ok(None);
     }
-    let (begun, mut last) = (Instant::now(), None);
+    let (begun, mut last, mut was_held) = (Instant::now(), None, true);
     for attempt in 0..TRIES {
         if begun.elapsed() > TRIES_MAX || control.is_some_and(Control::is_stopped) {
             break;
@@ -179,7 +179,9 @@ pub(super) fn copy(
             thread::sleep(opened.step());
             opened = Opened::all(found, private).map_err(|error| source::unreadable(&error))?;
         }
-        let (was_quiet, stamps) = (opened.is_quiet() && !opened.is_locked(), opened.stamps());
+        let (is_held, stamps) = (opened.is_locked(), opened.stamps());
+        let was_quiet = opened.is_quiet() && !is_held;
+        was_held &= is_held;
         let copied = opened.copied(found, databases, control);
         let is_same = Opened::all(found, private).is_ok_and(|now| now.stamps() == stamps && !now.is_locked());
         if was_quiet && is_same {
@@ -189,7 +191,11 @@ pub(super) fn copy(
     }
     let mut copied = last.ok_or("is a database in use that could not be copied in time")?;
     copied.problem.get_or_insert_with(|| {
-        "is a database in use that was written each time it was read; back it up as a data file of its own".to_owned()
+        let why = match was_held {
+            true => "that a program has locked for itself, so that nobody can tell whether a transaction is under way",
+            false => "that was written each time it was read",
+        };
+        format!("is a database in use {why}; back it up as a data file of its own")
     });
     Ok(Some(copied))
 }
