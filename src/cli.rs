@@ -10,6 +10,7 @@
 //! once         equal messages of the program are said once
 //! service      the service of the system
 //! settings list hold key status words  what is shown
+//! restore      the archive that a restore begins with, and another one where that is damaged
 //! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
 //! rights       as whom a command works: the superuser's becomes the owner of the file
@@ -22,6 +23,7 @@ mod key;
 mod list;
 mod once;
 mod places;
+mod restore;
 mod rights;
 mod serve;
 mod service;
@@ -46,12 +48,12 @@ use arguments::Job;
 use desk::{Desk, absolute};
 
 use crate::{
-    archive::{Archive, catalog, keys::PublicKey, segments::parse_segment_name},
+    archive::keys::PublicKey,
     control::Control,
     engine::{
         Command, Handle, JobId,
         inspect::{Inspection, inspect},
-        lost::{Lost, damaged_archives, last_made, made_folders},
+        lost::Lost,
         status::{FinishedJob, JobReport},
     },
     error::{
@@ -59,7 +61,6 @@ use crate::{
         foreign::{foreign, in_json, in_lines},
     },
     journal::integrate::Until,
-    restore::{self, Choice, Logs, Origin},
     sample,
     sqlite::built,
     storage,
@@ -176,69 +177,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         }
         Job::Watch { data_file, json } => watch::watch(&data_file, json),
         Job::Service { action } => service::run(action),
-        Job::Restore { archive, to, until, commit, no_log, logs, in_place, items, segments, detach, json } => {
-            let archive = absolute(&archive)?;
-            let until = match (until, commit) {
-                (Some(moment), _) => {
-                    let moment = restore::parse_moment(&moment)?;
-                    moment.ambiguity().iter().for_each(|note| remark(note));
-                    Until::Moment(moment.at)
-                }
-                (None, Some(number)) => Until::Commit(number),
-                (None, None) => Until::End,
-            };
-            let logs = match (no_log, logs) {
-                (true, _) => Logs::None,
-                (false, logs) if logs.is_empty() => Logs::Found,
-                (false, logs) => Logs::Also(logs.iter().map(|path| absolute(path)).collect::<Result<_>>()?),
-            };
-            let segments = segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
-            let Choice { archive, logs, without } = match is_data_file(&archive) {
-                true => {
-                    let archive = storage::real_path(&archive);
-                    let folders = places::directories()?;
-                    let own = Some(folders.config_dir().to_path_buf());
-                    let damaged = damaged_archives(folders.data_dir());
-                    let known = made_folders(folders.data_dir(), &archive);
-                    let origin = Origin { settings_dir: own, damaged, folders: known, ..Origin::of(&archive) };
-                    let made = last_made(folders.data_dir(), &archive);
-                    restore::choose(&archive, &origin, until, &logs, made.as_ref())?
-                }
-                false => Choice { archive, logs, without: None },
-            };
-            let (desk, command) = match in_place {
-                None => {
-                    let destination = to.unwrap_or_else(|| restore::propose_destination(&archive));
-                    let destination = absolute(&destination)?;
-                    let command = Command::Restore {
-                        job: id,
-                        archive: archive.clone(),
-                        items,
-                        destination,
-                        logs,
-                        until,
-                        segments,
-                    };
-                    (Desk::of_archive(&archive)?, command)
-                }
-                Some(data_file) => {
-                    let desk = Desk::of_data_file(&data_file)?;
-                    let data_file = desk.open_if_possible(data_file)?;
-                    (desk, Command::RestoreInPlace { job: id, data_file, archive, logs, until, segments })
-                }
-            };
-            let mut finished = desk.perform(id, command, detach)?;
-            if let Some(Ok(JobReport::Restore(report))) = finished.as_mut().map(|finished| &mut finished.result)
-                && let Some(without) = without
-            {
-                // The engine was told of the archive only, and not that a newer one was looked for.
-                match &report.lacks {
-                    None => report.lacks = Some(without),
-                    Some(_) => report.remarks.push(format!("{}.", without.message)),
-                }
-            }
-            report(finished, json)
-        }
+        Job::Restore(asked) => report(restore::run(id, &asked)?, asked.json),
         Job::Undo { data_file, yes, dry_run, json } => undo::run(data_file, yes, dry_run, json),
         Job::Settings { data_file, settings, defaults, choose_anew, own_identity, begin_anew, json } => {
             settings::run(&data_file, &settings, &defaults, (&choose_anew, own_identity, begin_anew), json)?;
@@ -255,13 +194,6 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
 /// How long the window waits for services before it is shown.
 #[cfg(feature = "gui")]
 const JOIN_MAX: std::time::Duration = std::time::Duration::from_millis(700);
-
-/// Whether a path means a data file, that may be gone, and not an archive.
-fn is_data_file(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_named_so = catalog::parse_name(&name).is_some() || parse_segment_name(&name).is_some();
-    !is_named_so && (!path.exists() || Archive::glance(path).is_err())
-}
 
 #[cfg(feature = "gui")]
 fn window(data_file: Option<PathBuf>) -> Result<ExitCode> {

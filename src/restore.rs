@@ -24,7 +24,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    choose::{Choice, Made, Sibling, choose},
+    choose::{Choice, Made, Sibling, choose, made_of_it},
     known::{Ends, Known},
     moment::{Moment, parse_moment},
     places::Origin,

@@ -357,6 +357,14 @@ pub fn real_path(path: &Path) -> PathBuf {
     })
 }
 
+/// The folders that these files lie in, each once.
+pub fn folders_of(files: &[PathBuf]) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = files.iter().map(|file| folder_of(file).to_path_buf()).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    folders
+}
+
 /// The folder that holds `path`; `.` for a bare name.
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {

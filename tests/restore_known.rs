@@ -455,6 +455,57 @@ fn an_archive_that_is_known_to_be_damaged_is_not_chosen_where_another_one_leads_
     assert_eq!(logical_content(&scene.place.at("lost/a.sqlite")), live);
 }
 
+/// Nobody should have to ask twice, or know that there is an older archive which leads to the same state.
+#[test]
+fn an_archive_that_turns_out_to_be_damaged_is_passed_by_at_once() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    let live = logical_content(&scene.data);
+    let archive = scene.archive(2);
+    let mut bytes = fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 20].fill(7);
+    fs::write(&archive, bytes).unwrap();
+    scene.lose();
+    let data = scene.data.clone();
+    let words = said(&scene.restore(&data, "lost", &[]), 1);
+    assert!(words.contains("a[0002].4BK is damaged and was passed by"), "{words}");
+    assert!(words.contains("nothing is known after commit 5"), "{words}");
+    assert_eq!(logical_content(&scene.place.at("lost/a.sqlite")), live);
+    // Where there is no other one, that is said, and nothing is restored.
+    fs::remove_file(scene.archive(1)).unwrap();
+    let words = said(&scene.restore(&data, "none", &[]), 1);
+    assert!(words.contains("a[0002].4BK is damaged") && !words.contains("passed by"), "{words}");
+    assert!(!scene.place.at("none/a.sqlite").exists());
+}
+
+/// What the settings said is gone with them; the Backup journal knows what was made of this data file.
+#[test]
+fn one_of_several_of_its_name_whose_settings_are_gone_is_known_by_its_backups() {
+    let Some(mut scene) = Scene::new() else { return };
+    let live = logical_content(&scene.data);
+    scene.kill();
+    // Another machine's data file of this name; its archives came into the same folder.
+    let other = Place::new();
+    drop(make_data_file(&other.at("a.sqlite"), "PRAGMA journal_mode=WAL", 7));
+    assert!(other.run(&["backup", other.at("a.sqlite").to_str().unwrap()]).status.success());
+    fs::copy(other.at("Backups/a[0001].4BK"), scene.archive(7)).unwrap();
+    fs::rename(scene.place.at("app"), scene.place.at("elsewhere/app")).unwrap();
+    let data = scene.data.clone();
+    let path = data.to_str().unwrap();
+    said(&scene.restore(&data, "back", &[]), 1);
+    assert_eq!(logical_content(&scene.place.at("back/a.sqlite")), live);
+    let listed = text(&scene.place.run(&["list", path]).stdout);
+    assert!(listed.contains("a[0001].4BK") && listed.contains("OF ANOTHER DATA FILE"), "{listed}");
+    let status = scene.place.run(&["status", path]);
+    let told = text(&status.stdout) + &text(&status.stderr);
+    assert!(told.contains("logs/a.journal") && told.contains("a[0001].4BK"), "{told}");
+    // To somebody else, who made none, both are of this name.
+    let output = other.run(&["restore", path, "--to", other.at("to").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
 /// Its folder was on the disk that failed; archives and log were not.
 #[test]
 fn a_data_file_that_is_gone_with_its_folder_and_settings_is_brought_back() {

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use super::storing;
+use super::{restore, storing};
 use crate::error::foreign::shown;
 
 /// Keeps SQLite data files safe: full backups into numbered archives while applications keep writing, and restore.
@@ -166,43 +166,7 @@ pub(super) enum Job {
     },
     /// Restore the files of an archive into a folder, without overwriting anything; or a live data file in place. With
     /// exit code 1 where commits may be missing that were asked for.
-    Restore {
-        /// The archive; or the data file, which may be gone: then the archive that leads to what is wanted is found.
-        #[arg(value_name = "ARCHIVE|DATAFILE")]
-        archive: PathBuf,
-        /// Folder that the files land in; otherwise a new one named like the archive, beside it.
-        #[arg(long, value_name = "DIR")]
-        to: Option<PathBuf>,
-        /// Integrate the logs only up to this moment, in local time, `2026-11-22 12:00:00`, or with an offset,
-        /// `2026-11-22 12:00:00 +01:00`. Of an hour that the clock shows twice, the first is taken.
-        #[arg(long, value_name = "MOMENT", conflicts_with = "commit")]
-        until: Option<String>,
-        /// Integrate the logs only up to this commit, included.
-        #[arg(long, value_name = "NUMBER")]
-        commit: Option<u64>,
-        /// Restore the archive alone, without its logs.
-        #[arg(long, conflicts_with_all = ["until", "commit", "logs"])]
-        no_log: bool,
-        /// A log that lies neither beside the archive, nor beside the data file, nor where its settings say; may be
-        /// given several times.
-        #[arg(long = "log", value_name = "FILE")]
-        logs: Vec<PathBuf>,
-        /// Bring this live data file to that state, as one transaction, while programs are connected. Can be undone.
-        #[arg(long, value_name = "DATAFILE", conflicts_with_all = ["to", "items"])]
-        in_place: Option<PathBuf>,
-        /// Restore only this file of the archive; may be given several times.
-        #[arg(long = "item", value_name = "NAME")]
-        items: Vec<String>,
-        /// A folder that holds segments of the archive, besides its own; may be given several times.
-        #[arg(long, value_name = "DIR")]
-        segments: Vec<PathBuf>,
-        /// When Ctrl-C is pressed or the terminal closes, leave the job running in the window or service that does it.
-        #[arg(long)]
-        detach: bool,
-        /// Print the result as one JSON object.
-        #[arg(long)]
-        json: bool,
-    },
+    Restore(restore::Asked),
     /// Undo the last restore in place of a data file, after showing what comes back and what leaves it. Can itself be
     /// undone.
     Undo {

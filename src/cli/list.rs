@@ -12,15 +12,17 @@ use crate::{
     engine::{
         history::judge,
         inspect::{Inspection, NewestArchive},
+        lost::made_archives,
         settings_gone::Gone,
     },
     error::{
         Error, ErrorKind, Result,
         foreign::{plain, shown},
     },
+    restore,
     settings::{SettingsFile, copies},
     sqlite::seen::ContentCheck,
-    storage::space::human_bytes,
+    storage::{self, space::human_bytes},
 };
 
 pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
@@ -40,7 +42,10 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
             settings = gone.shown(settings);
         }
         let folder = backup::destination(&path, &settings);
-        if !path.exists() && !folder.exists() {
+        // Settings that went with it name neither: the Backup journal knows what was made of it.
+        let made = if path.exists() { Vec::new() } else { made_archives(folders.data_dir(), &path) };
+        let made_in = storage::folders_of(&made);
+        if !path.exists() && !folder.exists() && !made_in.iter().any(|folder| folder.exists()) {
             return Err(Error::new(
                 ErrorKind::NotFound,
                 format!("{} does not exist, and neither does its folder for archives {}", shown(&path), shown(&folder)),
@@ -48,12 +53,16 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
             .hint("Check the path, or give the folder that holds the archives."));
         }
         let (mut entries, problem) = backup::archives_there(&path, settings.settings());
-        missing = problem;
+        let is_told = settings.settings().data_file_id.is_some() || made.is_empty();
+        missing = problem.filter(|_| is_told);
+        for folder in made_in.iter().filter(|made_in| **made_in != folder) {
+            entries.extend(catalog::list(folder, Some(&catalog::stem(&path))).unwrap_or_default());
+        }
         let earlier = &settings.settings().destination.earlier;
-        for folder in earlier.iter().chain([&folder]) {
+        for folder in earlier.iter().chain([&folder]).chain(&made_in) {
             entries.extend(catalog::copies(folder, Some(&catalog::stem(&path))).unwrap_or_default());
         }
-        let id = settings.settings().data_file_id;
+        let id = settings.settings().data_file_id.or_else(|| restore::made_of_it(&entries, &made));
         copies::mark(&path, id, &mut entries);
         for entry in &mut entries {
             entry.is_of_other |= id.is_some() && entry.data_file_id.is_some() && entry.data_file_id != id;
@@ -61,6 +70,7 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
         entries
     };
     entries.sort_by(|a, b| (b.number, &a.path).cmp(&(a.number, &b.path)));
+    entries.dedup_by(|a, b| a.path == b.path);
     // What was found when an archive was looked at as a whole is more than a glance shows.
     let found = judge(&mut entries, folders.data_dir());
     for entry in &mut entries {

@@ -15,7 +15,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::arguments::{Arguments, Job};
+use super::{
+    arguments::{Arguments, Job},
+    restore::Asked,
+};
 #[cfg(unix)]
 use super::{places, remark};
 #[cfg(unix)]
@@ -23,7 +26,7 @@ use crate::storage::owners::name_of;
 use crate::{
     engine::rights,
     error::{Error, ErrorKind, Result, foreign::shown},
-    restore,
+    restore::propose_destination,
     storage::owners::{ROOT, owner_of, this_user},
 };
 #[cfg(unix)]
@@ -129,8 +132,7 @@ pub(super) fn settle(arguments: &Arguments, given: &[OsString]) -> Result<Option
         Some((user, path)) if user != ROOT => begin_anew(user, &path, given).map(Some),
         _ => {
             // What writes beside an archive, or without an engine; of data files an engine sees for itself.
-            if let Some(Job::Settings { .. } | Job::Hold { .. } | Job::Repair { .. } | Job::Restore { .. }) =
-                &arguments.job
+            if let Some(Job::Settings { .. } | Job::Hold { .. } | Job::Repair { .. } | Job::Restore(_)) = &arguments.job
             {
                 concerned.iter().try_for_each(|path| rights::require(path, arguments.as_root))?;
             }
@@ -156,10 +158,10 @@ fn concerned(arguments: &Arguments) -> Result<Vec<PathBuf>> {
         Job::Key { data_file, .. } => data_file.iter().cloned().collect(),
         Job::Hold { archive, .. } | Job::Verify { archive, .. } | Job::Repair { archive, .. } => vec![archive.clone()],
         Job::Serve { data_files, .. } => data_files.clone(),
-        Job::Restore { in_place: Some(data_file), .. } => vec![data_file.clone()],
+        Job::Restore(Asked { in_place: Some(data_file), .. }) => vec![data_file.clone()],
         // What is restored belongs to whoever owns the folder that it lands in.
-        Job::Restore { archive, to, .. } => {
-            vec![to.clone().unwrap_or(restore::propose_destination(&super::desk::absolute(archive)?))]
+        Job::Restore(Asked { archive, to, .. }) => {
+            vec![to.clone().unwrap_or(propose_destination(&super::desk::absolute(archive)?))]
         }
         Job::Sample { folder, .. } => vec![folder.clone()],
         // It runs as the owner of its data files anyway; to install it is a matter of the superuser.

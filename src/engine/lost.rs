@@ -76,37 +76,32 @@ impl Lost {
         let newest = made.first().cloned();
         let made: Vec<PathBuf> = made.into_iter().map(|made| made.archive).collect();
         // Where the settings are gone too, the Backup journal knows the folders.
-        let mut folders: Vec<&Path> = made.iter().map(|archive| storage::folder_of(archive)).collect();
-        folders.sort_unstable();
-        folders.dedup();
-        for folder in folders {
-            archives.extend(catalog::list(folder, Some(&catalog::stem(&path))).unwrap_or_default());
+        for folder in storage::folders_of(&made) {
+            archives.extend(catalog::list(&folder, Some(&catalog::stem(&path))).unwrap_or_default());
         }
         archives.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
         archives.dedup_by(|a, b| a.path == b.path);
         // Whose settings are gone is known by the archives that were made of it.
-        let ids = archives.iter().filter(|archive| archive.files.iter().any(|file| made.contains(file)));
-        let mut ids: Vec<_> = ids.filter_map(|archive| archive.data_file_id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let id = settings.data_file_id.or(ids.first().copied().filter(|_| ids.len() == 1));
+        let id = settings.data_file_id.or_else(|| restore::made_of_it(&archives, &made));
         copies::mark(&path, id, &mut archives);
         archives.retain(|archive| id.is_none() || archive.data_file_id.is_none() || archive.is_of(id));
         let findings = history::judge(&mut archives, data);
         let is_listed = |path: &PathBuf| archives.iter().any(|archive: &ArchiveEntry| archive.files.contains(path));
-        let log_file = settings.log.file.clone();
+        let (damaged, last_made) = (damaged_archives(data), made.first().filter(|last| !is_listed(last)).cloned());
+        let origin = Origin { settings_dir: Some(own.to_path_buf()), damaged, made, ..Origin::of(&path) };
+        let chosen = restore::choose(&path, &origin, Until::End, &Logs::Found, newest.as_ref());
+        let (restores, found, restore_problem) = match chosen {
+            Ok(Choice { archive, logs: Logs::Also(logs), .. }) => (Some(archive), logs, None),
+            Ok(Choice { archive, .. }) => (Some(archive), Vec::new(), None),
+            Err(error) => (None, Vec::new(), Some(error.report())),
+        };
+        // Settings that are gone name none: then it is the one that a restore goes on with.
+        let is_archived = |log: &PathBuf| log.extension().is_some_and(|end| end == "4BL");
+        let log_file = settings.log.file.clone().or_else(|| found.into_iter().rfind(|log| !is_archived(log)));
         let (log, log_problem) = match log_file.as_deref().map(inspect::alone) {
             Some(Ok(log)) => (Some(log), None),
             Some(Err(error)) => (None, Some(error.report())),
             None => (None, None),
-        };
-        let (damaged, folders) = (damaged_archives(data), made_folders(data, &path));
-        let origin = Origin { settings_dir: Some(own.to_path_buf()), damaged, folders, ..Origin::of(&path) };
-        let chosen = restore::choose(&path, &origin, Until::End, &Logs::Found, newest.as_ref())
-            .map(|Choice { archive, .. }| archive);
-        let (restores, restore_problem) = match chosen {
-            Ok(archive) => (Some(archive), None),
-            Err(error) => (None, Some(error.report())),
         };
         Self {
             engine: lock::holder(&path, own).map(|holder| processes::named(holder.process)),
@@ -115,7 +110,7 @@ impl Lost {
             archives_problem: archives_problem.map(|error| error.report()),
             archives: archives.len(),
             last_backup: archives.first().map(|newest| NewestArchive::of(newest, &findings)),
-            last_made: made.first().filter(|last| !is_listed(last)).cloned(),
+            last_made,
             problem: problem.report(),
             data_file: path,
             log_file,
@@ -141,13 +136,11 @@ pub fn damaged_archives(data: &Path) -> Vec<PathBuf> {
     findings.into_iter().filter(is_lost).map(|finding| finding.archive).collect()
 }
 
-/// The folders that archives of the data file were made in, as the Backup journal in the program's folder `data` has it.
-pub fn made_folders(data: &Path, data_file: &Path) -> Vec<PathBuf> {
+/// The archives that full backups of the data file made, newest first, as the Backup journal in the program's folder
+/// `data` has it.
+pub fn made_archives(data: &Path, data_file: &Path) -> Vec<PathBuf> {
     let made = History::glance(data).map_or_else(Vec::new, |journal| made(&journal, data_file));
-    let mut folders: Vec<PathBuf> = made.iter().map(|made| storage::folder_of(&made.archive).to_path_buf()).collect();
-    folders.sort_unstable();
-    folders.dedup();
-    folders
+    made.into_iter().map(|made| made.archive).collect()
 }
 
 /// The last full backup of the data file that was made, as the Backup journal in the program's folder `data` has it.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     Known, Logs, RestorePlan,
@@ -99,8 +100,8 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
         archives.extend(catalog::list(folder, Some(&stem))?);
     }
     // A disk of these that is away stands in the way of no other one.
-    for folder in &origin.folders {
-        archives.extend(catalog::list(folder, Some(&stem)).unwrap_or_default());
+    for folder in storage::folders_of(&origin.made) {
+        archives.extend(catalog::list(&folder, Some(&stem)).unwrap_or_default());
     }
     archives.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
     archives.dedup_by(|a, b| a.path == b.path);
@@ -109,6 +110,7 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
     // Whose settings are gone is told by the archives of its name, if all are of one data file.
     let last_number = settings.as_ref().map_or(0, |file| file.settings().last_number);
     let noted = settings.and_then(|file| file.settings().data_file_id);
+    let noted = noted.or_else(|| made_of_it(&archives, &origin.made));
     if noted.is_none() {
         refuse_several(data_file, &archives)?;
     }
@@ -254,8 +256,16 @@ impl Newer<'_> {
     }
 }
 
-/// Refuses to guess where archives of several data files lie, the newest first: the content of another one must not take the place of
-/// this one.
+/// The identity that those of `archives` bear that are known to have been `made` of the data file, if all bear one.
+pub fn made_of_it(archives: &[ArchiveEntry], made: &[PathBuf]) -> Option<Uuid> {
+    let of_it = archives.iter().filter(|archive| archive.files.iter().any(|file| made.contains(file)));
+    let mut ids = of_it.filter_map(|archive| archive.data_file_id);
+    let first = ids.next()?;
+    ids.all(|id| id == first).then_some(first)
+}
+
+/// Refuses to guess where archives of several data files lie, the newest first: the content of another one must not
+/// take the place of this one.
 fn refuse_several(data_file: &Path, archives: &[ArchiveEntry]) -> Result<()> {
     let mut newest: Vec<&ArchiveEntry> = Vec::new();
     for archive in archives.iter().filter(|archive| archive.data_file_id.is_some()) {

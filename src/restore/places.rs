@@ -36,8 +36,9 @@ pub struct Origin {
     pub log_problem: Option<String>,
     /// Archives that are known to be damaged beyond repair: another one is chosen, if any leads to what is wanted.
     pub damaged: Vec<PathBuf>,
-    /// Folders that archives of it are known to lie in, besides those that its settings name: they may be gone with it.
-    pub folders: Vec<PathBuf>,
+    /// Archives that are known to have been made of it, whatever its settings say: they may be gone with it. Others
+    /// are looked for beside them, and where the settings do not tell which data file it was, they do.
+    pub made: Vec<PathBuf>,
 }
 
 impl Origin {

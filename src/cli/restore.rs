@@ -1,0 +1,166 @@
+//! `strongroom restore`: which archive a data file is restored from, and the next one where that turns out to be damaged.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{
+    desk::{Desk, absolute},
+    places::directories,
+    remark,
+};
+use crate::{
+    archive::{Archive, catalog, segments::parse_segment_name},
+    control::Control,
+    engine::{
+        Command, JobId,
+        lost::{damaged_archives, last_made, made_archives},
+        status::{FinishedJob, JobReport},
+    },
+    error::{ErrorKind, ErrorReport, Result},
+    journal::integrate::Until,
+    restore::{self, Logs, Origin},
+    storage, verify,
+};
+
+/// What is asked for.
+#[derive(Debug, Args)]
+pub(super) struct Asked {
+    /// The archive; or the data file, which may be gone: then the archive that leads to what is wanted is found.
+    #[arg(value_name = "ARCHIVE|DATAFILE")]
+    pub(super) archive: PathBuf,
+    /// Folder that the files land in; otherwise a new one named like the archive, beside it.
+    #[arg(long, value_name = "DIR")]
+    pub(super) to: Option<PathBuf>,
+    /// Integrate the logs only up to this moment, in local time, `2026-11-22 12:00:00`, or with an offset,
+    /// `2026-11-22 12:00:00 +01:00`. Of an hour that the clock shows twice, the first is taken.
+    #[arg(long, value_name = "MOMENT", conflicts_with = "commit")]
+    pub(super) until: Option<String>,
+    /// Integrate the logs only up to this commit, included.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) commit: Option<u64>,
+    /// Restore the archive alone, without its logs.
+    #[arg(long, conflicts_with_all = ["until", "commit", "logs"])]
+    pub(super) no_log: bool,
+    /// A log that lies neither beside the archive, nor beside the data file, nor where its settings say; may be
+    /// given several times.
+    #[arg(long = "log", value_name = "FILE")]
+    pub(super) logs: Vec<PathBuf>,
+    /// Bring this live data file to that state, as one transaction, while programs are connected. Can be undone.
+    #[arg(long, value_name = "DATAFILE", conflicts_with_all = ["to", "items"])]
+    pub(super) in_place: Option<PathBuf>,
+    /// Restore only this file of the archive; may be given several times.
+    #[arg(long = "item", value_name = "NAME")]
+    pub(super) items: Vec<String>,
+    /// A folder that holds segments of the archive, besides its own; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    pub(super) segments: Vec<PathBuf>,
+    /// When Ctrl-C is pressed or the terminal closes, leave the job running in the window or service that does it.
+    #[arg(long)]
+    pub(super) detach: bool,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Asked {
+    fn until(&self) -> Result<Until> {
+        Ok(match (&self.until, self.commit) {
+            (Some(moment), _) => {
+                let moment = restore::parse_moment(moment)?;
+                moment.ambiguity().iter().for_each(|note| remark(note));
+                Until::Moment(moment.at)
+            }
+            (None, Some(number)) => Until::Commit(number),
+            (None, None) => Until::End,
+        })
+    }
+
+    fn logs(&self) -> Result<Logs> {
+        Ok(match (self.no_log, &self.logs) {
+            (true, _) => Logs::None,
+            (false, logs) if logs.is_empty() => Logs::Found,
+            (false, logs) => Logs::Also(logs.iter().map(|path| absolute(path)).collect::<Result<_>>()?),
+        })
+    }
+
+    /// Restores from this archive.
+    fn perform(&self, job: JobId, archive: &Path, logs: Logs, until: Until) -> Result<Option<FinishedJob>> {
+        let segments = self.segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
+        let archive = archive.to_path_buf();
+        match &self.in_place {
+            None => {
+                let destination = self.to.clone().unwrap_or_else(|| restore::propose_destination(&archive));
+                let (destination, items) = (absolute(&destination)?, self.items.clone());
+                let desk = Desk::of_archive(&archive)?;
+                let command = Command::Restore { job, archive, items, destination, logs, until, segments };
+                desk.perform(job, command, self.detach)
+            }
+            Some(data_file) => {
+                let desk = Desk::of_data_file(data_file)?;
+                let data_file = desk.open_if_possible(data_file.clone())?;
+                let command = Command::RestoreInPlace { job, data_file, archive, logs, until, segments };
+                desk.perform(job, command, self.detach)
+            }
+        }
+    }
+}
+
+/// Restores what is asked for; `None` where it was left to whoever does it.
+pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
+    let (archive, until, logs) = (absolute(&asked.archive)?, asked.until()?, asked.logs()?);
+    if !is_data_file(&archive) {
+        return asked.perform(job, &archive, logs, until);
+    }
+    let data_file = storage::real_path(&archive);
+    let folders = directories()?;
+    let data = folders.data_dir();
+    let made = last_made(data, &data_file);
+    let mut origin = Origin {
+        settings_dir: Some(folders.config_dir().to_path_buf()),
+        damaged: damaged_archives(data),
+        made: made_archives(data, &data_file),
+        ..Origin::of(&data_file)
+    };
+    let mut choice = restore::choose(&data_file, &origin, until, &logs, made.as_ref())?;
+    let mut job = job;
+    loop {
+        let mut finished = asked.perform(job, &choice.archive, choice.logs.clone(), until)?;
+        if finished.as_ref().is_some_and(|finished| is_of_damage(finished, &choice.archive)) {
+            // In a bad hour nobody should have to ask again for what is there.
+            origin.damaged.push(choice.archive.clone());
+            if let Ok(next) = restore::choose(&data_file, &origin, until, &logs, made.as_ref()) {
+                remark(&format!("{} is damaged and was passed by.", choice.archive.display()));
+                (choice, job) = (next, JobId::new());
+                continue;
+            }
+        }
+        tell(&mut finished, choice.without);
+        return Ok(finished);
+    }
+}
+
+/// Whether a restore failed because this archive can not be restored; a log may be damaged as well.
+fn is_of_damage(finished: &FinishedJob, archive: &Path) -> bool {
+    let is_damage = finished.result.as_ref().is_err_and(|error| error.kind == ErrorKind::Damaged);
+    is_damage && verify::run(archive, &Control::default()).is_err_and(|error| error.kind() == ErrorKind::Damaged)
+}
+
+/// The engine was told of the archive only, and not that a newer one was looked for.
+fn tell(finished: &mut Option<FinishedJob>, without: Option<ErrorReport>) {
+    if let (Some(Ok(JobReport::Restore(report))), Some(without)) =
+        (finished.as_mut().map(|finished| &mut finished.result), without)
+    {
+        match &report.lacks {
+            None => report.lacks = Some(without),
+            Some(_) => report.remarks.push(format!("{}.", without.message)),
+        }
+    }
+}
+
+/// Whether a path means a data file, that may be gone, and not an archive.
+fn is_data_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_named_so = catalog::parse_name(&name).is_some() || parse_segment_name(&name).is_some();
+    !is_named_so && (!path.exists() || Archive::glance(path).is_err())
+}
