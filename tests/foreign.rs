@@ -136,7 +136,7 @@ fn an_engine_of_somebody_else_is_not_believed_to_speak_plainly() {
             let mut stream = stream.unwrap();
             let _: Result<FromClient, _> = protocol::read(&mut stream, FROM_CLIENT_MAX);
             let hello = Hello { protocol: PROTOCOL, program: EVIL.to_owned() };
-            let host = Host { kind: HostKind::Service, process: 7 };
+            let host = Host { kind: HostKind::Service, process: 7, namespace: None };
             protocol::write(&mut stream, &FromEngine::Hello { hello, host }).unwrap();
             let update = Box::new(Update::whole(&status));
             protocol::write(&mut stream, &FromEngine::News { update, events: Vec::new() }).unwrap();

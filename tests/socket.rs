@@ -5,9 +5,10 @@
 mod support;
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
@@ -20,9 +21,9 @@ use strongroom::{
     },
 };
 use support::{
-    Place,
+    Place, Running,
     engine::{finished, until},
-    make_data_file, names_in,
+    make_data_file, names_in, text,
 };
 
 /// An engine of this process that others can reach.
@@ -336,6 +337,35 @@ fn a_command_ends_although_its_engine_never_answers() {
         let said = support::text(&output.stderr);
         assert!(output.status.code() == Some(1) && said.contains("was asked to stop the job"), "{output:?}");
     }
+}
+
+/// Neither has a number for the process on the other side, which is another user's no more for that.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_is_reached_from_a_container_and_into_one() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 300));
+    let path = data.to_str().unwrap();
+    let outside = Running(support::engine::serve(&place, &data));
+    let Some(made) = place.run_in_a_container(&["backup", path]) else { return };
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let Some(status) = place.run_in_a_container(&["status", path]) else { return };
+    let said = text(&status.stdout);
+    assert!(said.contains("a program outside of this container"), "{said}");
+    drop(outside);
+    let mut inside = place.program_in_a_container("true", Path::new("/"));
+    let mut inside = inside.arg("serve").arg(path).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(inside.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let inside = Running(inside);
+    assert!(line.contains("is logged in"), "{line}");
+    let made = place.run(&["backup", path]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let said = text(&place.run(&["status", path]).stdout);
+    assert!(said.contains("a program outside of this container"), "{said}");
+    drop(inside);
+    assert_eq!(names_in(&place.at("Backups")).iter().filter(|name| name.ends_with(".4BK")).count(), 2);
 }
 
 #[test]

@@ -187,7 +187,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
         places.push(destination.clone());
     }
     storage::clean_up(move || places.iter().for_each(|place| scratch::remove_leftovers(place)));
-    let host = Host { kind: config.host, process: std::process::id() };
+    let host = Host::this(config.host);
     let damage_since = damage.as_ref().map(|_| config.clock.local());
     let status = DataFileStatus { damage, damage_since, ..status_of(facts, &settings, host) };
     let (path, asked) = (status.facts.path.clone(), path.to_path_buf());

@@ -146,7 +146,7 @@ impl Inspection {
         }
         let of_history = all.history_problem.as_ref().map(warnings::of_history);
         let jobs = all.jobs.iter().filter(|job| job.data_file.as_deref() == Some(data_file)).cloned().collect();
-        let mut found = Self::of(status, Some(processes::named(status.host.process)), jobs);
+        let mut found = Self::of(status, Some(status.host.seen()), jobs);
         found.warnings.extend(of_history);
         warnings::in_order(&mut found.warnings);
         Some(found)
@@ -219,7 +219,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
     if let Some(gone) = &gone {
         settings = gone.shown(settings);
     }
-    let host = Host { kind: HostKind::Command, process: std::process::id() };
+    let host = Host::this(HostKind::Command);
     let mut status = hosted::status_of(facts, &settings, host);
     known::take_survey(&mut status, hosted::look_over(&path, &settings, data));
     if let Some(users) = hosted::look_at_processes(std::slice::from_ref(&path)).pop() {

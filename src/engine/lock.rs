@@ -16,7 +16,7 @@ use super::{Config, rights};
 use crate::{
     error::{Error, ErrorKind, Result},
     storage::{
-        self, names,
+        self, names, processes,
         regular::{self, Links},
     },
 };
@@ -36,7 +36,7 @@ pub(super) struct DataFileLock {
 /// Who looks after a data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Its process.
+    /// Its process; 0 for one outside of this container, or in another one.
     pub process: u32,
     /// Where it can be reached, when it can.
     pub address: Option<String>,
@@ -143,7 +143,9 @@ fn lock(path: &Path, data_file: &Path, address: Option<&str>) -> Result<DataFile
         }
         // Only for the message, and for whoever wants to reach us; a file of another user may be locked without being
         // written.
-        let text = format!("{}\n{}\n", std::process::id(), address.unwrap_or_default());
+        let (process, namespace) = (std::process::id(), processes::namespace().map(|one| one.to_string()));
+        let (address, namespace) = (address.unwrap_or_default(), namespace.unwrap_or_default());
+        let text = format!("{process}\n{address}\n{namespace}\n");
         let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
         return Ok(DataFileLock { file, path: path.to_path_buf() });
     }
@@ -191,19 +193,27 @@ fn is_same(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// What the process that holds the lock wrote: its number, and its address.
+/// What the process that holds the lock wrote: its number, its address, and of which namespace the number is.
 fn read(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.rewind().ok()?;
     file.take(LENGTH_MAX).read_to_string(&mut text).ok()?;
     let mut lines = text.lines();
     let process = lines.next()?.trim().parse().ok()?;
-    let address = lines.next().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned);
+    let mut next = || lines.next().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned);
+    let (address, namespace) = (next(), next());
+    let (namespace, own) = (namespace.and_then(|text| text.parse().ok()), processes::namespace());
+    let is_here = namespace.is_none() || own.is_none() || namespace == own;
+    let process = if is_here { process } else { 0 };
     Some(Holder { process, address })
 }
 
 fn in_use(file: &mut File, data_file: &Path) -> Error {
-    let who = read(file).map_or_else(String::new, |holder| format!(" (process {})", holder.process));
+    let who = match read(file).map(|holder| holder.process) {
+        None => String::new(),
+        Some(0) => " (outside of this container)".to_owned(),
+        Some(process) => format!(" (process {process})"),
+    };
     Error::new(ErrorKind::InUse, format!("{} is looked after by another Strongroom{who}", data_file.display()))
         .hint("Use that window or command, or close it first. Two engines never work on one data file.")
 }

@@ -32,7 +32,7 @@ use crate::{
     schedule::automatic::Automatic,
     settings::{Revision, Settings, copies},
     sqlite::{data_file::DataFileFacts, seen::ContentCheck},
-    storage::processes::{Holders, Process},
+    storage::processes::{self, Holders, Process},
     verify::VerifyReport,
     warning::Warning,
 };
@@ -76,11 +76,31 @@ pub struct Host {
     pub kind: HostKind,
     /// Its number.
     pub process: u32,
+    /// The namespace that its number is of, where the system has such.
+    #[serde(default)]
+    pub namespace: Option<u64>,
+}
+
+impl Host {
+    /// This process.
+    pub fn this(kind: HostKind) -> Self {
+        Self { kind, process: std::process::id(), namespace: processes::namespace() }
+    }
+
+    /// The process as it is known here: one in another container has no number here.
+    pub fn seen(&self) -> Process {
+        let own = processes::namespace();
+        let is_here = self.namespace.is_none() || own.is_none() || self.namespace == own;
+        processes::named(if is_here { self.process } else { 0 })
+    }
 }
 
 impl std::fmt::Display for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} (process {})", self.kind.label(), self.process)
+        match self.seen().id {
+            0 => write!(f, "{} in another container", self.kind.label()),
+            number => write!(f, "{} (process {number})", self.kind.label()),
+        }
     }
 }
 

@@ -187,7 +187,7 @@ impl Worker {
             Some(Err(error)) => (None, Some(error.report())),
             None => (None, None),
         };
-        let host = Host { kind: config.host, process: std::process::id() };
+        let host = Host::this(config.host);
         let status = Status {
             program: backup::PROGRAM.to_owned(),
             host,

@@ -76,13 +76,26 @@ impl Connection {
         }
     }
 
+    /// The user on the other side. `interprocess` tells of none whose process is outside of this container, where its
+    /// number is 0.
+    #[cfg(target_os = "linux")]
+    fn peer(&self) -> Option<u32> {
+        use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+        let Stream::UdSocket(socket) = &*self.0;
+        getsockopt(socket, PeerCredentials).ok().map(|peer| peer.uid())
+    }
+
+    #[cfg(all(unix, not(target_os = "linux")))]
+    fn peer(&self) -> Option<u32> {
+        self.0.peer_creds().ok().and_then(|peer| peer.euid())
+    }
+
     /// Whether the other side is this user, the superuser, or `other`.
     pub(super) fn is_trusted(&self, other: Option<u32>) -> bool {
         #[cfg(unix)]
         {
             let own = rustix::process::geteuid().as_raw();
-            let peer = self.0.peer_creds().ok().and_then(|peer| peer.euid());
-            peer.is_some_and(|peer| peer == own || peer == 0 || Some(peer) == other)
+            self.peer().is_some_and(|peer| peer == own || peer == 0 || Some(peer) == other)
         }
         #[cfg(not(unix))]
         {
@@ -163,7 +176,7 @@ impl Sockets {
     pub fn listen(&self, kind: HostKind) -> Result<Listening> {
         make_private(&self.folder)?;
         self.tidy();
-        let path = self.path(Host { kind, process: std::process::id() });
+        let path = self.path(Host::this(kind));
         // Left by a crashed process that had our number.
         let _ = fs::remove_file(&path);
         let address = path.to_str().map(str::to_owned).ok_or_else(|| {

@@ -236,7 +236,7 @@ mod tests {
     fn status(history: Vec<HistoryEntry>) -> Status {
         Status {
             program: "Strongroom".to_owned(),
-            host: Host { kind: HostKind::Service, process: 7 },
+            host: Host { kind: HostKind::Service, process: 7, namespace: None },
             engines: Vec::new(),
             started: Local::now(),
             data_files: Vec::new(),

@@ -184,7 +184,14 @@ fn beginning(id: u32, own: u32) -> Beginning {
 
 /// The process of this number.
 pub fn named(id: u32) -> Process {
-    Process { id, name: name_of(id) }
+    if id == 0 { Process::unseen() } else { Process { id, name: name_of(id) } }
+}
+
+/// The namespace that numbers of processes are of, where the system has such: a number from another one means another
+/// process here, or none.
+pub fn namespace() -> Option<u64> {
+    let link = if cfg!(target_os = "linux") { std::fs::read_link("/proc/self/ns/pid").ok()? } else { return None };
+    link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
 }
 
 fn name_of(id: u32) -> String {
@@ -218,8 +225,7 @@ pub fn lockers_of_each(paths: &[PathBuf], range: std::ops::RangeInclusive<u64>) 
 /// container, and of those within it.
 pub fn sees_all() -> bool {
     // The number of the first namespace is fixed in the kernel (`PROC_PID_INIT_INO`, `proc_ns.h`).
-    cfg!(target_os = "linux")
-        && std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
+    namespace() == Some(4_026_531_836)
 }
 
 /// The processes, this one not among them, that have the data file at `path` open in SQLite together with a companion

@@ -98,12 +98,19 @@ impl Place {
         self.run_in_a_container_that_may(read_only, folder, arguments)
     }
 
-    fn run_in_a_container_that_may(&self, first: &str, folder: &Path, arguments: &[&str]) -> Option<Output> {
+    /// The program in a container, to be begun; it ends with whoever begins it.
+    pub fn program_in_a_container(&self, first: &str, folder: &Path) -> Command {
         let program = self.program();
         let mut inside = Command::new("unshare");
-        inside.args(["--pid", "--fork", "--mount", "--mount-proc", "sh", "-c", &format!(r#"{first} && exec "$@""#)]);
-        inside.arg(folder).arg(program.get_program()).args(arguments);
-        let output = inside.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).output().ok()?;
+        let line = format!(r#"{first} && exec "$@""#);
+        inside.args(["--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "sh", "-c", &line]);
+        inside.arg(folder).arg(program.get_program()).stdin(Stdio::null());
+        inside.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        inside
+    }
+
+    fn run_in_a_container_that_may(&self, first: &str, folder: &Path, arguments: &[&str]) -> Option<Output> {
+        let output = self.program_in_a_container(first, folder).args(arguments).output().ok()?;
         let is_refused = text(&output.stderr).contains("unshare:");
         if is_refused {
             eprintln!("skipped: this user may make no container");
