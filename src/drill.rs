@@ -49,6 +49,9 @@ pub struct Proof {
     pub bytes: u64,
     /// What had to be repaired on the way.
     pub repaired: Option<Repaired>,
+    /// Logs that were damaged and came back from their recovery data.
+    #[serde(default)]
+    pub repaired_logs: Vec<PathBuf>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
 }
@@ -130,9 +133,8 @@ fn prove(
         return Err(problem);
     }
     // A log that can not be read is one more thing that would be missing in an emergency.
-    if let Some(damaged) = restored.unused.iter().find(|unused| unused.is_damaged()) {
-        return Err(Error::new(ErrorKind::Damaged, damaged.in_words())
-            .hint("The archive can be restored without it. Make a full backup: it begins a new log."));
+    if let Some(damaged) = restored.log_damage(&[]) {
+        return Err(damaged);
     }
     if restored.integrity != Some(Integrity::Sound) {
         return Err(Error::new(ErrorKind::NotFound, format!("{} holds no data file", archive.display()))
@@ -149,6 +151,7 @@ fn prove(
         commits: restored.integrated.as_ref().map_or(0, |i| i.commits),
         bytes: restored.bytes,
         repaired: restored.repaired,
+        repaired_logs: restored.repaired_logs,
         duration_ms: begun.elapsed().as_millis() as u64,
     })
 }

@@ -214,21 +214,39 @@ impl RestoreReport {
         ))
     }
 
-    /// What is wrong with what was restored: damage in a log, or in the data file.
-    pub fn unsound(&self) -> Option<Error> {
+    /// Damage in a log, where what was restored ends before it, or of which nothing could be used; a file that was
+    /// `given` for a log may be none.
+    pub fn log_damage(&self, given: &[PathBuf]) -> Option<Error> {
+        let unused = self.unused.iter().find(|unused| unused.is_damaged() && !given.contains(&unused.path));
+        self.log_broken().or_else(|| {
+            Some(
+                Error::new(ErrorKind::Damaged, unused?.in_words())
+                    .hint("The archive can be restored without it. Make a full backup: it begins a new log."),
+            )
+        })
+    }
+
+    fn log_broken(&self) -> Option<Error> {
         let hint = "Everything up to there is restored. If another copy of that log exists, restore again with it.";
         match &self.log_end {
             Some(PlanEnd::Damaged { path, offset }) => {
                 let message =
                     format!("{} is damaged at byte {offset}: what came after could not be integrated", path.display());
-                return Some(Error::new(ErrorKind::Damaged, message).hint(hint));
+                Some(Error::new(ErrorKind::Damaged, message).hint(hint))
             }
             Some(PlanEnd::Gap { path, commit }) => {
                 let message =
                     format!("{} has a gap at commit {commit}: what came after could not be integrated", path.display());
-                return Some(Error::new(ErrorKind::Damaged, message).hint(hint));
+                Some(Error::new(ErrorKind::Damaged, message).hint(hint))
             }
-            _ => {}
+            _ => None,
+        }
+    }
+
+    /// What is wrong with what was restored: damage in a log, or in the data file.
+    pub fn unsound(&self) -> Option<Error> {
+        if let Some(broken) = self.log_broken() {
+            return Some(broken);
         }
         match self.integrity.as_ref()? {
             Integrity::Sound => None,
@@ -261,6 +279,14 @@ impl RestoreReport {
             ),
         }
     }
+}
+
+/// Of a log that was damaged and came back from its recovery data.
+pub fn repaired_log_in_words(log: &Path) -> String {
+    let log = log.display();
+    format!(
+        "The log {log} is damaged and was repaired in memory. Make a full backup, and look what is the matter with that disk."
+    )
 }
 
 /// Reads what `archive` offers, together with `logs`.

@@ -11,10 +11,11 @@ use std::{
 use strongroom::{
     archive::{ArchiveOptions, Rate, log_recovery},
     control::Control,
+    drill,
     engine::{Command, JobId, status::JobReport},
     error::ErrorKind,
-    journal::integrate::PlanEnd,
-    restore::{self, RestoreOptions, RestoreReport},
+    journal::integrate::{PlanEnd, Until},
+    restore::{self, Logs, RestoreOptions, RestoreReport},
     storage::{Disk, Storage, beneath::Folder},
 };
 use support::{
@@ -86,6 +87,11 @@ impl Sample {
         fs::write(&self.log, damaged).unwrap();
         let (report, content) = self.restore();
         assert_eq!(report.repaired_logs, [self.log.as_path()], "{name}");
+        let (scratch, mut note) = (self.place.at("scratch"), |found| panic!("{name}: {found:?}"));
+        fs::create_dir_all(&scratch).unwrap();
+        let of = (self.first.as_path(), &[][..]);
+        let proof = drill::examine(of, Logs::Found, Until::End, &scratch, &mut note, &Control::default()).unwrap();
+        assert_eq!(proof.repaired_logs, [self.log.as_path()], "{name}: a proof that hides what was damaged");
         assert_eq!(report.problem().map(|e| e.to_string()), None, "{name}");
         assert!(content == self.wanted, "{name}: {content:?}");
         let plan = restore::plan(&self.first, &restore::Logs::Found).unwrap().log.unwrap();

@@ -433,6 +433,29 @@ fn damage_that_a_restore_met_is_remembered() {
     assert!(is_told());
 }
 
+/// A file that was named for a log, and is none, says nothing of the archive.
+#[test]
+fn damage_in_a_log_that_a_restore_met_is_remembered() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    let is_told = || {
+        let output = scene.place.run(&["status", scene.data.to_str().unwrap()]);
+        text(&output.stdout).contains("archive 0001 can not be restored with its logs: ")
+    };
+    let strange = scene.place.at("strange.journal");
+    fs::write(&strange, "no log").unwrap();
+    scene.restore(&scene.archive(1), "strange", &["--log", strange.to_str().unwrap()]);
+    assert!(!is_told());
+    let log = scene.log("a.journal");
+    let mut bytes = fs::read(&log).unwrap();
+    // In the first record: those after it show that it was no torn end.
+    bytes[192 + 60] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let said = said(&scene.restore(&scene.archive(1), "none", &[]), 1);
+    assert!(said.contains("is damaged at byte 192"), "{said}");
+    assert!(is_told());
+}
+
 /// The one before and the logs lead to the same state.
 #[test]
 fn an_archive_that_is_known_to_be_damaged_is_not_chosen_where_another_one_leads_there() {

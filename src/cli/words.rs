@@ -20,7 +20,7 @@ use crate::{
     },
     error::{foreign::plain, shell::quoted},
     journal::{CaptureState, commits_in_words, integrate::Integrated},
-    restore::{RestoreReport, in_place::InPlace},
+    restore::{self, in_place::InPlace},
     sqlite::{
         data_file::JournalMode,
         integrity::Integrity,
@@ -89,7 +89,7 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
                     None => "not concerned",
                 },
                 files.join("\n"),
-                repaired_in_words(r),
+                repaired_in_words((r.repaired.as_ref(), &r.archive), &r.repaired_logs),
                 r.in_place.as_ref().map_or_else(String::new, in_place_in_words),
             )
         }
@@ -121,7 +121,7 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
                 Some(commit) => format!("{} integrated up to commit {commit}", commits_in_words(p.commits)),
                 None => "without its logs".to_owned(),
             },
-            p.repaired.as_ref().map_or_else(String::new, |repaired| damaged_in_words(repaired, &p.archive)),
+            repaired_in_words((p.repaired.as_ref(), &p.archive), &p.repaired_logs),
         ),
         JobReport::Verify(r) => {
             let (sound, lacking) = match &r.not_whole {
@@ -167,14 +167,10 @@ fn content_in_words(seen: &ContentSeen, archive: &Path) -> String {
     }
 }
 
-fn repaired_in_words(restored: &RestoreReport) -> String {
-    let mut words = String::new();
-    if let Some(repaired) = &restored.repaired {
-        words += &damaged_in_words(repaired, &restored.archive);
-    }
-    for log in &restored.repaired_logs {
-        words += &format!("\nThe log {} is damaged and was repaired on the fly.", log.display());
-    }
+/// What was damaged and came back from recovery data: of an archive, and of its logs.
+fn repaired_in_words((repaired, archive): (Option<&Repaired>, &Path), logs: &[PathBuf]) -> String {
+    let mut words = repaired.map_or_else(String::new, |repaired| damaged_in_words(repaired, archive));
+    words.extend(logs.iter().map(|log| format!("\n{}", restore::repaired_log_in_words(log))));
     words
 }
 

@@ -15,7 +15,7 @@ use crate::{
     drill::Proof,
     error::{Error, ErrorKind, Result},
     repair::RepairReport,
-    restore::RestoreReport,
+    restore::{Logs, RestoreReport},
     storage,
     verify::VerifyReport,
 };
@@ -83,11 +83,19 @@ impl Archives<'_> {
         })
     }
 
-    pub(super) fn restored(&self, outcome: &Result<RestoreReport>) -> Option<Looked> {
+    /// `given` are the logs that were named for it.
+    pub(super) fn restored(&self, outcome: &Result<RestoreReport>, given: &Logs) -> Option<Looked> {
+        let given: &[PathBuf] = if let Logs::Also(given) = given { given } else { &[] };
         match outcome {
             Ok(report) => {
-                let repaired = report.repaired.as_ref()?;
-                Some(self.looked(Refuted::default(), Some(self.repaired(repaired))))
+                // The worse of two: what is wrong with its logs is said of the archive that they continue.
+                let of_archive = || report.repaired.as_ref().map(|repaired| self.repaired(repaired));
+                let of_logs = || {
+                    let error = report.log_damage(given)?;
+                    Some(Finding { what: Damaged::Logs, ..self.damage(false, &error) })
+                };
+                let found = of_archive().or_else(of_logs)?;
+                Some(self.looked(Refuted::default(), Some(found)))
             }
             // What is damaged may also be a log, or the data file to be restored.
             Err(error) if error.message().contains(&self.archive.display().to_string()) => self.failed(error),

@@ -61,6 +61,7 @@ mod tests {
             commits: 3,
             bytes: 4096,
             repaired: None,
+            repaired_logs: Vec::new(),
             duration_ms: 5,
         };
         let (history, _) = History::open(folder.path())?;

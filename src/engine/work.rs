@@ -81,10 +81,11 @@ pub(super) fn restore(
 ) -> Work {
     Box::new(move |control| {
         let (log, origin) = in_care.of(&archive, &options.segments, RESTORE_WAIT);
+        let given = options.logs.clone();
         (options.logs, options.origin) = with_running(options.logs, log.as_deref(), origin);
         let outcome = restore::run(&Disk, &archive, &options, control);
         let of = Archives { archive: &archive, segments: &options.segments, now: control.clock().local() };
-        tell(&messages, of.restored(&outcome));
+        tell(&messages, of.restored(&outcome, &given));
         outcome.map(JobReport::Restore)
     })
 }
@@ -119,7 +120,7 @@ pub(super) fn restore_in_place(
         let made = if is_open { Vec::new() } else { in_place::make_folder(&data_file)? };
         let outcome = restore_locked(&data_file, (is_open, log.as_deref()), &config, &order, control);
         let of = Archives { archive: &order.archive, segments: &order.segments, now: control.clock().local() };
-        tell(&messages, of.restored(&outcome));
+        tell(&messages, of.restored(&outcome, &order.logs));
         // Only what we made and is still empty.
         made.iter().rev().filter(|_| outcome.is_err()).for_each(|folder| _ = std::fs::remove_dir(folder));
         outcome.map(JobReport::Restore)

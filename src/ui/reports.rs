@@ -16,7 +16,7 @@ use crate::{
     journal::integrate::Integrated,
     maintenance::RecordsReport,
     repair::RepairReport,
-    restore::{RestoreReport, in_place::InPlace},
+    restore::{RestoreReport, in_place::InPlace, repaired_log_in_words},
     sqlite::{data_file::JournalMode, integrity::Integrity, seen::ContentCheck},
     storage::{self, space::human_bytes},
     verify::VerifyReport,
@@ -147,7 +147,7 @@ pub(super) fn restore_text(report: &RestoreReport, duration_ms: u64) -> (Tone, S
     }
     for log in &report.repaired_logs {
         tone = Tone::Warn;
-        lines.push(format!("The log {} is damaged and was repaired on the fly.", name(log)));
+        lines.push(repaired_log_in_words(log));
     }
     (tone, headline, lines.join("\n"))
 }
@@ -221,6 +221,10 @@ pub(super) fn proof_text(proof: &Proof) -> (Tone, String, String) {
     if let Some(problem) = proof.repaired.as_ref().map(Repaired::after_restore) {
         tone = Tone::Warn;
         text.push_str(&format!("\n{}", of_archive(&problem)));
+    }
+    for log in &proof.repaired_logs {
+        tone = Tone::Warn;
+        text.push_str(&format!("\n{}", repaired_log_in_words(log)));
     }
     (tone, format!("Archive {} is restorable", proof.number), text)
 }
