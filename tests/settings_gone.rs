@@ -133,6 +133,39 @@ fn a_service_goes_on_with_the_log_when_the_settings_were_deleted() {
     assert!(scene.gone()[0].contains("a[0003].4BK"));
 }
 
+/// As when the wrong folder was deleted: what comes back goes on as before, with log and folder for archives.
+#[test]
+fn a_folder_that_is_deleted_under_a_service_and_made_anew_turns_nothing_off() {
+    let scene = Scene::new(&[]);
+    let log = scene.place.at("archives/a.journal");
+    scene.good("settings", &[&format!("log.file={}", log.display())]);
+    let service = scene.place.program().arg("serve").arg(&scene.data).stderr(Stdio::null()).spawn().unwrap();
+    let _service = Running(service);
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until("it was never logged", &|| log.exists() && !scene.status()["engine"].is_null());
+    scene.good("backup", &[]);
+    fs::remove_dir_all(scene.place.at("app")).unwrap();
+    until("the loss was never seen", &|| scene.run("status", &[]).1.contains("which still runs, looked after it"));
+    fs::create_dir(scene.place.at("app")).unwrap();
+    // The service has come to it again, and has tried to open the log.
+    until("the lock was never taken anew", &|| !names_in(&scene.place.at("app")).is_empty());
+    let tried = |status: &Value| status["log_problem"].as_object().is_some_and(|problem| !problem.is_empty());
+    until("the log was never tried", &|| tried(&scene.status()));
+    assert!(!scene.settings.exists());
+    let (_, said) = scene.run("restore", &["--in-place", scene.data.to_str().unwrap()]);
+    assert!(said.contains("put back as they were last in force"), "{said}");
+    until("the log does not go on", &|| scene.status()["log"]["complete"] == true);
+    assert_eq!(scene.status()["log_file"], log.to_str().unwrap());
+    scene.good("backup", &[]);
+    assert!(scene.place.at("archives/a[0004].4BK").exists());
+}
+
 #[test]
 fn where_the_archives_are_away_nothing_is_begun_until_somebody_says_so() {
     let scene = Scene::new(&[]);

@@ -302,6 +302,12 @@ pub fn last_watched(watched: Option<&Watched>) -> String {
         None => "when it was looked after last is not noted here".to_owned(),
         Some(watched) => {
             let until = watched.until.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+            if watched.goes_on {
+                let host = watched.host.label();
+                return format!(
+                    "{host}, which still runs, looked after it at {until}: what it held was taken away under it"
+                );
+            }
             let cut_off = if watched.in_order { "" } else { ", or a minute longer: it was cut off" };
             format!("{} looked after it until {until}{cut_off}", watched.host.label())
         }

@@ -134,7 +134,7 @@ mod tests {
             (HostKind::Window, true, true, -3600, false),
         ];
         for (host, protects, in_order, seconds, expected) in table {
-            let before = Watched { host, protects, until, in_order };
+            let before = Watched { host, protects, until, in_order, goes_on: false };
             assert_eq!(is_worth_saying(&before, until + TimeDelta::seconds(seconds)), expected, "{before:?} {seconds}");
         }
     }
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn the_message_names_both_moments_and_the_hint_what_it_means() {
         let until = DateTime::from_timestamp(1_700_000_000, 0).unwrap_or_default();
-        let before = Watched { host: HostKind::Window, protects: true, until, in_order: false };
+        let before = Watched { host: HostKind::Window, protects: true, until, in_order: false, goes_on: false };
         let now = (until + TimeDelta::days(2)).with_timezone(&Local);
         let said = unwatched(Path::new("/srv/OMB_Edelweiss.sqlite"), &before, &now, (true, false));
         let shown = |moment: DateTime<Local>| moment.format("%Y-%m-%d %H:%M:%S").to_string();

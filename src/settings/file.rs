@@ -222,13 +222,19 @@ impl SettingsFile {
     /// Notes what Strongroom itself keeps here. What a person changed meanwhile is read again first, and stays.
     ///
     /// # Errors
-    /// When the file can not be understood or written; then nothing is changed.
+    /// When the file can not be understood or written, or is gone with the data file; then nothing is changed.
     pub fn note(&mut self, own: &Path, change: impl FnOnce(&mut Settings)) -> Result<()> {
         let now = self.read_again()?;
         let is_gone = now.as_deref().is_none_or(|text| text.trim().is_empty()) && !self.is_blank();
         if is_gone && self.data_file.exists() {
             // Deleted a moment ago: what is noted must not become a file that holds nothing else.
             self.put_back()?;
+        } else if is_gone {
+            // Gone with the data file, as when their folder was deleted or its disk taken away. What is noted now would be
+            // a file that turns off log and schedule when the data file comes back.
+            let message =
+                format!("{} and its settings were deleted, or their disk was taken away", self.data_file.display());
+            return Err(Error::new(ErrorKind::Changed, message).hint("Bring them back; nothing is noted until then."));
         } else if now != self.read {
             let read = Self::load(&self.data_file, own)?;
             // Written anew without what was noted, as from a template: it must not become another data file.

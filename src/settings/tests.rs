@@ -250,3 +250,29 @@ fn defaults_hold_without_a_file_and_new_files_are_explained() -> Outcome {
     assert_eq!(*SettingsFile::load(&data, folder.path())?.settings(), Settings::default());
     Ok(())
 }
+
+#[test]
+fn a_note_is_never_all_that_is_left_of_settings() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let (data, own) = (folder.path().join("a.sqlite"), folder.path());
+    let path = folder.path().join("a.strongroom.toml");
+    fs::write(&data, "")?;
+    let mut file = SettingsFile::load(&data, own)?;
+    file.change(own, |s| s.destination.folder = Some("/c".into()))?;
+    // Deleted beside the data file: they are written again, with the note.
+    fs::remove_file(&path)?;
+    file.note(own, |s| s.last_number = 3)?;
+    let again = SettingsFile::load(&data, own)?;
+    assert_eq!(
+        (again.settings().destination.folder.as_deref(), again.settings().last_number),
+        (Some(Path::new("/c")), 3)
+    );
+    // Deleted with it: when it comes back, nothing may say that the defaults were meant.
+    fs::remove_file(&path)?;
+    fs::remove_file(&data)?;
+    let refused = file.note(own, |s| s.last_number = 4).err().ok_or("noted")?;
+    assert_eq!(refused.kind(), crate::error::ErrorKind::Changed);
+    assert!(!path.exists());
+    assert_eq!(file.settings().last_number, 3);
+    Ok(())
+}

@@ -25,6 +25,9 @@ pub struct Watched {
     pub until: DateTime<Utc>,
     /// Whether the process ended in order; then the moment is exact.
     pub in_order: bool,
+    /// Whether that process goes on: the data file, its folder or its lock was taken away under it.
+    #[serde(default)]
+    pub goes_on: bool,
 }
 
 fn word(host: HostKind) -> String {
@@ -74,7 +77,9 @@ impl History {
 
     /// Until when a data file was watched, as far as that is noted here; only to be asked where nobody watches it now.
     pub fn watched(&self, data_file: &Path) -> Option<Watched> {
-        read(&self.conn, data_file).ok().flatten().map(|(watched, _)| watched)
+        let (watched, process) = read(&self.conn, data_file).ok().flatten()?;
+        let goes_on = is_alive(&self.path.with_file_name(process));
+        Some(Watched { goes_on, ..watched })
     }
 
     /// Forgets a data file: somebody wanted it so, or another process has it now.
@@ -113,7 +118,7 @@ fn read(conn: &Connection, data_file: &Path) -> rusqlite::Result<Option<(Watched
     Ok(found.and_then(|(host, protects, until, in_order, process)| {
         let host = serde_json::from_str(&host).ok()?;
         let until = DateTime::from_timestamp_millis(until)?;
-        Some((Watched { host, protects, until, in_order }, process))
+        Some((Watched { host, protects, until, in_order, goes_on: false }, process))
     }))
 }
 
@@ -134,13 +139,16 @@ mod tests {
             first.watch(c, HostKind::Service, true, at(0))?;
             first.still_watch(&[(a.into(), true)], at(60), false)?;
             assert_eq!(left_behind(folder.path()), [] as [&Path; 0], "its process lives");
+            assert!(first.watched(a).is_some_and(|watched| watched.goes_on));
             let (second, _) = History::open(folder.path())?;
             assert_eq!(second.watch(b, HostKind::Window, true, at(70))?, None, "taken over from one that lives");
             first.still_watch(&[(a.into(), true), (b.into(), true)], at(90), true)?;
         }
         assert_eq!(left_behind(folder.path()), [a, b], "those of a service are its own matter");
         let (third, _) = History::open(folder.path())?;
-        let watched = |until, in_order| Some(Watched { host: HostKind::Window, protects: true, until, in_order });
+        assert!(third.watched(a).is_some_and(|watched| !watched.goes_on));
+        let watched =
+            |until, in_order| Some(Watched { host: HostKind::Window, protects: true, until, in_order, goes_on: false });
         assert_eq!(third.watch(a, HostKind::Window, true, at(100))?, watched(at(90), true));
         // Cut off: the last sign of life counts. What another process took over is its own to note.
         assert_eq!(third.watch(b, HostKind::Window, true, at(100))?, watched(at(70), false));
