@@ -279,3 +279,43 @@ fn a_transaction_without_a_journal_is_waited_for_and_then_said() {
         assert!(found.len() == before.len() && found.iter().all(|(_, v)| v.starts_with("second ")), "{mode}");
     }
 }
+
+/// Neither shows in the files that lie there: what such a program commits is elsewhere.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_database_whose_commits_lie_elsewhere_is_said_not_to_be_whole() {
+    if !has("sqlite3") {
+        return;
+    }
+    type Accident = fn(&Path);
+    let deleted: Accident = |database| {
+        for end in ["-wal", "-shm"] {
+            fs::remove_file(format!("{}{end}", database.display())).unwrap();
+        }
+    };
+    let only_wal: Accident = |database| fs::remove_file(format!("{}-wal", database.display())).unwrap();
+    let linked: Accident = |database| {
+        let inside = database.with_file_name("folder");
+        fs::create_dir(&inside).unwrap();
+        fs::hard_link(database, inside.join("x.db")).unwrap();
+    };
+    let cases = [
+        ("x.db", deleted, "has open with other -wal and -shm files"),
+        ("x.db", only_wal, "has open with other -wal and -shm files"),
+        ("folder", linked, "and that is the name in use"),
+    ];
+    for (chosen, accident, words) in cases {
+        let place = Place::new();
+        let database = place.at("x.db");
+        let data = scene(&place, &[place.at(chosen)]);
+        let mut application = Application::open(&database);
+        application.run("PRAGMA journal_mode=wal;");
+        application.run(TABLE);
+        accident(&database);
+        application.run("UPDATE t SET v='never seen';");
+        let made = place.run(&["backup", data.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&made.stderr).into_owned();
+        assert_eq!(made.status.code(), Some(1), "{words}: {said}");
+        assert!(said.contains("x.db") && said.contains(words), "{words}: {said}");
+    }
+}

@@ -9,6 +9,7 @@
 
 mod database;
 pub(crate) mod disks;
+mod in_use;
 mod names;
 mod source;
 

@@ -16,12 +16,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Found, names::Names, source};
+use super::{
+    Found,
+    in_use::{commits_elsewhere, is_locked_to_write},
+    names::Names,
+    source,
+};
 use crate::{
     archive::ItemKind,
     control::Control,
     error::NotOrdinary,
-    storage::{Ownership, identity::FileStamp, owners::Readers, processes::SHARED_LOCK},
+    storage::{Ownership, identity::FileStamp, owners::Readers},
 };
 
 /// How a database begins.
@@ -69,7 +74,7 @@ pub(super) fn is_index(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(INDEX.as_bytes())
 }
 
-fn beside(path: &Path, end: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)
@@ -102,22 +107,6 @@ impl Databases {
         };
         Some(name).filter(|name| *name == wanted)
     }
-}
-
-/// Whether a program holds SQLite's lock to write this file, which no connection of this process has open.
-#[cfg(target_os = "linux")]
-fn is_locked_to_write(file: &File) -> bool {
-    use rustix::process::{Flock, FlockOffsetType, FlockType};
-    // A lock to read is refused only by one to write. The first two bytes are those of programs that are about to.
-    let start = SHARED_LOCK.start() + 2;
-    let (typ, offset_type) = (FlockType::ReadLock, FlockOffsetType::Set);
-    let question = Flock { start, length: SHARED_LOCK.end() + 1 - start, pid: None, typ, offset_type };
-    rustix::process::fcntl_getlk(file, &question).is_ok_and(|answer| answer.is_some())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_locked_to_write(_: &File) -> bool {
-    false
 }
 
 /// One file of a database, as it goes into the archive.
@@ -162,9 +151,12 @@ pub(super) fn copy(
 ) -> Result<Option<Copied>, String> {
     databases.take(&found.path);
     // After the look at the file itself: a transaction that ended in between has left nothing beside it.
-    let is_alone = Opened::all(found, private)
-        .is_ok_and(|opened| opened.companions.is_empty() && opened.odd.is_none() && !opened.is_locked());
-    if is_alone && FileStamp::of(meta).is_older_than(AT_REST) {
+    let opened = Opened::all(found, private);
+    let is_alone =
+        opened.as_ref().is_ok_and(|opened| opened.companions.is_empty() && opened.odd.is_none() && !opened.is_locked());
+    // Neither of these is seen in the files that lie here.
+    let elsewhere = opened.ok().and_then(|opened| commits_elsewhere(&found.path, &opened.database.0));
+    if is_alone && elsewhere.is_none() && FileStamp::of(meta).is_older_than(AT_REST) {
         return Ok(None);
     }
     let (begun, mut last, mut was_held) = (Instant::now(), None, true);
@@ -182,7 +174,8 @@ pub(super) fn copy(
         let (is_held, stamps) = (opened.is_locked(), opened.stamps());
         let was_quiet = opened.is_quiet() && !is_held;
         was_held &= is_held;
-        let copied = opened.copied(found, databases, control);
+        let mut copied = opened.copied(found, databases, control);
+        copied.problem = copied.problem.or_else(|| elsewhere.clone());
         let is_same = Opened::all(found, private).is_ok_and(|now| now.stamps() == stamps && !now.is_locked());
         if was_quiet && is_same {
             return Ok(Some(copied));
