@@ -116,8 +116,8 @@ fn an_archive_or_a_log_opened_as_a_data_file_is_recognised() {
     }
     for (name, said) in [
         ("a[0002].4BK", "is full backup 0002 of a.sqlite, and no data file"),
-        ("a[0001].4BL", "is a log of commits after full backup 0001, and no data file"),
-        ("a.journal", "is a log of commits after full backup 0002, and no data file"),
+        ("a[0001].4BL", "is a log of commits after full backup 0001, and neither a data file nor an archive"),
+        ("a.journal", "is a log of commits after full backup 0002, and neither a data file nor an archive"),
     ] {
         let file = place.at("Backups").join(name);
         for command in ["backup", "status", "check", "serve"] {
@@ -125,6 +125,12 @@ fn an_archive_or_a_log_opened_as_a_data_file_is_recognised() {
             let error = text(&output.stderr);
             assert_eq!(output.status.code(), Some(1), "{command} {name}");
             assert!(error.contains(said) && error.to_lowercase().contains("restore"), "{command} {name}: {error}");
+        }
+        let as_archive = ["restore", "verify", "repair", "list", "hold"].into_iter().filter(|_| name != "a[0002].4BK");
+        for command in as_archive {
+            let output = place.run(&[command, file.to_str().unwrap()]);
+            let error = text(&output.stderr);
+            assert!(output.status.code() == Some(1) && error.contains(said), "{command} {name}: {error}");
         }
         assert!(!place.at("Backups").join("Backups").exists());
     }

@@ -15,7 +15,9 @@ use super::places;
 use crate::{
     control::{Phase, Question},
     engine::{
-        Command, Event, Handle, Host, HostKind, JobId, of_history,
+        Command, Event, Handle, Host, HostKind, JobId,
+        mistaken::refuse_log,
+        of_history,
         status::{DataFileStatus, FinishedJob},
     },
     error::{
@@ -67,7 +69,11 @@ impl Desk {
     }
 
     /// The service of this user, when it looks after the data file that `archive` belongs to; or else one of our own.
+    ///
+    /// # Errors
+    /// `WrongType` for a log that was taken for an archive.
     pub(super) fn of_archive(archive: &Path) -> Result<Self> {
+        refuse_log(archive)?;
         let holds = |handle: &Handle| {
             handle.status().data_files.iter().any(|d| d.archives.iter().any(|known| known.path == archive))
         };

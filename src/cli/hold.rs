@@ -8,10 +8,12 @@ use super::{
 };
 use crate::{
     archive::hold::{self, Hold},
+    engine::mistaken::refuse_log,
     error::{Result, foreign::foreign},
 };
 
 pub(super) fn hold(archive: &Path, note: Option<String>, release: bool, json: bool) -> Result<ExitCode> {
+    refuse_log(archive)?;
     let archive = absolute(archive)?;
     let (entry, words) = if release {
         let (entry, was_held) = hold::release(&archive)?;

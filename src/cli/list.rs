@@ -13,6 +13,7 @@ use crate::{
         history::judge,
         inspect::{Inspection, NewestArchive},
         lost::made_archives,
+        mistaken::refuse_log,
         settings_gone::Gone,
     },
     error::{
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
+    refuse_log(place)?;
     let folders = directories()?;
     let (mut missing, mut data_file) = (None, None);
     let mut entries = if place.is_dir() {

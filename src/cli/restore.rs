@@ -15,6 +15,7 @@ use crate::{
     engine::{
         Command, JobId,
         lost::{damaged_archives, last_made, made_archives},
+        mistaken::refuse_log,
         status::{FinishedJob, JobReport},
     },
     error::{ErrorKind, ErrorReport, Result},
@@ -109,6 +110,7 @@ impl Asked {
 /// Restores what is asked for; `None` where it was left to whoever does it.
 pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
     let (archive, until, logs) = (absolute(&asked.archive)?, asked.until()?, asked.logs()?);
+    refuse_log(&archive)?;
     if !is_data_file(&archive) {
         return asked.perform(job, &archive, logs, until);
     }

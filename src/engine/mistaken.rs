@@ -34,14 +34,29 @@ pub fn refuse_own_file(path: &Path) -> Result<()> {
             }
         });
     }
-    if (ends_with(".4BL") || name.contains(".journal"))
-        && let Ok(log) = LogReader::open(path)
-    {
-        let header = log.header();
-        let message =
-            format!("{at} is a log of commits after full backup {:04}, and no data file", header.base.archive);
-        return Err(Error::new(ErrorKind::WrongType, message)
-            .hint("Restore the archive that it follows: its log is found and integrated, or named with --log."));
+    refuse_log(path)
+}
+
+/// Refuses a log where an archive or a data file is wanted, and says what it is for.
+///
+/// # Errors
+/// `WrongType`.
+pub fn refuse_log(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    if !path.is_file() || !(name.ends_with(".4bl") || name.contains(".journal")) {
+        return Ok(());
     }
-    Ok(())
+    let Ok(log) = LogReader::open(path) else { return Ok(()) };
+    let number = log.header().base.archive;
+    let at = path.display();
+    let message = match number {
+        0 => format!("{at} is a log of commits, and neither a data file nor an archive"),
+        number => {
+            format!("{at} is a log of commits after full backup {number:04}, and neither a data file nor an archive")
+        }
+    };
+    Err(Error::new(ErrorKind::WrongType, message).hint(
+        "Give the archive that it follows, or the data file: its logs are found and integrated, or named with --log. Whether a log is \
+         sound is told by strongroom verify ARCHIVE --test-restore.",
+    ))
 }
