@@ -493,7 +493,7 @@ fn an_archive_that_turns_out_to_be_damaged_is_passed_by_at_once() {
     scene.lose();
     let data = scene.data.clone();
     let words = said(&scene.restore(&data, "lost", &[]), 1);
-    assert!(words.contains("a[0002].4BK is damaged and was passed by"), "{words}");
+    assert!(words.contains("a[0002].4BK can not be restored, and was passed by"), "{words}");
     assert!(words.contains("nothing is known after commit 5"), "{words}");
     assert_eq!(logical_content(&scene.place.at("lost/a.sqlite")), live);
     // Where there is no other one, that is said, and nothing is restored.

@@ -215,7 +215,7 @@ fn a_missing_or_damaged_segment_comes_back_where_recovery_data_is_enough() {
         fs::remove_file(&set.files[n]).unwrap();
     }
     let error = verified(&set.archive, &[]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(
         error.to_string().contains("segments 0002, 0003, 0004, 0005, 0006, 0007, 0008, 0009 are missing"),
         "{error}"
@@ -561,4 +561,29 @@ fn the_command_line_stores_verifies_repairs_and_proves() {
     let (code, _, wrong) = run(&["backup", data, "--redundancy", "much"]);
     assert_eq!(code, Some(2));
     assert!(wrong.contains("it is none, low, medium or high"), "{wrong}");
+}
+
+/// A list sees for itself whether a segment is there: what was said without it is not said of the archive for ever.
+#[test]
+fn a_segment_that_comes_back_leaves_no_word_against_the_archive() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    make_data_file(&data, "PRAGMA journal_mode=DELETE", 20_000);
+    let data = data.to_str().unwrap();
+    let storing = ["--compression", "none", "--redundancy", "low", "--segment-mb", "1"];
+    assert!(place.run(&[&["backup", data], storing.as_slice()].concat()).status.success());
+    let folder = backup::default_destination(Path::new(data));
+    let (first, second) = (folder.join("a[0001-0001].4BK"), folder.join("a[0001-0002].4BK"));
+    let is_said = || text(&place.run(&["status", data]).stdout).contains("archive 0001 is not sound");
+    assert!(!is_said());
+    fs::rename(&second, place.at("away")).unwrap();
+    for command in ["verify", "repair", "restore"] {
+        let output = place.run(&[command, first.to_str().unwrap()]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {error}");
+        assert!(error.contains("segment 0002") && error.contains("Connect its disk"), "{command}: {error}");
+    }
+    assert!(is_said());
+    fs::rename(place.at("away"), &second).unwrap();
+    assert!(!is_said(), "{}", text(&place.run(&["status", data]).stdout));
 }

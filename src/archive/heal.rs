@@ -96,10 +96,17 @@ pub fn heal(path: &Path, folders: &[PathBuf], cause: Error, control: &Control) -
 }
 
 /// What to say of an archive that has lost more than its recovery data brings back; `whole` are the items still whole.
+/// Where segments are missing, they are what it lacks: nothing says yet that it is damaged.
 pub fn beyond_repair(path: &Path, repaired: &Repaired, whole: &[&str]) -> Error {
-    let mut message = format!("{} is damaged beyond repair: {}", path.display(), repaired.in_words());
-    if repaired.damage.lost > 0 {
-        message += &format!(", and {} can not be brought back", repaired.damage.lost);
+    let (shown, words, lost) = (path.display(), repaired.in_words(), repaired.damage.lost);
+    if !repaired.missing_segments.is_empty() {
+        let message = format!("{shown} is not all there: {words}, and {lost} can not be brought back without them");
+        let hint = format!("{} Without it: {}", segments::BRING, still_whole(whole));
+        return Error::new(ErrorKind::NotFound, message).hint(hint);
+    }
+    let mut message = format!("{shown} is damaged beyond repair: {words}");
+    if lost > 0 {
+        message += &format!(", and {lost} can not be brought back");
     }
     Error::new(ErrorKind::Damaged, message).hint(still_whole(whole))
 }

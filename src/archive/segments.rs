@@ -133,10 +133,13 @@ impl Located {
         let (noun, verb) = if segments.len() == 1 { ("segment", "is") } else { ("segments", "are") };
         let later = if and_later { ", or one after it," } else { "" };
         let message = format!("{noun} {}{later} of {} {verb} missing", numbers.join(", "), self.name.display());
-        Error::new(ErrorKind::NotFound, message)
-            .hint("Connect its disk, bring it into the same folder, or give the folder that holds it (--segments).")
+        Error::new(ErrorKind::NotFound, message).hint(BRING)
     }
 }
+
+/// The advice where a segment is missing.
+pub(super) const BRING: &str =
+    "Connect its disk, bring it into the same folder, or give the folder that holds it (--segments).";
 
 /// Finds the files that belong to the archive at `path`: itself, or for one of its segments all others, in the same
 /// folder and in `folders`. A segment that is not there itself is missing like any other, where others of it are.

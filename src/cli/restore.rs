@@ -132,7 +132,7 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
             // In a bad hour nobody should have to ask again for what is there.
             origin.damaged.push(choice.archive.clone());
             if let Ok(next) = restore::choose(&data_file, &origin, until, &logs, made.as_ref()) {
-                remark(&format!("{} is damaged and was passed by.", choice.archive.display()));
+                remark(&format!("{} can not be restored, and was passed by.", choice.archive.display()));
                 (choice, job) = (next, JobId::new());
                 continue;
             }
@@ -142,10 +142,12 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
     }
 }
 
-/// Whether a restore failed because this archive can not be restored; a log may be damaged as well.
+/// Whether a restore failed because this archive can not be restored, damaged or not all there; a log may be damaged as
+/// well.
 fn is_of_damage(finished: &FinishedJob, archive: &Path) -> bool {
-    let is_damage = finished.result.as_ref().is_err_and(|error| error.kind == ErrorKind::Damaged);
-    is_damage && verify::run(archive, &Control::default()).is_err_and(|error| error.kind() == ErrorKind::Damaged)
+    let is_lost = |kind| matches!(kind, ErrorKind::Damaged | ErrorKind::NotFound);
+    let has_failed = finished.result.as_ref().is_err_and(|error| is_lost(error.kind));
+    has_failed && verify::run(archive, &Control::default()).is_err_and(|error| is_lost(error.kind()))
 }
 
 /// The engine was told of the archive only, and not that a newer one was looked for.

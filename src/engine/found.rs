@@ -48,8 +48,10 @@ impl Archives<'_> {
         }
     }
 
-    fn repaired(&self, repaired: &Repaired) -> Finding {
-        self.damage(repaired.damage.is_repaired(), &repaired.after_restore())
+    /// Where a segment was missing, that may be all, and a list sees for itself when it is back.
+    fn repaired(&self, repaired: &Repaired) -> Option<Finding> {
+        let is_all_there = repaired.missing_segments.is_empty();
+        is_all_there.then(|| self.damage(repaired.damage.is_repaired(), &repaired.after_restore()))
     }
 
     fn failed(&self, error: &Error) -> Option<Looked> {
@@ -62,7 +64,9 @@ impl Archives<'_> {
             Ok(report) => {
                 // Where it can be repaired, it is not beyond repair, as a test restore may have found it.
                 let refuted = Refuted { bytes: true, ..Refuted::default() };
-                Some(self.looked(refuted, report.damaged().map(|problem| self.damage(true, &problem))))
+                let is_missing = report.damage.as_ref().is_some_and(|damage| !damage.missing_segments.is_empty());
+                let problem = report.damaged().filter(|_| !is_missing);
+                Some(self.looked(refuted, problem.map(|problem| self.damage(true, &problem))))
             }
             Err(error) => self.failed(error),
         }
@@ -89,7 +93,7 @@ impl Archives<'_> {
         match outcome {
             Ok(report) => {
                 // The worse of two: what is wrong with its logs is said of the archive that they continue.
-                let of_archive = || report.repaired.as_ref().map(|repaired| self.repaired(repaired));
+                let of_archive = || report.repaired.as_ref().and_then(|repaired| self.repaired(repaired));
                 let of_logs = || {
                     let error = report.log_damage(given)?;
                     Some(Finding { what: Damaged::Logs, ..self.damage(false, &error) })
@@ -109,7 +113,7 @@ pub(super) fn proven(proof: &Proof, segments: &[PathBuf]) -> Looked {
     let of = Archives { archive: &proof.archive, segments, now: proof.proven };
     // Only an archive restored alone tells of its own content: logs may have made it whole.
     let refuted = Refuted { bytes: false, tested: true, content: proof.commits == 0, logs: true };
-    of.looked(refuted, proof.repaired.as_ref().map(|repaired| of.repaired(repaired)))
+    of.looked(refuted, proof.repaired.as_ref().and_then(|repaired| of.repaired(repaired)))
 }
 
 /// Of a test restore that failed.
