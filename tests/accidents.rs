@@ -236,6 +236,10 @@ fn overwrite_log(path: &Path) {
     fs::File::options().write(true).open(path).unwrap().write_all_at(&[0xa5; 100], 300).unwrap();
 }
 
+fn commit_at_once(s: &Scene) {
+    foreign_commits(&s.data, "INSERT INTO t(a) VALUES('at once')");
+}
+
 const ACCIDENTS: &[Accident] = &[
     accident("nothing", |_| {}, Expected::Unharmed),
     accident("data file deleted", |s| remove(&s.data), Expected::NoDataFile),
@@ -285,6 +289,23 @@ const ACCIDENTS: &[Accident] = &[
         Expected::GoesOn,
     ),
     accident("log overwritten in its middle", |s| overwrite_log(&s.log), Expected::GoesOn),
+    // What is written next must not hide it: a file that was cut is as long as before then.
+    watched(
+        "log cut while commits go on",
+        |s| {
+            fs::File::options().write(true).open(&s.log).unwrap().set_len(300).unwrap();
+            commit_at_once(s);
+        },
+        Expected::GoesOn,
+    ),
+    accident(
+        "log overwritten while commits go on",
+        |s| {
+            overwrite_log(&s.log);
+            commit_at_once(s);
+        },
+        Expected::GoesOn,
+    ),
     accident("log folder deleted", |s| fs::remove_dir_all(s.log.parent().unwrap()).unwrap(), Expected::NoLog),
     watched(
         "owner and permissions of the data file changed",

@@ -60,6 +60,19 @@ impl Tail {
     }
 }
 
+/// What another program did to the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Touched {
+    Not,
+    /// It may have written to it, which only reading it can tell.
+    Content,
+    /// It cut it, or appended to it.
+    Length {
+        found: u64,
+        left: u64,
+    },
+}
+
 /// A log file open for appending; its lock keeps a second engine out.
 pub struct LogWriter {
     storage: Arc<dyn Storage>,
@@ -74,6 +87,8 @@ pub struct LogWriter {
     failed: bool,
     /// How the file was after it was last written by us.
     left: Option<FileStamp>,
+    /// What somebody else did to it before it was written again: the times that tell of it are ours now.
+    touched: Touched,
 }
 
 impl std::fmt::Debug for LogWriter {
@@ -143,6 +158,7 @@ impl LogWriter {
             open: None,
             failed: false,
             left: None,
+            touched: Touched::Not,
         }
         .noted()
     }
@@ -166,20 +182,19 @@ impl LogWriter {
     pub fn compare(&self) -> Result<bool> {
         let Some(left) = self.left else { return Ok(true) };
         require_named(&self.path, left.identity)?;
+        let strange = |found: u64, left: u64| {
+            let path = self.path.display();
+            replaced(format!("{path} was cut or written by another program: it has {found} bytes instead of {left}"))
+        };
+        if let Touched::Length { found, left } = self.touched {
+            return Err(strange(found, left));
+        }
         let now = FileStamp::of_path(&self.path).ok().flatten();
         match now {
             Some(now) if now.identity == left.identity && (now.length == left.length || self.failed) => {
-                Ok(now.changed == left.changed || self.failed)
+                Ok((now.changed == left.changed || self.failed) && self.touched == Touched::Not)
             }
-            now => {
-                let found = now.map_or(0, |now| now.length);
-                let message = format!(
-                    "{} was cut or written by another program: it has {found} bytes instead of {}",
-                    self.path.display(),
-                    left.length
-                );
-                Err(replaced(message))
-            }
+            now => Err(strange(now.map_or(0, |now| now.length), left.length)),
         }
     }
 
@@ -199,6 +214,7 @@ impl LogWriter {
             return Err(damaged(found.length));
         }
         self.note_left();
+        self.touched = Touched::Not;
         Ok(())
     }
 
@@ -295,10 +311,26 @@ impl LogWriter {
     }
 
     fn flush(&mut self) -> Result<()> {
+        self.note_touched();
         self.heal()?;
         self.file.write_all(&self.pending).inspect_err(|_| self.failed = true)?;
+        self.note_left();
         self.pending.clear();
         Ok(())
+    }
+
+    /// Sees before a write whether the file is as it was left. What was cut off it, the write itself would make up for with
+    /// zeros; after it nothing would tell.
+    fn note_touched(&mut self) {
+        let (Some(left), false) = (self.left, self.failed) else { return };
+        match self.file.stamp().ok().flatten() {
+            Some(now) if now.length != left.length => {
+                self.touched = Touched::Length { found: now.length, left: left.length }
+            }
+            Some(now) if now.changed == left.changed => {}
+            _ if self.touched == Touched::Not => self.touched = Touched::Content,
+            _ => {}
+        }
     }
 
     /// After a failure the file may hold anything beyond the logged part: it is cut before it is written again.
