@@ -239,11 +239,22 @@ impl StorageFile for DiskFile {
     }
 }
 
+/// Writes go to the end of the file, wherever that is: of one that somebody cuts, the length tells it after the next
+/// write too. At a place of its own, that write would fill the gap with zeros.
+fn appending(options: &mut OpenOptions) {
+    // On Windows such a file could not be cut any more.
+    #[cfg(unix)]
+    options.append(true);
+    #[cfg(not(unix))]
+    let _ = options;
+}
+
 impl Storage for Disk {
     fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
         let fail = |e| Error::io("create", path, e);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
+        appending(&mut options);
         // Nobody else may read it before it has its owner and mode.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -257,8 +268,10 @@ impl Storage for Disk {
     fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
         let fail = |e| Error::io("open", path, e);
         refuse_data_file(path)?;
-        let (mut file, _) =
-            regular::open_with(OpenOptions::new().read(true).write(true), path, Links::Followed).map_err(fail)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        appending(&mut options);
+        let (mut file, _) = regular::open_with(&mut options, path, Links::Followed).map_err(fail)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(Error::new(
                 ErrorKind::InUse,

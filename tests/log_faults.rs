@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -22,7 +23,7 @@ use strongroom::{
         next_path, table_path,
     },
     sqlite::snapshot::Snapshot,
-    storage::{Disk, Ownership, Storage, StorageFile},
+    storage::{Disk, Ownership, Storage, StorageFile, identity::FileStamp},
 };
 use uuid::Uuid;
 
@@ -353,4 +354,113 @@ fn a_second_engine_is_refused_and_a_foreign_or_damaged_log_is_explained() {
     let mut config = scene.config();
     config.log = scene.at("text.journal");
     assert_eq!(Capture::start(config).unwrap_err().kind(), ErrorKind::NotRecognised);
+}
+
+/// Another program at the log, right before it is written or synced: then its times are ours again.
+#[derive(Clone, Default)]
+struct Meddled(Arc<Meddling>);
+
+#[derive(Default)]
+struct Meddling {
+    /// Whether it comes right before a sync, and not before a write.
+    at_sync: AtomicBool,
+    is_armed: AtomicBool,
+    /// Whether it cuts the file, or else overwrites a byte of it.
+    cuts: AtomicBool,
+}
+
+impl Meddled {
+    fn meddle(&self, path: &Path, at_sync: bool) {
+        if self.0.at_sync.load(Ordering::SeqCst) != at_sync || !self.0.is_armed.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        // So that the system's clock has gone on since the file was written last.
+        thread::sleep(Duration::from_millis(20));
+        let mut file = fs::File::options().write(true).open(path).unwrap();
+        if self.0.cuts.load(Ordering::SeqCst) {
+            file.set_len(200).unwrap();
+        } else {
+            file.seek(SeekFrom::Start(260)).and_then(|_| file.write_all(&[0xa5])).unwrap();
+        }
+    }
+}
+
+struct MeddledFile(Box<dyn StorageFile>, Meddled, PathBuf);
+
+impl StorageFile for MeddledFile {
+    fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
+        self.1.meddle(&self.2, false);
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.1.meddle(&self.2, true);
+        self.0.sync()
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.0.read_at(offset, buffer)
+    }
+
+    fn length(&mut self) -> Result<u64> {
+        self.0.length()
+    }
+
+    fn truncate(&mut self, length: u64) -> Result<()> {
+        self.0.truncate(length)
+    }
+
+    fn stamp(&mut self) -> Result<Option<FileStamp>> {
+        self.0.stamp()
+    }
+}
+
+impl Storage for Meddled {
+    fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
+        Ok(Box::new(MeddledFile(Disk.create(path, ownership)?, self.clone(), path.to_path_buf())))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
+        Ok(Box::new(MeddledFile(Disk.open(path)?, self.clone(), path.to_path_buf())))
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        Disk.rename_new(from, to)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> Result<()> {
+        Disk.sync_folder(folder)
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        Disk.remove(path)
+    }
+}
+
+#[test]
+fn a_log_that_is_cut_or_overwritten_between_our_own_writes_is_not_called_complete() {
+    // That a byte was overwritten in the very moment of a write, nothing but reading all could tell.
+    for (at_sync, cuts) in [(false, true), (true, true), (true, false)] {
+        let mut scene = Scene::new();
+        let meddled = Meddled::default();
+        let mut config = scene.config();
+        config.storage = Arc::new(meddled.clone());
+        let capture = Capture::start(config).unwrap();
+        for _ in 0..3 {
+            scene.commit();
+            flushed(&capture);
+        }
+        meddled.0.at_sync.store(at_sync, Ordering::SeqCst);
+        meddled.0.cuts.store(cuts, Ordering::SeqCst);
+        meddled.0.is_armed.store(true, Ordering::SeqCst);
+        scene.commit();
+        let begun = std::time::Instant::now();
+        while capture.status().state == CaptureState::On {
+            let _ = capture.flush();
+            assert!(begun.elapsed() < Duration::from_secs(60), "at_sync {at_sync}, cuts {cuts}: nobody noticed");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let error = capture.status().error.unwrap();
+        assert_eq!(error.kind, ErrorKind::Replaced, "{error:?}");
+    }
 }

@@ -314,8 +314,11 @@ impl LogWriter {
         self.note_touched();
         self.heal()?;
         self.file.write_all(&self.pending).inspect_err(|_| self.failed = true)?;
-        self.note_left();
         self.pending.clear();
+        self.note_left();
+        if let Some(left) = self.left.filter(|left| left.length != self.ahead.length) {
+            self.touched = Touched::Length { found: left.length, left: self.ahead.length };
+        }
         Ok(())
     }
 
@@ -354,6 +357,8 @@ impl LogWriter {
             self.flush()?;
         }
         self.file.sync().inspect_err(|_| self.failed = true)?;
+        // A sync changes nothing of it: what differs since the write is another program's doing.
+        self.note_touched();
         self.logged = self.ahead;
         self.note_left();
         Ok(())
