@@ -161,6 +161,19 @@ fn commands_join_the_service_and_find_what_it_knows() {
     assert!(kinds.iter().all(|(_, outcome)| *outcome == Outcome::Succeeded), "{kinds:?}");
 }
 
+/// Whoever chooses another log, and backs up at once, is not sent away: the backup waits for the log.
+#[test]
+fn a_backup_waits_for_the_log_that_is_being_opened() {
+    let scene = Scene::new(20_000);
+    let _service = Service::start(&scene.place, &[scene.data()]);
+    for n in 1..=4 {
+        let log = scene.place.at(&format!("other {n}.journal"));
+        json(&scene.place.run(&["settings", scene.data(), &format!("log.file={}", log.display()), "--json"]));
+        let made = json(&scene.place.run(&["backup", scene.data(), "--json"]));
+        assert!(made["log_problem"].is_null() && made["log_position"]["archive"] == n, "{made}");
+    }
+}
+
 #[test]
 fn relative_paths_mean_the_same_in_the_service() {
     let scene = Scene::new(50);

@@ -175,6 +175,9 @@ pub(super) struct Worker {
     looked_at_processes: Option<Instant>,
 }
 
+/// Jobs that need a data file for themselves: one of them at a time.
+const DISTURBING: [JobKind; 3] = [JobKind::Backup, JobKind::RestoreInPlace, JobKind::Compact];
+
 impl Worker {
     pub(super) fn new(config: Config, messages: Sender<Message>) -> Self {
         let (history, history_problem) = match History::open(&config.data_dir) {
@@ -618,7 +621,8 @@ impl Worker {
     ) -> Result<()> {
         let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
         let log = Arc::clone(&hosted.log_slot);
-        self.refuse_while_busy(&data_file)?;
+        // A log that is being opened is waited for by the job itself.
+        self.refuse_while(&data_file, &DISTURBING)?;
         let known = Some(hosted.settings.clone());
         let mut backup = BackupJob::new(&data_file, &self.config, destination, log, self.messages.clone());
         backup.options = options;
@@ -663,13 +667,13 @@ impl Worker {
         self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
     }
 
-    /// A backup, a restore in place and compacting need the data file for themselves.
+    /// A restore in place and compacting need the data file for themselves, and its log in order.
     pub(super) fn refuse_while_busy(&self, data_file: &Path) -> Result<()> {
         if self.status.data_file(data_file).is_some_and(|d| d.log_starting) {
             return Err(Error::new(ErrorKind::Busy, format!("the log of {} is being opened", data_file.display()))
                 .hint("Try again in a moment."));
         }
-        self.refuse_while(data_file, &[JobKind::Backup, JobKind::RestoreInPlace, JobKind::Compact])
+        self.refuse_while(data_file, &DISTURBING)
     }
 
     /// Refuses while a job of one of these kinds runs on the data file.
