@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 use crate::{
     archive::{
-        ArchiveNumber, ArchiveOptions, Entry, Identity, Item, ItemKind, Source, TextSource,
+        Archive, ArchiveNumber, ArchiveOptions, Entry, Identity, Item, ItemKind, Source, TextSource,
         catalog::{self, ArchiveEntry},
         keys::{Key, PublicKey},
         leftovers, log_recovery,
@@ -139,6 +139,10 @@ pub struct BackupReport {
     /// Whether that key was made for it: there was none.
     #[serde(default)]
     pub is_key_new: bool,
+    /// Where the archive before was signed by another key: then whoever holds the public half of that one does not know
+    /// this one.
+    #[serde(default)]
+    pub other_key: Option<ErrorReport>,
     /// Why it is not signed, though that is wanted.
     #[serde(default)]
     pub signing_problem: Option<ErrorReport>,
@@ -222,6 +226,7 @@ impl BackupReport {
             ("archive and log are sound, but the log has no recovery data", &self.log_recovery_problem),
             ("the archive is sound, but its number could not be noted in the settings", &self.settings_problem),
             ("the archive is sound, but not signed", &self.signing_problem),
+            ("the archive is sound", &self.other_key),
             ("the archive is sound, but old backups could not be deleted", &self.deleted.problem),
         ]
         .into_iter()
@@ -266,6 +271,20 @@ pub fn keep_known(before: &Settings, after: &mut Settings, data_file: &Path) {
 pub fn archives(data_file: &Path, settings: &Settings) -> Result<Vec<ArchiveEntry>> {
     let (found, problem) = archives_there(data_file, settings);
     problem.map_or(Ok(found), Err)
+}
+
+/// What is to be said where the newest archive before `number` was signed, and not by `key`.
+fn other_key(data_file: &Path, settings: &Settings, number: ArchiveNumber, key: PublicKey) -> Option<ErrorReport> {
+    let (known, _) = archives_there(data_file, settings);
+    let is_before = |entry: &&ArchiveEntry| entry.number < number && entry.problem.is_none();
+    let before = known.iter().filter(|entry| entry.is_of(settings.data_file_id)).find(is_before)?;
+    let other = Archive::open(&before.path).ok()?.signed(&[]).key().filter(|other| *other != key)?;
+    let message = format!("it is signed by key {key}, and backup {} before it by another one, {other}", before.number);
+    let error = Error::new(ErrorKind::Partial, message).hint(
+        "Where the key that this user had was lost, a new one was made: keep a copy of its public half where the archives are not \
+         (strongroom key), beside that of the old one. If nobody knows why, find out who signs here.",
+    );
+    Some(error.report())
 }
 
 /// The other data files that have the same identity, as far as archives in the folders of this one tell.
@@ -555,6 +574,7 @@ pub fn run_asking(
         log_problem,
         log_recovery_problem,
         settings_problem: noted.err().map(|e| e.report()),
+        other_key: key.as_ref().and_then(|key| other_key(data_file, settings.settings(), number, key.public())),
         signed_by: key.as_ref().map(Key::public),
         is_key_new,
         signing_problem,

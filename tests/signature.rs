@@ -164,6 +164,20 @@ fn a_signature_that_is_damaged_or_loses_its_place_is_not_passed_over() {
     assert!(!sound && said.contains("It is damaged, too") && !said.contains("undamaged"), "{said}");
 }
 
+/// As after the program's own folder was lost: nobody who has the public half of the old key knows the new one.
+#[test]
+fn a_key_that_takes_the_place_of_another_one_is_said_once() {
+    let scene = Scene::new();
+    scene.backup(&[]);
+    fs::remove_file(scene.place.own().join("strongroom/signing-key.pem")).unwrap();
+    let (clean, said) = scene.run(&["backup", scene.data.to_str().unwrap()]);
+    assert!(!clean && said.contains("backup 0001 before it by another one"), "{said}");
+    assert!(scene.verify(&scene.archive("a[0002].4BK"), &[]).1.contains("Genuine"));
+    let (_, status) = scene.run(&["status", scene.data.to_str().unwrap()]);
+    assert!(status.contains("backup 0001 before it by another one"), "{status}");
+    scene.backup(&[]);
+}
+
 /// What is said for one backup goes beside what the settings say.
 #[test]
 fn a_wish_for_one_backup_leaves_the_others_of_the_settings() {

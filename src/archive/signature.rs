@@ -95,6 +95,14 @@ pub enum Signed {
 }
 
 impl Signed {
+    /// The key that it was signed by, if it was.
+    pub fn key(&self) -> Option<PublicKey> {
+        match self {
+            Self::Genuine { key } | Self::ByAnotherKey { key } => Some(*key),
+            Self::Not | Self::Lost => None,
+        }
+    }
+
     /// What to say of an archive with this signature, which is right, to somebody who trusts `known`; `wanted` is
     /// whether it says that it was to be signed.
     pub(super) fn by(signature: Option<Signature>, wanted: bool, known: &[PublicKey]) -> Self {
