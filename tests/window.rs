@@ -18,7 +18,7 @@ use strongroom::engine::{
 #[path = "support/desk.rs"]
 mod desk;
 
-use desk::{Desk, IS_JOINED, make_data_file};
+use desk::{Desk, IS_JOINED, make_data_file, named};
 
 #[test]
 fn a_first_start_offers_both_ways_and_the_file_dialog_opens_a_data_file() {
@@ -30,9 +30,8 @@ fn a_first_start_offers_both_ways_and_the_file_dialog_opens_a_data_file() {
     desk.press("Open data file…");
     desk.type_into("Path", &desk.path("").display().to_string());
     desk.harness.key_press(Key::Enter);
-    desk.until("the file in the list", |h, _| h.query_by_label("File Office.sqlite").is_some());
-    desk.harness.get_by_label("File Office.sqlite").click();
-    desk.harness.run_steps(3);
+    desk.until("the file in the list", |h, _| named(h, "File Office.sqlite").next().is_some());
+    desk.press("File Office.sqlite");
     desk.press("Open file");
     desk.until_shown("Start backup");
     assert_eq!(desk.status().data_files[0].facts.path, path);
@@ -334,8 +333,7 @@ fn the_journal_lists_every_job_filters_them_and_shows_errors_in_full() {
     assert_eq!(failed.kind, JobKind::Verify);
     let error = failed.error.unwrap();
     assert!(!desk.is_said(&error), "only the chosen entry is shown in full");
-    desk.harness.get_by_label_contains(", Failed, ").click();
-    desk.harness.run_steps(4);
+    desk.press("Verification, Failed");
     assert!(desk.is_said(&error), "{error:?}");
 
     desk.type_into("Search the journal", "no such text");
@@ -368,9 +366,8 @@ fn the_sample_dialog_asks_the_folder_dialog_for_another_folder() {
     fs::create_dir(desk.path("other")).unwrap();
     desk.press("Try with a sample");
     desk.press("Choose the folder for the sample");
-    desk.until("the folder", |h, _| h.query_by_label("Folder other").is_some());
-    desk.harness.get_by_label("Folder other").click();
-    desk.harness.run_steps(3);
+    desk.until("the folder", |h, _| named(h, "Folder other").next().is_some());
+    desk.press("Folder other");
     desk.press("Choose this folder");
     desk.until_shown("Create sample");
     let field = desk.harness.get_by_role_and_label(Role::TextInput, "Folder");

@@ -1,6 +1,6 @@
 //! The commands of the menus: each owns its label, tooltip, icon and shortcut.
 
-use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, Response, Ui, WidgetInfo, WidgetType};
+use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, Response, Ui, WidgetInfo, WidgetType, accesskit::Role};
 use lucide_icons::Icon;
 
 use super::{
@@ -160,11 +160,19 @@ pub(crate) fn menu_item(
         .shortcut_text(command.shortcut_text(ui.ctx()));
     let enabled = action.is_some();
     let response = ui.add_enabled(enabled, button).on_hover_text(command.tooltip());
-    response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, enabled, command.label()));
+    let response = as_menu_item(response, command.label());
     if response.clicked() {
         actions.extend(action);
         ui.close();
     }
+    response
+}
+
+/// Tells a screen reader that this is an entry of a menu, and what it is called.
+pub(crate) fn as_menu_item(response: Response, name: &str) -> Response {
+    let enabled = response.enabled();
+    response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, enabled, name));
+    response.ctx.accesskit_node_builder(response.id, |node| node.set_role(Role::MenuItem));
     response
 }
 
