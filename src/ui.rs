@@ -20,6 +20,7 @@
 //! table widgets  the parts
 //! spoken         what a screen reader is told
 //! theme          colours, fonts, spacing
+//! scripts        letters that these fonts lack, from the fonts of the system
 //! ```
 
 mod action;
@@ -35,6 +36,7 @@ mod menus;
 mod page;
 mod reports;
 mod screens;
+mod scripts;
 mod side_bar;
 mod spoken;
 mod state;
@@ -140,6 +142,7 @@ impl Window {
     fn install(&mut self, ctx: &Context) {
         theme::install(ctx);
         ctx.add_plugin(spoken::Spoken);
+        ctx.add_plugin(scripts::Scripts::default());
         let wake = ctx.clone();
         self.handle.on_change(move || {
             wake.request_repaint_after(NEWS_FRAME);
