@@ -1,6 +1,6 @@
 //! The window without a mouse, and as a screen reader reads it.
 #![cfg(feature = "gui")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 #[path = "support/desk.rs"]
 mod desk;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use desk::{Desk, named};
 use eframe::egui::{
-    Key, Modifiers,
+    FontId, Key, Modifiers,
     accesskit::{Role, Toggled},
 };
 use egui_kittest::kittest::{AccessKitNode, NodeT, Queryable, by};
@@ -220,6 +220,28 @@ fn a_screen_reader_hears_no_icon_and_every_part_has_a_name() {
     let file = desk.harness.get_by_role_and_label(Role::MenuItem, "File");
     assert_eq!(file.accesskit_node().data().is_expanded(), Some(true));
     assert_eq!(desk.harness.root().accesskit_node().label().as_deref(), Some("Strongroom"));
+}
+
+#[test]
+fn letters_of_other_scripts_get_a_font_of_the_system() {
+    // A usual font that has these letters; the program's own have not.
+    let usual =
+        ["/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf"];
+    if !usual.iter().any(|path| std::path::Path::new(path).exists()) {
+        eprintln!("skipped: no such font on this system");
+        return;
+    }
+    let mut desk = Desk::new();
+    let path = desk.path("عملاء.sqlite");
+    desk::make_data_file(&path, 3);
+    let has_letters = |desk: &Desk| desk.harness.ctx.fonts_mut(|f| f.has_glyphs(&FontId::proportional(14.0), "عملاء"));
+    assert!(!has_letters(&desk));
+    desk.open(&path);
+    let begun = std::time::Instant::now();
+    while !has_letters(&desk) {
+        assert!(begun.elapsed() < desk::LIMIT, "no font was found");
+        desk.harness.run_steps(2);
+    }
 }
 
 #[test]

@@ -125,8 +125,14 @@ fn what_matters_most_of_a_row_is_seen_at_every_size_and_every_column_is_scrolled
             // Paths are shortened, and so is the line below the title of a page.
             cut.retain(|text| !text.contains('/') && !text.contains(".sqlite") && !text.starts_with("Every job and"));
             assert!(cut.is_empty(), "{table} at {width} × {height}: cut off: {cut:?}");
-            // Nothing is painted beside the table.
+            // Nothing is painted beside the table, and its bar is whole.
             let list = desk.harness.get_by_role_and_label(Role::ListBox, table).rect();
+            assert!(list.right() < width - 10.0, "{table} at {width} × {height}: {list:?}");
+            for bar in desk.harness.query_all_by_role_and_label(Role::ScrollBar, "Horizontal scroll bar") {
+                let bar = bar.rect();
+                let is_beside = !list.contains(bar.center());
+                assert!(is_beside || list.contains_rect(bar), "{table} at {width} × {height}: {bar:?} in {list:?}");
+            }
             let outside = painted(&desk).into_iter().find(|text| {
                 titles.contains(&&*text.text)
                     && !list.expand(1.0).contains_rect(text.clip.intersect(text.place))

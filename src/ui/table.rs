@@ -157,6 +157,8 @@ pub(crate) struct Table<'a> {
 /// Names the part of it that the library shows.
 const COLUMNS: &str = "columns";
 const PADDING: f32 = 10.0;
+/// What is lower than this does not scroll, in the library.
+const SCROLLED_LEAST: f32 = 64.0;
 /// More rows are not gone over by one press of a key.
 const PAGE: usize = 8;
 
@@ -238,7 +240,8 @@ impl Table<'_> {
         // The first column stays where the others have room beside it.
         let stays = is_wide && columns.first().is_some_and(|first| first.current < room / 2.0);
         inner = inner.columns(columns).num_sticky_cols(usize::from(stays));
-        let below = if is_wide { bar } else { 0.0 };
+        // Below the rows, where what scrolls is high enough for a bar at all.
+        let below = if is_wide { bar.max(SCROLLED_LEAST + bar - ROW_HEIGHT - rows_height) } else { 0.0 };
         let (rect, _) = ui.allocate_exact_size(vec2(width, ROW_HEIGHT + rows_height + below), Sense::hover());
         let top = CornerRadius { nw: 10, ne: 10, sw: 0, se: 0 };
         let head = rect.with_max_y(rect.top() + ROW_HEIGHT);
@@ -306,7 +309,7 @@ impl Table<'_> {
             child.request_repaint();
         }
         if stays {
-            corner(&child, rect, kept.widths.first(), bar);
+            corner(&child, rect, kept.widths.first(), below);
         }
         event = by_pointer.or(event);
         if let Some(RowEvent::Selected(row) | RowEvent::Activated(row)) = event {

@@ -24,17 +24,18 @@ use crate::{
 };
 
 const COLUMNS: [Column; 7] = [
-    text_column("Start", 178.0).names_row(),
-    text_column("Result", 142.0).names_row(),
+    text_column("Start", 172.0).names_row(),
+    text_column("Result", 126.0).names_row(),
     text_column("Kind", 168.0).names_row(),
-    text_column("Number", 76.0).names_row(),
-    figure_column("Duration", 92.0),
-    figure_column("Bytes", 92.0),
-    open_column("Path", 220.0),
+    text_column("Number", 70.0).names_row(),
+    figure_column("Duration", 84.0),
+    figure_column("Bytes", 88.0),
+    open_column("Path", 190.0),
 ];
 
 const SEARCH_WIDTH: f32 = 240.0;
 const CHOICE_WIDTH: f32 = 130.0;
+const BOX_WIDTH: f32 = 150.0;
 const KINDS: &[JobKind] = JobKind::ALL;
 const OUTCOMES: &[Outcome] = Outcome::ALL;
 
@@ -85,10 +86,11 @@ fn filter_ui(ui: &mut Ui, form: &mut JournalForm) {
         text_field(ui, "Search the journal", &mut form.text, "Search paths and errors", width);
         combo(ui, "Kind", "All kinds", KINDS, &mut form.kind, JobKind::label);
         combo(ui, "Result", "All results", OUTCOMES, &mut form.outcome, Outcome::label);
-        // On the next line as a whole, and not broken on this.
-        let wrap = ui.style_mut().wrap_mode.replace(TextWrapMode::Extend);
-        check_box(ui, &mut form.this_file_only, "This data file only");
-        ui.style_mut().wrap_mode = wrap;
+        // Nor does a box, as a whole.
+        ui.allocate_ui(vec2(BOX_WIDTH, ui.spacing().interact_size.y), |ui| {
+            ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
+            check_box(ui, &mut form.this_file_only, "This data file only");
+        });
         if *form != (JournalForm { selected: form.selected, ..Default::default() })
             && button(ui, Some(Icon::X), "Clear filter").clicked()
         {
