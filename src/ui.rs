@@ -177,7 +177,7 @@ impl Window {
                     self.state.backup_when_logged = None;
                     form.refuse(error);
                 }
-                Event::CommandRefused(error) => self.state.dialog = Some(Dialog::Message(jobs::refused(error))),
+                Event::CommandRefused(error) => self.state.message = Some(jobs::refused(error)),
                 _ => {}
             }
         }

@@ -61,7 +61,9 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Compact(form)) => compact::compact_ui(ctx, status, form, actions),
         Some(Dialog::Report(form)) => records::records_ui(ctx, status, (form, ended), actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
-        Some(Dialog::Message(form)) => message::message_ui(ctx, form, actions),
+    }
+    if let Some(form) = &state.message {
+        message::message_ui(ctx, form, actions);
     }
 }
 
@@ -158,9 +160,11 @@ pub(crate) fn tall_frame<T: ?Sized>(
             show_focused(ui, title);
         });
         let content_height = shown.inner_rect.height();
+        // Keys are those of the dialog that is above all others.
+        let is_above = ctx.memory(|m| m.top_modal_layer()).is_none_or(|top| top == ui.layer_id());
         let keys = ctx.input_mut(|i| Keys {
-            escape: !popup_was_open && i.consume_key(Modifiers::NONE, Key::Escape),
-            enter: i.key_pressed(Key::Enter),
+            escape: is_above && !popup_was_open && i.consume_key(Modifiers::NONE, Key::Escape),
+            enter: is_above && i.key_pressed(Key::Enter),
         });
         // Enter on a button that has the focus presses that one.
         let keys = Keys { enter: keys.enter && ctx.memory(|m| m.focused().is_none()), ..keys };
