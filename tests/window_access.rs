@@ -223,6 +223,24 @@ fn a_screen_reader_hears_no_icon_and_every_part_has_a_name() {
 }
 
 #[test]
+fn what_can_not_be_pressed_says_why() {
+    let mut desk = Desk::new();
+    desk.press("File");
+    let item = desk.harness.get_by_role_and_label(Role::MenuItem, "Backup…");
+    assert!(item.accesskit_node().is_disabled());
+    assert_eq!(item.accesskit_node().description().as_deref(), Some("Open a data file first"));
+    desk.harness.key_press(Key::Escape);
+    let path = desk.open_data_file(5);
+    std::fs::rename(&path, desk.path("elsewhere.sqlite")).unwrap();
+    desk.send(Command::Refresh { data_file: path });
+    desk.until("the problem", |_, s| s.data_files[0].problem.is_some());
+    desk.harness.run_steps(3);
+    let start = desk.harness.get_by_role_and_label(Role::Button, "Start backup");
+    assert!(start.accesskit_node().is_disabled());
+    assert!(start.accesskit_node().description().unwrap().starts_with("The data file can not be read"));
+}
+
+#[test]
 fn letters_of_other_scripts_get_a_font_of_the_system() {
     // A usual font that has these letters; the program's own have not.
     let usual =

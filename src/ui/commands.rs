@@ -8,6 +8,7 @@ use super::{
     dialogs::settings::Tab,
     state::{Page, State},
     theme,
+    widgets::why,
 };
 use crate::engine::{Command, Status};
 
@@ -160,7 +161,8 @@ pub(crate) fn menu_item(
         .shortcut_text(command.shortcut_text(ui.ctx()));
     let enabled = action.is_some();
     let response = ui.add_enabled(enabled, button).on_hover_text(command.tooltip());
-    let response = as_menu_item(response, command.label());
+    // What can not be done now needs a data file.
+    let response = why(as_menu_item(response, command.label()), "Open a data file first");
     if response.clicked() {
         actions.extend(action);
         ui.close();
@@ -180,7 +182,7 @@ pub(crate) fn as_menu_item(response: Response, name: &str) -> Response {
 pub(crate) fn shortcuts(ctx: &Context, status: &Status, state: &State, actions: &mut Vec<Action>) {
     for command in MenuCommand::ALL {
         let pressed = command.facts().shortcut.is_some_and(|s| ctx.input_mut(|i| i.consume_shortcut(&s)));
-        if pressed && state.dialog.is_none() && !state.picker.is_open() {
+        if pressed && state.dialog.is_none() && state.message.is_none() && !state.picker.is_open() {
             actions.extend(command.action(status, state));
         }
     }

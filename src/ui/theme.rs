@@ -53,7 +53,9 @@ pub(crate) struct Palette {
     pub(crate) accent: Color32,
     /// A primary button under the pointer.
     pub(crate) accent_hover: Color32,
-    /// Text on the accent.
+    /// A dangerous one.
+    pub(crate) danger_hover: Color32,
+    /// Text on the accent, and on what is dangerous.
     pub(crate) on_accent: Color32,
     /// Behind what is selected.
     pub(crate) accent_soft: Color32,
@@ -88,6 +90,7 @@ const LIGHT: Palette = Palette {
     strong: c(0x10181F),
     accent: c(0x1D5FBF),
     accent_hover: c(0x174E9F),
+    danger_hover: c(0x861616),
     on_accent: c(0xFFFFFF),
     accent_soft: c(0xDCE8FA),
     track: c(0xE3E8EE),
@@ -112,6 +115,7 @@ const DARK: Palette = Palette {
     strong: c(0xF2F5F8),
     accent: c(0x4C8DEB),
     accent_hover: c(0x66A0F2),
+    danger_hover: c(0xF9A5A1),
     on_accent: c(0x0B121C),
     accent_soft: c(0x22395A),
     track: c(0x2C333D),
@@ -314,7 +318,9 @@ mod tests {
             for (text, ground) in [p.good, p.warn, p.bad, p.neutral] {
                 assert!(contrast(text, ground) >= 4.5, "dark {dark}: {text:?} on {ground:?}");
             }
-            assert!(contrast(p.on_accent, p.accent) >= 4.5 && contrast(p.on_accent, p.accent_hover) >= 4.5);
+            for ground in [p.accent, p.accent_hover, p.bad.0, p.danger_hover] {
+                assert!(contrast(p.on_accent, ground) >= 4.5, "dark {dark}: on {ground:?}");
+            }
             assert!(contrast(p.text, p.accent_soft) >= 4.5 && contrast(p.strong, p.button_active) >= 4.5);
         }
     }

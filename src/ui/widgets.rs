@@ -131,18 +131,33 @@ pub(crate) fn button(ui: &mut Ui, icon: Option<Icon>, label: &str) -> Response {
 /// The one button of a page or dialog that does what it is for.
 pub(crate) fn primary_button(ui: &mut Ui, icon: Option<Icon>, label: &str, enabled: bool) -> Response {
     let p = palette(ui);
+    filled_button(ui, (icon, label, enabled), (p.accent, p.accent_hover, p.on_accent))
+}
+
+/// The same where it takes something away: nobody presses it by habit.
+pub(crate) fn dangerous_button(ui: &mut Ui, icon: Icon, label: &str, enabled: bool) -> Response {
+    let p = palette(ui);
+    filled_button(ui, (Some(icon), label, enabled), (p.bad.0, p.danger_hover, p.on_accent))
+}
+
+fn filled_button(
+    ui: &mut Ui,
+    (icon, label, enabled): (Option<Icon>, &str, bool),
+    (ground, hovered, text): (Color32, Color32, Color32),
+) -> Response {
+    let p = palette(ui);
     ui.scope(|ui| {
         let focus = Stroke::new(2.0, p.strong);
         let w = &mut ui.visuals_mut().widgets;
         for (style, fill, line) in [
-            (&mut w.inactive, p.accent, Stroke::new(1.0, p.accent)),
-            (&mut w.hovered, p.accent_hover, Stroke::new(1.0, p.accent_hover)),
-            (&mut w.active, p.accent_hover, focus),
-            (&mut w.noninteractive, p.accent, Stroke::new(1.0, p.accent)),
+            (&mut w.inactive, ground, Stroke::new(1.0, ground)),
+            (&mut w.hovered, hovered, Stroke::new(1.0, hovered)),
+            (&mut w.active, hovered, focus),
+            (&mut w.noninteractive, ground, Stroke::new(1.0, ground)),
         ] {
             style.weak_bg_fill = fill;
             style.bg_stroke = line;
-            style.fg_stroke = Stroke::new(1.0, p.on_accent);
+            style.fg_stroke = Stroke::new(1.0, text);
         }
         let response = match icon {
             Some(icon) => ui.add_enabled(enabled, Button::new((theme::icon(icon, 15.0), label))),
@@ -151,6 +166,14 @@ pub(crate) fn primary_button(ui: &mut Ui, icon: Option<Icon>, label: &str, enabl
         named(response, label)
     })
     .inner
+}
+
+/// Says why a button can not be pressed now, to who points at it and to who has it read.
+pub(crate) fn why(response: Response, reason: &str) -> Response {
+    if !response.enabled() {
+        response.ctx.accesskit_node_builder(response.id, |node| node.set_description(reason));
+    }
+    response.on_disabled_hover_text(reason)
 }
 
 /// A button that shows an icon only; `name` is its tooltip and its accessible name.

@@ -20,7 +20,9 @@ use crate::{
         state::State,
         still,
         theme::{self, palette},
-        widgets::{self, Tone, badge, button, card, count, disk_bar, fact, fact_with, line, moment, primary_button},
+        widgets::{
+            self, Tone, badge, button, card, count, disk_bar, fact, fact_with, line, moment, primary_button, why,
+        },
     },
 };
 
@@ -30,9 +32,9 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
     };
     let path = &data_file.facts.path;
     page_header(ui, "Maintenance", &path.display().to_string(), |ui| {
-        let idle =
-            !is_backed_up_now(status, data_file) && data_file.problem.is_none() && data_file.lost_since.is_none();
-        if primary_button(ui, Some(Icon::Play), "Start backup", idle).clicked() {
+        let reason = why_not(status, data_file);
+        let start = primary_button(ui, Some(Icon::Play), "Start backup", reason.is_none());
+        if why(start, reason.unwrap_or_default()).clicked() {
             actions.push(Action::Backup(path.clone()));
         }
         if button(ui, None, "Backup…").clicked() {
@@ -75,6 +77,17 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
         },
     ];
     columns(ui, actions, parts);
+}
+
+/// Why no backup can be begun now.
+fn why_not(status: &Status, data_file: &DataFileStatus) -> Option<&'static str> {
+    if data_file.lost_since.is_some() {
+        return Some("Nobody looks after this data file at the moment");
+    }
+    if data_file.problem.is_some() {
+        return Some("The data file can not be read; what to do is said below");
+    }
+    is_backed_up_now(status, data_file).then_some("A backup of this data file is running")
 }
 
 /// Whether a backup of this data file runs; another would have to wait.
