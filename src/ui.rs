@@ -7,7 +7,8 @@
 //! jobs           what runs, what ended, and what is wrong, at the head of every page
 //! reports        what ended jobs achieved, in words
 //! attention      warnings: as a card, in the title, as a notification of the desktop
-//! commands       the menus' commands: label, tooltip, icon, shortcut
+//! menus          the bar of menus
+//! commands       their commands: label, tooltip, icon, shortcut
 //! action apply   what the user wants, and the one place that carries it out
 //! leave          the end of the window: who goes on with what it looks after
 //! wanted         the data files that it asked for
@@ -15,8 +16,11 @@
 //! asked          what a dialog waits for, asked again where the answer can no longer come
 //! still          keeps a page still under the pointer
 //! file_picker    chooses files and folders
+//! page           what pages have in common
 //! table widgets  the parts
+//! spoken         what a screen reader is told
 //! theme          colours, fonts, spacing
+//! scripts        letters that these fonts lack, from the fonts of the system
 //! ```
 
 mod action;
@@ -28,9 +32,13 @@ mod dialogs;
 mod file_picker;
 mod jobs;
 mod leave;
+mod menus;
+mod page;
 mod reports;
 mod screens;
+mod scripts;
 mod side_bar;
+mod spoken;
 mod state;
 mod still;
 mod table;
@@ -46,9 +54,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use eframe::egui::{
-    self, CentralPanel, Context, Frame, Key, Margin, MenuBar, Panel, ScrollArea, ThemePreference, Ui, UiBuilder,
-};
+use eframe::egui::{self, CentralPanel, Context, Frame, Margin, ScrollArea, Ui, UiBuilder};
 use uuid::Uuid;
 
 pub use file_picker::FilePicker;
@@ -61,7 +67,6 @@ use crate::{
     error::{Error, ErrorKind, Result},
     service::{background::Background, install::Folders},
 };
-use commands::{MenuCommand, menu_item};
 
 /// How often a running job is drawn anew.
 const JOB_FRAME: Duration = Duration::from_millis(250);
@@ -136,6 +141,8 @@ impl Window {
     /// Gives the window its looks, and has the engine wake it.
     fn install(&mut self, ctx: &Context) {
         theme::install(ctx);
+        ctx.add_plugin(spoken::Spoken);
+        ctx.add_plugin(scripts::Scripts::default());
         let wake = ctx.clone();
         self.handle.on_change(move || {
             wake.request_repaint_after(NEWS_FRAME);
@@ -170,7 +177,7 @@ impl Window {
                     self.state.backup_when_logged = None;
                     form.refuse(error);
                 }
-                Event::CommandRefused(error) => self.state.dialog = Some(Dialog::Message(jobs::refused(error))),
+                Event::CommandRefused(error) => self.state.message = Some(jobs::refused(error)),
                 _ => {}
             }
         }
@@ -254,11 +261,12 @@ impl Window {
             ctx.request_repaint();
             return;
         }
+        ctx.accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(self.title.clone()));
         let status = self.handle.status();
         let mut actions = Vec::new();
         self.take_input(&ctx, &mut actions);
         commands::shortcuts(&ctx, &status, &self.state, &mut actions);
-        menu_bar(ui, &status, &self.state, &mut actions);
+        menus::menu_bar(ui, &status, &self.state, &mut actions);
         let is_open = self.state.data_file(&status).is_some();
         let has_side_bar = !status.data_files.is_empty();
         if has_side_bar {
@@ -275,15 +283,15 @@ impl Window {
             }
             let shown = area.show(ui, |ui| {
                 let mut rect = ui.available_rect_before_wrap();
+                let widest = if is_open { theme::PAGE_WIDTH_MAX } else { theme::WELCOME_WIDTH_MAX };
                 if !has_side_bar {
                     // Without a side bar the page stands in the middle.
-                    rect.min.x +=
-                        ((rect.width() - theme::PAGE_WIDTH_MAX) / 2.0 - f32::from(theme::PAGE_MARGIN)).max(0.0);
+                    rect.min.x += ((rect.width() - widest) / 2.0 - f32::from(theme::PAGE_MARGIN)).max(0.0);
                 }
                 let page = Frame::new().inner_margin(Margin::same(theme::PAGE_MARGIN));
                 ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| {
                     page.show(ui, |ui| {
-                        let width = ui.available_width().min(theme::PAGE_WIDTH_MAX);
+                        let width = ui.available_width().min(widest);
                         ui.set_max_width(width);
                         ui.set_min_width(width);
                         match (is_open, self.state.page) {
@@ -304,6 +312,7 @@ impl Window {
                     })
                 });
                 ui.add_space(self.state.still.below());
+                page::show_focused(ui, "page");
             });
             self.state.offset = shown.state.offset.y;
             let by = self.state.still.after(&ctx, view);
@@ -337,99 +346,6 @@ impl eframe::App for Window {
     }
 }
 
-fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
-    use MenuCommand as M;
-    let side = theme::palette(ui).side;
-    Panel::top("menu").frame(Frame::new().fill(side).inner_margin(Margin::symmetric(8, 3))).show(ui, |ui| {
-        MenuBar::new().ui(ui, |ui| {
-            let items = |ui: &mut Ui, commands: &[MenuCommand], actions: &mut Vec<Action>| {
-                for command in commands {
-                    menu_item(ui, *command, status, state, actions);
-                }
-            };
-            ui.menu_button("File", |ui| {
-                ui.set_min_width(230.0);
-                items(ui, &[M::OpenDataFile], actions);
-                ui.add_enabled_ui(!status.recent.is_empty(), |ui| {
-                    let label = (theme::icon(lucide_icons::Icon::RotateCcw, 14.0), "Open recent");
-                    let menu = ui.menu_button(label, |ui| recent_menu(ui, status, actions)).response;
-                    let enabled = menu.enabled();
-                    menu.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, enabled, "Open recent"));
-                });
-                ui.separator();
-                items(ui, &[M::Backup, M::Restore], actions);
-                ui.separator();
-                items(ui, &[M::CreateSample, M::Refresh], actions);
-                ui.separator();
-                if cfg!(target_os = "macos") {
-                    settings_menu(ui, status, state, actions);
-                    ui.separator();
-                }
-                items(ui, &[M::CloseDataFile, M::Quit], actions);
-            });
-            ui.menu_button("Edit", |ui| {
-                ui.set_min_width(200.0);
-                edit_menu(ui, actions);
-                ui.separator();
-                ui.menu_button("Appearance", |ui| appearance_menu(ui, actions));
-                if !cfg!(target_os = "macos") {
-                    settings_menu(ui, status, state, actions);
-                }
-            });
-            ui.menu_button("View", |ui| {
-                ui.set_min_width(220.0);
-                items(ui, &[M::ShowMaintenance, M::ShowRestore, M::ShowJournal], actions);
-            });
-            ui.menu_button("Help", |ui| {
-                ui.set_min_width(200.0);
-                items(ui, &[M::Documentation, M::About], actions);
-            });
-        });
-    });
-}
-
-/// In File on macOS, elsewhere in Edit, where people look for settings there.
-fn settings_menu(ui: &mut Ui, status: &Status, state: &State, actions: &mut Vec<Action>) {
-    let label = (theme::icon(lucide_icons::Icon::Settings, 14.0), "Settings");
-    let menu = ui.menu_button(label, |ui| menu_item(ui, MenuCommand::Settings, status, state, actions)).response;
-    menu.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, true, "Settings"));
-}
-
-fn recent_menu(ui: &mut Ui, status: &Status, actions: &mut Vec<Action>) {
-    for path in &status.recent {
-        if ui.button(path.display().to_string()).clicked() {
-            actions.push(Action::Open(path.clone()));
-            ui.close();
-        }
-    }
-}
-
-fn edit_menu(ui: &mut Ui, actions: &mut Vec<Action>) {
-    use action::EditCommand as E;
-    for (label, key, command) in [("Cut", Key::X, E::Cut), ("Copy", Key::C, E::Copy), ("Paste", Key::V, E::Paste)] {
-        let shortcut = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, key);
-        let shortcut = ui.ctx().format_shortcut(&shortcut);
-        let response = ui.add(egui::Button::new(label).shortcut_text(shortcut));
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, true, label));
-        if response.clicked() {
-            actions.push(Action::Edit(command));
-            ui.close();
-        }
-    }
-}
-
-fn appearance_menu(ui: &mut Ui, actions: &mut Vec<Action>) {
-    let now = ui.ctx().options(|o| o.theme_preference);
-    let choices =
-        [("Light", ThemePreference::Light), ("Dark", ThemePreference::Dark), ("System", ThemePreference::System)];
-    for (label, preference) in choices {
-        if ui.radio(now == preference, label).clicked() {
-            actions.push(Action::Appearance(preference));
-            ui.close();
-        }
-    }
-}
-
 /// Says what happens with the files that are held over the window.
 fn drop_hint(ctx: &Context) {
     if ctx.input(|i| i.raw.hovered_files.is_empty()) {
@@ -453,7 +369,7 @@ pub fn run(handle: Handle, first: Option<PathBuf>, setup: Setup) -> Result<()> {
         .with_title("Strongroom")
         .with_app_id("strongroom")
         .with_inner_size([1180.0, 780.0])
-        .with_min_inner_size([760.0, 480.0]);
+        .with_min_inner_size([440.0, 300.0]);
     let options = eframe::NativeOptions { viewport, ..Default::default() };
     let mut window = Window::new(handle, FilePicker::new(), setup);
     if let Some(path) = first {

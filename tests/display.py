@@ -109,6 +109,67 @@ def choose(role, name):
     time.sleep(0.4)
 
 
+def is_in(node, *states):
+    have = node.get_state_set()
+    return all(have.contains(state) for state in states)
+
+
+# Bars for scrolling and rows of tables are led to by other keys than Tab.
+CONTROLS = BUTTONS + ("menu item", "entry", "text", "check box", "radio button", "combo box", "page tab")
+
+
+def tab_leads_everywhere(page):
+    """Tab leads to all that can be used on this page, also to what must be scrolled to; the keys are real ones."""
+    press(page)
+    usable = (Atspi.StateType.FOCUSABLE, Atspi.StateType.ENABLED)
+    known = lambda node: (node.get_role_name(), node.get_name())
+    wanted = until("the controls", lambda: {known(n) for n in walk(application()) if n.get_role_name() in CONTROLS and is_in(n, *usable)})
+    reached = set()
+    for _ in range(2 * len(wanted) + 10):
+        subprocess.run(["xdotool", "key", "Tab"], check=True)
+        time.sleep(0.15)
+        reached |= until("the focus", lambda: {known(n) for n in walk(application()) if is_in(n, Atspi.StateType.FOCUSED)})
+        if wanted <= reached:
+            break
+    if not wanted <= reached:
+        raise Missing(f"on the page {page}, Tab does not lead to {sorted(wanted - reached)}")
+    print(f"Tab leads to all {len(wanted)} controls of {page}", flush=True)
+
+
+def row(start):
+    return next((n for n in walk(application()) if n.get_role_name() == "list item" and n.get_name().startswith(start)), None)
+
+
+def keyboard():
+    for page in ("Maintenance", "Restore", "Backup journal"):
+        tab_leads_everywhere(page)
+    press("Restore")
+    until("the newest archive", lambda: is_in(row("Archive 0003, "), Atspi.StateType.SELECTED))
+    until("the table", lambda: named(("list box",), "Archives")).get_component_iface().grab_focus()
+    time.sleep(0.5)
+    subprocess.run(["xdotool", "key", "Down"], check=True)
+    chosen = until("the row below", lambda: row("Archive 0002, ") if is_in(row("Archive 0002, "), Atspi.StateType.SELECTED) else None)
+    if not is_in(chosen, Atspi.StateType.FOCUSED):
+        raise Missing("the focus of a screen reader is not on the row that the arrow led to")
+    print(f"read: {chosen.get_name()}", flush=True)
+    shot("6-keyboard")
+
+
+def read_out():
+    """What a screen reader is told has names, and no letters of the font of icons."""
+    frame = until("the frame", lambda: next(n for n in walk(application()) if n.get_role_name() == "frame"))
+    if "Strongroom" not in frame.get_name():
+        raise Missing(f"the frame is called “{frame.get_name()}”")
+    for node in walk(application()):
+        name = node.get_name() or ""
+        if any("\ue000" <= letter <= "\uf8ff" for letter in name):
+            raise Missing(f"the {node.get_role_name()} “{name}” has a name without an icon")
+        if node.get_role_name() in CONTROLS + ("scroll bar", "list box", "list item") and not name:
+            raise Missing(f"a {node.get_role_name()} has a name")
+        if node.get_role_name() == "combo box" and not node.get_description():
+            raise Missing(f"the list “{name}” says what is chosen")
+
+
 def shot(name):
     time.sleep(0.6)
     target = os.path.join(shots, name + ".png")
@@ -250,7 +311,10 @@ def journey():
     until("the way forward", lambda: not any("commits are no longer in the data file" in t for t in texts()))
     shown("OMB_Edelweiss.sqlite restored in place")
 
+    read_out()
+    keyboard()
     press("Backup journal")
+    read_out()
     until("the journal", lambda: any(t.startswith("Restore 0003, Succeeded") for t in texts()))
     shot("7-journal")
     press("Maintenance")

@@ -5,7 +5,7 @@
 #
 # The program is the one that cargo build made, or what STRONGROOM names.
 #
-# Debian packages: xvfb openbox imagemagick dbus-x11 at-spi2-core python3-pyatspi gir1.2-atspi-2.0 libx11-6 libx11-xcb1
+# Debian packages: xvfb openbox xdotool imagemagick dbus-x11 at-spi2-core python3-pyatspi gir1.2-atspi-2.0 libx11-6 libx11-xcb1
 # libxcursor1 libxi6 libxkbcommon-x11-0 libegl1 libgl1-mesa-dri
 set -euo pipefail
 

@@ -18,7 +18,7 @@ use strongroom::engine::{
 #[path = "support/desk.rs"]
 mod desk;
 
-use desk::{Desk, IS_JOINED, make_data_file};
+use desk::{Desk, IS_JOINED, make_data_file, named};
 
 #[test]
 fn a_first_start_offers_both_ways_and_the_file_dialog_opens_a_data_file() {
@@ -30,9 +30,8 @@ fn a_first_start_offers_both_ways_and_the_file_dialog_opens_a_data_file() {
     desk.press("Open data file…");
     desk.type_into("Path", &desk.path("").display().to_string());
     desk.harness.key_press(Key::Enter);
-    desk.until("the file in the list", |h, _| h.query_by_label("File Office.sqlite").is_some());
-    desk.harness.get_by_label("File Office.sqlite").click();
-    desk.harness.run_steps(3);
+    desk.until("the file in the list", |h, _| named(h, "File Office.sqlite").next().is_some());
+    desk.press("File Office.sqlite");
     desk.press("Open file");
     desk.until_shown("Start backup");
     assert_eq!(desk.status().data_files[0].facts.path, path);
@@ -227,6 +226,33 @@ fn only_the_checked_items_are_restored() {
 }
 
 #[test]
+fn a_message_leaves_the_dialog_below_it_as_it_was() {
+    let mut desk = Desk::new();
+    desk.open_data_file(10);
+    desk.back_up(1);
+    desk.ask_restore(1);
+    let item = "Manifest: strongroom-manifest.toml";
+    let is_ticked = |desk: &Desk| {
+        let node = desk.harness.get_by_role_and_label(Role::CheckBox, item);
+        node.accesskit_node().toggled() == Some(eframe::egui::accesskit::Toggled::True)
+    };
+    desk.harness.get_by_role_and_label(Role::CheckBox, item).click();
+    desk.harness.run_steps(3);
+    assert!(!is_ticked(&desk));
+    // Something else can not be done meanwhile.
+    desk.send(Command::Release { archive: desk.path("Backups/Office[0077].4BK") });
+    desk.until_shown("This can not be done now");
+    desk.harness.run_steps(3);
+    // Escape is for what is above.
+    desk.harness.key_press(Key::Escape);
+    desk.harness.run_steps(4);
+    assert!(!desk.is_shown("This can not be done now"));
+    assert!(!is_ticked(&desk), "what was entered is still there");
+    desk.harness.key_press(Key::Escape);
+    desk.until("the dialog to close", |h, _| h.query_all_by_role(Role::Dialog).next().is_none());
+}
+
+#[test]
 fn an_existing_target_is_refused_and_stays_as_it_was() {
     let mut desk = Desk::new();
     desk.open_data_file(10);
@@ -334,8 +360,7 @@ fn the_journal_lists_every_job_filters_them_and_shows_errors_in_full() {
     assert_eq!(failed.kind, JobKind::Verify);
     let error = failed.error.unwrap();
     assert!(!desk.is_said(&error), "only the chosen entry is shown in full");
-    desk.harness.get_by_label_contains(", Failed, ").click();
-    desk.harness.run_steps(4);
+    desk.press("Verification, Failed");
     assert!(desk.is_said(&error), "{error:?}");
 
     desk.type_into("Search the journal", "no such text");
@@ -368,9 +393,8 @@ fn the_sample_dialog_asks_the_folder_dialog_for_another_folder() {
     fs::create_dir(desk.path("other")).unwrap();
     desk.press("Try with a sample");
     desk.press("Choose the folder for the sample");
-    desk.until("the folder", |h, _| h.query_by_label("Folder other").is_some());
-    desk.harness.get_by_label("Folder other").click();
-    desk.harness.run_steps(3);
+    desk.until("the folder", |h, _| named(h, "Folder other").next().is_some());
+    desk.press("Folder other");
     desk.press("Choose this folder");
     desk.until_shown("Create sample");
     let field = desk.harness.get_by_role_and_label(Role::TextInput, "Folder");

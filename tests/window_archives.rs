@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use desk::Desk;
+use desk::{Desk, named};
 use eframe::egui::accesskit::Role;
 use egui_kittest::kittest::{NodeT, Queryable};
 use strongroom::{
@@ -146,7 +146,7 @@ fn a_damaged_archive_is_verified_restored_and_repaired_in_the_window() {
     assert!(fs::read(&copy).unwrap() == good, "the copy is what the archive was");
     assert!(fs::read(&made.archive).unwrap() == damaged, "the only one was not touched");
     // The copy is what one wants now; the damaged one is still there.
-    desk.until("the copy", |h, _| h.query_by_role_and_label(Role::Button, "Repaired copy of archive 0001").is_some());
+    desk.until("the copy", |h, _| named(h, "Repaired copy of archive 0001").next().is_some());
     desk.press("Archive 0001");
     desk.until_shown("Restore the repaired copy of 0001…");
     assert!(desk.status().data_files[0].warnings.iter().all(|warning| !warning.kind.is_urgent()));

@@ -26,7 +26,7 @@ fn records_are_verified_and_the_report_can_be_read() {
     desk.press("Put the result away");
     desk.press("View report");
     desk.until_shown("2 tables and indexes, no damage found");
-    assert!(desk.harness.query_by_label("table note: Sound").is_some(), "{:#?}", desk.texts());
+    assert!(desk.harness.query_by_label("table note, Sound").is_some(), "{:#?}", desk.texts());
     desk.press("Close");
     // Damage is named, said at the head of the page, and stays to be seen.
     desk.until("the dialog to close", |h, _| h.query_by_role_and_label(Role::Button, "Copy report").is_none());
@@ -41,7 +41,7 @@ fn records_are_verified_and_the_report_can_be_read() {
     desk.until_shown("With problems");
     desk.until_shown("Needs attention");
     desk.press("View report");
-    desk.until_shown("table note: Damaged");
+    desk.until_shown("table note, Damaged");
 }
 
 #[test]

@@ -214,6 +214,8 @@ pub(crate) enum Action {
     Dismiss(JobId),
     /// Close the open dialog.
     CloseDialog,
+    /// Close what is said above it.
+    CloseMessage,
     /// Plan a service for the data files of this window, and open the dialog that shows the plan.
     AskService,
     /// The same before the window closes.

@@ -34,7 +34,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
     let status = handle.status();
     let send = |state: &mut State, command: Command| {
         if let Err(error) = handle.send(command) {
-            state.dialog = Some(message("The engine did not take the command", error.report(), None));
+            state.message = Some(message("The engine did not take the command", error.report(), None));
         }
     };
     match action {
@@ -337,9 +337,10 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             let text = "the documentation is in the folder docs of the program, and in its README".to_owned();
             let hint = Some("Every command of the command line explains itself with --help.".to_owned());
             let report = ErrorReport { kind: ErrorKind::Refused, message: text, hint };
-            state.dialog = Some(message("Documentation", report, None));
+            state.message = Some(message("Documentation", report, None));
         }
-        Action::Say(title, report, path) => state.dialog = Some(message(&title, report, Some(path))),
+        Action::Say(title, report, path) => state.message = Some(message(&title, report, Some(path))),
+        Action::CloseMessage => state.message = None,
         Action::QuitAnyway => {
             state.is_leaving = true;
             ctx.send_viewport_cmd(ViewportCommand::Close);
@@ -398,18 +399,18 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
     }
 }
 
-/// The dialog that says what happened.
-pub(crate) fn message(title: &str, error: ErrorReport, path: Option<PathBuf>) -> Dialog {
-    Dialog::Message(MessageForm { title: title.to_owned(), error, path })
+/// Says what happened.
+fn message(title: &str, error: ErrorReport, path: Option<PathBuf>) -> MessageForm {
+    MessageForm { title: title.to_owned(), error, path }
 }
 
 fn ask_restore(state: &mut State, handle: &Handle, archive: PathBuf, in_place: Option<PathBuf>) {
     let segments = state.segments.get(&archive).cloned().unwrap_or_default();
     let form = RestoreForm::new(archive, segments, in_place);
-    state.dialog = Some(match handle.send(form.look_at()) {
-        Ok(()) => Dialog::Restore(form),
-        Err(error) => message("The engine did not take the command", error.report(), None),
-    });
+    match handle.send(form.look_at()) {
+        Ok(()) => state.dialog = Some(Dialog::Restore(form)),
+        Err(error) => state.message = Some(message("The engine did not take the command", error.report(), None)),
+    }
 }
 
 /// Does what was wanted with an archive, whose segments are where they can be found.
@@ -426,7 +427,7 @@ fn begin(state: &mut State, handle: &Handle, archive: PathBuf, segments: Vec<Pat
         }
     };
     if let Err(error) = handle.send(command) {
-        state.dialog = Some(message("The engine did not take the command", error.report(), None));
+        state.message = Some(message("The engine did not take the command", error.report(), None));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The commands of the menus: each owns its label, tooltip, icon and shortcut.
 
-use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, Response, Ui, WidgetInfo, WidgetType};
+use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, Response, Ui, WidgetInfo, WidgetType, accesskit::Role};
 use lucide_icons::Icon;
 
 use super::{
@@ -8,6 +8,7 @@ use super::{
     dialogs::settings::Tab,
     state::{Page, State},
     theme,
+    widgets::why,
 };
 use crate::engine::{Command, Status};
 
@@ -160,7 +161,8 @@ pub(crate) fn menu_item(
         .shortcut_text(command.shortcut_text(ui.ctx()));
     let enabled = action.is_some();
     let response = ui.add_enabled(enabled, button).on_hover_text(command.tooltip());
-    response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, enabled, command.label()));
+    // What can not be done now needs a data file.
+    let response = why(as_menu_item(response, command.label()), "Open a data file first");
     if response.clicked() {
         actions.extend(action);
         ui.close();
@@ -168,11 +170,19 @@ pub(crate) fn menu_item(
     response
 }
 
+/// Tells a screen reader that this is an entry of a menu, and what it is called.
+pub(crate) fn as_menu_item(response: Response, name: &str) -> Response {
+    let enabled = response.enabled();
+    response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, enabled, name));
+    response.ctx.accesskit_node_builder(response.id, |node| node.set_role(Role::MenuItem));
+    response
+}
+
 /// Gives the commands whose shortcuts were pressed. While a dialog is open its own keys alone count.
 pub(crate) fn shortcuts(ctx: &Context, status: &Status, state: &State, actions: &mut Vec<Action>) {
     for command in MenuCommand::ALL {
         let pressed = command.facts().shortcut.is_some_and(|s| ctx.input_mut(|i| i.consume_shortcut(&s)));
-        if pressed && state.dialog.is_none() && !state.picker.is_open() {
+        if pressed && state.dialog.is_none() && state.message.is_none() && !state.picker.is_open() {
             actions.extend(command.action(status, state));
         }
     }

@@ -22,12 +22,14 @@ pub(crate) mod undo;
 mod until;
 
 use eframe::egui::{
-    Align, AsIdSalt, Context, CornerRadius, Frame, Id, Key, Layout, Margin, Modal, Modifiers, RichText, ScrollArea,
-    Stroke, Ui, accesskit::Role,
+    Align, AsIdSalt, Context, CornerRadius, Frame, Id, Key, Layout, Margin, Modal, Modifiers, Rect, RichText,
+    ScrollArea, Stroke, Ui, Vec2, accesskit::Role,
 };
 
 use super::{
     action::Action,
+    page::show_focused,
+    spoken::bounds,
     state::{Dialog, State},
     theme::{self, palette},
 };
@@ -59,7 +61,9 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Compact(form)) => compact::compact_ui(ctx, status, form, actions),
         Some(Dialog::Report(form)) => records::records_ui(ctx, status, (form, ended), actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
-        Some(Dialog::Message(form)) => message::message_ui(ctx, form, actions),
+    }
+    if let Some(form) = &state.message {
+        message::message_ui(ctx, form, actions);
     }
 }
 
@@ -77,19 +81,6 @@ pub(crate) struct Keys {
     pub(crate) escape: bool,
     /// Enter outside any other button: the same as the primary button.
     pub(crate) enter: bool,
-}
-
-/// Scrolls to what has just got the focus, where it is not to be seen in full.
-fn show_focused(ui: &Ui) {
-    let focused = ui.memory(|m| m.focused());
-    let last = Id::new("last focused in a dialog");
-    if ui.data_mut(|d| std::mem::replace(d.get_temp_mut_or_default::<Option<Id>>(last), focused)) == focused {
-        return;
-    }
-    // Only what scrolls is ever cut off.
-    if let Some(cut) = focused.and_then(|id| ui.ctx().read_response(id)).filter(|r| r.interact_rect != r.rect) {
-        ui.scroll_to_rect(cut.rect, None);
-    }
 }
 
 /// Shows a dialog: title, content, and a line of buttons that `footer` adds from the right.
@@ -151,7 +142,8 @@ pub(crate) fn tall_frame<T: ?Sized>(
         let head = ui.cursor().top() - top;
         // Whatever is not the content: as it was in the last frame.
         let around = Id::new(("around a dialog", title));
-        let rest = ui.data(|d| d.get_temp::<f32>(around)).unwrap_or(AROUND + head);
+        let before = ui.data(|d| d.get_temp::<(f32, Rect, Vec2)>(around));
+        let rest = before.map_or(AROUND + head, |before| before.0);
         let height_max = (screen.y - rest - 2.0 * MARGIN).max(CONTENT_MIN);
         // Where the window is too narrow, what does not wrap is scrolled to, and does not widen the dialog beyond the
         // window.
@@ -165,19 +157,14 @@ pub(crate) fn tall_frame<T: ?Sized>(
                 ui.set_width(if is_narrow { room } else { ui.available_width() });
                 content(ui, form);
             });
-            show_focused(ui);
+            show_focused(ui, title);
         });
         let content_height = shown.inner_rect.height();
-        // What has just grown gets its height in the next frame only.
-        let last = Id::new(("height of a dialog", title));
-        if ui.data_mut(|d| std::mem::replace(d.get_temp_mut_or_default::<f32>(last), shown.content_size.y))
-            != shown.content_size.y
-        {
-            ctx.request_repaint();
-        }
+        // Keys are those of the dialog that is above all others.
+        let is_above = ctx.memory(|m| m.top_modal_layer()).is_none_or(|top| top == ui.layer_id());
         let keys = ctx.input_mut(|i| Keys {
-            escape: !popup_was_open && i.consume_key(Modifiers::NONE, Key::Escape),
-            enter: i.key_pressed(Key::Enter),
+            escape: is_above && !popup_was_open && i.consume_key(Modifiers::NONE, Key::Escape),
+            enter: is_above && i.key_pressed(Key::Enter),
         });
         // Enter on a button that has the focus presses that one.
         let keys = Keys { enter: keys.enter && ctx.memory(|m| m.focused().is_none()), ..keys };
@@ -190,8 +177,13 @@ pub(crate) fn tall_frame<T: ?Sized>(
                 |ui| footer(ui, keys, form),
             );
         });
+        let whole = ui.min_rect();
+        ctx.accesskit_node_builder(ui.unique_id(), |node| node.set_bounds(bounds(whole)));
+        // What has just grown gets its height in the next frame, its place in the one after that, and there perhaps
+        // more height: it is drawn again until nothing of that changes.
         let rest = ui.cursor().top() - begin - content_height;
-        if ui.data_mut(|d| std::mem::replace(d.get_temp_mut_or_default::<f32>(around), rest)) != rest {
+        let now = (rest, whole, shown.content_size);
+        if ui.data_mut(|d| std::mem::replace(d.get_temp_mut_or_insert_with(around, || now), now)) != now {
             ctx.request_repaint();
         }
     });

@@ -1,7 +1,7 @@
 //! The side bar: the themes at its head, then the data files.
 
 use eframe::egui::{
-    Align, Button, CornerRadius, Frame, Label, Layout, Margin, Panel, RichText, ScrollArea, Sense, Stroke, Ui,
+    Align, Button, CornerRadius, Frame, Id, Label, Layout, Margin, Panel, RichText, ScrollArea, Sense, Stroke, Ui,
     WidgetInfo, WidgetType, vec2,
 };
 use lucide_icons::Icon;
@@ -167,9 +167,9 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
     // Many applications call theirs by the same name.
     let folder = jobs::apart_of(status, path);
     let p = palette(ui);
-    let line = if is_current { Stroke::new(1.0, p.line) } else { Stroke::NONE };
+    let line = if is_current { Stroke::new(1.0, p.edge) } else { Stroke::NONE };
     let fill = if is_current { p.card } else { p.side };
-    let response = Frame::new()
+    let shown = Frame::new()
         .fill(fill)
         .stroke(line)
         .corner_radius(CornerRadius::same(8))
@@ -198,9 +198,10 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
                 });
             });
         })
-        .response
-        .interact(Sense::click())
-        .on_hover_text(path.display().to_string());
+        .response;
+    // Under an id of its own: the frame's is registered already, without the focus, and would give it up again.
+    let response = ui.interact(shown.rect, Id::new(("data file", path)), Sense::click());
+    let response = response.on_hover_text(path.display().to_string());
     let name = match &folder {
         None => format!("Data file {}", jobs::name(path)),
         Some(folder) => format!("Data file {} in {folder}", jobs::name(path)),

@@ -71,8 +71,6 @@ pub(crate) enum Dialog {
     Close(PathBuf),
     /// Whether to leave although jobs run, and who goes on with logs and schedules.
     Quit,
-    /// Something the administrator has to know now.
-    Message(MessageForm),
 }
 
 /// The form of *Backup…*.
@@ -307,6 +305,8 @@ pub(crate) struct State {
     pub(crate) current: Option<PathBuf>,
     /// The dialog that is open.
     pub(crate) dialog: Option<Dialog>,
+    /// Something the administrator has to know now, above the dialog: that stays, with all that was entered.
+    pub(crate) message: Option<MessageForm>,
     /// What it waits for.
     pub(crate) asked: Asked,
     /// Keeps the page still under the pointer.
@@ -362,6 +362,7 @@ impl State {
             page: Page::default(),
             current: None,
             dialog: None,
+            message: None,
             asked: Asked::default(),
             still: Still::default(),
             offset: 0.0,

@@ -1,33 +1,67 @@
 //! A table whose rows are drawn only where they are seen, so that a thousand cost no more than twenty.
+//!
+//! For the keyboard and for a screen reader it is one list: the focus is the table's, the arrows choose the row in it,
+//! and a row reads all its cells. Its columns are sorted by their titles, made wider at their edges, and scrolled to
+//! where there is no room for all; the first one, which names the row, stays.
+
+mod rows;
+mod widths;
 
 use eframe::egui::{
-    self, Align2, CornerRadius, FontSelection, Frame, Key, Margin, Rect, RichText, ScrollArea, Sense, Stroke,
-    TextWrapMode, Ui, WidgetInfo, WidgetText, WidgetType, pos2, vec2,
+    CornerRadius, EventFilter, Frame, Id, Key, Margin, Modifiers, Rect, RichText, Sense, Stroke, Ui, UiBuilder,
+    accesskit::{Action as Asked, Role},
+    vec2,
 };
+use egui_table::HeaderRow;
 
 use super::{
-    theme::{self, ROW_HEIGHT, palette},
+    spoken::bounds,
+    theme::{ROW_HEIGHT, palette},
     widgets::Tone,
 };
+use rows::Rows;
 
-/// A column of a table.
+/// A column of a table. Those that are looked for most come first: the last ones are scrolled to in a small window.
 pub(crate) struct Column {
     /// Its title.
-    pub(crate) title: &'static str,
-    /// Its width; `None` shares what the others leave.
-    pub(crate) width: Option<f32>,
+    title: &'static str,
+    /// Its width; of an open one the least.
+    width: f32,
+    /// Whether it shares what the others leave.
+    is_open: bool,
     /// Whether it holds figures, which stand at the right.
-    pub(crate) figures: bool,
+    figures: bool,
+    /// What a screen reader says before its text, which would not be understood alone.
+    said: Option<&'static str>,
+    /// Whether the name of the row says the same.
+    names_row: bool,
+}
+
+impl Column {
+    /// Is not read out: the name of the row says the same.
+    pub(crate) const fn names_row(self) -> Self {
+        Self { names_row: true, ..self }
+    }
+
+    /// Is read out with its title.
+    pub(crate) const fn said(self) -> Self {
+        Self { said: Some(self.title), ..self }
+    }
 }
 
 /// A column of texts.
-pub(crate) const fn text_column(title: &'static str, width: Option<f32>) -> Column {
-    Column { title, width, figures: false }
+pub(crate) const fn text_column(title: &'static str, width: f32) -> Column {
+    Column { title, width, is_open: false, figures: false, said: None, names_row: false }
+}
+
+/// A column of texts that shares what the others leave, and is never narrower than `least`.
+pub(crate) const fn open_column(title: &'static str, least: f32) -> Column {
+    Column { is_open: true, ..text_column(title, least) }
 }
 
 /// A column of figures.
 pub(crate) const fn figure_column(title: &'static str, width: f32) -> Column {
-    Column { title, width: Some(width), figures: true }
+    Column { figures: true, ..text_column(title, width) }
 }
 
 /// What a cell shows.
@@ -36,10 +70,43 @@ pub(crate) enum Cell {
     Text(String),
     /// The text that names the row.
     Strong(String),
+    /// A text with an icon before it.
+    Icon(lucide_icons::Icon, String),
     /// A path; where there is no room for all of it, its end is shown.
     Path(String),
     /// A word on a coloured ground.
     Badge(Tone, String),
+}
+
+impl Cell {
+    fn text(&self) -> &str {
+        let (Self::Text(text) | Self::Strong(text) | Self::Icon(_, text) | Self::Path(text) | Self::Badge(_, text)) =
+            self;
+        text
+    }
+}
+
+/// What a row is sorted by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SortKey {
+    /// Not known: before everything else.
+    Unknown,
+    /// A number, or a moment as one.
+    Number(i128),
+    /// A text; capital letters do not count.
+    Text(String),
+}
+
+impl SortKey {
+    /// A text.
+    pub(crate) fn text(text: &str) -> Self {
+        Self::Text(text.to_lowercase())
+    }
+
+    /// A number that may not be known.
+    pub(crate) fn number(number: Option<impl Into<i128>>) -> Self {
+        number.map_or(Self::Unknown, |number| Self::Number(number.into()))
+    }
 }
 
 /// What happened to a row.
@@ -51,161 +118,241 @@ pub(crate) enum RowEvent {
     Activated(usize),
 }
 
+/// By which column a table is sorted, and whether the greatest comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sorted {
+    column: usize,
+    descending: bool,
+}
+
+/// What is remembered of a table between two frames.
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    sorted: Option<Sorted>,
+    /// The row that the keyboard is at, where none is selected.
+    at: usize,
+    /// The column that was scrolled to.
+    column: usize,
+    /// The column to scroll to when the table is drawn again.
+    go: Option<usize>,
+    /// Whether the table had the focus.
+    focused: bool,
+    widths: widths::Widths,
+}
+
+/// A table, before it is shown.
+pub(crate) struct Table<'a> {
+    /// What it lists: its name, by which its sorting and its widths are remembered.
+    pub(crate) name: &'a str,
+    /// Its columns; the first one names the row.
+    pub(crate) columns: &'a [Column],
+    /// How many rows it has.
+    pub(crate) rows: usize,
+    /// How high it is at most.
+    pub(crate) height: f32,
+    /// The row that is selected.
+    pub(crate) selected: Option<usize>,
+}
+
+/// Names the part of it that the library shows.
+const COLUMNS: &str = "columns";
 const PADDING: f32 = 10.0;
-/// A column that shares what the others leave is never narrower than this.
-const OPEN_MIN: f32 = 150.0;
+/// What is lower than this does not scroll, in the library.
+const SCROLLED_LEAST: f32 = 64.0;
+/// More rows are not gone over by one press of a key.
+const PAGE: usize = 8;
 
-/// Shows a table of `rows` rows, `height` high at most. `name` is what a screen reader says of a row.
-pub(crate) fn table(
-    ui: &mut Ui,
-    columns: &[Column],
-    rows: usize,
-    height: f32,
-    selected: Option<usize>,
-    cell: impl Fn(usize, usize) -> Cell,
-    name: impl Fn(usize) -> String,
-) -> Option<RowEvent> {
-    let p = palette(ui);
-    let mut event = None;
-    // Room below, so that the last row does not cover the rounded corners.
-    let margin = Margin { bottom: 6, ..Margin::ZERO };
-    let frame = Frame::new().fill(p.card).stroke(Stroke::new(1.0, p.line)).inner_margin(margin);
-    frame.corner_radius(CornerRadius::same(10)).show(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = 0.0;
-        let width = ui.available_width();
-        // The bar of the scroll area takes its width from every row alike, so that titles stand over their columns.
-        let bar = ui.spacing().scroll.bar_width + ui.spacing().scroll.bar_inner_margin + 4.0;
-        let (row_width, spans) = spans(columns, width - bar);
-        let (head, _) = ui.allocate_exact_size(vec2(width, ROW_HEIGHT), Sense::hover());
-        // Where there is no room for all columns, they are scrolled to: the bar for that stands below the rows.
-        let below = if row_width > width - bar { bar } else { 0.0 };
-        let height = (height - ROW_HEIGHT).max(3.0 * ROW_HEIGHT) + below;
-        let area = ScrollArea::both().max_height(height).auto_shrink([false, true]);
-        let shown = area.show_rows(ui, ROW_HEIGHT, rows, |ui, shown| {
-            for row in shown {
-                let size = vec2(row_width.max(ui.available_width()), ROW_HEIGHT);
-                let (rect, response) = ui.allocate_exact_size(size, Sense::click());
-                if response.clicked() {
-                    response.request_focus();
-                }
-                let is_selected = selected == Some(row);
-                if response.clicked() || (response.gained_focus() && !is_selected) {
-                    event = Some(RowEvent::Selected(row));
-                }
-                let enter = response.has_focus() && ui.input(|i| i.key_pressed(Key::Enter));
-                if response.double_clicked() || enter {
-                    event = Some(RowEvent::Activated(row));
-                }
-                response
-                    .widget_info(|| WidgetInfo::selected(WidgetType::SelectableLabel, true, is_selected, name(row)));
-                if !ui.is_rect_visible(rect) {
-                    continue;
-                }
-                if is_selected {
-                    ui.painter().rect_filled(rect, 0.0, p.accent_soft);
-                } else if response.hovered() {
-                    ui.painter().rect_filled(rect, 0.0, p.page);
-                }
-                if response.has_focus() {
-                    ui.painter().rect_stroke(
-                        rect.shrink(1.0),
-                        3.0,
-                        Stroke::new(1.5, p.accent),
-                        egui::StrokeKind::Inside,
-                    );
-                }
-                ui.painter().hline(rect.x_range(), rect.bottom(), Stroke::new(1.0, p.line.gamma_multiply(0.6)));
-                for (at, column) in columns.iter().enumerate() {
-                    let rect =
-                        Rect::from_x_y_ranges(spans[at].0 + rect.left()..=spans[at].1 + rect.left(), rect.y_range());
-                    paint(ui, column, cell(row, at), rect);
-                }
-            }
-        });
-        header(ui, columns, &spans, (head, shown.state.offset.x));
-    });
-    event
+/// Where the arrows lead from a row; `None` where they do not.
+fn step(ui: &Ui, at: usize, rows: usize) -> Option<usize> {
+    let pressed = |key| ui.input_mut(|i| i.consume_key(Modifiers::NONE, key));
+    let last = rows.checked_sub(1)?;
+    let to = if pressed(Key::ArrowDown) {
+        at + 1
+    } else if pressed(Key::ArrowUp) {
+        at.saturating_sub(1)
+    } else if pressed(Key::PageDown) {
+        at + PAGE
+    } else if pressed(Key::PageUp) {
+        at.saturating_sub(PAGE)
+    } else if pressed(Key::Home) {
+        0
+    } else if pressed(Key::End) {
+        last
+    } else {
+        return None;
+    };
+    Some(to.min(last))
 }
 
-/// How wide a row is, and where each of its columns begins and ends, from its left edge. A row is as wide as the room
-/// for it, or wider where its columns need that.
-fn spans(columns: &[Column], room: f32) -> (f32, Vec<(f32, f32)>) {
-    let fixed: f32 = columns.iter().filter_map(|c| c.width).sum();
-    let open = columns.iter().filter(|c| c.width.is_none()).count();
-    let share = ((room - fixed) / open.max(1) as f32).max(OPEN_MIN);
-    let mut at = 0.0;
-    let spans = columns
-        .iter()
-        .map(|column| {
-            let begin = at;
-            at += column.width.unwrap_or(share);
-            (begin + PADDING, (at - PADDING).max(begin + PADDING))
-        })
-        .collect();
-    (at.max(room), spans)
-}
-
-/// The titles above the columns, which are scrolled by `offset`.
-fn header(ui: &mut Ui, columns: &[Column], spans: &[(f32, f32)], (rect, offset): (Rect, f32)) {
-    let p = palette(ui);
-    let top = CornerRadius { nw: 10, ne: 10, sw: 0, se: 0 };
-    ui.painter().rect_filled(rect, top, p.side);
-    ui.painter().hline(rect.x_range(), rect.bottom(), Stroke::new(1.0, p.line));
-    let clipped = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
-    for (column, span) in columns.iter().zip(spans) {
-        let left = rect.left() - offset;
-        let rect = Rect::from_x_y_ranges(span.0 + left..=span.1 + left, rect.y_range());
-        let title = RichText::new(column.title).text_style(egui::TextStyle::Small).color(p.weak);
-        let galley = layout(ui, title, rect.width());
-        let align = if column.figures { Align2::RIGHT_CENTER } else { Align2::LEFT_CENTER };
-        clipped.galley(align.align_size_within_rect(galley.size(), rect).min, galley, p.text);
-    }
-}
-
-fn paint(ui: &Ui, column: &Column, cell: Cell, rect: Rect) {
-    let p = palette(ui);
-    match cell {
-        Cell::Text(text) => paint_text(ui, RichText::new(text).color(p.text), column.figures, rect),
-        Cell::Strong(text) => paint_text(ui, theme::strong(text, ui), column.figures, rect),
-        Cell::Path(path) => paint_text(ui, RichText::new(ending(ui, path, rect.width())).color(p.text), false, rect),
-        Cell::Badge(tone, text) => {
-            let (colour, ground) = tone.colours(ui);
-            let text = RichText::new(text).text_style(egui::TextStyle::Small).color(colour);
-            let galley = layout(ui, text, rect.width() - 16.0);
-            let size = galley.size() + vec2(16.0, 3.0);
-            let badge = Rect::from_min_size(pos2(rect.left(), rect.center().y - size.y / 2.0), size);
-            ui.painter().rect_filled(badge, 9.0, ground);
-            let at = Align2::CENTER_CENTER.align_size_within_rect(galley.size(), badge).min;
-            ui.painter().galley(at, galley, colour);
+/// The rows in the order in which they are shown.
+fn in_order(rows: usize, sorted: Option<Sorted>, key: impl Fn(usize, usize) -> SortKey) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows).collect();
+    if let Some(Sorted { column, descending }) = sorted {
+        order.sort_by_cached_key(|row| key(*row, column));
+        if descending {
+            order.reverse();
         }
     }
+    order
 }
 
-/// The end of a path that has room, from a separator on if possible: the name says more than the folders.
-fn ending(ui: &Ui, path: String, room: f32) -> String {
-    let fits = |text: &str| {
-        let galley =
-            WidgetText::from(text).into_galley(ui, Some(TextWrapMode::Extend), f32::INFINITY, FontSelection::Default);
-        galley.size().x <= room
-    };
-    if fits(&path) {
-        return path;
+impl Table<'_> {
+    /// Shows the table. `name` is what a screen reader says of a row before its cells, and `key` what a column is
+    /// sorted by.
+    pub(crate) fn show(
+        self,
+        ui: &mut Ui,
+        cell: impl Fn(usize, usize) -> Cell,
+        name: impl Fn(usize) -> String,
+        key: impl Fn(usize, usize) -> SortKey,
+    ) -> Option<RowEvent> {
+        let p = palette(ui);
+        // Room below, so that the last row does not cover the rounded corners.
+        let margin = Margin { bottom: 6, ..Margin::ZERO };
+        let frame = Frame::new().fill(p.card).stroke(Stroke::new(1.0, p.edge)).inner_margin(margin);
+        frame.corner_radius(CornerRadius::same(10)).show(ui, |ui| self.content(ui, cell, name, key)).inner
     }
-    let separators = path.match_indices(['/', '\\']).map(|(at, _)| at).skip(1);
-    let name = path.rfind(['/', '\\']).map_or(0, |at| at + 1);
-    let letters = path.char_indices().map(|(at, _)| at).filter(|at| *at > name);
-    separators.chain(letters).map(|at| format!("…{}", &path[at..])).find(|ending| fits(ending)).unwrap_or_default()
+
+    fn content(
+        self,
+        ui: &mut Ui,
+        cell: impl Fn(usize, usize) -> Cell,
+        name: impl Fn(usize) -> String,
+        key: impl Fn(usize, usize) -> SortKey,
+    ) -> Option<RowEvent> {
+        let p = palette(ui);
+        let id = Id::new(("table", self.name));
+        let kept_id = id.with("kept");
+        let mut kept = ui.data(|d| d.get_temp::<Kept>(kept_id)).unwrap_or_default();
+        let order = in_order(self.rows, kept.sorted, key);
+        let place = |row: usize| order.iter().position(|other| *other == row);
+        let mut at = self.selected.and_then(place).unwrap_or(kept.at).min(self.rows.saturating_sub(1));
+
+        let bar = ui.spacing().scroll.allocated_width();
+        let width = ui.available_width();
+        let all = self.rows as f32 * ROW_HEIGHT;
+        let rows_height = (self.height - ROW_HEIGHT).max(3.0 * ROW_HEIGHT).min(all);
+        let room = width - if all > rows_height { bar } else { 0.0 };
+        let mut inner = egui_table::Table::new().id_salt(COLUMNS).num_rows(self.rows as u64);
+        inner = inner.headers([HeaderRow::new(ROW_HEIGHT)]);
+        let columns = kept.widths.columns(ui, id, self.columns, room);
+        let is_wide = columns.iter().map(|column| column.current).sum::<f32>() > room + 0.5;
+        // The first column stays where the others have room beside it.
+        let stays = is_wide && columns.first().is_some_and(|first| first.current < room / 2.0);
+        inner = inner.columns(columns).num_sticky_cols(usize::from(stays));
+        // Below the rows, where what scrolls is high enough for a bar at all.
+        let below = if is_wide { bar.max(SCROLLED_LEAST + bar - ROW_HEIGHT - rows_height) } else { 0.0 };
+        let (rect, _) = ui.allocate_exact_size(vec2(width, ROW_HEIGHT + rows_height + below), Sense::hover());
+        let top = CornerRadius { nw: 10, ne: 10, sw: 0, se: 0 };
+        let head = rect.with_max_y(rect.top() + ROW_HEIGHT);
+        ui.painter().rect_filled(head, top, p.side);
+        ui.painter().hline(head.x_range(), head.bottom(), Stroke::new(1.0, p.line));
+
+        let mut event = None;
+        // It can be reached by Tab, and is what has the focus: a row that is scrolled out of sight could not keep it.
+        let mut child = ui.new_child(UiBuilder::new().id(id).max_rect(rect).sense(Sense::focusable_noninteractive()));
+        let is_focused = child.memory(|m| m.has_focus(id));
+        let mut moved = is_focused && !kept.focused;
+        if is_focused && !moved {
+            let filter = EventFilter { vertical_arrows: true, horizontal_arrows: true, ..Default::default() };
+            child.memory_mut(|m| m.set_focus_lock_filter(id, filter));
+            if let Some(to) = step(&child, at, self.rows).filter(|to| *to != at) {
+                (at, moved) = (to, true);
+                event = Some(RowEvent::Selected(order[at]));
+            }
+            let pressed = |key| child.input_mut(|i| i.consume_key(Modifiers::NONE, key));
+            if pressed(Key::Enter) && self.rows > 0 {
+                event = Some(RowEvent::Activated(order[at]));
+            } else if pressed(Key::Space) && self.rows > 0 {
+                event = Some(RowEvent::Selected(order[at]));
+            }
+            if pressed(Key::ArrowRight) && is_wide {
+                kept.go = Some((kept.column + 1).min(self.columns.len() - 1));
+            } else if pressed(Key::ArrowLeft) && is_wide {
+                kept.go = Some(kept.column.saturating_sub(1));
+            }
+        }
+        if let Some(column) = kept.go.filter(|_| is_wide) {
+            kept.column = column;
+            inner = inner.scroll_to_column(column, None);
+            child.request_repaint();
+        }
+        if moved && self.rows > 0 {
+            inner = inner.scroll_to_row(at as u64, None);
+            // What has just got the focus gets the arrows in the next frame only.
+            child.request_repaint();
+        }
+        kept.focused = is_focused;
+
+        let mut rows = Rows {
+            id,
+            table: &self,
+            order: &order,
+            cell: &cell,
+            name: &name,
+            at,
+            is_focused,
+            view: rect.with_min_y(head.bottom()),
+            sorted: kept.sorted,
+            stays,
+            titles: 0,
+            to_column: None,
+            drawn: Vec::new(),
+            shown: None,
+            event: None,
+            asked: None,
+        };
+        inner.show(&mut child, &mut rows);
+        let (shown, asked, by_pointer, sorted) = (rows.shown, rows.asked, rows.event, rows.sorted);
+        kept.go = rows.to_column;
+        if kept.go.is_some() {
+            child.request_repaint();
+        }
+        if stays {
+            corner(&child, rect, kept.widths.first(), below);
+        }
+        event = by_pointer.or(event);
+        if let Some(RowEvent::Selected(row) | RowEvent::Activated(row)) = event {
+            at = place(row).unwrap_or(at);
+        }
+        if let Some(row) = asked {
+            // A screen reader goes to a row.
+            at = place(row).unwrap_or(at);
+            event = event.or(Some(RowEvent::Selected(row)));
+        }
+        if by_pointer.is_some() || asked.is_some() {
+            child.memory_mut(|m| m.request_focus(id));
+            kept.focused = true;
+        }
+        if moved && let Some(shown) = shown {
+            ui.scroll_to_rect(shown.intersect(rect), None);
+        }
+        child.accesskit_node_builder(id, |node| {
+            node.set_role(Role::ListBox);
+            node.set_label(self.name);
+            node.set_bounds(bounds(rect));
+            if shown.is_some() && is_focused {
+                node.set_active_descendant(row_id(id, order[at]).accesskit_id());
+            }
+        });
+        (kept.at, kept.sorted) = (at, sorted);
+        ui.data_mut(|d| d.insert_temp(kept_id, kept));
+        event
+    }
 }
 
-fn paint_text(ui: &Ui, text: RichText, figures: bool, rect: Rect) {
-    let galley = layout(ui, text, rect.width());
-    let align = if figures { Align2::RIGHT_CENTER } else { Align2::LEFT_CENTER };
-    let at = align.align_size_within_rect(galley.size(), rect).min;
-    ui.painter().galley(at, galley, palette(ui).text);
+/// The node of a row.
+fn row_id(table: Id, row: usize) -> Id {
+    table.with(("row", row))
 }
 
-fn layout(ui: &Ui, text: RichText, width: f32) -> std::sync::Arc<egui::Galley> {
-    WidgetText::from(text).into_galley(ui, Some(TextWrapMode::Truncate), width, FontSelection::Default)
+/// Beside the bar below the rows there is no row; and a line parts the column that stays from the others.
+fn corner(ui: &Ui, rect: Rect, first: f32, bar: f32) {
+    let p = palette(ui);
+    let below = Rect::from_min_max(rect.left_bottom() - vec2(0.0, bar), rect.left_bottom() + vec2(first, 0.0));
+    ui.painter().rect_filled(below, 0.0, p.card);
+    let rows = rect.top()..=rect.bottom() - bar;
+    ui.painter().vline(rect.left() + first, rows, Stroke::new(1.0, p.line));
 }
 
 /// What stands in place of the rows of an empty table.
@@ -222,18 +369,25 @@ pub(crate) fn nothing(ui: &mut Ui, text: &str) {
         });
 }
 
+/// Whether a screen reader asks for this node in this way.
+fn is_asked(ui: &Ui, id: Id, action: Asked) -> bool {
+    ui.input(|i| i.has_accesskit_action_request(id, action))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_column_lies_within_its_row_however_little_room_there_is() {
-        let columns = [text_column("Number", Some(92.0)), text_column("File", None), figure_column("Size", 84.0)];
-        for room in [1000.0, 600.0, 326.0, 325.0, 200.0, 50.0] {
-            let (width, spans) = spans(&columns, room);
-            assert_eq!(width, f32::max(room, 92.0 + OPEN_MIN + 84.0));
-            assert_eq!(spans.last().map(|span| span.1 + PADDING), Some(width), "{room}");
-            assert!(spans.windows(2).all(|pair| pair[0].1 < pair[1].0) && spans.iter().all(|span| span.0 < span.1));
-        }
+    fn rows_are_sorted_by_number_and_by_text_and_what_is_not_known_comes_first() {
+        let rows = [(Some(10), "b"), (None, "C"), (Some(9), "a")];
+        let key = |row: usize, column: usize| match column {
+            0 => SortKey::number(rows[row].0),
+            _ => SortKey::text(rows[row].1),
+        };
+        let by = |column, descending| in_order(3, Some(Sorted { column, descending }), key);
+        assert_eq!(in_order(3, None, key), [0, 1, 2]);
+        assert_eq!((by(0, false), by(0, true)), (vec![1, 2, 0], vec![0, 2, 1]));
+        assert_eq!(by(1, false), [2, 0, 1]);
     }
 }

@@ -12,8 +12,10 @@ use lucide_icons::Icon;
 pub(crate) const SIDE_BAR_WIDTH: f32 = 230.0;
 /// It takes no more of the window than this part, but is never narrower than that.
 pub(crate) const SIDE_BAR_PART: (f32, f32) = (0.32, 168.0);
-/// Pages grow no wider than this, so that a fact stays near its label.
-pub(crate) const PAGE_WIDTH_MAX: f32 = 1120.0;
+/// Pages grow no wider than this, so that a line of text can be followed with the eye.
+pub(crate) const PAGE_WIDTH_MAX: f32 = 1680.0;
+/// The page of the first start has no more to show than this.
+pub(crate) const WELCOME_WIDTH_MAX: f32 = 1120.0;
 /// Space around the content of a page.
 pub(crate) const PAGE_MARGIN: i8 = 22;
 /// Space between cards.
@@ -22,6 +24,8 @@ pub(crate) const GAP: f32 = 16.0;
 pub(crate) const FACT_LABEL_WIDTH: f32 = 136.0;
 /// Below this width of a page its cards stand below each other.
 pub(crate) const TWO_COLUMNS_FROM: f32 = 700.0;
+/// From this width on three of them stand beside each other.
+pub(crate) const THREE_COLUMNS_FROM: f32 = 1300.0;
 /// Below this width buttons stand below the text that they belong to, and not beside it.
 pub(crate) const BUTTONS_BESIDE_FROM: f32 = 430.0;
 /// Height of a row of a table.
@@ -35,10 +39,10 @@ pub(crate) struct Palette {
     pub(crate) card: Color32,
     /// Side bar and menu bar.
     pub(crate) side: Color32,
-    /// Borders and separators.
+    /// Borders of cards and separators, which part what stands apart without them.
     pub(crate) line: Color32,
-    /// Borders of what can be ticked, typed into or pressed: they must be seen (WCAG 1.4.11, 3 : 1).
-    edge: Color32,
+    /// Borders of what can be ticked, typed into, pressed or gone through: they must be seen (WCAG 1.4.11, 3 : 1).
+    pub(crate) edge: Color32,
     /// Ordinary text.
     pub(crate) text: Color32,
     /// Labels and remarks.
@@ -49,7 +53,9 @@ pub(crate) struct Palette {
     pub(crate) accent: Color32,
     /// A primary button under the pointer.
     pub(crate) accent_hover: Color32,
-    /// Text on the accent.
+    /// A dangerous one.
+    pub(crate) danger_hover: Color32,
+    /// Text on the accent, and on what is dangerous.
     pub(crate) on_accent: Color32,
     /// Behind what is selected.
     pub(crate) accent_soft: Color32,
@@ -78,12 +84,13 @@ const LIGHT: Palette = Palette {
     card: c(0xFFFFFF),
     side: c(0xE9EDF2),
     line: c(0xD6DCE4),
-    edge: c(0x7F8A99),
+    edge: c(0x76818F),
     text: c(0x2C3643),
     weak: c(0x5B6879),
     strong: c(0x10181F),
     accent: c(0x1D5FBF),
     accent_hover: c(0x174E9F),
+    danger_hover: c(0x861616),
     on_accent: c(0xFFFFFF),
     accent_soft: c(0xDCE8FA),
     track: c(0xE3E8EE),
@@ -108,6 +115,7 @@ const DARK: Palette = Palette {
     strong: c(0xF2F5F8),
     accent: c(0x4C8DEB),
     accent_hover: c(0x66A0F2),
+    danger_hover: c(0xF9A5A1),
     on_accent: c(0x0B121C),
     accent_soft: c(0x22395A),
     track: c(0x2C333D),
@@ -131,7 +139,7 @@ fn of(visuals: &Visuals) -> &'static Palette {
 }
 
 /// Family of the titles.
-fn semibold() -> FontFamily {
+pub(crate) fn semibold() -> FontFamily {
     FontFamily::Name("semibold".into())
 }
 
@@ -183,7 +191,7 @@ fn visuals(dark: bool) -> Visuals {
     let p = of(&v);
     v.panel_fill = p.page;
     v.window_fill = p.card;
-    v.window_stroke = Stroke::new(1.0, p.line);
+    v.window_stroke = Stroke::new(1.0, p.edge);
     v.extreme_bg_color = p.field;
     v.text_edit_bg_color = Some(p.field);
     v.faint_bg_color = p.page;
@@ -264,6 +272,7 @@ pub(crate) fn install(ctx: &egui::Context) {
             s.interaction.tooltip_delay = 0.4;
             // Animations repaint, and repainting is dear where no graphics card is.
             s.animation_time = 0.0;
+            s.scroll_animation = egui::style::ScrollAnimation::none();
         });
     }
 }
@@ -285,11 +294,34 @@ mod tests {
 
     #[test]
     fn what_can_be_used_and_what_is_read_stands_out() {
-        for p in [&LIGHT, &DARK] {
-            for behind in [p.card, p.page, p.field, p.button] {
-                assert!(contrast(p.edge, behind) >= 3.0, "{:?} on {behind:?}", p.edge);
-                assert!(contrast(p.text, behind) >= 4.5 && contrast(p.weak, behind) >= 4.5);
+        for (dark, p) in [(false, &LIGHT), (true, &DARK)] {
+            let v = visuals(dark);
+            let grounds = [p.page, p.card, p.side, p.field];
+            let w = &v.widgets;
+            let mut borders: Vec<(&str, Color32)> = [&w.inactive, &w.hovered, &w.active, &w.open]
+                .into_iter()
+                .flat_map(|state| [("a border", state.bg_stroke.color), ("what is in it", state.fg_stroke.color)])
+                .collect();
+            borders.extend([("a dialog or menu", v.window_stroke.color), ("the selection", v.selection.stroke.color)]);
+            borders.extend([("the focus", p.accent), ("a part of a page that is chosen", p.edge)]);
+            for (what, colour) in borders {
+                for ground in grounds {
+                    assert!(contrast(colour, ground) >= 3.0, "dark {dark}: {what}, {colour:?} on {ground:?}");
+                }
             }
+            // What is filled, against what is empty.
+            assert!(contrast(p.accent, p.track) >= 3.0 && contrast(p.bad.0, p.track) >= 3.0, "dark {dark}");
+            let texts = [p.text, p.weak, p.strong, p.accent, p.good.0, p.warn.0, p.bad.0, p.neutral.0];
+            for (text, ground) in texts.into_iter().flat_map(|text| grounds.map(|ground| (text, ground))) {
+                assert!(contrast(text, ground) >= 4.5, "dark {dark}: {text:?} on {ground:?}");
+            }
+            for (text, ground) in [p.good, p.warn, p.bad, p.neutral] {
+                assert!(contrast(text, ground) >= 4.5, "dark {dark}: {text:?} on {ground:?}");
+            }
+            for ground in [p.accent, p.accent_hover, p.bad.0, p.danger_hover] {
+                assert!(contrast(p.on_accent, ground) >= 4.5, "dark {dark}: on {ground:?}");
+            }
+            assert!(contrast(p.text, p.accent_soft) >= 4.5 && contrast(p.strong, p.button_active) >= 4.5);
         }
     }
 }

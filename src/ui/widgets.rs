@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeZone};
 use eframe::egui::{
-    self, Align, Button, Checkbox, Color32, CornerRadius, Frame, Label, Layout, Margin, Response, RichText, Sense,
-    Stroke, TextEdit, Ui, UiBuilder, WidgetInfo, WidgetType, vec2,
+    self, Align, Button, Checkbox, Color32, ComboBox, CornerRadius, Frame, Label, Layout, Margin, Response, RichText,
+    Sense, Stroke, TextEdit, Ui, WidgetInfo, WidgetType, vec2,
 };
 use lucide_icons::Icon;
 
@@ -131,18 +131,33 @@ pub(crate) fn button(ui: &mut Ui, icon: Option<Icon>, label: &str) -> Response {
 /// The one button of a page or dialog that does what it is for.
 pub(crate) fn primary_button(ui: &mut Ui, icon: Option<Icon>, label: &str, enabled: bool) -> Response {
     let p = palette(ui);
+    filled_button(ui, (icon, label, enabled), (p.accent, p.accent_hover, p.on_accent))
+}
+
+/// The same where it takes something away: nobody presses it by habit.
+pub(crate) fn dangerous_button(ui: &mut Ui, icon: Icon, label: &str, enabled: bool) -> Response {
+    let p = palette(ui);
+    filled_button(ui, (Some(icon), label, enabled), (p.bad.0, p.danger_hover, p.on_accent))
+}
+
+fn filled_button(
+    ui: &mut Ui,
+    (icon, label, enabled): (Option<Icon>, &str, bool),
+    (ground, hovered, text): (Color32, Color32, Color32),
+) -> Response {
+    let p = palette(ui);
     ui.scope(|ui| {
         let focus = Stroke::new(2.0, p.strong);
         let w = &mut ui.visuals_mut().widgets;
         for (style, fill, line) in [
-            (&mut w.inactive, p.accent, Stroke::new(1.0, p.accent)),
-            (&mut w.hovered, p.accent_hover, Stroke::new(1.0, p.accent_hover)),
-            (&mut w.active, p.accent_hover, focus),
-            (&mut w.noninteractive, p.accent, Stroke::new(1.0, p.accent)),
+            (&mut w.inactive, ground, Stroke::new(1.0, ground)),
+            (&mut w.hovered, hovered, Stroke::new(1.0, hovered)),
+            (&mut w.active, hovered, focus),
+            (&mut w.noninteractive, ground, Stroke::new(1.0, ground)),
         ] {
             style.weak_bg_fill = fill;
             style.bg_stroke = line;
-            style.fg_stroke = Stroke::new(1.0, p.on_accent);
+            style.fg_stroke = Stroke::new(1.0, text);
         }
         let response = match icon {
             Some(icon) => ui.add_enabled(enabled, Button::new((theme::icon(icon, 15.0), label))),
@@ -151,6 +166,14 @@ pub(crate) fn primary_button(ui: &mut Ui, icon: Option<Icon>, label: &str, enabl
         named(response, label)
     })
     .inner
+}
+
+/// Says why a button can not be pressed now, to who points at it and to who has it read.
+pub(crate) fn why(response: Response, reason: &str) -> Response {
+    if !response.enabled() {
+        response.ctx.accesskit_node_builder(response.id, |node| node.set_description(reason));
+    }
+    response.on_disabled_hover_text(reason)
 }
 
 /// A button that shows an icon only; `name` is its tooltip and its accessible name.
@@ -328,6 +351,12 @@ pub(crate) fn sentence(message: &str) -> String {
     }
 }
 
+/// A title within a sentence.
+pub(crate) fn in_sentence(title: &str) -> String {
+    let mut letters = title.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
 /// A bar filled to `fraction`; `None` shows that something goes on, without saying how much.
 pub(crate) fn bar(ui: &mut Ui, name: &str, fraction: Option<f32>, colour: Color32) -> Response {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 8.0), Sense::hover());
@@ -368,44 +397,32 @@ pub(crate) fn disk_bar_of(ui: &mut Ui, what: &str, available: u64, total: u64, e
     bar(ui, &format!("Used space of {what}"), Some(used), colour).on_hover_text(format!("{:.0} % used", used * 100.0));
 }
 
-/// A page's title with buttons at the right.
-pub(crate) fn page_header(ui: &mut Ui, title: &str, remark: &str, buttons: impl FnOnce(&mut Ui)) {
-    ui.horizontal_top(|ui| {
-        with_buttons(ui, buttons, |ui| {
-            ui.spacing_mut().item_spacing.y = 2.0;
-            ui.add(Label::new(RichText::new(title).text_style(theme::title_style()).color(palette(ui).strong)));
-            ui.add(Label::new(RichText::new(remark).color(palette(ui).weak)).truncate());
-        });
-    });
-    ui.add_space(theme::GAP - 6.0);
-}
-
-/// Two columns of cards where the page is wide enough, else one.
-pub(crate) fn columns<T: ?Sized>(
+/// A choice among words in a list that opens.
+pub(crate) fn choice<T: Copy + PartialEq>(
     ui: &mut Ui,
-    form: &mut T,
-    left: impl FnOnce(&mut Ui, &mut T),
-    right: impl FnOnce(&mut Ui, &mut T),
-) {
-    if ui.available_width() < theme::TWO_COLUMNS_FROM {
-        left(ui, form);
-        ui.add_space(theme::GAP - 6.0);
-        right(ui, form);
-        return;
+    name: &str,
+    width: f32,
+    chosen: &mut T,
+    choices: &[(T, &str)],
+) -> bool {
+    let before = *chosen;
+    let shown = choices.iter().find(|(value, _)| value == chosen).map_or("", |(_, label)| label);
+    let response = ComboBox::from_id_salt(name).width(width).height(320.0).selected_text(shown).show_ui(ui, |ui| {
+        let mut by_keyboard = false;
+        for (value, label) in choices {
+            if ui.selectable_value(chosen, *value, *label).clicked() {
+                by_keyboard = !ui.input(|i| i.pointer.any_released());
+                ui.close();
+            }
+        }
+        by_keyboard
+    });
+    // The keyboard stays where the list was.
+    if response.inner == Some(true) {
+        response.response.request_focus();
     }
-    let width = (ui.available_width() - theme::GAP) / 2.0;
-    let origin = ui.cursor().min;
-    let column = |ui: &mut Ui, x: f32| {
-        let rect = egui::Rect::from_min_size(origin + vec2(x, 0.0), vec2(width, f32::INFINITY));
-        let mut child = ui.new_child(UiBuilder::new().max_rect(rect).layout(Layout::top_down(Align::Min)));
-        child.set_width(width);
-        child
-    };
-    let mut first = column(ui, 0.0);
-    left(&mut first, form);
-    let mut second = column(ui, width + theme::GAP);
-    right(&mut second, form);
-    ui.advance_cursor_after_rect(first.min_rect().union(second.min_rect()));
+    response.response.ctx.accesskit_node_builder(response.response.id, |node| node.set_label(name));
+    before != *chosen
 }
 
 #[cfg(test)]

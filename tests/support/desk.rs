@@ -11,8 +11,8 @@ use std::{
 
 use eframe::egui::{Key, accesskit::Role};
 use egui_kittest::{
-    Harness,
-    kittest::{NodeT, Queryable},
+    Harness, Node,
+    kittest::{AccessKitNode, NodeT, Queryable, by},
 };
 use rusqlite::Connection;
 use strongroom::{
@@ -164,20 +164,20 @@ impl Desk {
         all.filter_map(|node| node.accesskit_node().label().or_else(|| node.accesskit_node().value())).collect()
     }
 
-    /// Presses the button with this name.
+    /// Presses the button or the entry of a menu with this name, or chooses the row of a table that begins with it.
     pub fn press(&mut self, label: &str) {
         self.until(label, |harness, _| {
-            let mut found = harness.query_all_by_role_and_label(Role::Button, label);
-            found.next().is_some_and(|node| !node.accesskit_node().is_disabled())
+            named(harness, label).next().is_some_and(|node| !node.accesskit_node().is_disabled())
         });
         // What was drawn a moment ago may still move to its place, as dialogs do to the middle.
         let mut seen = None;
         self.until(label, |harness, _| {
-            let mut found = harness.query_all_by_role_and_label(Role::Button, label);
-            let place = found.next().map(|node| node.rect());
+            let place = named(harness, label).next().map(|node| node.rect());
             place.is_some() && seen.replace(place) == Some(place)
         });
-        self.harness.get_by_role_and_label(Role::Button, label).click();
+        let found: Vec<_> = named(&self.harness, label).collect();
+        assert_eq!(found.len(), 1, "so many are called {label}");
+        found[0].click();
         self.harness.run_steps(3);
     }
 
@@ -203,7 +203,7 @@ impl Desk {
     /// Opens the dialog that restores an archive, and waits until it shows the content.
     pub fn ask_restore(&mut self, number: u32) {
         self.press("Restore");
-        self.until("the archives", |h, _| h.query_by_role_and_label(Role::Button, "Archive 0001").is_some());
+        self.until("the archives", |h, _| named(h, "Archive 0001").next().is_some());
         let restore = format!("Restore archive {number:04}…");
         let begun = Instant::now();
         // A list that grows meanwhile moves its rows from under the pointer.
@@ -249,6 +249,21 @@ impl Desk {
         self.until_shown(&format!("Full backup {number:04} succeeded"));
         self.path("Backups").join(format!("Office[{number:04}].4BK"))
     }
+}
+
+/// What can be pressed under this name: buttons, entries of menus, and rows of tables, which read all their cells after
+/// it.
+pub fn named<'h>(harness: &'h Harness<'static, Window>, label: &str) -> impl Iterator<Item = Node<'h>> {
+    let (label, row) = (label.to_owned(), format!("{label}, "));
+    let wanted = move |node: &AccessKitNode<'_>| {
+        let name = node.label().unwrap_or_default();
+        match node.role() {
+            Role::Button | Role::MenuItem => name == label,
+            Role::ListBoxOption => name == label || name.starts_with(&row),
+            _ => false,
+        }
+    };
+    harness.query_all(by().predicate(wanted)).collect::<Vec<_>>().into_iter()
 }
 
 pub fn make_data_file(path: &Path, rows: u32) {

@@ -20,7 +20,7 @@ use crate::{
     storage::space::{existing_folder, human_bytes},
     ui::{
         file_picker::{Mode, Request},
-        table::{Cell, RowEvent, figure_column, nothing, table, text_column},
+        table::{Cell, Column, RowEvent, SortKey, Table, figure_column, nothing, open_column, text_column},
         theme::palette,
         widgets::{button, check_box, icon_button, primary_button, text_field},
     },
@@ -28,6 +28,8 @@ use crate::{
 
 /// The list keeps its height, so that the dialog stays where it is.
 const LIST_HEIGHT: f32 = 300.0;
+const COLUMNS: [Column; 3] =
+    [open_column("Name", 180.0).names_row(), figure_column("Size", 92.0), text_column("Modified", 150.0)];
 /// More disks are not offered.
 const DISKS_MAX: usize = 6;
 
@@ -297,13 +299,12 @@ impl Browser {
         if rows.is_empty() {
             return nothing(ui, "Nothing to choose in this folder");
         }
-        let columns = [text_column("Name", None), figure_column("Size", 84.0), text_column("Modified", Some(160.0))];
         let selected = self.selected.as_ref().and_then(|path| rows.iter().position(|row| row.path == *path));
         let cell = |row: usize, column: usize| {
             let row = rows[row];
             let icon = if row.is_folder { Icon::Folder } else { Icon::File };
             Cell::Text(match column {
-                0 => format!("{}  {}", char::from(icon), row.name),
+                0 => return Cell::Icon(icon, row.name.clone()),
                 1 => row.bytes.map(human_bytes).unwrap_or_default(),
                 _ => row.modified.map(|m| m.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
             })
@@ -312,7 +313,16 @@ impl Browser {
             let row = rows[row];
             if row.is_folder { format!("Folder {}", row.name) } else { format!("File {}", row.name) }
         };
-        match table(ui, &columns, rows.len(), LIST_HEIGHT, selected, cell, name) {
+        let key = |row: usize, column: usize| {
+            let row = rows[row];
+            match column {
+                0 => SortKey::text(&row.name),
+                1 => SortKey::number(row.bytes),
+                _ => SortKey::number(row.modified.map(|modified| modified.timestamp_millis())),
+            }
+        };
+        let table = Table { name: "Files", columns: &COLUMNS, rows: rows.len(), height: LIST_HEIGHT, selected };
+        match table.show(ui, cell, name, key) {
             Some(RowEvent::Selected(at)) => {
                 self.typed = self.folder.display().to_string();
                 self.selected = Some(rows[at].path.clone());

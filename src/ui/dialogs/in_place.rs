@@ -23,7 +23,7 @@ use crate::{
         action::Action,
         screens::maintenance::advice,
         state::RestoreForm,
-        widgets::{Tone, button, count, error_strip, fact, fact_with, moment, path_with, primary_button},
+        widgets::{Tone, button, count, dangerous_button, error_strip, fact, fact_with, moment, path_with},
     },
 };
 
@@ -84,7 +84,7 @@ pub(crate) fn in_place_ui(
             let is_lost = status.data_file(data_file).is_some_and(|live| live.lost_since.is_some() && !live.is_gone());
             let possible = plan.is_some() && far.is_ok() && !is_lost;
             // Enter does not press it: what programs use is replaced only by a deliberate act.
-            if primary_button(ui, Some(Icon::ArchiveRestore), "Restore in place", possible).clicked()
+            if dangerous_button(ui, Icon::ArchiveRestore, "Restore in place", possible).clicked()
                 && let Ok((logs, until)) = far
             {
                 actions.push(Action::RestoreInPlace {

@@ -25,7 +25,7 @@ pub(crate) fn message_ui(ctx: &Context, form: &MessageForm, actions: &mut Vec<Ac
         },
         |ui, keys, actions| {
             if primary_button(ui, None, "Close", true).clicked() || keys.enter || keys.escape {
-                actions.push(Action::CloseDialog);
+                actions.push(Action::CloseMessage);
             }
             if let Some(path) = &form.path
                 && button(ui, Some(Icon::Copy), "Copy path").clicked()

@@ -11,14 +11,14 @@ use crate::{
     ui::{
         action::Action,
         state::ReportForm,
-        table::{Cell, Column, table, text_column},
+        table::{Cell, Column, SortKey, Table, open_column, text_column},
         theme,
         widgets::{Tone, button, check_box, count, error_strip, fact, moment, primary_button},
     },
 };
 
 const COLUMNS: [Column; 3] =
-    [text_column("Table or index", Some(240.0)), text_column("State", Some(110.0)), text_column("Details", None)];
+    [text_column("Table or index", 240.0).names_row(), text_column("State", 120.0), open_column("Details", 220.0)];
 
 pub(crate) fn records_ui(
     ctx: &Context,
@@ -82,8 +82,14 @@ fn report_ui(ui: &mut Ui, report: &RecordsReport, form: &mut ReportForm) {
         }
         _ => Cell::Text(details(rows[row].1)),
     };
-    let name = |row: usize| format!("{}: {}", rows[row].0, word(rows[row].1).1);
-    table(ui, &COLUMNS, rows.len(), height, None, cell, name);
+    let name = |row: usize| rows[row].0.clone();
+    let key = |row: usize, column: usize| match column {
+        0 => SortKey::text(&rows[row].0),
+        1 => SortKey::text(word(rows[row].1).1),
+        _ => SortKey::text(&details(rows[row].1)),
+    };
+    let table = Table { name: "Tables and indexes", columns: &COLUMNS, rows: rows.len(), height, selected: None };
+    table.show(ui, cell, name, key);
 }
 
 fn word(found: &Found) -> (Tone, &'static str) {

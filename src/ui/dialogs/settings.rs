@@ -19,8 +19,8 @@ mod scheduler;
 use std::time::Instant;
 
 use eframe::egui::{
-    self, Align, ComboBox, Context, EventFilter, Frame, Id, Key, Label, Layout, Margin, Modifiers, Response, RichText,
-    Sense, Stroke, Ui, WidgetInfo, WidgetType, accesskit::Role, vec2,
+    self, Align, Context, EventFilter, Frame, Id, Key, Label, Layout, Margin, Modifiers, Response, RichText, Sense,
+    Stroke, Ui, WidgetInfo, WidgetType, accesskit::Role, vec2,
 };
 use lucide_icons::Icon;
 
@@ -285,28 +285,6 @@ fn said_ui(ui: &mut Ui, form: &SettingsForm, field: Field) {
     if let Some(problem) = form.problem(field) {
         ui.add(Label::new(RichText::new(problem).color(palette(ui).bad.0)).wrap());
     }
-}
-
-/// A choice among words in a list that opens.
-fn choice<T: Copy + PartialEq>(ui: &mut Ui, name: &str, width: f32, chosen: &mut T, choices: &[(T, &str)]) -> bool {
-    let before = *chosen;
-    let shown = choices.iter().find(|(value, _)| value == chosen).map_or("", |(_, label)| label);
-    let response = ComboBox::from_id_salt(name).width(width).height(320.0).selected_text(shown).show_ui(ui, |ui| {
-        let mut by_keyboard = false;
-        for (value, label) in choices {
-            if ui.selectable_value(chosen, *value, *label).clicked() {
-                by_keyboard = !ui.input(|i| i.pointer.any_released());
-                ui.close();
-            }
-        }
-        by_keyboard
-    });
-    // The keyboard stays where the list was.
-    if response.inner == Some(true) {
-        response.response.request_focus();
-    }
-    response.response.ctx.accesskit_node_builder(response.response.id, |node| node.set_label(name));
-    before != *chosen
 }
 
 /// The title of a group of settings.

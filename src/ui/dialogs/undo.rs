@@ -15,7 +15,7 @@ use crate::{
         screens::maintenance::advice,
         state::UndoForm,
         theme::palette,
-        widgets::{Tone, button, error_strip, fact, moment, primary_button},
+        widgets::{Tone, button, dangerous_button, error_strip, fact, moment},
     },
 };
 
@@ -53,7 +53,7 @@ pub(crate) fn undo_ui(ctx: &Context, status: &Status, form: &UndoForm, actions: 
         |ui, keys, actions| {
             let possible = plan.is_some() && data_file.problem.is_none() && data_file.lost_since.is_none();
             // Enter does not press it: what programs use is replaced only by a deliberate act.
-            if primary_button(ui, Some(Icon::Undo2), "Undo the restore", possible).clicked() {
+            if dangerous_button(ui, Icon::Undo2, "Undo the restore", possible).clicked() {
                 actions.push(Action::Undo { data_file: form.data_file.clone(), of: form.of });
             }
             if button(ui, None, "Cancel").clicked() || keys.escape {

@@ -1,6 +1,6 @@
 //! The Backup journal: every job, filtered, and the chosen one in full.
 
-use eframe::egui::{ComboBox, RichText, Ui};
+use eframe::egui::{RichText, TextWrapMode, Ui, vec2};
 use lucide_icons::Icon;
 
 use crate::{
@@ -14,24 +14,28 @@ use crate::{
         action::Action,
         dialogs::undo::undo_button,
         jobs,
+        page::page_header,
         state::{JournalForm, State},
         still,
-        table::{Cell, Column, RowEvent, figure_column, nothing, table, text_column},
+        table::{Cell, Column, RowEvent, SortKey, Table, figure_column, nothing, open_column, text_column},
         theme::{self, palette},
-        widgets::{Tone, button, card, check_box, duration, fact, moment, page_header, strip, text_field},
+        widgets::{Tone, button, card, check_box, choice, duration, fact, moment, strip, text_field},
     },
 };
 
 const COLUMNS: [Column; 7] = [
-    text_column("Start", Some(170.0)),
+    text_column("Start", 172.0).names_row(),
+    text_column("Result", 126.0).names_row(),
+    text_column("Kind", 168.0).names_row(),
+    text_column("Number", 70.0).names_row(),
     figure_column("Duration", 84.0),
-    text_column("Kind", Some(164.0)),
-    text_column("Number", Some(70.0)),
-    text_column("Result", Some(110.0)),
-    text_column("Path", None),
-    figure_column("Bytes", 82.0),
+    figure_column("Bytes", 88.0),
+    open_column("Path", 190.0),
 ];
 
+const SEARCH_WIDTH: f32 = 240.0;
+const CHOICE_WIDTH: f32 = 130.0;
+const BOX_WIDTH: f32 = 150.0;
 const KINDS: &[JobKind] = JobKind::ALL;
 const OUTCOMES: &[Outcome] = Outcome::ALL;
 
@@ -63,9 +67,10 @@ pub(crate) fn journal_ui(ui: &mut Ui, status: &Status, state: &mut State, action
         .min((rows.len() + 1) as f32 * theme::ROW_HEIGHT);
     let cell = |row: usize, column: usize| cell(rows[row], column);
     let name = |row: usize| row_name(rows[row]);
-    if let Some(RowEvent::Selected(row) | RowEvent::Activated(row)) =
-        table(ui, &COLUMNS, rows.len(), height.max(4.0 * theme::ROW_HEIGHT), selected, cell, name)
-    {
+    let key = |row: usize, column: usize| key(rows[row], column);
+    let height = height.max(4.0 * theme::ROW_HEIGHT);
+    let table = Table { name: "Jobs", columns: &COLUMNS, rows: rows.len(), height, selected };
+    if let Some(RowEvent::Selected(row) | RowEvent::Activated(row)) = table.show(ui, cell, name, key) {
         form.selected = Some(rows[row].id);
     }
     if let Some(entry) = selected.map(|at| rows[at]) {
@@ -77,10 +82,15 @@ pub(crate) fn journal_ui(ui: &mut Ui, status: &Status, state: &mut State, action
 
 fn filter_ui(ui: &mut Ui, form: &mut JournalForm) {
     ui.horizontal_wrapped(|ui| {
-        text_field(ui, "Search the journal", &mut form.text, "Search paths, numbers and errors", 240.0);
+        let width = SEARCH_WIDTH.min(ui.available_width());
+        text_field(ui, "Search the journal", &mut form.text, "Search paths and errors", width);
         combo(ui, "Kind", "All kinds", KINDS, &mut form.kind, JobKind::label);
         combo(ui, "Result", "All results", OUTCOMES, &mut form.outcome, Outcome::label);
-        check_box(ui, &mut form.this_file_only, "This data file only");
+        // Nor does a box, as a whole.
+        ui.allocate_ui(vec2(BOX_WIDTH, ui.spacing().interact_size.y), |ui| {
+            ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
+            check_box(ui, &mut form.this_file_only, "This data file only");
+        });
         if *form != (JournalForm { selected: form.selected, ..Default::default() })
             && button(ui, Some(Icon::X), "Clear filter").clicked()
         {
@@ -97,15 +107,12 @@ fn combo<T: Copy + PartialEq>(
     chosen: &mut Option<T>,
     label: fn(T) -> &'static str,
 ) {
-    let shown = chosen.map_or(all, label);
-    let response = ComboBox::from_id_salt(name).width(130.0).selected_text(shown).show_ui(ui, |ui| {
-        ui.selectable_value(chosen, None, all);
-        for choice in choices {
-            ui.selectable_value(chosen, Some(*choice), label(*choice));
-        }
+    let mut words: Vec<(Option<T>, &str)> = vec![(None, all)];
+    words.extend(choices.iter().map(|choice| (Some(*choice), label(*choice))));
+    // A list does not go to the next line by itself.
+    ui.allocate_ui(vec2(CHOICE_WIDTH, ui.spacing().interact_size.y), |ui| {
+        choice(ui, name, CHOICE_WIDTH, chosen, &words);
     });
-    let response = response.response;
-    response.ctx.accesskit_node_builder(response.id, |node| node.set_label(name));
 }
 
 /// Whether an entry passes the filter.
@@ -129,14 +136,25 @@ fn texts(entry: &HistoryEntry) -> Vec<String> {
 fn cell(entry: &HistoryEntry, column: usize) -> Cell {
     Cell::Text(match column {
         0 => moment(&entry.started),
-        1 => entry.duration_ms.map(duration).unwrap_or_default(),
+        1 => return Cell::Badge(Tone::of(entry.outcome), entry.outcome.label().to_owned()),
         2 => entry.kind.label().to_owned(),
         3 => entry.number.map(|n| n.to_string()).unwrap_or_default(),
-        4 => return Cell::Badge(Tone::of(entry.outcome), entry.outcome.label().to_owned()),
-        5 => return Cell::Path(path_text(entry)),
-        6 => entry.bytes.map(human_bytes).unwrap_or_default(),
-        _ => String::new(),
+        4 => entry.duration_ms.map(duration).unwrap_or_default(),
+        5 => entry.bytes.map(human_bytes).unwrap_or_default(),
+        _ => return Cell::Path(path_text(entry)),
     })
+}
+
+fn key(entry: &HistoryEntry, column: usize) -> SortKey {
+    match column {
+        0 => SortKey::number(Some(entry.started.timestamp_millis())),
+        1 => SortKey::text(entry.outcome.label()),
+        2 => SortKey::text(entry.kind.label()),
+        3 => SortKey::number(entry.number.map(|number| number.0)),
+        4 => SortKey::number(entry.duration_ms),
+        5 => SortKey::number(entry.bytes),
+        _ => SortKey::text(&path_text(entry)),
+    }
 }
 
 fn path_text(entry: &HistoryEntry) -> String {

@@ -16,12 +16,12 @@ use crate::{
         attention,
         dialogs::{settings::Tab, undo::last_in_place_ui},
         jobs,
+        page::{Part, columns, page_header},
         state::State,
         still,
         theme::{self, palette},
         widgets::{
-            self, Tone, badge, button, card, columns, count, disk_bar, fact, fact_with, line, moment, page_header,
-            primary_button,
+            self, Tone, badge, button, card, count, disk_bar, fact, fact_with, line, moment, primary_button, why,
         },
     },
 };
@@ -32,9 +32,9 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
     };
     let path = &data_file.facts.path;
     page_header(ui, "Maintenance", &path.display().to_string(), |ui| {
-        let idle =
-            !is_backed_up_now(status, data_file) && data_file.problem.is_none() && data_file.lost_since.is_none();
-        if primary_button(ui, Some(Icon::Play), "Start backup", idle).clicked() {
+        let reason = why_not(status, data_file);
+        let start = primary_button(ui, Some(Icon::Play), "Start backup", reason.is_none());
+        if why(start, reason.unwrap_or_default()).clicked() {
             actions.push(Action::Backup(path.clone()));
         }
         if button(ui, None, "Backup…").clicked() {
@@ -48,10 +48,8 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
     jobs::news_ui(ui, status, state, actions);
     attention::urgent_ui(ui, data_file, actions);
     still::end(ui);
-    columns(
-        ui,
-        actions,
-        |ui, actions| {
+    let parts: &mut [Part<'_, Vec<Action>>] = &mut [
+        &mut |ui, actions| {
             card(ui, Icon::Archive, "Full backup", |ui| last_backup(ui, status, data_file, actions));
             ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::HardDrive, "Backup disk", |ui| backup_disk(ui, data_file, actions));
@@ -60,23 +58,36 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
                 super::care::care_ui(ui, status, data_file, actions)
             });
         },
-        |ui, actions| {
+        &mut |ui, actions| {
             attention::advice_ui(ui, data_file, actions);
             card(ui, Icon::Server, "Service", |ui| super::host::host_ui(ui, data_file, actions));
             ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::ScrollText, "Log", |ui| super::log::log_ui(ui, data_file, actions));
+        },
+        &mut |ui, actions| {
             if let Some(done) = data_file.in_place.first() {
-                ui.add_space(theme::GAP - 6.0);
                 card(ui, Icon::Undo2, "Restore in place", |ui| last_in_place_ui(ui, data_file, done, actions));
+                ui.add_space(theme::GAP - 6.0);
             }
-            ui.add_space(theme::GAP - 6.0);
             card(ui, Icon::Database, "Data file", |ui| facts(ui, data_file));
             if data_file.is_sample {
                 ui.add_space(theme::GAP - 6.0);
                 card(ui, Icon::FlaskConical, "Sample client", |ui| sample_client(ui, data_file, actions));
             }
         },
-    );
+    ];
+    columns(ui, actions, parts);
+}
+
+/// Why no backup can be begun now.
+fn why_not(status: &Status, data_file: &DataFileStatus) -> Option<&'static str> {
+    if data_file.lost_since.is_some() {
+        return Some("Nobody looks after this data file at the moment");
+    }
+    if data_file.problem.is_some() {
+        return Some("The data file can not be read; what to do is said below");
+    }
+    is_backed_up_now(status, data_file).then_some("A backup of this data file is running")
 }
 
 /// Whether a backup of this data file runs; another would have to wait.

@@ -24,22 +24,23 @@ use crate::{
     ui::{
         action::Action,
         jobs,
+        page::page_header,
         state::{ArchivesForm, State, Then},
         still,
-        table::{Cell, Column, RowEvent, figure_column, nothing, table, text_column},
+        table::{Cell, Column, RowEvent, SortKey, Table, figure_column, nothing, open_column, text_column},
         theme::{self, palette},
-        widgets::{Tone, button, card, error_strip, fact, fact_with, moment, page_header, primary_button},
+        widgets::{Tone, button, card, error_strip, fact, fact_with, moment, primary_button},
     },
 };
 
 const COLUMNS: [Column; 7] = [
-    text_column("Number", Some(92.0)),
-    text_column("Date and time", Some(170.0)),
-    figure_column("Size", 84.0),
-    figure_column("Data file", 88.0),
-    text_column("State", Some(130.0)),
-    text_column("Last proven", Some(104.0)),
-    text_column("File", None),
+    text_column("Number", 92.0).names_row(),
+    text_column("State", 142.0),
+    text_column("Date and time", 178.0),
+    figure_column("Size", 92.0),
+    figure_column("Data file", 92.0).said(),
+    text_column("Last proven", 108.0).said(),
+    open_column("File", 190.0),
 ];
 
 /// Rows beyond these scroll inside the table.
@@ -95,24 +96,36 @@ fn archives_ui(
     };
     let newest = (0..archives.len()).min_by_key(|row| rank(archives[*row])).unwrap_or(0);
     let at = form.selected.as_ref().and_then(|path| archives.iter().position(|a| a.path == *path)).unwrap_or(newest);
+    let proof = |row: usize| proof_of(status, data_file, archives[row]);
     let cell = |row: usize, column: usize| {
         let archive = archives[row];
         match column {
             0 if archive.hold.is_some() => Cell::Strong(format!("{} held", archive.number)),
             0 => Cell::Strong(archive.number.to_string()),
-            1 => Cell::Text(archive.moment.as_ref().map(moment).unwrap_or_default()),
-            2 => Cell::Text(human_bytes(archive.bytes)),
-            3 if archive.data_bytes == 0 => Cell::Text(String::new()),
-            3 => Cell::Text(human_bytes(archive.data_bytes)),
-            4 => {
+            1 => {
                 let (tone, word) = state_of(data_file, archive);
                 Cell::Badge(tone, word.to_owned())
             }
+            2 => Cell::Text(archive.moment.as_ref().map(moment).unwrap_or_default()),
+            3 => Cell::Text(human_bytes(archive.bytes)),
+            4 if archive.data_bytes == 0 => Cell::Text(String::new()),
+            4 => Cell::Text(human_bytes(archive.data_bytes)),
             5 => Cell::Text(
-                proof_of(status, data_file, archive)
-                    .map_or_else(|| "Never".to_owned(), |proof| proof.proven.format("%Y-%m-%d").to_string()),
+                proof(row).map_or_else(|| "Never".to_owned(), |proof| proof.proven.format("%Y-%m-%d").to_string()),
             ),
             _ => Cell::Path(jobs::name(&archive.path)),
+        }
+    };
+    let key = |row: usize, column: usize| {
+        let archive = archives[row];
+        match column {
+            0 => SortKey::number(Some(archive.number.0)),
+            1 => SortKey::text(state_of(data_file, archive).1),
+            2 => SortKey::number(archive.moment.as_ref().map(|of| of.timestamp_millis())),
+            3 => SortKey::number(Some(archive.bytes)),
+            4 => SortKey::number(Some(archive.data_bytes)),
+            5 => SortKey::number(proof(row).map(|proof| proof.proven.timestamp_millis())),
+            _ => SortKey::text(&jobs::name(&archive.path)),
         }
     };
     let is_copy = |archive: &ArchiveEntry| data_file.copies.iter().any(|copy| copy.path == archive.path);
@@ -124,7 +137,9 @@ fn archives_ui(
         }
     };
     let rows = archives.len().min(ROWS_SHOWN) + 1;
-    match table(ui, &COLUMNS, archives.len(), rows as f32 * theme::ROW_HEIGHT, Some(at), cell, name) {
+    let height = rows as f32 * theme::ROW_HEIGHT;
+    let table = Table { name: "Archives", columns: &COLUMNS, rows: archives.len(), height, selected: Some(at) };
+    match table.show(ui, cell, name, key) {
         Some(RowEvent::Selected(row)) => form.selected = Some(archives[row].path.clone()),
         Some(RowEvent::Activated(row)) => actions.push(Action::AskRestore(archives[row].path.clone())),
         None => {}

@@ -14,10 +14,11 @@ use crate::{
     ui::{
         action::Action,
         jobs,
+        page::{Part, columns, page_header},
         state::State,
         still,
         theme::{self, palette},
-        widgets::{Tone, button, icon_button, page_header, primary_button, strip},
+        widgets::{Tone, button, icon_button, primary_button, strip},
     },
 };
 
@@ -46,7 +47,9 @@ pub(crate) fn welcome_ui(ui: &mut Ui, status: &Status, state: &State, actions: &
     for path in &status.opening {
         ui.label(RichText::new(format!("Looking at {} …", path.display())).color(p.weak));
     }
-    crate::ui::widgets::columns(ui, actions, choice_open, |ui, actions| choice_sample(ui, state, actions));
+    let choices: &mut [Part<'_, Vec<Action>>] =
+        &mut [&mut choice_open, &mut |ui, actions| choice_sample(ui, state, actions)];
+    columns(ui, actions, choices);
     if !status.recent.is_empty() {
         ui.add_space(theme::GAP);
         recent(ui, &status.recent, actions);

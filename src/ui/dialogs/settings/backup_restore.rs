@@ -3,7 +3,7 @@
 
 use eframe::egui::{Label, RichText, Ui};
 
-use super::{SettingsForm, choice, field, group, panel, remark, said_ui, typed_field};
+use super::{SettingsForm, field, group, panel, remark, said_ui, typed_field};
 use crate::{
     archive::{
         ArchiveOptions,
@@ -17,7 +17,10 @@ use crate::{
     engine::status::DataFileStatus,
     settings::sections::{DeleteOldest, Drill, Retry, RetryUnit, TestRestore},
     storage::space::human_bytes,
-    ui::{theme::palette, widgets::check_box},
+    ui::{
+        theme::palette,
+        widgets::{check_box, choice},
+    },
 };
 
 const WORD_WIDTH: f32 = 118.0;

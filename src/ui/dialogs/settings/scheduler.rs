@@ -3,12 +3,15 @@
 use chrono::{DateTime, Local};
 use eframe::egui::{Align, Grid, Layout, RichText, Ui, vec2};
 
-use super::{SettingsForm, Tab, choice, field, group, panel, remark, said_ui, typed_field};
+use super::{SettingsForm, Tab, field, group, panel, remark, said_ui, typed_field};
 use crate::{
     engine::status::{DataFileStatus, HostKind},
     schedule,
     settings::sections::{Frequency, Scheduler, Unit, Weekday},
-    ui::{theme::palette, widgets::check_box},
+    ui::{
+        theme::palette,
+        widgets::{check_box, choice},
+    },
 };
 
 const DATES: usize = 5;
