@@ -446,6 +446,12 @@ fn run_opened(
     if connected.is_none() && options.until != Until::End {
         return Err(no_log(archive));
     }
+    // Only whoever asks knows which of two pasts is meant.
+    let wants_data = items.iter().any(|item| item.kind == ItemKind::DataFile);
+    let fork = planned.as_ref().and_then(|planned| planned.known.fork.as_ref()).filter(|_| wants_data);
+    if let Some(question) = fork.and_then(|fork| fork.question(options.until)) {
+        return Err(question);
+    }
     if destination.symlink_metadata().is_ok() {
         let folder = Folder::open(&destination)?;
         items.iter().try_for_each(|item| refuse_target(&folder, item))?;

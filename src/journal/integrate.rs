@@ -6,7 +6,6 @@
 //! against is noticed at the first page that tells.
 
 use std::{
-    collections::BTreeMap,
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
 };
@@ -16,21 +15,17 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    format::{Entry, HEADER_BYTES, Position, RecordKind, page_hash},
-    jumps, page,
-    reader::{End, LogReader, Record},
+    fork::{self, Fork, Relation},
+    format::{HEADER_BYTES, LogHeader, Position, RecordKind},
+    jumps,
+    reader::{End, LogReader},
+    target::Target,
 };
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
-    storage::{
-        read_exact_at,
-        regular::{self, Links},
-    },
+    storage::regular::{self, Links},
 };
-
-/// Bytes of changed pages held in memory before they are written.
-const CACHE_BYTES: usize = 64 << 20;
 
 /// How far to integrate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,21 +33,10 @@ const CACHE_BYTES: usize = 64 << 20;
 pub enum Until {
     /// Everything there is.
     End,
-    /// The last commit at or before this moment.
+    /// The last commit that was made while the clock showed this moment or one before.
     Moment(DateTime<Utc>),
     /// This commit, included.
     Commit(u64),
-}
-
-impl Until {
-    /// Whether this commit is beyond the limit.
-    fn excludes(self, commit: u64, time: DateTime<Utc>) -> bool {
-        match self {
-            Until::End => false,
-            Until::Moment(moment) => time > moment,
-            Until::Commit(number) => commit > number,
-        }
-    }
 }
 
 /// The commit that a limit leads to.
@@ -77,6 +61,10 @@ pub struct Piece {
     pub commits: (u64, u64),
     /// Their times.
     pub times: (DateTime<Utc>, DateTime<Utc>),
+    /// The earliest and the latest time that a commit of it bears: others where the clock ran back.
+    pub span: (DateTime<Utc>, DateTime<Utc>),
+    /// Where it begins, as this log has it.
+    pub after: Position,
 }
 
 /// A stretch during which nobody watched: its end is known, the single steps are not.
@@ -145,9 +133,15 @@ pub struct Plan {
     /// The time of the archive's state as the log that goes on from it has it: no commit is earlier.
     #[serde(default)]
     pub base_time: Option<DateTime<Utc>>,
-    /// Whether several commits in a row bear the same time, which a clock that is right never gives.
+    /// Whether several commits in a row bear the same time in a log of version 1, which a clock that is right never gives.
     #[serde(default)]
     pub stands_still: bool,
+    /// Whether a commit bears an earlier time than the one before.
+    #[serde(default)]
+    pub runs_back: bool,
+    /// Logs that go on from one commit in different ways, and nobody but the administrator knows which is meant.
+    #[serde(default)]
+    pub fork: Option<Fork>,
     /// Length in bytes of the data file where it is longest on the way.
     #[serde(default)]
     pub longest: u64,
@@ -188,12 +182,17 @@ pub enum Unfit {
     OtherBase,
     /// It goes on differently from what is restored: as after a restore, or on another machine.
     OtherPast,
+    /// It goes on differently, and was over when the log that is used was begun in its place.
+    Replaced {
+        /// Its last commit.
+        last: u64,
+    },
 }
 
 impl Unused {
     /// Whether commits may be missing because of it.
     pub fn may_hold_more(&self) -> bool {
-        !matches!(self.why, Unfit::Foreign | Unfit::OtherPast)
+        !matches!(self.why, Unfit::Foreign | Unfit::OtherPast | Unfit::Replaced { .. })
     }
 
     /// Whether it is damaged, or not to be read: then not even the program that wrote it can go on with it.
@@ -217,6 +216,10 @@ impl Unused {
                 format!("{path} can not be used: it does not begin at an archive that is restored here")
             }
             Unfit::OtherPast => format!("{path} is not used: it goes on differently from what is restored"),
+            Unfit::Replaced { last } => format!(
+                "{path} is not used: another log was begun in its place after its last commit, {last}; to have a single commit of it, name \
+                 it alone (--log, or Add log)"
+            ),
         }
     }
 }
@@ -232,6 +235,10 @@ pub struct Integrated {
     pub last: Option<DateTime<Utc>>,
     /// Time of the first one left out, when a limit was given.
     pub next: Option<DateTime<Utc>>,
+    /// Whether every page of the data file, also of those that no commit touched, was compared with the checksum of the
+    /// state that the log keeps.
+    #[serde(default)]
+    pub is_proven: bool,
 }
 
 /// Finds which of `logs`, in any order, lead on from `from`, and how far.
@@ -241,6 +248,19 @@ pub struct Integrated {
 /// # Errors
 /// When the disk can not be read while a log is, or the job is stopped.
 pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control) -> Result<Plan> {
+    plan_choosing(identity, from, (logs, &[]), control)
+}
+
+/// As [`plan`]; those of `chosen` are meant where logs go on from one commit in different ways.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_choosing(
+    identity: Uuid,
+    from: &Position,
+    (logs, chosen): (&[PathBuf], &[PathBuf]),
+    control: &Control,
+) -> Result<Plan> {
     let mut plan = Plan {
         from: *from,
         to: *from,
@@ -254,20 +274,26 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
         unused: Vec::new(),
         base_time: None,
         stands_still: false,
+        runs_back: false,
+        fork: None,
         longest: 0,
     };
-    let mut left: Vec<PathBuf> = Vec::new();
+    let mut found: Vec<(u32, PathBuf)> = Vec::new();
     for path in logs {
         let why = match LogReader::open(path) {
-            Ok(reader) if reader.header().identity == identity => {
-                left.push(path.clone());
+            Ok(reader) if reader.header().identity != identity => Unfit::Foreign,
+            Ok(reader) if is_of_other(reader.header(), from) => Unfit::OtherPast,
+            Ok(reader) => {
+                found.push((reader.header().base.epoch, path.clone()));
                 continue;
             }
-            Ok(_) => Unfit::Foreign,
             Err(error) => unfit(path, &error),
         };
         plan.unused.push(Unused { path: path.clone(), why });
     }
+    // Of two that go on from one place, the one begun later in the place of the other; what was chosen before all.
+    found.sort_by_key(|(epoch, path)| (!chosen.contains(path), std::cmp::Reverse(*epoch)));
+    let mut left: Vec<PathBuf> = found.into_iter().map(|(_, path)| path).collect();
     // A log may hold the position at its base or, when a backup failed after its cut, in its middle. One that ends
     // early does not count where another copy of it goes on.
     loop {
@@ -285,12 +311,18 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
         let header = LogReader::open(&path)?.header().clone();
         // Older ones are of no concern here.
         let is_later = header.base.archive >= plan.from.archive;
-        if let Some(why) = unfit_beside(&plan, &path, control)? {
+        if let Some(why) = unfit_beside(&mut plan, &path, chosen, control)? {
             plan.unused.push(Unused { path: path.clone(), why });
         }
         plan.unconnected.extend(is_later.then_some(path));
     }
     Ok(plan)
+}
+
+/// Whether a log begins where the archive was cut, and is not the one that went on from it: that of a copy.
+fn is_of_other(header: &LogHeader, from: &Position) -> bool {
+    let (ours, theirs) = (from.log, header.base.log);
+    header.base == *from && ours.is_some() && theirs.is_some() && ours != theirs && header.base.epoch <= from.epoch
 }
 
 /// Why a file that should be a log can not be read as one.
@@ -305,7 +337,7 @@ fn unfit(path: &Path, error: &Error) -> Unfit {
 }
 
 /// Why a log of this data file is not among those that the plan uses; `None` where it holds nothing more.
-fn unfit_beside(plan: &Plan, path: &Path, control: &Control) -> Result<Option<Unfit>> {
+fn unfit_beside(plan: &mut Plan, path: &Path, chosen: &[PathBuf], control: &Control) -> Result<Option<Unfit>> {
     let mut reader = LogReader::open(path)?;
     let base = reader.header().base;
     if base.commit > plan.to.commit {
@@ -317,32 +349,50 @@ fn unfit_beside(plan: &Plan, path: &Path, control: &Control) -> Result<Option<Un
     while reader.next_record()?.is_some() {
         control.check()?;
     }
-    let tail = *reader.tail();
+    let (tail, is_rooted) = (*reader.tail(), reader.header().rooted);
     if tail.commit <= plan.from.commit {
         return Ok(None);
     }
-    // A copy of what is used, perhaps a shorter one.
-    let position = Position { archive: base.archive, commit: tail.commit, chain: tail.chain };
-    for piece in plan.pieces.iter().filter(|piece| (piece.commits.0..=piece.commits.1).contains(&tail.commit)) {
-        if seek(&mut LogReader::open(&piece.path)?, &position, control)?.is_some() {
-            return Ok(None);
+    match fork::compare(plan, path, control)? {
+        Relation::Same => Ok(None),
+        Relation::Apart(Some(found)) => {
+            if found.is_replaced() {
+                return Ok(Some(Unfit::Replaced { last: tail.commit }));
+            }
+            let used = |branch: &fork::Branch| chosen.contains(&branch.path);
+            let is_chosen = used(&found.used) && !used(&found.other);
+            if !is_chosen && plan.fork.as_ref().is_none_or(|fork| found.commit < fork.commit) {
+                plan.fork = Some(found);
+            }
+            Ok(Some(Unfit::OtherPast))
         }
+        Relation::Apart(None) => Ok(Some(if is_rooted { Unfit::OtherPast } else { Unfit::OtherBase })),
     }
-    Ok(Some(if reader.header().rooted { Unfit::OtherPast } else { Unfit::OtherBase }))
 }
 
 /// Adds the records of the log at `path` that continue the plan; false when the place where it stands is not in that
 /// log.
 fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
     let mut reader = LogReader::open(path)?;
-    let archive = reader.header().base.archive;
-    let Some(mut time_before) = seek(&mut reader, &plan.to, control)? else { return Ok(false) };
+    if !seek(&mut reader, &plan.to, control)? {
+        // Its records may be in the log before already, written anew: as far as a crash let that come.
+        let base = reader.header().base;
+        let is_within = base.commit >= plan.from.commit && base.commit < plan.to.commit;
+        match if is_within { fork::pass_same(plan, path, control)? } else { None } {
+            Some(passed) => reader = passed,
+            None => return Ok(false),
+        }
+    }
+    let (archive, is_first) = (reader.header().base.archive, reader.header().version == 1);
+    let start = *reader.tail();
+    let after = Position::at(archive, start.commit, start.chain);
+    let mut time_before = start.wall;
     plan.base_time = plan.base_time.or(Some(time_before));
     let mut piece: Option<Piece> = None;
     let (mut end, mut same) = (PlanEnd::Complete, 1);
     while let Some(record) = reader.next_record()? {
         control.check()?;
-        let (commit, time) = (record.head.commit, record.head.time);
+        let (commit, time) = (record.head.commit, record.head.wall);
         match record.head.kind {
             RecordKind::Commit => {}
             RecordKind::CatchUp => plan.catch_ups.push(Stretch { commit, from: time_before, to: time }),
@@ -352,18 +402,22 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
             }
         }
         plan.longest = plan.longest.max(u64::from(record.head.page_count) * u64::from(reader.header().page_size));
-        same = if time == time_before { same + 1 } else { 1 };
+        same = if time == time_before && is_first { same + 1 } else { 1 };
         plan.stands_still |= same >= jumps::STANDS_STILL;
+        plan.runs_back |= time < time_before;
         time_before = time;
         plan.commits += 1;
-        plan.to = Position { archive, commit, chain: record.chain };
+        plan.to = Position::at(archive, commit, record.chain);
         plan.times = Some((plan.times.map_or(time, |t| t.0), time));
         let piece = piece.get_or_insert_with(|| Piece {
             path: path.to_path_buf(),
             commits: (commit, commit),
             times: (time, time),
+            span: (time, time),
+            after,
         });
         (piece.commits.1, piece.times.1) = (commit, time);
+        piece.span = (piece.span.0.min(time), piece.span.1.max(time));
     }
     match reader.end() {
         End::Damaged { offset } => end = PlanEnd::Damaged { path: path.to_path_buf(), offset },
@@ -388,15 +442,15 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
     Ok(true)
 }
 
-/// Moves the reader to just after `position`, and returns the time there; `None` when it is not in this log.
-fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Result<Option<DateTime<Utc>>> {
+/// Moves the reader to just after `position`; false when it is not in this log.
+pub(super) fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Result<bool> {
     loop {
         let tail = reader.tail();
         if tail.commit == position.commit && tail.chain == position.chain {
-            return Ok(Some(tail.time));
+            return Ok(true);
         }
         if tail.commit >= position.commit || reader.next_record()?.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         control.check()?;
     }
@@ -404,28 +458,45 @@ fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Resul
 
 /// Finds the commit that `until` leads to, without applying anything.
 ///
+/// A moment leads to the last commit that was made while the clock showed it or one before. Where a clock ran back, that
+/// may be after commits that bear later times.
+///
 /// # Errors
 /// When a log can not be read, or the job is stopped.
 pub fn resolve(plan: &Plan, until: Until, control: &Control) -> Result<Point> {
     let mut point = Point { commit: plan.from.commit, time: None, next: None, left_out: 0 };
     for piece in &plan.pieces {
-        if !until.excludes(piece.commits.1, piece.times.1) {
-            (point.commit, point.time) = (piece.commits.1, Some(piece.times.1));
+        let (is_whole, is_none) = match until {
+            Until::End => (true, false),
+            Until::Moment(moment) => (piece.span.1 <= moment, piece.span.0 > moment),
+            Until::Commit(number) => (piece.commits.1 <= number, piece.commits.0 > number),
+        };
+        if is_whole {
+            (point.commit, point.time, point.next) = (piece.commits.1, Some(piece.times.1), None);
+            continue;
+        }
+        if is_none {
+            point.next = point.next.or(Some(piece.times.0));
             continue;
         }
         let mut reader = LogReader::open(&piece.path)?;
         while let Some(record) = reader.next_record()? {
             control.check()?;
-            let (commit, time) = (record.head.commit, record.head.time);
-            if commit > point.commit && until.excludes(commit, time) {
-                point.next = Some(time);
-                break;
+            let (commit, time) = (record.head.commit, record.head.wall);
+            if !(piece.commits.0..=piece.commits.1).contains(&commit) {
+                continue;
             }
-            if commit > point.commit {
-                (point.commit, point.time) = (commit, Some(time));
+            let is_wanted = match until {
+                Until::End => true,
+                Until::Moment(moment) => time <= moment,
+                Until::Commit(number) => commit <= number,
+            };
+            if is_wanted {
+                (point.commit, point.time, point.next) = (commit, Some(time), None);
+            } else {
+                point.next = point.next.or(Some(time));
             }
         }
-        break;
     }
     point.left_out = plan.to.commit - point.commit;
     Ok(point)
@@ -456,16 +527,21 @@ pub fn integrate_into(target: (File, PathBuf), plan: &Plan, until: Until, contro
         return Err(Error::new(ErrorKind::Refused, format!("commit {number} can not be reached from here"))
             .hint(format!("The archive stands at commit {from}, and the logs at hand lead to commit {to}.")));
     }
+    let point = resolve(plan, until, control)?;
     control.phase(Phase::Restoring, plan.commits);
-    let mut done = Integrated { position: plan.from, commits: 0, last: None, next: None };
+    let mut done = Integrated { position: plan.from, commits: 0, last: None, next: point.next, is_proven: false };
     let mut file = Target::new(target);
-    'logs: for piece in &plan.pieces {
+    for piece in plan.pieces.iter().filter(|piece| piece.commits.0 <= point.commit) {
         let mut reader = LogReader::open(&piece.path)?;
+        let changed = || {
+            Error::new(ErrorKind::Damaged, format!("{} changed meanwhile", piece.path.display()))
+                .hint("Start the restore again.")
+        };
         let (page_size, archive) = (reader.header().page_size, reader.header().base.archive);
         file.prepare(page_size)?;
-        if seek(&mut reader, &done.position, control)?.is_none() {
-            return Err(Error::new(ErrorKind::Damaged, format!("{} changed meanwhile", piece.path.display()))
-                .hint("Start the restore again."));
+        let is_at_base = reader.tail().commit == piece.after.commit && reader.tail().chain == piece.after.chain;
+        if !seek(&mut reader, &piece.after, control)? {
+            return Err(changed());
         }
         if reader.tail().page_count > file.page_count {
             let (path, said, found) = (piece.path.display(), reader.tail().page_count, file.page_count);
@@ -473,114 +549,22 @@ pub fn integrate_into(target: (File, PathBuf), plan: &Plan, until: Until, contro
             return Err(Error::new(ErrorKind::Damaged, message)
                 .hint("The archive and the log do not belong together. Restore without the log."));
         }
-        while done.position.commit < piece.commits.1 {
-            let Some(record) = reader.next_record()? else {
-                return Err(Error::new(ErrorKind::Damaged, format!("{} changed meanwhile", piece.path.display()))
-                    .hint("Start the restore again."));
-            };
-            if until.excludes(record.head.commit, record.head.time) {
-                done.next = Some(record.head.time);
-                break 'logs;
+        let mut is_first = true;
+        while done.position.commit < piece.commits.1.min(point.commit) {
+            let record = reader.next_record()?.ok_or_else(changed)?;
+            if std::mem::take(&mut is_first) {
+                file.begin(is_at_base.then(|| reader.blank()));
             }
             control.check()?;
             file.apply(&mut reader, &record)?;
             control.add(1);
             done.commits += 1;
-            done.last = Some(record.head.time);
-            done.position = Position { archive, commit: record.head.commit, chain: record.chain };
+            done.last = Some(record.head.wall);
+            done.position =
+                Position { state: record.head.state, ..Position::at(archive, record.head.commit, record.chain) };
         }
     }
     file.finish()?;
+    done.is_proven = file.prove(done.position.state.filter(|_| done.commits > 0), control)?;
     Ok(done)
-}
-
-/// The file being rebuilt, with its changed pages in memory until there are many.
-struct Target {
-    file: File,
-    path: PathBuf,
-    page_size: usize,
-    page_count: u32,
-    pages: BTreeMap<u32, Vec<u8>>,
-}
-
-impl Target {
-    fn new((file, path): (File, PathBuf)) -> Self {
-        Self { file, path, page_size: 0, page_count: 0, pages: BTreeMap::new() }
-    }
-
-    fn prepare(&mut self, page_size: u32) -> Result<()> {
-        let size = page_size as usize;
-        if self.page_size == 0 && size > 0 {
-            let length = self.file.metadata().map_err(|e| Error::io("measure", &self.path, e))?.len();
-            self.page_size = size;
-            self.page_count = (length / u64::from(page_size)) as u32;
-        }
-        if size == self.page_size {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::Damaged, format!("the log is not made for the page size of {}", self.path.display())))
-    }
-
-    fn apply(&mut self, reader: &mut LogReader, record: &Record) -> Result<()> {
-        let count_before = self.page_count;
-        reader.pages(record, &mut |entry| self.put(&entry, count_before, record.head.commit))?;
-        if record.head.page_count < count_before {
-            self.flush()?;
-            let length = u64::from(record.head.page_count) * self.page_size as u64;
-            self.file.set_len(length).map_err(|e| Error::io("cut", &self.path, e))?;
-        }
-        self.page_count = record.head.page_count;
-        if self.pages.len() * self.page_size > CACHE_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn put(&mut self, entry: &Entry<'_>, count_before: u32, commit: u64) -> Result<()> {
-        let exists = entry.page <= count_before;
-        let mut image = match self.pages.remove(&entry.page) {
-            Some(image) => image,
-            None => {
-                let mut image = vec![0; self.page_size];
-                if exists && !page::stands_alone(entry.encoding) {
-                    let offset = u64::from(entry.page - 1) * self.page_size as u64;
-                    read_exact_at(&self.file, offset, &mut image).map_err(|e| Error::io("read", &self.path, e))?;
-                }
-                image
-            }
-        };
-        let decoded = page::decode(entry.encoding, entry.bytes, exists, &mut image);
-        if decoded.is_none() || page_hash(&image) != entry.hash {
-            let message = format!(
-                "commit {commit} does not fit {}: page {} is not what the log was made against",
-                self.path.display(),
-                entry.page
-            );
-            return Err(Error::new(ErrorKind::Damaged, message)
-                .hint("The archive and the log do not belong together, or one is damaged. Restore without the log, or up to the commit before."));
-        }
-        self.pages.insert(entry.page, image);
-        // A huge commit must not fill the memory: its pages can go to the file at once, for the record is verified.
-        if self.pages.len() * self.page_size > 2 * CACHE_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        for (page, image) in std::mem::take(&mut self.pages) {
-            let offset = u64::from(page - 1) * self.page_size as u64;
-            write_all_at(&mut self.file, offset, &image).map_err(|e| Error::io("write to", &self.path, e))?;
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.flush()?;
-        if self.page_size > 0 {
-            let length = u64::from(self.page_count) * self.page_size as u64;
-            self.file.set_len(length).map_err(|e| Error::io("cut", &self.path, e))?;
-        }
-        self.file.sync_all().map_err(|e| Error::io("sync", &self.path, e))
-    }
-}
-
-fn write_all_at(file: &mut File, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::{Seek, SeekFrom, Write};
-    file.seek(SeekFrom::Start(offset))?;
-    file.write_all(bytes)
 }
