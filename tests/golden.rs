@@ -1,7 +1,8 @@
 //! Files of every version of the formats, kept for ever: what they yield stays the same.
 //!
 //! `tests/golden/log-1`: two archives, three logs of version 1. They hold small and large commits, one that makes the file
-//! shorter, a catch-up, pages that came into being without an entry, and commits of a clock that was two days ahead.
+//! shorter, a catch-up, and commits of a clock that was two days ahead.
+//! `tests/golden/log-2`: three archives and four logs of version 2 with the same, and pages whose records were moved.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -72,6 +73,13 @@ fn yields_what_is_expected(of: &str) -> Vec<bool> {
 fn logs_of_version_1_yield_every_state() {
     let proven = yields_what_is_expected("log-1");
     assert!(!proven.contains(&true), "they have no checksum of the state");
+}
+
+#[test]
+fn logs_of_version_2_yield_every_state_and_prove_it() {
+    let proven = yields_what_is_expected("log-2");
+    // What is the archive's own state is proven by its checksums.
+    assert_eq!(proven.iter().filter(|proven| !**proven).count(), 3, "{proven:?}");
 }
 
 #[test]

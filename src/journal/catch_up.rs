@@ -154,7 +154,7 @@ fn compare(
                         follower.writer.begin(head);
                     }
                     differing += 1;
-                    let encoding = page::encode(None, bytes, &mut encoded);
+                    let encoding = page::encode(1, None, bytes, &mut encoded);
                     follower
                         .writer
                         .page(&Entry { page, encoding, hash, bytes: &encoded })

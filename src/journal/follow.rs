@@ -208,7 +208,8 @@ impl Follower {
     pub(super) fn switch_writer(&mut self, writer: LogWriter) -> LogWriter {
         // What the new base holds is told by its page table alone: an archive need not keep what free pages held.
         let known = Changes::with_blank(writer.header().page_count, writer.blank());
-        self.kept.at_cut(std::mem::replace(&mut self.known, known), self.table.take());
+        let version = self.writer.header().version;
+        self.kept.at_cut(std::mem::replace(&mut self.known, known), self.table.take(), version);
         std::mem::replace(&mut self.writer, writer)
     }
 
@@ -512,10 +513,27 @@ impl Follower {
             mark,
             state: self.kept.now(),
         });
+        let version = self.kept.version(self.writer.header().version);
+        let group = self.group(wal, commit, count_before, version)?;
         for &(page, frame) in commit.pages.iter().filter(|p| p.0 <= commit.page_count) {
             wal.image(frame, &mut self.image)?;
-            let patched = page <= count_before && self.is_known(wal, page)?;
-            let encoding = page::encode(patched.then_some(self.before.as_slice()), &self.image, &mut self.encoded);
+            let of_group = group.iter().find(|other| other.0 == page);
+            let patched = match of_group {
+                Some((_, content)) => {
+                    self.before.copy_from_slice(content);
+                    true
+                }
+                None => group.is_empty() && page <= count_before && self.is_known(wal, page)?,
+            };
+            let previous = patched.then_some(self.before.as_slice());
+            let mut encoding = page::encode(version, previous, &self.image, &mut self.encoded);
+            if group.len() > usize::from(patched) && self.encoded.len() > self.image.len() / 16 {
+                let others =
+                    group.iter().filter(|other| other.0 != page).map(|(page, content)| (*page, content.as_slice()));
+                let others: Vec<(u32, &[u8])> = others.collect();
+                let among = page::encode_among(previous, &others, &self.image, &mut self.encoded);
+                encoding = among.unwrap_or(encoding);
+            }
             let hash = page_hash(&self.image);
             self.writer.page(&Entry { page, encoding, hash, bytes: &self.encoded })?;
             self.kept.change((&self.known, self.table.as_ref()), page, hash);
@@ -530,6 +548,25 @@ impl Follower {
             self.undo.push(Undo::Frame(page, self.latest.insert(page, frame)));
         }
         Ok(())
+    }
+
+    /// What the pages of a small commit held before it, where that is known: SQLite moves records among them.
+    fn group(
+        &mut self,
+        wal: &WalFile,
+        commit: &WalCommit,
+        count_before: u32,
+        version: u32,
+    ) -> Result<Vec<(u32, Vec<u8>)>> {
+        let mut group = Vec::new();
+        if version > 1 && (2..page::GROUP_MAX).contains(&commit.pages.len()) {
+            for &(page, _) in commit.pages.iter().filter(|p| p.0 <= commit.page_count.min(count_before)) {
+                if self.is_known(wal, page)? {
+                    group.push((page, self.before.clone()));
+                }
+            }
+        }
+        Ok(group)
     }
 
     /// Pages cut off are gone: what they held does not come back when the file grows again.

@@ -18,6 +18,8 @@ pub(super) struct Kept {
     logged: Option<StateSum>,
     /// What was known up to the cut of a backup that is being made.
     before_cut: Option<(Changes, Option<PageTable>)>,
+    /// The version of the log that takes back what is recorded, when that backup fails.
+    version: u32,
 }
 
 /// What a page held before a record, as far as that is known.
@@ -103,8 +105,13 @@ impl Kept {
     }
 
     /// A backup was cut here: until its page table is there, `known` and `table` tell what its pages hold.
-    pub(super) fn at_cut(&mut self, known: Changes, table: Option<PageTable>) {
-        self.before_cut = Some((known, table));
+    pub(super) fn at_cut(&mut self, known: Changes, table: Option<PageTable>, version: u32) {
+        (self.before_cut, self.version) = (Some((known, table)), version);
+    }
+
+    /// The version whose encodings a log of `version` may use.
+    pub(super) fn version(&self, version: u32) -> u32 {
+        if self.before_cut.is_some() { version.min(self.version) } else { version }
     }
 
     /// The backup failed: gives back what was known up to its cut, together with what was recorded since.

@@ -292,6 +292,23 @@ mod tests {
     use crate::storage::Disk;
 
     #[test]
+    fn pages_without_an_entry_have_no_content_until_they_get_one() {
+        let mut changes = Changes::with_blank(10, &[(2, 3), (7, 9)]);
+        assert_eq!(changes.blank_now(10), [(2, 3), (7, 9)]);
+        assert_eq!(
+            [1, 2, 3, 4, 9, 10, 11].map(|page| changes.is_of_base(page)),
+            [true, false, false, true, false, true, false]
+        );
+        changes.hashes.insert(8, [1; 8]);
+        assert_eq!(changes.blank_now(13), [(2, 3), (7, 7), (9, 9), (11, 13)]);
+        // Cut off and grown again: what was there does not come back.
+        changes.base_pages = 5;
+        changes.hashes.clear();
+        assert_eq!(changes.blank_now(7), [(2, 3), (6, 7)]);
+        assert_eq!(changes.blank_now(5), [(2, 3)]);
+    }
+
+    #[test]
     fn a_page_table_is_read_back_and_refused_when_anything_differs()
     -> std::result::Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;

@@ -31,6 +31,8 @@ pub(super) struct Target {
     pub(super) page_count: u32,
     pages: BTreeMap<u32, Vec<u8>>,
     defined: Option<Defined>,
+    /// What the first pages of the record that is being applied held before it.
+    before: BTreeMap<u32, Vec<u8>>,
 }
 
 /// Which pages have a defined content, so that they count in the checksum of the state.
@@ -50,7 +52,7 @@ impl Defined {
 
 impl Target {
     pub(super) fn new((file, path): (File, PathBuf)) -> Self {
-        Self { file, path, page_size: 0, page_count: 0, pages: BTreeMap::new(), defined: None }
+        Self { file, path, page_size: 0, page_count: 0, pages: BTreeMap::new(), defined: None, before: BTreeMap::new() }
     }
 
     pub(super) fn prepare(&mut self, page_size: u32) -> Result<()> {
@@ -107,6 +109,7 @@ impl Target {
 
     pub(super) fn apply(&mut self, reader: &mut LogReader, record: &Record) -> Result<()> {
         let count_before = self.page_count;
+        self.before.clear();
         reader.pages(record, &mut |entry| self.put(&entry, count_before, record.head.commit))?;
         if let Some(defined) = self.defined.as_mut().filter(|_| record.head.page_count < count_before) {
             defined.base_pages = defined.base_pages.min(record.head.page_count);
@@ -123,18 +126,27 @@ impl Target {
 
     fn put(&mut self, entry: &Entry<'_>, count_before: u32, commit: u64) -> Result<()> {
         let exists = entry.page <= count_before;
+        let is_kept = exists && self.before.len() < page::GROUP_MAX;
         let mut image = match self.pages.remove(&entry.page) {
             Some(image) => image,
-            None => {
-                let mut image = vec![0; self.page_size];
-                if exists && !page::stands_alone(entry.encoding) {
-                    let offset = u64::from(entry.page - 1) * self.page_size as u64;
-                    read_exact_at(&self.file, offset, &mut image).map_err(|e| Error::io("read", &self.path, e))?;
-                }
-                image
+            None if exists && (is_kept || !page::stands_alone(entry.encoding)) => self.read(entry.page)?,
+            None => vec![0; self.page_size],
+        };
+        if is_kept {
+            self.before.insert(entry.page, image.clone());
+        }
+        let mut failed = None;
+        let mut before = |page: u32| match self.before_of(page, count_before) {
+            Ok(content) => content,
+            Err(error) => {
+                failed = Some(error);
+                None
             }
         };
-        let decoded = page::decode(entry.encoding, entry.bytes, exists, &mut image);
+        let decoded = page::decode(entry.encoding, entry.bytes, exists, &mut image, &mut before);
+        if let Some(error) = failed {
+            return Err(error);
+        }
         if decoded.is_none() || page_hash(&image) != entry.hash {
             let message = format!(
                 "commit {commit} does not fit {}: page {} is not what the log was made against",
@@ -150,6 +162,28 @@ impl Target {
         }
         // A huge commit must not fill the memory: its pages can go to the file at once, for the record is verified.
         if self.pages.len() * self.page_size > 2 * CACHE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn read(&self, page: u32) -> Result<Vec<u8>> {
+        let mut image = vec![0; self.page_size];
+        let offset = u64::from(page - 1) * self.page_size as u64;
+        match read_exact_at(&self.file, offset, &mut image) {
+            Ok(()) => Ok(image),
+            // It came into being without an entry, and the file gets its length in the end.
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(vec![0; self.page_size]),
+            Err(e) => Err(Error::io("read", &self.path, e)),
+        }
+    }
+
+    /// What a page held before the record that is being applied.
+    fn before_of(&self, page: u32, count_before: u32) -> Result<Option<Vec<u8>>> {
+        if page == 0 || page > count_before {
+            return Ok(None);
+        }
+        match self.before.get(&page).or_else(|| self.pages.get(&page)) {
+            Some(image) => Ok(Some(image.clone())),
+            None => self.read(page).map(Some),
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -174,4 +208,121 @@ fn write_all_at(file: &mut File, offset: u64, bytes: &[u8]) -> std::io::Result<(
     use std::io::{Seek, SeekFrom, Write};
     file.seek(SeekFrom::Start(offset))?;
     file.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use super::*;
+    use crate::{
+        journal::{
+            Chain, Position, RecordKind,
+            format::{LogHeader, RecordHead, VERSION},
+            integrate::{self, Integrated, Until},
+            writer::LogWriter,
+        },
+        sqlite::wal::WalMark,
+        storage::{Disk, Ownership},
+    };
+
+    const SIZE: usize = 512;
+
+    fn image(value: u8) -> Vec<u8> {
+        vec![value; SIZE]
+    }
+
+    fn sum(pages: &[(u32, u8)]) -> Option<StateSum> {
+        let with = |sum: StateSum, (page, value): &(u32, u8)| sum.with(*page, page_hash(&image(*value)));
+        Some(pages.iter().fold(StateSum::default(), with))
+    }
+
+    fn log(path: &Path, base: Position, page_count: u32, blank: &[(u32, u32)]) -> Result<LogWriter> {
+        let header = LogHeader {
+            version: VERSION,
+            identity: uuid::Uuid::from_u128(7),
+            page_size: SIZE as u32,
+            base: Position { log: Some(uuid::Uuid::new_v4()), ..base },
+            rooted: true,
+            created: chrono::DateTime::UNIX_EPOCH,
+            page_count,
+            mark: WalMark::default(),
+        };
+        LogWriter::create_with(Arc::new(Disk), path, (header, blank), Ownership::default())
+    }
+
+    /// A commit that writes these pages and leaves so many.
+    fn commit(writer: &mut LogWriter, page_count: u32, pages: &[(u32, u8)], state: Option<StateSum>) -> Result<()> {
+        let tail = *writer.ahead();
+        let (commit, time) = (tail.commit + 1, tail.time);
+        let mark = WalMark::default();
+        writer.begin(RecordHead { kind: RecordKind::Commit, commit, time, wall: time, page_count, mark, state });
+        for (page, value) in pages {
+            let bytes = image(*value);
+            writer.page(&Entry { page: *page, encoding: 0, hash: page_hash(&bytes), bytes: &bytes })?;
+        }
+        writer.end()?;
+        writer.sync()
+    }
+
+    fn applied(target: &Path, content: &[u8], from: &Position, logs: &[PathBuf]) -> Result<Integrated> {
+        let fail = |e| Error::io("write", target, e);
+        std::fs::write(target, content).map_err(fail)?;
+        let control = Control::default();
+        let plan = integrate::plan(uuid::Uuid::from_u128(7), from, logs, &control)?;
+        integrate::integrate(target, &plan, Until::End, &control)
+    }
+
+    #[test]
+    fn pages_that_no_commit_touched_are_proven_too() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (path, target) = (folder.path().join("a.journal"), folder.path().join("a"));
+        let from = Position::at(1, 0, Chain([1; 32]));
+        let mut writer = log(&path, from, 4, &[])?;
+        commit(&mut writer, 5, &[(2, 7), (5, 9)], sum(&[(1, 1), (2, 7), (3, 3), (4, 4), (5, 9)]))?;
+        commit(&mut writer, 3, &[(1, 8)], sum(&[(1, 8), (2, 7), (3, 3)]))?;
+        // Pages that came into being without an entry count for nothing.
+        commit(&mut writer, 6, &[(1, 9), (6, 6)], sum(&[(1, 9), (2, 7), (3, 3), (6, 6)]))?;
+        let content = |three: u8| [image(1), image(2), image(three), image(4)].concat();
+        let logs = [path];
+        let done = applied(&target, &content(3), &from, &logs)?;
+        assert!(done.is_proven && done.position.state == sum(&[(1, 9), (2, 7), (3, 3), (6, 6)]));
+        let error = applied(&target, &content(2), &from, &logs).err().ok_or("it was not noticed")?;
+        assert_eq!(error.kind(), ErrorKind::Damaged);
+        assert!(error.message().contains("a page that no commit touched differs"), "{error}");
+        Ok(())
+    }
+
+    #[test]
+    fn pages_without_content_at_a_cut_count_for_nothing_whichever_archive_is_restored()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (first, second, target) = (folder.path().join("1"), folder.path().join("2"), folder.path().join("a"));
+        let from = Position::at(1, 0, Chain([1; 32]));
+        let mut writer = log(&first, from, 2, &[])?;
+        commit(&mut writer, 4, &[(1, 5)], sum(&[(1, 5), (2, 2)]))?;
+        let cut = Position::at(2, writer.position().commit, writer.position().chain);
+        let mut writer = log(&second, cut, 4, &[(3, 4)])?;
+        commit(&mut writer, 4, &[(3, 6)], sum(&[(1, 5), (2, 2), (3, 6)]))?;
+        let logs = [first, second];
+        let done = applied(&target, &[image(1), image(2)].concat(), &from, &logs)?;
+        assert!(done.is_proven && done.commits == 2);
+        // The second archive holds for page 4 whatever stood there.
+        let done = applied(&target, &[image(5), image(2), image(77), image(78)].concat(), &cut, &logs)?;
+        assert!(done.is_proven && done.commits == 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_log_whose_state_is_not_known_proves_nothing_and_is_applied()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (path, target) = (folder.path().join("a.journal"), folder.path().join("a"));
+        let from = Position::at(1, 0, Chain([1; 32]));
+        let mut writer = log(&path, from, 1, &[])?;
+        commit(&mut writer, 1, &[(1, 7)], None)?;
+        let done = applied(&target, &image(1), &from, &[path])?;
+        assert_eq!((done.commits, done.is_proven), (1, false));
+        Ok(())
+    }
 }

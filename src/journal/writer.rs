@@ -28,7 +28,7 @@ use crate::{
 /// A part of a large record is closed when its payload passes this.
 const PAYLOAD_TARGET: usize = 256 << 10;
 /// A block of several records is: what can be damaged at once is then not more.
-const RECORDS_TARGET: usize = 16 << 10;
+const RECORDS_TARGET: usize = 4 << 10;
 /// Not more runs of pages without content are named; a payload holds them.
 pub const BLANK_MAX: usize = PAYLOAD_MAX / 10;
 /// Bytes collected before they are handed to the system.
