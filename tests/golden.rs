@@ -19,8 +19,8 @@ use strongroom::{
     backup,
     control::Control,
     journal::{
-        Capture, CaptureConfig,
-        format::{LogHeader, VERSION},
+        Capture, CaptureConfig, Chain, Position, RecordKind, StateSum,
+        format::{Entry, LogHeader, RecordHead, VERSION},
         integrate::Until,
         reader::LogReader,
         writer::LogWriter,
@@ -177,4 +177,95 @@ fn a_log_of_version_1_that_is_running_goes_on_until_the_next_full_backup() {
 fn restored_from(archive: &Path, log: &Path, to: &Path) -> RestoreReport {
     let options = RestoreOptions { logs: Logs::Also(vec![log.to_path_buf()]), ..RestoreOptions::all(to) };
     restore::run(&Disk, archive, &options, &Control::default()).unwrap()
+}
+
+/// The log that `docs/format-log.md` shows byte by byte.
+fn example(path: &Path) -> Vec<u8> {
+    let time = |micros: i64| chrono::DateTime::from_timestamp_micros(1_780_308_000_000_000 + micros).unwrap();
+    let mark = |frame: u32, change_counter: u32| WalMark {
+        salts: [0x1111_1111, 0x2222_2222],
+        frame,
+        checksum: [0x3333_3333, 0x4444_4400 + frame],
+        change_counter,
+    };
+    let base = Position {
+        log: Some(uuid::Uuid::from_u128(0x8899_aabb_ccdd_eeff_0011_2233_4455_6677)),
+        epoch: 1,
+        state: Some(StateSum(0x0102_0304_0506_0708)),
+        ..Position::at(3, 41, Chain([9; 32]))
+    };
+    let header = LogHeader {
+        version: VERSION,
+        identity: uuid::Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff),
+        page_size: 512,
+        base,
+        rooted: true,
+        created: time(0),
+        page_count: 4,
+        mark: mark(7, 90),
+    };
+    let blank = [(3, 3)];
+    let ownership = Ownership::default();
+    let mut writer = LogWriter::create_with(Arc::new(Disk), path, (header, &blank), ownership).unwrap();
+    let head = |commit: u64, micros: i64, page_count: u32, mark: WalMark, state: Option<u64>| RecordHead {
+        kind: RecordKind::Commit,
+        commit,
+        time: time(micros),
+        wall: time(micros),
+        page_count,
+        mark,
+        state: state.map(StateSum),
+    };
+    writer.begin(head(42, 1500, 4, mark(8, 91), Some(0x0807_0605_0403_0201)));
+    writer.page(&Entry { page: 2, encoding: 2, hash: [0xa1; 8], bytes: &[100, 1, 0xee] }).unwrap();
+    writer.end().unwrap();
+    // The clock was set back by a millisecond; page 5 comes into being, and the WAL begins anew.
+    let anew = WalMark { salts: [0x1111_1112, 0x5555_5555], frame: 2, ..mark(2, 92) };
+    writer.begin(head(43, 500, 5, anew, None));
+    writer.page(&Entry { page: 5, encoding: 6, hash: [0xb1; 8], bytes: &[1, 2, 40 << 2 | 2, 0x80, 0x04] }).unwrap();
+    writer.page(&Entry { page: 2, encoding: 4, hash: [0xb2; 8], bytes: &[8 << 2, 3 << 2 | 3, 11] }).unwrap();
+    writer.end().unwrap();
+    writer.sync().unwrap();
+    drop(writer);
+    fs::read(path).unwrap()
+}
+
+#[test]
+fn the_written_example_is_what_is_written_and_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.journal");
+    let bytes = example(&path);
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/format-log.md")).unwrap();
+    let written = text.split("## An example").nth(1).and_then(|rest| rest.split("```").nth(1)).unwrap();
+    let shown: Vec<u8> = written
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .flat_map(|(_, bytes)| bytes.split("  ").next().unwrap().split(' '))
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    assert!(shown == bytes, "{} bytes shown, {} written", shown.len(), bytes.len());
+    let mut reader = LogReader::open(&path).unwrap();
+    let mut said = Vec::new();
+    while let Some(record) = reader.next_record().unwrap() {
+        let head = record.head;
+        let mut pages = Vec::new();
+        let mut note = |entry: Entry<'_>| {
+            pages.push((entry.page, entry.encoding));
+            Ok(())
+        };
+        reader.pages(&record, &mut note).unwrap();
+        let micros = |time: chrono::DateTime<chrono::Utc>| time.timestamp_micros() - 1_780_308_000_000_000;
+        said.push((
+            head.commit,
+            micros(head.time),
+            micros(head.wall),
+            head.page_count,
+            head.mark.frame,
+            head.state,
+            pages,
+        ));
+    }
+    let first = (42, 1500, 1500, 4, 8, Some(StateSum(0x0807_0605_0403_0201)), vec![(2, 2)]);
+    let second = (43, 1500, 500, 5, 2, None, vec![(5, 6), (2, 4)]);
+    assert_eq!((said, reader.blank()), (vec![first, second], &[(3, 3)][..]));
 }

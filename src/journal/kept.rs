@@ -132,3 +132,109 @@ impl Kept {
         kept.is_none() || self.now.is_none() || kept == self.now
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        journal::{Chain, format::page_hash, table::PageTableWriter},
+        storage::{Disk, Ownership, Storage},
+    };
+
+    const SIZE: usize = 512;
+
+    fn table(pages: &[u8]) -> Result<PageTable> {
+        let folder = tempfile::tempdir().map_err(|_| crate::error::Error::stopped())?;
+        let (path, storage) = (folder.path().join("a.pages"), Arc::new(Disk) as Arc<dyn Storage>);
+        let mut writer = PageTableWriter::create(&storage, &path, (SIZE as u32, Chain([1; 32])), Ownership::default())?;
+        for value in pages {
+            writer.push(&[*value; SIZE])?;
+        }
+        writer.finish()?;
+        PageTable::open(&path, SIZE as u32, Chain([1; 32]))?.ok_or_else(crate::error::Error::stopped)
+    }
+
+    fn hash(value: u8) -> [u8; 8] {
+        page_hash(&[value; SIZE])
+    }
+
+    fn sum(pages: &[(u32, u8)]) -> Option<StateSum> {
+        Some(pages.iter().fold(StateSum::default(), |sum, (page, value)| sum.with(*page, hash(*value))))
+    }
+
+    fn write(kept: &mut Kept, known: &mut Changes, table: Option<&PageTable>, page: u32, value: u8) {
+        kept.change((known, table), page, hash(value));
+        known.hashes.insert(page, hash(value));
+    }
+
+    #[test]
+    fn it_goes_with_pages_that_change_come_and_are_cut_off() -> Result<()> {
+        let (base, mut known, mut kept) = (table(&[1, 2, 3, 4])?, Changes::with_blank(4, &[(3, 3)]), Kept::default());
+        assert!(kept.begin(&known, &base, None), "there is nothing that it could contradict");
+        assert_eq!(kept.now(), sum(&[(1, 1), (2, 2), (4, 4)]));
+        for (page, value) in [(2, 7), (2, 8), (3, 9), (6, 6)] {
+            write(&mut kept, &mut known, Some(&base), page, value);
+        }
+        assert_eq!(kept.now(), sum(&[(1, 1), (2, 8), (3, 9), (4, 4), (6, 6)]));
+        kept.cut_off((&known, Some(&base)), 2);
+        assert_eq!(kept.now(), sum(&[(1, 1), (2, 8)]));
+        // What was not synced does not count.
+        kept.revert();
+        assert_eq!(kept.now(), sum(&[(1, 1), (2, 2), (4, 4)]));
+        Ok(())
+    }
+
+    #[test]
+    fn without_a_table_it_is_not_known_and_with_one_again() -> Result<()> {
+        let (base, mut known, mut kept) = (table(&[1, 2])?, Changes::new(2), Kept::default());
+        kept.begin(&known, &base, None);
+        write(&mut kept, &mut known, None, 1, 5);
+        assert_eq!(kept.now(), None);
+        write(&mut kept, &mut known, None, 1, 6);
+        assert_eq!(kept.now(), None);
+        assert!(kept.begin(&known, &base, None));
+        assert_eq!(kept.now(), sum(&[(1, 6), (2, 2)]));
+        assert!(!kept.begin(&known, &table(&[1, 3])?, None), "it is not what was kept");
+        assert!(!Kept::default().begin(&known, &base, sum(&[(1, 6), (2, 3)])), "nor what the log says");
+        Ok(())
+    }
+
+    #[test]
+    fn while_a_backup_is_made_what_was_known_at_its_cut_tells() -> Result<()> {
+        let (base, mut known, mut kept) = (table(&[1, 2, 3])?, Changes::new(3), Kept::default());
+        kept.begin(&known, &base, None);
+        write(&mut kept, &mut known, Some(&base), 2, 7);
+        kept.at_cut(known, Some(base), 2);
+        let mut since = Changes::new(3);
+        for (page, value) in [(2, 8), (3, 9)] {
+            write(&mut kept, &mut since, None, page, value);
+        }
+        assert_eq!(kept.now(), sum(&[(1, 1), (2, 8), (3, 9)]));
+        kept.cut_off((&since, None), 2);
+        assert_eq!(kept.now(), sum(&[(1, 1), (2, 8)]));
+        // The archive holds what the log leads to; or something else.
+        (since.base_pages, _) = (2, since.hashes.remove(&3));
+        let mut other = Kept::default();
+        other.set(kept.now());
+        assert!(kept.begin(&since, &table(&[1, 7, 3])?, None));
+        assert!(!other.begin(&since, &table(&[9, 7, 3])?, None));
+        Ok(())
+    }
+
+    #[test]
+    fn after_a_failed_backup_all_that_was_known_counts() -> Result<()> {
+        let (base, mut known, mut kept) = (table(&[1, 2, 3, 4])?, Changes::new(4), Kept::default());
+        known.hashes.extend([(1, hash(5)), (2, hash(6)), (4, hash(7))]);
+        kept.at_cut(known, Some(base), 1);
+        assert_eq!(kept.version(2), 1, "what the log before can not hold is not used");
+        let mut since = Changes::new(3);
+        since.hashes.insert(2, hash(8));
+        let Some((known, table)) = kept.rejoin(since) else { return Err(crate::error::Error::stopped()) };
+        assert_eq!((known.base_pages, known.hashes.len(), table.is_some()), (3, 2, true));
+        assert_eq!((known.hashes.get(&1), known.hashes.get(&2)), (Some(&hash(5)), Some(&hash(8))));
+        assert_eq!(kept.version(2), 2);
+        Ok(())
+    }
+}
