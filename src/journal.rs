@@ -12,7 +12,7 @@
 //! rest         how a data file was left that nobody had open any more
 //! lacking      whether the data file lacks commits that the log holds
 //! inspect      what can be known of a log from outside
-//! integrate    plan which logs continue an archive, apply them to a restored file
+//! integrate plan   which logs continue an archive, and applying them to a restored file
 //! fork target  logs that part after one commit; the file that becomes, and its proof
 //! jumps        where the times of commits are not when they were made
 //! table        hashes of the pages at the base
@@ -57,6 +57,7 @@ pub mod open;
 pub mod page;
 mod pins;
 pub mod place;
+pub mod plan;
 pub mod reader;
 mod rest;
 pub mod rotate;

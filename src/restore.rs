@@ -204,6 +204,11 @@ impl RestoreReport {
         self.unsound().or_else(|| self.lacks.clone().map(Error::from)).or_else(|| self.partial())
     }
 
+    /// Whether every page of the data file was compared with the checksum that the log keeps of its state.
+    pub fn is_proven_by_log(&self) -> bool {
+        self.integrated.as_ref().is_some_and(|done| done.is_proven)
+    }
+
     /// What is missing of what was asked for, since the archive lacks it.
     pub fn partial(&self) -> Option<Error> {
         let words = self.not_whole.as_ref()?.in_words();
