@@ -250,8 +250,9 @@ mod tests {
     use super::*;
     use crate::{
         journal::{
-            Chain,
-            format::{LogHeader, VERSION},
+            Chain, RecordKind,
+            format::{Entry, LogHeader, VERSION, page_hash},
+            integrate,
         },
         sqlite::wal::WalMark,
         storage::Disk,
@@ -283,6 +284,83 @@ mod tests {
         std::fs::copy(&log, &to)?;
         archive(&storage, &log, &to)?;
         assert!(!log.exists() && to.is_file());
+        Ok(())
+    }
+
+    /// A log with these commits after `base`, each of which writes one page.
+    fn log_of(path: &Path, version: u32, base: Position, commits: u64) -> Result<LogWriter> {
+        let time = DateTime::UNIX_EPOCH;
+        let header = LogHeader {
+            version,
+            identity: uuid::Uuid::from_u128(7),
+            page_size: 512,
+            base,
+            rooted: true,
+            created: time,
+            page_count: 1,
+            mark: WalMark::default(),
+        };
+        let mut writer = LogWriter::create(Arc::new(Disk), path, header, Ownership::default())?;
+        for commit in base.commit + 1..=base.commit + commits {
+            let mark = WalMark { frame: commit as u32, ..WalMark::default() };
+            let kind = RecordKind::Commit;
+            writer.begin(RecordHead { kind, commit, time, wall: time, page_count: 1, mark, state: None });
+            let bytes = [commit as u8; 512];
+            writer.page(&Entry { page: 1, encoding: 0, hash: page_hash(&bytes), bytes: &bytes })?;
+            writer.end()?;
+            writer.sync()?;
+        }
+        Ok(writer)
+    }
+
+    #[test]
+    fn what_a_crash_left_half_taken_back_is_whole_with_the_log_beside_it_and_taken_back_later()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        for version in 1..=VERSION {
+            let folder = tempfile::tempdir()?;
+            let log = folder.path().join("a.journal");
+            let (next, base) = (next_path(&log), Position::at(1, 0, Chain([9; 32])));
+            let mut writer = log_of(&log, version, base, 2)?;
+            let (sealed, cut) = (writer.logged().length, writer.position());
+            drop(log_of(&next, VERSION, Position::at(2, cut.commit, cut.chain), 3)?);
+            let rest = std::fs::read(&next)?;
+            take_back(&mut writer, &next)?;
+            assert!(!next.exists() && writer.logged().commit == 5);
+            drop(writer);
+            let all = std::fs::read(&log)?;
+            let mut reader = LogReader::open(&log)?;
+            let mut ends = vec![sealed];
+            while let Some(record) = reader.next_record()? {
+                ends.extend((record.head.commit > 2 && version == 1).then_some(record.end));
+            }
+            ends.push(all.len() as u64);
+            for end in ends {
+                std::fs::write(&log, &all[..end as usize])?;
+                std::fs::write(&next, &rest)?;
+                let control = crate::control::Control::default();
+                for logs in [[log.clone(), next.clone()], [next.clone(), log.clone()]] {
+                    let plan = integrate::plan(uuid::Uuid::from_u128(7), &base, &logs, &control)?;
+                    assert_eq!(
+                        (plan.to.commit, plan.commits, plan.fork),
+                        (5, 5, None),
+                        "version {version}, {end} bytes"
+                    );
+                    let target = folder.path().join("a");
+                    std::fs::write(&target, [0; 512])?;
+                    let plan = integrate::plan(uuid::Uuid::from_u128(7), &base, &logs, &control)?;
+                    integrate::integrate(&target, &plan, integrate::Until::End, &control)?;
+                    assert_eq!(std::fs::read(&target)?, [5; 512]);
+                }
+                let storage: Arc<dyn Storage> = Arc::new(Disk);
+                settle(&storage, &log, None)?;
+                assert!(!next.exists() && std::fs::read(&log)? == all, "version {version}, {end} bytes");
+            }
+            // One that does not lead to where the other begins is left as it is.
+            std::fs::remove_file(&log)?;
+            let mut writer = log_of(&log, version, Position::at(1, 0, Chain([8; 32])), 4)?;
+            std::fs::write(&next, &rest)?;
+            assert!(take_back(&mut writer, &next).is_err() && next.exists());
+        }
         Ok(())
     }
 }
