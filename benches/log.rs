@@ -191,7 +191,7 @@ fn main() {
     row(
         "log bytes : WAL bytes, small random updates",
         format!("{log_bytes} : {wal_bytes} = {:.3}", log_bytes as f64 / wal_bytes as f64),
-        "≤ 0.10",
+        "≤ 0.035",
     );
 
     let conn = Connection::open(&path).unwrap();

@@ -12,10 +12,12 @@
 //! rest         how a data file was left that nobody had open any more
 //! lacking      whether the data file lacks commits that the log holds
 //! inspect      what can be known of a log from outside
-//! integrate    plan which logs continue an archive, apply them to a restored file
+//! integrate plan   which logs continue an archive, and applying them to a restored file
+//! fork target  logs that part after one commit; the file that becomes, and its proof
 //! jumps        where the times of commits are not when they were made
 //! table        hashes of the pages at the base
-//! writer reader format page   the file, see docs/format-log.md
+//! kept         the checksum of the state, kept up while commits are recorded
+//! writer reader format state page   the file, see docs/format-log.md
 //! ```
 //!
 //! # A full backup
@@ -40,6 +42,7 @@
 pub mod capture;
 mod catch_up;
 mod follow;
+pub mod fork;
 pub mod format;
 mod gate;
 pub mod inspect;
@@ -47,18 +50,22 @@ pub mod integrate;
 #[cfg(test)]
 mod interleavings;
 pub mod jumps;
+mod kept;
 mod lacking;
 mod level;
 pub mod open;
 pub mod page;
 mod pins;
 pub mod place;
+pub mod plan;
 pub mod reader;
 mod rest;
 pub mod rotate;
 mod service;
+pub mod state;
 mod status;
 mod table;
+mod target;
 mod unwritten;
 mod watch;
 pub mod writer;
@@ -69,6 +76,7 @@ pub use capture::{Capture, Cut};
 pub use format::{Chain, Position, RecordKind};
 pub use lacking::Lacking;
 pub use rotate::LastArchive;
+pub use state::StateSum;
 pub use status::{CaptureConfig, CaptureState, CaptureStatus, ReadBase};
 pub use table::PageTableWriter;
 

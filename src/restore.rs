@@ -204,6 +204,11 @@ impl RestoreReport {
         self.unsound().or_else(|| self.lacks.clone().map(Error::from)).or_else(|| self.partial())
     }
 
+    /// Whether every page of the data file was compared with the checksum that the log keeps of its state.
+    pub fn is_proven_by_log(&self) -> bool {
+        self.integrated.as_ref().is_some_and(|done| done.is_proven)
+    }
+
     /// What is missing of what was asked for, since the archive lacks it.
     pub fn partial(&self) -> Option<Error> {
         let words = self.not_whole.as_ref()?.in_words();
@@ -471,6 +476,12 @@ fn run_opened(
     }
     if connected.is_none() && options.until != Until::End {
         return Err(no_log(archive));
+    }
+    // Only whoever asks knows which of two pasts is meant.
+    let wants_data = items.iter().any(|item| item.kind == ItemKind::DataFile);
+    let fork = planned.as_ref().and_then(|planned| planned.known.fork.as_ref()).filter(|_| wants_data);
+    if let Some(question) = fork.and_then(|fork| fork.question(options.until)) {
+        return Err(question);
     }
     if destination.symlink_metadata().is_ok() {
         let folder = Folder::open(&destination)?;

@@ -182,48 +182,72 @@ fn a_restore_up_to_the_hour_that_comes_twice_takes_the_first_says_so_and_can_be_
 }
 
 #[test]
-fn commits_of_a_clock_that_was_ahead_are_offered_where_a_moment_would_leave_them_out() {
+fn a_moment_is_searched_by_the_time_that_the_clock_showed_and_said_where_it_showed_it_twice() {
     let begin = naive("2026-06-01 10:00").and_utc();
-    let minute = TimeDelta::minutes(1);
+    let (minute, days) = (TimeDelta::minutes(1), TimeDelta::days(2));
     let mut scene = Scene::new(begin);
     let archive = scene.backup();
     let before = scene.commit(begin + minute);
-    let ahead: Vec<u64> = (2..4).map(|n| scene.commit(begin + TimeDelta::days(2) + minute * n)).collect();
+    let ahead: Vec<u64> = (2..4).map(|n| scene.commit(begin + days + minute * n)).collect();
     // Right again, after a restart of the service too.
     let right: Vec<u64> = (5..8).map(|n| scene.commit(begin + minute * n)).collect();
     scene.restart();
     let last = scene.commit(begin + minute * 9);
-    let moment = (begin + minute * 20).to_rfc3339();
-    let (code, said) = scene.restore(&archive, "moment", &["--until", &moment]);
-    let (first, up_to) = (ahead[0], *right.last().unwrap());
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains(&format!("up to commit {before} of ")), "{said}");
+    let restore = |scene: &Scene, archive: &Path, to: &str, until: DateTime<Utc>| {
+        scene.restore(archive, to, &["--until", &until.to_rfc3339()])
+    };
+    // Up to now: everything is there, and what is odd is said.
+    let (code, said) = restore(&scene, &archive, "now", begin + minute * 20);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&format!("up to commit {last} of ")), "{said}");
+    let odd = format!("The clock ran back: commits {} to {} bear times up to ", ahead[0], ahead[1]);
+    assert!(said.contains(&odd) && !said.contains("may have been made"), "{said}");
+    assert_eq!(logical_content(&scene.place.at("now/a.sqlite")), logical_content(&scene.data));
+    // After the clock was right again, moments may have been shown before.
+    let (code, said) = restore(&scene, &archive, "right", begin + minute * 6 + TimeDelta::seconds(30));
+    assert_eq!((code, said.contains(&format!("up to commit {} of ", right[1]))), (1, true), "{said}");
+    assert!(said.contains("twice, because it ran back") && said.contains("by its number"), "{said}");
+    // Between the last that is certain and the first that is: commits that are left out may belong to it.
+    let (code, said) = restore(&scene, &archive, "early", begin + TimeDelta::seconds(30));
+    assert_eq!((code, said.contains("may have been made")), (0, false), "{said}");
+    let (code, said) = restore(&scene, &archive, "doubt", begin + TimeDelta::seconds(90));
+    assert_eq!((code, said.contains(&format!("up to commit {before} of "))), (1, true), "{said}");
     let expected = format!(
-        "commits {first} to {last} may have been made before the moment wanted, and left out: the clock was ahead"
+        "commits {} to {} may have been made before the moment wanted, and left out: the clock was ahead",
+        ahead[0], ahead[1]
     );
-    assert!(said.contains(&expected), "{said}");
-    assert!(said.contains(&format!("by its number: {first} to {last} (--commit)")), "{said}");
-    // Before the clock went wrong nothing is in doubt, and by number every commit can be had.
-    let early = (begin + TimeDelta::seconds(90)).to_rfc3339();
-    let (code, said) = scene.restore(&archive, "early", &["--until", &(begin + TimeDelta::seconds(30)).to_rfc3339()]);
+    assert!(said.contains(&expected) && said.contains(", and not after 2026-06-01 12:05:00"), "{said}");
+    assert!(said.contains(&format!("by its number: {} to {} (--commit)", ahead[0], ahead[1])), "{said}");
+    let (code, said) = scene.restore(&archive, "number", &["--commit", &ahead[0].to_string()]);
     assert_eq!((code, said.contains("may have been made")), (0, false), "{said}");
-    let (code, said) = scene.restore(&archive, "doubt", &["--until", &early]);
-    assert_eq!((code, said.contains("may have been made")), (1, true), "{said}");
-    let (code, said) = scene.restore(&archive, "number", &["--commit", &up_to.to_string()]);
-    assert_eq!((code, said.contains("may have been made")), (0, false), "{said}");
-    // A full backup made meanwhile bears the right time, and its log does not yet.
+    // The log of a full backup begins anew with the right time.
     set(begin + minute * 30);
     let second = scene.backup();
-    scene.commit(begin + minute * 31);
-    let (code, said) = scene.restore(&second, "second", &["--until", &(begin + minute * 40).to_rfc3339()]);
-    assert_eq!((code, said.contains("may have been made before the moment wanted")), (1, true), "{said}");
+    let after = scene.commit(begin + minute * 31);
+    let (code, said) = restore(&scene, &second, "second", begin + minute * 40);
+    assert_eq!((code, said.contains(&format!("up to commit {after} of "))), (0, true), "{said}");
+    assert!(!said.contains("ran back") && !said.contains("may have been made"), "{said}");
+    let (code, said) = restore(&scene, &archive, "across", begin + minute * 40);
+    assert_eq!((code, said.contains(&format!("up to commit {after} of "))), (0, true), "{said}");
     // When the time has come, all is right again.
     let later = begin + TimeDelta::days(3);
-    let after = scene.commit(later);
+    let third = scene.commit(later);
     scene.commit(later + minute);
-    let (code, said) = scene.restore(&archive, "later", &["--until", &(later + TimeDelta::seconds(5)).to_rfc3339()]);
+    let (code, said) = restore(&scene, &archive, "later", later + TimeDelta::seconds(5));
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains(&format!("up to commit {after} of ")) && !said.contains("may have been made"), "{said}");
+    assert!(said.contains(&format!("up to commit {third} of ")) && !said.contains("ran back"), "{said}");
+}
+
+#[test]
+fn commits_of_a_clock_that_is_still_ahead_are_offered_where_a_moment_leaves_them_out() {
+    let begin = Utc::now();
+    let mut scene = Scene::new(begin);
+    let archive = scene.backup();
+    let before = scene.commit(Utc::now());
+    let ahead = scene.commit(begin + TimeDelta::days(2));
+    let (code, said) = scene.restore(&archive, "moment", &["--until", &(begin + TimeDelta::hours(5)).to_rfc3339()]);
+    assert_eq!((code, said.contains(&format!("up to commit {before} of "))), (1, true), "{said}");
+    assert!(said.contains(&format!("commit {ahead} may have been made before the moment wanted")), "{said}");
 }
 
 #[test]
@@ -237,6 +261,13 @@ fn status_says_that_the_clock_was_ahead_or_is_behind() {
     let said = status();
     assert!(
         said.contains("but the last commit in the log bears the time ") && said.contains("restore up to a commit"),
+        "{said}"
+    );
+    // Set right again, it is warned of as long as moments come twice.
+    scene.commit(Utc::now());
+    let said = status();
+    assert!(
+        said.contains("but a commit in the log bears the time ") && said.contains("restore up to a commit"),
         "{said}"
     );
     std::thread::sleep(Duration::from_millis(1));

@@ -225,6 +225,7 @@ fn cut_from_a_log(place: &Place) -> (PathBuf, LogHeader) {
     support::engine::until(&handle, |status| status.data_file(&data).is_none());
     let identity = Archive::open(&made.archive).unwrap().identity().clone();
     let header = LogHeader {
+        version: format::VERSION,
         identity: identity.data_file_id,
         page_size: identity.page_size,
         base: identity.log_position.unwrap(),
@@ -242,7 +243,8 @@ fn forge(path: &Path, header: &LogHeader, page_count: u32, pages: &[u32]) {
     let image = vec![7; header.page_size as usize];
     let mut writer = LogWriter::create(Arc::new(Disk), path, header.clone(), Ownership::default()).unwrap();
     let commit = header.base.commit + 1;
-    writer.begin(RecordHead { kind: RecordKind::Commit, commit, time: header.created, page_count, mark: header.mark });
+    let (time, mark) = (header.created, header.mark);
+    writer.begin(RecordHead { kind: RecordKind::Commit, commit, time, wall: time, page_count, mark, state: None });
     for page in pages {
         let hash = format::page_hash(&image);
         writer.page(&format::Entry { page: *page, encoding: 0, hash, bytes: &image }).unwrap();

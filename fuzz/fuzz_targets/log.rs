@@ -7,7 +7,7 @@ use strongroom::{
     control::Control,
     journal::{
         Chain, Position,
-        format::LogHeader,
+        format::{LogHeader, VERSION, two::BlockHead},
         integrate::{self, Until},
         reader::LogReader,
     },
@@ -19,6 +19,7 @@ struct Forged {
     plain: bool,
     page_size: u32,
     page_count: u32,
+    is_first: bool,
     blocks: Vec<(u8, u8, u32, Vec<u8>)>,
     after: Vec<u8>,
 }
@@ -27,10 +28,11 @@ fuzz_target!(|forged: Forged| {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.journal");
     let identity = uuid::Uuid::from_u128(7);
-    let base = Position { archive: 1, commit: 0, chain: Chain([0; 32]) };
+    let base = Position::at(1, 0, Chain([0; 32]));
     let mut bytes = Vec::new();
     if !forged.plain {
         let header = LogHeader {
+            version: if forged.is_first { 1 } else { VERSION },
             identity,
             page_size: forged.page_size,
             base,
@@ -40,8 +42,21 @@ fuzz_target!(|forged: Forged| {
             mark: WalMark::default(),
         };
         bytes = header.encode();
-        let mut chain = base.chain.0;
+        let mut chain = header.link().0;
         for (kind, flags, index, payload) in &forged.blocks {
+            if !forged.is_first {
+                let mut block = b"4BLr".to_vec();
+                block.extend((payload.len() as u32 | u32::from(*kind) << 24).to_le_bytes());
+                let mut whole = [block.as_slice(), &[0; 32], payload].concat();
+                let head = BlockHead::decode(&whole);
+                let after = head.and_then(|head| head.chain_of(Chain(chain), &whole));
+                if let Some(after) = after {
+                    whole[8..40].copy_from_slice(&after.0);
+                    chain = if *kind < 128 { after.0 } else { chain };
+                }
+                bytes.extend(whole);
+                continue;
+            }
             let mut head = b"4BLb".to_vec();
             head.extend((payload.len() as u32).to_le_bytes());
             head.extend([*kind, *flags, 0, 0]);

@@ -79,7 +79,7 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
             files.extend(lacking.map(|line| format!("  NOT THERE OR NOT WHOLE: {line}")));
             files.extend(r.links_left.iter().map(|link| format!("  not made, since it leads out of there: {link}")));
             format!(
-                "Archive {} of {} restored in {seconds:.1} s{}, integrity {}:\n{}{}{}",
+                "Archive {} of {} restored in {seconds:.1} s{}, integrity {}{}:\n{}{}{}",
                 r.number,
                 r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
                 r.integrated.as_ref().map_or_else(String::new, integrated_in_words),
@@ -88,6 +88,7 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
                     Some(_) => "NOT confirmed",
                     None => "not concerned",
                 },
+                if r.is_proven_by_log() { ", every page as the log says" } else { "" },
                 files.join("\n"),
                 repaired_in_words((r.repaired.as_ref(), &r.archive), &r.repaired_logs),
                 r.in_place.as_ref().map_or_else(String::new, in_place_in_words),

@@ -293,8 +293,8 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         };
         // Of a copy that is not told from its original, that is said, and why it has no log.
         status.warnings.extend(at_rest.filter(|_| !status.is_copy()));
-        let last_commit = log.as_ref().and_then(|log| log.last_commit);
-        status.warnings.extend(warnings::of_clock(last_commit, status.newest_good(), &now));
+        let in_log = log.as_ref().map(|log| (log.last_commit, log.ahead)).unwrap_or_default();
+        status.warnings.extend(warnings::of_clock(in_log, status.newest_good(), &now));
     } else if engine.is_none() {
         status.warnings.push(warnings::of_nobody(&status, watched.as_ref()));
     }

@@ -90,8 +90,8 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
     found.extend(of_log(status).filter(|_| !causes::is_log_of_lost(status) && !status.is_copy()));
     found.extend(of_strays(status));
     found.extend(of_unfinished(status));
-    let last_commit = status.log.as_ref().and_then(|log| log.last_commit);
-    found.extend(of_clock(last_commit, status.newest_good(), now));
+    let in_log = status.log.as_ref().map(|log| (log.last_commit, log.ahead)).unwrap_or_default();
+    found.extend(of_clock(in_log, status.newest_good(), now));
     found.extend(status.settings_problem.as_ref().map(|error| of_error(WarningKind::Settings, error)));
     let of_unknown = |name: &String| unknown::warning(&status.settings_file, name);
     found.extend(status.settings_unknown.iter().map(of_unknown));
@@ -176,23 +176,27 @@ fn of_unfinished(status: &DataFileStatus) -> Option<Warning> {
     Some(Warning::new(WarningKind::UnfinishedTransaction, message, hint))
 }
 
-/// The clock shows less than commits or archives already bear: until it gets there, commits bear one time and can not
-/// be told apart by it.
+/// The clock shows less than commits or archives already bear: until it gets there, moments are shown a second time. Of the
+/// log, the time of the last commit is given, and the latest one where the clock ran back before it.
 pub(super) fn of_clock(
-    last_commit: Option<DateTime<Utc>>,
+    (last_commit, latest): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     newest: Option<DateTime<FixedOffset>>,
     now: &DateTime<Local>,
 ) -> Option<Warning> {
     let newest = newest.map(|moment| moment.to_utc());
-    let ahead = last_commit.max(newest).filter(|moment| *moment > now.to_utc() + NOTICED)?;
-    let what = if last_commit == Some(ahead) { "the last commit in the log" } else { "the newest archive" };
+    let ahead = last_commit.max(latest).max(newest).filter(|moment| *moment > now.to_utc() + NOTICED)?;
+    let what = match Some(ahead) {
+        at if at == last_commit => "the last commit in the log",
+        at if at == latest => "a commit in the log",
+        _ => "the newest archive",
+    };
     let full = |moment: DateTime<Local>| moment.format("%Y-%m-%d %H:%M:%S %:z").to_string();
     let (ahead, now) = (full(ahead.with_timezone(&Local)), full(*now));
     Some(Warning::new(
         WarningKind::Clock,
         format!("the clock shows {now}, but {what} bears the time {ahead}: the clock was ahead, or is behind"),
-        "If the clock is wrong, set it right. Until it shows that time, commits bear one and the same time: restore up to a commit, \
-         not up to a moment.",
+        "If the clock is wrong, set it right. Commits that were made while it was ahead bear times to come, and moments until then come \
+         twice: restore up to a commit, by its number, not up to a moment.",
     ))
 }
 

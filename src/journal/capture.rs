@@ -107,6 +107,7 @@ impl Capture {
             log_bytes: follower.writer.logged().length,
             position: follower.writer.position(),
             last_commit: None,
+            ahead: None,
             commits: 0,
             rooted: follower.writer.header().rooted,
             wal_bytes: 0,

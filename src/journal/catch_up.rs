@@ -12,6 +12,7 @@ use super::{
     format::{Entry, RecordHead, RecordKind, page_hash},
     lacking::{self, Lacking},
     page, rest,
+    state::StateSum,
     status::CaptureConfig,
     table::{Changes, PageTable, PageTableWriter},
     table_path,
@@ -86,7 +87,7 @@ pub(super) fn differs(follower: &Follower) -> Result<bool> {
         let piece = &mut buffer[..count * size];
         follower.read_pages(&nothing, first, piece)?;
         for (page, bytes) in (first..).zip(piece.chunks_exact(size)) {
-            let base = table.next()?.filter(|_| page <= follower.known().base_pages);
+            let base = table.next()?.filter(|_| follower.known().is_of_base(page));
             let known = follower.known().hashes.get(&page).copied().or(base);
             if known.is_some_and(|known| known != page_hash(bytes)) {
                 return Ok(true);
@@ -114,10 +115,14 @@ fn compare(
     let head = RecordHead {
         kind: if rooted { RecordKind::CatchUp } else { RecordKind::Gap },
         commit: follower.writer.logged().commit + 1,
-        time: (config.clock)().max(follower.writer.logged().time),
+        time: follower.writer.logged().time,
+        wall: (config.clock)(),
         page_count,
         mark: WalMark::of(at),
+        // Every page is looked at, so that it is known in the end.
+        state: rooted.then(StateSum::default),
     };
+    let mut sum = StateSum::default();
     let mut differing = 0u32;
     let mut known = Changes::new(0);
     if rooted {
@@ -134,10 +139,11 @@ fn compare(
             follower.read_pages(&latest, first, piece)?;
             for (page, bytes) in (first..).zip(piece.chunks_exact(size)) {
                 let base = match &mut table {
-                    Some(table) => table.next()?.filter(|_| page <= base_pages),
+                    Some(table) => table.next()?.filter(|_| page <= base_pages && follower.known().is_of_base(page)),
                     None => None,
                 };
                 let hash = page_hash(bytes);
+                sum = sum.with(page, hash);
                 let known = follower.known().hashes.get(&page).copied();
                 if known.is_some() {
                     hashes.insert(page, hash);
@@ -148,7 +154,7 @@ fn compare(
                         follower.writer.begin(head);
                     }
                     differing += 1;
-                    let encoding = page::encode(None, bytes, &mut encoded);
+                    let encoding = page::encode(1, None, bytes, &mut encoded);
                     follower
                         .writer
                         .page(&Entry { page, encoding, hash, bytes: &encoded })
@@ -165,9 +171,10 @@ fn compare(
                 lacking.put_back = false;
             }
         }
-        known = Changes { hashes, base_pages };
+        known = Changes { hashes, base_pages, blank: follower.known().blank.clone() };
         if same {
             follower.stand_at(at, latest);
+            follower.kept.set(Some(sum));
             follower.know(known);
             return Ok(Outcome::Same);
         }
@@ -175,9 +182,11 @@ fn compare(
     if differing == 0 {
         follower.writer.begin(head);
     }
-    let written = follower.writer.end().and_then(|()| follower.writer.sync());
+    let sum = rooted.then_some(sum);
+    let written = follower.writer.end_with(sum).and_then(|()| follower.writer.sync());
     written.map_err(|e| failed(follower, e))?;
     follower.stand_at(at, latest);
+    follower.kept.set(sum);
     follower.know(known);
     Ok(Outcome::CaughtUp(differing))
 }

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     format::{Entry, RecordHead, RecordKind, page_hash},
+    kept::Kept,
     lacking::Lacking,
     level::Growth,
     page,
@@ -122,6 +123,8 @@ pub(super) struct Follower {
     known: Changes,
     /// The hashes of the pages at the base.
     table: Option<PageTable>,
+    /// The checksum of that state.
+    pub(super) kept: Kept,
     undo: Vec<Undo>,
     pub(super) growth: Growth,
     /// Times the counter began anew because SQLite rebuilt its index; the checksums then prove the chain.
@@ -148,6 +151,7 @@ impl Follower {
             mark: writer.logged().mark,
             known: Changes::new(writer.header().page_count),
             table: None,
+            kept: Kept::default(),
             writer,
             clock,
             page_size,
@@ -175,7 +179,14 @@ impl Follower {
     /// What a reader found in the log; with the page table of its base, if there is one.
     pub(super) fn know(&mut self, known: Changes) {
         self.known = known;
-        self.open_table();
+        if !self.open_table() {
+            tracing::warn!(
+                "the page table of {} says otherwise than the log; it is not used",
+                shown(self.writer.path())
+            );
+            self.table = None;
+            self.kept.set(None);
+        }
     }
 
     /// The hashes of the state that the log leads to.
@@ -183,20 +194,32 @@ impl Follower {
         &self.known
     }
 
-    /// Looks for the page table beside the log.
-    pub(super) fn open_table(&mut self) {
+    /// Looks for the page table beside the log. False where it says otherwise than the log.
+    pub(super) fn open_table(&mut self) -> bool {
         let header = self.writer.header();
         let found = PageTable::open(&table_path(self.writer.path()), header.page_size, header.base.chain);
         // Without a table a page is written whole when it first changes.
         self.table = found.ok().flatten().filter(|_| header.rooted);
+        let said = self.writer.logged().state;
+        self.table.as_ref().is_none_or(|table| self.kept.begin(&self.known, table, said))
     }
 
-    /// Another log goes on at the same place.
+    /// Another log goes on at the same place, where a backup is cut.
     pub(super) fn switch_writer(&mut self, writer: LogWriter) -> LogWriter {
         // What the new base holds is told by its page table alone: an archive need not keep what free pages held.
-        self.known = Changes::new(writer.header().page_count);
-        self.table = None;
+        let known = Changes::with_blank(writer.header().page_count, writer.blank());
+        let version = self.writer.header().version;
+        self.kept.at_cut(std::mem::replace(&mut self.known, known), self.table.take(), version);
         std::mem::replace(&mut self.writer, writer)
+    }
+
+    /// The log before the cut has taken back what was recorded since, and goes on.
+    pub(super) fn rejoin(&mut self, writer: LogWriter) {
+        let since = std::mem::replace(&mut self.known, Changes::with_blank(writer.header().page_count, writer.blank()));
+        if let Some((known, table)) = self.kept.rejoin(since) {
+            (self.known, self.table) = (known, table);
+        }
+        self.writer = writer;
     }
 
     pub(super) fn wal_bytes(&self) -> u64 {
@@ -460,11 +483,13 @@ impl Follower {
         self.pins.between_steps()?;
         self.writer.sync().map_err(Trouble::Log)?;
         self.undo.clear();
+        self.kept.synced();
         self.mark = self.writer.logged().mark;
         Ok(())
     }
 
     fn revert(&mut self) {
+        self.kept.revert();
         while let Some(undo) = self.undo.pop() {
             match undo {
                 Undo::Frame(page, Some(frame)) => _ = self.latest.insert(page, frame),
@@ -476,35 +501,72 @@ impl Follower {
         }
     }
 
-    fn time(&self) -> DateTime<Utc> {
-        (self.clock)().max(self.writer.ahead().time)
-    }
-
     fn record(&mut self, wal: &WalFile, commit: &WalCommit, mark: WalMark) -> Result<()> {
         let count_before = self.writer.ahead().page_count;
         self.writer.begin(RecordHead {
             kind: RecordKind::Commit,
             commit: self.writer.ahead().commit + 1,
-            time: self.time(),
+            // The latest that the clock showed is for the writer to say.
+            time: self.writer.ahead().time,
+            wall: (self.clock)(),
             page_count: commit.page_count,
             mark,
+            state: self.kept.now(),
         });
+        let version = self.kept.version(self.writer.header().version);
+        let group = self.group(wal, commit, count_before, version)?;
         for &(page, frame) in commit.pages.iter().filter(|p| p.0 <= commit.page_count) {
             wal.image(frame, &mut self.image)?;
-            let patched = page <= count_before && self.is_known(wal, page)?;
-            let encoding = page::encode(patched.then_some(self.before.as_slice()), &self.image, &mut self.encoded);
+            let of_group = group.iter().find(|other| other.0 == page);
+            let patched = match of_group {
+                Some((_, content)) => {
+                    self.before.copy_from_slice(content);
+                    true
+                }
+                None => group.is_empty() && page <= count_before && self.is_known(wal, page)?,
+            };
+            let previous = patched.then_some(self.before.as_slice());
+            let mut encoding = page::encode(version, previous, &self.image, &mut self.encoded);
+            if group.len() > usize::from(patched) && self.encoded.len() > self.image.len() / 16 {
+                let others =
+                    group.iter().filter(|other| other.0 != page).map(|(page, content)| (*page, content.as_slice()));
+                let others: Vec<(u32, &[u8])> = others.collect();
+                let among = page::encode_among(previous, &others, &self.image, &mut self.encoded);
+                encoding = among.unwrap_or(encoding);
+            }
             let hash = page_hash(&self.image);
             self.writer.page(&Entry { page, encoding, hash, bytes: &self.encoded })?;
+            self.kept.change((&self.known, self.table.as_ref()), page, hash);
             self.undo.push(Undo::Known(page, self.known.hashes.insert(page, hash)));
         }
-        self.writer.end()?;
         if commit.page_count < count_before {
+            self.kept.cut_off((&self.known, self.table.as_ref()), commit.page_count);
             self.forget_beyond(commit.page_count);
         }
+        self.writer.end_with(self.kept.now())?;
         for &(page, frame) in &commit.pages {
             self.undo.push(Undo::Frame(page, self.latest.insert(page, frame)));
         }
         Ok(())
+    }
+
+    /// What the pages of a small commit held before it, where that is known: SQLite moves records among them.
+    fn group(
+        &mut self,
+        wal: &WalFile,
+        commit: &WalCommit,
+        count_before: u32,
+        version: u32,
+    ) -> Result<Vec<(u32, Vec<u8>)>> {
+        let mut group = Vec::new();
+        if version > 1 && (2..page::GROUP_MAX).contains(&commit.pages.len()) {
+            for &(page, _) in commit.pages.iter().filter(|p| p.0 <= commit.page_count.min(count_before)) {
+                if self.is_known(wal, page)? {
+                    group.push((page, self.before.clone()));
+                }
+            }
+        }
+        Ok(group)
     }
 
     /// Pages cut off are gone: what they held does not come back when the file grows again.
@@ -530,7 +592,7 @@ impl Follower {
     fn is_known(&mut self, wal: &WalFile, page: u32) -> Result<bool> {
         let hash = match self.known.hashes.get(&page) {
             Some(hash) => Some(*hash),
-            None if page <= self.known.base_pages => match &self.table {
+            None if self.known.is_of_base(page) => match &self.table {
                 Some(table) => table.at(page)?,
                 None => None,
             },

@@ -1,4 +1,7 @@
-//! The bytes of a log file: a header, then one record per commit.
+//! The bytes of a log file: a header, then records in blocks. `docs/format-log.md` is the authority.
+//!
+//! New logs have version 2, [`two`]. Logs of version 1, [`one`], are read, and one that is being written is continued as
+//! such until the next full backup cuts it.
 //!
 //! All numbers are little-endian. *Hash* is BLAKE3 (32 bytes); times are microseconds since 1970-01-01 UTC.
 //!
@@ -6,58 +9,36 @@
 //! | Offset | Size | |
 //! |---|---|---|
 //! | 0 | 8 | magic `\x894BL\r\n\x1a\n` |
-//! | 8 | 4 | version of the format, 1; a higher one is refused |
+//! | 8 | 4 | version of the format, 1 or 2; a higher one is refused |
 //! | 12 | 4 | page size of the data file |
 //! | 16 | 16 | identity of the data file (UUID) |
 //! | 32 | 4 | number of the archive it follows, 0 before the first |
-//! | 36 | 4 | flags: 1 = *rooted*, the base is the content of that archive |
+//! | 36 | 4 | flags to be understood: 1 = *rooted*, the base is the content of that archive; any other is refused from version 2 on |
 //! | 40 | 8 | base: number of the last commit before this log |
 //! | 48 | 32 | base: chain value of that commit |
-//! | 80 | 8 | time of creation |
+//! | 80 | 8 | time of the base |
 //! | 88 | 4 | base: pages of the data file |
 //! | 92 | 24 | base: place in the WAL (below) |
-//! | 116 | 44 | zeros |
+//! | 116 | 16 | from version 2 on: id of the log (UUID) |
+//! | 132 | 4 | epoch |
+//! | 136 | 4 | flags that may be ignored: 1 = the checksum of the base's state is known |
+//! | 140 | 4 | zeros |
+//! | 144 | 8 | checksum of the base's state |
+//! | 152 | 8 | zeros |
 //! | 160 | 32 | hash of bytes 0 to 159 |
 //!
 //! # Place in the WAL, 24 bytes
 //! | 0 | two salts | 8 | frame | 12 | running checksum of that frame, two words | 20 | SQLite's counter of commits |
 //! |---|---|---|---|---|---|---|---|
-//!
-//! # Block
-//! A record is one block, or several when the commit is large.
-//!
-//! | Offset | Size | |
-//! |---|---|---|
-//! | 0 | 4 | magic `4BLb` |
-//! | 4 | 4 | length of the payload, at most [`PAYLOAD_MAX`] |
-//! | 8 | 1 | kind of the record: 1 commit, 2 catch-up, 3 gap |
-//! | 9 | 1 | flags: 1 = first block of the record, 2 = last block |
-//! | 10 | 2 | zeros |
-//! | 12 | 4 | index of the block in the record |
-//! | 16 | 32 | chain value: hash of (chain value of the block before, bytes 0 to 15, payload) |
-//! | 48 | | payload |
-//!
-//! The chain value before the first block is that of the base. The chain value of a record is that of its last block.
-//! The header is not part of the chain, so records can be moved verbatim to the end of the log that they continue.
-//!
-//! # Payload
-//! The first block of a record begins with 44 bytes:
-//!
-//! | 0 | number of the commit (8) | 8 | time (8) | 16 | pages of the data file after it (4) | 20 | place in the WAL (24) |
-//! |---|---|---|---|---|---|---|---|
-//!
-//! Then, and in further blocks at once, whole entries, one per changed page:
-//!
-//! | 0 | page number (4) | 4 | encoding (1) | 5 | length (3) | 8 | first 8 bytes of the page's hash | 16 | encoded page |
-//! |---|---|---|---|---|---|---|---|---|---|
-//!
-//! Encodings are those of [`page`](super::page). A file is valid up to the last record whose blocks are all there and
-//! continue the chain; what follows is a torn tail.
+
+pub mod one;
+pub mod two;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::state::StateSum;
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::wal::WalMark,
@@ -65,18 +46,15 @@ use crate::{
 
 /// Length of the header of a log file.
 pub const HEADER_BYTES: usize = 192;
-/// Length of the header of a block.
-pub const BLOCK_BYTES: usize = 48;
-/// Length of what precedes the entries in the first block of a record.
-pub const RECORD_BYTES: usize = 44;
-/// Length of the header of an entry.
-pub const ENTRY_BYTES: usize = 16;
 /// A longer payload is never written, and taken for damage.
 pub const PAYLOAD_MAX: usize = 1 << 20;
-/// The first bytes of every block.
-pub const BLOCK_MAGIC: &[u8; 4] = b"4BLb";
 const HEADER_MAGIC: &[u8; 8] = b"\x894BL\r\n\x1a\n";
-const VERSION: u32 = 1;
+/// The version of new logs.
+pub const VERSION: u32 = 2;
+/// The base is the content of an archive.
+const ROOTED: u32 = 1;
+/// The checksum of the base's state is known.
+const STATE: u32 = 1;
 
 /// The value that chains every record to all before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,7 +76,9 @@ impl TryFrom<String> for Chain {
 }
 
 /// A state of the data file: after `commit`, as proven by `chain`. An archive carries the position it was cut at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Positions are equal where archive, commit and chain value are, whatever else is known of them.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Position {
     /// Number of the full backup that the log follows at this place; 0 before the first.
     pub archive: u32,
@@ -106,20 +86,50 @@ pub struct Position {
     pub commit: u64,
     /// Chain value of that commit.
     pub chain: Chain,
+    /// The log that goes on from there; `None` where only version 1 of the log was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Uuid>,
+    /// How often the history of the data file was begun anew before that log.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub epoch: u32,
+    /// Checksum of the state, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateSum>,
 }
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Position {
+    /// A position of which no more is known.
+    pub const fn at(archive: u32, commit: u64, chain: Chain) -> Self {
+        Self { archive, commit, chain, log: None, epoch: 0, state: None }
+    }
+}
+
+impl PartialEq for Position {
+    fn eq(&self, other: &Self) -> bool {
+        (self.archive, self.commit, self.chain) == (other.archive, other.commit, other.chain)
+    }
+}
+
+impl Eq for Position {}
 
 /// What a log file says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogHeader {
+    /// Version of the format.
+    pub version: u32,
     /// Identity of the data file.
     pub identity: Uuid,
     /// Its page size.
     pub page_size: u32,
-    /// Where the log begins: the archive it follows, and the last commit before it.
+    /// Where the log begins: the archive it follows, and the last commit before it; with its own id and epoch.
     pub base: Position,
     /// Whether the base is the content of that archive, so that a restore can integrate the log.
     pub rooted: bool,
-    /// When it was created.
+    /// When the base was reached: the time of the cut or of the archive, without one that of its creation.
     pub created: DateTime<Utc>,
     /// Pages of the data file at the base.
     pub page_count: u32,
@@ -140,6 +150,25 @@ pub enum RecordKind {
     Gap,
 }
 
+impl RecordKind {
+    fn of(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(RecordKind::Commit),
+            2 => Some(RecordKind::CatchUp),
+            3 => Some(RecordKind::Gap),
+            _ => None,
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            RecordKind::Commit => 1,
+            RecordKind::CatchUp => 2,
+            RecordKind::Gap => 3,
+        }
+    }
+}
+
 /// What a record says before its pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordHead {
@@ -147,12 +176,62 @@ pub struct RecordHead {
     pub kind: RecordKind,
     /// Number of the commit.
     pub commit: u64,
-    /// When it was read from the WAL; never before the record before.
+    /// The latest time that the clock had shown in this log by then: never before the record before.
     pub time: DateTime<Utc>,
+    /// What the clock showed when it was read from the WAL. Version 1 keeps only `time`.
+    pub wall: DateTime<Utc>,
     /// Pages of the data file after it.
     pub page_count: u32,
     /// Where it ends in the WAL.
     pub mark: WalMark,
+    /// Checksum of the state after it, where it is known.
+    pub state: Option<StateSum>,
+}
+
+/// Where a log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tail {
+    /// Bytes of the file up to here.
+    pub length: u64,
+    /// Number of the last commit.
+    pub commit: u64,
+    /// Chain value of the last record.
+    pub chain: Chain,
+    /// What the next block continues: the same, but for a log without records.
+    pub link: Chain,
+    /// The latest time that the clock had shown, see [`RecordHead::time`].
+    pub time: DateTime<Utc>,
+    /// What the clock showed at the last record, or the time of the base.
+    pub wall: DateTime<Utc>,
+    /// Pages of the data file.
+    pub page_count: u32,
+    /// Where the WAL stood.
+    pub mark: WalMark,
+    /// Checksum of the state, where it is known.
+    pub state: Option<StateSum>,
+}
+
+impl Tail {
+    /// Where a log with this header and no records ends.
+    pub fn base(header: &LogHeader) -> Self {
+        Self {
+            length: HEADER_BYTES as u64,
+            commit: header.base.commit,
+            chain: header.base.chain,
+            link: header.link(),
+            time: header.created,
+            wall: header.created,
+            page_count: header.page_count,
+            mark: header.mark,
+            state: header.base.state,
+        }
+    }
+
+    /// Where it ends after a record.
+    pub fn after(head: &RecordHead, length: u64, chain: Chain) -> Self {
+        let RecordHead { commit, time, wall, page_count, mark, state, .. } = *head;
+        Self { length, commit, chain, link: chain, time, wall, page_count, mark, state }
+    }
 }
 
 /// One page of a record, still encoded.
@@ -166,23 +245,6 @@ pub struct Entry<'a> {
     pub hash: [u8; 8],
     /// The encoded page.
     pub bytes: &'a [u8],
-}
-
-/// A block's header, its chain value not yet verified.
-#[derive(Debug, Clone, Copy)]
-pub struct BlockHead {
-    /// Length of the payload.
-    pub payload: usize,
-    /// Kind of the record.
-    pub kind: RecordKind,
-    /// Whether a record begins here.
-    pub first: bool,
-    /// Whether a record ends here.
-    pub last: bool,
-    /// Which block of the record it is.
-    pub index: u32,
-    /// The chain value it claims.
-    pub chain: Chain,
 }
 
 /// The beginning of a page's hash, as entries and page tables hold it.
@@ -228,20 +290,33 @@ impl LogHeader {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(HEADER_MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&self.version.to_le_bytes());
         out.extend_from_slice(&self.page_size.to_le_bytes());
         out.extend_from_slice(self.identity.as_bytes());
         out.extend_from_slice(&self.base.archive.to_le_bytes());
-        out.extend_from_slice(&u32::from(self.rooted).to_le_bytes());
+        out.extend_from_slice(&if self.rooted { ROOTED } else { 0 }.to_le_bytes());
         out.extend_from_slice(&self.base.commit.to_le_bytes());
         out.extend_from_slice(&self.base.chain.0);
         out.extend_from_slice(&self.created.timestamp_micros().to_le_bytes());
         out.extend_from_slice(&self.page_count.to_le_bytes());
         put_mark(&mut out, &self.mark);
+        if self.version > 1 {
+            out.extend_from_slice(self.base.log.unwrap_or_default().as_bytes());
+            out.extend_from_slice(&self.base.epoch.to_le_bytes());
+            out.extend_from_slice(&if self.base.state.is_some() { STATE } else { 0 }.to_le_bytes());
+            out.resize(144, 0);
+            out.extend_from_slice(&self.base.state.unwrap_or_default().0.to_le_bytes());
+        }
         out.resize(160, 0);
         let hash = blake3::hash(&out);
         out.extend_from_slice(hash.as_bytes());
         out
+    }
+
+    /// What the first block continues: in version 1 the chain value of the base; later the header is part of the chain,
+    /// so that no log can be taken for another one, nor be given another header.
+    pub fn link(&self) -> Chain {
+        if self.version == 1 { self.base.chain } else { chain_of(self.base.chain, &self.encode(), &[]) }
     }
 
     /// Reads a header; `name` is the file it comes from, for the message.
@@ -254,33 +329,45 @@ impl LogHeader {
             return Err(Error::new(ErrorKind::NotRecognised, format!("{name} is not a log file"))
                 .hint("Choose a file that ends in .journal or .4BL and was written by Strongroom."));
         }
+        let newer = |what: String| {
+            Error::new(ErrorKind::NewerVersion, format!("{name} {what}")).hint("Use a newer Strongroom to read it.")
+        };
         if bytes.len() >= 12 && u32_at(bytes, 8) > VERSION {
             let found = u32_at(bytes, 8);
-            return Err(Error::new(
-                ErrorKind::NewerVersion,
-                format!("{name} has format {found}, this program knows up to {VERSION}"),
-            )
-            .hint("Use a newer Strongroom to read it."));
+            return Err(newer(format!("has format {found}, this program knows up to {VERSION}")));
         }
         if bytes.len() < HEADER_BYTES || blake3::hash(&bytes[..160]).as_bytes() != &bytes[160..HEADER_BYTES] {
             return Err(Error::new(ErrorKind::Damaged, format!("the header of {name} is damaged"))
                 .hint("This log can not be used. Make a full backup now; older archives and their logs stay usable."));
         }
-        let page_size = u32_at(bytes, 12);
-        let commit = u64_at(bytes, 40);
-        if !page_size.is_power_of_two() || !(512..=65536).contains(&page_size) || commit > COMMITS_MAX {
+        let (version, page_size, commit) = (u32_at(bytes, 8), u32_at(bytes, 12), u64_at(bytes, 40));
+        let flags = u32_at(bytes, 36);
+        if version > 1 && flags & !ROOTED != 0 {
+            return Err(newer(format!("needs what this program does not know (flags {flags:#x})")));
+        }
+        if version == 0 || !page_size.is_power_of_two() || !(512..=65536).contains(&page_size) || commit > COMMITS_MAX {
             let message = format!(
-                "{name} says what can not be: that the data file has pages of {page_size} bytes, and had {commit} commits before"
+                "{name} says what can not be: that it has format {version}, that the data file has pages of {page_size} bytes, and \
+                 had {commit} commits before"
             );
             return Err(Error::new(ErrorKind::Damaged, message).hint("Do not trust it: it was not made by Strongroom."));
         }
-        let mut identity = [0; 16];
-        identity.copy_from_slice(&bytes[16..32]);
+        let uuid_at = |at: usize| {
+            let mut id = [0; 16];
+            id.copy_from_slice(&bytes[at..at + 16]);
+            Uuid::from_bytes(id)
+        };
+        let mut base = Position::at(u32_at(bytes, 32), commit, chain_at(bytes, 48));
+        if version > 1 {
+            (base.log, base.epoch) = (Some(uuid_at(116)), u32_at(bytes, 132));
+            base.state = (u32_at(bytes, 136) & STATE != 0).then(|| StateSum(u64_at(bytes, 144)));
+        }
         Ok(Self {
-            identity: Uuid::from_bytes(identity),
-            page_size: u32_at(bytes, 12),
-            base: Position { archive: u32_at(bytes, 32), commit: u64_at(bytes, 40), chain: chain_at(bytes, 48) },
-            rooted: u32_at(bytes, 36) & 1 != 0,
+            version,
+            identity: uuid_at(16),
+            page_size,
+            base,
+            rooted: flags & ROOTED != 0,
             created: time_at(bytes, 80),
             page_count: u32_at(bytes, 88),
             mark: mark_at(bytes, 92),
@@ -288,103 +375,9 @@ impl LogHeader {
     }
 }
 
-impl RecordHead {
-    /// Appends the beginning of a record's payload.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.commit.to_le_bytes());
-        out.extend_from_slice(&self.time.timestamp_micros().to_le_bytes());
-        out.extend_from_slice(&self.page_count.to_le_bytes());
-        put_mark(out, &self.mark);
-    }
-
-    /// Reads the beginning of a record's payload, of which there must be [`RECORD_BYTES`].
-    pub fn decode(kind: RecordKind, bytes: &[u8]) -> Option<Self> {
-        (bytes.len() >= RECORD_BYTES).then(|| Self {
-            kind,
-            commit: u64_at(bytes, 0),
-            time: time_at(bytes, 8),
-            page_count: u32_at(bytes, 16),
-            mark: mark_at(bytes, 20),
-        })
-    }
-}
-
-impl Entry<'_> {
-    /// Appends the entry.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.page.to_le_bytes());
-        // A page has at most 65536 bytes, so the length fits three bytes.
-        let length = (self.bytes.len() as u32) << 8 | u32::from(self.encoding);
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(&self.hash);
-        out.extend_from_slice(self.bytes);
-    }
-}
-
-/// The entry at the beginning of `bytes`, and what follows it; `None` when it is not whole.
-pub fn split_entry(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
-    if bytes.len() < ENTRY_BYTES {
-        return None;
-    }
-    let length = (u32_at(bytes, 4) >> 8) as usize;
-    let mut hash = [0; 8];
-    hash.copy_from_slice(&bytes[8..16]);
-    let body = bytes.get(ENTRY_BYTES..ENTRY_BYTES + length)?;
-    Some((Entry { page: u32_at(bytes, 0), encoding: bytes[4], hash, bytes: body }, &bytes[ENTRY_BYTES + length..]))
-}
-
-impl BlockHead {
-    /// Reads the header of a block, of which there must be [`BLOCK_BYTES`].
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let kind = match bytes.get(8)? {
-            1 => RecordKind::Commit,
-            2 => RecordKind::CatchUp,
-            3 => RecordKind::Gap,
-            _ => return None,
-        };
-        if bytes.len() < BLOCK_BYTES || !bytes.starts_with(BLOCK_MAGIC) {
-            return None;
-        }
-        let payload = u32_at(bytes, 4) as usize;
-        (payload <= PAYLOAD_MAX && bytes[9] <= 3 && bytes[10..12] == [0, 0]).then(|| Self {
-            payload,
-            kind,
-            first: bytes[9] & 1 != 0,
-            last: bytes[9] & 2 != 0,
-            index: u32_at(bytes, 12),
-            chain: chain_at(bytes, 16),
-        })
-    }
-}
-
-/// Appends a block that continues `before`, and returns its chain value.
-pub fn put_block(
-    out: &mut Vec<u8>,
-    before: Chain,
-    kind: RecordKind,
-    (index, last): (u32, bool),
-    payload: &[u8],
-) -> Chain {
-    let start = out.len();
-    out.extend_from_slice(BLOCK_MAGIC);
-    out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-    out.push(match kind {
-        RecordKind::Commit => 1,
-        RecordKind::CatchUp => 2,
-        RecordKind::Gap => 3,
-    });
-    out.push(u8::from(index == 0) | u8::from(last) << 1);
-    out.extend_from_slice(&[0, 0]);
-    out.extend_from_slice(&index.to_le_bytes());
-    let chain = chain_of(before, &out[start..], payload);
-    out.extend_from_slice(&chain.0);
-    out.extend_from_slice(payload);
-    chain
-}
-
-/// The chain value of a block, from the 16 bytes at its beginning and its payload.
-pub fn chain_of(before: Chain, start: &[u8], payload: &[u8]) -> Chain {
+/// The chain value after what consists of these two parts.
+pub fn chain_of(before: Chain, start: &[u8], rest: &[u8]) -> Chain {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&before.0).update(&start[..16]).update(payload);
+    hasher.update(&before.0).update(start).update(rest);
     Chain(*hasher.finalize().as_bytes())
 }

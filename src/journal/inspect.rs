@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     CaptureState, CaptureStatus,
     format::{Position, RecordKind},
-    next_path,
+    jumps, next_path,
     reader::{End, LogReader},
 };
 use crate::{
@@ -43,6 +43,7 @@ impl LogFacts {
             catch_ups: status.catch_ups,
             rooted: status.rooted,
             last_commit: status.last_commit,
+            ahead: status.ahead,
             complete: match status.state {
                 CaptureState::On => Some(true),
                 CaptureState::Held | CaptureState::Lost | CaptureState::Released => Some(false),
@@ -72,6 +73,9 @@ pub struct LogFacts {
     pub rooted: bool,
     /// When the last commit was logged.
     pub last_commit: Option<DateTime<Utc>>,
+    /// The latest time that a commit of it bears, where the last one bears an earlier one: the clock ran back.
+    #[serde(default)]
+    pub ahead: Option<DateTime<Utc>>,
     /// Whether everything committed when this was asked is in it; `None` when that can not be told from outside,
     /// because the WAL holds nothing at the moment.
     pub complete: Option<bool>,
@@ -122,6 +126,7 @@ fn read(log: &Path, at: Option<&WalPosition>) -> Result<LogFacts> {
         facts.catch_ups += more.catch_ups;
         facts.complete = facts.complete.zip(more.complete).map(|(a, b)| a || b);
         (facts.position, facts.last_commit) = (more.position, more.last_commit.or(facts.last_commit));
+        facts.ahead = facts.ahead.max(more.ahead);
     }
     Ok(facts)
 }
@@ -145,11 +150,17 @@ fn read_one(log: &Path, at: Option<&WalPosition>) -> Result<LogFacts> {
     Ok(LogFacts {
         log: log.to_path_buf(),
         bytes: log.metadata().map_or(tail.length, |m| m.len()),
-        position: Position { archive: header.base.archive, commit: tail.commit, chain: tail.chain },
+        position: Position {
+            log: header.base.log,
+            epoch: header.base.epoch,
+            state: tail.state,
+            ..Position::at(header.base.archive, tail.commit, tail.chain)
+        },
         commits,
         catch_ups,
         rooted: header.rooted,
-        last_commit: (commits > 0).then_some(tail.time),
+        last_commit: (commits > 0).then_some(tail.wall),
+        ahead: jumps::ahead(tail),
         complete: at.map(|_| complete),
         state: None,
         damaged_at,

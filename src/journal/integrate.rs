@@ -6,7 +6,6 @@
 //! against is noticed at the first page that tells.
 
 use std::{
-    collections::BTreeMap,
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
 };
@@ -16,210 +15,19 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    format::{Entry, HEADER_BYTES, Position, RecordKind, page_hash},
-    jumps, page,
-    reader::{End, LogReader, Record},
+    fork::{self, Relation},
+    format::{HEADER_BYTES, LogHeader, Position, RecordKind},
+    jumps,
+    reader::{End, LogReader},
+    target::Target,
 };
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
-    storage::{
-        read_exact_at,
-        regular::{self, Links},
-    },
+    storage::regular::{self, Links},
 };
 
-/// Bytes of changed pages held in memory before they are written.
-const CACHE_BYTES: usize = 64 << 20;
-
-/// How far to integrate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Until {
-    /// Everything there is.
-    End,
-    /// The last commit at or before this moment.
-    Moment(DateTime<Utc>),
-    /// This commit, included.
-    Commit(u64),
-}
-
-impl Until {
-    /// Whether this commit is beyond the limit.
-    fn excludes(self, commit: u64, time: DateTime<Utc>) -> bool {
-        match self {
-            Until::End => false,
-            Until::Moment(moment) => time > moment,
-            Until::Commit(number) => commit > number,
-        }
-    }
-}
-
-/// The commit that a limit leads to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Point {
-    /// Its number.
-    pub commit: u64,
-    /// When it was made; `None` when that is the state of the archive itself.
-    pub time: Option<DateTime<Utc>>,
-    /// When the first commit after it was made.
-    pub next: Option<DateTime<Utc>>,
-    /// Known commits after it, which are left out.
-    pub left_out: u64,
-}
-
-/// One log's part of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Piece {
-    /// The log file.
-    pub path: PathBuf,
-    /// Numbers of the first and last commit it contributes.
-    pub commits: (u64, u64),
-    /// Their times.
-    pub times: (DateTime<Utc>, DateTime<Utc>),
-}
-
-/// A stretch during which nobody watched: its end is known, the single steps are not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
-    /// The record that closes it.
-    pub commit: u64,
-    /// Time of the commit before.
-    pub from: DateTime<Utc>,
-    /// When the data file was compared.
-    pub to: DateTime<Utc>,
-}
-
-/// Why a plan goes no further.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PlanEnd {
-    /// All records of the logs that continue the archive.
-    Complete,
-    /// The last log ends with a torn tail, which a running engine would cut.
-    Torn {
-        /// Which log.
-        path: PathBuf,
-    },
-    /// A log is damaged; what follows can not be used.
-    Damaged {
-        /// Which log.
-        path: PathBuf,
-        /// Where.
-        offset: u64,
-    },
-    /// Unknown changes, which nothing can be integrated over.
-    Gap {
-        /// Which log.
-        path: PathBuf,
-        /// The record.
-        commit: u64,
-    },
-}
-
-/// What an integration would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    /// Where the restored file stands.
-    pub from: Position,
-    /// Where it would stand at the end.
-    pub to: Position,
-    /// The logs in order.
-    pub pieces: Vec<Piece>,
-    /// Number of commits, catch-ups included.
-    pub commits: u64,
-    /// Times of the first and last of them.
-    pub times: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    /// Where single steps are unknown.
-    pub catch_ups: Vec<Stretch>,
-    /// Why it ends there.
-    pub end: PlanEnd,
-    /// Later logs of this data file that do not continue anything here: a log in between is missing.
-    pub unconnected: Vec<PathBuf>,
-    /// The log at whose end the plan ends; `None` where no log goes on from the archive, not even one without commits.
-    #[serde(default)]
-    pub last: Option<PathBuf>,
-    /// Logs that were given and can not be used, each with the reason; those that hold nothing more are not named.
-    #[serde(default)]
-    pub unused: Vec<Unused>,
-    /// The time of the archive's state as the log that goes on from it has it: no commit is earlier.
-    #[serde(default)]
-    pub base_time: Option<DateTime<Utc>>,
-    /// Whether several commits in a row bear the same time, which a clock that is right never gives.
-    #[serde(default)]
-    pub stands_still: bool,
-    /// Length in bytes of the data file where it is longest on the way.
-    #[serde(default)]
-    pub longest: u64,
-}
-
-/// A log that can not be used here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unused {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub why: Unfit,
-}
-
-/// Why a log can not be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unfit {
-    /// It can not be read, or is of another kind; with the message.
-    Unreadable {
-        /// What happened.
-        message: String,
-    },
-    /// It has no content at all.
-    Empty,
-    /// It ends within its header.
-    Cut,
-    /// Its header is damaged.
-    HeaderDamaged,
-    /// It belongs to another data file.
-    Foreign,
-    /// It begins after the last commit that the others lead to: a log in between is missing.
-    Later {
-        /// The first commit that it would hold.
-        begins: u64,
-    },
-    /// It was begun without an archive that it follows, or cut from another archive at this place.
-    OtherBase,
-    /// It goes on differently from what is restored: as after a restore, or on another machine.
-    OtherPast,
-}
-
-impl Unused {
-    /// Whether commits may be missing because of it.
-    pub fn may_hold_more(&self) -> bool {
-        !matches!(self.why, Unfit::Foreign | Unfit::OtherPast)
-    }
-
-    /// Whether it is damaged, or not to be read: then not even the program that wrote it can go on with it.
-    pub fn is_damaged(&self) -> bool {
-        matches!(self.why, Unfit::Unreadable { .. } | Unfit::Empty | Unfit::Cut | Unfit::HeaderDamaged)
-    }
-
-    /// What is the matter, as the end of a sentence that begins with its path.
-    pub fn in_words(&self) -> String {
-        let path = self.path.display();
-        match &self.why {
-            Unfit::Unreadable { message } => format!("{path} can not be used: {message}"),
-            Unfit::Empty => format!("{path} can not be used: it is empty"),
-            Unfit::Cut => format!("{path} can not be used: it was cut off within its header"),
-            Unfit::HeaderDamaged => format!("{path} can not be used: its header is damaged"),
-            Unfit::Foreign => format!("{path} is not used: it belongs to another data file"),
-            Unfit::Later { begins } => {
-                format!("{path} can not be used: it begins with commit {begins}, and a log in between is missing")
-            }
-            Unfit::OtherBase => {
-                format!("{path} can not be used: it does not begin at an archive that is restored here")
-            }
-            Unfit::OtherPast => format!("{path} is not used: it goes on differently from what is restored"),
-        }
-    }
-}
+pub use super::plan::{Piece, Plan, PlanEnd, Point, Stretch, Unfit, Until, Unused};
 
 /// What an integration did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,6 +40,10 @@ pub struct Integrated {
     pub last: Option<DateTime<Utc>>,
     /// Time of the first one left out, when a limit was given.
     pub next: Option<DateTime<Utc>>,
+    /// Whether every page of the data file, also of those that no commit touched, was compared with the checksum of the
+    /// state that the log keeps.
+    #[serde(default)]
+    pub is_proven: bool,
 }
 
 /// Finds which of `logs`, in any order, lead on from `from`, and how far.
@@ -241,6 +53,19 @@ pub struct Integrated {
 /// # Errors
 /// When the disk can not be read while a log is, or the job is stopped.
 pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control) -> Result<Plan> {
+    plan_choosing(identity, from, (logs, &[]), control)
+}
+
+/// As [`plan`]; those of `chosen` are meant where logs go on from one commit in different ways.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_choosing(
+    identity: Uuid,
+    from: &Position,
+    (logs, chosen): (&[PathBuf], &[PathBuf]),
+    control: &Control,
+) -> Result<Plan> {
     let mut plan = Plan {
         from: *from,
         to: *from,
@@ -254,20 +79,26 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
         unused: Vec::new(),
         base_time: None,
         stands_still: false,
+        runs_back: false,
+        fork: None,
         longest: 0,
     };
-    let mut left: Vec<PathBuf> = Vec::new();
+    let mut found: Vec<(u32, PathBuf)> = Vec::new();
     for path in logs {
         let why = match LogReader::open(path) {
-            Ok(reader) if reader.header().identity == identity => {
-                left.push(path.clone());
+            Ok(reader) if reader.header().identity != identity => Unfit::Foreign,
+            Ok(reader) if is_of_other(reader.header(), from) => Unfit::OtherPast,
+            Ok(reader) => {
+                found.push((reader.header().base.epoch, path.clone()));
                 continue;
             }
-            Ok(_) => Unfit::Foreign,
             Err(error) => unfit(path, &error),
         };
         plan.unused.push(Unused { path: path.clone(), why });
     }
+    // Of two that go on from one place, the one begun later in the place of the other; what was chosen before all.
+    found.sort_by_key(|(epoch, path)| (!chosen.contains(path), std::cmp::Reverse(*epoch)));
+    let mut left: Vec<PathBuf> = found.into_iter().map(|(_, path)| path).collect();
     // A log may hold the position at its base or, when a backup failed after its cut, in its middle. One that ends
     // early does not count where another copy of it goes on.
     loop {
@@ -285,12 +116,18 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
         let header = LogReader::open(&path)?.header().clone();
         // Older ones are of no concern here.
         let is_later = header.base.archive >= plan.from.archive;
-        if let Some(why) = unfit_beside(&plan, &path, control)? {
+        if let Some(why) = unfit_beside(&mut plan, &path, chosen, control)? {
             plan.unused.push(Unused { path: path.clone(), why });
         }
         plan.unconnected.extend(is_later.then_some(path));
     }
     Ok(plan)
+}
+
+/// Whether a log begins where the archive was cut, and is not the one that went on from it: that of a copy.
+fn is_of_other(header: &LogHeader, from: &Position) -> bool {
+    let (ours, theirs) = (from.log, header.base.log);
+    header.base == *from && ours.is_some() && theirs.is_some() && ours != theirs && header.base.epoch <= from.epoch
 }
 
 /// Why a file that should be a log can not be read as one.
@@ -305,7 +142,7 @@ fn unfit(path: &Path, error: &Error) -> Unfit {
 }
 
 /// Why a log of this data file is not among those that the plan uses; `None` where it holds nothing more.
-fn unfit_beside(plan: &Plan, path: &Path, control: &Control) -> Result<Option<Unfit>> {
+fn unfit_beside(plan: &mut Plan, path: &Path, chosen: &[PathBuf], control: &Control) -> Result<Option<Unfit>> {
     let mut reader = LogReader::open(path)?;
     let base = reader.header().base;
     if base.commit > plan.to.commit {
@@ -317,32 +154,50 @@ fn unfit_beside(plan: &Plan, path: &Path, control: &Control) -> Result<Option<Un
     while reader.next_record()?.is_some() {
         control.check()?;
     }
-    let tail = *reader.tail();
+    let (tail, is_rooted) = (*reader.tail(), reader.header().rooted);
     if tail.commit <= plan.from.commit {
         return Ok(None);
     }
-    // A copy of what is used, perhaps a shorter one.
-    let position = Position { archive: base.archive, commit: tail.commit, chain: tail.chain };
-    for piece in plan.pieces.iter().filter(|piece| (piece.commits.0..=piece.commits.1).contains(&tail.commit)) {
-        if seek(&mut LogReader::open(&piece.path)?, &position, control)?.is_some() {
-            return Ok(None);
+    match fork::compare(plan, path, control)? {
+        Relation::Same => Ok(None),
+        Relation::Apart(Some(found)) => {
+            if found.is_replaced() {
+                return Ok(Some(Unfit::Replaced { last: tail.commit }));
+            }
+            let used = |branch: &fork::Branch| chosen.contains(&branch.path);
+            let is_chosen = used(&found.used) && !used(&found.other);
+            if !is_chosen && plan.fork.as_ref().is_none_or(|fork| found.commit < fork.commit) {
+                plan.fork = Some(found);
+            }
+            Ok(Some(Unfit::OtherPast))
         }
+        Relation::Apart(None) => Ok(Some(if is_rooted { Unfit::OtherPast } else { Unfit::OtherBase })),
     }
-    Ok(Some(if reader.header().rooted { Unfit::OtherPast } else { Unfit::OtherBase }))
 }
 
 /// Adds the records of the log at `path` that continue the plan; false when the place where it stands is not in that
 /// log.
 fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
     let mut reader = LogReader::open(path)?;
-    let archive = reader.header().base.archive;
-    let Some(mut time_before) = seek(&mut reader, &plan.to, control)? else { return Ok(false) };
+    if !seek(&mut reader, &plan.to, control)? {
+        // Its records may be in the log before already, written anew: as far as a crash let that come.
+        let base = reader.header().base;
+        let is_within = base.commit >= plan.from.commit && base.commit < plan.to.commit;
+        match if is_within { fork::pass_same(plan, path, control)? } else { None } {
+            Some(passed) => reader = passed,
+            None => return Ok(false),
+        }
+    }
+    let (archive, is_first) = (reader.header().base.archive, reader.header().version == 1);
+    let start = *reader.tail();
+    let after = Position::at(archive, start.commit, start.chain);
+    let mut time_before = start.wall;
     plan.base_time = plan.base_time.or(Some(time_before));
     let mut piece: Option<Piece> = None;
     let (mut end, mut same) = (PlanEnd::Complete, 1);
     while let Some(record) = reader.next_record()? {
         control.check()?;
-        let (commit, time) = (record.head.commit, record.head.time);
+        let (commit, time) = (record.head.commit, record.head.wall);
         match record.head.kind {
             RecordKind::Commit => {}
             RecordKind::CatchUp => plan.catch_ups.push(Stretch { commit, from: time_before, to: time }),
@@ -352,18 +207,22 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
             }
         }
         plan.longest = plan.longest.max(u64::from(record.head.page_count) * u64::from(reader.header().page_size));
-        same = if time == time_before { same + 1 } else { 1 };
+        same = if time == time_before && is_first { same + 1 } else { 1 };
         plan.stands_still |= same >= jumps::STANDS_STILL;
+        plan.runs_back |= time < time_before;
         time_before = time;
         plan.commits += 1;
-        plan.to = Position { archive, commit, chain: record.chain };
+        plan.to = Position::at(archive, commit, record.chain);
         plan.times = Some((plan.times.map_or(time, |t| t.0), time));
         let piece = piece.get_or_insert_with(|| Piece {
             path: path.to_path_buf(),
             commits: (commit, commit),
             times: (time, time),
+            span: (time, time),
+            after,
         });
         (piece.commits.1, piece.times.1) = (commit, time);
+        piece.span = (piece.span.0.min(time), piece.span.1.max(time));
     }
     match reader.end() {
         End::Damaged { offset } => end = PlanEnd::Damaged { path: path.to_path_buf(), offset },
@@ -388,15 +247,15 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
     Ok(true)
 }
 
-/// Moves the reader to just after `position`, and returns the time there; `None` when it is not in this log.
-fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Result<Option<DateTime<Utc>>> {
+/// Moves the reader to just after `position`; false when it is not in this log.
+pub(super) fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Result<bool> {
     loop {
         let tail = reader.tail();
         if tail.commit == position.commit && tail.chain == position.chain {
-            return Ok(Some(tail.time));
+            return Ok(true);
         }
         if tail.commit >= position.commit || reader.next_record()?.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         control.check()?;
     }
@@ -404,28 +263,45 @@ fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Resul
 
 /// Finds the commit that `until` leads to, without applying anything.
 ///
+/// A moment leads to the last commit that was made while the clock showed it or one before. Where a clock ran back, that
+/// may be after commits that bear later times.
+///
 /// # Errors
 /// When a log can not be read, or the job is stopped.
 pub fn resolve(plan: &Plan, until: Until, control: &Control) -> Result<Point> {
     let mut point = Point { commit: plan.from.commit, time: None, next: None, left_out: 0 };
     for piece in &plan.pieces {
-        if !until.excludes(piece.commits.1, piece.times.1) {
-            (point.commit, point.time) = (piece.commits.1, Some(piece.times.1));
+        let (is_whole, is_none) = match until {
+            Until::End => (true, false),
+            Until::Moment(moment) => (piece.span.1 <= moment, piece.span.0 > moment),
+            Until::Commit(number) => (piece.commits.1 <= number, piece.commits.0 > number),
+        };
+        if is_whole {
+            (point.commit, point.time, point.next) = (piece.commits.1, Some(piece.times.1), None);
+            continue;
+        }
+        if is_none {
+            point.next = point.next.or(Some(piece.times.0));
             continue;
         }
         let mut reader = LogReader::open(&piece.path)?;
         while let Some(record) = reader.next_record()? {
             control.check()?;
-            let (commit, time) = (record.head.commit, record.head.time);
-            if commit > point.commit && until.excludes(commit, time) {
-                point.next = Some(time);
-                break;
+            let (commit, time) = (record.head.commit, record.head.wall);
+            if !(piece.commits.0..=piece.commits.1).contains(&commit) {
+                continue;
             }
-            if commit > point.commit {
-                (point.commit, point.time) = (commit, Some(time));
+            let is_wanted = match until {
+                Until::End => true,
+                Until::Moment(moment) => time <= moment,
+                Until::Commit(number) => commit <= number,
+            };
+            if is_wanted {
+                (point.commit, point.time, point.next) = (commit, Some(time), None);
+            } else {
+                point.next = point.next.or(Some(time));
             }
         }
-        break;
     }
     point.left_out = plan.to.commit - point.commit;
     Ok(point)
@@ -456,16 +332,21 @@ pub fn integrate_into(target: (File, PathBuf), plan: &Plan, until: Until, contro
         return Err(Error::new(ErrorKind::Refused, format!("commit {number} can not be reached from here"))
             .hint(format!("The archive stands at commit {from}, and the logs at hand lead to commit {to}.")));
     }
+    let point = resolve(plan, until, control)?;
     control.phase(Phase::Restoring, plan.commits);
-    let mut done = Integrated { position: plan.from, commits: 0, last: None, next: None };
+    let mut done = Integrated { position: plan.from, commits: 0, last: None, next: point.next, is_proven: false };
     let mut file = Target::new(target);
-    'logs: for piece in &plan.pieces {
+    for piece in plan.pieces.iter().filter(|piece| piece.commits.0 <= point.commit) {
         let mut reader = LogReader::open(&piece.path)?;
+        let changed = || {
+            Error::new(ErrorKind::Damaged, format!("{} changed meanwhile", piece.path.display()))
+                .hint("Start the restore again.")
+        };
         let (page_size, archive) = (reader.header().page_size, reader.header().base.archive);
         file.prepare(page_size)?;
-        if seek(&mut reader, &done.position, control)?.is_none() {
-            return Err(Error::new(ErrorKind::Damaged, format!("{} changed meanwhile", piece.path.display()))
-                .hint("Start the restore again."));
+        let is_at_base = reader.tail().commit == piece.after.commit && reader.tail().chain == piece.after.chain;
+        if !seek(&mut reader, &piece.after, control)? {
+            return Err(changed());
         }
         if reader.tail().page_count > file.page_count {
             let (path, said, found) = (piece.path.display(), reader.tail().page_count, file.page_count);
@@ -473,114 +354,22 @@ pub fn integrate_into(target: (File, PathBuf), plan: &Plan, until: Until, contro
             return Err(Error::new(ErrorKind::Damaged, message)
                 .hint("The archive and the log do not belong together. Restore without the log."));
         }
-        while done.position.commit < piece.commits.1 {
-            let Some(record) = reader.next_record()? else {
-                return Err(Error::new(ErrorKind::Damaged, format!("{} changed meanwhile", piece.path.display()))
-                    .hint("Start the restore again."));
-            };
-            if until.excludes(record.head.commit, record.head.time) {
-                done.next = Some(record.head.time);
-                break 'logs;
+        let mut is_first = true;
+        while done.position.commit < piece.commits.1.min(point.commit) {
+            let record = reader.next_record()?.ok_or_else(changed)?;
+            if std::mem::take(&mut is_first) {
+                file.begin(is_at_base.then(|| reader.blank()));
             }
             control.check()?;
             file.apply(&mut reader, &record)?;
             control.add(1);
             done.commits += 1;
-            done.last = Some(record.head.time);
-            done.position = Position { archive, commit: record.head.commit, chain: record.chain };
+            done.last = Some(record.head.wall);
+            done.position =
+                Position { state: record.head.state, ..Position::at(archive, record.head.commit, record.chain) };
         }
     }
     file.finish()?;
+    done.is_proven = file.prove(done.position.state.filter(|_| done.commits > 0), control)?;
     Ok(done)
-}
-
-/// The file being rebuilt, with its changed pages in memory until there are many.
-struct Target {
-    file: File,
-    path: PathBuf,
-    page_size: usize,
-    page_count: u32,
-    pages: BTreeMap<u32, Vec<u8>>,
-}
-
-impl Target {
-    fn new((file, path): (File, PathBuf)) -> Self {
-        Self { file, path, page_size: 0, page_count: 0, pages: BTreeMap::new() }
-    }
-
-    fn prepare(&mut self, page_size: u32) -> Result<()> {
-        let size = page_size as usize;
-        if self.page_size == 0 && size > 0 {
-            let length = self.file.metadata().map_err(|e| Error::io("measure", &self.path, e))?.len();
-            self.page_size = size;
-            self.page_count = (length / u64::from(page_size)) as u32;
-        }
-        if size == self.page_size {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::Damaged, format!("the log is not made for the page size of {}", self.path.display())))
-    }
-
-    fn apply(&mut self, reader: &mut LogReader, record: &Record) -> Result<()> {
-        let count_before = self.page_count;
-        reader.pages(record, &mut |entry| self.put(&entry, count_before, record.head.commit))?;
-        if record.head.page_count < count_before {
-            self.flush()?;
-            let length = u64::from(record.head.page_count) * self.page_size as u64;
-            self.file.set_len(length).map_err(|e| Error::io("cut", &self.path, e))?;
-        }
-        self.page_count = record.head.page_count;
-        if self.pages.len() * self.page_size > CACHE_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn put(&mut self, entry: &Entry<'_>, count_before: u32, commit: u64) -> Result<()> {
-        let exists = entry.page <= count_before;
-        let mut image = match self.pages.remove(&entry.page) {
-            Some(image) => image,
-            None => {
-                let mut image = vec![0; self.page_size];
-                if exists && !page::stands_alone(entry.encoding) {
-                    let offset = u64::from(entry.page - 1) * self.page_size as u64;
-                    read_exact_at(&self.file, offset, &mut image).map_err(|e| Error::io("read", &self.path, e))?;
-                }
-                image
-            }
-        };
-        let decoded = page::decode(entry.encoding, entry.bytes, exists, &mut image);
-        if decoded.is_none() || page_hash(&image) != entry.hash {
-            let message = format!(
-                "commit {commit} does not fit {}: page {} is not what the log was made against",
-                self.path.display(),
-                entry.page
-            );
-            return Err(Error::new(ErrorKind::Damaged, message)
-                .hint("The archive and the log do not belong together, or one is damaged. Restore without the log, or up to the commit before."));
-        }
-        self.pages.insert(entry.page, image);
-        // A huge commit must not fill the memory: its pages can go to the file at once, for the record is verified.
-        if self.pages.len() * self.page_size > 2 * CACHE_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        for (page, image) in std::mem::take(&mut self.pages) {
-            let offset = u64::from(page - 1) * self.page_size as u64;
-            write_all_at(&mut self.file, offset, &image).map_err(|e| Error::io("write to", &self.path, e))?;
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.flush()?;
-        if self.page_size > 0 {
-            let length = u64::from(self.page_count) * self.page_size as u64;
-            self.file.set_len(length).map_err(|e| Error::io("cut", &self.path, e))?;
-        }
-        self.file.sync_all().map_err(|e| Error::io("sync", &self.path, e))
-    }
-}
-
-fn write_all_at(file: &mut File, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::{Seek, SeekFrom, Write};
-    file.seek(SeekFrom::Start(offset))?;
-    file.write_all(bytes)
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     catch_up::{self, Outcome},
     follow::{Follower, Trouble},
-    format::{Chain, LogHeader, Position},
+    format::{Chain, LogHeader, Position, VERSION},
     open::{self, Now},
     pins::Pins,
     status::CaptureConfig,
@@ -238,8 +238,9 @@ impl Scene {
         let mut pins = Pins::new(path);
         let at = pins.take(false)?;
         let page_count = pins.page_count()?;
-        let base = Position { archive: 1, commit: 0, chain: Chain([1; 32]) };
+        let base = Position::at(1, 0, Chain([1; 32]));
         let header = LogHeader {
+            version: VERSION,
             identity: config.identity,
             page_size: 1024,
             base,

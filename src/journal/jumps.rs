@@ -1,16 +1,20 @@
 //! Where the times in a log are not those at which the commits were made: the clock was ahead for a while, and then set
 //! right.
 //!
-//! No record is earlier than the one before. So commits bear the time of the wrong clock until the right one has
-//! reached it: the first of them, made while the clock was ahead, times that are to come; the rest one and the same
-//! time. Nothing in a log says when those were made. That it was so shows in three ways: several commits in a row bear
-//! the same time to the microsecond, after a stretch without any; an archive that was cut there bears an earlier time
-//! than the commits before it; a time is still to come.
+//! A record bears what the clock showed. Where the next one bears an earlier time, the clock ran back, and the commits
+//! before it, as far as they bear later times, were made earlier than they say. The same show an archive that was cut
+//! there and bears an earlier time, and a time that is still to come.
+//!
+//! In logs of version 1 no record is earlier than the one before. So commits bear the time of the wrong clock until the
+//! right one has reached it: the first of them, made while the clock was ahead, times that are to come; the rest one and
+//! the same time. That shows too: several commits in a row bear the same time to the microsecond, after a stretch without
+//! any. Nothing says when those were made.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    format::Tail,
     integrate::{Piece, Plan},
     reader::LogReader,
 };
@@ -28,15 +32,28 @@ pub struct Jump {
     pub commits: (u64, u64),
     /// The time before them: none of them was made earlier.
     pub from: DateTime<Utc>,
-    /// The time that the last of them bears.
+    /// The latest time that one of them bears.
     pub to: DateTime<Utc>,
+    /// What the clock showed at the next commit, where it had run back by then: none of them was made later.
+    #[serde(default)]
+    pub right_again: Option<DateTime<Utc>>,
 }
 
 impl Jump {
     /// Whether a limit at `moment` leaves out commits of the jump that may have been made before it.
     pub fn conceals(&self, moment: DateTime<Utc>) -> bool {
-        self.from <= moment && moment < self.to
+        self.from <= moment && moment < self.right_again.unwrap_or(self.to)
     }
+
+    /// Whether the clock showed `moment` twice: before and after it ran back.
+    pub fn repeats(&self, moment: DateTime<Utc>) -> bool {
+        self.right_again.is_some_and(|again| again <= moment && moment < self.to)
+    }
+}
+
+/// The latest time that the clock had shown in a log, where it ran back since.
+pub fn ahead(tail: &Tail) -> Option<DateTime<Utc>> {
+    (tail.time > tail.wall + NOTICED).then_some(tail.time)
 }
 
 /// What a clock that was right says of the state after a commit: it was reached at that time, and not later.
@@ -60,7 +77,7 @@ pub fn find(plan: &Plan, witnesses: &[Witness], control: &Control) -> Result<Vec
     };
     let contradicts = |w: &&Witness| time_at(w.commit).is_some_and(|time| time > w.time + NOTICED);
     let witnesses: Vec<Witness> = witnesses.iter().filter(contradicts).copied().collect();
-    if witnesses.is_empty() && !plan.stands_still {
+    if witnesses.is_empty() && !plan.stands_still && !plan.runs_back {
         return Ok(Vec::new());
     }
     let mut times = Vec::new();
@@ -70,7 +87,7 @@ pub fn find(plan: &Plan, witnesses: &[Witness], control: &Control) -> Result<Vec
         while let Some(record) = reader.next_record()? {
             control.check()?;
             if (piece.commits.0..=piece.commits.1).contains(&record.head.commit) {
-                times.push((record.head.commit, record.head.time));
+                times.push((record.head.commit, record.head.wall));
             }
         }
     }
@@ -80,11 +97,24 @@ pub fn find(plan: &Plan, witnesses: &[Witness], control: &Control) -> Result<Vec
 /// The jumps among commits with their times, of which the first is the state before.
 fn jumps(times: &[(u64, DateTime<Utc>)], witnesses: &[Witness]) -> Vec<Jump> {
     let mut found = Vec::new();
+    for at in 1..times.len() {
+        let again = times[at].1;
+        if times[at - 1].1 <= again + NOTICED {
+            continue;
+        }
+        // All just before it that bear a later time.
+        let first = times[..at].iter().rposition(|(_, time)| *time <= again).map_or(0, |before| before + 1);
+        let (from, run) = (times[first.saturating_sub(1)].1.min(again), &times[first.max(1)..at]);
+        let to = run.iter().map(|(_, time)| *time).max();
+        let ends = run.first().zip(run.last()).map(|(first, last)| (first.0, last.0));
+        let jump = ends.zip(to).map(|(commits, to)| Jump { commits, from, to, right_again: Some(again) });
+        found.extend(jump);
+    }
     for witness in witnesses {
         let Some(at) = times.iter().position(|(commit, _)| *commit == witness.commit) else { continue };
         let stands = times[at].1;
         // Those that bear a time after the one that the witness saw, and those that bear the same as the last of them.
-        let first = times[..=at].iter().position(|(_, time)| *time > witness.time).unwrap_or(at);
+        let first = times[..=at].iter().rposition(|(_, time)| *time <= witness.time).map_or(0, |before| before + 1);
         let from = if first == 0 { witness.time } else { times[first - 1].1 };
         found.extend(stretch(times, first.max(1), stands, from));
     }
@@ -104,6 +134,7 @@ fn jumps(times: &[(u64, DateTime<Utc>)], witnesses: &[Witness]) -> Vec<Jump> {
         if is_same {
             earlier.commits.1 = earlier.commits.1.max(later.commits.1);
             (earlier.from, earlier.to) = (earlier.from.min(later.from), earlier.to.max(later.to));
+            earlier.right_again = earlier.right_again.max(later.right_again);
         }
         is_same
     });
@@ -113,7 +144,7 @@ fn jumps(times: &[(u64, DateTime<Utc>)], witnesses: &[Witness]) -> Vec<Jump> {
 /// From the commit at `first` to the last one that bears the time `to`.
 fn stretch(times: &[(u64, DateTime<Utc>)], first: usize, to: DateTime<Utc>, from: DateTime<Utc>) -> Option<Jump> {
     let last = times.iter().rposition(|(_, time)| *time == to).filter(|last| *last >= first)?;
-    Some(Jump { commits: (times[first].0, times[last].0), from, to })
+    Some(Jump { commits: (times[first].0, times[last].0), from, to, right_again: None })
 }
 
 #[cfg(test)]
@@ -160,8 +191,23 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_ran_back_shows_which_commits_bear_times_to_come_and_when_they_were_made() {
+        // Two commits ahead by two days; right again at 5.
+        let times = times(&[0.0, 1.0, 2882.0, 2883.0, 5.0, 6.0]);
+        let jumps = jumps(&times, &[]);
+        let jump = Jump { commits: (42, 43), from: at(1.0), to: at(2883.0), right_again: Some(at(5.0)) };
+        assert_eq!(jumps, [jump]);
+        let minutes = [0.9, 1.0, 4.9, 5.0, 20.0, 2882.9, 2883.0];
+        assert_eq!(minutes.map(|minute| jump.conceals(at(minute))), [false, true, true, false, false, false, false]);
+        assert_eq!(minutes.map(|minute| jump.repeats(at(minute))), [false, false, false, true, true, true, false]);
+        assert_eq!(found(&[0.0, 1.0, 1.1, 1.0, 1.2], &[]), [], "nor a clock that is set back by some seconds");
+        // The clock of the archive was ahead already: nothing is known of before.
+        assert_eq!(found(&[30.0, 31.0, 5.0], &[]), [((41, 41), 5.0, 31.0)]);
+    }
+
+    #[test]
     fn a_moment_before_its_end_is_concealed() {
-        let jump = Jump { commits: (43, 46), from: at(2.0), to: at(24.0) };
+        let jump = Jump { commits: (43, 46), from: at(2.0), to: at(24.0), right_again: None };
         assert_eq!([1.9, 2.0, 23.9, 24.0].map(|minute| jump.conceals(at(minute))), [false, true, true, false]);
     }
 }

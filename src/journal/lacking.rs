@@ -15,10 +15,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    format::{Position, RecordKind},
+    format::{Position, RecordKind, Tail},
     reader::LogReader,
     table::PageTable,
-    writer::Tail,
 };
 use crate::{
     error::Result,
@@ -95,7 +94,7 @@ pub(super) fn find(
     }
     while let Some(record) = reader.next_record()? {
         if let Some((_, next @ None)) = &mut found {
-            *next = Some(record.head.time);
+            *next = Some(record.head.wall);
         }
         let mut changed = Vec::new();
         if record.head.page_count < count {
@@ -150,10 +149,10 @@ pub(super) fn describe(
     Lacking {
         commit,
         last: tail.commit,
-        last_moment: tail.time,
+        last_moment: tail.wall,
         base,
         noted: tail.commit + 1,
         lost_end: at.is_some_and(|at| is_older(at, &tail.mark)) || is_lost_whole(data_file, at, next),
-        put_back: created.is_some_and(|created| created > tail.time),
+        put_back: created.is_some_and(|created| created > tail.wall),
     }
 }

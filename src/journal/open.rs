@@ -14,9 +14,9 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    format::{Chain, LogHeader, Position, RecordKind},
+    format::{Chain, LogHeader, Position, RecordKind, VERSION},
     place,
-    reader::End,
+    reader::{End, LogReader},
     rotate::LastArchive,
     status::CaptureConfig,
     table::Changes,
@@ -72,7 +72,7 @@ struct Found {
 pub(super) fn open(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
     place::refuse_other_file(&config.log, &config.data_file)?;
     if config.log.symlink_metadata().is_err() {
-        let new = begin(config, now)?;
+        let new = begin(config, now, None)?;
         if !config.is_expected {
             tracing::info!("the log {} is begun: it was not there before", shown(&config.log));
         }
@@ -84,7 +84,7 @@ pub(super) fn open(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
         // What lies under the name of a log that was in use is what became of it.
         Err(e) if e.kind() == ErrorKind::Damaged || e.kind() == ErrorKind::NotRecognised && config.is_expected => {
             let aside = set_aside(config)?;
-            let new = begin(config, now)?;
+            let new = begin(config, now, Some(&aside))?;
             let notice = Some(explain(config, &new, "can not be read: its beginning is damaged", Some(&aside)));
             return Ok(OpenLog { notice, ..new });
         }
@@ -94,7 +94,7 @@ pub(super) fn open(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
     if let Some(why) = unsuitable(&found, config.last_archive.as_ref(), now) {
         drop(found);
         let aside = set_aside(config)?;
-        let new = begin(config, now)?;
+        let new = begin(config, now, Some(&aside))?;
         let notice = Some(explain(config, &new, &why, Some(&aside)));
         return Ok(OpenLog { notice, ..new });
     }
@@ -117,14 +117,14 @@ fn read(config: &CaptureConfig) -> Result<Found> {
         catch_ups += u32::from(record.head.kind != RecordKind::Commit);
         holds_last |= is_last(record.head.commit, record.chain);
         let before = count_before.unwrap_or_else(|| {
-            known = Changes::new(reader.header().page_count);
+            known = Changes::with_blank(reader.header().page_count, reader.blank());
             reader.header().page_count
         });
         count_before = Some(record.head.page_count);
         known.add(reader, record, before)
     })?;
     if count_before.is_none() {
-        known = Changes::new(writer.header().page_count);
+        known = Changes::with_blank(writer.header().page_count, writer.blank());
     }
     holds_last |= is_last(writer.header().base.commit, writer.header().base.chain);
     Ok(Found { writer, end, known, catch_ups, holds_last })
@@ -148,18 +148,25 @@ fn unsuitable(found: &Found, last: Option<&LastArchive>, now: &Now) -> Option<St
 }
 
 /// Begins a log: at the newest archive where there is one to compare with, else at the present state, without a base.
-fn begin(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
+///
+/// Its epoch tells it from the log that is there, or should be: `aside` is that of one that was set aside.
+fn begin(config: &CaptureConfig, now: &Now, aside: Option<&Path>) -> Result<OpenLog> {
     let table = table_path(&config.log);
     if table.symlink_metadata().is_ok() {
         config.storage.remove(&table)?;
     }
     let last =
         config.last_archive.as_ref().filter(|last| config.read_base.is_some() && last.page_size == now.page_size);
+    let named = config.last_archive.as_ref().map(|last| last.position.epoch);
+    let aside = aside.and_then(|aside| LogReader::open(aside).ok()).map(|reader| reader.header().base.epoch);
+    let epoch = named.max(aside).map_or(0, |epoch| epoch.saturating_add(1));
+    let own = |base: Position| Position { log: Some(Uuid::new_v4()), epoch, state: None, ..base };
     let header = match last {
         Some(last) => LogHeader {
+            version: VERSION,
             identity: config.identity,
             page_size: now.page_size,
-            base: last.position,
+            base: own(last.position),
             rooted: true,
             created: last.moment,
             page_count: last.page_count,
@@ -168,14 +175,12 @@ fn begin(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
         },
         None => {
             let last = config.last_archive.as_ref().map(|last| last.position);
+            let (archive, commit) = last.map_or((0, 0), |p| (p.archive, p.commit));
             LogHeader {
+                version: VERSION,
                 identity: config.identity,
                 page_size: now.page_size,
-                base: Position {
-                    archive: last.map_or(0, |p| p.archive),
-                    commit: last.map_or(0, |p| p.commit),
-                    chain: fresh_chain(),
-                },
+                base: own(Position::at(archive, commit, fresh_chain())),
                 rooted: false,
                 created: (config.clock)(),
                 page_count: now.page_count,

@@ -10,9 +10,15 @@
 //! | 1 | a zstd frame of the page |
 //! | 2 | a patch: pairs of (bytes to keep, bytes to replace) as LEB128 numbers, each followed by the new bytes |
 //! | 3 | a zstd frame of the page, compressed with the previous content as its prefix |
+//! | 4 | steps that keep, replace, move and count up, see [`moves`]; from version 2 of the log on |
+//! | 5 | the same, after a number of other pages and their numbers, whose previous contents are sources, too |
+//! | 6 | the same as 5 for a page without a previous content: it begins as zeros |
 //!
-//! A patch costs a few microseconds and serves the usual small update; where it grows, because a page was rearranged,
-//! zstd finds what only moved.
+//! A patch costs a few microseconds and serves the usual small update; where it grows, because records of the page were
+//! moved, steps say so in a few bytes; and where a page was rearranged, zstd finds what is left of it. Where SQLite splits a
+//! page, most of what its neighbours become is in the page already.
+
+mod moves;
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx};
 
@@ -20,17 +26,36 @@ const WHOLE: u8 = 0;
 const WHOLE_ZSTD: u8 = 1;
 const PATCH: u8 = 2;
 const PREFIX_ZSTD: u8 = 3;
+const MOVES: u8 = 4;
+const MOVES_AMONG: u8 = 5;
+const MOVES_HERE: u8 = 6;
+/// A record with more pages does not use the other ones of it; so whoever applies it keeps not more as they were.
+pub const GROUP_MAX: usize = 16;
 /// Equal bytes between two differences that are cheaper to repeat than to skip.
 const JOIN: usize = 4;
+/// A patch of so many bytes is hardly made shorter by looking for what was moved.
+const PATCH_SHORT: usize = 32;
 
-/// Encodes `image` into `out` (cleared before), and returns the encoding.
-pub fn encode(previous: Option<&[u8]>, image: &[u8], out: &mut Vec<u8>) -> u8 {
+/// Encodes `image` into `out` (cleared before), and returns the encoding: for a log of this version.
+pub fn encode(version: u32, previous: Option<&[u8]>, image: &[u8], out: &mut Vec<u8>) -> u8 {
     out.clear();
     if let Some(previous) = previous {
-        // A short patch is taken at once; a longer one must be shorter than what zstd finds.
+        // A short patch is taken at once; a longer one must be shorter than what else there is.
         let patched = patch(previous, image, image.len() / 2, out);
-        if patched && out.len() <= image.len() / 16 {
+        let short = if version == 1 { image.len() / 16 } else { PATCH_SHORT };
+        if patched && out.len() <= short {
             return PATCH;
+        }
+        if version > 1 {
+            let mut steps = Vec::new();
+            let limit = if patched { out.len() } else { image.len() / 2 };
+            if moves::put(previous, image, limit, &mut steps) && steps.len() <= image.len() / 16 {
+                *out = steps;
+                return MOVES;
+            }
+            if patched && out.len() <= image.len() / 16 {
+                return PATCH;
+            }
         }
         if let Some(packed) = compress(Some(previous), image)
             && (!patched || packed.len() < out.len())
@@ -50,14 +75,62 @@ pub fn encode(previous: Option<&[u8]>, image: &[u8], out: &mut Vec<u8>) -> u8 {
     WHOLE
 }
 
-/// Decodes `bytes` onto `page`, which holds the previous content; `exists` says whether there is one.
+/// Encodes `image` with what other pages held before the same commit, where that is shorter than `out`, which
+/// [`encode`] has made; returns the encoding then.
+pub fn encode_among(previous: Option<&[u8]>, others: &[(u32, &[u8])], image: &[u8], out: &mut Vec<u8>) -> Option<u8> {
+    let size = image.len();
+    let attempt = |others: &[(u32, &[u8])], used: &mut Vec<bool>| {
+        let mut source = previous.map_or_else(|| vec![0; size], <[u8]>::to_vec);
+        others.iter().for_each(|(_, content)| source.extend_from_slice(content));
+        let (mut whole, mut steps) = (Vec::new(), Vec::new());
+        put_number(&mut whole, others.len());
+        others.iter().for_each(|(page, _)| put_number(&mut whole, *page as usize));
+        let is_put = moves::put(&source, image, out.len(), &mut steps);
+        used.resize(others.len() + 1, false);
+        let mut copied = |from: usize, count: usize| used[from / size..=(from + count - 1) / size].fill(true);
+        moves::copies(&steps, &mut copied).filter(|()| is_put)?;
+        whole.extend_from_slice(&steps);
+        Some(whole)
+    };
+    let mut used = Vec::new();
+    let mut found = attempt(others, &mut used)?;
+    // Each name costs some bytes.
+    let needed: Vec<(u32, &[u8])> =
+        others.iter().zip(&used[1..]).filter(|(_, used)| **used).map(|(other, _)| *other).collect();
+    if needed.len() < others.len() {
+        found = attempt(&needed, &mut Vec::new())?;
+    }
+    (found.len() < out.len()).then(|| {
+        *out = found;
+        if previous.is_some() { MOVES_AMONG } else { MOVES_HERE }
+    })
+}
+
+/// What a page held before the commit that is being decoded.
+pub type Before<'a> = dyn FnMut(u32) -> Option<Vec<u8>> + 'a;
+
+/// Decodes `bytes` onto `page`, which holds the previous content; `exists` says whether there is one. `before` knows that
+/// of other pages.
 ///
 /// Returns `None`, with `page` in any state, when the bytes are not of this encoding.
-pub fn decode(encoding: u8, bytes: &[u8], exists: bool, page: &mut [u8]) -> Option<()> {
+pub fn decode(encoding: u8, mut bytes: &[u8], exists: bool, page: &mut [u8], before: &mut Before<'_>) -> Option<()> {
     match encoding {
+        MOVES_AMONG | MOVES_HERE if exists || encoding == MOVES_HERE => {
+            let mut others = Vec::new();
+            let count = take_number(&mut bytes).filter(|count| *count < GROUP_MAX)?;
+            for _ in 0..count {
+                let other = before(u32::try_from(take_number(&mut bytes)?).ok()?)?;
+                others.extend_from_slice(&other);
+            }
+            if encoding == MOVES_HERE {
+                page.fill(0);
+            }
+            moves::apply(bytes, page, &others)?;
+        }
         WHOLE if bytes.len() == page.len() => page.copy_from_slice(bytes),
         WHOLE_ZSTD => (DCtx::create().decompress(page, bytes).ok()? == page.len()).then_some(())?,
         PATCH if exists => apply(bytes, page)?,
+        MOVES if exists => moves::apply(bytes, page, &[])?,
         PREFIX_ZSTD if exists => {
             let previous = page.to_vec();
             let mut context = DCtx::create();
@@ -71,7 +144,7 @@ pub fn decode(encoding: u8, bytes: &[u8], exists: bool, page: &mut [u8]) -> Opti
 
 /// Whether an entry of this encoding can be decoded without the previous content.
 pub fn stands_alone(encoding: u8) -> bool {
-    matches!(encoding, WHOLE | WHOLE_ZSTD)
+    matches!(encoding, WHOLE | WHOLE_ZSTD | MOVES_HERE)
 }
 
 fn compress(previous: Option<&[u8]>, image: &[u8]) -> Option<Vec<u8>> {
@@ -164,11 +237,16 @@ mod tests {
 
     fn round(previous: Option<&[u8]>, image: &[u8]) -> (u8, usize) {
         let mut out = Vec::new();
-        let encoding = encode(previous, image, &mut out);
-        let mut page = previous.map_or_else(|| vec![7; image.len()], <[u8]>::to_vec);
-        assert_eq!(decode(encoding, &out, previous.is_some(), &mut page), Some(()));
-        assert!(page == image);
-        (encoding, out.len())
+        let mut round = (0, 0);
+        for version in [1, 2] {
+            let encoding = encode(version, previous, image, &mut out);
+            assert!(encoding <= PREFIX_ZSTD || version > 1);
+            let mut page = previous.map_or_else(|| vec![7; image.len()], <[u8]>::to_vec);
+            assert_eq!(decode(encoding, &out, previous.is_some(), &mut page, &mut |_| None), Some(()));
+            assert!(page == image);
+            round = (encoding, out.len());
+        }
+        round
     }
 
     #[test]
@@ -182,11 +260,35 @@ mod tests {
         let mut moved = before[37..].to_vec();
         moved.extend_from_slice(&[0; 37]);
         let (encoding, length) = round(Some(&before), &moved);
-        assert!(encoding == PREFIX_ZSTD && length < 100, "{encoding} {length}");
+        assert!(encoding == MOVES && length < 50, "{encoding} {length}");
+        let mut scattered = Vec::new();
+        (0..64usize).for_each(|n| scattered.extend_from_slice(&before[n * 29 % 64 * 64..][..64]));
+        assert_eq!(round(Some(&before), &scattered).0, PREFIX_ZSTD);
         assert_eq!(round(Some(&before), &noise(2, 4096)), (WHOLE, 4096));
         assert_eq!(round(None, &before), (WHOLE, 4096));
         assert_eq!(round(None, &[5; 65536]).0, WHOLE_ZSTD);
         assert_eq!(round(Some(&noise(3, 65536)), &noise(4, 65536)), (WHOLE, 65536));
+    }
+
+    #[test]
+    fn what_was_in_a_neighbour_before_costs_little() {
+        let (left, right) = (noise(1, 4096), noise(2, 4096));
+        // The second half of one page, and the first of another; a third one had nothing to do with it.
+        let after = [&left[2048..], &right[..2048]].concat();
+        let others = [(70_000, noise(3, 4096)), (8, left.clone()), (9, right.clone())];
+        let others: Vec<(u32, &[u8])> = others.iter().map(|(page, content)| (*page, content.as_slice())).collect();
+        for previous in [None, Some(right.as_slice())] {
+            let mut out = Vec::new();
+            encode(2, previous, &after, &mut out);
+            let encoding = encode_among(previous, &others, &after, &mut out);
+            assert_eq!(encoding, Some(if previous.is_some() { MOVES_AMONG } else { MOVES_HERE }));
+            assert!(out.len() < 20, "{out:?}");
+            let mut page = previous.map_or_else(|| vec![7; 4096], <[u8]>::to_vec);
+            let mut before = |page: u32| others.iter().find(|other| other.0 == page).map(|other| other.1.to_vec());
+            let decoded = decode(encoding.unwrap_or(9), &out, previous.is_some(), &mut page, &mut before);
+            assert!(decoded.is_some() && page == after);
+            assert_eq!(decode(encoding.unwrap_or(9), &out, true, &mut page, &mut |_| None), None);
+        }
     }
 
     proptest! {
@@ -203,9 +305,9 @@ mod tests {
         }
 
         #[test]
-        fn nonsense_is_refused_or_decoded_but_never_a_panic(encoding in 0u8..6, bytes in prop::collection::vec(any::<u8>(), 0..80), exists: bool) {
+        fn nonsense_is_refused_or_decoded_but_never_a_panic(encoding in 0u8..8, bytes in prop::collection::vec(any::<u8>(), 0..80), exists: bool) {
             let mut page = vec![0; 512];
-            let _ = decode(encoding, &bytes, exists, &mut page);
+            let _ = decode(encoding, &bytes, exists, &mut page, &mut |page| (page < 9).then(|| vec![1; 512]));
         }
     }
 }

@@ -1,16 +1,14 @@
 //! Reading a log file: records, each verified as a whole before any of it is returned.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     path::{Path, PathBuf},
 };
 
-use super::{
-    format::{
-        BLOCK_BYTES, BLOCK_MAGIC, BlockHead, Chain, Entry, HEADER_BYTES, LogHeader, PAYLOAD_MAX, RECORD_BYTES,
-        RecordHead, chain_of, split_entry,
-    },
-    writer::Tail,
+use super::format::{
+    Chain, Entry, HEADER_BYTES, LogHeader, PAYLOAD_MAX, RecordHead, RecordKind, Tail, chain_of, one,
+    two::{self, Shape},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -51,23 +49,26 @@ pub struct Record {
     pub offset: u64,
     /// Where it ends.
     pub end: u64,
-    /// Chain value before it.
+    /// What it continues: the chain value before it, or that of the header.
     pub before: Chain,
     /// Its chain value.
     pub chain: Chain,
+    form: Form,
+}
+
+/// How a record lies in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As blocks of its own.
+    Blocks,
+    /// Within a block; `offset` and `end` are those of its bytes there.
+    Whole,
 }
 
 impl Record {
     /// The log's tail when this is its last record.
     pub fn tail(&self) -> Tail {
-        Tail {
-            length: self.end,
-            commit: self.head.commit,
-            chain: self.chain,
-            time: self.head.time,
-            page_count: self.head.page_count,
-            mark: self.head.mark,
-        }
+        Tail::after(&self.head, self.end, self.chain)
     }
 }
 
@@ -80,6 +81,9 @@ pub struct LogReader {
     header: LogHeader,
     tail: Tail,
     end: End,
+    blank: Vec<(u32, u32)>,
+    /// Records that were verified with their block.
+    queue: VecDeque<Record>,
     window: Vec<u8>,
     window_at: u64,
 }
@@ -104,6 +108,8 @@ impl LogReader {
             header,
             tail,
             end: End::Open,
+            blank: Vec::new(),
+            queue: VecDeque::new(),
             window: Vec::new(),
             window_at: 0,
         })
@@ -129,63 +135,180 @@ impl LogReader {
         self.end
     }
 
+    /// The pages of the base that have no content: first and last page of each run. Known once a record was asked for.
+    pub fn blank(&self) -> &[(u32, u32)] {
+        &self.blank
+    }
+
     /// The next record, or `None` at the [`end`](Self::end).
     ///
     /// # Errors
     /// When the disk can not be read.
     pub fn next_record(&mut self) -> Result<Option<Record>> {
-        if self.end != End::Open {
-            return Ok(None);
+        if self.queue.is_empty() && self.end == End::Open {
+            match self.header.version {
+                1 => self.read_one()?,
+                _ => self.read_two()?,
+            }
         }
+        let record = self.queue.pop_front();
+        if let Some(record) = &record {
+            self.tail = record.tail();
+        }
+        Ok(record)
+    }
+
+    /// Reads the next record of version 1.
+    fn read_one(&mut self) -> Result<()> {
         let offset = self.tail.length;
-        if offset == self.length {
-            self.end = End::Whole;
-            return Ok(None);
-        }
-        let (mut at, mut chain, mut index) = (offset, self.tail.chain, 0);
+        let (mut at, mut chain, mut index) = (offset, self.tail.link, 0);
         let mut head = None;
         let mut entries = 0u64;
-        while let Some(block) = self.block(at, chain)? {
+        while let Some(block) = self.block_one(at, chain)? {
             let begins = index == 0;
             if block.first != begins || block.index != index {
                 break;
             }
             if begins {
-                let payload = self.bytes(at + BLOCK_BYTES as u64, block.payload.min(RECORD_BYTES))?;
+                let payload = self.bytes(at + one::BLOCK_BYTES as u64, block.payload.min(one::RECORD_BYTES))?;
                 head = RecordHead::decode(block.kind, payload)
                     .filter(|h| h.commit == self.tail.commit + 1 && h.time >= self.tail.time);
             }
             let Some(head) = head.filter(|h| h.kind == block.kind) else { break };
-            let payload = self.bytes(at + BLOCK_BYTES as u64, block.payload)?;
-            let found = count_entries(&head, payload.get(if begins { RECORD_BYTES } else { 0 }..).unwrap_or_default());
+            let payload = self.bytes(at + one::BLOCK_BYTES as u64, block.payload)?;
+            let body = payload.get(if begins { one::RECORD_BYTES } else { 0 }..).unwrap_or_default();
+            let found = count_entries(&head, Entries::One(body));
             entries += found.unwrap_or(0);
             // The chain says that it is as it was written, not that we wrote it.
-            if found.is_none() || block.last && !self.is_plausible(&head, entries) {
+            if found.is_none() || block.last && !self.is_plausible(&head, self.tail.page_count, entries) {
                 self.end = End::Damaged { offset };
-                return Ok(None);
+                return Ok(());
             }
-            at += (BLOCK_BYTES + block.payload) as u64;
+            at += (one::BLOCK_BYTES + block.payload) as u64;
             chain = block.chain;
             index += 1;
             if block.last {
-                let record = Record { head, offset, end: at, before: self.tail.chain, chain };
-                self.tail = record.tail();
-                return Ok(Some(record));
+                let form = Form::Blocks;
+                self.queue.push_back(Record { head, offset, end: at, before: self.tail.link, chain, form });
+                return Ok(());
             }
         }
+        self.end_at(at)
+    }
+
+    /// Reads what version 2 has next: a block of records, or the blocks of a large one.
+    fn read_two(&mut self) -> Result<()> {
+        let (mut at, mut link) = (self.tail.length, self.tail.link);
+        let mut open: Option<(RecordHead, u64)> = None;
+        while let Some(block) = self.block_two(at, link)? {
+            let (payload_at, page_count) = (at + two::BLOCK_BYTES as u64, self.tail.page_count);
+            let end = payload_at + block.payload as u64;
+            let known = match block.shape {
+                // Not within a record: whoever cuts the beginning of one that has no end would cut this as well.
+                Shape::PassOver if open.is_none() => {
+                    self.tail.length = end;
+                    Some(())
+                }
+                Shape::Blank if open.is_none() && at == HEADER_BYTES as u64 => {
+                    let runs = two::take_runs(self.bytes(payload_at, block.payload)?, page_count);
+                    (self.tail.length, self.tail.link) = (end, block.chain);
+                    runs.map(|runs| self.blank = runs)
+                }
+                Shape::Records if open.is_none() => {
+                    let known = self.queue_records(payload_at, block.payload)?;
+                    if known.is_some() {
+                        return Ok(());
+                    }
+                    None
+                }
+                Shape::Part | Shape::LastPart => {
+                    let is_last = block.shape == Shape::LastPart;
+                    open = self.part(payload_at, block.payload, (open, is_last))?;
+                    if is_last
+                        && let Some((head, count)) = open
+                        && self.is_plausible(&head, page_count, count)
+                    {
+                        let (before, chain, offset) = (self.tail.link, block.chain, self.tail.length);
+                        self.queue.push_back(Record { head, offset, end, before, chain, form: Form::Blocks });
+                        return Ok(());
+                    }
+                    open.filter(|_| !is_last).map(|_| ())
+                }
+                _ => break,
+            };
+            // The chain says that it is as it was written, not that we wrote it.
+            if known.is_none() {
+                self.queue.clear();
+                self.end = End::Damaged { offset: self.tail.length };
+                return Ok(());
+            }
+            (at, link) = (end, if block.shape == Shape::PassOver { link } else { block.chain });
+        }
+        self.end_at(at)
+    }
+
+    /// Reads a part of a large record, of which `open` is known, with the number of its pages.
+    fn part(
+        &mut self,
+        at: u64,
+        length: usize,
+        (open, is_last): (Option<(RecordHead, u64)>, bool),
+    ) -> Result<Option<(RecordHead, u64)>> {
+        let tail = self.tail;
+        let mut body = self.bytes(at, length)?;
+        let Some((mut head, count)) = open.or_else(|| two::take_head(&mut body, &tail).map(|head| (head, 0))) else {
+            return Ok(None);
+        };
+        if is_last && two::take_state(&mut head, &mut body).is_none() {
+            return Ok(None);
+        }
+        Ok(count_entries(&head, Entries::Two(body, 0)).map(|more| (head, count + more)))
+    }
+
+    /// Takes the records of a block that is as it was written; `None` where one says what can not be.
+    fn queue_records(&mut self, payload_at: u64, length: usize) -> Result<Option<()>> {
+        let payload = self.bytes(payload_at, length)?.to_vec();
+        let (mut rest, mut tail) = (payload.as_slice(), self.tail);
+        while !rest.is_empty() {
+            let Some(record) = two::take_record(&mut rest) else { return Ok(None) };
+            let end = payload_at + (length - rest.len()) as u64;
+            let mut body = record;
+            let found = two::take_head(&mut body, &tail).and_then(|mut head| {
+                two::take_state(&mut head, &mut body)?;
+                Some((head, count_entries(&head, Entries::Two(body, 0))?))
+            });
+            let plausible = |(head, count): &(RecordHead, u64)| self.is_plausible(head, tail.page_count, *count);
+            let Some((head, _)) = found.filter(plausible) else { return Ok(None) };
+            let (offset, before) = (end - record.len() as u64, tail.link);
+            let chain = chain_of(before, record, &[]);
+            let record = Record { head, offset, end, before, chain, form: Form::Whole };
+            tail = record.tail();
+            self.queue.push_back(record);
+        }
+        Ok(Some(()))
+    }
+
+    /// Notes why there are no more records; up to `at` the chain goes on.
+    fn end_at(&mut self, at: u64) -> Result<()> {
+        let offset = self.tail.length;
         // What the chain still vouches for is the beginning of a record that was not written to its end.
-        self.end = if self.sound_blocks_follow(at)? { End::Damaged { offset } } else { End::Torn { offset } };
-        Ok(None)
+        self.end = if offset == self.length {
+            End::Whole
+        } else if self.sound_blocks_follow(at)? {
+            End::Damaged { offset }
+        } else {
+            End::Torn { offset }
+        };
+        Ok(())
     }
 
     /// Whether a record with so many pages can lead to a data file of the length that it says. A file grows by pages
     /// that are recorded, and by free ones, which SQLite need not write: each of those stands on a page of the list of
     /// free pages.
-    fn is_plausible(&self, head: &RecordHead, entries: u64) -> bool {
+    fn is_plausible(&self, head: &RecordHead, count_before: u32, entries: u64) -> bool {
         let listed = u64::from(self.header.page_size / 4);
-        let longest =
-            u64::from(self.tail.page_count).saturating_add(entries.saturating_mul(listed + 1)).saturating_add(1);
-        head.kind == super::format::RecordKind::Gap || head.page_count > 0 && u64::from(head.page_count) <= longest
+        let longest = u64::from(count_before).saturating_add(entries.saturating_mul(listed + 1)).saturating_add(1);
+        head.kind == RecordKind::Gap || head.page_count > 0 && u64::from(head.page_count) <= longest
     }
 
     /// Calls `visit` for each page of a record that was returned by [`next_record`](Self::next_record).
@@ -193,34 +316,52 @@ impl LogReader {
     /// # Errors
     /// Those of `visit`; `Damaged` when the bytes changed since.
     pub fn pages(&mut self, record: &Record, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
-        let (mut at, mut chain, mut skip) = (record.offset, record.before, RECORD_BYTES);
+        if record.form == Form::Whole {
+            let bytes = self.bytes(record.offset, (record.end - record.offset) as usize)?.to_vec();
+            if chain_of(record.before, &bytes, &[]) != record.chain {
+                return Err(self.changed(record.offset));
+            }
+            let mut body = bytes.as_slice();
+            let has_state = two::skip_head(&mut body);
+            let body = has_state.and_then(|has_state| two::without_state(body, has_state));
+            return self.visit(body.map(|body| Entries::Two(body, 0)), record.offset, visit);
+        }
+        let (mut at, mut chain, mut has_state) = (record.offset, record.before, false);
         let mut payload = Vec::new();
         while at < record.end {
-            let Some(block) = self.block(at, chain)? else { return Err(self.changed(at)) };
-            payload.clear();
-            payload.extend_from_slice(self.bytes(at + BLOCK_BYTES as u64, block.payload)?);
-            let mut rest = payload.get(skip..).ok_or_else(|| self.changed(at))?;
-            while !rest.is_empty() {
-                let (entry, after) = split_entry(rest).ok_or_else(|| self.changed(at))?;
-                visit(entry)?;
-                rest = after;
+            let begins = at == record.offset;
+            if self.header.version == 1 {
+                let Some(block) = self.block_one(at, chain)? else { return Err(self.changed(at)) };
+                payload.clear();
+                payload.extend_from_slice(self.bytes(at + one::BLOCK_BYTES as u64, block.payload)?);
+                let body = payload.get(if begins { one::RECORD_BYTES } else { 0 }..);
+                self.visit(body.map(Entries::One), at, visit)?;
+                (at, chain) = (at + (one::BLOCK_BYTES + block.payload) as u64, block.chain);
+                continue;
             }
-            at += (BLOCK_BYTES + block.payload) as u64;
-            (chain, skip) = (block.chain, 0);
+            let Some(block) = self.block_two(at, chain)? else { return Err(self.changed(at)) };
+            payload.clear();
+            payload.extend_from_slice(self.bytes(at + two::BLOCK_BYTES as u64, block.payload)?);
+            let mut body = payload.as_slice();
+            if begins {
+                has_state = two::skip_head(&mut body).ok_or_else(|| self.changed(at))?;
+            }
+            let body = two::without_state(body, has_state && block.shape == Shape::LastPart);
+            self.visit(body.map(|body| Entries::Two(body, 0)), at, visit)?;
+            (at, chain) = (at + (two::BLOCK_BYTES + block.payload) as u64, block.chain);
         }
         Ok(())
     }
 
-    /// Calls `copy` with the bytes of the file from `from` to `to`, in pieces.
-    ///
-    /// # Errors
-    /// Those of `copy`, or of the disk.
-    pub fn raw(&mut self, from: u64, to: u64, copy: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let mut at = from;
-        while at < to {
-            let count = ((to - at) as usize).min(PAYLOAD_MAX);
-            copy(self.bytes(at, count)?)?;
-            at += count as u64;
+    fn visit(
+        &self,
+        entries: Option<Entries<'_>>,
+        at: u64,
+        visit: &mut dyn FnMut(Entry<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut entries = entries.ok_or_else(|| self.changed(at))?;
+        while !entries.is_empty() {
+            visit(entries.next().ok_or_else(|| self.changed(at))?)?;
         }
         Ok(())
     }
@@ -230,17 +371,39 @@ impl LogReader {
             .hint("Everything before this place can be integrated. Check the disk.")
     }
 
-    /// The block at `at`, when it is there, whole, and continues `before`.
-    fn block(&mut self, at: u64, before: Chain) -> Result<Option<BlockHead>> {
-        if at + BLOCK_BYTES as u64 > self.length {
-            return Ok(None);
+    /// The block of version 1 at `at`, when it is there, whole, and continues `before`.
+    fn block_one(&mut self, at: u64, before: Chain) -> Result<Option<one::BlockHead>> {
+        let Some(start) = self.bytes_at(at, one::BLOCK_BYTES)? else { return Ok(None) };
+        let Some(block) = one::BlockHead::decode(start) else { return Ok(None) };
+        let Some(bytes) = self.bytes_at(at, one::BLOCK_BYTES + block.payload)? else { return Ok(None) };
+        Ok((chain_of(before, &bytes[..16], &bytes[one::BLOCK_BYTES..]) == block.chain).then_some(block))
+    }
+
+    /// The same of version 2.
+    fn block_two(&mut self, at: u64, before: Chain) -> Result<Option<two::BlockHead>> {
+        let Some(start) = self.bytes_at(at, two::BLOCK_BYTES)? else { return Ok(None) };
+        let Some(block) = two::BlockHead::decode(start) else { return Ok(None) };
+        let Some(bytes) = self.bytes_at(at, two::BLOCK_BYTES + block.payload)? else { return Ok(None) };
+        Ok((block.chain_of(before, bytes) == Some(block.chain)).then_some(block))
+    }
+
+    /// Whether a block stands at `at`, followed by one that continues its chain value.
+    fn block_and_next(&mut self, at: u64) -> Result<bool> {
+        if self.header.version == 1 {
+            let Some(start) = self.bytes_at(at, one::BLOCK_BYTES)? else { return Ok(false) };
+            let Some(block) = one::BlockHead::decode(start) else { return Ok(false) };
+            return Ok(self.block_one(at + (one::BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some());
         }
-        let Some(block) = BlockHead::decode(self.bytes(at, BLOCK_BYTES)?) else { return Ok(None) };
-        if at + (BLOCK_BYTES + block.payload) as u64 > self.length {
-            return Ok(None);
-        }
-        let bytes = self.bytes(at, BLOCK_BYTES + block.payload)?;
-        Ok((chain_of(before, bytes, &bytes[BLOCK_BYTES..]) == block.chain).then_some(block))
+        let Some(start) = self.bytes_at(at, two::BLOCK_BYTES)? else { return Ok(false) };
+        let Some(block) = two::BlockHead::decode(start).filter(|block| block.shape != Shape::PassOver) else {
+            return Ok(false);
+        };
+        Ok(self.block_two(at + (two::BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some())
+    }
+
+    /// As [`bytes`](Self::bytes); `None` where the file ends before.
+    fn bytes_at(&mut self, at: u64, count: usize) -> Result<Option<&[u8]>> {
+        if at.saturating_add(count as u64) > self.length { Ok(None) } else { self.bytes(at, count).map(Some) }
     }
 
     /// Bytes of the file through the window; both must lie inside the file.
@@ -259,198 +422,69 @@ impl LogReader {
         Ok(&self.window[start..start + count])
     }
 
-    /// Whether two blocks that continue each other stand anywhere after `offset`, where the chain ends: then the place is damaged, not torn.
+    /// Whether two blocks of which the second continues the first stand anywhere after `offset`, where the chain ends:
+    /// then the place is damaged, not torn.
     fn sound_blocks_follow(&mut self, offset: u64) -> Result<bool> {
+        let (magic, shortest) = match self.header.version {
+            1 => (one::BLOCK_MAGIC, one::BLOCK_BYTES),
+            _ => (two::BLOCK_MAGIC, two::BLOCK_BYTES),
+        };
         let mut at = offset + 1;
-        while at + 2 * BLOCK_BYTES as u64 <= self.length {
+        while at + 2 * shortest as u64 <= self.length {
             let count = ((self.length - at) as usize).min(PAYLOAD_MAX);
-            let bytes = self.bytes(at, count)?;
-            let Some(found) = find(bytes, BLOCK_MAGIC) else {
-                at += (count as u64 - 3).max(1);
-                continue;
-            };
-            at += found as u64;
-            if at + BLOCK_BYTES as u64 > self.length {
-                return Ok(false);
+            match memchr::memmem::find(self.bytes(at, count)?, magic) {
+                Some(found) => {
+                    at += found as u64;
+                    if self.block_and_next(at)? {
+                        return Ok(true);
+                    }
+                    at += 1;
+                }
+                None => at += (count as u64 - 3).max(1),
             }
-            if let Some(block) = BlockHead::decode(self.bytes(at, BLOCK_BYTES)?)
-                && self.block(at + (BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some()
-            {
-                return Ok(true);
-            }
-            at += 1;
         }
         Ok(false)
     }
 }
 
+/// The entries of a record, or of a part of it.
+#[derive(Clone, Copy)]
+enum Entries<'a> {
+    One(&'a [u8]),
+    /// With the page number of the one before.
+    Two(&'a [u8], u32),
+}
+
+impl<'a> Entries<'a> {
+    fn is_empty(&self) -> bool {
+        matches!(self, Entries::One([]) | Entries::Two([], _))
+    }
+
+    /// `None` where one is not whole.
+    fn next(&mut self) -> Option<Entry<'a>> {
+        match self {
+            Entries::One(bytes) => {
+                let (entry, rest) = one::split_entry(bytes)?;
+                *bytes = rest;
+                Some(entry)
+            }
+            Entries::Two(bytes, page) => two::take_entry(bytes, page),
+        }
+    }
+}
+
 /// How many pages a part of a record holds; `None` where one lies outside of the data file, or is not whole.
-fn count_entries(head: &RecordHead, mut bytes: &[u8]) -> Option<u64> {
+fn count_entries(head: &RecordHead, mut entries: Entries<'_>) -> Option<u64> {
     let mut count = 0;
-    while !bytes.is_empty() {
-        let (entry, rest) = split_entry(bytes)?;
+    while !entries.is_empty() {
+        let entry = entries.next()?;
         if entry.page == 0 || entry.page > head.page_count {
             return None;
         }
-        (count, bytes) = (count + 1, rest);
+        count += 1;
     }
     Some(count)
 }
 
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|w| w == what)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        journal::{
-            format::{Position, RecordKind},
-            writer::LogWriter,
-        },
-        sqlite::wal::WalMark,
-        storage::{Disk, Ownership},
-    };
-    use proptest::prelude::*;
-    use std::sync::Arc;
-
-    fn sample(folder: &Path, records: usize) -> Result<(PathBuf, Vec<Record>)> {
-        let path = folder.join("a.journal");
-        // The third record needs several blocks.
-        let pages: Vec<_> = (0..records).map(|n| if n == 2 { (9, 60_000) } else { (n, 20) }).collect();
-        let records = sample_of(&path, &pages)?;
-        Ok((path, records))
-    }
-
-    /// A log with a record for each number of pages and of bytes in each page.
-    fn sample_of(path: &Path, records: &[(usize, usize)]) -> Result<Vec<Record>> {
-        let header = LogHeader {
-            identity: uuid::Uuid::from_u128(7),
-            page_size: 512,
-            base: Position { archive: 3, commit: 41, chain: Chain([9; 32]) },
-            rooted: true,
-            created: chrono::DateTime::UNIX_EPOCH,
-            page_count: 90,
-            mark: WalMark::default(),
-        };
-        let mut writer = LogWriter::create(Arc::new(Disk), path, header, Ownership::default())?;
-        for (n, (pages, bytes)) in records.iter().enumerate() {
-            let commit = 42 + n as u64;
-            let kind = if n % 5 == 4 { RecordKind::CatchUp } else { RecordKind::Commit };
-            writer.begin(RecordHead {
-                kind,
-                commit,
-                time: chrono::DateTime::UNIX_EPOCH,
-                page_count: 90,
-                mark: WalMark::default(),
-            });
-            for page in 0..*pages {
-                let bytes = vec![n as u8; *bytes];
-                writer.page(&Entry { page: page as u32 + 1, encoding: 0, hash: [1; 8], bytes: &bytes })?;
-            }
-            writer.end()?;
-        }
-        writer.sync()?;
-        drop(writer);
-        Ok(all(path)?.0)
-    }
-
-    fn all(path: &Path) -> Result<(Vec<Record>, End)> {
-        let mut reader = LogReader::open(path)?;
-        let mut records = Vec::new();
-        while let Some(record) = reader.next_record()? {
-            reader.pages(&record, &mut |_| Ok(()))?;
-            records.push(record);
-        }
-        Ok((records, reader.end()))
-    }
-
-    #[test]
-    fn what_was_written_is_read_and_the_chain_goes_through() -> Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let (path, records) = sample(folder.path(), 12)?;
-        assert_eq!(records.len(), 12);
-        assert!(records.windows(2).all(|w| w[0].chain == w[1].before && w[0].end == w[1].offset));
-        let mut reader = LogReader::open(&path)?;
-        let mut seen = Vec::new();
-        while let Some(record) = reader.next_record()? {
-            let mut count = 0;
-            reader.pages(&record, &mut |entry| {
-                assert_eq!(entry.page, count + 1);
-                count += 1;
-                Ok(())
-            })?;
-            seen.push(count);
-        }
-        assert_eq!(seen, [0, 1, 9, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
-        assert_eq!(reader.end(), End::Whole);
-        Ok(())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(100))]
-        #[test]
-        fn a_tail_cut_anywhere_leaves_the_whole_records_before_it(part in 0.0f64..1.0) {
-            let folder = tempfile::tempdir()?;
-            let (path, records) = sample(folder.path(), 8).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            let bytes = std::fs::read(&path)?;
-            let cut = HEADER_BYTES + (part * (bytes.len() - HEADER_BYTES) as f64) as usize;
-            std::fs::write(&path, &bytes[..cut])?;
-            let (found, end) = all(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            let whole: Vec<Record> = records.into_iter().filter(|r| r.end <= cut as u64).collect();
-            let edge = whole.last().map_or(HEADER_BYTES as u64, |r| r.end);
-            prop_assert_eq!(&found, &whole);
-            prop_assert_eq!(end, if edge == cut as u64 { End::Whole } else { End::Torn { offset: edge } });
-            let (writer, _) = LogWriter::open(Arc::new(Disk), &path, &mut |_, _| Ok(())).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            prop_assert_eq!(writer.logged().length, edge);
-            prop_assert_eq!(std::fs::metadata(&path)?.len(), edge);
-        }
-
-        #[test]
-        fn a_large_commit_that_was_not_written_to_its_end_is_torn(part in 0.0f64..1.0) {
-            let folder = tempfile::tempdir()?;
-            let path = folder.path().join("a.journal");
-            let made = sample_of(&path, &[(1, 20), (90, 60_000)]).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            let (first, large) = (made[0], made[1]);
-            prop_assert!(large.end - large.offset > 4 << 20, "several blocks");
-            let cut = large.offset + 1 + (part * (large.end - large.offset - 2) as f64) as u64;
-            let bytes = std::fs::read(&path)?;
-            std::fs::write(&path, &bytes[..cut as usize])?;
-            let (found, end) = all(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            prop_assert_eq!(&found, &vec![first]);
-            prop_assert_eq!(end, End::Torn { offset: large.offset });
-            // A block that is damaged in the middle of it is damage.
-            let mut bytes = bytes;
-            bytes[large.offset as usize + 100] ^= 1;
-            std::fs::write(&path, &bytes)?;
-            let (_, end) = all(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            prop_assert_eq!(end, End::Damaged { offset: large.offset });
-        }
-
-        #[test]
-        fn any_byte_changed_ends_the_chain_before_its_record(part in 0.0f64..1.0, flip in 1u8..=255) {
-            let folder = tempfile::tempdir()?;
-            let (path, records) = sample(folder.path(), 8).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            let mut bytes = std::fs::read(&path)?;
-            let at = (part * bytes.len() as f64) as usize;
-            bytes[at] ^= flip;
-            std::fs::write(&path, &bytes)?;
-            if at < HEADER_BYTES {
-                prop_assert!(LogReader::open(&path).is_err());
-            } else {
-                let (found, end) = all(&path).map_err(|e| TestCaseError::fail(e.to_string()))?;
-                let whole: Vec<Record> = records.iter().copied().filter(|r| r.end <= at as u64).collect();
-                let edge = whole.last().map_or(HEADER_BYTES as u64, |r| r.end);
-                prop_assert_eq!(&found, &whole);
-                // Two whole blocks after the place tell damage from a torn tail.
-                if found.len() + 3 <= records.len() {
-                    prop_assert_eq!(end, End::Damaged { offset: edge });
-                } else {
-                    let there = matches!(end, End::Torn { offset } | End::Damaged { offset } if offset == edge);
-                    prop_assert!(there);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{with_suffix, writer::Tail};
+use super::{format::Tail, with_suffix};
 use crate::{
     error::Result,
     storage::{
@@ -71,7 +71,9 @@ mod tests {
         let (log, path) = (folder.path().join("a.journal"), folder.path().join("a.sqlite"));
         fs::write(&path, "content")?;
         let chain = Chain([7; 32]);
-        let tail = Tail { length: 9, commit: 3, chain, time: Utc::now(), page_count: 1, mark: WalMark::default() };
+        let (time, mark) = (Utc::now(), WalMark::default());
+        let tail =
+            Tail { length: 9, commit: 3, chain, link: chain, time, wall: time, page_count: 1, mark, state: None };
         assert!(!is_as_left(&log, &tail, &path), "nothing was noted");
         let stamp = FileStamp::of_path(&path)?.ok_or("not there")?;
         note(&log, &tail, &stamp)?;

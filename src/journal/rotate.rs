@@ -2,7 +2,7 @@
 //!
 //! 1. At the cut `Name.journal` is sealed and `Name.journal.next` goes on; its header continues the chain.
 //! 2. When the archive is complete: `Name.journal` → `Name[n-1].4BL`, then `Name.journal.next` → `Name.journal`.
-//! 3. When the backup fails: the records of `.next` are appended verbatim to `Name.journal`, then `.next` is removed.
+//! 3. When the backup fails: the records of `.next` are appended to `Name.journal`, then `.next` is removed.
 //!
 //! After a crash the newest archive tells which of both it is: when it was cut where `.next` begins, the backup
 //! succeeded. Every step finds out by itself whether it was done before.
@@ -16,11 +16,11 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{
-    format::Position,
+    format::{Position, RecordHead, Tail},
     next_path,
     reader::{End, LogReader},
     table_path,
-    writer::{LogWriter, Tail},
+    writer::LogWriter,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -159,30 +159,20 @@ pub(super) fn finish(storage: &Arc<dyn Storage>, log: &Path) -> Result<()> {
 }
 
 /// Appends the records of the log at `next` to the one they continue, as far as that has not happened, and removes it.
+///
+/// They are written anew: the header is part of the chain, and the log may be of an earlier version.
 pub(super) fn take_back(writer: &mut LogWriter, next: &Path) -> Result<()> {
     if exists(next) {
         let mut reader = LogReader::open(next)?;
-        let mut begin = None;
-        let base = *reader.tail();
-        if base.commit == writer.logged().commit && base.chain == writer.logged().chain {
-            begin = Some(base);
-        }
-        while let Some(record) = reader.next_record()? {
-            let tail = record.tail();
-            if tail.commit == writer.logged().commit && tail.chain == writer.logged().chain {
-                begin = Some(tail);
-            }
-        }
-        let Some(begin) = begin else {
+        if !pass_what_is_there(&mut reader, writer)? {
             return Err(Error::new(
                 ErrorKind::Damaged,
                 format!("{} does not continue {}", next.display(), writer.path().display()),
             )
             .hint("Move both files away and make a full backup; they can still be read one by one."));
-        };
-        let tail: Tail = *reader.tail();
-        reader.raw(begin.length, tail.length, &mut |bytes| writer.append_verbatim(bytes, &tail))?;
-        writer.sync().inspect_err(|_| writer.forget())?;
+        }
+        let appended = append(writer, &mut reader).and_then(|()| writer.sync());
+        appended.inspect_err(|_| writer.forget())?;
         let storage = Arc::clone(writer.storage());
         storage.remove(next)?;
         let table = table_path(next);
@@ -190,6 +180,37 @@ pub(super) fn take_back(writer: &mut LogWriter, next: &Path) -> Result<()> {
             storage.remove(&table)?;
         }
         storage.sync_folder(folder_of(next))?;
+    }
+    Ok(())
+}
+
+/// Moves `reader` over the records that were appended before a crash; false where it does not continue the log.
+fn pass_what_is_there(reader: &mut LogReader, writer: &LogWriter) -> Result<bool> {
+    let (base, logged) = (*reader.tail(), *writer.logged());
+    if (base.commit, base.chain) == (logged.commit, logged.chain) {
+        return Ok(true);
+    }
+    let mut log = LogReader::open(writer.path())?;
+    while (log.tail().commit, log.tail().chain) != (base.commit, base.chain) {
+        if log.next_record()?.is_none() {
+            return Ok(false);
+        }
+    }
+    while let Some(there) = log.next_record()? {
+        let Some(record) = reader.next_record()? else { return Ok(false) };
+        let same = |head: &RecordHead| (head.kind, head.commit, head.page_count, head.mark);
+        if same(&there.head) != same(&record.head) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn append(writer: &mut LogWriter, reader: &mut LogReader) -> Result<()> {
+    while let Some(record) = reader.next_record()? {
+        writer.begin(record.head);
+        reader.pages(&record, &mut |entry| writer.page(&entry))?;
+        writer.end()?;
     }
     Ok(())
 }
@@ -228,7 +249,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        journal::{Chain, format::LogHeader},
+        journal::{
+            Chain, RecordKind,
+            format::{Entry, LogHeader, VERSION, page_hash},
+            integrate,
+        },
         sqlite::wal::WalMark,
         storage::Disk,
     };
@@ -240,9 +265,10 @@ mod tests {
         let (log, to) = (folder.path().join("a.journal"), folder.path().join("a[0001].4BL"));
         let storage: Arc<dyn Storage> = Arc::new(Disk);
         let header = LogHeader {
+            version: VERSION,
             identity: uuid::Uuid::from_u128(7),
             page_size: 512,
-            base: Position { archive: 1, commit: 0, chain: Chain([9; 32]) },
+            base: Position::at(1, 0, Chain([9; 32])),
             rooted: true,
             created: DateTime::UNIX_EPOCH,
             page_count: 5,
@@ -258,6 +284,83 @@ mod tests {
         std::fs::copy(&log, &to)?;
         archive(&storage, &log, &to)?;
         assert!(!log.exists() && to.is_file());
+        Ok(())
+    }
+
+    /// A log with these commits after `base`, each of which writes one page.
+    fn log_of(path: &Path, version: u32, base: Position, commits: u64) -> Result<LogWriter> {
+        let time = DateTime::UNIX_EPOCH;
+        let header = LogHeader {
+            version,
+            identity: uuid::Uuid::from_u128(7),
+            page_size: 512,
+            base,
+            rooted: true,
+            created: time,
+            page_count: 1,
+            mark: WalMark::default(),
+        };
+        let mut writer = LogWriter::create(Arc::new(Disk), path, header, Ownership::default())?;
+        for commit in base.commit + 1..=base.commit + commits {
+            let mark = WalMark { frame: commit as u32, ..WalMark::default() };
+            let kind = RecordKind::Commit;
+            writer.begin(RecordHead { kind, commit, time, wall: time, page_count: 1, mark, state: None });
+            let bytes = [commit as u8; 512];
+            writer.page(&Entry { page: 1, encoding: 0, hash: page_hash(&bytes), bytes: &bytes })?;
+            writer.end()?;
+            writer.sync()?;
+        }
+        Ok(writer)
+    }
+
+    #[test]
+    fn what_a_crash_left_half_taken_back_is_whole_with_the_log_beside_it_and_taken_back_later()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        for version in 1..=VERSION {
+            let folder = tempfile::tempdir()?;
+            let log = folder.path().join("a.journal");
+            let (next, base) = (next_path(&log), Position::at(1, 0, Chain([9; 32])));
+            let mut writer = log_of(&log, version, base, 2)?;
+            let (sealed, cut) = (writer.logged().length, writer.position());
+            drop(log_of(&next, VERSION, Position::at(2, cut.commit, cut.chain), 3)?);
+            let rest = std::fs::read(&next)?;
+            take_back(&mut writer, &next)?;
+            assert!(!next.exists() && writer.logged().commit == 5);
+            drop(writer);
+            let all = std::fs::read(&log)?;
+            let mut reader = LogReader::open(&log)?;
+            let mut ends = vec![sealed];
+            while let Some(record) = reader.next_record()? {
+                ends.extend((record.head.commit > 2 && version == 1).then_some(record.end));
+            }
+            ends.push(all.len() as u64);
+            for end in ends {
+                std::fs::write(&log, &all[..end as usize])?;
+                std::fs::write(&next, &rest)?;
+                let control = crate::control::Control::default();
+                for logs in [[log.clone(), next.clone()], [next.clone(), log.clone()]] {
+                    let plan = integrate::plan(uuid::Uuid::from_u128(7), &base, &logs, &control)?;
+                    assert_eq!(
+                        (plan.to.commit, plan.commits, plan.fork),
+                        (5, 5, None),
+                        "version {version}, {end} bytes"
+                    );
+                    let target = folder.path().join("a");
+                    std::fs::write(&target, [0; 512])?;
+                    let plan = integrate::plan(uuid::Uuid::from_u128(7), &base, &logs, &control)?;
+                    integrate::integrate(&target, &plan, integrate::Until::End, &control)?;
+                    assert_eq!(std::fs::read(&target)?, [5; 512]);
+                }
+                let storage: Arc<dyn Storage> = Arc::new(Disk);
+                settle(&storage, &log, None)?;
+                assert!(!next.exists() && std::fs::read(&log)? == all, "version {version}, {end} bytes");
+            }
+            // One that does not lead to where the other begins is left as it is.
+            std::fs::remove_file(&log)?;
+            let mut writer = log_of(&log, version, Position::at(1, 0, Chain([8; 32])), 4)?;
+            std::fs::write(&next, &rest)?;
+            assert!(take_back(&mut writer, &next).is_err() && next.exists());
+        }
         Ok(())
     }
 }

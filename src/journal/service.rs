@@ -9,16 +9,17 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender};
+use uuid::Uuid;
 
 use super::{
     catch_up,
     follow::{Follower, Trouble},
-    format::{LogHeader, Position},
-    next_path, rest, rotate,
+    format::{LogHeader, Position, VERSION},
+    jumps, next_path, rest, rotate,
     status::{CaptureConfig, CaptureState, CaptureStatus, Pulse},
     unwritten,
     watch::Watch,
-    writer::LogWriter,
+    writer::{BLANK_MAX, LogWriter},
 };
 use crate::{
     error::{Error, ErrorKind, ErrorReport, Result, foreign::shown},
@@ -107,6 +108,14 @@ pub(super) struct Service {
     released: Option<Error>,
     /// Told whenever this thread gets round.
     pulse: Pulse,
+}
+
+/// The log does not lead to exactly what the backup holds that was cut from it.
+fn not_the_same(archived: &Path) -> Error {
+    let message = format!("{} does not lead to exactly what the full backup holds that closed it", archived.display());
+    Error::new(ErrorKind::Damaged, message).hint(
+        "That backup and everything after it can be restored. What was committed between the backup before and it can be in doubt:          somebody wrote to the data file past SQLite, or there is an error in this program; please report it.",
+    )
 }
 
 fn into_error(trouble: Trouble) -> Error {
@@ -542,19 +551,34 @@ impl Service {
             return Err(self.refuse_cut(trouble));
         }
         let logged = *self.follower.writer.logged();
-        let position = Position { archive: number, commit: logged.commit, chain: logged.chain };
+        let before = self.follower.writer.header();
+        // What leads to this state is known only where the log stands on an archive.
+        let mut blank = Vec::new();
+        if before.rooted {
+            blank = self.follower.known().blank_now(logged.page_count);
+        }
+        let is_small = blank.len() <= BLANK_MAX;
+        let position = Position {
+            log: Some(Uuid::new_v4()),
+            epoch: before.base.epoch,
+            state: self.follower.kept.now().filter(|_| is_small),
+            ..Position::at(number, logged.commit, logged.chain)
+        };
+        blank.truncate(if is_small { BLANK_MAX } else { 0 });
         let header = LogHeader {
+            version: VERSION,
             identity: self.config.identity,
             page_size: self.follower.page_size(),
             base: position,
             rooted: true,
-            created: (self.config.clock)().max(logged.time),
+            // A clock that was ahead, and set right, is right from here on.
+            created: (self.config.clock)(),
             page_count: logged.page_count,
             mark: self.follower.place(),
         };
         let next = next_path(&self.config.log);
         let ownership = Ownership::for_content_of(&self.config.data_file);
-        let writer = LogWriter::create(Arc::clone(&self.config.storage), &next, header, ownership)?;
+        let writer = LogWriter::create_with(Arc::clone(&self.config.storage), &next, (header, &blank), ownership)?;
         self.sealed = Some(self.follower.switch_writer(writer));
         self.catch_ups = 0;
         Ok((snapshot, position))
@@ -573,9 +597,8 @@ impl Service {
         rotate::archive(&self.config.storage, &self.config.log, archived)?;
         rotate::finish(&self.config.storage, &self.config.log)?;
         self.follower.writer.set_path(&self.config.log);
-        self.follower.open_table();
         self.sealed = None;
-        self.notice = None;
+        self.notice = (!self.follower.open_table()).then(|| not_the_same(archived).report());
         Ok(())
     }
 
@@ -583,7 +606,7 @@ impl Service {
         let Some(mut sealed) = self.sealed.take() else { return Ok(()) };
         match rotate::take_back(&mut sealed, &next_path(&self.config.log)) {
             Ok(()) => {
-                drop(self.follower.switch_writer(sealed));
+                self.follower.rejoin(sealed);
                 Ok(())
             }
             Err(error) => {
@@ -609,7 +632,8 @@ impl Service {
             log: self.config.log.clone(),
             log_bytes: logged.length,
             position: writer.position(),
-            last_commit: (logged.commit > writer.header().base.commit).then_some(logged.time),
+            last_commit: (logged.commit > writer.header().base.commit).then_some(logged.wall),
+            ahead: jumps::ahead(logged),
             commits: logged.commit - writer.header().base.commit,
             rooted: writer.header().rooted,
             wal_bytes: self.follower.wal_bytes(),

@@ -136,6 +136,9 @@ pub struct CaptureStatus {
     pub position: Position,
     /// When it was logged.
     pub last_commit: Option<DateTime<Utc>>,
+    /// The latest time that a commit of the log bears, where the last one bears an earlier one: the clock ran back.
+    #[serde(default)]
+    pub ahead: Option<DateTime<Utc>>,
     /// Commits since the base of the log, all without a gap when `catch_ups` is 0.
     pub commits: u64,
     /// Whether the base is an archive, so that a restore can use the log.

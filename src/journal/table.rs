@@ -185,6 +185,29 @@ impl PageTable {
         Ok(Some(hash))
     }
 
+    /// Calls `visit` for each page from `first` to `last`, as far as there are hashes.
+    pub(super) fn range(&self, first: u32, last: u32, visit: &mut dyn FnMut(u32, [u8; 8])) -> Result<()> {
+        let last = u64::from(last).min(self.pages) as u32;
+        let mut buffer = vec![0; 1 << 16];
+        let mut at = first.max(1);
+        while at <= last {
+            let count = (buffer.len() / 8).min((last - at) as usize + 1);
+            let bytes = &mut buffer[..count * 8];
+            crate::storage::read_exact_at(self.reader.get_ref(), HEADER + u64::from(at - 1) * 8, bytes)
+                .map_err(|e| Error::io("read", &self.path, e))?;
+            for (page, hash) in (at..).zip(bytes.as_chunks::<8>().0) {
+                visit(page, *hash);
+            }
+            at += count as u32;
+        }
+        Ok(())
+    }
+
+    /// How many pages it has hashes of.
+    pub(super) fn pages(&self) -> u64 {
+        self.pages
+    }
+
     /// The hash of the next page; `None` after the last.
     pub(super) fn next(&mut self) -> Result<Option<[u8; 8]>> {
         if self.left == 0 {
@@ -198,16 +221,50 @@ impl PageTable {
 }
 
 /// What a log says of the pages it changed: the hash of each, and up to which page the base still counts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Changes {
     pub(super) hashes: HashMap<u32, [u8; 8]>,
     pub(super) base_pages: u32,
+    /// Runs of pages that have no content at the base.
+    pub(super) blank: Vec<(u32, u32)>,
 }
 
 impl Changes {
     /// Of a log without records whose base has that many pages.
     pub(super) fn new(base_pages: u32) -> Self {
-        Self { hashes: HashMap::new(), base_pages }
+        Self { hashes: HashMap::new(), base_pages, blank: Vec::new() }
+    }
+
+    /// The same, where these pages of the base have no content.
+    pub(super) fn with_blank(base_pages: u32, blank: &[(u32, u32)]) -> Self {
+        Self { blank: blank.to_vec(), ..Self::new(base_pages) }
+    }
+
+    /// Whether a page that the log did not change is as it was in the base.
+    pub(super) fn is_of_base(&self, page: u32) -> bool {
+        page <= self.base_pages && !self.is_blank(page)
+    }
+
+    fn is_blank(&self, page: u32) -> bool {
+        let at = self.blank.partition_point(|(_, last)| *last < page);
+        self.blank.get(at).is_some_and(|(first, _)| *first <= page)
+    }
+
+    /// The pages that have no content after the last record, which leaves `page_count`: they came into being without an
+    /// entry.
+    pub(super) fn blank_now(&self, page_count: u32) -> Vec<(u32, u32)> {
+        let of_base = self.blank.iter().flat_map(|(first, last)| *first..=(*last).min(self.base_pages));
+        let (mut runs, mut last) = (Vec::new(), None);
+        for page in
+            of_base.chain(self.base_pages.saturating_add(1)..=page_count).filter(|page| !self.hashes.contains_key(page))
+        {
+            match runs.last_mut() {
+                Some((_, end)) if last == Some(page - 1) => *end = page,
+                _ => runs.push((page, page)),
+            }
+            last = Some(page);
+        }
+        runs
     }
 
     /// Takes in the next record.
@@ -233,6 +290,23 @@ impl Changes {
 mod tests {
     use super::*;
     use crate::storage::Disk;
+
+    #[test]
+    fn pages_without_an_entry_have_no_content_until_they_get_one() {
+        let mut changes = Changes::with_blank(10, &[(2, 3), (7, 9)]);
+        assert_eq!(changes.blank_now(10), [(2, 3), (7, 9)]);
+        assert_eq!(
+            [1, 2, 3, 4, 9, 10, 11].map(|page| changes.is_of_base(page)),
+            [true, false, false, true, false, true, false]
+        );
+        changes.hashes.insert(8, [1; 8]);
+        assert_eq!(changes.blank_now(13), [(2, 3), (7, 7), (9, 9), (11, 13)]);
+        // Cut off and grown again: what was there does not come back.
+        changes.base_pages = 5;
+        changes.hashes.clear();
+        assert_eq!(changes.blank_now(7), [(2, 3), (6, 7)]);
+        assert_eq!(changes.blank_now(5), [(2, 3)]);
+    }
 
     #[test]
     fn a_page_table_is_read_back_and_refused_when_anything_differs()

@@ -9,56 +9,30 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, Utc};
-
 use super::{
-    format::{BLOCK_BYTES, Chain, ENTRY_BYTES, Entry, LogHeader, PAYLOAD_MAX, Position, RecordHead, put_block},
+    format::{
+        Chain, Entry, LogHeader, PAYLOAD_MAX, Position, RecordHead, Tail, chain_of, one,
+        two::{self, Shape},
+    },
     reader::{End, LogReader},
+    state::StateSum,
 };
 use crate::{
-    error::{Error, Result},
-    sqlite::wal::WalMark,
+    error::{Error, ErrorKind, Result},
     storage::{
         Ownership, Storage, StorageFile, folder_of,
         identity::{FileStamp, replaced, require_named},
     },
 };
 
-/// A block is closed when its payload passes this.
+/// A part of a large record is closed when its payload passes this.
 const PAYLOAD_TARGET: usize = 256 << 10;
+/// A block of several records is: what can be damaged at once is then not more.
+const RECORDS_TARGET: usize = 4 << 10;
+/// Not more runs of pages without content are named; a payload holds them.
+pub const BLANK_MAX: usize = PAYLOAD_MAX / 10;
 /// Bytes collected before they are handed to the system.
 const PENDING_MAX: usize = 4 << 20;
-
-/// Where a log ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tail {
-    /// Bytes of the file up to here.
-    pub length: u64,
-    /// Number of the last commit.
-    pub commit: u64,
-    /// Chain value of the last record.
-    pub chain: Chain,
-    /// Time of the last record, or of the creation.
-    pub time: DateTime<Utc>,
-    /// Pages of the data file.
-    pub page_count: u32,
-    /// Where the WAL stood.
-    pub mark: WalMark,
-}
-
-impl Tail {
-    /// Where a log with this header and no records ends.
-    pub fn base(header: &LogHeader) -> Self {
-        Self {
-            length: super::format::HEADER_BYTES as u64,
-            commit: header.base.commit,
-            chain: header.base.chain,
-            time: header.created,
-            page_count: header.page_count,
-            mark: header.mark,
-        }
-    }
-}
 
 /// What another program did to the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,13 +56,30 @@ pub struct LogWriter {
     logged: Tail,
     ahead: Tail,
     pending: Vec<u8>,
+    /// The record that is open, or what is not yet in a block of it.
     payload: Vec<u8>,
-    open: Option<(RecordHead, u32, Chain)>,
+    open: Option<Open>,
+    /// Whole records that are not in a block yet.
+    records: Vec<u8>,
+    /// The pages of the base that have no content.
+    blank: Vec<(u32, u32)>,
     failed: bool,
     /// How the file was after it was last written by us.
     left: Option<FileStamp>,
     /// What somebody else did to it before it was written again: the times that tell of it are ours now.
     touched: Touched,
+}
+
+/// A record that was begun.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    head: RecordHead,
+    /// How many blocks of it there are.
+    blocks: u32,
+    /// The chain value after them.
+    chain: Chain,
+    /// The last page number in `payload`.
+    page: u32,
 }
 
 impl std::fmt::Debug for LogWriter {
@@ -103,18 +94,36 @@ impl LogWriter {
     /// # Errors
     /// When the storage fails; then nothing is left under that name unless removing it failed too.
     pub fn create(storage: Arc<dyn Storage>, path: &Path, header: LogHeader, ownership: Ownership) -> Result<Self> {
+        Self::create_with(storage, path, (header, &[]), ownership)
+    }
+
+    /// As [`create`](Self::create); `blank` are the runs of pages that have no content at the base, at most
+    /// [`BLANK_MAX`].
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_with(
+        storage: Arc<dyn Storage>,
+        path: &Path,
+        (header, blank): (LogHeader, &[(u32, u32)]),
+        ownership: Ownership,
+    ) -> Result<Self> {
         let mut file = storage.create(path, ownership)?;
-        let written = file
-            .write_all(&header.encode())
-            .and_then(|()| file.sync())
-            .and_then(|()| storage.sync_folder(folder_of(path)));
+        let (mut begin, mut tail) = (header.encode(), Tail::base(&header));
+        if !blank.is_empty() && header.version > 1 {
+            let payload = two::put_runs(blank);
+            tail.link = chain_of(tail.link, &two::block_start(Shape::Blank, payload.len()), &payload);
+            two::put_block(&mut begin, Shape::Blank, tail.link, &payload);
+            tail.length = begin.len() as u64;
+        }
+        let written =
+            file.write_all(&begin).and_then(|()| file.sync()).and_then(|()| storage.sync_folder(folder_of(path)));
         if let Err(error) = written {
             drop(file);
             let _ = storage.remove(path);
             return Err(error);
         }
-        let tail = Tail::base(&header);
-        Ok(Self::with(storage, file, path, header, tail))
+        Ok(Self { blank: blank.to_vec(), ..Self::with(storage, file, path, header, tail) })
     }
 
     /// Opens a log file to continue it, cutting a torn tail; `seen` is called for each record that is valid.
@@ -131,18 +140,17 @@ impl LogWriter {
     ) -> Result<(Self, End)> {
         let mut file = storage.open(path)?;
         let mut reader = LogReader::open(path)?;
-        let mut tail = Tail::base(reader.header());
         while let Some(record) = reader.next_record()? {
             seen(&mut reader, &record)?;
-            tail = record.tail();
         }
+        let tail = *reader.tail();
         let end = reader.end();
         if matches!(end, End::Torn { .. }) {
             file.truncate(tail.length)?;
             file.sync()?;
         }
-        let header = reader.header().clone();
-        Ok((Self::with(storage, file, path, header, tail), end))
+        let (header, blank) = (reader.header().clone(), reader.blank().to_vec());
+        Ok((Self { blank, ..Self::with(storage, file, path, header, tail) }, end))
     }
 
     fn with(storage: Arc<dyn Storage>, file: Box<dyn StorageFile>, path: &Path, header: LogHeader, tail: Tail) -> Self {
@@ -156,6 +164,8 @@ impl LogWriter {
             pending: Vec::new(),
             payload: Vec::new(),
             open: None,
+            records: Vec::new(),
+            blank: Vec::new(),
             failed: false,
             left: None,
             touched: Touched::Not,
@@ -223,6 +233,11 @@ impl LogWriter {
         &self.header
     }
 
+    /// The pages of the base that have no content: first and last of each run.
+    pub fn blank(&self) -> &[(u32, u32)] {
+        &self.blank
+    }
+
     /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -251,14 +266,25 @@ impl LogWriter {
 
     /// The position of the last logged commit.
     pub fn position(&self) -> Position {
-        Position { archive: self.header.base.archive, commit: self.logged.commit, chain: self.logged.chain }
+        let Position { archive, log, epoch, .. } = self.header.base;
+        Position {
+            log,
+            epoch,
+            state: self.logged.state,
+            ..Position::at(archive, self.logged.commit, self.logged.chain)
+        }
     }
 
-    /// Begins a record. Its number must follow the last one.
+    /// Begins a record. Its number must follow the last one; its `time` follows from the clock and the records before.
+    /// One that has a checksum of the state gets it at its end.
     pub fn begin(&mut self, head: RecordHead) {
+        let head = RecordHead { time: head.wall.max(self.ahead.time), ..head };
         self.payload.clear();
-        head.encode(&mut self.payload);
-        self.open = Some((head, 0, self.ahead.chain));
+        match self.header.version {
+            1 => head.encode(&mut self.payload),
+            _ => two::put_head(&mut self.payload, &head, &self.ahead),
+        }
+        self.open = Some(Open { head, blocks: 0, chain: self.ahead.link, page: 0 });
     }
 
     /// Adds a page to the record.
@@ -266,47 +292,101 @@ impl LogWriter {
     /// # Errors
     /// When a large record can not be written.
     pub fn page(&mut self, entry: &Entry<'_>) -> Result<()> {
-        if self.payload.len() + ENTRY_BYTES + entry.bytes.len() > PAYLOAD_TARGET.min(PAYLOAD_MAX) {
+        if self.payload.len() + two::ENTRY_MAX + entry.bytes.len() > PAYLOAD_TARGET.min(PAYLOAD_MAX) {
             self.close_block(false)?;
         }
-        entry.encode(&mut self.payload);
+        match &mut self.open {
+            Some(open) if self.header.version > 1 => two::put_entry(&mut self.payload, entry, &mut open.page),
+            _ => entry.encode(&mut self.payload),
+        }
         Ok(())
     }
 
-    /// Ends the record.
+    /// Ends the record, with the checksum of the state that it was begun with.
     ///
     /// # Errors
     /// When it can not be written.
     pub fn end(&mut self) -> Result<()> {
-        let Some((head, ..)) = self.open else { return Ok(()) };
-        self.close_block(true)?;
-        if let Some((.., chain)) = self.open.take() {
-            self.ahead.chain = chain;
-        }
-        self.ahead.commit = head.commit;
-        self.ahead.time = head.time;
-        self.ahead.page_count = head.page_count;
-        self.ahead.mark = head.mark;
-        Ok(())
+        self.end_with(self.open.and_then(|open| open.head.state))
     }
 
-    fn close_block(&mut self, last: bool) -> Result<()> {
-        if let Some((head, index, chain)) = &mut self.open {
-            *chain = put_block(&mut self.pending, *chain, head.kind, (*index, last), &self.payload);
-            *index += 1;
-            self.ahead.length += (BLOCK_BYTES + self.payload.len()) as u64;
-        }
-        self.payload.clear();
-        if self.pending.len() >= PENDING_MAX { self.flush() } else { Ok(()) }
-    }
-
-    /// Appends bytes of another log file that continues this one: whole blocks, verbatim. `tail` is where they lead.
+    /// Ends the record; `state` is the checksum of the state after it, where it was begun with one.
     ///
     /// # Errors
-    /// When they can not be written.
-    pub fn append_verbatim(&mut self, blocks: &[u8], tail: &Tail) -> Result<()> {
-        self.pending.extend_from_slice(blocks);
-        self.ahead = Tail { length: self.ahead.length + blocks.len() as u64, ..*tail };
+    /// When it can not be written.
+    pub fn end_with(&mut self, state: Option<StateSum>) -> Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if self.header.version > 1 && open.head.state.is_some() {
+            // Zeros say that it is not known.
+            open.head.state = state.filter(|sum| *sum != StateSum::default());
+            two::put_state(&mut self.payload, open.head.state);
+        }
+        if self.header.version == 1 {
+            open.head.state = None;
+        }
+        let Open { head, blocks, .. } = *open;
+        let chain = if self.header.version > 1 && blocks == 0 {
+            self.collect();
+            chain_of(self.ahead.link, &self.payload, &[])
+        } else {
+            self.close_block(true)?;
+            self.open.map_or(self.ahead.link, |open| open.chain)
+        };
+        self.open = None;
+        self.payload.clear();
+        self.ahead = Tail::after(&head, self.ahead.length, chain);
+        if self.records.len() >= RECORDS_TARGET { self.close_records() } else { Ok(()) }
+    }
+
+    /// Adds the record to those that get a block together.
+    fn collect(&mut self) {
+        let before = self.records.len();
+        if before == 0 {
+            self.ahead.length += two::BLOCK_BYTES as u64;
+        }
+        two::put_record(&mut self.records, &self.payload);
+        self.ahead.length += (self.records.len() - before) as u64;
+    }
+
+    /// Gives the records so far their block.
+    fn close_records(&mut self) -> Result<()> {
+        if !self.records.is_empty() {
+            two::put_block(&mut self.pending, Shape::Records, self.ahead.link, &self.records);
+            self.records.clear();
+        }
+        self.flush_when_much()
+    }
+
+    /// Closes a block of the open record.
+    fn close_block(&mut self, last: bool) -> Result<()> {
+        if self.header.version > 1 {
+            self.close_records()?;
+        }
+        let Some(mut open) = self.open else { return Ok(()) };
+        let payload = std::mem::take(&mut self.payload);
+        if self.header.version == 1 {
+            let place = (open.blocks, last);
+            open.chain = one::put_block(&mut self.pending, open.chain, open.head.kind, place, &payload);
+            self.ahead.length += (one::BLOCK_BYTES + payload.len()) as u64;
+        } else {
+            open.chain = self.put(if last { Shape::LastPart } else { Shape::Part }, open.chain, &payload);
+        }
+        (open.blocks, open.page) = (open.blocks + 1, 0);
+        self.open = Some(open);
+        self.payload = payload;
+        self.payload.clear();
+        self.flush_when_much()
+    }
+
+    /// Appends a block of version 2 that holds no whole records, and returns its chain value.
+    fn put(&mut self, shape: Shape, before: Chain, payload: &[u8]) -> Chain {
+        let chain = chain_of(before, &two::block_start(shape, payload.len()), payload);
+        two::put_block(&mut self.pending, shape, chain, payload);
+        self.ahead.length += (two::BLOCK_BYTES + payload.len()) as u64;
+        chain
+    }
+
+    fn flush_when_much(&mut self) -> Result<()> {
         if self.pending.len() >= PENDING_MAX { self.flush() } else { Ok(()) }
     }
 
@@ -353,6 +433,7 @@ impl LogWriter {
         if self.ahead == self.logged {
             return Ok(());
         }
+        self.close_records()?;
         if !self.pending.is_empty() {
             self.flush()?;
         }
@@ -369,6 +450,7 @@ impl LogWriter {
         self.failed |= self.ahead != self.logged || self.open.is_some();
         self.pending.clear();
         self.payload.clear();
+        self.records.clear();
         self.open = None;
         self.ahead = self.logged;
     }
@@ -395,7 +477,6 @@ impl LogWriter {
             return Ok(());
         }
         let message = format!("can not continue {}: it belongs to another data file", self.path.display());
-        Err(Error::new(crate::error::ErrorKind::Refused, message)
-            .hint("Choose another name for the log, or move that file away."))
+        Err(Error::new(ErrorKind::Refused, message).hint("Choose another name for the log, or move that file away."))
     }
 }

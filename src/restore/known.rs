@@ -18,6 +18,7 @@ use crate::{
     control::Control,
     error::{Error, ErrorKind, Result},
     journal::{
+        fork::Fork,
         inspect,
         integrate::{Plan, PlanEnd, Stretch, Unfit, Until, Unused},
         jumps::{self, Jump, Witness},
@@ -109,6 +110,9 @@ pub struct Known {
     /// Stretches of which only the end is known.
     #[serde(default)]
     pub stretches: Vec<Stretch>,
+    /// Logs that go on in different ways.
+    #[serde(default)]
+    pub fork: Option<Fork>,
     /// Why the log can not be written at the moment, as whoever wants to write it says.
     #[serde(default)]
     pub log_problem: Option<String>,
@@ -125,14 +129,24 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
         }
         let (header, tail) = (reader.header(), reader.tail());
         let is_own = header.identity == identity.data_file_id;
-        if is_own && tail.commit > header.base.commit && tail.time > moment {
+        if is_own && tail.commit > header.base.commit && tail.wall > moment {
             unused.push(Unused { path: path.clone(), why: Unfit::OtherBase });
         }
     }
     // Made while a log was in use and could not be cut: it knows nothing of what was committed then.
     let ends = if places.named.is_empty() { Ends::WithoutLog } else { Ends::NotFound { named: places.named.clone() } };
     let (jumps, stretches) = (Vec::new(), Vec::new());
-    Ok(Known { commit: None, is_logged: false, time: moment, ends, unused, jumps, stretches, log_problem: None })
+    Ok(Known {
+        commit: None,
+        is_logged: false,
+        time: moment,
+        ends,
+        unused,
+        jumps,
+        stretches,
+        fork: None,
+        log_problem: None,
+    })
 }
 
 /// What is known after the archive with this identity. `plan` is what the logs at hand yield; its paths may lead to
@@ -165,6 +179,7 @@ pub(super) fn known(
         unused: shown.unused.iter().filter(concerns).cloned().collect(),
         jumps: jumps::find(plan, &witnesses, control)?,
         stretches: plan.catch_ups.clone(),
+        fork: shown.fork.clone(),
         log_problem: origin.log_problem.clone(),
     })
 }
@@ -275,11 +290,17 @@ impl Known {
 
     /// What the state that `until` leads to may lack; `next` is the time of the first commit that was left out.
     pub fn lacks(&self, until: Until, next: Option<DateTime<Utc>>) -> Option<Error> {
+        if let Some(question) = self.fork.as_ref().and_then(|fork| fork.question(until)) {
+            return Some(question);
+        }
         match until {
             Until::Commit(_) => None,
             Until::Moment(moment) => {
                 if let Some(jump) = self.jumps.iter().find(|jump| jump.conceals(moment)) {
                     return Some(concealed(jump));
+                }
+                if let Some(jump) = self.jumps.iter().find(|jump| next.is_some() && jump.repeats(moment)) {
+                    return Some(repeated(jump, moment));
                 }
                 if let Some(stretch) = self.stretches.iter().find(|one| one.from < moment && moment < one.to) {
                     return Some(within(stretch, moment));
@@ -371,6 +392,13 @@ impl Known {
                 format!("No commit was made between {last} and the moment wanted, {}.", shown(moment))
             });
         }
+        // Nothing is left out, whichever of both was meant.
+        if let Until::Moment(moment) = until
+            && next.is_none()
+            && let Some(jump) = self.jumps.iter().find(|jump| jump.repeats(moment))
+        {
+            remarks.push(format!("The clock ran back: {}.", repeats(jump)));
+        }
         let after_end = self.lacks(until, next).is_some();
         let named = self.unused.iter().filter(|unused| unused.may_hold_more()).take(NAMED_MAX);
         let named: Vec<&Unused> = named.filter(|_| after_end).collect();
@@ -396,6 +424,32 @@ fn within(stretch: &Stretch, moment: DateTime<Utc>) -> Error {
     Error::new(ErrorKind::Partial, message).hint(hint)
 }
 
+/// What is known of commits after which the clock ran back.
+fn repeats(jump: &Jump) -> String {
+    let (first, last) = jump.commits;
+    let which = if first == last {
+        format!("commit {first} bears a time")
+    } else {
+        format!("commits {first} to {last} bear times")
+    };
+    let again = jump.right_again.unwrap_or(jump.to);
+    format!("{which} up to {}, and the one after them {}", shown(jump.to), shown(again))
+}
+
+/// A moment that the clock may have shown twice, with commits after both.
+fn repeated(jump: &Jump, moment: DateTime<Utc>) -> Error {
+    let (first, last) = jump.commits;
+    let message = format!(
+        "the clock may have shown the moment wanted, {}, twice, because it ran back: {}. The state of the second time is restored",
+        shown(moment),
+        repeats(jump)
+    );
+    Error::new(ErrorKind::Partial, message).hint(format!(
+        "If the first time was meant, restore up to a commit instead, by its number: {} to {last} (--commit).",
+        first.saturating_sub(1)
+    ))
+}
+
 /// Commits that a moment leaves out although they may have been made before it.
 fn concealed(jump: &Jump) -> Error {
     let (first, last) = jump.commits;
@@ -406,9 +460,10 @@ fn concealed(jump: &Jump) -> Error {
     };
     let message = format!(
         "{which} may have been made before the moment wanted, and left out: the clock was ahead, and {bear} {}, of which is known only \
-         that it was not before {}",
+         that it was not before {}{}",
         shown(jump.to),
-        shown(jump.from)
+        shown(jump.from),
+        jump.right_again.map_or_else(String::new, |again| format!(", and not after {}", shown(again)))
     );
     let hint =
         format!("To have what was committed then, restore up to a commit instead, by its number: {choose} (--commit).");

@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Result},
     journal::{
         integrate::{self, Plan, PlanEnd},
+        next_path,
         reader::LogReader,
     },
     storage::{self, scratch::Scratch},
@@ -65,6 +66,10 @@ fn for_people(plan: &Plan, copies: &[(PathBuf, PathBuf)]) -> Plan {
     plan.unconnected.iter_mut().for_each(own);
     plan.unused.iter_mut().for_each(|unused| own(&mut unused.path));
     plan.last.iter_mut().for_each(own);
+    if let Some(fork) = &mut plan.fork {
+        own(&mut fork.used.path);
+        own(&mut fork.other.path);
+    }
     match &mut plan.end {
         PlanEnd::Torn { path } | PlanEnd::Damaged { path, .. } | PlanEnd::Gap { path, .. } => own(path),
         PlanEnd::Complete => {}
@@ -97,11 +102,19 @@ pub(super) fn plan_logs(archive: &Archive, logs: &Logs, origin: &Origin, control
         }));
     };
     let mut files = places.logs.clone();
+    let mut chosen = match logs {
+        Logs::Also(given) => given.clone(),
+        // Whoever looks after the data file writes its own log, and no copy's.
+        _ if origin.log_runs == Some(true) => {
+            places.named.iter().flat_map(|log| [log.clone(), next_path(log)]).collect()
+        }
+        _ => Vec::new(),
+    };
     let mut scratch = None;
     let mut copies: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut hopeless: Vec<PathBuf> = Vec::new();
     loop {
-        let plan = integrate::plan(identity.data_file_id, position, &files, control)?;
+        let plan = integrate::plan_choosing(identity.data_file_id, position, (&files, &chosen), control)?;
         let stopped_at = match &plan.end {
             PlanEnd::Damaged { path, .. } | PlanEnd::Torn { path } => Some(path),
             PlanEnd::Complete | PlanEnd::Gap { .. } => None,
@@ -129,6 +142,7 @@ pub(super) fn plan_logs(archive: &Archive, logs: &Logs, origin: &Origin, control
         };
         match healed {
             Some((copy, _)) => {
+                chosen.iter_mut().filter(|f| **f == log).for_each(|f| f.clone_from(&copy));
                 files.iter_mut().filter(|f| **f == log).for_each(|f| f.clone_from(&copy));
                 copies.push((copy, log));
             }

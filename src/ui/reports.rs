@@ -130,6 +130,9 @@ pub(super) fn restore_text(report: &RestoreReport, duration_ms: u64) -> (Tone, S
         None => (Tone::Good, None),
     };
     lines.extend(check);
+    if report.is_proven_by_log() {
+        lines.push("Every page is as the log says, also those that no commit touched.".to_owned());
+    }
     let of_log = report.unsound().filter(|_| report.log_end.is_some());
     for problem in of_log.into_iter().chain(report.lacks.clone().map(Error::from)) {
         tone = Tone::Warn;

@@ -41,7 +41,7 @@ fn logged(set: BackupSet, continued: bool) -> BackupSet {
     let number = set.number.0;
     BackupSet {
         logs: if continued { vec![format!("a[{number:04}].4BL").into()] } else { vec![] },
-        position: Some(Position { archive: number, commit: u64::from(number), chain: Chain([0; 32]) }),
+        position: Some(Position::at(number, u64::from(number), Chain([0; 32]))),
         is_continued: continued,
         ..set
     }
