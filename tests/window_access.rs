@@ -207,6 +207,9 @@ fn a_screen_reader_hears_no_icon_and_every_part_has_a_name() {
         desk.press(page);
         look(&mut desk, page);
     }
+    // What a data file is called, and how it is.
+    let file = desk.harness.get_by_role_and_label(Role::Button, "Data file Office.sqlite");
+    assert_eq!(file.accesskit_node().description().as_deref(), Some("Backed up"));
     desk.harness.key_press_modifiers(Modifiers::COMMAND, Key::Comma);
     desk.until("the settings", |h, _| h.query_by_role_and_label(Role::Tab, "Backup & Restore").is_some());
     desk.harness.get_by_role_and_label(Role::Tab, "Backup & Restore").click();

@@ -148,8 +148,9 @@ pub(crate) fn tall_frame<T: ?Sized>(
         // Where the window is too narrow, what does not wrap is scrolled to, and does not widen the dialog beyond the
         // window.
         let is_narrow = width < wanted;
+        // A little less than there is: what is rounded would bring a bar for nothing.
         let scroll = ui.spacing().scroll;
-        let room = width - 44.0 - scroll.bar_width - scroll.bar_inner_margin - scroll.bar_outer_margin;
+        let room = (width - 44.0 - scroll.allocated_width()).floor() - 1.0;
         let area = ScrollArea::new([is_narrow, true]).id_salt(part).max_height(height_max).auto_shrink([false, true]);
         let shown = area.min_scrolled_height(height.min(height_max)).show(ui, |ui| {
             ui.set_min_height(height.min(height_max));

@@ -171,6 +171,7 @@ fn which(bytes: &[u8], letters: &[char]) -> Option<(u32, Vec<char>)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs;
 

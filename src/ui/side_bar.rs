@@ -208,6 +208,7 @@ fn data_file_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, state:
     };
     let name = if is_new { format!("{name}, new: opened by another window or command") } else { name };
     response.widget_info(|| WidgetInfo::selected(WidgetType::SelectableLabel, true, is_current, &name));
+    ui.ctx().accesskit_node_builder(response.id, |node| node.set_description(word));
     if response.has_focus() {
         ui.painter().rect_stroke(response.rect, 8.0, Stroke::new(2.0, p.accent), eframe::egui::StrokeKind::Inside);
     }

@@ -24,6 +24,8 @@ use crate::{
 };
 
 const WORD_WIDTH: f32 = 118.0;
+/// What a line about test restores takes.
+const PROOF_WIDTH: f32 = 540.0;
 const LABEL_WIDTH: f32 = 136.0;
 
 pub(super) fn backup_restore_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) {
@@ -192,16 +194,30 @@ fn archive_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) 
 
 /// Which restores are made for a test.
 fn proof_ui(ui: &mut Ui, form: &mut SettingsForm) {
-    beside(ui, "Test restore", |ui| {
-        let short = format!("up to {}", human_bytes(drill::MINUTE_BYTES));
-        let all =
-            [(TestRestore::Automatic, short.as_str()), (TestRestore::Always, "Always"), (TestRestore::Never, "Never")];
-        choice(ui, "Test restore", WORD_WIDTH, &mut form.draft.proof.test_restore, &all);
-        remark(ui, "after each backup;");
-        let mut weekly = form.draft.proof.drill == Drill::EveryWeek;
-        check_box(ui, &mut weekly, "also of a random archive every week");
-        form.draft.proof.drill = if weekly { Drill::EveryWeek } else { Drill::Never };
+    let short = format!("up to {}", human_bytes(drill::MINUTE_BYTES));
+    let all =
+        [(TestRestore::Automatic, short.as_str()), (TestRestore::Always, "Always"), (TestRestore::Never, "Never")];
+    labelled(ui, "Test restore", |ui| {
+        let has_room = ui.available_width() >= PROOF_WIDTH;
+        ui.vertical(|ui| {
+            ui.horizontal(|ui| {
+                choice(ui, "Test restore", WORD_WIDTH, &mut form.draft.proof.test_restore, &all);
+                remark(ui, "after each backup;");
+                if has_room {
+                    weekly_ui(ui, form);
+                }
+            });
+            if !has_room {
+                weekly_ui(ui, form);
+            }
+        });
     });
+}
+
+fn weekly_ui(ui: &mut Ui, form: &mut SettingsForm) {
+    let mut weekly = form.draft.proof.drill == Drill::EveryWeek;
+    check_box(ui, &mut weekly, "also of a random archive every week");
+    form.draft.proof.drill = if weekly { Drill::EveryWeek } else { Drill::Never };
 }
 
 fn segment_ui(ui: &mut Ui, form: &mut SettingsForm) {
