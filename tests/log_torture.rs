@@ -346,8 +346,15 @@ fn follow(folder: &Path) {
         } else {
             publish(folder, number, &cut.position());
             cut.commit(&log_path(folder, number - 1)).unwrap();
+            require_same(&capture);
         }
     }
+}
+
+/// The log has led to exactly what the archive holds, by the checksum of the state that it keeps.
+fn require_same(capture: &Capture) {
+    let said = capture.status().error.map_or_else(String::new, |error| error.message);
+    assert!(!said.contains("does not lead to exactly"), "{said}");
 }
 
 /// The leaves of the free list: SQLite never looks at what they hold, and may not even write it.
@@ -419,13 +426,14 @@ fn nothing_committed_is_lost_whoever_crashes() {
     let cut = backup(&capture, &folder, last, true).unwrap();
     publish(&folder, last, &cut.position());
     cut.commit(&log_path(&folder, last - 1)).unwrap();
+    require_same(&capture);
     capture.stop();
 
     let positions = archives(&folder);
     let logs: Vec<PathBuf> = (0..last).map(|n| log_path(&folder, n)).collect();
     let mut replay = Replay::new();
     let control = Control::default();
-    let (mut commits, mut catch_ups) = (0, 0);
+    let (mut commits, mut catch_ups, mut proven) = (0, 0, 0);
     for pair in positions.windows(2) {
         let number = pair[0].archive;
         let plan_all = plan(IDENTITY, &pair[0], &logs[number as usize..=number as usize], &control).unwrap();
@@ -441,6 +449,7 @@ fn nothing_committed_is_lost_whoever_crashes() {
                 fs::copy(base_path(&folder, number), &target).unwrap();
                 let done = integrate(&target, &plan_all, Until::Commit(commit), &control).unwrap();
                 assert_eq!(done.position.commit, commit);
+                proven += u32::from(done.is_proven);
                 check_against_ledger(&target, &mut replay);
                 let _ = fs::remove_file(folder.join("target-wal"));
                 let _ = fs::remove_file(folder.join("target-shm"));
@@ -475,7 +484,7 @@ fn nothing_committed_is_lost_whoever_crashes() {
         }
     }
     eprintln!(
-        "{last_n} transactions, {commits} commits in {} logs, {catch_ups} catch-ups, {kills} writers and {engine_kills} engines killed",
+        "{proven} states proven by checksum, {last_n} transactions, {commits} commits in {} logs, {catch_ups} catch-ups, {kills} writers and {engine_kills} engines killed",
         positions.len()
     );
     kept.disable_cleanup(false);

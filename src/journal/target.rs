@@ -45,7 +45,8 @@ struct Defined {
 
 impl Defined {
     fn has(&self, page: u32) -> bool {
-        let is_blank = self.blank.iter().any(|(first, last)| (*first..=*last).contains(&page));
+        let run = self.blank.get(self.blank.partition_point(|(_, last)| *last < page));
+        let is_blank = run.is_some_and(|(first, _)| *first <= page);
         page <= self.base_pages && !is_blank || self.written.contains(&page)
     }
 }
