@@ -6,8 +6,13 @@
 //! open         the log that is there, or a new one; what was found instead of what was expected
 //! place        what a log must not be: files that belong to somebody else
 //! catch_up     going on after an interruption: resume, or compare
-//! follow pins  commits from the WAL to the log, and the read transactions that keep them there
-//! level gate   keeping the WAL small without stopping anyone for long
+//! pin_machine  when which read transaction is taken and released, and when frames are copied: a pure value
+//! follow       does what the machine says
+//! absorb       the road of a frame from the WAL to the log
+//! pins         the read transactions that keep frames there, and checkpoints
+//! gate copier  keeping writers out for a moment, and copying beside the capture
+//! unwritten    noticing who writes to the data file past SQLite
+//! watch        being woken by commits
 //! rotate       from one log to the next at a full backup, safe against a crash at any step
 //! rest         how a data file was left that nobody had open any more
 //! lacking      whether the data file lacks commits that the log holds
@@ -37,8 +42,10 @@
 //! Everything up to the snapshot is then in log 6, everything after it in the new `Name.journal`, on which archive 7
 //! stands. The method, its reasons and limits are in `docs/capture.md`.
 
+mod absorb;
 pub mod capture;
 mod catch_up;
+mod copier;
 mod follow;
 pub mod format;
 mod gate;
@@ -48,9 +55,9 @@ pub mod integrate;
 mod interleavings;
 pub mod jumps;
 mod lacking;
-mod level;
 pub mod open;
 pub mod page;
+mod pin_machine;
 mod pins;
 pub mod place;
 pub mod reader;

@@ -8,10 +8,13 @@
 use std::collections::HashMap;
 
 use super::{
-    follow::{Follower, Index, Latest, Trouble},
+    absorb::Index,
+    follow::{Follower, Latest, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
     lacking::{self, Lacking},
-    page, rest,
+    page,
+    pin_machine::First,
+    rest,
     status::CaptureConfig,
     table::{Changes, PageTable, PageTableWriter},
     table_path,
@@ -38,9 +41,9 @@ pub(super) enum Outcome {
 
 /// Takes a pin and leads the log to it. `force` compares even where the logged place is found.
 pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool) -> Result<Outcome, Trouble> {
-    follower.pins.keep_newest(0);
     follower.writer.forget();
-    let at = follower.pins.take(false)?;
+    let first = follower.take_first()?;
+    let at = first.position();
     let Index { latest, at_mark } = match &at {
         Some(to) => follower.index(to)?,
         None => Index::default(),
@@ -53,18 +56,18 @@ pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool
     let is_empty = at.is_none_or(|at| at.frame_max == 0);
     let tail = *follower.writer.logged();
     if is_empty && !force && !is_released && rest::is_as_left(follower.writer.path(), &tail, &config.data_file) {
-        follower.stand_at(at.as_ref(), Latest::new());
+        follower.stand_at(&first, Latest::new());
         return Ok(Outcome::Resumed);
     }
     let new = follower.writer.logged().commit == follower.writer.header().base.commit
         && !follower.writer.header().rooted
         && !force
         && !is_released;
-    if new && follower.mark == WalMark::of(at.as_ref()) {
-        follower.stand_at(at.as_ref(), latest);
+    if new && follower.machine.place().mark == WalMark::of(at.as_ref()) {
+        follower.stand_at(&first, latest);
         return Ok(Outcome::Same);
     }
-    compare(follower, config, at.as_ref(), latest, !force)
+    compare(follower, config, &first, latest, !force)
 }
 
 /// Whether the data file, in which everything is that was logged, differs from what the log leads to. Nothing is
@@ -105,10 +108,12 @@ fn is_released(config: &CaptureConfig) -> bool {
 fn compare(
     follower: &mut Follower,
     config: &CaptureConfig,
-    at: Option<&WalPosition>,
+    pin: &First,
     latest: Latest,
     is_start: bool,
 ) -> Result<Outcome, Trouble> {
+    let position = pin.position();
+    let at = position.as_ref();
     let page_count = follower.pins.page_count()?;
     let rooted = follower.writer.header().rooted;
     let head = RecordHead {
@@ -167,7 +172,7 @@ fn compare(
         }
         known = Changes { hashes, base_pages };
         if same {
-            follower.stand_at(at, latest);
+            follower.stand_at(pin, latest);
             follower.know(known);
             return Ok(Outcome::Same);
         }
@@ -177,7 +182,7 @@ fn compare(
     }
     let written = follower.writer.end().and_then(|()| follower.writer.sync());
     written.map_err(|e| failed(follower, e))?;
-    follower.stand_at(at, latest);
+    follower.stand_at(pin, latest);
     follower.know(known);
     Ok(Outcome::CaughtUp(differing))
 }

@@ -14,7 +14,9 @@ use super::{
     catch_up,
     follow::{Follower, Trouble},
     format::{LogHeader, Position},
-    next_path, rest, rotate,
+    next_path,
+    pin_machine::{Event, Outcome},
+    rest, rotate,
     status::{CaptureConfig, CaptureState, CaptureStatus, Pulse},
     unwritten,
     watch::Watch,
@@ -59,8 +61,6 @@ const READ_BACK: Duration = Duration::from_secs(60);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Once the pauses between attempts that SQLite fails are so long, everything is opened anew.
 const STALE_MAX: Duration = Duration::from_secs(1);
-/// While the log can not be written, how long an application's checkpointer may wait for our pins.
-const STALL_MAX: Duration = Duration::from_millis(150);
 
 pub(super) type Begin = Box<dyn FnOnce() -> Result<Snapshot> + Send>;
 
@@ -119,7 +119,6 @@ struct Failing {
     error: Error,
     pause: Duration,
     next: Instant,
-    busy_since: Option<Instant>,
 }
 
 impl Service {
@@ -194,7 +193,7 @@ impl Service {
             if waited.is_some_and(|pause| pause >= COLD_PAUSE_MAX) && self.follower.writer.logged().commit > before {
                 self.is_deaf = true;
             }
-            if self.follower.writer.logged().commit - before >= CROWD && !self.follower.is_pressed() {
+            if self.follower.writer.logged().commit - before >= CROWD && !self.follower.machine.is_pressed() {
                 // Fewer, larger syncs leave more of the disk to the writers.
                 thread::sleep(CROWD_PAUSE);
             }
@@ -272,7 +271,7 @@ impl Service {
         match &self.failing {
             Some(failing) => failing.next.saturating_duration_since(now).clamp(HOT_PAUSE, Duration::from_millis(20)),
             None if now < self.hot_until => HOT_PAUSE,
-            None if self.follower.is_settled() => {
+            None if self.follower.machine.is_settled() => {
                 let quiet = now.duration_since(self.last_event.max(self.last_news));
                 match COLD_PAUSES.iter().find(|(until, _)| quiet < *until) {
                     Some((_, pause)) => *pause,
@@ -296,32 +295,32 @@ impl Service {
             self.watch_for_stall();
             return false;
         }
-        let outcome = if self.ready { self.follower.step() } else { self.begin() };
+        let outcome = if self.ready { self.follower.run(Event::Look) } else { self.begin() };
         match outcome {
-            Ok(true) => {
+            Ok(Outcome::Worked) => {
                 self.failing = None;
                 (self.last_news, self.last_rest) = (Instant::now(), None);
                 self.hot_until = Instant::now() + HOT;
                 true
             }
-            Ok(false) => {
+            Ok(_) => {
                 self.failing = None;
                 let (quiet, asked) = (now.duration_since(self.last_news), now.duration_since(self.last_probe));
                 let is_left = self.was_closed && quiet >= CLOSED;
-                if !self.follower.is_settled() && (is_left || quiet >= PROBE && asked >= PROBE) {
+                if !self.follower.machine.is_settled() && (is_left || quiet >= PROBE && asked >= PROBE) {
                     self.last_probe = now;
                     let full = is_left || quiet >= IDLE && now.duration_since(self.last_tidy) >= IDLE;
-                    let outcome = if full { self.follower.tidy(true) } else { self.follower.probe() };
+                    let outcome = self.follower.run(if full { Event::Tidy } else { Event::Probe });
                     if full {
                         self.last_tidy = now;
                     }
                     // A reader of another program may be in the way: then it is not tried without a pause.
-                    self.was_closed &= self.follower.is_settled();
+                    self.was_closed &= self.follower.machine.is_settled();
                     if let Err(trouble) = outcome {
                         self.meet(trouble);
                     }
                 }
-                if self.ready && self.follower.is_settled() {
+                if self.ready && self.follower.machine.is_settled() {
                     self.rest(quiet);
                 }
                 false
@@ -336,7 +335,7 @@ impl Service {
     /// Leaves a data file at rest that nobody else has open any more.
     fn rest(&mut self, quiet: Duration) {
         // An open cut holds its snapshot, which needs the WAL.
-        if self.follower.is_at_rest || self.sealed.is_some() {
+        if self.follower.machine.is_at_rest() || self.sealed.is_some() {
             self.was_closed = false;
             return;
         }
@@ -346,7 +345,7 @@ impl Service {
             return;
         }
         (self.last_rest, self.was_closed) = (Some(Instant::now()), false);
-        if let Err(trouble) = self.follower.rest() {
+        if let Err(trouble) = self.follower.run(Event::Rest) {
             // That something is in the way costs nothing; what is no longer what was opened must be told.
             match trouble {
                 Trouble::Other(_) => {}
@@ -355,7 +354,7 @@ impl Service {
         }
     }
 
-    fn begin(&mut self) -> Result<bool, Trouble> {
+    fn begin(&mut self) -> Result<Outcome, Trouble> {
         let outcome = catch_up::start(&mut self.follower, &self.config, self.force)?;
         if matches!(outcome, catch_up::Outcome::CaughtUp(_)) {
             self.catch_ups += 1;
@@ -366,7 +365,7 @@ impl Service {
         // Another start compares only for a reason of its own.
         self.config.released = None;
         (self.ready, self.force) = (true, false);
-        Ok(true)
+        Ok(Outcome::Worked)
     }
 
     fn meet(&mut self, trouble: Trouble) {
@@ -412,29 +411,19 @@ impl Service {
         };
         let before = self.failing.take();
         let pause = before.as_ref().map_or(pause, |f| pause.max((f.pause * 2).min(RETRY_MAX)));
-        let busy_since = before.and_then(|f| f.busy_since);
         if !self.ready {
             // Nothing is protected by a pin that belongs to no logged place.
-            self.follower.pins.keep_newest(0);
-            self.follower.unsettle();
+            self.follower.let_go();
         }
-        self.failing = Some(Failing { error, pause, next: Instant::now() + pause, busy_since });
+        self.failing = Some(Failing { error, pause, next: Instant::now() + pause });
     }
 
     /// While the log can not be written, the pins hold the WAL back; not without end, and never a waiting application.
     fn watch_for_stall(&mut self) {
-        if self.follower.pins.count() == 0 {
-            return;
-        }
-        let pins = &mut self.follower.pins;
-        let busy = !pins.is_copying() && pins.checkpoint().is_ok_and(|c| c.busy);
-        let Some(failing) = &mut self.failing else { return };
-        failing.busy_since = busy.then(|| failing.busy_since.unwrap_or_else(Instant::now));
-        let stalled = failing.busy_since.is_some_and(|since| since.elapsed() >= STALL_MAX);
-        if stalled || self.follower.wal_bytes() > self.config.wal_bytes_max {
-            self.follower.pins.keep_newest(0);
-            self.ready = false;
-        }
+        let is_full = self.follower.wal_bytes() > self.config.wal_bytes_max;
+        // What fails here fails in the next attempt too, and is reported there.
+        let _ = self.follower.run(Event::Stall { is_full });
+        self.ready &= self.follower.machine.has_pins();
     }
 
     fn obey(&mut self, command: Command) -> bool {
@@ -476,8 +465,9 @@ impl Service {
         if self.follower.compare(false).is_err() {
             return;
         }
-        let tidied = if self.follower.is_settled() { Ok(()) } else { self.follower.tidy(true) };
-        if tidied.is_ok() && self.sealed.is_none() && self.follower.rest().unwrap_or(false) {
+        let is_settled = self.follower.machine.is_settled();
+        let is_tidied = is_settled || self.follower.run(Event::Tidy).is_ok();
+        if is_tidied && self.sealed.is_none() && matches!(self.follower.run(Event::Rest), Ok(Outcome::Worked)) {
             let (tail, stamp) = (*self.follower.writer.logged(), self.follower.settled_stamp());
             // Without the note the next start compares the data file.
             if let Some(stamp) = stamp {
@@ -536,9 +526,7 @@ impl Service {
             return Err(self.refuse_cut(trouble));
         }
         let at = ffi::wal_position(snapshot.connection(), &self.config.data_file)?;
-        if let Some(at) = &at
-            && let Err(trouble) = self.follower.absorb(at)
-        {
+        if let Err(trouble) = self.follower.run(Event::Cut(at)) {
             return Err(self.refuse_cut(trouble));
         }
         let logged = *self.follower.writer.logged();
@@ -613,7 +601,7 @@ impl Service {
             commits: logged.commit - writer.header().base.commit,
             rooted: writer.header().rooted,
             wal_bytes: self.follower.wal_bytes(),
-            held_back_since: self.follower.growth.held_back,
+            held_back_since: self.follower.held_back,
             catch_ups: self.catch_ups,
             recoveries: self.follower.recoveries,
             lacking: self.follower.lacking.clone(),

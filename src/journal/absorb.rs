@@ -1,0 +1,272 @@
+//! The road of a frame from the WAL to the log: commits are read, verified, encoded against what the pages held before,
+//! written and synced.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    follow::{Follower, Latest, Trouble, Undo},
+    format::{Entry, RecordHead, RecordKind, page_hash},
+    page,
+    pin_machine::{First, Place},
+};
+use crate::{
+    error::{Error, ErrorKind, Result, foreign::shown},
+    sqlite::{
+        ffi::{self, WalPosition},
+        wal::{WalCommit, WalFile, WalMark},
+    },
+};
+
+/// Commits and bytes after which a long stretch is synced.
+const SYNC_COMMITS: u32 = 2_000;
+const SYNC_BYTES: u64 = 16 << 20;
+
+/// What the WAL holds up to a pin.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// The last frame of every page up to the pin.
+    pub(super) latest: Latest,
+    /// The same up to the logged place, when the WAL still holds it as it was read.
+    pub(super) at_mark: Option<Latest>,
+}
+
+impl Follower {
+    /// Logs every commit up to `to`, which a held transaction vouches for.
+    pub(super) fn absorb(&mut self, to: &WalPosition) -> Result<(), Trouble> {
+        // The pin was taken before this look: what it sees was committed to the files that were opened.
+        self.compare(false)?;
+        self.absorb_compared(to)
+    }
+
+    pub(super) fn absorb_compared(&mut self, to: &WalPosition) -> Result<(), Trouble> {
+        self.settled = None;
+        if to.page_size != self.page_size {
+            return Err(Trouble::Chain(
+                Error::new(ErrorKind::Refused, format!("the page size of {} changed", self.path.display()))
+                    .hint("Make a full backup; the log begins anew with it."),
+            ));
+        }
+        let mut wal = match self.wal.take() {
+            Some(wal) => wal,
+            None => WalFile::open(&self.path, self.page_size)?,
+        };
+        let outcome = self.absorb_from(&mut wal, to);
+        self.wal = Some(wal);
+        if outcome.is_err() {
+            self.writer.forget();
+            self.revert();
+        }
+        outcome
+    }
+
+    fn absorb_from(&mut self, wal: &mut WalFile, to: &WalPosition) -> Result<(), Trouble> {
+        let place = *self.machine.place();
+        if !place.is_in_generation_of(to) {
+            // A restarted WAL: every commit since must be in it, or one was missed.
+            let mut cursor = wal.cursor(&WalMark::default(), to)?;
+            let mut count = 0u32;
+            while cursor.next_commit(wal)?.is_some() {
+                count += 1;
+            }
+            if place.are_all(count, to) != Some(true) {
+                let expected = place.commits_until(to);
+                let message = format!(
+                    "the WAL of {} was restarted: {expected} commits were made, {count} can be read",
+                    self.path.display()
+                );
+                return Err(Trouble::Chain(
+                    Error::new(ErrorKind::Damaged, message)
+                        .hint("The data file is compared as a whole; only the single steps in between are unknown."),
+                ));
+            }
+            if self.latest_salts != to.salts {
+                self.latest.clear();
+                self.latest_salts = to.salts;
+            }
+        }
+        let mut cursor = wal.cursor(&place.mark, to)?;
+        let mut counter = place.mark.change_counter;
+        let mut count = 0u32;
+        while let Some(commit) = cursor.next_commit(wal)? {
+            count += 1;
+            counter = counter.wrapping_add(1);
+            let mark = WalMark {
+                salts: to.salts,
+                frame: commit.last_frame,
+                checksum: commit.checksum,
+                change_counter: counter,
+            };
+            self.record(wal, &commit, mark).map_err(Trouble::Log)?;
+            if count.is_multiple_of(SYNC_COMMITS)
+                || self.writer.ahead().length - self.writer.logged().length > SYNC_BYTES
+            {
+                self.sync()?;
+            }
+        }
+        self.sync()?;
+        if cursor.bare() > 0 && !std::mem::replace(&mut self.has_bare, true) {
+            // Once: such a program makes them again and again.
+            tracing::info!(
+                "an older SQLite writes frames without a checksum to the WAL of {}; they are logged as its readers see them",
+                shown(&self.path)
+            );
+        }
+        if place.are_all(count, to) == Some(false) {
+            self.recoveries += 1;
+        }
+        self.machine.take_counter(to);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), Trouble> {
+        self.pins.between_steps()?;
+        self.writer.sync().map_err(Trouble::Log)?;
+        self.undo.clear();
+        self.machine.logged(self.writer.logged().mark);
+        Ok(())
+    }
+
+    fn revert(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Frame(page, Some(frame)) => _ = self.latest.insert(page, frame),
+                Undo::Frame(page, None) => _ = self.latest.remove(&page),
+                Undo::Known(page, Some(hash)) => _ = self.known.hashes.insert(page, hash),
+                Undo::Known(page, None) => _ = self.known.hashes.remove(&page),
+                Undo::BasePages(pages) => self.known.base_pages = pages,
+            }
+        }
+    }
+
+    fn time(&self) -> DateTime<Utc> {
+        (self.clock)().max(self.writer.ahead().time)
+    }
+
+    fn record(&mut self, wal: &WalFile, commit: &WalCommit, mark: WalMark) -> Result<()> {
+        let count_before = self.writer.ahead().page_count;
+        self.writer.begin(RecordHead {
+            kind: RecordKind::Commit,
+            commit: self.writer.ahead().commit + 1,
+            time: self.time(),
+            page_count: commit.page_count,
+            mark,
+        });
+        for &(page, frame) in commit.pages.iter().filter(|p| p.0 <= commit.page_count) {
+            wal.image(frame, &mut self.image)?;
+            let patched = page <= count_before && self.is_known(wal, page)?;
+            let encoding = page::encode(patched.then_some(self.before.as_slice()), &self.image, &mut self.encoded);
+            let hash = page_hash(&self.image);
+            self.writer.page(&Entry { page, encoding, hash, bytes: &self.encoded })?;
+            self.undo.push(Undo::Known(page, self.known.hashes.insert(page, hash)));
+        }
+        self.writer.end()?;
+        if commit.page_count < count_before {
+            self.forget_beyond(commit.page_count);
+        }
+        for &(page, frame) in &commit.pages {
+            self.undo.push(Undo::Frame(page, self.latest.insert(page, frame)));
+        }
+        Ok(())
+    }
+
+    /// Pages cut off are gone: what they held does not come back when the file grows again.
+    fn forget_beyond(&mut self, page_count: u32) {
+        let undo = &mut self.undo;
+        self.known.hashes.retain(|page, hash| {
+            let kept = *page <= page_count;
+            if !kept {
+                undo.push(Undo::Known(*page, Some(*hash)));
+            }
+            kept
+        });
+        if page_count < self.known.base_pages {
+            undo.push(Undo::BasePages(self.known.base_pages));
+            self.known.base_pages = page_count;
+        }
+    }
+
+    /// Reads into `self.before` what `page` held, and whether that is what the log and its base yield there.
+    ///
+    /// It is not for a page that came into being without a frame, allocated and freed in one transaction: SQLite does
+    /// not care what it holds, and that can change with a checkpoint. Nor is it when the base has no page table.
+    fn is_known(&mut self, wal: &WalFile, page: u32) -> Result<bool> {
+        let hash = match self.known.hashes.get(&page) {
+            Some(hash) => Some(*hash),
+            None if page <= self.known.base_pages => match &self.table {
+                Some(table) => table.at(page)?,
+                None => None,
+            },
+            None => None,
+        };
+        let Some(hash) = hash else { return Ok(false) };
+        self.content(wal, page)?;
+        Ok(page_hash(&self.before) == hash)
+    }
+
+    /// Reads into `self.before` what `page` holds after the commit before.
+    ///
+    /// A page with a frame in this generation of the WAL is read from there. Any other page is as the data file has it:
+    /// checkpoints copy only frames up to our pin, and all of those are known.
+    fn content(&mut self, wal: &WalFile, page: u32) -> Result<()> {
+        match self.latest.get(&page).copied() {
+            Some(frame) => wal.image(frame, &mut self.before),
+            None => {
+                let offset = u64::from(page - 1) * u64::from(self.page_size);
+                ffi::read_file(self.pins.connection()?, &self.path, offset, &mut self.before)
+            }
+        }
+    }
+
+    /// Notes that everything up to `to` is in the log by other means than reading its commits.
+    pub(super) fn stand_at(&mut self, first: &First, latest: Latest) {
+        self.stand(Place::of(first), latest);
+        self.settled = None;
+    }
+
+    /// Reads the WAL up to `to`, verifying every frame.
+    pub(super) fn index(&mut self, to: &WalPosition) -> Result<Index, Trouble> {
+        let mut index = Index::default();
+        if to.frame_max == 0 {
+            return Ok(index);
+        }
+        let mut wal = WalFile::open(&self.path, self.page_size)?;
+        let mut cursor = wal.cursor(&WalMark::default(), to)?;
+        let mark = self.machine.place().mark;
+        let candidate = to.salts == mark.salts && to.frame_max >= mark.frame;
+        while let Some(commit) = cursor.next_commit(&mut wal)? {
+            index.latest.extend(commit.pages.iter().copied());
+            if candidate && commit.last_frame == mark.frame && commit.checksum == mark.checksum {
+                index.at_mark = Some(index.latest.clone());
+            }
+        }
+        self.wal = Some(wal);
+        Ok(index)
+    }
+
+    /// Resumes at the logged place, which `index` has found in the WAL.
+    pub(super) fn resume(&mut self, latest: Latest) {
+        self.stand(Place::new(self.machine.place().mark), latest);
+    }
+
+    fn stand(&mut self, place: Place, latest: Latest) {
+        self.latest = latest;
+        self.latest_salts = place.mark.salts;
+        self.undo.clear();
+        self.held_back = None;
+        self.machine.stand(place);
+    }
+
+    /// Reads `count` pages from `first` on at the newest pin; `latest` must belong to that pin.
+    pub(super) fn read_pages(&self, latest: &Latest, first: u32, buffer: &mut [u8]) -> Result<()> {
+        let size = self.page_size as usize;
+        let offset = u64::from(first - 1) * u64::from(self.page_size);
+        ffi::read_file(self.pins.connection()?, &self.path, offset, buffer)?;
+        let Some(wal) = &self.wal else { return Ok(()) };
+        for (page, bytes) in (first..).zip(buffer.chunks_exact_mut(size)) {
+            if let Some(&frame) = latest.get(&page) {
+                wal.image(frame, bytes)?;
+            }
+        }
+        Ok(())
+    }
+}
