@@ -8,7 +8,7 @@
 //! catch_up     going on after an interruption: resume, or compare
 //! pin_machine  when which read transaction is taken and released, and when frames are copied: a pure value
 //! follow       does what the machine says
-//! absorb       the road of a frame from the WAL to the log
+//! absorb pages the road of a frame from the WAL to the log, and what is known of the pages
 //! pins         the read transactions that keep frames there, and checkpoints
 //! gate copier  keeping writers out for a moment, and copying beside the capture
 //! unwritten    noticing who writes to the data file past SQLite
@@ -57,6 +57,7 @@ pub mod jumps;
 mod lacking;
 pub mod open;
 pub mod page;
+mod pages;
 mod pin_machine;
 mod pins;
 pub mod place;

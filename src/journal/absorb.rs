@@ -4,9 +4,10 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    follow::{Follower, Latest, Trouble, Undo},
+    follow::{Follower, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
     page,
+    pages::Latest,
     pin_machine::{First, Place},
 };
 use crate::{
@@ -54,7 +55,7 @@ impl Follower {
         self.wal = Some(wal);
         if outcome.is_err() {
             self.writer.forget();
-            self.revert();
+            self.pages.revert();
         }
         outcome
     }
@@ -79,9 +80,8 @@ impl Follower {
                         .hint("The data file is compared as a whole; only the single steps in between are unknown."),
                 ));
             }
-            if self.latest_salts != to.salts {
-                self.latest.clear();
-                self.latest_salts = to.salts;
+            if !self.pages.are_of(to.salts) {
+                self.pages.begin_generation(to.salts);
             }
         }
         let mut cursor = wal.cursor(&place.mark, to)?;
@@ -121,21 +121,9 @@ impl Follower {
     fn sync(&mut self) -> Result<(), Trouble> {
         self.pins.between_steps()?;
         self.writer.sync().map_err(Trouble::Log)?;
-        self.undo.clear();
+        self.pages.mark();
         self.machine.logged(self.writer.logged().mark);
         Ok(())
-    }
-
-    fn revert(&mut self) {
-        while let Some(undo) = self.undo.pop() {
-            match undo {
-                Undo::Frame(page, Some(frame)) => _ = self.latest.insert(page, frame),
-                Undo::Frame(page, None) => _ = self.latest.remove(&page),
-                Undo::Known(page, Some(hash)) => _ = self.known.hashes.insert(page, hash),
-                Undo::Known(page, None) => _ = self.known.hashes.remove(&page),
-                Undo::BasePages(pages) => self.known.base_pages = pages,
-            }
-        }
     }
 
     fn time(&self) -> DateTime<Utc> {
@@ -157,32 +145,16 @@ impl Follower {
             let encoding = page::encode(patched.then_some(self.before.as_slice()), &self.image, &mut self.encoded);
             let hash = page_hash(&self.image);
             self.writer.page(&Entry { page, encoding, hash, bytes: &self.encoded })?;
-            self.undo.push(Undo::Known(page, self.known.hashes.insert(page, hash)));
+            self.pages.write(page, frame, Some(hash));
         }
         self.writer.end()?;
         if commit.page_count < count_before {
-            self.forget_beyond(commit.page_count);
+            self.pages.cut(commit.page_count);
         }
-        for &(page, frame) in &commit.pages {
-            self.undo.push(Undo::Frame(page, self.latest.insert(page, frame)));
+        for &(page, frame) in commit.pages.iter().filter(|p| p.0 > commit.page_count) {
+            self.pages.write(page, frame, None);
         }
         Ok(())
-    }
-
-    /// Pages cut off are gone: what they held does not come back when the file grows again.
-    fn forget_beyond(&mut self, page_count: u32) {
-        let undo = &mut self.undo;
-        self.known.hashes.retain(|page, hash| {
-            let kept = *page <= page_count;
-            if !kept {
-                undo.push(Undo::Known(*page, Some(*hash)));
-            }
-            kept
-        });
-        if page_count < self.known.base_pages {
-            undo.push(Undo::BasePages(self.known.base_pages));
-            self.known.base_pages = page_count;
-        }
     }
 
     /// Reads into `self.before` what `page` held, and whether that is what the log and its base yield there.
@@ -190,13 +162,10 @@ impl Follower {
     /// It is not for a page that came into being without a frame, allocated and freed in one transaction: SQLite does
     /// not care what it holds, and that can change with a checkpoint. Nor is it when the base has no page table.
     fn is_known(&mut self, wal: &WalFile, page: u32) -> Result<bool> {
-        let hash = match self.known.hashes.get(&page) {
-            Some(hash) => Some(*hash),
-            None if page <= self.known.base_pages => match &self.table {
-                Some(table) => table.at(page)?,
-                None => None,
-            },
-            None => None,
+        let hash = match (self.pages.hash(page), &self.table) {
+            (Some(hash), _) => Some(hash),
+            (None, Some(table)) if page <= self.pages.base_pages() => table.at(page)?,
+            (None, _) => None,
         };
         let Some(hash) = hash else { return Ok(false) };
         self.content(wal, page)?;
@@ -208,7 +177,7 @@ impl Follower {
     /// A page with a frame in this generation of the WAL is read from there. Any other page is as the data file has it:
     /// checkpoints copy only frames up to our pin, and all of those are known.
     fn content(&mut self, wal: &WalFile, page: u32) -> Result<()> {
-        match self.latest.get(&page).copied() {
+        match self.pages.frame(page) {
             Some(frame) => wal.image(frame, &mut self.before),
             None => {
                 let offset = u64::from(page - 1) * u64::from(self.page_size);
@@ -249,9 +218,7 @@ impl Follower {
     }
 
     fn stand(&mut self, place: Place, latest: Latest) {
-        self.latest = latest;
-        self.latest_salts = place.mark.salts;
-        self.undo.clear();
+        self.pages.find(place.mark.salts, latest);
         self.held_back = None;
         self.machine.stand(place);
     }

@@ -9,10 +9,11 @@ use std::collections::HashMap;
 
 use super::{
     absorb::Index,
-    follow::{Follower, Latest, Trouble},
+    follow::{Follower, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
     lacking::{self, Lacking},
     page,
+    pages::Latest,
     pin_machine::First,
     rest,
     status::CaptureConfig,
@@ -89,8 +90,8 @@ pub(super) fn differs(follower: &Follower) -> Result<bool> {
         let piece = &mut buffer[..count * size];
         follower.read_pages(&nothing, first, piece)?;
         for (page, bytes) in (first..).zip(piece.chunks_exact(size)) {
-            let base = table.next()?.filter(|_| page <= follower.known().base_pages);
-            let known = follower.known().hashes.get(&page).copied().or(base);
+            let base = table.next()?.filter(|_| page <= follower.pages.base_pages());
+            let known = follower.pages.hash(page).or(base);
             if known.is_some_and(|known| known != page_hash(bytes)) {
                 return Ok(true);
             }
@@ -127,7 +128,7 @@ fn compare(
     let mut known = Changes::new(0);
     if rooted {
         let mut hashes = HashMap::new();
-        let base_pages = follower.known().base_pages.min(page_count);
+        let base_pages = follower.pages.base_pages().min(page_count);
         let mut table = base_table(follower, config)?;
         let size = follower.page_size() as usize;
         let mut buffer = vec![0; (PIECE / size).max(1) * size];
@@ -143,7 +144,7 @@ fn compare(
                     None => None,
                 };
                 let hash = page_hash(bytes);
-                let known = follower.known().hashes.get(&page).copied();
+                let known = follower.pages.hash(page);
                 if known.is_some() {
                     hashes.insert(page, hash);
                 }

@@ -1,7 +1,6 @@
 //! Following one data file: does what the [machine of the pins](super::pin_machine) says, with SQLite and the disk.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -11,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     lacking::Lacking,
+    pages::Pages,
     pin_machine::{Actions, Ask, Event, First, Limits, Order, Outcome, PinMachine, Then},
     pins::Pins,
     table::{Changes, PageTable},
@@ -57,20 +57,6 @@ impl From<Error> for Trouble {
     }
 }
 
-/// The last frame of every page in the WAL.
-pub(super) type Latest = HashMap<u32, u32>;
-
-/// What to restore when the log could not be synced.
-#[derive(Debug)]
-pub(super) enum Undo {
-    /// The last frame of a page before.
-    Frame(u32, Option<u32>),
-    /// What the log knew of a page before.
-    Known(u32, Option<[u8; 8]>),
-    /// Up to which page the base counted before.
-    BasePages(u32),
-}
-
 /// A data file that SQLite may not write to, as it was when that began.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settled {
@@ -96,14 +82,10 @@ pub(super) struct Follower {
     begun: Instant,
     pub(super) page_size: u32,
     pub(super) wal: Option<WalFile>,
-    /// The last logged frame of every page in this generation of the WAL.
-    pub(super) latest: Latest,
-    pub(super) latest_salts: [u32; 2],
-    /// What the state after the last record holds: the hash of every page that the log changed.
-    pub(super) known: Changes,
+    /// Where the WAL has the pages, and what the log says of them.
+    pub(super) pages: Pages,
     /// The hashes of the pages at the base.
     pub(super) table: Option<PageTable>,
-    pub(super) undo: Vec<Undo>,
     /// Times the counter began anew because SQLite rebuilt its index; the checksums then prove the chain.
     pub(super) recoveries: u32,
     /// What the data file lacked when it was compared first.
@@ -127,15 +109,12 @@ impl Follower {
             machine: PinMachine::new(Limits::of(page_size), writer.logged().mark, pins.count()),
             begun: Instant::now(),
             pins,
-            known: Changes::new(writer.header().page_count),
+            pages: Pages::new(writer.header().page_count),
             table: None,
             writer,
             clock,
             page_size,
             wal: None,
-            latest: HashMap::new(),
-            latest_salts: [0; 2],
-            undo: Vec::new(),
             recoveries: 0,
             lacking: None,
             has_bare: false,
@@ -153,13 +132,8 @@ impl Follower {
 
     /// What a reader found in the log; with the page table of its base, if there is one.
     pub(super) fn know(&mut self, known: Changes) {
-        self.known = known;
+        self.pages.know(known);
         self.open_table();
-    }
-
-    /// The hashes of the state that the log leads to.
-    pub(super) fn known(&self) -> &Changes {
-        &self.known
     }
 
     /// Looks for the page table beside the log.
@@ -173,7 +147,7 @@ impl Follower {
     /// Another log goes on at the same place.
     pub(super) fn switch_writer(&mut self, writer: LogWriter) -> LogWriter {
         // What the new base holds is told by its page table alone: an archive need not keep what free pages held.
-        self.known = Changes::new(writer.header().page_count);
+        self.pages.know(Changes::new(writer.header().page_count));
         self.table = None;
         std::mem::replace(&mut self.writer, writer)
     }
@@ -223,8 +197,7 @@ impl Follower {
             Order::NoteHeldBack(false) => self.held_back = None,
             Order::NoteEmptied => {
                 self.wal = None;
-                self.latest.clear();
-                self.latest_salts = [0; 2];
+                self.pages.begin_generation([0; 2]);
                 self.settled = None;
             }
         }
