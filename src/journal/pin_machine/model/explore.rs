@@ -14,9 +14,9 @@ const LARGE: Limits = Limits { soft: 100, step: 100, hard: 100, near: 100, copie
 
 /// How many states are looked at in each scene: those of the shortest ways. Some scenes have millions; all of those that
 /// have up to two million were looked at once.
-const STATES: usize = 40_000;
+const STATES: usize = 25_000;
 /// How many long ways are drawn in each scene, and how long they are.
-const DRAWN: u64 = 300;
+const DRAWN: u64 = 150;
 const LONG: usize = 250;
 
 const NOTHING: Left = Left { commits: 0, cuts: 0, crashes: 0, failures: 0, reads: false, modes: &[] };
