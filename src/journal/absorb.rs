@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use super::{
     follow::{Follower, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
-    page,
     pages::Latest,
     pin_machine::{First, Place},
 };
@@ -142,7 +141,8 @@ impl Follower {
         for &(page, frame) in commit.pages.iter().filter(|p| p.0 <= commit.page_count) {
             wal.image(frame, &mut self.image)?;
             let patched = page <= count_before && self.is_known(wal, page)?;
-            let encoding = page::encode(patched.then_some(self.before.as_slice()), &self.image, &mut self.encoded);
+            let before = patched.then_some(self.before.as_slice());
+            let encoding = self.encoder.encode(before, &self.image, &mut self.encoded);
             let hash = page_hash(&self.image);
             self.writer.page(&Entry { page, encoding, hash, bytes: &self.encoded })?;
             self.pages.write(page, frame, Some(hash));

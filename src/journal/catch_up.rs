@@ -12,7 +12,7 @@ use super::{
     follow::{Follower, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
     lacking::{self, Lacking},
-    page,
+    page::Encoder,
     pages::Latest,
     pin_machine::First,
     rest,
@@ -132,7 +132,7 @@ fn compare(
         let mut table = base_table(follower, config)?;
         let size = follower.page_size() as usize;
         let mut buffer = vec![0; (PIECE / size).max(1) * size];
-        let mut encoded = Vec::new();
+        let (mut encoder, mut encoded) = (Encoder::default(), Vec::new());
         let mut first = 1u32;
         while first <= page_count {
             let count = (buffer.len() / size).min((page_count - first + 1) as usize);
@@ -154,7 +154,7 @@ fn compare(
                         follower.writer.begin(head);
                     }
                     differing += 1;
-                    let encoding = page::encode(None, bytes, &mut encoded);
+                    let encoding = encoder.encode(None, bytes, &mut encoded);
                     follower
                         .writer
                         .page(&Entry { page, encoding, hash, bytes: &encoded })

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     lacking::Lacking,
+    page::Encoder,
     pages::Pages,
     pin_machine::{Actions, Ask, Event, First, Limits, Order, Outcome, PinMachine, Then},
     pins::Pins,
@@ -99,6 +100,7 @@ pub(super) struct Follower {
     pub(super) image: Vec<u8>,
     pub(super) before: Vec<u8>,
     pub(super) encoded: Vec<u8>,
+    pub(super) encoder: Encoder,
 }
 
 impl Follower {
@@ -123,6 +125,7 @@ impl Follower {
             image: vec![0; page_size as usize],
             before: vec![0; page_size as usize],
             encoded: Vec::new(),
+            encoder: Encoder::default(),
         }
     }
 
@@ -284,6 +287,12 @@ impl Follower {
             // What SQLite keeps of its pages in memory is wrong as well, so that all is opened anew.
             _ => Err(unwritten::changed(&self.path).into()),
         }
+    }
+
+    /// Closes and gives back what a data file that nobody writes does not need.
+    pub(super) fn slim(&mut self) {
+        self.pins.slim();
+        self.encoder = Encoder::default();
     }
 
     /// Lets go of all pins: they belong to no logged place.

@@ -23,31 +23,69 @@ const PREFIX_ZSTD: u8 = 3;
 /// Equal bytes between two differences that are cheaper to repeat than to skip.
 const JOIN: usize = 4;
 
-/// Encodes `image` into `out` (cleared before), and returns the encoding.
-pub fn encode(previous: Option<&[u8]>, image: &[u8], out: &mut Vec<u8>) -> u8 {
-    out.clear();
-    if let Some(previous) = previous {
-        // A short patch is taken at once; a longer one must be shorter than what zstd finds.
-        let patched = patch(previous, image, image.len() / 2, out);
-        if patched && out.len() <= image.len() / 16 {
-            return PATCH;
-        }
-        if let Some(packed) = compress(Some(previous), image)
-            && (!patched || packed.len() < out.len())
-        {
-            *out = packed;
-            return PREFIX_ZSTD;
-        }
-        if patched {
-            return PATCH;
-        }
-    } else if let Some(packed) = compress(None, image) {
-        *out = packed;
-        return WHOLE_ZSTD;
+/// How every zstd dictionary begins. What begins so is not taken as it is by a context that is used again.
+const DICTIONARY: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
+const LEVEL: i32 = 1;
+
+/// Encodes pages one after the other. To make a context of zstd anew for each costs more than most pages do.
+#[derive(Default)]
+pub struct Encoder {
+    context: Option<CCtx<'static>>,
+    packed: Vec<u8>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Encoder")
     }
-    out.clear();
-    out.extend_from_slice(image);
-    WHOLE
+}
+
+impl Encoder {
+    /// Encodes `image` into `out` (cleared before), and returns the encoding.
+    pub fn encode(&mut self, previous: Option<&[u8]>, image: &[u8], out: &mut Vec<u8>) -> u8 {
+        out.clear();
+        if let Some(previous) = previous {
+            // A short patch is taken at once; a longer one must be shorter than what zstd finds.
+            let patched = patch(previous, image, image.len() / 2, out);
+            if patched && out.len() <= image.len() / 16 {
+                return PATCH;
+            }
+            if self.compress(Some(previous), image) && (!patched || self.packed.len() < out.len()) {
+                std::mem::swap(out, &mut self.packed);
+                return PREFIX_ZSTD;
+            }
+            if patched {
+                return PATCH;
+            }
+        } else if self.compress(None, image) {
+            std::mem::swap(out, &mut self.packed);
+            return WHOLE_ZSTD;
+        }
+        out.clear();
+        out.extend_from_slice(image);
+        WHOLE
+    }
+
+    /// Compresses `image` into `self.packed`; false when it does not become shorter.
+    fn compress(&mut self, previous: Option<&[u8]>, image: &[u8]) -> bool {
+        self.packed.clear();
+        self.packed.reserve(image.len());
+        let done = match previous {
+            // The bytes of a dictionary are a prefix, unless they look like one of zstd's own.
+            Some(previous) if previous.starts_with(&DICTIONARY) => {
+                let mut context = CCtx::create();
+                let is_set = context.set_parameter(CParameter::CompressionLevel(LEVEL));
+                is_set
+                    .and_then(|_| context.ref_prefix(previous))
+                    .and_then(|_| context.compress2(&mut self.packed, image))
+            }
+            previous => {
+                let context = self.context.get_or_insert_with(CCtx::create);
+                context.compress_using_dict(&mut self.packed, image, previous.unwrap_or_default(), LEVEL)
+            }
+        };
+        done.is_ok_and(|size| size < image.len())
+    }
 }
 
 /// Decodes `bytes` onto `page`, which holds the previous content; `exists` says whether there is one.
@@ -72,19 +110,6 @@ pub fn decode(encoding: u8, bytes: &[u8], exists: bool, page: &mut [u8]) -> Opti
 /// Whether an entry of this encoding can be decoded without the previous content.
 pub fn stands_alone(encoding: u8) -> bool {
     matches!(encoding, WHOLE | WHOLE_ZSTD)
-}
-
-fn compress(previous: Option<&[u8]>, image: &[u8]) -> Option<Vec<u8>> {
-    let mut context = CCtx::create();
-    context.set_parameter(CParameter::CompressionLevel(1)).ok()?;
-    context.set_parameter(CParameter::ContentSizeFlag(true)).ok()?;
-    if let Some(previous) = previous {
-        context.ref_prefix(previous).ok()?;
-    }
-    let mut packed = Vec::with_capacity(image.len());
-    // The capacity is the limit: what would not become shorter fails, and is written as it is.
-    context.compress2(&mut packed, image).ok().filter(|size| *size < image.len())?;
-    Some(packed)
 }
 
 /// Appends the differences of two pages; false, with a part written, when they exceed `limit` bytes.
@@ -164,7 +189,12 @@ mod tests {
 
     fn round(previous: Option<&[u8]>, image: &[u8]) -> (u8, usize) {
         let mut out = Vec::new();
-        let encoding = encode(previous, image, &mut out);
+        let encoding = Encoder::default().encode(previous, image, &mut out);
+        // One that has encoded another page before comes to the same.
+        let mut again = Vec::new();
+        let mut used = Encoder::default();
+        used.encode(Some(image), &noise(9, image.len()), &mut again);
+        assert_eq!((used.encode(previous, image, &mut again), &again), (encoding, &out));
         let mut page = previous.map_or_else(|| vec![7; image.len()], <[u8]>::to_vec);
         assert_eq!(decode(encoding, &out, previous.is_some(), &mut page), Some(()));
         assert!(page == image);
@@ -187,6 +217,18 @@ mod tests {
         assert_eq!(round(None, &before), (WHOLE, 4096));
         assert_eq!(round(None, &[5; 65536]).0, WHOLE_ZSTD);
         assert_eq!(round(Some(&noise(3, 65536)), &noise(4, 65536)), (WHOLE, 65536));
+    }
+
+    #[test]
+    fn a_page_that_looks_like_a_dictionary_of_zstd_is_a_page() {
+        let mut before = noise(1, 4096);
+        before[..4].copy_from_slice(&DICTIONARY);
+        let mut moved = before[37..].to_vec();
+        moved.extend_from_slice(&[0; 37]);
+        let (encoding, length) = round(Some(&before), &moved);
+        assert!(encoding == PREFIX_ZSTD && length < 100, "{encoding} {length}");
+        round(Some(&moved), &before);
+        round(None, &before);
     }
 
     proptest! {

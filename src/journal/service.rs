@@ -189,7 +189,7 @@ impl Service {
                 self.hot_until = self.last_event + HOT;
             }
             if pause >= COLD_PAUSE_MAX && self.last_event.elapsed() >= IDLE_LONG {
-                self.follower.pins.slim();
+                self.follower.slim();
             }
         }
     }
