@@ -6,8 +6,13 @@
 //! open         the log that is there, or a new one; what was found instead of what was expected
 //! place        what a log must not be: files that belong to somebody else
 //! catch_up     going on after an interruption: resume, or compare
-//! follow pins  commits from the WAL to the log, and the read transactions that keep them there
-//! level gate   keeping the WAL small without stopping anyone for long
+//! pin_machine  when which read transaction is taken and released, and when frames are copied: a pure value
+//! follow       does what the machine says
+//! absorb pages the road of a frame from the WAL to the log, and what is known of the pages
+//! pins         the read transactions that keep frames there, and checkpoints
+//! gate copier  keeping writers out for a moment, and copying beside the capture
+//! unwritten    noticing who writes to the data file past SQLite
+//! watch        being woken by commits
 //! rotate       from one log to the next at a full backup, safe against a crash at any step
 //! rest         how a data file was left that nobody had open any more
 //! lacking      whether the data file lacks commits that the log holds
@@ -39,8 +44,10 @@
 //! Everything up to the snapshot is then in log 6, everything after it in the new `Name.journal`, on which archive 7
 //! stands. The method, its reasons and limits are in `docs/capture.md`.
 
+mod absorb;
 pub mod capture;
 mod catch_up;
+mod copier;
 mod follow;
 pub mod fork;
 pub mod format;
@@ -52,9 +59,10 @@ mod interleavings;
 pub mod jumps;
 mod kept;
 mod lacking;
-mod level;
 pub mod open;
 pub mod page;
+mod pages;
+mod pin_machine;
 mod pins;
 pub mod place;
 pub mod plan;

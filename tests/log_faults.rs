@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -264,6 +264,64 @@ fn a_checkpointer_of_the_application_never_waits_for_a_full_disk() {
     let (rows, end, catch_ups) = scene.rows(&from);
     assert_eq!((rows, end), (scene.n, PlanEnd::Complete));
     assert_eq!(catch_ups, 1);
+}
+
+/// The index of a data file that is in use counts commits that were made before its WAL was emptied.
+#[test]
+fn a_log_that_begins_before_an_empty_wal_records_the_next_commit_as_a_step_of_its_own() {
+    let mut scene = Scene::new();
+    scene.commit();
+    let capture = Capture::start(scene.config()).unwrap();
+    let (cut, from) = scene.cut(&capture, 1).unwrap();
+    cut.commit(&scene.at("data[0000].4BL")).unwrap();
+    capture.stop();
+    scene.commit();
+    let truncate = || scene.writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get::<_, i64>(0)).unwrap();
+    assert_eq!(truncate(), 0);
+    let capture = Capture::start(scene.config()).unwrap();
+    flushed(&capture);
+    let at_start = capture.status();
+    for _ in 0..3 {
+        scene.commit();
+        flushed(&capture);
+    }
+    let now = capture.status();
+    assert_eq!((now.commits, now.catch_ups), (at_start.commits + 3, at_start.catch_ups), "{now:?}");
+    assert_eq!(scene.rows(&from), (scene.n, PlanEnd::Complete, 1));
+}
+
+/// What is committed just before the snapshot is logged from the snapshot alone; then the pin must move as well.
+#[test]
+fn a_checkpointer_does_not_wait_for_the_log_after_a_cut() {
+    let mut scene = Scene::new();
+    let capture = Capture::start(scene.config()).unwrap();
+    scene.commit();
+    flushed(&capture);
+    // Everything comes into the data file, but while it is read the WAL can not be emptied.
+    let reader = Connection::open(scene.at("data.sqlite")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+    thread::sleep(Duration::from_millis(500));
+    let data = scene.at("data.sqlite");
+    scene.n += 1;
+    let insert = format!("INSERT INTO t VALUES({}, 'just before')", scene.n);
+    let cut = capture.cut(1, move || {
+        Connection::open(&data).unwrap().execute_batch(&insert).unwrap();
+        Snapshot::begin(&data, Duration::ZERO, &Control::default())
+    });
+    cut.unwrap().abandon().unwrap();
+    reader.execute_batch("COMMIT").unwrap();
+    // Two checkpoints at one moment are refused by SQLite without waiting, so only an answer after that long counts.
+    let patience = Duration::from_secs(30);
+    scene.writer.busy_timeout(patience).unwrap();
+    let full = || scene.writer.query_row("PRAGMA wal_checkpoint(FULL)", [], |r| r.get::<_, i64>(0)).unwrap();
+    loop {
+        let begun = Instant::now();
+        if full() == 0 {
+            break;
+        }
+        assert!(begun.elapsed() < patience / 2, "it waited in vain");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A backup whose rotation stops at any step, as by a crash, is settled at the next start, one way or the other.

@@ -8,13 +8,17 @@
 use std::collections::HashMap;
 
 use super::{
-    follow::{Follower, Index, Latest, Trouble},
+    absorb::Index,
+    follow::{Follower, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
     lacking::{self, Lacking},
-    page, rest,
+    page::Encoder,
+    pages::Latest,
+    pin_machine::First,
+    rest,
     state::StateSum,
     status::CaptureConfig,
-    table::{Changes, PageTable, PageTableWriter},
+    table::{Changes, Known, PageTable, PageTableWriter},
     table_path,
 };
 use crate::{
@@ -39,9 +43,9 @@ pub(super) enum Outcome {
 
 /// Takes a pin and leads the log to it. `force` compares even where the logged place is found.
 pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool) -> Result<Outcome, Trouble> {
-    follower.pins.keep_newest(0);
     follower.writer.forget();
-    let at = follower.pins.take(false)?;
+    let first = follower.take_first()?;
+    let at = first.position();
     let Index { latest, at_mark } = match &at {
         Some(to) => follower.index(to)?,
         None => Index::default(),
@@ -54,18 +58,18 @@ pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool
     let is_empty = at.is_none_or(|at| at.frame_max == 0);
     let tail = *follower.writer.logged();
     if is_empty && !force && !is_released && rest::is_as_left(follower.writer.path(), &tail, &config.data_file) {
-        follower.stand_at(at.as_ref(), Latest::new());
+        follower.stand_at(&first, Latest::new());
         return Ok(Outcome::Resumed);
     }
     let new = follower.writer.logged().commit == follower.writer.header().base.commit
         && !follower.writer.header().rooted
         && !force
         && !is_released;
-    if new && follower.mark == WalMark::of(at.as_ref()) {
-        follower.stand_at(at.as_ref(), latest);
+    if new && follower.machine.place().mark == WalMark::of(at.as_ref()) {
+        follower.stand_at(&first, latest);
         return Ok(Outcome::Same);
     }
-    compare(follower, config, at.as_ref(), latest, !force)
+    compare(follower, config, &first, latest, !force)
 }
 
 /// Whether the data file, in which everything is that was logged, differs from what the log leads to. Nothing is
@@ -87,8 +91,8 @@ pub(super) fn differs(follower: &Follower) -> Result<bool> {
         let piece = &mut buffer[..count * size];
         follower.read_pages(&nothing, first, piece)?;
         for (page, bytes) in (first..).zip(piece.chunks_exact(size)) {
-            let base = table.next()?.filter(|_| follower.known().is_of_base(page));
-            let known = follower.known().hashes.get(&page).copied().or(base);
+            let base = table.next()?.filter(|_| follower.pages.is_of_base(page));
+            let known = follower.pages.hash(page).or(base);
             if known.is_some_and(|known| known != page_hash(bytes)) {
                 return Ok(true);
             }
@@ -106,10 +110,12 @@ fn is_released(config: &CaptureConfig) -> bool {
 fn compare(
     follower: &mut Follower,
     config: &CaptureConfig,
-    at: Option<&WalPosition>,
+    pin: &First,
     latest: Latest,
     is_start: bool,
 ) -> Result<Outcome, Trouble> {
+    let position = pin.position();
+    let at = position.as_ref();
     let page_count = follower.pins.page_count()?;
     let rooted = follower.writer.header().rooted;
     let head = RecordHead {
@@ -127,11 +133,11 @@ fn compare(
     let mut known = Changes::new(0);
     if rooted {
         let mut hashes = HashMap::new();
-        let base_pages = follower.known().base_pages.min(page_count);
+        let base_pages = follower.pages.base_pages().min(page_count);
         let mut table = base_table(follower, config)?;
         let size = follower.page_size() as usize;
         let mut buffer = vec![0; (PIECE / size).max(1) * size];
-        let mut encoded = Vec::new();
+        let (mut encoder, mut encoded) = (Encoder::default(), Vec::new());
         let mut first = 1u32;
         while first <= page_count {
             let count = (buffer.len() / size).min((page_count - first + 1) as usize);
@@ -139,12 +145,12 @@ fn compare(
             follower.read_pages(&latest, first, piece)?;
             for (page, bytes) in (first..).zip(piece.chunks_exact(size)) {
                 let base = match &mut table {
-                    Some(table) => table.next()?.filter(|_| page <= base_pages && follower.known().is_of_base(page)),
+                    Some(table) => table.next()?.filter(|_| page <= base_pages && follower.pages.is_of_base(page)),
                     None => None,
                 };
                 let hash = page_hash(bytes);
                 sum = sum.with(page, hash);
-                let known = follower.known().hashes.get(&page).copied();
+                let known = follower.pages.hash(page);
                 if known.is_some() {
                     hashes.insert(page, hash);
                 }
@@ -154,7 +160,7 @@ fn compare(
                         follower.writer.begin(head);
                     }
                     differing += 1;
-                    let encoding = page::encode(1, None, bytes, &mut encoded);
+                    let encoding = encoder.encode(1, None, bytes, &mut encoded);
                     follower
                         .writer
                         .page(&Entry { page, encoding, hash, bytes: &encoded })
@@ -171,9 +177,9 @@ fn compare(
                 lacking.put_back = false;
             }
         }
-        known = Changes { hashes, base_pages, blank: follower.known().blank.clone() };
+        known = Changes { hashes, base_pages, blank: follower.pages.changes().blank };
         if same {
-            follower.stand_at(at, latest);
+            follower.stand_at(pin, latest);
             follower.kept.set(Some(sum));
             follower.know(known);
             return Ok(Outcome::Same);
@@ -185,7 +191,7 @@ fn compare(
     let sum = rooted.then_some(sum);
     let written = follower.writer.end_with(sum).and_then(|()| follower.writer.sync());
     written.map_err(|e| failed(follower, e))?;
-    follower.stand_at(at, latest);
+    follower.stand_at(pin, latest);
     follower.kept.set(sum);
     follower.know(known);
     Ok(Outcome::CaughtUp(differing))

@@ -7,7 +7,7 @@
 
 use super::{
     state::StateSum,
-    table::{Changes, PageTable},
+    table::{Changes, Known, PageTable},
 };
 use crate::error::Result;
 
@@ -23,23 +23,24 @@ pub(super) struct Kept {
 }
 
 /// What a page held before a record, as far as that is known.
-fn hash_in(known: &Changes, table: Option<&PageTable>, page: u32) -> Option<[u8; 8]> {
+fn hash_in(known: &dyn Known, table: Option<&PageTable>, page: u32) -> Option<[u8; 8]> {
     let of_base = || table.filter(|_| known.is_of_base(page))?.at(page).ok().flatten();
-    known.hashes.get(&page).copied().or_else(of_base)
+    known.hash(page).or_else(of_base)
 }
 
 /// The checksum of what base and log lead to; `None` where the table is not of that base.
-fn sum_of(known: &Changes, table: &PageTable) -> Result<Option<StateSum>> {
-    if u64::from(known.base_pages) > table.pages() {
+fn sum_of(known: &dyn Known, table: &PageTable) -> Result<Option<StateSum>> {
+    if u64::from(known.base_pages()) > table.pages() {
         return Ok(None);
     }
     let mut sum = StateSum::default();
-    table.range(1, known.base_pages, &mut |page, hash| {
-        if known.is_of_base(page) && !known.hashes.contains_key(&page) {
+    table.range(1, known.base_pages(), &mut |page, hash| {
+        if known.is_of_base(page) && known.hash(page).is_none() {
             sum = sum.with(page, hash);
         }
     })?;
-    Ok(Some(known.hashes.iter().fold(sum, |sum, (page, hash)| sum.with(*page, *hash))))
+    known.each(&mut |page, hash| sum = sum.with(page, hash));
+    Ok(Some(sum))
 }
 
 impl Kept {
@@ -64,15 +65,15 @@ impl Kept {
     }
 
     /// A page is written for the first time in this record; before, `known` and `table` say what it held.
-    pub(super) fn change(&mut self, (known, table): (&Changes, Option<&PageTable>), page: u32, hash: [u8; 8]) {
+    pub(super) fn change(&mut self, (known, table): (&dyn Known, Option<&PageTable>), page: u32, hash: [u8; 8]) {
         let Some(sum) = self.now else { return };
-        let is_there = known.hashes.contains_key(&page) || known.is_of_base(page);
+        let is_there = known.hash(page).is_some() || known.is_of_base(page);
         let sum =
             if is_there { self.before((known, table), page).map(|hash| sum.without(page, hash)) } else { Some(sum) };
         self.now = sum.map(|sum| sum.with(page, hash));
     }
 
-    fn before(&self, (known, table): (&Changes, Option<&PageTable>), page: u32) -> Option<[u8; 8]> {
+    fn before(&self, (known, table): (&dyn Known, Option<&PageTable>), page: u32) -> Option<[u8; 8]> {
         let at_cut = || {
             let (known, table) = self.before_cut.as_ref().filter(|_| known.is_of_base(page))?;
             hash_in(known, table.as_ref(), page)
@@ -81,24 +82,25 @@ impl Kept {
     }
 
     /// Pages beyond `page_count` are cut off, of which `known` and `table` tell.
-    pub(super) fn cut_off(&mut self, (known, table): (&Changes, Option<&PageTable>), page_count: u32) {
+    pub(super) fn cut_off(&mut self, (known, table): (&dyn Known, Option<&PageTable>), page_count: u32) {
         let Some(mut sum) = self.now else { return };
-        let gone = |page: &u32| *page > page_count;
-        for (page, hash) in known.hashes.iter().filter(|(page, _)| gone(page)) {
-            sum = sum.without(*page, *hash);
-        }
-        let of_base = |page: u32| known.is_of_base(page) && !known.hashes.contains_key(&page);
+        known.each(&mut |page, hash| {
+            if page > page_count {
+                sum = sum.without(page, hash);
+            }
+        });
+        let of_base = |page: u32| known.is_of_base(page) && known.hash(page).is_none();
         self.now = match table {
-            Some(table) if u64::from(known.base_pages) <= table.pages() => {
+            Some(table) if u64::from(known.base_pages()) <= table.pages() => {
                 let mut visit = |page, hash| {
                     if of_base(page) {
                         sum = sum.without(page, hash);
                     }
                 };
-                let read = table.range(page_count.saturating_add(1), known.base_pages, &mut visit);
+                let read = table.range(page_count.saturating_add(1), known.base_pages(), &mut visit);
                 read.ok().map(|()| sum)
             }
-            _ => (page_count.saturating_add(1)..=known.base_pages)
+            _ => (page_count.saturating_add(1)..=known.base_pages())
                 .filter(|page| of_base(*page))
                 .try_fold(sum, |sum, page| Some(sum.without(page, self.before((known, table), page)?))),
         };
@@ -125,7 +127,7 @@ impl Kept {
 
     /// There is a page table of the base: makes the checksum anew from it. False where it is not the one that was kept
     /// up to now, or that the last record bears.
-    pub(super) fn begin(&mut self, known: &Changes, table: &PageTable, said: Option<StateSum>) -> bool {
+    pub(super) fn begin(&mut self, known: &dyn Known, table: &PageTable, said: Option<StateSum>) -> bool {
         let kept = self.now.or(said);
         self.before_cut = None;
         self.set(sum_of(known, table).ok().flatten());

@@ -36,47 +36,85 @@ const JOIN: usize = 4;
 /// A patch of so many bytes is hardly made shorter by looking for what was moved.
 const PATCH_SHORT: usize = 32;
 
-/// Encodes `image` into `out` (cleared before), and returns the encoding: for a log of this version.
-pub fn encode(version: u32, previous: Option<&[u8]>, image: &[u8], out: &mut Vec<u8>) -> u8 {
-    out.clear();
-    if let Some(previous) = previous {
-        // A short patch is taken at once; a longer one must be shorter than what else there is.
-        let patched = patch(previous, image, image.len() / 2, out);
-        let short = if version == 1 { image.len() / 16 } else { PATCH_SHORT };
-        if patched && out.len() <= short {
-            return PATCH;
-        }
-        if version > 1 {
-            let mut steps = Vec::new();
-            let limit = if patched { out.len() } else { image.len() / 2 };
-            if moves::put(previous, image, limit, &mut steps) && steps.len() <= image.len() / 16 {
-                *out = steps;
-                return MOVES;
-            }
-            if patched && out.len() <= image.len() / 16 {
+/// How every zstd dictionary begins. What begins so is not taken as it is by a context that is used again.
+const DICTIONARY: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
+const LEVEL: i32 = 1;
+
+/// Encodes pages one after the other. To make a context of zstd anew for each costs more than most pages do.
+#[derive(Default)]
+pub struct Encoder {
+    context: Option<CCtx<'static>>,
+    packed: Vec<u8>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Encoder")
+    }
+}
+
+impl Encoder {
+    /// Encodes `image` into `out` (cleared before), and returns the encoding: for a log of this version.
+    pub fn encode(&mut self, version: u32, previous: Option<&[u8]>, image: &[u8], out: &mut Vec<u8>) -> u8 {
+        out.clear();
+        if let Some(previous) = previous {
+            // A short patch is taken at once; a longer one must be shorter than what else there is.
+            let patched = patch(previous, image, image.len() / 2, out);
+            let short = if version == 1 { image.len() / 16 } else { PATCH_SHORT };
+            if patched && out.len() <= short {
                 return PATCH;
             }
+            if version > 1 {
+                let mut steps = Vec::new();
+                let limit = if patched { out.len() } else { image.len() / 2 };
+                if moves::put(previous, image, limit, &mut steps) && steps.len() <= image.len() / 16 {
+                    *out = steps;
+                    return MOVES;
+                }
+                if patched && out.len() <= image.len() / 16 {
+                    return PATCH;
+                }
+            }
+            if self.compress(Some(previous), image) && (!patched || self.packed.len() < out.len()) {
+                std::mem::swap(out, &mut self.packed);
+                return PREFIX_ZSTD;
+            }
+            if patched {
+                return PATCH;
+            }
+        } else if self.compress(None, image) {
+            std::mem::swap(out, &mut self.packed);
+            return WHOLE_ZSTD;
         }
-        if let Some(packed) = compress(Some(previous), image)
-            && (!patched || packed.len() < out.len())
-        {
-            *out = packed;
-            return PREFIX_ZSTD;
-        }
-        if patched {
-            return PATCH;
-        }
-    } else if let Some(packed) = compress(None, image) {
-        *out = packed;
-        return WHOLE_ZSTD;
+        out.clear();
+        out.extend_from_slice(image);
+        WHOLE
     }
-    out.clear();
-    out.extend_from_slice(image);
-    WHOLE
+
+    /// Compresses `image` into `self.packed`; false when it does not become shorter.
+    fn compress(&mut self, previous: Option<&[u8]>, image: &[u8]) -> bool {
+        self.packed.clear();
+        self.packed.reserve(image.len());
+        let done = match previous {
+            // The bytes of a dictionary are a prefix, unless they look like one of zstd's own.
+            Some(previous) if previous.starts_with(&DICTIONARY) => {
+                let mut context = CCtx::create();
+                let is_set = context.set_parameter(CParameter::CompressionLevel(LEVEL));
+                is_set
+                    .and_then(|_| context.ref_prefix(previous))
+                    .and_then(|_| context.compress2(&mut self.packed, image))
+            }
+            previous => {
+                let context = self.context.get_or_insert_with(CCtx::create);
+                context.compress_using_dict(&mut self.packed, image, previous.unwrap_or_default(), LEVEL)
+            }
+        };
+        done.is_ok_and(|size| size < image.len())
+    }
 }
 
 /// Encodes `image` with what other pages held before the same commit, where that is shorter than `out`, which
-/// [`encode`] has made; returns the encoding then.
+/// [`Encoder::encode`] has made; returns the encoding then.
 pub fn encode_among(previous: Option<&[u8]>, others: &[(u32, &[u8])], image: &[u8], out: &mut Vec<u8>) -> Option<u8> {
     let size = image.len();
     let attempt = |others: &[(u32, &[u8])], used: &mut Vec<bool>| {
@@ -145,19 +183,6 @@ pub fn decode(encoding: u8, mut bytes: &[u8], exists: bool, page: &mut [u8], bef
 /// Whether an entry of this encoding can be decoded without the previous content.
 pub fn stands_alone(encoding: u8) -> bool {
     matches!(encoding, WHOLE | WHOLE_ZSTD | MOVES_HERE)
-}
-
-fn compress(previous: Option<&[u8]>, image: &[u8]) -> Option<Vec<u8>> {
-    let mut context = CCtx::create();
-    context.set_parameter(CParameter::CompressionLevel(1)).ok()?;
-    context.set_parameter(CParameter::ContentSizeFlag(true)).ok()?;
-    if let Some(previous) = previous {
-        context.ref_prefix(previous).ok()?;
-    }
-    let mut packed = Vec::with_capacity(image.len());
-    // The capacity is the limit: what would not become shorter fails, and is written as it is.
-    context.compress2(&mut packed, image).ok().filter(|size| *size < image.len())?;
-    Some(packed)
 }
 
 /// Appends the differences of two pages; false, with a part written, when they exceed `limit` bytes.
@@ -239,7 +264,7 @@ mod tests {
         let mut out = Vec::new();
         let mut round = (0, 0);
         for version in [1, 2] {
-            let encoding = encode(version, previous, image, &mut out);
+            let encoding = Encoder::default().encode(version, previous, image, &mut out);
             assert!(encoding <= PREFIX_ZSTD || version > 1);
             let mut page = previous.map_or_else(|| vec![7; image.len()], <[u8]>::to_vec);
             assert_eq!(decode(encoding, &out, previous.is_some(), &mut page, &mut |_| None), Some(()));
@@ -279,7 +304,7 @@ mod tests {
         let others: Vec<(u32, &[u8])> = others.iter().map(|(page, content)| (*page, content.as_slice())).collect();
         for previous in [None, Some(right.as_slice())] {
             let mut out = Vec::new();
-            encode(2, previous, &after, &mut out);
+            Encoder::default().encode(2, previous, &after, &mut out);
             let encoding = encode_among(previous, &others, &after, &mut out);
             assert_eq!(encoding, Some(if previous.is_some() { MOVES_AMONG } else { MOVES_HERE }));
             assert!(out.len() < 20, "{out:?}");

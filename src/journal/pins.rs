@@ -5,24 +5,14 @@
 //! writes to the data file, except what a checkpoint copies. Each is opened when it is first needed, and only two are
 //! kept for a data file that nobody writes: a service may look after hundreds of them.
 
-use std::{
-    collections::VecDeque,
-    fs::OpenOptions,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
-
-use crossbeam_channel::{Sender, bounded};
+use std::{collections::VecDeque, fs::OpenOptions, path::Path, time::Duration};
 
 use rusqlite::Connection;
 
 use super::{
+    copier::Copier,
     gate::Gate,
+    pin_machine::Checkpoint,
     unwritten::{self, Unwritten},
 };
 use crate::{
@@ -43,17 +33,6 @@ use crate::{
 /// How many connections take turns.
 const CONNECTIONS: usize = 3;
 
-/// What a checkpoint reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Checkpoint {
-    /// Another connection holds the checkpoint lock.
-    pub(super) busy: bool,
-    /// Valid frames of the WAL.
-    pub(super) frames: u32,
-    /// How many of them are in the data file.
-    pub(super) backfilled: u32,
-}
-
 #[derive(Debug)]
 pub(super) struct Pins {
     path: std::path::PathBuf,
@@ -69,53 +48,6 @@ pub(super) struct Pins {
     unwritten: Unwritten,
     #[cfg(test)]
     pub(super) between: super::interleavings::Between,
-}
-
-/// Runs a checkpoint beside the capture: a disk may need tens of milliseconds, and a busy writer makes a thousand
-/// commits in that time.
-#[derive(Debug)]
-struct Copier {
-    begin: Option<Sender<()>>,
-    running: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Copier {
-    fn start(checkpointer: Checkpointer) -> Result<Self> {
-        let (begin, begun) = bounded::<()>(1);
-        let running = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&running);
-        let work = move || {
-            for () in begun {
-                // What fails here fails again where the capture waits for it, and is reported there.
-                let _ = checkpointer.connection().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-                flag.store(false, Ordering::Release);
-            }
-        };
-        let thread = thread::Builder::new()
-            .name("checkpoint".into())
-            .spawn(work)
-            .map_err(|e| Error::new(ErrorKind::Io, "can not start a thread").because(e))?;
-        Ok(Self { begin: Some(begin), running, thread: Some(thread) })
-    }
-
-    fn begin(&self) {
-        if let Some(begin) = &self.begin
-            && !self.running.swap(true, Ordering::AcqRel)
-            && begin.try_send(()).is_err()
-        {
-            self.running.store(false, Ordering::Release);
-        }
-    }
-}
-
-impl Drop for Copier {
-    fn drop(&mut self) {
-        self.begin = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 impl Pins {
@@ -309,46 +241,22 @@ impl Pins {
         statement.query_row([], |_| Ok(())).map_err(|e| self.fail(e))
     }
 
-    fn release(&mut self, pin: Option<usize>) {
-        if let Some(conn) = pin.and_then(|n| self.connections[n].as_ref()) {
+    /// Ends the read transaction of that number, counted from the oldest.
+    pub(super) fn release(&mut self, number: usize) {
+        let _ = self.between_steps();
+        if let Some(conn) = self.held.remove(number).and_then(|n| self.connections[n].as_ref()) {
             // A read transaction ends even where ROLLBACK reports something.
             let _ = self.run(conn, "ROLLBACK");
         }
     }
 
-    pub(super) fn release_newest(&mut self) {
-        let _ = self.between_steps();
-        let pin = self.held.pop_back();
-        self.release(pin);
-    }
-
-    pub(super) fn release_oldest(&mut self) {
-        let _ = self.between_steps();
-        let pin = self.held.pop_front();
-        self.release(pin);
-    }
-
-    /// Releases those between the oldest and the newest pin.
-    ///
-    /// The oldest stays where it is, so that the application's own automatic checkpoints, limited by it, find nothing
-    /// to do; if it followed every commit, every commit of a busy application would copy and sync a few frames.
-    pub(super) fn keep_ends(&mut self) {
-        while self.held.len() > 2 {
-            let _ = self.between_steps();
-            let pin = self.held.remove(1);
-            self.release(pin);
-        }
-    }
-
-    /// Releases all pins but the newest `keep`.
-    pub(super) fn keep_newest(&mut self, keep: usize) {
-        while self.held.len() > keep {
-            self.release_oldest();
-        }
-    }
-
     pub(super) fn count(&self) -> usize {
         self.held.len()
+    }
+
+    /// SQLite's counter of commits, when the WAL is empty.
+    pub(super) fn counter_of_empty_wal(&self) -> Result<Option<u32>> {
+        Ok(ffi::backfill(self.connection()?, &self.path)?.and_then(ffi::Backfill::counter_when_empty))
     }
 
     /// A connection for raw reads of the data file: that of the newest pin.
@@ -382,7 +290,7 @@ impl Pins {
 
     /// Whether that is still going on.
     pub(super) fn is_copying(&self) -> bool {
-        self.copier.as_ref().is_some_and(|copier| copier.running.load(Ordering::Acquire))
+        self.copier.as_ref().is_some_and(Copier::is_running)
     }
 
     /// Only looks how far checkpoints have come.
@@ -420,18 +328,14 @@ impl Pins {
         FileStamp::of_path(&wal_path(&self.path)).ok().flatten().is_some_and(|stamp| stamp.length == 0)
     }
 
-    /// While the WAL is empty: has its index forget how long the data file is. SQLite's counter of commits after that;
-    /// `None` when it was not done.
-    pub(super) fn forget_page_count(&mut self, wait: Duration) -> Result<Option<u32>> {
-        if !self.lock_writers(wait)? {
-            return Ok(None);
-        }
-        let done = self.require_named().and_then(|()| match &self.gate {
+    /// While the WAL is empty and writers are kept out: has its index forget how long the data file is. SQLite's counter
+    /// of commits after that; `None` when it was not done.
+    pub(super) fn forget_page_count(&self) -> Result<Option<u32>> {
+        self.require_named()?;
+        match &self.gate {
             Some(gate) => gate.forget_page_count(&self.path, || self.is_wal_empty()),
             None => Ok(None),
-        });
-        self.let_writers_in();
-        done
+        }
     }
 
     /// Throws away what the WAL holds when another content has taken the place of the data file: else it would be read
@@ -443,7 +347,9 @@ impl Pins {
         if self.is_copying() || self.is_wal_empty() || files.is_open_elsewhere(&self.path) {
             return Ok(false);
         }
-        self.keep_newest(0);
+        while self.count() > 0 {
+            self.release(0);
+        }
         self.let_writers_in();
         // A new connection would open the new content together with the old WAL.
         let Some(conn) = self.connections.iter().flatten().next() else { return Ok(false) };
@@ -490,14 +396,16 @@ impl Pins {
         }
     }
 
-    /// Whether the size of the WAL is to be watched beside the capture, and how many of its bytes are logged.
-    pub(super) fn watch_size(&mut self, logged: Option<u64>) -> Result<()> {
-        if logged.is_some() {
-            self.need_gate()?.watch(logged);
-        } else if let Some(gate) = &self.gate {
+    /// The size of the WAL is to be watched beside the capture; so many of its bytes are logged.
+    pub(super) fn watch_size(&mut self, logged: u64) -> Result<()> {
+        self.need_gate()?.watch(Some(logged));
+        Ok(())
+    }
+
+    pub(super) fn watch_no_more(&self) {
+        if let Some(gate) = &self.gate {
             gate.watch(None);
         }
-        Ok(())
     }
 }
 

@@ -1,31 +1,27 @@
 //! The loop that decides when to look at the data file, when to retry and when to let go; and obeys commands between
 //! looks.
 
+mod commands;
+
 use std::{
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender};
-use uuid::Uuid;
+pub(super) use commands::Command;
+use crossbeam_channel::Receiver;
 
 use super::{
     catch_up,
     follow::{Follower, Trouble},
-    format::{LogHeader, Position, VERSION},
-    jumps, next_path, rest, rotate,
+    pin_machine::{Event, Outcome},
     status::{CaptureConfig, CaptureState, CaptureStatus, Pulse},
     unwritten,
     watch::Watch,
-    writer::{BLANK_MAX, LogWriter},
+    writer::LogWriter,
 };
-use crate::{
-    error::{Error, ErrorKind, ErrorReport, Result, foreign::shown},
-    sqlite::{ffi, snapshot::Snapshot},
-    storage::Ownership,
-};
+use crate::error::{Error, ErrorKind, ErrorReport, foreign::shown};
 
 /// After a commit or a file event, how long to look often.
 const HOT: Duration = Duration::from_millis(60);
@@ -60,19 +56,6 @@ const READ_BACK: Duration = Duration::from_secs(60);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Once the pauses between attempts that SQLite fails are so long, everything is opened anew.
 const STALE_MAX: Duration = Duration::from_secs(1);
-/// While the log can not be written, how long an application's checkpointer may wait for our pins.
-const STALL_MAX: Duration = Duration::from_millis(150);
-
-pub(super) type Begin = Box<dyn FnOnce() -> Result<Snapshot> + Send>;
-
-/// What the thread is asked for.
-pub(super) enum Command {
-    Flush(Sender<Result<Position>>),
-    Cut(u32, Begin, Sender<Result<(Snapshot, Position)>>),
-    Commit(PathBuf, Sender<Result<()>>),
-    Abandon(Sender<Result<()>>),
-    Stop,
-}
 
 /// The state of the capture thread.
 pub(super) struct Service {
@@ -110,14 +93,6 @@ pub(super) struct Service {
     pulse: Pulse,
 }
 
-/// The log does not lead to exactly what the backup holds that was cut from it.
-fn not_the_same(archived: &Path) -> Error {
-    let message = format!("{} does not lead to exactly what the full backup holds that closed it", archived.display());
-    Error::new(ErrorKind::Damaged, message).hint(
-        "That backup and everything after it can be restored. What was committed between the backup before and it can be in doubt:          somebody wrote to the data file past SQLite, or there is an error in this program; please report it.",
-    )
-}
-
 fn into_error(trouble: Trouble) -> Error {
     match trouble {
         Trouble::Chain(e) | Trouble::Log(e) | Trouble::Replaced(e) | Trouble::Other(e) => e,
@@ -128,7 +103,6 @@ struct Failing {
     error: Error,
     pause: Duration,
     next: Instant,
-    busy_since: Option<Instant>,
 }
 
 impl Service {
@@ -203,7 +177,7 @@ impl Service {
             if waited.is_some_and(|pause| pause >= COLD_PAUSE_MAX) && self.follower.writer.logged().commit > before {
                 self.is_deaf = true;
             }
-            if self.follower.writer.logged().commit - before >= CROWD && !self.follower.is_pressed() {
+            if self.follower.writer.logged().commit - before >= CROWD && !self.follower.machine.is_pressed() {
                 // Fewer, larger syncs leave more of the disk to the writers.
                 thread::sleep(CROWD_PAUSE);
             }
@@ -215,7 +189,7 @@ impl Service {
                 self.hot_until = self.last_event + HOT;
             }
             if pause >= COLD_PAUSE_MAX && self.last_event.elapsed() >= IDLE_LONG {
-                self.follower.pins.slim();
+                self.follower.slim();
             }
         }
     }
@@ -281,7 +255,7 @@ impl Service {
         match &self.failing {
             Some(failing) => failing.next.saturating_duration_since(now).clamp(HOT_PAUSE, Duration::from_millis(20)),
             None if now < self.hot_until => HOT_PAUSE,
-            None if self.follower.is_settled() => {
+            None if self.follower.machine.is_settled() => {
                 let quiet = now.duration_since(self.last_event.max(self.last_news));
                 match COLD_PAUSES.iter().find(|(until, _)| quiet < *until) {
                     Some((_, pause)) => *pause,
@@ -305,32 +279,32 @@ impl Service {
             self.watch_for_stall();
             return false;
         }
-        let outcome = if self.ready { self.follower.step() } else { self.begin() };
+        let outcome = if self.ready { self.follower.run(Event::Look) } else { self.begin() };
         match outcome {
-            Ok(true) => {
+            Ok(Outcome::Worked) => {
                 self.failing = None;
                 (self.last_news, self.last_rest) = (Instant::now(), None);
                 self.hot_until = Instant::now() + HOT;
                 true
             }
-            Ok(false) => {
+            Ok(_) => {
                 self.failing = None;
                 let (quiet, asked) = (now.duration_since(self.last_news), now.duration_since(self.last_probe));
                 let is_left = self.was_closed && quiet >= CLOSED;
-                if !self.follower.is_settled() && (is_left || quiet >= PROBE && asked >= PROBE) {
+                if !self.follower.machine.is_settled() && (is_left || quiet >= PROBE && asked >= PROBE) {
                     self.last_probe = now;
                     let full = is_left || quiet >= IDLE && now.duration_since(self.last_tidy) >= IDLE;
-                    let outcome = if full { self.follower.tidy(true) } else { self.follower.probe() };
+                    let outcome = self.follower.run(if full { Event::Tidy } else { Event::Probe });
                     if full {
                         self.last_tidy = now;
                     }
                     // A reader of another program may be in the way: then it is not tried without a pause.
-                    self.was_closed &= self.follower.is_settled();
+                    self.was_closed &= self.follower.machine.is_settled();
                     if let Err(trouble) = outcome {
                         self.meet(trouble);
                     }
                 }
-                if self.ready && self.follower.is_settled() {
+                if self.ready && self.follower.machine.is_settled() {
                     self.rest(quiet);
                 }
                 false
@@ -345,7 +319,7 @@ impl Service {
     /// Leaves a data file at rest that nobody else has open any more.
     fn rest(&mut self, quiet: Duration) {
         // An open cut holds its snapshot, which needs the WAL.
-        if self.follower.is_at_rest || self.sealed.is_some() {
+        if self.follower.machine.is_at_rest() || self.sealed.is_some() {
             self.was_closed = false;
             return;
         }
@@ -355,7 +329,7 @@ impl Service {
             return;
         }
         (self.last_rest, self.was_closed) = (Some(Instant::now()), false);
-        if let Err(trouble) = self.follower.rest() {
+        if let Err(trouble) = self.follower.run(Event::Rest) {
             // That something is in the way costs nothing; what is no longer what was opened must be told.
             match trouble {
                 Trouble::Other(_) => {}
@@ -364,7 +338,7 @@ impl Service {
         }
     }
 
-    fn begin(&mut self) -> Result<bool, Trouble> {
+    fn begin(&mut self) -> Result<Outcome, Trouble> {
         let outcome = catch_up::start(&mut self.follower, &self.config, self.force)?;
         if matches!(outcome, catch_up::Outcome::CaughtUp(_)) {
             self.catch_ups += 1;
@@ -375,7 +349,7 @@ impl Service {
         // Another start compares only for a reason of its own.
         self.config.released = None;
         (self.ready, self.force) = (true, false);
-        Ok(true)
+        Ok(Outcome::Worked)
     }
 
     fn meet(&mut self, trouble: Trouble) {
@@ -421,242 +395,18 @@ impl Service {
         };
         let before = self.failing.take();
         let pause = before.as_ref().map_or(pause, |f| pause.max((f.pause * 2).min(RETRY_MAX)));
-        let busy_since = before.and_then(|f| f.busy_since);
         if !self.ready {
             // Nothing is protected by a pin that belongs to no logged place.
-            self.follower.pins.keep_newest(0);
-            self.follower.unsettle();
+            self.follower.let_go();
         }
-        self.failing = Some(Failing { error, pause, next: Instant::now() + pause, busy_since });
+        self.failing = Some(Failing { error, pause, next: Instant::now() + pause });
     }
 
     /// While the log can not be written, the pins hold the WAL back; not without end, and never a waiting application.
     fn watch_for_stall(&mut self) {
-        if self.follower.pins.count() == 0 {
-            return;
-        }
-        let pins = &mut self.follower.pins;
-        let busy = !pins.is_copying() && pins.checkpoint().is_ok_and(|c| c.busy);
-        let Some(failing) = &mut self.failing else { return };
-        failing.busy_since = busy.then(|| failing.busy_since.unwrap_or_else(Instant::now));
-        let stalled = failing.busy_since.is_some_and(|since| since.elapsed() >= STALL_MAX);
-        if stalled || self.follower.wal_bytes() > self.config.wal_bytes_max {
-            self.follower.pins.keep_newest(0);
-            self.ready = false;
-        }
-    }
-
-    fn obey(&mut self, command: Command) -> bool {
-        match command {
-            Command::Flush(reply) => {
-                let outcome = self.settle_down().map(|()| self.follower.writer.position());
-                // Whoever waits for the answer finds it in the status too.
-                self.publish(None);
-                let _ = reply.send(outcome);
-            }
-            Command::Cut(number, begin, reply) => {
-                let _ = reply.send(self.cut(number, begin));
-            }
-            Command::Commit(archived, reply) => {
-                let outcome = self.commit(&archived);
-                self.publish(None);
-                let _ = reply.send(outcome);
-            }
-            Command::Abandon(reply) => {
-                let outcome = self.abandon();
-                self.publish(None);
-                let _ = reply.send(outcome);
-            }
-            Command::Stop => {
-                // What was committed before the call belongs to the log; what fails now is found again by the next
-                // start.
-                if self.settle_down().is_ok() && self.ready {
-                    self.leave();
-                }
-                return false;
-            }
-        }
-        true
-    }
-
-    /// As the last program that closes the data file, leaves no WAL behind.
-    fn leave(&mut self) {
-        // Nothing is left beside a log that is no longer where it was.
-        if self.follower.compare(false).is_err() {
-            return;
-        }
-        let tidied = if self.follower.is_settled() { Ok(()) } else { self.follower.tidy(true) };
-        if tidied.is_ok() && self.sealed.is_none() && self.follower.rest().unwrap_or(false) {
-            let (tail, stamp) = (*self.follower.writer.logged(), self.follower.settled_stamp());
-            // Without the note the next start compares the data file.
-            if let Some(stamp) = stamp {
-                let _ = rest::note(&self.config.log, &tail, &stamp);
-            }
-            self.follower.pins.leave();
-        }
-    }
-
-    /// Logs everything that is committed.
-    fn settle_down(&mut self) -> Result<()> {
-        // Whoever asks relies on what the paths name at this moment.
-        self.compare();
-        // Two looks may be needed to begin and to continue; a busy writer must not keep us here.
-        for _ in 0..50 {
-            if let Some(failing) = &mut self.failing {
-                failing.next = Instant::now();
-            }
-            let worked = self.turn();
-            if let Some(error) = &self.released {
-                return Err(error.report().into());
-            }
-            if !worked && self.failing.is_none() {
-                return Ok(());
-            }
-            match &self.failing {
-                Some(f) if f.error.kind() == ErrorKind::Busy || !f.pause.is_zero() && !self.ready && self.force => {
-                    thread::sleep(HOT_PAUSE);
-                }
-                Some(f) if !f.pause.is_zero() => {
-                    return Err(f.error.report().into());
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn cut(&mut self, number: u32, begin: Begin) -> Result<(Snapshot, Position)> {
-        if self.sealed.is_some() {
-            return Err(Error::new(ErrorKind::Refused, "another backup of this data file is running")
-                .hint("Wait until it has ended."));
-        }
-        self.settle_down()?;
-        if !self.ready {
-            return Err(Error::new(ErrorKind::Busy, "the log is not in order yet").hint("Try again in a moment."));
-        }
-        let snapshot = begin()?;
-        // What the archive holds, what the pins protect and what the log was written for must be one and the same file.
-        let same = match self.follower.pins.files() {
-            Some(files) => files.require_same(snapshot.files(), &self.config.data_file),
-            None => Ok(()),
-        };
-        self.last_compared = Instant::now();
-        if let Err(trouble) = same.map_err(Trouble::from).and_then(|()| self.follower.compare(true)) {
-            return Err(self.refuse_cut(trouble));
-        }
-        let at = ffi::wal_position(snapshot.connection(), &self.config.data_file)?;
-        if let Some(at) = &at
-            && let Err(trouble) = self.follower.absorb(at)
-        {
-            return Err(self.refuse_cut(trouble));
-        }
-        let logged = *self.follower.writer.logged();
-        let before = self.follower.writer.header();
-        // What leads to this state is known only where the log stands on an archive.
-        let mut blank = Vec::new();
-        if before.rooted {
-            blank = self.follower.known().blank_now(logged.page_count);
-        }
-        let is_small = blank.len() <= BLANK_MAX;
-        let position = Position {
-            log: Some(Uuid::new_v4()),
-            epoch: before.base.epoch,
-            state: self.follower.kept.now().filter(|_| is_small),
-            ..Position::at(number, logged.commit, logged.chain)
-        };
-        blank.truncate(if is_small { BLANK_MAX } else { 0 });
-        let header = LogHeader {
-            version: VERSION,
-            identity: self.config.identity,
-            page_size: self.follower.page_size(),
-            base: position,
-            rooted: true,
-            // A clock that was ahead, and set right, is right from here on.
-            created: (self.config.clock)(),
-            page_count: logged.page_count,
-            mark: self.follower.place(),
-        };
-        let next = next_path(&self.config.log);
-        let ownership = Ownership::for_content_of(&self.config.data_file);
-        let writer = LogWriter::create_with(Arc::clone(&self.config.storage), &next, (header, &blank), ownership)?;
-        self.sealed = Some(self.follower.switch_writer(writer));
-        self.catch_ups = 0;
-        Ok((snapshot, position))
-    }
-
-    fn refuse_cut(&mut self, trouble: Trouble) -> Error {
-        let report = trouble.error().report();
-        self.meet(trouble);
-        Error::new(report.kind, report.message).hint("The backup can be started again at once.")
-    }
-
-    fn commit(&mut self, archived: &Path) -> Result<()> {
-        if self.sealed.is_none() {
-            return Err(Error::new(ErrorKind::Refused, "no cut is open"));
-        }
-        rotate::archive(&self.config.storage, &self.config.log, archived)?;
-        rotate::finish(&self.config.storage, &self.config.log)?;
-        self.follower.writer.set_path(&self.config.log);
-        self.sealed = None;
-        self.notice = (!self.follower.open_table()).then(|| not_the_same(archived).report());
-        Ok(())
-    }
-
-    fn abandon(&mut self) -> Result<()> {
-        let Some(mut sealed) = self.sealed.take() else { return Ok(()) };
-        match rotate::take_back(&mut sealed, &next_path(&self.config.log)) {
-            Ok(()) => {
-                self.follower.rejoin(sealed);
-                Ok(())
-            }
-            Err(error) => {
-                self.sealed = Some(sealed);
-                Err(error)
-            }
-        }
-    }
-
-    fn publish(&mut self, state: Option<CaptureState>) {
-        let writer = &self.follower.writer;
-        let state = state.unwrap_or(match (&self.failing, self.ready) {
-            (None, true) => CaptureState::On,
-            (None, false) => CaptureState::Starting,
-            (Some(f), _) if f.pause < Duration::from_millis(100) => CaptureState::On,
-            (Some(_), true) => CaptureState::Held,
-            (Some(_), false) => CaptureState::Lost,
-        });
-        let logged = writer.logged();
-        let mut held = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = CaptureStatus {
-            state,
-            log: self.config.log.clone(),
-            log_bytes: logged.length,
-            position: writer.position(),
-            last_commit: (logged.commit > writer.header().base.commit).then_some(logged.wall),
-            ahead: jumps::ahead(logged),
-            commits: logged.commit - writer.header().base.commit,
-            rooted: writer.header().rooted,
-            wal_bytes: self.follower.wal_bytes(),
-            held_back_since: self.follower.growth.held_back,
-            catch_ups: self.catch_ups,
-            recoveries: self.follower.recoveries,
-            lacking: self.follower.lacking.clone(),
-            error: match (&self.released, &self.failing) {
-                (Some(error), _) => Some(error.report()),
-                (None, Some(f)) if state != CaptureState::On => Some(f.error.report()),
-                _ => self.notice.clone(),
-            },
-            is_closed: false,
-        };
-        if *held != status {
-            let is_news = (held.state, &held.error) != (status.state, &status.error);
-            *held = status;
-            drop(held);
-            // What is released is told when it is closed.
-            let is_news = is_news && state != CaptureState::Released;
-            if let Some(waker) = self.config.waker.as_ref().filter(|_| is_news) {
-                waker();
-            }
-        }
+        let is_full = self.follower.wal_bytes() > self.config.wal_bytes_max;
+        // What fails here fails in the next attempt too, and is reported there.
+        let _ = self.follower.run(Event::Stall { is_full });
+        self.ready &= self.follower.machine.has_pins();
     }
 }

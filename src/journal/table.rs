@@ -220,6 +220,24 @@ impl PageTable {
     }
 }
 
+/// What is known of the pages after the last record: from the log, which changed some, and from its base.
+pub(super) trait Known {
+    /// The hash that the log has of `page`, if it changed it.
+    fn hash(&self, page: u32) -> Option<[u8; 8]>;
+    /// Up to which page the base still counts.
+    fn base_pages(&self) -> u32;
+    /// Whether a page that the log did not change is as it was in the base.
+    fn is_of_base(&self, page: u32) -> bool;
+    /// Every page that the log changed, in no order.
+    fn each(&self, visit: &mut dyn FnMut(u32, [u8; 8]));
+}
+
+/// Whether `page` is in one of these runs.
+pub(super) fn is_in(runs: &[(u32, u32)], page: u32) -> bool {
+    let at = runs.partition_point(|(_, last)| *last < page);
+    runs.get(at).is_some_and(|(first, _)| *first <= page)
+}
+
 /// What a log says of the pages it changed: the hash of each, and up to which page the base still counts.
 #[derive(Debug, Clone)]
 pub(super) struct Changes {
@@ -238,16 +256,6 @@ impl Changes {
     /// The same, where these pages of the base have no content.
     pub(super) fn with_blank(base_pages: u32, blank: &[(u32, u32)]) -> Self {
         Self { blank: blank.to_vec(), ..Self::new(base_pages) }
-    }
-
-    /// Whether a page that the log did not change is as it was in the base.
-    pub(super) fn is_of_base(&self, page: u32) -> bool {
-        page <= self.base_pages && !self.is_blank(page)
-    }
-
-    fn is_blank(&self, page: u32) -> bool {
-        let at = self.blank.partition_point(|(_, last)| *last < page);
-        self.blank.get(at).is_some_and(|(first, _)| *first <= page)
     }
 
     /// The pages that have no content after the last record, which leaves `page_count`: they came into being without an
@@ -283,6 +291,24 @@ impl Changes {
             self.hashes.insert(entry.page, entry.hash);
             Ok(())
         })
+    }
+}
+
+impl Known for Changes {
+    fn hash(&self, page: u32) -> Option<[u8; 8]> {
+        self.hashes.get(&page).copied()
+    }
+
+    fn base_pages(&self) -> u32 {
+        self.base_pages
+    }
+
+    fn is_of_base(&self, page: u32) -> bool {
+        page <= self.base_pages && !is_in(&self.blank, page)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(u32, [u8; 8])) {
+        self.hashes.iter().for_each(|(page, hash)| visit(*page, *hash));
     }
 }
 

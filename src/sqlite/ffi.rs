@@ -11,7 +11,7 @@ use rusqlite::{Connection, ffi};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where in the WAL a read transaction stands: SQLite's `WalIndexHdr`, as `sqlite3_snapshot_get` returns it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WalPosition {
     /// Raised by one for every commit; the proof that none was missed.
     pub change_counter: u32,
@@ -245,6 +245,11 @@ impl Backfill {
     /// Whether the WAL holds no frame that counts.
     pub fn is_empty(self) -> bool {
         self.frames == 0
+    }
+
+    /// SQLite's counter of commits, when the WAL holds no frame that counts.
+    pub fn counter_when_empty(self) -> Option<u32> {
+        self.is_empty().then_some(self.changes)
     }
 
     /// Whether nothing is just being copied, by anybody.

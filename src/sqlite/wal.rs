@@ -34,7 +34,7 @@ const FRAME_HEADER: usize = 24;
 const CHUNK: usize = 1 << 20;
 
 /// A place in the WAL: everything up to and including `frame` has been read. All zeros: before an empty WAL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct WalMark {
     /// Salts of the generation of the WAL.
     pub salts: [u32; 2],
