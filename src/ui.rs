@@ -12,7 +12,7 @@
 //! leave          the end of the window: who goes on with what it looks after
 //! wanted         the data files that it asked for
 //! state          what the window remembers between two frames
-//! asked          what a dialog waits for, asked again where the answer can no longer come
+//! answers asked  what engines answered to this window, and what it waits for, asked again where nothing can come
 //! still          keeps a page still under the pointer
 //! file_picker    chooses files and folders
 //! table widgets  the parts
@@ -20,6 +20,7 @@
 //! ```
 
 mod action;
+mod answers;
 mod apply;
 mod asked;
 mod attention;
@@ -175,8 +176,9 @@ impl Window {
             }
         }
         actions.extend(self.news.1.try_iter());
+        self.state.answers.take();
         self.state.follow(status);
-        actions.extend(self.state.ask_again(status).map(Action::Send));
+        actions.extend(self.state.ask_again(status).map(Action::Ask));
     }
 
     /// Asks before the window closes, when that ends what nobody else goes on with.

@@ -7,8 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use uuid::Uuid;
-
 use super::{
     damaged::Opening,
     history::JobKind,
@@ -16,6 +14,7 @@ use super::{
     job::RunningJob,
     known,
     mark::Mark,
+    query::{Answer, Reply},
     status::{DataFileStatus, Event, Refused},
     worker::{Message, Worker},
 };
@@ -66,7 +65,7 @@ impl Worker {
         let config = self.config.clone();
         let tried: HashSet<PathBuf> = if again { HashSet::new() } else { self.tried.keys().cloned().collect() };
         let (asked, own) = (path.clone(), config.settings_dir.clone());
-        self.chores.run(
+        self.run_beside(
             move || {
                 let real = path.canonicalize().ok();
                 let may_restore = real.as_ref().is_none_or(|real| !tried.contains(real));
@@ -276,7 +275,7 @@ impl Worker {
             // What does not get through while the engine is busy is seen at its next look.
             let waker = move || _ = messages.try_send(Message::LogChanged { data_file: changed.clone() });
             let of = data_file.clone();
-            self.chores.run(
+            self.run_beside(
                 move || hosted::open_log(&data_file, &settings, &own, (&log, start, released), waker),
                 move |opened| Message::LogOpened { result: opened.map_err(|e| e.report()), data_file: of, attempt },
             );
@@ -385,7 +384,7 @@ impl Worker {
 
     /// Looks who else has the data files open; may take its time.
     pub(super) fn look_at_processes(&self, data_files: Vec<PathBuf>) {
-        self.chores.run(
+        self.run_beside(
             move || Ok(hosted::look_at_processes(&data_files).into_iter().zip(data_files).collect()),
             |seen| Message::ProcessesSeen(seen.unwrap_or_default()),
         );
@@ -408,15 +407,15 @@ impl Worker {
         self.look_now(data_file, None);
     }
 
-    /// Surveys a data file, with all that is looked at only now and then otherwise where `asked` names an answer.
-    pub(super) fn look_now(&mut self, data_file: &Path, asked: Option<Uuid>) {
+    /// Surveys a data file, with all that is looked at only now and then otherwise where somebody asked.
+    pub(super) fn look_now(&mut self, data_file: &Path, asked: Option<Reply>) {
         let Some(hosted) = self.hosted.get_mut(data_file) else { return };
         let size = self.status.data_file(data_file).map_or(0, |status| status.facts.size_bytes);
         hosted.surveyed = Some((Instant::now(), size));
         let (path, known, own) = (data_file.to_path_buf(), hosted.settings.clone(), self.config.settings_dir.clone());
         let (data_file, data) = (path.clone(), self.config.data_dir.clone());
-        let (log, of) = (hosted.log.clone().filter(|_| asked.is_some()), path.clone());
-        self.chores.run(
+        let (log, of, is_asked) = (hosted.log.clone().filter(|_| asked.is_some()), path.clone(), asked.is_some());
+        self.run_beside(
             move || {
                 // What was committed before the question is in the answer.
                 let _ = log.map(|log| log.flush());
@@ -427,7 +426,7 @@ impl Worker {
                 };
                 let settings = read.filter(is_whole).unwrap_or(known);
                 let mut surveyed = hosted::survey(&path, &settings, &own, &data);
-                surveyed.users = asked.and_then(|_| hosted::look_at_processes(&[of]).pop());
+                surveyed.users = is_asked.then(|| hosted::look_at_processes(&[of]).pop()).flatten();
                 Ok(surveyed)
             },
             move |surveyed| {
@@ -440,7 +439,7 @@ impl Worker {
     pub(super) fn surveyed(
         &mut self,
         data_file: &Path,
-        asked: Option<Uuid>,
+        asked: Option<Reply>,
         surveyed: std::result::Result<Box<Surveyed>, ErrorReport>,
     ) {
         let mut surveyed = match surveyed {
@@ -448,8 +447,8 @@ impl Worker {
             Err(error) => {
                 if let Some(status) = self.edit_data_file(data_file) {
                     (status.plan, status.plan_problem) = (None, Some(error));
-                    status.note_answer(asked);
                 }
+                self.answers.extend(asked.map(|reply| (reply, Answer::Looked)));
                 return;
             }
         };
@@ -479,7 +478,7 @@ impl Worker {
             hosted.look(status, &self.config.settings_dir);
         }
         status.problem = lost.or(status.problem.take());
-        status.note_answer(asked);
+        self.answers.extend(asked.map(|reply| (reply, Answer::Looked)));
         self.show_findings(Some(data_file));
         self.note_last_backups(Some(data_file));
         self.touch(data_file);
@@ -501,7 +500,7 @@ impl Worker {
             status.is_some_and(|status| is_logged(status) || !status.waiting.is_empty())
         };
         let logged: Vec<PathBuf> = marks.iter().map(|(path, _)| path.clone()).filter(is_in_the_way).collect();
-        self.chores.run(
+        self.run_beside(
             move || {
                 let waiting = hosted::look_who_waits(&logged);
                 let changed = marks.into_iter().filter(|(_, mark)| !mark.is_same_now()).map(|(path, _)| path);

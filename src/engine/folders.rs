@@ -158,7 +158,7 @@ impl Worker {
         hosted.choice_failed = None;
         let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
         let of = data_file.clone();
-        self.chores.run(
+        self.run_beside(
             move || {
                 let mut settings = SettingsFile::load(&data_file, &own)?;
                 marks::choose_anew(&data_file, &mut settings, &own, purpose).map(|_| settings)

@@ -245,7 +245,6 @@ pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Hos
         archives: Vec::new(),
         copies: Vec::new(),
         damaged: Vec::new(),
-        looked: Vec::new(),
         sets: Vec::new(),
         last_success: None,
         gone: None,

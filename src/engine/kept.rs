@@ -67,7 +67,7 @@ impl Worker {
         let (path, job, proven, busy) =
             (data_file.to_path_buf(), finished.id, proof.archive.clone(), self.busy_archives());
         let data_file = path.clone();
-        self.chores.run(
+        self.run_beside(
             move || {
                 if settings.copied_from().is_some() {
                     return Ok(Deleted::default());
@@ -101,11 +101,11 @@ impl Worker {
 
     pub(super) fn hold(&self, archive: PathBuf, note: Option<String>) {
         let since = Some(self.now().fixed_offset());
-        self.chores.run(move || hold::hold(&archive, &Hold { note, since, automatic: false }), Message::Held);
+        self.run_beside(move || hold::hold(&archive, &Hold { note, since, automatic: false }), Message::Held);
     }
 
     pub(super) fn release(&self, archive: PathBuf) {
-        self.chores.run(move || hold::release(&archive).map(|(released, _)| released), Message::Held);
+        self.run_beside(move || hold::release(&archive).map(|(released, _)| released), Message::Held);
     }
 
     /// Shows what is held now, or why that could not be changed.

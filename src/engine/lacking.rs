@@ -35,7 +35,7 @@ impl Worker {
         self.keep_notice(data_file, lacks(data_file, &lacking));
         if wanted && (lacking.lost_end || lacking.put_back) {
             let (path, of) = (data_file.to_path_buf(), data_file.to_path_buf());
-            self.chores.run(
+            self.run_beside(
                 move || Ok(processes::holders(&[path.clone(), snapshot::wal_path(&path)])),
                 move |open| Message::Lacks { data_file: of, open: open.unwrap_or_default() },
             );

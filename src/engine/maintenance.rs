@@ -6,16 +6,10 @@ use super::{
     command::JobId,
     history::JobKind,
     job::Order,
-    status::{FinishedJob, JobReport, ShownReport},
+    status::{FinishedJob, JobReport},
     worker::Worker,
 };
-use crate::{
-    error::{Error, ErrorKind, Result},
-    maintenance::{self, RecordsReport},
-};
-
-/// Reports shown at once: each may name thousands of tables.
-const REPORTS_MAX: usize = 4;
+use crate::{error::Result, maintenance};
 
 impl Worker {
     pub(super) fn verify_records(&mut self, job: JobId, data_file: PathBuf) -> Result<()> {
@@ -73,20 +67,5 @@ impl Worker {
             }
             Err(error) => self.edit().history_problem = Some(error.report()),
         }
-    }
-
-    pub(super) fn look_at_report(&mut self, job: JobId) {
-        let read = self.history.as_ref().map_or(Ok(None), |history| history.report(job)).and_then(|text| {
-            let missing = || {
-                Error::new(ErrorKind::NotFound, "the report is not kept any more")
-                    .hint("The last 20 of each data file are kept. Verify it again.")
-            };
-            let report: Option<RecordsReport> = text.and_then(|text| serde_json::from_str(&text).ok());
-            report.ok_or_else(missing)
-        });
-        let list = &mut self.edit().reports;
-        list.retain(|shown| shown.job != job);
-        list.insert(0, ShownReport { job, result: read.map_err(|e| e.report()) });
-        list.truncate(REPORTS_MAX);
     }
 }

@@ -12,9 +12,9 @@ use super::{
 };
 pub use crate::backup::soundness::Finding;
 use crate::{
-    archive::{ArchiveNumber, catalog::ArchiveEntry, segments::Missing},
+    archive::{ArchiveNumber, catalog::ArchiveEntry},
     backup::{
-        BackupPlan, BackupReport, Measure,
+        BackupPlan, BackupReport,
         places::Place,
         retention::BackupSet,
         soundness::{self, Damaged},
@@ -22,13 +22,10 @@ use crate::{
     control::{Progress, Question},
     drill::Proof,
     error::{Error, ErrorKind, ErrorReport},
-    journal::{
-        CaptureState, CaptureStatus,
-        integrate::{Point, Until},
-    },
+    journal::{CaptureState, CaptureStatus},
     maintenance::{CompactReport, RecordsReport},
     repair::RepairReport,
-    restore::{Logs, RestorePlan, RestoreReport, in_place::Undo, undo::UndoPlan},
+    restore::{RestoreReport, in_place::Undo},
     schedule::automatic::Automatic,
     settings::{Revision, Settings, copies},
     sqlite::{data_file::DataFileFacts, seen::ContentCheck},
@@ -115,22 +112,6 @@ pub struct Status {
     pub recent: Vec<PathBuf>,
     /// When archives were last proven to be restorable, newest first, at most 200.
     pub proven: Vec<Proof>,
-    /// The archives looked at, newest first, at most 8.
-    pub looked_at: Vec<LookedAt>,
-    /// The places that proposed settings mean, newest answer first, at most 8.
-    #[serde(default)]
-    pub seen_places: Vec<SeenPlaces>,
-    /// What files and folders measure, newest answer first, at most 64.
-    #[serde(default)]
-    pub measured: Vec<Measured>,
-    /// The commits that limits lead to, newest answer first, at most 8.
-    pub points: Vec<FoundPoint>,
-    /// What undoing restores in place would do, newest answer first, at most 4.
-    #[serde(default)]
-    pub seen_undos: Vec<SeenUndo>,
-    /// The reports of verifications that were looked at, newest answer first, at most 4.
-    #[serde(default)]
-    pub reports: Vec<ShownReport>,
 }
 
 impl Status {
@@ -213,9 +194,6 @@ pub struct DataFileStatus {
     /// Which of them were found damaged, and not found sound since.
     #[serde(default)]
     pub damaged: Vec<Finding>,
-    /// Answers to `LookNow`, the newest last: everything here is as it was found after the command came.
-    #[serde(default)]
-    pub looked: Vec<Uuid>,
     /// The same in the folder in force as sets with their logs: what
     /// [`retention::plan`](crate::backup::retention::plan) needs to say which of them a rule would delete.
     pub sets: Vec<BackupSet>,
@@ -329,12 +307,6 @@ impl DataFileStatus {
         self.shared.iter().any(|shared| shared.copy == self.facts.path)
     }
 
-    /// Answers a `LookNow`, if this comes of one.
-    pub(super) fn note_answer(&mut self, asked: Option<Uuid>) {
-        self.looked.extend(asked);
-        self.looked.drain(..self.looked.len().saturating_sub(8));
-    }
-
     /// The archive and the last commit from which the data file gets what it lacked when its log was opened, if it did.
     pub fn lacked(&self) -> Option<(PathBuf, u64)> {
         let lacking = self.log.as_ref()?.lacking.as_ref()?;
@@ -440,17 +412,6 @@ pub struct DoneInPlace {
     pub undoes: Option<JobId>,
 }
 
-/// What undoing a restore in place would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenUndo {
-    /// Canonical path of the data file.
-    pub data_file: PathBuf,
-    /// The restore in place.
-    pub of: JobId,
-    /// The answer, or why it can not be undone any more.
-    pub result: Result<UndoPlan, ErrorReport>,
-}
-
 /// A change of the settings that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedChange {
@@ -497,15 +458,6 @@ pub struct LastRun {
     pub error: Option<ErrorReport>,
     /// Whether its report is kept.
     pub has_report: bool,
-}
-
-/// The report of a verification of records and indexes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShownReport {
-    /// The job that wrote it.
-    pub job: JobId,
-    /// What it found, or why that can not be read.
-    pub result: Result<RecordsReport, ErrorReport>,
 }
 
 /// The client that edits the sample.
@@ -609,67 +561,6 @@ impl JobReport {
             _ => None,
         }
     }
-}
-
-/// What an archive says of itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LookedAt {
-    /// As it was asked for.
-    pub path: PathBuf,
-    /// Folders in which its segments were looked for too.
-    #[serde(default)]
-    pub segments: Vec<PathBuf>,
-    /// The logs that were asked for.
-    #[serde(default)]
-    pub logs: Logs,
-    /// Segments that were not found.
-    #[serde(default)]
-    pub missing: Option<Missing>,
-    /// The name proposed for a sound copy.
-    #[serde(default)]
-    pub copy: PathBuf,
-    /// Its description, or why it can not be read.
-    pub result: Result<RestorePlan, ErrorReport>,
-}
-
-/// The places that proposed settings mean.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenPlaces {
-    /// Canonical path of the data file.
-    pub data_file: PathBuf,
-    /// The settings, by which the answer is known.
-    pub revision: Revision,
-    /// Why they would be refused, if so.
-    pub problem: Option<ErrorReport>,
-    /// The folder for archives.
-    pub archives: Place,
-    /// The folder of the log, if they use one.
-    pub log: Option<Place>,
-}
-
-/// What a file or folder measures that may become an attachment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Measured {
-    /// Canonical path of the data file.
-    pub data_file: PathBuf,
-    /// The file or folder, as it was asked for.
-    pub path: PathBuf,
-    /// What would go into an archive, or why it is refused.
-    pub result: Result<Measure, ErrorReport>,
-}
-
-/// The commit that a limit leads to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundPoint {
-    /// The archive, as it was asked for.
-    pub archive: PathBuf,
-    /// The limit.
-    pub until: Until,
-    /// The logs that were asked for.
-    #[serde(default)]
-    pub logs: Logs,
-    /// Where it leads, or why it can not be told.
-    pub result: Result<Point, ErrorReport>,
 }
 
 /// News. Whoever misses one finds the same in the [`Status`].

@@ -6,9 +6,9 @@ use super::{
     command::JobId,
     history::{HistoryEntry, JobKind},
     job::{Order, Work},
-    status::{DoneInPlace, FinishedJob, JobReport, SeenUndo},
+    status::{DoneInPlace, FinishedJob, JobReport},
     work::{self, InPlaceOrder},
-    worker::{Message, Worker},
+    worker::Worker,
 };
 use crate::{
     backup,
@@ -23,8 +23,6 @@ use crate::{
 
 /// Restores in place of a data file in the status.
 const OFFERED_MAX: usize = 10;
-/// Plans in the status.
-const SEEN_MAX: usize = 4;
 
 impl Worker {
     /// What is known of a data file that was just opened.
@@ -64,31 +62,12 @@ impl Worker {
         }
     }
 
-    fn done_in_place(&self, data_file: &Path, of: JobId) -> Result<DoneInPlace> {
+    pub(super) fn done_in_place(&self, data_file: &Path, of: JobId) -> Result<DoneInPlace> {
         let known = self.status.data_file(data_file).ok_or_else(|| Self::not_open(data_file))?;
         known.in_place.iter().find(|done| done.job == of).cloned().ok_or_else(|| {
             let message = format!("this restore in place of {} is not known any more", data_file.display());
             Error::new(ErrorKind::NotFound, message).hint("Look in the Backup journal which there are.")
         })
-    }
-
-    /// Finds out what undoing a restore in place would do.
-    pub(super) fn look_at_undo(&mut self, data_file: PathBuf, of: JobId) -> Result<()> {
-        let done = self.done_in_place(&data_file, of)?;
-        let log = self.hosted.get(&data_file).and_then(|hosted| hosted.log.clone());
-        let (own, path) = (self.config.settings_dir.clone(), data_file.clone());
-        self.chores.run(
-            move || plan(&path, &done, &own, log.as_deref()),
-            move |plan| Message::UndoSeen(SeenUndo { data_file, of, result: plan.map_err(|e| e.report()) }),
-        );
-        Ok(())
-    }
-
-    pub(super) fn undo_seen(&mut self, seen: SeenUndo) {
-        let list = &mut self.edit().seen_undos;
-        list.retain(|known| (&known.data_file, known.of) != (&seen.data_file, seen.of));
-        list.insert(0, seen);
-        list.truncate(SEEN_MAX);
     }
 
     /// Undoes a restore in place: a restore in place to the state before it.
@@ -114,7 +93,8 @@ impl Worker {
     }
 }
 
-fn plan(data_file: &Path, done: &DoneInPlace, own: &Path, log: Option<&Capture>) -> Result<UndoPlan> {
+/// What undoing it would do.
+pub(super) fn plan(data_file: &Path, done: &DoneInPlace, own: &Path, log: Option<&Capture>) -> Result<UndoPlan> {
     let settings = SettingsFile::load(data_file, own)?;
     let mut archives = backup::archives(data_file, settings.settings())?;
     archives.retain(|archive| archive.is_of(settings.settings().data_file_id));

@@ -14,37 +14,32 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use uuid::Uuid;
 
 use super::{
-    Config, Shared,
+    Config,
     backup_job::BackupJob,
-    chores::Chores,
     command::{Command, JobId},
     damaged::Opening,
     data_files::LogStart,
     folders::FoldersSeen,
+    handle::Shared,
     history::{History, JobKind, Looked},
     hosted::{Hosted, Surveyed, Users},
-    in_care::{DataFile, InCare, LOOK_WAIT},
+    in_care::{DataFile, InCare},
     job::{Order, RunningJob, Work},
     list::List,
-    status::{
-        DataFileStatus, Event, Finding, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Measured, Refused,
-        SeenPlaces, SeenUndo, Status,
-    },
+    pool::Pool,
+    query::{Answer, Query, Reply},
+    status::{DataFileStatus, Event, Finding, FinishedJob, Host, JobReport, Refused, Status},
     work,
 };
 use crate::{
-    archive::{ArchiveOptions, catalog::ArchiveEntry, segments},
+    archive::{ArchiveOptions, catalog::ArchiveEntry},
     backup::{self, Deleted, places::Purpose},
     drill::Proof,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
-    repair,
-    restore::{self, Logs, Origin, RestoreOptions},
+    restore::{Logs, Origin, RestoreOptions},
     settings::SettingsFile,
-    storage::{
-        self,
-        processes::{Holders, Process},
-    },
+    storage::processes::{Holders, Process},
     verify::VerifyOptions,
 };
 
@@ -54,13 +49,13 @@ const JOB_TICK: Duration = Duration::from_millis(250);
 const IDLE_TICK: Duration = Duration::from_secs(2);
 /// Who has the data files open is looked at this often: it means looking at every process.
 const PROCESSES_TICK: Duration = Duration::from_secs(10);
-const LOOKED_AT_MAX: usize = 8;
 /// Data files looked at in one go: hundreds of them have their turn one after the other.
 const LOOK_MAX: usize = 64;
 
 /// What reaches the engine's thread.
 pub(super) enum Message {
     Command(Command),
+    Query(Query, Reply),
     Opened {
         asked: PathBuf,
         /// What it is called where it lies.
@@ -81,8 +76,8 @@ pub(super) enum Message {
     },
     Surveyed {
         data_file: PathBuf,
-        /// The command that is answered with it.
-        asked: Option<Uuid>,
+        /// The question that is answered with it.
+        asked: Option<Reply>,
         surveyed: std::result::Result<Box<Surveyed>, ErrorReport>,
     },
     LogOpened {
@@ -93,19 +88,14 @@ pub(super) enum Message {
     LogChanged {
         data_file: PathBuf,
     },
-    LookedAt(LookedAt),
-    PointFound(FoundPoint),
-    UndoSeen(SeenUndo),
     ProcessesSeen(Vec<(Users, PathBuf)>),
     Ping(Sender<()>),
-    PlacesSeen(SeenPlaces),
     FoldersSeen(FoldersSeen),
     ChosenAnew {
         data_file: PathBuf,
         purpose: Purpose,
         result: std::result::Result<Box<SettingsFile>, ErrorReport>,
     },
-    Measured(Measured),
     /// An archive was restored for a test as part of another job.
     Proved(Proof),
     /// A job looked at an archive.
@@ -144,7 +134,12 @@ pub(super) struct Worker {
     pub(super) real_names: HashMap<PathBuf, PathBuf>,
     pub(super) news: Vec<Event>,
     pub(super) changed: bool,
-    pub(super) chores: Chores,
+    /// For what the engine looks at by itself.
+    pool: Pool,
+    /// For what somebody asks: whoever asks much holds up nothing else.
+    pub(super) questions: Pool,
+    /// Answers that go out with the status that holds them.
+    pub(super) answers: Vec<(Reply, Answer)>,
     /// How many programs run that are told of jobs.
     pub(super) notices: usize,
     /// Whether they should end soon.
@@ -203,16 +198,12 @@ impl Worker {
             list_problem,
             recent: Vec::new(),
             proven: Vec::new(),
-            looked_at: Vec::new(),
-            seen_places: Vec::new(),
-            measured: Vec::new(),
-            points: Vec::new(),
-            seen_undos: Vec::new(),
-            reports: Vec::new(),
         };
         let mut worker = Self {
             config,
-            chores: Chores::new(messages.clone()),
+            pool: Pool::default(),
+            questions: Pool::default(),
+            answers: Vec::new(),
             messages,
             status: Arc::new(status),
             hosted: HashMap::new(),
@@ -277,6 +268,7 @@ impl Worker {
             for event in std::mem::take(&mut self.news) {
                 shared.tell(&event);
             }
+            std::mem::take(&mut self.answers).into_iter().for_each(|(reply, answer)| reply.tell(Ok(answer)));
             if self.ending && self.jobs.is_empty() && self.notices == 0 {
                 self.note_watching(true);
                 self.hosted.values().filter_map(|h| h.log.as_ref()).for_each(|log| log.ask_stop());
@@ -372,6 +364,7 @@ impl Worker {
                     self.refuse(job, &error);
                 }
             }
+            Message::Query(query, reply) => self.answer(query, reply),
             Message::Opened { asked, real, again, result } => self.opened(&asked, (real, again), result),
             Message::Surveyed { data_file, asked, surveyed } => self.surveyed(&data_file, asked, surveyed),
             Message::Watched { changed, waiting } => {
@@ -382,24 +375,9 @@ impl Worker {
             Message::LogOpened { data_file, attempt, result } => self.log_opened(&data_file, attempt, result),
             Message::LogChanged { data_file } => self.log_changed(&data_file),
             Message::Lacks { data_file, open } => self.integrate_lacking(&data_file, &open),
-            Message::LookedAt(looked) => {
-                let list = &mut self.edit().looked_at;
-                list.retain(|l| (&l.path, &l.segments, &l.logs) != (&looked.path, &looked.segments, &looked.logs));
-                list.insert(0, looked);
-                list.truncate(LOOKED_AT_MAX);
-            }
-            Message::PointFound(found) => {
-                let list = &mut self.edit().points;
-                list.retain(|p| (&p.archive, &p.until) != (&found.archive, &found.until));
-                list.insert(0, found);
-                list.truncate(LOOKED_AT_MAX);
-            }
-            Message::UndoSeen(seen) => self.undo_seen(seen),
             Message::ProcessesSeen(seen) => self.processes_seen(seen),
-            Message::PlacesSeen(seen) => self.places_seen(seen),
             Message::FoldersSeen(seen) => self.folders_seen(seen),
             Message::ChosenAnew { data_file, purpose, result } => self.chosen_anew(&data_file, purpose, result),
-            Message::Measured(measured) => self.measured(measured),
             Message::Proved(proof) => self.proved(&proof),
             Message::Looked(looked) => self.looked(&looked),
             Message::Held(held) => self.was_held(held),
@@ -442,12 +420,7 @@ impl Worker {
             }
             Command::GiveOwnIdentity { data_file } => self.give_own_identity(&data_file).map_err(plain)?,
             Command::ChooseAnew { data_file, purpose } => self.choose_anew(&data_file, purpose).map_err(plain)?,
-            Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
-            Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
             Command::Refresh { data_file } => self.survey(&data_file),
-            Command::LookNow { data_file, asked } => self.look_now(&data_file, Some(asked)),
-            Command::LookAtArchive { path, segments, logs } => self.look_at(path, segments, logs),
-            Command::FindPoint { archive, until, segments, logs } => self.find_point(archive, until, segments, logs),
             Command::Backup { job, data_file, destination, options } => {
                 self.backup(job, data_file, destination, options).map_err(|e| (Some((job, JobKind::Backup)), e))?;
             }
@@ -467,7 +440,6 @@ impl Worker {
                 let started = self.restore_in_place(job, data_file, (archive, segments), logs, until);
                 started.map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
             }
-            Command::LookAtUndo { data_file, of } => self.look_at_undo(data_file, of).map_err(plain)?,
             Command::UndoRestore { job, data_file, of } => {
                 self.undo_restore(job, data_file, of).map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
             }
@@ -504,7 +476,6 @@ impl Worker {
             Command::Compact { job, data_file } => {
                 self.compact(job, data_file).map_err(|e| (Some((job, JobKind::Compact)), e))?;
             }
-            Command::LookAtReport { job, .. } => self.look_at_report(job),
             Command::Hold { archive, note } => self.hold(archive, note),
             Command::Release { archive } => self.release(archive),
             Command::PutAway { data_file, kind } => self.put_away(&data_file, kind).map_err(plain)?,
@@ -547,6 +518,17 @@ impl Worker {
         self.status.data_files.iter().find(holds).map(|d| d.facts.path.clone())
     }
 
+    /// Has `work` done by one of a few threads, and takes what `message` makes of its result.
+    pub(super) fn run_beside<T>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+        message: impl FnOnce(Result<T>) -> Message + Send + 'static,
+    ) {
+        let messages = self.messages.clone();
+        // When the engine has ended meanwhile, nobody wants to know.
+        self.pool.run(work, move |result| _ = messages.send(message(result)));
+    }
+
     /// Does what may take long on a thread of its own.
     pub(super) fn beside(&self, name: &str, work: impl FnOnce() -> Message + Send + 'static) {
         let messages = self.messages.clone();
@@ -560,7 +542,7 @@ impl Worker {
     }
 
     /// The data files in care now, for a job that asks for this archive.
-    fn in_care(&self, archive: &Path) -> InCare {
+    pub(super) fn in_care(&self, archive: &Path) -> InCare {
         let data_file = |hosted: &Hosted| DataFile {
             path: hosted.path.clone(),
             id: hosted.settings.settings().data_file_id,
@@ -571,42 +553,6 @@ impl Worker {
             listed: self.data_file_of(archive),
             settings_dir: self.config.settings_dir.clone(),
         }
-    }
-
-    fn look_at(&mut self, path: PathBuf, folders: Vec<PathBuf>, logs: Logs) {
-        let in_care = self.in_care(&path);
-        let asked = logs.clone();
-        let (archive, segments) = (path.clone(), folders.clone());
-        self.chores.run(
-            move || {
-                let missing = segments::missing(&path, &folders);
-                let (log, origin) = in_care.of(&path, &folders, LOOK_WAIT);
-                let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
-                let copy = repair::propose_copy(&path, storage::folder_of(&path));
-                Ok((missing, copy, restore::plan_with(&path, &folders, &logs, &origin)))
-            },
-            |looked| {
-                let (missing, copy, plan) = looked.unwrap_or_else(|error| (None, PathBuf::new(), Err(error)));
-                let result = plan.map_err(|e| e.report());
-                Message::LookedAt(LookedAt { path: archive, segments, logs: asked, missing, copy, result })
-            },
-        );
-    }
-
-    fn find_point(&mut self, archive: PathBuf, until: Until, folders: Vec<PathBuf>, logs: Logs) {
-        let in_care = self.in_care(&archive);
-        let (path, asked) = (archive.clone(), logs.clone());
-        self.chores.run(
-            move || {
-                let (log, origin) = in_care.of(&path, &folders, LOOK_WAIT);
-                let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
-                restore::find_point(&path, &folders, (&logs, &origin), until)
-            },
-            move |point| {
-                let result = point.map_err(|e| e.report());
-                Message::PointFound(FoundPoint { archive, until, logs: asked, result })
-            },
-        );
     }
 
     fn backup(

@@ -54,14 +54,8 @@ pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) 
         merged.opening.extend(other.opening.iter().cloned());
         merged.refused.extend(other.refused.iter().cloned());
         merged.jobs.extend(other.jobs.iter().cloned());
-        merged.looked_at.extend(other.looked_at.iter().cloned());
-        merged.seen_places.extend(other.seen_places.iter().cloned());
-        merged.measured.extend(other.measured.iter().cloned());
         let proven: Vec<_> = other.proven.iter().filter(|p| !merged.proven.contains(p)).cloned().collect();
         merged.proven.extend(proven);
-        merged.points.extend(other.points.iter().cloned());
-        merged.seen_undos.extend(other.seen_undos.iter().cloned());
-        merged.reports.extend(other.reports.iter().cloned());
         merged.history_problem = merged.history_problem.or_else(|| other.history_problem.clone());
         merged.list_problem = merged.list_problem.or_else(|| other.list_problem.clone());
         let recent: Vec<PathBuf> = other.recent.iter().filter(|p| !merged.recent.contains(p)).cloned().collect();

@@ -149,12 +149,6 @@ fn rest(status: &Status) -> Status {
         list_problem: status.list_problem.clone(),
         recent: status.recent.clone(),
         proven: Vec::new(),
-        looked_at: status.looked_at.clone(),
-        seen_places: status.seen_places.clone(),
-        measured: status.measured.clone(),
-        points: status.points.clone(),
-        seen_undos: status.seen_undos.clone(),
-        reports: status.reports.clone(),
     }
 }
 
@@ -249,12 +243,6 @@ mod tests {
             list_problem: None,
             recent: Vec::new(),
             proven: Vec::new(),
-            looked_at: Vec::new(),
-            seen_places: Vec::new(),
-            measured: Vec::new(),
-            points: Vec::new(),
-            seen_undos: Vec::new(),
-            reports: Vec::new(),
         }
     }
 
