@@ -16,7 +16,7 @@ use super::{
     mark::Mark,
     query::{Answer, Reply},
     status::{DataFileStatus, Event, Refused},
-    worker::{Message, Worker},
+    worker::{Message, Worker, edit_at},
 };
 use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
@@ -158,7 +158,7 @@ impl Worker {
                 }
                 self.edit().refused.retain(|r| r.path != asked);
                 self.hosted.insert(path.clone(), hosted);
-                self.edit().data_files.push(status);
+                self.edit().data_files.add(Arc::new(status));
                 self.remember(&path);
                 self.note_last_backups(Some(&path));
                 self.note_last_runs(&path);
@@ -227,7 +227,9 @@ impl Worker {
     /// Stops looking after a data file for a while.
     pub(super) fn let_go(&mut self, path: &Path) {
         self.hosted.remove(path);
-        self.edit().data_files.retain(|d| d.facts.path != path);
+        if let Some(id) = self.status.data_file(path).map(|known| known.id) {
+            self.edit().data_files.remove(id);
+        }
     }
 
     pub(super) fn forget(&mut self, path: &Path) -> Result<()> {
@@ -260,8 +262,7 @@ impl Worker {
         hosted.log_attempt += 1;
         let (attempt, settings, released) = (hosted.log_attempt, hosted.settings.clone(), hosted.log_released.clone());
         self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
+        if let Some(status) = edit_at(&mut self.status, data_file) {
             (status.log, status.log_starting) = (None, wanted.is_some());
             // While it is only tried again, what was wrong stays to be seen.
             status.log_problem.take_if(|_| wanted.is_none() || start != LogStart::Known);
@@ -306,8 +307,7 @@ impl Worker {
         if hosted.log_attempt != attempt {
             return;
         }
-        let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        else {
+        let Some(status) = edit_at(&mut self.status, data_file) else {
             return;
         };
         self.changed = true;
@@ -462,7 +462,7 @@ impl Worker {
         hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned();
         let lost = hosted.lost.clone();
         self.changed = true;
-        let known = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file);
+        let known = edit_at(&mut self.status, data_file);
         let Some(status) = known else { return };
         // What a job noted in them is known at once; what a person changed is taken up with its consequences.
         if surveyed.settings.settings().revision() == hosted.settings.settings().revision() {
@@ -556,8 +556,7 @@ impl Worker {
         let now = self.now();
         let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
         self.changed = true;
-        let status = Arc::make_mut(&mut self.status);
-        let status = status.data_files.iter_mut().find(|d| d.facts.path == data_file);
+        let status = edit_at(&mut self.status, data_file);
         let status = status.ok_or_else(|| Self::not_open(data_file))?;
         if run {
             return hosted.start_client(self.config.program.as_deref(), now, status);

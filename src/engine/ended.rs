@@ -1,6 +1,6 @@
 //! What is kept of jobs: their results, their lines in the Backup journal, and the last full backup of each data file.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{
     command::JobId,
@@ -54,14 +54,14 @@ impl Worker {
         {
             self.edit().history_problem = Some(error.report());
         }
-        let list = &mut self.edit().proven;
+        let list = Arc::make_mut(&mut self.edit().proven);
         list.retain(|known| known.archive_id != proof.archive_id);
         list.insert(0, proof.clone());
         list.truncate(PROVEN_MAX as usize);
     }
 
     pub(super) fn keep_finished(&mut self, finished: FinishedJob) {
-        let list = &mut self.edit().finished;
+        let list = Arc::make_mut(&mut self.edit().finished);
         list.insert(0, finished.clone());
         list.truncate(FINISHED_MAX);
         self.news.push(Event::JobFinished(finished));
@@ -75,7 +75,7 @@ impl Worker {
                 self.edit().history_problem = Some(error.report());
             }
         }
-        let list = &mut self.edit().history;
+        let list = Arc::make_mut(&mut self.edit().history);
         match list.iter_mut().find(|e| e.id == entry.id) {
             Some(known) => *known = entry.clone(),
             None => list.insert(0, entry.clone()),
@@ -105,7 +105,7 @@ impl Worker {
             Ok((list, recent, proven, findings)) => {
                 self.findings = findings;
                 let status = self.edit();
-                (status.history, status.recent, status.proven) = (list, recent, proven);
+                (status.history, status.recent, status.proven) = (Arc::new(list), recent, Arc::new(proven));
                 self.show_findings(None);
             }
             Err(error) => self.edit().history_problem = Some(error.report()),
@@ -116,9 +116,11 @@ impl Worker {
     /// The last full backup of a data file, or of each: from the Backup journal, or from the newest archive if that is
     /// newer.
     pub(super) fn note_last_backups(&mut self, only: Option<&Path>) {
-        let status = self.edit();
-        for data_file in status.data_files.iter_mut().filter(|d| only.is_none_or(|only| d.facts.path == only)) {
-            known::take_history(data_file, &status.history);
+        let history = Arc::clone(&self.status.history);
+        for id in self.ids(only) {
+            if let Some(data_file) = self.edit().data_files.edit(id) {
+                known::take_history(data_file, &history);
+            }
         }
     }
 }

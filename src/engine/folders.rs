@@ -3,14 +3,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
     data_files::LogStart,
     status::Event,
-    worker::{Message, Worker},
+    worker::{Message, Worker, edit_at},
 };
 use crate::{
     backup::{
@@ -188,7 +187,7 @@ impl Worker {
             }
         };
         self.changed = true;
-        let known = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file);
+        let known = edit_at(&mut self.status, data_file);
         let Some(status) = known else { return };
         hosted.adopt(settings, status);
         match purpose {

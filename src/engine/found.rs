@@ -1,7 +1,10 @@
 //! What a job found of an archive, told by the thread that looked: damage, or that it is sound. Made here alone, and
 //! kept by [`Worker::looked`] alone.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Local};
 
@@ -120,7 +123,7 @@ impl Worker {
         looked.apply(&mut self.findings);
         if let Some(found) = &looked.found {
             let is_same = |proof: &Proof| proof.archive == found.archive || Some(proof.archive_id) == found.archive_id;
-            self.edit().proven.retain(|proof| !is_same(proof));
+            Arc::make_mut(&mut self.edit().proven).retain(|proof| !is_same(proof));
         }
         self.show_findings(None);
         self.survey_of(&looked.archive);

@@ -23,7 +23,7 @@ use super::{
     proof::Proving,
     rights,
     settings_gone::{self, Gone},
-    status::{DataFileStatus, Host, Maintenance, SampleClientStatus, Shared},
+    status::{DataFileId, DataFileStatus, Host, Maintenance, SampleClientStatus, Shared},
 };
 use crate::{
     archive::{
@@ -229,6 +229,7 @@ pub(super) fn open(path: &Path, config: &Config, may_restore: bool) -> Result<Op
 pub(super) fn status_of(facts: DataFileFacts, settings: &SettingsFile, host: Host) -> DataFileStatus {
     let is_sample = sample::is_sample(&facts);
     DataFileStatus {
+        id: DataFileId::new(settings.settings().data_file_id, &facts.path),
         host,
         engine_started: None,
         lost_since: None,

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{
     history::{HistoryEntry, JobKind, Outcome},
     hosted::Surveyed,
-    status::{DataFileStatus, Finding, LastBackup, Unlisted},
+    status::{DataFileId, DataFileStatus, Finding, LastBackup, Unlisted},
     worker::Worker,
 };
 use crate::storage;
@@ -96,14 +96,23 @@ impl Worker {
     /// Shows what was found of the archives of a data file, or of all.
     pub(super) fn show_findings(&mut self, only: Option<&Path>) {
         let findings = std::mem::take(&mut self.findings);
-        let concerned = |d: &&mut DataFileStatus| only.is_none_or(|only| d.facts.path == only);
         let mut touched = Vec::new();
-        for data_file in self.edit().data_files.iter_mut().filter(concerned) {
-            take_findings(data_file, &findings);
-            touched.push(data_file.facts.path.clone());
+        for id in self.ids(only) {
+            if let Some(data_file) = self.edit().data_files.edit(id) {
+                take_findings(data_file, &findings);
+                touched.push(data_file.facts.path.clone());
+            }
         }
         self.findings = findings;
         touched.iter().for_each(|path| self.touch(path));
+    }
+
+    /// The names of one data file, or of all.
+    pub(super) fn ids(&self, only: Option<&Path>) -> Vec<DataFileId> {
+        match only {
+            Some(path) => self.status.data_files.at(path).into_iter().map(|known| known.id).collect(),
+            None => self.status.data_files.iter().map(|known| known.id).collect(),
+        }
     }
 
     /// Takes up what other processes have written to the Backup journal: jobs of another window or command, and what

@@ -1,14 +1,11 @@
 //! Changing the settings of a data file, by command or by hand in its file.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use super::{
     data_files::LogStart,
     status::{DataFileStatus, RefusedChange},
-    worker::Worker,
+    worker::{Worker, edit_at},
 };
 use crate::{
     backup::{self, marks},
@@ -72,7 +69,7 @@ impl Worker {
         let sharing = backup::sharing(data_file, file.settings());
         file.give_own_identity(&own, &sharing)?;
         self.changed = true;
-        let known = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file);
+        let known = edit_at(&mut self.status, data_file);
         if let Some(status) = known {
             hosted.adopt(file, status);
         }
@@ -99,8 +96,7 @@ impl Worker {
         file.change(&own, |settings| *settings = wanted)?;
         marks::note_choice(data_file, &mut file, &own, &before);
         self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
+        if let Some(status) = edit_at(&mut self.status, data_file) {
             status.settings_problem = None;
             hosted.adopt(file, status);
         }
@@ -113,6 +109,12 @@ impl Worker {
     /// The status of one data file, to be changed.
     pub(super) fn edit_data_file(&mut self, data_file: &Path) -> Option<&mut DataFileStatus> {
         self.touch(data_file);
-        self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file)
+        self.edit_untouched(data_file)
+    }
+
+    /// The same where nothing changes that can be worth a warning.
+    pub(super) fn edit_untouched(&mut self, data_file: &Path) -> Option<&mut DataFileStatus> {
+        self.changed = true;
+        edit_at(&mut self.status, data_file)
     }
 }

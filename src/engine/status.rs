@@ -1,6 +1,11 @@
 //! The truth about the engine at one moment, and the news of what changed. Both are plain data.
 
-use std::path::{Path, PathBuf};
+mod data_files;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
@@ -10,6 +15,8 @@ use super::{
     command::JobId,
     history::{HistoryEntry, JobKind, Outcome},
 };
+pub use data_files::{DataFileId, DataFiles, Iter};
+
 pub use crate::backup::soundness::Finding;
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
@@ -93,7 +100,7 @@ pub struct Status {
     /// When the engine was started.
     pub started: DateTime<Local>,
     /// The data files looked after, in the order they were opened.
-    pub data_files: Vec<DataFileStatus>,
+    pub data_files: DataFiles,
     /// Paths being identified.
     pub opening: Vec<PathBuf>,
     /// Paths that could not be opened, with the reason; the newest first.
@@ -101,9 +108,9 @@ pub struct Status {
     /// The jobs that run now.
     pub jobs: Vec<JobStatus>,
     /// The jobs that ended most recently, newest first, at most 20.
-    pub finished: Vec<FinishedJob>,
+    pub finished: Arc<Vec<FinishedJob>>,
     /// The Backup journal, newest first, at most 1000 entries.
-    pub history: Vec<HistoryEntry>,
+    pub history: Arc<Vec<HistoryEntry>>,
     /// Why the Backup journal can not be kept, if so.
     pub history_problem: Option<ErrorReport>,
     /// Why the list of the service's data files can not be kept, if so.
@@ -111,16 +118,13 @@ pub struct Status {
     /// Data files opened before, newest first.
     pub recent: Vec<PathBuf>,
     /// When archives were last proven to be restorable, newest first, at most 200.
-    pub proven: Vec<Proof>,
+    pub proven: Arc<Vec<Proof>>,
 }
 
 impl Status {
     /// The data file with this canonical path.
     pub fn data_file(&self, path: &std::path::Path) -> Option<&DataFileStatus> {
-        // Paths are compared part by part, which takes a while where there are hundreds; nearly always they are the
-        // same text.
-        let same_text = |d: &&DataFileStatus| d.facts.path.as_os_str() == path.as_os_str();
-        self.data_files.iter().find(same_text).or_else(|| self.data_files.iter().find(|d| d.facts.path == path))
+        self.data_files.at(path).map(|known| &**known)
     }
 
     /// When an archive of this data file was last proven to be restorable.
@@ -156,6 +160,8 @@ pub struct Refused {
 /// One data file that the engine looks after.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataFileStatus {
+    /// Names it in the status.
+    pub id: DataFileId,
     /// What it is; size and times are kept up to date.
     pub facts: DataFileFacts,
     /// The process whose engine looks after it.

@@ -33,7 +33,7 @@ impl Worker {
             let Some(status) = self.status.data_file(&path) else { continue };
             let wanted = warnings(status, &now);
             if status.warnings != wanted
-                && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == path)
+                && let Some(status) = self.edit_untouched(&path)
             {
                 // A service has nobody who looks: what its settings do not do must be read in its messages.
                 let of_settings = wanted.iter().filter(|warning| warning.kind == WarningKind::Settings);

@@ -28,7 +28,7 @@ use super::{
     list::List,
     pool::Pool,
     query::{Answer, Query, Reply},
-    status::{DataFileStatus, Event, Finding, FinishedJob, Host, JobReport, Refused, Status},
+    status::{DataFileStatus, DataFiles, Event, Finding, FinishedJob, Host, JobReport, Refused, Status},
     work,
 };
 use crate::{
@@ -188,16 +188,16 @@ impl Worker {
             host,
             engines: vec![host],
             started: config.clock.local(),
-            data_files: Vec::new(),
+            data_files: DataFiles::default(),
             opening: Vec::new(),
             refused: Vec::new(),
             jobs: Vec::new(),
-            finished: Vec::new(),
-            history: Vec::new(),
+            finished: Arc::default(),
+            history: Arc::default(),
             history_problem,
             list_problem,
             recent: Vec::new(),
-            proven: Vec::new(),
+            proven: Arc::default(),
         };
         let mut worker = Self {
             config,
@@ -345,7 +345,7 @@ impl Worker {
             // Time alone can make something worth a warning.
             self.touch(&path);
             if after != before {
-                self.edit().data_files.iter_mut().filter(|d| d.facts.path == path).for_each(|d| *d = after.clone());
+                self.edit_data_file(&path).into_iter().for_each(|known| *known = after.clone());
             }
             self.look_at_folders(&path, now);
         }
@@ -645,4 +645,10 @@ impl Worker {
         self.list_jobs();
         Ok(())
     }
+}
+
+/// The status of one data file, to be changed where the engine's other parts are in use.
+pub(super) fn edit_at<'a>(status: &'a mut Arc<Status>, path: &Path) -> Option<&'a mut DataFileStatus> {
+    let id = status.data_file(path)?.id;
+    Arc::make_mut(status).data_files.edit(id)
 }

@@ -397,7 +397,7 @@ impl Switchboard {
         let has_lost = gone.iter().any(|status| !status.data_files.is_empty());
         for status in gone {
             for data_file in &status.data_files {
-                self.lost.push(Lost { status: data_file.clone(), since });
+                self.lost.push(Lost { status: DataFileStatus::clone(data_file), since });
             }
         }
         let open: HashSet<PathBuf> = self
