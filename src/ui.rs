@@ -153,10 +153,10 @@ impl Window {
                 Event::DataFileOpened { .. } => self.state.opened(),
                 Event::DataFileRefused(refused) => self.state.refused(&refused.path),
                 Event::JobFinished(job) => {
-                    if let Ok(JobReport::Sample { path, .. }) = job.result
+                    if let Ok(JobReport::Sample { path, .. }) = &job.result
                         && self.state.samples.remove(&job.id)
                     {
-                        self.state.wants(path);
+                        self.state.wants(path.clone());
                     }
                 }
                 Event::LogOpened { data_file } if self.state.backup_when_logged.as_ref() == Some(&data_file) => {

@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     command::JobId,
+    data_file::known,
     history::{HistoryEntry, JobKind, Outcome},
-    known,
     status::{Event, FinishedJob, JobReport},
     worker::Worker,
 };
@@ -36,7 +36,7 @@ impl Worker {
         if self.damaged_ended(&finished) {
             // It is opened, or refused, with what came of it.
         } else if let Some(data_file) = finished.data_file.clone() {
-            if finished.kind == JobKind::RestoreInPlace && !self.hosted.contains_key(&data_file) {
+            if finished.kind == JobKind::RestoreInPlace && self.data_files.at(&data_file).is_none() {
                 self.open(data_file);
             } else {
                 self.survey(&data_file);
@@ -117,10 +117,27 @@ impl Worker {
     /// newer.
     pub(super) fn note_last_backups(&mut self, only: Option<&Path>) {
         let history = Arc::clone(&self.status.history);
-        for id in self.ids(only) {
-            if let Some(data_file) = self.edit().data_files.edit(id) {
-                known::take_history(data_file, &history);
-            }
+        for data_file in self.data_files.iter_mut().filter(|known| only.is_none_or(|only| known.path() == only)) {
+            known::take_history(data_file.edit(), &history);
+        }
+    }
+
+    /// Shows what was found of the archives of a data file, or of all.
+    pub(super) fn show_findings(&mut self, only: Option<&Path>) {
+        let findings = std::mem::take(&mut self.findings);
+        for data_file in self.data_files.iter_mut().filter(|known| only.is_none_or(|only| known.path() == only)) {
+            known::take_findings(data_file.edit(), &findings);
+        }
+        self.findings = findings;
+    }
+
+    /// Takes up what other processes have written to the Backup journal: jobs of another window or command, and what
+    /// they found.
+    pub(super) fn follow_history(&mut self) {
+        let version = self.history.as_ref().and_then(super::history::History::version);
+        if version.is_some() && version != self.history_version {
+            self.history_version = version;
+            self.read_history();
         }
     }
 }

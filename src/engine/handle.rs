@@ -13,9 +13,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 
 use super::{
     command::Command,
-    query::{Asked, Query, Reply},
+    message::Message,
+    query::{Asked, ENDED, Query, Reply},
     status::{Event, Status},
-    worker::Message,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -167,9 +167,6 @@ impl Shared {
         }
     }
 }
-
-/// What to do when the engine has ended.
-pub(super) const ENDED: &str = "Start the program again, or the service that looked after the data file.";
 
 /// Refuses what has no form as text: in the status, or in a message, it would cut off everybody who has joined the
 /// engine.

@@ -13,7 +13,7 @@ use crate::{error::Result, maintenance};
 
 impl Worker {
     pub(super) fn verify_records(&mut self, job: JobId, data_file: PathBuf) -> Result<()> {
-        if !self.hosted.contains_key(&data_file) {
+        if self.data_files.at(&data_file).is_none() {
             return Err(Self::not_open(&data_file));
         }
         // A backup may begin meanwhile; what rewrites the file would only be waited for.
@@ -27,7 +27,7 @@ impl Worker {
     }
 
     pub(super) fn compact(&mut self, job: JobId, data_file: PathBuf) -> Result<()> {
-        let log = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?.log.clone();
+        let log = self.data_files.at(&data_file).ok_or_else(|| Self::not_open(&data_file))?.log.clone();
         self.refuse_while_busy(&data_file)?;
         self.refuse_while(&data_file, &[JobKind::VerifyRecords])?;
         let path = data_file.clone();

@@ -2,13 +2,24 @@
 
 use std::path::Path;
 
-use super::worker::Worker;
+use super::{data_file::DataFile, worker::Worker};
 use crate::{
     error::Result,
     warning::{Warning, WarningKind},
 };
 
 impl Worker {
+    /// What is to be said of this data file may have changed.
+    pub(super) fn touch(&mut self, data_file: &Path) {
+        self.data_files.at_mut(data_file).into_iter().for_each(DataFile::touch);
+    }
+
+    /// Brings the warnings of data files up to date of which something changed.
+    pub(super) fn update_warnings(&mut self) {
+        let now = self.now();
+        self.data_files.iter_mut().for_each(|data_file| data_file.update_warnings(&now));
+    }
+
     /// Keeps a warning, and shows it.
     pub(super) fn keep_notice(&mut self, data_file: &Path, warning: Warning) {
         let kept = self.history.as_ref().map(|history| history.keep_notice(data_file, &warning));
@@ -32,7 +43,7 @@ impl Worker {
 
     /// Somebody has seen it, or its cause is gone.
     pub(super) fn put_away(&mut self, data_file: &Path, kind: WarningKind) -> Result<()> {
-        let known = self.status.data_file(data_file).is_some_and(|d| d.notices.iter().any(|n| n.kind == kind));
+        let known = self.data_files.status(data_file).is_some_and(|d| d.notices.iter().any(|n| n.kind == kind));
         if known && let Some(status) = self.edit_data_file(data_file) {
             status.notices.retain(|known| known.kind != kind);
         }

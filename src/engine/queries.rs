@@ -30,7 +30,7 @@ impl Worker {
     /// Answers a question, some time.
     pub(super) fn answer(&mut self, query: Query, reply: Reply) {
         if let Query::Look { data_file } = &query {
-            return match self.hosted.contains_key(data_file) {
+            return match self.data_files.at(data_file).is_some() {
                 true => self.look_now(&data_file.clone(), Some(reply)),
                 false => reply.tell(Err(Self::not_open(data_file))),
             };
@@ -64,12 +64,12 @@ impl Worker {
                 })
             }
             Query::Places { data_file, settings } => {
-                let known = self.status.data_file(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+                let known = self.data_files.status(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
                 let required = known.plan.as_ref().map(|plan| plan.required_bytes);
                 Box::new(move || Ok(Answer::Places(Box::new(look_at_places(&data_file, &settings, required)))))
             }
             Query::Measure { data_file, path } => {
-                let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+                let hosted = self.data_files.at(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
                 let settings = hosted.settings.settings().clone();
                 Box::new(move || {
                     backup::measure(&data_file, &settings, &path, &Control::default()).map(Answer::Measure)
@@ -77,7 +77,7 @@ impl Worker {
             }
             Query::Undo { data_file, of } => {
                 let done = self.done_in_place(&data_file, of)?;
-                let log = self.hosted.get(&data_file).and_then(|hosted| hosted.log.clone());
+                let log = self.data_files.at(&data_file).and_then(|hosted| hosted.log.clone());
                 let own = self.config.settings_dir.clone();
                 Box::new(move || undo::plan(&data_file, &done, &own, log.as_deref()).map(Answer::Undo))
             }

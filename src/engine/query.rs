@@ -10,10 +10,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    command::{JobId, Subject},
-    handle::ENDED,
-};
+use super::command::{JobId, Subject};
 use crate::{
     archive::segments::Missing,
     backup::{Measure, places::Place},
@@ -23,6 +20,9 @@ use crate::{
     restore::{Logs, RestorePlan, undo::UndoPlan},
     settings::{Revision, Settings},
 };
+
+/// What to do when the engine has ended.
+pub(super) const ENDED: &str = "Start the program again, or the service that looked after the data file.";
 
 /// Names a question on a connection, so that its answer is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -63,7 +63,7 @@ impl Worker {
     }
 
     pub(super) fn done_in_place(&self, data_file: &Path, of: JobId) -> Result<DoneInPlace> {
-        let known = self.status.data_file(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        let known = self.data_files.status(data_file).ok_or_else(|| Self::not_open(data_file))?;
         known.in_place.iter().find(|done| done.job == of).cloned().ok_or_else(|| {
             let message = format!("this restore in place of {} is not known any more", data_file.display());
             Error::new(ErrorKind::NotFound, message).hint("Look in the Backup journal which there are.")
@@ -74,7 +74,7 @@ impl Worker {
     pub(super) fn undo_restore(&mut self, job: JobId, data_file: PathBuf, of: JobId) -> Result<()> {
         let done = self.done_in_place(&data_file, of)?;
         self.refuse_while_busy(&data_file)?;
-        let log = self.hosted.get(&data_file).and_then(|hosted| hosted.log.clone());
+        let log = self.data_files.at(&data_file).and_then(|hosted| hosted.log.clone());
         let (config, path, wanted) = (self.config.clone(), data_file.clone(), done.clone());
         let messages = self.messages.clone();
         let work: Work = Box::new(move |control| {

@@ -35,7 +35,7 @@ fn is_scheduled(data_file: &DataFileStatus) -> bool {
 impl Worker {
     /// A data file is watched from now on. Says so when nobody did for a while.
     pub(super) fn begin_to_watch(&mut self, path: &Path) {
-        let Some(status) = self.status.data_file(path).filter(|_| self.config.stays()) else { return };
+        let Some(status) = self.data_files.status(path).filter(|_| self.config.stays()) else { return };
         let (protects, has) = (status.is_protected(), (status.log_file.is_some(), is_scheduled(status)));
         let now = self.now();
         let before = self.history.as_ref().map(|h| h.watch(path, self.config.host, protects, now.to_utc()));
@@ -52,11 +52,11 @@ impl Worker {
     pub(super) fn note_watching(&mut self, at_end: bool) {
         let now = Instant::now();
         let is_due = self.noted_watching.is_none_or(|at| now - at >= SIGN_OF_LIFE);
-        if !self.config.stays() || self.hosted.is_empty() || !(is_due || at_end) {
+        if !self.config.stays() || self.data_files.is_empty() || !(is_due || at_end) {
             return;
         }
         self.noted_watching = Some(now);
-        let all = self.status.data_files.iter().map(|d| (d.facts.path.clone(), d.is_protected()));
+        let all = self.data_files.iter().map(|d| (d.path().to_path_buf(), d.status().is_protected()));
         let all: Vec<(PathBuf, bool)> = all.collect();
         let moment = self.now().to_utc();
         if let Some(Err(error)) = self.history.as_ref().map(|history| history.still_watch(&all, moment, at_end)) {

@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-use super::switchboard::Lost;
+use chrono::{DateTime, Local};
+
 use crate::engine::{
     JobId, Status,
     history::{HistoryEntry, Outcome},
@@ -13,6 +14,12 @@ use crate::engine::{
 const HISTORY_MAX: usize = 1000;
 const FINISHED_MAX: usize = 20;
 const RECENT_MAX: usize = 10;
+
+/// A data file whose engine went away.
+pub(super) struct Lost {
+    pub(super) status: DataFileStatus,
+    pub(super) since: DateTime<Local>,
+}
 
 /// What must be remembered between two statuses.
 #[derive(Default)]

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Local};
+use chrono::Local;
 use crossbeam_channel::{Receiver, Select, Sender, bounded, unbounded};
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use super::{
     client::{Connected, connect},
     connection::Sockets,
     join,
-    merge::{Order, merge},
+    merge::{Lost, Order, merge},
 };
 use crate::{
     engine::{
@@ -44,12 +44,6 @@ struct Link {
     host: Host,
     address: Option<String>,
     events: Events,
-}
-
-/// A data file whose engine went away.
-pub(super) struct Lost {
-    pub(super) status: DataFileStatus,
-    pub(super) since: DateTime<Local>,
 }
 
 /// What a search for an engine found.

@@ -227,21 +227,23 @@ mod tests {
     use super::*;
     use crate::engine::{
         Host, HostKind,
-        history::{JobKind, Outcome},
+        history::{Job, JobKind, Outcome},
     };
 
     fn entry(id: u128, outcome: Outcome) -> HistoryEntry {
         HistoryEntry {
-            id: JobId(Uuid::from_u128(id)),
-            kind: JobKind::Backup,
-            data_file: None,
+            job: Job {
+                id: JobId(Uuid::from_u128(id)),
+                kind: JobKind::Backup,
+                data_file: None,
+                started: Local::now(),
+                automatic: false,
+            },
             number: None,
-            started: Local::now(),
             duration_ms: None,
             outcome,
             path: None,
             bytes: None,
-            automatic: false,
             error: None,
             note: None,
         }

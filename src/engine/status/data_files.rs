@@ -1,40 +1,10 @@
 //! The data files of a status, each under its own name, so that a change of one copies one.
 
-use std::{fmt, iter::Map, ops::Deref, path::Path, slice, sync::Arc};
+use std::{iter::Map, ops::Deref, path::Path, slice, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::DataFileStatus;
-
-/// Names a data file for as long as it is looked after, whatever it is called on the disk.
-///
-/// It is the identity that its settings and archives bear. A data file that has none before its first backup, and a copy
-/// that goes by the identity of another one looked after here, are named by their path instead: that name is made from
-/// the canonical path, so that engine and windows make the same, and stays until the data file is opened again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DataFileId(Uuid);
-
-impl DataFileId {
-    /// The name of the data file at `path`, whose identity is this, if it has one.
-    pub fn new(identity: Option<Uuid>, path: &Path) -> Self {
-        identity.map_or_else(|| Self::of_path(path), Self)
-    }
-
-    fn of_path(path: &Path) -> Self {
-        let hash = blake3::hash(path.as_os_str().as_encoded_bytes());
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash.as_bytes()[..16]);
-        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-    }
-}
-
-impl fmt::Display for DataFileId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use super::{data_file::DataFileStatus, id::DataFileId};
 
 /// The data files, in the order in which they were opened; each name is there once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -63,7 +33,7 @@ impl DataFiles {
     /// Adds one, with another name where its own is taken. Returns its name.
     pub fn add(&mut self, mut added: Arc<DataFileStatus>) -> DataFileId {
         if self.get(added.id).is_some() {
-            Arc::make_mut(&mut added).id = DataFileId::of_path(&added.facts.path);
+            Arc::make_mut(&mut added).id = DataFileId::new(None, &added.facts.path);
         }
         let id = added.id;
         self.0.push(added);
@@ -110,10 +80,11 @@ impl FromIterator<Arc<DataFileStatus>> for DataFiles {
 #[cfg(test)]
 mod tests {
     use chrono::Local;
+    use uuid::Uuid;
 
     use super::*;
     use crate::{
-        engine::{Host, HostKind, hosted::status_of},
+        engine::{Host, HostKind, data_file::status_of},
         settings::SettingsFile,
         sqlite::data_file::identify,
     };
@@ -136,7 +107,7 @@ mod tests {
         // It was copied with its settings.
         let copy = all.add(status("b.db", Some(identity))?);
         let without = all.add(status("c.db", None)?);
-        assert_eq!(first, DataFileId(identity));
+        assert_eq!(first.to_string(), identity.to_string());
         assert_eq!(all.at(&folder.path().join("c.db")).map(|known| known.id), Some(without));
         assert!(copy != first && without != first && without != copy);
         let published = all.clone();

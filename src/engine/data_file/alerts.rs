@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, Local, Utc};
 
-use super::{
-    causes,
-    history::Watched,
-    status::{DataFileStatus, Unlisted},
-    worker::Worker,
-};
+use super::causes::{self, of_error, shown};
 use crate::{
     backup::soundness::{self, Damaged},
-    error::{ErrorReport, foreign::foreign, shell::quoted},
+    engine::{
+        history::Watched,
+        status::{DataFileStatus, Unlisted},
+    },
+    error::{ErrorReport, shell::quoted},
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
     settings::{sections::Frequency, unknown},
     sqlite::seen::ContentCheck,
@@ -20,41 +19,8 @@ use crate::{
     warning::{Warning, WarningKind},
 };
 
-impl Worker {
-    /// What is to be said of this data file may have changed.
-    pub(super) fn touch(&mut self, data_file: &Path) {
-        self.touched.insert(data_file.to_path_buf());
-    }
-
-    /// Brings the warnings of data files up to date of which something changed.
-    pub(super) fn update_warnings(&mut self) {
-        let now = self.now();
-        for path in std::mem::take(&mut self.touched) {
-            let Some(status) = self.status.data_file(&path) else { continue };
-            let wanted = warnings(status, &now);
-            if status.warnings != wanted
-                && let Some(status) = self.edit_untouched(&path)
-            {
-                // A service has nobody who looks: what its settings do not do must be read in its messages.
-                let of_settings = wanted.iter().filter(|warning| warning.kind == WarningKind::Settings);
-                for new in of_settings.filter(|warning| !status.warnings.contains(warning)) {
-                    tracing::warn!("{}. {}", foreign(&new.message), foreign(new.hint.as_deref().unwrap_or_default()));
-                }
-                status.warnings = wanted;
-            }
-        }
-    }
-}
-
-pub(super) fn of_error(kind: WarningKind, error: &ErrorReport) -> Warning {
-    Warning { kind, message: error.message.clone(), hint: error.hint.clone() }
-}
-
-pub(super) fn shown<Z: TimeZone>(moment: &DateTime<Z>) -> String {
-    moment.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string()
-}
-
-pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
+/// All that is to be said of a data file with this status.
+pub(in crate::engine) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
     let mut found = Vec::new();
     let (keep, own) = (&status.settings.keep, status.settings.data_file_id);
     let mut of_content = soundness::warnings((&status.archives, &status.damaged), &status.sets, own, keep);
@@ -105,7 +71,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
 }
 
 /// The urgent first, each once.
-pub(super) fn in_order(found: &mut Vec<Warning>) {
+pub(in crate::engine) fn in_order(found: &mut Vec<Warning>) {
     found.sort_by(|a, b| (!a.kind.is_urgent(), a).cmp(&(!b.kind.is_urgent(), b)));
     found.dedup();
 }
@@ -178,7 +144,7 @@ fn of_unfinished(status: &DataFileStatus) -> Option<Warning> {
 
 /// The clock shows less than commits or archives already bear: until it gets there, commits bear one time and can not
 /// be told apart by it.
-pub(super) fn of_clock(
+pub(in crate::engine) fn of_clock(
     last_commit: Option<DateTime<Utc>>,
     newest: Option<DateTime<FixedOffset>>,
     now: &DateTime<Local>,
@@ -309,7 +275,7 @@ pub fn last_watched(watched: Option<&Watched>) -> String {
 }
 
 /// What is not known of a data file without a log that nobody looks after.
-pub(super) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> Warning {
+pub(in crate::engine) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> Warning {
     let path = status.facts.path.display();
     let sound = status.newest_sound().filter(|archive| archive.check != ContentCheck::Damaged);
     let backup = match sound.and_then(|archive| archive.moment) {
@@ -331,13 +297,13 @@ pub(super) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> W
 const NOBODY: &str = "Start the service or a window: strongroom serve DATAFILE.";
 
 /// What is to be said of a log that the settings name, and that nobody has begun: nothing of it is lost.
-pub(super) fn of_log_not_begun(file: &Path) -> Warning {
+pub(in crate::engine) fn of_log_not_begun(file: &Path) -> Warning {
     let message = format!("nobody records what is committed: the log {} was not begun yet", file.display());
     Warning::new(WarningKind::LogBroken, message, NOBODY)
 }
 
 /// What is to be said of a log that nobody writes now, as it lies on the disk.
-pub(super) fn of_log_at_rest(
+pub(in crate::engine) fn of_log_at_rest(
     file: &Path,
     (facts, problem): (Option<&LogFacts>, Option<&ErrorReport>),
     is_looked_after: bool,
