@@ -41,7 +41,7 @@ impl Worker {
                 let message = format!("{} can only be handed over by a window", data_file.display());
                 return Err(plain(Error::new(ErrorKind::Refused, message).hint("Close it here, and open it there.")));
             }
-            Command::Forget { path } => self.forget(&path).map_err(plain)?,
+            Command::Forget { path } => self.forget(&path),
             Command::SetDestination { data_file, folder } => self.set_destination(&data_file, folder).map_err(plain)?,
             Command::ChangeSettings { data_file, settings, revision, switch_to_wal } => {
                 self.change_settings(&data_file, settings, &revision, switch_to_wal).map_err(plain)?;
@@ -106,7 +106,7 @@ impl Worker {
             }
             Command::Hold { archive, note } => self.hold(archive, note),
             Command::Release { archive } => self.release(archive),
-            Command::PutAway { data_file, kind } => self.put_away(&data_file, kind).map_err(plain)?,
+            Command::PutAway { data_file, kind } => self.put_away(&data_file, kind),
             Command::CreateSample { job, folder } => {
                 let work = work::where_allowed(folder.clone(), &self.config, work::sample(folder));
                 let started = self.start(Order::asked(job, JobKind::Sample, None, None), work);

@@ -92,11 +92,8 @@ impl Worker {
             Ok(JobReport::Restore(report)) => {
                 let Some((asked, why)) = self.restoring.remove(&path) else { return true };
                 let warning = restored(&path, &why, report);
-                if let Some(history) = &self.history
-                    && let Err(error) = history.keep_notice(&path, &warning)
-                {
-                    self.edit().history_problem = Some(error.report());
-                }
+                let of = path.clone();
+                self.note(move |history| history.keep_notice(&of, &warning));
                 self.begin_to_open(asked, false);
             }
             Ok(_) => {}

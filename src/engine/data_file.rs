@@ -5,7 +5,8 @@
 //! alerts causes       what is to be said of it
 //! open damage         opening it, and what is found damaged then
 //! look survey users   looks at it: short, as a whole, at the programs that use it
-//! folders known       its folders · what is known of it from the Backup journal
+//! folders             its folders
+//! known memory        what the Backup journal knows of it
 //! open_log log_slot   opening its log, and waiting for it
 //! due proving         what is due by itself, as functions over values: backups, test restores
 //! client              the client that edits the sample
@@ -24,6 +25,7 @@ pub(super) mod lock;
 pub(super) mod log_slot;
 mod look;
 pub(super) mod mark;
+pub(super) mod memory;
 mod open;
 mod open_log;
 pub(super) mod proving;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    data_file::{self, LogStart, Opened, Opening},
+    data_file::{self, LogStart, Opened, Opening, memory::Memory},
     history::JobKind,
     job::RunningJob,
     message::Message,
@@ -40,11 +40,23 @@ impl Worker {
         let config = self.config.clone();
         let tried: HashSet<PathBuf> = if again { HashSet::new() } else { self.tried.keys().cloned().collect() };
         let (asked, own) = (path.clone(), config.settings_dir.clone());
+        let (journal, messages) = (self.recorder.asker(), self.messages.clone());
         self.run_beside(
             move || {
                 let real = path.canonicalize().ok();
                 let may_restore = real.as_ref().is_none_or(|real| !tried.contains(real));
-                Ok((real, data_file::open(&path, &config, may_restore)))
+                let mut opened = data_file::open(&path, &config, may_restore);
+                if let Ok(Opening::Opened(opened)) = &mut opened {
+                    let status = opened.data_file.status();
+                    let (of, protects) = (status.facts.path.clone(), status.is_protected());
+                    let watch = config.stays().then(|| (config.host, protects, config.clock.local().to_utc()));
+                    match journal.ask(move |history| Memory::read(history, &of, watch)) {
+                        Some(Ok(memory)) => opened.memory = memory,
+                        Some(Err(error)) => _ = messages.send(Message::HistoryFailed(error.report())),
+                        None => {}
+                    }
+                }
+                Ok((real, opened))
             },
             move |outcome| {
                 let (real, result) = outcome.unwrap_or_else(|error| (None, Err(error)));
@@ -123,10 +135,13 @@ impl Worker {
         }
         match result {
             Ok(opened) => {
-                let Opened { gone, mut data_file } = *opened;
+                let Opened { gone, mut data_file, memory } = *opened;
                 let (path, now) = (data_file.path().to_path_buf(), self.now());
                 let status = data_file.edit();
                 status.engine_started = Some(self.status.started);
+                (status.maintenance.last_check, status.maintenance.last_compact) =
+                    (memory.last_check, memory.last_compact);
+                (status.notices, status.in_place) = (memory.notices, memory.undos);
                 if let Some(why) = self.tried.remove(&path).flatten().filter(|_| status.damage.is_none()) {
                     (status.damage, status.damage_since) = (Some(why), Some(now));
                 }
@@ -135,19 +150,18 @@ impl Worker {
                     self.note_on_list(&path, true);
                 }
                 self.edit().refused.retain(|r| r.path != asked);
+                data_file.remembered = memory.automatic;
+                data_file.proving.last_drill = memory.last_drill;
                 self.data_files.add(data_file);
                 self.remember(&path);
                 self.note_last_backups(Some(&path));
-                self.note_last_runs(&path);
-                self.read_notices(&path);
                 // What was taken over into settings is told by whoever did it, and until the next opening: nothing is
                 // lost.
-                let _ = self.put_away(&path, WarningKind::Settings);
+                self.put_away(&path, WarningKind::Settings);
                 if let Some(gone) = gone {
                     self.say(&path, gone);
                 }
-                self.begin_to_watch(&path);
-                self.read_undos(&path);
+                self.begin_to_watch(&path, memory.watched);
                 self.follow_settings(&path, LogStart::Known);
                 self.survey(&path);
                 self.look_at_processes(vec![path.clone()]);
@@ -177,7 +191,8 @@ impl Worker {
         let names = self.data_files.at(path).map(|hosted| hosted.names.clone()).unwrap_or_default();
         names.iter().chain([&path.to_path_buf()]).for_each(|name| self.note_on_list(name, false));
         self.let_go(path);
-        self.end_to_watch(path)
+        self.end_to_watch(path);
+        Ok(())
     }
 
     /// Gives up data files that another engine looks after, because somebody removed our lock: two would write one log.
@@ -206,15 +221,12 @@ impl Worker {
         self.data_files.remove(path);
     }
 
-    pub(super) fn forget(&mut self, path: &Path) -> Result<()> {
+    pub(super) fn forget(&mut self, path: &Path) {
         self.note_on_list(path, false);
-        self.end_to_watch(path)?;
+        self.end_to_watch(path);
         self.edit().refused.retain(|r| r.path != path);
-        if let Some(history) = &self.history {
-            history.forget(path)?;
-        }
-        self.read_history();
-        Ok(())
+        let path = path.to_path_buf();
+        self.show_recent(move |history| history.forget(&path));
     }
 
     pub(super) fn not_open(path: &Path) -> Error {

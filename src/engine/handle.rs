@@ -1,4 +1,5 @@
-//! The way to an engine, in this process or in another one: commands and questions in, the status, news and answers out.
+//! The way to an engine, in this process or in another one: commands and questions in; the status, news and answers
+//! out.
 
 use std::{
     fmt,

@@ -68,8 +68,10 @@ impl Worker {
         let (path, job, proven, busy) =
             (data_file.to_path_buf(), finished.id, proof.archive.clone(), self.busy_archives());
         let data_file = path.clone();
+        let journal = self.recorder.asker();
         self.run_beside(
             move || {
+                journal.flush();
                 if settings.copied_from().is_some() {
                     return Ok(Deleted::default());
                 }

@@ -86,7 +86,7 @@ impl Worker {
             return;
         }
         let lacking = self.data_files.at(data_file).and_then(|h| h.lacking.clone());
-        let _ = self.put_away(data_file, WarningKind::DataFileIncomplete);
+        self.put_away(data_file, WarningKind::DataFileIncomplete);
         if let Some(lacking) = lacking.filter(|_| finished.automatic) {
             let undo = report.in_place.as_ref().and_then(|done| done.undo.as_ref());
             let back = undo.and_then(|undo| undo.commit).unwrap_or(lacking.noted);

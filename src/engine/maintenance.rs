@@ -1,12 +1,12 @@
 //! Care of the data file itself, as jobs: verification of records and indexes, whose report is kept, and compacting.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{
     command::JobId,
-    history::JobKind,
+    history::{HistoryEntry, JobKind},
     job::Order,
-    status::{FinishedJob, JobReport},
+    status::{FinishedJob, JobReport, LastRun},
     worker::Worker,
 };
 use crate::{error::Result, maintenance};
@@ -38,34 +38,24 @@ impl Worker {
         )
     }
 
-    /// Keeps the report of a verification, and when which care was taken.
-    pub(super) fn note_maintenance(&mut self, finished: &FinishedJob) {
+    /// Keeps the report of a verification, and shows when which care was taken.
+    pub(super) fn note_maintenance(&mut self, entry: &HistoryEntry, finished: &FinishedJob) {
         let (JobKind::VerifyRecords | JobKind::Compact, Some(data_file)) = (finished.kind, &finished.data_file) else {
             return;
         };
-        if let (Ok(JobReport::VerifyRecords(report)), Some(history)) = (&finished.result, &self.history) {
+        let mut has_report = false;
+        if let Ok(JobReport::VerifyRecords(report)) = &finished.result {
             // Plain data always has a JSON form.
-            let text = serde_json::to_string(report).unwrap_or_default();
-            if let Err(error) = history.keep_report(finished.id, &text) {
-                self.edit().history_problem = Some(error.report());
-            }
+            let (job, text) = (finished.id, serde_json::to_string(report).unwrap_or_default());
+            has_report = self.recorder.is_kept();
+            self.note(move |history| history.keep_report(job, &text));
         }
-        self.note_last_runs(data_file);
-    }
-
-    /// Shows when a data file was verified and compacted last, as the Backup journal has it.
-    pub(super) fn note_last_runs(&mut self, data_file: &Path) {
-        let Some(history) = &self.history else { return };
-        let last = |kind| history.last_run(data_file, kind);
-        let last = last(JobKind::VerifyRecords).and_then(|check| Ok((check, last(JobKind::Compact)?)));
-        match last {
-            Ok((check, compact)) => {
-                if let Some(status) = self.edit_data_file(data_file) {
-                    (status.maintenance.last_check, status.maintenance.last_compact) = (check, compact);
-                }
-                self.touch(data_file);
-            }
-            Err(error) => self.edit().history_problem = Some(error.report()),
+        let (job, moment, outcome, error) = (entry.id, entry.started, entry.outcome, entry.error.clone());
+        let last = Some(LastRun { job, moment, outcome, error, has_report });
+        let Some(status) = self.edit_data_file(data_file) else { return };
+        match finished.kind {
+            JobKind::Compact => status.maintenance.last_compact = last,
+            _ => status.maintenance.last_check = last,
         }
     }
 }

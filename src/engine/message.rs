@@ -9,6 +9,7 @@ use super::{
     data_file::{FoldersSeen, Opening, Surveyed, Users},
     history::Looked,
     query::{Query, Reply},
+    recorder::HistoryRead,
     status::{JobReport, Refused},
 };
 use crate::{
@@ -57,6 +58,15 @@ pub(super) enum Message {
     LogChanged {
         data_file: PathBuf,
     },
+    /// The Backup journal can not be written or read.
+    HistoryFailed(ErrorReport),
+    /// What was read of it, if that is news; with the question that is answered then.
+    HistoryRead {
+        read: Option<Box<HistoryRead>>,
+        then: Option<Reply>,
+    },
+    /// Data files opened before.
+    Recent(Vec<PathBuf>),
     ProcessesSeen(Vec<(Users, PathBuf)>),
     Ping(Sender<()>),
     FoldersSeen {

@@ -76,7 +76,7 @@ impl Worker {
         let Some(data_file) = &finished.data_file else { return };
         if let Ok(JobReport::TestRestore(_)) = &finished.result {
             // Whoever made it: what a later test proves is no reason to worry any more.
-            let _ = self.put_away(data_file, WarningKind::TestRestoreFailed);
+            self.put_away(data_file, WarningKind::TestRestoreFailed);
         }
         let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         if hosted.proving.runs.as_ref().is_some_and(|(job, _)| *job == finished.id) {
@@ -102,18 +102,12 @@ impl Worker {
     }
 
     fn drill_if_due(&mut self, data_file: &Path, now: DateTime<Utc>) {
-        let known = self.data_files.at(data_file).and_then(|h| h.proving.drill_at);
-        let due = match (known, &self.history) {
-            (Some(at), _) => Some(at),
-            (None, Some(history)) => match history.last_drill(data_file) {
-                Ok(last) => last.map(|last| last + WEEK),
-                Err(error) => {
-                    self.edit().history_problem = Some(error.report());
-                    Some(now + AGAIN)
-                }
-            },
+        let Some(known) = self.data_files.at(data_file).map(|known| &known.proving) else { return };
+        let due = match known.drill_at {
+            Some(at) => Some(at),
+            None if self.recorder.is_kept() => known.last_drill.map(|last| last + WEEK),
             // Without a journal nobody would know when the last one was.
-            (None, None) => Some(now + WEEK),
+            None => Some(now + WEEK),
         };
         if let Some(hosted) = self.data_files.at_mut(data_file) {
             hosted.proving.drill_at = due.or(Some(now));
@@ -195,10 +189,11 @@ impl Worker {
         }
         if is_drill {
             self.prove_again_at(data_file, None, now + WEEK);
-            let kept = self.history.as_ref().map(|history| history.keep_drill(data_file, now));
-            if let Some(Err(error)) = kept {
-                self.edit().history_problem = Some(error.report());
+            if let Some(known) = self.data_files.at_mut(data_file) {
+                known.proving.last_drill = Some(now);
             }
+            let of = data_file.to_path_buf();
+            self.note(move |history| history.keep_drill(&of, now));
         }
     }
 }

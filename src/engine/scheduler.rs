@@ -37,8 +37,7 @@ impl Worker {
         if hosted.automatic.is_some() || !self.config.stays() {
             return;
         }
-        let known = self.history.as_ref().and_then(|history| history.automatic(data_file).ok().flatten());
-        let mut state = known.unwrap_or_default();
+        let mut state = hosted.remembered.take().unwrap_or_default();
         let settings = hosted.settings.settings();
         let missed = state.begin((&settings.scheduler, &settings.failure), newest, &now);
         hosted.automatic = Some(state.clone());
@@ -52,10 +51,8 @@ impl Worker {
         if let Some(hosted) = self.data_files.at_mut(data_file) {
             hosted.asked = None;
         }
-        let kept = self.history.as_ref().map(|history| history.keep_automatic(data_file, state));
-        if let Some(Err(error)) = kept {
-            self.edit().history_problem = Some(error.report());
-        }
+        let (of, noted) = (data_file.to_path_buf(), state.clone());
+        self.note(move |history| history.keep_automatic(&of, &noted));
         if let Some(status) = self.edit_data_file(data_file) {
             status.automatic = Some(state.clone());
         }

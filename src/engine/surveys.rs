@@ -55,8 +55,11 @@ impl Worker {
         let (path, known, own) = (data_file.to_path_buf(), hosted.settings.clone(), self.config.settings_dir.clone());
         let (data_file, data) = (path.clone(), self.config.data_dir.clone());
         let (log, of, is_asked) = (hosted.log.clone().filter(|_| asked.is_some()), path.clone(), asked.is_some());
+        let journal = self.recorder.asker();
         self.run_beside(
             move || {
+                // What was found of its archives is read below.
+                journal.flush();
                 // What was committed before the question is in the answer.
                 let _ = log.map(|log| log.flush());
                 // A job that just ended noted in them what the engine has not seen yet.
@@ -95,9 +98,6 @@ impl Worker {
         if let Some(users) = surveyed.users.take() {
             self.processes_seen(vec![(users, data_file.to_path_buf())]);
         }
-        if asked.is_some() {
-            self.follow_history();
-        }
         let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned();
         let lost = hosted.lost.clone();
@@ -117,11 +117,14 @@ impl Worker {
         }
         let status = hosted.edit();
         status.problem = lost.or(status.problem.take());
-        self.answers.extend(asked.map(|reply| (reply, Answer::Looked)));
         self.show_findings(Some(data_file));
         self.note_last_backups(Some(data_file));
         self.touch(data_file);
         self.begin_automatic(data_file);
+        if asked.is_some() {
+            // What others wrote to the Backup journal belongs to the answer.
+            self.follow_history(asked);
+        }
     }
 
     /// Looks whether folders of archives are still as they were surveyed, unless that is being done: one whose disk

@@ -25,19 +25,6 @@ use crate::{
 const OFFERED_MAX: usize = 10;
 
 impl Worker {
-    /// What is known of a data file that was just opened.
-    pub(super) fn read_undos(&mut self, data_file: &Path) {
-        match self.history.as_ref().map(|history| history.undos(data_file)) {
-            Some(Ok(undos)) => {
-                if let Some(status) = self.edit_data_file(data_file) {
-                    status.in_place = undos;
-                }
-            }
-            Some(Err(error)) => self.edit().history_problem = Some(error.report()),
-            None => {}
-        }
-    }
-
     /// A job has ended: when it was a restore in place, it can be undone from now on.
     pub(super) fn note_undo(&mut self, entry: &HistoryEntry, finished: &FinishedJob) {
         let undoes = self.undoing.remove(&finished.id);
@@ -53,9 +40,8 @@ impl Worker {
             undo,
             undoes,
         };
-        if let Some(Err(error)) = self.history.as_ref().map(|history| history.keep_undo(data_file, &done)) {
-            self.edit().history_problem = Some(error.report());
-        }
+        let (of, noted) = (data_file.clone(), done.clone());
+        self.note(move |history| history.keep_undo(&of, &noted));
         if let Some(status) = self.edit_data_file(data_file) {
             status.in_place.insert(0, done);
             status.in_place.truncate(OFFERED_MAX);

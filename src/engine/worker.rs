@@ -25,6 +25,7 @@ use super::{
     message::Message,
     pool::Pool,
     query::{Answer, Reply},
+    recorder::{Fresh, HistoryRead, Recorder},
     registry::Registry,
     status::{DataFiles, Event, Finding, Host, Status},
 };
@@ -39,6 +40,8 @@ const JOB_TICK: Duration = Duration::from_millis(250);
 const IDLE_TICK: Duration = Duration::from_secs(2);
 /// Who has the data files open is looked at this often: it means looking at every process.
 const PROCESSES_TICK: Duration = Duration::from_secs(10);
+/// So long the end waits for what nobody takes any more.
+const AT_END: Duration = Duration::from_millis(5);
 /// Data files looked at in one go: hundreds of them have their turn one after the other.
 const LOOK_MAX: usize = 64;
 
@@ -48,7 +51,12 @@ pub(super) struct Worker {
     pub(super) status: Arc<Status>,
     pub(super) data_files: Registry,
     pub(super) jobs: HashMap<JobId, RunningJob>,
-    pub(super) history: Option<History>,
+    /// The Backup journal.
+    pub(super) recorder: Recorder,
+    /// What was shown since it was read last: what is read then may be older.
+    pub(super) fresh: Vec<Fresh>,
+    /// How many times it is being read.
+    pub(super) reading: usize,
     /// The service's own data files.
     pub(super) list: Option<List>,
     /// Those of them that are being opened again.
@@ -93,10 +101,17 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(config: Config, messages: Sender<Message>) -> Self {
-        let (history, history_problem) = match History::open(&config.data_dir) {
-            Ok((history, problem)) => (Some(history), problem.map(|e| e.report())),
-            Err(error) => (None, Some(error.report())),
+        let opened = History::open(&config.data_dir).and_then(|(history, problem)| {
+            let read = HistoryRead::of(&history);
+            // What could not be read now is read when it can be.
+            let version = read.as_ref().ok().and_then(|read| read.version);
+            Ok((Recorder::start(history)?, version, read, problem))
+        });
+        let (recorder, history_version, read, history_problem) = match opened {
+            Ok((recorder, version, read, problem)) => (recorder, version, Some(read), problem),
+            Err(error) => (Recorder::none(), None, None, Some(error)),
         };
+        let history_problem = history_problem.map(|error| error.report());
         let (list, list_problem) = match config.list.as_deref().map(|own| List::read(own, config.given_list.as_deref()))
         {
             Some(Ok(list)) => (Some(list), None),
@@ -129,7 +144,9 @@ impl Worker {
             status: Arc::new(status),
             data_files: Registry::default(),
             jobs: HashMap::new(),
-            history,
+            recorder,
+            fresh: Vec::new(),
+            reading: 0,
             list,
             reopening: HashSet::new(),
             real_names: HashMap::new(),
@@ -142,7 +159,7 @@ impl Worker {
             tried: HashMap::new(),
             attendants: HashSet::new(),
             findings: Vec::new(),
-            history_version: None,
+            history_version,
             watching: false,
             undoing: HashMap::new(),
             noted_watching: None,
@@ -150,7 +167,9 @@ impl Worker {
             look_next: 0,
             looked_at_processes: None,
         };
-        worker.read_history();
+        if let Some(read) = read {
+            worker.take_history(read);
+        }
         worker.remove_leftovers();
         worker.open_listed();
         worker
@@ -193,6 +212,11 @@ impl Worker {
             if self.ending && self.jobs.is_empty() && self.notices == 0 {
                 self.note_watching(true);
                 self.data_files.iter().filter_map(|h| h.log.as_ref()).for_each(|log| log.ask_stop());
+                self.recorder.end();
+                // It may wait until somebody takes what it has to tell.
+                while !self.recorder.has_ended() {
+                    let _ = inbox.recv_timeout(AT_END);
+                }
                 return;
             }
         }
@@ -235,7 +259,7 @@ impl Worker {
         if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
-            self.follow_history();
+            self.follow_history(None);
             if self.looked_at_processes.is_none_or(|at| now - at >= PROCESSES_TICK) {
                 self.looked_at_processes = Some(now);
                 self.open_listed();
@@ -304,6 +328,9 @@ impl Worker {
             Message::LogOpened { data_file, attempt, result } => self.log_opened(&data_file, attempt, result),
             Message::LogChanged { data_file } => self.log_changed(&data_file),
             Message::Lacks { data_file, open } => self.integrate_lacking(&data_file, &open),
+            Message::HistoryFailed(error) => self.edit().history_problem = Some(error),
+            Message::HistoryRead { read, then } => self.history_read(read, then),
+            Message::Recent(recent) => self.edit().recent = recent,
             Message::ProcessesSeen(seen) => self.processes_seen(seen),
             Message::FoldersSeen { data_file, seen } => self.folders_seen(&data_file, seen),
             Message::ChosenAnew { data_file, purpose, result } => self.chosen_anew(&data_file, purpose, result),
@@ -326,6 +353,16 @@ impl Worker {
     pub(super) fn data_file_of(&self, archive: &Path) -> Option<PathBuf> {
         let holds = |d: &&DataFile| d.status().archives.iter().any(|a| a.path == archive);
         self.data_files.iter().find(holds).map(|d| d.path().to_path_buf())
+    }
+
+    /// Notes something in the Backup journal. One that fails is said, and holds up nothing.
+    pub(super) fn note(&self, write: impl FnOnce(&History) -> Result<()> + Send + 'static) {
+        let messages = self.messages.clone();
+        self.recorder.run(write, move |written| {
+            if let Err(error) = written {
+                let _ = messages.send(Message::HistoryFailed(error.report()));
+            }
+        });
     }
 
     /// Has `work` done by one of a few threads, and takes what `message` makes of its result.

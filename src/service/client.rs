@@ -130,7 +130,8 @@ pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
     Ok(Connected { handle, host })
 }
 
-/// Keeps the status up to date, and hands on answers, until the engine is gone; then `remote` is dropped, which tells so.
+/// Keeps the status up to date, and hands on answers, until the engine is gone; then `remote` is dropped, which tells
+/// so.
 fn read_news(connection: &Connection, remote: &RemoteEngine, pending: &Pending, mut status: Status) {
     loop {
         let (update, events) = match connection.receive(FROM_ENGINE_MAX, None) {

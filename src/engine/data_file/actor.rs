@@ -41,6 +41,8 @@ pub(in crate::engine) struct DataFile {
     pub(in crate::engine) client: Option<Child>,
     /// Why SQLite can not open the data file any more, since it was looked at last.
     pub(in crate::engine) lost: Option<ErrorReport>,
+    /// What the Backup journal remembers of its automatic backups, until they are taken up.
+    pub(in crate::engine) remembered: Option<Automatic>,
     /// What is known of its automatic backups, once its archives are.
     pub(in crate::engine) automatic: Option<Automatic>,
     /// When it was last asked what to do, and until when there is nothing.
@@ -94,6 +96,7 @@ impl DataFile {
             settings,
             client: None,
             lost: None,
+            remembered: None,
             automatic: None,
             asked: None,
             proving: Proving::default(),

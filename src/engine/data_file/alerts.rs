@@ -347,3 +347,63 @@ fn of_log(status: &DataFileStatus) -> Option<Warning> {
         (None, CaptureState::On | CaptureState::Starting) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::{
+            data_file::status_of,
+            status::{Host, HostKind},
+        },
+        error::{Error, ErrorKind, Result},
+        settings::SettingsFile,
+        sqlite::data_file::identify,
+        storage::processes::Process,
+    };
+
+    fn status() -> Result<DataFileStatus> {
+        let folder = tempfile::tempdir().map_err(|e| Error::io("make", Path::new("a folder"), e))?;
+        let path = folder.path().join("a.db");
+        let made = rusqlite::Connection::open(&path).and_then(|conn| conn.execute_batch("CREATE TABLE t(a)"));
+        made.map_err(|e| Error::sqlite("make", &path, e))?;
+        let settings = SettingsFile::load(&path, folder.path())?;
+        Ok(status_of(identify(&path)?, &settings, Host { kind: HostKind::Window, process: 1 }))
+    }
+
+    #[test]
+    fn each_state_says_what_is_to_be_said_and_nothing_else() -> Result<()> {
+        use WarningKind as K;
+        let why = |message: &str| Some(Error::new(ErrorKind::Io, message).report());
+        let program = || vec![Process { id: 7, name: "office".to_owned() }];
+        type Change<'a> = Box<dyn Fn(&mut DataFileStatus) + 'a>;
+        let table: Vec<(&str, Change<'_>, Vec<WarningKind>)> = vec![
+            ("nothing was looked at yet", Box::new(|_| ()), vec![]),
+            ("a service has nothing to do", Box::new(|s| s.host.kind = HostKind::Service), vec![K::Unprotected]),
+            ("programs wait", Box::new(|s| s.waiting = program()), vec![K::ProgramWaits]),
+            ("programs use another file", Box::new(|s| s.strays = program()), vec![K::StrayProgram]),
+            ("a transaction is left", Box::new(|s| s.facts.unfinished = true), vec![K::UnfinishedTransaction]),
+            ("settings can not be read", Box::new(|s| s.settings_problem = why("torn")), vec![K::Settings]),
+            ("a program failed", Box::new(|s| s.on_finish_problem = why("ended with 1")), vec![K::OnFinish]),
+            ("it has another name", Box::new(|s| s.other_name = why("a link")), vec![K::OtherName]),
+            (
+                "the log is not kept, which is said once",
+                Box::new(|s| (s.log_problem, s.log_folder_problem) = (why("no space"), why("away"))),
+                vec![K::LogBroken],
+            ),
+            (
+                "what is urgent comes first",
+                Box::new(|s| (s.on_finish_problem, s.log_problem) = (why("ended with 1"), why("no space"))),
+                vec![K::LogBroken, K::OnFinish],
+            ),
+        ];
+        for (what, change, expected) in table {
+            let mut status = status()?;
+            change(&mut status);
+            let found = warnings(&status, &Local::now());
+            assert_eq!(found.iter().map(|warning| warning.kind).collect::<Vec<_>>(), expected, "{what}: {found:?}");
+            assert!(found.iter().all(|warning| !warning.message.is_empty()), "{what}");
+        }
+        Ok(())
+    }
+}

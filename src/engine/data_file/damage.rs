@@ -19,8 +19,8 @@ use crate::{
 /// So long a look may take before a data file is opened.
 const LOOK_MAX: Duration = Duration::from_secs(30);
 
-/// What to do with a data file that can not be opened because of `error`: to restore it by itself, where it lies and why;
-/// or to refuse it.
+/// What to do with a data file that can not be opened because of `error`: to restore it by itself, then where it lies
+/// and why; or to refuse it.
 pub(super) fn of_lost(path: &Path, error: Error, config: &Config) -> Result<(PathBuf, Error)> {
     // One that is gone may have been moved on purpose.
     let is_damaged = is_lost(error.kind()) && error.kind() != ErrorKind::NotFound;

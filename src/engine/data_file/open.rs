@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{actor::DataFile, damage, lock::DataFileLock};
+use super::{actor::DataFile, damage, lock::DataFileLock, memory::Memory};
 use crate::{
     archive::{
         catalog::{self, ArchiveEntry},
@@ -42,6 +42,8 @@ pub(in crate::engine) struct Opened {
     /// What was done about settings that were gone.
     pub(in crate::engine) gone: Option<Warning>,
     pub(in crate::engine) data_file: DataFile,
+    /// What the Backup journal remembers of it, as far as that was asked.
+    pub(in crate::engine) memory: Memory,
 }
 
 /// Identifies `path`, takes its lock, reads its settings, and cleans up what interrupted backups left; `may_restore`
@@ -84,7 +86,11 @@ pub(in crate::engine) fn open(path: &Path, config: &Config, may_restore: bool) -
     let damage_since = damage.as_ref().map(|_| config.clock.local());
     let status = DataFileStatus { damage, damage_since, ..status_of(facts, &settings, host) };
     let asked = path.to_path_buf();
-    Ok(Opening::Opened(Box::new(Opened { gone, data_file: DataFile::new(status, settings, lock, asked) })))
+    Ok(Opening::Opened(Box::new(Opened {
+        gone,
+        data_file: DataFile::new(status, settings, lock, asked),
+        memory: Memory::default(),
+    })))
 }
 
 /// What is known of a data file before its archives were looked at.

@@ -28,7 +28,9 @@ pub(in crate::engine) struct Proving {
     pub(in crate::engine) waiting: Option<(PathBuf, Option<DateTime<Utc>>)>,
     /// When the last job on the data file ended.
     pub(in crate::engine) quiet_since: Option<Instant>,
-    /// When the next drill is due, once that was looked up.
+    /// When the last drill was, as the Backup journal knows it.
+    pub(in crate::engine) last_drill: Option<DateTime<Utc>>,
+    /// When the next drill is due, once that was worked out.
     pub(in crate::engine) drill_at: Option<DateTime<Utc>>,
     /// The test that runs, and of which archive; `None` for a drill.
     pub(in crate::engine) runs: Option<(JobId, Option<PathBuf>)>,

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 /// Names a data file for as long as it is looked after, whatever it is called on the disk.
 ///
-/// It is the identity that its settings and archives bear. A data file that has none before its first backup, and a copy
-/// that goes by the identity of another one looked after here, are named by their path instead: that name is made from
-/// the canonical path, so that engine and windows make the same, and stays until the data file is opened again.
+/// It is the identity that its settings and archives bear. A data file that has none before its first backup, and a
+/// copy that goes by the identity of another one looked after here, are named by their path instead: that name is made
+/// from the canonical path, so that engine and windows make the same, and stays until the data file is opened again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DataFileId(Uuid);
