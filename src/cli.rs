@@ -51,7 +51,7 @@ use crate::{
     archive::keys::PublicKey,
     control::Control,
     engine::{
-        Command, Handle, JobId,
+        Command, Handle, JobId, Query,
         inspect::{Inspection, inspect},
         lost::Lost,
         status::{FinishedJob, JobReport},
@@ -265,28 +265,20 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
 
 /// Has an engine look at a data file, and tells what it finds; `None` when it does not answer in time.
 fn look_now(engine: &Handle, data_file: &Path) -> Option<Inspection> {
-    let (asked, changed) = (uuid::Uuid::new_v4(), crossbeam_channel::bounded(1));
-    let wake = changed.0;
-    engine.on_change(move || !matches!(wake.try_send(()), Err(crossbeam_channel::TrySendError::Disconnected(()))));
-    engine.send(Command::LookNow { data_file: data_file.to_path_buf(), asked }).ok()?;
-    let begun = std::time::Instant::now();
-    while !engine.is_lost() {
-        let status = engine.status();
-        if status.data_file(data_file)?.looked.contains(&asked) {
-            return Inspection::of_engine(&status, data_file);
-        }
-        if begun.elapsed() >= ANSWER_MAX {
-            // A disk does not answer, and would hold us up as well: what is known tells which, and nothing counts as
-            // complete.
-            let mut known = Inspection::of_engine(&status, data_file)?;
+    let asked = engine.ask(Query::Look { data_file: data_file.to_path_buf() }).ok()?;
+    match asked.wait(Some(ANSWER_MAX)) {
+        Ok(_) => Inspection::of_engine(&engine.status(), data_file),
+        // A disk does not answer, and would hold us up as well: what is known tells which, and nothing counts as
+        // complete.
+        Err(error) if error.kind() == ErrorKind::Busy => {
+            let mut known = Inspection::of_engine(&engine.status(), data_file)?;
             if let Some(log) = &mut known.log {
                 log.complete = log.complete.filter(|complete| !complete);
             }
-            return Some(known);
+            Some(known)
         }
-        let _ = changed.1.recv_timeout(std::time::Duration::from_millis(100));
+        Err(_) => None,
     }
-    None
 }
 
 fn print(line: &str) -> Result<()> {

@@ -6,7 +6,7 @@
 //! cli                         the command line
 //! ui                          the administration window (feature gui)
 //! service                     engines in other processes: the socket, joining them
-//! engine                      one door for window and commands: command, status, history, lock, jobs
+//! engine                      looks after data files: commands, questions, status, jobs, the Backup journal
 //! sample                      the sample data file and the client that edits it
 //! repair drill                 a sound copy of a damaged archive, test restores
 //! backup restore verify       the jobs: plan, run, report

@@ -13,7 +13,7 @@
 //! leave          the end of the window: who goes on with what it looks after
 //! wanted         the data files that it asked for
 //! state          what the window remembers between two frames
-//! asked          what a dialog waits for, asked again where the answer can no longer come
+//! answers asked  what engines answered to this window, and what it waits for, asked again where nothing can come
 //! still          keeps a page still under the pointer
 //! file_picker    chooses files and folders
 //! page           what pages have in common
@@ -24,6 +24,7 @@
 //! ```
 
 mod action;
+mod answers;
 mod apply;
 mod asked;
 mod attention;
@@ -159,10 +160,10 @@ impl Window {
                 Event::DataFileOpened { .. } => self.state.opened(),
                 Event::DataFileRefused(refused) => self.state.refused(&refused.path),
                 Event::JobFinished(job) => {
-                    if let Ok(JobReport::Sample { path, .. }) = job.result
+                    if let Ok(JobReport::Sample { path, .. }) = &job.result
                         && self.state.samples.remove(&job.id)
                     {
-                        self.state.wants(path);
+                        self.state.wants(path.clone());
                     }
                 }
                 Event::LogOpened { data_file } if self.state.backup_when_logged.as_ref() == Some(&data_file) => {
@@ -182,8 +183,9 @@ impl Window {
             }
         }
         actions.extend(self.news.1.try_iter());
+        self.state.answers.take();
         self.state.follow(status);
-        actions.extend(self.state.ask_again(status).map(Action::Send));
+        actions.extend(self.state.ask_again(status).map(Action::Ask));
     }
 
     /// Asks before the window closes, when that ends what nobody else goes on with.

@@ -190,7 +190,7 @@ const OPENED_OTHERWISE: &[(&str, &str)] = &[
     ("engine/history.rs", "File::create(&lock_path)"),
     ("service/background.rs", "File::options()"),
     // It is made where there is none, with the same flags, and looked at afterwards.
-    ("engine/lock.rs", "OpenOptions::new()"),
+    ("engine/data_file/lock.rs", "OpenOptions::new()"),
     // The WAL that is emptied, the log that is being integrated, and the sample under its own temporary name.
     ("journal/pins.rs", "regular::open_with(OpenOptions::new()"),
     ("journal/integrate.rs", "regular::open_with(OpenOptions::new()"),
@@ -228,4 +228,119 @@ fn what_others_can_write_is_opened_in_one_place() {
     }
     let unused: Vec<_> = OPENED_OTHERWISE.iter().zip(used).filter(|(_, used)| !used).collect();
     assert!(unused.is_empty(), "nothing is opened so any more: {unused:?}");
+}
+
+/// Folders whose files use one another downward only; a folder is added when it has got so far.
+const WITHOUT_CIRCLES: &[&str] =
+    &["engine", "engine/data_file", "engine/history", "engine/status", "service", "service/install"];
+
+/// The modules of a source file, from the top: `engine/status/id.rs` is `engine`, `status`, `id`.
+fn module_of(relative: &Path) -> Vec<String> {
+    relative.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect()
+}
+
+/// Every path that begins with `crate` or `super`, spelled out, also those inside braces.
+fn paths(source: &str) -> Vec<Vec<String>> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for start in ["crate", "super"] {
+        for (at, _) in source.match_indices(start) {
+            let is_whole = !source[..at].ends_with(|c: char| is_word(c) || c == ':');
+            if is_whole && source[at + start.len()..].starts_with("::") {
+                spell_out(&source[at..], &[], &mut found);
+            }
+        }
+    }
+    found
+}
+
+/// Reads one path after `before`; returns how much of the text it took.
+fn spell_out(text: &str, before: &[String], found: &mut Vec<Vec<String>>) -> usize {
+    let word: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let path = [before, std::slice::from_ref(&word)].concat();
+    let rest = &text[word.len()..];
+    let Some(after) = rest.strip_prefix("::") else {
+        found.push(path);
+        return word.len();
+    };
+    if !after.starts_with('{') {
+        return word.len() + 2 + spell_out(after, &path, found);
+    }
+    let mut at = 1;
+    loop {
+        at += after[at..].find(|c: char| !c.is_whitespace() && c != ',').unwrap();
+        if after[at..].starts_with('}') {
+            return word.len() + 2 + at + 1;
+        }
+        let taken = spell_out(&after[at..], &path, found);
+        at += taken.max(1);
+        // What stands in braces of another kind is no list of names.
+        at += after[at..].find([',', '}']).unwrap();
+    }
+}
+
+/// The module that a path in `module` names, from the top.
+fn absolute(path: &[String], module: &[String]) -> Vec<String> {
+    let supers = path.iter().take_while(|part| *part == "super").count();
+    let (base, rest) = match supers {
+        0 => (&[][..], &path[1..]),
+        n => (&module[..module.len().saturating_sub(n)], &path[n..]),
+    };
+    [base, rest].concat()
+}
+
+#[test]
+fn no_files_of_a_folder_go_round_in_circles() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let all: Vec<(Vec<String>, String)> = sources(&src)
+        .iter()
+        .map(|path| {
+            let source = fs::read_to_string(path).unwrap();
+            let program = source.split("\nmod tests {").next().unwrap();
+            let lines: Vec<&str> = program.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            (module_of(path.strip_prefix(&src).unwrap()), lines.join("\n"))
+        })
+        .collect();
+    let mut seen = 0;
+    for folder in WITHOUT_CIRCLES {
+        let folder = module_of(Path::new(folder));
+        let child =
+            |module: &[String]| module.starts_with(&folder).then(|| module.get(folder.len()).cloned()).flatten();
+        // What a file below a child uses, the child uses.
+        let mut uses: std::collections::BTreeMap<String, std::collections::BTreeSet<String>> =
+            all.iter().filter_map(|(module, _)| child(module)).map(|name| (name, Default::default())).collect();
+        let names: Vec<String> = uses.keys().cloned().collect();
+        for (module, source) in &all {
+            let Some(from) = child(module) else { continue };
+            let used = paths(source).into_iter().filter_map(|path| child(&absolute(&path, module)));
+            let others = used.filter(|to| *to != from && names.contains(to));
+            uses.get_mut(&from).unwrap().extend(others);
+        }
+        seen += uses.values().map(|used| used.len()).sum::<usize>();
+        // Whoever uses nothing that is left is taken away; what stays goes round in circles.
+        while let Some(name) = uses.iter().find(|(_, used)| used.is_empty()).map(|(name, _)| name.clone()) {
+            uses.remove(&name);
+            uses.values_mut().for_each(|used| _ = used.remove(&name));
+        }
+        assert!(uses.is_empty(), "files of {} use each other in a circle: {uses:#?}", folder.join("/"));
+    }
+    assert!(seen > 100, "the sources were not read");
+}
+
+#[test]
+fn paths_are_spelled_out_and_found_from_where_they_stand() {
+    let module = ["engine", "status", "id"].map(str::to_owned);
+    let source = "use crate::{\n    engine::{query::Query, status::{self, jobs}},\n    error::Result,\n};\npub(super) fn f() {\n\
+                  super::super::worker::run(super::host::X)\n}\n";
+    let found: Vec<String> = paths(source).iter().map(|path| absolute(path, &module).join("::")).collect();
+    for expected in [
+        "engine::query::Query",
+        "engine::status::self",
+        "engine::status::jobs",
+        "error::Result",
+        "engine::worker::run",
+        "engine::status::host::X",
+    ] {
+        assert!(found.iter().any(|path| path == expected), "{expected} in {found:?}");
+    }
 }

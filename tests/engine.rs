@@ -20,7 +20,7 @@ use strongroom::{
     restore::Logs,
     settings::SettingsFile,
 };
-use support::{Place, make_data_file, names_in};
+use support::{Place, engine::look, make_data_file, names_in};
 
 fn engine(place: &Place) -> Engine {
     let program = Some(support::PROGRAM.into());
@@ -173,11 +173,7 @@ fn restore_verify_and_a_look_at_an_archive() {
     let handle = engine.handle();
     open(&handle, &data);
     let Ok(JobReport::Backup(made)) = backup(&handle, &data) else { panic!("failed") };
-    handle
-        .send(Command::LookAtArchive { path: made.archive.clone(), segments: vec![], logs: Default::default() })
-        .unwrap();
-    let status = until(&handle, |s| !s.looked_at.is_empty());
-    let plan = status.looked_at[0].result.clone().unwrap();
+    let plan = look(&handle, &made.archive, &[]).result.unwrap();
     assert_eq!(plan.items.len(), 3);
     let (first, second, third) = (JobId::new(), JobId::new(), JobId::new());
     let restore = |job| Command::Restore {

@@ -126,8 +126,9 @@ fn an_engine_of_somebody_else_is_not_believed_to_speak_plainly() {
     drop(real);
     let error = ErrorReport { kind: ErrorKind::Io, message: EVIL.to_owned(), hint: Some(EVIL.to_owned()) };
     status.program = EVIL.to_owned();
-    status.data_files[0].plan_problem = Some(error.clone());
-    status.data_files[0].log_problem = Some(error.clone());
+    let id = status.data_files[0].id;
+    let known = status.data_files.edit(id).unwrap();
+    (known.plan_problem, known.log_problem) = (Some(error.clone()), Some(error.clone()));
     let (_lock, address) = hostile_engine(&place, &data);
     let listener = UnixListener::bind(&address).unwrap();
     let of = data.clone();

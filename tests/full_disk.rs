@@ -28,7 +28,7 @@ use strongroom::{
 use support::{
     Place,
     disk::SmallDisk,
-    engine::{Sim, engine, engine_at, finished, restore, until},
+    engine::{Sim, engine, engine_at, finished, look, restore, until},
     has, logical_content, make_data_file, names_in, text,
 };
 use uuid::Uuid;
@@ -144,12 +144,7 @@ fn a_backup_goes_on_in_the_folder_named_and_the_set_is_found_from_either_folder(
     let first = of(&here) as u32 + 1;
     let missing = catalog::list(&here, None).unwrap()[0].missing.clone().unwrap();
     assert_eq!(missing.in_words(), format!("segment {first:04} (or one after it)"));
-    let look = |segments: &[PathBuf]| {
-        let (path, segments) = (report.archive.clone(), segments.to_vec());
-        handle.send(Command::LookAtArchive { path, segments: segments.clone(), logs: Default::default() }).unwrap();
-        let looked = |s: &Status| s.looked_at.iter().find(|l| l.segments == segments).cloned();
-        looked(&until(&handle, |s| looked(s).is_some())).unwrap()
-    };
+    let look = |segments: &[PathBuf]| look(&handle, &report.archive, segments);
     let looked = look(&[]);
     assert_eq!((looked.missing, looked.result.unwrap_err().kind), (Some(missing), ErrorKind::NotFound));
     let looked = look(std::slice::from_ref(&elsewhere));

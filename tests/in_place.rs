@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use strongroom::{
     control::Control,
-    engine::{Command, Handle, JobId, status::JobReport},
+    engine::{Answer, Command, Handle, JobId, Query, status::JobReport},
     error::{ErrorKind, ErrorReport},
     journal::integrate::Until,
     restore::{Logs, RestoreReport, undo::UndoPlan},
@@ -20,7 +20,7 @@ use strongroom::{
 };
 use support::{
     Place,
-    engine::{backup, engine, finished, foreign_commits, open_with_log, until},
+    engine::{ask, backup, engine, finished, foreign_commits, open_with_log, until},
     has, logical_content, make_data_file, names_in, text,
 };
 
@@ -285,12 +285,11 @@ proptest! {
 
 /// What the engine says that undoing a restore in place would do.
 fn undo_plan(handle: &Handle, data: &Path, of: JobId) -> Result<UndoPlan, ErrorReport> {
-    // An older answer does not count.
-    let known = handle.status().seen_undos.iter().filter(|seen| seen.of == of).count();
-    assert_eq!(known, 0, "asked once for each");
-    handle.send(Command::LookAtUndo { data_file: data.to_path_buf(), of }).unwrap();
-    let status = until(handle, |s| s.seen_undos.iter().any(|seen| seen.of == of));
-    status.seen_undos.iter().find(|seen| seen.of == of).unwrap().result.clone()
+    match ask(handle, Query::Undo { data_file: data.to_path_buf(), of }) {
+        Ok(Answer::Undo(plan)) => Ok(plan),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.report()),
+    }
 }
 
 fn undo(handle: &Handle, data: &Path, of: JobId) -> RestoreReport {
@@ -354,11 +353,7 @@ fn a_restore_in_place_can_be_undone_days_later_and_the_commits_since_are_counted
     std::fs::remove_file(place.at("Backups/a[0001].4BK")).unwrap();
     let before_that = until(&handle, |s| s.data_file(&data).unwrap().in_place.len() == 3);
     let first = before_that.data_file(&data).unwrap().in_place[2].clone();
-    handle.send(Command::LookAtUndo { data_file: data.clone(), of: first.job }).unwrap();
-    let gone = |s: &strongroom::engine::Status| {
-        s.seen_undos.iter().find(|seen| seen.of == first.job).and_then(|seen| seen.result.clone().err())
-    };
-    let error = gone(&until(&handle, |s| gone(s).is_some())).unwrap();
+    let error = undo_plan(&handle, &data, first.job).unwrap_err();
     assert!(error.message.contains("every archive that is left was made after it"), "{error:?}");
     assert!(error.hint.is_some());
     let job = JobId::new();

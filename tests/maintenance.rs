@@ -12,7 +12,7 @@ use std::{
 
 use strongroom::{
     engine::{
-        Command, Handle, JobId, Status,
+        Answer, Command, Handle, JobId, Query, Status,
         history::{JobKind, Outcome},
         status::{JobReport, Maintenance},
     },
@@ -25,7 +25,7 @@ use strongroom::{
 };
 use support::{
     Place,
-    engine::{backup, engine, finished, foreign_commits, open_with_log, restore, until},
+    engine::{ask, backup, engine, finished, foreign_commits, open_with_log, restore, until},
     has, logical_content, make_data_file, names_in, text,
 };
 
@@ -102,13 +102,9 @@ fn a_verification_lists_every_table_and_index_while_programs_write_and_its_repor
     open(&handle, &data);
     let last = care(&handle.status(), &data).last_check.unwrap();
     assert_eq!((last.job, last.outcome, last.has_report), (job, Outcome::Succeeded, true));
-    handle.send(Command::LookAtReport { data_file: data.clone(), job }).unwrap();
-    let status = until(&handle, |s| !s.reports.is_empty());
-    assert_eq!(status.reports[0].result.as_ref().unwrap(), &report);
-    let unknown = JobId::new();
-    handle.send(Command::LookAtReport { data_file: data.clone(), job: unknown }).unwrap();
-    let status = until(&handle, |s| s.reports.iter().any(|r| r.job == unknown));
-    assert_eq!(status.reports[0].result.as_ref().unwrap_err().kind, ErrorKind::NotFound);
+    let read = |job| ask(&handle, Query::Report { data_file: data.clone(), job });
+    assert_eq!(read(job).unwrap(), Answer::Report(report));
+    assert_eq!(read(JobId::new()).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]

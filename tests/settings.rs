@@ -7,14 +7,14 @@ use std::fs;
 
 use strongroom::{
     archive::options::{ArchiveOptions, Compression, Rate},
-    engine::{Command, Handle},
+    engine::{Answer, Command, Handle, Query},
     error::ErrorKind,
     settings::{KEYS, Settings, SettingsFile, sections::*},
     warning::WarningKind,
 };
 use support::{
     Place,
-    engine::{backup, engine, until},
+    engine::{ask, backup, engine, until},
     make_data_file, names_in, text,
 };
 
@@ -286,21 +286,23 @@ fn a_dialog_can_look_at_places_and_attachments_before_anything_is_changed() {
     wanted.destination.folder = Some(place.at("elsewhere"));
     wanted.log.file = Some(place.at("a.journal"));
     wanted.content.attachments = vec![place.at("")];
-    handle.send(Command::LookAtPlaces { data_file: data.clone(), settings: wanted.clone() }).unwrap();
-    let status = until(&handle, |s| s.seen_places.iter().any(|seen| seen.revision == wanted.revision()));
-    let seen = &status.seen_places[0];
+    let places = ask(&handle, Query::Places { data_file: data.clone(), settings: wanted.clone() });
+    let Ok(Answer::Places(seen)) = places else { panic!("{places:?}") };
+    assert_eq!(seen.revision, wanted.revision());
     assert_eq!((&seen.archives.folder, &seen.log.as_ref().unwrap().folder), (&place.at("elsewhere"), &place.at("")));
     assert!(seen.archives.space.as_ref().unwrap().total > 0);
     assert!(seen.archives.warnings.iter().any(|w| w.kind == WarningKind::SameDisk), "{:?}", seen.archives);
     assert!(seen.problem.as_ref().unwrap().message.starts_with("content.attachments must not be a folder that holds"));
-    let paths = vec![place.at("letters"), place.at("gone"), place.at("")];
-    handle.send(Command::Measure { data_file: data.clone(), paths: paths.clone() }).unwrap();
-    let status = until(&handle, |s| s.measured.len() == 3);
-    let result = |path| status.measured.iter().find(|m| m.path == path).unwrap().result.clone();
+    let result = |path| match ask(&handle, Query::Measure { data_file: data.clone(), path }) {
+        Ok(Answer::Measure(measure)) => Ok(measure),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error),
+    };
     let letters = result(place.at("letters")).unwrap();
     assert_eq!((letters.files, letters.bytes, letters.problem), (2, 12, None));
     assert!(result(place.at("gone")).unwrap().problem.unwrap().ends_with("gone does not exist any more"));
-    assert_eq!(result(place.at("")).unwrap_err().kind, ErrorKind::Settings);
+    assert_eq!(result(place.at("")).unwrap_err().kind(), ErrorKind::Settings);
+    let status = handle.status();
     let now = status.data_file(&data).unwrap();
     assert_eq!((&now.settings, place.at("a.strongroom.toml").exists()), (&Settings::default(), false));
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use strongroom::{
-    engine::{Command, Config, Event, Handle, HostKind, JobId, status::JobReport},
+    engine::{Answer, Command, Config, Event, Handle, HostKind, JobId, Query, QueryId, status::JobReport},
     error::ErrorKind,
     service::{
         Connected, Reachable, Sockets, connect, join,
@@ -22,7 +22,7 @@ use strongroom::{
 };
 use support::{
     Place, Running,
-    engine::{finished, until},
+    engine::{ask, finished, until},
     make_data_file, names_in, text,
 };
 
@@ -140,7 +140,69 @@ fn another_version_is_told_so_and_sent_away() {
     protocol::write(&mut stream, &FromClient::Hello(newer)).unwrap();
     let Some(FromEngine::Refused(error)) = until_closed(&mut stream) else { panic!("let in") };
     assert_eq!(error.kind, ErrorKind::NewerVersion);
-    assert!(error.message.contains("Strongroom 9 speaks 2") && error.hint.is_some(), "{error:?}");
+    assert!(error.message.contains("Strongroom 9 speaks 3") && error.hint.is_some(), "{error:?}");
+}
+
+#[test]
+fn an_older_client_is_told_that_it_is_older() {
+    let scene = Scene::new();
+    let mut stream = scene.raw();
+    let older = Hello { protocol: 1, program: "Strongroom 0.1.0".to_owned() };
+    protocol::write(&mut stream, &FromClient::Hello(older)).unwrap();
+    let Some(FromEngine::Refused(error)) = until_closed(&mut stream) else { panic!("let in") };
+    assert_eq!(error.kind, ErrorKind::NewerVersion);
+    assert!(error.message.contains("speaks protocol 2, and Strongroom 0.1.0 speaks 1"), "{error:?}");
+}
+
+#[test]
+fn an_answer_goes_to_who_asked_and_what_it_tells_of_is_in_the_status_before() {
+    let scene = Scene::new();
+    let (asks, other) = (scene.connect(), scene.connect());
+    let query = |path: PathBuf| Query::Measure { data_file: scene.data.clone(), path };
+    std::fs::write(scene.place.at("letter"), "12345").unwrap();
+    let Ok(Answer::Measure(measure)) = ask(&asks.handle, query(scene.place.at("letter"))) else { panic!("no answer") };
+    assert_eq!((measure.files, measure.bytes), (1, 5));
+    let error = ask(&asks.handle, Query::Look { data_file: scene.place.at("unknown") }).unwrap_err();
+    assert!(error.message().contains("unknown is not open"), "{error}");
+    let status = serde_json::to_string(&*scene.engine.handle().status()).unwrap();
+    assert!(!status.contains("letter"), "nothing of it is in the status");
+    // Whoever looks finds what was so when he asked.
+    let conn = rusqlite::Connection::open(&scene.data).unwrap();
+    for round in 0..5 {
+        conn.execute_batch("CREATE TABLE IF NOT EXISTS more(b); INSERT INTO more VALUES(randomblob(50000))").unwrap();
+        let wal = scene.place.at("a.sqlite-wal").metadata().unwrap().len();
+        assert_eq!(ask(&other.handle, Query::Look { data_file: scene.data.clone() }).unwrap(), Answer::Looked);
+        assert_eq!(other.handle.status().data_file(&scene.data).unwrap().facts.wal_bytes, wal, "round {round}");
+    }
+}
+
+#[test]
+fn every_question_of_a_client_that_asks_much_is_answered_to_it_alone() {
+    let scene = Scene::new();
+    std::fs::write(scene.place.at("letter"), "12345").unwrap();
+    let (mut asks, mut silent) = (scene.raw(), scene.raw());
+    for stream in [&mut asks, &mut silent] {
+        protocol::write(stream, &hello()).unwrap();
+    }
+    let mut open: std::collections::HashSet<QueryId> = (0..600).map(|_| QueryId::new()).collect();
+    for id in &open {
+        let query = Query::Measure { data_file: scene.data.clone(), path: scene.place.at("letter") };
+        protocol::write(&mut asks, &FromClient::Query { id: *id, query }).unwrap();
+    }
+    while !open.is_empty() {
+        match receive(&mut asks) {
+            FromEngine::Answer { id, answer } => {
+                assert!(open.remove(&id), "told twice, or never asked");
+                assert!(answer.is_ok() || answer.is_err_and(|e| e.kind == ErrorKind::Busy));
+            }
+            FromEngine::Hello { .. } | FromEngine::News { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(scene.engine);
+    while let Ok(message) = protocol::read(&mut silent, FROM_ENGINE_MAX) {
+        assert!(!matches!(message, FromEngine::Answer { .. }), "{message:?}");
+    }
 }
 
 #[test]

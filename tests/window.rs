@@ -308,10 +308,8 @@ fn a_damaged_archive_is_named_before_anything_is_restored() {
     let whole = fs::read(&archive).unwrap();
     fs::write(&archive, &whole[..whole.len() / 2]).unwrap();
     desk.press("Restore archive 0001…");
-    desk.until("the reason", |_, status| status.looked_at.iter().any(|l| l.result.is_err()));
-    let error = desk.status().looked_at[0].result.clone().unwrap_err();
-    desk.harness.run_steps(3);
-    assert!(desk.is_said(&error), "{error:?}");
+    let error = desk.look(&archive).unwrap_err();
+    desk.until_said(&error);
     desk.press("Cancel");
 
     let mut bent = whole.clone();

@@ -109,7 +109,10 @@ fn the_settings_dialog_asks_again_when_the_data_file_was_taken_over() {
     desk.end_service();
     desk.until_shown("nothing can be changed");
     press_in_dialog(&mut desk, "Take over");
-    desk.until("an answer", |_, s| {
-        s.data_files.first().is_some_and(|d| d.lost_since.is_none()) && !s.seen_places.is_empty()
-    });
+    desk.until("somebody to look after it", |_, s| s.data_files.first().is_some_and(|d| d.lost_since.is_none()));
+    desk.harness.get_by_role_and_label(Role::Tab, "Configuration").click();
+    desk.harness.run_steps(4);
+    let file = desk.path("Office.sqlite");
+    desk.type_into("Backup file destination folder", &file.display().to_string());
+    desk.until_shown("Office.sqlite is a file and no folder");
 }

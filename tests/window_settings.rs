@@ -384,10 +384,7 @@ fn content_and_folder_are_chosen_measured_and_in_the_next_archive() {
     desk.press("Start backup");
     desk.until("the backup", |_, s| s.jobs.is_empty() && s.finished.iter().filter(|job| !job.automatic).count() == 1);
     let archive = desk.path("other/Office[0001].4BK");
-    desk.send(Command::LookAtArchive { path: archive.clone(), segments: vec![], logs: Default::default() });
-    desk.until("what is in it", |_, s| s.looked_at.iter().any(|look| look.path == archive));
-    let look = desk.status().looked_at[0].result.clone().unwrap();
-    let names: Vec<String> = look.items.into_iter().map(|item| item.name).collect();
+    let names: Vec<String> = desk.look(&archive).unwrap().items.into_iter().map(|item| item.name).collect();
     for expected in ["letters", "one.txt", "program"] {
         assert!(names.iter().any(|name| name.ends_with(expected)), "{expected} in {names:?}");
     }
@@ -426,11 +423,16 @@ fn archives_made_while_the_dialog_is_open_are_its_own() {
     desk.until("the backup", |_, s| s.jobs.is_empty() && !s.data_files[0].archives.is_empty());
     desk.tab("Backup & Restore");
     desk.type_into("Number of backups kept", "9");
-    let mut asked = desk.status().data_files[0].settings.clone();
-    asked.keep.last = 9;
-    desk.until("the look", |_, s| s.seen_places.iter().any(|seen| seen.revision == asked.revision()));
     desk.tab("Configuration");
+    // Only the answer to the form as it is now says that it would be refused; it says what is to be said of the folder too.
+    desk.check("Use log");
+    let log = desk.field("Log file");
+    let file = desk.path("Office.sqlite").display().to_string();
+    desk.type_into("Log file", &file);
+    desk.until_shown("Must not be the data file itself");
     assert!(!desk.is_shown("holds archives of another data file"));
+    desk.type_into("Log file", &log);
+    desk.check("Use log");
     desk.ok();
     assert_eq!(desk.saved().keep.last, 9);
 }

@@ -4,14 +4,13 @@ use std::{
     io::{self, BufRead, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use serde::Serialize;
 
 use super::{desk::Desk, print_json, report};
 use crate::{
-    engine::{Command, Event, JobId, status::DoneInPlace},
+    engine::{Answer, Command, JobId, Query, status::DoneInPlace},
     error::{
         Error, ErrorKind, Result,
         foreign::{foreign, shown},
@@ -63,20 +62,10 @@ pub(super) fn run(data_file: PathBuf, yes: bool, dry_run: bool, json: bool) -> R
 
 /// Asks the engine what undoing it would do.
 fn plan(desk: &Desk, path: &Path, done: &DoneInPlace) -> Result<UndoPlan> {
-    let engine = desk.handle();
-    let events = engine.events();
-    engine.send(Command::LookAtUndo { data_file: path.to_path_buf(), of: done.job })?;
-    loop {
-        let status = engine.status();
-        if let Some(seen) = status.seen_undos.iter().find(|seen| seen.data_file == path && seen.of == done.job) {
-            return seen.result.clone().map_err(Error::from);
-        }
-        if engine.is_lost() {
-            return Err(Error::new(ErrorKind::Refused, "the engine has ended").hint("Try again in a moment."));
-        }
-        if let Ok(Event::CommandRefused(error)) = events.recv_timeout(Duration::from_millis(50)) {
-            return Err(error.into());
-        }
+    let asked = desk.handle().ask(Query::Undo { data_file: path.to_path_buf(), of: done.job })?;
+    match asked.wait(None)? {
+        Answer::Undo(plan) => Ok(plan),
+        _ => Err(Error::new(ErrorKind::Refused, "the engine answered something else").hint("Use the same version.")),
     }
 }
 

@@ -9,7 +9,13 @@ use std::{
 use crossbeam_channel::Sender;
 
 use super::{
-    Config, found, history, hosted, job::Work, kept, log_slot::LogSlot, proof, status::JobReport, worker::Message,
+    config::Config,
+    data_file::{self, log_slot::LogSlot, proving::is_wanted},
+    found, history,
+    job::Work,
+    kept,
+    message::Message,
+    status::JobReport,
 };
 use crate::{
     archive::{
@@ -33,7 +39,7 @@ use crate::{
     restore::Logs,
     settings::{SettingsFile, sections::DeleteOldest},
     sqlite::{
-        data_file::{self, JournalMode},
+        data_file::{JournalMode, identify},
         seen::ContentCheck,
     },
     storage::{Disk, Ownership},
@@ -172,7 +178,7 @@ impl BackupJob {
         if !has_log && report.log_problem.is_none() {
             report.log_problem = Some(self.no_log(&settings));
         }
-        if self.tests_now && proof::is_wanted(settings.settings().proof.test_restore, &report) {
+        if self.tests_now && is_wanted(settings.settings().proof.test_restore, &report) {
             self.test(&mut report, control);
         }
         // The new archive is verified now, whichever way the settings say; a stop changes nothing of that.
@@ -218,7 +224,7 @@ impl BackupJob {
     /// same breath that there is none.
     fn have_it_seen(&self) {
         if let Ok(settings) = SettingsFile::load(&self.data_file, &self.own) {
-            let surveyed = Ok(Box::new(hosted::survey(&self.data_file, &settings, &self.own, &self.data)));
+            let surveyed = Ok(Box::new(data_file::survey(&self.data_file, &settings, &self.own, &self.data)));
             let _ = self.messages.send(Message::Surveyed { data_file: self.data_file.clone(), asked: None, surveyed });
         }
     }
@@ -226,7 +232,7 @@ impl BackupJob {
     /// Asks whoever sits before a window or terminal in which folder the next segment goes, until it is one that can be
     /// written.
     fn ask_for_folder(&self, full: &Path, bytes: u64, control: &Control) -> Option<PathBuf> {
-        let mode = data_file::identify(&self.data_file).map(|facts| facts.journal_mode);
+        let mode = identify(&self.data_file).map(|facts| facts.journal_mode);
         // The state backed up is held meanwhile.
         let limit = if matches!(mode, Ok(JournalMode::Wal)) { ANSWER_MAX } else { ANSWER_MAX_WRITERS_WAIT };
         let mut problem = None;

@@ -45,7 +45,8 @@ pub enum Subject<'a> {
     Nothing,
 }
 
-/// A request. Its effect is seen in the [`Status`](super::Status); nothing is answered directly.
+/// Something to be done. Its effect is seen in the [`Status`](super::Status); what is to be answered is a
+/// [`Query`](super::Query).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -105,28 +106,6 @@ pub enum Command {
         /// file.
         switch_to_wal: bool,
     },
-    /// Look at the places that settings mean which are not in force yet, into `seen_places` of the status.
-    LookAtPlaces {
-        /// Canonical path of the data file.
-        data_file: PathBuf,
-        /// The settings.
-        settings: Settings,
-    },
-    /// Measure files and folders that may become attachments, into `measured` of the status.
-    Measure {
-        /// Canonical path of the data file.
-        data_file: PathBuf,
-        /// Their full paths.
-        paths: Vec<PathBuf>,
-    },
-    /// Looks at everything concerning a data file anew, as `Refresh`, and answers in its status (`looked`) when that is
-    /// done: who asks how it stands is not told what was so seconds ago.
-    LookNow {
-        /// Canonical path of the data file.
-        data_file: PathBuf,
-        /// Names the answer.
-        asked: Uuid,
-    },
     /// Estimate again what the next backup needs, and read the list of archives again.
     Refresh {
         /// Canonical path of the data file.
@@ -150,30 +129,6 @@ pub enum Command {
         job: JobId,
         /// Canonical path of the data file.
         data_file: PathBuf,
-    },
-    /// Read what an archive says of itself, into `looked_at` of the status.
-    LookAtArchive {
-        /// The archive.
-        path: PathBuf,
-        /// Folders that may hold segments of the archive, besides its own.
-        #[serde(default)]
-        segments: Vec<PathBuf>,
-        /// The logs to look at with it.
-        #[serde(default)]
-        logs: Logs,
-    },
-    /// Find the commit that a limit leads to, into `points` of the status.
-    FindPoint {
-        /// The archive.
-        archive: PathBuf,
-        /// The limit.
-        until: Until,
-        /// Folders that may hold segments of the archive, besides its own.
-        #[serde(default)]
-        segments: Vec<PathBuf>,
-        /// The logs to look at with it.
-        #[serde(default)]
-        logs: Logs,
     },
     /// Restore items of an archive into a folder. Nothing existing is overwritten.
     Restore {
@@ -234,13 +189,6 @@ pub enum Command {
         #[serde(default)]
         signed_by: Option<PublicKey>,
     },
-    /// Find out what undoing a restore in place would do, into `seen_undos` of the status.
-    LookAtUndo {
-        /// Canonical path of the data file.
-        data_file: PathBuf,
-        /// The restore in place.
-        of: JobId,
-    },
     /// Undo a restore in place: bring the data file to the state before it. What that takes away is kept as by any
     /// restore in place.
     UndoRestore {
@@ -297,13 +245,6 @@ pub enum Command {
         job: JobId,
         /// Canonical path of the data file.
         data_file: PathBuf,
-    },
-    /// Read the report of a verification of records, into `reports` of the status.
-    LookAtReport {
-        /// Canonical path of the data file.
-        data_file: PathBuf,
-        /// The job that wrote it.
-        job: JobId,
     },
     /// Keep an archive for ever; a hold that it has already gives way.
     Hold {
@@ -376,26 +317,19 @@ impl Command {
             | Command::ChooseAnew { data_file, .. }
             | Command::ChangeSettings { data_file, .. }
             | Command::HandOver { data_file, .. }
-            | Command::LookAtPlaces { data_file, .. }
-            | Command::Measure { data_file, .. }
             | Command::Refresh { data_file }
-            | Command::LookNow { data_file, .. }
             | Command::Backup { data_file, .. }
             | Command::RetryNow { data_file, .. }
             | Command::Drill { data_file, .. }
             | Command::VerifyRecords { data_file, .. }
             | Command::Compact { data_file, .. }
-            | Command::LookAtReport { data_file, .. }
             | Command::PutAway { data_file, .. }
             | Command::RestoreInPlace { data_file, .. }
-            | Command::LookAtUndo { data_file, .. }
             | Command::UndoRestore { data_file, .. }
             | Command::UseLog { data_file, .. }
             | Command::StartSampleClient { data_file }
             | Command::StopSampleClient { data_file } => Subject::DataFile(data_file),
-            Command::LookAtArchive { path: archive, .. }
-            | Command::FindPoint { archive, .. }
-            | Command::Restore { archive, .. }
+            Command::Restore { archive, .. }
             | Command::Verify { archive, .. }
             | Command::Repair { archive, .. }
             | Command::Hold { archive, .. }

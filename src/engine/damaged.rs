@@ -1,88 +1,32 @@
 //! A data file that is found damaged at opening: restored by itself, when its settings say so, and said loudly.
 //!
-//! The look takes half a minute at most. Nothing is replaced that another program has open, nothing is deleted, and it
+//! Nothing is replaced that another program has open, nothing is deleted, and it
 //! is tried once: a file that is damaged again at once has a cause that another restore does not remove.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use super::{
-    Config,
     command::JobId,
+    config::Config,
+    data_file::lock::DataFileLock,
     history::JobKind,
-    hosted::Opened,
     job::{Order, Work},
-    lock::{self, DataFileLock},
     status::{FinishedJob, JobReport, Refused},
     worker::Worker,
 };
 use crate::{
     backup,
-    error::{Error, ErrorKind, ErrorReport, Result},
+    error::{ErrorKind, ErrorReport},
     journal::{commits_in_words, integrate::Until},
     restore::{
         Logs, RestoreReport,
         automatic::restore_damaged,
         in_place::{InPlaceOptions, is_lost},
     },
-    settings::{Settings, SettingsFile},
-    sqlite::{glance::glance, locks, snapshot},
+    settings::SettingsFile,
     storage::Disk,
     warning::{Warning, WarningKind},
 };
-
-/// So long a look may take before a data file is opened.
-const LOOK_MAX: Duration = Duration::from_secs(30);
-
-/// What came of opening a data file.
-pub(super) enum Opening {
-    /// It is looked after.
-    Opened(Box<Opened>),
-    /// It is damaged, and to be restored by itself.
-    Damaged {
-        /// Its canonical path.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: ErrorReport,
-    },
-}
-
-/// What to do with a data file that can not be opened because of `error`: to restore it by itself, or to refuse it.
-pub(super) fn of_lost(path: &Path, error: Error, config: &Config) -> Result<Opening> {
-    // One that is gone may have been moved on purpose.
-    let is_damaged = is_lost(error.kind()) && error.kind() != ErrorKind::NotFound;
-    let Ok(path) = path.canonicalize() else { return Err(error) };
-    let own = &config.settings_dir;
-    let wanted = SettingsFile::load(&path, own).is_ok_and(|settings| {
-        let settings = settings.settings();
-        settings.restore.if_damaged && backup::archives(&path, settings).is_ok_and(|archives| !archives.is_empty())
-    });
-    if !is_damaged || !wanted || !config.stays() || lock::holder(&path, own).is_some() {
-        return Err(error);
-    }
-    refuse_held(&path, error).map(|why| Opening::Damaged { path, why: why.report() })
-}
-
-/// What is damaged in a data file that SQLite can open, if its settings say that it is restored then.
-pub(super) fn look(path: &Path, settings: &Settings, config: &Config) -> Option<Error> {
-    if !settings.restore.if_damaged || !config.stays() {
-        return None;
-    }
-    glance(path, LOOK_MAX).err()
-}
-
-/// What is wrong, again; with who is in the way when a program has the file open.
-pub(super) fn refuse_held(path: &Path, why: Error) -> Result<Error> {
-    let files = [path.to_path_buf(), snapshot::wal_path(path), snapshot::shm_path(path)];
-    let open = locks::holders(path, &files);
-    if open.processes.is_empty() {
-        return Ok(why);
-    }
-    let message = format!("{}; it is not restored by itself while {} has it open", why.message(), open.in_words());
-    Err(Error::new(why.kind(), message).hint("End that program, then open the data file again: it is restored then."))
-}
 
 /// The restore itself; `why` is what is wrong with the file.
 fn work(data_file: &Path, why: ErrorReport, config: &Config) -> Work {
@@ -148,11 +92,8 @@ impl Worker {
             Ok(JobReport::Restore(report)) => {
                 let Some((asked, why)) = self.restoring.remove(&path) else { return true };
                 let warning = restored(&path, &why, report);
-                if let Some(history) = &self.history
-                    && let Err(error) = history.keep_notice(&path, &warning)
-                {
-                    self.edit().history_problem = Some(error.report());
-                }
+                let of = path.clone();
+                self.note(move |history| history.keep_notice(&of, &warning));
                 self.begin_to_open(asked, false);
             }
             Ok(_) => {}

@@ -3,53 +3,27 @@
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
 };
-
-use uuid::Uuid;
 
 use super::{
-    damaged::Opening,
+    data_file::{self, LogStart, Opened, Opening, memory::Memory},
     history::JobKind,
-    hosted::{self, Opened, Surveyed, Users},
     job::RunningJob,
-    known,
-    mark::Mark,
-    status::{DataFileStatus, Event, Refused},
-    worker::{Message, Worker},
+    message::Message,
+    status::{Event, Refused},
+    worker::Worker,
 };
 use crate::{
-    error::{Error, ErrorKind, ErrorReport, Result},
-    journal::Capture,
+    error::{Error, ErrorKind, Result},
     restore::in_place::is_lost,
-    settings::SettingsFile,
-    sqlite::data_file::JournalMode,
-    storage::processes::{Holders, Process},
     warning::WarningKind,
 };
 
 const REFUSED_MAX: usize = 50;
-/// A log that is released so soon after it was opened is left alone for a while.
-const AGAIN: Duration = Duration::from_secs(5);
-/// A program that waited for a data file is shown for so long.
-const WAITED_SHOWN: Duration = Duration::from_secs(120);
-
-/// Why a log is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LogStart {
-    /// It was in use before: that it is missing is worth saying.
-    Known,
-    /// It was chosen just now.
-    Chosen {
-        /// Whether to switch the data file to WAL mode first.
-        switch_to_wal: bool,
-    },
-}
 
 impl Worker {
     pub(super) fn open(&mut self, path: PathBuf) {
-        if self.hosted.contains_key(&path) || self.status.opening.contains(&path) {
+        if self.data_files.at(&path).is_some() || self.status.opening.contains(&path) {
             self.news.push(Event::DataFileOpened { path });
             return;
         }
@@ -66,16 +40,28 @@ impl Worker {
         let config = self.config.clone();
         let tried: HashSet<PathBuf> = if again { HashSet::new() } else { self.tried.keys().cloned().collect() };
         let (asked, own) = (path.clone(), config.settings_dir.clone());
-        self.chores.run(
+        let (journal, messages) = (self.recorder.asker(), self.messages.clone());
+        self.run_beside(
             move || {
                 let real = path.canonicalize().ok();
                 let may_restore = real.as_ref().is_none_or(|real| !tried.contains(real));
-                Ok((real, hosted::open(&path, &config, may_restore)))
+                let mut opened = data_file::open(&path, &config, may_restore);
+                if let Ok(Opening::Opened(opened)) = &mut opened {
+                    let status = opened.data_file.status();
+                    let (of, protects) = (status.facts.path.clone(), status.is_protected());
+                    let watch = config.stays().then(|| (config.host, protects, config.clock.local().to_utc()));
+                    match journal.ask(move |history| Memory::read(history, &of, watch)) {
+                        Some(Ok(memory)) => opened.memory = memory,
+                        Some(Err(error)) => _ = messages.send(Message::HistoryFailed(error.report())),
+                        None => {}
+                    }
+                }
+                Ok((real, opened))
             },
             move |outcome| {
                 let (real, result) = outcome.unwrap_or_else(|error| (None, Err(error)));
                 let refuse = |error: Error| {
-                    let lost = is_lost(error.kind()).then(|| hosted::archives_of_lost(&asked, &own)).flatten();
+                    let lost = is_lost(error.kind()).then(|| data_file::archives_of_lost(&asked, &own)).flatten();
                     let (archives, newest) = lost.unzip();
                     Refused { archives, newest: newest.flatten(), error: error.report(), path: asked.clone() }
                 };
@@ -92,7 +78,9 @@ impl Worker {
         let waiting = |path: &&PathBuf| {
             // A person may have listed it under another name.
             let real = self.real_names.get(*path).unwrap_or(*path);
-            !self.hosted.contains_key(real) && !self.reopening.contains(*path) && !self.status.opening.contains(*path)
+            self.data_files.at(real).is_none()
+                && !self.reopening.contains(*path)
+                && !self.status.opening.contains(*path)
         };
         let paths: Vec<PathBuf> = list.all().filter(waiting).cloned().collect();
         for path in paths {
@@ -123,7 +111,7 @@ impl Worker {
                 self.tried.remove(real);
             }
             // By another name it is in our care already: our own lock was in the way.
-            if let Some(hosted) = self.hosted.get_mut(real).filter(|_| result.is_err()) {
+            if let Some(hosted) = self.data_files.at_mut(real).filter(|_| result.is_err()) {
                 if real != asked && !hosted.names.iter().any(|name| name == asked) {
                     hosted.names.push(asked.to_path_buf());
                 }
@@ -147,31 +135,33 @@ impl Worker {
         }
         match result {
             Ok(opened) => {
-                let Opened { gone, hosted, mut status } = *opened;
+                let Opened { gone, mut data_file, memory } = *opened;
+                let (path, now) = (data_file.path().to_path_buf(), self.now());
+                let status = data_file.edit();
                 status.engine_started = Some(self.status.started);
-                let path = hosted.path.clone();
+                (status.maintenance.last_check, status.maintenance.last_compact) =
+                    (memory.last_check, memory.last_compact);
+                (status.notices, status.in_place) = (memory.notices, memory.undos);
                 if let Some(why) = self.tried.remove(&path).flatten().filter(|_| status.damage.is_none()) {
-                    (status.damage, status.damage_since) = (Some(why), Some(self.now()));
+                    (status.damage, status.damage_since) = (Some(why), Some(now));
                 }
                 // A person may have listed it under another name.
                 if !self.list.as_ref().is_some_and(|list| list.all().any(|listed| listed == asked)) {
                     self.note_on_list(&path, true);
                 }
                 self.edit().refused.retain(|r| r.path != asked);
-                self.hosted.insert(path.clone(), hosted);
-                self.edit().data_files.push(status);
+                data_file.remembered = memory.automatic;
+                data_file.proving.last_drill = memory.last_drill;
+                self.data_files.add(data_file);
                 self.remember(&path);
                 self.note_last_backups(Some(&path));
-                self.note_last_runs(&path);
-                self.read_notices(&path);
                 // What was taken over into settings is told by whoever did it, and until the next opening: nothing is
                 // lost.
-                let _ = self.put_away(&path, WarningKind::Settings);
+                self.put_away(&path, WarningKind::Settings);
                 if let Some(gone) = gone {
                     self.say(&path, gone);
                 }
-                self.begin_to_watch(&path);
-                self.read_undos(&path);
+                self.begin_to_watch(&path, memory.watched);
                 self.follow_settings(&path, LogStart::Known);
                 self.survey(&path);
                 self.look_at_processes(vec![path.clone()]);
@@ -198,19 +188,20 @@ impl Worker {
         }
         // Nobody asked for it, so nobody has to wait for it.
         self.jobs.values_mut().filter(mine).for_each(RunningJob::stop);
-        let names = self.hosted.get(path).map(|hosted| hosted.names.clone()).unwrap_or_default();
+        let names = self.data_files.at(path).map(|hosted| hosted.names.clone()).unwrap_or_default();
         names.iter().chain([&path.to_path_buf()]).for_each(|name| self.note_on_list(name, false));
         self.let_go(path);
-        self.end_to_watch(path)
+        self.end_to_watch(path);
+        Ok(())
     }
 
     /// Gives up data files that another engine looks after, because somebody removed our lock: two would write one log.
     pub(super) fn keep_locks(&mut self) {
         let address = self.config.address.clone();
         let lost: Vec<(PathBuf, Error)> = self
-            .hosted
-            .values_mut()
-            .filter_map(|hosted| Some((hosted.path.clone(), hosted.keep_lock(address.as_deref()).err()?)))
+            .data_files
+            .iter_mut()
+            .filter_map(|hosted| Some((hosted.path().to_path_buf(), hosted.keep_lock(address.as_deref()).err()?)))
             .collect();
         for (path, error) in lost {
             self.jobs
@@ -227,343 +218,28 @@ impl Worker {
 
     /// Stops looking after a data file for a while.
     pub(super) fn let_go(&mut self, path: &Path) {
-        self.hosted.remove(path);
-        self.edit().data_files.retain(|d| d.facts.path != path);
+        self.data_files.remove(path);
     }
 
-    pub(super) fn forget(&mut self, path: &Path) -> Result<()> {
+    pub(super) fn forget(&mut self, path: &Path) {
         self.note_on_list(path, false);
-        self.end_to_watch(path)?;
+        self.end_to_watch(path);
         self.edit().refused.retain(|r| r.path != path);
-        if let Some(history) = &self.history {
-            history.forget(path)?;
-        }
-        self.read_history();
-        Ok(())
+        let path = path.to_path_buf();
+        self.show_recent(move |history| history.forget(&path));
     }
 
     pub(super) fn not_open(path: &Path) -> Error {
         Error::new(ErrorKind::Refused, format!("{} is not open", path.display())).hint("Open the data file first.")
     }
 
-    /// Opens or closes the log, so that it is as the settings say.
-    pub(super) fn follow_settings(&mut self, data_file: &Path, start: LogStart) {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        let wanted = hosted.settings.settings().log.file.clone();
-        let running = hosted.log.as_ref().map(|log| log.status().log);
-        let switches = start == (LogStart::Chosen { switch_to_wal: true });
-        // Two that open one log at once would find it half begun.
-        if wanted.is_some() && (wanted == running || wanted == hosted.log_opening && !switches) {
-            return;
-        }
-        (hosted.log, hosted.log_failed, hosted.log_opening) = (None, None, wanted.clone());
-        hosted.log_slot.set(None, wanted.is_some());
-        hosted.log_attempt += 1;
-        let (attempt, settings, released) = (hosted.log_attempt, hosted.settings.clone(), hosted.log_released.clone());
-        self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
-            (status.log, status.log_starting) = (None, wanted.is_some());
-            // While it is only tried again, what was wrong stays to be seen.
-            status.log_problem.take_if(|_| wanted.is_none() || start != LogStart::Known);
-        }
-        if let Some(log) = wanted.as_ref().filter(|_| self.config.keeps_no_log) {
-            return self.keep_no_log(data_file, log);
-        }
-        if let Some(log) = wanted {
-            let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
-            let (changed, messages) = (data_file.clone(), self.messages.clone());
-            // What does not get through while the engine is busy is seen at its next look.
-            let waker = move || _ = messages.try_send(Message::LogChanged { data_file: changed.clone() });
-            let of = data_file.clone();
-            self.chores.run(
-                move || hosted::open_log(&data_file, &settings, &own, (&log, start, released), waker),
-                move |opened| Message::LogOpened { result: opened.map_err(|e| e.report()), data_file: of, attempt },
-            );
-        }
-    }
-
-    /// Says of a log that the settings name that it is not kept, because the service was begun so.
-    fn keep_no_log(&mut self, data_file: &Path, log: &Path) {
-        if let Some(hosted) = self.hosted.get_mut(data_file) {
-            hosted.log_opening = None;
-            hosted.log_slot.set(None, false);
-        }
-        let message = format!("the log {} is not kept: the service was begun with --no-log", log.display());
-        let hint = "Begin it without --no-log. If no log is wanted, take it off: strongroom settings DATAFILE --default log.file.";
-        let error = Error::new(ErrorKind::Refused, message).hint(hint).report();
-        if let Some(status) = self.edit_data_file(data_file) {
-            (status.log_starting, status.log_problem) = (false, Some(error));
-        }
-    }
-
-    pub(super) fn log_opened(
-        &mut self,
-        data_file: &Path,
-        attempt: u64,
-        result: std::result::Result<Capture, ErrorReport>,
-    ) {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        if hosted.log_attempt != attempt {
-            return;
-        }
-        let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        else {
-            return;
-        };
-        self.changed = true;
-        self.touched.insert(data_file.to_path_buf());
-        status.log_starting = false;
-        hosted.log_opening = None;
-        match result {
-            Ok(capture) => {
-                (status.log, status.log_problem) = (Some(capture.status()), None);
-                hosted.log = Some(Arc::new(capture));
-                hosted.log_slot.set(hosted.log.clone(), false);
-                (hosted.log_released, hosted.log_opened) = (None, Some(Instant::now()));
-                self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
-                self.note_lacking(data_file);
-                self.survey(data_file);
-            }
-            Err(error) => {
-                hosted.log_failed = Some(Instant::now());
-                hosted.log_slot.set(None, false);
-                if status.log_problem.as_ref() != Some(&error) {
-                    status.log_problem = Some(error.clone());
-                    self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
-                }
-            }
-        }
-    }
-
-    /// The protection by a log changed.
-    pub(super) fn log_changed(&mut self, data_file: &Path) {
-        let Some(log) = self.hosted.get(data_file).and_then(|h| h.log.as_ref()).map(|log| log.status()) else { return };
-        self.note_lacking(data_file);
-        self.touch(data_file);
-        let is_closed = log.is_closed;
-        let (path, state, error) = (data_file.to_path_buf(), log.state, log.error.clone());
-        if let Some(status) = self.edit_data_file(data_file) {
-            status.log = Some(log);
-            self.news.push(Event::LogChanged { data_file: path, state, error });
-        }
-        if is_closed {
-            self.open_released(data_file);
-        }
-    }
-
-    /// Opens a log anew that was released because the data file, or the log, is no longer what was opened.
-    fn open_released(&mut self, data_file: &Path) {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        let Some(why) = hosted.log.take().and_then(|log| log.status().error) else { return };
-        hosted.log_released = Some(why.clone());
-        // What has to be released again at once is not tried without a pause.
-        let is_again = hosted.log_opened.is_some_and(|at| at.elapsed() < AGAIN);
-        if is_again {
-            hosted.log_failed = Some(Instant::now());
-            // A backup waits until it is open again: made without it, its archive would end what the log can restore.
-            hosted.log_slot.set(None, true);
-        }
-        if let Some(status) = self.edit_data_file(data_file) {
-            status.log_problem = Some(why);
-        }
-        if !is_again {
-            self.follow_settings(data_file, LogStart::Known);
-        }
-        self.survey(data_file);
-        // Who goes on with the old file must know it.
-        self.look_at_processes(vec![data_file.to_path_buf()]);
-    }
-
-    /// The same for those of which the news did not get through.
-    pub(super) fn open_all_released(&mut self) {
-        let is_closed = |log: &Arc<Capture>| log.status().is_closed;
-        let released = self.hosted.values().filter(|h| h.log.as_ref().is_some_and(is_closed));
-        let released: Vec<PathBuf> = released.map(|h| h.path.clone()).collect();
-        released.iter().for_each(|path| self.log_changed(path));
-    }
-
-    /// Looks who else has the data files open; may take its time.
-    pub(super) fn look_at_processes(&self, data_files: Vec<PathBuf>) {
-        self.chores.run(
-            move || Ok(hosted::look_at_processes(&data_files).into_iter().zip(data_files).collect()),
-            |seen| Message::ProcessesSeen(seen.unwrap_or_default()),
-        );
-    }
-
-    pub(super) fn processes_seen(&mut self, seen: Vec<(Users, PathBuf)>) {
-        for (Users { holders, readers, strays, other_name }, path) in seen {
-            let known = self.status.data_file(&path);
-            let known = known.map(|d| (&d.holders, &d.readers, &d.strays, &d.other_name));
-            if known.is_some_and(|known| known != (&holders, &readers, &strays, &other_name))
-                && let Some(status) = self.edit_data_file(&path)
-            {
-                (status.holders, status.readers, status.strays) = (holders, readers, strays);
-                status.other_name = other_name;
-            }
-        }
-    }
-
-    pub(super) fn survey(&mut self, data_file: &Path) {
-        self.look_now(data_file, None);
-    }
-
-    /// Surveys a data file, with all that is looked at only now and then otherwise where `asked` names an answer.
-    pub(super) fn look_now(&mut self, data_file: &Path, asked: Option<Uuid>) {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        let size = self.status.data_file(data_file).map_or(0, |status| status.facts.size_bytes);
-        hosted.surveyed = Some((Instant::now(), size));
-        let (path, known, own) = (data_file.to_path_buf(), hosted.settings.clone(), self.config.settings_dir.clone());
-        let (data_file, data) = (path.clone(), self.config.data_dir.clone());
-        let (log, of) = (hosted.log.clone().filter(|_| asked.is_some()), path.clone());
-        self.chores.run(
-            move || {
-                // What was committed before the question is in the answer.
-                let _ = log.map(|log| log.flush());
-                // A job that just ended noted in them what the engine has not seen yet.
-                let read = SettingsFile::load(&path, &own).ok();
-                let is_whole = |read: &SettingsFile| {
-                    known.is_blank() || !read.is_blank() && (known.lack_notes() || !read.lack_notes())
-                };
-                let settings = read.filter(is_whole).unwrap_or(known);
-                let mut surveyed = hosted::survey(&path, &settings, &own, &data);
-                surveyed.users = asked.and_then(|_| hosted::look_at_processes(&[of]).pop());
-                Ok(surveyed)
-            },
-            move |surveyed| {
-                let surveyed = surveyed.map(Box::new).map_err(|e| e.report());
-                Message::Surveyed { data_file, asked, surveyed }
-            },
-        );
-    }
-
-    pub(super) fn surveyed(
-        &mut self,
-        data_file: &Path,
-        asked: Option<Uuid>,
-        surveyed: std::result::Result<Box<Surveyed>, ErrorReport>,
-    ) {
-        let mut surveyed = match surveyed {
-            Ok(surveyed) => *surveyed,
-            Err(error) => {
-                if let Some(status) = self.edit_data_file(data_file) {
-                    (status.plan, status.plan_problem) = (None, Some(error));
-                    status.note_answer(asked);
-                }
-                return;
-            }
-        };
-        if let Some(users) = surveyed.users.take() {
-            self.processes_seen(vec![(users, data_file.to_path_buf())]);
-        }
-        if asked.is_some() {
-            self.follow_history();
-        }
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
-        hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned();
-        let lost = hosted.lost.clone();
-        self.changed = true;
-        let known = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file);
-        let Some(status) = known else { return };
-        // What a job noted in them is known at once; what a person changed is taken up with its consequences.
-        if surveyed.settings.settings().revision() == hosted.settings.settings().revision() {
-            hosted.adopt(surveyed.settings.clone(), status);
-        }
-        hosted.mark = Some(Arc::clone(&surveyed.mark));
-        if let Ok(facts) = surveyed.facts.clone() {
-            (status.facts, status.problem) = (facts, None);
-        }
-        known::take_survey(status, surveyed);
-        if asked.is_some() {
-            // The log, the client and the settings too.
-            hosted.look(status, &self.config.settings_dir);
-        }
-        status.problem = lost.or(status.problem.take());
-        status.note_answer(asked);
-        self.show_findings(Some(data_file));
-        self.note_last_backups(Some(data_file));
-        self.touch(data_file);
-        self.begin_automatic(data_file);
-    }
-
-    /// Looks whether folders of archives are still as they were surveyed, unless that is being done: one whose disk
-    /// does not answer holds up nobody else.
-    pub(super) fn watch_places(&mut self, marks: Vec<(PathBuf, Arc<Mark>)>) {
-        if self.watching || marks.is_empty() {
-            return;
-        }
-        self.watching = true;
-        // Without a log nobody here has it open for longer than a moment.
-        let is_in_the_way = |path: &PathBuf| {
-            let status = self.status.data_file(path);
-            let is_logged =
-                |status: &DataFileStatus| status.log.is_some() && status.facts.journal_mode == JournalMode::Wal;
-            status.is_some_and(|status| is_logged(status) || !status.waiting.is_empty())
-        };
-        let logged: Vec<PathBuf> = marks.iter().map(|(path, _)| path.clone()).filter(is_in_the_way).collect();
-        self.chores.run(
-            move || {
-                let waiting = hosted::look_who_waits(&logged);
-                let changed = marks.into_iter().filter(|(_, mark)| !mark.is_same_now()).map(|(path, _)| path);
-                Ok((changed.collect(), waiting))
-            },
-            |seen| {
-                let (changed, waiting) = seen.unwrap_or_default();
-                Message::Watched { changed, waiting }
-            },
-        );
-    }
-
-    /// Shows who waits for a data file, and for a while who did: it may give up before anybody looks.
-    pub(super) fn note_waiting(&mut self, waiting: Vec<(PathBuf, Vec<Process>)>) {
-        let now = Instant::now();
-        for (path, processes) in waiting {
-            let Some(hosted) = self.hosted.get_mut(&path) else { continue };
-            if !processes.is_empty() {
-                hosted.waited = Some(now);
-                self.let_have(&path, &processes);
-            } else if hosted.waited.is_some_and(|at| now - at < WAITED_SHOWN) {
-                continue;
-            }
-            let known = self.status.data_file(&path).map(|status| &status.waiting);
-            if known.is_some_and(|known| *known != processes)
-                && let Some(status) = self.edit_data_file(&path)
-            {
-                status.waiting = processes;
-            }
-        }
-    }
-
-    /// Lets a program have a data file for itself: it must never fail because of the log, which is opened again when
-    /// that is possible.
-    fn let_have(&mut self, data_file: &Path, processes: &[Process]) {
-        let Some(hosted) = self.hosted.get_mut(data_file).filter(|hosted| hosted.log.is_some()) else { return };
-        hosted.log = None;
-        hosted.log_slot.set(None, false);
-        hosted.log_failed = Some(Instant::now());
-        let who = Holders { processes: processes.to_vec(), may_be_more: false }.in_words();
-        let message =
-            format!("the log of {} was released for {who}, which wants the file for itself", data_file.display());
-        let hint = "What it commits meanwhile is recorded as one step, when the log can be opened again. Have the program use SQLite's \
-                    normal locking mode.";
-        let error = Error::new(ErrorKind::Busy, message).hint(hint).report();
-        if let Some(status) = self.edit_data_file(data_file) {
-            (status.log, status.log_problem) = (None, Some(error.clone()));
-        }
-        self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
-    }
-
     pub(super) fn client(&mut self, data_file: &Path, run: bool) -> Result<()> {
-        let now = self.now();
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
-        self.changed = true;
-        let status = Arc::make_mut(&mut self.status);
-        let status = status.data_files.iter_mut().find(|d| d.facts.path == data_file);
-        let status = status.ok_or_else(|| Self::not_open(data_file))?;
+        let (now, program) = (self.now(), self.config.program.clone());
+        let known = self.data_files.at_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
         if run {
-            return hosted.start_client(self.config.program.as_deref(), now, status);
+            return known.start_client(program.as_deref(), now);
         }
-        hosted.stop_client();
+        known.stop_client();
         Ok(())
     }
 }

@@ -1,21 +1,23 @@
 //! What is kept of jobs: their results, their lines in the Backup journal, and the last full backup of each data file.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{
     command::JobId,
-    history::{HistoryEntry, JobKind, Outcome},
-    known,
+    data_file::known,
+    history::{History, HistoryEntry, JobKind, Outcome},
+    message::Message,
+    query::{Answer, Reply},
+    recorder::{Fresh, HISTORY_MAX, HistoryRead, PROVEN_MAX},
     status::{Event, FinishedJob, JobReport},
     worker::Worker,
 };
-use crate::{drill::Proof, error::ErrorReport};
+use crate::{
+    drill::Proof,
+    error::{ErrorReport, Result},
+};
 
-/// Entries of the Backup journal in the status.
-const HISTORY_MAX: u32 = 1000;
 const FINISHED_MAX: usize = 20;
-/// Proofs in the status: one for each archive.
-const PROVEN_MAX: u32 = 200;
 
 impl Worker {
     pub(super) fn job_ended(&mut self, id: JobId, result: std::result::Result<JobReport, ErrorReport>) {
@@ -24,7 +26,7 @@ impl Worker {
         self.record(&entry);
         self.note_undo(&entry, &finished);
         self.note_backup(&finished);
-        self.note_maintenance(&finished);
+        self.note_maintenance(&entry, &finished);
         self.note_for_proofs(&finished);
         if let Ok(JobReport::TestRestore(proof)) = &finished.result {
             self.proved(proof);
@@ -36,7 +38,7 @@ impl Worker {
         if self.damaged_ended(&finished) {
             // It is opened, or refused, with what came of it.
         } else if let Some(data_file) = finished.data_file.clone() {
-            if finished.kind == JobKind::RestoreInPlace && !self.hosted.contains_key(&data_file) {
+            if finished.kind == JobKind::RestoreInPlace && self.data_files.at(&data_file).is_none() {
                 self.open(data_file);
             } else {
                 self.survey(&data_file);
@@ -49,19 +51,21 @@ impl Worker {
 
     /// Keeps a proof, and shows it.
     pub(super) fn proved(&mut self, proof: &Proof) {
-        if let Some(history) = &self.history
-            && let Err(error) = history.prove(proof)
-        {
-            self.edit().history_problem = Some(error.report());
-        }
-        let list = &mut self.edit().proven;
+        let noted = proof.clone();
+        self.note(move |history| history.prove(&noted));
+        self.fresh.push(Fresh::Proof(proof.clone()));
+        self.show_proof(proof);
+    }
+
+    fn show_proof(&mut self, proof: &Proof) {
+        let list = Arc::make_mut(&mut self.edit().proven);
         list.retain(|known| known.archive_id != proof.archive_id);
         list.insert(0, proof.clone());
         list.truncate(PROVEN_MAX as usize);
     }
 
     pub(super) fn keep_finished(&mut self, finished: FinishedJob) {
-        let list = &mut self.edit().finished;
+        let list = Arc::make_mut(&mut self.edit().finished);
         list.insert(0, finished.clone());
         list.truncate(FINISHED_MAX);
         self.news.push(Event::JobFinished(finished));
@@ -69,43 +73,58 @@ impl Worker {
 
     /// Writes an entry of the Backup journal, and shows it; a journal that fails is said and holds up nothing.
     pub(super) fn record(&mut self, entry: &HistoryEntry) {
-        if let Some(history) = &self.history {
-            let written = if entry.outcome == Outcome::Running { history.begin(entry) } else { history.finish(entry) };
-            if let Err(error) = written {
-                self.edit().history_problem = Some(error.report());
-            }
-        }
-        let list = &mut self.edit().history;
-        match list.iter_mut().find(|e| e.id == entry.id) {
-            Some(known) => *known = entry.clone(),
-            None => list.insert(0, entry.clone()),
-        }
-        list.truncate(HISTORY_MAX as usize);
+        let noted = entry.clone();
+        self.note(move |history| match noted.outcome {
+            Outcome::Running => history.begin(&noted),
+            _ => history.finish(&noted),
+        });
+        self.fresh.push(Fresh::Entry(entry.clone()));
+        self.show_entry(entry);
         self.note_last_backups(entry.data_file.as_deref());
         if let Some(data_file) = &entry.data_file {
             self.touch(data_file);
         }
     }
 
-    /// Puts a data file at the head of the recent ones.
-    pub(super) fn remember(&mut self, path: &Path) {
-        let Some(history) = &self.history else { return };
-        match history.remember(path, self.now()).and_then(|()| history.recent()) {
-            Ok(recent) => self.edit().recent = recent,
-            Err(error) => self.edit().history_problem = Some(error.report()),
+    fn show_entry(&mut self, entry: &HistoryEntry) {
+        let list = Arc::make_mut(&mut self.edit().history);
+        match list.iter_mut().find(|e| e.id == entry.id) {
+            Some(known) => *known = entry.clone(),
+            None => list.insert(0, entry.clone()),
         }
+        list.truncate(HISTORY_MAX as usize);
     }
 
-    pub(super) fn read_history(&mut self) {
-        let Some(history) = &self.history else { return };
-        let read = history
-            .list(HISTORY_MAX)
-            .and_then(|list| Ok((list, history.recent()?, history.proven(PROVEN_MAX)?, history.findings()?)));
+    /// Puts a data file at the head of the recent ones.
+    pub(super) fn remember(&mut self, path: &Path) {
+        let (path, now) = (path.to_path_buf(), self.now());
+        self.show_recent(move |history| history.remember(&path, now));
+    }
+
+    /// Changes the recent data files, and shows them.
+    pub(super) fn show_recent(&mut self, change: impl FnOnce(&History) -> Result<()> + Send + 'static) {
+        let messages = self.messages.clone();
+        let task = move |history: &History| change(history).and_then(|()| history.recent());
+        self.recorder.run(task, move |recent| {
+            let message = recent.map_or_else(|error| Message::HistoryFailed(error.report()), Message::Recent);
+            let _ = messages.send(message);
+        });
+    }
+
+    /// Shows what was read of the Backup journal, and what came about since.
+    pub(super) fn take_history(&mut self, read: Result<HistoryRead>) {
         match read {
-            Ok((list, recent, proven, findings)) => {
+            Ok(HistoryRead { entries, recent, proven, findings, .. }) => {
                 self.findings = findings;
                 let status = self.edit();
-                (status.history, status.recent, status.proven) = (list, recent, proven);
+                (status.history, status.recent, status.proven) = (Arc::new(entries), recent, Arc::new(proven));
+                for fresh in self.fresh.clone() {
+                    match fresh {
+                        Fresh::Entry(entry) => self.show_entry(&entry),
+                        Fresh::Proof(proof) => self.show_proof(&proof),
+                        Fresh::Looked(looked) => self.take_looked(&looked),
+                    }
+                }
                 self.show_findings(None);
             }
             Err(error) => self.edit().history_problem = Some(error.report()),
@@ -116,9 +135,54 @@ impl Worker {
     /// The last full backup of a data file, or of each: from the Backup journal, or from the newest archive if that is
     /// newer.
     pub(super) fn note_last_backups(&mut self, only: Option<&Path>) {
-        let status = self.edit();
-        for data_file in status.data_files.iter_mut().filter(|d| only.is_none_or(|only| d.facts.path == only)) {
-            known::take_history(data_file, &status.history);
+        let history = Arc::clone(&self.status.history);
+        for data_file in self.data_files.iter_mut().filter(|known| only.is_none_or(|only| known.path() == only)) {
+            known::take_history(data_file.edit(), &history);
         }
+    }
+
+    /// Shows what was found of the archives of a data file, or of all.
+    pub(super) fn show_findings(&mut self, only: Option<&Path>) {
+        let findings = std::mem::take(&mut self.findings);
+        for data_file in self.data_files.iter_mut().filter(|known| only.is_none_or(|only| known.path() == only)) {
+            known::take_findings(data_file.edit(), &findings);
+        }
+        self.findings = findings;
+    }
+
+    /// Takes up what other processes have written to the Backup journal: jobs of another window or command, and what
+    /// they found. A question is answered when that is done.
+    pub(super) fn follow_history(&mut self, then: Option<Reply>) {
+        if !self.recorder.is_kept() {
+            return self.answers.extend(then.map(|reply| (reply, Answer::Looked)));
+        }
+        if self.reading > 0 && then.is_none() {
+            return;
+        }
+        if self.reading == 0 {
+            self.fresh.clear();
+        }
+        self.reading += 1;
+        let (known, messages) = (self.history_version, self.messages.clone());
+        let read = move |history: &History| match history.version() {
+            version if version.is_none() || version == known => Ok(None),
+            _ => HistoryRead::of(history).map(|read| Some(Box::new(read))),
+        };
+        self.recorder.run(read, move |read| {
+            let read = read.unwrap_or_else(|error| {
+                let _ = messages.send(Message::HistoryFailed(error.report()));
+                None
+            });
+            let _ = messages.send(Message::HistoryRead { read, then });
+        });
+    }
+
+    pub(super) fn history_read(&mut self, read: Option<Box<HistoryRead>>, then: Option<Reply>) {
+        self.reading = self.reading.saturating_sub(1);
+        if let Some(read) = read {
+            self.history_version = read.version;
+            self.take_history(Ok(*read));
+        }
+        self.answers.extend(then.map(|reply| (reply, Answer::Looked)));
     }
 }

@@ -2,54 +2,29 @@
 //! never on the engine's own thread, since a disk that is gone may not answer.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use super::{
-    data_files::LogStart,
+    data_file::{FoldersSeen, LogStart},
+    message::Message,
     status::Event,
-    worker::{Message, Worker},
+    worker::Worker,
 };
 use crate::{
-    backup::{
-        marks,
-        places::{self, Purpose},
-    },
+    backup::{marks, places::Purpose},
     error::{Error, ErrorKind, ErrorReport, Result},
     settings::SettingsFile,
-    storage::space,
 };
 
 /// A disk that has not answered for so long is not known to be there.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
 
-/// How the folders of one data file were found.
-pub(super) struct FoldersSeen {
-    data_file: PathBuf,
-    archives: FolderSeen,
-    /// Where a log is used.
-    log: Option<FolderSeen>,
-}
-
-struct FolderSeen {
-    folder: PathBuf,
-    problem: Option<ErrorReport>,
-    is_read_only: bool,
-}
-
-fn see(data_file: &Path, settings: &SettingsFile, purpose: Purpose) -> FolderSeen {
-    let settings = settings.settings();
-    let folder = places::folder(data_file, settings, purpose);
-    let problem = marks::look(data_file, settings, purpose).err().map(|error| error.report());
-    FolderSeen { is_read_only: problem.is_none() && space::is_read_only(&folder), folder, problem }
-}
-
 impl Worker {
     /// Has the folders of a data file looked at, unless that is still being done.
     pub(super) fn look_at_folders(&mut self, data_file: &Path, now: Instant) {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         if let Some(asked) = hosted.folders_asked {
             if now - asked >= ANSWER_MAX {
                 self.folders_silent(data_file, now - asked);
@@ -58,19 +33,15 @@ impl Worker {
         }
         hosted.folders_asked = Some(now);
         let (data_file, settings) = (data_file.to_path_buf(), hosted.settings.clone());
-        self.beside("look at folders", move || {
-            let log = settings.settings().log.file.is_some().then(|| see(&data_file, &settings, Purpose::Log));
-            Message::FoldersSeen(FoldersSeen {
-                archives: see(&data_file, &settings, Purpose::Archives),
-                log,
-                data_file,
-            })
+        self.beside("look at folders", move || Message::FoldersSeen {
+            seen: FoldersSeen::look(&data_file, &settings),
+            data_file,
         });
     }
 
     /// The disk of one of the folders does not answer; nobody knows which, and neither is known to be there.
     fn folders_silent(&mut self, data_file: &Path, time: Duration) {
-        let Some(status) = self.status.data_file(data_file) else { return };
+        let Some(status) = self.data_files.status(data_file) else { return };
         if status.destination_problem.is_some() && (status.log_folder_problem.is_some() || status.log_file.is_none()) {
             return;
         }
@@ -88,13 +59,13 @@ impl Worker {
         }
     }
 
-    pub(super) fn folders_seen(&mut self, seen: FoldersSeen) {
-        let FoldersSeen { data_file, archives, log } = seen;
-        let Some(hosted) = self.hosted.get_mut(&data_file) else { return };
+    pub(super) fn folders_seen(&mut self, data_file: &Path, seen: FoldersSeen) {
+        let FoldersSeen { archives, log } = seen;
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         hosted.folders_asked = None;
         let was_read_only = std::mem::replace(&mut hosted.is_read_only, archives.is_read_only);
         let choice_failed = hosted.choice_failed.clone();
-        let Some(known) = self.status.data_file(&data_file) else { return };
+        let Some(known) = self.data_files.status(data_file) else { return };
         let with_choice = |problem: Option<ErrorReport>, purpose| {
             let failed = choice_failed.as_ref().filter(|(of, _)| *of == purpose);
             problem.map(|problem| match failed {
@@ -112,25 +83,27 @@ impl Worker {
         if is_destination {
             let is_news = was_missing != is_missing || was_read_only != archives.is_read_only;
             if known.destination_problem != problem
-                && let Some(status) = self.edit_data_file(&data_file)
+                && let Some(status) = self.edit_data_file(data_file)
             {
                 status.destination_problem = problem;
             }
             if is_news {
-                self.survey(&data_file);
+                self.survey(data_file);
             }
         }
-        self.log_folder_seen(&data_file, log.map(|log| with_choice(log.problem, Purpose::Log)).unwrap_or_default());
+        self.log_folder_seen(data_file, log.map(|log| with_choice(log.problem, Purpose::Log)).unwrap_or_default());
     }
 
     /// A log whose folder is not there any more is released, and opened again when it is back.
     fn log_folder_seen(&mut self, data_file: &Path, problem: Option<ErrorReport>) {
-        let Some(status) = self.status.data_file(data_file).filter(|s| s.log_folder_problem != problem) else { return };
+        let Some(status) = self.data_files.status(data_file).filter(|s| s.log_folder_problem != problem) else {
+            return;
+        };
         let was_missing = status.log_folder_problem.is_some();
         if let Some(status) = self.edit_data_file(data_file) {
             status.log_folder_problem.clone_from(&problem);
         }
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         let Some(error) = problem else {
             if was_missing && hosted.log.is_none() && hosted.log_opening.is_none() {
                 self.follow_settings(data_file, LogStart::Known);
@@ -154,11 +127,11 @@ impl Worker {
 
     /// Takes a folder as it is there now for the one to be used.
     pub(super) fn choose_anew(&mut self, data_file: &Path, purpose: Purpose) -> Result<()> {
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        let hosted = self.data_files.at_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
         hosted.choice_failed = None;
         let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
         let of = data_file.clone();
-        self.chores.run(
+        self.run_beside(
             move || {
                 let mut settings = SettingsFile::load(&data_file, &own)?;
                 marks::choose_anew(&data_file, &mut settings, &own, purpose).map(|_| settings)
@@ -178,7 +151,7 @@ impl Worker {
         purpose: Purpose,
         result: std::result::Result<Box<SettingsFile>, ErrorReport>,
     ) {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         let settings = match result {
             Ok(settings) => *settings,
             Err(error) => {
@@ -187,10 +160,8 @@ impl Worker {
                 return;
             }
         };
-        self.changed = true;
-        let known = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file);
-        let Some(status) = known else { return };
-        hosted.adopt(settings, status);
+        hosted.adopt(settings);
+        let status = hosted.edit();
         match purpose {
             Purpose::Archives => status.destination_problem = None,
             Purpose::Log => status.log_folder_problem = None,

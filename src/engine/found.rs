@@ -1,12 +1,16 @@
 //! What a job found of an archive, told by the thread that looked: damage, or that it is sound. Made here alone, and
 //! kept by [`Worker::looked`] alone.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Local};
 
 use super::{
     history::{Looked, Refuted},
+    recorder::Fresh,
     worker::Worker,
 };
 use crate::{
@@ -125,16 +129,20 @@ pub(super) fn unproven(found: Finding) -> Looked {
 impl Worker {
     /// Keeps what a job found of an archive.
     pub(super) fn looked(&mut self, looked: &Looked) {
-        if let Some(Err(error)) = self.history.as_ref().map(|history| history.keep_look(looked)) {
-            self.edit().history_problem = Some(error.report());
-        }
-        // Also where it can not be kept: this engine knows it.
+        let noted = looked.clone();
+        self.note(move |history| history.keep_look(&noted));
+        self.fresh.push(Fresh::Looked(looked.clone()));
+        self.take_looked(looked);
+        self.show_findings(None);
+        self.survey_of(&looked.archive);
+    }
+
+    /// Also where it can not be kept: this engine knows it.
+    pub(super) fn take_looked(&mut self, looked: &Looked) {
         looked.apply(&mut self.findings);
         if let Some(found) = &looked.found {
             let is_same = |proof: &Proof| proof.archive == found.archive || Some(proof.archive_id) == found.archive_id;
-            self.edit().proven.retain(|proof| !is_same(proof));
+            Arc::make_mut(&mut self.edit().proven).retain(|proof| !is_same(proof));
         }
-        self.show_findings(None);
-        self.survey_of(&looked.archive);
     }
 }

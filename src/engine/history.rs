@@ -4,7 +4,9 @@
 //! the lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
 
 mod findings;
+mod made;
 mod notices;
+mod proven;
 mod runs;
 mod state;
 mod undos;
@@ -18,7 +20,6 @@ use std::{
 
 use chrono::{DateTime, Local, TimeZone};
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use findings::{Looked, Refuted, judge, known_archives};
@@ -26,183 +27,18 @@ pub use runs::glance_maintenance;
 pub use state::{glance_automatic, highest_number};
 pub use watched::{Watched, left_behind};
 
+pub(in crate::engine) use made::made;
+
 use super::command::JobId;
+pub use super::entry::{HistoryEntry, Job, JobKind, Outcome};
 use crate::{
     archive::ArchiveNumber,
-    error::{Error, ErrorReport, Result},
+    error::{Error, Result},
     storage::{
         self,
         regular::{self, Links},
     },
 };
-
-/// What a job does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum JobKind {
-    /// A full backup.
-    Backup,
-    /// A restore into a folder.
-    Restore,
-    /// A restore into the live data file.
-    RestoreInPlace,
-    /// The verification of an archive.
-    Verify,
-    /// The repair of an archive into a copy.
-    Repair,
-    /// A restore to a scratch folder, to prove that it can be done.
-    TestRestore,
-    /// The creation of the sample data file.
-    Sample,
-    /// The verification of the records and indexes of a data file.
-    VerifyRecords,
-    /// Making a data file as short as its content.
-    Compact,
-    /// The program that the settings name, run after another job.
-    OnFinish,
-}
-
-impl JobKind {
-    /// All of them, as a filter lists them.
-    pub const ALL: &'static [Self] = &[
-        Self::Backup,
-        Self::Restore,
-        Self::RestoreInPlace,
-        Self::Verify,
-        Self::Repair,
-        Self::TestRestore,
-        Self::VerifyRecords,
-        Self::Compact,
-        Self::Sample,
-        Self::OnFinish,
-    ];
-
-    /// As the window calls it.
-    pub fn label(self) -> &'static str {
-        match self {
-            JobKind::Backup => "Full backup",
-            JobKind::Restore => "Restore",
-            JobKind::RestoreInPlace => "Restore in place",
-            JobKind::Verify => "Verification",
-            JobKind::Repair => "Repair",
-            JobKind::TestRestore => "Test restore",
-            JobKind::Sample => "Sample",
-            JobKind::VerifyRecords => "Verification of records",
-            JobKind::Compact => "Compacting",
-            JobKind::OnFinish => "Program after a job",
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            JobKind::Backup => "backup",
-            JobKind::Restore => "restore",
-            JobKind::RestoreInPlace => "restore-in-place",
-            JobKind::Verify => "verify",
-            JobKind::Repair => "repair",
-            JobKind::TestRestore => "test-restore",
-            JobKind::Sample => "sample",
-            JobKind::VerifyRecords => "verify-records",
-            JobKind::Compact => "compact",
-            JobKind::OnFinish => "on-finish",
-        }
-    }
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// It has not ended.
-    Running,
-    /// All went well.
-    Succeeded,
-    /// Done, but something needs attention.
-    Partial,
-    /// Nothing was achieved.
-    Failed,
-    /// Stopped by the user.
-    Stopped,
-    /// Cut off by a crash or a power failure.
-    Interrupted,
-    /// Nothing had to be done.
-    Skipped,
-    /// It was due while the program did not run.
-    Missed,
-}
-
-impl Outcome {
-    /// All of them, as a filter lists them.
-    pub const ALL: &'static [Self] = &[
-        Self::Succeeded,
-        Self::Partial,
-        Self::Failed,
-        Self::Stopped,
-        Self::Interrupted,
-        Self::Skipped,
-        Self::Missed,
-        Self::Running,
-    ];
-
-    /// As the window calls it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Outcome::Running => "Running",
-            Outcome::Succeeded => "Succeeded",
-            Outcome::Partial => "With problems",
-            Outcome::Failed => "Failed",
-            Outcome::Stopped => "Stopped",
-            Outcome::Interrupted => "Interrupted",
-            Outcome::Skipped => "Not needed",
-            Outcome::Missed => "Missed",
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Outcome::Running => "running",
-            Outcome::Succeeded => "succeeded",
-            Outcome::Partial => "partial",
-            Outcome::Failed => "failed",
-            Outcome::Stopped => "stopped",
-            Outcome::Interrupted => "interrupted",
-            Outcome::Skipped => "skipped",
-            Outcome::Missed => "missed",
-        }
-    }
-}
-
-/// One line of the Backup journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HistoryEntry {
-    /// The job.
-    pub id: JobId,
-    /// What it did.
-    pub kind: JobKind,
-    /// The data file concerned, if any.
-    pub data_file: Option<PathBuf>,
-    /// The number of the archive, when it got as far as that.
-    pub number: Option<ArchiveNumber>,
-    /// When it began.
-    pub started: DateTime<Local>,
-    /// How long it took, in milliseconds; `None` while it runs and when it was cut off.
-    pub duration_ms: Option<u64>,
-    /// Whether it was not asked for by anybody: scheduled, tried again, or done at opening.
-    #[serde(default)]
-    pub automatic: bool,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The archive, the folder restored into, or the data file restored in place.
-    pub path: Option<PathBuf>,
-    /// Bytes written or verified.
-    pub bytes: Option<u64>,
-    /// Why it failed, or what needs attention.
-    pub error: Option<ErrorReport>,
-    /// What else is worth knowing, such as which old backups were deleted.
-    #[serde(default)]
-    pub note: Option<String>,
-}
 
 /// The database of the Backup journal, and of the recent data files.
 #[derive(Debug)]
@@ -417,17 +253,19 @@ fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<HistoryEntry>>
         return Ok(None);
     };
     Ok(Some(HistoryEntry {
-        id: JobId(id),
-        kind,
-        data_file: text(2)?.map(PathBuf::from),
+        job: Job {
+            id: JobId(id),
+            kind,
+            data_file: text(2)?.map(PathBuf::from),
+            started: Local.timestamp_millis_opt(row.get(4)?).earliest().unwrap_or_default(),
+            automatic: row.get(10)?,
+        },
         number: row.get::<_, Option<u32>>(3)?.map(ArchiveNumber),
-        started: Local.timestamp_millis_opt(row.get(4)?).earliest().unwrap_or_default(),
         duration_ms: row.get::<_, Option<i64>>(5)?.and_then(|n| u64::try_from(n).ok()),
         outcome,
         path: text(7)?.map(PathBuf::from),
         bytes: row.get::<_, Option<i64>>(8)?.and_then(|n| u64::try_from(n).ok()),
         error: text(9)?.and_then(|e| serde_json::from_str(&e).ok()),
-        automatic: row.get(10)?,
         note: text(11)?,
     }))
 }
@@ -451,7 +289,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     for step in STEPS.iter().skip(version.saturating_sub(1) as usize) {
         conn.execute_batch(step)?;
     }
-    conn.execute_batch(super::proven::SCHEMA)?;
+    conn.execute_batch(proven::SCHEMA)?;
     conn.execute_batch(runs::SCHEMA)?;
     conn.execute_batch(notices::SCHEMA)?;
     conn.execute_batch(watched::SCHEMA)?;
@@ -493,17 +331,19 @@ mod tests {
 
     fn entry() -> HistoryEntry {
         HistoryEntry {
-            id: JobId::new(),
-            kind: JobKind::Backup,
-            data_file: Some("/data/a.sqlite".into()),
+            job: Job {
+                id: JobId::new(),
+                kind: JobKind::Backup,
+                data_file: Some("/data/a.sqlite".into()),
+                started: Local.timestamp_millis_opt(1_700_000_000_123).earliest().unwrap_or_default(),
+                automatic: true,
+            },
             number: Some(ArchiveNumber(7)),
-            started: Local.timestamp_millis_opt(1_700_000_000_123).earliest().unwrap_or_default(),
             duration_ms: None,
             outcome: Outcome::Running,
             path: None,
             bytes: Some(5),
             error: None,
-            automatic: true,
             note: Some("0001 deleted".into()),
         }
     }

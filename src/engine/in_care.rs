@@ -12,7 +12,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::log_slot::LogSlot;
+use super::data_file::log_slot::LogSlot;
 use crate::{archive::Archive, journal::Capture, restore::Origin};
 
 /// How long a restore waits for a log that is just being opened.
@@ -22,7 +22,7 @@ pub(super) const LOOK_WAIT: Duration = Duration::from_secs(2);
 
 /// One of them.
 #[derive(Debug, Clone)]
-pub(super) struct DataFile {
+pub(super) struct Known {
     pub(super) path: PathBuf,
     pub(super) id: Option<Uuid>,
     pub(super) log: Arc<LogSlot>,
@@ -31,7 +31,7 @@ pub(super) struct DataFile {
 /// The data files in the engine's care at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct InCare {
-    pub(super) all: Vec<DataFile>,
+    pub(super) all: Vec<Known>,
     /// The one that the archive asked for is listed with.
     pub(super) listed: Option<PathBuf>,
     pub(super) settings_dir: PathBuf,
@@ -52,7 +52,7 @@ impl InCare {
         }
     }
 
-    fn find(&self, archive: &Path, folders: &[PathBuf]) -> Option<&DataFile> {
+    fn find(&self, archive: &Path, folders: &[PathBuf]) -> Option<&Known> {
         if let Some(listed) = &self.listed {
             return self.all.iter().find(|data_file| data_file.path == *listed);
         }

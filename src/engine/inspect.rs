@@ -6,13 +6,13 @@ use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    data_file::alerts,
+    data_file::{self, known},
     history::{History, Watched, glance_automatic, glance_maintenance},
-    hosted, known, lock,
     mistaken::refuse_own_file,
     rights,
     settings_gone::Gone,
     status::{DataFileStatus, Host, HostKind, JobStatus, Maintenance, Status},
-    warnings,
 };
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
@@ -30,7 +30,7 @@ use crate::{
     schedule::automatic::{Automatic, Decision, Reason},
     settings::{SettingsFile, copies},
     sqlite::{
-        data_file::{self, DataFileFacts, JournalMode},
+        data_file::{DataFileFacts, JournalMode, identify},
         named,
         seen::ContentCheck,
     },
@@ -144,11 +144,11 @@ impl Inspection {
         if plan.is_none() && status.plan_problem.is_none() || status.log_starting {
             return None;
         }
-        let of_history = all.history_problem.as_ref().map(warnings::of_history);
+        let of_history = all.history_problem.as_ref().map(alerts::of_history);
         let jobs = all.jobs.iter().filter(|job| job.data_file.as_deref() == Some(data_file)).cloned().collect();
         let mut found = Self::of(status, Some(status.host.seen()), jobs);
         found.warnings.extend(of_history);
-        warnings::in_order(&mut found.warnings);
+        alerts::in_order(&mut found.warnings);
         Some(found)
     }
 
@@ -209,20 +209,20 @@ impl Inspection {
 pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: bool) -> Result<Inspection> {
     refuse_own_file(path)?;
     rights::require(path, as_root)?;
-    let facts = data_file::identify(path)?;
+    let facts = identify(path)?;
     let path = facts.path.clone();
     let mut settings = SettingsFile::load(&path, own)?;
     let is_wal = facts.journal_mode == JournalMode::Wal;
     let now = clock.local();
-    let engine = lock::holder(&path, own).map(|holder| processes::named(holder.process));
+    let engine = data_file::lock::holder(&path, own).map(|holder| processes::named(holder.process));
     let gone = if engine.is_none() { Gone::look(&path, &settings, data) } else { None };
     if let Some(gone) = &gone {
         settings = gone.shown(settings);
     }
     let host = Host::this(HostKind::Command);
-    let mut status = hosted::status_of(facts, &settings, host);
-    known::take_survey(&mut status, hosted::look_over(&path, &settings, data));
-    if let Some(users) = hosted::look_at_processes(std::slice::from_ref(&path)).pop() {
+    let mut status = data_file::status_of(facts, &settings, host);
+    data_file::take_survey(&mut status, data_file::look_over(&path, &settings, data));
+    if let Some(users) = data_file::look_at_processes(std::slice::from_ref(&path)).pop() {
         (status.holders, status.readers, status.other_name) = (users.holders, users.readers, users.other_name);
         status.strays = users.strays;
     }
@@ -265,7 +265,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         status.notices.retain(|notice| notice.kind != WarningKind::Settings);
     }
     status.automatic = Some(known_before.clone().unwrap_or_default());
-    status.warnings = warnings::warnings(&status, &now);
+    status.warnings = alerts::warnings(&status, &now);
     status.automatic = known_before;
     let log_file = status.log_file.clone();
     let looked = log_file.as_ref().filter(|_| is_wal).map(|log| {
@@ -287,19 +287,19 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         let is_new = log_problem.as_ref().is_some_and(|problem| problem.kind == ErrorKind::NotFound) && !was_begun;
         let at_rest = if is_new {
             log_problem = Some(Error::new(ErrorKind::NotFound, "it was not begun yet").report());
-            engine.is_none().then(|| warnings::of_log_not_begun(file))
+            engine.is_none().then(|| alerts::of_log_not_begun(file))
         } else {
-            warnings::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some())
+            alerts::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some())
         };
         // Of a copy that is not told from its original, that is said, and why it has no log.
         status.warnings.extend(at_rest.filter(|_| !status.is_copy()));
         let in_log = log.as_ref().map(|log| (log.last_commit, log.ahead)).unwrap_or_default();
-        status.warnings.extend(warnings::of_clock(in_log, status.newest_good(), &now));
+        status.warnings.extend(alerts::of_clock(in_log, status.newest_good(), &now));
     } else if engine.is_none() {
-        status.warnings.push(warnings::of_nobody(&status, watched.as_ref()));
+        status.warnings.push(alerts::of_nobody(&status, watched.as_ref()));
     }
     status.warnings.extend(gone.map(|gone| gone.warning()));
-    status.warnings.extend(history_problem.as_ref().map(warnings::of_history));
-    warnings::in_order(&mut status.warnings);
+    status.warnings.extend(history_problem.as_ref().map(alerts::of_history));
+    alerts::in_order(&mut status.warnings);
     Ok(Inspection { log, log_problem, watched, ..Inspection::of(&status, engine, Vec::new()) })
 }

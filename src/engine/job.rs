@@ -8,18 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::Sender;
-
 use super::{
     command::JobId,
-    history::{HistoryEntry, JobKind, Outcome},
+    completion::completed,
+    history::{HistoryEntry, Job, JobKind, Outcome},
     status::{FinishedJob, Host, JobReport, JobStatus},
-    worker::Message,
 };
 use crate::{
-    archive::heal::Repaired,
     control::{Clock, Control, Phase, Progress},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, ErrorReport, Result},
 };
 
 /// What a job does on its thread.
@@ -53,13 +50,13 @@ pub(super) struct RunningJob {
 }
 
 impl RunningJob {
-    /// Starts `work` on a thread of its own; its end comes back as a message.
+    /// Starts `work` on a thread of its own, which tells how it `ended`.
     pub(super) fn start(
         order: Order,
         (host, is_attended): (Host, bool),
         work: Work,
         clock: &Clock,
-        messages: Sender<Message>,
+        ended: impl FnOnce(JobId, std::result::Result<JobReport, ErrorReport>) + Send + 'static,
     ) -> Result<Self> {
         let Order { id, kind, data_file, archive, automatic } = order;
         let control = Arc::new(Control::with_clock(clock.clone()));
@@ -75,39 +72,14 @@ impl RunningJob {
                     Err(Error::new(ErrorKind::Refused, "the job ended by a defect of the program")
                         .hint("Please report it with what you did; no existing file was changed."))
                 });
-                // The engine waits for every job before it ends, so somebody listens.
-                let _ = messages.send(Message::JobEnded { job: id, result: result.map_err(|e| e.report()) });
+                ended(id, result.map_err(|e| e.report()));
             })
             .map_err(|e| Error::new(ErrorKind::Io, "the job can not be started").because(e))?;
-        let entry = HistoryEntry {
-            id,
-            kind,
-            data_file: data_file.clone(),
-            number: None,
-            started,
-            duration_ms: None,
-            outcome: Outcome::Running,
-            path: archive.clone(),
-            bytes: None,
-            error: None,
-            automatic,
-            note: None,
-        };
+        let job = Job { id, kind, data_file, automatic, started };
+        let entry = HistoryEntry { path: archive.clone(), ..HistoryEntry::new(job.clone(), Outcome::Running) };
         let progress = control.progress();
-        let status = JobStatus {
-            id,
-            host,
-            kind,
-            data_file,
-            archive,
-            automatic,
-            started,
-            progress,
-            rate: 0.0,
-            seconds_left: None,
-            stopping: false,
-            question: None,
-        };
+        let status =
+            JobStatus { job, host, archive, progress, rate: 0.0, seconds_left: None, stopping: false, question: None };
         Ok(Self { status, entry, control, begun: Instant::now(), samples: VecDeque::new() })
     }
 
@@ -144,103 +116,11 @@ impl RunningJob {
     }
 
     /// Closes the job with its result.
-    pub(super) fn finish(
-        mut self,
-        result: std::result::Result<JobReport, crate::error::ErrorReport>,
-    ) -> (HistoryEntry, FinishedJob) {
+    pub(super) fn finish(self, result: std::result::Result<JobReport, ErrorReport>) -> (HistoryEntry, FinishedJob) {
         let duration_ms = self.begun.elapsed().as_millis() as u64;
-        let why = self.entry.note.take();
-        self.entry.duration_ms = Some(duration_ms);
-        self.entry.outcome = match &result {
-            Ok(_) => Outcome::Succeeded,
-            Err(e) if e.kind == ErrorKind::Stopped => Outcome::Stopped,
-            Err(_) => Outcome::Failed,
-        };
-        match &result {
-            Ok(JobReport::Backup(report)) => {
-                self.entry.number = Some(report.number);
-                self.entry.path = Some(report.archive.clone());
-                self.entry.bytes = Some(report.bytes);
-                self.entry.note = report.deleted.in_words();
-                if let Some(problem) = report.problem() {
-                    self.entry.outcome = Outcome::Partial;
-                    self.entry.error = Some(problem.report());
-                }
-            }
-            Ok(JobReport::Restore(report)) => {
-                self.entry.number = Some(report.number);
-                let live = report.in_place.as_ref().map(|done| done.data_file.clone());
-                self.entry.path = live.or_else(|| Some(report.destination.clone()));
-                self.entry.bytes = Some(report.bytes);
-                self.entry.note = and_archive(self.entry.note, report.repaired.as_ref());
-                if let Some(problem) = report.problem() {
-                    self.entry.outcome = Outcome::Partial;
-                    self.entry.error = Some(problem.report());
-                }
-            }
-            Ok(JobReport::Verify(report)) => {
-                self.entry.number = Some(report.number);
-                self.entry.bytes = Some(report.bytes);
-                if let Some(problem) = report.problem() {
-                    self.entry.outcome = Outcome::Partial;
-                    self.entry.error = Some(problem.report());
-                }
-            }
-            Ok(JobReport::Repair(report)) => {
-                self.entry.number = Some(report.number);
-                self.entry.bytes = Some(report.bytes);
-                self.entry.path = report.copy.clone().or_else(|| self.entry.path.clone());
-                self.entry.note = and_archive(self.entry.note, report.repaired.as_ref());
-            }
-            Ok(JobReport::TestRestore(proof)) => {
-                self.entry.number = Some(proof.number);
-                self.entry.bytes = Some(proof.bytes);
-                self.entry.path = Some(proof.archive.clone());
-                self.entry.note = and_archive(self.entry.note, proof.repaired.as_ref());
-            }
-            Ok(JobReport::VerifyRecords(report)) => {
-                if let Some(problem) = report.problem() {
-                    self.entry.outcome = Outcome::Partial;
-                    self.entry.error = Some(problem.report());
-                }
-                let unknown = report.unknown();
-                self.entry.note =
-                    (!unknown.is_empty()).then(|| format!("These could not be checked: {}.", unknown.join(", ")));
-            }
-            Ok(JobReport::Compact(report)) => self.entry.bytes = Some(report.after_bytes),
-            Ok(JobReport::Skipped { since }) => {
-                self.entry.outcome = Outcome::Skipped;
-                self.entry.note = Some(format!("The data file was not modified since backup {since}."));
-            }
-            Ok(JobReport::Sample { path, bytes }) => {
-                self.entry.path = Some(path.clone());
-                self.entry.bytes = Some(*bytes);
-            }
-            Err(error) => self.entry.error = Some(error.clone()),
-        }
-        // Why it ran stays, before what came of it.
-        self.entry.note = match (why, self.entry.note.take()) {
-            (Some(why), Some(note)) => Some(format!("{why} {note}")),
-            (why, note) => why.or(note),
-        };
-        let finished = FinishedJob {
-            id: self.status.id,
-            kind: self.status.kind,
-            data_file: self.status.data_file,
-            automatic: self.status.automatic,
-            duration_ms,
-            result,
-        };
-        (self.entry, finished)
-    }
-}
-
-/// What the Backup journal says, and of a damaged archive from which everything wanted came back, that too.
-fn and_archive(note: Option<String>, repaired: Option<&Repaired>) -> Option<String> {
-    let of_archive = repaired.map(|repaired| format!("The archive is damaged: {}.", repaired.in_words()));
-    match (note, of_archive) {
-        (Some(note), Some(of_archive)) => Some(format!("{note} {of_archive}")),
-        (note, of_archive) => note.or(of_archive),
+        let entry = completed(self.entry, &result, duration_ms);
+        let finished = FinishedJob { job: self.status.job, duration_ms, result };
+        (entry, finished)
     }
 }
 

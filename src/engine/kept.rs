@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{
     command::JobId,
     history::{self, JobKind},
+    message::Message,
     status::{Event, FinishedJob, JobReport},
-    worker::{Message, Worker},
+    worker::Worker,
 };
 use crate::{
     archive::{
@@ -62,13 +63,15 @@ impl Worker {
     pub(super) fn delete_old(&mut self, data_file: &Path, finished: &FinishedJob) {
         let Ok(JobReport::TestRestore(proof)) = &finished.result else { return };
         let is_backed_up = self.refuse_while(data_file, &[JobKind::Backup, JobKind::RestoreInPlace]).is_err();
-        let Some(hosted) = self.hosted.get(data_file).filter(|_| !is_backed_up) else { return };
+        let Some(hosted) = self.data_files.at(data_file).filter(|_| !is_backed_up) else { return };
         let (settings, data) = (hosted.settings.clone(), self.config.data_dir.clone());
         let (path, job, proven, busy) =
             (data_file.to_path_buf(), finished.id, proof.archive.clone(), self.busy_archives());
         let data_file = path.clone();
-        self.chores.run(
+        let journal = self.recorder.asker();
+        self.run_beside(
             move || {
+                journal.flush();
                 if settings.copied_from().is_some() {
                     return Ok(Deleted::default());
                 }
@@ -101,11 +104,11 @@ impl Worker {
 
     pub(super) fn hold(&self, archive: PathBuf, note: Option<String>) {
         let since = Some(self.now().fixed_offset());
-        self.chores.run(move || hold::hold(&archive, &Hold { note, since, automatic: false }), Message::Held);
+        self.run_beside(move || hold::hold(&archive, &Hold { note, since, automatic: false }), Message::Held);
     }
 
     pub(super) fn release(&self, archive: PathBuf) {
-        self.chores.run(move || hold::release(&archive).map(|(released, _)| released), Message::Held);
+        self.run_beside(move || hold::release(&archive).map(|(released, _)| released), Message::Held);
     }
 
     /// Shows what is held now, or why that could not be changed.
@@ -120,7 +123,7 @@ impl Worker {
     pub(super) fn survey_of(&mut self, archive: &Path) {
         let holds =
             |archives: &[ArchiveEntry]| archives.iter().any(|known| known.files.iter().any(|file| file == archive));
-        let of = self.status.data_files.iter().find(|d| holds(&d.archives)).map(|d| d.facts.path.clone());
+        let of = self.data_files.iter().find(|d| holds(&d.status().archives)).map(|d| d.path().to_path_buf());
         if let Some(data_file) = of {
             self.survey(&data_file);
         }

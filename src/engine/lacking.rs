@@ -7,9 +7,10 @@ use super::{
     command::JobId,
     history::JobKind,
     job::{Order, Work},
+    message::Message,
     status::{FinishedJob, JobReport},
     work::{self, InPlaceOrder},
-    worker::{Message, Worker},
+    worker::Worker,
 };
 use crate::{
     backup,
@@ -25,7 +26,7 @@ use crate::{
 impl Worker {
     /// Takes note that the log of a data file holds what the file lacks, once for each opening of the log.
     pub(super) fn note_lacking(&mut self, data_file: &Path) {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         let Some(lacking) = hosted.log.as_ref().and_then(|log| log.status().lacking) else { return };
         if hosted.lacking.as_ref() == Some(&lacking) {
             return;
@@ -35,7 +36,7 @@ impl Worker {
         self.keep_notice(data_file, lacks(data_file, &lacking));
         if wanted && (lacking.lost_end || lacking.put_back) {
             let (path, of) = (data_file.to_path_buf(), data_file.to_path_buf());
-            self.chores.run(
+            self.run_beside(
                 move || Ok(processes::holders(&[path.clone(), snapshot::wal_path(&path)])),
                 move |open| Message::Lacks { data_file: of, open: open.unwrap_or_default() },
             );
@@ -44,7 +45,7 @@ impl Worker {
 
     /// Integrates what is lacking, unless another program works with the older state.
     pub(super) fn integrate_lacking(&mut self, data_file: &Path, open: &Holders) {
-        let Some(hosted) = self.hosted.get(data_file) else { return };
+        let Some(hosted) = self.data_files.at(data_file) else { return };
         let Some((lacking, log)) = hosted.lacking.clone().zip(hosted.log.clone()) else { return };
         if !lacking.lost_end && !open.processes.is_empty() || self.refuse_while_busy(data_file).is_err() {
             return;
@@ -84,8 +85,8 @@ impl Worker {
         if finished.kind != JobKind::RestoreInPlace {
             return;
         }
-        let lacking = self.hosted.get(data_file).and_then(|h| h.lacking.clone());
-        let _ = self.put_away(data_file, WarningKind::DataFileIncomplete);
+        let lacking = self.data_files.at(data_file).and_then(|h| h.lacking.clone());
+        self.put_away(data_file, WarningKind::DataFileIncomplete);
         if let Some(lacking) = lacking.filter(|_| finished.automatic) {
             let undo = report.in_place.as_ref().and_then(|done| done.undo.as_ref());
             let back = undo.and_then(|undo| undo.commit).unwrap_or(lacking.noted);

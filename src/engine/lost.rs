@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    history::{self, History, JobKind, Outcome, Watched},
+    data_file::lock::holder,
+    history::{self, History, Watched, made},
     inspect::NewestArchive,
-    lock,
 };
 use crate::{
     archive::catalog::{self, ArchiveEntry},
@@ -27,9 +27,6 @@ use crate::{
         processes::{self, Process},
     },
 };
-
-/// As many entries of the Backup journal are searched.
-const HISTORY_MAX: u32 = 10_000;
 
 /// What there is to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,7 +101,7 @@ impl Lost {
             None => (None, None),
         };
         Self {
-            engine: lock::holder(&path, own).map(|holder| processes::named(holder.process)),
+            engine: holder(&path, own).map(|holder| processes::named(holder.process)),
             watched: journal.as_ref().and_then(|journal| journal.watched(&path)),
             destination: backup::destination_by(&path, &settings),
             archives_problem: archives_problem.map(|error| error.report()),
@@ -146,18 +143,4 @@ pub fn made_archives(data: &Path, data_file: &Path) -> Vec<PathBuf> {
 /// The last full backup of the data file that was made, as the Backup journal in the program's folder `data` has it.
 pub fn last_made(data: &Path, data_file: &Path) -> Option<Made> {
     History::glance(data).and_then(|journal| made(&journal, data_file).into_iter().next())
-}
-
-/// The archives of the data file that full backups made, newest first, as the Backup journal has them.
-pub(super) fn made(journal: &History, data_file: &Path) -> Vec<Made> {
-    let all = journal.list(HISTORY_MAX).unwrap_or_default();
-    let of_it = all.into_iter().filter(|entry| {
-        entry.kind == JobKind::Backup
-            && entry.data_file.as_deref() == Some(data_file)
-            && matches!(entry.outcome, Outcome::Succeeded | Outcome::Partial)
-    });
-    let made = of_it.filter_map(|entry| {
-        Some(Made { number: entry.number.unwrap_or_default(), at: entry.started.fixed_offset(), archive: entry.path? })
-    });
-    made.collect()
 }

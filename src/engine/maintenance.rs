@@ -1,25 +1,19 @@
 //! Care of the data file itself, as jobs: verification of records and indexes, whose report is kept, and compacting.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{
     command::JobId,
-    history::JobKind,
+    history::{HistoryEntry, JobKind},
     job::Order,
-    status::{FinishedJob, JobReport, ShownReport},
+    status::{FinishedJob, JobReport, LastRun},
     worker::Worker,
 };
-use crate::{
-    error::{Error, ErrorKind, Result},
-    maintenance::{self, RecordsReport},
-};
-
-/// Reports shown at once: each may name thousands of tables.
-const REPORTS_MAX: usize = 4;
+use crate::{error::Result, maintenance};
 
 impl Worker {
     pub(super) fn verify_records(&mut self, job: JobId, data_file: PathBuf) -> Result<()> {
-        if !self.hosted.contains_key(&data_file) {
+        if self.data_files.at(&data_file).is_none() {
             return Err(Self::not_open(&data_file));
         }
         // A backup may begin meanwhile; what rewrites the file would only be waited for.
@@ -33,7 +27,7 @@ impl Worker {
     }
 
     pub(super) fn compact(&mut self, job: JobId, data_file: PathBuf) -> Result<()> {
-        let log = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?.log.clone();
+        let log = self.data_files.at(&data_file).ok_or_else(|| Self::not_open(&data_file))?.log.clone();
         self.refuse_while_busy(&data_file)?;
         self.refuse_while(&data_file, &[JobKind::VerifyRecords])?;
         let path = data_file.clone();
@@ -44,49 +38,24 @@ impl Worker {
         )
     }
 
-    /// Keeps the report of a verification, and when which care was taken.
-    pub(super) fn note_maintenance(&mut self, finished: &FinishedJob) {
+    /// Keeps the report of a verification, and shows when which care was taken.
+    pub(super) fn note_maintenance(&mut self, entry: &HistoryEntry, finished: &FinishedJob) {
         let (JobKind::VerifyRecords | JobKind::Compact, Some(data_file)) = (finished.kind, &finished.data_file) else {
             return;
         };
-        if let (Ok(JobReport::VerifyRecords(report)), Some(history)) = (&finished.result, &self.history) {
+        let mut has_report = false;
+        if let Ok(JobReport::VerifyRecords(report)) = &finished.result {
             // Plain data always has a JSON form.
-            let text = serde_json::to_string(report).unwrap_or_default();
-            if let Err(error) = history.keep_report(finished.id, &text) {
-                self.edit().history_problem = Some(error.report());
-            }
+            let (job, text) = (finished.id, serde_json::to_string(report).unwrap_or_default());
+            has_report = self.recorder.is_kept();
+            self.note(move |history| history.keep_report(job, &text));
         }
-        self.note_last_runs(data_file);
-    }
-
-    /// Shows when a data file was verified and compacted last, as the Backup journal has it.
-    pub(super) fn note_last_runs(&mut self, data_file: &Path) {
-        let Some(history) = &self.history else { return };
-        let last = |kind| history.last_run(data_file, kind);
-        let last = last(JobKind::VerifyRecords).and_then(|check| Ok((check, last(JobKind::Compact)?)));
-        match last {
-            Ok((check, compact)) => {
-                if let Some(status) = self.edit_data_file(data_file) {
-                    (status.maintenance.last_check, status.maintenance.last_compact) = (check, compact);
-                }
-                self.touch(data_file);
-            }
-            Err(error) => self.edit().history_problem = Some(error.report()),
+        let (job, moment, outcome, error) = (entry.id, entry.started, entry.outcome, entry.error.clone());
+        let last = Some(LastRun { job, moment, outcome, error, has_report });
+        let Some(status) = self.edit_data_file(data_file) else { return };
+        match finished.kind {
+            JobKind::Compact => status.maintenance.last_compact = last,
+            _ => status.maintenance.last_check = last,
         }
-    }
-
-    pub(super) fn look_at_report(&mut self, job: JobId) {
-        let read = self.history.as_ref().map_or(Ok(None), |history| history.report(job)).and_then(|text| {
-            let missing = || {
-                Error::new(ErrorKind::NotFound, "the report is not kept any more")
-                    .hint("The last 20 of each data file are kept. Verify it again.")
-            };
-            let report: Option<RecordsReport> = text.and_then(|text| serde_json::from_str(&text).ok());
-            report.ok_or_else(missing)
-        });
-        let list = &mut self.edit().reports;
-        list.retain(|shown| shown.job != job);
-        list.insert(0, ShownReport { job, result: read.map_err(|e| e.report()) });
-        list.truncate(REPORTS_MAX);
     }
 }

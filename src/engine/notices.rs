@@ -2,19 +2,25 @@
 
 use std::path::Path;
 
-use super::worker::Worker;
-use crate::{
-    error::Result,
-    warning::{Warning, WarningKind},
-};
+use super::{data_file::DataFile, worker::Worker};
+use crate::warning::{Warning, WarningKind};
 
 impl Worker {
+    /// What is to be said of this data file may have changed.
+    pub(super) fn touch(&mut self, data_file: &Path) {
+        self.data_files.at_mut(data_file).into_iter().for_each(DataFile::touch);
+    }
+
+    /// Brings the warnings of data files up to date of which something changed.
+    pub(super) fn update_warnings(&mut self) {
+        let now = self.now();
+        self.data_files.iter_mut().for_each(|data_file| data_file.update_warnings(&now));
+    }
+
     /// Keeps a warning, and shows it.
     pub(super) fn keep_notice(&mut self, data_file: &Path, warning: Warning) {
-        let kept = self.history.as_ref().map(|history| history.keep_notice(data_file, &warning));
-        if let Some(Err(error)) = kept {
-            self.edit().history_problem = Some(error.report());
-        }
+        let (of, noted) = (data_file.to_path_buf(), warning.clone());
+        self.note(move |history| history.keep_notice(&of, &noted));
         if let Some(status) = self.edit_data_file(data_file) {
             status.notices.retain(|known| known.kind != warning.kind);
             status.notices.push(warning);
@@ -31,28 +37,14 @@ impl Worker {
     }
 
     /// Somebody has seen it, or its cause is gone.
-    pub(super) fn put_away(&mut self, data_file: &Path, kind: WarningKind) -> Result<()> {
-        let known = self.status.data_file(data_file).is_some_and(|d| d.notices.iter().any(|n| n.kind == kind));
-        if known && let Some(status) = self.edit_data_file(data_file) {
+    pub(super) fn put_away(&mut self, data_file: &Path, kind: WarningKind) {
+        if !self.data_files.status(data_file).is_some_and(|d| d.notices.iter().any(|n| n.kind == kind)) {
+            return;
+        }
+        if let Some(status) = self.edit_data_file(data_file) {
             status.notices.retain(|known| known.kind != kind);
         }
-        match &self.history {
-            Some(history) if known => history.put_away(data_file, kind),
-            _ => Ok(()),
-        }
-    }
-
-    /// What was kept for a data file that was just opened.
-    pub(super) fn read_notices(&mut self, data_file: &Path) {
-        let read = self.history.as_ref().map(|history| history.notices(data_file));
-        match read {
-            Some(Ok(notices)) => {
-                if let Some(status) = self.edit_data_file(data_file) {
-                    status.notices = notices;
-                }
-            }
-            Some(Err(error)) => self.edit().history_problem = Some(error.report()),
-            None => {}
-        }
+        let of = data_file.to_path_buf();
+        self.note(move |history| history.put_away(&of, kind));
     }
 }

@@ -24,8 +24,9 @@ use serde::Serialize;
 
 use super::{
     command::JobId,
-    history::{HistoryEntry, JobKind, Outcome},
-    worker::{Message, Worker},
+    history::{HistoryEntry, Job, JobKind, Outcome},
+    message::Message,
+    worker::Worker,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -62,12 +63,12 @@ impl Worker {
     pub(super) fn notify(&mut self, entry: &HistoryEntry) {
         let Some(data_file) = entry.data_file.clone() else { return };
         self.update_warnings();
-        let Some(hosted) = self.hosted.get(&data_file) else { return };
+        let Some(hosted) = self.data_files.at(&data_file) else { return };
         let command = hosted.settings.settings().on_finish.clone();
         if command.is_empty() {
             return;
         }
-        let status = self.status.data_file(&data_file);
+        let status = self.data_files.status(&data_file);
         let notice = Notice {
             program: &self.status.program,
             entry,
@@ -92,9 +93,10 @@ impl Worker {
     /// The program has ended.
     pub(super) fn notified(&mut self, data_file: &Path, result: Result<()>) {
         let now = self.now();
-        let command = self.hosted.get(data_file).map(|h| h.settings.settings().on_finish.clone()).unwrap_or_default();
+        let command =
+            self.data_files.at(data_file).map(|h| h.settings.settings().on_finish.clone()).unwrap_or_default();
         let error = result.err().map(|error| error.report());
-        let before = self.status.data_file(data_file).and_then(|status| status.on_finish_problem.clone());
+        let before = self.data_files.status(data_file).and_then(|status| status.on_finish_problem.clone());
         if before != error
             && let Some(status) = self.edit_data_file(data_file)
         {
@@ -102,13 +104,15 @@ impl Worker {
         }
         if error.is_some() {
             self.record(&HistoryEntry {
-                id: JobId::new(),
-                kind: JobKind::OnFinish,
-                data_file: Some(data_file.to_path_buf()),
+                job: Job {
+                    id: JobId::new(),
+                    kind: JobKind::OnFinish,
+                    data_file: Some(data_file.to_path_buf()),
+                    started: now,
+                    automatic: true,
+                },
                 number: None,
-                started: now,
                 duration_ms: None,
-                automatic: true,
                 outcome: Outcome::Failed,
                 path: command.first().map(PathBuf::from),
                 bytes: None,

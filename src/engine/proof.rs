@@ -6,14 +6,15 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use chrono::{DateTime, Local, TimeDelta, Utc};
+use chrono::{DateTime, Local, Utc};
 use uuid::Uuid;
 
 use super::{
     command::JobId,
+    data_file::proving::{AGAIN, Due, Verdict, WEEK, is_wanted, verdict},
     history::{JobKind, Outcome},
     job::{Order, Work},
     status::{FinishedJob, JobReport},
@@ -21,36 +22,12 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    backup::BackupReport,
-    drill::MINUTE_BYTES,
-    error::ErrorKind,
     journal::integrate::Until,
     restore::Logs,
-    settings::sections::{Drill, TestRestore},
+    settings::sections::Drill,
     storage::{self, scratch::remove_leftovers},
     warning::{Warning, WarningKind},
 };
-
-/// So long nothing else must have gone on.
-const QUIET: Duration = Duration::from_secs(10);
-/// A drill that could not be made is tried again after so long.
-const AGAIN: TimeDelta = TimeDelta::hours(1);
-/// One whose disk is away waits until it is back; so long it may take until that is noticed.
-const SOON: TimeDelta = TimeDelta::seconds(30);
-const WEEK: TimeDelta = TimeDelta::weeks(1);
-
-/// What is to be proven of a data file.
-#[derive(Debug, Default)]
-pub(super) struct Proving {
-    /// The archive made last, until it was tested; and when that may be tried again, where it could not be made.
-    waiting: Option<(PathBuf, Option<DateTime<Utc>>)>,
-    /// When the last job on the data file ended.
-    quiet_since: Option<Instant>,
-    /// When the next drill is due, once that was looked up.
-    drill_at: Option<DateTime<Utc>>,
-    /// The test that runs, and of which archive; `None` for a drill.
-    runs: Option<(JobId, Option<PathBuf>)>,
-}
 
 impl Worker {
     /// Removes what test restores that were cut off have left, beside everything else.
@@ -65,41 +42,32 @@ impl Worker {
             return;
         }
         let now = self.now().to_utc();
-        let due: Vec<(PathBuf, Option<PathBuf>)> = self
-            .hosted
-            .values_mut()
-            .filter_map(|hosted| {
-                let settings = hosted.settings.settings();
-                let quiet = hosted.proving.quiet_since.is_none_or(|since| since.elapsed() >= QUIET);
-                if hosted.proving.runs.is_some() || !quiet {
-                    return None;
-                }
-                if let Some((archive, again_at)) = &hosted.proving.waiting {
-                    let is_due = again_at.is_none_or(|at| at <= now);
-                    return is_due.then(|| (hosted.path.clone(), Some(archive.clone())));
-                }
+        let due: Vec<(PathBuf, Due)> = self
+            .data_files
+            .iter()
+            .filter_map(|known| {
+                let settings = known.settings.settings();
                 let drills = settings.proof.drill == Drill::EveryWeek && settings.data_file_id.is_some();
-                let is_due = hosted.proving.drill_at.is_none_or(|at| at <= now);
-                (drills && is_due).then(|| (hosted.path.clone(), None))
+                Some((known.path().to_path_buf(), known.proving.due(drills, now)?))
             })
             .collect();
-        for (data_file, archive) in due {
+        for (data_file, due) in due {
             let is_busy = self.jobs.values().any(|job| job.status.data_file.as_ref() == Some(&data_file))
-                || self.status.data_file(&data_file).is_none_or(|d| d.log_starting || d.plan.is_none());
+                || self.data_files.status(&data_file).is_none_or(|d| d.log_starting || d.plan.is_none());
             // Nothing is said against an archive whose disk is away. Each waits until it can be made: of two backups
             // the newer one is tested.
-            let is_away = self.status.data_file(&data_file).is_some_and(|d| d.destination_problem.is_some());
-            match archive {
+            let is_away = self.data_files.status(&data_file).is_some_and(|d| d.destination_problem.is_some());
+            match due {
                 _ if is_busy || is_away => {}
-                Some(archive) => self.test_archive(&data_file, archive),
-                None => self.drill_if_due(&data_file, now),
+                Due::Archive(archive) => self.test_archive(&data_file, archive),
+                Due::Drill => self.drill_if_due(&data_file, now),
             }
         }
     }
 
     /// Whether one of the archives that are there was found damaged by a test since then: that is said of it.
     fn is_found_damaged(&self, data_file: &Path, since: DateTime<Local>) -> bool {
-        let Some(status) = self.status.data_file(data_file) else { return false };
+        let Some(status) = self.data_files.status(data_file) else { return false };
         status.damaged.iter().any(|finding| finding.by_test && finding.moment >= since)
     }
 
@@ -108,9 +76,9 @@ impl Worker {
         let Some(data_file) = &finished.data_file else { return };
         if let Ok(JobReport::TestRestore(_)) = &finished.result {
             // Whoever made it: what a later test proves is no reason to worry any more.
-            let _ = self.put_away(data_file, WarningKind::TestRestoreFailed);
+            self.put_away(data_file, WarningKind::TestRestoreFailed);
         }
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         if hosted.proving.runs.as_ref().is_some_and(|(job, _)| *job == finished.id) {
             return self.proof_ended(&data_file.clone(), finished);
         }
@@ -126,7 +94,7 @@ impl Worker {
 
     fn test_archive(&mut self, data_file: &Path, archive: PathBuf) {
         // Its log has hardly begun, and what is being written just now must not be in its way.
-        let Some(settings) = self.hosted.get(data_file).map(|hosted| hosted.settings.clone()) else { return };
+        let Some(settings) = self.data_files.at(data_file).map(|hosted| hosted.settings.clone()) else { return };
         let (scratch, messages) = (self.config.data_dir.clone(), self.messages.clone());
         let test = work::test_restore((archive.clone(), Vec::new()), Until::End, Logs::None, scratch, None, messages);
         let work = work::test_new(data_file, archive.clone(), settings, test);
@@ -134,23 +102,17 @@ impl Worker {
     }
 
     fn drill_if_due(&mut self, data_file: &Path, now: DateTime<Utc>) {
-        let known = self.hosted.get(data_file).and_then(|h| h.proving.drill_at);
-        let due = match (known, &self.history) {
-            (Some(at), _) => Some(at),
-            (None, Some(history)) => match history.last_drill(data_file) {
-                Ok(last) => last.map(|last| last + WEEK),
-                Err(error) => {
-                    self.edit().history_problem = Some(error.report());
-                    Some(now + AGAIN)
-                }
-            },
+        let Some(known) = self.data_files.at(data_file).map(|known| &known.proving) else { return };
+        let due = match known.drill_at {
+            Some(at) => Some(at),
+            None if self.recorder.is_kept() => known.last_drill.map(|last| last + WEEK),
             // Without a journal nobody would know when the last one was.
-            (None, None) => Some(now + WEEK),
+            None => Some(now + WEEK),
         };
-        if let Some(hosted) = self.hosted.get_mut(data_file) {
+        if let Some(hosted) = self.data_files.at_mut(data_file) {
             hosted.proving.drill_at = due.or(Some(now));
         }
-        let Some(status) = self.status.data_file(data_file).filter(|_| due.is_none_or(|due| due <= now)) else {
+        let Some(status) = self.data_files.status(data_file).filter(|_| due.is_none_or(|due| due <= now)) else {
             return;
         };
         if status.own_archives().next().is_none() {
@@ -159,7 +121,7 @@ impl Worker {
             return;
         }
         let settings = status.settings.clone();
-        let log = self.hosted.get(data_file).and_then(|h| h.log.clone());
+        let log = self.data_files.at(data_file).and_then(|h| h.log.clone());
         let seed = Uuid::new_v4().as_u64_pair().0;
         let scratch = self.config.data_dir.clone();
         let work = work::drill(data_file, &settings, seed, scratch, log, self.messages.clone());
@@ -171,14 +133,14 @@ impl Worker {
         let data_file = data_file.to_path_buf();
         let kind = JobKind::TestRestore;
         let order = Order { id, kind, data_file: Some(data_file.clone()), archive: archive.clone(), automatic: true };
-        if let Some(hosted) = self.hosted.get_mut(&data_file) {
+        if let Some(hosted) = self.data_files.at_mut(&data_file) {
             hosted.proving.runs = Some((id, archive.clone()));
             hosted.proving.waiting.take_if(|_| archive.is_some());
         }
         if self.start(order, work).is_ok() {
             self.note_in_journal(id, note.to_owned());
         } else {
-            if let Some(hosted) = self.hosted.get_mut(&data_file) {
+            if let Some(hosted) = self.data_files.at_mut(&data_file) {
                 hosted.proving.runs = None;
             }
             self.prove_again_at(&data_file, archive, self.now().to_utc() + AGAIN);
@@ -187,7 +149,7 @@ impl Worker {
 
     /// A test that could not be made is tried again; an archive is not when a newer one waits.
     fn prove_again_at(&mut self, data_file: &Path, archive: Option<PathBuf>, at: DateTime<Utc>) {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         match archive {
             Some(archive) => _ = hosted.proving.waiting.get_or_insert((archive, Some(at))),
             None => hosted.proving.drill_at = Some(at),
@@ -196,7 +158,9 @@ impl Worker {
 
     fn proof_ended(&mut self, data_file: &Path, finished: &FinishedJob) {
         let now = self.now().to_utc();
-        let Some((job, archive)) = self.hosted.get_mut(data_file).and_then(|h| h.proving.runs.take()) else { return };
+        let Some((job, archive)) = self.data_files.at_mut(data_file).and_then(|h| h.proving.runs.take()) else {
+            return;
+        };
         let begun = self.status.history.iter().find(|entry| entry.id == job).map(|entry| entry.started);
         // A backup renames the log, and may delete an old archive, under the hands of a drill.
         let is_disturbed = self.status.history.iter().any(|entry| {
@@ -205,22 +169,15 @@ impl Worker {
                 && (entry.outcome == Outcome::Running || begun.is_some_and(|begun| entry.started >= begun))
         });
         let is_drill = archive.is_none();
-        match &finished.result {
-            Ok(_) if is_drill => {}
-            Ok(_) => self.delete_old(data_file, finished),
-            Err(error) if matches!(error.kind, ErrorKind::Stopped | ErrorKind::NoSpace | ErrorKind::Busy) => {
-                return self.prove_again_at(data_file, archive, now + AGAIN);
-            }
-            // When its disk is back.
-            Err(error) if error.kind == ErrorKind::PlaceMissing => {
-                return self.prove_again_at(data_file, archive, now + SOON);
-            }
-            // It is gone, which is said, and can not be tested any more.
-            Err(error) if error.kind == ErrorKind::Changed => return,
-            Err(_) if is_disturbed => return self.prove_again_at(data_file, archive, now + AGAIN),
-            // What was found damaged is said of the archive that was tested.
-            Err(_) if begun.is_some_and(|begun| self.is_found_damaged(data_file, begun)) => {}
-            Err(error) => {
+        let is_found = begun.is_some_and(|begun| self.is_found_damaged(data_file, begun));
+        let error = finished.result.as_ref().err();
+        match (verdict(error.map(|error| error.kind), is_disturbed, is_found), error) {
+            (Verdict::Proven, _) if is_drill => {}
+            (Verdict::Proven, _) => self.delete_old(data_file, finished),
+            (Verdict::Again(time), _) => return self.prove_again_at(data_file, archive, now + time),
+            (Verdict::Gone, _) => return,
+            (Verdict::Said, _) | (Verdict::Failed, None) => {}
+            (Verdict::Failed, Some(error)) => {
                 let what = if is_drill { "the weekly drill" } else { "the test restore of the last backup" };
                 let message = format!("{what} of {} failed: {}", data_file.display(), error.message);
                 let hint = error.hint.clone().unwrap_or_default();
@@ -232,21 +189,11 @@ impl Worker {
         }
         if is_drill {
             self.prove_again_at(data_file, None, now + WEEK);
-            let kept = self.history.as_ref().map(|history| history.keep_drill(data_file, now));
-            if let Some(Err(error)) = kept {
-                self.edit().history_problem = Some(error.report());
+            if let Some(known) = self.data_files.at_mut(data_file) {
+                known.proving.last_drill = Some(now);
             }
+            let of = data_file.to_path_buf();
+            self.note(move |history| history.keep_drill(&of, now));
         }
     }
-}
-
-/// Whether a backup that was just made is to be tested; one whose segments lie on several media can not be.
-pub(super) fn is_wanted(setting: TestRestore, made: &BackupReport) -> bool {
-    let is_together = made.files.iter().all(|file| file.parent() == made.archive.parent());
-    is_together
-        && match setting {
-            TestRestore::Never => false,
-            TestRestore::Always => true,
-            TestRestore::Automatic => made.data_bytes <= MINUTE_BYTES,
-        }
 }

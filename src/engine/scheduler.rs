@@ -13,9 +13,10 @@ use chrono::{DateTime, Local, Utc};
 use super::{
     backup_job::BackupJob,
     command::JobId,
-    history::{HistoryEntry, JobKind, Outcome},
+    data_file::due::{after, ended, newly_shown},
+    history::{HistoryEntry, Job, JobKind, Outcome},
     job::Order,
-    status::{FinishedJob, JobReport},
+    status::FinishedJob,
     worker::Worker,
 };
 use crate::{
@@ -31,13 +32,12 @@ impl Worker {
     /// Takes up the automatic backups of a data file, once its archives are known.
     pub(super) fn begin_automatic(&mut self, data_file: &Path) {
         let now = self.now();
-        let newest = self.status.data_file(data_file).and_then(|d| d.newest_good()).map(|moment| moment.to_utc());
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let newest = self.data_files.status(data_file).and_then(|d| d.newest_good()).map(|moment| moment.to_utc());
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         if hosted.automatic.is_some() || !self.config.stays() {
             return;
         }
-        let known = self.history.as_ref().and_then(|history| history.automatic(data_file).ok().flatten());
-        let mut state = known.unwrap_or_default();
+        let mut state = hosted.remembered.take().unwrap_or_default();
         let settings = hosted.settings.settings();
         let missed = state.begin((&settings.scheduler, &settings.failure), newest, &now);
         hosted.automatic = Some(state.clone());
@@ -48,13 +48,11 @@ impl Worker {
     }
 
     fn keep_automatic(&mut self, data_file: &Path, state: &Automatic) {
-        if let Some(hosted) = self.hosted.get_mut(data_file) {
+        if let Some(hosted) = self.data_files.at_mut(data_file) {
             hosted.asked = None;
         }
-        let kept = self.history.as_ref().map(|history| history.keep_automatic(data_file, state));
-        if let Some(Err(error)) = kept {
-            self.edit().history_problem = Some(error.report());
-        }
+        let (of, noted) = (data_file.to_path_buf(), state.clone());
+        self.note(move |history| history.keep_automatic(&of, &noted));
         if let Some(status) = self.edit_data_file(data_file) {
             status.automatic = Some(state.clone());
         }
@@ -62,13 +60,15 @@ impl Worker {
 
     fn record_missed(&mut self, data_file: &Path, due: DateTime<Utc>) {
         let entry = HistoryEntry {
-            id: JobId::new(),
-            kind: JobKind::Backup,
-            data_file: Some(data_file.to_path_buf()),
+            job: Job {
+                id: JobId::new(),
+                kind: JobKind::Backup,
+                data_file: Some(data_file.to_path_buf()),
+                started: due.with_timezone(&Local),
+                automatic: true,
+            },
             number: None,
-            started: due.with_timezone(&Local),
             duration_ms: None,
-            automatic: true,
             outcome: Outcome::Missed,
             path: None,
             bytes: None,
@@ -83,9 +83,9 @@ impl Worker {
     pub(super) fn run_schedule(&mut self) {
         let now = self.now();
         let at_work: Vec<PathBuf> =
-            self.hosted.values().filter(|h| !h.may_wait(now.to_utc())).map(|h| h.path.clone()).collect();
+            self.data_files.iter().filter(|h| !h.may_wait(now.to_utc())).map(|h| h.path().to_path_buf()).collect();
         for path in at_work {
-            let Some(hosted) = self.hosted.get_mut(&path) else { continue };
+            let Some(hosted) = self.data_files.at_mut(&path) else { continue };
             let Some(state) = hosted.automatic.as_mut().filter(|_| hosted.automatic_job.is_none()) else { continue };
             let (settings, before) = (hosted.settings.settings(), state.clone());
             let decision = state.decide(&settings.scheduler, &settings.failure, &now);
@@ -95,7 +95,7 @@ impl Worker {
             }
             let next = match decision {
                 Decision::Wait(next) => {
-                    if let Some(hosted) = self.hosted.get_mut(&path) {
+                    if let Some(hosted) = self.data_files.at_mut(&path) {
                         hosted.asked = Some((now.to_utc(), next));
                     }
                     next
@@ -109,21 +109,18 @@ impl Worker {
                 }
             };
             let next = next.map(|next| next.with_timezone(&Local));
-            // A moment that has come is shown as it was.
-            let shown = self.status.data_file(&path).and_then(|status| status.next_backup);
-            let stays = shown.is_some_and(|shown| shown <= now) && next.is_some_and(|next| next <= now);
-            if shown != next
-                && !stays
+            let shown = self.data_files.status(&path).and_then(|status| status.next_backup);
+            if let Some(shown) = newly_shown(shown, next, now)
                 && let Some(status) = self.edit_data_file(&path)
             {
-                status.next_backup = next;
+                status.next_backup = shown;
             }
         }
     }
 
     /// Tries a failed or suspended backup again now, whenever that would be otherwise.
     pub(super) fn retry_now(&mut self, job: JobId, data_file: &Path) -> Result<()> {
-        let hosted = self.hosted.get(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        let hosted = self.data_files.at(data_file).ok_or_else(|| Self::not_open(data_file))?;
         let state = hosted.automatic.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Refused, format!("nothing is scheduled for {}", data_file.display()))
                 .hint("Make a full backup instead.")
@@ -134,13 +131,13 @@ impl Worker {
     }
 
     fn begin_backup(&mut self, job: JobId, data_file: &Path, reason: Reason) -> Result<()> {
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return Ok(()) };
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return Ok(()) };
         let mut backup =
             BackupJob::new(data_file, &self.config, None, Arc::clone(&hosted.log_slot), self.messages.clone());
         backup.only_if_modified = hosted.settings.settings().scheduler.only_if_modified;
         backup.known = Some(hosted.settings.clone());
         backup.busy = self.busy_archives();
-        if let Some(hosted) = self.hosted.get_mut(data_file) {
+        if let Some(hosted) = self.data_files.at_mut(data_file) {
             hosted.automatic_job = Some((job, reason));
         }
         let order = Order {
@@ -165,29 +162,18 @@ impl Worker {
     /// Takes note of a backup that ended, whoever asked for it.
     pub(super) fn note_backup(&mut self, finished: &FinishedJob) {
         let (JobKind::Backup, Some(data_file)) = (finished.kind, &finished.data_file) else { return };
-        let ended = match &finished.result {
-            Ok(JobReport::Skipped { .. }) => Ended::NotNeeded,
-            Ok(_) => Ended::Made,
-            Err(error) if error.kind == ErrorKind::Stopped => Ended::Stopped,
-            Err(error) => Ended::Failed(error.clone()),
-        };
-        self.automatic_ended(data_file, finished.id, ended);
+        self.automatic_ended(data_file, finished.id, ended(&finished.result));
     }
 
     fn automatic_ended(&mut self, data_file: &Path, job: JobId, ended: Ended) {
         let now = self.now();
         let ending = self.ending;
-        let Some(hosted) = self.hosted.get_mut(data_file) else { return };
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         let reason = hosted.automatic_job.take_if(|(own, _)| *own == job).map(|(_, reason)| reason);
-        let Some(state) = &mut hosted.automatic else { return };
-        match (reason, ended) {
-            // Cut off because the program ends: at its next start it counts as missed.
-            (Some(_), Ended::Stopped) if ending => return,
-            (Some(reason), ended) => state.ended(reason, ended, &hosted.settings.settings().failure, &now),
-            (None, Ended::Made) => state.succeeded(now.to_utc()),
-            (None, _) => return,
-        }
-        let state = state.clone();
+        let Some(known) = &hosted.automatic else { return };
+        let failure = &hosted.settings.settings().failure;
+        let Some(state) = after(known, reason, ended, (failure, ending), &now) else { return };
+        hosted.automatic = Some(state.clone());
         self.keep_automatic(data_file, &state);
     }
 }

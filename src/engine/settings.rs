@@ -1,12 +1,9 @@
 //! Changing the settings of a data file, by command or by hand in its file.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use super::{
-    data_files::LogStart,
+    data_file::{DataFile, LogStart},
     status::{DataFileStatus, RefusedChange},
     worker::Worker,
 };
@@ -67,15 +64,11 @@ impl Worker {
     /// Gives a copy that goes by the settings of another data file an identity of its own.
     pub(super) fn give_own_identity(&mut self, data_file: &Path) -> Result<()> {
         let own = self.config.settings_dir.clone();
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        let hosted = self.data_files.at_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
         let mut file = SettingsFile::load(data_file, &own)?;
         let sharing = backup::sharing(data_file, file.settings());
         file.give_own_identity(&own, &sharing)?;
-        self.changed = true;
-        let known = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file);
-        if let Some(status) = known {
-            hosted.adopt(file, status);
-        }
+        hosted.adopt(file);
         self.touch(data_file);
         self.follow_settings(data_file, LogStart::Known);
         self.survey(data_file);
@@ -90,7 +83,7 @@ impl Worker {
         make: impl FnOnce(&SettingsFile) -> Result<Settings>,
     ) -> Result<()> {
         let own = self.config.settings_dir.clone();
-        let hosted = self.hosted.get_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
+        let hosted = self.data_files.at_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
         // What a person changed in the file meanwhile is kept.
         let mut file = SettingsFile::load(data_file, &own)?;
         let mut wanted = make(&file)?;
@@ -98,12 +91,8 @@ impl Worker {
         let before = file.settings().clone();
         file.change(&own, |settings| *settings = wanted)?;
         marks::note_choice(data_file, &mut file, &own, &before);
-        self.changed = true;
-        if let Some(status) = Arc::make_mut(&mut self.status).data_files.iter_mut().find(|d| d.facts.path == data_file)
-        {
-            status.settings_problem = None;
-            hosted.adopt(file, status);
-        }
+        hosted.edit().settings_problem = None;
+        hosted.adopt(file);
         self.touch(data_file);
         self.follow_settings(data_file, start);
         self.survey(data_file);
@@ -112,7 +101,6 @@ impl Worker {
 
     /// The status of one data file, to be changed.
     pub(super) fn edit_data_file(&mut self, data_file: &Path) -> Option<&mut DataFileStatus> {
-        self.touch(data_file);
-        self.edit().data_files.iter_mut().find(|d| d.facts.path == data_file)
+        self.data_files.at_mut(data_file).map(DataFile::edit)
     }
 }

@@ -10,10 +10,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::{
-    history::{self, History},
-    lost::made,
-};
+use super::history::{self, History, made};
 use crate::{
     archive::{
         ArchiveNumber,

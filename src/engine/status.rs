@@ -1,108 +1,31 @@
 //! The truth about the engine at one moment, and the news of what changed. Both are plain data.
 
-use std::path::{Path, PathBuf};
+mod data_file;
+mod data_files;
+mod host;
+mod id;
+mod jobs;
 
-use chrono::{DateTime, FixedOffset, Local};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Local};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    command::JobId,
-    history::{HistoryEntry, JobKind, Outcome},
+pub use data_file::{
+    DataFileStatus, DoneInPlace, LastBackup, LastRun, Maintenance, RefusedChange, SampleClientStatus, Shared, Unlisted,
 };
+pub use data_files::{DataFiles, Iter};
+pub use host::{Host, HostKind};
+pub use id::DataFileId;
+pub use jobs::{FinishedJob, JobReport, JobStatus};
+
+use super::{command::JobId, entry::HistoryEntry};
 pub use crate::backup::soundness::Finding;
-use crate::{
-    archive::{ArchiveNumber, catalog::ArchiveEntry, segments::Missing},
-    backup::{
-        BackupPlan, BackupReport, Measure,
-        places::Place,
-        retention::BackupSet,
-        soundness::{self, Damaged},
-    },
-    control::{Progress, Question},
-    drill::Proof,
-    error::{Error, ErrorKind, ErrorReport},
-    journal::{
-        CaptureState, CaptureStatus,
-        integrate::{Point, Until},
-    },
-    maintenance::{CompactReport, RecordsReport},
-    repair::RepairReport,
-    restore::{Logs, RestorePlan, RestoreReport, in_place::Undo, undo::UndoPlan},
-    schedule::automatic::Automatic,
-    settings::{Revision, Settings, copies},
-    sqlite::{data_file::DataFileFacts, seen::ContentCheck},
-    storage::processes::{self, Holders, Process},
-    verify::VerifyReport,
-    warning::Warning,
-};
-
-/// In what an engine runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HostKind {
-    /// A service without a window, which stays.
-    Service,
-    /// What a window left in the background: it stays until a window takes its data files over or the machine restarts;
-    /// on many systems it ends when the user logs out.
-    Background,
-    /// A window: when it closes, the engine ends.
-    Window,
-    /// A command, which ends with its job.
-    Command,
-}
-
-impl HostKind {
-    /// What it is, in words.
-    pub fn label(self) -> &'static str {
-        match self {
-            HostKind::Service => "the service",
-            HostKind::Background => "a process in the background",
-            HostKind::Window => "a window",
-            HostKind::Command => "a command",
-        }
-    }
-
-    /// Whether it goes on when the windows are closed.
-    pub fn goes_on(self) -> bool {
-        matches!(self, HostKind::Service | HostKind::Background)
-    }
-}
-
-/// The process that an engine runs in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Host {
-    /// What it is.
-    pub kind: HostKind,
-    /// Its number.
-    pub process: u32,
-    /// The namespace that its number is of, where the system has such.
-    #[serde(default)]
-    pub namespace: Option<u64>,
-}
-
-impl Host {
-    /// This process.
-    pub fn this(kind: HostKind) -> Self {
-        Self { kind, process: std::process::id(), namespace: processes::namespace() }
-    }
-
-    /// The process as it is known here: one in another container has no number here.
-    pub fn seen(&self) -> Process {
-        let own = processes::namespace();
-        let is_here = self.namespace.is_none() || own.is_none() || self.namespace == own;
-        processes::named(if is_here { self.process } else { 0 })
-    }
-}
-
-impl std::fmt::Display for Host {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.seen().id {
-            0 => write!(f, "{} in another container", self.kind.label()),
-            number => write!(f, "{} (process {number})", self.kind.label()),
-        }
-    }
-}
+use crate::{drill::Proof, error::ErrorReport, journal::CaptureState};
 
 /// Everything the engine knows; what a window shows is taken from here and from nowhere else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,7 +39,7 @@ pub struct Status {
     /// When the engine was started.
     pub started: DateTime<Local>,
     /// The data files looked after, in the order they were opened.
-    pub data_files: Vec<DataFileStatus>,
+    pub data_files: DataFiles,
     /// Paths being identified.
     pub opening: Vec<PathBuf>,
     /// Paths that could not be opened, with the reason; the newest first.
@@ -124,9 +47,9 @@ pub struct Status {
     /// The jobs that run now.
     pub jobs: Vec<JobStatus>,
     /// The jobs that ended most recently, newest first, at most 20.
-    pub finished: Vec<FinishedJob>,
+    pub finished: Arc<Vec<FinishedJob>>,
     /// The Backup journal, newest first, at most 1000 entries.
-    pub history: Vec<HistoryEntry>,
+    pub history: Arc<Vec<HistoryEntry>>,
     /// Why the Backup journal can not be kept, if so.
     pub history_problem: Option<ErrorReport>,
     /// Why the list of the service's data files can not be kept, if so.
@@ -134,32 +57,13 @@ pub struct Status {
     /// Data files opened before, newest first.
     pub recent: Vec<PathBuf>,
     /// When archives were last proven to be restorable, newest first, at most 200.
-    pub proven: Vec<Proof>,
-    /// The archives looked at, newest first, at most 8.
-    pub looked_at: Vec<LookedAt>,
-    /// The places that proposed settings mean, newest answer first, at most 8.
-    #[serde(default)]
-    pub seen_places: Vec<SeenPlaces>,
-    /// What files and folders measure, newest answer first, at most 64.
-    #[serde(default)]
-    pub measured: Vec<Measured>,
-    /// The commits that limits lead to, newest answer first, at most 8.
-    pub points: Vec<FoundPoint>,
-    /// What undoing restores in place would do, newest answer first, at most 4.
-    #[serde(default)]
-    pub seen_undos: Vec<SeenUndo>,
-    /// The reports of verifications that were looked at, newest answer first, at most 4.
-    #[serde(default)]
-    pub reports: Vec<ShownReport>,
+    pub proven: Arc<Vec<Proof>>,
 }
 
 impl Status {
     /// The data file with this canonical path.
     pub fn data_file(&self, path: &std::path::Path) -> Option<&DataFileStatus> {
-        // Paths are compared part by part, which takes a while where there are hundreds; nearly always they are the
-        // same text.
-        let same_text = |d: &&DataFileStatus| d.facts.path.as_os_str() == path.as_os_str();
-        self.data_files.iter().find(same_text).or_else(|| self.data_files.iter().find(|d| d.facts.path == path))
+        self.data_files.at(path).map(|known| &**known)
     }
 
     /// When an archive of this data file was last proven to be restorable.
@@ -190,506 +94,6 @@ pub struct Refused {
     /// The newest of them that is its own and sound at a glance.
     #[serde(default)]
     pub newest: Option<PathBuf>,
-}
-
-/// One data file that the engine looks after.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DataFileStatus {
-    /// What it is; size and times are kept up to date.
-    pub facts: DataFileFacts,
-    /// The process whose engine looks after it.
-    pub host: Host,
-    /// When that engine was started.
-    #[serde(default)]
-    pub engine_started: Option<DateTime<Local>>,
-    /// Since when that process can not be reached: then all else is what was known last.
-    #[serde(default)]
-    pub lost_since: Option<DateTime<Local>>,
-    /// What is wrong with it now, such as: gone.
-    pub problem: Option<ErrorReport>,
-    /// The settings in force.
-    pub settings: Settings,
-    /// The file they are kept in.
-    pub settings_file: PathBuf,
-    /// What stands in that file and means nothing, each with its place.
-    pub settings_unknown: Vec<String>,
-    /// What is wrong with its settings file, if anything; the last good settings are in force.
-    pub settings_problem: Option<ErrorReport>,
-    /// The last `ChangeSettings`, if it was refused.
-    pub settings_refused: Option<RefusedChange>,
-    /// The folder for its archives.
-    pub destination: PathBuf,
-    /// Whether that is the default because nothing was chosen.
-    pub destination_is_default: bool,
-    /// What the next backup would do; `None` until it was estimated.
-    pub plan: Option<BackupPlan>,
-    /// Why there is no plan.
-    pub plan_problem: Option<ErrorReport>,
-    /// Its archives in the destination, newest first.
-    pub archives: Vec<ArchiveEntry>,
-    /// The sound copies that repairs wrote of some of them.
-    #[serde(default)]
-    pub copies: Vec<ArchiveEntry>,
-    /// Which of them were found damaged, and not found sound since.
-    #[serde(default)]
-    pub damaged: Vec<Finding>,
-    /// Answers to `LookNow`, the newest last: everything here is as it was found after the command came.
-    #[serde(default)]
-    pub looked: Vec<Uuid>,
-    /// The same in the folder in force as sets with their logs: what
-    /// [`retention::plan`](crate::backup::retention::plan) needs to say which of them a rule would delete.
-    pub sets: Vec<BackupSet>,
-    /// The last full backup that succeeded, if one after it did not.
-    #[serde(default)]
-    pub last_success: Option<LastBackup>,
-    /// The archive of the last full backup that was made, as the Backup journal knows it, when it is not there any
-    /// more.
-    #[serde(default)]
-    pub gone: Option<PathBuf>,
-    /// Newer backups that the Backup journal knows and the settings do not, in folders that they do not name.
-    #[serde(default)]
-    pub unlisted: Option<Unlisted>,
-    /// The last full backup attempted, from the Backup journal, or else from the newest archive.
-    pub last_backup: Option<LastBackup>,
-    /// When the next backup is made by itself: scheduled, or tried again. One that has come waits for another job to
-    /// end.
-    pub next_backup: Option<DateTime<Local>>,
-    /// What is known of the automatic backups: missed, failed, suspended; `None` where none are made by this engine.
-    pub automatic: Option<Automatic>,
-    /// What stays among them until somebody puts it away.
-    #[serde(default)]
-    pub notices: Vec<Warning>,
-    /// What was found damaged in it when it was opened, and why it was not restored by itself.
-    #[serde(default)]
-    pub damage: Option<ErrorReport>,
-    /// When that was.
-    #[serde(default)]
-    pub damage_since: Option<DateTime<Local>>,
-    /// Everything that needs attention, the urgent first.
-    pub warnings: Vec<Warning>,
-    /// The last restores in place that can be undone, newest first, at most 10.
-    #[serde(default)]
-    pub in_place: Vec<DoneInPlace>,
-    /// When it was verified and compacted last, and what compacting would need.
-    #[serde(default)]
-    pub maintenance: Maintenance,
-    /// The folder for archives as it is found.
-    pub archives_place: Option<Place>,
-    /// The folder of the log as it is found, if the log is used.
-    pub log_place: Option<Place>,
-    /// Why the folder for archives is not the one that was used before, or that can not be told.
-    #[serde(default)]
-    pub destination_problem: Option<ErrorReport>,
-    /// The same of the folder of the log.
-    #[serde(default)]
-    pub log_folder_problem: Option<ErrorReport>,
-    /// Why the program that the settings name failed, when it was run last.
-    pub on_finish_problem: Option<ErrorReport>,
-    /// The log file chosen, if the log is used.
-    pub log_file: Option<PathBuf>,
-    /// The log, while it runs.
-    pub log: Option<CaptureStatus>,
-    /// Whether it is being opened.
-    pub log_starting: bool,
-    /// Why it does not run, though one is chosen.
-    pub log_problem: Option<ErrorReport>,
-    /// Which other processes have it open; looked at now and then.
-    pub holders: Holders,
-    /// Which of them are in a read transaction that needs the WAL.
-    pub readers: Vec<Process>,
-    /// Which programs go on with a data file of this name that was deleted or replaced: what they commit is in no file
-    /// that others can find.
-    #[serde(default)]
-    pub strays: Vec<Process>,
-    /// Data files that go by the same settings, since one was copied from the other with them.
-    #[serde(default)]
-    pub shared: Vec<Shared>,
-    /// Why commits may be missed: programs use it by another name (a hard link), whose WAL is another one.
-    #[serde(default)]
-    pub other_name: Option<ErrorReport>,
-    /// A name that it was opened by leads to another file now, or nowhere.
-    #[serde(default)]
-    pub moved_name: Option<ErrorReport>,
-    /// Programs that wait to have it for themselves, or did a moment ago, while the log has it open.
-    #[serde(default)]
-    pub waiting: Vec<Process>,
-    /// Whether this is the sample, which the client can edit.
-    pub is_sample: bool,
-    /// The client that edits the sample, while it runs.
-    pub sample_client: Option<SampleClientStatus>,
-}
-
-/// Two data files that go by the same settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shared {
-    /// The copy.
-    pub copy: PathBuf,
-    /// The one that it was made of.
-    pub of: PathBuf,
-    /// Whether each of them names itself, so that nobody knows which is the copy.
-    #[serde(default)]
-    pub is_equal: bool,
-}
-
-impl Shared {
-    /// What is to be said of them.
-    pub(super) fn error(&self) -> Error {
-        if self.is_equal { copies::equal(&self.of, &self.copy) } else { copies::shared(&self.copy, &self.of) }
-    }
-}
-
-impl DataFileStatus {
-    /// Whether it can be given an identity of its own.
-    pub fn shares_identity(&self) -> bool {
-        self.is_copy() || self.shared.iter().any(|shared| shared.is_equal)
-    }
-
-    /// Whether this data file is a copy that goes by the settings of another one.
-    pub fn is_copy(&self) -> bool {
-        self.shared.iter().any(|shared| shared.copy == self.facts.path)
-    }
-
-    /// Answers a `LookNow`, if this comes of one.
-    pub(super) fn note_answer(&mut self, asked: Option<Uuid>) {
-        self.looked.extend(asked);
-        self.looked.drain(..self.looked.len().saturating_sub(8));
-    }
-
-    /// The archive and the last commit from which the data file gets what it lacked when its log was opened, if it did.
-    pub fn lacked(&self) -> Option<(PathBuf, u64)> {
-        let lacking = self.log.as_ref()?.lacking.as_ref()?;
-        let archive = self.archives.iter().find(|archive| archive.log_position == Some(lacking.base))?;
-        Some((archive.path.clone(), lacking.last))
-    }
-
-    /// The newest archive that can be read, is its own, and was not found damaged; or else damaged in its content.
-    pub fn newest_sound(&self) -> Option<&ArchiveEntry> {
-        let own = |archive: &&ArchiveEntry| {
-            let is_own = self.is_own(archive);
-            archive.problem.is_none() && is_own && !self.is_lost(archive)
-        };
-        let sound = self.archives.iter().filter(own).find(|archive| archive.check != ContentCheck::Damaged);
-        sound.or_else(|| self.archives.iter().find(own))
-    }
-
-    /// The newest archive that can be read, is its own, was not found damaged, and holds all that was chosen for it.
-    pub fn newest_whole(&self) -> Option<&ArchiveEntry> {
-        let is_whole = |archive: &&ArchiveEntry| {
-            let is_own = self.is_own(archive) && archive.problem.is_none() && !self.is_lost(archive);
-            is_own && archive.check != ContentCheck::Damaged && archive.not_whole == Some(0)
-        };
-        self.archives.iter().find(is_whole)
-    }
-
-    /// Whether its file is not there any more.
-    pub fn is_gone(&self) -> bool {
-        self.problem.as_ref().is_some_and(|problem| problem.kind == ErrorKind::NotFound)
-    }
-
-    /// The moment of the newest archive that can be read and is its own, and was not found to be beyond repair.
-    pub fn newest_good(&self) -> Option<DateTime<FixedOffset>> {
-        let good = |archive: &&ArchiveEntry| archive.problem.is_none() && !self.is_lost(archive);
-        let copies = self.copies.iter().filter(|copy| self.is_own(copy));
-        self.own_archives().chain(copies).filter(good).filter_map(|archive| archive.moment).max()
-    }
-
-    /// The archives that are not of another data file; one that can not be read counts, since it carries the name.
-    pub fn own_archives(&self) -> impl Iterator<Item = &ArchiveEntry> {
-        self.archives.iter().filter(|archive| self.is_own(archive) || archive.data_file_id.is_none())
-    }
-
-    /// Whether an archive is one of this data file.
-    pub fn is_own(&self, archive: &ArchiveEntry) -> bool {
-        archive.is_of(self.settings.data_file_id)
-    }
-
-    /// What was found damaged in the file of an archive, or in its logs, the worst first; what it holds is in its
-    /// `check`.
-    pub fn damage_of(&self, archive: &ArchiveEntry) -> Option<&Finding> {
-        // Only those are listed that are about what lies there: a window must not ask the disk.
-        soundness::listed_damage_of(&self.damaged, archive)
-    }
-
-    /// The sound copy that takes the place of a damaged archive.
-    pub fn copy_of(&self, archive: &ArchiveEntry) -> Option<&ArchiveEntry> {
-        let same = |copy: &&ArchiveEntry| {
-            copy.number == archive.number
-                && archive.archive_id.is_none_or(|id| copy.archive_id == Some(id))
-                && self.is_own(copy)
-                && copy.problem.is_none()
-                && self.damage_of(copy).is_none()
-        };
-        self.copies.iter().find(same)
-    }
-
-    /// Whether an archive was found to be beyond repair.
-    fn is_lost(&self, archive: &ArchiveEntry) -> bool {
-        self.damage_of(archive).is_some_and(|finding| finding.what == Damaged::Bytes && !finding.is_repairable)
-    }
-}
-
-/// Backups that the Backup journal knows and the settings do not: those of an older state were put back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unlisted {
-    /// The number of the newest.
-    pub number: ArchiveNumber,
-    /// When it was made.
-    pub moment: DateTime<FixedOffset>,
-    /// Where it was written.
-    pub archive: PathBuf,
-    /// How many there are.
-    pub count: usize,
-}
-
-/// A restore in place that can be undone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DoneInPlace {
-    /// The job.
-    pub job: JobId,
-    /// When it began.
-    pub moment: DateTime<Local>,
-    /// The archive that was restored.
-    pub number: ArchiveNumber,
-    /// The commit that it went back to, or forward; `None` for the state of the archive itself.
-    pub restored: Option<u64>,
-    /// Commits that it took away; `None` where no log counted them.
-    pub commits_left: Option<u64>,
-    /// How to bring them back.
-    pub undo: Undo,
-    /// The restore in place that it undid, if it was an undo itself.
-    pub undoes: Option<JobId>,
-}
-
-/// What undoing a restore in place would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenUndo {
-    /// Canonical path of the data file.
-    pub data_file: PathBuf,
-    /// The restore in place.
-    pub of: JobId,
-    /// The answer, or why it can not be undone any more.
-    pub result: Result<UndoPlan, ErrorReport>,
-}
-
-/// A change of the settings that was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedChange {
-    /// The settings that it was made from, as the command named them.
-    pub revision: Revision,
-    /// Why.
-    pub error: ErrorReport,
-}
-
-/// When the last full backup was made, and how it ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastBackup {
-    /// When it began.
-    pub moment: DateTime<FixedOffset>,
-    /// Its number, if it got as far as that.
-    pub number: Option<ArchiveNumber>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Why it failed.
-    pub error: Option<ErrorReport>,
-}
-
-/// Care of the data file itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Maintenance {
-    /// The last verification of its records and indexes.
-    pub last_check: Option<LastRun>,
-    /// The last time it was compacted.
-    pub last_compact: Option<LastRun>,
-    /// Free space on its own disk in bytes, if the system tells: compacting needs a copy there.
-    pub available_bytes: Option<u64>,
-}
-
-/// When something was done last, and how it ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastRun {
-    /// The job.
-    pub job: JobId,
-    /// When it began.
-    pub moment: DateTime<Local>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Why it failed, or what was found.
-    pub error: Option<ErrorReport>,
-    /// Whether its report is kept.
-    pub has_report: bool,
-}
-
-/// The report of a verification of records and indexes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShownReport {
-    /// The job that wrote it.
-    pub job: JobId,
-    /// What it found, or why that can not be read.
-    pub result: Result<RecordsReport, ErrorReport>,
-}
-
-/// The client that edits the sample.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SampleClientStatus {
-    /// Its process.
-    pub process: u32,
-    /// When it was started.
-    pub since: DateTime<Local>,
-}
-
-/// A job that runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct JobStatus {
-    /// Its name.
-    pub id: JobId,
-    /// The process whose engine does it: when that ends, the job does.
-    pub host: Host,
-    /// What it does.
-    pub kind: JobKind,
-    /// The data file concerned, if any.
-    pub data_file: Option<PathBuf>,
-    /// The archive written or read, when known.
-    pub archive: Option<PathBuf>,
-    /// Whether nobody asked for it: it was due.
-    #[serde(default)]
-    pub automatic: bool,
-    /// When it began.
-    pub started: DateTime<Local>,
-    /// How far it is.
-    pub progress: Progress,
-    /// Units per second in this phase, averaged over the last seconds; 0 when not known.
-    pub rate: f64,
-    /// Seconds left in this phase, when they can be told.
-    pub seconds_left: Option<u64>,
-    /// Whether *Stop* was pressed.
-    pub stopping: bool,
-    /// What it has to know before it can go on: answered by `GoOn`, or by *Stop*.
-    #[serde(default)]
-    pub question: Option<Question>,
-}
-
-/// A job that ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FinishedJob {
-    /// Its name.
-    pub id: JobId,
-    /// What it did.
-    pub kind: JobKind,
-    /// The data file concerned, if any.
-    pub data_file: Option<PathBuf>,
-    /// Whether nobody asked for it: it was due.
-    #[serde(default)]
-    pub automatic: bool,
-    /// How long it took, in milliseconds.
-    pub duration_ms: u64,
-    /// What came of it.
-    pub result: Result<JobReport, ErrorReport>,
-}
-
-/// What a job achieved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "job", rename_all = "kebab-case")]
-pub enum JobReport {
-    /// A full backup.
-    Backup(BackupReport),
-    /// No backup, because the data file was not modified.
-    Skipped {
-        /// Since this one.
-        since: ArchiveNumber,
-    },
-    /// A restore.
-    Restore(RestoreReport),
-    /// The verification of an archive.
-    Verify(VerifyReport),
-    /// A repair.
-    Repair(RepairReport),
-    /// A test restore.
-    TestRestore(Proof),
-    /// The verification of records and indexes.
-    VerifyRecords(RecordsReport),
-    /// Compacting.
-    Compact(CompactReport),
-    /// The sample, at this path.
-    Sample {
-        /// The data file created.
-        path: PathBuf,
-        /// Its size in bytes.
-        bytes: u64,
-    },
-}
-
-impl JobReport {
-    /// What the administrator must know of a job that was done, but left something to be desired.
-    pub fn problem(&self) -> Option<Error> {
-        match self {
-            JobReport::Backup(made) => made.problem(),
-            JobReport::Restore(restored) => restored.problem(),
-            JobReport::Verify(verified) => verified.problem(),
-            JobReport::VerifyRecords(verified) => verified.problem(),
-            _ => None,
-        }
-    }
-}
-
-/// What an archive says of itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LookedAt {
-    /// As it was asked for.
-    pub path: PathBuf,
-    /// Folders in which its segments were looked for too.
-    #[serde(default)]
-    pub segments: Vec<PathBuf>,
-    /// The logs that were asked for.
-    #[serde(default)]
-    pub logs: Logs,
-    /// Segments that were not found.
-    #[serde(default)]
-    pub missing: Option<Missing>,
-    /// The name proposed for a sound copy.
-    #[serde(default)]
-    pub copy: PathBuf,
-    /// Its description, or why it can not be read.
-    pub result: Result<RestorePlan, ErrorReport>,
-}
-
-/// The places that proposed settings mean.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenPlaces {
-    /// Canonical path of the data file.
-    pub data_file: PathBuf,
-    /// The settings, by which the answer is known.
-    pub revision: Revision,
-    /// Why they would be refused, if so.
-    pub problem: Option<ErrorReport>,
-    /// The folder for archives.
-    pub archives: Place,
-    /// The folder of the log, if they use one.
-    pub log: Option<Place>,
-}
-
-/// What a file or folder measures that may become an attachment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Measured {
-    /// Canonical path of the data file.
-    pub data_file: PathBuf,
-    /// The file or folder, as it was asked for.
-    pub path: PathBuf,
-    /// What would go into an archive, or why it is refused.
-    pub result: Result<Measure, ErrorReport>,
-}
-
-/// The commit that a limit leads to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundPoint {
-    /// The archive, as it was asked for.
-    pub archive: PathBuf,
-    /// The limit.
-    pub until: Until,
-    /// The logs that were asked for.
-    #[serde(default)]
-    pub logs: Logs,
-    /// Where it leads, or why it can not be told.
-    pub result: Result<Point, ErrorReport>,
 }
 
 /// News. Whoever misses one finds the same in the [`Status`].

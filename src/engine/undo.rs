@@ -6,9 +6,9 @@ use super::{
     command::JobId,
     history::{HistoryEntry, JobKind},
     job::{Order, Work},
-    status::{DoneInPlace, FinishedJob, JobReport, SeenUndo},
+    status::{DoneInPlace, FinishedJob, JobReport},
     work::{self, InPlaceOrder},
-    worker::{Message, Worker},
+    worker::Worker,
 };
 use crate::{
     backup,
@@ -23,23 +23,8 @@ use crate::{
 
 /// Restores in place of a data file in the status.
 const OFFERED_MAX: usize = 10;
-/// Plans in the status.
-const SEEN_MAX: usize = 4;
 
 impl Worker {
-    /// What is known of a data file that was just opened.
-    pub(super) fn read_undos(&mut self, data_file: &Path) {
-        match self.history.as_ref().map(|history| history.undos(data_file)) {
-            Some(Ok(undos)) => {
-                if let Some(status) = self.edit_data_file(data_file) {
-                    status.in_place = undos;
-                }
-            }
-            Some(Err(error)) => self.edit().history_problem = Some(error.report()),
-            None => {}
-        }
-    }
-
     /// A job has ended: when it was a restore in place, it can be undone from now on.
     pub(super) fn note_undo(&mut self, entry: &HistoryEntry, finished: &FinishedJob) {
         let undoes = self.undoing.remove(&finished.id);
@@ -55,47 +40,27 @@ impl Worker {
             undo,
             undoes,
         };
-        if let Some(Err(error)) = self.history.as_ref().map(|history| history.keep_undo(data_file, &done)) {
-            self.edit().history_problem = Some(error.report());
-        }
+        let (of, noted) = (data_file.clone(), done.clone());
+        self.note(move |history| history.keep_undo(&of, &noted));
         if let Some(status) = self.edit_data_file(data_file) {
             status.in_place.insert(0, done);
             status.in_place.truncate(OFFERED_MAX);
         }
     }
 
-    fn done_in_place(&self, data_file: &Path, of: JobId) -> Result<DoneInPlace> {
-        let known = self.status.data_file(data_file).ok_or_else(|| Self::not_open(data_file))?;
+    pub(super) fn done_in_place(&self, data_file: &Path, of: JobId) -> Result<DoneInPlace> {
+        let known = self.data_files.status(data_file).ok_or_else(|| Self::not_open(data_file))?;
         known.in_place.iter().find(|done| done.job == of).cloned().ok_or_else(|| {
             let message = format!("this restore in place of {} is not known any more", data_file.display());
             Error::new(ErrorKind::NotFound, message).hint("Look in the Backup journal which there are.")
         })
     }
 
-    /// Finds out what undoing a restore in place would do.
-    pub(super) fn look_at_undo(&mut self, data_file: PathBuf, of: JobId) -> Result<()> {
-        let done = self.done_in_place(&data_file, of)?;
-        let log = self.hosted.get(&data_file).and_then(|hosted| hosted.log.clone());
-        let (own, path) = (self.config.settings_dir.clone(), data_file.clone());
-        self.chores.run(
-            move || plan(&path, &done, &own, log.as_deref()),
-            move |plan| Message::UndoSeen(SeenUndo { data_file, of, result: plan.map_err(|e| e.report()) }),
-        );
-        Ok(())
-    }
-
-    pub(super) fn undo_seen(&mut self, seen: SeenUndo) {
-        let list = &mut self.edit().seen_undos;
-        list.retain(|known| (&known.data_file, known.of) != (&seen.data_file, seen.of));
-        list.insert(0, seen);
-        list.truncate(SEEN_MAX);
-    }
-
     /// Undoes a restore in place: a restore in place to the state before it.
     pub(super) fn undo_restore(&mut self, job: JobId, data_file: PathBuf, of: JobId) -> Result<()> {
         let done = self.done_in_place(&data_file, of)?;
         self.refuse_while_busy(&data_file)?;
-        let log = self.hosted.get(&data_file).and_then(|hosted| hosted.log.clone());
+        let log = self.data_files.at(&data_file).and_then(|hosted| hosted.log.clone());
         let (config, path, wanted) = (self.config.clone(), data_file.clone(), done.clone());
         let messages = self.messages.clone();
         let work: Work = Box::new(move |control| {
@@ -114,7 +79,8 @@ impl Worker {
     }
 }
 
-fn plan(data_file: &Path, done: &DoneInPlace, own: &Path, log: Option<&Capture>) -> Result<UndoPlan> {
+/// What undoing it would do.
+pub(super) fn plan(data_file: &Path, done: &DoneInPlace, own: &Path, log: Option<&Capture>) -> Result<UndoPlan> {
     let settings = SettingsFile::load(data_file, own)?;
     let mut archives = backup::archives(data_file, settings.settings())?;
     archives.retain(|archive| archive.is_of(settings.settings().data_file_id));

@@ -13,7 +13,6 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    error::Result,
     settings::sections::Frequency,
     warning::{Warning, WarningKind},
 };
@@ -33,18 +32,12 @@ fn is_scheduled(data_file: &DataFileStatus) -> bool {
 }
 
 impl Worker {
-    /// A data file is watched from now on. Says so when nobody did for a while.
-    pub(super) fn begin_to_watch(&mut self, path: &Path) {
-        let Some(status) = self.status.data_file(path).filter(|_| self.config.stays()) else { return };
-        let (protects, has) = (status.is_protected(), (status.log_file.is_some(), is_scheduled(status)));
-        let now = self.now();
-        let before = self.history.as_ref().map(|h| h.watch(path, self.config.host, protects, now.to_utc()));
-        match before {
-            Some(Ok(Some(before))) if is_worth_saying(&before, now.to_utc()) => {
-                self.keep_notice(path, unwatched(path, &before, &now, has));
-            }
-            Some(Err(error)) => self.edit().history_problem = Some(error.report()),
-            _ => {}
+    /// Says so when nobody watched a data file for a while that is watched from now on.
+    pub(super) fn begin_to_watch(&mut self, path: &Path, before: Option<Watched>) {
+        let Some(status) = self.data_files.status(path) else { return };
+        let (now, has) = (self.now(), (status.log_file.is_some(), is_scheduled(status)));
+        if let Some(before) = before.filter(|before| is_worth_saying(before, now.to_utc())) {
+            self.keep_notice(path, unwatched(path, &before, &now, has));
         }
     }
 
@@ -52,23 +45,21 @@ impl Worker {
     pub(super) fn note_watching(&mut self, at_end: bool) {
         let now = Instant::now();
         let is_due = self.noted_watching.is_none_or(|at| now - at >= SIGN_OF_LIFE);
-        if !self.config.stays() || self.hosted.is_empty() || !(is_due || at_end) {
+        if !self.config.stays() || self.data_files.is_empty() || !(is_due || at_end) {
             return;
         }
         self.noted_watching = Some(now);
-        let all = self.status.data_files.iter().map(|d| (d.facts.path.clone(), d.is_protected()));
+        let all = self.data_files.iter().map(|d| (d.path().to_path_buf(), d.status().is_protected()));
         let all: Vec<(PathBuf, bool)> = all.collect();
         let moment = self.now().to_utc();
-        if let Some(Err(error)) = self.history.as_ref().map(|history| history.still_watch(&all, moment, at_end)) {
-            self.edit().history_problem = Some(error.report());
-        }
+        self.note(move |history| history.still_watch(&all, moment, at_end));
     }
 
     /// Somebody wants it so: nothing is missing that has to be said.
-    pub(super) fn end_to_watch(&mut self, path: &Path) -> Result<()> {
-        match &self.history {
-            Some(history) if self.config.stays() => history.unwatch(path),
-            _ => Ok(()),
+    pub(super) fn end_to_watch(&mut self, path: &Path) {
+        if self.config.stays() {
+            let path = path.to_path_buf();
+            self.note(move |history| history.unwatch(&path));
         }
     }
 }

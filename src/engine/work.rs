@@ -8,15 +8,15 @@ use std::{
 use crossbeam_channel::Sender;
 
 use super::{
-    Config,
+    config::Config,
+    data_file::lock::DataFileLock,
     found::{self, Archives},
     history::Looked,
     in_care::{InCare, RESTORE_WAIT},
     job::Work,
-    lock::DataFileLock,
+    message::Message,
     rights,
     status::JobReport,
-    worker::Message,
 };
 use crate::{
     archive::keys::Key,

@@ -14,38 +14,24 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use uuid::Uuid;
 
 use super::{
-    Config, Shared,
-    backup_job::BackupJob,
-    chores::Chores,
-    command::{Command, JobId},
-    damaged::Opening,
-    data_files::LogStart,
-    folders::FoldersSeen,
-    history::{History, JobKind, Looked},
-    hosted::{Hosted, Surveyed, Users},
-    in_care::{DataFile, InCare, LOOK_WAIT},
+    command::JobId,
+    config::Config,
+    data_file::{DataFile, LogStart},
+    handle::Shared,
+    history::{History, JobKind},
+    in_care::{InCare, Known},
     job::{Order, RunningJob, Work},
     list::List,
-    status::{
-        DataFileStatus, Event, Finding, FinishedJob, FoundPoint, Host, JobReport, LookedAt, Measured, Refused,
-        SeenPlaces, SeenUndo, Status,
-    },
-    work,
+    message::Message,
+    pool::Pool,
+    query::{Answer, Reply},
+    recorder::{Fresh, HistoryRead, Recorder},
+    registry::Registry,
+    status::{DataFiles, Event, Finding, Host, Status},
 };
 use crate::{
-    archive::{ArchiveOptions, catalog::ArchiveEntry, segments},
-    backup::{self, Deleted, places::Purpose},
-    drill::Proof,
+    backup,
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::{Capture, integrate::Until},
-    repair,
-    restore::{self, Logs, Origin, RestoreOptions},
-    settings::SettingsFile,
-    storage::{
-        self,
-        processes::{Holders, Process},
-    },
-    verify::VerifyOptions,
 };
 
 /// Progress is looked at this often while a job runs: as often as a window needs to be repainted.
@@ -54,88 +40,23 @@ const JOB_TICK: Duration = Duration::from_millis(250);
 const IDLE_TICK: Duration = Duration::from_secs(2);
 /// Who has the data files open is looked at this often: it means looking at every process.
 const PROCESSES_TICK: Duration = Duration::from_secs(10);
-const LOOKED_AT_MAX: usize = 8;
+/// So long the end waits for what nobody takes any more.
+const AT_END: Duration = Duration::from_millis(5);
 /// Data files looked at in one go: hundreds of them have their turn one after the other.
 const LOOK_MAX: usize = 64;
-
-/// What reaches the engine's thread.
-pub(super) enum Message {
-    Command(Command),
-    Opened {
-        asked: PathBuf,
-        /// What it is called where it lies.
-        real: Option<PathBuf>,
-        /// Whether somebody asked for it.
-        again: bool,
-        result: std::result::Result<Opening, Refused>,
-    },
-    /// Who else has a data file open that lacks commits.
-    Lacks {
-        data_file: PathBuf,
-        open: Holders,
-    },
-    /// Folders of archives are otherwise than at the last survey of these data files; and who waits for which.
-    Watched {
-        changed: Vec<PathBuf>,
-        waiting: Vec<(PathBuf, Vec<Process>)>,
-    },
-    Surveyed {
-        data_file: PathBuf,
-        /// The command that is answered with it.
-        asked: Option<Uuid>,
-        surveyed: std::result::Result<Box<Surveyed>, ErrorReport>,
-    },
-    LogOpened {
-        data_file: PathBuf,
-        attempt: u64,
-        result: std::result::Result<Capture, ErrorReport>,
-    },
-    LogChanged {
-        data_file: PathBuf,
-    },
-    LookedAt(LookedAt),
-    PointFound(FoundPoint),
-    UndoSeen(SeenUndo),
-    ProcessesSeen(Vec<(Users, PathBuf)>),
-    Ping(Sender<()>),
-    PlacesSeen(SeenPlaces),
-    FoldersSeen(FoldersSeen),
-    ChosenAnew {
-        data_file: PathBuf,
-        purpose: Purpose,
-        result: std::result::Result<Box<SettingsFile>, ErrorReport>,
-    },
-    Measured(Measured),
-    /// An archive was restored for a test as part of another job.
-    Proved(Proof),
-    /// A job looked at an archive.
-    Looked(Looked),
-    /// An archive was held or released, or that could not be done.
-    Held(Result<ArchiveEntry>),
-    /// Old backups were deleted after one was proven.
-    OldDeleted {
-        data_file: PathBuf,
-        job: JobId,
-        deleted: Deleted,
-    },
-    Notified {
-        data_file: PathBuf,
-        result: Result<()>,
-    },
-    JobEnded {
-        job: JobId,
-        result: std::result::Result<JobReport, ErrorReport>,
-    },
-    Shutdown,
-}
 
 pub(super) struct Worker {
     pub(super) config: Config,
     pub(super) messages: Sender<Message>,
     pub(super) status: Arc<Status>,
-    pub(super) hosted: HashMap<PathBuf, Hosted>,
+    pub(super) data_files: Registry,
     pub(super) jobs: HashMap<JobId, RunningJob>,
-    pub(super) history: Option<History>,
+    /// The Backup journal.
+    pub(super) recorder: Recorder,
+    /// What was shown since it was read last: what is read then may be older.
+    pub(super) fresh: Vec<Fresh>,
+    /// How many times it is being read.
+    pub(super) reading: usize,
     /// The service's own data files.
     pub(super) list: Option<List>,
     /// Those of them that are being opened again.
@@ -144,7 +65,12 @@ pub(super) struct Worker {
     pub(super) real_names: HashMap<PathBuf, PathBuf>,
     pub(super) news: Vec<Event>,
     pub(super) changed: bool,
-    pub(super) chores: Chores,
+    /// For what the engine looks at by itself.
+    pool: Pool,
+    /// For what somebody asks: whoever asks much holds up nothing else.
+    pub(super) questions: Pool,
+    /// Answers that go out with the status that holds them.
+    pub(super) answers: Vec<(Reply, Answer)>,
     /// How many programs run that are told of jobs.
     pub(super) notices: usize,
     /// Whether they should end soon.
@@ -163,8 +89,6 @@ pub(super) struct Worker {
     pub(super) history_version: Option<i64>,
     /// Whether places are being looked at for changes.
     pub(super) watching: bool,
-    /// Data files of which something changed that may be worth a warning.
-    pub(super) touched: HashSet<PathBuf>,
     /// The jobs that undo a restore in place, and which.
     pub(super) undoing: HashMap<JobId, JobId>,
     /// When it was last noted that data files are watched.
@@ -176,14 +100,21 @@ pub(super) struct Worker {
 }
 
 /// Jobs that need a data file for themselves: one of them at a time.
-const DISTURBING: [JobKind; 3] = [JobKind::Backup, JobKind::RestoreInPlace, JobKind::Compact];
+pub(super) const DISTURBING: [JobKind; 3] = [JobKind::Backup, JobKind::RestoreInPlace, JobKind::Compact];
 
 impl Worker {
     pub(super) fn new(config: Config, messages: Sender<Message>) -> Self {
-        let (history, history_problem) = match History::open(&config.data_dir) {
-            Ok((history, problem)) => (Some(history), problem.map(|e| e.report())),
-            Err(error) => (None, Some(error.report())),
+        let opened = History::open(&config.data_dir).and_then(|(history, problem)| {
+            let read = HistoryRead::of(&history);
+            // What could not be read now is read when it can be.
+            let version = read.as_ref().ok().and_then(|read| read.version);
+            Ok((Recorder::start(history)?, version, read, problem))
+        });
+        let (recorder, history_version, read, history_problem) = match opened {
+            Ok((recorder, version, read, problem)) => (recorder, version, Some(read), problem),
+            Err(error) => (Recorder::none(), None, None, Some(error)),
         };
+        let history_problem = history_problem.map(|error| error.report());
         let (list, list_problem) = match config.list.as_deref().map(|own| List::read(own, config.given_list.as_deref()))
         {
             Some(Ok(list)) => (Some(list), None),
@@ -196,31 +127,29 @@ impl Worker {
             host,
             engines: vec![host],
             started: config.clock.local(),
-            data_files: Vec::new(),
+            data_files: DataFiles::default(),
             opening: Vec::new(),
             refused: Vec::new(),
             jobs: Vec::new(),
-            finished: Vec::new(),
-            history: Vec::new(),
+            finished: Arc::default(),
+            history: Arc::default(),
             history_problem,
             list_problem,
             recent: Vec::new(),
-            proven: Vec::new(),
-            looked_at: Vec::new(),
-            seen_places: Vec::new(),
-            measured: Vec::new(),
-            points: Vec::new(),
-            seen_undos: Vec::new(),
-            reports: Vec::new(),
+            proven: Arc::default(),
         };
         let mut worker = Self {
             config,
-            chores: Chores::new(messages.clone()),
+            pool: Pool::default(),
+            questions: Pool::default(),
+            answers: Vec::new(),
             messages,
             status: Arc::new(status),
-            hosted: HashMap::new(),
+            data_files: Registry::default(),
             jobs: HashMap::new(),
-            history,
+            recorder,
+            fresh: Vec::new(),
+            reading: 0,
             list,
             reopening: HashSet::new(),
             real_names: HashMap::new(),
@@ -233,16 +162,17 @@ impl Worker {
             tried: HashMap::new(),
             attendants: HashSet::new(),
             findings: Vec::new(),
-            history_version: None,
+            history_version,
             watching: false,
-            touched: HashSet::new(),
             undoing: HashMap::new(),
             noted_watching: None,
             looked: Instant::now(),
             look_next: 0,
             looked_at_processes: None,
         };
-        worker.read_history();
+        if let Some(read) = read {
+            worker.take_history(read);
+        }
         worker.remove_leftovers();
         worker.open_listed();
         worker
@@ -274,15 +204,22 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.tick();
+            self.take_statuses();
             if std::mem::take(&mut self.changed) {
                 shared.publish(Arc::clone(&self.status));
             }
             for event in std::mem::take(&mut self.news) {
                 shared.tell(&event);
             }
+            std::mem::take(&mut self.answers).into_iter().for_each(|(reply, answer)| reply.tell(Ok(answer)));
             if self.ending && self.jobs.is_empty() && self.notices == 0 {
                 self.note_watching(true);
-                self.hosted.values().filter_map(|h| h.log.as_ref()).for_each(|log| log.ask_stop());
+                self.data_files.iter().filter_map(|h| h.log.as_ref()).for_each(|log| log.ask_stop());
+                self.recorder.end();
+                // It may wait until somebody takes what it has to tell.
+                while !self.recorder.has_ended() {
+                    let _ = inbox.recv_timeout(AT_END);
+                }
                 return;
             }
         }
@@ -292,10 +229,22 @@ impl Worker {
     fn wait(&self) -> Option<Duration> {
         if !self.jobs.is_empty() {
             Some(JOB_TICK)
-        } else if !self.hosted.is_empty() || self.list.is_some() {
+        } else if !self.data_files.is_empty() || self.list.is_some() {
             Some(IDLE_TICK)
         } else {
             None
+        }
+    }
+
+    /// Takes over what changed of data files into the status that everybody sees.
+    fn take_statuses(&mut self) {
+        let all = || self.data_files.iter().map(DataFile::status);
+        let shown = &self.status.data_files;
+        let is_same =
+            shown.len() == self.data_files.len() && all().zip(&**shown).all(|(now, then)| Arc::ptr_eq(now, then));
+        if !is_same {
+            let data_files = all().cloned().collect();
+            self.edit().data_files = data_files;
         }
     }
 
@@ -313,11 +262,11 @@ impl Worker {
         if now - self.looked >= IDLE_TICK {
             self.looked = now;
             self.look();
-            self.follow_history();
+            self.follow_history(None);
             if self.looked_at_processes.is_none_or(|at| now - at >= PROCESSES_TICK) {
                 self.looked_at_processes = Some(now);
                 self.open_listed();
-                self.look_at_processes(self.hosted.keys().cloned().collect());
+                self.look_at_processes(self.data_files.paths());
             }
         }
         self.update_warnings();
@@ -333,31 +282,27 @@ impl Worker {
 
     fn look(&mut self) {
         let now = Instant::now();
-        let due: Vec<_> = self.hosted.values().filter(|h| h.is_log_due(now)).map(|h| h.path.clone()).collect();
+        let due: Vec<_> =
+            self.data_files.iter().filter(|h| h.is_log_due(now)).map(|h| h.path().to_path_buf()).collect();
         due.iter().for_each(|path| self.follow_settings(path, LogStart::Known));
         self.open_all_released();
         self.keep_locks();
         let (mut changed, mut outgrown, mut marks, mut taken_over) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let all = self.status.data_files.iter().map(|d| d.facts.path.clone());
-        let batch: Vec<_> = all.cycle().skip(self.look_next).take(LOOK_MAX.min(self.status.data_files.len())).collect();
-        self.look_next = (self.look_next + batch.len()) % self.status.data_files.len().max(1);
+        let count = self.data_files.len();
+        let batch: Vec<_> =
+            self.data_files.paths().into_iter().cycle().skip(self.look_next).take(LOOK_MAX.min(count)).collect();
+        self.look_next = (self.look_next + batch.len()) % count.max(1);
         for path in batch {
-            let Some(before) = self.status.data_file(&path).cloned() else { continue };
-            let mut after = before.clone();
-            let Some(hosted) = self.hosted.get_mut(&path) else { continue };
-            if hosted.look(&mut after, &self.config.settings_dir) {
+            let Some(data_file) = self.data_files.at_mut(&path) else { continue };
+            if data_file.look(&self.config.settings_dir) {
                 changed.push(path.clone());
-            } else if std::mem::take(&mut hosted.is_to_be_surveyed) || hosted.has_outgrown(after.facts.size_bytes, now)
-            {
+            } else if std::mem::take(&mut data_file.is_to_be_surveyed) || data_file.has_outgrown(now) {
                 outgrown.push(path.clone());
             }
-            taken_over.extend(hosted.taken_over.take().map(|warning| (path.clone(), warning)));
-            marks.extend(hosted.mark.clone().map(|mark| (path.clone(), mark)));
+            taken_over.extend(data_file.taken_over.take().map(|warning| (path.clone(), warning)));
+            marks.extend(data_file.mark.clone().map(|mark| (path.clone(), mark)));
             // Time alone can make something worth a warning.
-            self.touch(&path);
-            if after != before {
-                self.edit().data_files.iter_mut().filter(|d| d.facts.path == path).for_each(|d| *d = after.clone());
-            }
+            data_file.touch();
             self.look_at_folders(&path, now);
         }
         taken_over.into_iter().for_each(|(path, warning)| self.say(&path, warning));
@@ -375,6 +320,7 @@ impl Worker {
                     self.refuse(job, &error);
                 }
             }
+            Message::Query(query, reply) => self.answer(query, reply),
             Message::Opened { asked, real, again, result } => self.opened(&asked, (real, again), result),
             Message::Surveyed { data_file, asked, surveyed } => self.surveyed(&data_file, asked, surveyed),
             Message::Watched { changed, waiting } => {
@@ -385,24 +331,12 @@ impl Worker {
             Message::LogOpened { data_file, attempt, result } => self.log_opened(&data_file, attempt, result),
             Message::LogChanged { data_file } => self.log_changed(&data_file),
             Message::Lacks { data_file, open } => self.integrate_lacking(&data_file, &open),
-            Message::LookedAt(looked) => {
-                let list = &mut self.edit().looked_at;
-                list.retain(|l| (&l.path, &l.segments, &l.logs) != (&looked.path, &looked.segments, &looked.logs));
-                list.insert(0, looked);
-                list.truncate(LOOKED_AT_MAX);
-            }
-            Message::PointFound(found) => {
-                let list = &mut self.edit().points;
-                list.retain(|p| (&p.archive, &p.until) != (&found.archive, &found.until));
-                list.insert(0, found);
-                list.truncate(LOOKED_AT_MAX);
-            }
-            Message::UndoSeen(seen) => self.undo_seen(seen),
+            Message::HistoryFailed(error) => self.edit().history_problem = Some(error),
+            Message::HistoryRead { read, then } => self.history_read(read, then),
+            Message::Recent(recent) => self.edit().recent = recent,
             Message::ProcessesSeen(seen) => self.processes_seen(seen),
-            Message::PlacesSeen(seen) => self.places_seen(seen),
-            Message::FoldersSeen(seen) => self.folders_seen(seen),
+            Message::FoldersSeen { data_file, seen } => self.folders_seen(&data_file, seen),
             Message::ChosenAnew { data_file, purpose, result } => self.chosen_anew(&data_file, purpose, result),
-            Message::Measured(measured) => self.measured(measured),
             Message::Proved(proof) => self.proved(&proof),
             Message::Looked(looked) => self.looked(&looked),
             Message::Held(held) => self.was_held(held),
@@ -418,136 +352,31 @@ impl Worker {
         }
     }
 
-    /// A command that makes no sense now. One that names a job is shown as a job that failed, so that its sender sees
-    /// it.
-    fn refuse(&mut self, job: Option<(JobId, JobKind)>, error: &Error) {
-        if let Some((id, kind)) = job {
-            let result = Err(error.report());
-            let finished = FinishedJob { id, kind, data_file: None, automatic: false, duration_ms: 0, result };
-            self.keep_finished(finished);
-        }
-        self.news.push(Event::CommandRefused(error.report()));
-    }
-
-    fn obey(&mut self, command: Command) -> std::result::Result<(), (Option<(JobId, JobKind)>, Error)> {
-        let plain = |e| (None, e);
-        match command {
-            Command::OpenDataFile { path } => self.open(path),
-            Command::CloseDataFile { path } => self.close(&path).map_err(plain)?,
-            Command::HandOver { data_file, .. } => {
-                let message = format!("{} can only be handed over by a window", data_file.display());
-                return Err(plain(Error::new(ErrorKind::Refused, message).hint("Close it here, and open it there.")));
-            }
-            Command::Forget { path } => self.forget(&path).map_err(plain)?,
-            Command::SetDestination { data_file, folder } => self.set_destination(&data_file, folder).map_err(plain)?,
-            Command::ChangeSettings { data_file, settings, revision, switch_to_wal } => {
-                self.change_settings(&data_file, settings, &revision, switch_to_wal).map_err(plain)?;
-            }
-            Command::GiveOwnIdentity { data_file } => self.give_own_identity(&data_file).map_err(plain)?,
-            Command::ChooseAnew { data_file, purpose } => self.choose_anew(&data_file, purpose).map_err(plain)?,
-            Command::LookAtPlaces { data_file, settings } => self.look_at_places(data_file, settings),
-            Command::Measure { data_file, paths } => self.measure(&data_file, paths).map_err(plain)?,
-            Command::Refresh { data_file } => self.survey(&data_file),
-            Command::LookNow { data_file, asked } => self.look_now(&data_file, Some(asked)),
-            Command::LookAtArchive { path, segments, logs } => self.look_at(path, segments, logs),
-            Command::FindPoint { archive, until, segments, logs } => self.find_point(archive, until, segments, logs),
-            Command::Backup { job, data_file, destination, options } => {
-                self.backup(job, data_file, destination, options).map_err(|e| (Some((job, JobKind::Backup)), e))?;
-            }
-            Command::RetryNow { job, data_file } => {
-                self.retry_now(job, &data_file).map_err(|e| (Some((job, JobKind::Backup)), e))?;
-            }
-            Command::Restore { job, archive, items, destination, logs, until, segments } => {
-                let (data_file, in_care) = (self.data_file_of(&archive), self.in_care(&archive));
-                let place = destination.clone();
-                let options = RestoreOptions { items, destination, logs, until, segments, origin: Origin::default() };
-                let work = work::restore(archive.clone(), options, in_care, self.messages.clone());
-                let work = work::where_allowed(place, &self.config, work);
-                let started = self.start(Order::asked(job, JobKind::Restore, data_file, Some(archive)), work);
-                started.map_err(|e| (Some((job, JobKind::Restore)), e))?;
-            }
-            Command::RestoreInPlace { job, data_file, archive, logs, until, segments } => {
-                let started = self.restore_in_place(job, data_file, (archive, segments), logs, until);
-                started.map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
-            }
-            Command::LookAtUndo { data_file, of } => self.look_at_undo(data_file, of).map_err(plain)?,
-            Command::UndoRestore { job, data_file, of } => {
-                self.undo_restore(job, data_file, of).map_err(|e| (Some((job, JobKind::RestoreInPlace)), e))?;
-            }
-            Command::Verify { job, archive, segments, signed_by } => {
-                let data_file = self.data_file_of(&archive);
-                let options = VerifyOptions { segments, required: signed_by, ..VerifyOptions::default() };
-                let own = self.config.settings_dir.clone();
-                let work = work::verify(archive.clone(), options, own, self.messages.clone());
-                let started = self.start(Order::asked(job, JobKind::Verify, data_file, Some(archive)), work);
-                started.map_err(|e| (Some((job, JobKind::Verify)), e))?;
-            }
-            Command::Repair { job, archive, to, segments } => {
-                let data_file = self.data_file_of(&archive);
-                let place = to.clone().unwrap_or_else(|| archive.clone());
-                let work = work::repair(archive.clone(), to, segments, self.messages.clone());
-                let work = work::where_allowed(place, &self.config, work);
-                let started = self.start(Order::asked(job, JobKind::Repair, data_file, Some(archive)), work);
-                started.map_err(|e| (Some((job, JobKind::Repair)), e))?;
-            }
-            Command::TestRestore { job, archive, until, segments } => {
-                let (data_file, in_care) = (self.data_file_of(&archive), Some(self.in_care(&archive)));
-                let (scratch, messages) = (self.config.data_dir.clone(), self.messages.clone());
-                let of = (archive.clone(), segments);
-                let work = work::test_restore(of, until, Logs::Found, scratch, in_care, messages);
-                let started = self.start(Order::asked(job, JobKind::TestRestore, data_file, Some(archive)), work);
-                started.map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
-            }
-            Command::Drill { job, data_file, seed } => {
-                self.drill(job, data_file, seed).map_err(|e| (Some((job, JobKind::TestRestore)), e))?;
-            }
-            Command::VerifyRecords { job, data_file } => {
-                self.verify_records(job, data_file).map_err(|e| (Some((job, JobKind::VerifyRecords)), e))?;
-            }
-            Command::Compact { job, data_file } => {
-                self.compact(job, data_file).map_err(|e| (Some((job, JobKind::Compact)), e))?;
-            }
-            Command::LookAtReport { job, .. } => self.look_at_report(job),
-            Command::Hold { archive, note } => self.hold(archive, note),
-            Command::Release { archive } => self.release(archive),
-            Command::PutAway { data_file, kind } => self.put_away(&data_file, kind).map_err(plain)?,
-            Command::CreateSample { job, folder } => {
-                let work = work::where_allowed(folder.clone(), &self.config, work::sample(folder));
-                let started = self.start(Order::asked(job, JobKind::Sample, None, None), work);
-                started.map_err(|e| (Some((job, JobKind::Sample)), e))?;
-            }
-            Command::UseLog { data_file, log, switch_to_wal } => {
-                self.use_log(&data_file, log, switch_to_wal).map_err(plain)?;
-            }
-            Command::StartSampleClient { data_file } => self.client(&data_file, true).map_err(plain)?,
-            Command::StopSampleClient { data_file } => self.client(&data_file, false).map_err(plain)?,
-            Command::Stop { job } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    job.stop();
-                }
-            }
-            Command::GoOn { job, folder } => {
-                if let Some(job) = self.jobs.get(&job) {
-                    job.go_on_in(folder);
-                }
-            }
-            Command::Attend { who, here } => {
-                if here {
-                    self.attendants.insert(who);
-                } else {
-                    self.attendants.remove(&who);
-                }
-                let is_attended = !self.attendants.is_empty();
-                self.jobs.values().for_each(|job| job.attend(is_attended));
-            }
-        }
-        Ok(())
-    }
-
     /// The data file in our care that this archive lies in the destination of.
-    fn data_file_of(&self, archive: &Path) -> Option<PathBuf> {
-        let holds = |d: &&DataFileStatus| d.archives.iter().any(|a| a.path == archive);
-        self.status.data_files.iter().find(holds).map(|d| d.facts.path.clone())
+    pub(super) fn data_file_of(&self, archive: &Path) -> Option<PathBuf> {
+        let holds = |d: &&DataFile| d.status().archives.iter().any(|a| a.path == archive);
+        self.data_files.iter().find(holds).map(|d| d.path().to_path_buf())
+    }
+
+    /// Notes something in the Backup journal. One that fails is said, and holds up nothing.
+    pub(super) fn note(&self, write: impl FnOnce(&History) -> Result<()> + Send + 'static) {
+        let messages = self.messages.clone();
+        self.recorder.run(write, move |written| {
+            if let Err(error) = written {
+                let _ = messages.send(Message::HistoryFailed(error.report()));
+            }
+        });
+    }
+
+    /// Has `work` done by one of a few threads, and takes what `message` makes of its result.
+    pub(super) fn run_beside<T>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+        message: impl FnOnce(Result<T>) -> Message + Send + 'static,
+    ) {
+        let messages = self.messages.clone();
+        // When the engine has ended meanwhile, nobody wants to know.
+        self.pool.run(work, move |result| _ = messages.send(message(result)));
     }
 
     /// Does what may take long on a thread of its own.
@@ -563,113 +392,22 @@ impl Worker {
     }
 
     /// The data files in care now, for a job that asks for this archive.
-    fn in_care(&self, archive: &Path) -> InCare {
-        let data_file = |hosted: &Hosted| DataFile {
-            path: hosted.path.clone(),
-            id: hosted.settings.settings().data_file_id,
-            log: Arc::clone(&hosted.log_slot),
+    pub(super) fn in_care(&self, archive: &Path) -> InCare {
+        let known = |data_file: &DataFile| Known {
+            path: data_file.path().to_path_buf(),
+            id: data_file.settings.settings().data_file_id,
+            log: Arc::clone(&data_file.log_slot),
         };
         InCare {
-            all: self.hosted.values().map(data_file).collect(),
+            all: self.data_files.iter().map(known).collect(),
             listed: self.data_file_of(archive),
             settings_dir: self.config.settings_dir.clone(),
         }
     }
 
-    fn look_at(&mut self, path: PathBuf, folders: Vec<PathBuf>, logs: Logs) {
-        let in_care = self.in_care(&path);
-        let asked = logs.clone();
-        let (archive, segments) = (path.clone(), folders.clone());
-        self.chores.run(
-            move || {
-                let missing = segments::missing(&path, &folders);
-                let (log, origin) = in_care.of(&path, &folders, LOOK_WAIT);
-                let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
-                let copy = repair::propose_copy(&path, storage::folder_of(&path));
-                Ok((missing, copy, restore::plan_with(&path, &folders, &logs, &origin)))
-            },
-            |looked| {
-                let (missing, copy, plan) = looked.unwrap_or_else(|error| (None, PathBuf::new(), Err(error)));
-                let result = plan.map_err(|e| e.report());
-                Message::LookedAt(LookedAt { path: archive, segments, logs: asked, missing, copy, result })
-            },
-        );
-    }
-
-    fn find_point(&mut self, archive: PathBuf, until: Until, folders: Vec<PathBuf>, logs: Logs) {
-        let in_care = self.in_care(&archive);
-        let (path, asked) = (archive.clone(), logs.clone());
-        self.chores.run(
-            move || {
-                let (log, origin) = in_care.of(&path, &folders, LOOK_WAIT);
-                let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
-                restore::find_point(&path, &folders, (&logs, &origin), until)
-            },
-            move |point| {
-                let result = point.map_err(|e| e.report());
-                Message::PointFound(FoundPoint { archive, until, logs: asked, result })
-            },
-        );
-    }
-
-    fn backup(
-        &mut self,
-        job: JobId,
-        data_file: PathBuf,
-        destination: Option<PathBuf>,
-        options: Option<ArchiveOptions>,
-    ) -> Result<()> {
-        let hosted = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
-        let log = Arc::clone(&hosted.log_slot);
-        // A log that is being opened is waited for by the job itself.
-        self.refuse_while(&data_file, &DISTURBING)?;
-        let known = Some(hosted.settings.clone());
-        let mut backup = BackupJob::new(&data_file, &self.config, destination, log, self.messages.clone());
-        backup.options = options;
-        backup.known = known;
-        backup.busy = self.busy_archives();
-        self.start(Order::asked(job, JobKind::Backup, Some(data_file), None), backup.work())
-    }
-
-    fn drill(&mut self, job: JobId, data_file: PathBuf, seed: u64) -> Result<()> {
-        let log = self.hosted.get(&data_file).ok_or_else(|| Self::not_open(&data_file))?.log.clone();
-        let known = self.status.data_file(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
-        if let Some(problem) = &known.destination_problem {
-            return Err(Error::from(problem.clone()));
-        }
-        let scratch = self.config.data_dir.clone();
-        let work = work::drill(&data_file, &known.settings, seed, scratch, log, self.messages.clone());
-        self.start(Order::asked(job, JobKind::TestRestore, Some(data_file), None), work)
-    }
-
-    fn restore_in_place(
-        &mut self,
-        job: JobId,
-        data_file: PathBuf,
-        (archive, segments): (PathBuf, Vec<PathBuf>),
-        logs: Logs,
-        until: Until,
-    ) -> Result<()> {
-        let data_file = self.real_names.get(&data_file).cloned().unwrap_or(data_file);
-        self.refuse_while_busy(&data_file)?;
-        let is_gone = self.status.data_file(&data_file).is_some_and(DataFileStatus::is_gone);
-        // They may have been lost with it.
-        let settings = self.hosted.get(&data_file).map(|hosted| hosted.settings.clone());
-        if self.hosted.get(&data_file).is_some_and(|hosted| hosted.lost.is_some() || is_gone) {
-            // Nobody may have it open when it is set aside, its log neither; it is opened again when the job has ended.
-            self.let_go(&data_file);
-        }
-        let hosted = self.hosted.get(&data_file);
-        let known = (hosted.is_some(), hosted.and_then(|h| h.log.clone()));
-        let order =
-            work::InPlaceOrder { archive: archive.clone(), segments, logs, until, known: settings, only_after: None };
-        let work = work::restore_in_place(&data_file, known, &self.config, order, self.messages.clone());
-        self.start(Order::asked(job, JobKind::RestoreInPlace, Some(data_file), Some(archive)), work)
-    }
-
     /// A restore in place and compacting need the data file for themselves, and its log in order.
     pub(super) fn refuse_while_busy(&self, data_file: &Path) -> Result<()> {
-        if self.status.data_file(data_file).is_some_and(|d| d.log_starting) {
+        if self.data_files.status(data_file).is_some_and(|d| d.log_starting) {
             return Err(Error::new(ErrorKind::Busy, format!("the log of {} is being opened", data_file.display()))
                 .hint("Try again in a moment."));
         }
@@ -696,7 +434,10 @@ impl Worker {
             return Err(Error::new(ErrorKind::Refused, "a job of this name is running already"));
         }
         let host = (self.status.host, !self.attendants.is_empty());
-        let job = RunningJob::start(order, host, work, &self.config.clock, self.messages.clone())?;
+        let messages = self.messages.clone();
+        // The engine waits for every job before it ends, so somebody listens.
+        let ended = move |job, result| _ = messages.send(Message::JobEnded { job, result });
+        let job = RunningJob::start(order, host, work, &self.config.clock, ended)?;
         self.record(&job.entry);
         self.news.push(Event::JobStarted(job.status.clone()));
         self.jobs.insert(id, job);

@@ -1,6 +1,11 @@
 //! A client's side of the socket: a [`Handle`] like that of an engine in the same process.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use super::{
     connection::Connection,
@@ -8,7 +13,7 @@ use super::{
 };
 use crate::{
     backup::PROGRAM,
-    engine::{Elsewhere, Handle, Host, Status},
+    engine::{Handle, Host, QueryId, RemoteEngine, Reply, Request, Status},
     error::{Error, ErrorKind, Result},
 };
 
@@ -24,6 +29,33 @@ pub struct Connected {
     pub handle: Handle,
     /// The process that it runs in.
     pub host: Host,
+}
+
+/// The questions that are not answered yet; `None` when no answer comes any more.
+#[derive(Clone)]
+struct Pending(Arc<Mutex<Option<HashMap<QueryId, Reply>>>>);
+
+impl Pending {
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<QueryId, Reply>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, id: QueryId, reply: Reply) {
+        if let Some(pending) = self.lock().as_mut() {
+            pending.insert(id, reply);
+        }
+    }
+
+    fn take(&self, id: QueryId) -> Option<Reply> {
+        self.lock().as_mut()?.remove(&id)
+    }
+
+    /// Tells all who wait that nothing comes any more.
+    fn end(&self) {
+        // Whoever is told may ask something else at once.
+        let all = self.lock().take();
+        drop(all);
+    }
 }
 
 /// Connects to the engine that listens at `address`; `owner` is the user whose engine it may be besides this one.
@@ -58,25 +90,35 @@ pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
         _ => None,
     };
     let status = status.ok_or_else(|| gone("it answers otherwise than expected".to_owned()))?;
-    let (handle, elsewhere) = Handle::to_elsewhere(Arc::new(status.clone()));
-    let commands = elsewhere.commands.clone();
+    let (handle, remote) = Handle::to_remote(Arc::new(status.clone()));
+    let requests = remote.requests.clone();
+    let pending = Pending(Arc::new(Mutex::new(Some(HashMap::new()))));
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
         thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|e| gone(e.to_string()))
     };
-    let (reader, writer) = (connection.clone(), connection);
+    let (reader, writer, awaited) = (connection.clone(), connection, pending.clone());
     spawn(
         "engine news",
         Box::new(move || {
-            read_news(&reader, &elsewhere, status);
+            read_news(&reader, &remote, &awaited, status);
             reader.close();
+            awaited.end();
         }),
     )?;
     spawn(
-        "engine commands",
+        "engine requests",
         Box::new(move || {
             // Ends when the last handle has gone.
-            for command in commands {
-                if writer.send(&FromClient::Command(command)).is_err() {
+            for request in requests {
+                let message = match request {
+                    Request::Command(command) => FromClient::Command(command),
+                    Request::Query(query, reply) => {
+                        let id = QueryId::new();
+                        pending.add(id, reply);
+                        FromClient::Query { id, query }
+                    }
+                };
+                if writer.send(&message).is_err() {
                     writer.close();
                     return;
                 }
@@ -88,11 +130,18 @@ pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
     Ok(Connected { handle, host })
 }
 
-/// Keeps the status up to date until the engine is gone; then `elsewhere` is dropped, which tells so.
-fn read_news(connection: &Connection, elsewhere: &Elsewhere, mut status: Status) {
+/// Keeps the status up to date, and hands on answers, until the engine is gone; then `remote` is dropped, which tells
+/// so.
+fn read_news(connection: &Connection, remote: &RemoteEngine, pending: &Pending, mut status: Status) {
     loop {
         let (update, events) = match connection.receive(FROM_ENGINE_MAX, None) {
             Ok(FromEngine::News { update, events }) => (update, events),
+            Ok(FromEngine::Answer { id, answer }) => {
+                if let Some(reply) = pending.take(id) {
+                    reply.give(answer);
+                }
+                continue;
+            }
             Ok(FromEngine::Bye | FromEngine::Refused(_) | FromEngine::Hello { .. }) | Err(Broken::Closed) => return,
             Err(broken) => {
                 tracing::warn!(%broken, "an engine can not be understood");
@@ -105,8 +154,8 @@ fn read_news(connection: &Connection, elsewhere: &Elsewhere, mut status: Status)
                 return;
             };
             status = next;
-            elsewhere.publish(Arc::new(status.clone()));
+            remote.publish(Arc::new(status.clone()));
         }
-        events.iter().for_each(|event| elsewhere.tell(event));
+        events.iter().for_each(|event| remote.tell(event));
     }
 }

@@ -1,22 +1,25 @@
 //! One status of several engines.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-use super::switchboard::Lost;
+use chrono::{DateTime, Local};
+
 use crate::engine::{
     JobId, Status,
     history::{HistoryEntry, Outcome},
-    status::FinishedJob,
+    status::{DataFileStatus, FinishedJob},
 };
 
 /// What each engine keeps of these is bounded in the same way.
 const HISTORY_MAX: usize = 1000;
 const FINISHED_MAX: usize = 20;
 const RECENT_MAX: usize = 10;
+
+/// A data file whose engine went away.
+pub(super) struct Lost {
+    pub(super) status: DataFileStatus,
+    pub(super) since: DateTime<Local>,
+}
 
 /// What must be remembered between two statuses.
 #[derive(Default)]
@@ -48,42 +51,37 @@ pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) 
     }
     let mut merged = Status::clone(own);
     for other in others {
-        let known: HashSet<PathBuf> = merged.data_files.iter().map(|d| d.facts.path.clone()).collect();
-        merged.data_files.extend(other.data_files.iter().filter(|d| !known.contains(&d.facts.path)).cloned());
+        for data_file in &*other.data_files {
+            if merged.data_files.at(&data_file.facts.path).is_none() {
+                merged.data_files.add(Arc::clone(data_file));
+            }
+        }
         merged.engines.extend(&other.engines);
         merged.opening.extend(other.opening.iter().cloned());
         merged.refused.extend(other.refused.iter().cloned());
         merged.jobs.extend(other.jobs.iter().cloned());
-        merged.looked_at.extend(other.looked_at.iter().cloned());
-        merged.seen_places.extend(other.seen_places.iter().cloned());
-        merged.measured.extend(other.measured.iter().cloned());
         let proven: Vec<_> = other.proven.iter().filter(|p| !merged.proven.contains(p)).cloned().collect();
-        merged.proven.extend(proven);
-        merged.points.extend(other.points.iter().cloned());
-        merged.seen_undos.extend(other.seen_undos.iter().cloned());
-        merged.reports.extend(other.reports.iter().cloned());
+        Arc::make_mut(&mut merged.proven).extend(proven);
         merged.history_problem = merged.history_problem.or_else(|| other.history_problem.clone());
         merged.list_problem = merged.list_problem.or_else(|| other.list_problem.clone());
         let recent: Vec<PathBuf> = other.recent.iter().filter(|p| !merged.recent.contains(p)).cloned().collect();
         merged.recent.extend(recent);
     }
     for lost in lost {
-        let mut data_file = lost.status.clone();
-        data_file.lost_since = Some(lost.since);
-        merged.data_files.push(data_file);
+        merged.data_files.add(Arc::new(DataFileStatus { lost_since: Some(lost.since), ..lost.status.clone() }));
     }
     merged.recent.truncate(RECENT_MAX);
-    merged.proven.sort_by_key(|proof| std::cmp::Reverse(proof.proven));
+    Arc::make_mut(&mut merged.proven).sort_by_key(|proof| std::cmp::Reverse(proof.proven));
     merged.jobs.sort_by_key(|job| (job.started, job.id));
-    merged.history = histories(statuses);
-    merged.finished = order.merge_finished(statuses);
+    merged.history = Arc::new(histories(statuses));
+    merged.finished = Arc::new(order.merge_finished(statuses));
     Some(Arc::new(merged))
 }
 
 /// Engines of one user write the same journal, and each has read it at another moment: an entry that has ended counts.
 fn histories(statuses: &[Arc<Status>]) -> Vec<HistoryEntry> {
     let mut entries: HashMap<JobId, &HistoryEntry> = HashMap::new();
-    for entry in statuses.iter().flat_map(|status| &status.history) {
+    for entry in statuses.iter().flat_map(|status| &*status.history) {
         let known = entries.entry(entry.id).or_insert(entry);
         if known.outcome == Outcome::Running {
             *known = entry;

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::update::Update;
 use crate::{
-    engine::{Command, Event, Host},
+    engine::{Command, Event, Host, Query, QueryId, query::Answered},
     error::ErrorReport,
 };
 
 /// The version of the protocol. Both sides must speak the same: a service and its windows are one program.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// A longer frame from a client is refused: the longest command names a few hundred files.
 pub const FROM_CLIENT_MAX: usize = 1 << 20;
 /// A longer frame from an engine is refused: a whole status of thousands of data files.
@@ -35,6 +35,13 @@ pub enum FromClient {
     Hello(Hello),
     /// A command for the engine.
     Command(Command),
+    /// A question, which is answered to this client alone.
+    Query {
+        /// Names the answer.
+        id: QueryId,
+        /// What is asked.
+        query: Query,
+    },
     /// The last frame: nothing more comes.
     Bye,
 }
@@ -58,6 +65,13 @@ pub enum FromEngine {
         update: Box<Update>,
         /// What happened, in order; some may be missing when the client was slow.
         events: Vec<Event>,
+    },
+    /// The answer to a question of this client. What changed in the status before it was sent before it.
+    Answer {
+        /// The question.
+        id: QueryId,
+        /// The answer, or why there is none.
+        answer: Answered,
     },
     /// The engine ends; the last frame.
     Bye,

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, unbounded};
 use interprocess::local_socket::prelude::*;
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     backup::PROGRAM,
-    engine::{Command, Event, Handle},
+    engine::{Command, Event, Handle, QueryId, Reply, query::Answered},
     error::{Error, ErrorKind, Result, foreign::shown},
     storage::identity::FileIdentity,
 };
@@ -41,6 +41,8 @@ const HELLO_MAX: Duration = Duration::from_secs(5);
 const WRITE_MAX: Duration = Duration::from_secs(10);
 /// Changes that come closer together than this are sent together.
 const PAUSE: Duration = Duration::from_millis(40);
+/// More questions of one client are not answered at once.
+const QUERIES_MAX: usize = 256;
 /// How long a command waits while the engine is busy with others.
 const BUSY_MAX: Duration = Duration::from_secs(2);
 
@@ -219,13 +221,14 @@ fn talk(connection: &Connection, handle: &Handle, shared: &Arc<Shared>) {
     shared.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection.clone());
     // The channel closes when this function ends; that ends the writer.
     let (notes_in, notes) = bounded::<Event>(16);
+    let (answers_in, answers) = unbounded::<(QueryId, Answered)>();
     let (to, of) = (connection.clone(), handle.clone());
     let writer = thread::Builder::new().name("client news".to_owned()).spawn(move || {
-        write_news(&to, &of, &notes);
+        write_news(&to, &of, &notes, &answers);
         to.close();
     });
     if writer.is_ok() {
-        read_commands(connection, handle, &notes_in);
+        read_requests(connection, handle, &notes_in, answers_in);
     }
     drop(notes_in);
     connection.close();
@@ -264,10 +267,16 @@ fn greet(connection: &Connection, handle: &Handle, shared: &Shared) -> Result<()
     })
 }
 
-/// Passes a client's commands on. Whoever of its side could answer questions has left when this ends, however it does.
-fn read_commands(connection: &Connection, handle: &Handle, notes: &Sender<Event>) {
+/// Passes on what a client wants. Whoever of its side could answer questions has left when this ends, however it does.
+fn read_requests(
+    connection: &Connection,
+    handle: &Handle,
+    notes: &Sender<Event>,
+    answers: Sender<(QueryId, Answered)>,
+) {
     let mut attendants = HashSet::new();
-    take_commands(connection, handle, notes, &mut attendants);
+    let questions = Questions { answers, open: Arc::default() };
+    take_requests(connection, handle, (notes, &questions), &mut attendants);
     for who in attendants {
         let _ = send(handle, &Command::Attend { who, here: false });
     }
@@ -285,7 +294,38 @@ fn send(handle: &Handle, command: &Command) -> Result<()> {
     outcome
 }
 
-fn take_commands(connection: &Connection, handle: &Handle, notes: &Sender<Event>, attendants: &mut HashSet<Uuid>) {
+/// The questions of a client.
+struct Questions {
+    /// To whoever writes to it.
+    answers: Sender<(QueryId, Answered)>,
+    /// How many wait for their answer.
+    open: Arc<AtomicUsize>,
+}
+
+impl Questions {
+    /// The way back for the answer to one of them.
+    fn reply(&self, id: QueryId) -> Reply {
+        let (answers, open) = (self.answers.clone(), Arc::clone(&self.open));
+        open.fetch_add(1, Ordering::AcqRel);
+        Reply::new(move |answer| {
+            open.fetch_sub(1, Ordering::AcqRel);
+            let none = || Err(Error::new(ErrorKind::Refused, "nobody looks after it any more").report());
+            // The client may have left.
+            let _ = answers.send((id, answer.unwrap_or_else(none)));
+        })
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.open.load(Ordering::Acquire) >= QUERIES_MAX
+    }
+}
+
+fn take_requests(
+    connection: &Connection,
+    handle: &Handle,
+    (notes, questions): (&Sender<Event>, &Questions),
+    attendants: &mut HashSet<Uuid>,
+) {
     loop {
         match connection.receive(FROM_CLIENT_MAX, None) {
             Ok(FromClient::Command(command)) => {
@@ -296,8 +336,13 @@ fn take_commands(connection: &Connection, handle: &Handle, notes: &Sender<Event>
                     let _ = notes.try_send(Event::CommandRefused(error.report()));
                 }
             }
-            Ok(FromClient::Bye) | Err(Broken::Closed) => return,
-            Ok(FromClient::Hello(_)) => return,
+            Ok(FromClient::Query { id, .. }) if questions.are_too_many() => {
+                let message = format!("{QUERIES_MAX} questions of this client wait for an answer");
+                let error = Error::new(ErrorKind::Busy, message).hint("Ask again when they are answered.");
+                questions.reply(id).tell(Err(error));
+            }
+            Ok(FromClient::Query { id, query }) => handle.pass_on(query, questions.reply(id)),
+            Ok(FromClient::Bye | FromClient::Hello(_)) | Err(Broken::Closed) => return,
             Err(broken) => {
                 let error = Error::new(ErrorKind::Refused, format!("the client is sent away: {broken}"));
                 let _ = connection.send(&FromEngine::Refused(error.report()));
@@ -307,8 +352,13 @@ fn take_commands(connection: &Connection, handle: &Handle, notes: &Sender<Event>
     }
 }
 
-/// Writes what changed until the client leaves, or does not read.
-fn write_news(connection: &Connection, handle: &Handle, notes: &Receiver<Event>) {
+/// Writes what changed, and answers, until the client leaves, or does not read.
+fn write_news(
+    connection: &Connection,
+    handle: &Handle,
+    notes: &Receiver<Event>,
+    answers: &Receiver<(QueryId, Answered)>,
+) {
     let events = handle.events();
     let (bell, changed) = bounded::<()>(1);
     // The bell is full while a change waits to be sent; it is gone when this client has left.
@@ -316,10 +366,16 @@ fn write_news(connection: &Connection, handle: &Handle, notes: &Receiver<Event>)
     let mut known = handle.status();
     let mut update = Update::whole(&known);
     let mut news: Vec<Event> = Vec::new();
+    let mut answered: Vec<(QueryId, Answered)> = Vec::new();
     loop {
         if !update.is_empty() || !news.is_empty() {
             let message = FromEngine::News { update: Box::new(update), events: std::mem::take(&mut news) };
             if connection.send(&message).is_err() {
+                return;
+            }
+        }
+        for (id, answer) in answered.drain(..) {
+            if connection.send(&FromEngine::Answer { id, answer }).is_err() {
                 return;
             }
         }
@@ -334,12 +390,18 @@ fn write_news(connection: &Connection, handle: &Handle, notes: &Receiver<Event>)
                 Ok(note) => news.push(note),
                 Err(_) => return,
             },
+            recv(answers) -> answer => match answer {
+                Ok(answer) => answered.push(answer),
+                Err(_) => return,
+            },
         }
         // What else happens at the same moment goes along, but never waits long.
         let _ = pause.recv();
         let _ = changed.try_recv();
         news.extend(events.try_iter());
         news.extend(notes.try_iter());
+        answered.extend(answers.try_iter());
+        // Taken after the answers, so that it holds what they tell of, and sent before them.
         let now = handle.status();
         update = Update::between(&known, &now);
         known = now;

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Local};
+use chrono::Local;
 use crossbeam_channel::{Receiver, Select, Sender, bounded, unbounded};
 use uuid::Uuid;
 
@@ -21,12 +21,12 @@ use super::{
     client::{Connected, connect},
     connection::Sockets,
     join,
-    merge::{Order, merge},
+    merge::{Lost, Order, merge},
 };
 use crate::{
     engine::{
-        Command, Elsewhere, Event, Events, Handle, Holder, Host, HostKind, Status, command::Subject,
-        status::DataFileStatus,
+        Command, Event, Events, Handle, Holder, Host, HostKind, Query, RemoteEngine, Reply, Request, Status,
+        command::Subject, status::DataFileStatus,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -44,12 +44,6 @@ struct Link {
     host: Host,
     address: Option<String>,
     events: Events,
-}
-
-/// A data file whose engine went away.
-pub(super) struct Lost {
-    pub(super) status: DataFileStatus,
-    pub(super) since: DateTime<Local>,
 }
 
 /// What a search for an engine found.
@@ -88,7 +82,7 @@ struct Switchboard {
     links: Vec<Link>,
     lost: Vec<Lost>,
     settings_dir: PathBuf,
-    elsewhere: Elsewhere,
+    remote: RemoteEngine,
     bell: (Sender<()>, Receiver<()>),
     found: (Sender<Found>, Receiver<Found>),
     seen: (Sender<Seen>, Receiver<Seen>),
@@ -117,12 +111,12 @@ struct Switchboard {
 /// # Errors
 /// When the system gives no thread.
 pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<Handle> {
-    let (handle, elsewhere) = Handle::to_elsewhere(own.status());
+    let (handle, remote) = Handle::to_remote(own.status());
     let mut board = Switchboard {
         links: Vec::new(),
         lost: Vec::new(),
         settings_dir: settings_dir.to_path_buf(),
-        elsewhere,
+        remote,
         bell: bounded(1),
         found: unbounded(),
         seen: unbounded(),
@@ -152,18 +146,19 @@ impl Switchboard {
     fn run(mut self) {
         loop {
             let events: Vec<Events> = self.links.iter().map(|link| link.events.clone()).collect();
-            let (commands, bell, found) = (self.elsewhere.commands.clone(), self.bell.1.clone(), self.found.1.clone());
+            let (requests, bell, found) = (self.remote.requests.clone(), self.bell.1.clone(), self.found.1.clone());
             let seen = self.seen.1.clone();
             let mut select = Select::new();
-            select.recv(&commands);
+            select.recv(&requests);
             select.recv(&bell);
             select.recv(&found);
             select.recv(&seen);
             events.iter().for_each(|events| _ = select.recv(events));
             match select.ready_timeout(if self.is_waiting() { SEARCH } else { SEARCH_SERVICES }) {
                 Err(_) => self.search(),
-                Ok(0) => match commands.try_recv() {
-                    Ok(command) => self.obey(command),
+                Ok(0) => match requests.try_recv() {
+                    Ok(Request::Command(command)) => self.obey(command),
+                    Ok(Request::Query(query, reply)) => self.pass_on_query(query, reply),
                     // The window has gone, and its door with it.
                     Err(e) if e.is_disconnected() => return,
                     Err(_) => {}
@@ -198,7 +193,7 @@ impl Switchboard {
 
     fn pass_on(&self, events: &Receiver<Event>) {
         for event in events.try_iter() {
-            self.elsewhere.tell(&event);
+            self.remote.tell(&event);
         }
     }
 
@@ -219,7 +214,7 @@ impl Switchboard {
                 self.handing.insert(data_file, Handing { to: process, asked: None, is_opened: false });
                 Ok(())
             }
-            Command::CloseDataFile { path } if self.lost.iter().any(|lost| lost.status.facts.path == path) => {
+            Command::CloseDataFile { path } if self.is_lost(&path) => {
                 self.lost.retain(|lost| lost.status.facts.path != path);
                 Ok(())
             }
@@ -234,42 +229,50 @@ impl Switchboard {
             }
             // What is gone can be restored by this window, which looks after it then; the lock sees that nobody else
             // does.
-            Command::RestoreInPlace { ref data_file, .. }
-                if self.lost.iter().any(|lost| lost.status.facts.path == *data_file) =>
-            {
-                self.own().send(command)
-            }
-            // It is kept beside the Backup journal, which this engine reads as well.
-            Command::LookAtReport { ref data_file, .. }
-                if self.lost.iter().any(|lost| lost.status.facts.path == *data_file) =>
-            {
-                self.own().send(command)
-            }
+            Command::RestoreInPlace { ref data_file, .. } if self.is_lost(data_file) => self.own().send(command),
             Command::Forget { .. } => self.links.iter().try_for_each(|link| link.handle.send(command.clone())),
-            command => {
-                let link = match command.subject() {
-                    Subject::DataFile(path) if self.lost.iter().any(|lost| lost.status.facts.path == path) => {
-                        return self.refuse_lost(&command);
-                    }
-                    Subject::DataFile(path) => self.of_data_file(path),
-                    Subject::Archive(path) => self.of_archive(path),
-                    Subject::Job(job) => self.links.iter().find(|link| link.handle.status().job(job).is_some()),
-                    Subject::Nothing => None,
-                };
-                // What no other engine knows is done here, with the rights of whoever sits before the window.
-                link.map_or_else(|| self.own(), |link| &link.handle).send(command)
-            }
+            command => match self.engine_of(command.subject()) {
+                Ok(handle) => handle.send(command),
+                Err(error) => Err(error),
+            },
         };
         if let Err(error) = outcome {
-            self.elsewhere.tell(&Event::CommandRefused(error.report()));
+            self.remote.tell(&Event::CommandRefused(error.report()));
         }
     }
 
-    fn refuse_lost(&self, command: &Command) {
-        let Subject::DataFile(path) = command.subject() else { return };
-        let error = Error::new(ErrorKind::Refused, format!("nobody looks after {} at the moment", path.display()))
-            .hint("Wait until its service is back, or take it over with this window.");
-        self.elsewhere.tell(&Event::CommandRefused(error.report()));
+    /// Has a question answered by the engine that knows most of what it is about.
+    fn pass_on_query(&self, query: Query, reply: Reply) {
+        let handle = match &query {
+            // It is kept beside the Backup journal, which this engine reads as well.
+            Query::Report { data_file, .. } if self.is_lost(data_file) => Ok(self.own()),
+            query => self.engine_of(query.subject()),
+        };
+        match handle {
+            Ok(handle) => handle.pass_on(query, reply),
+            Err(error) => reply.tell(Err(error)),
+        }
+    }
+
+    fn is_lost(&self, data_file: &Path) -> bool {
+        self.lost.iter().any(|lost| lost.status.facts.path == data_file)
+    }
+
+    /// The engine that looks after something. What no other engine knows is done here, with the rights of whoever sits
+    /// before the window.
+    fn engine_of(&self, subject: Subject<'_>) -> Result<&Handle> {
+        let link = match subject {
+            Subject::DataFile(path) if self.is_lost(path) => {
+                let message = format!("nobody looks after {} at the moment", path.display());
+                let hint = "Wait until its service is back, or take it over with this window.";
+                return Err(Error::new(ErrorKind::Refused, message).hint(hint));
+            }
+            Subject::DataFile(path) => self.of_data_file(path),
+            Subject::Archive(path) => self.of_archive(path),
+            Subject::Job(job) => self.links.iter().find(|link| link.handle.status().job(job).is_some()),
+            Subject::Nothing => None,
+        };
+        Ok(link.map_or_else(|| self.own(), |link| &link.handle))
     }
 
     /// Opens a data file: with the engine that has it; else with the service, which stays; else here.
@@ -312,7 +315,7 @@ impl Switchboard {
             None => self.open_seen(path, canonical, holder, owner),
         };
         if let Err(error) = outcome {
-            self.elsewhere.tell(&Event::CommandRefused(error.report()));
+            self.remote.tell(&Event::CommandRefused(error.report()));
         }
     }
 
@@ -361,13 +364,13 @@ impl Switchboard {
                 self.lost.retain(|lost| files.data_file(&lost.status.facts.path).is_none());
                 self.add(connected.handle, connected.host, Some(found.address));
                 if let Some(path) = wanted {
-                    self.elsewhere.tell(&Event::DataFileOpened { path });
+                    self.remote.tell(&Event::DataFileOpened { path });
                 }
             }
             // Whoever held it may just have ended: the engine here says what is the matter, or has it now.
             (Err(_), Some(path)) => {
                 if let Err(error) = self.own().send(Command::OpenDataFile { path }) {
-                    self.elsewhere.tell(&Event::CommandRefused(error.report()));
+                    self.remote.tell(&Event::CommandRefused(error.report()));
                 }
             }
             (Err(error), None) => tracing::info!(%error, "an engine could not be joined"),
@@ -388,7 +391,7 @@ impl Switchboard {
         let has_lost = gone.iter().any(|status| !status.data_files.is_empty());
         for status in gone {
             for data_file in &status.data_files {
-                self.lost.push(Lost { status: data_file.clone(), since });
+                self.lost.push(Lost { status: DataFileStatus::clone(data_file), since });
             }
         }
         let open: HashSet<PathBuf> = self
@@ -487,7 +490,7 @@ impl Switchboard {
                 (None, Some(to)) => {
                     let refused = to.handle.status().refused.iter().find(|r| r.path == *path).map(|r| r.error.clone());
                     if let Some(error) = &refused {
-                        self.elsewhere.tell(&Event::CommandRefused(error.clone()));
+                        self.remote.tell(&Event::CommandRefused(error.clone()));
                         let _ = self.own().send(Command::OpenDataFile { path: path.clone() });
                     }
                     refused.is_none()
@@ -521,7 +524,7 @@ impl Switchboard {
     fn publish(&mut self) {
         let statuses: Vec<Arc<Status>> = self.links.iter().map(|link| link.handle.status()).collect();
         if let Some(status) = merge(&statuses, &self.lost, &mut self.order) {
-            self.elsewhere.publish(status);
+            self.remote.publish(status);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What changed between two statuses: only that is sent, so that a service with hundreds of data files has little to
 //! say.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,14 +10,14 @@ use crate::drill::Proof;
 use crate::engine::{
     JobId, Status,
     history::HistoryEntry,
-    status::{DataFileStatus, FinishedJob, JobStatus},
+    status::{DataFileId, DataFileStatus, DataFiles, FinishedJob, JobStatus},
 };
 
 /// How a list changed whose entries have names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Changes<K, T> {
     /// The names of all entries in their order, where that changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     order: Option<Vec<K>>,
     /// The entries that are new or different.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
@@ -40,12 +40,21 @@ impl<K, T> Changes<K, T> {
 trait Named: Clone + PartialEq {
     type Name: Clone + PartialEq + std::hash::Hash + Eq;
     fn name(&self) -> &Self::Name;
+
+    /// Whether nothing of it has changed.
+    fn is_same(&self, before: &Self) -> bool {
+        self == before
+    }
 }
 
-impl Named for DataFileStatus {
-    type Name = PathBuf;
-    fn name(&self) -> &PathBuf {
-        &self.facts.path
+impl Named for Arc<DataFileStatus> {
+    type Name = DataFileId;
+    fn name(&self) -> &DataFileId {
+        &self.id
+    }
+
+    fn is_same(&self, before: &Self) -> bool {
+        Arc::ptr_eq(self, before) || self == before
     }
 }
 
@@ -80,15 +89,20 @@ impl Named for Proof {
 fn changes<T: Named>(before: &[T], after: &[T]) -> Changes<T::Name, T> {
     let same_order = before.len() == after.len() && before.iter().zip(after).all(|(a, b)| a.name() == b.name());
     if same_order {
-        let changed = before.iter().zip(after).filter(|(a, b)| a != b).map(|(_, b)| b.clone()).collect();
+        let changed = before.iter().zip(after).filter(|(a, b)| !b.is_same(a)).map(|(_, b)| b.clone()).collect();
         return Changes { order: None, changed };
     }
     let known: std::collections::HashMap<&T::Name, &T> = before.iter().map(|entry| (entry.name(), entry)).collect();
-    let is_new = |entry: &&T| known.get(entry.name()).is_none_or(|known| known != entry);
+    let is_new = |entry: &&T| known.get(entry.name()).is_none_or(|known| !entry.is_same(known));
     Changes {
         order: Some(after.iter().map(|entry| entry.name().clone()).collect()),
         changed: after.iter().filter(is_new).cloned().collect(),
     }
+}
+
+/// The same of lists that are shared where nothing changed.
+fn shared_changes<T: Named>(before: &Arc<Vec<T>>, after: &Arc<Vec<T>>) -> Changes<T::Name, T> {
+    if Arc::ptr_eq(before, after) { Changes::default() } else { changes(before, after) }
 }
 
 /// False when an entry is named that is neither known nor sent: then the two sides have lost each other.
@@ -114,6 +128,10 @@ fn apply<T: Named>(list: &mut Vec<T>, changes: Changes<T::Name, T>) -> bool {
     true
 }
 
+fn apply_shared<T: Named>(list: &mut Arc<Vec<T>>, changes: Changes<T::Name, T>) -> bool {
+    changes.is_empty() || apply(Arc::make_mut(list), changes)
+}
+
 /// What to change in a status to have the next one.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Update {
@@ -121,7 +139,7 @@ pub struct Update {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rest: Option<Box<Status>>,
     #[serde(default, skip_serializing_if = "Changes::is_empty")]
-    data_files: Changes<PathBuf, DataFileStatus>,
+    data_files: Changes<DataFileId, Arc<DataFileStatus>>,
     #[serde(default, skip_serializing_if = "Changes::is_empty")]
     jobs: Changes<JobId, JobStatus>,
     #[serde(default, skip_serializing_if = "Changes::is_empty")]
@@ -139,22 +157,16 @@ fn rest(status: &Status) -> Status {
         host: status.host,
         engines: status.engines.clone(),
         started: status.started,
-        data_files: Vec::new(),
+        data_files: DataFiles::default(),
         opening: status.opening.clone(),
         refused: status.refused.clone(),
         jobs: Vec::new(),
-        finished: Vec::new(),
-        history: Vec::new(),
+        finished: Arc::default(),
+        history: Arc::default(),
         history_problem: status.history_problem.clone(),
         list_problem: status.list_problem.clone(),
         recent: status.recent.clone(),
-        proven: Vec::new(),
-        looked_at: status.looked_at.clone(),
-        seen_places: status.seen_places.clone(),
-        measured: status.measured.clone(),
-        points: status.points.clone(),
-        seen_undos: status.seen_undos.clone(),
-        reports: status.reports.clone(),
+        proven: Arc::default(),
     }
 }
 
@@ -172,9 +184,9 @@ impl Update {
             rest: (rest(before) != rest_after).then(|| Box::new(rest_after)),
             data_files: changes(&before.data_files, &after.data_files),
             jobs: changes(&before.jobs, &after.jobs),
-            finished: changes(&before.finished, &after.finished),
-            history: changes(&before.history, &after.history),
-            proven: changes(&before.proven, &after.proven),
+            finished: shared_changes(&before.finished, &after.finished),
+            history: shared_changes(&before.history, &after.history),
+            proven: shared_changes(&before.proven, &after.proven),
         }
     }
 
@@ -194,11 +206,13 @@ impl Update {
             Some(status) => status,
             None => rest(self.rest.as_deref()?),
         };
-        let sound = apply(&mut lists.data_files, self.data_files)
+        let mut data_files = lists.data_files.to_vec();
+        let sound = apply(&mut data_files, self.data_files)
             && apply(&mut lists.jobs, self.jobs)
-            && apply(&mut lists.finished, self.finished)
-            && apply(&mut lists.history, self.history)
-            && apply(&mut lists.proven, self.proven);
+            && apply_shared(&mut lists.finished, self.finished)
+            && apply_shared(&mut lists.history, self.history)
+            && apply_shared(&mut lists.proven, self.proven);
+        lists.data_files = data_files.into_iter().collect();
         let Some(rest) = self.rest else { return sound.then_some(lists) };
         let Status { data_files, jobs, finished, history, proven, .. } = lists;
         sound.then_some(Status { data_files, jobs, finished, history, proven, ..*rest })
@@ -213,21 +227,23 @@ mod tests {
     use super::*;
     use crate::engine::{
         Host, HostKind,
-        history::{JobKind, Outcome},
+        history::{Job, JobKind, Outcome},
     };
 
     fn entry(id: u128, outcome: Outcome) -> HistoryEntry {
         HistoryEntry {
-            id: JobId(Uuid::from_u128(id)),
-            kind: JobKind::Backup,
-            data_file: None,
+            job: Job {
+                id: JobId(Uuid::from_u128(id)),
+                kind: JobKind::Backup,
+                data_file: None,
+                started: Local::now(),
+                automatic: false,
+            },
             number: None,
-            started: Local::now(),
             duration_ms: None,
             outcome,
             path: None,
             bytes: None,
-            automatic: false,
             error: None,
             note: None,
         }
@@ -239,22 +255,16 @@ mod tests {
             host: Host { kind: HostKind::Service, process: 7, namespace: None },
             engines: Vec::new(),
             started: Local::now(),
-            data_files: Vec::new(),
+            data_files: DataFiles::default(),
             opening: Vec::new(),
             refused: Vec::new(),
             jobs: Vec::new(),
-            finished: Vec::new(),
-            history,
+            finished: Arc::default(),
+            history: Arc::new(history),
             history_problem: None,
             list_problem: None,
             recent: Vec::new(),
-            proven: Vec::new(),
-            looked_at: Vec::new(),
-            seen_places: Vec::new(),
-            measured: Vec::new(),
-            points: Vec::new(),
-            seen_undos: Vec::new(),
-            reports: Vec::new(),
+            proven: Arc::default(),
         }
     }
 
@@ -267,11 +277,11 @@ mod tests {
         let (a, b, c) = (entry(1, Outcome::Running), entry(2, Outcome::Running), entry(3, Outcome::Failed));
         let done = HistoryEntry { outcome: Outcome::Succeeded, ..a.clone() };
         let first = status(vec![a.clone()]);
-        let mut second = Status { history: vec![b.clone(), a], ..first.clone() };
+        let mut second = Status { history: Arc::new(vec![b.clone(), a]), ..first.clone() };
         second.recent.push("/a".into());
-        let third = Status { history: vec![b.clone(), done.clone()], ..second.clone() };
-        let fourth = Status { history: vec![c, done, b], ..second.clone() };
-        let fifth = Status { history: vec![], ..second.clone() };
+        let third = Status { history: Arc::new(vec![b.clone(), done.clone()]), ..second.clone() };
+        let fourth = Status { history: Arc::new(vec![c, done, b]), ..second.clone() };
+        let fifth = Status { history: Arc::default(), ..second.clone() };
         let mut known = sent(&Update::whole(&first))?.apply(None).ok_or("no whole")?;
         assert_eq!(known, first);
         for next in [second.clone(), third.clone(), fourth, fifth] {
@@ -290,7 +300,8 @@ mod tests {
     #[test]
     fn an_update_that_belongs_to_another_status_is_noticed() {
         let (first, second) = (status(vec![]), status(vec![entry(1, Outcome::Running)]));
-        let third = Status { history: vec![entry(2, Outcome::Running), second.history[0].clone()], ..second.clone() };
+        let history = Arc::new(vec![entry(2, Outcome::Running), second.history[0].clone()]);
+        let third = Status { history, ..second.clone() };
         assert_eq!(Update::between(&second, &third).apply(Some(first)), None);
         assert_eq!(Update::between(&second, &third).apply(None), None);
     }

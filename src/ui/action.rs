@@ -13,7 +13,7 @@ use super::{
     state::{Page, Then},
 };
 use crate::{
-    engine::{Command, JobId},
+    engine::{Command, JobId, Query},
     error::ErrorReport,
     journal::integrate::Until,
     restore::Logs,
@@ -25,6 +25,8 @@ use crate::{
 pub(crate) enum Action {
     /// Give the engine a command.
     Send(Command),
+    /// Ask the engine a question.
+    Ask(Query),
     /// Show a page.
     Show(Page),
     /// Show another data file.

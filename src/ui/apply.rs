@@ -22,7 +22,7 @@ use super::{
     },
 };
 use crate::{
-    engine::{Command, Handle, HostKind, JobId, Status, status::DataFileStatus},
+    engine::{Command, Handle, HostKind, JobId, Query, Status, status::DataFileStatus},
     error::{Error, ErrorKind, ErrorReport},
     journal::integrate::Until,
     restore::Logs,
@@ -37,7 +37,13 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             state.message = Some(message("The engine did not take the command", error.report(), None));
         }
     };
+    let ask = |state: &mut State, query: Query| {
+        if let Err(error) = state.answers.ask(handle, query) {
+            state.message = Some(message("The engine did not take the question", error.report(), None));
+        }
+    };
     match action {
+        Action::Ask(query) => ask(state, query),
         Action::Send(command) => {
             match &command {
                 // Taken over by this window, or closed by it.
@@ -105,8 +111,8 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
                 (form.archive, form.segments, form.asked) = (archive, segments, None);
                 // Named like the other archive, if it is the one that was proposed.
                 form.destination = None;
-                let look = form.look_at();
-                send(state, look);
+                let question = form.question();
+                ask(state, question);
             }
         }
         Action::AddLog(start) => {
@@ -123,7 +129,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::AskUndo { data_file, of } => {
             state.dialog = Some(Dialog::Undo(UndoForm { data_file: data_file.clone(), of }));
-            send(state, Command::LookAtUndo { data_file, of });
+            ask(state, Query::Undo { data_file, of });
         }
         Action::Undo { data_file, of } => {
             state.dialog = None;
@@ -173,7 +179,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             let known = status.data_files.iter().flat_map(|d| &d.archives).find(|known| known.path == archive);
             if known.is_some_and(|known| known.missing.is_some()) {
                 let (path, named) = (archive.clone(), segments.clone());
-                send(state, Command::LookAtArchive { path, segments: named, logs: Logs::Found });
+                ask(state, Query::Archive { path, segments: named, logs: Logs::Found });
                 state.dialog = Some(Dialog::Segments(SegmentsForm { archive, segments, then }));
             } else {
                 begin(state, handle, archive, segments, then);
@@ -226,7 +232,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::AskReport { data_file, job } => {
             state.dialog = Some(Dialog::Report(ReportForm { data_file: data_file.clone(), job, problems_only: false }));
-            send(state, Command::LookAtReport { data_file, job });
+            ask(state, Query::Report { data_file, job });
         }
         Action::AskSample => {
             let folder = state.setup.sample_folder.display().to_string();
@@ -362,7 +368,7 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
                     form.logs.push(path);
                 }
                 form.asked = None;
-                Some(Action::Send(form.look_at()))
+                Some(Action::Ask(form.question()))
             }
             _ => None,
         },
@@ -407,9 +413,9 @@ fn message(title: &str, error: ErrorReport, path: Option<PathBuf>) -> MessageFor
 fn ask_restore(state: &mut State, handle: &Handle, archive: PathBuf, in_place: Option<PathBuf>) {
     let segments = state.segments.get(&archive).cloned().unwrap_or_default();
     let form = RestoreForm::new(archive, segments, in_place);
-    match handle.send(form.look_at()) {
+    match state.answers.ask(handle, form.question()) {
         Ok(()) => state.dialog = Some(Dialog::Restore(form)),
-        Err(error) => state.message = Some(message("The engine did not take the command", error.report(), None)),
+        Err(error) => state.message = Some(message("The engine did not take the question", error.report(), None)),
     }
 }
 
@@ -417,16 +423,16 @@ fn ask_restore(state: &mut State, handle: &Handle, archive: PathBuf, in_place: O
 fn begin(state: &mut State, handle: &Handle, archive: PathBuf, segments: Vec<PathBuf>, then: Then) {
     state.dialog = None;
     let job = JobId::new();
-    let command = match then {
-        Then::Verify => Command::Verify { job, archive, segments, signed_by: None },
-        Then::TestRestore => Command::TestRestore { job, archive, until: Until::End, segments },
+    let begun = match then {
+        Then::Verify => handle.send(Command::Verify { job, archive, segments, signed_by: None }),
+        Then::TestRestore => handle.send(Command::TestRestore { job, archive, until: Until::End, segments }),
         Then::Repair => {
             state.dialog =
                 Some(Dialog::Repair(RepairForm { archive: archive.clone(), segments: segments.clone(), to: None }));
-            Command::LookAtArchive { path: archive, segments, logs: Logs::Found }
+            state.answers.ask(handle, Query::Archive { path: archive, segments, logs: Logs::Found })
         }
     };
-    if let Err(error) = handle.send(command) {
+    if let Err(error) = begun {
         state.message = Some(message("The engine did not take the command", error.report(), None));
     }
 }
@@ -447,7 +453,7 @@ fn add_segments(state: &mut State, archive: PathBuf, folder: PathBuf) -> Action 
         Some(Dialog::Restore(form)) if form.archive == archive => form.logs(),
         _ => Logs::Found,
     };
-    Action::Send(Command::LookAtArchive { path: archive, segments, logs })
+    Action::Ask(Query::Archive { path: archive, segments, logs })
 }
 
 fn is_archive(path: &Path) -> bool {

@@ -28,6 +28,7 @@ use eframe::egui::{
 
 use super::{
     action::Action,
+    answers::View,
     page::show_focused,
     spoken::bounds,
     state::{Dialog, State},
@@ -41,25 +42,26 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         return;
     }
     let ended = state.asked.ended;
+    let view = &View { status, answers: &state.answers };
     match &mut state.dialog {
         None => {}
         Some(Dialog::Backup(form)) => backup::backup_ui(ctx, status, form, actions),
         Some(Dialog::Restore(form)) => match form.in_place.clone() {
-            None => restore::restore_ui(ctx, status, (form, ended), actions),
-            Some(data_file) => in_place::in_place_ui(ctx, status, (form, ended), &data_file, actions),
+            None => restore::restore_ui(ctx, view, (form, ended), actions),
+            Some(data_file) => in_place::in_place_ui(ctx, view, (form, ended), &data_file, actions),
         },
         Some(Dialog::Hold(form)) => hold::hold_ui(ctx, form, actions),
-        Some(Dialog::Repair(form)) => repair::repair_ui(ctx, status, (form, ended), actions),
-        Some(Dialog::Segments(form)) => segments::segments_dialog_ui(ctx, status, (form, ended), actions),
+        Some(Dialog::Repair(form)) => repair::repair_ui(ctx, view, (form, ended), actions),
+        Some(Dialog::Segments(form)) => segments::segments_dialog_ui(ctx, view, (form, ended), actions),
         Some(Dialog::Sample(form)) => sample::sample_ui(ctx, form, actions),
         Some(Dialog::StopLog(data_file)) => log::stop_ui(ctx, data_file, actions),
-        Some(Dialog::Settings(form)) => settings::settings_ui(ctx, status, form, actions),
+        Some(Dialog::Settings(form)) => settings::settings_ui(ctx, view, form, actions),
         Some(Dialog::Close(data_file)) => close::close_ui(ctx, status, &data_file.clone(), actions),
         Some(Dialog::Quit) => quit::quit_ui(ctx, status, state.leaving.as_ref(), actions),
         Some(Dialog::Service(form)) => service::service_ui(ctx, form, actions),
-        Some(Dialog::Undo(form)) => undo::undo_ui(ctx, status, form, actions),
+        Some(Dialog::Undo(form)) => undo::undo_ui(ctx, view, form, actions),
         Some(Dialog::Compact(form)) => compact::compact_ui(ctx, status, form, actions),
-        Some(Dialog::Report(form)) => records::records_ui(ctx, status, (form, ended), actions),
+        Some(Dialog::Report(form)) => records::records_ui(ctx, view, (form, ended), actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
     }
     if let Some(form) = &state.message {

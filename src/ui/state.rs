@@ -11,9 +11,10 @@ use eframe::egui::{Context, Id};
 
 use crate::{
     engine::{
-        Command, JobId, Status,
+        JobId, Query, Status,
         history::{JobKind, Outcome},
-        status::{DataFileStatus, LookedAt},
+        query::ArchiveLook,
+        status::DataFileStatus,
     },
     error::ErrorReport,
     journal::integrate::Until,
@@ -22,8 +23,8 @@ use crate::{
 };
 
 use super::{
-    Setup, asked::Asked, dialogs::settings::SettingsForm, file_picker::FilePicker, leave::Leaving, still::Still,
-    wanted::Wanted,
+    Setup, answers::Answers, asked::Asked, dialogs::settings::SettingsForm, file_picker::FilePicker, leave::Leaving,
+    still::Still, wanted::Wanted,
 };
 
 /// The themes of the side bar.
@@ -184,16 +185,15 @@ impl RestoreForm {
         if self.logs.is_empty() { Logs::Found } else { Logs::Also(self.logs.clone()) }
     }
 
-    /// Has the engine read what the archive says of itself, with these logs.
-    pub(crate) fn look_at(&self) -> Command {
+    /// What the archive says of itself, with these logs.
+    pub(crate) fn question(&self) -> Query {
         let (path, segments) = (self.archive.clone(), self.segments.clone());
-        Command::LookAtArchive { path, segments, logs: self.logs() }
+        Query::Archive { path, segments, logs: self.logs() }
     }
 
-    /// What the archive says of itself, once it was read.
-    pub(crate) fn look<'a>(&self, status: &'a Status) -> Option<&'a LookedAt> {
-        let wanted = (&self.archive, &self.segments, &self.logs());
-        status.looked_at.iter().find(|look| (&look.path, &look.segments, &look.logs) == wanted)
+    /// The answer, once it was read.
+    pub(crate) fn look(&self, answers: &Answers) -> Option<ArchiveLook> {
+        answers.look(&self.question())
     }
 }
 
@@ -307,7 +307,9 @@ pub(crate) struct State {
     pub(crate) dialog: Option<Dialog>,
     /// Something the administrator has to know now, above the dialog: that stays, with all that was entered.
     pub(crate) message: Option<MessageForm>,
-    /// What it waits for.
+    /// What engines answered.
+    pub(crate) answers: Answers,
+    /// What the dialog waits for.
     pub(crate) asked: Asked,
     /// Keeps the page still under the pointer.
     pub(crate) still: Still,
@@ -363,6 +365,7 @@ impl State {
             current: None,
             dialog: None,
             message: None,
+            answers: Answers::default(),
             asked: Asked::default(),
             still: Still::default(),
             offset: 0.0,

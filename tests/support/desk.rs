@@ -16,8 +16,9 @@ use egui_kittest::{
 };
 use rusqlite::Connection;
 use strongroom::{
-    engine::{Command, Config, Engine, Handle, Status},
+    engine::{Answer, Command, Config, Engine, Handle, Query, Status},
     error::ErrorReport,
+    restore::{Logs, RestorePlan},
     service::{Sockets, background::Background, switchboard},
     ui::{FilePicker, Setup, Window},
 };
@@ -198,6 +199,24 @@ impl Desk {
     pub fn is_said(&self, error: &ErrorReport) -> bool {
         let rest: String = error.message.chars().skip(1).collect();
         self.is_shown(&rest) && error.hint.as_ref().is_none_or(|hint| self.is_shown(hint))
+    }
+
+    pub fn until_said(&mut self, error: &ErrorReport) {
+        let begun = Instant::now();
+        while !self.is_said(error) {
+            assert!(begun.elapsed() < LIMIT, "waited in vain for {error:?}:\n{:#?}", self.texts());
+            self.harness.run_steps(2);
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What an archive says of itself to whoever asks.
+    pub fn look(&self, archive: &Path) -> Result<RestorePlan, ErrorReport> {
+        let query = Query::Archive { path: archive.to_path_buf(), segments: vec![], logs: Logs::default() };
+        match self.handle.ask(query).unwrap().wait(Some(LIMIT)).unwrap() {
+            Answer::Archive(look) => look.result,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Opens the dialog that restores an archive, and waits until it shows the content.

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command as Process, Stdio},
     sync::{
         Arc,
@@ -13,7 +13,8 @@ use std::{
 
 use strongroom::{
     control::Clock,
-    engine::{Command, Config, Engine, Handle, JobId, Status, status::JobReport},
+    engine::{Answer, Command, Config, Engine, Handle, JobId, Query, Status, query::ArchiveLook, status::JobReport},
+    error::Error,
     journal::{CaptureState, integrate::Until},
     restore::{self, Logs},
 };
@@ -83,6 +84,20 @@ pub fn until(handle: &Handle, wanted: impl Fn(&Status) -> bool) -> std::sync::Ar
 
 pub fn finished(handle: &Handle, job: JobId) -> JobReport {
     until(handle, |s| s.finished_job(job).is_some()).finished_job(job).unwrap().result.clone().unwrap()
+}
+
+/// What an engine answers.
+pub fn ask(handle: &Handle, query: Query) -> Result<Answer, Error> {
+    handle.ask(query).unwrap().wait(Some(Duration::from_secs(120)))
+}
+
+/// What an archive says of itself.
+pub fn look(handle: &Handle, archive: &Path, segments: &[PathBuf]) -> ArchiveLook {
+    let query = Query::Archive { path: archive.to_path_buf(), segments: segments.to_vec(), logs: Logs::default() };
+    match ask(handle, query).unwrap() {
+        Answer::Archive(look) => *look,
+        other => panic!("{other:?}"),
+    }
 }
 
 pub fn open_with_log(handle: &Handle, data: &Path, log: &Path) {

@@ -12,15 +12,13 @@ use super::{
     until::{how_far, until_ui},
 };
 use crate::{
-    engine::{
-        Host, Status,
-        status::{DataFileStatus, LookedAt},
-    },
+    engine::{Host, Status, query::ArchiveLook, status::DataFileStatus},
     error::ErrorKind,
     journal::integrate::{Point, Until},
     restore::{Logs, RestorePlan},
     ui::{
         action::Action,
+        answers::View,
         screens::maintenance::advice,
         state::RestoreForm,
         widgets::{Tone, button, count, dangerous_button, error_strip, fact, fact_with, moment, path_with},
@@ -29,12 +27,12 @@ use crate::{
 
 pub(crate) fn in_place_ui(
     ctx: &Context,
-    status: &Status,
+    status: &View<'_>,
     (form, ended): (&mut RestoreForm, Option<Host>),
     data_file: &Path,
     actions: &mut Vec<Action>,
 ) {
-    let look = form.look(status).cloned();
+    let look = form.look(status.answers);
     let plan = look.as_ref().and_then(|look| look.result.as_ref().ok());
     frame(
         ctx,
@@ -61,7 +59,7 @@ pub(crate) fn in_place_ui(
             });
             match &look {
                 None => fact(ui, "State", "Reading the archive …"),
-                Some(LookedAt { missing: Some(missing), result: Err(_), .. }) => {
+                Some(ArchiveLook { missing: Some(missing), result: Err(_), .. }) => {
                     segments_ui(ui, (&form.archive, missing), &form.segments, actions);
                 }
                 Some(look) => match &look.result {

@@ -5,11 +5,12 @@ use lucide_icons::Icon;
 
 use super::{ended::ended_ui, frame};
 use crate::{
-    engine::{Host, Status},
+    engine::{Answer, Host, Query},
     maintenance::RecordsReport,
     sqlite::check::State as Found,
     ui::{
         action::Action,
+        answers::View,
         state::ReportForm,
         table::{Cell, Column, SortKey, Table, open_column, text_column},
         theme,
@@ -22,12 +23,15 @@ const COLUMNS: [Column; 3] =
 
 pub(crate) fn records_ui(
     ctx: &Context,
-    status: &Status,
+    status: &View<'_>,
     (form, ended): (&mut ReportForm, Option<Host>),
     actions: &mut Vec<Action>,
 ) {
-    let shown = status.reports.iter().find(|shown| shown.job == form.job);
-    let report = shown.and_then(|shown| shown.result.as_ref().ok());
+    let shown = status.answers.to(&Query::Report { data_file: form.data_file.clone(), job: form.job });
+    let report = match shown {
+        Some(Ok(Answer::Report(report))) => Some(report),
+        _ => None,
+    };
     frame(
         ctx,
         "Verification of records and indexes",
@@ -35,10 +39,10 @@ pub(crate) fn records_ui(
         &mut (form, actions),
         |ui, (form, _)| {
             ended_ui(ui, ended);
-            match shown.map(|shown| &shown.result) {
-                None => fact(ui, "Report", "Reading …"),
-                Some(Err(error)) => error_strip(ui, error, |_| ()),
-                Some(Ok(report)) => report_ui(ui, report, form),
+            match (report, shown) {
+                (Some(report), _) => report_ui(ui, report, form),
+                (None, Some(Err(error))) => error_strip(ui, error, |_| ()),
+                (None, _) => fact(ui, "Report", "Reading …"),
             }
         },
         |ui, keys, (_, actions)| {

@@ -9,11 +9,13 @@ use super::{ended::ended_ui, frame};
 use crate::{
     archive::heal::Repaired,
     engine::{
-        Host, Status,
+        Host, Query, Status,
         status::{FinishedJob, JobReport},
     },
+    restore::Logs,
     ui::{
         action::Action,
+        answers::View,
         state::RepairForm,
         theme::palette,
         widgets::{button, error_strip, fact, fact_field, path_field, primary_button, sentence},
@@ -31,11 +33,12 @@ fn verified<'a>(status: &'a Status, archive: &Path) -> Option<&'a Repaired> {
 
 pub(crate) fn repair_ui(
     ctx: &Context,
-    status: &Status,
+    status: &View<'_>,
     (form, ended): (&mut RepairForm, Option<Host>),
     actions: &mut Vec<Action>,
 ) {
-    let look = status.looked_at.iter().find(|l| l.path == form.archive && l.segments == form.segments).cloned();
+    let (path, segments) = (form.archive.clone(), form.segments.clone());
+    let look = status.answers.look(&Query::Archive { path, segments, logs: Logs::Found });
     let copy = form.to.clone().or_else(|| look.as_ref().map(|look| look.copy.display().to_string()));
     let to = copy.clone().unwrap_or_default().trim().to_owned();
     let possible = !to.is_empty();

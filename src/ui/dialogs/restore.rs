@@ -12,12 +12,13 @@ use super::{
     until::{how_far, until_ui},
 };
 use crate::{
-    engine::{Host, Status, status::LookedAt},
+    engine::{Host, query::ArchiveLook},
     journal::integrate::Until,
     restore::{Logs, RestorePlan},
     storage::space::human_bytes,
     ui::{
         action::Action,
+        answers::View,
         screens::maintenance::advice,
         state::RestoreForm,
         theme::palette,
@@ -33,11 +34,11 @@ const LACKING_SHOWN: usize = 5;
 
 pub(crate) fn restore_ui(
     ctx: &Context,
-    status: &Status,
+    status: &View<'_>,
     (form, ended): (&mut RestoreForm, Option<Host>),
     actions: &mut Vec<Action>,
 ) {
-    let look = form.look(status).cloned();
+    let look = form.look(status.answers);
     let plan = look.as_ref().and_then(|look| look.result.as_ref().ok());
     let title = plan.map_or_else(|| "Restore".to_owned(), |plan| format!("Restore archive {}", plan.identity.number));
     let folder = form.destination.clone().or_else(|| plan.map(|plan| plan.destination.display().to_string()));
@@ -59,7 +60,7 @@ pub(crate) fn restore_ui(
             });
             match &look {
                 None => fact(ui, "Content", "Reading the archive …"),
-                Some(LookedAt { missing: Some(missing), result: Err(_), .. }) => {
+                Some(ArchiveLook { missing: Some(missing), result: Err(_), .. }) => {
                     segments_ui(ui, (&form.archive, missing), &form.segments, actions);
                 }
                 Some(look) => match &look.result {
@@ -107,7 +108,7 @@ fn wanted(plan: &RestorePlan, form: &RestoreForm) -> Vec<String> {
 
 fn plan_ui(
     ui: &mut Ui,
-    status: &Status,
+    status: &View<'_>,
     plan: &RestorePlan,
     form: &mut RestoreForm,
     folder: &str,

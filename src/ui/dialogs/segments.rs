@@ -8,9 +8,11 @@ use lucide_icons::Icon;
 use super::{ended::ended_ui, frame};
 use crate::{
     archive::segments::Missing,
-    engine::{Host, Status},
+    engine::{Host, Query},
+    restore::Logs,
     ui::{
         action::Action,
+        answers::View,
         screens::maintenance::advice,
         state::{SegmentsForm, Then},
         theme::palette,
@@ -49,11 +51,12 @@ pub(super) fn segments_ui(
 /// The dialog that asks for missing segments before something else is done; it goes on by itself when all are there.
 pub(crate) fn segments_dialog_ui(
     ctx: &Context,
-    status: &Status,
+    status: &View<'_>,
     (form, ended): (&mut SegmentsForm, Option<Host>),
     actions: &mut Vec<Action>,
 ) {
-    let look = status.looked_at.iter().find(|l| l.path == form.archive && l.segments == form.segments).cloned();
+    let (path, segments) = (form.archive.clone(), form.segments.clone());
+    let look = status.answers.look(&Query::Archive { path, segments, logs: Logs::Found });
     let start = |form: &SegmentsForm| Action::Begin {
         archive: form.archive.clone(),
         segments: form.segments.clone(),

@@ -28,9 +28,10 @@ pub(crate) use form::{PathFor, SettingsForm, Tab};
 
 use super::{Keys, tall_frame};
 use crate::{
-    engine::{Command, Status, status::DataFileStatus},
+    engine::{Command, status::DataFileStatus},
     ui::{
         action::Action,
+        answers::View,
         theme::{self, palette},
         widgets::{Tone, button, error_strip, moment, primary_button, strip, text_field},
     },
@@ -41,7 +42,7 @@ const WIDTH: f32 = 820.0;
 /// The dialog keeps its height from tab to tab, where the window is high enough.
 const HEIGHT: f32 = 570.0;
 
-pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsForm, actions: &mut Vec<Action>) {
+pub(crate) fn settings_ui(ctx: &Context, status: &View<'_>, form: &mut SettingsForm, actions: &mut Vec<Action>) {
     let Some(data_file) = status.data_file(&form.data_file) else { return };
     if form.is_applied(data_file) {
         actions.push(Action::CloseDialog);
@@ -51,7 +52,7 @@ pub(crate) fn settings_ui(ctx: &Context, status: &Status, form: &mut SettingsFor
     form.note(&data_file.settings);
     // Nobody would answer for a data file whose engine is gone.
     if data_file.lost_since.is_none() {
-        actions.extend(form.follow(status, Instant::now()).into_iter().map(Action::Send));
+        actions.extend(form.follow(status, Instant::now()).into_iter().map(Action::Ask));
     } else {
         form.unanswered(data_file.host);
     }

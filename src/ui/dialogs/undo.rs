@@ -6,12 +6,13 @@ use lucide_icons::Icon;
 use super::{ended::lost_ui, frame};
 use crate::{
     engine::{
-        Status,
+        Answer, Query,
         status::{DataFileStatus, DoneInPlace},
     },
     restore::undo::UndoPlan,
     ui::{
         action::Action,
+        answers::View,
         screens::maintenance::advice,
         state::UndoForm,
         theme::palette,
@@ -19,11 +20,14 @@ use crate::{
     },
 };
 
-pub(crate) fn undo_ui(ctx: &Context, status: &Status, form: &UndoForm, actions: &mut Vec<Action>) {
+pub(crate) fn undo_ui(ctx: &Context, status: &View<'_>, form: &UndoForm, actions: &mut Vec<Action>) {
     let Some(data_file) = status.data_file(&form.data_file) else { return };
     let Some(done) = data_file.in_place.iter().find(|done| done.job == form.of) else { return };
-    let seen = status.seen_undos.iter().find(|seen| (&seen.data_file, seen.of) == (&form.data_file, form.of));
-    let plan = seen.and_then(|seen| seen.result.as_ref().ok());
+    let seen = status.answers.to(&Query::Undo { data_file: form.data_file.clone(), of: form.of });
+    let plan = match seen {
+        Some(Ok(Answer::Undo(plan))) => Some(plan),
+        _ => None,
+    };
     frame(
         ctx,
         "Undo the restore in place",
@@ -34,7 +38,7 @@ pub(crate) fn undo_ui(ctx: &Context, status: &Status, form: &UndoForm, actions: 
             fact(ui, "Data file", form.data_file.display().to_string());
             fact(ui, "Open in", data_file.holders.in_words());
             fact(ui, "Restore in place", format!("{}, {}", moment(&done.moment), went_to(done)));
-            match seen.map(|seen| &seen.result) {
+            match seen {
                 None if data_file.lost_since.is_some() => {
                     fact(
                         ui,
@@ -42,8 +46,8 @@ pub(crate) fn undo_ui(ctx: &Context, status: &Status, form: &UndoForm, actions: 
                         "What that would change can be told when somebody looks after the data file.",
                     );
                 }
-                None => fact(ui, "Undoing it", "Looking at what that would change …"),
-                Some(Ok(plan)) => plan_ui(ui, data_file, done, plan),
+                Some(Ok(Answer::Undo(plan))) => plan_ui(ui, data_file, done, plan),
+                None | Some(Ok(_)) => fact(ui, "Undoing it", "Looking at what that would change …"),
                 Some(Err(error)) => {
                     ui.add_space(4.0);
                     error_strip(ui, error, |_| ());

@@ -7,11 +7,12 @@ use eframe::egui::{Color32, Label, RichText, Ui};
 use lucide_icons::Icon;
 
 use crate::{
-    engine::{Command, Status, status::FoundPoint},
+    engine::{Answer, Query},
     journal::integrate::{Plan, PlanEnd, Point, Until},
     restore::{self, Logs, RestorePlan},
     ui::{
         action::Action,
+        answers::View,
         state::{LogChoice, RestoreForm},
         theme::palette,
         widgets::{button, commits, fact_with, moment, sentence, text_field},
@@ -50,7 +51,7 @@ fn too_late(plan: &RestorePlan) -> String {
 
 /// The commit that the form leads to, as soon as the engine has found it.
 pub(super) fn point(
-    status: &Status,
+    status: &View<'_>,
     log: &Plan,
     form: &mut RestoreForm,
     far: &Result<(Logs, Until), String>,
@@ -61,17 +62,21 @@ pub(super) fn point(
         (Logs::None, _) => Some(Point { commit: log.from.commit, time: None, next: None, left_out: log.commits }),
         (_, Until::End) => Some(Point { commit: log.to.commit, time: log.times.map(|t| t.1), next: None, left_out: 0 }),
         (_, until) => {
+            let question = Query::Point {
+                archive: form.archive.clone(),
+                until: *until,
+                segments: form.segments.clone(),
+                logs: form.logs(),
+            };
+            let answer = status.answers.to(&question).cloned();
             if form.asked != Some(*until) {
                 form.asked = Some(*until);
-                actions.push(Action::Send(Command::FindPoint {
-                    archive: form.archive.clone(),
-                    until: *until,
-                    segments: form.segments.clone(),
-                    logs: form.logs(),
-                }));
+                actions.push(Action::Ask(question));
             }
-            let wanted = |p: &&FoundPoint| p.archive == form.archive && p.until == *until && p.logs == form.logs();
-            status.points.iter().find(wanted)?.result.clone().ok()
+            match answer? {
+                Ok(Answer::Point(point)) => Some(point),
+                _ => None,
+            }
         }
     }
 }
@@ -87,7 +92,7 @@ fn note(ui: &mut Ui, text: &str, colour: Color32) {
 /// The logs that continue the archive, and how far to go; returns where that leads.
 pub(super) fn until_ui(
     ui: &mut Ui,
-    status: &Status,
+    status: &View<'_>,
     plan: &RestorePlan,
     form: &mut RestoreForm,
     actions: &mut Vec<Action>,
@@ -144,7 +149,7 @@ fn alone_ui(ui: &mut Ui, plan: &RestorePlan, form: &mut RestoreForm, actions: &m
 /// How far to integrate.
 fn choices_ui(
     ui: &mut Ui,
-    status: &Status,
+    status: &View<'_>,
     (plan, log): (&RestorePlan, &Plan),
     form: &mut RestoreForm,
     actions: &mut Vec<Action>,

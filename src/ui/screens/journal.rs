@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use crate::{
         archive::ArchiveNumber,
-        engine::JobId,
+        engine::{JobId, history::Job},
         error::{ErrorKind, ErrorReport},
     };
 
@@ -222,17 +222,19 @@ mod tests {
             hint: Some("Free space.".into()),
         };
         HistoryEntry {
-            id: JobId::new(),
-            kind: JobKind::Backup,
-            data_file: Some("/data/Büro.sqlite".into()),
+            job: Job {
+                id: JobId::new(),
+                kind: JobKind::Backup,
+                data_file: Some("/data/Büro.sqlite".into()),
+                started: chrono::Local::now(),
+                automatic: false,
+            },
             number: Some(ArchiveNumber(42)),
-            started: chrono::Local::now(),
             duration_ms: Some(5),
             outcome: Outcome::Failed,
             path: None,
             bytes: None,
             error: Some(error),
-            automatic: false,
             note: None,
         }
     }

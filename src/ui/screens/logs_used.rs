@@ -7,15 +7,13 @@ use eframe::egui::{Label, RichText, Ui};
 
 use crate::{
     archive::catalog::ArchiveEntry,
-    engine::{
-        Command, Status,
-        status::{DataFileStatus, LookedAt},
-    },
+    engine::{Query, query::ArchiveLook, status::DataFileStatus},
     journal::integrate::Until,
     restore::{Ends, Logs, RestorePlan},
     storage,
     ui::{
         action::Action,
+        answers::View,
         jobs,
         state::{ArchivesForm, LogsAsked},
         theme::palette,
@@ -24,16 +22,18 @@ use crate::{
 };
 
 /// What was looked for, if it was found.
-fn answer<'a>(status: &'a Status, asked: &LogsAsked) -> Option<&'a LookedAt> {
-    let of =
-        |look: &&LookedAt| look.path == asked.archive && look.segments == asked.segments && look.logs == Logs::Found;
-    status.looked_at.iter().find(of)
+fn answer(status: &View<'_>, asked: &LogsAsked) -> Option<ArchiveLook> {
+    status.answers.look(&question(asked))
+}
+
+fn question(asked: &LogsAsked) -> Query {
+    Query::Archive { path: asked.archive.clone(), segments: asked.segments.clone(), logs: Logs::Found }
 }
 
 /// Asks for the logs of the archive that is shown: one at a time, so that whoever walks through a list does not begin a
 /// hundred looks.
 pub(super) fn ask(
-    status: &Status,
+    status: &View<'_>,
     data_file: &DataFileStatus,
     form: &mut ArchivesForm,
     (archive, named): (&ArchiveEntry, &[std::path::PathBuf]),
@@ -56,7 +56,7 @@ pub(super) fn ask(
     };
     let Some(asked) = &form.logs else { return send(form, wanted, actions) };
     let is_answered = answer(status, asked).is_some();
-    // One that was given may be pushed out of the list by others; of an engine that has ended none comes.
+    // One that was given is forgotten when an engine ends; of one that has ended none comes.
     let is_due = *asked != wanted || form.logs_answered && !is_answered;
     let can_come = !form.logs_answered && !is_answered && asked.engines == wanted.engines;
     form.logs_answered |= is_answered;
@@ -66,15 +66,14 @@ pub(super) fn ask(
 }
 
 fn send(form: &mut ArchivesForm, wanted: LogsAsked, actions: &mut Vec<Action>) {
-    let (path, segments) = (wanted.archive.clone(), wanted.segments.clone());
-    actions.push(Action::Send(Command::LookAtArchive { path, segments, logs: Logs::Found }));
+    actions.push(Action::Ask(question(&wanted)));
     (form.logs, form.logs_answered) = (Some(wanted), false);
 }
 
 /// What a restore would use, and what is not known after that.
 pub(super) fn logs_ui(
     ui: &mut Ui,
-    status: &Status,
+    status: &View<'_>,
     data_file: &DataFileStatus,
     form: &ArchivesForm,
     archive: &ArchiveEntry,
@@ -83,11 +82,12 @@ pub(super) fn logs_ui(
         return fact(ui, "Log", "Made without a log");
     }
     let asked = form.logs.as_ref().filter(|asked| asked.archive == archive.path);
-    let plan = match asked.map(|asked| answer(status, asked).map(|look| &look.result)) {
+    let plan = match asked.map(|asked| answer(status, asked).map(|look| look.result)) {
         Some(None) => return fact(ui, "Log", "Looking where its logs are …"),
         None | Some(Some(Err(_))) => return fact(ui, "Log", beside(data_file, archive)),
         Some(Some(Ok(plan))) => plan,
     };
+    let plan = &plan;
     fact_with(ui, "Log", |ui| {
         let p = palette(ui);
         let mut line = |text: &str, colour| {

@@ -14,15 +14,17 @@ use crate::{
     backup::soundness::Damaged,
     drill::Proof,
     engine::{
-        Command, Status,
+        Command, Query, Status,
         history::{HistoryEntry, JobKind, Outcome},
         status::DataFileStatus,
     },
     error::ErrorKind,
+    restore::Logs,
     sqlite::seen::ContentCheck,
     storage::{self, space::human_bytes},
     ui::{
         action::Action,
+        answers::View,
         jobs,
         page::page_header,
         state::{ArchivesForm, State, Then},
@@ -62,7 +64,8 @@ pub(crate) fn restore_ui(ui: &mut Ui, status: &Status, state: &mut State, action
         nothing(ui, "No archives yet. Make a full backup, or browse for an archive elsewhere.");
         return;
     }
-    archives_ui(ui, status, data_file, (&mut state.archives, &state.segments), actions);
+    let view = &View { status, answers: &state.answers };
+    archives_ui(ui, view, data_file, (&mut state.archives, &state.segments), actions);
 }
 
 /// When this archive was last restored for a test, and found sound.
@@ -79,7 +82,7 @@ fn proof_of<'a>(status: &'a Status, data_file: &DataFileStatus, archive: &Archiv
 
 fn archives_ui(
     ui: &mut Ui,
-    status: &Status,
+    status: &View<'_>,
     data_file: &DataFileStatus,
     (form, folders): (&mut ArchivesForm, &HashMap<PathBuf, Vec<PathBuf>>),
     actions: &mut Vec<Action>,
@@ -268,7 +271,7 @@ fn stored(archive: &ArchiveEntry) -> (String, String) {
 }
 
 /// Its segments, and which are not there.
-fn segments(ui: &mut Ui, status: &Status, archive: &ArchiveEntry, named: &[PathBuf], actions: &mut Vec<Action>) {
+fn segments(ui: &mut Ui, status: &View<'_>, archive: &ArchiveEntry, named: &[PathBuf], actions: &mut Vec<Action>) {
     let count = archive.files.len();
     let mut words = if count == 1 { "1 segment".to_owned() } else { format!("{count} segments") };
     let folders: BTreeSet<&Path> = archive.files.iter().map(|file| storage::folder_of(file)).collect();
@@ -277,8 +280,10 @@ fn segments(ui: &mut Ui, status: &Status, archive: &ArchiveEntry, named: &[PathB
         words += &format!(", in {}", folders.join(" and "));
     }
     // What was found in folders that the user named.
-    let look = status.looked_at.iter().find(|look| look.path == archive.path && look.segments == named);
-    let missing = look.filter(|_| !named.is_empty()).map_or(&archive.missing, |look| &look.missing);
+    let (path, folders) = (archive.path.clone(), named.to_vec());
+    let look = status.answers.look(&Query::Archive { path, segments: folders, logs: Logs::Found });
+    let look = look.filter(|look| !named.is_empty() && (look.missing.is_some() || look.result.is_ok()));
+    let missing = look.as_ref().map_or(&archive.missing, |look| &look.missing);
     match missing {
         None if archive.missing.is_some() => {
             let named: Vec<String> = named.iter().map(|folder| folder.display().to_string()).collect();
@@ -298,7 +303,7 @@ fn segments(ui: &mut Ui, status: &Status, archive: &ArchiveEntry, named: &[PathB
 
 fn detail(
     ui: &mut Ui,
-    status: &Status,
+    status: &View<'_>,
     data_file: &DataFileStatus,
     (archive, named, form): (&ArchiveEntry, &[PathBuf], &ArchivesForm),
     actions: &mut Vec<Action>,

@@ -1,5 +1,5 @@
 //! What the settings dialog asks the engine while settings are only thought of: what is the matter with their places,
-//! and what files and folders measure. The answers are in the status, and found there by what was asked.
+//! and what files and folders measure. The answers are found by what was asked.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,13 +9,11 @@ use std::{
 use super::form::SettingsForm;
 use crate::{
     backup::{self, Measure, places::Place},
-    engine::{
-        Command, Host, Status,
-        status::{DataFileStatus, SeenPlaces},
-    },
+    engine::{Answer, Host, Query, query::SeenPlaces, status::DataFileStatus},
     error::{Error, ErrorKind, ErrorReport},
     settings::Revision,
     storage,
+    ui::answers::View,
 };
 
 /// So many files and folders are measured at a time.
@@ -43,26 +41,30 @@ impl SettingsForm {
     }
 
     /// The folder for archives as it is found.
-    pub(super) fn archives_place<'a>(&self, status: &'a Status, data_file: &'a DataFileStatus) -> Option<&'a Place> {
+    pub(super) fn archives_place<'a>(
+        &'a self,
+        status: &'a View<'_>,
+        data_file: &'a DataFileStatus,
+    ) -> Option<&'a Place> {
         let folder = backup::destination_by(&self.data_file, &self.draft);
         self.place(status, |seen| Some(&seen.archives), data_file.archives_place.as_ref(), &folder)
     }
 
     /// The folder of the log as it is found.
-    pub(super) fn log_place<'a>(&self, status: &'a Status, data_file: &'a DataFileStatus) -> Option<&'a Place> {
+    pub(super) fn log_place<'a>(&'a self, status: &'a View<'_>, data_file: &'a DataFileStatus) -> Option<&'a Place> {
         let log = self.log_file();
         self.place(status, |seen| seen.log.as_ref(), data_file.log_place.as_ref(), storage::folder_of(&log))
     }
 
     /// What was found for exactly these settings, else what is known of the same folder.
     fn place<'a>(
-        &self,
-        status: &'a Status,
+        &'a self,
+        status: &'a View<'_>,
         of: impl Fn(&'a SeenPlaces) -> Option<&'a Place>,
         in_force: Option<&'a Place>,
         folder: &Path,
     ) -> Option<&'a Place> {
-        let seen = || status.seen_places.iter().filter(|seen| seen.data_file == self.data_file);
+        let seen = || status.answers.places(&self.data_file);
         let revision = self.settings().revision();
         let exact = seen().find(|seen| seen.revision == revision).and_then(&of);
         exact.or_else(|| seen().filter_map(&of).chain(in_force).find(|place| place.folder == folder))
@@ -70,34 +72,35 @@ impl SettingsForm {
 
     /// Why the engine would refuse these settings, as soon as it has looked at them: what it says of the keys of a
     /// section.
-    pub(super) fn conflict<'a>(&self, status: &'a Status, section: &str) -> Option<&'a ErrorReport> {
+    pub(super) fn conflict<'a>(&'a self, status: &'a View<'_>, section: &str) -> Option<&'a ErrorReport> {
         let revision = self.settings().revision();
-        let of_form = |seen: &&SeenPlaces| seen.data_file == self.data_file && seen.revision == revision;
-        let problem = status.seen_places.iter().find(of_form)?.problem.as_ref()?;
+        let problem =
+            status.answers.places(&self.data_file).find(|seen| seen.revision == revision)?.problem.as_ref()?;
         problem.message.starts_with(section).then_some(problem)
     }
 
     /// Takes what the engine has brought; returns what it is to be asked.
-    pub(super) fn follow(&mut self, status: &Status, now: Instant) -> Vec<Command> {
-        let mut commands = Vec::new();
-        let answers = status.measured.iter().filter(|measured| measured.data_file == self.data_file);
-        for answer in answers.filter(|answer| self.asked.contains(&answer.path)) {
-            if self.measured.get(&answer.path) != Some(&answer.result) {
-                self.measured.insert(answer.path.clone(), answer.result.clone());
-            }
+    pub(super) fn follow(&mut self, status: &View<'_>, now: Instant) -> Vec<Query> {
+        let question = |path: &PathBuf| Query::Measure { data_file: self.data_file.clone(), path: path.clone() };
+        for path in self.asked.iter().filter(|path| !self.measured.contains_key(*path)).cloned().collect::<Vec<_>>() {
+            let answer = match status.answers.to(&question(&path)) {
+                Some(Ok(Answer::Measure(measure))) => Ok(measure.clone()),
+                // Nobody looks after the data file now: it is asked again when somebody does.
+                Some(Err(error)) if error.kind == ErrorKind::Refused => continue,
+                Some(Err(error)) => Err(error.clone()),
+                _ => continue,
+            };
+            self.measured.insert(path, answer);
         }
         let content = self.draft.content.program.iter().chain(&self.draft.content.attachments);
         let waiting = self.asked.iter().filter(|path| !self.measured.contains_key(*path)).count();
         let room = MEASURED_AT_ONCE.saturating_sub(waiting);
         let paths: Vec<PathBuf> = content.filter(|path| !self.asked.contains(*path)).take(room).cloned().collect();
-        if !paths.is_empty() {
-            self.asked.extend(paths.iter().cloned());
-            commands.push(Command::Measure { data_file: self.data_file.clone(), paths });
-        }
+        let mut queries: Vec<Query> = paths.iter().map(question).collect();
+        self.asked.extend(paths);
         // One look at a time, so that every letter of a path does not begin another.
-        let (settings, known) = (self.settings(), |revision: &Revision| {
-            status.seen_places.iter().any(|seen| seen.data_file == self.data_file && seen.revision == *revision)
-        });
+        let settings = self.settings();
+        let known = |revision: &Revision| status.answers.places(&self.data_file).any(|seen| seen.revision == *revision);
         let is_free = self
             .looked
             .as_ref()
@@ -105,9 +108,9 @@ impl SettingsForm {
         let revision = settings.revision();
         if is_free && self.looked.as_ref().is_none_or(|(asked, _)| *asked != revision) {
             self.looked = Some((revision, now));
-            commands.push(Command::LookAtPlaces { data_file: self.data_file.clone(), settings });
+            queries.push(Query::Places { data_file: self.data_file.clone(), settings });
         }
-        commands
+        queries
     }
 
     /// The engine that was asked is gone: what it has not answered is asked anew, as soon as somebody looks after the
@@ -125,10 +128,10 @@ impl SettingsForm {
     }
 
     /// How long to wait for the places asked for before others are looked at; `None` when nothing is asked for.
-    pub(super) fn patience(&self, status: &Status) -> Option<Duration> {
+    pub(super) fn patience(&self, status: &View<'_>) -> Option<Duration> {
         let (asked, _) = self.looked.as_ref()?;
-        (*asked != self.settings().revision() && !status.seen_places.iter().any(|seen| seen.revision == *asked))
-            .then_some(PATIENCE)
+        let is_known = status.answers.places(&self.data_file).any(|seen| seen.revision == *asked);
+        (*asked != self.settings().revision() && !is_known).then_some(PATIENCE)
     }
 }
 

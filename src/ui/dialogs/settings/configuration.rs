@@ -8,12 +8,13 @@ use lucide_icons::Icon;
 use super::{PathFor, SettingsForm, answers::is_network, field, group, remark, said_ui};
 use crate::{
     backup::{Measure, places::Place},
-    engine::{Status, status::DataFileStatus},
+    engine::status::DataFileStatus,
     error::ErrorReport,
     sqlite::data_file::JournalMode,
     storage::space::human_bytes,
     ui::{
         action::Action,
+        answers::View,
         dialogs::log::LOST,
         screens::maintenance::advice,
         theme::{self, palette},
@@ -24,7 +25,7 @@ use crate::{
 
 pub(super) fn configuration_ui(
     ui: &mut Ui,
-    status: &Status,
+    status: &View<'_>,
     data_file: &DataFileStatus,
     form: &mut SettingsForm,
     actions: &mut Vec<Action>,
@@ -181,7 +182,7 @@ fn conflict_ui(ui: &mut Ui, conflict: Option<&ErrorReport>) {
 
 fn destination_ui(
     ui: &mut Ui,
-    status: &Status,
+    status: &View<'_>,
     data_file: &DataFileStatus,
     form: &mut SettingsForm,
     actions: &mut Vec<Action>,
@@ -242,7 +243,7 @@ fn warnings_ui<'a>(ui: &mut Ui, warnings: impl Iterator<Item = &'a Warning>, ref
 
 fn log_ui(
     ui: &mut Ui,
-    status: &Status,
+    status: &View<'_>,
     data_file: &DataFileStatus,
     form: &mut SettingsForm,
     actions: &mut Vec<Action>,

@@ -15,13 +15,14 @@ use super::field::{self, Field};
 use crate::{
     archive::{ArchiveOptions, catalog},
     backup::{self, Measure},
-    engine::{Command, Status, status::DataFileStatus},
+    engine::{Command, status::DataFileStatus},
     error::ErrorReport,
     settings::{
         Key, Revision, Settings,
         sections::{Frequency, Retry, Unit},
     },
     sqlite::data_file::JournalMode,
+    ui::answers::View,
 };
 
 /// A tab of the page *Backups*.
@@ -275,7 +276,7 @@ impl SettingsForm {
     }
 
     /// The tabs on which something is wrong that keeps the form from being applied.
-    pub(super) fn wrong_tabs(&self, status: &Status, data_file: &DataFileStatus) -> Vec<Tab> {
+    pub(super) fn wrong_tabs(&self, status: &View<'_>, data_file: &DataFileStatus) -> Vec<Tab> {
         let is_wrong = |tab: &Tab| {
             let fields = field::ALL.iter().any(|field| field::tab(field) == *tab && self.problem(field).is_some());
             let configuration = || {

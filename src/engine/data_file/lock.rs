@@ -12,8 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Config, rights};
 use crate::{
+    engine::{config::Config, rights},
     error::{Error, ErrorKind, Result},
     storage::{
         self, names, processes,
@@ -28,7 +28,7 @@ const LENGTH_MAX: u64 = 4096;
 
 /// The right to look after one data file.
 #[derive(Debug)]
-pub(super) struct DataFileLock {
+pub(in crate::engine) struct DataFileLock {
     file: File,
     path: PathBuf,
 }
@@ -47,7 +47,7 @@ impl DataFileLock {
     ///
     /// # Errors
     /// [`ErrorKind::InUse`] with the process that holds it; `Refused` for the superuser, see [`rights::require`].
-    pub(super) fn take(data_file: &Path, config: &Config) -> Result<Self> {
+    pub(in crate::engine) fn take(data_file: &Path, config: &Config) -> Result<Self> {
         rights::require(data_file, config.as_root)?;
         Self::acquire(data_file, &config.settings_dir, config.address.as_deref())
     }
@@ -73,7 +73,7 @@ impl DataFileLock {
     /// # Errors
     /// [`ErrorKind::InUse`] when another engine has taken it meanwhile; other kinds where the folder can not be used
     /// now.
-    pub(super) fn keep(&mut self, data_file: &Path, address: Option<&str>) -> Result<()> {
+    pub(in crate::engine) fn keep(&mut self, data_file: &Path, address: Option<&str>) -> Result<()> {
         if !is_same(&self.file, &self.path) {
             *self = lock(&self.path, data_file, address)?;
         }

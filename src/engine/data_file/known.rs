@@ -3,30 +3,17 @@
 
 use std::path::Path;
 
-use super::{
-    history::{HistoryEntry, JobKind, Outcome},
-    hosted::Surveyed,
-    status::{DataFileStatus, Finding, LastBackup, Unlisted},
-    worker::Worker,
+use crate::{
+    engine::{
+        history::{HistoryEntry, JobKind, Outcome},
+        status::{DataFileStatus, Finding, LastBackup, Unlisted},
+    },
+    storage,
 };
-use crate::storage;
-
-/// Takes over what a survey found, but for the settings and the state of the data file itself.
-pub(super) fn take_survey(status: &mut DataFileStatus, surveyed: Surveyed) {
-    (status.archives, status.copies, status.sets) = (surveyed.archives, surveyed.copies, surveyed.sets);
-    (status.archives_place, status.log_place) = (Some(surveyed.archives_place), surveyed.log_place);
-    status.destination_problem = surveyed.destination_problem;
-    status.shared = surveyed.shared;
-    status.maintenance.available_bytes = surveyed.beside_bytes;
-    (status.plan, status.plan_problem) = match surveyed.plan {
-        Ok(plan) => (Some(plan), None),
-        Err(error) => (None, Some(error)),
-    };
-}
 
 /// The last full backup, and the last one that succeeded: from the Backup journal, or from the newest archive of its
 /// own if that is newer.
-pub(super) fn take_history(status: &mut DataFileStatus, history: &[HistoryEntry]) {
+pub(in crate::engine) fn take_history(status: &mut DataFileStatus, history: &[HistoryEntry]) {
     let ended: Vec<&HistoryEntry> = history
         .iter()
         .filter(|e| e.kind == JobKind::Backup && e.data_file.as_ref() == Some(&status.facts.path))
@@ -86,33 +73,8 @@ fn unlisted<'a>(status: &DataFileStatus, made: impl Iterator<Item = &'a &'a Hist
 }
 
 /// What was found damaged of the archives that are there.
-pub(super) fn take_findings(status: &mut DataFileStatus, findings: &[Finding]) {
+pub(in crate::engine) fn take_findings(status: &mut DataFileStatus, findings: &[Finding]) {
     let all = || status.archives.iter().chain(&status.copies);
     let there = findings.iter().filter(|finding| all().any(|archive| finding.is_about(archive)));
     status.damaged = there.cloned().collect();
-}
-
-impl Worker {
-    /// Shows what was found of the archives of a data file, or of all.
-    pub(super) fn show_findings(&mut self, only: Option<&Path>) {
-        let findings = std::mem::take(&mut self.findings);
-        let concerned = |d: &&mut DataFileStatus| only.is_none_or(|only| d.facts.path == only);
-        let mut touched = Vec::new();
-        for data_file in self.edit().data_files.iter_mut().filter(concerned) {
-            take_findings(data_file, &findings);
-            touched.push(data_file.facts.path.clone());
-        }
-        self.findings = findings;
-        touched.iter().for_each(|path| self.touch(path));
-    }
-
-    /// Takes up what other processes have written to the Backup journal: jobs of another window or command, and what
-    /// they found.
-    pub(super) fn follow_history(&mut self) {
-        let version = self.history.as_ref().and_then(super::history::History::version);
-        if version.is_some() && version != self.history_version {
-            self.history_version = version;
-            self.read_history();
-        }
-    }
 }

@@ -3,15 +3,14 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Local};
+use chrono::{DateTime, Local, TimeZone};
 
-use super::{
-    history::Outcome,
-    status::{DataFileStatus, LastBackup, Shared},
-    warnings::{of_error, shown},
-};
 use crate::{
     backup::{places, soundness::Partial},
+    engine::{
+        history::Outcome,
+        status::{DataFileStatus, LastBackup, Shared},
+    },
     error::{ErrorKind, ErrorReport, shell::quoted},
     restore::in_place::is_lost,
     schedule,
@@ -20,9 +19,17 @@ use crate::{
     warning::{Warning, WarningKind},
 };
 
+pub(in crate::engine) fn of_error(kind: WarningKind, error: &ErrorReport) -> Warning {
+    Warning { kind, message: error.message.clone(), hint: error.hint.clone() }
+}
+
+pub(in crate::engine) fn shown<Z: TimeZone>(moment: &DateTime<Z>) -> String {
+    moment.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string()
+}
+
 /// Something that may follow from something else.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(in crate::engine) struct Told {
     /// What is said where it stands alone.
     warning: Warning,
     /// The same in short, to be told with its cause.
@@ -35,7 +42,7 @@ pub(super) struct Told {
 
 impl Told {
     /// Whether it says only that the data file is one of these copies.
-    pub(super) fn is_of_copy(&self, all: &[Shared]) -> bool {
+    pub(in crate::engine) fn is_of_copy(&self, all: &[Shared]) -> bool {
         let said = self.why.as_ref().map(|why| why.message.as_str()).filter(|_| !self.is_failure());
         said.is_some_and(|said| all.iter().any(|s| said.ends_with(s.error().message())))
     }
@@ -64,7 +71,7 @@ fn take(cause: &mut Warning, told: &mut Vec<Told>, follows: impl Fn(&Told) -> bo
 }
 
 /// What is to be said of the backups of a data file: suspended, failed, partial, missed, overdue; the gravest first.
-pub(super) fn of_backups(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Told> {
+pub(in crate::engine) fn of_backups(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Told> {
     let mut found = Vec::new();
     let automatic = status.automatic.as_ref();
     if let Some((automatic, since)) = automatic.and_then(|automatic| Some((automatic, automatic.suspended?))) {
@@ -128,7 +135,7 @@ fn of_last_backup(last: &LastBackup, success: Option<&LastBackup>) -> Option<Tol
 }
 
 /// What is the matter with the data file itself, with the backups that failed because of it, or hold its damage.
-pub(super) fn of_data_file(
+pub(in crate::engine) fn of_data_file(
     status: &DataFileStatus,
     backups: &mut Vec<Told>,
     content: &mut Vec<Warning>,
@@ -184,14 +191,14 @@ fn is_of_damaged_content(status: &DataFileStatus, told: &Told) -> bool {
 }
 
 /// The damaged content of a backup is said once, where that is said.
-pub(super) fn of_damaged_content(status: &DataFileStatus, backups: &mut Vec<Told>, content: &[Warning]) {
+pub(in crate::engine) fn of_damaged_content(status: &DataFileStatus, backups: &mut Vec<Told>, content: &[Warning]) {
     if content.iter().any(|warning| warning.kind == WarningKind::ContentDamaged) {
         backups.retain(|told| !is_of_damaged_content(status, told));
     }
 }
 
 /// That the newest archive is partial, and which whole one stays: with what the last backup said of it, or alone.
-pub(super) fn of_partial(status: &DataFileStatus, found: &mut Vec<Warning>) {
+pub(in crate::engine) fn of_partial(status: &DataFileStatus, found: &mut Vec<Warning>) {
     let Some(partial) = Partial::of(&status.archives, status.settings.data_file_id) else { return };
     let is_of_last = status.last_backup.as_ref().is_some_and(|last| {
         let is_newest = status.own_archives().next().is_some_and(|newest| last.number == Some(newest.number));
@@ -208,7 +215,7 @@ pub(super) fn of_partial(status: &DataFileStatus, found: &mut Vec<Warning>) {
 }
 
 /// That the folder for archives is not there, with the backups that failed because of it.
-pub(super) fn of_place(status: &DataFileStatus, backups: &mut Vec<Told>) -> Option<Warning> {
+pub(in crate::engine) fn of_place(status: &DataFileStatus, backups: &mut Vec<Told>) -> Option<Warning> {
     let mut cause = places::missing(status.destination_problem.as_ref()?);
     let is_away = |told: &Told| told.why.as_ref().is_some_and(|why| why.kind == ErrorKind::PlaceMissing);
     take(&mut cause, backups, |told| told.is_failure() && is_away(told));
@@ -216,7 +223,7 @@ pub(super) fn of_place(status: &DataFileStatus, backups: &mut Vec<Told>) -> Opti
 }
 
 /// Backups that fail again and again are said once: as suspended, or else as failed.
-pub(super) fn of_failures(backups: Vec<Told>) -> Vec<Warning> {
+pub(in crate::engine) fn of_failures(backups: Vec<Told>) -> Vec<Warning> {
     let (failures, others): (Vec<Told>, Vec<Told>) = backups.into_iter().partition(Told::is_failure);
     let mut failures = failures.into_iter();
     let mut found = Vec::new();
@@ -235,7 +242,7 @@ pub(super) fn of_failures(backups: Vec<Told>) -> Vec<Warning> {
 }
 
 /// Whether the log was released because the data file is not there any more, which is said.
-pub(super) fn is_log_of_lost(status: &DataFileStatus) -> bool {
+pub(in crate::engine) fn is_log_of_lost(status: &DataFileStatus) -> bool {
     let log = status.log_problem.as_ref().or_else(|| status.log.as_ref().and_then(|log| log.error.as_ref()));
     let is_gone = status.problem.as_ref().is_some_and(|problem| is_lost(problem.kind));
     let is_of_it = |error: &ErrorReport| {

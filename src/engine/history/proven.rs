@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::history::History;
+use super::History;
 use crate::{
     drill::Proof,
     error::{Error, Result},

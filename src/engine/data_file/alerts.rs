@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, FixedOffset, Local, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, Local, Utc};
 
-use super::{
-    causes,
-    history::Watched,
-    status::{DataFileStatus, Unlisted},
-    worker::Worker,
-};
+use super::causes::{self, of_error, shown};
 use crate::{
     backup::soundness::{self, Damaged},
-    error::{ErrorReport, foreign::foreign, shell::quoted},
+    engine::{
+        history::Watched,
+        status::{DataFileStatus, Unlisted},
+    },
+    error::{ErrorReport, shell::quoted},
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
     settings::{sections::Frequency, unknown},
     sqlite::seen::ContentCheck,
@@ -20,41 +19,8 @@ use crate::{
     warning::{Warning, WarningKind},
 };
 
-impl Worker {
-    /// What is to be said of this data file may have changed.
-    pub(super) fn touch(&mut self, data_file: &Path) {
-        self.touched.insert(data_file.to_path_buf());
-    }
-
-    /// Brings the warnings of data files up to date of which something changed.
-    pub(super) fn update_warnings(&mut self) {
-        let now = self.now();
-        for path in std::mem::take(&mut self.touched) {
-            let Some(status) = self.status.data_file(&path) else { continue };
-            let wanted = warnings(status, &now);
-            if status.warnings != wanted
-                && let Some(status) = self.edit().data_files.iter_mut().find(|d| d.facts.path == path)
-            {
-                // A service has nobody who looks: what its settings do not do must be read in its messages.
-                let of_settings = wanted.iter().filter(|warning| warning.kind == WarningKind::Settings);
-                for new in of_settings.filter(|warning| !status.warnings.contains(warning)) {
-                    tracing::warn!("{}. {}", foreign(&new.message), foreign(new.hint.as_deref().unwrap_or_default()));
-                }
-                status.warnings = wanted;
-            }
-        }
-    }
-}
-
-pub(super) fn of_error(kind: WarningKind, error: &ErrorReport) -> Warning {
-    Warning { kind, message: error.message.clone(), hint: error.hint.clone() }
-}
-
-pub(super) fn shown<Z: TimeZone>(moment: &DateTime<Z>) -> String {
-    moment.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string()
-}
-
-pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
+/// All that is to be said of a data file with this status.
+pub(in crate::engine) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Warning> {
     let mut found = Vec::new();
     let (keep, own) = (&status.settings.keep, status.settings.data_file_id);
     let mut of_content = soundness::warnings((&status.archives, &status.damaged), &status.sets, own, keep);
@@ -105,7 +71,7 @@ pub(super) fn warnings(status: &DataFileStatus, now: &DateTime<Local>) -> Vec<Wa
 }
 
 /// The urgent first, each once.
-pub(super) fn in_order(found: &mut Vec<Warning>) {
+pub(in crate::engine) fn in_order(found: &mut Vec<Warning>) {
     found.sort_by(|a, b| (!a.kind.is_urgent(), a).cmp(&(!b.kind.is_urgent(), b)));
     found.dedup();
 }
@@ -178,7 +144,7 @@ fn of_unfinished(status: &DataFileStatus) -> Option<Warning> {
 
 /// The clock shows less than commits or archives already bear: until it gets there, moments are shown a second time. Of the
 /// log, the time of the last commit is given, and the latest one where the clock ran back before it.
-pub(super) fn of_clock(
+pub(in crate::engine) fn of_clock(
     (last_commit, latest): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     newest: Option<DateTime<FixedOffset>>,
     now: &DateTime<Local>,
@@ -319,7 +285,7 @@ pub fn last_watched(watched: Option<&Watched>) -> String {
 }
 
 /// What is not known of a data file without a log that nobody looks after.
-pub(super) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> Warning {
+pub(in crate::engine) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> Warning {
     let path = status.facts.path.display();
     let sound = status.newest_sound().filter(|archive| archive.check != ContentCheck::Damaged);
     let backup = match sound.and_then(|archive| archive.moment) {
@@ -341,13 +307,13 @@ pub(super) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> W
 const NOBODY: &str = "Start the service or a window: strongroom serve DATAFILE.";
 
 /// What is to be said of a log that the settings name, and that nobody has begun: nothing of it is lost.
-pub(super) fn of_log_not_begun(file: &Path) -> Warning {
+pub(in crate::engine) fn of_log_not_begun(file: &Path) -> Warning {
     let message = format!("nobody records what is committed: the log {} was not begun yet", file.display());
     Warning::new(WarningKind::LogBroken, message, NOBODY)
 }
 
 /// What is to be said of a log that nobody writes now, as it lies on the disk.
-pub(super) fn of_log_at_rest(
+pub(in crate::engine) fn of_log_at_rest(
     file: &Path,
     (facts, problem): (Option<&LogFacts>, Option<&ErrorReport>),
     is_looked_after: bool,
@@ -389,5 +355,65 @@ fn of_log(status: &DataFileStatus) -> Option<Warning> {
             ))
         }
         (None, CaptureState::On | CaptureState::Starting) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::{
+            data_file::status_of,
+            status::{Host, HostKind},
+        },
+        error::{Error, ErrorKind, Result},
+        settings::SettingsFile,
+        sqlite::data_file::identify,
+        storage::processes::Process,
+    };
+
+    fn status() -> Result<DataFileStatus> {
+        let folder = tempfile::tempdir().map_err(|e| Error::io("make", Path::new("a folder"), e))?;
+        let path = folder.path().join("a.db");
+        let made = rusqlite::Connection::open(&path).and_then(|conn| conn.execute_batch("CREATE TABLE t(a)"));
+        made.map_err(|e| Error::sqlite("make", &path, e))?;
+        let settings = SettingsFile::load(&path, folder.path())?;
+        Ok(status_of(identify(&path)?, &settings, Host { kind: HostKind::Window, process: 1, namespace: None }))
+    }
+
+    #[test]
+    fn each_state_says_what_is_to_be_said_and_nothing_else() -> Result<()> {
+        use WarningKind as K;
+        let why = |message: &str| Some(Error::new(ErrorKind::Io, message).report());
+        let program = || vec![Process { id: 7, name: "office".to_owned() }];
+        type Change<'a> = Box<dyn Fn(&mut DataFileStatus) + 'a>;
+        let table: Vec<(&str, Change<'_>, Vec<WarningKind>)> = vec![
+            ("nothing was looked at yet", Box::new(|_| ()), vec![]),
+            ("a service has nothing to do", Box::new(|s| s.host.kind = HostKind::Service), vec![K::Unprotected]),
+            ("programs wait", Box::new(|s| s.waiting = program()), vec![K::ProgramWaits]),
+            ("programs use another file", Box::new(|s| s.strays = program()), vec![K::StrayProgram]),
+            ("a transaction is left", Box::new(|s| s.facts.unfinished = true), vec![K::UnfinishedTransaction]),
+            ("settings can not be read", Box::new(|s| s.settings_problem = why("torn")), vec![K::Settings]),
+            ("a program failed", Box::new(|s| s.on_finish_problem = why("ended with 1")), vec![K::OnFinish]),
+            ("it has another name", Box::new(|s| s.other_name = why("a link")), vec![K::OtherName]),
+            (
+                "the log is not kept, which is said once",
+                Box::new(|s| (s.log_problem, s.log_folder_problem) = (why("no space"), why("away"))),
+                vec![K::LogBroken],
+            ),
+            (
+                "what is urgent comes first",
+                Box::new(|s| (s.on_finish_problem, s.log_problem) = (why("ended with 1"), why("no space"))),
+                vec![K::LogBroken, K::OnFinish],
+            ),
+        ];
+        for (what, change, expected) in table {
+            let mut status = status()?;
+            change(&mut status);
+            let found = warnings(&status, &Local::now());
+            assert_eq!(found.iter().map(|warning| warning.kind).collect::<Vec<_>>(), expected, "{what}: {found:?}");
+            assert!(found.iter().all(|warning| !warning.message.is_empty()), "{what}");
+        }
+        Ok(())
     }
 }

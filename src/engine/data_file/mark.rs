@@ -10,21 +10,21 @@ type Look = Option<(Option<u64>, u64, Option<SystemTime>)>;
 
 /// How folders of archives, and the archives in them, looked.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark(Vec<(PathBuf, Look)>);
+pub(in crate::engine) struct Mark(Vec<(PathBuf, Look)>);
 
 impl Mark {
-    pub(super) fn of(paths: impl Iterator<Item = PathBuf>) -> Self {
+    pub(in crate::engine) fn of(paths: impl Iterator<Item = PathBuf>) -> Self {
         let mut mark = Self::default();
         mark.add(paths);
         mark
     }
 
-    pub(super) fn add(&mut self, paths: impl Iterator<Item = PathBuf>) {
+    pub(in crate::engine) fn add(&mut self, paths: impl Iterator<Item = PathBuf>) {
         self.0.extend(paths.map(|path| (path.clone(), look(&path))));
     }
 
     /// Whether all of it looks the same.
-    pub(super) fn is_same_now(&self) -> bool {
+    pub(in crate::engine) fn is_same_now(&self) -> bool {
         self.0.iter().all(|(path, before)| look(path) == *before)
     }
 }

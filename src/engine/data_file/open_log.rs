@@ -1,0 +1,148 @@
+//! Opening the log of a data file: its folder, its archive, the log itself. Takes its time, and runs on a thread.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use crate::{
+    archive::{Archive, ItemKind, catalog::ArchiveEntry},
+    backup::{
+        self, marks,
+        places::{self, Purpose},
+    },
+    control::Control,
+    error::{Error, ErrorKind, ErrorReport, Result},
+    journal::{Capture, CaptureConfig, LastArchive, Position, place, reader::LogReader},
+    settings::{Settings, SettingsFile, copies},
+    sqlite::data_file,
+    storage::{self, disks::System},
+};
+
+/// How long opening a log waits for a data file that is locked.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+
+/// Why a log is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum LogStart {
+    /// It was in use before: that it is missing is worth saying.
+    Known,
+    /// It was chosen just now.
+    Chosen {
+        /// Whether to switch the data file to WAL mode first.
+        switch_to_wal: bool,
+    },
+}
+
+/// Opens the log of `data_file`, as its settings say; may take its time.
+///
+/// `waker` is called when its protection changes.
+pub(in crate::engine) fn open_log(
+    data_file: &Path,
+    settings: &SettingsFile,
+    own: &Path,
+    (log, start, released): (&Path, LogStart, Option<ErrorReport>),
+    waker: impl Fn() + Send + Sync + 'static,
+) -> Result<Capture> {
+    if start == (LogStart::Chosen { switch_to_wal: true }) {
+        data_file::switch_to_wal(data_file)?;
+    }
+    let mut settings = settings.clone();
+    // Its log would be that of the other, and hold the commits of both.
+    if let Some(from) = settings.copied_from() {
+        return Err(copies::shared(data_file, from));
+    }
+    place::refuse_other_file(log, data_file)?;
+    let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
+    settings.note(own, |s| s.data_file_id = Some(identity))?;
+    places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;
+    marks::look(data_file, settings.settings(), Purpose::Log)?;
+    let newest = newest_with_log(data_file, &settings, log)?;
+    marks::require_log(data_file, settings.settings(), newest.is_some())?;
+    // One that could not be begun when it was chosen is begun now: beside the data file, no disk can be missing that it
+    // has not.
+    let folder = storage::folder_of(log);
+    let is_new = newest.is_none() && !folder.exists() && folder.parent() == data_file.parent();
+    if start != LogStart::Known || is_new {
+        // Of one in use a folder that was never marked is made by nobody: that would hide that its disk is not mounted.
+        marks::prepare(data_file, &mut settings, own, Purpose::Log)?;
+    }
+    let mut config = CaptureConfig::new(data_file, log, identity);
+    // One that was only named in the settings was never there.
+    let was_begun = settings.settings().log_begun.as_deref() == Some(log) || newest.is_some();
+    config.is_expected = start == LogStart::Known && was_begun;
+    config.released = released;
+    config.waker = Some(Arc::new(waker));
+    config.last_archive = newest.and_then(|archive| {
+        let identity = Archive::glance(&archive.path).ok()?;
+        Some(LastArchive {
+            position: identity.log_position?,
+            moment: identity.moment.to_utc(),
+            page_size: identity.page_size,
+            page_count: identity.page_count,
+            previous_log: backup::archived_log(log, data_file, archive.number),
+        })
+    });
+    let (path, mut file) = (data_file.to_path_buf(), settings.clone());
+    config.read_base = Some(Arc::new(move |position: &Position, sink: &mut dyn FnMut(&[u8]) -> Result<()>| {
+        read_archive_at(&path, settings.settings(), position, sink)
+    }));
+    let asked = Instant::now();
+    loop {
+        match Capture::start(config.clone()) {
+            // Whoever closes the data file last has it for itself for a moment.
+            Err(e) if e.kind() == ErrorKind::Busy && asked.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Ok(capture) => {
+                // One that an earlier version used is marked, now that its log was found.
+                let _ = marks::adopt(data_file, &mut file, own, Purpose::Log);
+                // Where it can not be noted, one that goes missing before the first backup is not told from a new one.
+                if file.settings().log_begun.as_deref() != Some(log) {
+                    let _ = file.note(own, |s| s.log_begun = Some(log.to_path_buf()));
+                }
+                return Ok(capture);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The newest archive that was cut from the log, with which the log is compared.
+fn newest_with_log(data_file: &Path, settings: &SettingsFile, log: &Path) -> Result<Option<ArchiveEntry>> {
+    let (archives, problem) = backup::archives_there(data_file, settings.settings());
+    if let Some(error) = problem {
+        // A log that is there goes on also while the archives are not: what they are is known when they are back.
+        return if log.is_file() { Ok(None) } else { Err(error) };
+    }
+    let id = settings.settings().data_file_id;
+    let newest = archives.into_iter().find(|a| a.is_of(id) && a.log_position.is_some());
+    // Of disks that take turns another one may hold the archive that the log goes on from.
+    let goes_on_from = || LogReader::open(log).ok().map(|log| log.header().base.archive);
+    let is_elsewhere = |newest: &ArchiveEntry| {
+        marks::take_turns(data_file, settings.settings()) && goes_on_from().is_some_and(|base| base > newest.number.0)
+    };
+    Ok(newest.filter(|newest| !is_elsewhere(newest)))
+}
+
+/// The data file as the archive cut at `position` holds it.
+fn read_archive_at(
+    data_file: &Path,
+    settings: &Settings,
+    position: &Position,
+    sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let known = backup::archives(data_file, settings)?;
+    let missing = || {
+        let folder = backup::destination_by(data_file, settings);
+        Error::new(ErrorKind::NotFound, format!("the archive that the log follows is not in {}", folder.display()))
+            .hint("Make a full backup, so that the log has an archive to follow.")
+    };
+    let entry = known.iter().find(|a| a.log_position.as_ref() == Some(position)).ok_or_else(missing)?;
+    let archive = Archive::open(&entry.path)?;
+    let item = archive.items().iter().find(|i| i.kind == ItemKind::DataFile).ok_or_else(missing)?;
+    archive.stream(item.offset, item.offset + item.length, &Control::default(), &mut |_, bytes| sink(bytes))
+}

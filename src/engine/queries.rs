@@ -1,0 +1,110 @@
+//! How questions are answered: what the engine knows is put together at once, and a few threads look at the rest.
+
+use std::path::Path;
+
+use super::{
+    history::History,
+    in_care::LOOK_WAIT,
+    query::{Answer, ArchiveLook, Query, Reply, SeenPlaces},
+    undo, work,
+    worker::Worker,
+};
+use crate::{
+    archive::segments,
+    backup::{
+        self,
+        places::{self, Purpose},
+    },
+    control::Control,
+    error::{Error, ErrorKind, Result},
+    maintenance::RecordsReport,
+    repair, restore,
+    settings::Settings,
+    storage::{self, disks::System},
+};
+
+/// What is done on a thread to answer.
+type Look = Box<dyn FnOnce() -> Result<Answer> + Send>;
+
+impl Worker {
+    /// Answers a question, some time.
+    pub(super) fn answer(&mut self, query: Query, reply: Reply) {
+        if let Query::Look { data_file } = &query {
+            return match self.data_files.at(data_file).is_some() {
+                true => self.look_now(&data_file.clone(), Some(reply)),
+                false => reply.tell(Err(Self::not_open(data_file))),
+            };
+        }
+        let path = query.path().to_path_buf();
+        match self.prepare(query) {
+            Ok(look) => self.questions.run_in(&path, look, move |answer| reply.tell(answer)),
+            Err(error) => reply.tell(Err(error)),
+        }
+    }
+
+    fn prepare(&self, query: Query) -> Result<Look> {
+        Ok(match query {
+            Query::Archive { path, segments: folders, logs } => {
+                let in_care = self.in_care(&path);
+                Box::new(move || {
+                    let missing = segments::missing(&path, &folders);
+                    let (log, origin) = in_care.of(&path, &folders, LOOK_WAIT);
+                    let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
+                    let copy = repair::propose_copy(&path, storage::folder_of(&path));
+                    let plan = restore::plan_with(&path, &folders, &logs, &origin);
+                    Ok(Answer::Archive(Box::new(ArchiveLook { missing, copy, result: plan.map_err(|e| e.report()) })))
+                })
+            }
+            Query::Point { archive, until, segments: folders, logs } => {
+                let in_care = self.in_care(&archive);
+                Box::new(move || {
+                    let (log, origin) = in_care.of(&archive, &folders, LOOK_WAIT);
+                    let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
+                    restore::find_point(&archive, &folders, (&logs, &origin), until).map(Answer::Point)
+                })
+            }
+            Query::Places { data_file, settings } => {
+                let known = self.data_files.status(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+                let required = known.plan.as_ref().map(|plan| plan.required_bytes);
+                Box::new(move || Ok(Answer::Places(Box::new(look_at_places(&data_file, &settings, required)))))
+            }
+            Query::Measure { data_file, path } => {
+                let hosted = self.data_files.at(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+                let settings = hosted.settings.settings().clone();
+                Box::new(move || {
+                    backup::measure(&data_file, &settings, &path, &Control::default()).map(Answer::Measure)
+                })
+            }
+            Query::Undo { data_file, of } => {
+                let done = self.done_in_place(&data_file, of)?;
+                let log = self.data_files.at(&data_file).and_then(|hosted| hosted.log.clone());
+                let own = self.config.settings_dir.clone();
+                Box::new(move || undo::plan(&data_file, &done, &own, log.as_deref()).map(Answer::Undo))
+            }
+            Query::Report { job, .. } => {
+                let data = self.config.data_dir.clone();
+                Box::new(move || {
+                    let text = History::glance(&data).map_or(Ok(None), |history| history.report(job))?;
+                    let report: Option<RecordsReport> = text.and_then(|text| serde_json::from_str(&text).ok());
+                    report.map(Answer::Report).ok_or_else(|| {
+                        Error::new(ErrorKind::NotFound, "the report is not kept any more")
+                            .hint("The last 20 of each data file are kept. Verify it again.")
+                    })
+                })
+            }
+            Query::Look { data_file } => return Err(Self::not_open(&data_file)),
+        })
+    }
+}
+
+/// The places that `settings`, which are not in force yet, mean for archives and log.
+fn look_at_places(data_file: &Path, settings: &Settings, required: Option<u64>) -> SeenPlaces {
+    let system = System::now();
+    let look = |purpose| places::look(system.as_ref(), data_file, settings, purpose, required);
+    SeenPlaces {
+        archives: look(Purpose::Archives),
+        log: settings.log.file.as_ref().map(|_| look(Purpose::Log)),
+        problem: settings.check(data_file).err().map(|error| error.report()),
+        revision: settings.revision(),
+    }
+}
