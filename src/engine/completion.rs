@@ -133,6 +133,7 @@ mod tests {
             commits: 0,
             bytes: 4096,
             repaired: None,
+            repaired_logs: Vec::new(),
             duration_ms: 5,
         }
     }
