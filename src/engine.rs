@@ -6,6 +6,21 @@
 //!
 //! Files are identified, estimated and worked on by threads of their own, which report back; the Backup journal has one
 //! too. Left to the engine's own thread are looks with `stat` at what is open, and changes of settings.
+//!
+//! ```text
+//! handle command query status   the ways in and out, as plain data
+//! worker message commands       the engine's own thread, what reaches it, how commands are carried out
+//! queries pool                  answering questions, on a few threads that may wait for a disk
+//! registry data_file            the data files in its care: each one a value with its lock, settings, log and status
+//! data_files logs surveys folders settings   what is done to them: open, close, look, change
+//! job work entry completion ended   one running job, its body, its line in the Backup journal, what came of it
+//! backup_job kept proof maintenance undo notify   kinds of jobs
+//! scheduler proof lacking damaged   what is begun without a command
+//! found notices watched         what was found of archives, warnings that stay, how long nobody watched
+//! history recorder              the Backup journal, and the thread that writes it
+//! inspect lost mistaken settings_gone   told from outside: of a data file that others look after, or nobody
+//! in_care list rights config    whose archive, which files, as whom, with what it was started
+//! ```
 
 mod backup_job;
 pub mod command;
