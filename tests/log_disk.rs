@@ -33,15 +33,16 @@ fn until_state(handle: &Handle, wanted: impl Fn(CaptureState) -> bool) -> Captur
 #[test]
 fn a_full_disk_of_the_log_costs_no_commit_when_space_comes_back() {
     let place = Place::new();
-    let Some(disk) = SmallDisk::mount(&place.at("small"), "2m") else { return };
+    let Some(disk) = SmallDisk::mount(&place.at("small"), "160m") else { return };
     let data = place.at("a.sqlite");
     let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 50);
     let engine = engine(&place);
     let handle = engine.handle();
     open_with_log(&handle, &data, &disk.0.join("a.journal"));
     let made = backup(&handle, &data);
-    fs::write(disk.0.join("filler"), vec![1; 1 << 20]).unwrap();
-    // The application commits on, far beyond what the disk holds, and never fails.
+    // A megabyte is left; what the application commits until it is seen that the disk is full has room afterwards.
+    fs::write(disk.0.join("filler"), vec![1; 158 << 20]).unwrap();
+    // The application commits on, far beyond what is left, and never fails.
     let mut n = 0;
     while until(&handle, |_| true).data_files[0].log.as_ref().unwrap().state == CaptureState::On {
         application.execute("INSERT INTO t(a, b) VALUES(?1, randomblob(20000))", [format!("full {n}")]).unwrap();

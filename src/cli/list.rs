@@ -45,7 +45,8 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
         }
         let folder = backup::destination(&path, &settings);
         // Settings that went with it name neither: the Backup journal knows what was made of it.
-        let made = if path.exists() { Vec::new() } else { made_archives(folders.data_dir(), &path) };
+        let is_known = path.exists() || settings.settings().data_file_id.is_some();
+        let made = if is_known { Vec::new() } else { made_archives(folders.data_dir(), &path) };
         let made_in = storage::folders_of(&made);
         if !path.exists() && !folder.exists() && !made_in.iter().any(|folder| folder.exists()) {
             return Err(Error::new(

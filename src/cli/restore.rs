@@ -18,7 +18,7 @@ use crate::{
         mistaken::refuse_log,
         status::{FinishedJob, JobReport},
     },
-    error::{ErrorKind, ErrorReport, Result},
+    error::{ErrorKind, ErrorReport, Result, foreign::shown},
     journal::integrate::Until,
     restore::{self, Logs, Origin},
     storage, verify,
@@ -132,7 +132,7 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
             // In a bad hour nobody should have to ask again for what is there.
             origin.damaged.push(choice.archive.clone());
             if let Ok(next) = restore::choose(&data_file, &origin, until, &logs, made.as_ref()) {
-                remark(&format!("{} can not be restored, and was passed by.", choice.archive.display()));
+                remark(&format!("{} can not be restored, and was passed by.", shown(&choice.archive)));
                 (choice, job) = (next, JobId::new());
                 continue;
             }

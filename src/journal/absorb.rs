@@ -153,7 +153,9 @@ impl Follower {
             };
             let previous = patched.then_some(self.before.as_slice());
             let mut encoding = self.encoder.encode(version, previous, &self.image, &mut self.encoded);
-            if group.len() > usize::from(patched) && self.encoded.len() > self.image.len() / 16 {
+            // What does not compress at all is no part of what another page held.
+            let is_worth_it = self.encoded.len() > self.image.len() / 16 && encoding != page::WHOLE;
+            if group.len() > usize::from(patched) && is_worth_it {
                 let others = group.iter().filter(|other| other.0 != page);
                 let others: Vec<(u32, &[u8])> = others.map(|(page, content)| (*page, content.as_slice())).collect();
                 let among = page::encode_among(previous, &others, &self.image, &mut self.encoded);

@@ -22,7 +22,8 @@ mod moves;
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx};
 
-const WHOLE: u8 = 0;
+/// The page as it is.
+pub const WHOLE: u8 = 0;
 const WHOLE_ZSTD: u8 = 1;
 const PATCH: u8 = 2;
 const PREFIX_ZSTD: u8 = 3;

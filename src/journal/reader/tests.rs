@@ -1,3 +1,6 @@
+//! Logs as other programs and accidents leave them, read again.
+#![cfg(test)]
+
 use super::*;
 use crate::{
     journal::{
