@@ -68,7 +68,7 @@ impl Encoder {
             if version > 1 {
                 let mut steps = Vec::new();
                 let limit = if patched { out.len() } else { image.len() / 2 };
-                if moves::put(previous, image, limit, &mut steps) && steps.len() <= image.len() / 16 {
+                if moves::put(previous, image, limit.min(image.len() / 16), &mut steps) {
                     *out = steps;
                     return MOVES;
                 }

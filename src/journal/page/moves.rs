@@ -34,7 +34,8 @@ const TABLE_BITS: u32 = 12;
 pub(super) fn put(source: &[u8], image: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
     let (table, previous) = (table_of(source), &source[..image.len()]);
     let (mut at, mut literal) = (0, 0);
-    while at < image.len() && out.len() <= limit {
+    // What is not put yet counts: a page of which nothing is left is given up soon.
+    while at < image.len() && out.len() + (at - literal) <= limit {
         let same = common(&previous[at..], &image[at..]);
         if at + same == image.len() {
             break;
