@@ -108,9 +108,81 @@ pub(crate) fn refuse_strange_companions(path: &Path) -> Result<()> {
 
 /// To be called before a connection of [`open_existing`] is dropped: where its close leaves an empty WAL behind that
 /// nobody needs, lets SQLite tidy it away as it does for any program that leaves last.
+///
+/// SQLite empties a WAL after it has written the data file. One that was empty before that is not tidied away: somebody
+/// copies another content into the data file, and may be about to put the WAL there that belongs to it.
 pub fn leave(conn: &Connection, path: &Path) {
-    if std::fs::metadata(snapshot::wal_path(path)).is_ok_and(|wal| wal.len() == 0) {
+    let (wal, data_file) = (std::fs::metadata(snapshot::wal_path(path)), std::fs::metadata(path));
+    let is_later = |wal: &std::fs::Metadata| match (wal.modified(), data_file.as_ref().map(std::fs::Metadata::modified))
+    {
+        (Ok(emptied), Ok(Ok(written))) => emptied >= written,
+        _ => false,
+    };
+    if wal.is_ok_and(|wal| wal.len() == 0 && is_later(&wal)) {
         // Nothing to checkpoint, so nothing is written to the data file.
         let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    type Done = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn make(path: &Path) -> Done {
+        let application = Connection::open(path)?;
+        application.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(a); INSERT INTO t VALUES(1)")?;
+        drop(application);
+        Ok(())
+    }
+
+    /// A connection that has read, beside an empty WAL.
+    fn reader(path: &Path) -> std::result::Result<Connection, Box<dyn std::error::Error>> {
+        let conn = open_existing(path)?;
+        conn.query_row("SELECT count(*) FROM t", [], |_| Ok(()))?;
+        assert_eq!(snapshot::wal_path(path).metadata()?.len(), 0);
+        Ok(conn)
+    }
+
+    #[test]
+    fn an_empty_wal_is_tidied_away_by_who_leaves_last() -> Done {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.db");
+        make(&path)?;
+        let conn = reader(&path)?;
+        leave(&conn, &path);
+        drop(conn);
+        assert!(!snapshot::wal_path(&path).exists());
+        Ok(())
+    }
+
+    /// `cp` has written the data file and is about to write the WAL that belongs to it: that must not be removed.
+    #[cfg(unix)]
+    #[test]
+    fn the_wal_of_a_copy_that_is_just_being_put_in_place_stays() -> Done {
+        let folder = tempfile::tempdir()?;
+        let (path, wal) = (folder.path().join("a.db"), folder.path().join("a.db-wal"));
+        make(&path)?;
+        let conn = reader(&path)?;
+        let copy = fs::read(&path)?;
+        // Later than the WAL was made, by any file system's clock.
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        std::process::Command::new("dd")
+            .arg(format!("of={}", path.display()))
+            .args(["conv=notrunc", "status=none"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .and_then(|mut dd| {
+                std::io::Write::write_all(&mut dd.stdin.take().ok_or(std::io::ErrorKind::BrokenPipe)?, &copy)?;
+                dd.wait()
+            })?;
+        leave(&conn, &path);
+        fs::write(&wal, "what the copy brings")?;
+        drop(conn);
+        assert_eq!(fs::read(&wal)?, b"what the copy brings");
+        Ok(())
     }
 }
