@@ -522,3 +522,31 @@ fn a_log_that_is_cut_or_overwritten_between_our_own_writes_is_not_called_complet
         assert_eq!(error.kind, ErrorKind::Replaced, "{error:?}");
     }
 }
+
+/// The first time it was harmless; that must not hide the second one.
+#[test]
+fn a_log_that_is_touched_twice_is_read_again_twice() {
+    let mut scene = Scene::new();
+    let mut config = scene.config();
+    config.storage = Arc::new(Disk);
+    let capture = Capture::start(config).unwrap();
+    for _ in 0..3 {
+        scene.commit();
+        flushed(&capture);
+    }
+    let log = scene.at("data.journal");
+    let mode = fs::metadata(&log).unwrap().permissions();
+    fs::set_permissions(&log, mode).unwrap();
+    // Whoever asks has the log compared.
+    flushed(&capture);
+    thread::sleep(Duration::from_millis(20));
+    let mut file = fs::File::options().write(true).open(&log).unwrap();
+    file.seek(SeekFrom::Start(260)).and_then(|_| file.write_all(&[0xa5])).unwrap();
+    let begun = std::time::Instant::now();
+    while capture.status().state == CaptureState::On {
+        let _ = capture.flush();
+        assert!(begun.elapsed() < Duration::from_secs(30), "nobody noticed");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(capture.status().error.unwrap().kind, ErrorKind::Replaced);
+}

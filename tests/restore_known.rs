@@ -88,6 +88,16 @@ impl Scene {
         self.place.at(&format!("archives/a[{number:04}].4BK"))
     }
 
+    /// The archive with this number, some bytes in its middle overwritten.
+    fn damaged(&self, number: u32) -> PathBuf {
+        let archive = self.archive(number);
+        let mut bytes = fs::read(&archive).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 20].fill(7);
+        fs::write(&archive, bytes).unwrap();
+        archive
+    }
+
     fn log(&self, name: &str) -> PathBuf {
         self.place.at("logs").join(name)
     }
@@ -418,11 +428,7 @@ fn a_moment_in_a_time_when_nobody_watched_is_said_not_to_be_known() {
 fn damage_that_a_restore_met_is_remembered() {
     let Some(mut scene) = Scene::new() else { return };
     scene.kill();
-    let archive = scene.archive(1);
-    let mut bytes = fs::read(&archive).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 20].fill(7);
-    fs::write(&archive, bytes).unwrap();
+    let archive = scene.damaged(1);
     let is_told = || {
         let output = scene.place.run(&["status", scene.data.to_str().unwrap(), "--json"]);
         text(&output.stdout).contains("\"archive-damaged\"")
@@ -463,11 +469,7 @@ fn an_archive_that_is_known_to_be_damaged_is_not_chosen_where_another_one_leads_
     scene.backup();
     scene.commits(2);
     let live = logical_content(&scene.data);
-    let archive = scene.archive(2);
-    let mut bytes = fs::read(&archive).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 20].fill(7);
-    fs::write(&archive, bytes).unwrap();
+    let archive = scene.damaged(2);
     assert_eq!(scene.place.run(&["verify", archive.to_str().unwrap()]).status.code(), Some(1));
     let data = scene.data.clone();
     said(&scene.restore(&data, "while it runs", &[]), 0);
@@ -485,11 +487,7 @@ fn an_archive_that_turns_out_to_be_damaged_is_passed_by_at_once() {
     scene.backup();
     scene.commits(2);
     let live = logical_content(&scene.data);
-    let archive = scene.archive(2);
-    let mut bytes = fs::read(&archive).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 20].fill(7);
-    fs::write(&archive, bytes).unwrap();
+    scene.damaged(2);
     scene.lose();
     let data = scene.data.clone();
     let words = said(&scene.restore(&data, "lost", &[]), 1);

@@ -50,8 +50,11 @@ const COLD_PAUSE_MAX: Duration = Duration::from_secs(30);
 const IDLE_LONG: Duration = Duration::from_secs(30);
 /// How often what is held open is compared with what the paths name, so that a status is never older than this.
 const COMPARE: Duration = Duration::from_millis(1500);
-/// How often a log is read again because somebody else may have written to it.
-const READ_BACK: Duration = Duration::from_secs(60);
+/// A log is read again because somebody else may have written to it when so many times as long has passed as that took
+/// the last time: who touches it again and again must not have it read all the time.
+const READ_BACK_SHARE: u32 = 20;
+/// After so long in any case.
+const READ_BACK_MAX: Duration = Duration::from_secs(60);
 /// Longest pause between attempts to write a log that failed.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Once the pauses between attempts that SQLite fails are so long, everything is opened anew.
@@ -86,7 +89,8 @@ pub(super) struct Service {
     /// Whether a program has closed the data file, and that was not followed up yet.
     was_closed: bool,
     last_compared: Instant,
-    last_read_back: Option<Instant>,
+    /// When the log was read again last, and how long that took.
+    last_read_back: Option<(Instant, Duration)>,
     /// Why everything is to be released.
     released: Option<Error>,
     /// Told whenever this thread gets round.
@@ -240,12 +244,15 @@ impl Service {
     /// Compares what is held open with what the paths name.
     fn compare(&mut self) {
         self.last_compared = Instant::now();
-        let is_due = self.last_read_back.is_none_or(|at| at.elapsed() >= READ_BACK);
+        let pause = |took: Duration| (took * READ_BACK_SHARE).min(READ_BACK_MAX);
+        let is_due = self.last_read_back.is_none_or(|(at, took)| at.elapsed() >= pause(took));
         let is_thorough = is_due && !self.follower.writer.compare().unwrap_or(true);
+        let begun = Instant::now();
+        let compared = self.follower.compare(is_thorough);
         if is_thorough {
-            self.last_read_back = Some(Instant::now());
+            self.last_read_back = Some((Instant::now(), begun.elapsed()));
         }
-        if let Err(trouble) = self.follower.compare(is_thorough) {
+        if let Err(trouble) = compared {
             self.meet(trouble);
         }
     }
