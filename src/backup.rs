@@ -175,8 +175,8 @@ impl BackupReport {
             n => format!(" and {} more", n - 1),
         };
         Some(format!(
-            "Numbers before {} were left out, because {first}{more} lay in the way and could not be removed. See who put it \
-             there.",
+            "Numbers before {} were left out, because {first}{more} lay in the way and could not be removed. See who \
+             put it there.",
             self.number
         ))
     }
@@ -186,7 +186,8 @@ impl BackupReport {
         let key = self.signed_by?;
         Some(if self.is_key_new {
             format!(
-                "Signed by key {key}, which was made for it. Keep a copy of its public half where the archives are not (strongroom key)."
+                "Signed by key {key}, which was made for it. Keep a copy of its public half where the archives are not \
+                 (strongroom key)."
             )
         } else {
             format!("Signed by key {key}.")
@@ -202,7 +203,8 @@ impl BackupReport {
                 self.number
             );
             return Some(Error::new(ErrorKind::Damaged, message).hint(
-                "Make no further backups to repair this: look at the data file first (Verify on the Maintenance page, or strongroom check). Sound backups made before stay, whatever their age.",
+                "Make no further backups to repair this: look at the data file first (Verify on the Maintenance page, \
+                 or strongroom check). Sound backups made before stay, whatever their age.",
             ));
         }
         if let Some(from) = &self.copied_from {
@@ -281,8 +283,8 @@ fn other_key(data_file: &Path, settings: &Settings, number: ArchiveNumber, key: 
     let other = Archive::open(&before.path).ok()?.signed(&[]).key().filter(|other| *other != key)?;
     let message = format!("it is signed by key {key}, and backup {} before it by another one, {other}", before.number);
     let error = Error::new(ErrorKind::Partial, message).hint(
-        "Where the key that this user had was lost, a new one was made: keep a copy of its public half where the archives are not \
-         (strongroom key), beside that of the old one. If nobody knows why, find out who signs here.",
+        "Where the key that this user had was lost, a new one was made: keep a copy of its public half where the \
+         archives are not (strongroom key), beside that of the old one. If nobody knows why, find out who signs here.",
     );
     Some(error.report())
 }

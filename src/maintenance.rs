@@ -52,11 +52,11 @@ impl RecordsReport {
             [first, rest @ ..] => format!("{first} and {} more are", rest.len()),
         };
         let hint = if damaged.iter().all(|name| name.starts_with("index ")) {
-            "Only indexes are concerned: the command REINDEX of SQLite makes them again from the records, which are whole. \
-             Check the disk."
+            "Only indexes are concerned: the command REINDEX of SQLite makes them again from the records, which are \
+             whole. Check the disk."
         } else {
-            "Restore the data file in place from the last archive that was made before the damage, with its logs; what is in \
-             it now is kept. Check the disk."
+            "Restore the data file in place from the last archive that was made before the damage, with its logs; what \
+             is in it now is kept. Check the disk."
         };
         Some(Error::new(ErrorKind::Damaged, format!("{}: {what} damaged", self.data_file.display())).hint(hint))
     }
@@ -75,8 +75,8 @@ impl RecordsReport {
         let file = self.data_file.display();
         let message = format!("{file}: {what} could not be checked: {why}; nothing else was found damaged");
         Some(Error::new(ErrorKind::Partial, message).hint(
-            "It may need an extension that only the application has: have the application run PRAGMA integrity_check. The \
-             report names everything that was not checked.",
+            "It may need an extension that only the application has: have the application run PRAGMA integrity_check. \
+             The report names everything that was not checked.",
         ))
     }
 

@@ -215,7 +215,8 @@ impl RestoreReport {
         let message =
             format!("backup {} is partial: not everything asked for is in it, or whole: {words}", self.number);
         Some(Error::new(ErrorKind::Partial, message).hint(
-            "What is in it is restored. Restore the other files from an archive that strongroom list does not call partial.",
+            "What is in it is restored. Restore the other files from an archive that strongroom list does not call \
+             partial.",
         ))
     }
 
@@ -260,18 +261,21 @@ impl RestoreReport {
                 // What came out of the archive was compared with its checksum; what logs made of it, page by page.
                 Some(if self.integrated.as_ref().is_some_and(|done| done.commits > 0) {
                     let message = format!(
-                        "the restored data file is as the archive and its log have it, but SQLite finds it damaged: {found}"
+                        "the restored data file is as the archive and its log have it, but SQLite finds it damaged: \
+                         {found}"
                     );
                     Error::new(ErrorKind::Damaged, message).hint(
-                        "The damage was in the backup already, or was recorded later. Restore up to an earlier commit, an older archive, or \
-                         repair the restored file with SQLite's .recover.",
+                        "The damage was in the backup already, or was recorded later. Restore up to an earlier commit, \
+                         an older archive, or repair the restored file with SQLite's .recover.",
                     )
                 } else {
                     let message = format!(
-                        "the restored data file is identical to the one that was backed up, but SQLite finds it damaged: {found}"
+                        "the restored data file is identical to the one that was backed up, but SQLite finds it \
+                         damaged: {found}"
                     );
                     Error::new(ErrorKind::Damaged, message).hint(
-                        "The data file was damaged before this backup. Restore an older archive, or repair the restored file with SQLite's .recover.",
+                        "The data file was damaged before this backup. Restore an older archive, or repair the \
+                         restored file with SQLite's .recover.",
                     )
                 })
             }
@@ -280,7 +284,10 @@ impl RestoreReport {
                     ErrorKind::Sqlite,
                     format!("the restored data file could not be checked to its end: {reason}"),
                 )
-                .hint("Its tables may need an extension that only the application has. Open it with the application to check it."),
+                .hint(
+                    "Its tables may need an extension that only the application has. Open it with the application to \
+                    check it.",
+                ),
             ),
         }
     }
@@ -290,7 +297,8 @@ impl RestoreReport {
 pub fn repaired_log_in_words(log: &Path) -> String {
     let log = log.display();
     format!(
-        "The log {log} is damaged and was repaired in memory. Make a full backup, and look what is the matter with that disk."
+        "The log {log} is damaged and was repaired in memory. Make a full backup, and look what is the matter with \
+         that disk."
     )
 }
 

@@ -98,8 +98,8 @@ pub(crate) fn refuse_strange_companions(path: &Path) -> Result<()> {
             let (user, of) = (storage::owners::name_of(user), path.display());
             let message = format!("{} belongs to {user}, who may not write {of}", companion.display());
             return Err(Error::new(ErrorKind::Refused, message).hint(
-                "SQLite would write what stands in it into the data file. Find out why it is there. If it is a file of an \
-                 application, give it to the owner of the data file (chown); else move it away.",
+                "SQLite would write what stands in it into the data file. Find out why it is there. If it is a file of \
+                 an application, give it to the owner of the data file (chown); else move it away.",
             ));
         }
     }

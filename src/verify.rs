@@ -57,10 +57,11 @@ impl VerifyReport {
     /// Of one that was to be signed, and is not.
     fn unsigned(&self) -> Option<Error> {
         (self.signed == Signed::Lost).then(|| {
-            let message = format!("{} was to be signed, and its signature is missing or damaged", self.archive.display());
+            let message =
+                format!("{} was to be signed, and its signature is missing or damaged", self.archive.display());
             Error::new(ErrorKind::Refused, message).hint(
-                "Its content is as its checksums say, which anybody can make. The backup said so if it could not be signed; else somebody \
-                 may have changed it: hold it against another copy.",
+                "Its content is as its checksums say, which anybody can make. The backup said so if it could not be \
+                 signed; else somebody may have changed it: hold it against another copy.",
             )
         })
     }
@@ -133,8 +134,8 @@ pub fn run_with(archive: &Path, options: &VerifyOptions, control: &Control) -> R
             )
         });
         return Err(Error::new(ErrorKind::Refused, message).hint(format!(
-            "{damage}Whoever may write its folder can have put it there. Use one that is genuine, or find out by which key its writer \
-             signs (strongroom key)."
+            "{damage}Whoever may write its folder can have put it there. Use one that is genuine, or find out by which \
+             key its writer signs (strongroom key)."
         )));
     }
     let not_whole = NotWhole::as_far_as_known(&opened, &[], control)?;

@@ -47,7 +47,8 @@ impl Repaired {
             return Error::new(ErrorKind::Damaged, message).hint(SOUND_COPY);
         }
         let message = format!(
-            "the archive is damaged beyond what its recovery data repairs ({words}), but every file restored from it was still whole"
+            "the archive is damaged beyond what its recovery data repairs ({words}), but every file restored from it \
+             was still whole"
         );
         Error::new(ErrorKind::Damaged, message).hint(
             "Each file agrees with its own checksum. Make a new full backup, and keep what was restored until then.",
@@ -114,7 +115,8 @@ pub fn beyond_repair(path: &Path, repaired: &Repaired, whole: &[&str]) -> Error 
 /// The advice for an archive of which only these items are whole.
 pub fn still_whole(whole: &[&str]) -> String {
     if whole.is_empty() {
-        return "Use another archive of this data file, or a copy of this one. Do not delete it: parts may still be read."
+        return "Use another archive of this data file, or a copy of this one. Do not delete it: parts may still be \
+            read."
             .to_owned();
     }
     format!(

@@ -46,7 +46,8 @@ impl Guarantee {
     /// For people, one sentence.
     pub fn in_words(&self) -> String {
         format!(
-            "Repairs any single damaged stretch up to {}, or {:.0} % of evenly scattered damage; archive {:.0} % larger; needs {} of memory",
+            "Repairs any single damaged stretch up to {}, or {:.0} % of evenly scattered damage; archive {:.0} % \
+             larger; needs {} of memory",
             human_bytes(self.stretch_bytes),
             self.scattered_percent.floor(),
             self.larger_percent.ceil(),

@@ -210,7 +210,8 @@ impl Partial {
         Warning::new(
             WarningKind::BackupPartial,
             format!("{which}; {}; {}", self.of_newest, self.whole),
-            "See what is missing: strongroom verify names it. Have the files there, readable, or take them off the list of attachments.",
+            "See what is missing: strongroom verify names it. Have the files there, readable, or take them off the \
+             list of attachments.",
         )
     }
 }
@@ -220,7 +221,8 @@ fn of_hold(archive: &ArchiveEntry) -> Option<Warning> {
     let why = hold.note.as_deref().unwrap_or("a later backup holds drastically other content");
     let message = format!("{why}; backup {} is held, and never deleted", archive.number);
     let hint = format!(
-        "If records were lost, restore that backup. If the change was meant, release it, on the Restore page or with: strongroom hold {} --release.",
+        "If records were lost, restore that backup. If the change was meant, release it, on the Restore page or with: \
+         strongroom hold {} --release.",
         quoted(&archive.path)
     );
     Some(Warning::new(WarningKind::ContentChanged, message, hint))
@@ -239,7 +241,8 @@ fn of_damage(damaged: &ArchiveEntry, sound: Option<&ArchiveEntry>) -> Warning {
         WarningKind::ContentDamaged,
         format!("backup {} is damaged in its content{why}; {newest}", damaged.number),
         format!(
-            "Make no further backups to repair this. Look at the data file first: Verify on the Maintenance page, or strongroom check.{then}"
+            "Make no further backups to repair this. Look at the data file first: Verify on the Maintenance page, or \
+             strongroom check.{then}"
         ),
     )
 }
@@ -261,7 +264,8 @@ fn not_checked(
         Some(_) => return None,
     };
     let hint = format!(
-        "Test it: strongroom verify {} --test-restore. With the setting archive.test-restore = \"always\" every new one is tested.",
+        "Test it: strongroom verify {} --test-restore. With the setting archive.test-restore = \"always\" every new \
+         one is tested.",
         quoted(&newest.path)
     );
     Some(Warning::new(WarningKind::ContentNotChecked, message, hint))

@@ -311,7 +311,8 @@ mod tests {
             (
                 "keep.lst=5",
                 "there is no setting named keep.lst",
-                "Did you mean keep.last? In that section there are keep.all, keep.last, keep.hourly, keep.daily, keep.weekly, keep.monthly, keep.yearly, keep.delete-oldest.",
+                "Did you mean keep.last? In that section there are keep.all, keep.last, keep.hourly, keep.daily, \
+                 keep.weekly, keep.monthly, keep.yearly, keep.delete-oldest.",
             ),
             (
                 "nothing",

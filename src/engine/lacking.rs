@@ -97,8 +97,8 @@ impl Worker {
                 shown(&lacking),
             );
             let hint = format!(
-                "Nothing has to be done. To go back to the state that was found, restore it in place up to commit {back}. \
-                 Put this away when you have seen it."
+                "Nothing has to be done. To go back to the state that was found, restore it in place up to commit \
+                 {back}. Put this away when you have seen it."
             );
             self.keep_notice(data_file, Warning::new(WarningKind::RestoredAutomatically, message, hint));
         }

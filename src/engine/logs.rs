@@ -64,7 +64,8 @@ impl Worker {
             hosted.log_slot.set(None, false);
         }
         let message = format!("the log {} is not kept: the service was begun with --no-log", log.display());
-        let hint = "Begin it without --no-log. If no log is wanted, take it off: strongroom settings DATAFILE --default log.file.";
+        let hint = "Begin it without --no-log. If no log is wanted, take it off: strongroom settings DATAFILE \
+            --default log.file.";
         let error = Error::new(ErrorKind::Refused, message).hint(hint).report();
         if let Some(status) = self.edit_data_file(data_file) {
             (status.log_starting, status.log_problem) = (false, Some(error));
@@ -165,8 +166,8 @@ impl Worker {
         let who = Holders { processes: processes.to_vec(), may_be_more: false }.in_words();
         let message =
             format!("the log of {} was released for {who}, which wants the file for itself", data_file.display());
-        let hint = "What it commits meanwhile is recorded as one step, when the log can be opened again. Have the program use SQLite's \
-                    normal locking mode.";
+        let hint = "What it commits meanwhile is recorded as one step, when the log can be opened again. Have the \
+            program use SQLite's normal locking mode.";
         let error = Error::new(ErrorKind::Busy, message).hint(hint).report();
         if let Some(status) = self.edit_data_file(data_file) {
             (status.log, status.log_problem) = (None, Some(error.clone()));

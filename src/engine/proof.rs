@@ -182,7 +182,9 @@ impl Worker {
                 let message = format!("{what} of {} failed: {}", data_file.display(), error.message);
                 let hint = error.hint.clone().unwrap_or_default();
                 let hint = format!(
-                    "{hint} Make no further backups to repair this before the data file was looked at: Verify on the Maintenance page, or strongroom check. If it is sound, make a full backup and test it: strongroom verify ARCHIVE --test-restore."
+                    "{hint} Make no further backups to repair this before the data file was looked at: Verify on the \
+                     Maintenance page, or strongroom check. If it is sound, make a full backup and test it: strongroom \
+                     verify ARCHIVE --test-restore."
                 );
                 self.keep_notice(data_file, Warning::new(WarningKind::TestRestoreFailed, message, hint.trim_start()));
             }

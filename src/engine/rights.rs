@@ -32,8 +32,8 @@ pub fn require(data_file: &Path, as_root: bool) -> Result<()> {
             ))
             .map_err(|e| {
                 e.hint(format!(
-                    "Whoever owns a data file decides what is read and written for it. Commands begun by the superuser become \
-                     that user by themselves; “strongroom service install” has a service run as {owner}."
+                    "Whoever owns a data file decides what is read and written for it. Commands begun by the superuser \
+                     become that user by themselves; “strongroom service install” has a service run as {owner}."
                 ))
             });
         }
@@ -49,8 +49,8 @@ pub fn require(data_file: &Path, as_root: bool) -> Result<()> {
         ))
         .map_err(|e| {
             e.hint(
-                "Give the data file to its user (chown), or the folder to the superuser. Where everybody who can write there may \
-                 have the rights of the superuser, add --as-root.",
+                "Give the data file to its user (chown), or the folder to the superuser. Where everybody who can write \
+                 there may have the rights of the superuser, add --as-root.",
             )
         }),
     }

@@ -117,15 +117,17 @@ impl Gone {
         let (message, hint) = match self.is_written_over {
             true => (
                 format!(
-                    "the settings of {path} were written anew, without the identity that was noted in them, and the folder of its \
-                     archives, which know it, is not there: {}",
+                    "the settings of {path} were written anew, without the identity that was noted in them, and the \
+                     folder of its archives, which know it, is not there: {}",
                     away.display()
                 ),
-                "Connect its disk: the identity is taken over from the newest archive. To begin anew as a new data file",
+                "Connect its disk: the identity is taken over from the newest archive. To begin anew as a new data \
+                 file",
             ),
             false => (
                 format!(
-                    "the settings of {path} are gone, and the folder of its archives, which hold them, is not there: {}",
+                    "the settings of {path} are gone, and the folder of its archives, which hold them, is not there: \
+                     {}",
                     away.display()
                 ),
                 "Connect its disk: the settings are put back from the newest archive. To begin anew with the defaults",
@@ -197,8 +199,8 @@ impl Gone {
         let Some((mut with, archive)) = self.with_notes(&settings) else {
             self.begin_anew(own)?;
             let message = format!(
-                "the settings of {} were written anew, without the identity that was noted in them, and no archive is left that \
-                 knows it: it is a new data file from now on",
+                "the settings of {} were written anew, without the identity that was noted in them, and no archive is \
+                 left that knows it: it is a new data file from now on",
                 self.data_file.display()
             );
             let hint = format!("Make a full backup now. Numbers go on after {}.", self.highest);
@@ -227,8 +229,8 @@ impl Gone {
                 if self.is_written_over { ("identity", "It comes") } else { ("settings", "They come") };
             let message = format!("the {lacking} of {path} can still be taken from {archive}: nothing is begun anew");
             return Err(Error::new(ErrorKind::Refused, message).hint(format!(
-                "{comes} back as soon as a service, a window or a backup opens the data file. To begin anew all the same, move its \
-                 archives to another folder first."
+                "{comes} back as soon as a service, a window or a backup opens the data file. To begin anew all the \
+                 same, move its archives to another folder first."
             )));
         }
         self.begin_anew(own)?;
@@ -245,8 +247,8 @@ impl Gone {
             )
         };
         Ok(format!(
-            "{path} begins anew, as a new data file with {with}: archives go to {}, their numbers go on after {number}, and the \
-             log is {}.{before}",
+            "{path} begins anew, as a new data file with {with}: archives go to {}, their numbers go on after \
+             {number}, and the log is {}.{before}",
             folder.display(),
             file.settings().log.file.as_ref().map_or_else(|| "off".to_owned(), |log| log.display().to_string())
         ))
@@ -277,8 +279,8 @@ const STAYS: &str = "All that stands in them now stays in force.";
 pub(super) fn taken_over(data_file: &Path, archive: Option<&Path>) -> Warning {
     let from = archive.map_or_else(String::new, |archive| format!(" from {}", archive.display()));
     let message = format!(
-        "the settings of {} were written anew, without the identity that was noted in them, and it was taken over{from}: \
-         archives, numbers and log go on",
+        "the settings of {} were written anew, without the identity that was noted in them, and it was taken \
+         over{from}: archives, numbers and log go on",
         data_file.display()
     );
     let hint = format!("{STAYS} What writes them, a template perhaps, can leave [data-file] out.");

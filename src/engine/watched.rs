@@ -85,7 +85,8 @@ fn unwatched(path: &Path, before: &Watched, now: &DateTime<Local>, (logs, schedu
     }
     if logs {
         hint.push_str(
-            "What was committed meanwhile comes into the log as one step: it can be restored as a whole, its moments in between not. ",
+            "What was committed meanwhile comes into the log as one step: it can be restored as a whole, its moments \
+             in between not. ",
         );
     }
     if scheduled {

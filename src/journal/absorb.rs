@@ -107,7 +107,8 @@ impl Follower {
         if cursor.bare() > 0 && !std::mem::replace(&mut self.has_bare, true) {
             // Once: such a program makes them again and again.
             tracing::info!(
-                "an older SQLite writes frames without a checksum to the WAL of {}; they are logged as its readers see them",
+                "an older SQLite writes frames without a checksum to the WAL of {}; they are logged as its readers see \
+                 them",
                 shown(&self.path)
             );
         }

@@ -277,7 +277,10 @@ fn require_wal_mode(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Refused, format!("{} is in journal mode {mode}; the log needs WAL", path.display()))
-        .hint("Let Strongroom switch it (in the window, or with serve --switch-to-wal), or do it in the application. It is a lasting change of the file."))
+        .hint(
+            "Let Strongroom switch it (in the window, or with serve --switch-to-wal), or do it in the application. \
+            It is a lasting change of the file.",
+        ))
 }
 
 fn page_size(pins: &Pins) -> Result<u32> {

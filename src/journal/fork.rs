@@ -74,8 +74,9 @@ impl Fork {
                 branch(&self.other)
             );
             Error::new(ErrorKind::Refused, message).hint(format!(
-                "A data file was copied with its settings, and both went on. Name the log of the one that you want (--log, or Add log), \
-                 or restore up to commit {} at most. Give the copy an identity of its own: strongroom settings COPY --own-identity.",
+                "A data file was copied with its settings, and both went on. Name the log of the one that you want \
+                 (--log, or Add log), or restore up to commit {} at most. Give the copy an identity of its own: \
+                 strongroom settings COPY --own-identity.",
                 self.commit
             ))
         })

@@ -347,8 +347,8 @@ impl LogHeader {
         }
         if version == 0 || !page_size.is_power_of_two() || !(512..=65536).contains(&page_size) || commit > COMMITS_MAX {
             let message = format!(
-                "{name} says what can not be: that it has format {version}, that the data file has pages of {page_size} bytes, and \
-                 had {commit} commits before"
+                "{name} says what can not be: that it has format {version}, that the data file has pages of \
+                 {page_size} bytes, and had {commit} commits before"
             );
             return Err(Error::new(ErrorKind::Damaged, message).hint("Do not trust it: it was not made by Strongroom."));
         }

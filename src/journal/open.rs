@@ -217,8 +217,8 @@ fn explain(config: &CaptureConfig, new: &OpenLog, what: &str, aside: Option<&Pat
     let base = new.writer.header();
     let hint = match (base.rooted, config.last_archive.as_ref()) {
         (true, Some(last)) => format!(
-            "A new log goes on from full backup {:04}: that backup can be restored, and every state from now on; only the \
-             single commits in between can not{}. Make a full backup when convenient.",
+            "A new log goes on from full backup {:04}: that backup can be restored, and every state from now on; only \
+             the single commits in between can not{}. Make a full backup when convenient.",
             last.position.archive,
             if aside.is_some() { "" } else { ", unless the log is found again" }
         ),

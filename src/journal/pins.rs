@@ -412,7 +412,10 @@ impl Pins {
 fn fail(path: &Path, error: rusqlite::Error) -> Error {
     if is_busy(&error) {
         return Error::new(ErrorKind::Busy, format!("{} is locked by another program", path.display()))
-            .hint("The application holds the file in exclusive mode or in a long transaction. Wait, or switch its exclusive locking off.")
+            .hint(
+                "The application holds the file in exclusive mode or in a long transaction. Wait, or switch its \
+                exclusive locking off.",
+            )
             .because(error);
     }
     // It was one when it was opened: somebody is just copying another content over it.

@@ -219,8 +219,8 @@ fn append(writer: &mut LogWriter, reader: &mut LogReader) -> Result<()> {
 pub(super) fn prove(path: &Path, position: &Position) -> Result<()> {
     let lost = |what: &str| {
         Error::new(ErrorKind::Damaged, format!("the log {} {what}", path.display())).hint(
-            "What was committed before the damage can be restored commit by commit, and the state of this backup with everything \
-             after it; the single steps in between can not. Check that disk.",
+            "What was committed before the damage can be restored commit by commit, and the state of this backup with \
+             everything after it; the single steps in between can not. Check that disk.",
         )
     };
     let mut reader = LogReader::open(path).map_err(|e| lost("can not be read back").because(e))?;

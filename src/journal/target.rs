@@ -103,8 +103,8 @@ impl Target {
             self.path.display()
         );
         Err(Error::new(ErrorKind::Damaged, message).hint(
-            "The archive and the log do not belong together, or the log lacks a change that was made past SQLite. Restore without \
-             the log, or begin with another archive.",
+            "The archive and the log do not belong together, or the log lacks a change that was made past SQLite. \
+             Restore without the log, or begin with another archive.",
         ))
     }
 
@@ -154,8 +154,10 @@ impl Target {
                 self.path.display(),
                 entry.page
             );
-            return Err(Error::new(ErrorKind::Damaged, message)
-                .hint("The archive and the log do not belong together, or one is damaged. Restore without the log, or up to the commit before."));
+            return Err(Error::new(ErrorKind::Damaged, message).hint(
+                "The archive and the log do not belong together, or one is damaged. Restore without the log, or \
+                    up to the commit before.",
+            ));
         }
         self.pages.insert(entry.page, image);
         if let Some(defined) = &mut self.defined {

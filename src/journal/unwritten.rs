@@ -163,9 +163,16 @@ fn wal_header(wal: &Path) -> Option<[u8; 32]> {
 }
 
 fn wal_changed(wal: &Path) -> Error {
-    Error::new(ErrorKind::Changed, format!("{} was put there by a program that does not use SQLite", wal.display())).hint(
-        "It belongs to a copy that was put in the place of the data file. Both are opened anew, compared as a whole, and the log goes \
-         on. Put a copy and its -wal file in place while the application is stopped.",
+    Error::new(
+        ErrorKind::Changed,
+        format!(
+            "{} was put there by a program that does not use SQLite",
+            wal.display()
+        ),
+    )
+    .hint(
+        "It belongs to a copy that was put in the place of the data file. Both are opened anew, compared as a whole, \
+         and the log goes on. Put a copy and its -wal file in place while the application is stopped.",
     )
 }
 
@@ -173,8 +180,8 @@ fn wal_changed(wal: &Path) -> Error {
 pub(super) fn changed(path: &Path) -> Error {
     let message = format!("{} was written by a program that does not use SQLite", path.display());
     Error::new(ErrorKind::Changed, message).hint(
-        "Another content was copied over it. It is compared as a whole, and the log goes on. Bring an older state back with a restore \
-         in place, while the application is stopped.",
+        "Another content was copied over it. It is compared as a whole, and the log goes on. Bring an older state back \
+         with a restore in place, while the application is stopped.",
     )
 }
 

@@ -357,15 +357,16 @@ impl Known {
         let hint = match &self.ends {
             Ends::WithoutLog => "Restore a newer archive, which the logs go on from.",
             Ends::Open { is_held_up: true, .. } | Ends::Torn { is_held_up: true, .. } if more.is_empty() => {
-                "Everything that was recorded is restored. What was committed since stands in the data file: see that its log can be \
-                 written (strongroom status DATAFILE), and restore again."
+                "Everything that was recorded is restored. What was committed since stands in the data file: see that \
+                 its log can be written (strongroom status DATAFILE), and restore again."
             }
             Ends::Open { .. } | Ends::Torn { .. } if more.is_empty() => {
-                "Everything that was recorded is restored. What programs committed later, if they did, was never recorded."
+                "Everything that was recorded is restored. What programs committed later, if they did, was never \
+                 recorded."
             }
             _ => {
-                "Everything up to there is restored. If a log lies elsewhere, or another copy of it exists, restore again and \
-                 name it (--log, or Add log)."
+                "Everything up to there is restored. If a log lies elsewhere, or another copy of it exists, restore \
+                 again and name it (--log, or Add log)."
             }
         };
         Some(Error::new(ErrorKind::Partial, message).hint(hint))
@@ -413,12 +414,13 @@ impl Known {
 fn within(stretch: &Stretch, moment: DateTime<Utc>) -> Error {
     let (from, to) = (shown(stretch.from), shown(stretch.to));
     let message = format!(
-        "nothing is known of {}: nobody watched for a time between {from} and {to}, and what was committed then is known as one step. \
-         The state of {from} is restored",
+        "nothing is known of {}: nobody watched for a time between {from} and {to}, and what was committed then is \
+         known as one step. The state of {from} is restored",
         shown(moment)
     );
     let hint = format!(
-        "To have all of it, restore up to commit {} (--commit {}); or restore a full backup that was made in between, if there is one.",
+        "To have all of it, restore up to commit {} (--commit {}); or restore a full backup that was made in between, \
+         if there is one.",
         stretch.commit, stretch.commit
     );
     Error::new(ErrorKind::Partial, message).hint(hint)
@@ -440,7 +442,8 @@ fn repeats(jump: &Jump) -> String {
 fn repeated(jump: &Jump, moment: DateTime<Utc>) -> Error {
     let (first, last) = jump.commits;
     let message = format!(
-        "the clock may have shown the moment wanted, {}, twice, because it ran back: {}. The state of the second time is restored",
+        "the clock may have shown the moment wanted, {}, twice, because it ran back: {}. The state of the second time \
+         is restored",
         shown(moment),
         repeats(jump)
     );
@@ -459,8 +462,8 @@ fn concealed(jump: &Jump) -> Error {
         (format!("commits {first} to {last}"), "they bear times up to", format!("{first} to {last}"))
     };
     let message = format!(
-        "{which} may have been made before the moment wanted, and left out: the clock was ahead, and {bear} {}, of which is known only \
-         that it was not before {}{}",
+        "{which} may have been made before the moment wanted, and left out: the clock was ahead, and {bear} {}, of \
+         which is known only that it was not before {}{}",
         shown(jump.to),
         shown(jump.from),
         jump.right_again.map_or_else(String::new, |again| format!(", and not after {}", shown(again)))

@@ -114,8 +114,8 @@ mod tests {
         assert_eq!(
             said.as_deref(),
             Some(
-                "The clock showed that time twice; 2026-10-25 02:30:00 +02:00 is taken, the first one. For the second, write \
-                 2026-10-25 02:30:00 +01:00."
+                "The clock showed that time twice; 2026-10-25 02:30:00 +02:00 is taken, the first one. For the second, \
+                 write 2026-10-25 02:30:00 +01:00."
             )
         );
     }

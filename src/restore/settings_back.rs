@@ -61,19 +61,22 @@ impl SettingsBack {
         )];
         lines.extend(self.missing.iter().map(|folder| {
             format!(
-                "The folder {}, which they name, does not exist here: connect its disk, or choose another one in the settings.",
+                "The folder {}, which they name, does not exist here: connect its disk, or choose another one in the \
+                 settings.",
                 folder.display()
             )
         }));
         if !self.on_finish_left.is_empty() {
             lines.push(format!(
-                "They also named a program to run after each job, {}, which was left out, since whoever made the archive could have named it. If it is yours, set on-finish again.",
+                "They also named a program to run after each job, {}, which was left out, since whoever made the \
+                 archive could have named it. If it is yours, set on-finish again.",
                 self.on_finish_left.join(" ")
             ));
         }
         lines.extend(self.not_believed.iter().map(|folder| {
             format!(
-                "The folder {}, which they named, does not exist here and was left out, since the archive was made in another place.",
+                "The folder {}, which they named, does not exist here and was left out, since the archive was made in \
+                 another place.",
                 folder.display()
             )
         }));

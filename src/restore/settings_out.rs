@@ -29,7 +29,8 @@ pub(super) fn without_program(items: &[Item], scratch: &Folder) -> Result<Vec<St
         let text = read(scratch, &name)?;
         match text.as_deref().map(settings::without_program) {
             None | Some(Err(_)) => said.push(format!(
-                "{} is no settings file that can be understood. If you correct it, see first whether it names a program to run.",
+                "{} is no settings file that can be understood. If you correct it, see first whether it names a \
+                 program to run.",
                 item.name
             )),
             Some(Ok(None)) => {}
@@ -37,7 +38,8 @@ pub(super) fn without_program(items: &[Item], scratch: &Folder) -> Result<Vec<St
                 write(scratch, &name, &text)?;
                 scratch.set_modified(&name, UNIX_EPOCH + Duration::from_secs(item.modified.max(0) as u64));
                 said.push(format!(
-                    "The settings of the archive named a program to run after each job, {program}, which was left out of {}, since whoever made the archive could have named it. If it is yours, set on-finish again.",
+                    "The settings of the archive named a program to run after each job, {program}, which was left out \
+                     of {}, since whoever made the archive could have named it. If it is yours, set on-finish again.",
                     item.name
                 ));
             }

@@ -49,7 +49,8 @@ impl UndoPlan {
             Some(0) => "No commit was made since, so that none leaves the data file.".to_owned(),
             Some(1) => "1 commit made since leaves the data file.".to_owned(),
             Some(leaves) => format!("{leaves} commits made since leave the data file."),
-            None => "Whatever was written since leaves the data file; how much that is is not known, because no log counts it."
+            None => "Whatever was written since leaves the data file; how much that is is not known, because no log \
+                counts it."
                 .to_owned(),
         };
         [comes, leaves]
@@ -117,6 +118,12 @@ fn gone(archive: &Path, why: &Error) -> Error {
 fn impossible(commit: u64, why: Option<&Error>) -> Error {
     let why =
         why.map_or_else(|| "every archive that is left was made after it".to_owned(), |why| why.message().to_owned());
-    Error::new(ErrorKind::NotFound, format!("nothing leads to commit {commit} any more, the state before the restore: {why}"))
-        .hint("Bring the archive from before that commit and the logs after it back to the folder for archives, and try again.")
+    Error::new(
+        ErrorKind::NotFound,
+        format!("nothing leads to commit {commit} any more, the state before the restore: {why}"),
+    )
+    .hint(
+        "Bring the archive from before that commit and the logs after it back to the folder for archives, and \
+            try again.",
+    )
 }

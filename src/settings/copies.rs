@@ -189,13 +189,13 @@ pub fn shared(copy: &Path, from: &Path) -> Error {
     Error::new(
         ErrorKind::Refused,
         format!(
-            "{copy} is a copy of {from}, which is still there, and goes by the same settings: they were copied too, and make both \
-             one data file"
+            "{copy} is a copy of {from}, which is still there, and goes by the same settings: they were copied too, \
+             and make both one data file"
         ),
     )
     .hint(format!(
-        "Give the copy an identity of its own: strongroom settings {word} --own-identity. If it has taken the place of {from}, \
-         delete or rename that one. Until then no log is kept of the copy, and no old backup is deleted for it."
+        "Give the copy an identity of its own: strongroom settings {word} --own-identity. If it has taken the place of \
+         {from}, delete or rename that one. Until then no log is kept of the copy, and no old backup is deleted for it."
     ))
 }
 
@@ -203,16 +203,16 @@ pub fn shared(copy: &Path, from: &Path) -> Error {
 /// while its original was away.
 pub fn equal(this: &Path, other: &Path) -> Error {
     let message = format!(
-        "{} and {} go by the same settings, and both as the original: one was copied from the other with them, and both were used \
-         since",
+        "{} and {} go by the same settings, and both as the original: one was copied from the other with them, and \
+         both were used since",
         this.display(),
         other.display()
     );
     Error::new(ErrorKind::Refused, message).hint(format!(
-        "Give one of them an identity of its own, it does not matter which: strongroom settings {} --own-identity, or the same \
-         with {}. Its archives begin anew, and it is without a log until one is chosen. Until then their archives are told \
-         apart by the paths in them; a log that both of them name is taken by each from the other, and a restore with it can give the \
-         content of the other.",
+        "Give one of them an identity of its own, it does not matter which: strongroom settings {} --own-identity, or \
+         the same with {}. Its archives begin anew, and it is without a log until one is chosen. Until then their \
+         archives are told apart by the paths in them; a log that both of them name is taken by each from the other, \
+         and a restore with it can give the content of the other.",
         quoted(this),
         quoted(other)
     ))

@@ -84,7 +84,8 @@ impl SettingsFile {
         {
             let message = format!("they belong to {name}, which has the same name without its extension");
             return Err(settings_error(&path, &message).hint(
-                "Two data files in one folder need names that differ before the last dot: their archives and logs would be mixed up.",
+                "Two data files in one folder need names that differ before the last dot: their archives and logs \
+                 would be mixed up.",
             ));
         }
         let unknown = unknown(&text, parsed.as_table());
@@ -290,7 +291,10 @@ impl SettingsFile {
             }
             let (message, user) = (format!("the settings in {} belong to", self.path.display()), other.user_name());
             return Err(Error::new(ErrorKind::Settings, format!("{message} {user}, and are changed by nobody else"))
-                .hint("Run the command as that user, or as the owner of the data file, or give the file to this user (chown)."));
+                .hint(
+                    "Run the command as that user, or as the owner of the data file, or give the file to this user \
+                    (chown).",
+                ));
         }
         let data_file = Ownership::of(&self.data_file);
         let written = match self.origin {

@@ -97,8 +97,10 @@ impl Origin {
         }
         let refuse = |why: String| {
             let message = format!("the program to be run after each job is not run: {why}");
-            Err(Error::new(ErrorKind::Refused, message)
-                .hint("Whoever can write there could have any program run as this user. Change owner or permissions: chmod go-w."))
+            Err(Error::new(ErrorKind::Refused, message).hint(
+                "Whoever can write there could have any program run as this user. Change owner or permissions: \
+                    chmod go-w.",
+            ))
         };
         let user = owners::this_user();
         let shown = path.display();
@@ -121,8 +123,10 @@ impl Origin {
 /// The text of the file at `path` with its origin; `None` where there is none.
 pub(super) fn read(path: &Path) -> Result<Option<(String, Origin)>> {
     let not_ordinary = |what: &str| {
-        Error::new(ErrorKind::WrongType, format!("the settings file {} is {what}", path.display()))
-            .hint("Move it away: then the last ones that an archive holds are put back. The settings are read from the file itself, never through a link.")
+        Error::new(ErrorKind::WrongType, format!("the settings file {} is {what}", path.display())).hint(
+            "Move it away: then the last ones that an archive holds are put back. The settings are read from the \
+                file itself, never through a link.",
+        )
     };
     let file = match open(path) {
         Ok(file) => file,

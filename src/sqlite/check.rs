@@ -153,7 +153,8 @@ impl Check<'_> {
         let table = |name: &str, root| Table { name: name.to_owned(), root, indexes: Vec::new() };
         tables.insert("sqlite_schema".to_owned(), table("sqlite_schema", 1));
         let rows: Vec<(String, String, String, i64)> = self.ask(&|conn| {
-            let sql = "SELECT type, name, tbl_name, rootpage FROM sqlite_schema WHERE type IN ('table','index') ORDER BY name";
+            let sql = "SELECT type, name, tbl_name, rootpage FROM sqlite_schema WHERE type IN ('table','index') ORDER \
+                BY name";
             let mut statement = conn.prepare(sql)?;
             statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
         })?;
@@ -388,13 +389,15 @@ mod tests {
         let writer = data_file(&path)?;
         // An index that lacks a row, and a row that breaks a rule: both written past SQLite's care.
         writer.execute_batch(
-            "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX second ON ''it''''s''(b) WHERE id<>77' WHERE name='second';
+            "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX second ON ''it''''s''(b) WHERE \
+             id<>77' WHERE name='second';
              UPDATE sqlite_schema SET sql=replace(sql,'a TEXT NOT NULL','a TEXT') WHERE name='it''s'; PRAGMA writable_schema=RESET",
         )?;
         drop(writer);
         let writer = Connection::open(&path)?;
         writer.execute_batch(
-            "DELETE FROM \"it's\" WHERE id=77; INSERT INTO \"it's\" VALUES(77,'x',5); UPDATE \"it's\" SET a=NULL WHERE id=5;
+            "DELETE FROM \"it's\" WHERE id=77; INSERT INTO \"it's\" VALUES(77,'x',5); UPDATE \"it's\" SET a=NULL WHERE \
+             id=5;
              PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX second ON ''it''''s''(b)' WHERE name='second';
              UPDATE sqlite_schema SET sql=replace(sql,'a TEXT','a TEXT NOT NULL') WHERE name='it''s'; PRAGMA writable_schema=RESET",
         )?;

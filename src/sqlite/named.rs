@@ -173,8 +173,8 @@ pub fn require_shared(path: &Path) -> Result<()> {
     let who = processes::Holders { processes: apart, may_be_more: false }.in_words();
     let message = format!("the -wal or -shm file of {} was deleted under {who}", path.display());
     Err(Error::new(ErrorKind::Replaced, message).hint(
-        "Only that program sees what it commits now. Have it save its data elsewhere if it can, then end it and begin it again; \
-         backups and the log go on by themselves.",
+        "Only that program sees what it commits now. Have it save its data elsewhere if it can, then end it and begin \
+         it again; backups and the log go on by themselves.",
     ))
 }
 
@@ -222,8 +222,9 @@ pub fn require_one_wal(path: &Path) -> Result<()> {
     let who = processes::Holders { processes: apart, may_be_more: false }.in_words();
     let message = format!("{who} has {} open, and does not use its -wal and -shm files", path.display());
     Err(Error::new(ErrorKind::Replaced, message).hint(
-        "What it commits can not be seen here. Either these files were deleted under it: have it save its data elsewhere, then end it \
-         and begin it again. Or it has the file by another name, as a container does that was given the file alone: give it the folder.",
+        "What it commits can not be seen here. Either these files were deleted under it: have it save its data \
+         elsewhere, then end it and begin it again. Or it has the file by another name, as a container does that was \
+         given the file alone: give it the folder.",
     ))
 }
 
@@ -255,8 +256,8 @@ pub fn require_whole_wal(conn: &Connection, path: &Path) -> Result<()> {
         }) {
             let message = format!("{} was deleted or replaced under a program that has it open still", wal.display());
             return Err(Error::new(ErrorKind::Replaced, message).hint(
-                "Only that program sees what it commits now. Have it save its data elsewhere if it can, then end it and begin it \
-                 again; backups and the log go on by themselves.",
+                "Only that program sees what it commits now. Have it save its data elsewhere if it can, then end it \
+                 and begin it again; backups and the log go on by themselves.",
             ));
         }
     }

@@ -174,7 +174,8 @@ impl Snapshot {
         for page in pages_on_disk + 1..=u64::from(page_count) {
             if page != lock_page && !u32::try_from(page).is_ok_and(|page| wal_pages.contains(&page)) {
                 let message = format!(
-                    "{} is cut off: it should have {page_count} pages of {page_size} bytes, but ends after {pages_on_disk}",
+                    "{} is cut off: it should have {page_count} pages of {page_size} bytes, but ends after \
+                     {pages_on_disk}",
                     path.display()
                 );
                 return Err(Error::new(ErrorKind::Damaged, message)
@@ -227,8 +228,8 @@ impl Snapshot {
         }
         let message = format!("{} was written while it was held for reading", self.path.display());
         Err(Error::new(ErrorKind::Changed, message).hint(
-            "A program writes it that does not keep to SQLite's locks (vfs=unix-dotfile, unix-none, nolock=1, another machine): what \
-             was read is no state of the file. End that program during backups.",
+            "A program writes it that does not keep to SQLite's locks (vfs=unix-dotfile, unix-none, nolock=1, another \
+             machine): what was read is no state of the file. End that program during backups.",
         ))
     }
 

@@ -64,7 +64,7 @@ pub(super) fn commits_elsewhere(path: &Path, file: &File) -> Option<String> {
     }
     let who = Holders { processes: apart, may_be_more: false }.in_words();
     Some(format!(
-        "is a database that {who} has open with other -wal and -shm files than those that lie beside it, as after they were deleted: \
-         what it commits is not seen"
+        "is a database that {who} has open with other -wal and -shm files than those that lie beside it, as after they \
+         were deleted: what it commits is not seen"
     ))
 }

@@ -96,12 +96,19 @@ impl DataFile {
     fn put_settings_back(&mut self) -> ErrorReport {
         let path = self.settings.path().display().to_string();
         match self.settings.put_back() {
-            Ok(()) => Error::new(ErrorKind::Settings, format!("{path} was deleted or emptied, and was written again as it was"))
-                .hint("The settings stay in force. To go back to the default of one, use strongroom settings DATAFILE --default KEY."),
-            Err(error) => {
-                Error::new(ErrorKind::Settings, format!("{path} was deleted or emptied, and can not be written again: {error}"))
-                    .hint("The last settings stay in force until the program ends. Bring the file back.")
-            }
+            Ok(()) => Error::new(
+                ErrorKind::Settings,
+                format!("{path} was deleted or emptied, and was written again as it was"),
+            )
+            .hint(
+                "The settings stay in force. To go back to the default of one, use strongroom settings DATAFILE \
+                    --default KEY.",
+            ),
+            Err(error) => Error::new(
+                ErrorKind::Settings,
+                format!("{path} was deleted or emptied, and can not be written again: {error}"),
+            )
+            .hint("The last settings stay in force until the program ends. Bring the file back."),
         }
         .report()
     }
@@ -124,8 +131,8 @@ fn moved(name: &Path, path: &Path) -> Option<Error> {
         Err(e) => (format!("can not be followed any more ({e})"), path.display()),
     };
     let hint = format!(
-        "Lead it back to {path}; or, if the application uses another file from now on, have that one looked after (strongroom serve \
-         {}) and close this one.",
+        "Lead it back to {path}; or, if the application uses another file from now on, have that one looked after \
+         (strongroom serve {}) and close this one.",
         quoted(name)
     );
     Some(

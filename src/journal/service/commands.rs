@@ -41,8 +41,9 @@ pub(in crate::journal) enum Command {
 fn not_the_same(archived: &Path) -> Error {
     let message = format!("{} does not lead to exactly what the full backup holds that closed it", archived.display());
     Error::new(ErrorKind::Damaged, message).hint(
-        "That backup and everything after it can be restored. What was committed between the backup before and it can be in doubt: \
-         somebody wrote to the data file past SQLite, or there is an error in this program; please report it.",
+        "That backup and everything after it can be restored. What was committed between the backup before and it can \
+         be in doubt: somebody wrote to the data file past SQLite, or there is an error in this program; please report \
+         it.",
     )
 }
 

@@ -29,7 +29,8 @@ pub(crate) fn close_ui(ctx: &Context, status: &Status, data_file: &Path, actions
         actions,
         |ui, _| {
             ui.add(Label::new(RichText::new(what_ends(known)).color(palette(ui).warn.0)).wrap());
-            let text = "The data file, its archives and its log stay where they are. Opened again, it is looked after as before.";
+            let text = "The data file, its archives and its log stay where they are. Opened again, it is looked after \
+                as before.";
             ui.add(Label::new(RichText::new(text).color(palette(ui).text)).wrap());
         },
         |ui, keys, actions| {

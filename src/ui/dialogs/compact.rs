@@ -36,8 +36,8 @@ pub(crate) fn compact_ui(ctx: &Context, status: &Status, form: &mut CompactForm,
             fact(ui, "Space available", available.map_or_else(|| "not known".to_owned(), human_bytes));
             fact(ui, "Open in", data_file.holders.in_words());
             ui.add_space(4.0);
-            let text = "A compact copy is made and checked, then written to the data file as one transaction. If anything \
-                        goes wrong, the data file stays as it is.";
+            let text = "A compact copy is made and checked, then written to the data file as one transaction. If \
+                anything goes wrong, the data file stays as it is.";
             ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
             if !enough {
                 advice(ui, Tone::Bad, "There is not enough space for the copy. Free space on this disk first.");

@@ -25,8 +25,8 @@ pub(crate) fn hold_ui(ctx: &Context, form: &mut HoldForm, actions: &mut Vec<Acti
                 if std::mem::take(&mut form.is_new) {
                     field.request_focus();
                 }
-                let text = "It is never deleted, with its log, and does not count among the backups that are kept, until it is released. \
-                            The hold is a small file beside the archive.";
+                let text = "It is never deleted, with its log, and does not count among the backups that are kept, \
+                    until it is released. The hold is a small file beside the archive.";
                 ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
             });
         },

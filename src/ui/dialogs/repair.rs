@@ -75,8 +75,8 @@ pub(crate) fn repair_ui(
                 if pressed {
                     actions.push(Action::ChooseRepairFolder(PathBuf::from(&to)));
                 }
-                let text = "A new file, better on another disk. The damaged archive stays as it is; nothing that exists is \
-                            overwritten. When every byte turns out to be sound, nothing is written.";
+                let text = "A new file, better on another disk. The damaged archive stays as it is; nothing that \
+                    exists is overwritten. When every byte turns out to be sound, nothing is written.";
                 ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
             });
         },

@@ -18,9 +18,9 @@ pub(crate) fn service_ui(ctx: &Context, form: &mut ServiceForm, actions: &mut Ve
         640.0,
         actions,
         |ui, _| {
-            let text = "A service looks after the data files from now on: it keeps their logs and makes the backups that are \
-                        due, whether or not a window is open. This window joins it. The service runs as the owner of the \
-                        data files and needs no further rights.";
+            let text = "A service looks after the data files from now on: it keeps their logs and makes the backups \
+                that are due, whether or not a window is open. This window joins it. The service runs as the owner of \
+                the data files and needs no further rights.";
             ui.add(Label::new(RichText::new(text).color(palette(ui).text)).wrap());
             ui.add_space(6.0);
             fact_with(ui, "Data files", |ui| {

@@ -86,7 +86,8 @@ fn plan_ui(ui: &mut Ui, data_file: &DataFileStatus, done: &DoneInPlace, plan: &U
     let kept = match &data_file.log {
         Some(log) if log.rooted => "What leaves it stays in the log, so that this can be undone too.",
         _ => {
-            "What is in the data file now is kept by a full backup, which is made first, so that this can be undone too."
+            "What is in the data file now is kept by a full backup, which is made first, so that this can be undone \
+             too."
         }
     };
     ui.add(Label::new(RichText::new(kept).color(palette(ui).text)).wrap());

@@ -73,8 +73,8 @@ pub(crate) fn gone_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut
         return;
     }
     let text = format!("{} is not looked after at the moment", jobs::name(path));
-    let hint = "Another window or command closed it, or it is just being handed over. Choose another data file at the left, \
-                or open it here.";
+    let hint = "Another window or command closed it, or it is just being handed over. Choose another data file at the \
+        left, or open it here.";
     strip(ui, Tone::Warn, &text, Some(hint), |ui| {
         if button(ui, Some(Icon::FolderOpen), "Open it again").clicked() {
             actions.push(Action::Open(path.clone()));
@@ -116,8 +116,8 @@ fn choice_open(ui: &mut Ui, actions: &mut Vec<Action>) {
 
 fn choice_sample(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let text = format!(
-        "Creates OMB_Edelweiss.sqlite, the records of an office, in {} or a folder of your choice, with a small client that \
-         keeps editing it.",
+        "Creates OMB_Edelweiss.sqlite, the records of an office, in {} or a folder of your choice, with a small client \
+         that keeps editing it.",
         state.setup.sample_folder.display()
     );
     choice(ui, Icon::FlaskConical, "Look around first", &text, |ui| {
