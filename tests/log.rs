@@ -309,3 +309,59 @@ fn commits_that_an_older_sqlite_leaves_without_checksums_are_recorded_one_by_one
         assert_eq!(logical_content(&to.join("a.sqlite")), *state, "{n}");
     }
 }
+
+/// The checksum goes on from that of a frame which the savepoint has taken back.
+#[test]
+fn commits_after_a_large_savepoint_of_an_older_sqlite_are_recorded_one_by_one() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    foreign_commits(
+        &data,
+        "PRAGMA journal_mode=WAL; CREATE TABLE t(i INTEGER PRIMARY KEY, k, x); CREATE INDEX k ON t(k)",
+    );
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open_with_log(&handle, &data, &place.at("Backups/a.journal"));
+    let made = backup(&handle, &data);
+    let first = made.log_position.unwrap().commit;
+    let mut states = vec![logical_content(&data)];
+    let logged = |commits: u64| {
+        until(&handle, |s| {
+            s.data_files[0].log.as_ref().is_some_and(|log| log.commits == commits && log.error.is_none())
+        });
+    };
+    for (n, after) in [(1, 1), (2, 0), (3, 3), (4, 1)] {
+        foreign_commits(&data, &format!("INSERT INTO t(k, x) VALUES({n}, zeroblob(500))"));
+        states.push(logical_content(&data));
+        // Also two commits that are read at once.
+        if n % 2 == 0 {
+            logged(states.len() as u64 - 1);
+        }
+        let rest = "INSERT INTO t(k, x) VALUES(7, zeroblob(5000));".repeat(after);
+        foreign_commits(
+            &data,
+            &format!(
+                "PRAGMA cache_size=5; BEGIN IMMEDIATE; INSERT INTO t(k, x) VALUES({n}, zeroblob(30000)); SAVEPOINT s;
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<30)
+                 INSERT INTO t(k, x) SELECT i*7919%9999, zeroblob(i*7919%9000) FROM n;
+                 UPDATE t SET k=k+1 WHERE i%7=0; ROLLBACK TO s; RELEASE s; {rest} COMMIT"
+            ),
+        );
+        states.push(logical_content(&data));
+        if n > 2 {
+            logged(states.len() as u64 - 1);
+        }
+    }
+    foreign_commits(&data, "INSERT INTO t(k, x) VALUES(9, 'the last one')");
+    states.push(logical_content(&data));
+    logged(states.len() as u64 - 1);
+    assert_eq!(handle.status().data_files[0].log.as_ref().unwrap().catch_ups, 0);
+    for (n, state) in states.iter().enumerate() {
+        let to = place.at(&format!("to {n}"));
+        restore(&handle, &made.archive, &to, Logs::Found, Until::Commit(first + n as u64));
+        assert_eq!(logical_content(&to.join("a.sqlite")), *state, "{n}");
+    }
+}

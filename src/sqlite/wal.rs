@@ -30,6 +30,8 @@ use crate::{
 
 const HEADER: u64 = 32;
 const FRAME_HEADER: usize = 24;
+/// What stands in the place of the checksum of a frame that has none.
+const NO_CHECKSUM: [u32; 2] = [0, 0];
 /// Bytes read from the WAL at once.
 const CHUNK: usize = 1 << 20;
 
@@ -136,6 +138,7 @@ impl WalFile {
         }
         let same = from.salts == to.salts && from.frame > 0;
         let (done, running) = if same { (from.frame, from.checksum) } else { (0, sum) };
+        let running = (running != NO_CHECKSUM).then_some(running);
         if done > to.frame_max {
             return Err(self.damaged(&format!("it ends at frame {}, before frame {done}", to.frame_max)));
         }
@@ -187,7 +190,8 @@ impl WalFile {
 pub struct FrameCursor {
     next: u32,
     last: u32,
-    running: [u32; 2],
+    /// The checksum that the next frame continues; `None` after one that bears none.
+    running: Option<[u32; 2]>,
     salts: [u32; 2],
     end: [u32; 2],
     big_endian: bool,
@@ -212,22 +216,26 @@ impl FrameCursor {
             let (page, page_count) = (word(bytes, 0), word(bytes, 4));
             let salts = [word(bytes, 8), word(bytes, 12)];
             let stored = [word(bytes, 16), word(bytes, 20)];
-            let sum = checksum(self.big_endian, self.running, &bytes[..8]);
-            let sum = checksum(self.big_endian, sum, &bytes[FRAME_HEADER..]);
             // SQLite before 3.44 leaves frames without salts and checksum in a transaction that was spilled and rolled
-            // back to a savepoint; the checksums after them begin at 0. Its readers take such frames, and so must
-            // whoever records what they see: the transaction vouches for them, and the last frame still has to be the
-            // one in its header.
-            let is_bare = salts == [0, 0] && stored == [0, 0] && page != 0;
-            let sum = if is_bare { [0, 0] } else { sum };
+            // back to a savepoint. The next checksum then continues 0, or that of a frame which the rollback has taken
+            // back and which may be overwritten since: only the header of the transaction knows it. Its readers take
+            // such frames, and so must whoever records what they see: the transaction vouches for them.
+            let is_bare = salts == [0, 0] && stored == NO_CHECKSUM && page != 0;
             self.bare += u32::from(is_bare);
-            if !is_bare && salts != self.salts || sum != stored || page == 0 {
+            let continues = self.running.is_none_or(|running| {
+                let sum = checksum(self.big_endian, running, &bytes[..8]);
+                checksum(self.big_endian, sum, &bytes[FRAME_HEADER..]) == stored
+            });
+            if page == 0 || !is_bare && (salts != self.salts || !continues) {
                 return Err(wal.damaged(&format!("frame {frame} does not continue the one before")));
             }
-            if frame == self.last && sum != self.end {
+            let is_last = frame == self.last;
+            if is_last && !is_bare && stored != self.end {
                 return Err(wal.damaged(&format!("frame {frame} is not the last one of the transaction")));
             }
-            self.running = sum;
+            // Where the last one bears none, what comes after it continues what the header says.
+            let sum = if is_last { self.end } else { stored };
+            self.running = (sum != NO_CHECKSUM).then_some(sum);
             self.next += 1;
             pages.push((page, frame));
             if page_count > 0 {
