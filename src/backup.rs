@@ -269,7 +269,7 @@ pub fn keep_known(before: &Settings, after: &mut Settings, data_file: &Path) {
 /// All archives known of `data_file`, newest first: those in its folder, and those in folders chosen earlier.
 ///
 /// # Errors
-/// When the folder in force can not be read, or is not the one that was used; earlier ones may be gone.
+/// When the folder in force cannot be read, or is not the one that was used; earlier ones may be gone.
 pub fn archives(data_file: &Path, settings: &Settings) -> Result<Vec<ArchiveEntry>> {
     let (found, problem) = archives_there(data_file, settings);
     problem.map_or(Ok(found), Err)
@@ -316,7 +316,7 @@ pub fn archives_there(data_file: &Path, settings: &Settings) -> (Vec<ArchiveEntr
 /// Plans a backup of `data_file` into `folder`. `known` are the archives already there.
 ///
 /// # Errors
-/// When the data file or the folder can not be read.
+/// When the data file or the folder cannot be read.
 pub fn plan(data_file: &Path, settings: &SettingsFile, folder: &Path, known: &[ArchiveEntry]) -> Result<BackupPlan> {
     let number = next_number(data_file, settings, folder)?;
     let space = disk_space(folder)?;
@@ -611,7 +611,7 @@ pub struct Measure {
     pub files: u64,
     /// Their length in bytes, together.
     pub bytes: u64,
-    /// What can not be read now, in one sentence.
+    /// What cannot be read now, in one sentence.
     pub problem: Option<String>,
     /// How many files are left out on purpose, such as sockets.
     pub left_out: u64,
@@ -722,7 +722,7 @@ impl Source for SnapshotSource {
         self.held.store(snapshot.held().as_millis() as u64, Ordering::Relaxed);
         if self.at == self.entry.length {
             self.snapshot = None;
-            // A table that can not be finished is no table; the archive would be read again instead.
+            // A table that cannot be finished is no table; the archive would be read again instead.
             let _ = self.table.take().map(PageTableWriter::finish);
         }
         Ok(())

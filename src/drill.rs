@@ -132,7 +132,7 @@ fn prove(
     if let Some(problem) = restored.unsound() {
         return Err(problem);
     }
-    // A log that can not be read is one more thing that would be missing in an emergency.
+    // A log that cannot be read is one more thing that would be missing in an emergency.
     if let Some(damaged) = restored.log_damage(&[]) {
         return Err(damaged);
     }

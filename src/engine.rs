@@ -93,7 +93,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts an engine. A Backup journal that can not be kept is shown in the status and stops nothing else.
+    /// Starts an engine. A Backup journal that cannot be kept is shown in the status and stops nothing else.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -105,7 +105,7 @@ impl Engine {
         let thread = std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || worker.run(&inbox, &shared))
-            .map_err(|e| Error::new(ErrorKind::Io, "the engine can not be started").because(e))?;
+            .map_err(|e| Error::new(ErrorKind::Io, "the engine cannot be started").because(e))?;
         Ok(Self { handle, messages, thread: Some(thread) })
     }
 

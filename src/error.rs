@@ -46,9 +46,9 @@ pub enum ErrorKind {
     Exists,
     /// Not enough space on the disk.
     NoSpace,
-    /// A path or name that leads outside its folder, or can not be used.
+    /// A path or name that leads outside its folder, or cannot be used.
     UnsafePath,
-    /// A settings file that can not be understood.
+    /// A settings file that cannot be understood.
     Settings,
     /// Done, but not with everything that belongs to it.
     Partial,
@@ -134,7 +134,7 @@ impl Error {
     pub fn io(what: &str, path: &Path, source: io::Error) -> Self {
         use io::ErrorKind as K;
         if source.get_ref().is_some_and(|inner| inner.is::<NotOrdinary>()) {
-            let message = format!("can not {what} {}: {source}", path.display());
+            let message = format!("cannot {what} {}: {source}", path.display());
             return Self::new(ErrorKind::WrongType, message)
                 .hint("Look at what is there, and who put it there. Remove it, or give another path.");
         }
@@ -155,7 +155,7 @@ impl Error {
             }
             _ => (ErrorKind::Io, "Check that the disk is connected and healthy, then try again."),
         };
-        Self::new(kind, format!("can not {what} {}: {}", path.display(), plain(&source))).hint(hint).because(source)
+        Self::new(kind, format!("cannot {what} {}: {}", path.display(), plain(&source))).hint(hint).because(source)
     }
 
     /// A failure reported by SQLite while doing `what` (a verb phrase such as "read") with `path`.
@@ -184,7 +184,7 @@ impl Error {
             }
             _ => (ErrorKind::Sqlite, "See the message of SQLite; the file was not changed."),
         };
-        Self::new(kind, format!("can not {what} {}: {source}", path.display())).hint(hint).because(source)
+        Self::new(kind, format!("cannot {what} {}: {source}", path.display())).hint(hint).because(source)
     }
 
     /// The same failure in a form that can be stored and sent.
@@ -244,7 +244,7 @@ mod tests {
     fn a_full_disk_is_recognised_and_said_with_its_path() {
         let error = Error::io("write to", Path::new("/b/A[0001].4BK"), io::Error::from_raw_os_error(28));
         assert_eq!(error.kind(), ErrorKind::NoSpace);
-        assert_eq!(error.to_string(), "can not write to /b/A[0001].4BK: no space left on device");
+        assert_eq!(error.to_string(), "cannot write to /b/A[0001].4BK: no space left on device");
         assert_eq!(error.hint_text(), Some("Free space on that disk, or choose another folder."));
     }
 }

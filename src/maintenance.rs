@@ -98,7 +98,7 @@ impl RecordsReport {
 /// Checks every record and index of the data file, which programs may use meanwhile.
 ///
 /// # Errors
-/// `Busy` where a program keeps it locked, `Stopped`, and a file that can not be opened; damage is part of the report.
+/// `Busy` where a program keeps it locked, `Stopped`, and a file that cannot be opened; damage is part of the report.
 pub fn verify_records(data_file: &Path, control: &Control) -> Result<RecordsReport> {
     let findings = check::check(data_file, control)?;
     Ok(RecordsReport { data_file: data_file.to_path_buf(), moment: control.clock().local(), findings })

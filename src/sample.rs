@@ -91,7 +91,7 @@ fn finish(conn: Connection, part: &Path) -> Result<()> {
     if mode != "wal" || with_suffix(part, "-wal").symlink_metadata().is_ok() {
         return Err(Error::new(
             ErrorKind::Sqlite,
-            format!("can not finish {}: its write-ahead log could not be switched on and emptied", part.display()),
+            format!("cannot finish {}: its write-ahead log could not be switched on and emptied", part.display()),
         )
         .hint("Choose a folder on a local disk; SQLite needs one for its write-ahead log."));
     }

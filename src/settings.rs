@@ -1,6 +1,6 @@
 //! The settings of one data file: a small TOML file beside it, readable and editable by people.
 //!
-//! `OMB_Edelweiss.sqlite` has `OMB_Edelweiss.strongroom.toml`. Where the data file's folder can not be written, the
+//! `OMB_Edelweiss.sqlite` has `OMB_Edelweiss.strongroom.toml`. Where the data file's folder cannot be written, the
 //! file lies in the program's own settings folder instead. What a person wrote, comments and unknown keys, is kept.
 //!
 //! ```text
@@ -47,7 +47,7 @@ pub fn path_beside(data_file: &Path) -> PathBuf {
     data_file.with_file_name(lawful::settings_name(&name))
 }
 
-/// Where it lies when the data file's folder can not be written: in `own`, told apart by the path of the data file.
+/// Where it lies when the data file's folder cannot be written: in `own`, told apart by the path of the data file.
 pub fn path_in(own: &Path, data_file: &Path) -> PathBuf {
     let mark = blake3::hash(data_file.as_os_str().as_encoded_bytes()).to_hex();
     own.join(format!("{}-{}.strongroom.toml", stem(data_file), &mark[..12]))
@@ -60,7 +60,7 @@ fn stem(data_file: &Path) -> String {
 /// Understands the text of a settings file of `data_file` that lies elsewhere, as in an archive.
 ///
 /// # Errors
-/// When it can not be understood.
+/// When it cannot be understood.
 pub fn parse(text: &str, data_file: &Path) -> Result<Settings> {
     let path = path_beside(data_file);
     let parsed =
@@ -123,7 +123,7 @@ fn understand(path: &Path, text: &str, document: &Table, data_file: &Path) -> Re
 const NOTES: [&str; 3] = ["data-file.name", "data-file.path", "data-file.former-ids"];
 
 fn settings_error(path: &Path, message: &str) -> Error {
-    Error::new(ErrorKind::Settings, format!("the settings in {} can not be used: {message}", path.display())).hint(
+    Error::new(ErrorKind::Settings, format!("the settings in {} cannot be used: {message}", path.display())).hint(
         "Correct the file in a text editor, or move it away: then the last ones that an archive holds are put back.",
     )
 }

@@ -37,7 +37,7 @@ use crate::{
 /// back a hot journal; it must never be given a statement that writes. Its close leaves the WAL as it is.
 ///
 /// # Errors
-/// Where SQLite can not open the file.
+/// Where SQLite cannot open the file.
 pub fn open_existing(path: &Path) -> Result<Connection> {
     refuse_strange_companions(path)?;
     connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|_| connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY))

@@ -56,7 +56,7 @@ pub trait StorageFile: Send {
     /// Reads exactly `buffer.len()` bytes at `offset`.
     ///
     /// # Errors
-    /// When there are fewer bytes, or the disk can not be read.
+    /// When there are fewer bytes, or the disk cannot be read.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()>;
 
     /// The length in bytes.
@@ -86,7 +86,7 @@ pub trait Storage: Send + Sync {
     /// Creates `path`, which must not exist, and locks it for as long as the file is open.
     ///
     /// # Errors
-    /// When it exists, or the folder can not be written.
+    /// When it exists, or the folder cannot be written.
     fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>>;
 
     /// Opens `path`, which must exist, to append to it, and locks it for as long as the file is open.
@@ -415,7 +415,7 @@ fn make_folders_with(path: &Path, mode: u32) -> Result<()> {
 /// others may not see.
 ///
 /// # Errors
-/// When it can not be opened; one that belongs to somebody else stays as it is.
+/// When it cannot be opened; one that belongs to somebody else stays as it is.
 pub fn make_private(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
@@ -435,7 +435,7 @@ pub fn make_private(path: &Path) -> Result<()> {
 /// Replaces the small text file `path` as a whole: readers see the old or the new text, never a part.
 ///
 /// # Errors
-/// When the folder can not be written; then the old text stays.
+/// When the folder cannot be written; then the old text stays.
 pub fn replace_text(path: &Path, text: &str, ownership: Ownership) -> Result<()> {
     let folder = folder_of(path);
     let fail = |e| Error::io("write", path, e);

@@ -390,7 +390,7 @@ pub fn run(handle: Handle, first: Option<PathBuf>, setup: Setup) -> Result<()> {
         Err(panic) if is_shown.load(Ordering::Relaxed) => resume_unwind(panic),
         Ok(Ok(())) => Ok(()),
         Ok(Err(e)) => Err(no_window(&e.to_string())),
-        // One of the libraries panics when another can not be loaded; the message says which.
+        // One of the libraries panics when another cannot be loaded; the message says which.
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
@@ -405,7 +405,7 @@ fn no_window(why: &str) -> Error {
     let why = why.lines().next().unwrap_or_default();
     // Without the place in a library's source, which says nothing to an administrator.
     let why = why.rsplit_once(".rs:").and_then(|(_, rest)| rest.split_once(": ")).map_or(why, |(_, reason)| reason);
-    Error::new(ErrorKind::Refused, format!("the window can not be opened: {why}")).hint(hint)
+    Error::new(ErrorKind::Refused, format!("the window cannot be opened: {why}")).hint(hint)
 }
 
 #[cfg(test)]
@@ -415,10 +415,10 @@ mod tests {
     #[test]
     fn a_window_that_can_not_open_names_the_packages_and_the_command_line() {
         let error = no_window("Library libxkbcommon-x11.so could not be loaded.\nmore");
-        let expected = "the window can not be opened: Library libxkbcommon-x11.so could not be loaded.";
+        let expected = "the window cannot be opened: Library libxkbcommon-x11.so could not be loaded.";
         assert_eq!(error.to_string(), expected);
         let error_at = no_window("winit EventLoopError: os error at /src/linux/mod.rs:765: DISPLAY is not set.");
-        assert_eq!(error_at.to_string(), "the window can not be opened: DISPLAY is not set.");
+        assert_eq!(error_at.to_string(), "the window cannot be opened: DISPLAY is not set.");
         let hint = error.hint_text().unwrap_or_default();
         assert!(hint.contains("libxkbcommon-x11-0") && hint.contains("strongroom --help"), "{hint}");
     }

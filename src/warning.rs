@@ -28,7 +28,7 @@ pub enum WarningKind {
     Unwatched,
     /// A service looks after it, and has nothing to do for it: no log is kept and no backup scheduled.
     Unprotected,
-    /// The Backup journal can not be kept, or not be read.
+    /// The Backup journal cannot be kept, or not be read.
     HistoryNotKept,
     /// There is no good backup at all.
     NoBackup,
@@ -40,7 +40,7 @@ pub enum WarningKind {
     ContentNotChecked,
     /// A test restore failed: a backup may not be restorable.
     TestRestoreFailed,
-    /// An archive is damaged, or can not be read.
+    /// An archive is damaged, or cannot be read.
     ArchiveDamaged,
     /// An archive bears the number of another one.
     ArchiveRenamed,
@@ -66,7 +66,7 @@ pub enum WarningKind {
     Clock,
     /// The settings were gone, and were put back from an archive, or not.
     SettingsGone,
-    /// The settings file can not be understood, or holds what means nothing.
+    /// The settings file cannot be understood, or holds what means nothing.
     Settings,
     /// The program to be run after each job failed.
     OnFinish,
@@ -80,7 +80,7 @@ pub enum WarningKind {
     MemoryDisk,
     /// There is not enough space for the backups to be kept.
     NotEnoughSpace,
-    /// A folder can not be written.
+    /// A folder cannot be written.
     NotWritable,
     /// A folder holds archives of another data file.
     OtherDataFile,

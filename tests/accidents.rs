@@ -38,7 +38,7 @@ enum Expected {
     GoesOn,
     /// Nothing is harmed, so that nothing need be said.
     Unharmed,
-    /// It is said, the application works, and a backup gives the state it was made of; but the log can not go on.
+    /// It is said, the application works, and a backup gives the state it was made of; but the log cannot go on.
     NoLog,
     /// It is said, and no backup pretends to be one.
     NoDataFile,

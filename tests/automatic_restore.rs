@@ -142,7 +142,7 @@ fn a_damaged_data_file_is_restored_with_its_log_and_kept_and_said() {
             assert!(said.hint.unwrap().contains(&aside));
             assert_eq!(fs::read(place.at(&aside)).unwrap(), damaged, "nothing is deleted");
             let entry = by_itself(&status)[0];
-            // Whether programs committed more after the log had ended can not be told any more.
+            // Whether programs committed more after the log had ended cannot be told any more.
             assert_eq!((entry.outcome, entry.data_file.as_ref()), (Outcome::Partial, Some(&data)));
             assert!(said.message.contains("nothing is known after commit "), "{}", said.message);
             assert!(entry.note.as_ref().unwrap().starts_with("Restored by itself, because"));

@@ -169,7 +169,7 @@ fn a_data_file_that_can_not_be_handed_over_stays_where_it_is() {
     handle.send(Command::HandOver { data_file: data.clone(), process: here }).unwrap();
     std::thread::sleep(Duration::from_millis(700));
     assert!(is_logged_by(&handle.status(), &data, here));
-    // An engine by itself can not, and says so.
+    // An engine by itself cannot, and says so.
     let events = own.handle().events();
     own.handle().send(Command::HandOver { data_file: data, process: 1 }).unwrap();
     let refused =

@@ -302,7 +302,7 @@ fn too_little_space_is_said_before_starting_with_the_numbers() {
     make_data_file(&data, "", 60_000);
     let small = place.at("small");
     fs::create_dir(&small).unwrap();
-    // A file system of 2 MB in a mount namespace of its own; systems that do not allow this can not run the test.
+    // A file system of 2 MB in a mount namespace of its own; systems that do not allow this cannot run the test.
     let script = "mount -t tmpfs -o size=2m none \"$1\" && exec \"$2\" backup \"$3\" --to \"$1\"";
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);

@@ -195,7 +195,7 @@ fn of_a_data_file_that_is_gone_is_told_what_is_left_and_what_brings_it_back() {
     let command = format!("strongroom restore '{0}' --in-place '{0}'", scene.data.display());
     away();
     // Whoever looks after it says the same once, with the command.
-    // Also when the log was tried again, which can not be opened without it.
+    // Also when the log was tried again, which cannot be opened without it.
     while !scene.status()["log_problem"]["message"].as_str().is_some_and(|said| said.contains("no such file")) {
         assert!(begun.elapsed() < Duration::from_secs(60), "{}", scene.status());
     }

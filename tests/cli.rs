@@ -137,5 +137,5 @@ fn no_permission_is_named() {
     }
     let (code, said) = failure(&place.run(&["backup", data.to_str().unwrap()]));
     assert_eq!(code, Some(1));
-    assert!(said.contains("can not read") && said.contains("permission denied"), "{said}");
+    assert!(said.contains("cannot read") && said.contains("permission denied"), "{said}");
 }

@@ -283,7 +283,7 @@ fn what_vanishes_in_mid_backup_is_passed_over_and_said() {
     });
     let made = place.backup_on(&disk, &data).unwrap();
     sound(&made);
-    let no_file = "can not be read: it is no longer an ordinary file";
+    let no_file = "cannot be read: it is no longer an ordinary file";
     let gone = "vanished before it was read";
     let expected = [("becomes a folder", no_file), ("becomes a link", no_file), ("empty", gone), ("vanishes", gone)];
     assert_eq!(problems(&made), expected);

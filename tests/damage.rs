@@ -154,7 +154,7 @@ fn any_single_stretch_as_long_as_promised_is_repaired_and_one_block_more_is_not(
                 let count = sample.layout.recovery_blocks + 1;
                 let begin = format!("{count} of {} blocks of ", sample.layout.blocks());
                 assert!(error.message().contains(&begin), "{error}");
-                assert!(error.message().ends_with(&format!("and {count} can not be brought back")), "{error}");
+                assert!(error.message().ends_with(&format!("and {count} cannot be brought back")), "{error}");
             }
         }
     }
@@ -363,7 +363,7 @@ fn recovery_data_that_is_lost_is_made_anew_while_the_content_is_whole() {
     let problem = restored.after_restore();
     assert_eq!(
         problem.message(),
-        "the archive is damaged beyond what its recovery data repairs (the recovery data can not be used, because the table in it is lost), but every file restored from it was still whole"
+        "the archive is damaged beyond what its recovery data repairs (the recovery data cannot be used, because the table in it is lost), but every file restored from it was still whole"
     );
     assert!(problem.hint_text().unwrap().contains("Make a new full backup"));
 }

@@ -151,7 +151,7 @@ fn an_engine_of_somebody_else_is_not_believed_to_speak_plainly() {
     });
     let file = data.to_str().unwrap();
     let watched = said(&place.run(&["watch", file]));
-    assert!(watched.contains("can not be used: x\\u{1b}[2J"), "{watched}");
+    assert!(watched.contains("cannot be used: x\\u{1b}[2J"), "{watched}");
     said(&place.run(&["status", file]));
     said(&place.run(&["backup", file]));
 }

@@ -77,7 +77,7 @@ fn a_folder_that_is_swapped_for_a_link_in_mid_backup_leads_to_nothing() {
         symlink(&secret, files.join("inside")).unwrap();
     });
     let made = place.backup_on(&disk, &data).unwrap();
-    let no_file = "can not be read: it is no longer an ordinary file";
+    let no_file = "cannot be read: it is no longer an ordinary file";
     assert_eq!(problems(&made), [("shadow", no_file), ("empty", "lies behind a link now"), ("shadow", no_file)]);
     let to = place.at("to");
     restore_all(&made.archive, &to);

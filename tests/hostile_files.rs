@@ -1,4 +1,4 @@
-//! Strange files where ours are expected, and logs, settings, names and data files that say what can not be: nothing
+//! Strange files where ours are expected, and logs, settings, names and data files that say what cannot be: nothing
 //! waits, nothing fills the memory, and nothing is written on their word.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
@@ -298,7 +298,7 @@ fn forged_logs_are_refused_before_anything_is_written() {
     forge(&log, &longer, pages + 9, &[1]);
     let error = attempt(&with_log(&place.at("none"))).unwrap_err();
     assert!(error.message().contains(&format!("made against a data file of {} pages", pages + 9)), "{error}");
-    // Headers that can not be.
+    // Headers that cannot be.
     let headers = [
         LogHeader { page_size: 0, ..header.clone() },
         LogHeader { page_size: 1000, ..header.clone() },
@@ -308,7 +308,7 @@ fn forged_logs_are_refused_before_anything_is_written() {
     for header in headers {
         fs::write(&log, header.encode()).unwrap();
         let error = attempt(&with_log(&place.at("none"))).unwrap_err();
-        assert!(error.message().contains("says what can not be"), "{error}");
+        assert!(error.message().contains("says what cannot be"), "{error}");
     }
     assert!(!place.at("none").exists());
 }

@@ -48,7 +48,7 @@ fn a_lock_that_we_hold_survives_everything_we_do() {
     let disguised = place.at("Backups/a[0001].4BK");
     assert!(verify::run(&disguised, &Control::default()).unwrap_err().message().ends_with("is a data file in use"));
     assert!(restore::plan(&disguised, &restore::Logs::Found).is_err());
-    // By which of its names programs use it can not be told.
+    // By which of its names programs use it cannot be told.
     assert!(place.backup(&data).unwrap_err().message().contains("hard links"));
     for name in ["Backups/a[0001].4BK", "Backups/a[0009].4BK.part", "Backups/a[0000].4BL"] {
         std::fs::remove_file(place.at(name)).unwrap();

@@ -297,7 +297,7 @@ fn a_checkpointer_does_not_wait_for_the_log_after_a_cut() {
     let capture = Capture::start(scene.config()).unwrap();
     scene.commit();
     flushed(&capture);
-    // Everything comes into the data file, but while it is read the WAL can not be emptied.
+    // Everything comes into the data file, but while it is read the WAL cannot be emptied.
     let reader = Connection::open(scene.at("data.sqlite")).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
     thread::sleep(Duration::from_millis(500));

@@ -90,7 +90,7 @@ fn a_missing_log_begins_anew_at_the_newest_archive_and_that_is_said_until_the_ne
     assert!(log.rooted && log.catch_ups == 1 && log.position.archive == 1, "{log:?}");
     scene.commit("watched again");
     scene.restores_to_now(&engine, &scene.archive(1), "to");
-    // What was between can not be told apart, and the plan says so, from the backup on.
+    // What was between cannot be told apart, and the plan says so, from the backup on.
     let plan = strongroom::restore::plan(&scene.archive(1), &Logs::Found).unwrap();
     let stretch = &plan.log.unwrap().catch_ups[0];
     assert_eq!(stretch.from, plan.identity.moment.to_utc());
@@ -161,7 +161,7 @@ fn a_log_whose_beginning_is_damaged_is_kept_aside() {
     fs::write(&scene.log, &bytes).unwrap();
     let (engine, log) = scene.again();
     let (_, message, _) = said(log.error.as_ref());
-    assert!(message.contains("can not be read: its beginning is damaged; it is kept as"), "{message}");
+    assert!(message.contains("cannot be read: its beginning is damaged; it is kept as"), "{message}");
     scene.commit("watched again");
     scene.restores_to_now(&engine, &scene.archive(1), "to");
 }

@@ -88,7 +88,7 @@ fn what_is_no_log_is_refused_when_it_is_chosen() {
         ("letter.txt", "it is a file that is no log"),
     ] {
         let (code, said) = scene.run("settings", &[&format!("log.file={}", at(name).display())]);
-        assert!(code == 1 && said.contains("can not be the log") && said.contains(what), "{name}: {said}");
+        assert!(code == 1 && said.contains("cannot be the log") && said.contains(what), "{name}: {said}");
     }
     let (code, said) = scene.run("settings", &[&format!("destination.folder={}", at("letter.txt").display())]);
     assert!(code == 1 && said.contains("destination.folder must be a folder"), "{said}");
@@ -109,7 +109,7 @@ fn what_is_no_log_is_left_alone_when_the_settings_name_it() {
         let _service = scene.serve(&[]);
         let status = scene.until(|status| !status["log_problem"].is_null());
         let said = status["log_problem"]["message"].as_str().unwrap();
-        assert!(said.contains(" can not be the log: it is "), "{name}: {said}");
+        assert!(said.contains(" cannot be the log: it is "), "{name}: {said}");
         let kinds: Vec<&Value> = status["warnings"].as_array().unwrap().iter().map(|w| &w["kind"]).collect();
         assert!(kinds.contains(&&"log-broken".into()), "{kinds:?}");
         let (code, said) = scene.run("backup", &[]);

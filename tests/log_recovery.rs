@@ -307,7 +307,7 @@ fn an_archive_is_proven_restorable_up_to_a_random_commit_and_that_is_remembered(
     };
     assert_eq!(plain(&after), plain(&before));
     assert!(names_in(&sample.place.own().join("strongroom")).iter().all(|n| !n.starts_with(".strongroom-scratch-")));
-    // An archive that can not be restored is not proven.
+    // An archive that cannot be restored is not proven.
     let handle = engine.handle();
     let mut bytes = fs::read(&sample.first).unwrap();
     let half = bytes.len() / 2;

@@ -149,7 +149,7 @@ fn one_that_fails_is_recorded_and_stops_nothing() {
             .as_ref()
             .unwrap()
             .message
-            .contains("told.sh, to be run after each job, can not be started")
+            .contains("told.sh, to be run after each job, cannot be started")
     );
 }
 

@@ -134,5 +134,5 @@ fn a_folder_that_can_not_be_written_is_said() {
         return;
     }
     settings.destination.folder = Some(place.at("locked/Backups"));
-    assert!(look(&settings).unwrap().ends_with("can not be written by this user"));
+    assert!(look(&settings).unwrap().ends_with("cannot be written by this user"));
 }

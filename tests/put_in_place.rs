@@ -234,7 +234,7 @@ fn a_program_that_has_the_data_file_by_a_mount_of_its_own_is_named_and_nothing_i
     }
 }
 
-/// The program can not be looked into, as from a container: what it goes on writing to is not what lies there.
+/// The program cannot be looked into, as from a container: what it goes on writing to is not what lies there.
 #[test]
 fn companions_deleted_under_a_program_that_is_not_seen_are_missed_by_every_command() {
     if !has("sqlite3") {

@@ -180,13 +180,13 @@ fn every_kind_of_damage_gives_its_exact_message() {
             "frame",
             flip(second + 10),
             ErrorKind::Damaged,
-            "frame 2 of N in ARCHIVE is damaged (bytes A to B): a.sqlite can not be read whole",
+            "frame 2 of N in ARCHIVE is damaged (bytes A to B): a.sqlite cannot be read whole",
         ),
         (
             "swapped",
             swapped,
             ErrorKind::Damaged,
-            "frame 1 of N in ARCHIVE is damaged (bytes A to B): a.sqlite can not be read whole",
+            "frame 1 of N in ARCHIVE is damaged (bytes A to B): a.sqlite cannot be read whole",
         ),
     ];
     let damaged = place.at("damaged[0001].4BK");
@@ -202,7 +202,7 @@ fn every_kind_of_damage_gives_its_exact_message() {
             if text.starts_with("frame") {
                 let numbers: Vec<&str> = text.split(|c: char| !c.is_ascii_digit()).filter(|s| !s.is_empty()).collect();
                 text = format!(
-                    "frame {} of N in ARCHIVE is damaged (bytes A to B): a.sqlite can not be read whole",
+                    "frame {} of N in ARCHIVE is damaged (bytes A to B): a.sqlite cannot be read whole",
                     numbers[0]
                 );
             }

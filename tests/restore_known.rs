@@ -1,4 +1,4 @@
-//! Restores say what they leave out: where logs are found without a service, which can not be used, and up to when all
+//! Restores say what they leave out: where logs are found without a service, which cannot be used, and up to when all
 //! is known.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
@@ -226,10 +226,10 @@ fn every_log_that_can_not_be_used_is_named_with_the_reason() {
     };
     let cases: Vec<(&str, Option<Vec<u8>>, &str)> = vec![
         ("gone", None, "a log is in use, LOG, and none that goes on from the archive was found"),
-        ("empty", Some(Vec::new()), "LOG can not be used: it is empty"),
-        ("cut", Some(good[..100].to_vec()), "LOG can not be used: it was cut off within its header"),
-        ("text", Some(b"Dear Sir".repeat(50)), "LOG can not be used: its header is damaged"),
-        ("damaged", Some(damaged), "LOG can not be used: its header is damaged"),
+        ("empty", Some(Vec::new()), "LOG cannot be used: it is empty"),
+        ("cut", Some(good[..100].to_vec()), "LOG cannot be used: it was cut off within its header"),
+        ("text", Some(b"Dear Sir".repeat(50)), "LOG cannot be used: its header is damaged"),
+        ("damaged", Some(damaged), "LOG cannot be used: its header is damaged"),
         ("foreign", Some(other), "LOG is not used: it belongs to another data file"),
         ("torn", Some(good[..good.len() - 9].to_vec()), "LOG ends there, in the middle of a commit"),
     ];
@@ -247,7 +247,7 @@ fn every_log_that_can_not_be_used_is_named_with_the_reason() {
     // A test restore proves nothing where a log is damaged.
     fs::write(&log, &good[..100]).unwrap();
     let drilled = scene.place.run(&["verify", scene.archive(1).to_str().unwrap(), "--test-restore"]);
-    assert!(said(&drilled, 1).contains("a.journal can not be used: it was cut off within its header"));
+    assert!(said(&drilled, 1).contains("a.journal cannot be used: it was cut off within its header"));
     // Another copy of it, wherever it lies.
     let copy = scene.place.at("elsewhere/copy");
     fs::write(&copy, &good).unwrap();
@@ -273,7 +273,7 @@ fn a_log_missing_in_the_middle_is_said_and_a_copy_of_it_is_used_once() {
     fs::rename(&middle, scene.place.at("elsewhere/middle")).unwrap();
     let gap = said(&scene.restore(&scene.archive(1), "gap", &[]), 1);
     assert!(
-        gap.contains("a.journal can not be used: it begins with commit 4, and a log in between is missing"),
+        gap.contains("a.journal cannot be used: it begins with commit 4, and a log in between is missing"),
         "{gap}"
     );
     assert!(gap.contains("nothing is known after the archive itself"), "{gap}");
@@ -282,7 +282,7 @@ fn a_log_missing_in_the_middle_is_said_and_a_copy_of_it_is_used_once() {
     fs::write(&middle, &bytes[..100]).unwrap();
     let second = said(&scene.restore(&scene.archive(2), "second", &[]), 1);
     assert!(second.contains("nothing is known after commit 5 of ") && !second.contains("missing"), "{second}");
-    assert!(!second.contains("can not be used"), "{second}");
+    assert!(!second.contains("cannot be used"), "{second}");
     assert_eq!(scene.more("second"), 5);
 }
 
@@ -370,7 +370,7 @@ fn an_archive_made_without_a_log_says_which_logs_it_can_not_use() {
     let more = said(&restore("more"), 1);
     service.kill().unwrap();
     service.wait().unwrap();
-    assert!(more.contains("a log is in use") && more.contains("a.journal can not be used"), "{more}");
+    assert!(more.contains("a log is in use") && more.contains("a.journal cannot be used"), "{more}");
 }
 
 #[test]
@@ -446,7 +446,7 @@ fn damage_in_a_log_that_a_restore_met_is_remembered() {
     scene.kill();
     let is_told = || {
         let output = scene.place.run(&["status", scene.data.to_str().unwrap()]);
-        text(&output.stdout).contains("archive 0001 can not be restored with its logs: ")
+        text(&output.stdout).contains("archive 0001 cannot be restored with its logs: ")
     };
     let strange = scene.place.at("strange.journal");
     fs::write(&strange, "no log").unwrap();
@@ -491,7 +491,7 @@ fn an_archive_that_turns_out_to_be_damaged_is_passed_by_at_once() {
     scene.lose();
     let data = scene.data.clone();
     let words = said(&scene.restore(&data, "lost", &[]), 1);
-    assert!(words.contains("a[0002].4BK can not be restored, and was passed by"), "{words}");
+    assert!(words.contains("a[0002].4BK cannot be restored, and was passed by"), "{words}");
     assert!(words.contains("nothing is known after commit 5"), "{words}");
     assert_eq!(logical_content(&scene.place.at("lost/a.sqlite")), live);
     // Where there is no other one, that is said, and nothing is restored.

@@ -124,7 +124,7 @@ fn one_who_was_begun_by_the_superuser_has_no_way_back() {
     for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
         assert_eq!(field(set), ["0000000000000000"], "{set}");
     }
-    // Its new user can not look into it, and so not act through the terminal of the superuser.
+    // Its new user cannot look into it, and so not act through the terminal of the superuser.
     assert_eq!(owner(Path::new(&format!("/proc/{process}/environ"))), 0);
     let environment = text(&fs::read(format!("/proc/{process}/environ")).unwrap());
     assert!(!environment.contains("SECRET_OF_ROOT") && !environment.contains("own"), "{environment}");

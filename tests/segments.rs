@@ -223,7 +223,7 @@ fn a_missing_or_damaged_segment_comes_back_where_recovery_data_is_enough() {
     assert!(restored(&set.archive, &place.at("to"), &[]).is_err());
 }
 
-/// Also of those that hold nothing but recovery data: a set in which one head is damaged can not be joined by others
+/// Also of those that hold nothing but recovery data: a set in which one head is damaged cannot be joined by others
 /// any more.
 #[test]
 fn every_byte_of_the_start_of_a_segment_is_proven() {

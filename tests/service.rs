@@ -361,7 +361,7 @@ fn a_service_keeps_its_own_list_to_which_windows_add() {
     let (own, window) = scene.window();
     until(&window, |s| s.data_file(&scene.data).is_some());
     assert!(own.handle().status().data_files.is_empty(), "the window found the service by itself");
-    // What can not be opened is said, and tried again until it can.
+    // What cannot be opened is said, and tried again until it can.
     let status = until(&window, |s| !s.refused.is_empty());
     assert!(status.refused[0].path.ends_with("later.sqlite"));
     drop(make_data_file(&scene.place.at("later.sqlite"), "", 10));
@@ -429,12 +429,12 @@ fn ctrl_c_stops_a_joined_job_and_leaves_it_with_detach() {
             assert!(ended.is_err());
         }
     }
-    // Where nobody else does the job, it can not go on.
+    // Where nobody else does the job, it cannot go on.
     drop(_service);
     until(&handle, |_| handle.is_lost());
     let output = scene.place.run(&["backup", scene.data(), "--detach"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("can not go on without this command"));
+    assert!(text(&output.stderr).contains("cannot go on without this command"));
 }
 
 #[test]

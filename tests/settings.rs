@@ -247,7 +247,7 @@ fn settings_are_shown_and_changed_by_command() {
     for (argument, expected) in [
         ("keep.last=0", "keep.last must be a whole number from 1 to 9999, but is 0\n  Write it as KEY=VALUE."),
         ("keep.nothing=0", "there is no setting named keep.nothing\n  In that section there are keep.all"),
-        ("data-file.last-number=0", "data-file.last-number is kept by Strongroom and can not be set\n  Leave it"),
+        ("data-file.last-number=0", "data-file.last-number is kept by Strongroom and cannot be set\n  Leave it"),
         ("content.program=.", "content.program must not be a folder that holds the data file itself, but"),
         ("content.program=letters", "names"),
     ] {

@@ -80,7 +80,7 @@ fn settings_that_are_there_are_left_as_they_are() {
     let said = restore(&place, &archive, &data);
     assert!(!said.contains("put back"), "{said}");
     assert_eq!(fs::read_to_string(&file).unwrap(), settings);
-    // And what can not be understood is still somebody's.
+    // And what cannot be understood is still somebody's.
     fs::write(&file, "not settings at all [").unwrap();
     fs::remove_file(&data).unwrap();
     let output = place.run(&["restore", archive.to_str().unwrap(), "--in-place", data.to_str().unwrap()]);

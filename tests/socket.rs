@@ -325,7 +325,7 @@ fn one_that_sends_a_byte_now_and_then_is_sent_away() {
         })
     });
     let error = connect(address.to_str().unwrap(), None).unwrap_err();
-    assert!(error.message().contains("can not be reached"), "{error}");
+    assert!(error.message().contains("cannot be reached"), "{error}");
     assert!(!engine.join().unwrap());
 }
 

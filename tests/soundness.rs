@@ -228,7 +228,7 @@ fn every_kind_of_damage_in_the_content_is_noticed() {
         scene.back_up(false);
         assert_eq!(scene.archives(), [1, 3], "{what}");
     }
-    // One that is cut off can not even be read to its end: no archive, and nothing goes.
+    // One that is cut off cannot even be read to its end: no archive, and nothing goes.
     let scene = Scene::new(1);
     scene.back_up(true);
     let length = scene.data.metadata().unwrap().len();

@@ -1,4 +1,4 @@
-//! Data files that can not be looked after now, programs that can not go on, and files opened by mistake.
+//! Data files that cannot be looked after now, programs that cannot go on, and files opened by mistake.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 

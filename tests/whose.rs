@@ -137,7 +137,7 @@ fn a_copy_whose_original_is_gone_was_moved_and_a_link_is_no_copy() {
     let scene = Scene::new(&["keep.last=1"]);
     scene.copy();
     assert_eq!(scene.warnings(&scene.staging, "shared-settings").len(), 1);
-    // Settings that can not be understood tell nothing good.
+    // Settings that cannot be understood tell nothing good.
     let settings = scene.place.at("prod/a.strongroom.toml");
     let text = fs::read_to_string(&settings).unwrap();
     fs::write(&settings, "not settings at all [").unwrap();

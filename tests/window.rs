@@ -239,14 +239,14 @@ fn a_message_leaves_the_dialog_below_it_as_it_was() {
     desk.harness.get_by_role_and_label(Role::CheckBox, item).click();
     desk.harness.run_steps(3);
     assert!(!is_ticked(&desk));
-    // Something else can not be done meanwhile.
+    // Something else cannot be done meanwhile.
     desk.send(Command::Release { archive: desk.path("Backups/Office[0077].4BK") });
-    desk.until_shown("This can not be done now");
+    desk.until_shown("This cannot be done now");
     desk.harness.run_steps(3);
     // Escape is for what is above.
     desk.harness.key_press(Key::Escape);
     desk.harness.run_steps(4);
-    assert!(!desk.is_shown("This can not be done now"));
+    assert!(!desk.is_shown("This cannot be done now"));
     assert!(!is_ticked(&desk), "what was entered is still there");
     desk.harness.key_press(Key::Escape);
     desk.until("the dialog to close", |h, _| h.query_all_by_role(Role::Dialog).next().is_none());

@@ -240,7 +240,7 @@ fn what_can_not_be_pressed_says_why() {
     desk.harness.run_steps(3);
     let start = desk.harness.get_by_role_and_label(Role::Button, "Start backup");
     assert!(start.accesskit_node().is_disabled());
-    assert!(start.accesskit_node().description().unwrap().starts_with("The data file can not be read"));
+    assert!(start.accesskit_node().description().unwrap().starts_with("The data file cannot be read"));
 }
 
 #[test]

@@ -246,7 +246,7 @@ fn a_service_that_can_not_be_installed_here_leaves_the_window_open() {
     desk.until("the plan, or why there is none", |h, _| {
         h.query_by_role_and_label(Role::Button, "Install service and quit").is_some()
     });
-    // Nothing is known of the program in this test, so it can not be planned.
+    // Nothing is known of the program in this test, so it cannot be planned.
     desk.press("Cancel");
     assert!(!closes(&mut desk));
 }

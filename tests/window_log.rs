@@ -74,7 +74,7 @@ fn the_log_is_switched_on_with_a_backup_and_proves_its_continuity() {
     desk.until_shown("all 3 commits since backup 0001");
     assert_eq!(desk.status().data_files[0].log_file, Some(desk.path("Backups/Office.journal")));
     desk.press("Stop using the log…");
-    desk.until_shown("what is written after the last full backup can not be restored");
+    desk.until_shown("what is written after the last full backup cannot be restored");
     desk.press("Stop using the log");
     desk.until("the log to be off", |_, s| s.data_files[0].log_file.is_none());
     desk.until_shown("Not used.");
@@ -240,12 +240,12 @@ fn a_data_file_that_can_not_be_opened_is_restored_from_the_window() {
     desk.until("the refusal", |_, s| s.refused.len() == 1);
     desk.press("Restore it…");
     // The newest archive is proposed; another one can be chosen.
-    desk.until_shown("SQLite can not open the data file as it is.");
+    desk.until_shown("SQLite cannot open the data file as it is.");
     desk.press("Another archive…");
     desk.until_shown("Folder above");
     desk.type_into("Path", &archive.display().to_string());
     desk.harness.key_press(Key::Enter);
-    desk.until_shown("SQLite can not open the data file as it is.");
+    desk.until_shown("SQLite cannot open the data file as it is.");
     desk.press("Restore in place");
     desk.until("the data file to be open", |_, s| s.jobs.is_empty() && s.data_files.len() == 1);
     desk.until_shown("What could not be opened is kept as");
@@ -275,7 +275,7 @@ fn a_data_file_destroyed_while_it_is_open_is_restored_and_its_log_goes_on() {
     desk.send(Command::Refresh { data_file: path.clone() });
     desk.until("the problem", |_, s| s.data_files[0].problem.is_some());
     desk.ask_in_place(1);
-    desk.until_shown("SQLite can not open the data file as it is.");
+    desk.until_shown("SQLite cannot open the data file as it is.");
     desk.press("Restore in place");
     desk.until("the data file to be open", |_, s| {
         s.jobs.is_empty() && s.data_files.len() == 1 && s.data_files[0].problem.is_none() && log(s).is_some()

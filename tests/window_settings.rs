@@ -466,7 +466,7 @@ fn a_log_is_used_from_the_dialog_with_its_backup_and_given_up_there() {
     desk.ask_settings();
     desk.tab("Configuration");
     desk.check("Use log");
-    assert!(desk.is_shown("what is written after the last full backup can not be restored"));
+    assert!(desk.is_shown("what is written after the last full backup cannot be restored"));
     desk.ok();
     desk.until("the log to be off", |_, s| s.data_files[0].log_file.is_none());
     assert_eq!(desk.saved().log.file, None);

@@ -148,7 +148,7 @@ fn a_restore_of_a_data_file_says_which_newer_backup_is_not_in_it() {
     let (code, words, problem) = restore(&[]);
     assert!(code == Some(1) && words.contains("Archive 0001 of"), "{words}");
     let after = "what was committed after backup 0001 of";
-    assert!(problem.contains("backup 0002 of 2") && problem.contains("can not be restored:"), "{problem}");
+    assert!(problem.contains("backup 0002 of 2") && problem.contains("cannot be restored:"), "{problem}");
     assert!(problem.contains(after), "{problem}");
 
     // Gone, or somewhere else.
@@ -222,7 +222,7 @@ fn a_log_that_was_only_named_is_begun_and_one_that_was_begun_is_missed() {
     assert!(at_rest.len() == 1 && at_rest[0].starts_with(nobody), "{at_rest:?}");
     fs::remove_file(&log).unwrap();
     let gone = of_log();
-    assert!(gone.len() == 1 && gone[0].contains("can not be used: can not open"), "{gone:?}");
+    assert!(gone.len() == 1 && gone[0].contains("cannot be used: cannot open"), "{gone:?}");
     assert_eq!(run(), [format!("the log {} is missing", log.display())]);
 }
 
@@ -246,7 +246,7 @@ fn a_restore_beside_a_log_that_can_not_be_written_says_that_and_why() {
     }
     for (what, to) in [(path.to_owned(), "out1"), (place.at("Backups/a[0001].4BK").display().to_string(), "out2")] {
         let (code, _, problem) = said(&place.run(&["restore", &what, "--to", place.at(to).to_str().unwrap()]));
-        let why = "can not be written at the moment: can not write to ";
+        let why = "cannot be written at the moment: cannot write to ";
         assert!(code == Some(1) && problem.contains(why) && problem.contains("no space left"), "{problem}");
         assert!(problem.contains("stands in the data file: see that its log can be written"), "{problem}");
     }
@@ -324,7 +324,7 @@ fn a_transaction_that_was_not_ended_is_told_and_not_undone_beside_a_program() {
     if let Some(output) = place.run_in_a_container(&["backup", crashed.to_str().unwrap()]) {
         let (code, _, problem) = said(&output);
         assert!(code == Some(1) && problem.contains("this is a container"), "{problem}");
-        // To wait for what can not be seen is in vain.
+        // To wait for what cannot be seen is in vain.
         assert!(begun.elapsed() < std::time::Duration::from_secs(45), "it waited");
         assert!(fs::read(&crashed).unwrap() == before[0]);
     }

@@ -50,26 +50,26 @@ pub struct ArchiveEntry {
     /// Segments that were not found.
     #[serde(default)]
     pub missing: Option<Missing>,
-    /// Its identity; `None` when it can not be read.
+    /// Its identity; `None` when it cannot be read.
     #[serde(default)]
     pub archive_id: Option<Uuid>,
-    /// How it is stored; the default when it can not be read.
+    /// How it is stored; the default when it cannot be read.
     #[serde(default)]
     pub options: ArchiveOptions,
-    /// Its number: what it says itself, and the one in its name where it can not be read.
+    /// Its number: what it says itself, and the one in its name where it cannot be read.
     pub number: ArchiveNumber,
     /// Length in bytes, of all its files found together.
     pub bytes: u64,
-    /// The moment of the state it holds; `None` when it can not be read.
+    /// The moment of the state it holds; `None` when it cannot be read.
     pub moment: Option<DateTime<FixedOffset>>,
-    /// Size of the data file inside, in bytes; 0 when it can not be read.
+    /// Size of the data file inside, in bytes; 0 when it cannot be read.
     pub data_bytes: u64,
-    /// Size of its pages in bytes; `None` when it can not be read.
+    /// Size of its pages in bytes; `None` when it cannot be read.
     #[serde(default)]
     pub page_size: Option<u32>,
     /// Which data file it belongs to.
     pub data_file_id: Option<Uuid>,
-    /// Where that data file was when it was made; `None` when it can not be read, or does not say.
+    /// Where that data file was when it was made; `None` when it cannot be read, or does not say.
     #[serde(default)]
     pub made_of: Option<PathBuf>,
     /// Whether it is of another data file than the one whose archives were asked for, although it may have the same
@@ -78,7 +78,7 @@ pub struct ArchiveEntry {
     pub is_of_other: bool,
     /// Where in the log it was cut, if there was one.
     pub log_position: Option<Position>,
-    /// What was seen of the data file when the archive was made; `None` where nobody has looked, or it can not be read.
+    /// What was seen of the data file when the archive was made; `None` where nobody has looked, or it cannot be read.
     #[serde(default)]
     pub content: Option<ContentSeen>,
     /// Whether its content is sound, as far as anybody has looked: when it was made, and in later test restores.
@@ -87,7 +87,7 @@ pub struct ArchiveEntry {
     /// What is damaged in it, or why it was not checked.
     #[serde(default)]
     pub check_note: Option<String>,
-    /// How many of the chosen files are not in it, or not whole; `None` where that is not known: it can not be read, or
+    /// How many of the chosen files are not in it, or not whole; `None` where that is not known: it cannot be read, or
     /// an earlier version made it.
     #[serde(default)]
     pub not_whole: Option<u32>,
@@ -133,7 +133,7 @@ pub fn log_name(stem: &str, number: ArchiveNumber) -> String {
 /// Every log in `folder` of a data file with this stem, current, archived or set aside, as far as names tell.
 ///
 /// # Errors
-/// When the folder can not be read.
+/// When the folder cannot be read.
 pub fn logs(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
     logs_marked(folder, wanted, &[SET_ASIDE])
 }
@@ -142,7 +142,7 @@ pub fn logs(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
 /// damaged one.
 ///
 /// # Errors
-/// When the folder can not be read.
+/// When the folder cannot be read.
 pub fn all_logs(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
     logs_marked(folder, wanted, &[NEXT, SET_ASIDE, DAMAGED])
 }
@@ -187,11 +187,11 @@ pub fn parse_name(name: &str) -> Option<(&str, ArchiveNumber)> {
 
 /// The archives of `folder`, newest number first: those with this stem, or all.
 ///
-/// A folder that does not exist holds none. Files that carry the name of an archive but can not be read are listed with
+/// A folder that does not exist holds none. Files that carry the name of an archive but cannot be read are listed with
 /// their problem, so that they are not overlooked.
 ///
 /// # Errors
-/// When the folder can not be read.
+/// When the folder cannot be read.
 pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
     let mut sets: BTreeMap<(String, ArchiveNumber), BTreeMap<u32, PathBuf>> = BTreeMap::new();
     let (mut found, mut notes) = (Vec::new(), Vec::new());
@@ -238,7 +238,7 @@ pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
 /// the number and the identity of the archive whose place it can take.
 ///
 /// # Errors
-/// When the folder can not be read.
+/// When the folder cannot be read.
 pub fn copies(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
     let found = files(folder)?.into_iter().filter_map(|(path, name)| {
         let (stem, number) = parse_copy(&name)?;
@@ -261,7 +261,7 @@ fn parse_copy(name: &str) -> Option<(&str, ArchiveNumber)> {
 /// The highest number among the archives with this stem, whatever their state, as far as it can be one; 0 without any.
 ///
 /// # Errors
-/// When the folder can not be read.
+/// When the folder cannot be read.
 pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
     Ok(highest_plausible(numbers(folder, wanted)?))
 }
@@ -269,7 +269,7 @@ pub fn highest_number(folder: &Path, wanted: &str) -> Result<ArchiveNumber> {
 /// The numbers that occur in the names of archives with this stem, in no order.
 ///
 /// # Errors
-/// When the folder can not be read.
+/// When the folder cannot be read.
 pub fn numbers(folder: &Path, wanted: &str) -> Result<Vec<ArchiveNumber>> {
     let numbers = files(folder)?.into_iter().filter_map(|(_, name)| {
         let segment = parse_segment_name(&name).map(|(stem, number, _)| (stem, number));

@@ -27,7 +27,7 @@ pub fn compress(raw: &[u8], compression: Compression) -> Result<Vec<u8>> {
         // A context costs more to make than a frame to compress.
         static CONTEXT: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
     }
-    let fail = |e| Error::new(ErrorKind::Io, "the data can not be compressed").because(e);
+    let fail = |e| Error::new(ErrorKind::Io, "the data cannot be compressed").because(e);
     CONTEXT.with_borrow_mut(|context| {
         if context.as_ref().is_none_or(|(made_for, _)| *made_for != level) {
             let mut made = zstd::bulk::Compressor::new(level).map_err(fail)?;

@@ -7,7 +7,7 @@
 //! tar stream, each frame to exactly 4 MiB of it except the last. HEAD, INDX and TAIL are zstd *skippable* frames,
 //! which every zstd tool passes over; so `zstd -dc ARCHIVE | tar x` restores without this program. Between INDX and
 //! TAIL a reader passes over skippable frames that it does not know. Recovery data lies there, see
-//! [`packet`](super::recovery::packet); a change that older readers can not pass over raises the version.
+//! [`packet`](super::recovery::packet); a change that older readers cannot pass over raises the version.
 //!
 //! Segments, joined, are the archive. Each begins with a HEAD of its own ([`Segment`]), for which the offsets of the
 //! data frames leave room.
@@ -235,7 +235,7 @@ pub struct Item {
     /// Of the description of the archive: how many of the chosen files are not in it, or not whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_whole: Option<u64>,
-    /// The path as the file had it, in hexadecimal digits, where the name can not hold it.
+    /// The path as the file had it, in hexadecimal digits, where the name cannot hold it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<String>,
 }
@@ -307,7 +307,7 @@ fn sealed(mut payload: Vec<u8>) -> (Vec<u8>, Hash) {
 }
 
 fn json_failure(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::Refused, "the description of the archive can not be written").because(error)
+    Error::new(ErrorKind::Refused, "the description of the archive cannot be written").because(error)
 }
 
 /// The HEAD frame and its checksum.
@@ -367,7 +367,7 @@ pub fn whole_hash(head: &Hash, frames: &[FrameEntry], index: &Hash) -> Hash {
     *hasher.finalize().as_bytes()
 }
 
-/// Why a part of an archive can not be used; the reader adds path and advice.
+/// Why a part of an archive cannot be used; the reader adds path and advice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flaw {
     /// It does not begin like an archive.

@@ -101,13 +101,13 @@ pub fn heal(path: &Path, folders: &[PathBuf], cause: Error, control: &Control) -
 pub fn beyond_repair(path: &Path, repaired: &Repaired, whole: &[&str]) -> Error {
     let (shown, words, lost) = (path.display(), repaired.in_words(), repaired.damage.lost);
     if !repaired.missing_segments.is_empty() {
-        let message = format!("{shown} is not all there: {words}, and {lost} can not be brought back without them");
+        let message = format!("{shown} is not all there: {words}, and {lost} cannot be brought back without them");
         let hint = format!("{} Without it: {}", segments::BRING, still_whole(whole));
         return Error::new(ErrorKind::NotFound, message).hint(hint);
     }
     let mut message = format!("{shown} is damaged beyond repair: {words}");
     if lost > 0 {
-        message += &format!(", and {lost} can not be brought back");
+        message += &format!(", and {lost} cannot be brought back");
     }
     Error::new(ErrorKind::Damaged, message).hint(still_whole(whole))
 }

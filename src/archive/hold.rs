@@ -2,7 +2,7 @@
 //!
 //! It lies beside the archive, so that it outlives the program's own folders, goes where the archive goes when both are
 //! copied, and is seen by every user and on every machine. That it is there is what counts: also one that is empty or
-//! can not be read holds. Of an archive in segments it lies in every folder that has some.
+//! cannot be read holds. Of an archive in segments it lies in every folder that has some.
 
 use std::{
     collections::BTreeSet,

@@ -65,7 +65,7 @@ impl PublicKey {
     /// Reads the public half of a key from the file at `path`.
     ///
     /// # Errors
-    /// Where it can not be read, or is something else; `Refused` for a whole key, which belongs to its user alone.
+    /// Where it cannot be read, or is something else; `Refused` for a whole key, which belongs to its user alone.
     pub fn read(path: &Path) -> Result<Self> {
         let text = regular::read_text(path, Links::Followed, BYTES_MAX).map_err(|e| Error::io("read", path, e))?;
         if text.contains("PRIVATE KEY") {
@@ -132,7 +132,7 @@ impl Key {
     /// The key of this user, in `own`; made if there is none yet.
     ///
     /// # Errors
-    /// As [`known`](Self::known); where it can not be made.
+    /// As [`known`](Self::known); where it cannot be made.
     pub fn of(own: &Path) -> Result<Self> {
         if let Some(key) = Self::known(own)? {
             return Ok(key);

@@ -70,7 +70,7 @@ pub(super) fn require_lawful(archive: &Path, identity: &Identity, items: &[Item]
         let is_link = target_length.is_some_and(|length| (1..=TARGET_LENGTH_MAX).contains(&length));
         let has_nul = item.target.as_ref().is_some_and(|target| target.contains('\0'));
         if is_link != (item.kind == ItemKind::Link) || has_nul || is_mark && item.length > 0 {
-            return refuse(format!("says of {} what can not be", item.name));
+            return refuse(format!("says of {} what cannot be", item.name));
         }
         if item.mode & !0o777 != 0 {
             return refuse(format!("gives {} special permissions ({:o})", item.name, item.mode));
@@ -244,7 +244,7 @@ mod tests {
             (Attachment, Some("x"), 0),
         ] {
             let odd = Item { target: target.map(str::to_owned), length, ..item("odd", kind) };
-            assert_eq!(with(odd), "A says of odd what can not be");
+            assert_eq!(with(odd), "A says of odd what cannot be");
         }
     }
     #[test]

@@ -43,7 +43,7 @@ pub(super) fn list_path(folder: &Path, stem: &str, number: ArchiveNumber) -> Pat
 /// Removes what interrupted backups of this data file left in `folder`, and returns it; files being written stay.
 ///
 /// # Errors
-/// When the folder can not be read.
+/// When the folder cannot be read.
 pub fn remove_leftovers(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
     let mut remove = |path: PathBuf| {
@@ -76,10 +76,10 @@ pub fn remove_leftovers(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// What still lies in `folder` under temporary names of archives of this data file, by their numbers: files being
-/// written, and whatever somebody else put there, which may be no file and can not always be removed.
+/// written, and whatever somebody else put there, which may be no file and cannot always be removed.
 ///
 /// # Errors
-/// When the folder can not be read.
+/// When the folder cannot be read.
 pub fn in_the_way(folder: &Path, wanted: &str) -> Result<BTreeMap<ArchiveNumber, PathBuf>> {
     let found = files(folder)?.into_iter().filter_map(|(path, name)| {
         let name = name.strip_suffix(PART_SUFFIX)?;

@@ -45,7 +45,7 @@ pub fn companion(log: &Path) -> PathBuf {
 /// name, synced, read back, then named. Returns its path; `None` where none is wanted.
 ///
 /// # Errors
-/// When one of both files can not be read or written; then nothing carries the name.
+/// When one of both files cannot be read or written; then nothing carries the name.
 pub fn protect(
     storage: &dyn Storage,
     log: &Path,
@@ -108,7 +108,7 @@ fn hash_of(volume: &Volume, path: &Path, control: &Control) -> Result<Hash> {
     Ok(*hasher.finalize().as_bytes())
 }
 
-/// Whether a log has another length than when its recovery data was made: what its own records can not always tell.
+/// Whether a log has another length than when its recovery data was made: what its own records cannot always tell.
 pub fn is_cut(log: &Path) -> bool {
     let Ok(all) = Volume::of_file(&companion(log)) else { return false };
     // Of a log that was cut away nobody knows how long it was; its recovery data is not much less than a twentieth of
@@ -126,7 +126,7 @@ pub fn is_cut(log: &Path) -> bool {
 /// does not go so far.
 ///
 /// # Errors
-/// When the copy can not be written, or is not what its path leads to; `Stopped`.
+/// When the copy cannot be written, or is not what its path leads to; `Stopped`.
 pub fn heal_log(log: &Path, into: &Folder, control: &Control) -> Result<Option<(PathBuf, Damage)>> {
     let piece = |path: PathBuf, at| fs::metadata(&path).ok().map(|m| Piece { path, at, length: m.len() });
     let Some(recovery) = piece(companion(log), COMPANION_AT) else { return Ok(None) };

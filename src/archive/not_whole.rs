@@ -90,7 +90,7 @@ impl NotWhole {
     /// What the description of `archive` says; `None` where all that was chosen is in it, and whole.
     ///
     /// # Errors
-    /// When the description can not be read or understood; `Stopped`.
+    /// When the description cannot be read or understood; `Stopped`.
     pub fn of(archive: &Archive, control: &Control) -> Result<Option<Self>> {
         let said = format::not_whole(archive.items());
         if said == Some(0) {
@@ -104,14 +104,14 @@ impl NotWhole {
         Ok((count > 0).then_some(Self { count, problems }))
     }
 
-    /// As [`asked_for`](Self::asked_for); what can not be known is said as one of the problems.
+    /// As [`asked_for`](Self::asked_for); what cannot be known is said as one of the problems.
     ///
     /// # Errors
     /// `Stopped`.
     pub fn as_far_as_known(archive: &Archive, wanted: &[String], control: &Control) -> Result<Option<Self>> {
         match Self::asked_for(archive, wanted, control) {
             Err(error) if error.kind() != ErrorKind::Stopped => {
-                let reason = "has a description that can not be read: what of the chosen files is missing is not known";
+                let reason = "has a description that cannot be read: what of the chosen files is missing is not known";
                 let problem = ContentProblem { path: archive.path().display().to_string(), reason: reason.to_owned() };
                 Ok(Some(Self { count: 1, problems: vec![problem] }))
             }
@@ -193,7 +193,7 @@ fn description(archive: &Archive, control: &Control) -> Result<Option<DocumentMu
     let Some(item) = archive.items().iter().find(|item| item.kind == ItemKind::Manifest) else { return Ok(None) };
     let unusable = || {
         let path = archive.path().display();
-        Error::new(ErrorKind::Damaged, format!("the description in {path} can not be understood"))
+        Error::new(ErrorKind::Damaged, format!("the description in {path} cannot be understood"))
             .hint("What is missing in this archive is not known. The files that it lists can be restored.")
     };
     let mut bytes = Vec::new();

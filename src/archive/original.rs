@@ -1,4 +1,4 @@
-//! Names that an archive can not hold as they are. Names in an archive are text, safe everywhere: what can not stand in
+//! Names that an archive cannot hold as they are. Names in an archive are text, safe everywhere: what cannot stand in
 //! them is written out. The bytes that a file had for its name are kept beside, so that a restore gives it the same.
 
 use std::{
@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// No path is longer, in bytes.
 const LENGTH_MAX: usize = 4096;
 
-/// One part of a path as it can stand in an archive: text without control characters, backslashes or, since Windows can
-/// not have them, colons there. What can not stand is written as `%` and two hexadecimal digits per byte.
+/// One part of a path as it can stand in an archive: text without control characters, backslashes or, since Windows
+///  cannot have them, colons there. What cannot stand is written as `%` and two hexadecimal digits per byte.
 pub fn safe(part: &OsStr) -> String {
     written_out(part.as_encoded_bytes())
 }

@@ -81,7 +81,7 @@ impl<'a> Output<'a> {
     /// Creates the first file of the archive `target` and writes its head.
     ///
     /// # Errors
-    /// When the target exists, segments can not be so small, or the disk can not be written.
+    /// When the target exists, segments cannot be so small, or the disk cannot be written.
     pub(super) fn create(
         storage: &'a dyn Storage,
         target: &Path,

@@ -377,7 +377,7 @@ impl Archive {
         let names: Vec<&str> = index.items.iter().filter(carries).map(|i| i.name.as_str()).collect();
         let entry = index.frames[number];
         let message = format!(
-            "frame {} of {} in {} is damaged (bytes {} to {}): {} can not be read whole",
+            "frame {} of {} in {} is damaged (bytes {} to {}): {} cannot be read whole",
             number + 1,
             index.frames.len(),
             self.path.display(),

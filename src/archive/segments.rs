@@ -61,7 +61,7 @@ impl Missing {
 }
 
 /// The segments missing of the set that `path` belongs to; `None` when all are there, of an archive in one file, and of
-/// one that can not be read at all.
+/// one that cannot be read at all.
 pub fn missing(path: &Path, folders: &[PathBuf]) -> Option<Missing> {
     let located = locate(path, folders).ok()?;
     let last = located.last?;

@@ -117,9 +117,9 @@ impl Signed {
     /// For people, of an archive that is undamaged.
     pub fn in_words(&self) -> String {
         match self {
-            Self::Not => "Not signed: who wrote it can not be told.".to_owned(),
+            Self::Not => "Not signed: who wrote it cannot be told.".to_owned(),
             Self::Lost => {
-                "It was to be signed, and its signature is missing or damaged: who wrote it can not be told.".to_owned()
+                "It was to be signed, and its signature is missing or damaged: who wrote it cannot be told.".to_owned()
             }
             Self::Genuine { key } => format!("Genuine: signed by key {key}."),
             Self::ByAnotherKey { key } => format!("Signed by another key: {key}."),

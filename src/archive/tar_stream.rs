@@ -27,7 +27,7 @@ pub struct Entry {
     pub target: Option<String>,
     /// Of the description of the archive: how many of the chosen files are not in it, or not whole.
     pub not_whole: Option<u64>,
-    /// The path as the file had it, in hexadecimal digits, where the name can not hold it.
+    /// The path as the file had it, in hexadecimal digits, where the name cannot hold it.
     pub original: Option<String>,
 }
 
@@ -36,7 +36,7 @@ pub trait Source: Send {
     /// Whether there is a file at all; one that vanished meanwhile is passed over. Called once, first.
     ///
     /// # Errors
-    /// When that can not be told.
+    /// When that cannot be told.
     fn is_there(&mut self) -> Result<bool> {
         Ok(true)
     }
@@ -50,7 +50,7 @@ pub trait Source: Send {
     /// Fills `buffer` with the next bytes.
     ///
     /// # Errors
-    /// When they can not be read.
+    /// When they cannot be read.
     fn read(&mut self, buffer: &mut [u8]) -> Result<()>;
 
     /// Files that belong to this one, and come right after it. Called once, after [`entry`](Self::entry).
@@ -209,7 +209,7 @@ pub fn entry_type(kind: ItemKind) -> tar::EntryType {
 fn tar_header(entry: &Entry) -> Result<Vec<u8>> {
     let path = safe_name(&entry.name)?;
     let fail =
-        |e| Error::new(ErrorKind::UnsafePath, format!("{:?} can not be named in an archive", entry.name)).because(e);
+        |e| Error::new(ErrorKind::UnsafePath, format!("{:?} cannot be named in an archive", entry.name)).because(e);
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(entry_type(entry.kind));
     header.set_size(entry.length);

@@ -17,7 +17,7 @@ use crate::storage::{
 
 /// More files than this are not kept open: a set may have thousands.
 const OPEN_MAX: usize = 64;
-/// What is read around a place that a disk can not read.
+/// What is read around a place that a disk cannot read.
 const SECTOR: usize = 4096;
 
 /// One file of a volume.
@@ -78,7 +78,7 @@ impl Volume {
     /// A volume of one file.
     ///
     /// # Errors
-    /// When its length can not be told.
+    /// When its length cannot be told.
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let length = std::fs::metadata(path)?.len();
         Ok(Self::new(vec![Piece { path: path.to_path_buf(), at: 0, length }]))
@@ -201,7 +201,7 @@ impl Volume {
         Ok(count)
     }
 
-    /// As [`read_piece`](Self::read_piece), with zeros where the disk can not read.
+    /// As [`read_piece`](Self::read_piece), with zeros where the disk cannot read.
     pub fn read_piece_lossy(&self, piece: usize, offset: u64, buffer: &mut [u8]) {
         if self.read_piece(piece, offset, buffer).is_ok_and(|read| read == buffer.len()) {
             return;

@@ -42,7 +42,7 @@ pub struct Compared<'a> {
 }
 
 impl<'a> Compared<'a> {
-    /// An archive in a list; `None` when it can not be read.
+    /// An archive in a list; `None` when it cannot be read.
     pub fn of(entry: &'a ArchiveEntry) -> Option<Self> {
         let page_size = entry.page_size.filter(|_| entry.problem.is_none())?;
         Some(Self { page_size, data_bytes: entry.data_bytes, seen: entry.content.as_ref() })

@@ -1,7 +1,7 @@
 //! What goes into an archive beside the data file and its settings: program files and attachments.
 //!
 //! They are looked through before the data file is held, and read after it was let go. Nothing here makes a backup
-//! fail: what can not be read, vanishes, or changes while it is read is said, and the backup counts as partial.
+//! fail: what cannot be read, vanishes, or changes while it is read is said, and the backup counts as partial.
 //! Symbolic links are stored as links and not followed, save the chosen file or folder itself; pipes, sockets and
 //! devices hold nothing to store.
 //!
@@ -316,7 +316,7 @@ impl Content {
         let files: Vec<&Found> = self.found.iter().filter(|found| found.length > 0).collect();
         let mut sample = Sample::default();
         for found in files.iter().step_by(files.len().div_ceil(count).max(1)) {
-            // What can not be read now is said by the backup.
+            // What cannot be read now is said by the backup.
             if let Some(bytes) = source::beginning(found, stretch) {
                 sample.take(&bytes, compression)?;
             }

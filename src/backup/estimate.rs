@@ -50,7 +50,7 @@ impl Sample {
 /// `options` say. `known` are its archives, newest first.
 ///
 /// # Errors
-/// When the data file can not be read.
+/// When the data file cannot be read.
 pub(super) fn estimate(
     data_file: &Path,
     (own, options): (Option<Uuid>, ArchiveOptions),

@@ -24,10 +24,10 @@ const HEADER: u64 = 100;
 /// The newest backup, if the data file was not modified since: neither it nor the settings that go into the archive
 /// with it.
 ///
-/// `None` also where the newest archive can not be read, is not in the folder in force, or lacks attachments.
+/// `None` also where the newest archive cannot be read, is not in the folder in force, or lacks attachments.
 ///
 /// # Errors
-/// When the data file can not be read; `Stopped`.
+/// When the data file cannot be read; `Stopped`.
 pub fn unmodified_since(
     data_file: &Path,
     settings: &SettingsFile,

@@ -131,7 +131,7 @@ fn not_writable(folder: &Path) -> Option<Warning> {
                 "Mount it so that it can be written. A disk becomes so by itself after an error: look in the system's messages.",
             ),
             _ => (
-                "can not be written by this user",
+                "cannot be written by this user",
                 "Choose another folder, or give this user the permission to write it.",
             ),
         };

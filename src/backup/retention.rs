@@ -266,7 +266,7 @@ fn set(
 }
 
 /// Why an archive is not deleted that says itself that it was made of another path than `data_file`: what is there may
-/// be a file of its own, whose settings were lost or can not be read, and this all that it has.
+/// be a file of its own, whose settings were lost or cannot be read, and this all that it has.
 fn of_another(entry: &ArchiveEntry, data_file: &Path) -> Option<String> {
     let other = entry.made_of.as_ref().filter(|other| *other != data_file)?;
     let is_there = copies::may_be_another(other, data_file);
@@ -292,7 +292,7 @@ fn why_untouchable(entry: &ArchiveEntry, stem: &str, identity: Option<Uuid>) -> 
     if !entry.segmented {
         return None;
     }
-    let Ok(archive) = Archive::open(&entry.path) else { return Some("it can not be read".to_owned()) };
+    let Ok(archive) = Archive::open(&entry.path) else { return Some("it cannot be read".to_owned()) };
     let all: BTreeSet<&Path> = archive.files().collect();
     let here: BTreeSet<&Path> = entry.files.iter().map(PathBuf::as_path).collect();
     if all != here {
@@ -348,7 +348,7 @@ pub fn unless_proven(
     Ok(delete.into_iter().filter(|set| proven.contains(&set.archive)).collect())
 }
 
-/// Deletes `sets`. What can not be deleted is said and stays, for the next time.
+/// Deletes `sets`. What cannot be deleted is said and stays, for the next time.
 pub fn delete(storage: &dyn Storage, sets: &[BackupSet]) -> Deleted {
     let mut deleted = Deleted::default();
     for set in sets {

@@ -38,7 +38,7 @@ pub struct Finding {
     pub archive: PathBuf,
     /// Its identity, if it was known.
     pub archive_id: Option<Uuid>,
-    /// Number of the file on its disk, for one whose identity can not be read.
+    /// Number of the file on its disk, for one whose identity cannot be read.
     pub inode: Option<u64>,
     /// Whether a test restore found it, and no verification.
     pub by_test: bool,
@@ -139,7 +139,7 @@ impl Known {
     }
 }
 
-/// Where what was found later can not be read, nothing of the archives counts as known.
+/// Where what was found later cannot be read, nothing of the archives counts as known.
 pub fn unknown(archives: &mut [ArchiveEntry], why: &str) {
     for archive in archives {
         archive.check = archive.check.min(ContentCheck::NotChecked);

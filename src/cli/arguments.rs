@@ -25,7 +25,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// What was `given`; what can not be understood ends the program, with an explanation.
+    /// What was `given`; what cannot be understood ends the program, with an explanation.
     pub(super) fn of(given: &[OsString]) -> Self {
         let arguments = Self::parse_from(given);
         // Not clap's own rule for that, which would allow no option before a command.

@@ -128,7 +128,7 @@ impl Desk {
         }
     }
 
-    /// As [`Self::open`]; one that can not be opened is what a restore in place may replace.
+    /// As [`Self::open`]; one that cannot be opened is what a restore in place may replace.
     pub(super) fn open_if_possible(&self, path: PathBuf) -> Result<PathBuf> {
         match self.open(path.clone()) {
             Err(e) if !restore::in_place::is_lost(e.kind()) => Err(e),
@@ -143,7 +143,7 @@ impl Desk {
         if detach && self.elsewhere.is_none() {
             return Err(Error::new(
                 ErrorKind::Refused,
-                "no window or service does this job, so it can not go on without this command",
+                "no window or service does this job, so it cannot go on without this command",
             )
             .hint("Leave out --detach, or let a service look after the data file: strongroom serve --help."));
         }

@@ -103,7 +103,7 @@ fn line(entry: &ArchiveEntry, of: Option<&Path>) -> String {
 fn line_of(entry: &ArchiveEntry, of: Option<&Path>) -> String {
     let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
-    // Of what can not be read nothing is known.
+    // Of what cannot be read nothing is known.
     let check = match (&entry.problem, entry.check) {
         (Some(_), _) => String::new(),
         (None, ContentCheck::Damaged) => {

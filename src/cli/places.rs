@@ -94,7 +94,7 @@ const STATE: &str = if cfg!(target_os = "macos") { "/var/db" } else { "/var/lib"
 /// without one gets the folder that such a service would have.
 ///
 /// # Errors
-/// When that folder can not be made, or is somebody else's.
+/// When that folder cannot be made, or is somebody else's.
 #[cfg(unix)]
 pub(super) fn environment_of(
     user: u32,

@@ -132,7 +132,7 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
             // In a bad hour nobody should have to ask again for what is there.
             origin.damaged.push(choice.archive.clone());
             if let Ok(next) = restore::choose(&data_file, &origin, until, &logs, made.as_ref()) {
-                remark(&format!("{} can not be restored, and was passed by.", shown(&choice.archive)));
+                remark(&format!("{} cannot be restored, and was passed by.", shown(&choice.archive)));
                 (choice, job) = (next, JobId::new());
                 continue;
             }
@@ -142,7 +142,7 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
     }
 }
 
-/// Whether a restore failed because this archive can not be restored, damaged or not all there; a log may be damaged as
+/// Whether a restore failed because this archive cannot be restored, damaged or not all there; a log may be damaged as
 /// well.
 fn is_of_damage(finished: &FinishedJob, archive: &Path) -> bool {
     let is_lost = |kind| matches!(kind, ErrorKind::Damaged | ErrorKind::NotFound);

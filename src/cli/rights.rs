@@ -3,7 +3,7 @@
 //! The owner of a data file decides, by the settings beside it and by the folders around it, what is read and written
 //! for it. The rights of the superuser in such hands would be theirs. So before anything else is done, the program is
 //! begun anew with the environment of the owner, and then becomes him: groups, group, user, in this order. It does so
-//! within its own process, and does not begin a program after it: a process that gave up rights can not be looked into
+//! within its own process, and does not begin a program after it: a process that gave up rights cannot be looked into
 //! by its new user. On a terminal it leaves the session first, since whoever has a terminal as his own can type into
 //! it, and the superuser's shell would read that; what waits for it there does nothing else. That there is no way back
 //! is tried out.
@@ -117,7 +117,7 @@ pub(super) fn settle(arguments: &Arguments, given: &[OsString]) -> Result<Option
     let mut owner: Option<(u32, PathBuf)> = None;
     for path in concerned.iter().cloned() {
         let found = owner_of(&path).ok_or_else(|| {
-            Error::new(ErrorKind::Refused, format!("it can not be told whose {} is", shown(&path)))
+            Error::new(ErrorKind::Refused, format!("it cannot be told whose {} is", shown(&path)))
                 .hint("Run the command as the owner of the file.")
         })?;
         match &owner {

@@ -65,7 +65,7 @@ pub(super) fn serve(
     switch_to_wal: bool,
 ) -> Result<ExitCode> {
     if log.is_some() && data_files.len() != 1 {
-        return Err(Error::new(ErrorKind::Refused, "one log can not hold several data files")
+        return Err(Error::new(ErrorKind::Refused, "one log cannot hold several data files")
             .hint("Give --log with one data file only."));
     }
     let stop = interruptions();

@@ -138,7 +138,7 @@ fn parse(text: &str) -> Result<Request> {
     };
     let key = find(name.trim_end_matches(['+', '-']).trim())?;
     if key.is_own {
-        return Err(Error::new(ErrorKind::Refused, format!("{} is kept by Strongroom and can not be set", key.name))
+        return Err(Error::new(ErrorKind::Refused, format!("{} is kept by Strongroom and cannot be set", key.name))
             .hint("Leave it as it is: it belongs to the archives of this data file."));
     }
     Ok(make(key, value.trim().to_owned()))
@@ -327,7 +327,7 @@ mod tests {
             ("keep.last+=1", "keep.last is not a list", "Write it as KEY=VALUE."),
             (
                 "data-file.id=x",
-                "data-file.id is kept by Strongroom and can not be set",
+                "data-file.id is kept by Strongroom and cannot be set",
                 "Leave it as it is: it belongs to the archives of this data file.",
             ),
         ] {

@@ -43,7 +43,7 @@ impl Storing {
     /// The options for this archive of `data_file`: those of its settings, but for what was said; `None` when nothing was.
     ///
     /// # Errors
-    /// When its settings can not be read.
+    /// When its settings cannot be read.
     pub(super) fn options(&self, data_file: &Path) -> Result<Option<ArchiveOptions>> {
         let said = self.segment_mb.is_some()
             || self.compression.is_some()

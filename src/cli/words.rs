@@ -258,7 +258,7 @@ fn inspection_in_words(found: &Inspection) -> String {
     if facts.journal_mode == JournalMode::Wal {
         lines.push(format!("WAL                {}", human_bytes(facts.wal_bytes)));
     }
-    let more = if found.holders.may_be_more { "; processes of other users or containers can not be seen" } else { "" };
+    let more = if found.holders.may_be_more { "; processes of other users or containers cannot be seen" } else { "" };
     lines.push(format!("Open in            {}{more}", found.holders.in_words()));
     for warning in &found.warnings {
         lines.push(format!("WARNING: {}", warning.message));
@@ -393,18 +393,18 @@ fn event_in_words(event: &Event) -> Option<String> {
     let line = match event {
         Event::DataFileOpened { path } => format!("{} is looked after", path.display()),
         Event::DataFileRefused(refused) => {
-            format!("{} can not be looked after: {}", refused.path.display(), refused.error)
+            format!("{} cannot be looked after: {}", refused.path.display(), refused.error)
         }
         Event::LogOpened { data_file } => format!("every commit to {} is recorded", data_file.display()),
         Event::LogRefused { data_file, error } => {
-            format!("the log of {} can not be used: {error}", data_file.display())
+            format!("the log of {} cannot be used: {error}", data_file.display())
         }
         Event::LogChanged { data_file, state, error } => {
             let state = match state {
                 CaptureState::Starting => "is being compared with the data file",
                 CaptureState::On => "records every commit",
-                CaptureState::Held => "can not be written, nothing is lost yet",
-                CaptureState::Lost => "can not be written, PROTECTION IS LOST",
+                CaptureState::Held => "cannot be written, nothing is lost yet",
+                CaptureState::Lost => "cannot be written, PROTECTION IS LOST",
                 CaptureState::Released => "is no longer what was opened, and is opened anew",
                 CaptureState::Off => "is off",
             };

@@ -149,7 +149,7 @@ pub enum Command {
         segments: Vec<PathBuf>,
     },
     /// Bring the live data file to an earlier state, while programs are connected. What that takes away is kept: by the
-    /// log, or else by a full backup made first. A data file that is not open is replaced only when SQLite can not open
+    /// log, or else by a full backup made first. A data file that is not open is replaced only when SQLite cannot open
     /// it.
     RestoreInPlace {
         /// Name of the job.

@@ -10,7 +10,7 @@ use crate::control::Clock;
 pub struct Config {
     /// Folder for the Backup journal.
     pub data_dir: PathBuf,
-    /// Folder for the settings of data files whose own folder can not be written.
+    /// Folder for the settings of data files whose own folder cannot be written.
     pub settings_dir: PathBuf,
     /// The program, for the client that edits the sample.
     pub program: Option<PathBuf>,

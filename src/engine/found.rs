@@ -137,7 +137,7 @@ impl Worker {
         self.survey_of(&looked.archive);
     }
 
-    /// Also where it can not be kept: this engine knows it.
+    /// Also where it cannot be kept: this engine knows it.
     pub(super) fn take_looked(&mut self, looked: &Looked) {
         looked.apply(&mut self.findings);
         if let Some(found) = &looked.found {

@@ -72,12 +72,12 @@ impl History {
     /// A damaged database is set aside under another name, never deleted; the second value says so.
     ///
     /// # Errors
-    /// When the folder can not be written, or the database was written by a newer version.
+    /// When the folder cannot be written, or the database was written by a newer version.
     pub fn open(folder: &Path) -> Result<(Self, Option<Error>)> {
         storage::make_private_folders(folder)?;
         storage::make_private(folder)?;
         let path = folder.join("history.sqlite");
-        // An older version made them as wide as the system's default; what can not be changed is protected by the folder.
+        // An older version made them as wide as the system's default; what cannot be changed is protected by the folder.
         for file in ["history.sqlite", "history.sqlite-wal", "history.sqlite-shm"] {
             let _ = storage::make_file_private(&folder.join(file));
         }
@@ -135,7 +135,7 @@ impl History {
     /// Records that a job began.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn begin(&self, entry: &HistoryEntry) -> Result<()> {
         self.write(entry)
     }
@@ -143,7 +143,7 @@ impl History {
     /// Records how a job ended.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn finish(&self, entry: &HistoryEntry) -> Result<()> {
         self.write(entry)
     }
@@ -178,7 +178,7 @@ impl History {
     /// The newest `limit` entries, newest first.
     ///
     /// # Errors
-    /// When the database can not be read.
+    /// When the database cannot be read.
     pub fn list(&self, limit: u32) -> Result<Vec<HistoryEntry>> {
         let sql =
             "SELECT id,kind,data_file,number,started_ms,duration_ms,outcome,path,bytes,error,automatic,note FROM jobs
@@ -196,7 +196,7 @@ impl History {
         Ok(list)
     }
 
-    /// The jobs that are recorded as running and whose process is gone: who only reads can not close them.
+    /// The jobs that are recorded as running and whose process is gone: who only reads cannot close them.
     fn cut_off(&self) -> rusqlite::Result<Vec<JobId>> {
         let mut statement = self.conn.prepare("SELECT id,process FROM jobs WHERE outcome='running'")?;
         let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
@@ -208,7 +208,7 @@ impl History {
     /// Puts a data file at the head of the recent ones.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn remember(&self, path: &Path, now: DateTime<Local>) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO recent(path,opened_ms) VALUES(?1,?2)";
         let args = params![path.to_string_lossy(), now.timestamp_millis()];
@@ -218,7 +218,7 @@ impl History {
     /// Takes a data file off the recent ones.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn forget(&self, path: &Path) -> Result<()> {
         let sql = "DELETE FROM recent WHERE path=?1";
         self.conn.execute(sql, [path.to_string_lossy()]).map(|_| ()).map_err(|e| self.fail(e))
@@ -227,7 +227,7 @@ impl History {
     /// The data files opened before, newest first, at most 10.
     ///
     /// # Errors
-    /// When the database can not be read.
+    /// When the database cannot be read.
     pub fn recent(&self) -> Result<Vec<PathBuf>> {
         let sql = "SELECT path FROM recent ORDER BY opened_ms DESC, rowid DESC LIMIT 10";
         let mut statement = self.conn.prepare(sql).map_err(|e| self.fail(e))?;

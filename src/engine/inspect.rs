@@ -71,7 +71,7 @@ pub struct Inspection {
     /// How many of those were made of this very path with other settings, before it began anew.
     #[serde(default)]
     pub archives_of_earlier: usize,
-    /// Why their folder can not be read.
+    /// Why their folder cannot be read.
     pub archives_problem: Option<ErrorReport>,
     /// When the next backup is due by the schedule, or tried again; in the past for one that could not be begun yet.
     pub next_backup: Option<DateTime<Local>>,
@@ -85,7 +85,7 @@ pub struct Inspection {
     pub log_file: Option<PathBuf>,
     /// What is in it.
     pub log: Option<LogFacts>,
-    /// Why it can not be read.
+    /// Why it cannot be read.
     pub log_problem: Option<ErrorReport>,
     /// Which other processes have the data file open.
     pub holders: Holders,
@@ -204,7 +204,7 @@ impl Inspection {
 /// of is found as an engine finds it that looks after the file. `as_root` is what [`rights::require`] asks for.
 ///
 /// # Errors
-/// When the data file can not be used, or its settings not be understood; `Refused` for the superuser, see
+/// When the data file cannot be used, or its settings not be understood; `Refused` for the superuser, see
 /// [`rights::require`].
 pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: bool) -> Result<Inspection> {
     refuse_own_file(path)?;
@@ -246,7 +246,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         known::take_history(&mut status, &[]);
         let journal = data.join("history.sqlite");
         history_problem = journal.exists().then(|| {
-            let message = format!("{} can not be read", journal.display());
+            let message = format!("{} cannot be read", journal.display());
             Error::new(ErrorKind::Io, message).hint("See whether its disk is full, or mounted read-only.").report()
         });
     }

@@ -74,7 +74,7 @@ impl RunningJob {
                 });
                 ended(id, result.map_err(|e| e.report()));
             })
-            .map_err(|e| Error::new(ErrorKind::Io, "the job can not be started").because(e))?;
+            .map_err(|e| Error::new(ErrorKind::Io, "the job cannot be started").because(e))?;
         let job = Job { id, kind, data_file, automatic, started };
         let entry = HistoryEntry { path: archive.clone(), ..HistoryEntry::new(job.clone(), Outcome::Running) };
         let progress = control.progress();

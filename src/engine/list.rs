@@ -35,7 +35,7 @@ pub(super) struct List {
 }
 
 fn unreadable(path: &Path, why: &str) -> Error {
-    Error::new(ErrorKind::Settings, format!("the list of the service in {} can not be used: {why}", path.display()))
+    Error::new(ErrorKind::Settings, format!("the list of the service in {} cannot be used: {why}", path.display()))
         .hint("Correct the file in a text editor; data-files holds full paths in quotes. Or move it away.")
 }
 
@@ -84,7 +84,7 @@ impl List {
     /// Adds a data file, or takes it off, and saves the list; what else a person wrote into it is kept.
     ///
     /// # Errors
-    /// `Refused` when it is to be taken off the superuser's list; when the own one can not be written.
+    /// `Refused` when it is to be taken off the superuser's list; when the own one cannot be written.
     pub(super) fn change(&mut self, data_file: &Path, wanted: bool) -> Result<()> {
         if wanted && self.is_given(data_file) {
             return Ok(());
@@ -140,7 +140,7 @@ impl List {
 /// Adds a data file to the list at `path`, for a service that does not run yet; a new list gets this ownership.
 ///
 /// # Errors
-/// When the list can not be read or written.
+/// When the list cannot be read or written.
 pub fn add_to_list(path: &Path, data_file: &Path, ownership: Ownership) -> Result<()> {
     let mut list = List::read(path, None)?;
     if list.data_files.iter().any(|known| known == data_file) {
@@ -181,7 +181,7 @@ mod tests {
         for (text, expected) in [
             ("data-files = 3", "data-files must be a list"),
             ("data-files = ['here.db']", "'here.db' is no full path in quotes"),
-            ("data-files = [", "can not be used"),
+            ("data-files = [", "cannot be used"),
         ] {
             fs::write(&path, text)?;
             let error = List::read(&path, None).err().ok_or("accepted")?;

@@ -33,7 +33,7 @@ use crate::{
 pub struct Lost {
     /// The path that it had.
     pub data_file: PathBuf,
-    /// Why it can not be used.
+    /// Why it cannot be used.
     pub problem: ErrorReport,
     /// The process that looks after it all the same, if one does.
     pub engine: Option<Process>,
@@ -41,7 +41,7 @@ pub struct Lost {
     pub watched: Option<Watched>,
     /// The folder for its archives.
     pub destination: PathBuf,
-    /// Why that can not be read.
+    /// Why that cannot be read.
     pub archives_problem: Option<ErrorReport>,
     /// How many archives were found.
     pub archives: usize,
@@ -53,7 +53,7 @@ pub struct Lost {
     pub log_file: Option<PathBuf>,
     /// What is in it; whether that is all, nobody can tell without the data file.
     pub log: Option<LogFacts>,
-    /// Why it can not be read.
+    /// Why it cannot be read.
     pub log_problem: Option<ErrorReport>,
     /// The archive that a restore of the data file takes, when one leads to it.
     pub restores: Option<PathBuf>,

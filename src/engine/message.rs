@@ -58,7 +58,7 @@ pub(super) enum Message {
     LogChanged {
         data_file: PathBuf,
     },
-    /// The Backup journal can not be written or read.
+    /// The Backup journal cannot be written or read.
     HistoryFailed(ErrorReport),
     /// What was read of it, if that is news; with the question that is answered then.
     HistoryRead {

@@ -139,7 +139,7 @@ fn run(command: &[String], settings: &SettingsFile, text: &str, hurry: &AtomicBo
         let message = format!("the program {program}, to be run after each job, {what}{said}");
         Error::new(ErrorKind::Io, message).hint("See the setting on-finish, and try the program by hand.")
     };
-    let mut child = process.spawn().map_err(|e| failed(format!("can not be started ({e})"), ""))?;
+    let mut child = process.spawn().map_err(|e| failed(format!("cannot be started ({e})"), ""))?;
     if let Some(mut input) = child.stdin.take() {
         let text = text.to_owned();
         // One that does not read its input must not hold us up.

@@ -2,7 +2,7 @@
 //!
 //! They wait until nobody has asked for anything for a moment, so that a series of jobs, or whoever closes the data
 //! file, does not meet them. What they find is kept like any other proof; what fails is urgent, because a backup that
-//! can not be restored is none.
+//! cannot be restored is none.
 
 use std::{
     path::{Path, PathBuf},

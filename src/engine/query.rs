@@ -160,7 +160,7 @@ pub struct ArchiveLook {
     pub missing: Option<Missing>,
     /// The name proposed for a sound copy.
     pub copy: PathBuf,
-    /// Its description, or why it can not be read.
+    /// Its description, or why it cannot be read.
     pub result: std::result::Result<RestorePlan, ErrorReport>,
 }
 

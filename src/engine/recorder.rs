@@ -60,8 +60,8 @@ impl Recorder {
             }
         };
         let thread = thread::Builder::new().name("journal".to_owned()).spawn(work);
-        let thread = thread
-            .map_err(|e| Error::new(ErrorKind::Io, "the Backup journal can not be kept: no thread").because(e))?;
+        let thread =
+            thread.map_err(|e| Error::new(ErrorKind::Io, "the Backup journal cannot be kept: no thread").because(e))?;
         Ok(Self { tasks: Some(tasks), thread: Some(thread) })
     }
 
@@ -138,7 +138,7 @@ impl HistoryRead {
     /// Reads it.
     ///
     /// # Errors
-    /// When it can not be read.
+    /// When it cannot be read.
     pub(super) fn of(history: &History) -> Result<Self> {
         Ok(Self {
             version: history.version(),

@@ -37,7 +37,7 @@ pub fn require(data_file: &Path, as_root: bool) -> Result<()> {
                 ))
             });
         }
-        None => return refuse(format!("it can not be told whose {} is", data_file.display())),
+        None => return refuse(format!("it cannot be told whose {} is", data_file.display())),
     }
     let canonical = owners::canonical_place(data_file).map_err(|e| Error::io("find", data_file, e))?;
     match other_writer(&canonical, ROOT).filter(|_| !as_root) {

@@ -220,7 +220,7 @@ impl Gone {
     ///
     /// # Errors
     /// `Refused` as long as an archive is there that knows what is lacking: nothing of it is thrown away; when the
-    /// settings can not be written.
+    /// settings cannot be written.
     pub fn begin_anew_as_asked(&self, own: &Path) -> Result<String> {
         let path = self.data_file.display();
         if let Some(archive) = self.knows() {
@@ -266,7 +266,7 @@ impl Gone {
     /// Begins with the defaults as a new data file, whose numbers go on.
     ///
     /// # Errors
-    /// When the settings can not be written.
+    /// When the settings cannot be written.
     fn begin_anew(&self, own: &Path) -> Result<()> {
         SettingsFile::load(&self.data_file, own)?
             .change(own, |s| (s.data_file_id, s.last_number) = (Some(Uuid::new_v4()), self.highest.0))

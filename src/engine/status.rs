@@ -50,9 +50,9 @@ pub struct Status {
     pub finished: Arc<Vec<FinishedJob>>,
     /// The Backup journal, newest first, at most 1000 entries.
     pub history: Arc<Vec<HistoryEntry>>,
-    /// Why the Backup journal can not be kept, if so.
+    /// Why the Backup journal cannot be kept, if so.
     pub history_problem: Option<ErrorReport>,
-    /// Why the list of the service's data files can not be kept, if so.
+    /// Why the list of the service's data files cannot be kept, if so.
     pub list_problem: Option<ErrorReport>,
     /// Data files opened before, newest first.
     pub recent: Vec<PathBuf>,
@@ -113,7 +113,7 @@ pub enum Event {
         /// Canonical path of the data file.
         data_file: PathBuf,
     },
-    /// The log of a data file can not be used.
+    /// The log of a data file cannot be used.
     LogRefused {
         /// Canonical path of the data file.
         data_file: PathBuf,

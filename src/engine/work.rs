@@ -50,7 +50,7 @@ pub(super) fn where_allowed(place: PathBuf, config: &Config, work: Work) -> Work
 /// file is.
 pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin) -> (Logs, Origin) {
     let Some(log) = log else { return (logs, origin) };
-    // Where it can not be written, what it holds counts.
+    // Where it cannot be written, what it holds counts.
     let flushed = log.flush();
     let status = log.status();
     let runs = flushed.is_ok() && status.state == CaptureState::On;
@@ -114,7 +114,7 @@ pub(super) fn restore_in_place(
     let (data_file, config) = (data_file.to_path_buf(), config.clone());
     Box::new(move |control| {
         if is_open && data_file::identify(&data_file).is_err_and(|e| in_place::is_lost(e.kind())) {
-            let message = format!("{} can not be opened any more", data_file.display());
+            let message = format!("{} cannot be opened any more", data_file.display());
             return Err(Error::new(ErrorKind::Busy, message).hint("Refresh the view (F5), then restore it again."));
         }
         let made = if is_open { Vec::new() } else { in_place::make_folder(&data_file)? };
@@ -226,7 +226,7 @@ pub(super) fn test_restore(
     })
 }
 
-/// The test of an archive that was made just now. Where it can not be made because the archive or its disk is gone
+/// The test of an archive that was made just now. Where it cannot be made because the archive or its disk is gone
 /// meanwhile, that is told, and nothing is said against the archive.
 pub(super) fn test_new(data_file: &Path, archive: PathBuf, settings: SettingsFile, test: Work) -> Work {
     let data_file = data_file.to_path_buf();

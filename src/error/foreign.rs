@@ -86,7 +86,7 @@ pub fn in_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// A value for people to read: with every text in it spelled out in one line. `None` where the value can not be taken
+/// A value for people to read: with every text in it spelled out in one line. `None` where the value cannot be taken
 /// apart, because a name in it is no text.
 pub fn plain<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
     let mut taken = serde_json::to_value(value).ok()?;

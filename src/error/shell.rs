@@ -5,7 +5,7 @@ use std::path::Path;
 /// The name of a file in quotes, so that a shell takes it for one word, as it is: with spaces, quotes of its own, and
 /// whatever else means something to a shell.
 ///
-/// What can not be shown on a line, or is no text, is spelled out in the form `$'\n'` that bash, zsh and POSIX shells
+/// What cannot be shown on a line, or is no text, is spelled out in the form `$'\n'` that bash, zsh and POSIX shells
 /// of today read.
 pub fn quoted<P: AsRef<Path> + ?Sized>(path: &P) -> String {
     #[cfg(windows)]
@@ -39,7 +39,7 @@ fn spelled(byte: u8) -> String {
     match byte {
         b'\\' | b'\'' => format!("\\{}", char::from(byte)),
         b' '..=b'~' => char::from(byte).to_string(),
-        // Always three digits: what follows can not be taken for a part of it.
+        // Always three digits: what follows cannot be taken for a part of it.
         _ => format!("\\{byte:03o}"),
     }
 }

@@ -83,7 +83,7 @@ impl Capture {
     ///
     /// # Errors
     /// `Refused` when the data file is not in WAL mode or the log belongs to another one, `InUse` when another process
-    /// writes the log, `Busy` when the data file is locked, `Damaged` for a log whose header can not be read.
+    /// writes the log, `Busy` when the data file is locked, `Damaged` for a log whose header cannot be read.
     pub fn start(mut config: CaptureConfig) -> Result<Self> {
         config.data_file = config.data_file.canonicalize().map_err(|e| Error::io("open", &config.data_file, e))?;
         named::require_released(&config.data_file)?;
@@ -125,7 +125,7 @@ impl Capture {
         let thread = thread::Builder::new()
             .name("capture".into())
             .spawn(move || service.run())
-            .map_err(|e| Error::new(ErrorKind::Io, "can not start a thread").because(e))?;
+            .map_err(|e| Error::new(ErrorKind::Io, "cannot start a thread").because(e))?;
         Ok(Self { link: Link { commands, bell, status, pulse }, thread: Some(thread), storage })
     }
 
@@ -138,7 +138,7 @@ impl Capture {
     /// Returns when every commit made before the call is logged, with the position of the last one.
     ///
     /// # Errors
-    /// When the log can not be written.
+    /// When the log cannot be written.
     pub fn flush(&self) -> Result<Position> {
         self.link.ask(Command::Flush)
     }
@@ -216,7 +216,7 @@ impl Cut {
     /// it, the archive is read again when it is needed.
     ///
     /// # Errors
-    /// When it can not be written.
+    /// When it cannot be written.
     pub fn page_table(&self, page_size: u32) -> Result<PageTableWriter> {
         let path = table_path(&next_path(&self.log));
         PageTableWriter::create(&self.storage.0, &path, (page_size, self.position.chain), Ownership::of(&self.log))
@@ -235,7 +235,7 @@ impl Cut {
     /// place.
     ///
     /// # Errors
-    /// When a file can not be renamed. The log goes on all the same, and the next start or call tries again.
+    /// When a file cannot be renamed. The log goes on all the same, and the next start or call tries again.
     pub fn commit(mut self, archived: &Path) -> Result<()> {
         self.open = false;
         self.snapshot = None;
@@ -286,5 +286,5 @@ fn require_wal_mode(path: &Path) -> Result<()> {
 fn page_size(pins: &Pins) -> Result<u32> {
     pins.connection()?
         .query_row("PRAGMA page_size", [], |row| row.get(0))
-        .map_err(|e| Error::new(ErrorKind::Sqlite, "the page size can not be read").because(e))
+        .map_err(|e| Error::new(ErrorKind::Sqlite, "the page size cannot be read").because(e))
 }

@@ -73,7 +73,7 @@ pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool
 }
 
 /// Whether the data file, in which everything is that was logged, differs from what the log leads to. Nothing is
-/// written; where it can not be told, the answer is no.
+/// written; where it cannot be told, the answer is no.
 pub(super) fn differs(follower: &Follower) -> Result<bool> {
     let (header, page_count) = (follower.writer.header(), follower.writer.logged().page_count);
     let path = table_path(follower.writer.path());
@@ -197,7 +197,7 @@ fn compare(
     Ok(Outcome::CaughtUp(differing))
 }
 
-/// Whether the file is as it was after an earlier commit of the log. That it can not be told holds up nothing.
+/// Whether the file is as it was after an earlier commit of the log. That it cannot be told holds up nothing.
 fn lacking(
     follower: &Follower,
     config: &CaptureConfig,
@@ -232,7 +232,7 @@ fn base_table(follower: &Follower, config: &CaptureConfig) -> Result<Option<Page
     let key = (header.page_size, header.base.chain);
     let mut writer =
         PageTableWriter::create(&config.storage, &path, key, Ownership::for_content_of(&config.data_file))?;
-    // An archive that can not be read only makes the record larger.
+    // An archive that cannot be read only makes the record larger.
     if read_base(&header.base, &mut |bytes| writer.push(bytes)).is_err() {
         writer.discard();
         return Ok(None);

@@ -39,7 +39,7 @@ impl Copier {
         let thread = thread::Builder::new()
             .name("checkpoint".into())
             .spawn(work)
-            .map_err(|e| Error::new(ErrorKind::Io, "can not start a thread").because(e))?;
+            .map_err(|e| Error::new(ErrorKind::Io, "cannot start a thread").because(e))?;
         Ok(Self { begin: Some(begin), running, thread: Some(thread) })
     }
 

@@ -33,7 +33,7 @@ use crate::{
 pub(super) enum Trouble {
     /// Commits may have been missed: only a comparison can go on.
     Chain(Error),
-    /// The log can not be written; nothing is lost while the pins hold.
+    /// The log cannot be written; nothing is lost while the pins hold.
     Log(Error),
     /// What is held open is no longer what the paths name: everything is released and opened anew.
     Replaced(Error),
@@ -71,7 +71,7 @@ pub(super) struct Settled {
 
 /// For how long a copy that was put in place within one step of the clock may still be told.
 const COPY_TOLD: Duration = Duration::from_millis(250);
-/// What can not be copied within one step.
+/// What cannot be copied within one step.
 const COPIED_AT_ONCE_MAX: u64 = 256 << 20;
 
 pub(super) struct Follower {
@@ -280,7 +280,7 @@ impl Follower {
         if !is_another || !files.are_companions_named(&self.path) || files.is_open_elsewhere(&self.path) {
             return;
         }
-        // What can not be read any more is found by the comparison, without its single steps.
+        // What cannot be read any more is found by the comparison, without its single steps.
         if self.pins.has_free() {
             while self.pins.count() > 2 {
                 self.pins.release(1);
@@ -366,7 +366,7 @@ impl Follower {
     /// How the data file was when it was seen to be at rest, for [`rest::note`](super::rest::note).
     pub(super) fn settled_stamp(&mut self) -> Option<FileStamp> {
         self.note_settled();
-        // A copy that is put in place within the same step of the clock can not be told by its time.
+        // A copy that is put in place within the same step of the clock cannot be told by its time.
         self.settled.map(|settled| settled.stamp).filter(|stamp| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
             now - stamp.written.max(stamp.changed) >= stamp.time_step().as_nanos() as i128

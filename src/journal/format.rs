@@ -338,7 +338,7 @@ impl LogHeader {
         }
         if bytes.len() < HEADER_BYTES || blake3::hash(&bytes[..160]).as_bytes() != &bytes[160..HEADER_BYTES] {
             return Err(Error::new(ErrorKind::Damaged, format!("the header of {name} is damaged"))
-                .hint("This log can not be used. Make a full backup now; older archives and their logs stay usable."));
+                .hint("This log cannot be used. Make a full backup now; older archives and their logs stay usable."));
         }
         let (version, page_size, commit) = (u32_at(bytes, 8), u32_at(bytes, 12), u64_at(bytes, 40));
         let flags = u32_at(bytes, 36);
@@ -347,7 +347,7 @@ impl LogHeader {
         }
         if version == 0 || !page_size.is_power_of_two() || !(512..=65536).contains(&page_size) || commit > COMMITS_MAX {
             let message = format!(
-                "{name} says what can not be: that it has format {version}, that the data file has pages of \
+                "{name} says what cannot be: that it has format {version}, that the data file has pages of \
                  {page_size} bytes, and had {commit} commits before"
             );
             return Err(Error::new(ErrorKind::Damaged, message).hint("Do not trust it: it was not made by Strongroom."));

@@ -146,7 +146,7 @@ impl Gate {
         let thread = thread::Builder::new()
             .name("gate".into())
             .spawn(move || work.watch())
-            .map_err(|e| Error::new(ErrorKind::Io, "can not start a thread").because(e))?;
+            .map_err(|e| Error::new(ErrorKind::Io, "cannot start a thread").because(e))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 

@@ -76,7 +76,7 @@ pub struct LogFacts {
     /// The latest time that a commit of it bears, where the last one bears an earlier one: the clock ran back.
     #[serde(default)]
     pub ahead: Option<DateTime<Utc>>,
-    /// Whether everything committed when this was asked is in it; `None` when that can not be told from outside,
+    /// Whether everything committed when this was asked is in it; `None` when that cannot be told from outside,
     /// because the WAL holds nothing at the moment.
     pub complete: Option<bool>,
     /// How the protection stands, as the engine that writes it says; `None` when that is told from outside.
@@ -88,7 +88,7 @@ pub struct LogFacts {
 /// Reads the log at `log` and compares it with where `data_file` (its canonical path) stands.
 ///
 /// # Errors
-/// When one of them can not be read.
+/// When one of them cannot be read.
 pub fn inspect(log: &Path, data_file: &Path) -> Result<LogFacts> {
     let conn = open_existing(data_file)?;
     conn.busy_timeout(Duration::from_secs(2)).map_err(|e| Error::sqlite("read", data_file, e))?;
@@ -108,7 +108,7 @@ pub fn inspect(log: &Path, data_file: &Path) -> Result<LogFacts> {
 /// Reads the log of a data file that is gone: what it holds, and nothing of whether that is all.
 ///
 /// # Errors
-/// When it can not be read.
+/// When it cannot be read.
 pub fn alone(log: &Path) -> Result<LogFacts> {
     read(log, None)
 }

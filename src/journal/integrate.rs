@@ -48,10 +48,10 @@ pub struct Integrated {
 
 /// Finds which of `logs`, in any order, lead on from `from`, and how far.
 ///
-/// What can not be used is named with the reason.
+/// What cannot be used is named with the reason.
 ///
 /// # Errors
-/// When the disk can not be read while a log is, or the job is stopped.
+/// When the disk cannot be read while a log is, or the job is stopped.
 pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control) -> Result<Plan> {
     plan_choosing(identity, from, (logs, &[]), control)
 }
@@ -130,7 +130,7 @@ fn is_of_other(header: &LogHeader, from: &Position) -> bool {
     header.base == *from && ours.is_some() && theirs.is_some() && ours != theirs && header.base.epoch <= from.epoch
 }
 
-/// Why a file that should be a log can not be read as one.
+/// Why a file that should be a log cannot be read as one.
 fn unfit(path: &Path, error: &Error) -> Unfit {
     let length = path.metadata().map(|meta| meta.len());
     match (error.kind(), length) {
@@ -267,7 +267,7 @@ pub(super) fn seek(reader: &mut LogReader, position: &Position, control: &Contro
 /// may be after commits that bear later times.
 ///
 /// # Errors
-/// When a log can not be read, or the job is stopped.
+/// When a log cannot be read, or the job is stopped.
 pub fn resolve(plan: &Plan, until: Until, control: &Control) -> Result<Point> {
     let mut point = Point { commit: plan.from.commit, time: None, next: None, left_out: 0 };
     for piece in &plan.pieces {
@@ -329,7 +329,7 @@ pub fn integrate_into(target: (File, PathBuf), plan: &Plan, until: Until, contro
         && (number < plan.from.commit || number > plan.to.commit)
     {
         let (from, to) = (plan.from.commit, plan.to.commit);
-        return Err(Error::new(ErrorKind::Refused, format!("commit {number} can not be reached from here"))
+        return Err(Error::new(ErrorKind::Refused, format!("commit {number} cannot be reached from here"))
             .hint(format!("The archive stands at commit {from}, and the logs at hand lead to commit {to}.")));
     }
     let point = resolve(plan, until, control)?;

@@ -68,7 +68,7 @@ pub struct Witness {
 /// Finds the jumps among the commits of `plan`. `witnesses` are the archives cut there, and this moment.
 ///
 /// # Errors
-/// When a log can not be read, or the job is stopped.
+/// When a log cannot be read, or the job is stopped.
 pub fn find(plan: &Plan, witnesses: &[Witness], control: &Control) -> Result<Vec<Jump>> {
     let time_at = |commit: u64| {
         let at_end = |piece: &&Piece| piece.commits.1 == commit;

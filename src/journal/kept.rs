@@ -230,7 +230,7 @@ mod tests {
         let (base, mut known, mut kept) = (table(&[1, 2, 3, 4])?, Changes::new(4), Kept::default());
         known.hashes.extend([(1, hash(5)), (2, hash(6)), (4, hash(7))]);
         kept.at_cut(known, Some(base), 1);
-        assert_eq!(kept.version(2), 1, "what the log before can not hold is not used");
+        assert_eq!(kept.version(2), 1, "what the log before cannot hold is not used");
         let mut since = Changes::new(3);
         since.hashes.insert(2, hash(8));
         let Some((known, table)) = kept.rejoin(since) else { return Err(crate::error::Error::stopped()) };

@@ -85,7 +85,7 @@ pub(super) fn open(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
         Err(e) if e.kind() == ErrorKind::Damaged || e.kind() == ErrorKind::NotRecognised && config.is_expected => {
             let aside = set_aside(config)?;
             let new = begin(config, now, Some(&aside))?;
-            let notice = Some(explain(config, &new, "can not be read: its beginning is damaged", Some(&aside)));
+            let notice = Some(explain(config, &new, "cannot be read: its beginning is damaged", Some(&aside)));
             return Ok(OpenLog { notice, ..new });
         }
         Err(e) => return Err(e),
@@ -130,7 +130,7 @@ fn read(config: &CaptureConfig) -> Result<Found> {
     Ok(Found { writer, end, known, catch_ups, holds_last })
 }
 
-/// Why a log of this data file can not be continued, if so.
+/// Why a log of this data file cannot be continued, if so.
 fn unsuitable(found: &Found, last: Option<&LastArchive>, now: &Now) -> Option<String> {
     let header = found.writer.header();
     if header.page_size != now.page_size {
@@ -218,13 +218,13 @@ fn explain(config: &CaptureConfig, new: &OpenLog, what: &str, aside: Option<&Pat
     let hint = match (base.rooted, config.last_archive.as_ref()) {
         (true, Some(last)) => format!(
             "A new log goes on from full backup {:04}: that backup can be restored, and every state from now on; only \
-             the single commits in between can not{}. Make a full backup when convenient.",
+             the single commits in between cannot{}. Make a full backup when convenient.",
             last.position.archive,
             if aside.is_some() { "" } else { ", unless the log is found again" }
         ),
         (_, Some(last)) => format!(
             "Full backup {:04} and older ones can be restored as before, and with them what their archived logs hold. \
-             What was committed since can not: make a full backup now.",
+             What was committed since cannot: make a full backup now.",
             last.position.archive
         ),
         (_, None) => {
@@ -253,6 +253,6 @@ fn keep_damaged(config: &CaptureConfig, offset: u64) -> Result<Error> {
     let message =
         format!("the log {} was damaged at byte {offset}; it is kept as {}", config.log.display(), aside.display());
     let hint = "The log goes on: what was committed before the damage and from now on can be restored, only the single \
-                commits in between can not. Check the disk and make a full backup.";
+                commits in between cannot. Check the disk and make a full backup.";
     Ok(Error::new(ErrorKind::Damaged, message).hint(hint))
 }

@@ -31,7 +31,7 @@ use crate::sqlite::{ffi::WalPosition, wal::WalMark};
 const WRITE_LOCK_WAIT: Duration = Duration::from_millis(3);
 /// The same when it is urgent: writers without a pause leave few gaps.
 const URGENT_WAIT: Duration = Duration::from_millis(20);
-/// While the log can not be written, how long an application's checkpointer may wait for our pins.
+/// While the log cannot be written, how long an application's checkpointer may wait for our pins.
 const STALL_MAX: Duration = Duration::from_millis(150);
 
 /// What the machine waits for.
@@ -93,7 +93,7 @@ pub(super) struct PinMachine {
     growth: Growth,
     /// Whether the WAL was left empty, and its index without memory, since the last commit.
     is_at_rest: bool,
-    /// Since when, while the log can not be written, a checkpointer of the application has waited.
+    /// Since when, while the log cannot be written, a checkpointer of the application has waited.
     busy_since: Option<Duration>,
     gate: Option<Gate>,
     phase: Phase,
@@ -315,7 +315,7 @@ impl PinMachine {
         Then::End(Outcome::Worked)
     }
 
-    /// While the log can not be written, the pins hold the WAL back; not without end, and never a waiting application.
+    /// While the log cannot be written, the pins hold the WAL back; not without end, and never a waiting application.
     fn stalled(&mut self, now: Duration, is_busy: bool, is_full: bool) -> Then {
         self.busy_since = is_busy.then(|| self.busy_since.unwrap_or(now));
         let has_waited = self.busy_since.is_some_and(|since| now.saturating_sub(since) >= STALL_MAX);
@@ -329,7 +329,7 @@ impl PinMachine {
 
     fn fail(&mut self, phase: Phase) -> Then {
         match phase {
-            // What it protects can not be read; or the older pins protect what could not be logged.
+            // What it protects cannot be read; or the older pins protect what could not be logged.
             Phase::LookingAtFile(_) | Phase::LookingAtWal(_) | Phase::FreshAbsorbing(_) | Phase::ReturnAbsorbing => {
                 self.release_newest();
             }

@@ -37,7 +37,7 @@ const OTHERS: [(&[u8], &str); 4] = [
 const ARCHIVE: &[u8] = b"SR4BHEAD";
 
 fn no_log(log: &Path, what: &str) -> Error {
-    Error::new(ErrorKind::WrongType, format!("{} can not be the log: it is {what}", log.display()))
+    Error::new(ErrorKind::WrongType, format!("{} cannot be the log: it is {what}", log.display()))
         .hint("Nothing was written to it. Name another file for the log: strongroom settings DATAFILE log.file=FILE.")
 }
 
@@ -74,7 +74,7 @@ fn by_content(log: &Path) -> Result<Option<&'static str>> {
 /// Sees that the log of `data_file` is no file that belongs to somebody else.
 ///
 /// # Errors
-/// `WrongType` with what it is; when it can not be read.
+/// `WrongType` with what it is; when it cannot be read.
 pub fn refuse_other_file(log: &Path, data_file: &Path) -> Result<()> {
     let what = match by_name(log, data_file) {
         Some(what) => Some(what),
@@ -87,7 +87,7 @@ pub fn refuse_other_file(log: &Path, data_file: &Path) -> Result<()> {
 /// identity. In one that was in use, whatever is there now is what became of it, and opening it says so.
 ///
 /// # Errors
-/// `WrongType` with what it is; when it can not be read.
+/// `WrongType` with what it is; when it cannot be read.
 pub fn require_free(log: &Path, data_file: &Path, identity: Option<Uuid>) -> Result<()> {
     refuse_other_file(log, data_file)?;
     if log.metadata().map_or(0, |meta| meta.len()) == 0 {

@@ -69,7 +69,7 @@ pub enum PlanEnd {
         /// Which log.
         path: PathBuf,
     },
-    /// A log is damaged; what follows can not be used.
+    /// A log is damaged; what follows cannot be used.
     Damaged {
         /// Which log.
         path: PathBuf,
@@ -107,7 +107,7 @@ pub struct Plan {
     /// The log at whose end the plan ends; `None` where no log goes on from the archive, not even one without commits.
     #[serde(default)]
     pub last: Option<PathBuf>,
-    /// Logs that were given and can not be used, each with the reason; those that hold nothing more are not named.
+    /// Logs that were given and cannot be used, each with the reason; those that hold nothing more are not named.
     #[serde(default)]
     pub unused: Vec<Unused>,
     /// The time of the archive's state as the log that goes on from it has it: no commit is earlier.
@@ -127,7 +127,7 @@ pub struct Plan {
     pub longest: u64,
 }
 
-/// A log that can not be used here.
+/// A log that cannot be used here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unused {
     /// The file.
@@ -136,11 +136,11 @@ pub struct Unused {
     pub why: Unfit,
 }
 
-/// Why a log can not be used.
+/// Why a log cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unfit {
-    /// It can not be read, or is of another kind; with the message.
+    /// It cannot be read, or is of another kind; with the message.
     Unreadable {
         /// What happened.
         message: String,
@@ -184,16 +184,16 @@ impl Unused {
     pub fn in_words(&self) -> String {
         let path = self.path.display();
         match &self.why {
-            Unfit::Unreadable { message } => format!("{path} can not be used: {message}"),
-            Unfit::Empty => format!("{path} can not be used: it is empty"),
-            Unfit::Cut => format!("{path} can not be used: it was cut off within its header"),
-            Unfit::HeaderDamaged => format!("{path} can not be used: its header is damaged"),
+            Unfit::Unreadable { message } => format!("{path} cannot be used: {message}"),
+            Unfit::Empty => format!("{path} cannot be used: it is empty"),
+            Unfit::Cut => format!("{path} cannot be used: it was cut off within its header"),
+            Unfit::HeaderDamaged => format!("{path} cannot be used: its header is damaged"),
             Unfit::Foreign => format!("{path} is not used: it belongs to another data file"),
             Unfit::Later { begins } => {
-                format!("{path} can not be used: it begins with commit {begins}, and a log in between is missing")
+                format!("{path} cannot be used: it begins with commit {begins}, and a log in between is missing")
             }
             Unfit::OtherBase => {
-                format!("{path} can not be used: it does not begin at an archive that is restored here")
+                format!("{path} cannot be used: it does not begin at an archive that is restored here")
             }
             Unfit::OtherPast => format!("{path} is not used: it goes on differently from what is restored"),
             Unfit::Replaced { last } => format!(

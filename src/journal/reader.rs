@@ -92,7 +92,7 @@ impl LogReader {
     /// Opens a log and reads its header.
     ///
     /// # Errors
-    /// When the file can not be read, or is not a log this program knows.
+    /// When the file cannot be read, or is not a log this program knows.
     pub fn open(path: &Path) -> Result<Self> {
         crate::storage::refuse_data_file(path)?;
         let (file, meta) = regular::open(path, Links::Followed).map_err(|e| Error::io("open", path, e))?;
@@ -143,7 +143,7 @@ impl LogReader {
     /// The next record, or `None` at the [`end`](Self::end).
     ///
     /// # Errors
-    /// When the disk can not be read.
+    /// When the disk cannot be read.
     pub fn next_record(&mut self) -> Result<Option<Record>> {
         if self.queue.is_empty() && self.end == End::Open {
             match self.header.version {
@@ -265,7 +265,7 @@ impl LogReader {
         Ok(count_entries(&head, Entries::Two(body, 0)).map(|more| (head, count + more)))
     }
 
-    /// Takes the records of a block that is as it was written; `None` where one says what can not be.
+    /// Takes the records of a block that is as it was written; `None` where one says what cannot be.
     fn queue_records(&mut self, payload_at: u64, length: usize) -> Result<Option<()>> {
         let payload = self.bytes(payload_at, length)?.to_vec();
         let (mut rest, mut tail) = (payload.as_slice(), self.tail);

@@ -2,7 +2,7 @@
 //!
 //! Beside the log stands `Name.journal.rest`: the last record of the log, and how the data file was when everything was
 //! in it and the WAL was empty. A data file that is still exactly so, to the time of its last change of any kind, which
-//! programs can not choose, has not been written since. The note proves nothing else; without it, or where anything
+//! programs cannot choose, has not been written since. The note proves nothing else; without it, or where anything
 //! differs, the file is compared.
 //!
 //! Four lines of text: a title, number and chain value of the record, inode with length and both times of the file, and
@@ -43,7 +43,7 @@ fn text(tail: &Tail, stamp: &FileStamp) -> String {
 /// Notes that a data file with this stamp holds everything up to `tail`, the end of `log`.
 ///
 /// # Errors
-/// When the folder of the log can not be written; then the next start compares.
+/// When the folder of the log cannot be written; then the next start compares.
 pub(super) fn note(log: &Path, tail: &Tail, stamp: &FileStamp) -> Result<()> {
     storage::replace_text(&path_of(log), &text(tail, stamp), Ownership::of(log))
 }

@@ -220,10 +220,10 @@ pub(super) fn prove(path: &Path, position: &Position) -> Result<()> {
     let lost = |what: &str| {
         Error::new(ErrorKind::Damaged, format!("the log {} {what}", path.display())).hint(
             "What was committed before the damage can be restored commit by commit, and the state of this backup with \
-             everything after it; the single steps in between can not. Check that disk.",
+             everything after it; the single steps in between cannot. Check that disk.",
         )
     };
-    let mut reader = LogReader::open(path).map_err(|e| lost("can not be read back").because(e))?;
+    let mut reader = LogReader::open(path).map_err(|e| lost("cannot be read back").because(e))?;
     while reader.next_record()?.is_some() {}
     let tail = reader.tail();
     if (tail.commit, tail.chain) != (position.commit, position.chain) {

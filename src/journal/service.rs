@@ -409,7 +409,7 @@ impl Service {
         self.failing = Some(Failing { error, pause, next: Instant::now() + pause });
     }
 
-    /// While the log can not be written, the pins hold the WAL back; not without end, and never a waiting application.
+    /// While the log cannot be written, the pins hold the WAL back; not without end, and never a waiting application.
     fn watch_for_stall(&mut self) {
         let is_full = self.follower.wal_bytes() > self.config.wal_bytes_max;
         // What fails here fails in the next attempt too, and is reported there.

@@ -34,7 +34,7 @@ pub struct CaptureConfig {
     pub last_archive: Option<LastArchive>,
     /// Reads an archive again when the page table is missing.
     pub read_base: Option<ReadBase>,
-    /// While the log can not be written, the WAL is held back up to this size.
+    /// While the log cannot be written, the WAL is held back up to this size.
     pub wal_bytes_max: u64,
     /// The clock.
     pub clock: fn() -> DateTime<Utc>,
@@ -113,9 +113,9 @@ pub enum CaptureState {
     Starting,
     /// Every commit is logged as it is made.
     On,
-    /// The log can not be written at the moment; the WAL is held back, so nothing is lost yet.
+    /// The log cannot be written at the moment; the WAL is held back, so nothing is lost yet.
     Held,
-    /// The log can not be written, and commits are made that it will not hold one by one.
+    /// The log cannot be written, and commits are made that it will not hold one by one.
     Lost,
     /// What it held open is no longer what the paths name: everything was released, and is to be opened anew.
     Released,

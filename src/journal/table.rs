@@ -85,7 +85,7 @@ impl PageTableWriter {
     /// Takes the next bytes of the data file, in order, in pieces of any length.
     ///
     /// # Errors
-    /// When the table can not be written.
+    /// When the table cannot be written.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             if self.partial.is_empty() && bytes.len() >= self.page_size {
@@ -117,7 +117,7 @@ impl PageTableWriter {
     /// Ends the table; it is durable when this returns.
     ///
     /// # Errors
-    /// When it can not be written.
+    /// When it cannot be written.
     pub fn finish(mut self) -> Result<()> {
         self.flush()?;
         let hash = self.hasher.finalize();

@@ -132,7 +132,7 @@ impl LogWriter {
     /// decides.
     ///
     /// # Errors
-    /// `NotFound`, `InUse`, a header that can not be read, or a failing disk.
+    /// `NotFound`, `InUse`, a header that cannot be read, or a failing disk.
     pub fn open(
         storage: Arc<dyn Storage>,
         path: &Path,
@@ -173,7 +173,7 @@ impl LogWriter {
         .noted()
     }
 
-    /// Remembers how the file is after it was written by us. What can not be seen now is seen to be another one later.
+    /// Remembers how the file is after it was written by us. What cannot be seen now is seen to be another one later.
     fn note_left(&mut self) {
         self.left = self.file.stamp().ok().flatten();
     }
@@ -291,7 +291,7 @@ impl LogWriter {
     /// Adds a page to the record.
     ///
     /// # Errors
-    /// When a large record can not be written.
+    /// When a large record cannot be written.
     pub fn page(&mut self, entry: &Entry<'_>) -> Result<()> {
         if self.payload.len() + two::ENTRY_MAX + entry.bytes.len() > PAYLOAD_TARGET.min(PAYLOAD_MAX) {
             self.close_block(false)?;
@@ -306,7 +306,7 @@ impl LogWriter {
     /// Ends the record, with the checksum of the state that it was begun with.
     ///
     /// # Errors
-    /// When it can not be written.
+    /// When it cannot be written.
     pub fn end(&mut self) -> Result<()> {
         self.end_with(self.open.and_then(|open| open.head.state))
     }
@@ -314,7 +314,7 @@ impl LogWriter {
     /// Ends the record; `state` is the checksum of the state after it, where it was begun with one.
     ///
     /// # Errors
-    /// When it can not be written.
+    /// When it cannot be written.
     pub fn end_with(&mut self, state: Option<StateSum>) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         if self.header.version > 1 && open.head.state.is_some() {
@@ -477,7 +477,7 @@ impl LogWriter {
         if self.header.identity == identity {
             return Ok(());
         }
-        let message = format!("can not continue {}: it belongs to another data file", self.path.display());
+        let message = format!("cannot continue {}: it belongs to another data file", self.path.display());
         Err(Error::new(ErrorKind::Refused, message).hint("Choose another name for the log, or move that file away."))
     }
 }

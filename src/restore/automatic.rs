@@ -56,7 +56,7 @@ fn without_newer(mut report: RestoreReport, newer: Option<&Error>) -> RestoreRep
 ///
 /// # Errors
 /// Whatever stands in the way of all of them, such as a program that has the data file open, a full disk, or `Stopped`;
-/// and why the newest archive can not be restored, when none can. The data file is then as it was.
+/// and why the newest archive cannot be restored, when none can. The data file is then as it was.
 pub fn restore_damaged(
     storage: &dyn Storage,
     archives: &[ArchiveEntry],
@@ -78,7 +78,7 @@ pub fn restore_damaged(
             }
         }
     }
-    // The damage may have been recorded in the logs, in a way that can not be told: then the newest archive alone.
+    // The damage may have been recorded in the logs, in a way that cannot be told: then the newest archive alone.
     let alone = InPlaceOptions { logs: Logs::None, ..options.clone() };
     for archive in archives.iter().filter(own).take(if options.logs == Logs::None { 0 } else { usize::MAX }) {
         if let Ok(report) = in_place(storage, &archive.path, &alone, None, &mut |_| Ok(None), control) {

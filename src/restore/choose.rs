@@ -43,7 +43,7 @@ pub struct Choice {
     pub archive: PathBuf,
     /// Its logs.
     pub logs: Logs,
-    /// The newer archive that is known of and can not be used, where no log certainly leads beyond it: what it holds is
+    /// The newer archive that is known of and cannot be used, where no log certainly leads beyond it: what it holds is
     /// not in what is restored.
     pub without: Option<ErrorReport>,
 }
@@ -88,7 +88,7 @@ pub(super) fn siblings(places: &Places, stem: &str, archive: &Identity, data_fil
 /// Where none leads there with certainty, the one that leads furthest is taken: the restore says what it lacks.
 ///
 /// # Errors
-/// `NotFound` where no archive is at hand, or all are later than what is wanted; why the newest can not be read when
+/// `NotFound` where no archive is at hand, or all are later than what is wanted; why the newest cannot be read when
 /// none can.
 pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made: Option<&Made>) -> Result<Choice> {
     let stem = catalog::stem(data_file);
@@ -194,7 +194,7 @@ struct Newer<'a> {
 
 impl Newer<'_> {
     /// What is to be said where `plan` does not begin with the newest archive that was made; `problem` is why the
-    /// newest one that is there can not be used, if so.
+    /// newest one that is there cannot be used, if so.
     fn unusable(&self, plan: &RestorePlan, problem: Option<&Error>) -> Option<Error> {
         let used = plan.identity.number;
         let made = self.made.filter(|made| made.number > used);
@@ -219,7 +219,7 @@ impl Newer<'_> {
                 let made = made.map(|made| made.at);
                 (
                     format!(
-                        "backup {}{} can not be restored: {}",
+                        "backup {}{} cannot be restored: {}",
                         there.number,
                         of(there.moment.or(made)),
                         problem.message()
@@ -293,7 +293,7 @@ fn refuse_several(data_file: &Path, archives: &[ArchiveEntry]) -> Result<()> {
 fn is_before(archive: &ArchiveEntry, until: Until) -> bool {
     match until {
         Until::End => true,
-        // Of one that a glance can not read, the whole look tells.
+        // Of one that a glance cannot read, the whole look tells.
         Until::Moment(moment) => archive.moment.is_none_or(|held| held <= moment),
         Until::Commit(number) => archive.log_position.is_some_and(|position| position.commit <= number),
     }

@@ -164,7 +164,7 @@ impl ItemWriter<'_> {
         self.unsynced |= !alone;
         drop(file);
         let time = UNIX_EPOCH + Duration::from_secs(item.modified.max(0) as u64);
-        // The time is a convenience; a file system that can not keep it is no reason to fail.
+        // The time is a convenience; a file system that cannot keep it is no reason to fail.
         self.to.set_modified(&name, time);
         Ok(())
     }
@@ -187,7 +187,7 @@ fn sync_all(folder: &Folder, files: &[&Item]) -> Result<()> {
 /// `folder`, or the system has no such links. Links come after everything else, and nothing is written through one.
 ///
 /// # Errors
-/// When the folder can not be written, or the name exists.
+/// When the folder cannot be written, or the name exists.
 pub(super) fn make_link(item: &Item, folder: &Folder) -> Result<std::result::Result<PathBuf, String>> {
     let name = item.path()?;
     let target = item.target.as_deref().unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! The wanted state is rebuilt and checked aside, then written as one transaction of SQLite, see
 //! [`rewrite`](crate::sqlite::rewrite). The log records that transaction like any other commit, so what it took away
-//! can be brought back. Only a data file that SQLite can not open is replaced as a whole, and kept under another name.
+//! can be brought back. Only a data file that SQLite cannot open is replaced as a whole, and kept under another name.
 
 use std::path::{Path, PathBuf};
 
@@ -122,7 +122,7 @@ impl InPlaceOptions {
 /// Whether the log leads from `archive`, the newest one, to the present state: then what a restore takes away is kept.
 ///
 /// # Errors
-/// When the log can not be written, or the disk not be read.
+/// When the log cannot be written, or the disk not be read.
 pub fn is_kept_by_log(log: &Capture, archive: &Path, control: &Control) -> Result<bool> {
     let now = log.flush()?;
     let status = log.status();
@@ -148,7 +148,7 @@ pub type Keep<'a> = dyn FnMut(Option<u64>) -> Result<Option<Undo>> + 'a;
 /// `log` is the log of the data file, if there is one; `keep` is called before anything is changed.
 ///
 /// # Errors
-/// Damage, no space, a data file that can not be locked, `Stopped`. The live data file is then as it was.
+/// Damage, no space, a data file that cannot be locked, `Stopped`. The live data file is then as it was.
 pub fn in_place(
     storage: &dyn Storage,
     archive: &Path,
@@ -216,7 +216,7 @@ pub fn in_place(
 /// uppermost first.
 ///
 /// # Errors
-/// When it can not be made.
+/// When it cannot be made.
 pub fn make_folder(data_file: &Path) -> Result<Vec<PathBuf>> {
     make_folders(storage::folder_of(data_file))
 }
@@ -271,7 +271,7 @@ fn write_through(
     let (mut before, mut undo) = (None, None);
     // While writers are kept out nobody commits: the log then ends exactly at what is replaced.
     let written = rewrite(live, rebuilt, control, &mut || {
-        // A log that can not be written keeps nothing; then something else must.
+        // A log that cannot be written keeps nothing; then something else must.
         before = log.and_then(|log| log.flush().ok()).map(|position| position.commit);
         undo = keep(before)?;
         Ok(())
@@ -301,12 +301,12 @@ fn refuse_held(data_file: &Path, files: &[PathBuf], why: &Error) -> Result<()> {
     if open.processes.is_empty() {
         return Ok(());
     }
-    let message = format!("{} can not be replaced while {} has it open", data_file.display(), open.in_words());
+    let message = format!("{} cannot be replaced while {} has it open", data_file.display(), open.in_words());
     Err(Error::new(ErrorKind::Busy, message)
         .hint(format!("End that program, then try again. What is wrong with the file: {}", why.message())))
 }
 
-/// Sets a data file that can not be opened aside, with its companions, and puts the rebuilt one in its place.
+/// Sets a data file that cannot be opened aside, with its companions, and puts the rebuilt one in its place.
 fn replace_lost(
     storage: &dyn Storage,
     (folder, data_file): (&Folder, &Path),

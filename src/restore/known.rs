@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// More logs that can not be used are not named one by one in a message.
+/// More logs that cannot be used are not named one by one in a message.
 const NAMED_MAX: usize = 3;
 /// How long a data file is waited for that a program has locked.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -77,14 +77,14 @@ pub enum Ends {
         log: PathBuf,
         /// Whether the data file holds commits that are not in it.
         is_behind: bool,
-        /// Whether somebody wants to write it, and can not.
+        /// Whether somebody wants to write it, and cannot.
         is_held_up: bool,
     },
     /// The same, and it ends in the middle of a commit.
     Torn {
         /// The log.
         log: PathBuf,
-        /// Whether somebody wants to write it, and can not.
+        /// Whether somebody wants to write it, and cannot.
         #[serde(default)]
         is_held_up: bool,
     },
@@ -103,7 +103,7 @@ pub struct Known {
     pub time: DateTime<Utc>,
     /// What comes then.
     pub ends: Ends,
-    /// Logs that can not be used, with the reason.
+    /// Logs that cannot be used, with the reason.
     pub unused: Vec<Unused>,
     /// Commits whose times are not when they were made.
     pub jumps: Vec<Jump>,
@@ -113,7 +113,7 @@ pub struct Known {
     /// Logs that go on in different ways.
     #[serde(default)]
     pub fork: Option<Fork>,
-    /// Why the log can not be written at the moment, as whoever wants to write it says.
+    /// Why the log cannot be written at the moment, as whoever wants to write it says.
     #[serde(default)]
     pub log_problem: Option<String>,
 }
@@ -167,7 +167,7 @@ pub(super) fn known(
     witnesses.push(Witness { commit: plan.to.commit, time: now });
     let concerns = |unused: &&Unused| {
         let name = unused.path.file_name().unwrap_or_default().to_string_lossy();
-        // Of one that can not be read, the name tells which full backups it lies between.
+        // Of one that cannot be read, the name tells which full backups it lies between.
         let is_older = catalog::log_number(&name).is_some_and(|number| number < identity.number);
         (unused.why != Unfit::Foreign || places.own.contains(&unused.path)) && !(unused.is_damaged() && is_older)
     };
@@ -212,7 +212,7 @@ fn ends(
         (None | Some(true), _) if is_written(&log) && !is_held_up => Ends::Live { log, at: now },
         (Some(true), _) => Ends::Level { log, at: now },
         (_, PlanEnd::Torn { .. }) => {
-            // Whoever holds it is in the middle of it, or can not get on: that is no end.
+            // Whoever holds it is in the middle of it, or cannot get on: that is no end.
             let is_held_up = is_held_up || is_written(&log) || is_written(&next_path(&log));
             Ends::Torn { log, is_held_up }
         }
@@ -226,7 +226,7 @@ fn is_written(log: &Path) -> bool {
     file.is_ok_and(|(file, _)| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
-/// Whether `data_file`, with what its WAL holds, is byte by byte the file at `restored`. One that can not be read is
+/// Whether `data_file`, with what its WAL holds, is byte by byte the file at `restored`. One that cannot be read is
 /// not.
 pub(super) fn is_same(data_file: &Path, restored: &Path, control: &Control) -> Result<bool> {
     if !data_file.is_file() {
@@ -335,13 +335,13 @@ impl Known {
             Ends::Open { log, is_behind, is_held_up: true } => {
                 let behind = if *is_behind { "; the data file holds commits that are not in it" } else { "" };
                 let trouble = self.log_trouble();
-                format!("{} ends there, and can not be written at the moment{trouble}{behind}", log.display())
+                format!("{} ends there, and cannot be written at the moment{trouble}{behind}", log.display())
             }
             Ends::Open { log, is_behind: true, .. } => {
                 format!("{} ends there, and the data file holds commits that are not in it", log.display())
             }
             Ends::Torn { log, is_held_up: true } => format!(
-                "{} ends there, in the middle of a commit, and can not be written at the moment{}",
+                "{} ends there, in the middle of a commit, and cannot be written at the moment{}",
                 log.display(),
                 self.log_trouble()
             ),

@@ -151,7 +151,7 @@ pub(super) fn plan_logs(archive: &Archive, logs: &Logs, origin: &Origin, control
     }
 }
 
-/// Beside the archive; where that can not be written, where the system keeps such files.
+/// Beside the archive; where that cannot be written, where the system keeps such files.
 fn scratch_folder(folder: &Path) -> Result<Scratch> {
     Scratch::new(folder).or_else(|error| Scratch::new(&std::env::temp_dir()).map_err(|_| error))
 }

@@ -33,7 +33,7 @@ impl<'a> Placed<'a> {
     /// Moves `items` from the folder `scratch`, and makes all names durable. When that fails, nothing stays.
     ///
     /// # Errors
-    /// An existing file of that name, a link in the way, or a folder that can not be written.
+    /// An existing file of that name, a link in the way, or a folder that cannot be written.
     pub(super) fn place_all(&mut self, storage: &dyn Storage, items: &[Item], scratch: &Folder) -> Result<()> {
         let outcome = self.move_all(storage, items, scratch).and_then(|()| {
             // Each folder once: a hundred thousand files are no hundred thousand waits.
@@ -89,7 +89,7 @@ fn parent(name: &Path) -> &Path {
     name.parent().unwrap_or_else(|| Path::new(""))
 }
 
-/// What is to be said of files whose owners this user can not give them.
+/// What is to be said of files whose owners this user cannot give them.
 pub(super) fn owners_not_given(items: &[Item]) -> Option<String> {
     let owner = |item: &Item| item.owner.map(|(user, _)| user).filter(|user| !storage::may_give_to(*user));
     let mut others = items.iter().filter(|item| extract::is_file(item)).filter_map(|item| Some((item, owner(item)?)));

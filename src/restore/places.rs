@@ -32,7 +32,7 @@ pub struct Origin {
     pub settings_dir: Option<PathBuf>,
     /// Whether the log of this data file is being written, for whoever writes it; `None` where that is not known.
     pub log_runs: Option<bool>,
-    /// Why it can not be written, if so.
+    /// Why it cannot be written, if so.
     pub log_problem: Option<String>,
     /// Archives that are known to be damaged beyond repair: another one is chosen, if any leads to what is wanted.
     pub damaged: Vec<PathBuf>,
@@ -78,7 +78,7 @@ impl Distinct {
     }
 }
 
-/// Looks for the logs of `archive`. What can not be read is passed over: it only makes the search shorter, and the plan
+/// Looks for the logs of `archive`. What cannot be read is passed over: it only makes the search shorter, and the plan
 /// says what is missing.
 pub(super) fn search(archive: &Archive, logs: &Logs, origin: &Origin) -> Places {
     let identity = archive.identity();

@@ -95,7 +95,7 @@ impl SettingsBack {
 /// where there are settings, or none are known.
 ///
 /// # Errors
-/// When they can not be understood or written.
+/// When they cannot be understood or written.
 pub(super) fn put_back(
     archive: &Archive,
     data_file: &Path,
@@ -156,7 +156,7 @@ pub(super) fn put_back(
 /// Puts the settings of a data file that is there back from the archive at `path`, where there are none.
 ///
 /// # Errors
-/// When the archive can not be read, or the settings in it not be understood or written.
+/// When the archive cannot be read, or the settings in it not be understood or written.
 pub fn put_settings_back(path: &Path, data_file: &Path, own: &Path) -> Result<Option<SettingsBack>> {
     put_back(&Archive::open(path)?, data_file, Some(own), None)
 }
@@ -164,7 +164,7 @@ pub fn put_settings_back(path: &Path, data_file: &Path, own: &Path) -> Result<Op
 /// The settings that the archive at `path` holds; `None` where it holds none.
 ///
 /// # Errors
-/// When it can not be read.
+/// When it cannot be read.
 pub fn settings_in(path: &Path) -> Result<Option<String>> {
     Ok(places::text_of(&Archive::open(path)?, ItemKind::Settings))
 }

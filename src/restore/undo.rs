@@ -111,7 +111,7 @@ pub fn plan_undo(
 
 fn gone(archive: &Path, why: &Error) -> Error {
     let message =
-        format!("{}, which keeps the state before the restore, can not be read: {}", archive.display(), why.message());
+        format!("{}, which keeps the state before the restore, cannot be read: {}", archive.display(), why.message());
     Error::new(ErrorKind::NotFound, message).hint("Bring that archive back to its folder, and try again.")
 }
 

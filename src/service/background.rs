@@ -33,12 +33,12 @@ impl Background {
     /// it has none.
     ///
     /// # Errors
-    /// When the file for its messages can not be written, or the program not be run.
+    /// When the file for its messages cannot be written, or the program not be run.
     pub fn start(&self) -> Result<Child> {
         let folder = storage::folder_of(&self.messages);
         storage::make_private_folders(folder)?;
         if self.messages.exists() {
-            // For whoever wants to know why it has ended; where that can not be, the new ones are worth more.
+            // For whoever wants to know why it has ended; where that cannot be, the new ones are worth more.
             let _ = fs::rename(&self.messages, self.messages.with_extension("before.log"));
         }
         let fail = |e| Error::io("create", &self.messages, e);

@@ -64,7 +64,7 @@ impl Pending {
 /// When nobody listens there, or the engine sends us away: another version, another user, too many clients.
 pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
     let gone = |why: String| {
-        Error::new(ErrorKind::Refused, format!("the engine at {address} can not be reached: {why}")).hint(
+        Error::new(ErrorKind::Refused, format!("the engine at {address} cannot be reached: {why}")).hint(
             "The window or service that looks after the data file may be starting or ending. Try again in a moment.",
         )
     };
@@ -144,7 +144,7 @@ fn read_news(connection: &Connection, remote: &RemoteEngine, pending: &Pending, 
             }
             Ok(FromEngine::Bye | FromEngine::Refused(_) | FromEngine::Hello { .. }) | Err(Broken::Closed) => return,
             Err(broken) => {
-                tracing::warn!(%broken, "an engine can not be understood");
+                tracing::warn!(%broken, "an engine cannot be understood");
                 return;
             }
         };

@@ -172,7 +172,7 @@ impl Sockets {
     /// Begins to listen for an engine that runs in this process, as `kind`.
     ///
     /// # Errors
-    /// When the folder can not be made, or belongs to another user.
+    /// When the folder cannot be made, or belongs to another user.
     pub fn listen(&self, kind: HostKind) -> Result<Listening> {
         make_private(&self.folder)?;
         self.tidy();
@@ -180,7 +180,7 @@ impl Sockets {
         // Left by a crashed process that had our number.
         let _ = fs::remove_file(&path);
         let address = path.to_str().map(str::to_owned).ok_or_else(|| {
-            Error::new(ErrorKind::UnsafePath, format!("{} can not be the name of a socket", path.display()))
+            Error::new(ErrorKind::UnsafePath, format!("{} cannot be the name of a socket", path.display()))
         })?;
         let fail = |e| Error::io("listen at", &path, e);
         let options = || Ok(ListenerOptions::new().name(name_of(&address)?));

@@ -112,7 +112,7 @@ impl Manager {
 /// The one user that all of these data files belong to.
 ///
 /// # Errors
-/// When there is none, or a file can not be found.
+/// When there is none, or a file cannot be found.
 pub fn owner_of(data_files: &[PathBuf]) -> Result<Owner> {
     #[cfg(unix)]
     {
@@ -140,7 +140,7 @@ pub fn owner_of(data_files: &[PathBuf]) -> Result<Owner> {
     #[cfg(not(unix))]
     {
         let _ = data_files;
-        Err(Error::new(ErrorKind::Refused, "services of the system can not be installed here")
+        Err(Error::new(ErrorKind::Refused, "services of the system cannot be installed here")
             .hint("Have the system run “strongroom serve” at its start."))
     }
 }
@@ -154,7 +154,7 @@ impl Plan {
     /// Writes the service and the list of its data files; with `start`, begins it.
     ///
     /// # Errors
-    /// When a file can not be written, or the system refuses.
+    /// When a file cannot be written, or the system refuses.
     pub fn install(&self, data_files: &[PathBuf], start: bool) -> Result<()> {
         let (file, text) = &self.file;
         let folder = storage::folder_of(file);

@@ -21,7 +21,7 @@ pub fn holder_of(data_file: &Path, own: &Path) -> Option<Holder> {
 /// The engine that looks after `data_file`, when there is one that can be joined.
 ///
 /// # Errors
-/// When it is there and can not be reached; see [`connect`].
+/// When it is there and cannot be reached; see [`connect`].
 pub fn engine_of(data_file: &Path, own: &Path) -> Result<Option<Connected>> {
     match holder_of(data_file, own).and_then(|holder| holder.address) {
         Some(address) => connect(&address, owner_of(data_file)).map(Some),

@@ -77,7 +77,7 @@ pub enum FromEngine {
     Bye,
 }
 
-/// Why a frame can not be read.
+/// Why a frame cannot be read.
 #[derive(Debug)]
 pub enum Broken {
     /// The other side closed the connection, between two frames.
@@ -96,7 +96,7 @@ impl std::fmt::Display for Broken {
             Broken::Closed => write!(f, "the connection was closed"),
             Broken::Io(e) => write!(f, "{e}"),
             Broken::TooLong(length) => write!(f, "a frame of {length} bytes is longer than allowed"),
-            Broken::Malformed(e) => write!(f, "a frame can not be understood: {e}"),
+            Broken::Malformed(e) => write!(f, "a frame cannot be understood: {e}"),
         }
     }
 }

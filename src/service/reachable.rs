@@ -27,7 +27,7 @@ impl Reachable {
         let listening = match sockets.listen(config.host) {
             Ok(listening) => Some(listening),
             Err(error) => {
-                tracing::warn!(%error, "other windows and commands can not join this engine");
+                tracing::warn!(%error, "other windows and commands cannot join this engine");
                 None
             }
         };

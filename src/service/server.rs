@@ -83,7 +83,7 @@ impl Server {
     ) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let address = listening.address.clone();
-        let fail = |e| Error::new(ErrorKind::Io, "the engine can not be reached by others").because(e);
+        let fail = |e| Error::new(ErrorKind::Io, "the engine cannot be reached by others").because(e);
         let thread = open_door(listening, &handle, &shared).map_err(fail)?;
         let (keep, ended) = bounded(0);
         let (work, path) = (Arc::clone(&shared), address.clone());
@@ -132,7 +132,7 @@ fn keep_door(
     ended: &Receiver<()>,
     listen_again: impl Fn() -> Result<Listening>,
 ) {
-    // Names of pipes on Windows are no files, and can not be removed.
+    // Names of pipes on Windows are no files, and cannot be removed.
     let look = || FileIdentity::of_path(path).ok().flatten();
     let Some(mut known) = look() else { return };
     while matches!(ended.recv_timeout(KEEP), Err(RecvTimeoutError::Timeout)) {
@@ -147,7 +147,7 @@ fn keep_door(
                 tracing::warn!(socket = %shown(path), "the socket was removed, and was made again");
                 known = look().unwrap_or(known);
             }
-            Err(error) => tracing::warn!(%error, "others can not reach this engine: its socket was removed"),
+            Err(error) => tracing::warn!(%error, "others cannot reach this engine: its socket was removed"),
         }
     }
 }
@@ -248,7 +248,7 @@ fn greet(connection: &Connection, handle: &Handle, shared: &Shared) -> Result<()
     };
     if theirs.protocol != PROTOCOL {
         let message = format!(
-            "{PROGRAM} speaks protocol {PROTOCOL}, and {} speaks {}: they can not work together",
+            "{PROGRAM} speaks protocol {PROTOCOL}, and {} speaks {}: they cannot work together",
             theirs.program, theirs.protocol
         );
         return Err(Error::new(ErrorKind::NewerVersion, message)

@@ -138,7 +138,7 @@ pub fn join_all(own: Handle, settings_dir: &Path, sockets: &Sockets) -> Result<H
     thread::Builder::new()
         .name("switchboard".to_owned())
         .spawn(move || board.run())
-        .map_err(|e| Error::new(ErrorKind::Io, "the engines can not be joined").because(e))?;
+        .map_err(|e| Error::new(ErrorKind::Io, "the engines cannot be joined").because(e))?;
     Ok(handle)
 }
 

@@ -55,7 +55,7 @@ fn is_another(other: &Path, data_file: &Path) -> bool {
     }
 }
 
-/// Whether another file than `data_file` is, or may be, at `other`: what can not be looked at may be one.
+/// Whether another file than `data_file` is, or may be, at `other`: what cannot be looked at may be one.
 pub fn may_be_another(other: &Path, data_file: &Path) -> bool {
     let is_unknown = other
         .metadata()
@@ -66,7 +66,7 @@ pub fn may_be_another(other: &Path, data_file: &Path) -> bool {
 /// What the settings of another data file say of an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claim {
-    /// It is theirs, or they can not be read or understood: nobody can tell.
+    /// It is theirs, or they cannot be read or understood: nobody can tell.
     Shared,
     /// They had it, before they were told apart.
     Former,
@@ -124,7 +124,7 @@ impl SettingsFile {
     /// the data file that it was copied from, and that log.
     ///
     /// # Errors
-    /// `Refused` when it is no copy of a data file that is there; when the settings can not be written.
+    /// `Refused` when it is no copy of a data file that is there; when the settings cannot be written.
     pub fn give_own_identity(&mut self, own: &Path, sharing: &[Sharing]) -> Result<(PathBuf, Option<PathBuf>)> {
         let Some(from) = self.copied_from().or_else(|| self.equal(sharing)).map(Path::to_path_buf) else {
             let path = self.data_file.display();

@@ -52,7 +52,7 @@ impl SettingsFile {
     /// Reads the settings of `data_file`: beside it, else in the folder `own`, else the defaults.
     ///
     /// # Errors
-    /// When a file exists but can not be read or understood; the message names line and column.
+    /// When a file exists but cannot be read or understood; the message names line and column.
     pub fn load(data_file: &Path, own: &Path) -> Result<Self> {
         let (beside, apart) = (path_beside(data_file), path_in(own, data_file));
         // One file in force: beside the data file, unless only the other exists.
@@ -100,7 +100,7 @@ impl SettingsFile {
         (self.seen != Some(now)).then_some(now)
     }
 
-    /// Takes the file that looked so for read, though it can not be understood.
+    /// Takes the file that looked so for read, though it cannot be understood.
     pub fn pass_over(&mut self, seen: Seen) {
         self.seen = Some(seen);
     }
@@ -113,7 +113,7 @@ impl SettingsFile {
     /// Writes the file again as it was read, after somebody deleted or emptied it.
     ///
     /// # Errors
-    /// When its folder can not be written.
+    /// When its folder cannot be written.
     pub fn put_back(&mut self) -> Result<()> {
         let text = self.text();
         self.write(&text)?;
@@ -124,7 +124,7 @@ impl SettingsFile {
     /// Writes `text`, settings that were lost with the data file, where there are none, with what `edit` changes first.
     ///
     /// # Errors
-    /// `Exists` where there are settings; when the text can not be understood, or neither place be written.
+    /// `Exists` where there are settings; when the text cannot be understood, or neither place be written.
     pub fn put_in_place(data_file: &Path, own: &Path, text: &str, edit: impl FnOnce(&mut Settings)) -> Result<Self> {
         let there = Self::load(data_file, own)?;
         if !there.is_blank() {
@@ -184,7 +184,7 @@ impl SettingsFile {
         then.text()
     }
 
-    /// Changes what a person can set, and saves it; beside the data file, or in the folder `own` where that can not be
+    /// Changes what a person can set, and saves it; beside the data file, or in the folder `own` where that cannot be
     /// written.
     ///
     /// # Errors
@@ -223,7 +223,7 @@ impl SettingsFile {
     /// Notes what Strongroom itself keeps here. What a person changed meanwhile is read again first, and stays.
     ///
     /// # Errors
-    /// When the file can not be understood or written, or is gone with the data file; then nothing is changed.
+    /// When the file cannot be understood or written, or is gone with the data file; then nothing is changed.
     pub fn note(&mut self, own: &Path, change: impl FnOnce(&mut Settings)) -> Result<()> {
         let now = self.read_again()?;
         let is_gone = now.as_deref().is_none_or(|text| text.trim().is_empty()) && !self.is_blank();

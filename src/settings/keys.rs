@@ -240,7 +240,7 @@ pub const KEYS: &[Key] = &[
         get: |s| (!s.on_finish.is_empty()).then(|| list(s.on_finish.iter().cloned())),
         set: |s, v| {
             let words = texts(v)?;
-            // A program without a name can not be run.
+            // A program without a name cannot be run.
             s.on_finish = Some(words).filter(|w| w.first().is_none_or(|program| !program.is_empty()))?;
             Some(())
         },

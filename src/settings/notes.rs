@@ -22,7 +22,7 @@ impl SettingsFile {
     /// and log that were used, and the path of the data file. What a person wrote stays. Nothing is saved.
     ///
     /// # Errors
-    /// When the text can not be understood, or holds no identity.
+    /// When the text cannot be understood, or holds no identity.
     pub fn with_notes_of(&self, text: &str) -> Result<Self> {
         let parsed = Document::parse(text)
             .map_err(|e| settings_error(&self.path, &format!("it is not valid TOML: {}", e.message())))?;

@@ -71,7 +71,7 @@ fn a_change_made_outside_is_noticed_and_not_overwritten() -> Outcome {
     let now = SettingsFile::load(&data, own)?;
     assert_eq!((now.settings().keep.last, now.settings().last_number), (9, 7));
     assert_eq!(now.settings().revision(), revision);
-    // Not even then, when it can not be understood.
+    // Not even then, when it cannot be understood.
     fs::write(path_beside(&data), "[keep]\nlast = 0")?;
     assert_eq!(ours.note(own, |s| s.last_number = 8).err().ok_or("overwritten")?.kind(), ErrorKind::Settings);
     assert_eq!(fs::read_to_string(path_beside(&data))?, "[keep]\nlast = 0");

@@ -1,4 +1,4 @@
-//! Names of a data file that lose what programs commit: hard links, and names that can not be written down.
+//! Names of a data file that lose what programs commit: hard links, and names that cannot be written down.
 //!
 //! SQLite finds the `-wal` of a data file by its name. A file with several names (hard links) has a WAL for each: what
 //! a program commits by one name is not seen by another, and a backup made by the wrong name would be one of an old
@@ -17,13 +17,13 @@ pub fn refuse_odd_name(path: &Path) -> Result<()> {
     let Some(text) = path.to_str() else {
         let message = format!("the name of {} is not text in UTF-8", path.display());
         return Err(Error::new(ErrorKind::Refused, message)
-            .hint(format!("Archives and messages between programs can not hold such a name. {hint}")));
+            .hint(format!("Archives and messages between programs cannot hold such a name. {hint}")));
     };
     let name = text.rsplit('/').next().unwrap_or(text);
     if let Some(odd) = name.chars().find(|c| c.is_control()) {
         let message = format!("the name of {path:?} holds a control character, {odd:?}");
         return Err(Error::new(ErrorKind::Refused, message)
-            .hint(format!("Such a name can not stand in an archive that every program unpacks. {hint}")));
+            .hint(format!("Such a name cannot stand in an archive that every program unpacks. {hint}")));
     }
     Ok(())
 }
@@ -31,7 +31,7 @@ pub fn refuse_odd_name(path: &Path) -> Result<()> {
 /// Refuses a data file whose commits may lie in the WAL of another name of it.
 ///
 /// # Errors
-/// `Refused` with that name; or, where other names can not be found, when nothing shows that this is the one in use.
+/// `Refused` with that name; or, where other names cannot be found, when nothing shows that this is the one in use.
 #[cfg(unix)]
 pub fn refuse_other_names(path: &Path) -> Result<()> {
     use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::PathBuf};
@@ -71,7 +71,7 @@ pub fn refuse_other_names(path: &Path) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "{} has {} names (hard links), and by which of them programs use it can not be told",
+        "{} has {} names (hard links), and by which of them programs use it cannot be told",
         path.display(),
         meta.nlink()
     );
@@ -85,7 +85,7 @@ pub fn refuse_other_names(path: &Path) -> Result<()> {
 /// Refuses a data file whose commits may lie in the WAL of another name of it.
 ///
 /// # Errors
-/// None where links can not be counted.
+/// None where links cannot be counted.
 #[cfg(not(unix))]
 pub fn refuse_other_names(_: &Path) -> Result<()> {
     Ok(())
@@ -137,7 +137,7 @@ mod tests {
         // Nobody uses it any more, and all its names are known: nothing can be missed.
         drop(application);
         refuse_other_names(&hard)?;
-        // A name that is not beside it can not be looked at.
+        // A name that is not beside it cannot be looked at.
         let away = tempfile::tempdir_in(folder.path())?;
         fs::rename(&used, away.path().join("a.sqlite"))?;
         let error = refuse_other_names(&hard).err().ok_or("nobody knows")?;

@@ -104,7 +104,7 @@ impl Findings {
 /// Checks the data file at `path`, which other programs may use meanwhile.
 ///
 /// # Errors
-/// `Busy` with the names of the processes that hold it locked, `Stopped`, and where SQLite can not open it; everything
+/// `Busy` with the names of the processes that hold it locked, `Stopped`, and where SQLite cannot open it; everything
 /// else is part of the findings.
 pub fn check(path: &Path, control: &Control) -> Result<Findings> {
     let conn = open_to_read(path)?;
@@ -118,7 +118,7 @@ pub fn check(path: &Path, control: &Control) -> Result<Findings> {
         Ok(schema) => check.all(schema),
         Err(Failure::Other(message)) => Ok(Findings {
             tables: Vec::new(),
-            file: State::Problems(vec![format!("the schema can not be read: {message}")]),
+            file: State::Problems(vec![format!("the schema cannot be read: {message}")]),
         }),
         Err(Failure::Ours(error)) => Err(error),
     });
@@ -237,7 +237,7 @@ impl Check<'_> {
         Ok(Some(found))
     }
 
-    /// Why a virtual table can not be opened here, where it can not: SQLite's check passes over it without a word.
+    /// Why a virtual table cannot be opened here, where it cannot: SQLite's check passes over it without a word.
     fn unopened(&self, table: &Table) -> Result<Option<String>> {
         if table.root != 0 {
             return Ok(None);
@@ -263,7 +263,7 @@ impl Check<'_> {
         }
     }
 
-    /// What the check says, without its `ok`. Content that it can not get past is a finding as well.
+    /// What the check says, without its `ok`. Content that it cannot get past is a finding as well.
     fn lines(&self, sql: &str) -> Result<Vec<String>, Failure> {
         let found = self.ask(&|conn| {
             let mut statement = conn.prepare(sql)?;
@@ -322,7 +322,7 @@ impl Findings {
     }
 }
 
-/// Why the virtual table `name` can not be opened, such as `no such module: spellfix1`; `None` where it can.
+/// Why the virtual table `name` cannot be opened, such as `no such module: spellfix1`; `None` where it can.
 ///
 /// # Errors
 /// Where the file is locked.

@@ -122,7 +122,7 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
     };
     let header = read_header(&conn, &path, meta.len())?;
     conn.busy_handler(Some(patiently)).map_err(|e| Error::sqlite("read", &path, e))?;
-    // What can not be read may be in a WAL that only another program sees.
+    // What cannot be read may be in a WAL that only another program sees.
     let fail = |e| require_whole_wal(&conn, &path).err().unwrap_or_else(|| read_failure(e, &path));
     let page_count: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(fail)?;
     // SQLite gives the number with a sign, and a damaged file may say anything: that is no reason not to back it up.
@@ -163,7 +163,7 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
 /// Switches the data file at `path` to WAL mode: a lasting change of the file, for all its programs.
 ///
 /// # Errors
-/// `Busy` with the names of the programs that are in the way, `Refused` where the file can not have a WAL.
+/// `Busy` with the names of the programs that are in the way, `Refused` where the file cannot have a WAL.
 pub fn switch_to_wal(path: &Path) -> Result<()> {
     hot::require_ended(path)?;
     let conn = open_existing(path)?;
@@ -173,7 +173,7 @@ pub fn switch_to_wal(path: &Path) -> Result<()> {
             return Error::sqlite("switch to WAL", path, e);
         }
         let open = processes::holders(&[path.to_path_buf()]);
-        let message = format!("{} can not be switched to WAL while it is in use", path.display());
+        let message = format!("{} cannot be switched to WAL while it is in use", path.display());
         let hint = format!("It is open in {}. End that program for a moment, and try again.", open.in_words());
         Error::new(ErrorKind::Busy, message).hint(hint).because(e)
     })?;
@@ -202,7 +202,7 @@ fn read_header(conn: &rusqlite::Connection, path: &Path, size: u64) -> Result<[u
     }
     if size.is_multiple_of(512) && looks_random(&start) {
         return Err(Error::new(ErrorKind::Encrypted, format!("{} seems to be encrypted: it does not begin like an SQLite database, and its content looks random", path.display()))
-            .hint("Encrypted databases (SQLCipher and the like) can not be read without their key and are not supported. Use the application's own backup for this file."));
+            .hint("Encrypted databases (SQLCipher and the like) cannot be read without their key and are not supported. Use the application's own backup for this file."));
     }
     if header.starts_with(b"SQLite format 3\0") || header.starts_with(b"** This file contains an SQLite 2") {
         return Err(Error::new(
@@ -245,7 +245,7 @@ fn refuse_unreadable(path: &Path) -> Result<()> {
 fn refine_open_failure(error: Error, path: &Path) -> Error {
     match error.kind() {
         ErrorKind::Permission => {
-            Error::new(ErrorKind::Permission, format!("can not open {}: no permission", path.display()))
+            Error::new(ErrorKind::Permission, format!("cannot open {}: no permission", path.display()))
                 .hint("Give this user access to the file and its folder, or run Strongroom as the owner of the file.")
                 .because(error)
         }
@@ -264,17 +264,17 @@ fn read_failure(error: rusqlite::Error, path: &Path) -> Error {
     let cannot_make =
         matches!(error.sqlite_error_code(), Some(C::CannotOpen | C::ReadOnly | C::SystemIoFailure | C::DiskFull));
     if cannot_make && is_read_only(folder) {
-        let message = format!("can not read {}: its disk is mounted read-only", path.display());
+        let message = format!("cannot read {}: its disk is mounted read-only", path.display());
         return Error::new(ErrorKind::Permission, message)
             .hint(
-                "A file in WAL mode needs its -wal and -shm files, which can not be made there. Mount the disk so that it can be \
+                "A file in WAL mode needs its -wal and -shm files, which cannot be made there. Mount the disk so that it can be \
                  written (one becomes read-only by itself after an error: look in the system's messages), or copy the file with its \
                  -wal elsewhere, and back up the copy.",
             )
             .because(error);
     }
     if cannot_make && disk_space(folder).is_ok_and(|space| space.available < INDEX_BYTES) {
-        let message = format!("can not read {}: its disk is full", path.display());
+        let message = format!("cannot read {}: its disk is full", path.display());
         return Error::new(ErrorKind::NoSpace, message)
             .hint("A file in WAL mode needs its -shm file, for which there is no space. Free space on that disk, and try again.")
             .because(error);
@@ -282,7 +282,7 @@ fn read_failure(error: rusqlite::Error, path: &Path) -> Error {
     if matches!(error.sqlite_error_code(), Some(C::CannotOpen | C::ReadOnly)) {
         return Error::new(
             ErrorKind::Permission,
-            format!("can not read {}: its -wal or -shm file can not be opened or made", path.display()),
+            format!("cannot read {}: its -wal or -shm file cannot be opened or made", path.display()),
         )
         .hint("A file in WAL mode needs a folder that this user may write. Run Strongroom as the owner of the file.")
         .because(error);

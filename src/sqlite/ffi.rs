@@ -93,7 +93,7 @@ pub fn file_size(conn: &Connection, path: &Path) -> Result<u64> {
 /// `conn` holds a read transaction.
 ///
 /// # Errors
-/// When the operating system can not read them.
+/// When the operating system cannot read them.
 pub fn read_file(conn: &Connection, path: &Path, offset: u64, buffer: &mut [u8]) -> Result<()> {
     let file = file_of(conn, path)?;
     // xRead takes an int; the slices stay far below it, and each is read on its own.
@@ -131,7 +131,7 @@ pub fn wal_position(conn: &Connection, path: &Path) -> Result<Option<WalPosition
     match code {
         ffi::SQLITE_OK if !snapshot.is_null() => {}
         ffi::SQLITE_OK | ffi::SQLITE_ERROR if has_frames(conn, path) => {
-            // What it holds can not be told from an empty WAL here, so that its commits would be passed over.
+            // What it holds cannot be told from an empty WAL here, so that its commits would be passed over.
             return Err(Error::new(
                 ErrorKind::Busy,
                 format!("the last commit to {} has no checksum yet", path.display()),

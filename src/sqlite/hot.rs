@@ -62,7 +62,7 @@ pub(super) fn open_to_look(path: &Path) -> Result<Looking> {
 /// for that, unless a program has the file open.
 ///
 /// # Errors
-/// As [`open_existing`]; `Busy` where a transaction may be under way whose lock can not be seen.
+/// As [`open_existing`]; `Busy` where a transaction may be under way whose lock cannot be seen.
 pub fn open_to_read(path: &Path) -> Result<Connection> {
     match rolls_back(path)?.filter(|conn| !is_hot(conn)) {
         Some(conn) => Ok(conn),
@@ -85,10 +85,10 @@ pub(super) fn require_ended(path: &Path) -> Result<()> {
     let holders = processes::holders(&[path.to_path_buf(), journal_path(path)]);
     if let Some(why) = why_unseen(path, &holders).filter(|_| holders.processes.is_empty()) {
         let message = format!(
-            "{} holds a transaction that was begun and not ended, and whether a program still has it open can not be seen: {why}",
+            "{} holds a transaction that was begun and not ended, and whether a program still has it open cannot be seen: {why}",
             path.display()
         );
-        // To wait for what can not be seen is in vain.
+        // To wait for what cannot be seen is in vain.
         return Err(Error::new(ErrorKind::Refused, message).hint(
             "To undo it while a program goes on would damage the file. Begin its application once, which undoes what a crash has left; \
              then make the backup.",

@@ -26,7 +26,7 @@ pub fn is_open_elsewhere(path: &Path) -> Option<bool> {
     })
 }
 
-/// Who has one of `files`, the data file at `path` and its companions, open; one that can not be seen too, as far as
+/// Who has one of `files`, the data file at `path` and its companions, open; one that cannot be seen too, as far as
 /// its locks tell.
 pub fn holders(path: &Path, files: &[PathBuf]) -> Holders {
     let mut found = processes::holders(files);

@@ -35,12 +35,12 @@ impl NamedFiles {
     /// Those that `path` (canonical) names now.
     ///
     /// # Errors
-    /// [`ErrorKind::Replaced`](crate::error::ErrorKind::Replaced) when there is no data file, or it can not be looked
+    /// [`ErrorKind::Replaced`](crate::error::ErrorKind::Replaced) when there is no data file, or it cannot be looked
     /// at.
     pub fn look(path: &Path) -> Result<Self> {
         let of = |path: &Path| {
             FileIdentity::of_path(path).map_err(|e| {
-                let message = format!("{} can not be looked at any more", path.display());
+                let message = format!("{} cannot be looked at any more", path.display());
                 replaced(message).because(e)
             })
         };
@@ -222,7 +222,7 @@ pub fn require_one_wal(path: &Path) -> Result<()> {
     let who = processes::Holders { processes: apart, may_be_more: false }.in_words();
     let message = format!("{who} has {} open, and does not use its -wal and -shm files", path.display());
     Err(Error::new(ErrorKind::Replaced, message).hint(
-        "What it commits can not be seen here. Either these files were deleted under it: have it save its data \
+        "What it commits cannot be seen here. Either these files were deleted under it: have it save its data \
          elsewhere, then end it and begin it again. Or it has the file by another name, as a container does that was \
          given the file alone: give it the folder.",
     ))
@@ -248,7 +248,7 @@ pub fn require_whole_wal(conn: &Connection, path: &Path) -> Result<()> {
     // Whoever begins the WAL anew writes its head and the index one after the other. Where somebody writes all the time,
     // one after the other is a matter of a moment.
     if is_strange() {
-        // Who may only read the index can not keep writers out of it.
+        // Who may only read the index cannot keep writers out of it.
         let still = ffi::while_nobody_writes(conn, path, is_strange).ok().flatten();
         if still.unwrap_or_else(|| {
             std::thread::sleep(std::time::Duration::from_millis(60));

@@ -97,7 +97,7 @@ impl<'a> Target<'a> {
         let before = times_open(self.identity);
         let conn = open_existing(self.path)?;
         self.require_named()?;
-        // Between two looks at a path it can have led elsewhere and back; what is open can not.
+        // Between two looks at a path it can have led elsewhere and back; what is open cannot.
         if before.is_some() && times_open(self.identity) <= before {
             return Err(replaced(format!("{} was replaced while it was being opened", self.path.display())));
         }
@@ -113,7 +113,7 @@ impl<'a> Target<'a> {
 ///
 /// # Errors
 /// `Busy` with the names of the processes that do not let us in, `Refused` when the two files differ in what a
-/// transaction can not change, `Stopped`, or a failing disk.
+/// transaction cannot change, `Stopped`, or a failing disk.
 pub fn rewrite(
     live: &Path,
     target: &Target<'_>,
@@ -123,7 +123,7 @@ pub fn rewrite(
     require_ended(live)?;
     let to = open_existing(live)?;
     if to.is_readonly(rusqlite::MAIN_DB).unwrap_or(true) {
-        return Err(Error::new(ErrorKind::Permission, format!("can not write {}", live.display()))
+        return Err(Error::new(ErrorKind::Permission, format!("cannot write {}", live.display()))
             .hint("Run Strongroom as the owner of the file, or give this user the permission to write it."));
     }
     // Pages are written as such here, which is what that keeps others from.
@@ -240,7 +240,7 @@ fn word(page: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([page[at], page[at + 1], page[at + 2], page[at + 3]])
 }
 
-/// What a transaction can not change, or what it would change at its commit.
+/// What a transaction cannot change, or what it would change at its commit.
 fn refuse_unlike((size, page): (u32, &[u8]), (size_live, live): (u32, &[u8]), path: &Path) -> Result<()> {
     let hint =
         "Restore into a folder, end the programs that use the data file, and put the restored file in its place.";

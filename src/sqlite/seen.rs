@@ -201,7 +201,7 @@ fn count(snapshot: &Snapshot, seen: &mut ContentSeen, limit: Duration, control: 
         let mut found = Vec::new();
         for (name, is_virtual) in tables.iter().take(TABLES_MAX) {
             let quoted = name.replace('"', "\"\"");
-            // What is damaged can not be counted; a virtual table may ask anything of its program.
+            // What is damaged cannot be counted; a virtual table may ask anything of its program.
             let rows = (!is_virtual && Instant::now() < until).then(|| {
                 conn.query_row(&format!("SELECT count(*) FROM \"{quoted}\""), [], |row| row.get::<_, i64>(0)).ok()
             });
@@ -211,7 +211,7 @@ fn count(snapshot: &Snapshot, seen: &mut ContentSeen, limit: Duration, control: 
         Ok((tables.len(), found))
     });
     control.check()?;
-    // A schema that can not be read is part of what the check has found.
+    // A schema that cannot be read is part of what the check has found.
     if let Ok((count, tables)) = counted {
         (seen.table_count, seen.tables) = (u32::try_from(count).unwrap_or(u32::MAX), tables);
     }

@@ -144,7 +144,7 @@ impl Snapshot {
                     // Short, because a busy writer in rollback mode lets readers in only between its commits.
                     thread::sleep(Duration::from_millis(1));
                 }
-                // What it can not read may be in the WAL of somebody else.
+                // What it cannot read may be in the WAL of somebody else.
                 Err(e) => return Err(require_whole_wal(&conn, &path).err().unwrap_or_else(|| fail(e))),
             }
         };
@@ -246,7 +246,7 @@ impl Snapshot {
     /// Reads `buffer.len()` bytes of the state at `offset`.
     ///
     /// # Errors
-    /// When the disk or SQLite can not read; `Refused` beyond the end.
+    /// When the disk or SQLite cannot read; `Refused` beyond the end.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let end = offset + buffer.len() as u64;
         if end > self.len() {

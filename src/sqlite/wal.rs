@@ -90,7 +90,7 @@ impl WalFile {
     /// Opens the WAL of the data file at `data_file` (its canonical path).
     ///
     /// # Errors
-    /// When there is none, or it can not be read.
+    /// When there is none, or it cannot be read.
     pub fn open(data_file: &Path, page_size: u32) -> Result<Self> {
         let path = wal_path(data_file);
         let (file, _) = regular::open(&path, Links::Followed).map_err(|e| Error::io("open", &path, e))?;
@@ -156,7 +156,7 @@ impl WalFile {
     /// The page in `frame`, which a cursor has verified.
     ///
     /// # Errors
-    /// When it can not be read.
+    /// When it cannot be read.
     pub fn image(&self, frame: u32, buffer: &mut [u8]) -> Result<()> {
         let size = self.frame_bytes();
         if frame >= self.chunk_first && frame - self.chunk_first < self.chunk_frames {

@@ -52,7 +52,7 @@ impl Folder {
     /// Holds the folder at `path`; links in that path are followed.
     ///
     /// # Errors
-    /// When there is none, or it can not be opened.
+    /// When there is none, or it cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
         Self::hold(path).map_err(|e| Error::io("open the folder", path, e))
     }
@@ -60,7 +60,7 @@ impl Folder {
     /// As [`open`](Self::open), with what the system says.
     ///
     /// # Errors
-    /// When there is none, or it can not be opened.
+    /// When there is none, or it cannot be opened.
     pub fn hold(path: &Path) -> io::Result<Self> {
         Ok(Self { inner: system::Held::open(path)?, path: path.to_path_buf() })
     }
@@ -92,7 +92,7 @@ impl Folder {
     /// nobody else may enter it.
     ///
     /// # Errors
-    /// When something else has that name, a link is in the way, or the folder can not be written.
+    /// When something else has that name, a link is in the way, or the folder cannot be written.
     pub fn make(&self, name: &Path, private: bool) -> Result<bool> {
         let fail = |e| self.explain("create the folder", name, e);
         let (parent, last) = self.parent(name).map_err(fail)?;
@@ -121,7 +121,7 @@ impl Folder {
     /// Creates the file `name`, which must not exist, and locks it for as long as it is open.
     ///
     /// # Errors
-    /// When something has that name, a link is in the way, or the folder can not be written.
+    /// When something has that name, a link is in the way, or the folder cannot be written.
     pub fn create(&self, name: &Path, ownership: Ownership) -> Result<File> {
         let fail = |e| self.explain("create", name, e);
         let (parent, last) = self.parent(name).map_err(fail)?;
@@ -195,7 +195,7 @@ impl Folder {
     /// Whether anything has the name `name`.
     ///
     /// # Errors
-    /// When a link is in the way to it, or the folder can not be read.
+    /// When a link is in the way to it, or the folder cannot be read.
     pub fn has(&self, name: &Path) -> Result<bool> {
         let found = self.parent(name).and_then(|(parent, last)| parent.has(&last));
         match found {
@@ -275,7 +275,7 @@ impl Folder {
         }
     }
 
-    /// Makes everything in the file system of this folder durable; `false` where the system can not do that at once.
+    /// Makes everything in the file system of this folder durable; `false` where the system cannot do that at once.
     ///
     /// # Errors
     /// When the system could not write.
@@ -292,7 +292,7 @@ impl Folder {
     /// The names in this folder.
     ///
     /// # Errors
-    /// When it can not be read.
+    /// When it cannot be read.
     pub(super) fn names(&self) -> Result<Vec<OsString>> {
         self.inner.names().map_err(|e| Error::io("read the folder", &self.path, e))
     }
@@ -344,7 +344,7 @@ fn no_link(error: io::Error) -> io::Error {
 }
 
 fn is_link(path: &Path, what: &str) -> Error {
-    let message = format!("can not {what} {}: it is a link, or is reached through one", path.display());
+    let message = format!("cannot {what} {}: it is a link, or is reached through one", path.display());
     Error::new(ErrorKind::UnsafePath, message).hint(
         "No link is followed here, since other users may have put it there. Choose an empty folder that only you can write, or remove the link.",
     )

@@ -31,7 +31,7 @@ pub struct FileStamp {
     pub length: u64,
     /// When its content was last written, in nanoseconds since 1970.
     pub written: i128,
-    /// When anything of it was last changed, in nanoseconds since 1970; programs can not choose this time.
+    /// When anything of it was last changed, in nanoseconds since 1970; programs cannot choose this time.
     pub changed: i128,
 }
 
@@ -39,7 +39,7 @@ impl FileStamp {
     /// Of the file that `path` names now, links followed; `None` when it names none.
     ///
     /// # Errors
-    /// When that can not be seen: no permission, a disk that does not answer.
+    /// When that cannot be seen: no permission, a disk that does not answer.
     pub fn of_path(path: &Path) -> io::Result<Option<Self>> {
         match std::fs::metadata(path) {
             Ok(meta) => Ok(Some(Self::of(&meta))),
@@ -77,7 +77,7 @@ impl FileStamp {
         }
         #[cfg(not(unix))]
         {
-            // There a file that is open can not be replaced; the time of its creation tells it from one made later.
+            // There a file that is open cannot be replaced; the time of its creation tells it from one made later.
             let nanos = |time: io::Result<std::time::SystemTime>| {
                 let since = time.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
                 since.map_or(0, |d| d.as_nanos() as i128)
@@ -108,7 +108,7 @@ impl FileIdentity {
     /// Of the file that `path` names now, links followed; `None` when it names none.
     ///
     /// # Errors
-    /// When that can not be seen.
+    /// When that cannot be seen.
     pub fn of_path(path: &Path) -> io::Result<Option<Self>> {
         Ok(FileStamp::of_path(path)?.map(|stamp| stamp.identity))
     }
@@ -117,14 +117,14 @@ impl FileIdentity {
 /// Sees that `path` still names the file that was opened under it.
 ///
 /// # Errors
-/// [`ErrorKind::Replaced`] where it names another one or none, or where that can not be seen.
+/// [`ErrorKind::Replaced`] where it names another one or none, or where that cannot be seen.
 pub fn require_named(path: &Path, opened: FileIdentity) -> Result<()> {
     match FileIdentity::of_path(path) {
         Ok(Some(now)) if now == opened => Ok(()),
         Ok(Some(_)) => Err(replaced(format!("{} was replaced by another file", path.display()))),
         Ok(None) => Err(replaced(format!("{} was deleted or renamed, or its disk was taken away", path.display()))),
         Err(e) => {
-            let message = format!("{} can not be looked at any more", path.display());
+            let message = format!("{} cannot be looked at any more", path.display());
             Err(replaced(message).because(e))
         }
     }

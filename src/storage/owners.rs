@@ -34,7 +34,7 @@ const LINKS_MAX: usize = 40;
 
 /// In whose hands the file or folder at `path` is: its owner; of one that is gone, whose the nearest folder above it
 /// is; and where a link of somebody else than the superuser leads there, whose that link is, since he decides what the
-/// path means. `None` where that can not be told, and where files have no owners.
+/// path means. `None` where that cannot be told, and where files have no owners.
 pub fn owner_of(path: &Path) -> Option<u32> {
     #[cfg(unix)]
     {
@@ -94,7 +94,7 @@ impl Readers {
     /// Nobody but the owner.
     pub const NONE: Self = Self { group: None, others: false };
 
-    /// Those of the file or folder at `path`; nobody where that can not be told.
+    /// Those of the file or folder at `path`; nobody where that cannot be told.
     pub fn of(path: &Path) -> Self {
         #[cfg(unix)]
         {
@@ -103,7 +103,7 @@ impl Readers {
                 return Self::NONE;
             };
             let (mode, group) = (meta.mode(), meta.gid());
-            // What can not be looked at is entered by nobody.
+            // What cannot be looked at is entered by nobody.
             let above = |folder: &Path| folder.metadata().map_or((0, 0), |meta| (meta.mode(), meta.gid()));
             Self::by((mode, group), path.ancestors().skip(1).map(above))
         }
@@ -132,7 +132,7 @@ impl Readers {
 }
 
 /// Who besides `user` and the superuser could replace the file at `path`, a canonical one: the first folder above it
-/// that somebody else may write, and who that is, in words. What can not be looked at counts as open to others.
+/// that somebody else may write, and who that is, in words. What cannot be looked at counts as open to others.
 pub fn other_writer(path: &Path, user: u32) -> Option<(PathBuf, String)> {
     #[cfg(unix)]
     {

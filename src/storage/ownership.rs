@@ -17,7 +17,7 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// For a file of ours beside the one at `path`: its owner and permissions; default where they can not be read.
+    /// For a file of ours beside the one at `path`: its owner and permissions; default where they cannot be read.
     /// Whatever they are, the owner may read and write: a log that was locked away must not take along what is made
     /// beside it.
     pub fn of(path: &Path) -> Self {
@@ -25,7 +25,7 @@ impl Ownership {
         Self { mode: other.mode.map(|mode| mode | 0o600), ..other }
     }
 
-    /// The permissions and owner of the file at `path`, for a file that takes its place; default where they can not be
+    /// The permissions and owner of the file at `path`, for a file that takes its place; default where they cannot be
     /// read.
     pub fn exactly_of(path: &Path) -> Self {
         #[cfg(unix)]
@@ -67,7 +67,7 @@ impl Ownership {
     /// The mode must take effect; giving the file to another owner is only possible for root and is skipped otherwise.
     ///
     /// # Errors
-    /// When the permissions can not be set; the message names `path`.
+    /// When the permissions cannot be set; the message names `path`.
     pub fn apply(&self, file: &File, path: &Path) -> Result<()> {
         #[cfg(unix)]
         {
@@ -99,7 +99,7 @@ impl Ownership {
     /// The same for what is at `path`, which must not be a link.
     ///
     /// # Errors
-    /// When it can not be opened, or its permissions can not be set.
+    /// When it cannot be opened, or its permissions cannot be set.
     pub fn apply_at(&self, path: &Path) -> Result<()> {
         #[cfg(unix)]
         {
@@ -119,7 +119,7 @@ impl Ownership {
 /// SQLite may have the file open in this process, and would lose its locks.
 ///
 /// # Errors
-/// When its permissions can not be set. A link, and what belongs to somebody else, stays as it is.
+/// When its permissions cannot be set. A link, and what belongs to somebody else, stays as it is.
 pub fn make_file_private(path: &Path) -> Result<()> {
     #[cfg(target_os = "linux")]
     {

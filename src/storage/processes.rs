@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// A process that has a file open.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Process {
-    /// Its number; 0 for one that is there and can not be seen.
+    /// Its number; 0 for one that is there and cannot be seen.
     pub id: u32,
     /// Its name, as the system shows it.
     pub name: String,

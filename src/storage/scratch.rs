@@ -39,7 +39,7 @@ impl Scratch {
     /// A new one inside `place`.
     ///
     /// # Errors
-    /// When `place` can not be written.
+    /// When `place` cannot be written.
     pub fn new(place: &Path) -> Result<Self> {
         Self::inside(&Folder::open(place)?)
     }
@@ -51,7 +51,7 @@ impl Scratch {
     pub fn inside(place: &Folder) -> Result<Self> {
         let name = PathBuf::from(format!("{PREFIX}{}", Uuid::new_v4().simple()));
         place.make(&name, true).map_err(|e| {
-            Error::new(e.kind(), format!("can not write to the folder {}: {}", place.path().display(), e.message()))
+            Error::new(e.kind(), format!("cannot write to the folder {}: {}", place.path().display(), e.message()))
                 .hint(e.hint_text().unwrap_or_default())
         })?;
         let folder = place.below(&name)?;
@@ -119,7 +119,7 @@ fn empty(folder: &Folder) {
     }
 }
 
-/// Removes the scratch folders in `place` which a crash left behind. What can not be removed now is tried again the
+/// Removes the scratch folders in `place` which a crash left behind. What cannot be removed now is tried again the
 /// next time.
 pub fn remove_leftovers(place: &Path) {
     let Ok(folder) = Folder::open(place) else { return };

@@ -61,7 +61,7 @@ pub fn same_volume(a: &Path, b: &Path) -> bool {
     }
 }
 
-/// Refuses to begin what can not fit: `required` bytes in `folder`.
+/// Refuses to begin what cannot fit: `required` bytes in `folder`.
 ///
 /// # Errors
 /// [`ErrorKind::NoSpace`] with both numbers.

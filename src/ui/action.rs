@@ -56,7 +56,7 @@ pub(crate) enum Action {
     },
     /// Open the dialog *Restore in place…* so that a data file gets what it lacks and its log holds.
     AskIntegrate(PathBuf),
-    /// Choose an archive of a data file that can not be opened, then open the dialog *Restore in place…*.
+    /// Choose an archive of a data file that cannot be opened, then open the dialog *Restore in place…*.
     ChooseArchiveOfLost {
         /// The data file.
         data_file: PathBuf,

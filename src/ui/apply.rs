@@ -503,7 +503,7 @@ fn plan_service(data_files: &[PathBuf], setup: &Setup) -> Result<Plan, Error> {
     Ok(manager.plan(program, &scope, folders))
 }
 
-/// Asks the system to show a folder. Where it can not, the window shows the path, so that it can be copied.
+/// Asks the system to show a folder. Where it cannot, the window shows the path, so that it can be copied.
 fn show_folder(ctx: &Context, path: PathBuf, news: &Sender<Action>) {
     let program = if cfg!(windows) {
         "explorer"

@@ -28,7 +28,7 @@ fn shown(data_file: &DataFileStatus) -> impl Iterator<Item = &Warning> {
     data_file.warnings.iter().filter(move |w| !said.contains(w.message.as_str()) && !advice(w.kind))
 }
 
-/// The card with all warnings, when one is there that can not wait.
+/// The card with all warnings, when one is there that cannot wait.
 pub(super) fn urgent_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Action>) {
     if shown(data_file).any(|warning| warning.kind.is_urgent()) {
         list_ui(ui, "Needs attention", data_file, actions);
@@ -130,7 +130,7 @@ pub(super) fn urgent_count(data_file: &DataFileStatus) -> usize {
     data_file.warnings.iter().filter(|warning| warning.kind.is_urgent()).count()
 }
 
-/// The title of the window: who looks at the list of windows sees what can not wait.
+/// The title of the window: who looks at the list of windows sees what cannot wait.
 pub(super) fn window_title(status: &Status) -> String {
     let mut urgent = status.data_files.iter().filter(|d| urgent_count(d) > 0 || d.lost_since.is_some());
     let Some(first) = urgent.next() else { return "Strongroom".to_owned() };

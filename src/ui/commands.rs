@@ -161,7 +161,7 @@ pub(crate) fn menu_item(
         .shortcut_text(command.shortcut_text(ui.ctx()));
     let enabled = action.is_some();
     let response = ui.add_enabled(enabled, button).on_hover_text(command.tooltip());
-    // What can not be done now needs a data file.
+    // What cannot be done now needs a data file.
     let response = why(as_menu_item(response, command.label()), "Open a data file first");
     if response.clicked() {
         actions.extend(action);

@@ -33,7 +33,7 @@ pub(crate) enum Purpose {
     DataFile,
     /// An archive to restore.
     Archive,
-    /// An archive of a data file that can not be opened.
+    /// An archive of a data file that cannot be opened.
     ArchiveOfLost {
         /// The data file.
         data_file: PathBuf,
@@ -105,7 +105,7 @@ pub struct FilePicker {
 }
 
 impl FilePicker {
-    /// Tries the system's dialog first, unless it plainly can not open.
+    /// Tries the system's dialog first, unless it plainly cannot open.
     pub fn new() -> Self {
         Self { system: system_dialog_is_possible(), waiting: None, browser: None }
     }

@@ -130,7 +130,7 @@ fn can_be_restored(refused: &Refused) -> bool {
     refused.archives.is_some() || refused.error.kind == ErrorKind::NotFound
 }
 
-/// The data file was deleted or moved, or its disk is not there: whoever looks after it can not make up for that by
+/// The data file was deleted or moved, or its disk is not there: whoever looks after it cannot make up for that by
 /// itself.
 fn gone_ui(ui: &mut Ui, gone: &DataFileStatus, actions: &mut Vec<Action>) {
     let path = &gone.facts.path;
@@ -156,7 +156,7 @@ fn gone_ui(ui: &mut Ui, gone: &DataFileStatus, actions: &mut Vec<Action>) {
     });
 }
 
-/// Offers the restore of a data file that can not be opened: from its newest archive, or from one that is chosen.
+/// Offers the restore of a data file that cannot be opened: from its newest archive, or from one that is chosen.
 fn restore_lost(ui: &mut Ui, data_file: &Path, (newest, folder): (Option<&PathBuf>, &Path), actions: &mut Vec<Action>) {
     if button(ui, Some(Icon::ArchiveRestore), "Restore it…").clicked() {
         let (data_file, folder) = (data_file.to_path_buf(), folder.to_path_buf());
@@ -376,7 +376,7 @@ fn show_folder(ui: &mut Ui, folder: &Path, actions: &mut Vec<Action>) {
 
 /// The form of a message for an error that has no page of its own.
 pub(crate) fn refused(error: ErrorReport) -> MessageForm {
-    MessageForm { title: "This can not be done now".to_owned(), error, path: None }
+    MessageForm { title: "This cannot be done now".to_owned(), error, path: None }
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ fn word(
     }
 }
 
-/// The first of what can not wait, in a word.
+/// The first of what cannot wait, in a word.
 pub(crate) fn urgent_word(data_file: &DataFileStatus) -> (Tone, &'static str) {
     word(data_file.lost_since.is_some(), &data_file.warnings, None, None)
 }
@@ -115,7 +115,7 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
         K::SettingsGone => (Tone::Bad, "Settings were gone"),
         K::SharedSettings => (Tone::Bad, "Shares its settings"),
         K::DataFileIncomplete => (Tone::Bad, "Lacks commits"),
-        K::NotWritable => (Tone::Bad, "Folder can not be written"),
+        K::NotWritable => (Tone::Bad, "Folder cannot be written"),
         K::BackupMissed => (Tone::Warn, "Backup missed"),
         K::BackupPartial => (Tone::Warn, "Backed up with problems"),
         K::Unwatched => (Tone::Warn, "Was not watched"),

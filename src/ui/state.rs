@@ -202,7 +202,7 @@ impl RestoreForm {
 pub(crate) struct ServiceForm {
     /// The data files that it would look after: those of this window.
     pub(crate) data_files: Vec<PathBuf>,
-    /// What installing it does, or why it can not be done here.
+    /// What installing it does, or why it cannot be done here.
     pub(crate) plan: Result<Plan, ErrorReport>,
     /// Whether the window closes when the service has the data files.
     pub(crate) quits: bool,

@@ -168,7 +168,7 @@ fn filled_button(
     .inner
 }
 
-/// Says why a button can not be pressed now, to who points at it and to who has it read.
+/// Says why a button cannot be pressed now, to who points at it and to who has it read.
 pub(crate) fn why(response: Response, reason: &str) -> Response {
     if !response.enabled() {
         response.ctx.accesskit_node_builder(response.id, |node| node.set_description(reason));

@@ -31,7 +31,7 @@ impl Drop for SmallDisk {
 }
 
 /// A mounted disk that never answers: whoever asks anything of it waits until this value goes. Named after what it is
-/// for, since a program that stands still for ever can not be tested otherwise.
+/// for, since a program that stands still for ever cannot be tested otherwise.
 #[cfg(target_os = "linux")]
 pub struct SilentDisk {
     at: PathBuf,

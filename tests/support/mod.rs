@@ -253,7 +253,7 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Whether a foreign program that a test needs is there. A machine without it says so and can not run that test.
+/// Whether a foreign program that a test needs is there. A machine without it says so and cannot run that test.
 pub fn has(tool: &str) -> bool {
     let run =
         Command::new(tool).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();

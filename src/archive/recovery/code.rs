@@ -64,7 +64,7 @@ fn engine(work: impl FnOnce(&DefaultEngine)) {
 }
 
 fn failed(error: reed_solomon_simd::Error) -> Error {
-    Error::new(ErrorKind::Damaged, "the recovery data can not be used").because(error)
+    Error::new(ErrorKind::Damaged, "the recovery data cannot be used").because(error)
 }
 
 /// `recovery` blocks for these few blocks of equal length, for tables.

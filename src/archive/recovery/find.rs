@@ -69,7 +69,7 @@ pub struct Tally {
     pub stamp: Stamp,
     expected: u64,
     found: u64,
-    /// One bit for each; none where so many can not be there.
+    /// One bit for each; none where so many cannot be there.
     seen: Vec<u64>,
 }
 
@@ -129,7 +129,7 @@ impl Packets {
     /// files, the one with most packets counts.
     ///
     /// # Errors
-    /// `Stopped`. What can not be read holds nothing.
+    /// `Stopped`. What cannot be read holds nothing.
     pub fn find(volume: &Volume, control: &Control) -> Result<Option<Self>> {
         Self::find_beside(volume, 0, control)
     }

@@ -24,7 +24,7 @@ use crate::{
 /// in `control`.
 ///
 /// # Errors
-/// When the file can not be read; those of `check` and `put`; `Stopped`.
+/// When the file cannot be read; those of `check` and `put`; `Stopped`.
 pub fn make(
     volume: &Volume,
     stamp: &Stamp,

@@ -67,7 +67,7 @@ impl Damage {
     /// For people: `52 of 640 blocks of 16.0 KB are damaged, 3 of them whole but in the wrong place`.
     pub fn in_words(&self) -> String {
         if self.unknown == self.blocks && self.blocks > 0 {
-            return "the recovery data can not be used, because the table in it is lost".to_owned();
+            return "the recovery data cannot be used, because the table in it is lost".to_owned();
         }
         if self.damaged == 0 && self.unknown == 0 {
             return match self.recovery_damaged {
@@ -84,7 +84,7 @@ impl Damage {
         }
         if self.unknown > 0 {
             words += &format!(
-                "; whether {} more are damaged can not be told, because their part of the recovery data is lost",
+                "; whether {} more are damaged cannot be told, because their part of the recovery data is lost",
                 self.unknown
             );
         }
@@ -177,7 +177,7 @@ fn check(
             let is_whole = read_chunk(volume, &layout, chunk, &mut bytes);
             let entries = table.iter().skip((blocks.start - first) as usize);
             let compared = blocks.zip(entries).zip(bytes.chunks_exact(layout.block_bytes as usize));
-            // Zeros stand for what can not be read: a block of zeros that is not there only looks sound.
+            // Zeros stand for what cannot be read: a block of zeros that is not there only looks sound.
             let is_there = |block: u64| is_whole || can_read(volume, &layout, block);
             let wrong = compared.filter(|((block, entry), bytes)| !entry.is(bytes) || !is_there(*block));
             let wrong: Vec<_> = wrong.map(|((block, entry), _)| (block, Some(*entry))).collect();
@@ -200,8 +200,8 @@ fn chunk_length(layout: &Layout, chunk: u64) -> usize {
     ((blocks.end - blocks.start) * u64::from(layout.block_bytes)) as usize
 }
 
-/// Reads the blocks of a chunk, the last block of the file filled up with zeros; false where zeros stand for what can
-/// not be read.
+/// Reads the blocks of a chunk, the last block of the file filled up with zeros; false where zeros stand for what
+///  cannot be read.
 fn read_chunk(volume: &Volume, layout: &Layout, chunk: u64, bytes: &mut [u8]) -> bool {
     let from = chunk * layout.chunk_bytes();
     let there = (layout.length - from).min(bytes.len() as u64) as usize;

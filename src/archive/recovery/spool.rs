@@ -33,7 +33,7 @@ impl Spool {
     /// Adds bytes, and returns where they are.
     ///
     /// # Errors
-    /// `NoSpace` when a file is needed and can not be written.
+    /// `NoSpace` when a file is needed and cannot be written.
     pub fn push(&mut self, bytes: &[u8]) -> Result<u64> {
         self.push_plain(bytes).map_err(|e| {
             Error::new(

@@ -141,7 +141,7 @@ pub(super) fn is_database(file: &mut File) -> io::Result<bool> {
 /// What is more private than `private` is left out, and said.
 ///
 /// # Errors
-/// Why it can not be copied, in the words of a report.
+/// Why it cannot be copied, in the words of a report.
 pub(super) fn copy(
     found: &Found,
     meta: &Metadata,
@@ -197,7 +197,7 @@ pub(super) fn copy(
 struct Opened {
     database: (File, Metadata),
     companions: Vec<(&'static str, File, Metadata)>,
-    /// Why something that lies beside it can not be read.
+    /// Why something that lies beside it cannot be read.
     odd: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Nothing is written there. The settings remember what each was, file or folder, and its file system, and the same of
 //! what is mounted below: from when files were found there until it is another one, that was said, and what it held
-//! is held. What is gone or can not be looked at is said by each backup, and forgotten by none.
+//! is held. What is gone or cannot be looked at is said by each backup, and forgotten by none.
 
 use std::{
     fs,
@@ -286,7 +286,7 @@ mod tests {
         let over =
             ["holds nothing, and is on another disk than when it was backed up last: nfs h:/second, not nfs h:/first"];
         assert_eq!(said(&mut settings, &[("first", top), ("second", &root)])?, over);
-        // What leads back to itself can not be looked at, so nobody knows that the folder is empty.
+        // What leads back to itself cannot be looked at, so nobody knows that the folder is empty.
         fs::remove_dir(&root)?;
         std::os::unix::fs::symlink(&root, &root)?;
         assert_eq!(said(&mut settings, &[("first", top)])?.len(), 1);

@@ -17,14 +17,14 @@ use crate::{
     storage::{Ownership, owners::Readers},
 };
 
-/// Why a file can not be read, in the words of a report.
+/// Why a file cannot be read, in the words of a report.
 pub(super) fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "vanished before it was read".to_owned(),
         io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
         _ => {
             let text = error.to_string();
-            format!("can not be read: {}", text.split(" (os error").next().unwrap_or_default().to_lowercase())
+            format!("cannot be read: {}", text.split(" (os error").next().unwrap_or_default().to_lowercase())
         }
     }
 }
@@ -199,7 +199,7 @@ fn open(found: &Found) -> io::Result<(File, Metadata, Readers)> {
     })
 }
 
-/// The first bytes of a file, at most `length`; `None` when it can not be read.
+/// The first bytes of a file, at most `length`; `None` when it cannot be read.
 pub(super) fn beginning(found: &Found, length: u64) -> Option<Vec<u8>> {
     let (file, _, _) = open(found).ok()?;
     let mut bytes = Vec::new();
@@ -248,7 +248,7 @@ impl Source for MarkSource {
         let looked = root.look(inside).and_then(|seen| {
             let target = if *kind == ItemKind::Link {
                 let target = root.target(inside)?;
-                // One that is no text can not stand in the list of files.
+                // One that is no text cannot stand in the list of files.
                 Some(target.to_str().ok_or_else(|| io::Error::other("it leads to a name that is no text"))?.to_owned())
             } else {
                 None

@@ -39,7 +39,7 @@ pub(in crate::engine) struct DataFile {
     pub(in crate::engine) names: Vec<PathBuf>,
     pub(in crate::engine) settings: SettingsFile,
     pub(in crate::engine) client: Option<Child>,
-    /// Why SQLite can not open the data file any more, since it was looked at last.
+    /// Why SQLite cannot open the data file any more, since it was looked at last.
     pub(in crate::engine) lost: Option<ErrorReport>,
     /// What the Backup journal remembers of its automatic backups, until they are taken up.
     pub(in crate::engine) remembered: Option<Automatic>,

@@ -103,7 +103,7 @@ fn of_unprotected(status: &DataFileStatus) -> Option<Warning> {
     Some(Warning::new(WarningKind::Unprotected, message, hint))
 }
 
-/// What is to be said where the Backup journal can not be kept or read: `problem` is why.
+/// What is to be said where the Backup journal cannot be kept or read: `problem` is why.
 pub fn of_history(problem: &ErrorReport) -> Warning {
     let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!("{hint} "));
     Warning::new(
@@ -121,7 +121,7 @@ fn of_unfinished(status: &DataFileStatus) -> Option<Warning> {
     let holders = &status.holders;
     let (who, hint) = if holders.processes.is_empty() && holders.may_be_more {
         (
-            "; whether a program has it open can not be seen".to_owned(),
+            "; whether a program has it open cannot be seen".to_owned(),
             "The application undoes what a crash has left when it begins. A full backup waits for that, because nobody here can tell \
              whether the transaction is still under way. Nothing was undone to look at it.",
         )
@@ -174,13 +174,13 @@ fn of_waiting(status: &DataFileStatus) -> Option<Warning> {
         Warning::new(
             WarningKind::ProgramWaits,
             format!("{} waited to have {path} for itself, and the log was in its way", waiting.in_words()),
-            "A program that sets locking_mode=EXCLUSIVE can not run beside the log, which is released for it. Have it use the normal \
+            "A program that sets locking_mode=EXCLUSIVE cannot run beside the log, which is released for it. Have it use the normal \
              locking mode; or stop the log, and make full backups while the program does not run.",
         )
     })
 }
 
-/// Archives that are damaged or can not be read, and those that a sound copy stands for.
+/// Archives that are damaged or cannot be read, and those that a sound copy stands for.
 fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
     let misnamed = status.own_archives().filter_map(|archive| Some((archive, archive.misnamed()?)));
     let misnamed = misnamed.map(|(archive, named)| {
@@ -213,7 +213,7 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
             format!("Write a sound copy: strongroom repair {path}. Then look what is the matter with that disk.");
         let hint = if is_repairable { Some(repair) } else { hint.clone() };
         let what = match damage {
-            Some(damage) if damage.what == Damaged::Logs => "can not be restored with its logs",
+            Some(damage) if damage.what == Damaged::Logs => "cannot be restored with its logs",
             Some(damage) if damage.by_test => "is not sound, as a test restore found",
             _ => "is not sound",
         };
@@ -320,10 +320,10 @@ pub(in crate::engine) fn of_log_at_rest(
 ) -> Option<Warning> {
     let file = file.display();
     let (message, hint) = match (facts, problem) {
-        (_, Some(problem)) => (format!("the log {file} can not be used: {}", problem.message), problem.hint.clone()),
+        (_, Some(problem)) => (format!("the log {file} cannot be used: {}", problem.message), problem.hint.clone()),
         (None, None) => {
             let hint = "Switch the data file to WAL mode: strongroom serve --switch-to-wal DATAFILE.";
-            (format!("the log {file} can not be used: the data file is not in WAL mode"), Some(hint.to_owned()))
+            (format!("the log {file} cannot be used: the data file is not in WAL mode"), Some(hint.to_owned()))
         }
         (Some(LogFacts { damaged_at: Some(offset), .. }), _) => {
             (format!("the log {file} is damaged at byte {offset}"), Some("Make a full backup now.".to_owned()))
@@ -393,7 +393,7 @@ mod tests {
             ("programs wait", Box::new(|s| s.waiting = program()), vec![K::ProgramWaits]),
             ("programs use another file", Box::new(|s| s.strays = program()), vec![K::StrayProgram]),
             ("a transaction is left", Box::new(|s| s.facts.unfinished = true), vec![K::UnfinishedTransaction]),
-            ("settings can not be read", Box::new(|s| s.settings_problem = why("torn")), vec![K::Settings]),
+            ("settings cannot be read", Box::new(|s| s.settings_problem = why("torn")), vec![K::Settings]),
             ("a program failed", Box::new(|s| s.on_finish_problem = why("ended with 1")), vec![K::OnFinish]),
             ("it has another name", Box::new(|s| s.other_name = why("a link")), vec![K::OtherName]),
             (

@@ -298,10 +298,10 @@ mod tests {
         let path = Path::new("/srv/a.db");
         for (message, expected) in [
             ("/srv/a.db was deleted or renamed", true),
-            ("can not open /srv/a.db: no such file or directory", true),
+            ("cannot open /srv/a.db: no such file or directory", true),
             ("/srv/a.db-wal was replaced by another file", true),
-            ("can not open /srv/a.db.journal: no such file or directory", false),
-            ("can not open /srv/a.db/a.journal: no such file or directory", false),
+            ("cannot open /srv/a.db.journal: no such file or directory", false),
+            ("cannot open /srv/a.db/a.journal: no such file or directory", false),
         ] {
             assert_eq!(names(message, path), expected, "{message}");
         }

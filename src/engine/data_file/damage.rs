@@ -19,7 +19,7 @@ use crate::{
 /// So long a look may take before a data file is opened.
 const LOOK_MAX: Duration = Duration::from_secs(30);
 
-/// What to do with a data file that can not be opened because of `error`: to restore it by itself, then where it lies
+/// What to do with a data file that cannot be opened because of `error`: to restore it by itself, then where it lies
 /// and why; or to refuse it.
 pub(super) fn of_lost(path: &Path, error: Error, config: &Config) -> Result<(PathBuf, Error)> {
     // One that is gone may have been moved on purpose.

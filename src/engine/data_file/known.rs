@@ -44,7 +44,7 @@ pub(in crate::engine) fn take_history(status: &mut DataFileStatus, history: &[Hi
 }
 
 /// Whether the archive of the last backup lay in a folder of this data file, and does not any more. What was made
-/// elsewhere with another destination is nobody's to miss; neither is what can not be looked at.
+/// elsewhere with another destination is nobody's to miss; neither is what cannot be looked at.
 fn is_gone(status: &DataFileStatus, archive: &Path) -> bool {
     let settings = &status.settings.destination;
     let folder = storage::folder_of(archive);

@@ -52,7 +52,7 @@ impl DataFileLock {
         Self::acquire(data_file, &config.settings_dir, config.address.as_deref())
     }
 
-    /// Takes the lock for `data_file` (a canonical path), beside it or, where that folder can not be written, in `own`;
+    /// Takes the lock for `data_file` (a canonical path), beside it or, where that folder cannot be written, in `own`;
     /// `address` is where this engine can be reached.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl DataFileLock {
     /// could look after the data file too. It is taken anew where it was.
     ///
     /// # Errors
-    /// [`ErrorKind::InUse`] when another engine has taken it meanwhile; other kinds where the folder can not be used
+    /// [`ErrorKind::InUse`] when another engine has taken it meanwhile; other kinds where the folder cannot be used
     /// now.
     pub(in crate::engine) fn keep(&mut self, data_file: &Path, address: Option<&str>) -> Result<()> {
         if !is_same(&self.file, &self.path) {
@@ -117,7 +117,7 @@ fn beside(data_file: &Path) -> PathBuf {
     data_file.with_file_name(format!(".{}.strongroom-lock", names::short(&name, names::STEM_BYTES_MAX)))
 }
 
-/// For a folder that can not be written.
+/// For a folder that cannot be written.
 fn in_own(data_file: &Path, own: &Path) -> PathBuf {
     let mark = blake3::hash(data_file.as_os_str().as_encoded_bytes()).to_hex();
     own.join(format!("{}.strongroom-lock", &mark[..16]))

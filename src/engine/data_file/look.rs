@@ -106,7 +106,7 @@ impl DataFile {
             ),
             Err(error) => Error::new(
                 ErrorKind::Settings,
-                format!("{path} was deleted or emptied, and can not be written again: {error}"),
+                format!("{path} was deleted or emptied, and cannot be written again: {error}"),
             )
             .hint("The last settings stay in force until the program ends. Bring the file back."),
         }
@@ -117,7 +117,7 @@ impl DataFile {
     fn keep_known(&self, settings: &mut SettingsFile, own: &Path) {
         let mut wanted = settings.settings().clone();
         backup::keep_known(self.settings.settings(), &mut wanted, self.path());
-        // Where it can not be noted, only the list is shorter.
+        // Where it cannot be noted, only the list is shorter.
         let _ = settings.note(own, |s| s.destination.earlier = wanted.destination.earlier);
     }
 }
@@ -128,7 +128,7 @@ fn moved(name: &Path, path: &Path) -> Option<Error> {
         Ok(now) if now == path => return None,
         Ok(now) => (format!("now leads to {}", now.display()), path.display()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => ("leads nowhere now".to_owned(), path.display()),
-        Err(e) => (format!("can not be followed any more ({e})"), path.display()),
+        Err(e) => (format!("cannot be followed any more ({e})"), path.display()),
     };
     let hint = format!(
         "Lead it back to {path}; or, if the application uses another file from now on, have that one looked after \

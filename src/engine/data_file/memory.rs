@@ -37,7 +37,7 @@ impl Memory {
     /// Reads it; `watch` says by whom it is watched from now on, whether that protects it, and since when.
     ///
     /// # Errors
-    /// When the Backup journal can not be read or written.
+    /// When the Backup journal cannot be read or written.
     pub(in crate::engine) fn read(
         history: &History,
         data_file: &Path,

@@ -74,7 +74,7 @@ pub(in crate::engine) fn open(path: &Path, config: &Config, may_restore: bool) -
         }
     }
     let destination = backup::destination(&facts.path, &settings);
-    // A folder that can not be read now is reported by the survey.
+    // A folder that cannot be read now is reported by the survey.
     let is_there = marks::look(&facts.path, settings.settings(), Purpose::Archives).is_ok();
     let mut places = vec![storage::folder_of(&facts.path).to_path_buf()];
     if is_there {
@@ -149,7 +149,7 @@ pub(in crate::engine) fn status_of(facts: DataFileFacts, settings: &SettingsFile
     }
 }
 
-/// The folder with the archives of a data file that can not be opened, if there is one; and the newest that is sound at
+/// The folder with the archives of a data file that cannot be opened, if there is one; and the newest that is sound at
 /// a glance.
 pub(in crate::engine) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<(PathBuf, Option<PathBuf>)> {
     let path = std::path::absolute(data_file).ok()?;

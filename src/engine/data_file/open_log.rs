@@ -100,7 +100,7 @@ pub(in crate::engine) fn open_log(
             Ok(capture) => {
                 // One that an earlier version used is marked, now that its log was found.
                 let _ = marks::adopt(data_file, &mut file, own, Purpose::Log);
-                // Where it can not be noted, one that goes missing before the first backup is not told from a new one.
+                // Where it cannot be noted, one that goes missing before the first backup is not told from a new one.
                 if file.settings().log_begun.as_deref() != Some(log) {
                     let _ = file.note(own, |s| s.log_begun = Some(log.to_path_buf()));
                 }

@@ -52,7 +52,7 @@ pub(in crate::engine) enum Verdict {
     Proven,
     /// It could not be made: it is tried again after so long.
     Again(TimeDelta),
-    /// The archive is not there any more, which is said otherwise, and can not be tested.
+    /// The archive is not there any more, which is said otherwise, and cannot be tested.
     Gone,
     /// What was found damaged is said of the archive.
     Said,
@@ -91,7 +91,7 @@ pub(in crate::engine) fn verdict(error: Option<ErrorKind>, is_disturbed: bool, i
     }
 }
 
-/// Whether a backup that was just made is to be tested; one whose segments lie on several media can not be.
+/// Whether a backup that was just made is to be tested; one whose segments lie on several media cannot be.
 pub(in crate::engine) fn is_wanted(setting: TestRestore, made: &BackupReport) -> bool {
     let is_together = made.files.iter().all(|file| file.parent() == made.archive.parent());
     is_together

@@ -51,7 +51,7 @@ pub(in crate::engine) struct Surveyed {
 /// journal. May take its time. A folder that an earlier version used is marked.
 pub(in crate::engine) fn survey(data_file: &Path, settings: &SettingsFile, own: &Path, data: &Path) -> Surveyed {
     let mut settings = settings.clone();
-    // What can not be marked now is marked later.
+    // What cannot be marked now is marked later.
     let _ = marks::adopt(data_file, &mut settings, own, Purpose::Archives);
     look_over(data_file, &settings, data)
 }

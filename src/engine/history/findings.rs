@@ -91,7 +91,7 @@ impl History {
     /// Keeps what came of a look at an archive. The proof of one that was found damaged no longer counts.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn keep_look(&self, looked: &Looked) -> Result<()> {
         let before = self.findings()?;
         let mut after = before.clone();
@@ -121,7 +121,7 @@ impl History {
     /// Everything found and not refuted, the oldest first.
     ///
     /// # Errors
-    /// When the database can not be read.
+    /// When the database cannot be read.
     pub fn findings(&self) -> Result<Vec<Finding>> {
         read_findings(&self.conn).map_err(|e| self.fail(e))
     }
@@ -218,10 +218,10 @@ pub(super) fn join_stores(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The archives of `data_file`, newest first, with all that is known of their content; `data` is the folder of the
-/// Backup journal. Where that can not be read, nothing counts as known.
+/// Backup journal. Where that cannot be read, nothing counts as known.
 ///
 /// # Errors
-/// When the folder for archives can not be read.
+/// When the folder for archives cannot be read.
 pub fn known_archives(data_file: &Path, settings: &Settings, data: &Path) -> Result<Vec<ArchiveEntry>> {
     let mut archives = backup::archives(data_file, settings)?;
     judge(&mut archives, data);
@@ -246,14 +246,14 @@ pub fn judge(archives: &mut [ArchiveEntry], data: &Path) -> Vec<Finding> {
 /// What the Backup journal in `folder` knows of archives, without taking part in it; nothing where there is none yet.
 ///
 /// # Errors
-/// When there is one that can not be read.
+/// When there is one that cannot be read.
 fn glance_known(folder: &Path) -> Result<Known> {
     let path = folder.join("history.sqlite");
     if !path.exists() {
         return Ok(Known::default());
     }
     let unreadable = || {
-        Error::new(ErrorKind::Io, format!("the Backup journal {} can not be read", path.display()))
+        Error::new(ErrorKind::Io, format!("the Backup journal {} cannot be read", path.display()))
             .hint("Look at its disk and its permissions.")
     };
     let conn = state::glance(folder).ok_or_else(unreadable)?;
@@ -391,7 +391,7 @@ mod tests {
         std::fs::write(folder.path().join("history.sqlite"), "no database")?;
         let (unknown, why) = check(&mut archives, 4);
         assert_eq!(unknown, ContentCheck::NotChecked);
-        assert!(why.is_some_and(|why| why.contains("can not be read")));
+        assert!(why.is_some_and(|why| why.contains("cannot be read")));
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ impl History {
     /// Keeps a warning about a data file; an older one of the same kind gives way.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn keep_notice(&self, data_file: &Path, warning: &Warning) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO notices(data_file,kind,warning) VALUES(?1,?2,?3)";
         // Plain data always has a JSON form.
@@ -35,7 +35,7 @@ impl History {
     /// Forgets the warning of this kind.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn put_away(&self, data_file: &Path, kind: WarningKind) -> Result<()> {
         let sql = "DELETE FROM notices WHERE data_file=?1 AND kind=?2";
         let args = params![data_file.to_string_lossy(), word(kind)];
@@ -45,7 +45,7 @@ impl History {
     /// When the last weekly drill of a data file was.
     ///
     /// # Errors
-    /// When the database can not be read.
+    /// When the database cannot be read.
     pub fn last_drill(&self, data_file: &Path) -> Result<Option<DateTime<Utc>>> {
         let sql = "SELECT moment_ms FROM drills WHERE data_file=?1";
         let found = self.conn.query_row(sql, [data_file.to_string_lossy()], |row| row.get(0)).optional();
@@ -55,7 +55,7 @@ impl History {
     /// Remembers when it was.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn keep_drill(&self, data_file: &Path, moment: DateTime<Utc>) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO drills(data_file,moment_ms) VALUES(?1,?2)";
         let args = params![data_file.to_string_lossy(), moment.timestamp_millis()];
@@ -65,7 +65,7 @@ impl History {
     /// The warnings kept for a data file.
     ///
     /// # Errors
-    /// When the database can not be read.
+    /// When the database cannot be read.
     pub fn notices(&self, data_file: &Path) -> Result<Vec<Warning>> {
         let read = || {
             let mut statement = self.conn.prepare("SELECT warning FROM notices WHERE data_file=?1 ORDER BY kind")?;

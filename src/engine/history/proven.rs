@@ -15,7 +15,7 @@ impl History {
     /// Records that an archive was proven to be restorable; an older proof of the same archive gives way.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn prove(&self, proof: &Proof) -> Result<()> {
         let text = serde_json::to_string(proof)
             .map_err(|e| Error::new(crate::error::ErrorKind::Refused, "the proof has no JSON form").because(e))?;
@@ -31,7 +31,7 @@ impl History {
     /// The newest `limit` proofs, newest first.
     ///
     /// # Errors
-    /// When the database can not be read.
+    /// When the database cannot be read.
     pub fn proven(&self, limit: u32) -> Result<Vec<Proof>> {
         let sql = "SELECT proof FROM proven ORDER BY proven_ms DESC LIMIT ?1";
         let mut statement = self.conn().prepare(sql).map_err(|e| self.fail(e))?;

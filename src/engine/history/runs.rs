@@ -18,7 +18,7 @@ impl History {
     /// The last time that a job of this kind ended for a data file.
     ///
     /// # Errors
-    /// When the database can not be read.
+    /// When the database cannot be read.
     pub fn last_run(&self, data_file: &Path, kind: JobKind) -> Result<Option<LastRun>> {
         last_run(&self.conn, data_file, kind).map_err(|e| self.fail(e))
     }

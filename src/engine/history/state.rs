@@ -11,10 +11,10 @@ use super::{History, JobId};
 use crate::{archive::ArchiveNumber, error::Result, schedule::automatic::Automatic};
 
 impl History {
-    /// What is known of the automatic backups of a data file; what can not be understood counts as nothing.
+    /// What is known of the automatic backups of a data file; what cannot be understood counts as nothing.
     ///
     /// # Errors
-    /// When the database can not be read.
+    /// When the database cannot be read.
     pub fn automatic(&self, data_file: &Path) -> Result<Option<Automatic>> {
         read_automatic(&self.conn, data_file).map_err(|e| self.fail(e))
     }
@@ -22,7 +22,7 @@ impl History {
     /// Remembers what is known of the automatic backups of a data file.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn keep_automatic(&self, data_file: &Path, state: &Automatic) -> Result<()> {
         // Plain data always has a JSON form.
         let text = serde_json::to_string(state).unwrap_or_default();
@@ -33,7 +33,7 @@ impl History {
     /// Keeps the report of a job, as JSON; of each kind and data file the newest 20.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn keep_report(&self, job: JobId, report: &str) -> Result<()> {
         self.conn
             .execute("INSERT OR REPLACE INTO reports(job,report) VALUES(?1,?2)", params![job.0.to_string(), report])
@@ -52,7 +52,7 @@ impl History {
     /// The report of a job, if there is one.
     ///
     /// # Errors
-    /// When the database can not be read.
+    /// When the database cannot be read.
     pub fn report(&self, job: JobId) -> Result<Option<String>> {
         self.conn
             .query_row("SELECT report FROM reports WHERE job=?1", [job.0.to_string()], |row| row.get(0))
@@ -62,7 +62,7 @@ impl History {
 }
 
 /// What the engine whose Backup journal lies in `folder` remembers of a data file, without taking part in it; `None`
-/// when there is nothing, or it can not be read.
+/// when there is nothing, or it cannot be read.
 pub fn glance_automatic(folder: &Path, data_file: &Path) -> Option<Automatic> {
     read_automatic(&glance(folder)?, data_file).ok().flatten()
 }

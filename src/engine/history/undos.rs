@@ -1,4 +1,4 @@
-//! Restores in place that can be undone: kept until they can not, whatever was put away.
+//! Restores in place that can be undone: kept until they cannot, whatever was put away.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ impl History {
     /// Keeps a restore in place that can be undone.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn keep_undo(&self, data_file: &Path, done: &DoneInPlace) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO undos(job,data_file,moment_ms,done) VALUES(?1,?2,?3,?4)";
         // Plain data always has a JSON form.
@@ -30,7 +30,7 @@ impl History {
     /// The last restores in place of a data file that can be undone, newest first.
     ///
     /// # Errors
-    /// When the database can not be read.
+    /// When the database cannot be read.
     pub fn undos(&self, data_file: &Path) -> Result<Vec<DoneInPlace>> {
         let read = || {
             let sql = "SELECT done FROM undos WHERE data_file=?1 ORDER BY moment_ms DESC, rowid DESC LIMIT ?2";

@@ -38,7 +38,7 @@ impl History {
     /// Notes that this process watches a data file from `now` on. Returns who did before, when that process has ended.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn watch(
         &self,
         data_file: &Path,
@@ -58,7 +58,7 @@ impl History {
     /// ends now.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn still_watch(&self, data_files: &[(PathBuf, bool)], now: DateTime<Utc>, at_end: bool) -> Result<()> {
         let sql = "UPDATE watched SET until_ms=?1, protects=?2, in_order=?3 WHERE data_file=?4 AND process=?5";
         let write = || -> rusqlite::Result<()> {
@@ -85,7 +85,7 @@ impl History {
     /// Forgets a data file: somebody wanted it so, or another process has it now.
     ///
     /// # Errors
-    /// When the database can not be written.
+    /// When the database cannot be written.
     pub fn unwatch(&self, data_file: &Path) -> Result<()> {
         let sql = "DELETE FROM watched WHERE data_file=?1";
         self.conn.execute(sql, [data_file.to_string_lossy()]).map(|_| ()).map_err(|e| self.fail(e))

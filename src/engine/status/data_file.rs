@@ -37,7 +37,7 @@ pub struct DataFileStatus {
     /// When that engine was started.
     #[serde(default)]
     pub engine_started: Option<DateTime<Local>>,
-    /// Since when that process can not be reached: then all else is what was known last.
+    /// Since when that process cannot be reached: then all else is what was known last.
     #[serde(default)]
     pub lost_since: Option<DateTime<Local>>,
     /// What is wrong with it now, such as: gone.
@@ -109,7 +109,7 @@ pub struct DataFileStatus {
     pub archives_place: Option<Place>,
     /// The folder of the log as it is found, if the log is used.
     pub log_place: Option<Place>,
-    /// Why the folder for archives is not the one that was used before, or that can not be told.
+    /// Why the folder for archives is not the one that was used before, or that cannot be told.
     #[serde(default)]
     pub destination_problem: Option<ErrorReport>,
     /// The same of the folder of the log.
@@ -219,7 +219,7 @@ impl DataFileStatus {
         self.own_archives().chain(copies).filter(good).filter_map(|archive| archive.moment).max()
     }
 
-    /// The archives that are not of another data file; one that can not be read counts, since it carries the name.
+    /// The archives that are not of another data file; one that cannot be read counts, since it carries the name.
     pub fn own_archives(&self) -> impl Iterator<Item = &ArchiveEntry> {
         self.archives.iter().filter(|archive| self.is_own(archive) || archive.data_file_id.is_none())
     }

@@ -30,7 +30,7 @@ pub(in crate::journal) enum Event {
     Tidy,
     /// Leave the data file as if nobody had it open.
     Rest,
-    /// The log can not be written. Whether the WAL is longer than it may become meanwhile.
+    /// The log cannot be written. Whether the WAL is longer than it may become meanwhile.
     Stall { is_full: bool },
     /// Nothing is protected by the pins any more.
     LetGo,
@@ -51,7 +51,7 @@ pub(in crate::journal) enum Event {
     Counter(Option<u32>),
 }
 
-/// What the machine wants done without an answer. It can not fail.
+/// What the machine wants done without an answer. It cannot fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::journal) enum Order {
     /// End the read transaction of that number, counted from the oldest.
@@ -126,7 +126,7 @@ impl First {
 /// What came of what was to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::journal) enum Outcome {
-    /// There was nothing to do, or it can not be done now.
+    /// There was nothing to do, or it cannot be done now.
     Nothing,
     /// There were commits, and they are logged; or what was wanted is done.
     Worked,

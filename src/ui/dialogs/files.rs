@@ -129,7 +129,7 @@ impl Browser {
         };
         match thread::Builder::new().name("read-folder".to_owned()).spawn(find) {
             Ok(_) => (self.looking, self.target) = (Some(receiver), Some(target)),
-            Err(e) => self.rows = Err(format!("the folder can not be read: {e}")),
+            Err(e) => self.rows = Err(format!("the folder cannot be read: {e}")),
         }
     }
 

@@ -119,7 +119,7 @@ fn consequences(
         return advice(ui, Tone::Warn, text);
     }
     let Some(live) = live.filter(|d| d.problem.is_none()) else {
-        let text = "SQLite can not open the data file as it is. It is kept under another name, with all that belongs \
+        let text = "SQLite cannot open the data file as it is. It is kept under another name, with all that belongs \
             to it, and the restored one takes its place.";
         advice(ui, Tone::Warn, text);
         return;

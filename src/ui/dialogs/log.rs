@@ -12,7 +12,7 @@ use crate::ui::{
 };
 
 /// What is lost with the log.
-pub(crate) const LOST: &str = "Without the log, what is written after the last full backup can not be restored. The \
+pub(crate) const LOST: &str = "Without the log, what is written after the last full backup cannot be restored. The \
     log file itself stays where it is.";
 
 pub(crate) fn stop_ui(ctx: &Context, data_file: &Path, actions: &mut Vec<Action>) {

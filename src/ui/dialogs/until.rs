@@ -244,10 +244,10 @@ fn ending(end: &PlanEnd) -> Option<String> {
     match end {
         PlanEnd::Complete | PlanEnd::Torn { .. } => None,
         PlanEnd::Damaged { path, offset } => {
-            Some(format!("{} is damaged at byte {offset}; what follows can not be integrated.", path.display()))
+            Some(format!("{} is damaged at byte {offset}; what follows cannot be integrated.", path.display()))
         }
         PlanEnd::Gap { path, commit } => {
-            Some(format!("{} has a gap after commit {commit}; what follows can not be integrated.", path.display()))
+            Some(format!("{} has a gap after commit {commit}; what follows cannot be integrated.", path.display()))
         }
     }
 }

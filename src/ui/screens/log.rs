@@ -73,7 +73,7 @@ fn running(ui: &mut Ui, log: &CaptureStatus, data_file: &DataFileStatus) {
         _ if data_file.lost_since.is_some() => (Tone::Bad, "Nobody records"),
         CaptureState::On => (Tone::Good, "Every commit is recorded"),
         CaptureState::Starting => (Tone::Warn, "Comparing the data file"),
-        CaptureState::Held => (Tone::Bad, "Can not be written; nothing lost yet"),
+        CaptureState::Held => (Tone::Bad, "Cannot be written; nothing lost yet"),
         CaptureState::Lost => (Tone::Bad, "Protection lost"),
         CaptureState::Released => (Tone::Bad, "Replaced; being opened anew"),
         CaptureState::Off => (Tone::Bad, "Stopped"),
@@ -102,7 +102,7 @@ fn last_commit(at: Option<DateTime<Utc>>) -> String {
 fn readers(found: &[Process]) -> String {
     let names: Vec<String> = found.iter().map(Process::to_string).collect();
     let who = if names.is_empty() {
-        "Which program it is can not be seen.".to_owned()
+        "Which program it is cannot be seen.".to_owned()
     } else {
         format!("It is in {}.", names.join(" or "))
     };
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn readers_are_named_or_said_to_be_unknown() {
         let process = |id, name: &str| Process { id, name: name.to_owned() };
-        assert!(readers(&[]).starts_with("Which program it is can not be seen. Nothing is lost"));
+        assert!(readers(&[]).starts_with("Which program it is cannot be seen. Nothing is lost"));
         assert!(readers(&[process(7, "a"), process(8, "b")]).starts_with("It is in a (process 7) or b (process 8)."));
     }
 }

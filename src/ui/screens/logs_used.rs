@@ -137,7 +137,7 @@ fn beside(data_file: &DataFileStatus, archive: &ArchiveEntry) -> String {
     if set.is_some_and(|set| set.is_in_use) {
         names.extend(data_file.log_file.as_deref().map(|log| format!("{}, in use", jobs::name(log))));
     }
-    if names.is_empty() { "Not looked for: the archive can not be read as it is".to_owned() } else { names.join("; ") }
+    if names.is_empty() { "Not looked for: the archive cannot be read as it is".to_owned() } else { names.join("; ") }
 }
 
 fn is_recovery(log: &Path) -> bool {

@@ -85,7 +85,7 @@ fn why_not(status: &Status, data_file: &DataFileStatus) -> Option<&'static str> 
         return Some("Nobody looks after this data file at the moment");
     }
     if data_file.problem.is_some() {
-        return Some("The data file can not be read; what to do is said below");
+        return Some("The data file cannot be read; what to do is said below");
     }
     is_backed_up_now(status, data_file).then_some("A backup of this data file is running")
 }
@@ -180,7 +180,7 @@ pub(crate) fn space_facts(ui: &mut Ui, data_file: &DataFileStatus) {
             fact_with(ui, "Space available", |ui| disk_bar(ui, plan.available_bytes, plan.disk_bytes, enough));
             if !enough && data_file.settings.archive.segment_bytes.is_some() {
                 let text = "There is not enough space for a whole backup. When the disk is full, it goes on in another folder, \
-                            for which this window asks; a scheduled backup can not ask, and fails.";
+                            for which this window asks; a scheduled backup cannot ask, and fails.";
                 advice(ui, Tone::Warn, text);
             } else if !enough {
                 advice(ui, Tone::Bad, "There is not enough space for a backup. Free space, or choose another disk.");
@@ -250,7 +250,7 @@ fn facts(ui: &mut Ui, data_file: &DataFileStatus) {
     fact(ui, "Last modified", facts.modified.as_ref().map_or_else(|| "unknown".to_owned(), moment));
     fact(ui, "Access", if facts.writable { "Read and write" } else { "Read only" });
     let more =
-        if data_file.holders.may_be_more { "; programs of other users or containers can not be seen" } else { "" };
+        if data_file.holders.may_be_more { "; programs of other users or containers cannot be seen" } else { "" };
     fact(ui, "Open in", format!("{}{more}", data_file.holders.in_words()));
 }
 

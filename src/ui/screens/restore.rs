@@ -258,7 +258,7 @@ fn stored(archive: &ArchiveEntry) -> (String, String) {
         words += &format!(", segments of {}", human_bytes(bytes));
     }
     let protection = options.guarantee_of(archive.bytes).map_or_else(
-        || "No recovery data: what is damaged can not be repaired, only found.".to_owned(),
+        || "No recovery data: what is damaged cannot be repaired, only found.".to_owned(),
         |guarantee| {
             format!(
                 "Any single damaged stretch of about {} is repaired, or {:.0} % of evenly scattered damage.",

@@ -27,7 +27,7 @@ impl SettingsForm {
         self.log_is_new() && !self.draft.log.allow_network && place.is_some_and(is_network)
     }
 
-    /// The first path of the content that can not go into an archive at all.
+    /// The first path of the content that cannot go into an archive at all.
     pub(super) fn content_refused(&self) -> Option<&ErrorReport> {
         let content = &self.draft.content;
         let errors =

@@ -253,10 +253,10 @@ fn guarantee(data_file: &DataFileStatus, options: ArchiveOptions) -> String {
             format!("{}. {about}.", guarantee.in_words())
         }
         None if options.interlacing != Rate::None => {
-            "Interlacing has no effect without redundancy: a damaged archive is noticed, and can not be repaired."
+            "Interlacing has no effect without redundancy: a damaged archive is noticed, and cannot be repaired."
                 .to_owned()
         }
-        None => "Without redundancy a damaged archive is noticed, and can not be repaired.".to_owned(),
+        None => "Without redundancy a damaged archive is noticed, and cannot be repaired.".to_owned(),
     }
 }
 
