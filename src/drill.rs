@@ -15,7 +15,7 @@ use crate::{
     backup::soundness::{Damaged, Finding},
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
-    journal::integrate::Until,
+    journal::integrate::{PlanEnd, Until},
     restore::{self, Logs, Origin, RestoreOptions},
     sqlite::integrity::Integrity,
     storage::{self, Disk, scratch::Scratch},
@@ -173,6 +173,10 @@ pub fn draw(
     let Some(log) = restore::plan(&drawn.path, logs)?.log else {
         return Ok((drawn.path.clone(), Logs::None, Until::End));
     };
+    // Where the logs break off, that is what an emergency would meet: a commit before it would prove it away.
+    if matches!(log.end, PlanEnd::Damaged { .. } | PlanEnd::Gap { .. }) {
+        return Ok((drawn.path.clone(), logs.clone(), Until::End));
+    }
     let nth = random(log.commits + 1).min(log.commits);
     Ok(match nth {
         0 => (drawn.path.clone(), Logs::None, Until::End),

@@ -11,7 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use strongroom::journal::reader::LogReader;
+use strongroom::{
+    archive::catalog,
+    drill,
+    journal::{integrate::Until, reader::LogReader},
+    restore::Logs,
+};
 use support::{Place, engine::serve, has, logical_content, make_data_file, text};
 
 /// A data file whose archives and log lie in folders of their own, a service that looks after it, and an application.
@@ -541,4 +546,62 @@ fn a_data_file_that_is_gone_with_its_folder_and_settings_is_brought_back() {
     let path = data.to_str().unwrap();
     let output = scene.place.run(&["restore", path, "--in-place", path]);
     assert!(logical_content(&data) == live, "{}", text(&output.stderr));
+}
+
+/// It was read to its end before it got its name: what it lacks since is damage, whatever its records look like, and no
+/// job may call an archive proven that a restore would say to be without commits.
+#[test]
+fn an_archived_log_that_breaks_off_is_damaged_for_every_job() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    scene.lose();
+    let (archive, log) = (scene.archive(1), scene.log("a[0001].4BL"));
+    let whole = fs::read(&log).unwrap();
+    let ends: Vec<usize> = {
+        let mut reader = LogReader::open(&log).unwrap();
+        std::iter::from_fn(|| reader.next_record().unwrap()).map(|record| record.end as usize).collect()
+    };
+    assert_eq!(ends.last(), Some(&whole.len()));
+    let test = || scene.place.run(&["verify", archive.to_str().unwrap(), "--test-restore"]);
+    said(&test(), 0);
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let zeros = [&whole[..ends[0]], &vec![0; whole.len() - ends[0]]].concat();
+    let damages = [
+        ("its last byte", flipped(whole.len() - 1)),
+        ("its last record", flipped(ends[1] + 5)),
+        ("cut within a record", whole[..whole.len() - 3].to_vec()),
+        ("cut between records", whole[..ends[1]].to_vec()),
+        ("without a record", whole[..192].to_vec()),
+        ("cut within the header", whole[..100].to_vec()),
+        ("emptied", Vec::new()),
+        ("zeros", zeros),
+    ];
+    for (nth, (what, bytes)) in damages.iter().enumerate() {
+        fs::write(&log, bytes).unwrap();
+        let restored = said(&scene.restore(&archive, &format!("restored {nth}"), &[]), 1);
+        let tested = said(&test(), 1);
+        for said in [restored, tested] {
+            let is_told =
+                said.contains("a[0001].4BL is damaged at byte ") || said.contains("a[0001].4BL cannot be used: ");
+            assert!(is_told, "{what}: {said}");
+        }
+        // Up to a commit before the damage nothing is missing.
+        if ends[0] < bytes.len() && nth != 4 {
+            said(&scene.restore(&archive, &format!("before {nth}"), &["--commit", "1"]), 0);
+        }
+    }
+    // A drill draws no commit before the damage: that would prove it away.
+    fs::write(&log, &damages[0].1).unwrap();
+    let mut archives = catalog::list(&scene.place.at("archives"), Some("a")).unwrap();
+    archives.retain(|listed| listed.path == archive);
+    for drawn in 0..5 {
+        let logs = Logs::Also(vec![log.clone()]);
+        let drawn = drill::draw(&archives, &logs, &mut |below| drawn.min(below - 1)).unwrap();
+        assert_eq!(drawn, (archive.clone(), logs, Until::End));
+    }
 }

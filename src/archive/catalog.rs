@@ -170,6 +170,12 @@ pub fn log_number(name: &str) -> Option<ArchiveNumber> {
     parse_log_name(name).map(|(_, number)| number)
 }
 
+/// Whether a file is named as an archived log: one that was read to its end before it got that name, and is never
+/// written again.
+pub fn is_archived_log(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("4BL"))
+}
+
 /// Whether a name goes on after `.journal` with this mark; what belongs to such a log, as its page table, is no log.
 fn is_marked(rest: &str, mark: &str) -> bool {
     rest.strip_prefix(mark).is_some_and(|date| (mark == NEXT) == date.is_empty() && !date.ends_with(".pages"))

@@ -158,7 +158,7 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry]) -> Ve
     let first = sets.iter_mut().filter(|set| set.untouchable.is_none()).min_by_key(|set| set.number);
     if let Some(first) = first {
         let before = |header: &LogHeader| header.base.archive == 0 && !header.rooted;
-        for (path, _) in logs.iter().filter(|(path, header)| before(header) && is_archived(path)) {
+        for (path, _) in logs.iter().filter(|(path, header)| before(header) && catalog::is_archived_log(path)) {
             let files = with_recovery(path);
             first.bytes += files.iter().map(|path| length(path)).sum::<u64>();
             first.logs.extend(files);
@@ -195,7 +195,7 @@ fn adopt_logs(
         let before = older.into_iter().max_by_key(|set| set.number);
         let Some(set) = before.or_else(|| newer.into_iter().min_by_key(|set| set.number)) else { continue };
         // A mark that somebody else made decides over nothing.
-        let ours = |path: &Path| is_archived(path) && storage::have_same_owner(&mark, path);
+        let ours = |path: &Path| catalog::is_archived_log(path) && storage::have_same_owner(&mark, path);
         let own: Vec<_> = logs.iter().filter(|(path, head)| ours(path) && head.base.archive == number.0).collect();
         let files: Vec<PathBuf> = own.iter().flat_map(|(path, _)| with_recovery(path)).chain([mark.clone()]).collect();
         set.bytes += files.iter().map(|path| length(path)).sum::<u64>();
@@ -225,11 +225,6 @@ fn with_recovery(log: &Path) -> Vec<PathBuf> {
     found.then_some(recovery).into_iter().chain([log.to_path_buf()]).collect()
 }
 
-/// The log in use ends otherwise.
-fn is_archived(log: &Path) -> bool {
-    log.extension().is_some_and(|end| end.eq_ignore_ascii_case("4BL"))
-}
-
 fn set(
     entry: &ArchiveEntry,
     (data_file, stem): (&Path, &str),
@@ -242,7 +237,7 @@ fn set(
     let begins_anew = |header: &LogHeader| !header.rooted && header.base.archive == entry.number.0;
     let own: Vec<PathBuf> = logs
         .iter()
-        .filter(|(path, header)| is_archived(path) && (follows(header) || begins_anew(header)))
+        .filter(|(path, header)| catalog::is_archived_log(path) && (follows(header) || begins_anew(header)))
         .filter(|_| untouchable.is_none())
         .flat_map(|(path, _)| with_recovery(path))
         .collect();

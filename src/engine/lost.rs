@@ -93,8 +93,8 @@ impl Lost {
             Err(error) => (None, Vec::new(), Some(error.report())),
         };
         // Settings that are gone name none: then it is the one that a restore goes on with.
-        let is_archived = |log: &PathBuf| log.extension().is_some_and(|end| end == "4BL");
-        let log_file = settings.log.file.clone().or_else(|| found.into_iter().rfind(|log| !is_archived(log)));
+        let log_file =
+            settings.log.file.clone().or_else(|| found.into_iter().rfind(|log| !catalog::is_archived_log(log)));
         let (log, log_problem) = match log_file.as_deref().map(inspect::alone) {
             Some(Ok(log)) => (Some(log), None),
             Some(Err(error)) => (None, Some(error.report())),

@@ -227,7 +227,7 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
     match reader.end() {
         End::Damaged { offset } => end = PlanEnd::Damaged { path: path.to_path_buf(), offset },
         // Only a log that is still being written can end so: nothing follows it.
-        End::Torn { .. } => end = PlanEnd::Torn { path: path.to_path_buf() },
+        End::Torn { offset } => end = PlanEnd::Torn { path: path.to_path_buf(), offset },
         End::Open | End::Whole => {}
     }
     if piece.is_some() {

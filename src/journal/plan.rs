@@ -68,6 +68,9 @@ pub enum PlanEnd {
     Torn {
         /// Which log.
         path: PathBuf,
+        /// Where.
+        #[serde(default)]
+        offset: u64,
     },
     /// A log is damaged; what follows cannot be used.
     Damaged {

@@ -34,6 +34,9 @@ pub struct Sibling {
     pub moment: DateTime<FixedOffset>,
     /// The commit that it was cut at, if it was made with a log.
     pub commit: Option<u64>,
+    /// How often the history of the data file was begun anew before that.
+    #[serde(default)]
+    pub epoch: u32,
 }
 
 /// An archive, and the logs that lead on from it.
@@ -74,7 +77,8 @@ pub(super) fn siblings(places: &Places, stem: &str, archive: &Identity, data_fil
         .filter_map(|archive| {
             let (moment, number) = (archive.moment?, archive.number);
             let commit = archive.log_position.map(|position| position.commit);
-            Some(Sibling { archive: archive.path, number, moment, commit })
+            let epoch = archive.log_position.map_or(0, |position| position.epoch);
+            Some(Sibling { archive: archive.path, number, moment, commit, epoch })
         })
         .collect();
     found.sort_by(|a, b| (b.moment, b.number, &b.archive).cmp(&(a.moment, a.number, &a.archive)));

@@ -197,7 +197,7 @@ fn ends(
     if origin.log_runs == Some(true) && is_written(&log) {
         return Ends::Live { log, at: now };
     }
-    if log.extension().is_some_and(|end| end == "4BL") {
+    if catalog::is_archived_log(&log) {
         let at = archives.iter().filter(|(commit, _)| *commit == plan.to.commit).map(|(_, moment)| *moment).max();
         return Ends::Sealed { log, at };
     }

@@ -71,7 +71,7 @@ fn for_people(plan: &Plan, copies: &[(PathBuf, PathBuf)]) -> Plan {
         own(&mut fork.other.path);
     }
     match &mut plan.end {
-        PlanEnd::Torn { path } | PlanEnd::Damaged { path, .. } | PlanEnd::Gap { path, .. } => own(path),
+        PlanEnd::Torn { path, .. } | PlanEnd::Damaged { path, .. } | PlanEnd::Gap { path, .. } => own(path),
         PlanEnd::Complete => {}
     }
     plan
@@ -114,9 +114,12 @@ pub(super) fn plan_logs(archive: &Archive, logs: &Logs, origin: &Origin, control
     let mut copies: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut hopeless: Vec<PathBuf> = Vec::new();
     loop {
-        let plan = integrate::plan_choosing(identity.data_file_id, position, (&files, &chosen), control)?;
+        let mut plan = integrate::plan_choosing(identity.data_file_id, position, (&files, &chosen), control)?;
+        if let Some(end) = ends_early(&plan, &copies, &siblings)? {
+            plan.end = end;
+        }
         let stopped_at = match &plan.end {
-            PlanEnd::Damaged { path, .. } | PlanEnd::Torn { path } => Some(path),
+            PlanEnd::Damaged { path, .. } | PlanEnd::Torn { path, .. } => Some(path),
             PlanEnd::Complete | PlanEnd::Gap { .. } => None,
         };
         let suspect = |log: &&PathBuf| {
@@ -148,6 +151,35 @@ pub(super) fn plan_logs(archive: &Archive, logs: &Logs, origin: &Origin, control
             }
             None => hopeless.push(log),
         }
+    }
+}
+
+/// Where an archived log breaks off before its end. One gets its name once its last commit was read back and is never
+/// written again, so this is damage, also where it looks like the end of a log that a crash interrupted, or like a
+/// shorter log.
+fn ends_early(plan: &Plan, copies: &[(PathBuf, PathBuf)], siblings: &[Sibling]) -> Result<Option<PlanEnd>> {
+    let is_archived = |path: &PathBuf| {
+        let own = copies.iter().find(|(copy, _)| copy == path).map_or(path, |(_, log)| log);
+        catalog::is_archived_log(own)
+    };
+    match (&plan.end, &plan.last) {
+        (PlanEnd::Torn { path, offset }, _) if is_archived(path) => {
+            Ok(Some(PlanEnd::Damaged { path: path.clone(), offset: *offset }))
+        }
+        (PlanEnd::Complete, Some(path)) if is_archived(path) => {
+            let base = LogReader::open(path)?.header().base;
+            let (to, is_same) = (plan.to.commit, |sibling: &&Sibling| sibling.epoch == base.epoch);
+            let later: Vec<&Sibling> =
+                siblings.iter().filter(is_same).filter(|sibling| sibling.number.0 > base.archive).collect();
+            // The full backup after the one that the log follows was cut at its end.
+            let next = later.iter().find(|sibling| sibling.number.0 == base.archive.saturating_add(1));
+            let leads_further = next.is_some_and(|next| next.commit.is_some_and(|commit| commit > to));
+            let ends_there = later.iter().any(|sibling| sibling.commit == Some(to));
+            let length = path.metadata().map_err(|e| Error::io("look at", path, e))?.len();
+            let damaged = PlanEnd::Damaged { path: path.clone(), offset: length };
+            Ok((leads_further && !ends_there).then_some(damaged))
+        }
+        _ => Ok(None),
     }
 }
 
