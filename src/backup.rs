@@ -44,7 +44,7 @@ use crate::{
     journal::{Capture, Cut, PageTableWriter, Position},
     settings::{
         self, Settings, SettingsFile,
-        copies::{self, Sharing},
+        copies::{self, Elsewhere, Sharing},
         sections,
     },
     sqlite::{
@@ -53,6 +53,7 @@ use crate::{
         seen::{self, ContentCheck, ContentSeen},
         snapshot::{LOCK_WAIT_MAX, Snapshot},
     },
+    storage::installation::Installation,
     storage::{
         self, Ownership, Storage,
         disks::{System, same_disk},
@@ -158,6 +159,9 @@ pub struct BackupReport {
     /// The data file whose settings it goes by as a copy, if it does.
     #[serde(default)]
     pub copied_from: Option<PathBuf>,
+    /// The archives of another data file of this path elsewhere that goes by the same settings, if some are there.
+    #[serde(default)]
+    pub elsewhere: Option<Elsewhere>,
     /// The old backups that were deleted, if the settings say so.
     #[serde(default)]
     pub deleted: Deleted,
@@ -207,8 +211,10 @@ impl BackupReport {
                  or strongroom check). Sound backups made before stay, whatever their age.",
             ));
         }
-        if let Some(from) = &self.copied_from {
-            let shared = copies::shared(&self.data_file, from).report();
+        let elsewhere = || self.elsewhere.as_ref().map(|seen| copies::elsewhere(&self.data_file, seen));
+        let copied = self.copied_from.as_ref().map(|from| copies::shared(&self.data_file, from));
+        if let Some(shared) = copied.or_else(elsewhere) {
+            let shared = shared.report();
             let message = format!("the archive is sound, but {}", shared.message);
             return Some(Error::new(ErrorKind::Partial, message).hint(shared.hint.unwrap_or_default()));
         }
@@ -292,7 +298,7 @@ fn other_key(data_file: &Path, settings: &Settings, number: ArchiveNumber, key: 
 /// The other data files that have the same identity, as far as archives in the folders of this one tell.
 pub fn sharing(data_file: &Path, settings: &Settings) -> Vec<Sharing> {
     let (mut found, _) = archives_there(data_file, settings);
-    copies::mark(data_file, settings.data_file_id, &mut found)
+    copies::mark(data_file, settings, &mut found)
 }
 
 /// As [`archives`], as far as they are there now; with the reason why those in the folder in force are not among them.
@@ -309,7 +315,7 @@ pub fn archives_there(data_file: &Path, settings: &Settings) -> (Vec<ArchiveEntr
     }
     found.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
     found.dedup_by(|a, b| a.path == b.path);
-    copies::mark(data_file, settings.data_file_id, &mut found);
+    copies::mark(data_file, settings, &mut found);
     (found, problem)
 }
 
@@ -448,8 +454,11 @@ pub fn run_asking(
         require_space(folder, required)?;
     }
     let data_file_id = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
+    // Noted before it is made: an archive whose maker is not known for its own would be taken for that of a copy.
+    let installation = Installation::of(data_file);
     settings.note(own, |s| {
         s.data_file_id = Some(data_file_id);
+        installation.map(|here| s.note_made_in(here));
         content::disks::remember(s, &folders.now);
     })?;
     let mut number = next_number(data_file, settings, folder)?;
@@ -478,6 +487,7 @@ pub fn run_asking(
         archive_id: Uuid::new_v4(),
         data_file_name: file_name(data_file),
         data_file_path: Some(data_file.to_path_buf()),
+        installation,
         number,
         moment,
         page_size: snapshot.page_size(),
@@ -584,6 +594,7 @@ pub fn run_asking(
         seen: seen.unwrap_or_default(),
         change: None,
         copied_from: settings.copied_from().map(Path::to_path_buf),
+        elsewhere: sharing(data_file, settings.settings()).into_iter().find_map(|other| other.elsewhere),
         deleted: Deleted::default(),
         chosen: folders.when_said,
     })

@@ -15,6 +15,7 @@
 //! watch        being woken by commits
 //! rotate       from one log to the next at a full backup, safe against a crash at any step
 //! rest         how a data file was left that nobody had open any more
+//! written_by   for which file a log was written last
 //! lacking      whether the data file lacks commits that the log holds
 //! inspect      what can be known of a log from outside
 //! integrate plan   which logs continue an archive, and applying them to a restored file
@@ -77,6 +78,7 @@ mod target;
 mod unwritten;
 mod watch;
 pub mod writer;
+mod written_by;
 
 use std::path::{Path, PathBuf};
 
@@ -87,6 +89,7 @@ pub use rotate::LastArchive;
 pub use state::StateSum;
 pub use status::{CaptureConfig, CaptureState, CaptureStatus, ReadBase};
 pub use table::PageTableWriter;
+pub use written_by::written_by;
 
 fn with_suffix(log: &Path, suffix: &str) -> PathBuf {
     let mut name = log.as_os_str().to_owned();

@@ -13,6 +13,7 @@
 //! origin      the file as it was read: whose it is, and whether its word counts
 //! notes       what Strongroom itself notes, taken over where a person wrote the file anew without it
 //! copies      data files that were copied with their settings, and share an identity
+//! made_in     where archives were made, by which those of such a copy elsewhere are known
 //! ```
 
 pub mod keys;
@@ -20,6 +21,7 @@ pub mod sections;
 pub mod unknown;
 
 pub mod copies;
+pub mod made_in;
 
 mod document;
 mod file;

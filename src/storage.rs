@@ -11,6 +11,7 @@
 pub mod beneath;
 pub mod disks;
 pub mod identity;
+pub mod installation;
 pub mod marker;
 pub mod names;
 pub mod owners;

@@ -41,6 +41,7 @@ fuzz_target!(|forged: Forged| {
         archive_id: uuid::Uuid::nil(),
         data_file_name: "a.sqlite".into(),
         data_file_path: None,
+        installation: None,
         number: ArchiveNumber(1),
         moment: Default::default(),
         page_size: 4096,

@@ -29,6 +29,7 @@ use crate::{
         open::{DAMAGED, SET_ASIDE},
     },
     sqlite::seen::{ContentCheck, ContentSeen},
+    storage::installation::Installation,
     storage::names,
 };
 
@@ -72,6 +73,9 @@ pub struct ArchiveEntry {
     /// Where that data file was when it was made; `None` when it cannot be read, or does not say.
     #[serde(default)]
     pub made_of: Option<PathBuf>,
+    /// On which machine or in which container; `None` when it cannot be read, or does not say.
+    #[serde(default)]
+    pub installation: Option<Installation>,
     /// Whether it is of another data file than the one whose archives were asked for, although it may have the same
     /// identity.
     #[serde(default)]
@@ -337,6 +341,7 @@ fn describe(files: Vec<PathBuf>, named: ArchiveNumber, segmented: bool) -> Archi
         page_size: identity.map(|i| i.page_size),
         data_file_id: identity.map(|i| i.data_file_id),
         made_of: identity.and_then(|i| i.data_file_path.clone()),
+        installation: identity.and_then(|i| i.installation),
         is_of_other: false,
         archive_id: identity.map(|i| i.archive_id),
         missing: if segmented { segments::missing(&path, &elsewhere) } else { None },

@@ -59,6 +59,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     journal::Position,
     sqlite::seen::ContentSeen,
+    storage::installation::Installation,
 };
 
 /// The newest version of the format that this program reads.
@@ -122,6 +123,9 @@ pub struct Identity {
     /// earlier versions did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_file_path: Option<PathBuf>,
+    /// On which machine or in which container it was, and which file there; earlier versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation: Option<Installation>,
     /// Number of the full backup.
     pub number: ArchiveNumber,
     /// The moment of the state it holds, with the offset of the machine's time zone.

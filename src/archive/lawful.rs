@@ -176,6 +176,7 @@ mod tests {
             archive_id: uuid::Uuid::nil(),
             data_file_name: data_file.to_owned(),
             data_file_path: None,
+            installation: None,
             number: ArchiveNumber(number),
             moment,
             page_size: 4096,

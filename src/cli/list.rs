@@ -2,6 +2,8 @@
 
 use std::{path::Path, process::ExitCode};
 
+use uuid::Uuid;
+
 use super::{places::directories, print, print_json};
 use crate::{
     archive::{
@@ -21,7 +23,7 @@ use crate::{
         foreign::{plain, shown},
     },
     restore,
-    settings::{SettingsFile, copies},
+    settings::{Settings, SettingsFile, copies},
     sqlite::seen::ContentCheck,
     storage::{self, space::human_bytes},
 };
@@ -29,7 +31,7 @@ use crate::{
 pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
     refuse_log(place)?;
     let folders = directories()?;
-    let (mut missing, mut data_file) = (None, None);
+    let (mut missing, mut data_file, mut own_id) = (None, None, None);
     let mut entries = if place.is_dir() {
         let mut entries = catalog::list(place, None)?;
         entries.extend(catalog::copies(place, None)?);
@@ -66,7 +68,8 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
             entries.extend(catalog::copies(folder, Some(&catalog::stem(&path))).unwrap_or_default());
         }
         let id = settings.settings().data_file_id.or_else(|| restore::made_of_it(&entries, &made));
-        copies::mark(&path, id, &mut entries);
+        own_id = id;
+        copies::mark(&path, &Settings { data_file_id: id, ..settings.settings().clone() }, &mut entries);
         for entry in &mut entries {
             entry.is_of_other |= id.is_some() && entry.data_file_id.is_some() && entry.data_file_id != id;
         }
@@ -82,7 +85,7 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
         }
     }
     for entry in &entries {
-        if json { print_json(entry)? } else { print(&line(entry, data_file.as_deref()))? }
+        if json { print_json(entry)? } else { print(&line(entry, data_file.as_deref().map(|path| (path, own_id))))? }
     }
     // Those in folders chosen earlier were listed.
     if let Some(error) = missing {
@@ -95,12 +98,12 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
 }
 
 /// `of` is the data file whose archives are listed, where one was named.
-fn line(entry: &ArchiveEntry, of: Option<&Path>) -> String {
+fn line(entry: &ArchiveEntry, of: Option<(&Path, Option<Uuid>)>) -> String {
     // Notes, names and what an archive says of itself were written by others.
     plain(entry).map_or_else(|| shown(&entry.path).to_string(), |entry| line_of(&entry, of))
 }
 
-fn line_of(entry: &ArchiveEntry, of: Option<&Path>) -> String {
+fn line_of(entry: &ArchiveEntry, of: Option<(&Path, Option<Uuid>)>) -> String {
     let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
     let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
     // Of what cannot be read nothing is known.
@@ -111,9 +114,16 @@ fn line_of(entry: &ArchiveEntry, of: Option<&Path>) -> String {
         }
         (None, check) => format!("  {}", check.label()),
     };
+    let (of, id) = of.unzip();
+    let is_elsewhere = entry.data_file_id.is_some() && entry.data_file_id == id.flatten();
     let other = match (entry.is_of_other, &entry.made_of) {
         (false, _) => String::new(),
-        (true, Some(made_of)) if of == Some(made_of) => "  MADE WITH OTHER SETTINGS OF THIS DATA FILE".to_owned(),
+        (true, Some(made_of)) if of == Some(made_of.as_path()) && is_elsewhere => {
+            "  MADE OF ANOTHER FILE OF THIS PATH, ON ANOTHER MACHINE OR IN ANOTHER CONTAINER".to_owned()
+        }
+        (true, Some(made_of)) if of == Some(made_of.as_path()) => {
+            "  MADE WITH OTHER SETTINGS OF THIS DATA FILE".to_owned()
+        }
         (true, Some(made_of)) => format!("  OF ANOTHER DATA FILE: {}", shown(made_of)),
         (true, None) => "  OF ANOTHER DATA FILE".to_owned(),
     };

@@ -21,7 +21,7 @@ use crate::{
         integrate::Until,
     },
     restore::{self, Choice, Logs, Made, Origin},
-    settings::{SettingsFile, copies},
+    settings::{Settings, SettingsFile, copies},
     storage::{
         self,
         processes::{self, Process},
@@ -80,7 +80,7 @@ impl Lost {
         archives.dedup_by(|a, b| a.path == b.path);
         // Whose settings are gone is known by the archives that were made of it.
         let id = settings.data_file_id.or_else(|| restore::made_of_it(&archives, &made));
-        copies::mark(&path, id, &mut archives);
+        copies::mark(&path, &Settings { data_file_id: id, ..settings.clone() }, &mut archives);
         archives.retain(|archive| id.is_none() || archive.data_file_id.is_none() || archive.is_of(id));
         let findings = history::judge(&mut archives, data);
         let is_listed = |path: &PathBuf| archives.iter().any(|archive: &ArchiveEntry| archive.files.contains(path));

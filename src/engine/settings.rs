@@ -28,13 +28,9 @@ impl Worker {
             if file.settings().revision() != *revision {
                 return Err(settings::changed(file.path()));
             }
-            Ok(Settings {
-                data_file_id: file.settings().data_file_id,
-                last_number: file.settings().last_number,
-                places: file.settings().places.clone(),
-                log_begun: file.settings().log_begun.clone(),
-                ..wanted
-            })
+            let mut wanted = wanted;
+            wanted.take_notes(file.settings());
+            Ok(wanted)
         });
         let refused = outcome.as_ref().err().map(|e| RefusedChange { revision: revision.clone(), error: e.report() });
         if let Some(status) = self.edit_data_file(data_file) {

@@ -176,6 +176,10 @@ fn compare(
                 // Somebody put an older file in place while we watched: nobody but him knows whether that was meant.
                 lacking.put_back = false;
             }
+            if let Some(lacking) = follower.lacking.as_mut().filter(|_| config.is_moved) {
+                // What the log holds may be of the file that was there: nobody but the administrator knows.
+                (lacking.put_back, lacking.lost_end) = (false, false);
+            }
         }
         known = Changes { hashes, base_pages, blank: follower.pages.changes().blank };
         if same {

@@ -22,6 +22,7 @@ use super::{
     table::Changes,
     table_path, with_suffix,
     writer::LogWriter,
+    written_by,
 };
 use crate::{
     error::{Error, ErrorKind, Result, foreign::shown},
@@ -70,6 +71,14 @@ struct Found {
 /// # Errors
 /// `InUse`, a log of another data file or of a newer version, a file that is no log, or a failing disk.
 pub(super) fn open(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
+    let opened = open_or_begin(config, now)?;
+    if let Some(here) = config.installation {
+        written_by::note(&config.log, here)?;
+    }
+    Ok(opened)
+}
+
+fn open_or_begin(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
     place::refuse_other_file(&config.log, &config.data_file)?;
     if config.log.symlink_metadata().is_err() {
         let new = begin(config, now, None)?;
@@ -91,7 +100,11 @@ pub(super) fn open(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
         Err(e) => return Err(e),
     };
     found.writer.require(config.identity)?;
-    if let Some(why) = unsuitable(&found, config.last_archive.as_ref(), now) {
+    let of_other = config.is_of_other.then(|| {
+        "was written last for another file that goes by the same settings, on another machine or in another container"
+            .to_owned()
+    });
+    if let Some(why) = of_other.or_else(|| unsuitable(&found, config.last_archive.as_ref(), now)) {
         drop(found);
         let aside = set_aside(config)?;
         let new = begin(config, now, Some(&aside))?;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{format::Position, lacking::Lacking, rotate::LastArchive};
 use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
+    storage::installation::Installation,
     storage::{Disk, Storage},
 };
 
@@ -28,6 +29,12 @@ pub struct CaptureConfig {
     pub log: PathBuf,
     /// Identity of the data file, as its archives carry it.
     pub identity: Uuid,
+    /// Where the data file is; `None` where that cannot be told, and in tests of the log alone.
+    pub installation: Option<Installation>,
+    /// Whether the log was last written for another file, which is not this one by another name or at its former place.
+    pub is_of_other: bool,
+    /// Whether it was last written on another machine or in another container.
+    pub is_moved: bool,
     /// Writes the log.
     pub storage: Arc<dyn Storage>,
     /// The newest archive, if there is one.
@@ -63,6 +70,9 @@ impl CaptureConfig {
             data_file: data_file.to_path_buf(),
             log: log.to_path_buf(),
             identity,
+            installation: None,
+            is_of_other: false,
+            is_moved: false,
             storage: Arc::new(Disk),
             last_archive: None,
             read_base: None,

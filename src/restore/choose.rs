@@ -18,9 +18,12 @@ use crate::{
         catalog::{self, ArchiveEntry},
     },
     error::{Error, ErrorKind, ErrorReport, Result, shell::quoted},
-    journal::integrate::Until,
-    settings::{SettingsFile, copies},
-    storage,
+    journal::{integrate::Until, written_by},
+    settings::{
+        Settings, SettingsFile,
+        copies::{self, Elsewhere},
+    },
+    storage::{self, installation::Installation},
 };
 
 /// An archive at hand.
@@ -70,7 +73,8 @@ pub(super) fn siblings(places: &Places, stem: &str, archive: &Identity, data_fil
     let identity = Some(archive.data_file_id);
     let there = archive.data_file_path.iter().chain(&places.data_files).find(|path| path.is_file());
     if let Some(data_file) = data_file.or(there.map(PathBuf::as_path)) {
-        copies::mark(data_file, identity, &mut all);
+        let settings = Settings { data_file_id: identity, ..Settings::default() };
+        copies::mark(data_file, &settings, &mut all);
     }
     let own = all.into_iter().filter(|archive| archive.is_of(identity));
     let mut found: Vec<Sibling> = own
@@ -113,13 +117,18 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
     let settings = SettingsFile::load(data_file, origin.settings_dir.as_ref().unwrap_or(&nowhere)).ok();
     // Whose settings are gone is told by the archives of its name, if all are of one data file.
     let last_number = settings.as_ref().map_or(0, |file| file.settings().last_number);
-    let noted = settings.and_then(|file| file.settings().data_file_id);
+    let settings = settings.map(|file| file.settings().clone()).unwrap_or_default();
+    let noted = settings.data_file_id;
     let noted = noted.or_else(|| made_of_it(&archives, &origin.made));
     if noted.is_none() {
         refuse_several(data_file, &archives)?;
     }
     let identity = noted.or_else(|| archives.iter().find_map(|archive| archive.data_file_id));
-    copies::mark(data_file, identity, &mut archives);
+    let log = settings.log.file.clone();
+    let is_of_other = |log: &PathBuf| !settings.may_have_written(written_by(log), Installation::of(data_file));
+    let log_of_other = log.filter(is_of_other);
+    let sharing = copies::mark(data_file, &Settings { data_file_id: identity, ..settings }, &mut archives);
+    let elsewhere = sharing.into_iter().find_map(|other| other.elsewhere);
     archives.retain(|archive| archive.data_file_id.is_none() || archive.is_of(identity));
     let none = |what: String| Error::new(ErrorKind::NotFound, what);
     if archives.is_empty() {
@@ -153,7 +162,17 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
             Until::Moment(_) => !is_there,
             Until::End => !plan.known.as_ref().is_some_and(Known::goes_on),
         };
-        let without = if may_miss { newer.unusable(&plan, first.as_ref()).map(|error| error.report()) } else { None };
+        let is_newer = |seen: &Elsewhere| {
+            let is_wanted = |moment| !matches!(until, Until::Moment(wanted) if moment > wanted);
+            seen.moment.is_some_and(|moment| moment > plan.identity.moment && is_wanted(moment.to_utc()))
+        };
+        // Whether that one was meant, as on a machine that was set up anew from older files, only who asks knows.
+        let strange =
+            || elsewhere.as_ref().filter(|seen| is_newer(seen)).map(|seen| copies::elsewhere(data_file, seen));
+        let without = if may_miss { newer.unusable(&plan, first.as_ref()).or_else(strange) } else { None };
+        let is_used = |log: &PathBuf| plan.log.as_ref().is_some_and(|plan| plan.pieces.iter().any(|p| p.path == *log));
+        let of_other = log_of_other.as_ref().filter(|log| is_used(log)).map(|log| copies::log_of_other(log, data_file));
+        let without = of_other.or(without).map(|error| error.report());
         let choice = Choice { archive: archive.path.clone(), logs: of_plan(&plan, logs), without };
         if is_there {
             return Ok(choice);

@@ -9,14 +9,16 @@
 
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, FixedOffset};
+use serde::{Deserialize, Serialize};
 use toml_edit::{Array, Document, Item, Table};
 use uuid::Uuid;
 
-use super::{SettingsFile, document, document::find, file::HEAD, origin, path_beside, path_in, place};
+use super::{Settings, SettingsFile, document, document::find, file::HEAD, origin, path_beside, path_in, place};
 use crate::{
     archive::catalog::ArchiveEntry,
     error::{Error, ErrorKind, Result, shell::quoted},
-    storage::identity::FileStamp,
+    storage::{identity::FileStamp, installation::Installation},
 };
 
 /// The path of the data file that settings belong to.
@@ -126,7 +128,10 @@ impl SettingsFile {
     /// # Errors
     /// `Refused` when it is no copy of a data file that is there; when the settings cannot be written.
     pub fn give_own_identity(&mut self, own: &Path, sharing: &[Sharing]) -> Result<(PathBuf, Option<PathBuf>)> {
-        let Some(from) = self.copied_from().or_else(|| self.equal(sharing)).map(Path::to_path_buf) else {
+        let elsewhere =
+            || sharing.iter().find(|other| other.elsewhere.is_some()).map(|other| other.data_file.as_path());
+        let from = self.copied_from().or_else(|| self.equal(sharing)).or_else(elsewhere);
+        let Some(from) = from.map(Path::to_path_buf) else {
             let path = self.data_file.display();
             let message = format!("{path} is no copy of a data file that goes by the same settings");
             let hint = match sharing.first() {
@@ -146,7 +151,10 @@ impl SettingsFile {
         document::set(&mut anew.document, FORMER, former.into(), FORMER_MEANING, HEAD);
         let log = self.settings.log.file.clone();
         anew.noted = None;
-        anew.change(own, |s| (s.data_file_id, s.last_number, s.log.file) = (Some(Uuid::new_v4()), 0, None))?;
+        anew.change(own, |s| {
+            (s.data_file_id, s.last_number, s.log.file) = (Some(Uuid::new_v4()), 0, None);
+            s.made_in.clear();
+        })?;
         *self = anew;
         Ok((from, log))
     }
@@ -159,28 +167,57 @@ pub struct Sharing {
     pub data_file: PathBuf,
     /// Whether its settings note another path than that of the one that was asked for: it is not known as its copy.
     pub names_itself: bool,
+    /// The archives by which it is known where its file is not to be seen here: it has the same path elsewhere.
+    pub elsewhere: Option<Elsewhere>,
 }
 
-/// Marks those of `archives` that were made of another data file which has, or had, the same identity and is still
-/// there. Returns the data files that have it still.
-pub fn mark(data_file: &Path, id: Option<Uuid>, archives: &mut [ArchiveEntry]) -> Vec<Sharing> {
-    let Some(id) = id else { return Vec::new() };
+/// Archives that were made of a data file which has the same identity and the same path, on another machine or in
+/// another container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The newest of them.
+    pub newest: PathBuf,
+    /// When it was made.
+    pub moment: Option<DateTime<FixedOffset>>,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// Marks those of `archives` that were made of another data file which has, or had, the same identity, as `settings`,
+/// those of `data_file`, name it, and which is still there; or is elsewhere, as what is noted of its own archives
+/// tells. Returns the data files that have it still.
+pub fn mark(data_file: &Path, settings: &Settings, archives: &mut [ArchiveEntry]) -> Vec<Sharing> {
+    let Some(id) = settings.data_file_id else { return Vec::new() };
+    let here = Installation::of(data_file);
+    let mut elsewhere: Option<Elsewhere> = None;
     // A folder holds many archives of few data files.
     let mut asked: Vec<(Sharing, Claim)> = Vec::new();
     for archive in archives.iter_mut().filter(|archive| archive.data_file_id == Some(id)) {
-        let Some(made_of) = archive.made_of.as_ref().filter(|path| *path != data_file) else { continue };
-        let known = asked.iter().find(|(other, _)| other.data_file == *made_of).map(|(_, claim)| *claim);
-        let claim = known.unwrap_or_else(|| {
-            let (found, names_itself) = match is_another(made_of, data_file) {
-                true => claim(made_of, data_file, id, None),
-                false => (Claim::None, false),
-            };
-            asked.push((Sharing { data_file: made_of.clone(), names_itself }, found));
-            found
+        let claimed = archive.made_of.as_ref().filter(|path| *path != data_file).map(|made_of| {
+            let known = asked.iter().find(|(other, _)| other.data_file == *made_of).map(|(_, claim)| *claim);
+            known.unwrap_or_else(|| {
+                let (found, names_itself) = match is_another(made_of, data_file) {
+                    true => claim(made_of, data_file, id, None),
+                    false => (Claim::None, false),
+                };
+                asked.push((Sharing { data_file: made_of.clone(), names_itself, elsewhere: None }, found));
+                found
+            })
         });
-        archive.is_of_other = claim != Claim::None;
+        archive.is_of_other = claimed.is_some_and(|claim| claim != Claim::None);
+        if !archive.is_of_other && !settings.may_have_made(archive.number, archive.installation, here) {
+            archive.is_of_other = true;
+            let seen = elsewhere.get_or_insert_with(|| Elsewhere { newest: PathBuf::new(), moment: None, count: 0 });
+            seen.count += 1;
+            if archive.moment >= seen.moment {
+                (seen.newest, seen.moment) = (archive.path.clone(), archive.moment);
+            }
+        }
     }
-    asked.into_iter().filter(|(_, claim)| *claim == Claim::Shared).map(|(other, _)| other).collect()
+    let shared = asked.into_iter().filter(|(_, claim)| *claim == Claim::Shared).map(|(other, _)| other);
+    let elsewhere =
+        elsewhere.map(|of| Sharing { data_file: data_file.to_path_buf(), names_itself: true, elsewhere: Some(of) });
+    shared.chain(elsewhere).collect()
 }
 
 /// What is to be said of a data file that goes by the settings of another one, `from`, from which it was copied.
@@ -215,5 +252,40 @@ pub fn equal(this: &Path, other: &Path) -> Error {
          and a restore with it can give the content of the other.",
         quoted(this),
         quoted(other)
+    ))
+}
+
+/// What is to be said of a restore of `this` with a log that was last written for another file.
+pub fn log_of_other(log: &Path, this: &Path) -> Error {
+    let message = format!(
+        "{} was written last for another file than {}, on another machine or in another container, which goes by the \
+         same settings: what was restored may be of that one",
+        log.display(),
+        this.display()
+    );
+    Error::new(ErrorKind::Partial, message).hint(
+        "Look at what was restored. A restore up to an earlier moment (--until), or of the archive alone (--no-log), \
+         is without the commits of the other.",
+    )
+}
+
+/// What is to be said of archives of a data file that goes by the same settings as `this`, at the same path elsewhere.
+pub fn elsewhere(this: &Path, seen: &Elsewhere) -> Error {
+    let moment = seen.moment.map_or_else(String::new, |m| format!(" of {}", m.format("%Y-%m-%d %H:%M:%S %:z")));
+    let (newest, path) = (seen.newest.display(), this.display());
+    let which = match seen.count {
+        1 => format!("{newest}{moment} was made"),
+        count => format!("{count} archives, the newest {newest}{moment}, were made"),
+    };
+    let message = format!(
+        "{which} of another file than {path}, which has the same path on another machine or in another container and \
+         goes by the same settings: one was copied from the other with them"
+    );
+    Error::new(ErrorKind::Refused, message).hint(format!(
+        "Give one of both an identity of its own, and better a folder of its own: strongroom settings {} \
+         --own-identity. Until then what was made elsewhere does not count here and is not deleted. To restore such an \
+         archive, name it itself: strongroom restore {}.",
+        quoted(this),
+        quoted(&seen.newest)
     ))
 }

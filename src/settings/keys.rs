@@ -7,6 +7,7 @@ use chrono::{NaiveDate, NaiveTime};
 use toml_edit::{Array, Value};
 
 use super::{
+    made_in::MadeIn,
     place,
     sections::{DeleteOldest, Drill, Frequency, Retry, RetryUnit, Settings, TestRestore, Unit, Weekday},
 };
@@ -293,6 +294,18 @@ pub const KEYS: &[Key] = &[
             Some(())
         },
     },
+    Key {
+        name: "data-file.made-in",
+        meaning: "From which number on its archives were made where, by which those of a copy elsewhere are known; leave it as it is.",
+        expected: "the list that Strongroom wrote",
+        is_path: false,
+        is_own: true,
+        get: |s| (!s.made_in.is_empty()).then(|| Value::Array(s.made_in.iter().map(MadeIn::in_text).collect())),
+        set: |s, v| {
+            s.made_in = v.as_array()?.iter().map(|made| MadeIn::parse(made.as_str()?)).collect::<Option<_>>()?;
+            Some(())
+        },
+    },
     word!(
         "scheduler.frequency",
         "How often a full backup is made: never, every hour, every day, every week, every month, personalized.",
@@ -533,6 +546,7 @@ mod tests {
         let id = Some(uuid::Uuid::nil());
         let begun = Some("/logs/a.journal".into());
         let mut all = Settings { last_number: 7, data_file_id: id, places, log_begun: begun, ..Settings::default() };
+        all.note_made_in("0123456789abcdef".parse().map_err(|()| "no place")?);
         for (key, text) in [
             ("on-finish", "['/bin/mail', 'me']"),
             ("scheduler.frequency", "'personalized'"),
@@ -588,8 +602,8 @@ mod tests {
             key.reset(&mut copy);
             assert!(key.is_default(&copy), "{}", key.name);
         }
-        let own = Settings { last_number: 0, data_file_id: None, places: vec![], log_begun: None, ..copy };
-        assert_eq!(own, Settings::default());
+        copy.take_notes(&Settings::default());
+        assert_eq!(copy, Settings::default());
         Ok(())
     }
 

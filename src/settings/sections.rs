@@ -10,6 +10,7 @@ use chrono::{NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::made_in::MadeIn;
 use crate::{
     archive::options::ArchiveOptions,
     error::{Error, ErrorKind, Result},
@@ -357,6 +358,8 @@ pub struct Settings {
     pub places: Vec<KnownPlace>,
     /// The log that was begun last: that it is not there any more is then worth saying.
     pub log_begun: Option<PathBuf>,
+    /// Where its archives were made, the oldest first.
+    pub made_in: Vec<MadeIn>,
     /// When full backups are made.
     pub scheduler: Scheduler,
     /// What else goes into them.
@@ -388,9 +391,18 @@ pub struct Settings {
 pub struct Revision(String);
 
 impl Settings {
+    /// Takes over what Strongroom itself notes, and nothing that a person can set.
+    pub fn take_notes(&mut self, from: &Self) {
+        (self.data_file_id, self.last_number) = (from.data_file_id, from.last_number);
+        self.places.clone_from(&from.places);
+        self.log_begun.clone_from(&from.log_begun);
+        self.made_in.clone_from(&from.made_in);
+    }
+
     /// The checksum of what a person can set here.
     pub fn revision(&self) -> Revision {
-        let by_hand = Self { data_file_id: None, last_number: 0, places: vec![], log_begun: None, ..self.clone() };
+        let mut by_hand = self.clone();
+        by_hand.take_notes(&Self::default());
         // Plain data always has a JSON form; the order of its fields is fixed.
         let text = serde_json::to_vec(&by_hand).unwrap_or_default();
         Revision(blake3::hash(&text).to_hex()[..16].to_owned())

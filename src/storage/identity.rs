@@ -99,6 +99,11 @@ impl FileIdentity {
         self.inode
     }
 
+    /// The numbers of the device and of the file on it.
+    pub(super) fn numbers(self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
     /// Of a device and a file on it, where the system tells no more than these.
     #[cfg(unix)]
     pub(super) fn new(device: u64, inode: u64) -> Self {

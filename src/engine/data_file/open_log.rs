@@ -16,9 +16,10 @@ use crate::{
     },
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::{Capture, CaptureConfig, LastArchive, Position, place, reader::LogReader},
+    journal::{Capture, CaptureConfig, LastArchive, Position, place, reader::LogReader, written_by},
     settings::{Settings, SettingsFile, copies},
     sqlite::data_file,
+    storage::installation::Installation,
     storage::{self, disks::System},
 };
 
@@ -57,7 +58,12 @@ pub(in crate::engine) fn open_log(
     }
     place::refuse_other_file(log, data_file)?;
     let identity = settings.settings().data_file_id.unwrap_or_else(Uuid::new_v4);
-    settings.note(own, |s| s.data_file_id = Some(identity))?;
+    let (here, writer) = (Installation::of(data_file), written_by(log));
+    let is_of_other = !settings.settings().may_have_written(writer, here);
+    settings.note(own, |s| {
+        s.data_file_id = Some(identity);
+        here.map(|here| s.note_made_in(here));
+    })?;
     places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;
     marks::look(data_file, settings.settings(), Purpose::Log)?;
     let newest = newest_with_log(data_file, &settings, log)?;
@@ -75,6 +81,8 @@ pub(in crate::engine) fn open_log(
     let was_begun = settings.settings().log_begun.as_deref() == Some(log) || newest.is_some();
     config.is_expected = start == LogStart::Known && was_begun;
     config.released = released;
+    (config.installation, config.is_of_other) = (here, is_of_other);
+    config.is_moved = writer.zip(here).is_some_and(|(writer, here)| !writer.is_same_machine(here));
     config.waker = Some(Arc::new(waker));
     config.last_archive = newest.and_then(|archive| {
         let identity = Archive::glance(&archive.path).ok()?;

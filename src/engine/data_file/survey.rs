@@ -75,7 +75,7 @@ pub(in crate::engine) fn look_over(data_file: &Path, settings: &SettingsFile, da
     let stem = catalog::stem(data_file);
     let mut copies: Vec<ArchiveEntry> =
         folders.iter().flat_map(|folder| catalog::copies(folder, Some(&stem)).unwrap_or_default()).collect();
-    copies::mark(data_file, settings.settings().data_file_id, &mut copies);
+    copies::mark(data_file, settings.settings(), &mut copies);
     mark.add(archives.iter().chain(&copies).flat_map(|archive| archive.files.iter().cloned()));
     let file = settings;
     let settings = file.settings();
@@ -86,13 +86,16 @@ pub(in crate::engine) fn look_over(data_file: &Path, settings: &SettingsFile, da
         copy: data_file.to_path_buf(),
         of: from.to_path_buf(),
         is_equal: false,
+        elsewhere: None,
     });
     // Of a copy that makes archives among those of this one.
-    let copy =
-        |other: Sharing| Shared { copy: other.data_file, of: data_file.to_path_buf(), is_equal: other.names_itself };
+    let copy = |other: Sharing| {
+        let (is_equal, elsewhere) = (other.names_itself, other.elsewhere);
+        Shared { copy: other.data_file, of: data_file.to_path_buf(), is_equal, elsewhere }
+    };
     let shared = match from {
         Some(from) => vec![from],
-        None => copies::mark(data_file, settings.data_file_id, &mut archives).into_iter().map(copy).collect(),
+        None => copies::mark(data_file, settings, &mut archives).into_iter().map(copy).collect(),
     };
     // Whatever becomes of the other one, deleted, renamed, or told apart, is seen there.
     let others = shared.iter().map(|s| if s.copy == data_file { &s.of } else { &s.copy });

@@ -19,7 +19,10 @@ use crate::{
     journal::CaptureStatus,
     restore::in_place::Undo,
     schedule::automatic::Automatic,
-    settings::{Revision, Settings, copies},
+    settings::{
+        Revision, Settings,
+        copies::{self, Elsewhere},
+    },
     sqlite::{data_file::DataFileFacts, seen::ContentCheck},
     storage::processes::{Holders, Process},
     warning::Warning,
@@ -161,12 +164,19 @@ pub struct Shared {
     /// Whether each of them names itself, so that nobody knows which is the copy.
     #[serde(default)]
     pub is_equal: bool,
+    /// The archives by which it is known, where the other one cannot be seen here and has the same path.
+    #[serde(default)]
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl Shared {
     /// What is to be said of them.
     pub(in crate::engine) fn error(&self) -> Error {
-        if self.is_equal { copies::equal(&self.of, &self.copy) } else { copies::shared(&self.copy, &self.of) }
+        match &self.elsewhere {
+            Some(seen) => copies::elsewhere(&self.of, seen),
+            None if self.is_equal => copies::equal(&self.of, &self.copy),
+            None => copies::shared(&self.copy, &self.of),
+        }
     }
 }
 
@@ -178,7 +188,7 @@ impl DataFileStatus {
 
     /// Whether this data file is a copy that goes by the settings of another one.
     pub fn is_copy(&self) -> bool {
-        self.shared.iter().any(|shared| shared.copy == self.facts.path)
+        self.shared.iter().any(|shared| shared.copy == self.facts.path && shared.elsewhere.is_none())
     }
 
     /// The archive and the last commit from which the data file gets what it lacked when its log was opened, if it did.

@@ -306,9 +306,7 @@ impl SettingsForm {
             self.looked = None;
         }
         for settings in [&mut self.draft, &mut self.base] {
-            (settings.data_file_id, settings.last_number) = (in_force.data_file_id, in_force.last_number);
-            settings.places.clone_from(&in_force.places);
-            settings.log_begun.clone_from(&in_force.log_begun);
+            settings.take_notes(in_force);
         }
     }
 
