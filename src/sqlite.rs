@@ -10,6 +10,7 @@ pub mod alias;
 pub mod built;
 pub mod check;
 pub mod compact;
+pub mod companions;
 pub mod data_file;
 pub mod ffi;
 pub mod glance;

@@ -80,7 +80,7 @@ pub enum WarningKind {
     MemoryDisk,
     /// There is not enough space for the backups to be kept.
     NotEnoughSpace,
-    /// A folder cannot be written.
+    /// A folder cannot be written, or the data file by its owner.
     NotWritable,
     /// A folder holds archives of another data file.
     OtherDataFile,

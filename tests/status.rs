@@ -150,3 +150,25 @@ fn a_log_that_is_gone_or_of_no_use_is_named() {
     let said = words(&place, &data);
     assert!(said.contains("NOT USABLE, the data file is not in WAL mode"), "{said}");
 }
+
+/// As after `sudo cp`: the application fails from then on, and it does not say why.
+#[test]
+fn a_wal_that_the_owner_of_the_data_file_cannot_write_is_said() {
+    if !support::users::can_act_as_others() {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let conn = support::make_data_file(&data, "PRAGMA journal_mode=WAL", 2);
+    let status = || text(&place.run(&["status", data.to_str().unwrap()]).stdout);
+    for end in ["", "-wal", "-shm"] {
+        let file = place.at(&format!("a.sqlite{end}"));
+        std::os::unix::fs::chown(&file, Some(support::users::OTHER), Some(support::users::OTHER)).unwrap();
+    }
+    assert!(!status().contains("cannot write it"), "{}", status());
+    let wal = place.at("a.sqlite-wal");
+    std::os::unix::fs::chown(&wal, Some(0), Some(0)).unwrap();
+    let said = status();
+    assert!(said.contains("cannot write it: ") && said.contains("a.sqlite-wal belongs to root"), "{said}");
+    drop(conn);
+}

@@ -224,7 +224,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
     data_file::take_survey(&mut status, data_file::look_over(&path, &settings, data));
     if let Some(users) = data_file::look_at_processes(std::slice::from_ref(&path)).pop() {
         (status.holders, status.readers, status.other_name) = (users.holders, users.readers, users.other_name);
-        status.strays = users.strays;
+        (status.strays, status.unwritable) = (users.strays, users.unwritable);
     }
     if is_wal && engine.is_none() {
         let apart = named::apart_from_outside(&path).into_iter().filter(|process| !status.strays.contains(process));

@@ -31,14 +31,14 @@ impl Worker {
     }
 
     pub(super) fn processes_seen(&mut self, seen: Vec<(Users, PathBuf)>) {
-        for (Users { holders, readers, strays, other_name }, path) in seen {
+        for (Users { holders, readers, strays, other_name, unwritable }, path) in seen {
             let known = self.data_files.status(&path);
-            let known = known.map(|d| (&d.holders, &d.readers, &d.strays, &d.other_name));
-            if known.is_some_and(|known| known != (&holders, &readers, &strays, &other_name))
+            let known = known.map(|d| (&d.holders, &d.readers, &d.strays, &d.other_name, &d.unwritable));
+            if known.is_some_and(|known| known != (&holders, &readers, &strays, &other_name, &unwritable))
                 && let Some(status) = self.edit_data_file(&path)
             {
                 (status.holders, status.readers, status.strays) = (holders, readers, strays);
-                status.other_name = other_name;
+                (status.other_name, status.unwritable) = (other_name, unwritable);
             }
         }
     }

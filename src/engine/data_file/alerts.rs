@@ -37,6 +37,7 @@ pub(in crate::engine) fn warnings(status: &DataFileStatus, now: &DateTime<Local>
     found.extend(
         status.other_name.iter().chain(&status.moved_name).map(|error| of_error(WarningKind::OtherName, error)),
     );
+    found.extend(status.unwritable.iter().map(|error| of_error(WarningKind::NotWritable, error)));
     found.extend(status.shared.iter().map(|shared| of_error(WarningKind::SharedSettings, &shared.error().report())));
     found.extend(of_waiting(status));
     found.extend(of_unprotected(status));
@@ -396,6 +397,7 @@ mod tests {
             ("settings cannot be read", Box::new(|s| s.settings_problem = why("torn")), vec![K::Settings]),
             ("a program failed", Box::new(|s| s.on_finish_problem = why("ended with 1")), vec![K::OnFinish]),
             ("it has another name", Box::new(|s| s.other_name = why("a link")), vec![K::OtherName]),
+            ("its owner cannot write it", Box::new(|s| s.unwritable = why("of root")), vec![K::NotWritable]),
             (
                 "the log is not kept, which is said once",
                 Box::new(|s| (s.log_problem, s.log_folder_problem) = (why("no space"), why("away"))),

@@ -141,6 +141,7 @@ pub(in crate::engine) fn status_of(facts: DataFileFacts, settings: &SettingsFile
         strays: Vec::new(),
         shared: Vec::new(),
         other_name: None,
+        unwritable: None,
         moved_name: None,
         waiting: Vec::new(),
         is_sample,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     error::ErrorReport,
-    sqlite::{alias, named, snapshot},
+    sqlite::{alias, companions, named, snapshot},
     storage::processes::{self, Holders},
 };
 
@@ -21,6 +21,8 @@ pub(in crate::engine) struct Users {
     pub(in crate::engine) strays: Vec<processes::Process>,
     /// Whether they use it by another name, whose WAL is not the one looked at.
     pub(in crate::engine) other_name: Option<ErrorReport>,
+    /// Which file beside it keeps the programs of its owner from writing it.
+    pub(in crate::engine) unwritable: Option<ErrorReport>,
 }
 
 /// Who else has each of the data files open, and who of them needs the WAL for a read transaction.
@@ -39,7 +41,8 @@ pub(in crate::engine) fn look_at_processes(data_files: &[PathBuf]) -> Vec<Users>
             let mut strays = strays.processes;
             let apart = named::apart(path);
             strays.extend(apart.into_iter().filter(|process| !strays.contains(process)).collect::<Vec<_>>());
-            Users { holders, readers, strays, other_name }
+            let unwritable = companions::require_writable(path).err().map(|error| error.report());
+            Users { holders, readers, strays, other_name, unwritable }
         })
         .collect()
 }

@@ -142,6 +142,9 @@ pub struct DataFileStatus {
     /// Why commits may be missed: programs use it by another name (a hard link), whose WAL is another one.
     #[serde(default)]
     pub other_name: Option<ErrorReport>,
+    /// A file beside it that keeps the programs of its owner from writing it.
+    #[serde(default)]
+    pub unwritable: Option<ErrorReport>,
     /// A name that it was opened by leads to another file now, or nowhere.
     #[serde(default)]
     pub moved_name: Option<ErrorReport>,
