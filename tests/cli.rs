@@ -139,3 +139,24 @@ fn no_permission_is_named() {
     assert_eq!(code, Some(1));
     assert!(said.contains("cannot read") && said.contains("permission denied"), "{said}");
 }
+
+#[test]
+fn a_data_file_that_is_restored_in_place_is_named_once() {
+    for named in [&["restore", "DATAFILE", "--in-place"][..], &["restore", "--in-place", "DATAFILE"]] {
+        let place = Place::new();
+        let data = place.at("a.sqlite");
+        let conn = make_data_file(&data, "PRAGMA journal_mode=WAL", 5);
+        assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+        let before = logical_content(&data);
+        conn.execute_batch("DELETE FROM t WHERE rowid = 1").unwrap();
+        let with = |path: &str| -> Vec<String> { named.iter().map(|word| word.replace("DATAFILE", path)).collect() };
+        let run = |path: &str| place.run(&with(path).iter().map(String::as_str).collect::<Vec<_>>());
+        // An archive does not say which data file is meant.
+        let (code, said) = failure(&run(place.at("Backups/a[0001].4BK").to_str().unwrap()));
+        assert!(code == Some(1) && said.contains("a[0001].4BK is an archive, and no data file"), "{said}");
+        assert!(said.contains("--in-place DATAFILE."), "{said}");
+        let output = run(data.to_str().unwrap());
+        assert!(output.status.success(), "{named:?}: {}", text(&output.stderr));
+        assert_eq!(logical_content(&data), before, "{named:?}");
+    }
+}

@@ -18,7 +18,7 @@ use crate::{
         mistaken::refuse_log,
         status::{FinishedJob, JobReport},
     },
-    error::{ErrorKind, ErrorReport, Result, foreign::shown},
+    error::{Error, ErrorKind, ErrorReport, Result, foreign::shown, shell::quoted},
     journal::integrate::Until,
     restore::{self, Logs, Origin},
     storage, verify,
@@ -28,8 +28,8 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Asked {
     /// The archive; or the data file, which may be gone: then the archive that leads to what is wanted is found.
-    #[arg(value_name = "ARCHIVE|DATAFILE")]
-    pub(super) archive: PathBuf,
+    #[arg(value_name = "ARCHIVE|DATAFILE", required_unless_present = "in_place")]
+    pub(super) archive: Option<PathBuf>,
     /// Folder that the files land in; otherwise a new one named like the archive, beside it.
     #[arg(long, value_name = "DIR")]
     pub(super) to: Option<PathBuf>,
@@ -47,9 +47,10 @@ pub(super) struct Asked {
     /// given several times.
     #[arg(long = "log", value_name = "FILE")]
     pub(super) logs: Vec<PathBuf>,
-    /// Bring this live data file to that state, as one transaction, while programs are connected. Can be undone.
-    #[arg(long, value_name = "DATAFILE", conflicts_with_all = ["to", "items"])]
-    pub(super) in_place: Option<PathBuf>,
+    /// Bring this live data file to that state, as one transaction, while programs are connected. Can be undone. Where
+    /// no archive is named, it need be given only once.
+    #[arg(long, value_name = "DATAFILE", num_args = 0..=1, conflicts_with_all = ["to", "items"])]
+    pub(super) in_place: Option<Option<PathBuf>>,
     /// Restore only this file of the archive; may be given several times.
     #[arg(long = "item", value_name = "NAME")]
     pub(super) items: Vec<String>,
@@ -65,6 +66,33 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// What is restored, an archive or a data file, and the data file that is brought to that state, if one is.
+    pub(super) fn what(&self) -> Result<(PathBuf, Option<PathBuf>)> {
+        let refused = |message: String| Err(Error::new(ErrorKind::Refused, message));
+        match (&self.archive, &self.in_place) {
+            (Some(what), None) => Ok((what.clone(), None)),
+            (Some(what), Some(Some(data_file))) => Ok((what.clone(), Some(data_file.clone()))),
+            (Some(what), Some(None)) | (None, Some(Some(what))) if is_data_file(what) => {
+                Ok((what.clone(), Some(what.clone())))
+            }
+            (Some(archive), _) => refused(format!("{} is an archive, and no data file is named", shown(archive)))
+                .map_err(|error| {
+                    error.hint(format!(
+                        "Name the data file that is brought to its state: strongroom restore {} --in-place DATAFILE.",
+                        quoted(archive)
+                    ))
+                }),
+            (None, Some(Some(archive))) => refused(format!("{} is an archive, and no data file", shown(archive)))
+                .map_err(|error| {
+                    error.hint(format!(
+                        "Name the data file after it: strongroom restore {} --in-place DATAFILE.",
+                        quoted(archive)
+                    ))
+                }),
+            (None, _) => refused("neither an archive nor a data file is named".to_owned()),
+        }
+    }
+
     fn until(&self) -> Result<Until> {
         Ok(match (&self.until, self.commit) {
             (Some(moment), _) => {
@@ -87,9 +115,10 @@ impl Asked {
 
     /// Restores from this archive.
     fn perform(&self, job: JobId, archive: &Path, logs: Logs, until: Until) -> Result<Option<FinishedJob>> {
+        let (_, in_place) = self.what()?;
         let segments = self.segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
         let archive = archive.to_path_buf();
-        match &self.in_place {
+        match in_place {
             None => {
                 let destination = self.to.clone().unwrap_or_else(|| restore::propose_destination(&archive));
                 let (destination, items) = (absolute(&destination)?, self.items.clone());
@@ -98,8 +127,8 @@ impl Asked {
                 desk.perform(job, command, self.detach)
             }
             Some(data_file) => {
-                let desk = Desk::of_data_file(data_file)?;
-                let data_file = desk.open_if_possible(data_file.clone())?;
+                let desk = Desk::of_data_file(&data_file)?;
+                let data_file = desk.open_if_possible(data_file)?;
                 let command = Command::RestoreInPlace { job, data_file, archive, logs, until, segments };
                 desk.perform(job, command, self.detach)
             }
@@ -109,7 +138,7 @@ impl Asked {
 
 /// Restores what is asked for; `None` where it was left to whoever does it.
 pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
-    let (archive, until, logs) = (absolute(&asked.archive)?, asked.until()?, asked.logs()?);
+    let (archive, until, logs) = (absolute(&asked.what()?.0)?, asked.until()?, asked.logs()?);
     refuse_log(&archive)?;
     if !is_data_file(&archive) {
         return asked.perform(job, &archive, logs, until);

@@ -15,10 +15,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::{
-    arguments::{Arguments, Job},
-    restore::Asked,
-};
+use super::arguments::{Arguments, Job};
 #[cfg(unix)]
 use super::{places, remark};
 #[cfg(unix)]
@@ -158,11 +155,12 @@ fn concerned(arguments: &Arguments) -> Result<Vec<PathBuf>> {
         Job::Key { data_file, .. } => data_file.iter().cloned().collect(),
         Job::Hold { archive, .. } | Job::Verify { archive, .. } | Job::Repair { archive, .. } => vec![archive.clone()],
         Job::Serve { data_files, .. } => data_files.clone(),
-        Job::Restore(Asked { in_place: Some(data_file), .. }) => vec![data_file.clone()],
         // What is restored belongs to whoever owns the folder that it lands in.
-        Job::Restore(Asked { archive, to, .. }) => {
-            vec![to.clone().unwrap_or(propose_destination(&super::desk::absolute(archive)?))]
-        }
+        Job::Restore(asked) => vec![match (asked.what()?, &asked.to) {
+            ((_, Some(data_file)), _) => data_file,
+            ((_, None), Some(to)) => to.clone(),
+            ((what, None), None) => propose_destination(&super::desk::absolute(&what)?),
+        }],
         Job::Sample { folder, .. } => vec![folder.clone()],
         // It runs as the owner of its data files anyway; to install it is a matter of the superuser.
         Job::Service { .. } => Vec::new(),

@@ -252,7 +252,7 @@ fn inspection_in_words(found: &Inspection) -> String {
     ];
     for job in &found.jobs {
         let share = (job.progress.done * 100).checked_div(job.progress.total);
-        let share = share.map_or_else(String::new, |share| format!(", {share} %"));
+        let share = share.filter(|share| *share <= 100).map_or_else(String::new, |share| format!(", {share} %"));
         lines.insert(2, format!("At work            {}: {}{share}", job.kind.label(), job.progress.phase.label()));
     }
     if facts.journal_mode == JournalMode::Wal {

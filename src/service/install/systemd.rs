@@ -74,6 +74,8 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
          Description=Strongroom keeps SQLite data files safe\n\
          # Its folders may lie on disks that are mounted late.\n\
          After=local-fs.target remote-fs.target\n\
+         # However often it ends: nobody else looks after the data files.\n\
+         StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\
          Type=notify\n\
