@@ -6,17 +6,24 @@ mod estimate;
 mod manifest;
 pub mod marks;
 pub mod modified;
+mod own_archives;
 pub mod places;
+mod report;
 pub mod retention;
 pub mod soundness;
+mod source;
 
 pub use crate::settings::default_destination;
 pub use changed::Change;
 pub use content::ContentReport;
 use content::{Content, Excluded};
 use manifest::ManifestSource;
+pub use own_archives::{archived_log, archives, archives_there, destination, destination_by, keep_known, sharing};
+use own_archives::{next_number, other_key};
 use places::Purpose;
+pub use report::BackupReport;
 pub use retention::Deleted;
+use source::SnapshotSource;
 
 use std::{
     path::{Path, PathBuf},
@@ -27,30 +34,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, FixedOffset, Timelike};
+use chrono::Timelike;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     archive::{
-        Archive, ArchiveNumber, ArchiveOptions, Entry, Identity, Item, ItemKind, Source, TextSource,
+        ArchiveNumber, ArchiveOptions, Entry, Identity, ItemKind, Source, TextSource,
         catalog::{self, ArchiveEntry},
-        keys::{Key, PublicKey},
+        keys::Key,
         leftovers, log_recovery,
         writer::{self, OnFull},
     },
     control::{Control, Phase},
-    error::{Error, ErrorKind, ErrorReport, Result},
-    journal::{Capture, Cut, PageTableWriter, Position},
-    settings::{
-        self, Settings, SettingsFile,
-        copies::{self, Elsewhere, Sharing},
-        sections,
-    },
+    error::{Error, ErrorKind, Result},
+    journal::{Capture, Cut, PageTableWriter},
+    settings::{self, Settings, SettingsFile, sections},
     sqlite::{
         alias,
-        data_file::JournalMode,
-        seen::{self, ContentCheck, ContentSeen},
+        seen::{self},
         snapshot::{LOCK_WAIT_MAX, Snapshot},
     },
     storage::installation::Installation,
@@ -65,9 +67,6 @@ use crate::{
 pub use crate::archive::lawful::MANIFEST_NAME;
 /// Name and version of this program, as archives and the window show it.
 pub const PROGRAM: &str = concat!("Strongroom ", env!("CARGO_PKG_VERSION"));
-
-/// How often a backup looks whether the file that it reads is still the data file.
-const COMPARE: Duration = Duration::from_secs(1);
 
 /// What a backup will do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,236 +86,6 @@ pub struct BackupPlan {
     pub disk_bytes: u64,
     /// Whether the destination lies on the disk of the data file, where both can be lost together.
     pub same_volume: bool,
-}
-
-/// What a backup achieved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BackupReport {
-    /// The data file.
-    #[serde(default)]
-    pub data_file: PathBuf,
-    /// The archive; of an archive in segments the first.
-    pub archive: PathBuf,
-    /// All its files.
-    #[serde(default)]
-    pub files: Vec<PathBuf>,
-    /// Its number.
-    pub number: ArchiveNumber,
-    /// The moment of the state it holds.
-    pub moment: DateTime<FixedOffset>,
-    /// Its length in bytes.
-    pub bytes: u64,
-    /// Size of the data file inside, in bytes.
-    pub data_bytes: u64,
-    /// BLAKE3 of the data file inside, as `b3sum` prints it.
-    pub blake3: String,
-    /// How the data file protects its transactions.
-    pub journal_mode: JournalMode,
-    /// How long the data file was read, in milliseconds; in rollback mode writers waited for as long.
-    pub held_ms: u64,
-    /// Time spent copying and compressing, in milliseconds.
-    pub copying_ms: u64,
-    /// Time spent syncing and reading the archive back, in milliseconds.
-    pub verifying_ms: u64,
-    /// Leftovers of interrupted backups that were removed.
-    pub leftovers_removed: Vec<PathBuf>,
-    /// What lay where archives with lower numbers would have been made, and could not be removed.
-    #[serde(default)]
-    pub in_the_way: Vec<PathBuf>,
-    /// Where in the log the archive was cut, if a log is used and in order.
-    pub log_position: Option<Position>,
-    /// The log up to there, archived.
-    pub archived_log: Option<PathBuf>,
-    /// Why the log could not be cut or archived, though one is used; the archive is sound all the same.
-    pub log_problem: Option<ErrorReport>,
-    /// Why the archived log has no recovery data, though that is wanted; archive and log are sound all the same.
-    #[serde(default)]
-    pub log_recovery_problem: Option<ErrorReport>,
-    /// Why the number could not be noted in the settings, if so.
-    pub settings_problem: Option<ErrorReport>,
-    /// The key by which it is signed, if it is.
-    #[serde(default)]
-    pub signed_by: Option<PublicKey>,
-    /// Whether that key was made for it: there was none.
-    #[serde(default)]
-    pub is_key_new: bool,
-    /// Where the archive before was signed by another key: then whoever holds the public half of that one does not know
-    /// this one.
-    #[serde(default)]
-    pub other_key: Option<ErrorReport>,
-    /// Why it is not signed, though that is wanted.
-    #[serde(default)]
-    pub signing_problem: Option<ErrorReport>,
-    /// What became of program files and attachments.
-    #[serde(default)]
-    pub content: ContentReport,
-    /// What the data file inside holds, and whether SQLite found it sound.
-    #[serde(default)]
-    pub seen: ContentSeen,
-    /// What is drastically other than in the backup before, which is held therefore.
-    #[serde(default)]
-    pub change: Option<Change>,
-    /// The data file whose settings it goes by as a copy, if it does.
-    #[serde(default)]
-    pub copied_from: Option<PathBuf>,
-    /// The archives of another data file of this path elsewhere that goes by the same settings, if some are there.
-    #[serde(default)]
-    pub elsewhere: Option<Elsewhere>,
-    /// The old backups that were deleted, if the settings say so.
-    #[serde(default)]
-    pub deleted: Deleted,
-    /// What is to be remembered of what was chosen, once somebody was told of it.
-    #[serde(skip)]
-    pub(crate) chosen: Vec<sections::KnownPlace>,
-}
-
-impl BackupReport {
-    /// Why the number of the archive does not follow the one before, if so.
-    pub fn skipped_in_words(&self) -> Option<String> {
-        let first = self.in_the_way.first()?.display();
-        let more = match self.in_the_way.len() {
-            1 => String::new(),
-            n => format!(" and {} more", n - 1),
-        };
-        Some(format!(
-            "Numbers before {} were left out, because {first}{more} lay in the way and could not be removed. See who \
-             put it there.",
-            self.number
-        ))
-    }
-
-    /// By which key it is signed, if it is.
-    pub fn signed_in_words(&self) -> Option<String> {
-        let key = self.signed_by?;
-        Some(if self.is_key_new {
-            format!(
-                "Signed by key {key}, which was made for it. Keep a copy of its public half where the archives are not \
-                 (strongroom key)."
-            )
-        } else {
-            format!("Signed by key {key}.")
-        })
-    }
-
-    /// What the administrator must know of a backup that was made, but not with all that belongs to it.
-    pub fn problem(&self) -> Option<Error> {
-        if self.seen.check == ContentCheck::Damaged {
-            let found = self.seen.note.as_deref().unwrap_or_default();
-            let message = format!(
-                "backup {} holds a data file that SQLite finds damaged, exactly as it is: {found}",
-                self.number
-            );
-            return Some(Error::new(ErrorKind::Damaged, message).hint(
-                "Make no further backups to repair this: look at the data file first (Verify on the Maintenance page, \
-                 or strongroom check). Sound backups made before stay, whatever their age.",
-            ));
-        }
-        let elsewhere = || self.elsewhere.as_ref().map(|seen| copies::elsewhere(&self.data_file, seen));
-        let copied = self.copied_from.as_ref().map(|from| copies::shared(&self.data_file, from));
-        if let Some(shared) = copied.or_else(elsewhere) {
-            let shared = shared.report();
-            let message = format!("the archive is sound, but {}", shared.message);
-            return Some(Error::new(ErrorKind::Partial, message).hint(shared.hint.unwrap_or_default()));
-        }
-        if let Some(words) = self.content.in_words() {
-            let message =
-                format!("the archive is sound, but not everything that was chosen is in it, or whole: {words}");
-            let hint = match (self.content.differs.is_empty(), &self.change) {
-                (true, _) => "See that the file is there and may be read, or take it off the list of attachments.",
-                (false, None) => "See whether that was meant.",
-                (false, Some(_)) => "See whether that was meant: it is said once, and the backup before is held.",
-            };
-            let hint = format!("The data file itself is complete. {hint}");
-            return Some(Error::new(ErrorKind::Partial, message).hint(hint));
-        }
-        let (what, report) = [
-            ("the archive is sound, but its log needs attention", &self.log_problem),
-            ("archive and log are sound, but the log has no recovery data", &self.log_recovery_problem),
-            ("the archive is sound, but its number could not be noted in the settings", &self.settings_problem),
-            ("the archive is sound, but not signed", &self.signing_problem),
-            ("the archive is sound", &self.other_key),
-            ("the archive is sound, but old backups could not be deleted", &self.deleted.problem),
-        ]
-        .into_iter()
-        .find_map(|(what, report)| Some((what, report.as_ref()?)))?;
-        let error = Error::new(report.kind, format!("{what}: {}", report.message));
-        Some(match &report.hint {
-            Some(hint) => error.hint(hint.clone()),
-            None => error,
-        })
-    }
-}
-
-/// The folder for archives in force.
-pub fn destination(data_file: &Path, settings: &SettingsFile) -> PathBuf {
-    destination_by(data_file, settings.settings())
-}
-
-/// The folder for archives that `settings` mean.
-pub fn destination_by(data_file: &Path, settings: &Settings) -> PathBuf {
-    settings.destination.folder.clone().unwrap_or_else(|| default_destination(data_file))
-}
-
-/// Notes the folder for archives that `after` leaves, if archives of this data file lie there, so that they stay known.
-pub fn keep_known(before: &Settings, after: &mut Settings, data_file: &Path) {
-    let (old, new) = (destination_by(data_file, before), destination_by(data_file, after));
-    if old != new {
-        let holds = catalog::highest_number(&old, &catalog::stem(data_file)).is_ok_and(|n| n != ArchiveNumber(0));
-        // Whoever chooses another folder because a disk is missing finds its archives again when it is back.
-        let is_missing = marks::look(data_file, before, Purpose::Archives).is_err();
-        let earlier = &mut after.destination.earlier;
-        earlier.retain(|folder| *folder != new && *folder != old);
-        if holds || is_missing {
-            earlier.push(old);
-        }
-    }
-}
-
-/// All archives known of `data_file`, newest first: those in its folder, and those in folders chosen earlier.
-///
-/// # Errors
-/// When the folder in force cannot be read, or is not the one that was used; earlier ones may be gone.
-pub fn archives(data_file: &Path, settings: &Settings) -> Result<Vec<ArchiveEntry>> {
-    let (found, problem) = archives_there(data_file, settings);
-    problem.map_or(Ok(found), Err)
-}
-
-/// What is to be said where the newest archive before `number` was signed, and not by `key`.
-fn other_key(data_file: &Path, settings: &Settings, number: ArchiveNumber, key: PublicKey) -> Option<ErrorReport> {
-    let (known, _) = archives_there(data_file, settings);
-    let is_before = |entry: &&ArchiveEntry| entry.number < number && entry.problem.is_none();
-    let before = known.iter().filter(|entry| entry.is_of(settings.data_file_id)).find(is_before)?;
-    let other = Archive::open(&before.path).ok()?.signed(&[]).key().filter(|other| *other != key)?;
-    let message = format!("it is signed by key {key}, and backup {} before it by another one, {other}", before.number);
-    let error = Error::new(ErrorKind::Partial, message).hint(
-        "Where the key that this user had was lost, a new one was made: keep a copy of its public half where the \
-         archives are not (strongroom key), beside that of the old one. If nobody knows why, find out who signs here.",
-    );
-    Some(error.report())
-}
-
-/// The other data files that have the same identity, as far as archives in the folders of this one tell.
-pub fn sharing(data_file: &Path, settings: &Settings) -> Vec<Sharing> {
-    let (mut found, _) = archives_there(data_file, settings);
-    copies::mark(data_file, settings, &mut found)
-}
-
-/// As [`archives`], as far as they are there now; with the reason why those in the folder in force are not among them.
-pub fn archives_there(data_file: &Path, settings: &Settings) -> (Vec<ArchiveEntry>, Option<Error>) {
-    let stem = catalog::stem(data_file);
-    let in_force = marks::look(data_file, settings, Purpose::Archives)
-        .and_then(|_| catalog::list(&destination_by(data_file, settings), Some(&stem)));
-    let (mut found, problem) = match in_force {
-        Ok(found) => (found, None),
-        Err(error) => (Vec::new(), Some(error)),
-    };
-    for folder in &settings.destination.earlier {
-        found.extend(catalog::list(folder, Some(&stem)).unwrap_or_default());
-    }
-    found.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
-    found.dedup_by(|a, b| a.path == b.path);
-    copies::mark(data_file, settings, &mut found);
-    (found, problem)
 }
 
 /// Plans a backup of `data_file` into `folder`. `known` are the archives already there.
@@ -339,21 +108,6 @@ pub fn plan(data_file: &Path, settings: &SettingsFile, folder: &Path, known: &[A
         disk_bytes: space.total,
         same_volume: same_disk(System::now().as_ref(), folder, data_file),
     })
-}
-
-/// Numbers are never used again: the next one is above every archive in the folder and every number noted in the
-/// settings.
-fn next_number(data_file: &Path, settings: &SettingsFile, folder: &Path) -> Result<ArchiveNumber> {
-    let (stem, earlier) = (catalog::stem(data_file), &settings.settings().destination.earlier);
-    let mut numbers = catalog::numbers(folder, &stem)?;
-    numbers.extend(earlier.iter().flat_map(|folder| catalog::numbers(folder, &stem).unwrap_or_default()));
-    numbers.push(ArchiveNumber(settings.settings().last_number));
-    Ok(catalog::highest_plausible(numbers).next())
-}
-
-/// The archived log that ends where full backup `number` begins: beside the current log, so that it is only renamed.
-pub fn archived_log(log: &Path, data_file: &Path, number: ArchiveNumber) -> PathBuf {
-    log.with_file_name(catalog::log_name(&catalog::stem(data_file), ArchiveNumber(number.0.saturating_sub(1))))
 }
 
 /// The state to back up, and the cut of the log at exactly that state.
@@ -666,8 +420,11 @@ fn excluded(data_file: &Path, settings: &Settings) -> Excluded {
     let folder = destination_by(data_file, settings);
     let folders = settings.destination.earlier.iter().chain([&folder]).filter_map(|folder| real(folder)).collect();
     let companions = ["", "-wal", "-shm", "-journal"].map(|end| with(data_file, end));
-    let logs =
-        settings.log.file.iter().flat_map(|log| ["", ".next", ".pages", ".next.pages"].map(|end| with(log, end)));
+    let logs = settings
+        .log
+        .file
+        .iter()
+        .flat_map(|log| ["", ".next", ".pages", ".next.pages", ".rest", ".written-by"].map(|end| with(log, end)));
     let files = companions.into_iter().chain(logs).filter_map(|file| real(&file)).collect();
     Excluded { folders, files }
 }
@@ -696,46 +453,4 @@ pub fn make_folder(folder: &Path, ownership: Ownership) -> Result<()> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The data file, read through its snapshot, which is let go as soon as the last byte was read.
-struct SnapshotSource {
-    snapshot: Option<Snapshot>,
-    entry: Entry,
-    at: u64,
-    held: Arc<AtomicU64>,
-    table: Option<PageTableWriter>,
-    /// When the file was last seen to be the one that its path names.
-    compared: Instant,
-}
-
-impl Source for SnapshotSource {
-    fn entry(&mut self, _: &[Item]) -> Result<Entry> {
-        Ok(self.entry.clone())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
-        let Some(snapshot) = &self.snapshot else { return Err(Error::stopped()) };
-        snapshot.read(self.at, buffer)?;
-        let is_last = self.at + buffer.len() as u64 == self.entry.length;
-        // A file that was replaced meanwhile is not the data file any more: its archive would pass for one of what is
-        // there now.
-        if is_last || self.compared.elapsed() >= COMPARE {
-            snapshot.require_named()?;
-            self.compared = Instant::now();
-        }
-        if self.table.as_mut().is_some_and(|table| table.push(buffer).is_err())
-            && let Some(table) = self.table.take()
-        {
-            table.discard();
-        }
-        self.at += buffer.len() as u64;
-        self.held.store(snapshot.held().as_millis() as u64, Ordering::Relaxed);
-        if self.at == self.entry.length {
-            self.snapshot = None;
-            // A table that cannot be finished is no table; the archive would be read again instead.
-            let _ = self.table.take().map(PageTableWriter::finish);
-        }
-        Ok(())
-    }
 }
