@@ -165,7 +165,7 @@ fn commands_and_engine_ask_one_clock_for_the_time() {
 /// Files that are opened by other means than `storage::regular` and `storage::beneath`, and why.
 const OPENED_OTHERWISE: &[(&str, &str)] = &[
     // Where those two are, and new files, which are made and not found.
-    ("storage.rs", "OpenOptions::new()"),
+    ("storage/disk.rs", "OpenOptions::new()"),
     ("storage/regular.rs", "OpenOptions::new()"),
     ("storage/beneath/other.rs", "File::options()"),
     ("engine/history.rs", "File::options()"),
