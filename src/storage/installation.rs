@@ -2,11 +2,14 @@
 //! with its settings to the same path elsewhere, as in another container, has everything else in common with its
 //! original.
 
-use std::{fmt, fs, path::Path, str::FromStr, sync::OnceLock};
+use std::{fmt, path::Path, str::FromStr, sync::OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::identity::FileStamp;
+use super::{
+    identity::FileStamp,
+    regular::{self, Links},
+};
 
 /// A machine or container, and a file on it, as checksums of both; written as 8 hexadecimal digits each.
 ///
@@ -42,8 +45,8 @@ fn checksum(bytes: &[u8]) -> u32 {
 fn machine() -> &'static [u8] {
     static MACHINE: OnceLock<Vec<u8>> = OnceLock::new();
     MACHINE.get_or_init(|| {
-        let mut known = fs::read("/etc/machine-id").unwrap_or_default();
-        known.truncate(64);
+        let id = regular::read_text(Path::new("/etc/machine-id"), Links::Followed, 256);
+        let mut known = id.unwrap_or_default().into_bytes();
         known.push(0);
         known.extend(name());
         known
@@ -93,6 +96,8 @@ impl<'de> Deserialize<'de> for Installation {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
