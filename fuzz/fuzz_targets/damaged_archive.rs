@@ -64,6 +64,8 @@ fn good() -> &'static [u8] {
             archive_id: uuid::Uuid::from_u128(1),
             data_file_name: "a.sqlite".into(),
             data_file_path: None,
+        log_file: None,
+        recovery: None,
             number: ArchiveNumber(1),
             moment: Default::default(),
             page_size: 4096,

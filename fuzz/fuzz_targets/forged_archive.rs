@@ -41,6 +41,8 @@ fuzz_target!(|forged: Forged| {
         archive_id: uuid::Uuid::nil(),
         data_file_name: "a.sqlite".into(),
         data_file_path: None,
+        log_file: None,
+        recovery: None,
         number: ArchiveNumber(1),
         moment: Default::default(),
         page_size: 4096,

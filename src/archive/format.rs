@@ -1,4 +1,5 @@
-//! The bytes of an archive (`.4BK`), versions 1 (one file) and 2 (segments). All integers are little-endian.
+//! The bytes of an archive (`.4BK`), version 3; versions 1 (one file) and 2 (segments) are read. All integers are
+//! little-endian.
 //!
 //! ```text
 //! archive := HEAD  data-frame*  INDX  other*  TAIL
@@ -18,7 +19,7 @@
 //! | HEAD | bytes | |
 //! |---|---|---|
 //! | 0 | 8 | tag `SR4BHEAD` |
-//! | 8 | 2 | format version: 1, of segments 2 |
+//! | 8 | 2 | format version, 3 |
 //! | 10 | 2 | flags, 0 |
 //! | 12 | 4 | length *n* of the identity, at most 1 MiB |
 //! | 16 | n | [`Identity`] as JSON |
@@ -29,14 +30,17 @@
 //! | 0 | 8 | tag `SR4BINDX` |
 //! | 8 | 4 | number *f* of data frames |
 //! | 12 | 4 | length *m* of the items |
-//! | 16 | 48·f | per data frame: offset in the archive (u64), stored length (u32), decompressed length (u32), BLAKE3 of the stored bytes (32) |
-//! | 16+48·f | m | the [`Item`]s as a JSON array, in the order of the tar stream |
-//! | 16+48·f+m | 32 | BLAKE3 of the bytes 0 .. 16+48·f+m |
+//! | 16 | 50·f | per data frame: length of the entry (u16, 48), offset in the archive (u64), stored length (u32), decompressed length (u32), BLAKE3 of the stored bytes (32) |
+//! | then | m | the [`Item`]s as a JSON array, in the order of the tar stream |
+//! | then | 32 | BLAKE3 of all bytes before |
+//!
+//! A later version may have longer entries: what an entry has beyond 48 bytes is passed over. In versions 1 and 2 entries
+//! have no length in front, and 48 bytes.
 //!
 //! | TAIL | bytes | always the last 112 bytes of the archive |
 //! |---|---|---|
 //! | 0 | 8 | tag `SR4BTAIL` |
-//! | 8 | 2 | format version |
+//! | 8 | 2 | version of this frame, 1 |
 //! | 10 | 2 | 1 where the next says something, else 0 |
 //! | 12 | 4 | how many of the chosen files are not in the archive, or not whole |
 //! | 16 | 8 | offset of INDX in the archive |
@@ -62,11 +66,13 @@ use crate::{
 };
 
 /// The newest version of the format that this program reads.
-pub const VERSION: u16 = 2;
-/// The version of an archive in one file.
-const VERSION_WHOLE: u16 = 1;
-/// The version of an archive in segments.
-const VERSION_SEGMENTS: u16 = 2;
+pub const VERSION: u16 = 3;
+/// The first version in which entries of INDX have their length in front.
+const VERSION_GROWING: u16 = 3;
+/// The version of TAIL.
+const VERSION_TAIL: u16 = 1;
+/// Bytes of an entry of INDX besides its length.
+const ENTRY_BYTES: usize = 48;
 /// Magic number of our skippable frames: one of the sixteen that zstd reserves.
 pub const SKIPPABLE: u32 = 0x184D_2A54;
 /// Length of the whole TAIL frame.
@@ -138,9 +144,15 @@ pub struct Identity {
     /// What the data file held, and whether SQLite found it sound; `None` where nobody has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<ContentSeen>,
+    /// Where that log was; without a log there is none, and earlier versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_file: Option<PathBuf>,
     /// How it is stored, where that is not the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<ArchiveOptions>,
+    /// The version of its recovery data; `None` without any, and where that is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<u16>,
     /// Which segment of an archive in segments this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment: Option<Segment>,
@@ -294,7 +306,7 @@ pub struct Tail {
 fn envelope(payload: Vec<u8>) -> Vec<u8> {
     let mut frame = Vec::with_capacity(payload.len() + 8);
     frame.extend(SKIPPABLE.to_le_bytes());
-    // Payloads are far below 4 GiB: identity and items are limited, and 48 bytes a frame reach that at 380 TB.
+    // Payloads are far below 4 GiB: identity and items are limited, and 50 bytes a frame reach that at 380 TB.
     frame.extend((payload.len() as u32).to_le_bytes());
     frame.extend(payload);
     frame
@@ -317,7 +329,7 @@ fn json_failure(error: serde_json::Error) -> Error {
 pub fn encode_head(identity: &Identity) -> Result<(Vec<u8>, Hash)> {
     let body = serde_json::to_vec(identity).map_err(json_failure)?;
     let mut payload = HEAD_TAG.to_vec();
-    payload.extend(identity.segment.map_or(VERSION_WHOLE, |_| VERSION_SEGMENTS).to_le_bytes());
+    payload.extend(VERSION.to_le_bytes());
     payload.extend([0; 2]);
     payload.extend((body.len() as u32).to_le_bytes());
     payload.extend(body);
@@ -334,6 +346,7 @@ pub fn encode_index(index: &Index) -> Result<(Vec<u8>, Hash)> {
     payload.extend((index.frames.len() as u32).to_le_bytes());
     payload.extend((items.len() as u32).to_le_bytes());
     for frame in &index.frames {
+        payload.extend((ENTRY_BYTES as u16).to_le_bytes());
         payload.extend(frame.offset.to_le_bytes());
         payload.extend(frame.stored.to_le_bytes());
         payload.extend(frame.raw.to_le_bytes());
@@ -346,7 +359,7 @@ pub fn encode_index(index: &Index) -> Result<(Vec<u8>, Hash)> {
 /// The TAIL frame.
 pub fn encode_tail(tail: &Tail) -> Vec<u8> {
     let mut payload = TAIL_TAG.to_vec();
-    payload.extend(VERSION_WHOLE.to_le_bytes());
+    payload.extend(VERSION_TAIL.to_le_bytes());
     payload.extend(u16::from(tail.not_whole.is_some()).to_le_bytes());
     payload.extend(tail.not_whole.unwrap_or(0).to_le_bytes());
     payload.extend(tail.index_offset.to_le_bytes());
@@ -431,6 +444,14 @@ pub fn head_length(start: &[u8]) -> Result<usize, Flaw> {
     Ok(payload + 8)
 }
 
+/// The version of a whole HEAD frame.
+///
+/// # Errors
+/// As [`head_length`].
+pub fn head_version(frame: &[u8]) -> Result<u16, Flaw> {
+    head_length(frame).map(|_| u16_at(frame, 16))
+}
+
 /// Reads a whole HEAD frame.
 ///
 /// # Errors
@@ -473,12 +494,12 @@ pub fn decode_tail(frame: &[u8], length: u64) -> Result<Tail, Flaw> {
 
 /// Reads a whole INDX frame and proves that it describes one run of frames between `head_end` and `tail.index_offset`,
 /// and items that lie inside the tar stream in order. What lies between two frames must be the heads of segments:
-/// `between` is asked for every such stretch.
+/// `between` is asked for every such stretch. `version` is that of the archive.
 ///
 /// # Errors
 /// [`Flaw::Damaged`] when it does not.
 pub fn decode_index(
-    frame: &[u8],
+    (frame, version): (&[u8], u16),
     head_end: u64,
     tail: &Tail,
     frame_length: usize,
@@ -490,13 +511,14 @@ pub fn decode_index(
     }
     let (body, hash) = unseal(&frame[8..], "index")?;
     let (count, items) = (u32_at(body, 8) as usize, u32_at(body, 12) as usize);
-    if &body[..8] != INDEX_TAG || items > ITEMS_LENGTH_MAX || body.len() != 16 + 48 * count + items {
+    let (tag, rest) = (&body[..8], &body[16..]);
+    if tag != INDEX_TAG || items > ITEMS_LENGTH_MAX || count > rest.len() / ENTRY_BYTES {
         return Err(damaged());
     }
-    let frames: Vec<FrameEntry> = body[16..16 + 48 * count]
-        .chunks_exact(48)
-        .map(|e| FrameEntry { offset: u64_at(e, 0), stored: u32_at(e, 8), raw: u32_at(e, 12), hash: array(e, 16) })
-        .collect();
+    let (frames, rest) = decode_entries(rest, count, version).ok_or_else(damaged)?;
+    if rest.len() != items {
+        return Err(damaged());
+    }
     let (mut at, mut raw) = (head_end, 0u64);
     for (number, entry) in frames.iter().enumerate() {
         let full = entry.raw as usize == frame_length;
@@ -511,7 +533,7 @@ pub fn decode_index(
     if at != tail.index_offset && !(at < tail.index_offset && between(at, tail.index_offset)) {
         return Err(damaged());
     }
-    let items: Vec<Item> = serde_json::from_slice(&body[16 + 48 * count..]).map_err(|_| damaged())?;
+    let items: Vec<Item> = serde_json::from_slice(rest).map_err(|_| damaged())?;
     let mut free = 0;
     for item in &items {
         let end = item.offset.checked_add(item.length).ok_or_else(damaged)?;
@@ -524,4 +546,51 @@ pub fn decode_index(
         return Err(damaged());
     }
     Ok((Index { frames, items }, hash))
+}
+
+/// The entries of `count` data frames, and what follows them.
+fn decode_entries(mut rest: &[u8], count: usize, version: u16) -> Option<(Vec<FrameEntry>, &[u8])> {
+    let mut frames = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut length = ENTRY_BYTES;
+        if version >= VERSION_GROWING {
+            let (own, after) = rest.split_at_checked(2)?;
+            (length, rest) = (usize::from(u16_at(own, 0)), after);
+        }
+        let (e, after) = rest.split_at_checked(length).filter(|_| length >= ENTRY_BYTES)?;
+        frames.push(FrameEntry { offset: u64_at(e, 0), stored: u32_at(e, 8), raw: u32_at(e, 12), hash: array(e, 16) });
+        rest = after;
+    }
+    Some((frames, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a later version would write them.
+    #[test]
+    fn entries_that_have_grown_are_read_and_others_are_not() {
+        let entry = |n: u64, more: usize| {
+            let mut bytes = ((ENTRY_BYTES + more) as u16).to_le_bytes().to_vec();
+            bytes.extend([n.to_le_bytes(), [7; 8]].concat());
+            bytes.extend([n as u8; 32]);
+            bytes.extend(vec![0xee; more]);
+            bytes
+        };
+        let all = [entry(1, 0), entry(2, 9), entry(3, 300), b"items".to_vec()].concat();
+        let (frames, rest) = decode_entries(&all, 3, VERSION).unwrap_or_default();
+        assert_eq!(
+            frames.iter().map(|frame| (frame.offset, frame.hash[0])).collect::<Vec<_>>(),
+            [(1, 1), (2, 2), (3, 3)]
+        );
+        assert_eq!(rest, b"items");
+        let mut short = all.clone();
+        short[..2].copy_from_slice(&47u16.to_le_bytes());
+        assert_eq!(decode_entries(&short, 3, VERSION), None);
+        assert_eq!(decode_entries(&all[..200], 3, VERSION), None);
+        // Before entries could grow.
+        let plain: Vec<u8> = [1, 2].iter().flat_map(|n| entry(*n, 0).split_off(2)).collect();
+        assert!(decode_entries(&plain, 2, 2).is_some_and(|(frames, rest)| frames[1].offset == 2 && rest.is_empty()));
+    }
 }

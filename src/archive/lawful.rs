@@ -176,6 +176,8 @@ mod tests {
             archive_id: uuid::Uuid::nil(),
             data_file_name: data_file.to_owned(),
             data_file_path: None,
+            log_file: None,
+            recovery: None,
             number: ArchiveNumber(number),
             moment,
             page_size: 4096,

@@ -1,56 +1,96 @@
 //! The Reed-Solomon code of one group, over GF(2¹⁶), by `reed-solomon-simd`.
 //!
-//! The encoder of that library holds all blocks of a group in memory. Ours takes chunk after chunk: the code is linear,
-//! and of every chunk only its transform is added to the group's recovery blocks in the making. So many groups can be
-//! made at a time, and the memory is that of the recovery data and not of the data. The result is the library's own,
-//! which a test compares.
+//! The encoder of that library holds all blocks of a group in memory. Ours takes part after part: the code is linear,
+//! and of every part only its transform is added to the group's recovery blocks in the making. So many groups can be made
+//! at a time, and the memory is that of the recovery data and not of the data. The result is the library's own, which a
+//! test compares. What the code is, is written in `docs/formats.md`, and a test computes it from there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use reed_solomon_simd::{
-    engine::{DefaultEngine, Engine, ShardsRefMut},
+    engine::{
+        DefaultEngine, Engine, GF_MODULUS, GfElement, ShardsRefMut,
+        tables::{get_exp_log, get_skew},
+    },
     rate::{DecoderWork, HighRateDecoder, HighRateEncoder, RateDecoder, RateEncoder},
 };
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// One chunk of a group, transformed so that it can be added to the group's recovery data.
+/// Some blocks of a group, transformed so that they can be added to the group's recovery data.
 pub struct Transformed(Vec<u8>);
 
-/// Transforms chunk `number` of a group: `chunk` holds up to `chunk_blocks` blocks of `block_bytes` and is filled up
-/// with zeros.
-pub fn transform(mut chunk: Vec<u8>, number: u32, chunk_blocks: usize, block_bytes: usize) -> Transformed {
-    let count = chunk.len().div_ceil(block_bytes);
-    chunk.resize(chunk_blocks * block_bytes, 0);
-    let (pieces, _) = chunk.as_chunks_mut::<64>();
-    let mut shards = ShardsRefMut::new(chunk_blocks, block_bytes / 64, pieces);
-    engine(|engine| engine.ifft(&mut shards, 0, chunk_blocks, count, (number as usize + 1) * chunk_blocks));
-    Transformed(chunk)
+/// What a group's blocks are transformed by.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Points of the recovery blocks: their number, rounded up to a power of two.
+    pub points: usize,
+    /// Blocks of a part, a power of two and no more than `points`.
+    pub part: usize,
+    /// Length of a block.
+    pub block_bytes: usize,
 }
 
-/// The recovery data of a group in the making; empty until the first chunk is added.
+impl Shape {
+    /// Transforms up to `part` blocks of a group; the first of them is number `first` in it, a multiple of `part`.
+    ///
+    /// A part that is shorter than all points costs somewhat more than its share, and saves the memory of what would
+    /// have to wait.
+    pub fn transform(&self, mut blocks: Vec<u8>, first: usize) -> Transformed {
+        let Self { points, part, block_bytes } = *self;
+        let count = blocks.len().div_ceil(block_bytes);
+        blocks.resize(points * block_bytes, 0);
+        let (pieces, _) = blocks[..part * block_bytes].as_chunks_mut::<64>();
+        let mut shards = ShardsRefMut::new(part, block_bytes / 64, pieces);
+        engine(|engine| engine.ifft(&mut shards, 0, part, count, points + first));
+        // The steps of the transform that bring the part together with the other half, which is zero here.
+        let (skew, tables, within) = (get_skew(), get_exp_log(), first % points);
+        let mut width = part;
+        while width < points {
+            let pair = first - within + within / (2 * width) * (2 * width);
+            let log = skew[points + pair + width - 1];
+            let factor = if log == GF_MODULUS { 0 } else { tables.exp[usize::from(log)] };
+            let is_first_half = within / width % 2 == 0;
+            let factor = factor ^ GfElement::from(is_first_half);
+            let bytes = width * block_bytes;
+            blocks.copy_within(..bytes, bytes);
+            match factor {
+                0 => blocks[..bytes].fill(0),
+                factor => {
+                    let (pieces, _) = blocks[..bytes].as_chunks_mut::<64>();
+                    engine(|engine| engine.mul(pieces, tables.log[usize::from(factor)]));
+                }
+            }
+            width *= 2;
+        }
+        Transformed(blocks)
+    }
+}
+
+/// The recovery data of a group in the making; empty until the first part is added.
 #[derive(Default)]
 pub struct Gathered(Vec<u8>);
 
 impl Gathered {
-    /// Adds a chunk.
-    pub fn add(&mut self, chunk: Transformed) -> Vec<u8> {
+    /// Adds a part, and gives back its memory.
+    pub fn add(&mut self, part: Transformed) -> Vec<u8> {
         if self.0.is_empty() {
-            self.0 = chunk.0;
+            self.0 = part.0;
             return Vec::new();
         }
-        for (to, from) in self.0.iter_mut().zip(&chunk.0) {
+        for (to, from) in self.0.iter_mut().zip(&part.0) {
             *to ^= from;
         }
-        chunk.0
+        part.0
     }
 
     /// The recovery blocks, one after the other.
-    pub fn finish(mut self, chunk_blocks: usize, recovery_blocks: usize, block_bytes: usize) -> Vec<u8> {
-        self.0.resize(chunk_blocks * block_bytes, 0);
+    pub fn finish(mut self, shape: Shape, recovery_blocks: usize) -> Vec<u8> {
+        let Shape { points, block_bytes, .. } = shape;
+        self.0.resize(points * block_bytes, 0);
         let (pieces, _) = self.0.as_chunks_mut::<64>();
-        let mut shards = ShardsRefMut::new(chunk_blocks, block_bytes / 64, pieces);
-        engine(|engine| engine.fft(&mut shards, 0, chunk_blocks, recovery_blocks, 0));
+        let mut shards = ShardsRefMut::new(points, block_bytes / 64, pieces);
+        engine(|engine| engine.fft(&mut shards, 0, points, recovery_blocks, 0));
         self.0.truncate(recovery_blocks * block_bytes);
         self.0
     }
@@ -145,18 +185,21 @@ mod tests {
     use super::*;
     use crate::testing::noise;
 
-    /// Our chunk by chunk, the library's at once: the same bytes.
+    /// Ours part by part, the library's at once: the same bytes.
     #[test]
-    fn chunk_by_chunk_gives_what_the_library_gives_at_once() -> Result<()> {
-        for (blocks, recovery, chunk) in [(1, 4, 4), (37, 8, 8), (64, 8, 8), (5, 3, 4), (100, 128, 128), (1, 1, 1)] {
-            let data: Vec<Vec<u8>> = (0..blocks).map(|n| noise(n, 128)).collect();
-            let mut gathered = Gathered::default();
-            for (number, part) in data.chunks(chunk).enumerate() {
-                gathered.add(transform(part.concat(), number as u32, chunk, 128));
-            }
-            let ours = gathered.finish(chunk, recovery, 128);
+    fn part_by_part_gives_what_the_library_gives_at_once() -> Result<()> {
+        for (blocks, recovery) in [(1, 4), (37, 8), (64, 8), (5, 3), (100, 128), (1, 1), (300, 16)] {
+            let (points, block_bytes) = (usize::next_power_of_two(recovery), 128);
+            let data: Vec<Vec<u8>> = (0..blocks).map(|n| noise(n, block_bytes)).collect();
             let slices: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
-            assert_eq!(ours, encode_at_once(&slices, recovery)?.concat(), "{blocks} {recovery}");
+            let expected = encode_at_once(&slices, recovery)?.concat();
+            for part in (0..).map(|n| 1 << n).take_while(|part| *part <= points) {
+                let (shape, mut gathered) = (Shape { points, part, block_bytes }, Gathered::default());
+                for (number, blocks) in data.chunks(part).enumerate() {
+                    gathered.add(shape.transform(blocks.concat(), number * part));
+                }
+                assert!(gathered.finish(shape, recovery) == expected, "{blocks} {recovery} {part}");
+            }
         }
         Ok(())
     }

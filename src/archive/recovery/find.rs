@@ -6,7 +6,8 @@ use memchr::memmem;
 
 use super::{
     code::Workspace,
-    layout::Layout,
+    layout::{Dealt, Layout},
+    locate::table_of,
     packet::{BODY_BYTES_MAX, ENVELOPE_BYTES, Kind, OVERHEAD_BYTES, Packet, Stamp, TAG, table_pieces, table_shape},
     table::{ENTRY_BYTES, Entry},
 };
@@ -56,7 +57,7 @@ pub fn recovery_bytes(layout: &Layout) -> u64 {
 /// Number of the packets of a layout, and their length together.
 fn packets(layout: &Layout) -> (u64, u64) {
     let recovery = u64::from(layout.windows) * u64::from(layout.groups) * u64::from(layout.recovery_blocks);
-    let all = (recovery, recovery * (OVERHEAD_BYTES as u64 + u64::from(layout.block_bytes)));
+    let all = (recovery, recovery * ((OVERHEAD_BYTES + layout.recovery_body_bytes()) as u64));
     (0..layout.windows).fold(all, |(number, bytes), window| {
         let (count, length) = table_shape(layout, window);
         (number + 2 * count as u64, bytes + 2 * (count * (length + OVERHEAD_BYTES)) as u64)
@@ -117,9 +118,7 @@ impl Tally {
     fn place_of_tables(stamp: &Stamp, window: u32) -> u64 {
         let layout = &stamp.layout;
         let recovery = u64::from(layout.windows) * u64::from(layout.groups) * u64::from(layout.recovery_blocks);
-        // No window has more chunks.
-        let chunks = layout.chunks().div_ceil(u64::from(layout.windows));
-        let table_bytes = chunks as usize * layout.chunk_blocks as usize * ENTRY_BYTES;
+        let table_bytes = layout.window_blocks_max() as usize * ENTRY_BYTES;
         recovery + u64::from(window) * 2 * table_pieces(table_bytes, layout.block_bytes as usize).0 as u64
     }
 }
@@ -182,8 +181,33 @@ impl Packets {
 
     /// Up to `count` of a group's recovery blocks.
     pub fn recovery(&self, volume: &Volume, window: u32, group: u32, count: usize) -> BTreeMap<u32, Vec<u8>> {
+        let bytes = self.stamp.layout.block_bytes as usize;
+        let block = |(_, mut body): (Packet, Vec<u8>)| {
+            body.truncate(bytes);
+            body
+        };
         let all = self.range(Kind::Recovery, window, group).iter();
-        all.filter_map(|(key, place)| Some((key.3, body(volume, place)?.1))).take(count).collect()
+        all.filter_map(|(key, place)| Some((key.3, block(body(volume, place)?)))).take(count).collect()
+    }
+
+    /// The table of a group whose blocks as they are have the entries `now`; `None` where that cannot be told, and of
+    /// recovery data of version 1.
+    pub fn group_table(&self, volume: &Volume, window: u32, group: u32, now: &[Entry]) -> Option<Vec<Entry>> {
+        let layout = &self.stamp.layout;
+        if layout.dealt == Dealt::Chunks {
+            return None;
+        }
+        let (mut pieces, mut hash) = (BTreeMap::new(), None);
+        for (key, place) in self.range(Kind::Recovery, window, group) {
+            let (packet, body) = body(volume, place)?;
+            let behind = body.get(layout.block_bytes as usize..)?;
+            if *hash.get_or_insert(packet.table) == packet.table {
+                for (number, piece) in (2 * key.3..).zip(behind.as_chunks::<ENTRY_BYTES>().0) {
+                    pieces.insert(number, *piece);
+                }
+            }
+        }
+        table_of(now, &pieces, layout.table_recovery(), &hash?)
     }
 
     /// The table of a window; `None` when more than half of its pieces are lost.
@@ -302,15 +326,23 @@ mod tests {
         let packet = Packet { stamp, kind: Kind::Recovery, window: 0, group: 0, number: 0, table: [0; 32] };
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("a");
-        std::fs::write(&path, packet.encode(&vec![1; layout.block_bytes as usize]))?;
+        std::fs::write(&path, packet.encode(&vec![1; layout.recovery_body_bytes()]))?;
         Ok(Packets::find(&Volume::of_file(&path)?, &Control::default())?.is_some())
     }
 
     #[test]
     fn a_small_file_that_claims_to_have_been_huge_costs_nothing() -> std::result::Result<(), Box<dyn std::error::Error>>
     {
-        let honest =
-            Layout { length: 100_000, block_bytes: 1024, chunk_blocks: 16, recovery_blocks: 10, windows: 1, groups: 1 };
+        let (windows, groups, dealt) = (1, 1, Dealt::Blocks);
+        let honest = Layout {
+            length: 100_000,
+            block_bytes: 1024,
+            chunk_blocks: 16,
+            recovery_blocks: 10,
+            windows,
+            groups,
+            dealt,
+        };
         assert!(honest.is_sane() && found(honest)?);
         let huge = Layout { length: 1 << 50, windows: 1 << 28, ..honest };
         for claim in [

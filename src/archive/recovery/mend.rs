@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::Range,
     path::Path,
 };
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     code::Workspace,
     find::{self, Packets},
-    layout::Layout,
+    layout::{Dealt, Layout},
     packet::Stamp,
     search::search,
     spool::Spool,
@@ -129,8 +130,8 @@ pub fn mend(volume: Volume, scratch: &Path, control: &Control) -> Result<std::re
     };
     let mut bad: HashMap<u64, Option<Entry>> = HashMap::new();
     for window in 0..layout.windows {
-        let table = packets.table(&volume, window);
-        check(&volume, &stamp, window, table.as_deref(), &mut bad, control)?;
+        let table = table_of(&volume, &packets, window, control)?;
+        check(&volume, &stamp, (window, &table), &mut bad, control)?;
     }
     damage.unknown = bad.values().filter(|entry| entry.is_none()).count() as u64;
     damage.damaged = bad.len() as u64 - damage.unknown;
@@ -148,39 +149,88 @@ pub fn mend(volume: Volume, scratch: &Path, control: &Control) -> Result<std::re
     Ok(Ok(Mended { volume: volume.patched_too(patched, spool), stamp, damage }))
 }
 
-/// Compares the blocks of a window with its table; without one, none of them is known to be sound.
+/// The table of a window, block by block as far as it is known: from its frames, or else group by group from what the
+/// frames of recovery blocks carry of it.
+fn table_of(volume: &Volume, packets: &Packets, window: u32, control: &Control) -> Result<Vec<Option<Entry>>> {
+    if let Some(table) = packets.table(volume, window) {
+        return Ok(table.into_iter().map(Some).collect());
+    }
+    let layout = packets.stamp.layout;
+    let blocks = layout.window_blocks(window);
+    let (first, mut now, mut table) = (blocks.start, Vec::new(), vec![None; (blocks.end - blocks.start) as usize]);
+    if layout.dealt == Dealt::Chunks {
+        return Ok(table);
+    }
+    let mut stretches = stretches(&layout, window);
+    pipeline::run(
+        || {
+            control.check()?;
+            Ok(stretches.next())
+        },
+        |blocks: Range<u64>| {
+            let mut bytes = vec![0; bytes_of(&layout, &blocks)];
+            read_blocks(volume, &layout, &blocks, &mut bytes);
+            Ok(bytes.chunks_exact(layout.block_bytes as usize).map(Entry::of).collect::<Vec<_>>())
+        },
+        |entries: Vec<Entry>| {
+            now.extend(entries);
+            Ok(())
+        },
+    )?;
+    let mut groups = 0..layout.groups;
+    let (now, number) = (&now, |block: u64| (block - first) as usize);
+    pipeline::run(
+        || {
+            control.check()?;
+            Ok(groups.next())
+        },
+        |group: u32| {
+            let own: Vec<Entry> = layout.group_blocks(window, group).map(|block| now[number(block)]).collect();
+            Ok((group, packets.group_table(volume, window, group, &own)))
+        },
+        |(group, entries): (u32, Option<Vec<Entry>>)| {
+            for (block, entry) in layout.group_blocks(window, group).zip(entries.into_iter().flatten()) {
+                table[number(block)] = Some(entry);
+            }
+            Ok(())
+        },
+    )?;
+    Ok(table)
+}
+
+/// Compares the blocks of a window with its table; where that is not known, none of them is known to be sound.
 fn check(
     volume: &Volume,
     stamp: &Stamp,
-    window: u32,
-    table: Option<&[Entry]>,
+    (window, table): (u32, &[Option<Entry>]),
     bad: &mut HashMap<u64, Option<Entry>>,
     control: &Control,
 ) -> Result<()> {
     let layout = stamp.layout;
     let first = layout.window_blocks(window).start;
-    let Some(table) = table else {
+    if table.iter().all(Option::is_none) {
         bad.extend(layout.window_blocks(window).map(|block| (block, None)));
         return Ok(());
-    };
-    let mut chunks = layout.window_chunks(window);
+    }
+    let mut stretches = stretches(&layout, window);
     let (spare_in, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
     pipeline::run(
         || {
             control.check()?;
-            Ok(chunks.next().map(|chunk| (chunk, spare.try_recv().unwrap_or_default())))
+            Ok(stretches.next().map(|blocks| (blocks, spare.try_recv().unwrap_or_default())))
         },
         // Read by the workers, too: the disk may answer several at a time.
-        |(chunk, mut bytes): (u64, Vec<u8>)| {
-            let blocks = layout.chunk(chunk);
-            bytes.resize(chunk_length(&layout, chunk), 0);
-            let is_whole = read_chunk(volume, &layout, chunk, &mut bytes);
+        |(blocks, mut bytes): (Range<u64>, Vec<u8>)| {
+            bytes.resize(bytes_of(&layout, &blocks), 0);
+            let is_whole = read_blocks(volume, &layout, &blocks, &mut bytes);
             let entries = table.iter().skip((blocks.start - first) as usize);
             let compared = blocks.zip(entries).zip(bytes.chunks_exact(layout.block_bytes as usize));
             // Zeros stand for what cannot be read: a block of zeros that is not there only looks sound.
             let is_there = |block: u64| is_whole || can_read(volume, &layout, block);
-            let wrong = compared.filter(|((block, entry), bytes)| !entry.is(bytes) || !is_there(*block));
-            let wrong: Vec<_> = wrong.map(|((block, entry), _)| (block, Some(*entry))).collect();
+            let is_wrong = |((block, entry), bytes): &((u64, &Option<Entry>), &[u8])| {
+                entry.is_none_or(|entry| !entry.is(bytes)) || !is_there(*block)
+            };
+            let wrong: Vec<_> = compared.filter(is_wrong).map(|((block, entry), _)| (block, *entry)).collect();
             let read = bytes.len() as u64;
             // The reader may be gone already; then the buffer is simply freed.
             let _ = spare_in.send(bytes);
@@ -194,16 +244,21 @@ fn check(
     )
 }
 
-/// Length of the blocks of a chunk in bytes.
-fn chunk_length(layout: &Layout, chunk: u64) -> usize {
-    let blocks = layout.chunk(chunk);
+/// The blocks of a window in stretches that are read at a time.
+fn stretches(layout: &Layout, window: u32) -> impl Iterator<Item = Range<u64>> + use<> {
+    let (blocks, length) = (layout.window_blocks(window), u64::from(layout.chunk_blocks));
+    blocks.clone().step_by(length as usize).map(move |first| first..(first + length).min(blocks.end))
+}
+
+/// Length of these blocks in bytes.
+fn bytes_of(layout: &Layout, blocks: &Range<u64>) -> usize {
     ((blocks.end - blocks.start) * u64::from(layout.block_bytes)) as usize
 }
 
-/// Reads the blocks of a chunk, the last block of the file filled up with zeros; false where zeros stand for what
-///  cannot be read.
-fn read_chunk(volume: &Volume, layout: &Layout, chunk: u64, bytes: &mut [u8]) -> bool {
-    let from = chunk * layout.chunk_bytes();
+/// Reads consecutive blocks, the last block of the file filled up with zeros; false where zeros stand for what cannot be
+/// read.
+fn read_blocks(volume: &Volume, layout: &Layout, blocks: &Range<u64>, bytes: &mut [u8]) -> bool {
+    let from = blocks.start * u64::from(layout.block_bytes);
     let there = (layout.length - from).min(bytes.len() as u64) as usize;
     bytes[there..].fill(0);
     if volume.read_at(from, &mut bytes[..there]).is_ok() {
@@ -232,8 +287,7 @@ fn repair(
     let mut touched: HashMap<(u32, u32), HashSet<u64>> = HashMap::new();
     for block in bad.keys() {
         let window = layout.window_of(*block);
-        let (group, _) = layout.group_of(block / u64::from(layout.chunk_blocks), window);
-        touched.entry((window, group)).or_default().insert(*block);
+        touched.entry((window, layout.group_of(*block, window))).or_default().insert(*block);
     }
     let mut groups: Vec<((u32, u32), HashSet<u64>)> = touched.into_iter().collect();
     groups.retain(|((window, group), lost)| {
@@ -287,9 +341,9 @@ fn repair_group(
     let recovery = packets.recovery(volume, window, group, lost.len());
     workspace.blocks.resize(blocks.len() * size, 0);
     let mut rest = workspace.blocks.as_mut_slice();
-    for chunk in layout.group_chunks(window, group) {
-        let (part, after) = rest.split_at_mut(chunk_length(&layout, chunk));
-        read_chunk(volume, &layout, chunk, part);
+    for stretch in layout.group_stretches(window, group) {
+        let (part, after) = rest.split_at_mut(bytes_of(&layout, &stretch));
+        read_blocks(volume, &layout, &stretch, part);
         rest = after;
     }
     let numbers =
