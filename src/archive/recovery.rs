@@ -25,5 +25,7 @@ mod promise;
 mod search;
 pub mod spool;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 pub use layout::{Dealt, Layout};

@@ -65,6 +65,12 @@ impl Damage {
         Self { damaged: 0, moved: 0, repaired: 0, lost: 0, unknown: 0, ..self }
     }
 
+    /// The same damage once its content was proven in another way: what could not be told is sound then.
+    #[must_use]
+    pub fn of_proven(self) -> Self {
+        if self.lost == 0 { Self { unknown: 0, ..self } } else { self.of_recovery_only() }
+    }
+
     /// For people: `52 of 640 blocks of 16.0 KB are damaged, 3 of them whole but in the wrong place`.
     pub fn in_words(&self) -> String {
         if self.unknown == self.blocks && self.blocks > 0 {
