@@ -234,4 +234,31 @@ mod tests {
         }
         Ok(())
     }
+
+    /// The written example of the code is what the crate computes.
+    #[test]
+    fn the_test_vector_in_the_documentation_is_right() -> Result<()> {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formats.md");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let fenced = text.split("#### The code").nth(1).and_then(|rest| rest.split("```").nth(1)).unwrap_or_default();
+        let lines: Vec<&str> = fenced.lines().skip(2).collect();
+        assert_eq!(lines.len(), 4);
+        for line in lines {
+            let (count, rest) = line.split_once("  ").unwrap_or_default();
+            let recovery: usize = count.parse().unwrap_or(0);
+            let (data, said) = rest.split_once("  ").unwrap_or_default();
+            let block = |symbol: &str| {
+                let symbol = u16::from_str_radix(symbol, 16).unwrap_or_default();
+                let mut block = vec![0; 64];
+                [block[0], block[32]] = symbol.to_le_bytes();
+                block
+            };
+            let blocks: Vec<Vec<u8>> = data.split(' ').map(block).collect();
+            let slices: Vec<&[u8]> = blocks.iter().map(Vec::as_slice).collect();
+            let made = encode_at_once(&slices, recovery)?;
+            let made: Vec<String> = made.iter().map(|b| format!("{:04x}", u16::from_le_bytes([b[0], b[32]]))).collect();
+            assert_eq!(said.trim(), made.join(" "), "{line}");
+        }
+        Ok(())
+    }
 }
