@@ -26,6 +26,8 @@ const RECOVERY_BLOCKS_MIN: u64 = 4;
 /// A chunk, a group with its recovery blocks, and a table have no more bytes than this, whatever a file from elsewhere
 /// says: more than twice what the writer chooses. Repairing one takes a small multiple of that.
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
+/// The same: to find the damaged entries of a group's table takes so many steps for each block.
+const RECOVERY_BLOCKS_MAX: u64 = 512;
 const GROUP_BYTES_MAX: u64 = 96 << 20;
 const TABLE_BYTES_MAX: u64 = 32 << 20;
 
@@ -131,16 +133,14 @@ impl Layout {
         let (per_group, window) = (self.group_blocks_max(), self.window_blocks_max());
         let bounded = chunk * block <= CHUNK_BYTES_MAX && (per_group + chunk) * block <= GROUP_BYTES_MAX;
         // The code has 65,536 points, and twice as many recovery points for the table of a group; one stays free.
-        let (points, no_group_is_empty) = match self.dealt {
+        let (points, is_new) = match self.dealt {
             Dealt::Chunks => (per_group + chunk, true),
             Dealt::Blocks => {
-                (per_group + 2 * chunk + 1, u64::from(self.groups) * u64::from(self.windows) <= self.blocks())
+                let no_group_is_empty = u64::from(self.groups) * u64::from(self.windows) <= self.blocks();
+                (per_group + 2 * chunk + 1, no_group_is_empty && chunk <= RECOVERY_BLOCKS_MAX)
             }
         };
-        points <= 1 << 16
-            && no_group_is_empty
-            && bounded
-            && window * super::table::ENTRY_BYTES as u64 <= TABLE_BYTES_MAX
+        points <= 1 << 16 && is_new && bounded && window * super::table::ENTRY_BYTES as u64 <= TABLE_BYTES_MAX
     }
 
     /// Number of blocks.
