@@ -315,6 +315,39 @@ fn a_stretch_over_several_groups_is_repaired() {
     sample.is_lost("one more of the group", &bytes);
 }
 
+/// Header, index, end, tables and recovery blocks are hit like everything else, in several places at once.
+#[test]
+fn any_stretches_that_together_are_no_more_than_promised_are_repaired() {
+    let mut state = 7u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    for redundancy in [Rate::Low, Rate::Medium, Rate::High] {
+        let sample = Sample::new(2_500, options(redundancy, Rate::None));
+        let good = &sample.good;
+        for count in [2, 3, 5, sample.layout.recovery_blocks as usize] {
+            let mut left = sample.layout.stretches_bytes(count as u64).unwrap() as usize;
+            let mut bytes = good.clone();
+            let mut hit = Vec::new();
+            for n in 0..count {
+                let rest = count - n - 1;
+                let length = if rest == 0 { left } else { 1 + random(left - rest) };
+                left -= length;
+                // The table at both ends of the recovery data, and the end; or anywhere.
+                let at = match n {
+                    0 => sample.protected().min(good.len() - length),
+                    1 => good.len() - length,
+                    _ => random(good.len() - length + 1),
+                };
+                hit.push((at, length));
+                bytes[at..at + length].iter_mut().zip(&good[at..]).for_each(|(byte, good)| *byte = !good);
+            }
+            sample.comes_back(&format!("{redundancy:?} {hit:?}"), &bytes);
+        }
+    }
+}
+
 #[test]
 fn what_is_still_whole_beyond_repair_is_named_and_can_be_restored() {
     for redundancy in [Rate::None, Rate::Low] {

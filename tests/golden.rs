@@ -6,6 +6,7 @@
 //! `tests/golden/archive-1`: archives of version 1 with recovery data of version 1 at every setting, two of them with
 //! several groups and windows as in large ones; and logs with their recovery data. Each line of `expected.txt` has an
 //! archive, its BLAKE3, that of the data file in it, and how it was made.
+//! `tests/golden/archive-3`: the same of version 3, with recovery data of version 2.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -279,8 +280,8 @@ fn the_written_example_is_what_is_written_and_read() {
 }
 
 /// An archive and the state in it, as `expected.txt` says.
-fn archives_of_version_1(place: &Place) -> Vec<(PathBuf, String, String)> {
-    let folder = files(place, "archive-1");
+fn archives(place: &Place, of: &str) -> Vec<(PathBuf, String, String)> {
+    let folder = files(place, of);
     let expected = fs::read_to_string(folder.join("expected.txt")).unwrap();
     let line = |line: &str| {
         let parts: Vec<&str> = line.split('\t').collect();
@@ -292,11 +293,11 @@ fn archives_of_version_1(place: &Place) -> Vec<(PathBuf, String, String)> {
 }
 
 #[test]
-fn archives_of_version_1_are_sound_and_yield_their_state() {
+fn archives_of_every_version_are_sound_and_yield_their_state() {
     let place = Place::new();
-    let all = archives_of_version_1(&place);
-    assert_eq!(all.len(), 11);
-    for (path, state, how) in all {
+    let (first, third) = (archives(&place, "archive-1"), archives(&place, "archive-3"));
+    assert_eq!((first.len(), third.len()), (11, 11));
+    for (path, state, how) in first.into_iter().chain(third) {
         let report = verify::run(&path, &Control::default()).unwrap();
         assert_eq!(report.problem().map(|e| e.to_string()), None, "{how}");
         let to = place.at("to");
@@ -312,7 +313,7 @@ fn archives_of_version_1_are_sound_and_yield_their_state() {
 #[test]
 fn archives_of_version_1_are_repaired() {
     let place = Place::new();
-    for (path, state, how) in archives_of_version_1(&place) {
+    for (path, state, how) in archives(&place, "archive-1") {
         let good = fs::read(&path).unwrap();
         let packet = (0..good.len() - 16).find_map(|at| {
             let length = Packet::length(&good[at..]).filter(|length| at + length <= good.len())?;
@@ -351,12 +352,34 @@ fn archives_of_version_1_are_repaired() {
     }
 }
 
+/// The recovery data that is made today is the one that was made then, byte by byte.
 #[test]
-fn logs_with_recovery_data_of_version_1_are_repaired() {
+fn archives_of_version_3_are_repaired_to_what_they_were() {
     let place = Place::new();
-    let folder = files(&place, "archive-1");
-    for name in ["low.4BL", "high.4BL"] {
-        let log = folder.join(name);
+    for (path, _, how) in archives(&place, "archive-3") {
+        let good = fs::read(&path).unwrap();
+        if how.starts_with("None") {
+            continue;
+        }
+        let mut damaged = good.clone();
+        damaged[good.len() / 3..][..2_000].iter_mut().for_each(|byte| *byte ^= 0xff);
+        fs::write(&path, &damaged).unwrap();
+        let copy = place.at("copy.4BK");
+        let options = RepairOptions { to: Some(copy.clone()), segments: vec![] };
+        repair::run(&Disk, &path, &options, &Control::default()).unwrap_or_else(|e| panic!("{how}: {e}"));
+        assert!(fs::read(&copy).unwrap() == good, "{how}");
+        fs::remove_file(copy).unwrap();
+    }
+}
+
+#[test]
+fn logs_with_recovery_data_of_every_version_are_repaired() {
+    let place = Place::new();
+    let logs = ["archive-1", "archive-3"]
+        .map(|of| files(&place, of))
+        .map(|folder| ["low.4BL", "high.4BL"].map(|name| folder.join(name)));
+    for log in logs.concat() {
+        let name = log.display();
         let good = fs::read(&log).unwrap();
         let mut damaged = good.clone();
         damaged[2_000..4_000].fill(0x55);

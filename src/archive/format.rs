@@ -52,11 +52,15 @@
 //! Every byte of an archive is covered by a checksum, save the envelopes of the three skippable frames, which are fixed
 //! by the format and compared with it.
 
+mod entries;
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use entries::FrameEntry;
 
 use super::options::ArchiveOptions;
 use crate::{
@@ -67,12 +71,8 @@ use crate::{
 
 /// The newest version of the format that this program reads.
 pub const VERSION: u16 = 3;
-/// The first version in which entries of INDX have their length in front.
-const VERSION_GROWING: u16 = 3;
 /// The version of TAIL.
 const VERSION_TAIL: u16 = 1;
-/// Bytes of an entry of INDX besides its length.
-const ENTRY_BYTES: usize = 48;
 /// Magic number of our skippable frames: one of the sixteen that zstd reserves.
 pub const SKIPPABLE: u32 = 0x184D_2A54;
 /// Length of the whole TAIL frame.
@@ -252,19 +252,6 @@ pub struct Item {
     pub original: Option<String>,
 }
 
-/// Where one data frame lies, and its checksum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameEntry {
-    /// Offset in the archive.
-    pub offset: u64,
-    /// Length as stored.
-    pub stored: u32,
-    /// Length when decompressed.
-    pub raw: u32,
-    /// BLAKE3 of the stored bytes.
-    pub hash: Hash,
-}
-
 /// The content of INDX.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
@@ -346,11 +333,7 @@ pub fn encode_index(index: &Index) -> Result<(Vec<u8>, Hash)> {
     payload.extend((index.frames.len() as u32).to_le_bytes());
     payload.extend((items.len() as u32).to_le_bytes());
     for frame in &index.frames {
-        payload.extend((ENTRY_BYTES as u16).to_le_bytes());
-        payload.extend(frame.offset.to_le_bytes());
-        payload.extend(frame.stored.to_le_bytes());
-        payload.extend(frame.raw.to_le_bytes());
-        payload.extend(frame.hash);
+        frame.encode(&mut payload);
     }
     payload.extend(items);
     Ok(sealed(payload))
@@ -512,10 +495,10 @@ pub fn decode_index(
     let (body, hash) = unseal(&frame[8..], "index")?;
     let (count, items) = (u32_at(body, 8) as usize, u32_at(body, 12) as usize);
     let (tag, rest) = (&body[..8], &body[16..]);
-    if tag != INDEX_TAG || items > ITEMS_LENGTH_MAX || count > rest.len() / ENTRY_BYTES {
+    if tag != INDEX_TAG || items > ITEMS_LENGTH_MAX || count > rest.len() / entries::ENTRY_BYTES {
         return Err(damaged());
     }
-    let (frames, rest) = decode_entries(rest, count, version).ok_or_else(damaged)?;
+    let (frames, rest) = entries::decode(rest, count, version).ok_or_else(damaged)?;
     if rest.len() != items {
         return Err(damaged());
     }
@@ -546,51 +529,4 @@ pub fn decode_index(
         return Err(damaged());
     }
     Ok((Index { frames, items }, hash))
-}
-
-/// The entries of `count` data frames, and what follows them.
-fn decode_entries(mut rest: &[u8], count: usize, version: u16) -> Option<(Vec<FrameEntry>, &[u8])> {
-    let mut frames = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut length = ENTRY_BYTES;
-        if version >= VERSION_GROWING {
-            let (own, after) = rest.split_at_checked(2)?;
-            (length, rest) = (usize::from(u16_at(own, 0)), after);
-        }
-        let (e, after) = rest.split_at_checked(length).filter(|_| length >= ENTRY_BYTES)?;
-        frames.push(FrameEntry { offset: u64_at(e, 0), stored: u32_at(e, 8), raw: u32_at(e, 12), hash: array(e, 16) });
-        rest = after;
-    }
-    Some((frames, rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// As a later version would write them.
-    #[test]
-    fn entries_that_have_grown_are_read_and_others_are_not() {
-        let entry = |n: u64, more: usize| {
-            let mut bytes = ((ENTRY_BYTES + more) as u16).to_le_bytes().to_vec();
-            bytes.extend([n.to_le_bytes(), [7; 8]].concat());
-            bytes.extend([n as u8; 32]);
-            bytes.extend(vec![0xee; more]);
-            bytes
-        };
-        let all = [entry(1, 0), entry(2, 9), entry(3, 300), b"items".to_vec()].concat();
-        let (frames, rest) = decode_entries(&all, 3, VERSION).unwrap_or_default();
-        assert_eq!(
-            frames.iter().map(|frame| (frame.offset, frame.hash[0])).collect::<Vec<_>>(),
-            [(1, 1), (2, 2), (3, 3)]
-        );
-        assert_eq!(rest, b"items");
-        let mut short = all.clone();
-        short[..2].copy_from_slice(&47u16.to_le_bytes());
-        assert_eq!(decode_entries(&short, 3, VERSION), None);
-        assert_eq!(decode_entries(&all[..200], 3, VERSION), None);
-        // Before entries could grow.
-        let plain: Vec<u8> = [1, 2].iter().flat_map(|n| entry(*n, 0).split_off(2)).collect();
-        assert!(decode_entries(&plain, 2, 2).is_some_and(|(frames, rest)| frames[1].offset == 2 && rest.is_empty()));
-    }
 }

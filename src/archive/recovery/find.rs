@@ -6,8 +6,8 @@ use memchr::memmem;
 
 use super::{
     code::Workspace,
-    layout::{Dealt, Layout},
-    locate::table_of,
+    layout::Layout,
+    locate::GroupTable,
     packet::{BODY_BYTES_MAX, ENVELOPE_BYTES, Kind, OVERHEAD_BYTES, Packet, Stamp, TAG, table_pieces, table_shape},
     table::{ENTRY_BYTES, Entry},
 };
@@ -179,35 +179,48 @@ impl Packets {
         self.range(Kind::Recovery, window, group).len()
     }
 
-    /// Up to `count` of a group's recovery blocks.
-    pub fn recovery(&self, volume: &Volume, window: u32, group: u32, count: usize) -> BTreeMap<u32, Vec<u8>> {
-        let bytes = self.stamp.layout.block_bytes as usize;
-        let block = |(_, mut body): (Packet, Vec<u8>)| {
-            body.truncate(bytes);
-            body
-        };
-        let all = self.range(Kind::Recovery, window, group).iter();
-        all.filter_map(|(key, place)| Some((key.3, block(body(volume, place)?)))).take(count).collect()
+    /// The recovery blocks of a window in the order in which they lie.
+    fn in_order(&self, window: u32) -> Vec<&(Key, Place)> {
+        let from = self.places.partition_point(|(key, _)| (key.0, key.1) < (Kind::Recovery, window));
+        let to = self.places.partition_point(|(key, _)| (key.0, key.1) <= (Kind::Recovery, window));
+        let mut all: Vec<_> = self.places[from..to].iter().collect();
+        all.sort_unstable_by_key(|(_, place)| (place.piece, place.offset));
+        all
     }
 
-    /// The table of a group whose blocks as they are have the entries `now`; `None` where that cannot be told, and of
-    /// recovery data of version 1.
-    pub fn group_table(&self, volume: &Volume, window: u32, group: u32, now: &[Entry]) -> Option<Vec<Entry>> {
-        let layout = &self.stamp.layout;
-        if layout.dealt == Dealt::Chunks {
-            return None;
-        }
-        let (mut pieces, mut hash) = (BTreeMap::new(), None);
-        for (key, place) in self.range(Kind::Recovery, window, group) {
-            let (packet, body) = body(volume, place)?;
-            let behind = body.get(layout.block_bytes as usize..)?;
-            if *hash.get_or_insert(packet.table) == packet.table {
-                for (number, piece) in (2 * key.3..).zip(behind.as_chunks::<ENTRY_BYTES>().0) {
-                    pieces.insert(number, *piece);
-                }
+    /// Up to so many of the recovery blocks of each of these groups, by number.
+    pub fn recovery(
+        &self,
+        volume: &Volume,
+        window: u32,
+        wanted: &HashMap<u32, usize>,
+    ) -> HashMap<u32, BTreeMap<u32, Vec<u8>>> {
+        let bytes = self.stamp.layout.block_bytes as usize;
+        let mut found: HashMap<u32, BTreeMap<u32, Vec<u8>>> = HashMap::new();
+        for (key, place) in self.in_order(window) {
+            let Some(count) = wanted.get(&key.2) else { continue };
+            let blocks = found.entry(key.2).or_default();
+            if blocks.len() < *count
+                && let Some((_, mut block)) = body(volume, place)
+            {
+                block.truncate(bytes);
+                blocks.insert(key.3, block);
             }
         }
-        table_of(now, &pieces, layout.table_recovery(), &hash?)
+        found
+    }
+
+    /// What the recovery blocks of each group of a window carry of its table.
+    pub fn group_tables(&self, volume: &Volume, window: u32) -> BTreeMap<u32, GroupTable> {
+        let mut tables: BTreeMap<u32, GroupTable> = BTreeMap::new();
+        for (key, place) in self.in_order(window) {
+            if let Some((packet, body)) = body(volume, place)
+                && let Some(behind) = body.get(self.stamp.layout.block_bytes as usize..)
+            {
+                tables.entry(key.2).or_default().add(key.3, packet.table, behind);
+            }
+        }
+        tables
     }
 
     /// The table of a window; `None` when more than half of its pieces are lost.
@@ -333,7 +346,7 @@ mod tests {
     #[test]
     fn a_small_file_that_claims_to_have_been_huge_costs_nothing() -> std::result::Result<(), Box<dyn std::error::Error>>
     {
-        let (windows, groups, dealt) = (1, 1, Dealt::Blocks);
+        let (windows, groups, dealt) = (1, 1, crate::archive::recovery::Dealt::Blocks);
         let honest = Layout {
             length: 100_000,
             block_bytes: 1024,

@@ -35,14 +35,31 @@ pub fn recovery_of_table(table: &[u8], count: usize) -> Result<Vec<Vec<u8>>> {
     encode_at_once(&entries, count)
 }
 
+/// What the frames at hand say of a group's table.
+#[derive(Debug, Default)]
+pub struct GroupTable {
+    pieces: BTreeMap<u32, [u8; ENTRY_BYTES]>,
+    hash: Option<Hash>,
+}
+
+impl GroupTable {
+    /// Takes what recovery block `number` carries: the BLAKE3 of the table, and two pieces.
+    pub fn add(&mut self, number: u32, hash: Hash, pieces: &[u8]) {
+        if *self.hash.get_or_insert(hash) == hash {
+            self.pieces.extend((2 * number..).zip(pieces.as_chunks::<ENTRY_BYTES>().0.iter().copied()));
+        }
+    }
+
+    /// The table of the group whose blocks as they are have the entries `now`, with `count` pieces in all; `None` where
+    /// that cannot be told.
+    pub fn table(&self, now: &[Entry], count: usize) -> Option<Vec<Entry>> {
+        table_of(now, &self.pieces, count, &self.hash?)
+    }
+}
+
 /// The table whose BLAKE3 is `hash`, from the entries of the blocks as they are and the pieces at hand, by number, of
 /// `count`; `None` where more than half as many blocks as pieces are damaged.
-pub fn table_of(
-    now: &[Entry],
-    pieces: &BTreeMap<u32, [u8; ENTRY_BYTES]>,
-    count: usize,
-    hash: &Hash,
-) -> Option<Vec<Entry>> {
+fn table_of(now: &[Entry], pieces: &BTreeMap<u32, [u8; ENTRY_BYTES]>, count: usize, hash: &Hash) -> Option<Vec<Entry>> {
     let mut bytes = Vec::with_capacity(now.len() * ENTRY_BYTES);
     now.iter().for_each(|entry| entry.encode(&mut bytes));
     let is_it = |bytes: &[u8]| blake3::hash(bytes).as_bytes() == hash;

@@ -2,7 +2,7 @@
 //! and the others are made from the recovery data of their group.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     ops::Range,
     path::Path,
 };
@@ -13,6 +13,7 @@ use super::{
     code::Workspace,
     find::{self, Packets},
     layout::{Dealt, Layout},
+    locate::GroupTable,
     packet::Stamp,
     search::search,
     spool::Spool,
@@ -183,16 +184,16 @@ fn table_of(volume: &Volume, packets: &Packets, window: u32, control: &Control) 
             Ok(())
         },
     )?;
-    let mut groups = 0..layout.groups;
+    let mut groups = packets.group_tables(volume, window).into_iter();
     let (now, number) = (&now, |block: u64| (block - first) as usize);
     pipeline::run(
         || {
             control.check()?;
             Ok(groups.next())
         },
-        |group: u32| {
+        |(group, told): (u32, GroupTable)| {
             let own: Vec<Entry> = layout.group_blocks(window, group).map(|block| now[number(block)]).collect();
-            Ok((group, packets.group_table(volume, window, group, &own)))
+            Ok((group, told.table(&own, layout.table_recovery())))
         },
         |(group, entries): (u32, Option<Vec<Entry>>)| {
             for (block, entry) in layout.group_blocks(window, group).zip(entries.into_iter().flatten()) {
@@ -303,22 +304,33 @@ fn repair(
     groups.sort_by_key(|(place, _)| *place);
     let shape = (layout.group_blocks_max(), layout.recovery_blocks.into(), layout.block_bytes.into());
     let group_bytes = Workspace::bytes(shape.0, shape.1, shape.2);
-    let at_a_time = (REPAIR_BYTES / group_bytes.max(1)).clamp(1, pipeline::workers() as u64) as usize;
+    // Some are decoded while the next are read.
+    let at_a_time = (REPAIR_BYTES / 2 / group_bytes.max(1)).max(1) as usize;
     control.phase(Phase::Repairing, groups.len() as u64 * group_bytes);
-    let mut groups = groups.into_iter();
+    let mut groups = groups.into_iter().peekable();
+    let mut read: VecDeque<Group> = VecDeque::new();
     let mut patches = HashMap::new();
     let (spare_in, spare) = crossbeam_channel::unbounded::<Workspace>();
     pipeline::run_on(
-        at_a_time,
+        at_a_time.min(pipeline::workers()),
         || {
             control.check()?;
-            Ok(groups.next())
+            if read.is_empty() {
+                let fits = |read: &VecDeque<Group>, window: u32| {
+                    read.len() < at_a_time && read.back().is_none_or(|last| last.window == window)
+                };
+                while let Some(((window, group), lost)) = groups.next_if(|((window, _), _)| fits(&read, *window)) {
+                    let (workspace, recovery) = (spare.try_recv().unwrap_or_default(), BTreeMap::new());
+                    read.push_back(Group { window, group, lost, workspace, recovery });
+                }
+                read_groups(volume, packets, read.make_contiguous(), control)?;
+            }
+            Ok(read.pop_front())
         },
-        |((window, group), lost)| {
-            let mut workspace = spare.try_recv().unwrap_or_default();
-            let back = repair_group(volume, packets, (window, group), &lost, bad, &mut workspace);
+        |mut group: Group| {
+            let back = group.decode(&layout, bad);
             // There is always somebody to receive it, in this function.
-            let _ = spare_in.send(workspace);
+            let _ = spare_in.send(group.workspace);
             Ok(back)
         },
         |blocks: Vec<(u64, Vec<u8>)>| {
@@ -333,31 +345,54 @@ fn repair(
     Ok((patches, spool))
 }
 
-fn repair_group(
-    volume: &Volume,
-    packets: &Packets,
-    (window, group): (u32, u32),
-    lost: &HashSet<u64>,
-    bad: &HashMap<u64, Option<Entry>>,
-    workspace: &mut Workspace,
-) -> Vec<(u64, Vec<u8>)> {
+/// A group to be decoded.
+struct Group {
+    window: u32,
+    group: u32,
+    lost: HashSet<u64>,
+    workspace: Workspace,
+    recovery: BTreeMap<u32, Vec<u8>>,
+}
+
+/// Reads the blocks and recovery blocks of several groups of a window in the order in which they lie: those of one alone
+/// lie far from each other, and a turning disk would seek for each.
+fn read_groups(volume: &Volume, packets: &Packets, groups: &mut [Group], control: &Control) -> Result<()> {
     let layout = packets.stamp.layout;
-    let size = layout.block_bytes as usize;
-    let blocks: Vec<u64> = layout.group_blocks(window, group).collect();
-    let recovery = packets.recovery(volume, window, group, lost.len());
-    workspace.blocks.resize(blocks.len() * size, 0);
-    let mut rest = workspace.blocks.as_mut_slice();
-    for stretch in layout.group_stretches(window, group) {
-        let (part, after) = rest.split_at_mut(bytes_of(&layout, &stretch));
-        read_blocks(volume, &layout, &stretch, part);
-        rest = after;
+    let Some(window) = groups.first().map(|group| group.window) else { return Ok(()) };
+    let mut all: Vec<(Range<u64>, usize, usize)> = Vec::new();
+    for (n, group) in groups.iter_mut().enumerate() {
+        let mut at = 0;
+        for stretch in layout.group_stretches(window, group.group) {
+            let bytes = bytes_of(&layout, &stretch);
+            all.push((stretch, n, at));
+            at += bytes;
+        }
+        group.workspace.blocks.resize(at, 0);
     }
-    let numbers =
-        blocks.iter().enumerate().filter(|(_, block)| lost.contains(block)).map(|(number, _)| number).collect();
-    let Ok(back) = workspace.decode(&numbers, (layout.recovery_blocks as usize, size), &recovery) else {
-        return Vec::new();
-    };
-    let back: Vec<(u64, Vec<u8>)> = back.into_iter().map(|(number, bytes)| (blocks[number], bytes)).collect();
-    let proven = |(block, bytes): &(u64, Vec<u8>)| bad.get(block).copied().flatten().is_some_and(|e| e.is(bytes));
-    if back.iter().all(proven) { back } else { Vec::new() }
+    all.sort_unstable_by_key(|(stretch, ..)| stretch.start);
+    for (stretch, n, at) in all {
+        control.check()?;
+        let part = &mut groups[n].workspace.blocks[at..][..bytes_of(&layout, &stretch)];
+        read_blocks(volume, &layout, &stretch, part);
+    }
+    let wanted: HashMap<u32, usize> = groups.iter().map(|group| (group.group, group.lost.len())).collect();
+    let mut recovery = packets.recovery(volume, window, &wanted);
+    for group in groups {
+        group.recovery = recovery.remove(&group.group).unwrap_or_default();
+    }
+    Ok(())
+}
+
+impl Group {
+    /// Its lost blocks; none where what comes back is not what was there.
+    fn decode(&mut self, layout: &Layout, bad: &HashMap<u64, Option<Entry>>) -> Vec<(u64, Vec<u8>)> {
+        let blocks: Vec<u64> = layout.group_blocks(self.window, self.group).collect();
+        let lost = blocks.iter().enumerate().filter(|(_, block)| self.lost.contains(block));
+        let (numbers, size) = (lost.map(|(number, _)| number).collect(), layout.block_bytes as usize);
+        let shape = (layout.recovery_blocks as usize, size);
+        let Ok(back) = self.workspace.decode(&numbers, shape, &self.recovery) else { return Vec::new() };
+        let back: Vec<(u64, Vec<u8>)> = back.into_iter().map(|(number, bytes)| (blocks[number], bytes)).collect();
+        let proven = |(block, bytes): &(u64, Vec<u8>)| bad.get(block).copied().flatten().is_some_and(|e| e.is(bytes));
+        if back.iter().all(proven) { back } else { Vec::new() }
+    }
 }
