@@ -137,7 +137,7 @@ fn every_kind_of_damage_gives_its_exact_message() {
     let index = u64::from_le_bytes(good[tail + 24..tail + 32].try_into().unwrap()) as usize;
     assert!(opened.tar_bytes() > 8 << 20);
     let second = {
-        let entry = &good[index + 24 + 48..index + 24 + 96];
+        let entry = &good[index + 24 + 50 + 2..index + 24 + 100];
         u64::from_le_bytes(entry[..8].try_into().unwrap()) as usize
     };
     let flip = |at: usize| {

@@ -18,7 +18,12 @@ use reed_solomon_simd::{
 use crate::error::{Error, ErrorKind, Result};
 
 /// Some blocks of a group, transformed so that they can be added to the group's recovery data.
-pub struct Transformed(Vec<u8>);
+pub struct Transformed {
+    work: Vec<u8>,
+    /// Of a part that is shorter than all points: what is in `work` is the second half of what is added, and the first
+    /// half is that, multiplied by this.
+    factor: Option<GfElement>,
+}
 
 /// What a group's blocks are transformed by.
 #[derive(Debug, Clone, Copy)]
@@ -32,39 +37,58 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Transforms up to `part` blocks of a group; the first of them is number `first` in it, a multiple of `part`.
+    /// Memory to transform a part in.
+    pub fn work_bytes(&self) -> usize {
+        let blocks = if self.part == self.points { self.points } else { self.points / 2 };
+        blocks * self.block_bytes
+    }
+
+    /// Transforms `count` blocks of a group, at most a part, with which `work` of [`work_bytes`](Self::work_bytes)
+    /// begins; the first of them is number `first` in the group, a multiple of `part`.
     ///
     /// A part that is shorter than all points costs somewhat more than its share, and saves the memory of what would
     /// have to wait.
-    pub fn transform(&self, mut blocks: Vec<u8>, first: usize) -> Transformed {
+    pub fn transform(&self, mut work: Vec<u8>, count: usize, first: usize) -> Transformed {
         let Self { points, part, block_bytes } = *self;
-        let count = blocks.len().div_ceil(block_bytes);
-        blocks.resize(points * block_bytes, 0);
-        let (pieces, _) = blocks[..part * block_bytes].as_chunks_mut::<64>();
+        work[count * block_bytes..part * block_bytes].fill(0);
+        let (pieces, _) = work[..part * block_bytes].as_chunks_mut::<64>();
         let mut shards = ShardsRefMut::new(part, block_bytes / 64, pieces);
         engine(|engine| engine.ifft(&mut shards, 0, part, count, points + first));
         // The steps of the transform that bring the part together with the other half, which is zero here.
-        let (skew, tables, within) = (get_skew(), get_exp_log(), first % points);
         let mut width = part;
-        while width < points {
-            let pair = first - within + within / (2 * width) * (2 * width);
-            let log = skew[points + pair + width - 1];
-            let factor = if log == GF_MODULUS { 0 } else { tables.exp[usize::from(log)] };
-            let is_first_half = within / width % 2 == 0;
-            let factor = factor ^ GfElement::from(is_first_half);
+        while 2 * width < points {
             let bytes = width * block_bytes;
-            blocks.copy_within(..bytes, bytes);
-            match factor {
-                0 => blocks[..bytes].fill(0),
-                factor => {
-                    let (pieces, _) = blocks[..bytes].as_chunks_mut::<64>();
-                    engine(|engine| engine.mul(pieces, tables.log[usize::from(factor)]));
-                }
-            }
+            work.copy_within(..bytes, bytes);
+            multiply(&mut work[..bytes], self.factor(first, width));
             width *= 2;
         }
-        Transformed(blocks)
+        Transformed { work, factor: (width < points).then(|| self.factor(first, width)) }
     }
+
+    /// What a part whose transform is `width` long is multiplied by for the first half of one twice as long.
+    fn factor(&self, first: usize, width: usize) -> GfElement {
+        let within = first % self.points;
+        let pair = first - within % (2 * width);
+        let log = get_skew()[self.points + pair + width - 1];
+        let factor = if log == GF_MODULUS { 0 } else { get_exp_log().exp[usize::from(log)] };
+        let is_first_half = within / width % 2 == 0;
+        factor ^ GfElement::from(is_first_half)
+    }
+}
+
+fn multiply(bytes: &mut [u8], factor: GfElement) {
+    match factor {
+        0 => bytes.fill(0),
+        1 => {}
+        factor => {
+            let log = get_exp_log().log[usize::from(factor)];
+            engine(|engine| engine.mul(bytes.as_chunks_mut::<64>().0, log));
+        }
+    }
+}
+
+fn add(to: &mut [u8], from: &[u8]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to ^= from);
 }
 
 /// The recovery data of a group in the making; empty until the first part is added.
@@ -74,14 +98,25 @@ pub struct Gathered(Vec<u8>);
 impl Gathered {
     /// Adds a part, and gives back its memory.
     pub fn add(&mut self, part: Transformed) -> Vec<u8> {
+        let Transformed { mut work, factor } = part;
+        let Some(factor) = factor else {
+            if self.0.is_empty() {
+                self.0 = work;
+                return Vec::new();
+            }
+            add(&mut self.0, &work);
+            return work;
+        };
         if self.0.is_empty() {
-            self.0 = part.0;
-            return Vec::new();
+            self.0 = vec![0; 2 * work.len()];
         }
-        for (to, from) in self.0.iter_mut().zip(&part.0) {
-            *to ^= from;
+        let (first, second) = self.0.split_at_mut(work.len());
+        add(second, &work);
+        if factor != 0 {
+            multiply(&mut work, factor);
+            add(first, &work);
         }
-        part.0
+        work
     }
 
     /// The recovery blocks, one after the other.
@@ -196,7 +231,10 @@ mod tests {
             for part in (0..).map(|n| 1 << n).take_while(|part| *part <= points) {
                 let (shape, mut gathered) = (Shape { points, part, block_bytes }, Gathered::default());
                 for (number, blocks) in data.chunks(part).enumerate() {
-                    gathered.add(shape.transform(blocks.concat(), number * part));
+                    // What was in it before does not matter.
+                    let mut work = noise(9, shape.work_bytes());
+                    work[..blocks.len() * block_bytes].copy_from_slice(&blocks.concat());
+                    gathered.add(shape.transform(work, blocks.len(), number * part));
                 }
                 assert!(gathered.finish(shape, recovery) == expected, "{blocks} {recovery} {part}");
             }

@@ -67,8 +67,9 @@ pub fn make(
     control: &Control,
 ) -> Result<()> {
     let stamp = stamp.of_blocks();
+    let memory = Memory::new();
     for window in 0..stamp.layout.windows {
-        let (table, groups) = read_window(volume, &stamp, window, check, control)?;
+        let (table, groups) = read_window(volume, &stamp, window, (check, &memory), control)?;
         write_window(&stamp, window, &table, groups, put)?;
     }
     Ok(())
@@ -79,9 +80,34 @@ fn shape_of(layout: &Layout) -> Shape {
     Shape { points, part, block_bytes: layout.block_bytes as usize }
 }
 
+/// Memory that is used again for the next stripes, also in the next window: to get fresh pages from the system costs as
+/// much as to work on them.
+struct Memory {
+    back: Sender<Vec<u8>>,
+    stripes: Receiver<Vec<u8>>,
+    spent: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
+}
+
+impl Memory {
+    fn new() -> Self {
+        let (back, stripes) = crossbeam_channel::unbounded();
+        // Two stripes: no more are under way.
+        let _ = back.send(Vec::new()).and_then(|()| back.send(Vec::new()));
+        Self { back, stripes, spent: crossbeam_channel::unbounded() }
+    }
+
+    fn stripe(&self, length: usize) -> Stripe {
+        let bytes = self.stripes.recv().unwrap_or_default();
+        // All of them are equally long, once they are there.
+        let bytes = if bytes.len() < length { vec![0; length] } else { bytes };
+        Stripe { bytes, filled: 0, back: self.back.clone() }
+    }
+}
+
 /// Bytes of a stripe, whose memory goes back when the last group has its blocks.
 struct Stripe {
     bytes: Vec<u8>,
+    filled: usize,
     back: Sender<Vec<u8>>,
 }
 
@@ -104,47 +130,41 @@ struct Work {
 struct Reader<'a> {
     volume: &'a Volume,
     layout: Layout,
+    memory: &'a Memory,
     blocks: Range<u64>,
     check: &'a mut (dyn FnMut(&[u8]) -> Result<()> + Send),
-    stripe_blocks: u64,
+    stripe_bytes: usize,
     /// The next block to be read.
     at: u64,
-    filling: Vec<u8>,
+    filling: Option<Stripe>,
     full: Option<(Arc<Stripe>, usize, Range<usize>)>,
-    spare: Receiver<Vec<u8>>,
-    back: Sender<Vec<u8>>,
 }
 
 impl Reader<'_> {
     fn next(&mut self) -> Result<Option<Work>> {
         loop {
-            self.read_some()?;
             if let Some((stripe, first, groups)) = &mut self.full
                 && let Some(group) = groups.next()
             {
-                return Ok(Some(Work { stripe: Arc::clone(stripe), first: *first, group }));
+                let work = Work { stripe: Arc::clone(stripe), first: *first, group };
+                // The next one is filled bit by bit, while this one is worked on.
+                self.read_some()?;
+                return Ok(Some(work));
             }
-            // The last one that is out goes back when its work is done.
+            // The last group that is out gives it back when its work is done.
             self.full = None;
-            if self.filling.is_empty() {
-                return Ok(None);
-            }
             while !self.is_full() {
                 self.read_some()?;
             }
-            let next = self.spare.recv().unwrap_or_default();
-            let bytes = std::mem::replace(&mut self.filling, next);
-            self.filling.clear();
-            let there = bytes.len() / self.layout.block_bytes as usize;
+            let Some(stripe) = self.filling.take() else { return Ok(None) };
+            let there = stripe.filled.div_ceil(self.layout.block_bytes as usize);
             let first = (self.at - self.blocks.start) as usize - there;
-            let stripe = Arc::new(Stripe { bytes, back: self.back.clone() });
-            self.full = Some((stripe, first, 0..(self.layout.groups as usize).min(there)));
+            self.full = Some((Arc::new(stripe), first, 0..(self.layout.groups as usize).min(there)));
         }
     }
 
     fn is_full(&self) -> bool {
-        let block = u64::from(self.layout.block_bytes);
-        self.at == self.blocks.end || self.filling.len() as u64 >= self.stripe_blocks * block
+        self.at == self.blocks.end || self.filling.as_ref().is_some_and(|stripe| stripe.filled == self.stripe_bytes)
     }
 
     /// Reads on by as much as one group takes of a stripe.
@@ -152,16 +172,20 @@ impl Reader<'_> {
         if self.is_full() {
             return Ok(());
         }
+        let stripe = self.filling.get_or_insert_with(|| self.memory.stripe(self.stripe_bytes));
         let (block, layout) = (u64::from(self.layout.block_bytes), &self.layout);
-        let room = self.stripe_blocks - self.filling.len() as u64 / block;
-        let count = room.min(self.blocks.end - self.at).min(self.stripe_blocks.div_ceil(u64::from(layout.groups)));
-        let (from, old) = (self.at * block, self.filling.len());
+        let room = (self.stripe_bytes - stripe.filled) as u64 / block;
+        let of_a_group = (self.stripe_bytes as u64 / block).div_ceil(u64::from(layout.groups));
+        let count = room.min(self.blocks.end - self.at).min(of_a_group);
+        let (from, end) = (self.at * block, stripe.filled + (count * block) as usize);
         let there = (count * block).min(layout.length - from) as usize;
+        let bytes = &mut stripe.bytes[stripe.filled..end];
+        let (bytes, rest) = bytes.split_at_mut(there);
         // The last block of the file is filled up, here as in every reader.
-        self.filling.resize(old + (count * block) as usize, 0);
-        let bytes = &mut self.filling[old..old + there];
+        rest.fill(0);
         self.volume.read_at(from, bytes).map_err(|e| read_error(self.volume, e))?;
         (self.check)(bytes)?;
+        stripe.filled = end;
         self.at += count;
         Ok(())
     }
@@ -172,7 +196,7 @@ fn read_window(
     volume: &Volume,
     stamp: &Stamp,
     window: u32,
-    check: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
+    (check, memory): (&mut (dyn FnMut(&[u8]) -> Result<()> + Send), &Memory),
     control: &Control,
 ) -> Result<(Vec<u8>, Vec<Gathered>)> {
     let layout = stamp.layout;
@@ -180,31 +204,30 @@ fn read_window(
     let groups: Vec<Mutex<Gathered>> = (0..count).map(|_| Mutex::default()).collect();
     let blocks = layout.window_blocks(window);
     let mut table = vec![0; (blocks.end - blocks.start) as usize * ENTRY_BYTES];
-    let (back, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
-    // Two stripes: no more are under way.
-    let _ = back.send(Vec::new());
-    let stripe_blocks = (shape.part * count) as u64;
-    let (at, filling) = (blocks.start, Vec::new());
-    let mut reader = Reader { volume, layout, blocks, check, stripe_blocks, at, filling, full: None, spare, back };
-    let (spent_in, spent) = crossbeam_channel::unbounded::<Vec<u8>>();
+    let (at, stripe_bytes) = (blocks.start, shape.part * count * block_bytes);
+    let mut reader = Reader { volume, layout, memory, blocks, check, stripe_bytes, at, filling: None, full: None };
+    let (spent_in, spent) = &memory.spent;
     pipeline::run(
         || {
             control.check()?;
             reader.next()
         },
         |Work { stripe, first, group }: Work| {
-            let mut part = spent.try_recv().unwrap_or_default();
-            part.clear();
-            let all = stripe.bytes.chunks_exact(block_bytes).skip(group).step_by(count);
-            all.for_each(|block| part.extend_from_slice(block));
+            let work = spent.try_recv().ok().filter(|work| !work.is_empty());
+            let mut work = work.unwrap_or_else(|| vec![0; shape.work_bytes()]);
+            let mut entries = Vec::with_capacity(shape.part * ENTRY_BYTES);
+            let blocks = stripe.bytes[..stripe.filled].chunks_exact(block_bytes).skip(group).step_by(count);
+            for (block, place) in blocks.zip(work.chunks_exact_mut(block_bytes)) {
+                place.copy_from_slice(block);
+                Entry::of(place).encode(&mut entries);
+            }
             drop(stripe);
-            let (read, number) = (part.len() as u64, first / count);
-            let mut entries = Vec::with_capacity(read as usize / block_bytes * ENTRY_BYTES);
-            part.chunks_exact(block_bytes).for_each(|block| Entry::of(block).encode(&mut entries));
-            let transformed = shape.transform(part, number);
+            let number = entries.len() / ENTRY_BYTES;
+            let transformed = shape.transform(work, number, first / count);
             let mut gathered = groups[group].lock().unwrap_or_else(PoisonError::into_inner);
             let part = gathered.add(transformed);
             drop(gathered);
+            let read = (number * block_bytes) as u64;
             // What there is no use for is simply freed.
             let _ = spent_in.send(part);
             Ok((first + group, read, entries))
@@ -216,7 +239,6 @@ fn read_window(
             Ok(())
         },
     )?;
-    drop(reader);
     let groups = groups.into_iter().map(|group| group.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
     Ok((table, groups))
 }
@@ -280,9 +302,9 @@ fn write_window(
             let one = |(number, group): &(u32, u32)| {
                 let (made, n) = (&made[*group as usize], *number as usize);
                 let block = &made.blocks[n * block_bytes..][..block_bytes];
-                let body = [block, &made.table_recovery[2 * n], &made.table_recovery[2 * n + 1]].concat();
+                let body = [block, &made.table_recovery[2 * n], &made.table_recovery[2 * n + 1]];
                 let (kind, table) = (Kind::Recovery, made.table);
-                Packet { kind, group: *group, number: *number, table, ..packet }.encode(&body)
+                Packet { kind, group: *group, number: *number, table, ..packet }.encode_parts(&body)
             };
             Ok(part.iter().map(one).collect::<Vec<_>>())
         },

@@ -99,7 +99,13 @@ pub struct Packet {
 impl Packet {
     /// The frame with `body`.
     pub fn encode(&self, body: &[u8]) -> Vec<u8> {
-        let length = HEADER_BYTES + body.len() + 32;
+        self.encode_parts(&[body])
+    }
+
+    /// The frame with a body that is joined from `parts`.
+    pub fn encode_parts(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let body: usize = parts.iter().map(|part| part.len()).sum();
+        let length = HEADER_BYTES + body + 32;
         let mut out = Vec::with_capacity(ENVELOPE_BYTES + length);
         out.extend(SKIPPABLE.to_le_bytes());
         out.extend((length as u32).to_le_bytes());
@@ -107,7 +113,7 @@ impl Packet {
         out.extend(version(self.stamp.layout.dealt).to_le_bytes());
         out.extend([if self.kind == Kind::Table { 1 } else { 2 }, 0]);
         let layout = &self.stamp.layout;
-        for number in [self.window, self.group, self.number, body.len() as u32, 0] {
+        for number in [self.window, self.group, self.number, body as u32, 0] {
             out.extend(number.to_le_bytes());
         }
         out.extend(layout.length.to_le_bytes());
@@ -118,7 +124,7 @@ impl Packet {
         out.extend(self.stamp.tar_length.to_le_bytes());
         out.extend(self.stamp.whole);
         out.extend(self.table);
-        out.extend(body);
+        parts.iter().for_each(|part| out.extend_from_slice(part));
         let hash = blake3::hash(&out[ENVELOPE_BYTES..]);
         out.extend(hash.as_bytes());
         out
