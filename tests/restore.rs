@@ -164,7 +164,7 @@ fn every_kind_of_damage_gives_its_exact_message() {
         ("empty", Vec::new(), ErrorKind::NotRecognised, stranger),
         ("text", b"Dear Sir or Madam, here is no archive".to_vec(), ErrorKind::NotRecognised, stranger),
         ("first byte", flip(0), ErrorKind::NotRecognised, stranger),
-        ("newer", newer, ErrorKind::NewerVersion, "ARCHIVE was written in format 9, this program reads up to 2"),
+        ("newer", newer, ErrorKind::NewerVersion, "ARCHIVE was written in format 9, this program reads up to 3"),
         ("header length", flip(5), ErrorKind::Damaged, "the header of ARCHIVE is damaged"),
         ("header", flip(40), ErrorKind::Damaged, "the header of ARCHIVE is damaged"),
         ("cut in the header", good[..head - 10].to_vec(), ErrorKind::Damaged, end),
