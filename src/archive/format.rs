@@ -34,8 +34,8 @@
 //! | then | m | the [`Item`]s as a JSON array, in the order of the tar stream |
 //! | then | 32 | BLAKE3 of all bytes before |
 //!
-//! A later version may have longer entries: what an entry has beyond 48 bytes is passed over. In versions 1 and 2 entries
-//! have no length in front, and 48 bytes.
+//! A later version may have longer entries: what an entry has beyond 48 bytes is passed over. In versions 1 and 2
+//! entries have no length in front, and 48 bytes.
 //!
 //! | TAIL | bytes | always the last 112 bytes of the archive |
 //! |---|---|---|

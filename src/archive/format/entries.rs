@@ -1,5 +1,5 @@
-//! The entries of INDX, one for each data frame. Each has its length in front, so that a later program can write more into
-//! one and this one passes over it.
+//! The entries of INDX, one for each data frame. Each has its length in front, so that a later program can write more
+//! into one and this one passes over it.
 
 use super::{Hash, array, u16_at, u32_at, u64_at};
 

@@ -1,9 +1,9 @@
 //! The Reed-Solomon code of one group, over GF(2¹⁶), by `reed-solomon-simd`.
 //!
 //! The encoder of that library holds all blocks of a group in memory. Ours takes part after part: the code is linear,
-//! and of every part only its transform is added to the group's recovery blocks in the making. So many groups can be made
-//! at a time, and the memory is that of the recovery data and not of the data. The result is the library's own, which a
-//! test compares. What the code is, is written in `docs/formats.md`, and a test computes it from there.
+//! and of every part only its transform is added to the group's recovery blocks in the making. So many groups can be
+//! made at a time, and the memory is that of the recovery data and not of the data. The result is the library's own,
+//! which a test compares. What the code is, is written in `docs/formats.md`, and a test computes it from there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ impl Shape {
         let pair = first - within % (2 * width);
         let log = get_skew()[self.points + pair + width - 1];
         let factor = if log == GF_MODULUS { 0 } else { get_exp_log().exp[usize::from(log)] };
-        let is_first_half = within / width % 2 == 0;
+        let is_first_half = (within / width).is_multiple_of(2);
         factor ^ GfElement::from(is_first_half)
     }
 }

@@ -8,8 +8,8 @@
 //! The recovery blocks are written in the same turn. So whatever is damaged, and in however many places, takes equally
 //! much of each group but for one block a place: a stretch as long as all recovery data of a window no more than r.
 //!
-//! In recovery data of version 1 whole *chunks* of m blocks are dealt. A stretch takes as much of each group there, too;
-//! several stretches may meet in one group.
+//! In recovery data of version 1 whole *chunks* of m blocks are dealt. A stretch takes as much of each group there,
+//! too; several stretches may meet in one group.
 
 use std::ops::Range;
 
@@ -204,9 +204,9 @@ impl Layout {
         self.group_stretches(window, group).flatten()
     }
 
-    /// The groups of a window in the order in which one recovery block of each is written, again and again: the turn of
-    /// the blocks goes on, so that a stretch over the end of the data and the beginning of the recovery data is like any
-    /// other.
+    /// The groups of a window in the order in which one recovery block of each is written, again and again: the turn
+    /// of the blocks goes on, so that a stretch over the end of the data and the beginning of the recovery data is
+    /// like any other.
     pub fn recovery_order(&self, window: u32) -> impl Iterator<Item = u32> + use<> {
         let blocks = self.window_blocks(window);
         let (groups, turn) = (u64::from(self.groups), blocks.end - blocks.start);

@@ -1,10 +1,10 @@
 //! The table of a group, known again from its own recovery data and the blocks as they are.
 //!
-//! Blocks are known to be damaged by a table, and a table can be damaged, too. So each frame of a recovery block carries
-//! two pieces of recovery data of its group's table, made by the same code. The entries of the blocks as they are differ
-//! from the table only where a block is damaged: they are a table with errors at unknown places. From two pieces for each
-//! of them those places are found. A group whose blocks can be repaired has lost d blocks and at least d frames are left;
-//! so it has the 2 · d pieces, and the table is never what is missing.
+//! Blocks are known to be damaged by a table, and a table can be damaged, too. So each frame of a recovery block
+//! carries two pieces of recovery data of its group's table, made by the same code. The entries of the blocks as they
+//! are differ from the table only where a block is damaged: they are a table with errors at unknown places. From two
+//! pieces for each of them those places are found. A group whose blocks can be repaired has lost d blocks and at least
+//! d frames are left; so it has the 2 · d pieces, and the table is never what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,11 +100,11 @@ impl Field {
         if a == 0 || b == 0 { 0 } else { self.exp(self.log(a) + self.log(b)) }
     }
 
-    /// Of a word of the code, `recovery` at the first `points` points as far as it is known and `data` after them, which
-    /// symbols of `data` are wrong; `None` where they are too many.
+    /// Of a word of the code, `recovery` at the first `points` points as far as it is known and `data` after them,
+    /// which symbols of `data` are wrong; `None` where they are too many.
     ///
-    /// All words have Σ cᵢ · xᵢʲ = 0 for every j below `points`, where xᵢ is the point of symbol i; and so it is for the
-    /// points counted from any other one.
+    /// All words have Σ cᵢ · xᵢʲ = 0 for every j below `points`, where xᵢ is the point of symbol i; and so it is for
+    /// the points counted from any other one.
     fn wrong(&self, data: &[u16], recovery: &BTreeMap<usize, u16>, points: usize) -> Option<BTreeSet<usize>> {
         let point = |number: usize| number as u16 ^ ORIGIN;
         let mut sums = vec![0; points];

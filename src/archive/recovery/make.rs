@@ -1,8 +1,9 @@
 //! Making the recovery data of a finished file, window after window: one pass over its bytes, with bounded memory.
 //!
-//! Blocks are read in order and go to the groups in turn, while a group is worked on some blocks at a time. So a *stripe*
-//! of the file waits in memory until each group has these, and another one is filled meanwhile. Where a window has many
-//! groups, their blocks are worked on in smaller parts, so that a stripe is not as large as all recovery data.
+//! Blocks are read in order and go to the groups in turn, while a group is worked on some blocks at a time. So a
+//! *stripe* of the file waits in memory until each group has these, and another one is filled meanwhile. Where a
+//! window has many groups, their blocks are worked on in smaller parts, so that a stripe is not as large as all
+//! recovery data.
 
 use std::{
     io,
@@ -50,9 +51,9 @@ fn part_blocks(layout: &Layout) -> u64 {
     part
 }
 
-/// Reads all that `stamp` protects from `volume`, gives every byte in order to `check`, and the frames of recovery data
-/// to `put`: for every window the first half of its table, the recovery blocks, and the other half of its table. It is of
-/// version 2, whatever version the stamp is of.
+/// Reads all that `stamp` protects from `volume`, gives every byte in order to `check`, and the frames of recovery
+/// data to `put`: for every window the first half of its table, the recovery blocks, and the other half of its table.
+/// It is of version 2, whatever version the stamp is of.
 ///
 /// So no stretch of damage that is repaired at all takes both halves, of which either is enough. Counts the bytes read
 /// in `control`.
@@ -69,7 +70,7 @@ pub fn make(
     let stamp = stamp.of_blocks();
     let memory = Memory::new();
     for window in 0..stamp.layout.windows {
-        let (table, groups) = read_window(volume, &stamp, window, (check, &memory), control)?;
+        let (table, groups) = read_window(volume, &stamp, window, check, &memory, control)?;
         write_window(&stamp, window, &table, groups, put)?;
     }
     Ok(())
@@ -196,7 +197,8 @@ fn read_window(
     volume: &Volume,
     stamp: &Stamp,
     window: u32,
-    (check, memory): (&mut (dyn FnMut(&[u8]) -> Result<()> + Send), &Memory),
+    check: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
+    memory: &Memory,
     control: &Control,
 ) -> Result<(Vec<u8>, Vec<Gathered>)> {
     let layout = stamp.layout;

@@ -262,8 +262,8 @@ fn bytes_of(layout: &Layout, blocks: &Range<u64>) -> usize {
     ((blocks.end - blocks.start) * u64::from(layout.block_bytes)) as usize
 }
 
-/// Reads consecutive blocks, the last block of the file filled up with zeros; false where zeros stand for what cannot be
-/// read.
+/// Reads consecutive blocks, the last block of the file filled up with zeros; false where zeros stand for what cannot
+/// be read.
 fn read_blocks(volume: &Volume, layout: &Layout, blocks: &Range<u64>, bytes: &mut [u8]) -> bool {
     let from = blocks.start * u64::from(layout.block_bytes);
     let there = (layout.length - from).min(bytes.len() as u64) as usize;
@@ -354,8 +354,8 @@ struct Group {
     recovery: BTreeMap<u32, Vec<u8>>,
 }
 
-/// Reads the blocks and recovery blocks of several groups of a window in the order in which they lie: those of one alone
-/// lie far from each other, and a turning disk would seek for each.
+/// Reads the blocks and recovery blocks of several groups of a window in the order in which they lie: those of one
+/// alone lie far from each other, and a turning disk would seek for each.
 fn read_groups(volume: &Volume, packets: &Packets, groups: &mut [Group], control: &Control) -> Result<()> {
     let layout = packets.stamp.layout;
     let Some(window) = groups.first().map(|group| group.window) else { return Ok(()) };

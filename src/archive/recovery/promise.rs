@@ -1,11 +1,11 @@
 //! What is repaired for certain, computed from the layout.
 //!
-//! Let damage be in N stretches, each of any length and at any place. In the order in which they are written, data first
-//! and recovery blocks after it, the blocks of a group stand G apart. So to take h ≥ 2 blocks of one group a stretch must
-//! reach from the last byte of one of them to the first of another one, over (h − 1) · G − 1 whole blocks between. A
-//! group is beyond repair where it has lost r + 1. The least number of bytes that N stretches need for that is what is
-//! added up here; with one byte less everything comes back. Frames of recovery data are longer than blocks, and tables
-//! stand between: both only make a stretch need more.
+//! Let damage be in N stretches, each of any length and at any place. In the order in which they are written, data
+//! first and recovery blocks after it, the blocks of a group stand G apart. So to take h ≥ 2 blocks of one group a
+//! stretch must reach from the last byte of one of them to the first of another one, over (h − 1) · G − 1 whole blocks
+//! between. A group is beyond repair where it has lost r + 1. The least number of bytes that N stretches need for that
+//! is what is added up here; with one byte less everything comes back. Frames of recovery data are longer than blocks,
+//! and tables stand between: both only make a stretch need more.
 
 use super::{
     layout::{Dealt, Layout},

@@ -91,8 +91,8 @@ impl Sample {
     }
 }
 
-/// Of random numbers, any so many stretches with so many bytes in all: equally long, of random lengths, or many of a byte
-/// and a long one.
+/// Of random numbers, any so many stretches with so many bytes in all: equally long, of random lengths, or many of a
+/// byte and a long one.
 fn stretches(count: usize, total: usize, file: usize, random: &mut dyn FnMut(usize) -> usize) -> Vec<(usize, usize)> {
     let kind = random(3);
     let mut left = total.min(file);
