@@ -40,7 +40,7 @@ use uuid::Uuid;
 
 use crate::{
     archive::{
-        ArchiveNumber, ArchiveOptions, Entry, Identity, ItemKind, Source, TextSource,
+        ArchiveNumber, ArchiveOptions, Entry, Identity, ItemKind, Rate, Source, TextSource,
         catalog::{self, ArchiveEntry},
         keys::Key,
         leftovers, log_recovery,
@@ -233,6 +233,9 @@ pub fn run_asking(
     let Begun { snapshot, cut, table, problem } = begin(data_file, number, log, control)?;
     let mut log_problem = log_folder.err().or(problem).map(|e| e.report());
     let log_position = cut.as_ref().map(Cut::position);
+    // A path that is no text has no place there; the settings inside have it.
+    let log_file =
+        log.filter(|_| log_position.is_some()).map(|log| log.status().log).filter(|log| log.to_str().is_some());
     let now = control.clock().local();
     let moment = now.with_nanosecond(now.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(now).fixed_offset();
     let seen = if looks { Some(seen::look(&snapshot, control)?) } else { None };
@@ -248,8 +251,10 @@ pub fn run_asking(
         page_count: snapshot.page_count(),
         program: PROGRAM.to_owned(),
         log_position,
+        log_file,
         content: seen.clone(),
         options: (options != ArchiveOptions::default()).then_some(options),
+        recovery: (options.redundancy != Rate::None).then_some(2),
         segment: None,
     };
     let (data_bytes, journal_mode) = (snapshot.len(), snapshot.journal_mode());

@@ -191,7 +191,7 @@ pub fn examine(archive: &Path, options: &VerifyOptions, control: &Control) -> Re
     }
     match prove(&opened, control) {
         Ok(()) => {
-            let damage = Some(Repaired { damage: repaired.damage.of_recovery_only(), ..repaired });
+            let damage = Some(Repaired { damage: repaired.damage.of_proven(), ..repaired });
             Ok(Examined { archive: opened, damage, is_proven: true })
         }
         Err(error) if heal::is_damage(&error) => {

@@ -210,7 +210,8 @@ fn scattered_damage_is_repaired_up_to_the_share_of_each_group_and_no_further() {
             let mut bytes = sample.good.clone();
             of_table(&mut bytes, 1);
             hit(&mut bytes, blocks / 2);
-            sample.is_lost(&name("more than half of the table"), &bytes);
+            // Each group knows its own part of it.
+            sample.comes_back(&name("more than half of the table"), &bytes);
             for (_, at, length) in packets(&sample.good).iter().filter(|(p, _, _)| p.kind == Kind::Recovery).take(2) {
                 let mut one = sample.good.clone();
                 one[at + length / 2] ^= 1;
@@ -291,15 +292,60 @@ fn a_stretch_over_several_groups_is_repaired() {
     for from in [0, sample.protected() / 2 + 11, sample.protected() - stretch / 2, good.len() - stretch] {
         sample.comes_back(&format!("at {from}"), &overwritten(good, from, stretch));
     }
-    // All blocks of one chunk and one more of its group, the smallest damage that is too much.
-    let chunk = sample.layout.chunk_bytes() as usize;
-    let mut bytes = overwritten(good, 0, chunk);
-    let of_same_group = sample.layout.groups as usize * chunk;
-    bytes[of_same_group + 5] ^= 1;
-    sample.is_lost("one group", &bytes);
-    bytes[of_same_group + 5] ^= 1;
-    bytes[of_same_group - 5] ^= 1;
-    sample.comes_back("two groups", &bytes);
+    // Many stretches, that together are as long as is promised for them.
+    for count in [10] {
+        let each = sample.layout.stretches_bytes(count).unwrap() as usize / count as usize;
+        let mut bytes = good.clone();
+        for n in 0..count as usize {
+            let from = n * (good.len() / count as usize);
+            bytes[from..from + each].iter_mut().for_each(|byte| *byte ^= 0x5a);
+        }
+        sample.comes_back(&format!("{count} stretches"), &bytes);
+    }
+    // As many blocks of one group as it can bear, and one more: the smallest damage that is too much.
+    let (block, groups) = (sample.layout.block_bytes as usize, sample.layout.groups as usize);
+    let mut bytes = good.clone();
+    let recovery = sample.layout.recovery_blocks as usize;
+    let has_zeros = |n: usize| good[n * groups * block..][..block].iter().all(|byte| *byte == 0);
+    let mut of_group = (0..).filter(|n| !has_zeros(*n)).map(|n| n * groups * block);
+    of_group.by_ref().take(recovery).for_each(|at| bytes[at + 5] ^= 1);
+    sample.comes_back("one group", &bytes);
+    let one_more = of_group.next().unwrap();
+    bytes[one_more + 5] ^= 1;
+    sample.is_lost("one more of the group", &bytes);
+}
+
+/// Header, index, end, tables and recovery blocks are hit like everything else, in several places at once.
+#[test]
+fn any_stretches_that_together_are_no_more_than_promised_are_repaired() {
+    let mut state = 7u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    for redundancy in [Rate::Low, Rate::Medium, Rate::High] {
+        let sample = Sample::new(2_500, options(redundancy, Rate::None));
+        let good = &sample.good;
+        for count in [2, 3, 5, sample.layout.recovery_blocks as usize] {
+            let mut left = sample.layout.stretches_bytes(count as u64).unwrap() as usize;
+            let mut bytes = good.clone();
+            let mut hit = Vec::new();
+            for n in 0..count {
+                let rest = count - n - 1;
+                let length = if rest == 0 { left } else { 1 + random(left - rest) };
+                left -= length;
+                // The table at both ends of the recovery data, and the end; or anywhere.
+                let at = match n {
+                    0 => sample.protected().min(good.len() - length),
+                    1 => good.len() - length,
+                    _ => random(good.len() - length + 1),
+                };
+                hit.push((at, length));
+                bytes[at..at + length].iter_mut().zip(&good[at..]).for_each(|(byte, good)| *byte = !good);
+            }
+            sample.comes_back(&format!("{redundancy:?} {hit:?}"), &bytes);
+        }
+    }
 }
 
 #[test]
@@ -358,6 +404,13 @@ fn recovery_data_that_is_lost_is_made_anew_while_the_content_is_whole() {
     // The end is lost with the table: where everything lies is known from the recovery blocks that are left.
     let cut = &table[..table.len() - 50];
     sample.comes_back("table lost and cut off", cut);
+    assert!(said(cut).starts_with("the content is whole, but "), "{}", said(cut));
+    // All but one piece of the table.
+    let mut last = all[..all.len() - 50].to_vec();
+    let (_, at, length) = packets(&sample.good)[0];
+    last[at..at + length].copy_from_slice(&sample.good[at..at + length]);
+    let cut = &last[..];
+    sample.comes_back("all but a piece of the table lost and cut off", cut);
     assert!(said(cut).starts_with("the content is whole, but "), "{}", said(cut));
     let restored = restore::plan(&sample.path, &restore::Logs::None).unwrap().repaired.unwrap();
     let problem = restored.after_restore();

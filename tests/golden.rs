@@ -3,6 +3,10 @@
 //! `tests/golden/log-1`: two archives, three logs of version 1. They hold small and large commits, one that makes the file
 //! shorter, a catch-up, and commits of a clock that was two days ahead.
 //! `tests/golden/log-2`: three archives and four logs of version 2 with the same, and pages whose records were moved.
+//! `tests/golden/archive-1`: archives of version 1 with recovery data of version 1 at every setting, two of them with
+//! several groups and windows as in large ones; and logs with their recovery data. Each line of `expected.txt` has an
+//! archive, its BLAKE3, that of the data file in it, and how it was made.
+//! `tests/golden/archive-3`: the same of version 3, with recovery data of version 2.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -15,7 +19,10 @@ use std::{
 };
 
 use strongroom::{
-    archive::Archive,
+    archive::{
+        Archive, log_recovery,
+        recovery::{Dealt, packet::Packet},
+    },
     backup,
     control::Control,
     journal::{
@@ -25,10 +32,12 @@ use strongroom::{
         reader::LogReader,
         writer::LogWriter,
     },
+    repair::{self, RepairOptions},
     restore::{self, Logs, RestoreOptions, RestoreReport},
     settings::SettingsFile,
     sqlite::{snapshot::Snapshot, wal::WalMark},
-    storage::{Disk, Ownership},
+    storage::{Disk, Ownership, beneath::Folder},
+    verify,
 };
 use support::{Place, logical_content, make_data_file, text};
 
@@ -268,4 +277,118 @@ fn the_written_example_is_what_is_written_and_read() {
     let first = (42, 1500, 1500, 4, 8, Some(StateSum(0x0807_0605_0403_0201)), vec![(2, 2)]);
     let second = (43, 1500, 500, 5, 2, None, vec![(5, 6), (2, 4)]);
     assert_eq!((said, reader.blank()), (vec![first, second], &[(3, 3)][..]));
+}
+
+/// An archive and the state in it, as `expected.txt` says.
+fn archives(place: &Place, of: &str) -> Vec<(PathBuf, String, String)> {
+    let folder = files(place, of);
+    let expected = fs::read_to_string(folder.join("expected.txt")).unwrap();
+    let line = |line: &str| {
+        let parts: Vec<&str> = line.split('\t').collect();
+        let path = folder.join(parts[0]);
+        assert_eq!(blake3::hash(&fs::read(&path).unwrap()).to_hex().to_string(), parts[1], "{line}");
+        (path, parts[2].to_owned(), parts[3].to_owned())
+    };
+    expected.lines().map(line).collect()
+}
+
+#[test]
+fn archives_of_every_version_are_sound_and_yield_their_state() {
+    let place = Place::new();
+    let (first, third) = (archives(&place, "archive-1"), archives(&place, "archive-3"));
+    assert_eq!((first.len(), third.len()), (11, 11));
+    for (path, state, how) in first.into_iter().chain(third) {
+        let report = verify::run(&path, &Control::default()).unwrap();
+        assert_eq!(report.problem().map(|e| e.to_string()), None, "{how}");
+        let to = place.at("to");
+        let options = RestoreOptions { logs: Logs::None, ..RestoreOptions::all(&to) };
+        restore::run(&Disk, &path, &options, &Control::default()).unwrap();
+        assert_eq!(blake3::hash(&fs::read(to.join("a.sqlite")).unwrap()).to_hex().to_string(), state, "{how}");
+        fs::remove_dir_all(to).unwrap();
+    }
+}
+
+/// What version 1 promised: any single stretch of this length, and any half of the table. A sound copy gets recovery data
+/// of the newest version, which is as good.
+#[test]
+fn archives_of_version_1_are_repaired() {
+    let place = Place::new();
+    for (path, state, how) in archives(&place, "archive-1") {
+        let good = fs::read(&path).unwrap();
+        let packet = (0..good.len() - 16).find_map(|at| {
+            let length = Packet::length(&good[at..]).filter(|length| at + length <= good.len())?;
+            Packet::decode(&good[at..at + length]).map(|(packet, _)| packet)
+        });
+        let Some(packet) = packet else {
+            assert!(how.starts_with("None"), "{how}");
+            continue;
+        };
+        let layout = packet.stamp.layout;
+        assert_eq!(layout.dealt, Dealt::Chunks);
+        let stretch = layout.stretch_bytes() as usize;
+        for from in [0, 9, good.len() / 3, layout.length as usize - stretch / 2, good.len() - stretch] {
+            let mut damaged = good.clone();
+            damaged[from..from + stretch].iter_mut().for_each(|byte| *byte ^= 0xff);
+            fs::write(&path, &damaged).unwrap();
+            let copy = place.at("copy.4BK");
+            let options = RepairOptions { to: Some(copy.clone()), segments: vec![] };
+            let report =
+                repair::run(&Disk, &path, &options, &Control::default()).unwrap_or_else(|e| panic!("{how}: {e}"));
+            assert!(report.repaired.is_some(), "{how}");
+            let to = place.at("to");
+            let options = RestoreOptions { logs: Logs::None, ..RestoreOptions::all(&to) };
+            restore::run(&Disk, &copy, &options, &Control::default()).unwrap();
+            assert_eq!(blake3::hash(&fs::read(to.join("a.sqlite")).unwrap()).to_hex().to_string(), state, "{how}");
+            fs::remove_dir_all(to).unwrap();
+            // What is protected is the same, byte by byte; and the copy can be repaired, too.
+            let mut bytes = fs::read(&copy).unwrap();
+            let protected = layout.length as usize;
+            assert!(bytes[..protected] == good[..protected], "{how}");
+            bytes[protected / 2] ^= 1;
+            fs::write(&copy, bytes).unwrap();
+            assert!(verify::run(&copy, &Control::default()).unwrap().damaged().is_some(), "{how}");
+            fs::remove_file(copy).unwrap();
+        }
+    }
+}
+
+/// The recovery data that is made today is the one that was made then, byte by byte.
+#[test]
+fn archives_of_version_3_are_repaired_to_what_they_were() {
+    let place = Place::new();
+    for (path, _, how) in archives(&place, "archive-3") {
+        let good = fs::read(&path).unwrap();
+        if how.starts_with("None") {
+            continue;
+        }
+        let mut damaged = good.clone();
+        damaged[good.len() / 3..][..2_000].iter_mut().for_each(|byte| *byte ^= 0xff);
+        fs::write(&path, &damaged).unwrap();
+        let copy = place.at("copy.4BK");
+        let options = RepairOptions { to: Some(copy.clone()), segments: vec![] };
+        repair::run(&Disk, &path, &options, &Control::default()).unwrap_or_else(|e| panic!("{how}: {e}"));
+        assert!(fs::read(&copy).unwrap() == good, "{how}");
+        fs::remove_file(copy).unwrap();
+    }
+}
+
+#[test]
+fn logs_with_recovery_data_of_every_version_are_repaired() {
+    let place = Place::new();
+    let logs = ["archive-1", "archive-3"]
+        .map(|of| files(&place, of))
+        .map(|folder| ["low.4BL", "high.4BL"].map(|name| folder.join(name)));
+    for log in logs.concat() {
+        let name = log.display();
+        let good = fs::read(&log).unwrap();
+        let mut damaged = good.clone();
+        damaged[2_000..4_000].fill(0x55);
+        for damaged in [&damaged[..], &good[..good.len() - 1_500]] {
+            fs::write(&log, damaged).unwrap();
+            let scratch = tempfile::tempdir().unwrap();
+            let into = Folder::open(scratch.path()).unwrap();
+            let (healed, _) = log_recovery::heal_log(&log, &into, &Control::default()).unwrap().unwrap();
+            assert!(fs::read(healed).unwrap() == good, "{name}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use strongroom::{
-    archive::{ArchiveOptions, Rate, recovery::Layout},
+    archive::{ArchiveOptions, Guarantee, Rate, recovery::Layout},
     storage::space::human_bytes,
 };
 
@@ -33,24 +33,29 @@ fn the_tables_in_the_documentation_are_those_of_the_code() {
     for (redundancy, interlacing) in rates() {
         let all: Vec<_> =
             LARGE.iter().map(|bytes| options(redundancy, interlacing).guarantee(*bytes).unwrap()).collect();
-        let stretches: Vec<String> = all.iter().map(|g| short(g.stretch_bytes)).collect();
-        let least = all.iter().map(|g| g.scattered_percent).fold(100.0, f64::min);
+        let said = |g: &Guarantee| format!("{}, {}", short(g.stretch_bytes), short(g.stretches.1));
+        let stretches: Vec<String> = all.iter().map(said).collect();
+        assert!(all.iter().all(|g| g.stretches.0 == 10 && g.places.0 == 128));
+        let each = all.iter().map(|g| g.places.1).min().unwrap();
         let most = all.iter().map(|g| g.larger_percent).fold(0.0, f64::max);
         let memory = all.iter().map(|g| g.memory_bytes).max().unwrap();
         assert!(memory <= 512 * MB);
         lines.push(format!(
-            "| {} | {} | {} | {:.1} % | {most:.1} % | {} |",
+            "| {} | {} | {} | {} | {most:.1} % | {} |",
             redundancy.label(),
             interlacing.label(),
             stretches.join(" | "),
-            (least * 10.0).floor() / 10.0,
+            short(each),
             short(memory)
         ));
     }
     for redundancy in [Rate::Low, Rate::Medium, Rate::High] {
         let all = SMALL.iter().map(|bytes| options(redundancy, Rate::None).guarantee(*bytes).unwrap());
-        let cells: Vec<String> =
-            all.map(|g| format!("{}, {:.0} % larger", short(g.stretch_bytes), g.larger_percent)).collect();
+        let cell = |g: Guarantee| {
+            let (count, bytes) = g.stretches;
+            format!("{}; {count}: {}; {:.0} % larger", short(g.stretch_bytes), short(bytes), g.larger_percent)
+        };
+        let cells: Vec<String> = all.map(cell).collect();
         lines.push(format!("| {} | {} |", redundancy.label(), cells.join(" | ")));
     }
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formats.md")).unwrap();
@@ -60,7 +65,8 @@ fn the_tables_in_the_documentation_are_those_of_the_code() {
 }
 
 /// Moves a stretch of exactly as many blocks as promised over every place of the archive, data and recovery data, and
-/// counts what it takes from each group.
+/// counts what it takes from each group. For several stretches: what the promise leaves of whole blocks, each stretch
+/// beginning and ending in one, where each takes the same group once more than its share.
 #[test]
 fn every_line_of_the_table_holds_at_every_place() {
     for (redundancy, interlacing) in rates() {
@@ -71,15 +77,14 @@ fn every_line_of_the_table_holds_at_every_place() {
             // In which group each block lies, one after the other as they stand in the file.
             let mut groups: Vec<u32> = Vec::new();
             for window in 0..layout.windows {
-                for chunk in layout.window_chunks(window) {
-                    let group = window * layout.groups + layout.group_of(chunk, window).0;
-                    groups.extend(layout.chunk(chunk).map(|_| group));
-                }
+                let blocks = layout.window_blocks(window);
+                groups.extend(blocks.map(|block| window * layout.groups + layout.group_of(block, window)));
             }
             assert_eq!(groups.len() as u64, layout.blocks());
             for window in 0..layout.windows {
-                for group in layout.recovery_order(window) {
-                    groups.extend((0..recovery).map(|_| window * layout.groups + group));
+                let order: Vec<u32> = layout.recovery_order(window).collect();
+                for _ in 0..recovery {
+                    groups.extend(order.iter().map(|group| window * layout.groups + group));
                 }
             }
             let worst = |stretch: usize| {
@@ -102,9 +107,15 @@ fn every_line_of_the_table_holds_at_every_place() {
             if layout.blocks() > recovery && layout.windows == 1 {
                 assert!(worst(promised + 1) > recovery, "more could be promised: {case}");
             }
-            // And scattered: the share that every group may lose.
-            let group = layout.group_blocks_max() + recovery;
-            assert!((recovery as f64 * 100.0 / group as f64 - guarantee.scattered_percent).abs() < 1e-9);
+            // Several: so many blocks, and one more of a group for each stretch.
+            let (count, bytes) = guarantee.stretches;
+            let block = u64::from(layout.block_bytes);
+            // Between its first and its last byte in the group a stretch has whole blocks.
+            let spans = (bytes + count * (block - 2)) / (u64::from(layout.groups) * block);
+            assert!(spans + count <= recovery, "{case}");
+            let (places, each) = guarantee.places;
+            let (of_each, touched) = (if layout.groups == 1 { 2 } else { 1 }, (each - 1).div_ceil(block) + 1);
+            assert!(places * of_each <= recovery && touched <= u64::from(layout.groups.max(2)), "{case}");
         }
     }
 }
@@ -117,9 +128,11 @@ fn between_the_sizes_of_the_table_the_stretch_is_never_much_less() {
         while bytes < 100 * 1024 * MB {
             let guarantee = options(redundancy, interlacing).guarantee(bytes).unwrap();
             let layout = Layout::plan(bytes, redundancy, interlacing).unwrap();
-            let share = bytes as f64 * guarantee.scattered_percent / 100.0;
+            let share = bytes as f64 * guarantee.share_percent / 100.0;
             let enough = if layout.windows == 1 { 0.9 * share } else { 0.48 * largest as f64 };
             assert!(guarantee.stretch_bytes as f64 >= enough, "{redundancy:?} {interlacing:?} {bytes}: {guarantee:?}");
+            let several = guarantee.stretches;
+            assert!(several.0 == 10 && several.1 as f64 >= 0.82 * guarantee.stretch_bytes as f64, "{guarantee:?}");
             assert!(guarantee.memory_bytes <= 512 * MB);
             bytes += bytes / 37 + 12_345;
         }
@@ -131,7 +144,7 @@ fn a_guarantee_is_said_in_plain_words() {
     let guarantee = options(Rate::Medium, Rate::Low).guarantee(1024 * MB).unwrap();
     assert_eq!(
         guarantee.in_words(),
-        "Repairs any single damaged stretch up to 51.3 MB, or 9 % of evenly scattered damage; archive 11 % larger; needs 150.5 MB of memory"
+        "Repairs any single damaged stretch up to 51.3 MB, any 10 that together are no more than 47.6 MB, and any 128 of no more than 398.0 KB each; archive 11 % larger; needs 199.4 MB of memory"
     );
     assert_eq!(options(Rate::None, Rate::High).guarantee(MB), None);
 }

@@ -11,14 +11,17 @@ use std::{
 
 use rusqlite::Connection;
 use strongroom::{
+    archive::{Archive, Entry, Identity, Item, ItemKind, Source, writer},
+    control::Control,
     engine::{Command, Engine},
-    error::{ErrorKind, ErrorReport},
+    error::{ErrorKind, ErrorReport, Result},
     journal::{CaptureState, CaptureStatus, integrate::Until},
-    restore::Logs,
+    restore::{self, Logs, RestoreOptions},
+    storage::{Disk, Ownership},
 };
 use support::{
     Place,
-    engine::{backup, engine, open_with_log, restore, until},
+    engine::{backup, engine, open_with_log, restore as restore_job, until},
     logical_content, make_data_file, names_in,
 };
 
@@ -63,7 +66,7 @@ impl Scene {
     }
 
     fn restores_to_now(&self, engine: &Engine, archive: &Path, to: &str) {
-        restore(&engine.handle(), archive, &self.place.at(to), Logs::Found, Until::End);
+        restore_job(&engine.handle(), archive, &self.place.at(to), Logs::Found, Until::End);
         assert_eq!(logical_content(&self.place.at(to).join("a.sqlite")), logical_content(&self.data), "{to}");
     }
 
@@ -180,7 +183,7 @@ fn a_page_size_that_changed_meanwhile_needs_a_full_backup_and_says_so() {
     backup(&engine.handle(), &scene.data);
     scene.commit("in large pages");
     scene.restores_to_now(&engine, &scene.archive(2), "now");
-    restore(&engine.handle(), &scene.archive(1), &scene.place.at("then"), Logs::Found, Until::End);
+    restore_job(&engine.handle(), &scene.archive(1), &scene.place.at("then"), Logs::Found, Until::End);
     assert_eq!(logical_content(&scene.place.at("then/a.sqlite")), before, "the log that was kept aside is used");
 }
 
@@ -215,4 +218,65 @@ fn an_archive_that_was_never_listed_is_restored_up_to_now() {
         scene.commit(&format!("and then {round}"));
         scene.restores_to_now(&engine, &scene.archive(1), &format!("listed {round}"));
     }
+}
+
+/// The content of a file.
+struct Content(Entry, Vec<u8>);
+
+impl Source for Content {
+    fn entry(&mut self, _: &[Item]) -> Result<Entry> {
+        Ok(self.0.clone())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
+        let rest = self.1.split_off(buffer.len());
+        buffer.copy_from_slice(&std::mem::replace(&mut self.1, rest));
+        Ok(())
+    }
+}
+
+/// Where the settings inside cannot tell, and nothing is left where the data file was.
+#[test]
+fn the_identity_of_an_archive_names_where_its_log_lies() {
+    let place = Place::new();
+    fs::create_dir(place.at("office")).unwrap();
+    fs::create_dir(place.at("logs")).unwrap();
+    let (data, log) = (place.at("office/a.sqlite"), place.at("logs/a.journal"));
+    let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 50);
+    let archive = {
+        let engine = engine(&place);
+        open_with_log(&engine.handle(), &data, &log);
+        let archive = backup(&engine.handle(), &data).archive;
+        application.execute("INSERT INTO k VALUES('logged',1)", []).unwrap();
+        until(&engine.handle(), |s| {
+            s.data_file(&data).is_some_and(|d| d.log.as_ref().is_some_and(|log| log.position.commit > 0))
+        });
+        archive
+    };
+    let identity = Archive::glance(&archive).unwrap();
+    assert_eq!(identity.log_file.as_deref(), Some(log.as_path()));
+    let wanted = logical_content(&data);
+    // The same state in an archive without settings and description.
+    let to = place.at("plain");
+    let plain = RestoreOptions { logs: Logs::None, ..RestoreOptions::all(&to) };
+    restore::run(&Disk, &archive, &plain, &Control::default()).unwrap();
+    let bytes = fs::read(to.join("a.sqlite")).unwrap();
+    drop(application);
+    fs::remove_dir_all(place.at("office")).unwrap();
+    fs::create_dir(place.at("found")).unwrap();
+    let restored = |log_file: Option<PathBuf>, name: &str| {
+        let (bare, to) = (place.at("found").join(format!("{name}.4BK")), place.at(name));
+        let (kind, length) = (ItemKind::DataFile, bytes.len() as u64);
+        let (owner, target, not_whole, original) = (None, None, None, None);
+        let (name, mode, modified) = ("a.sqlite".to_owned(), 0o600, 0);
+        let entry = Entry { name, kind, length, mode, modified, owner, target, not_whole, original };
+        let sources: Vec<Box<dyn Source>> = vec![Box::new(Content(entry, bytes.clone()))];
+        let identity = Identity { log_file, ..identity.clone() };
+        let ownership = Ownership::default();
+        writer::write(&Disk, &bare, ownership, (&identity, None), sources, None, length, &Control::default()).unwrap();
+        restore::run(&Disk, &bare, &RestoreOptions::all(&to), &Control::default()).unwrap();
+        logical_content(&to.join("a.sqlite"))
+    };
+    assert!(restored(None, "not-named") != wanted);
+    assert!(restored(Some(log), "named") == wanted);
 }

@@ -137,7 +137,7 @@ fn every_kind_of_damage_gives_its_exact_message() {
     let index = u64::from_le_bytes(good[tail + 24..tail + 32].try_into().unwrap()) as usize;
     assert!(opened.tar_bytes() > 8 << 20);
     let second = {
-        let entry = &good[index + 24 + 48..index + 24 + 96];
+        let entry = &good[index + 24 + 50 + 2..index + 24 + 100];
         u64::from_le_bytes(entry[..8].try_into().unwrap()) as usize
     };
     let flip = |at: usize| {
@@ -164,7 +164,7 @@ fn every_kind_of_damage_gives_its_exact_message() {
         ("empty", Vec::new(), ErrorKind::NotRecognised, stranger),
         ("text", b"Dear Sir or Madam, here is no archive".to_vec(), ErrorKind::NotRecognised, stranger),
         ("first byte", flip(0), ErrorKind::NotRecognised, stranger),
-        ("newer", newer, ErrorKind::NewerVersion, "ARCHIVE was written in format 9, this program reads up to 2"),
+        ("newer", newer, ErrorKind::NewerVersion, "ARCHIVE was written in format 9, this program reads up to 3"),
         ("header length", flip(5), ErrorKind::Damaged, "the header of ARCHIVE is damaged"),
         ("header", flip(40), ErrorKind::Damaged, "the header of ARCHIVE is damaged"),
         ("cut in the header", good[..head - 10].to_vec(), ErrorKind::Damaged, end),
@@ -223,6 +223,8 @@ fn forged(path: &Path, items: Vec<Item>, raw: &[u8], stored: Vec<u8>) {
         data_file_name: "a.sqlite".into(),
         data_file_path: None,
         installation: None,
+        log_file: None,
+        recovery: None,
         number: ArchiveNumber(1),
         moment: chrono::DateTime::parse_from_rfc3339("2026-01-01T00:00:00+01:00").unwrap(),
         page_size: 4096,

@@ -65,6 +65,8 @@ fn good() -> &'static [u8] {
             data_file_name: "a.sqlite".into(),
             data_file_path: None,
             installation: None,
+        log_file: None,
+        recovery: None,
             number: ArchiveNumber(1),
             moment: Default::default(),
             page_size: 4096,

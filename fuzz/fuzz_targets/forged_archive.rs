@@ -42,6 +42,8 @@ fuzz_target!(|forged: Forged| {
         data_file_name: "a.sqlite".into(),
         data_file_path: None,
         installation: None,
+        log_file: None,
+        recovery: None,
         number: ArchiveNumber(1),
         moment: Default::default(),
         page_size: 4096,

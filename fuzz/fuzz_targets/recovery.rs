@@ -5,7 +5,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use strongroom::{
     archive::recovery::{
-        Layout,
+        Dealt, Layout,
         mend::mend,
         packet::{Kind, Packet, Stamp},
     },
@@ -33,6 +33,7 @@ fuzz_target!(|forged: Forged| {
             recovery_blocks: shape.3,
             windows: shape.4,
             groups: shape.5,
+            dealt: if shape.0 % 2 == 0 { Dealt::Blocks } else { Dealt::Chunks },
         };
         let stamp = Stamp {
             layout,
@@ -45,7 +46,8 @@ fuzz_target!(|forged: Forged| {
         let packet = Packet { stamp, kind, window: *window, group: *group, number: *number, table: [0; 32] };
         let mut body = body.clone();
         if *fitting && layout.block_bytes <= 1 << 16 {
-            body.resize(layout.block_bytes as usize, 7);
+            let bytes = if *table { layout.block_bytes as usize } else { layout.recovery_body_bytes() };
+            body.resize(bytes, 7);
         }
         bytes.extend(packet.encode(&body));
         bytes.extend(&forged.between);

@@ -57,6 +57,9 @@ pub struct ArchiveEntry {
     /// How it is stored; the default when it cannot be read.
     #[serde(default)]
     pub options: ArchiveOptions,
+    /// Whether its recovery data was made so that several stretches of damage are repaired for certain, too.
+    #[serde(default)]
+    pub has_recovery_of_blocks: bool,
     /// Its number: what it says itself, and the one in its name where it cannot be read.
     pub number: ArchiveNumber,
     /// Length in bytes, of all its files found together.
@@ -352,6 +355,7 @@ fn describe(files: Vec<PathBuf>, named: ArchiveNumber, segmented: bool) -> Archi
         not_whole,
         hold: hold::of(&files),
         options: identity.map(|i| i.options()).unwrap_or_default(),
+        has_recovery_of_blocks: identity.is_some_and(|i| i.recovery >= Some(2)),
         problem: seen.err().map(|error| advised(error).report()),
         path,
         files,

@@ -1,4 +1,5 @@
-//! The bytes of an archive (`.4BK`), versions 1 (one file) and 2 (segments). All integers are little-endian.
+//! The bytes of an archive (`.4BK`), version 3; versions 1 (one file) and 2 (segments) are read. All integers are
+//! little-endian.
 //!
 //! ```text
 //! archive := HEAD  data-frame*  INDX  other*  TAIL
@@ -18,7 +19,7 @@
 //! | HEAD | bytes | |
 //! |---|---|---|
 //! | 0 | 8 | tag `SR4BHEAD` |
-//! | 8 | 2 | format version: 1, of segments 2 |
+//! | 8 | 2 | format version, 3 |
 //! | 10 | 2 | flags, 0 |
 //! | 12 | 4 | length *n* of the identity, at most 1 MiB |
 //! | 16 | n | [`Identity`] as JSON |
@@ -29,14 +30,17 @@
 //! | 0 | 8 | tag `SR4BINDX` |
 //! | 8 | 4 | number *f* of data frames |
 //! | 12 | 4 | length *m* of the items |
-//! | 16 | 48·f | per data frame: offset in the archive (u64), stored length (u32), decompressed length (u32), BLAKE3 of the stored bytes (32) |
-//! | 16+48·f | m | the [`Item`]s as a JSON array, in the order of the tar stream |
-//! | 16+48·f+m | 32 | BLAKE3 of the bytes 0 .. 16+48·f+m |
+//! | 16 | 50·f | per data frame: length of the entry (u16, 48), offset in the archive (u64), stored length (u32), decompressed length (u32), BLAKE3 of the stored bytes (32) |
+//! | then | m | the [`Item`]s as a JSON array, in the order of the tar stream |
+//! | then | 32 | BLAKE3 of all bytes before |
+//!
+//! A later version may have longer entries: what an entry has beyond 48 bytes is passed over. In versions 1 and 2
+//! entries have no length in front, and 48 bytes.
 //!
 //! | TAIL | bytes | always the last 112 bytes of the archive |
 //! |---|---|---|
 //! | 0 | 8 | tag `SR4BTAIL` |
-//! | 8 | 2 | format version |
+//! | 8 | 2 | version of this frame, 1 |
 //! | 10 | 2 | 1 where the next says something, else 0 |
 //! | 12 | 4 | how many of the chosen files are not in the archive, or not whole |
 //! | 16 | 8 | offset of INDX in the archive |
@@ -48,11 +52,15 @@
 //! Every byte of an archive is covered by a checksum, save the envelopes of the three skippable frames, which are fixed
 //! by the format and compared with it.
 
+mod entries;
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use entries::FrameEntry;
 
 use super::options::ArchiveOptions;
 use crate::{
@@ -63,11 +71,9 @@ use crate::{
 };
 
 /// The newest version of the format that this program reads.
-pub const VERSION: u16 = 2;
-/// The version of an archive in one file.
-const VERSION_WHOLE: u16 = 1;
-/// The version of an archive in segments.
-const VERSION_SEGMENTS: u16 = 2;
+pub const VERSION: u16 = 3;
+/// The version of TAIL.
+const VERSION_TAIL: u16 = 1;
 /// Magic number of our skippable frames: one of the sixteen that zstd reserves.
 pub const SKIPPABLE: u32 = 0x184D_2A54;
 /// Length of the whole TAIL frame.
@@ -142,9 +148,15 @@ pub struct Identity {
     /// What the data file held, and whether SQLite found it sound; `None` where nobody has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<ContentSeen>,
+    /// Where that log was; without a log there is none, and earlier versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_file: Option<PathBuf>,
     /// How it is stored, where that is not the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<ArchiveOptions>,
+    /// The version of its recovery data; `None` without any, and where that is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<u16>,
     /// Which segment of an archive in segments this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment: Option<Segment>,
@@ -244,19 +256,6 @@ pub struct Item {
     pub original: Option<String>,
 }
 
-/// Where one data frame lies, and its checksum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameEntry {
-    /// Offset in the archive.
-    pub offset: u64,
-    /// Length as stored.
-    pub stored: u32,
-    /// Length when decompressed.
-    pub raw: u32,
-    /// BLAKE3 of the stored bytes.
-    pub hash: Hash,
-}
-
 /// The content of INDX.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
@@ -298,7 +297,7 @@ pub struct Tail {
 fn envelope(payload: Vec<u8>) -> Vec<u8> {
     let mut frame = Vec::with_capacity(payload.len() + 8);
     frame.extend(SKIPPABLE.to_le_bytes());
-    // Payloads are far below 4 GiB: identity and items are limited, and 48 bytes a frame reach that at 380 TB.
+    // Payloads are far below 4 GiB: identity and items are limited, and 50 bytes a frame reach that at 380 TB.
     frame.extend((payload.len() as u32).to_le_bytes());
     frame.extend(payload);
     frame
@@ -321,7 +320,7 @@ fn json_failure(error: serde_json::Error) -> Error {
 pub fn encode_head(identity: &Identity) -> Result<(Vec<u8>, Hash)> {
     let body = serde_json::to_vec(identity).map_err(json_failure)?;
     let mut payload = HEAD_TAG.to_vec();
-    payload.extend(identity.segment.map_or(VERSION_WHOLE, |_| VERSION_SEGMENTS).to_le_bytes());
+    payload.extend(VERSION.to_le_bytes());
     payload.extend([0; 2]);
     payload.extend((body.len() as u32).to_le_bytes());
     payload.extend(body);
@@ -338,10 +337,7 @@ pub fn encode_index(index: &Index) -> Result<(Vec<u8>, Hash)> {
     payload.extend((index.frames.len() as u32).to_le_bytes());
     payload.extend((items.len() as u32).to_le_bytes());
     for frame in &index.frames {
-        payload.extend(frame.offset.to_le_bytes());
-        payload.extend(frame.stored.to_le_bytes());
-        payload.extend(frame.raw.to_le_bytes());
-        payload.extend(frame.hash);
+        frame.encode(&mut payload);
     }
     payload.extend(items);
     Ok(sealed(payload))
@@ -350,7 +346,7 @@ pub fn encode_index(index: &Index) -> Result<(Vec<u8>, Hash)> {
 /// The TAIL frame.
 pub fn encode_tail(tail: &Tail) -> Vec<u8> {
     let mut payload = TAIL_TAG.to_vec();
-    payload.extend(VERSION_WHOLE.to_le_bytes());
+    payload.extend(VERSION_TAIL.to_le_bytes());
     payload.extend(u16::from(tail.not_whole.is_some()).to_le_bytes());
     payload.extend(tail.not_whole.unwrap_or(0).to_le_bytes());
     payload.extend(tail.index_offset.to_le_bytes());
@@ -435,6 +431,14 @@ pub fn head_length(start: &[u8]) -> Result<usize, Flaw> {
     Ok(payload + 8)
 }
 
+/// The version of a whole HEAD frame.
+///
+/// # Errors
+/// As [`head_length`].
+pub fn head_version(frame: &[u8]) -> Result<u16, Flaw> {
+    head_length(frame).map(|_| u16_at(frame, 16))
+}
+
 /// Reads a whole HEAD frame.
 ///
 /// # Errors
@@ -477,12 +481,12 @@ pub fn decode_tail(frame: &[u8], length: u64) -> Result<Tail, Flaw> {
 
 /// Reads a whole INDX frame and proves that it describes one run of frames between `head_end` and `tail.index_offset`,
 /// and items that lie inside the tar stream in order. What lies between two frames must be the heads of segments:
-/// `between` is asked for every such stretch.
+/// `between` is asked for every such stretch. `version` is that of the archive.
 ///
 /// # Errors
 /// [`Flaw::Damaged`] when it does not.
 pub fn decode_index(
-    frame: &[u8],
+    (frame, version): (&[u8], u16),
     head_end: u64,
     tail: &Tail,
     frame_length: usize,
@@ -494,13 +498,14 @@ pub fn decode_index(
     }
     let (body, hash) = unseal(&frame[8..], "index")?;
     let (count, items) = (u32_at(body, 8) as usize, u32_at(body, 12) as usize);
-    if &body[..8] != INDEX_TAG || items > ITEMS_LENGTH_MAX || body.len() != 16 + 48 * count + items {
+    let (tag, rest) = (&body[..8], &body[16..]);
+    if tag != INDEX_TAG || items > ITEMS_LENGTH_MAX || count > rest.len() / entries::ENTRY_BYTES {
         return Err(damaged());
     }
-    let frames: Vec<FrameEntry> = body[16..16 + 48 * count]
-        .chunks_exact(48)
-        .map(|e| FrameEntry { offset: u64_at(e, 0), stored: u32_at(e, 8), raw: u32_at(e, 12), hash: array(e, 16) })
-        .collect();
+    let (frames, rest) = entries::decode(rest, count, version).ok_or_else(damaged)?;
+    if rest.len() != items {
+        return Err(damaged());
+    }
     let (mut at, mut raw) = (head_end, 0u64);
     for (number, entry) in frames.iter().enumerate() {
         let full = entry.raw as usize == frame_length;
@@ -515,7 +520,7 @@ pub fn decode_index(
     if at != tail.index_offset && !(at < tail.index_offset && between(at, tail.index_offset)) {
         return Err(damaged());
     }
-    let items: Vec<Item> = serde_json::from_slice(&body[16 + 48 * count..]).map_err(|_| damaged())?;
+    let items: Vec<Item> = serde_json::from_slice(rest).map_err(|_| damaged())?;
     let mut free = 0;
     for item in &items {
         let end = item.offset.checked_add(item.length).ok_or_else(damaged)?;

@@ -177,6 +177,8 @@ mod tests {
             data_file_name: data_file.to_owned(),
             data_file_path: None,
             installation: None,
+            log_file: None,
+            recovery: None,
             number: ArchiveNumber(number),
             moment,
             page_size: 4096,

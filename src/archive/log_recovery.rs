@@ -132,7 +132,8 @@ pub fn heal_log(log: &Path, into: &Folder, control: &Control) -> Result<Option<(
     let Some(recovery) = piece(companion(log), COMPANION_AT) else { return Ok(None) };
     let pieces = piece(log.to_path_buf(), 0).into_iter().chain([recovery]).collect();
     let Ok(mended) = mend(Volume::new(pieces), into.path(), control)? else { return Ok(None) };
-    if !mended.damage.is_repaired() || mended.stamp.layout.length > COMPANION_AT {
+    // Where nothing is lost, what cannot be told of single blocks is told by the hash of all.
+    if mended.damage.lost > 0 || mended.stamp.layout.length > COMPANION_AT {
         return Ok(None);
     }
     let name = Path::new(log.file_name().unwrap_or_default());
@@ -156,5 +157,5 @@ pub fn heal_log(log: &Path, into: &Folder, control: &Control) -> Result<Option<(
             .hint("Move the archives and logs into a folder that nobody else can write, then try again."));
     }
     // Block by block it is right; as a whole it must be what was protected.
-    Ok((hasher.finalize().as_bytes() == &mended.stamp.whole).then_some((target, mended.damage)))
+    Ok((hasher.finalize().as_bytes() == &mended.stamp.whole).then_some((target, mended.damage.of_proven())))
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::recovery::{Layout, find, table::ENTRY_BYTES};
+use super::recovery::{Dealt, Layout, find, make};
 use crate::storage::space::human_bytes;
 
 /// How an archive is stored. Changing it never concerns archives that exist.
@@ -30,8 +30,14 @@ pub struct ArchiveOptions {
 pub struct Guarantee {
     /// Any single stretch of damage up to this length in bytes is repaired.
     pub stretch_bytes: u64,
-    /// Damage at any places is repaired while it hits no more than this share of the blocks of any group, in percent.
-    pub scattered_percent: f64,
+    /// Any so many stretches of damage, wherever they lie, are repaired while together they are no more than so many
+    /// bytes.
+    pub stretches: (u64, u64),
+    /// Any so many damaged places are repaired while none of them is longer than so many bytes.
+    pub places: (u64, u64),
+    /// Which share of the blocks the recovery data can replace, in percent: what is promised for stretches is so much of
+    /// a window, and a little less for several.
+    pub share_percent: f64,
     /// Length of a block in bytes: a single damaged byte costs one.
     pub block_bytes: u64,
     /// The blocks that stand for each other lie within a stretch of this length, in bytes.
@@ -43,13 +49,22 @@ pub struct Guarantee {
 }
 
 impl Guarantee {
+    /// For people, what is repaired besides a single stretch: `any 10 that together are no more than 47 MB`, and so on.
+    pub fn several_in_words(&self) -> String {
+        let ((stretches, bytes), (places, each)) = (self.stretches, self.places);
+        format!(
+            "any {stretches} that together are no more than {}, and any {places} of no more than {} each",
+            human_bytes(bytes),
+            human_bytes(each),
+        )
+    }
+
     /// For people, one sentence.
     pub fn in_words(&self) -> String {
         format!(
-            "Repairs any single damaged stretch up to {}, or {:.0} % of evenly scattered damage; archive {:.0} % \
-             larger; needs {} of memory",
+            "Repairs any single damaged stretch up to {}, {}; archive {:.0} % larger; needs {} of memory",
             human_bytes(self.stretch_bytes),
-            self.scattered_percent.floor(),
+            self.several_in_words(),
             self.larger_percent.ceil(),
             human_bytes(self.memory_bytes)
         )
@@ -58,6 +73,8 @@ impl Guarantee {
 
 /// Memory of a backup without recovery data, with its pipeline: an upper limit, measured.
 const BACKUP_MEMORY_BYTES: u64 = 96 << 20;
+/// So many stretches of damage a promise is given for, or as many as half of a group's recovery blocks.
+const STRETCHES: u64 = 10;
 
 impl ArchiveOptions {
     /// What these options guarantee for an archive of about `archive_bytes` without recovery data; `None` without
@@ -65,21 +82,28 @@ impl ArchiveOptions {
     pub fn guarantee(&self, archive_bytes: u64) -> Option<Guarantee> {
         let layout = Layout::plan(archive_bytes, self.redundancy, self.interlacing)?;
         let (block, recovery) = (u64::from(layout.block_bytes), u64::from(layout.recovery_blocks));
-        let group = layout.group_blocks_max() + recovery;
-        let window_chunks = layout.chunks().div_ceil(u64::from(layout.windows));
-        let table = window_chunks * u64::from(layout.chunk_blocks) * ENTRY_BYTES as u64;
+        let stretches = STRETCHES.min(recovery / 2).max(1);
         Some(Guarantee {
             stretch_bytes: layout.stretch_bytes(),
-            scattered_percent: recovery as f64 * 100.0 / group as f64,
+            stretches: (stretches, layout.stretches_bytes(stretches)?),
+            places: layout.places(),
+            share_percent: recovery as f64 * 100.0 / (layout.group_blocks_max() + recovery) as f64,
             block_bytes: block,
-            spread_bytes: (window_chunks * layout.chunk_bytes()).min(archive_bytes),
+            spread_bytes: (layout.window_blocks_max() * block).min(archive_bytes),
             larger_percent: find::recovery_bytes(&layout) as f64 * 100.0 / archive_bytes as f64,
-            memory_bytes: u64::from(layout.groups) * layout.chunk_bytes() + 4 * table + BACKUP_MEMORY_BYTES,
+            memory_bytes: make::memory_bytes(&layout) + BACKUP_MEMORY_BYTES,
         })
     }
-}
 
-impl ArchiveOptions {
+    /// About how long a stretch of damage is repaired in a finished archive of `bytes` whose recovery data is of version
+    /// 1, and nothing is promised for several.
+    pub fn stretch_of_version_1(&self, bytes: u64) -> Option<u64> {
+        let larger = self.guarantee(bytes)?.larger_percent;
+        let protected = ((bytes as f64 / (1.0 + larger / 100.0)) as u64).max(1);
+        let layout = Layout::plan(protected, self.redundancy, self.interlacing)?;
+        Some(Layout { dealt: Dealt::Chunks, ..layout }.stretch_bytes())
+    }
+
     /// About what these options guarantee for a finished archive of `bytes`, its recovery data included.
     pub fn guarantee_of(&self, bytes: u64) -> Option<Guarantee> {
         let larger = self.guarantee(bytes)?.larger_percent;

@@ -95,7 +95,7 @@ impl<'a> Output<'a> {
         if let Some(bytes) = segment_bytes {
             let frame = if bytes < SEGMENT_BYTES_USUAL { FRAME_LENGTH_SMALL } else { FRAME_LENGTH };
             // The index lies in one segment as a whole.
-            let index = estimate.div_ceil(frame as u64) * 48 + (64 << 10);
+            let index = estimate.div_ceil(frame as u64) * 50 + (64 << 10);
             if bytes < SEGMENT_BYTES_MIN || index > bytes {
                 return Err(too_small(bytes));
             }

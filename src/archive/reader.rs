@@ -100,7 +100,7 @@ impl Archive {
     }
 
     fn open_parts(path: &Path, volume: Volume, head: Head, tail: Tail, signature: Option<Signature>) -> Result<Self> {
-        let Head { identity, hash: head_hash, length: head_length } = head;
+        let Head { identity, hash: head_hash, length: head_length, version } = head;
         let frame_length = identity.frame_length().ok_or_else(|| flaw_error(path, Flaw::Damaged("header")))?;
         let has_recovery = identity.options().redundancy != Rate::None;
         let (frame, index_end) = read_index(path, &volume, &tail, has_recovery)?;
@@ -109,8 +109,9 @@ impl Archive {
             segment += 1;
             is_segment_head(&volume, &identity, segment, from, to)
         };
-        let (index, index_hash) = format::decode_index(&frame, head_length, &tail, frame_length, &mut between)
-            .map_err(|flaw| flaw_error(path, flaw))?;
+        let (index, index_hash) =
+            format::decode_index((&frame, version), head_length, &tail, frame_length, &mut between)
+                .map_err(|flaw| flaw_error(path, flaw))?;
         if format::whole_hash(&head_hash, &index.frames, &index_hash) != tail.whole {
             return Err(flaw_error(path, Flaw::Damaged("end")));
         }
@@ -223,7 +224,8 @@ impl Archive {
         let anew = || Layout::plan(self.index_end, options.redundancy, options.interlacing);
         let (index_offset, tar_length, whole) = (self.tail.index_offset, self.tail.tar_length, self.tail.whole);
         let of = |layout| Stamp { layout, id: self.identity.archive_id, index_offset, tar_length, whole };
-        self.stamp.or_else(|| anew().map(of))
+        // Made anew it is of the newest version, whatever it was.
+        self.stamp.map(|stamp| stamp.of_blocks()).or_else(|| anew().map(of))
     }
 
     /// How much space a sound copy of it takes while it is written, in bytes: its recovery data waits there, too, until

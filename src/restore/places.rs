@@ -98,6 +98,8 @@ pub(super) fn search(archive: &Archive, logs: &Logs, origin: &Origin) -> Places 
     }
     let of_same = |settings: &Settings| settings.data_file_id == Some(identity.data_file_id);
     let mut found = places_of(&data_files.paths, origin, &of_same);
+    // It says so also where the settings inside cannot be read.
+    found.named.extend(identity.log_file.clone().filter(|log| log.is_absolute()));
     let inside = inside(archive, name);
     found.named.extend(inside.iter().filter_map(|settings| settings.log.file.clone()));
     found.folders.splice(0..0, beside.iter().cloned());

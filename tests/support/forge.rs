@@ -63,6 +63,8 @@ pub fn archive(path: &Path, items: Vec<(Item, Vec<u8>)>) {
         data_file_name: "a.sqlite".into(),
         data_file_path: None,
         installation: None,
+        log_file: None,
+        recovery: None,
         number: ArchiveNumber(1),
         moment: chrono::DateTime::parse_from_rfc3339("2026-01-01T00:00:00+01:00").unwrap(),
         page_size: 4096,

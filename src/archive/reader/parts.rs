@@ -29,6 +29,7 @@ pub(super) struct Head {
     pub(super) identity: Identity,
     pub(super) hash: Hash,
     pub(super) length: u64,
+    pub(super) version: u16,
 }
 
 /// Reads the header, and sees that no segment is known to be missing.
@@ -44,7 +45,8 @@ pub(super) fn read_head(path: &Path, volume: &Volume) -> Result<Head> {
     let length = format::head_length(&start).map_err(|flaw| flaw_error(path, flaw))? as u64;
     let frame = volume.read(0, length).map_err(|e| read_error(path, e))?;
     let (identity, hash) = format::decode_head(&frame).map_err(|flaw| flaw_error(path, flaw))?;
-    Ok(Head { identity, hash, length })
+    let version = format::head_version(&frame).map_err(|flaw| flaw_error(path, flaw))?;
+    Ok(Head { identity, hash, length, version })
 }
 
 pub(super) fn read_tail(path: &Path, located: &Located, head_length: u64) -> Result<Tail> {

@@ -1,56 +1,131 @@
 //! The Reed-Solomon code of one group, over GF(2¹⁶), by `reed-solomon-simd`.
 //!
-//! The encoder of that library holds all blocks of a group in memory. Ours takes chunk after chunk: the code is linear,
-//! and of every chunk only its transform is added to the group's recovery blocks in the making. So many groups can be
+//! The encoder of that library holds all blocks of a group in memory. Ours takes part after part: the code is linear,
+//! and of every part only its transform is added to the group's recovery blocks in the making. So many groups can be
 //! made at a time, and the memory is that of the recovery data and not of the data. The result is the library's own,
-//! which a test compares.
+//! which a test compares. What the code is, is written in `docs/formats.md`, and a test computes it from there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use reed_solomon_simd::{
-    engine::{DefaultEngine, Engine, ShardsRefMut},
+    engine::{
+        DefaultEngine, Engine, GF_MODULUS, GfElement, ShardsRefMut,
+        tables::{get_exp_log, get_skew},
+    },
     rate::{DecoderWork, HighRateDecoder, HighRateEncoder, RateDecoder, RateEncoder},
 };
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// One chunk of a group, transformed so that it can be added to the group's recovery data.
-pub struct Transformed(Vec<u8>);
-
-/// Transforms chunk `number` of a group: `chunk` holds up to `chunk_blocks` blocks of `block_bytes` and is filled up
-/// with zeros.
-pub fn transform(mut chunk: Vec<u8>, number: u32, chunk_blocks: usize, block_bytes: usize) -> Transformed {
-    let count = chunk.len().div_ceil(block_bytes);
-    chunk.resize(chunk_blocks * block_bytes, 0);
-    let (pieces, _) = chunk.as_chunks_mut::<64>();
-    let mut shards = ShardsRefMut::new(chunk_blocks, block_bytes / 64, pieces);
-    engine(|engine| engine.ifft(&mut shards, 0, chunk_blocks, count, (number as usize + 1) * chunk_blocks));
-    Transformed(chunk)
+/// Some blocks of a group, transformed so that they can be added to the group's recovery data.
+pub struct Transformed {
+    work: Vec<u8>,
+    /// Of a part that is shorter than all points: what is in `work` is the second half of what is added, and the first
+    /// half is that, multiplied by this.
+    factor: Option<GfElement>,
 }
 
-/// The recovery data of a group in the making; empty until the first chunk is added.
+/// What a group's blocks are transformed by.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Points of the recovery blocks: their number, rounded up to a power of two.
+    pub points: usize,
+    /// Blocks of a part, a power of two and no more than `points`.
+    pub part: usize,
+    /// Length of a block.
+    pub block_bytes: usize,
+}
+
+impl Shape {
+    /// Memory to transform a part in.
+    pub fn work_bytes(&self) -> usize {
+        let blocks = if self.part == self.points { self.points } else { self.points / 2 };
+        blocks * self.block_bytes
+    }
+
+    /// Transforms `count` blocks of a group, at most a part, with which `work` of [`work_bytes`](Self::work_bytes)
+    /// begins; the first of them is number `first` in the group, a multiple of `part`.
+    ///
+    /// A part that is shorter than all points costs somewhat more than its share, and saves the memory of what would
+    /// have to wait.
+    pub fn transform(&self, mut work: Vec<u8>, count: usize, first: usize) -> Transformed {
+        let Self { points, part, block_bytes } = *self;
+        work[count * block_bytes..part * block_bytes].fill(0);
+        let (pieces, _) = work[..part * block_bytes].as_chunks_mut::<64>();
+        let mut shards = ShardsRefMut::new(part, block_bytes / 64, pieces);
+        engine(|engine| engine.ifft(&mut shards, 0, part, count, points + first));
+        // The steps of the transform that bring the part together with the other half, which is zero here.
+        let mut width = part;
+        while 2 * width < points {
+            let bytes = width * block_bytes;
+            work.copy_within(..bytes, bytes);
+            multiply(&mut work[..bytes], self.factor(first, width));
+            width *= 2;
+        }
+        Transformed { work, factor: (width < points).then(|| self.factor(first, width)) }
+    }
+
+    /// What a part whose transform is `width` long is multiplied by for the first half of one twice as long.
+    fn factor(&self, first: usize, width: usize) -> GfElement {
+        let within = first % self.points;
+        let pair = first - within % (2 * width);
+        let log = get_skew()[self.points + pair + width - 1];
+        let factor = if log == GF_MODULUS { 0 } else { get_exp_log().exp[usize::from(log)] };
+        let is_first_half = (within / width).is_multiple_of(2);
+        factor ^ GfElement::from(is_first_half)
+    }
+}
+
+fn multiply(bytes: &mut [u8], factor: GfElement) {
+    match factor {
+        0 => bytes.fill(0),
+        1 => {}
+        factor => {
+            let log = get_exp_log().log[usize::from(factor)];
+            engine(|engine| engine.mul(bytes.as_chunks_mut::<64>().0, log));
+        }
+    }
+}
+
+fn add(to: &mut [u8], from: &[u8]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to ^= from);
+}
+
+/// The recovery data of a group in the making; empty until the first part is added.
 #[derive(Default)]
 pub struct Gathered(Vec<u8>);
 
 impl Gathered {
-    /// Adds a chunk.
-    pub fn add(&mut self, chunk: Transformed) -> Vec<u8> {
+    /// Adds a part, and gives back its memory.
+    pub fn add(&mut self, part: Transformed) -> Vec<u8> {
+        let Transformed { mut work, factor } = part;
+        let Some(factor) = factor else {
+            if self.0.is_empty() {
+                self.0 = work;
+                return Vec::new();
+            }
+            add(&mut self.0, &work);
+            return work;
+        };
         if self.0.is_empty() {
-            self.0 = chunk.0;
-            return Vec::new();
+            self.0 = vec![0; 2 * work.len()];
         }
-        for (to, from) in self.0.iter_mut().zip(&chunk.0) {
-            *to ^= from;
+        let (first, second) = self.0.split_at_mut(work.len());
+        add(second, &work);
+        if factor != 0 {
+            multiply(&mut work, factor);
+            add(first, &work);
         }
-        chunk.0
+        work
     }
 
     /// The recovery blocks, one after the other.
-    pub fn finish(mut self, chunk_blocks: usize, recovery_blocks: usize, block_bytes: usize) -> Vec<u8> {
-        self.0.resize(chunk_blocks * block_bytes, 0);
+    pub fn finish(mut self, shape: Shape, recovery_blocks: usize) -> Vec<u8> {
+        let Shape { points, block_bytes, .. } = shape;
+        self.0.resize(points * block_bytes, 0);
         let (pieces, _) = self.0.as_chunks_mut::<64>();
-        let mut shards = ShardsRefMut::new(chunk_blocks, block_bytes / 64, pieces);
-        engine(|engine| engine.fft(&mut shards, 0, chunk_blocks, recovery_blocks, 0));
+        let mut shards = ShardsRefMut::new(points, block_bytes / 64, pieces);
+        engine(|engine| engine.fft(&mut shards, 0, points, recovery_blocks, 0));
         self.0.truncate(recovery_blocks * block_bytes);
         self.0
     }
@@ -145,18 +220,24 @@ mod tests {
     use super::*;
     use crate::testing::noise;
 
-    /// Our chunk by chunk, the library's at once: the same bytes.
+    /// Ours part by part, the library's at once: the same bytes.
     #[test]
-    fn chunk_by_chunk_gives_what_the_library_gives_at_once() -> Result<()> {
-        for (blocks, recovery, chunk) in [(1, 4, 4), (37, 8, 8), (64, 8, 8), (5, 3, 4), (100, 128, 128), (1, 1, 1)] {
-            let data: Vec<Vec<u8>> = (0..blocks).map(|n| noise(n, 128)).collect();
-            let mut gathered = Gathered::default();
-            for (number, part) in data.chunks(chunk).enumerate() {
-                gathered.add(transform(part.concat(), number as u32, chunk, 128));
-            }
-            let ours = gathered.finish(chunk, recovery, 128);
+    fn part_by_part_gives_what_the_library_gives_at_once() -> Result<()> {
+        for (blocks, recovery) in [(1, 4), (37, 8), (64, 8), (5, 3), (100, 128), (1, 1), (300, 16)] {
+            let (points, block_bytes) = (usize::next_power_of_two(recovery), 128);
+            let data: Vec<Vec<u8>> = (0..blocks).map(|n| noise(n, block_bytes)).collect();
             let slices: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
-            assert_eq!(ours, encode_at_once(&slices, recovery)?.concat(), "{blocks} {recovery}");
+            let expected = encode_at_once(&slices, recovery)?.concat();
+            for part in (0..).map(|n| 1 << n).take_while(|part| *part <= points) {
+                let (shape, mut gathered) = (Shape { points, part, block_bytes }, Gathered::default());
+                for (number, blocks) in data.chunks(part).enumerate() {
+                    // What was in it before does not matter.
+                    let mut work = noise(9, shape.work_bytes());
+                    work[..blocks.len() * block_bytes].copy_from_slice(&blocks.concat());
+                    gathered.add(shape.transform(work, blocks.len(), number * part));
+                }
+                assert!(gathered.finish(shape, recovery) == expected, "{blocks} {recovery} {part}");
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use memchr::memmem;
 use super::{
     code::Workspace,
     layout::Layout,
+    locate::GroupTable,
     packet::{BODY_BYTES_MAX, ENVELOPE_BYTES, Kind, OVERHEAD_BYTES, Packet, Stamp, TAG, table_pieces, table_shape},
     table::{ENTRY_BYTES, Entry},
 };
@@ -56,7 +57,7 @@ pub fn recovery_bytes(layout: &Layout) -> u64 {
 /// Number of the packets of a layout, and their length together.
 fn packets(layout: &Layout) -> (u64, u64) {
     let recovery = u64::from(layout.windows) * u64::from(layout.groups) * u64::from(layout.recovery_blocks);
-    let all = (recovery, recovery * (OVERHEAD_BYTES as u64 + u64::from(layout.block_bytes)));
+    let all = (recovery, recovery * ((OVERHEAD_BYTES + layout.recovery_body_bytes()) as u64));
     (0..layout.windows).fold(all, |(number, bytes), window| {
         let (count, length) = table_shape(layout, window);
         (number + 2 * count as u64, bytes + 2 * (count * (length + OVERHEAD_BYTES)) as u64)
@@ -117,9 +118,7 @@ impl Tally {
     fn place_of_tables(stamp: &Stamp, window: u32) -> u64 {
         let layout = &stamp.layout;
         let recovery = u64::from(layout.windows) * u64::from(layout.groups) * u64::from(layout.recovery_blocks);
-        // No window has more chunks.
-        let chunks = layout.chunks().div_ceil(u64::from(layout.windows));
-        let table_bytes = chunks as usize * layout.chunk_blocks as usize * ENTRY_BYTES;
+        let table_bytes = layout.window_blocks_max() as usize * ENTRY_BYTES;
         recovery + u64::from(window) * 2 * table_pieces(table_bytes, layout.block_bytes as usize).0 as u64
     }
 }
@@ -180,10 +179,48 @@ impl Packets {
         self.range(Kind::Recovery, window, group).len()
     }
 
-    /// Up to `count` of a group's recovery blocks.
-    pub fn recovery(&self, volume: &Volume, window: u32, group: u32, count: usize) -> BTreeMap<u32, Vec<u8>> {
-        let all = self.range(Kind::Recovery, window, group).iter();
-        all.filter_map(|(key, place)| Some((key.3, body(volume, place)?.1))).take(count).collect()
+    /// The recovery blocks of a window in the order in which they lie.
+    fn in_order(&self, window: u32) -> Vec<&(Key, Place)> {
+        let from = self.places.partition_point(|(key, _)| (key.0, key.1) < (Kind::Recovery, window));
+        let to = self.places.partition_point(|(key, _)| (key.0, key.1) <= (Kind::Recovery, window));
+        let mut all: Vec<_> = self.places[from..to].iter().collect();
+        all.sort_unstable_by_key(|(_, place)| (place.piece, place.offset));
+        all
+    }
+
+    /// Up to so many of the recovery blocks of each of these groups, by number.
+    pub fn recovery(
+        &self,
+        volume: &Volume,
+        window: u32,
+        wanted: &HashMap<u32, usize>,
+    ) -> HashMap<u32, BTreeMap<u32, Vec<u8>>> {
+        let bytes = self.stamp.layout.block_bytes as usize;
+        let mut found: HashMap<u32, BTreeMap<u32, Vec<u8>>> = HashMap::new();
+        for (key, place) in self.in_order(window) {
+            let Some(count) = wanted.get(&key.2) else { continue };
+            let blocks = found.entry(key.2).or_default();
+            if blocks.len() < *count
+                && let Some((_, mut block)) = body(volume, place)
+            {
+                block.truncate(bytes);
+                blocks.insert(key.3, block);
+            }
+        }
+        found
+    }
+
+    /// What the recovery blocks of each group of a window carry of its table.
+    pub fn group_tables(&self, volume: &Volume, window: u32) -> BTreeMap<u32, GroupTable> {
+        let mut tables: BTreeMap<u32, GroupTable> = BTreeMap::new();
+        for (key, place) in self.in_order(window) {
+            if let Some((packet, body)) = body(volume, place)
+                && let Some(behind) = body.get(self.stamp.layout.block_bytes as usize..)
+            {
+                tables.entry(key.2).or_default().add(key.3, packet.table, behind);
+            }
+        }
+        tables
     }
 
     /// The table of a window; `None` when more than half of its pieces are lost.
@@ -302,15 +339,23 @@ mod tests {
         let packet = Packet { stamp, kind: Kind::Recovery, window: 0, group: 0, number: 0, table: [0; 32] };
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("a");
-        std::fs::write(&path, packet.encode(&vec![1; layout.block_bytes as usize]))?;
+        std::fs::write(&path, packet.encode(&vec![1; layout.recovery_body_bytes()]))?;
         Ok(Packets::find(&Volume::of_file(&path)?, &Control::default())?.is_some())
     }
 
     #[test]
     fn a_small_file_that_claims_to_have_been_huge_costs_nothing() -> std::result::Result<(), Box<dyn std::error::Error>>
     {
-        let honest =
-            Layout { length: 100_000, block_bytes: 1024, chunk_blocks: 16, recovery_blocks: 10, windows: 1, groups: 1 };
+        let (windows, groups, dealt) = (1, 1, crate::archive::recovery::Dealt::Blocks);
+        let honest = Layout {
+            length: 100_000,
+            block_bytes: 1024,
+            chunk_blocks: 16,
+            recovery_blocks: 10,
+            windows,
+            groups,
+            dealt,
+        };
         assert!(honest.is_sane() && found(honest)?);
         let huge = Layout { length: 1 << 50, windows: 1 << 28, ..honest };
         for claim in [

@@ -1,18 +1,21 @@
-//! How recovery data lies over a file: blocks, chunks, groups, windows.
+//! How recovery data lies over a file: blocks, groups, windows.
 //!
 //! ```text
 //! file      blocks of B bytes, the last one filled up with zeros
-//! chunk     m blocks in a row
-//! window    the chunks between two places where recovery data is written; its chunks go to its groups in turn
-//! group     the chunks g, g + G, g + 2G … of a window, and r recovery blocks made from them: any r of all may be lost
+//! window    blocks in a row; they are dealt to its groups in turn, one by one
+//! group     the blocks g, g + G, g + 2G … of a window, and r recovery blocks made from them: any r of all may be lost
 //! ```
-//! Because chunks go to the groups in turn, a stretch of damage as long as all recovery data of a window takes no more
-//! than r blocks from each group. Because r = m where there is more than one group, a chunk that is lost as a whole is
-//! still one group's share.
+//! The recovery blocks are written in the same turn. So whatever is damaged, and in however many places, takes equally
+//! much of each group but for one block a place: a stretch as long as all recovery data of a window no more than r.
+//!
+//! In recovery data of version 1 whole *chunks* of m blocks are dealt. A stretch takes as much of each group there,
+//! too; several stretches may meet in one group.
+
+use std::ops::Range;
 
 use crate::archive::options::Rate;
 
-/// Blocks of a chunk, and recovery blocks of a group, wherever the file is long enough.
+/// Recovery blocks of a group wherever the file is long enough, and blocks that are worked on at a time.
 pub const CHUNK_BLOCKS: u32 = 128;
 /// No block is longer: a chunk then has 2 MiB.
 pub const BLOCK_BYTES_MAX: u64 = 16 << 10;
@@ -23,8 +26,19 @@ const RECOVERY_BLOCKS_MIN: u64 = 4;
 /// A chunk, a group with its recovery blocks, and a table have no more bytes than this, whatever a file from elsewhere
 /// says: more than twice what the writer chooses. Repairing one takes a small multiple of that.
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
+/// The same: to find the damaged entries of a group's table takes so many steps for each block.
+const RECOVERY_BLOCKS_MAX: u64 = 512;
 const GROUP_BYTES_MAX: u64 = 96 << 20;
 const TABLE_BYTES_MAX: u64 = 32 << 20;
+
+/// What goes to the groups of a window in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dealt {
+    /// Chunks, in version 1.
+    Chunks,
+    /// Single blocks.
+    Blocks,
+}
 
 /// How recovery data lies over a file of a certain length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +55,8 @@ pub struct Layout {
     pub windows: u32,
     /// Groups of every window.
     pub groups: u32,
+    /// What its groups are made of.
+    pub dealt: Dealt,
 }
 
 /// One block of recovery data for so many blocks of data.
@@ -72,8 +88,14 @@ impl Layout {
 
     /// The layout with one recovery block for `share` blocks, so many groups at a time at most, and blocks within
     /// limits.
-    fn with(length: u64, share: u64, groups_max: u64, chunk: u32, (least, most): (u64, u64)) -> Option<Self> {
-        let group = share * u64::from(chunk);
+    pub(super) fn with(
+        length: u64,
+        share: u64,
+        groups_max: u64,
+        chunk: u32,
+        (least, most): (u64, u64),
+    ) -> Option<Self> {
+        let (group, dealt) = (share * u64::from(chunk), Dealt::Blocks);
         if length == 0 {
             return None;
         }
@@ -81,7 +103,8 @@ impl Layout {
             let recovery = length.div_ceil(least).div_ceil(share).max(RECOVERY_BLOCKS_MIN) as u32;
             let chunk_blocks = recovery.next_power_of_two();
             let block_bytes = least as u32;
-            return Some(Self { length, block_bytes, chunk_blocks, recovery_blocks: recovery, windows: 1, groups: 1 });
+            let (windows, groups) = (1, 1);
+            return Some(Self { length, block_bytes, chunk_blocks, recovery_blocks: recovery, windows, groups, dealt });
         }
         let groups = length.div_ceil(group * most);
         let windows = groups.div_ceil(groups_max);
@@ -89,7 +112,7 @@ impl Layout {
         // The length of a block fits the file, so that no group is much smaller than it could be.
         let block_bytes = length.div_ceil(windows * groups * group).next_multiple_of(64) as u32;
         let (windows, groups) = (u32::try_from(windows).ok()?, groups as u32);
-        Some(Self { length, block_bytes, chunk_blocks: chunk, recovery_blocks: chunk, windows, groups })
+        Some(Self { length, block_bytes, chunk_blocks: chunk, recovery_blocks: chunk, windows, groups, dealt })
     }
 
     /// Whether numbers from a file make sense and can be worked with in bounded memory.
@@ -107,10 +130,17 @@ impl Layout {
         if self.length > 1 << 56 || u64::from(self.windows) > self.chunks() {
             return false;
         }
-        let per_group = self.group_blocks_max();
-        let table = self.chunks().div_ceil(u64::from(self.windows)) * chunk * super::table::ENTRY_BYTES as u64;
+        let (per_group, window) = (self.group_blocks_max(), self.window_blocks_max());
         let bounded = chunk * block <= CHUNK_BYTES_MAX && (per_group + chunk) * block <= GROUP_BYTES_MAX;
-        per_group + chunk <= 1 << 16 && bounded && table <= TABLE_BYTES_MAX
+        // The code has 65,536 points, and twice as many recovery points for the table of a group; one stays free.
+        let (points, is_new) = match self.dealt {
+            Dealt::Chunks => (per_group + chunk, true),
+            Dealt::Blocks => {
+                let no_group_is_empty = u64::from(self.groups) * u64::from(self.windows) <= self.blocks();
+                (per_group + 2 * chunk + 1, no_group_is_empty && chunk <= RECOVERY_BLOCKS_MAX)
+            }
+        };
+        points <= 1 << 16 && is_new && bounded && window * super::table::ENTRY_BYTES as u64 <= TABLE_BYTES_MAX
     }
 
     /// Number of blocks.
@@ -128,77 +158,78 @@ impl Layout {
         u64::from(self.chunk_blocks) * u64::from(self.block_bytes)
     }
 
-    /// The chunks of a window.
-    pub fn window_chunks(&self, window: u32) -> std::ops::Range<u64> {
-        let edge = |n: u32| (u128::from(self.chunks()) * u128::from(n) / u128::from(self.windows)) as u64;
-        edge(window)..edge(window + 1)
+    /// Blocks that go to a group together.
+    fn unit(&self) -> u64 {
+        if self.dealt == Dealt::Chunks { u64::from(self.chunk_blocks) } else { 1 }
     }
 
     /// The blocks of a window.
-    pub fn window_blocks(&self, window: u32) -> std::ops::Range<u64> {
-        let chunks = self.window_chunks(window);
-        let edge = |chunk: u64| (chunk * u64::from(self.chunk_blocks)).min(self.blocks());
-        edge(chunks.start)..edge(chunks.end)
+    pub fn window_blocks(&self, window: u32) -> Range<u64> {
+        let unit = self.unit();
+        let all = self.blocks().div_ceil(unit);
+        let edge = |n: u32| (u128::from(all) * u128::from(n) / u128::from(self.windows)) as u64;
+        (edge(window) * unit).min(self.blocks())..(edge(window + 1) * unit).min(self.blocks())
+    }
+
+    /// No window has more blocks.
+    pub fn window_blocks_max(&self) -> u64 {
+        let unit = self.unit();
+        (self.blocks().div_ceil(unit).div_ceil(u64::from(self.windows)) * unit).min(self.blocks())
     }
 
     /// The window that a block lies in.
     pub fn window_of(&self, block: u64) -> u32 {
-        let chunk = block / u64::from(self.chunk_blocks);
-        let guess = (u128::from(chunk) * u128::from(self.windows) / u128::from(self.chunks())) as u32;
+        let (unit, windows) = (self.unit(), u128::from(self.windows));
+        let guess = (u128::from(block / unit) * windows / u128::from(self.blocks().div_ceil(unit))) as u32;
         let near = guess.saturating_sub(1)..self.windows.min(guess + 2);
-        near.into_iter().find(|w| self.window_chunks(*w).contains(&chunk)).unwrap_or(guess)
+        near.into_iter().find(|w| self.window_blocks(*w).contains(&block)).unwrap_or(guess)
     }
 
-    /// The blocks of a chunk.
-    pub fn chunk(&self, chunk: u64) -> std::ops::Range<u64> {
-        let first = chunk * u64::from(self.chunk_blocks);
-        first..(first + u64::from(self.chunk_blocks)).min(self.blocks())
+    /// The group of a block within its window.
+    pub fn group_of(&self, block: u64, window: u32) -> u32 {
+        let within = block - self.window_blocks(window).start;
+        (within / self.unit() % u64::from(self.groups)) as u32
     }
 
-    /// The group of a chunk within its window, and which of the group's chunks it is.
-    pub fn group_of(&self, chunk: u64, window: u32) -> (u32, u32) {
-        let within = chunk - self.window_chunks(window).start;
-        ((within % u64::from(self.groups)) as u32, (within / u64::from(self.groups)) as u32)
-    }
-
-    /// The chunks of a group, in order.
-    pub fn group_chunks(&self, window: u32, group: u32) -> impl Iterator<Item = u64> + use<> {
-        let chunks = self.window_chunks(window);
-        (chunks.start + u64::from(group)..chunks.end).step_by(self.groups as usize)
+    /// The stretches of consecutive blocks that make up a group, in order.
+    pub fn group_stretches(&self, window: u32, group: u32) -> impl Iterator<Item = Range<u64>> + use<> {
+        let blocks = self.window_blocks(window);
+        let unit = self.unit();
+        let firsts = (blocks.start + u64::from(group) * unit..blocks.end).step_by((self.groups as u64 * unit) as usize);
+        firsts.map(move |first| first..(first + unit).min(blocks.end))
     }
 
     /// The data blocks of a group, in order.
     pub fn group_blocks(&self, window: u32, group: u32) -> impl Iterator<Item = u64> + use<> {
-        let layout = *self;
-        self.group_chunks(window, group).flat_map(move |chunk| layout.chunk(chunk))
+        self.group_stretches(window, group).flatten()
     }
 
-    /// The groups of a window in the order in which their recovery blocks are written: the turn of the chunks goes on,
-    /// so that a stretch over the end of the data and the beginning of the recovery data is like any other.
+    /// The groups of a window in the order in which one recovery block of each is written, again and again: the turn
+    /// of the blocks goes on, so that a stretch over the end of the data and the beginning of the recovery data is
+    /// like any other.
     pub fn recovery_order(&self, window: u32) -> impl Iterator<Item = u32> + use<> {
-        let chunks = self.window_chunks(window);
-        let (groups, turn) = (u64::from(self.groups), chunks.end - chunks.start);
+        let blocks = self.window_blocks(window);
+        let (groups, turn) = (u64::from(self.groups), blocks.end - blocks.start);
         (0..groups).map(move |n| ((turn + n) % groups) as u32)
-    }
-
-    /// The longest stretch of damage, in bytes, that is repaired wherever it lies.
-    pub fn stretch_bytes(&self) -> u64 {
-        let blocks = if self.groups == 1 {
-            u64::from(self.recovery_blocks)
-        } else {
-            // Where the data ends, its last chunk may be short, and the turn of its group comes sooner again.
-            let last = self.chunk(self.chunks() - 1);
-            let last = if self.windows == 1 { last.end - last.start } else { u64::from(self.chunk_blocks) };
-            u64::from(self.groups - 1) * u64::from(self.chunk_blocks) + last
-        };
-        // A stretch that is no longer than this touches no more blocks, wherever it begins.
-        (blocks - 1) * u64::from(self.block_bytes) + 1
     }
 
     /// The most data blocks that a group has.
     pub fn group_blocks_max(&self) -> u64 {
-        let chunks = self.chunks().div_ceil(u64::from(self.windows)).div_ceil(u64::from(self.groups));
-        (chunks * u64::from(self.chunk_blocks)).min(self.blocks())
+        let unit = self.unit();
+        let units = self.blocks().div_ceil(unit).div_ceil(u64::from(self.windows)).div_ceil(u64::from(self.groups));
+        (units * unit).min(self.blocks())
+    }
+
+    /// Bytes that the frame of a recovery block carries: the block, and since version 2 two pieces of the recovery data
+    /// of its group's table.
+    pub fn recovery_body_bytes(&self) -> usize {
+        let table = if self.dealt == Dealt::Blocks { 2 * super::table::ENTRY_BYTES } else { 0 };
+        self.block_bytes as usize + table
+    }
+
+    /// How many pieces the recovery data of a group's table has.
+    pub fn table_recovery(&self) -> usize {
+        2 * self.recovery_blocks as usize
     }
 }
 
@@ -207,58 +238,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// How many blocks of each group the blocks `from .. to` hit, counting data blocks first and recovery blocks after
-    /// them.
-    fn hits(layout: &Layout, from: u64, to: u64) -> u64 {
-        let mut hit = std::collections::HashMap::new();
-        for block in from..to {
-            let place = if block < layout.blocks() {
-                let window = layout.window_of(block);
-                (window, layout.group_of(block / u64::from(layout.chunk_blocks), window).0)
-            } else {
-                let recovery = (block - layout.blocks()) / u64::from(layout.recovery_blocks);
-                let window = (recovery / u64::from(layout.groups)) as u32;
-                let group = layout.recovery_order(window).nth((recovery % u64::from(layout.groups)) as usize);
-                (window, group.unwrap_or_default())
-            };
-            *hit.entry(place).or_insert(0) += 1;
-        }
-        hit.into_values().max().unwrap_or(0)
-    }
-
     proptest! {
         #[test]
-        fn a_stretch_as_long_as_promised_never_takes_too_much_of_a_group(
-            length in 1u64..60_000, share in 2u64..8, groups in 1u64..6, chunk in 1u32..4,
+        fn every_block_belongs_to_exactly_one_group(
+            length in 1u64..40_000, share in 2u64..8, groups in 1u64..6, chunks: bool,
         ) {
-            let Some(layout) = Layout::with(length, share, groups, 1 << chunk, (64, 128)) else { return Ok(()) };
-            prop_assert!(layout.is_sane());
-            let recovery = u64::from(layout.recovery_blocks);
-            let all = layout.blocks() + u64::from(layout.windows * layout.groups) * recovery;
-            // The promise in whole blocks.
-            let promised = (layout.stretch_bytes() - 1) / u64::from(layout.block_bytes) + 1;
-            let mut worst = 0;
-            for from in 0..=all.saturating_sub(promised) {
-                worst = worst.max(hits(&layout, from, from + promised));
-            }
-            prop_assert!(worst <= recovery, "{layout:?}: {worst} of {recovery}");
-            // And the promise is not too small: some stretch that is one block longer takes too much.
-            let longer = (0..all.saturating_sub(promised)).map(|from| hits(&layout, from, from + promised + 1)).max();
-            if layout.windows == 1 && all > promised + 1 && layout.blocks() > promised {
-                prop_assert!(longer.unwrap_or(0) > recovery, "{layout:?}");
-            }
-        }
-
-        #[test]
-        fn every_block_belongs_to_exactly_one_group(length in 1u64..40_000, share in 2u64..8, groups in 1u64..6) {
             let Some(layout) = Layout::with(length, share, groups, 4, (64, 128)) else { return Ok(()) };
+            let dealt = if chunks { Dealt::Chunks } else { Dealt::Blocks };
+            let layout = Layout { dealt, ..layout };
+            prop_assert!(layout.is_sane());
             let mut seen = vec![0; layout.blocks() as usize];
             for window in 0..layout.windows {
+                let blocks = layout.window_blocks(window);
+                prop_assert!(blocks.end - blocks.start <= layout.window_blocks_max());
                 for group in 0..layout.groups {
                     let blocks: Vec<u64> = layout.group_blocks(window, group).collect();
                     prop_assert!(blocks.len() as u64 <= layout.group_blocks_max());
                     for block in blocks {
-                        prop_assert_eq!(layout.window_of(block), window);
+                        prop_assert_eq!((layout.window_of(block), layout.group_of(block, window)), (window, group));
                         prop_assert!(layout.window_blocks(window).contains(&block));
                         seen[block as usize] += 1;
                     }

@@ -2,7 +2,8 @@
 //! and the others are made from the recovery data of their group.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    ops::Range,
     path::Path,
 };
 
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     code::Workspace,
     find::{self, Packets},
-    layout::Layout,
+    layout::{Dealt, Layout},
+    locate::GroupTable,
     packet::Stamp,
     search::search,
     spool::Spool,
@@ -62,6 +64,12 @@ impl Damage {
     /// The same damage of a file whose content was proven in another way: then only what stands after it is damaged.
     pub fn of_recovery_only(self) -> Self {
         Self { damaged: 0, moved: 0, repaired: 0, lost: 0, unknown: 0, ..self }
+    }
+
+    /// The same damage once its content was proven in another way: what could not be told is sound then.
+    #[must_use]
+    pub fn of_proven(self) -> Self {
+        if self.lost == 0 { Self { unknown: 0, ..self } } else { self.of_recovery_only() }
     }
 
     /// For people: `52 of 640 blocks of 16.0 KB are damaged, 3 of them whole but in the wrong place`.
@@ -129,8 +137,8 @@ pub fn mend(volume: Volume, scratch: &Path, control: &Control) -> Result<std::re
     };
     let mut bad: HashMap<u64, Option<Entry>> = HashMap::new();
     for window in 0..layout.windows {
-        let table = packets.table(&volume, window);
-        check(&volume, &stamp, window, table.as_deref(), &mut bad, control)?;
+        let table = table_of(&volume, &packets, window, control)?;
+        check(&volume, &stamp, (window, &table), &mut bad, control)?;
     }
     damage.unknown = bad.values().filter(|entry| entry.is_none()).count() as u64;
     damage.damaged = bad.len() as u64 - damage.unknown;
@@ -148,39 +156,88 @@ pub fn mend(volume: Volume, scratch: &Path, control: &Control) -> Result<std::re
     Ok(Ok(Mended { volume: volume.patched_too(patched, spool), stamp, damage }))
 }
 
-/// Compares the blocks of a window with its table; without one, none of them is known to be sound.
+/// The table of a window, block by block as far as it is known: from its frames, or else group by group from what the
+/// frames of recovery blocks carry of it.
+fn table_of(volume: &Volume, packets: &Packets, window: u32, control: &Control) -> Result<Vec<Option<Entry>>> {
+    if let Some(table) = packets.table(volume, window) {
+        return Ok(table.into_iter().map(Some).collect());
+    }
+    let layout = packets.stamp.layout;
+    let blocks = layout.window_blocks(window);
+    let (first, mut now, mut table) = (blocks.start, Vec::new(), vec![None; (blocks.end - blocks.start) as usize]);
+    if layout.dealt == Dealt::Chunks {
+        return Ok(table);
+    }
+    let mut stretches = stretches(&layout, window);
+    pipeline::run(
+        || {
+            control.check()?;
+            Ok(stretches.next())
+        },
+        |blocks: Range<u64>| {
+            let mut bytes = vec![0; bytes_of(&layout, &blocks)];
+            read_blocks(volume, &layout, &blocks, &mut bytes);
+            Ok(bytes.chunks_exact(layout.block_bytes as usize).map(Entry::of).collect::<Vec<_>>())
+        },
+        |entries: Vec<Entry>| {
+            now.extend(entries);
+            Ok(())
+        },
+    )?;
+    let mut groups = packets.group_tables(volume, window).into_iter();
+    let (now, number) = (&now, |block: u64| (block - first) as usize);
+    pipeline::run(
+        || {
+            control.check()?;
+            Ok(groups.next())
+        },
+        |(group, told): (u32, GroupTable)| {
+            let own: Vec<Entry> = layout.group_blocks(window, group).map(|block| now[number(block)]).collect();
+            Ok((group, told.table(&own, layout.table_recovery())))
+        },
+        |(group, entries): (u32, Option<Vec<Entry>>)| {
+            for (block, entry) in layout.group_blocks(window, group).zip(entries.into_iter().flatten()) {
+                table[number(block)] = Some(entry);
+            }
+            Ok(())
+        },
+    )?;
+    Ok(table)
+}
+
+/// Compares the blocks of a window with its table; where that is not known, none of them is known to be sound.
 fn check(
     volume: &Volume,
     stamp: &Stamp,
-    window: u32,
-    table: Option<&[Entry]>,
+    (window, table): (u32, &[Option<Entry>]),
     bad: &mut HashMap<u64, Option<Entry>>,
     control: &Control,
 ) -> Result<()> {
     let layout = stamp.layout;
     let first = layout.window_blocks(window).start;
-    let Some(table) = table else {
+    if table.iter().all(Option::is_none) {
         bad.extend(layout.window_blocks(window).map(|block| (block, None)));
         return Ok(());
-    };
-    let mut chunks = layout.window_chunks(window);
+    }
+    let mut stretches = stretches(&layout, window);
     let (spare_in, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
     pipeline::run(
         || {
             control.check()?;
-            Ok(chunks.next().map(|chunk| (chunk, spare.try_recv().unwrap_or_default())))
+            Ok(stretches.next().map(|blocks| (blocks, spare.try_recv().unwrap_or_default())))
         },
         // Read by the workers, too: the disk may answer several at a time.
-        |(chunk, mut bytes): (u64, Vec<u8>)| {
-            let blocks = layout.chunk(chunk);
-            bytes.resize(chunk_length(&layout, chunk), 0);
-            let is_whole = read_chunk(volume, &layout, chunk, &mut bytes);
+        |(blocks, mut bytes): (Range<u64>, Vec<u8>)| {
+            bytes.resize(bytes_of(&layout, &blocks), 0);
+            let is_whole = read_blocks(volume, &layout, &blocks, &mut bytes);
             let entries = table.iter().skip((blocks.start - first) as usize);
             let compared = blocks.zip(entries).zip(bytes.chunks_exact(layout.block_bytes as usize));
             // Zeros stand for what cannot be read: a block of zeros that is not there only looks sound.
             let is_there = |block: u64| is_whole || can_read(volume, &layout, block);
-            let wrong = compared.filter(|((block, entry), bytes)| !entry.is(bytes) || !is_there(*block));
-            let wrong: Vec<_> = wrong.map(|((block, entry), _)| (block, Some(*entry))).collect();
+            let is_wrong = |((block, entry), bytes): &((u64, &Option<Entry>), &[u8])| {
+                entry.is_none_or(|entry| !entry.is(bytes)) || !is_there(*block)
+            };
+            let wrong: Vec<_> = compared.filter(is_wrong).map(|((block, entry), _)| (block, *entry)).collect();
             let read = bytes.len() as u64;
             // The reader may be gone already; then the buffer is simply freed.
             let _ = spare_in.send(bytes);
@@ -194,16 +251,21 @@ fn check(
     )
 }
 
-/// Length of the blocks of a chunk in bytes.
-fn chunk_length(layout: &Layout, chunk: u64) -> usize {
-    let blocks = layout.chunk(chunk);
+/// The blocks of a window in stretches that are read at a time.
+fn stretches(layout: &Layout, window: u32) -> impl Iterator<Item = Range<u64>> + use<> {
+    let (blocks, length) = (layout.window_blocks(window), u64::from(layout.chunk_blocks));
+    blocks.clone().step_by(length as usize).map(move |first| first..(first + length).min(blocks.end))
+}
+
+/// Length of these blocks in bytes.
+fn bytes_of(layout: &Layout, blocks: &Range<u64>) -> usize {
     ((blocks.end - blocks.start) * u64::from(layout.block_bytes)) as usize
 }
 
-/// Reads the blocks of a chunk, the last block of the file filled up with zeros; false where zeros stand for what
-///  cannot be read.
-fn read_chunk(volume: &Volume, layout: &Layout, chunk: u64, bytes: &mut [u8]) -> bool {
-    let from = chunk * layout.chunk_bytes();
+/// Reads consecutive blocks, the last block of the file filled up with zeros; false where zeros stand for what cannot
+/// be read.
+fn read_blocks(volume: &Volume, layout: &Layout, blocks: &Range<u64>, bytes: &mut [u8]) -> bool {
+    let from = blocks.start * u64::from(layout.block_bytes);
     let there = (layout.length - from).min(bytes.len() as u64) as usize;
     bytes[there..].fill(0);
     if volume.read_at(from, &mut bytes[..there]).is_ok() {
@@ -232,8 +294,7 @@ fn repair(
     let mut touched: HashMap<(u32, u32), HashSet<u64>> = HashMap::new();
     for block in bad.keys() {
         let window = layout.window_of(*block);
-        let (group, _) = layout.group_of(block / u64::from(layout.chunk_blocks), window);
-        touched.entry((window, group)).or_default().insert(*block);
+        touched.entry((window, layout.group_of(*block, window))).or_default().insert(*block);
     }
     let mut groups: Vec<((u32, u32), HashSet<u64>)> = touched.into_iter().collect();
     groups.retain(|((window, group), lost)| {
@@ -243,22 +304,33 @@ fn repair(
     groups.sort_by_key(|(place, _)| *place);
     let shape = (layout.group_blocks_max(), layout.recovery_blocks.into(), layout.block_bytes.into());
     let group_bytes = Workspace::bytes(shape.0, shape.1, shape.2);
-    let at_a_time = (REPAIR_BYTES / group_bytes.max(1)).clamp(1, pipeline::workers() as u64) as usize;
+    // Some are decoded while the next are read.
+    let at_a_time = (REPAIR_BYTES / 2 / group_bytes.max(1)).max(1) as usize;
     control.phase(Phase::Repairing, groups.len() as u64 * group_bytes);
-    let mut groups = groups.into_iter();
+    let mut groups = groups.into_iter().peekable();
+    let mut read: VecDeque<Group> = VecDeque::new();
     let mut patches = HashMap::new();
     let (spare_in, spare) = crossbeam_channel::unbounded::<Workspace>();
     pipeline::run_on(
-        at_a_time,
+        at_a_time.min(pipeline::workers()),
         || {
             control.check()?;
-            Ok(groups.next())
+            if read.is_empty() {
+                let fits = |read: &VecDeque<Group>, window: u32| {
+                    read.len() < at_a_time && read.back().is_none_or(|last| last.window == window)
+                };
+                while let Some(((window, group), lost)) = groups.next_if(|((window, _), _)| fits(&read, *window)) {
+                    let (workspace, recovery) = (spare.try_recv().unwrap_or_default(), BTreeMap::new());
+                    read.push_back(Group { window, group, lost, workspace, recovery });
+                }
+                read_groups(volume, packets, read.make_contiguous(), control)?;
+            }
+            Ok(read.pop_front())
         },
-        |((window, group), lost)| {
-            let mut workspace = spare.try_recv().unwrap_or_default();
-            let back = repair_group(volume, packets, (window, group), &lost, bad, &mut workspace);
+        |mut group: Group| {
+            let back = group.decode(&layout, bad);
             // There is always somebody to receive it, in this function.
-            let _ = spare_in.send(workspace);
+            let _ = spare_in.send(group.workspace);
             Ok(back)
         },
         |blocks: Vec<(u64, Vec<u8>)>| {
@@ -273,31 +345,54 @@ fn repair(
     Ok((patches, spool))
 }
 
-fn repair_group(
-    volume: &Volume,
-    packets: &Packets,
-    (window, group): (u32, u32),
-    lost: &HashSet<u64>,
-    bad: &HashMap<u64, Option<Entry>>,
-    workspace: &mut Workspace,
-) -> Vec<(u64, Vec<u8>)> {
+/// A group to be decoded.
+struct Group {
+    window: u32,
+    group: u32,
+    lost: HashSet<u64>,
+    workspace: Workspace,
+    recovery: BTreeMap<u32, Vec<u8>>,
+}
+
+/// Reads the blocks and recovery blocks of several groups of a window in the order in which they lie: those of one
+/// alone lie far from each other, and a turning disk would seek for each.
+fn read_groups(volume: &Volume, packets: &Packets, groups: &mut [Group], control: &Control) -> Result<()> {
     let layout = packets.stamp.layout;
-    let size = layout.block_bytes as usize;
-    let blocks: Vec<u64> = layout.group_blocks(window, group).collect();
-    let recovery = packets.recovery(volume, window, group, lost.len());
-    workspace.blocks.resize(blocks.len() * size, 0);
-    let mut rest = workspace.blocks.as_mut_slice();
-    for chunk in layout.group_chunks(window, group) {
-        let (part, after) = rest.split_at_mut(chunk_length(&layout, chunk));
-        read_chunk(volume, &layout, chunk, part);
-        rest = after;
+    let Some(window) = groups.first().map(|group| group.window) else { return Ok(()) };
+    let mut all: Vec<(Range<u64>, usize, usize)> = Vec::new();
+    for (n, group) in groups.iter_mut().enumerate() {
+        let mut at = 0;
+        for stretch in layout.group_stretches(window, group.group) {
+            let bytes = bytes_of(&layout, &stretch);
+            all.push((stretch, n, at));
+            at += bytes;
+        }
+        group.workspace.blocks.resize(at, 0);
     }
-    let numbers =
-        blocks.iter().enumerate().filter(|(_, block)| lost.contains(block)).map(|(number, _)| number).collect();
-    let Ok(back) = workspace.decode(&numbers, (layout.recovery_blocks as usize, size), &recovery) else {
-        return Vec::new();
-    };
-    let back: Vec<(u64, Vec<u8>)> = back.into_iter().map(|(number, bytes)| (blocks[number], bytes)).collect();
-    let proven = |(block, bytes): &(u64, Vec<u8>)| bad.get(block).copied().flatten().is_some_and(|e| e.is(bytes));
-    if back.iter().all(proven) { back } else { Vec::new() }
+    all.sort_unstable_by_key(|(stretch, ..)| stretch.start);
+    for (stretch, n, at) in all {
+        control.check()?;
+        let part = &mut groups[n].workspace.blocks[at..][..bytes_of(&layout, &stretch)];
+        read_blocks(volume, &layout, &stretch, part);
+    }
+    let wanted: HashMap<u32, usize> = groups.iter().map(|group| (group.group, group.lost.len())).collect();
+    let mut recovery = packets.recovery(volume, window, &wanted);
+    for group in groups {
+        group.recovery = recovery.remove(&group.group).unwrap_or_default();
+    }
+    Ok(())
+}
+
+impl Group {
+    /// Its lost blocks; none where what comes back is not what was there.
+    fn decode(&mut self, layout: &Layout, bad: &HashMap<u64, Option<Entry>>) -> Vec<(u64, Vec<u8>)> {
+        let blocks: Vec<u64> = layout.group_blocks(self.window, self.group).collect();
+        let lost = blocks.iter().enumerate().filter(|(_, block)| self.lost.contains(block));
+        let (numbers, size) = (lost.map(|(number, _)| number).collect(), layout.block_bytes as usize);
+        let shape = (layout.recovery_blocks as usize, size);
+        let Ok(back) = self.workspace.decode(&numbers, shape, &self.recovery) else { return Vec::new() };
+        let back: Vec<(u64, Vec<u8>)> = back.into_iter().map(|(number, bytes)| (blocks[number], bytes)).collect();
+        let proven = |(block, bytes): &(u64, Vec<u8>)| bad.get(block).copied().flatten().is_some_and(|e| e.is(bytes));
+        if back.iter().all(proven) { back } else { Vec::new() }
+    }
 }

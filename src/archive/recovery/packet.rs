@@ -6,7 +6,7 @@
 //! | offset | bytes | |
 //! |---|---|---|
 //! | 0 | 8 | tag `SR4BRCVY` |
-//! | 8 | 2 | version, 1 |
+//! | 8 | 2 | version, 2; 1 where chunks are dealt to the groups |
 //! | 10 | 1 | kind: 1 a piece of the window's table, 2 a recovery block |
 //! | 11 | 1 | 0 |
 //! | 12 | 4 | window |
@@ -25,13 +25,16 @@
 //! | 80 | 8 | offset of INDX; 0 of a log |
 //! | 88 | 8 | length of the tar stream; 0 of a log |
 //! | 96 | 32 | checksum of the whole, as in TAIL; of a log the BLAKE3 of the file |
-//! | 128 | 32 | BLAKE3 of the window's table |
-//! | 160 | n | the body |
+//! | 128 | 32 | BLAKE3 of the window's table; of a recovery block since version 2 that of its group's table |
+//! | 160 | n | the body; of a recovery block since version 2 followed by pieces 2i and 2i + 1 of the recovery data of its group's table (20 bytes each), where i is its number |
 //! | 160+n | 32 | BLAKE3 of the bytes 0 .. 160+n |
 
 use uuid::Uuid;
 
-use super::{layout::Layout, table::ENTRY_BYTES};
+use super::{
+    layout::{Dealt, Layout},
+    table::ENTRY_BYTES,
+};
 use crate::archive::format::{Hash, SKIPPABLE};
 
 /// Tag at the beginning of the payload.
@@ -68,6 +71,14 @@ pub struct Stamp {
     pub whole: Hash,
 }
 
+impl Stamp {
+    /// The same, where single blocks are dealt to the groups.
+    #[must_use]
+    pub fn of_blocks(&self) -> Self {
+        Self { layout: Layout { dealt: Dealt::Blocks, ..self.layout }, ..*self }
+    }
+}
+
 /// One packet without its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet {
@@ -81,22 +92,28 @@ pub struct Packet {
     pub group: u32,
     /// Which piece or recovery block it is.
     pub number: u32,
-    /// BLAKE3 of the table of its window.
+    /// BLAKE3 of the table of its window; of a recovery block since version 2 that of its group's table.
     pub table: Hash,
 }
 
 impl Packet {
     /// The frame with `body`.
     pub fn encode(&self, body: &[u8]) -> Vec<u8> {
-        let length = HEADER_BYTES + body.len() + 32;
+        self.encode_parts(&[body])
+    }
+
+    /// The frame with a body that is joined from `parts`.
+    pub fn encode_parts(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let body: usize = parts.iter().map(|part| part.len()).sum();
+        let length = HEADER_BYTES + body + 32;
         let mut out = Vec::with_capacity(ENVELOPE_BYTES + length);
         out.extend(SKIPPABLE.to_le_bytes());
         out.extend((length as u32).to_le_bytes());
         out.extend(TAG);
-        out.extend(1u16.to_le_bytes());
+        out.extend(version(self.stamp.layout.dealt).to_le_bytes());
         out.extend([if self.kind == Kind::Table { 1 } else { 2 }, 0]);
         let layout = &self.stamp.layout;
-        for number in [self.window, self.group, self.number, body.len() as u32, 0] {
+        for number in [self.window, self.group, self.number, body as u32, 0] {
             out.extend(number.to_le_bytes());
         }
         out.extend(layout.length.to_le_bytes());
@@ -107,7 +124,7 @@ impl Packet {
         out.extend(self.stamp.tar_length.to_le_bytes());
         out.extend(self.stamp.whole);
         out.extend(self.table);
-        out.extend(body);
+        parts.iter().for_each(|part| out.extend_from_slice(part));
         let hash = blake3::hash(&out[ENVELOPE_BYTES..]);
         out.extend(hash.as_bytes());
         out
@@ -122,7 +139,7 @@ impl Packet {
                 self.group == 0 && (self.number as usize) < 2 * count && body_bytes == length
             }
             Kind::Recovery => {
-                let fits = body_bytes == layout.block_bytes as usize;
+                let fits = body_bytes == layout.recovery_body_bytes();
                 fits && self.number < layout.recovery_blocks && self.group < layout.groups
             }
         }
@@ -142,9 +159,11 @@ impl Packet {
             return None;
         }
         let (content, hash) = frame[ENVELOPE_BYTES..].split_at(frame.len() - ENVELOPE_BYTES - 32);
-        if blake3::hash(content).as_bytes() != hash || content[8..10] != 1u16.to_le_bytes() {
+        if blake3::hash(content).as_bytes() != hash {
             return None;
         }
+        let is_of = |dealt: &Dealt| content[8..10] == version(*dealt).to_le_bytes();
+        let dealt = [Dealt::Chunks, Dealt::Blocks].into_iter().find(is_of)?;
         let word = |at: usize| u32::from_le_bytes([content[at], content[at + 1], content[at + 2], content[at + 3]]);
         let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
         let hash = |at: usize| {
@@ -161,6 +180,7 @@ impl Packet {
             recovery_blocks: word(48),
             windows: word(52),
             groups: word(56),
+            dealt,
         };
         let stamp =
             Stamp { layout, id: Uuid::from_bytes(id), index_offset: long(80), tar_length: long(88), whole: hash(96) };
@@ -173,6 +193,13 @@ impl Packet {
         let body = &content[HEADER_BYTES..];
         let fits = word(24) as usize == body.len() && layout.is_sane() && packet.window < layout.windows;
         (fits && packet.has_a_place(body.len())).then_some((packet, body))
+    }
+}
+
+fn version(dealt: Dealt) -> u16 {
+    match dealt {
+        Dealt::Chunks => 1,
+        Dealt::Blocks => 2,
     }
 }
 
@@ -199,7 +226,7 @@ mod tests {
         let layout = Layout::plan(10_000, Rate::Medium, Rate::None).ok_or("no layout")?;
         let stamp = Stamp { layout, id: Uuid::from_u128(9), index_offset: 5, tar_length: 6, whole: [3; 32] };
         let packet = Packet { stamp, kind: Kind::Recovery, window: 0, group: 0, number: 2, table: [4; 32] };
-        let body = vec![8; layout.block_bytes as usize];
+        let body = vec![8; layout.recovery_body_bytes()];
         let frame = packet.encode(&body);
         assert_eq!(Packet::decode(&frame), Some((packet, body.as_slice())));
         assert_eq!(frame.len(), body.len() + OVERHEAD_BYTES);

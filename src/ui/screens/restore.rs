@@ -257,16 +257,15 @@ fn stored(archive: &ArchiveEntry) -> (String, String) {
     if let Some(bytes) = options.segment_bytes {
         words += &format!(", segments of {}", human_bytes(bytes));
     }
-    let protection = options.guarantee_of(archive.bytes).map_or_else(
-        || "No recovery data: what is damaged cannot be repaired, only found.".to_owned(),
-        |guarantee| {
-            format!(
-                "Any single damaged stretch of about {} is repaired, or {:.0} % of evenly scattered damage.",
-                human_bytes(guarantee.stretch_bytes),
-                guarantee.scattered_percent.floor()
-            )
-        },
-    );
+    let single = |bytes| format!("Any single damaged stretch of about {} is repaired", human_bytes(bytes));
+    let protection = if archive.has_recovery_of_blocks {
+        let guarantee = options.guarantee_of(archive.bytes);
+        guarantee.map(|guarantee| format!("{}, {}.", single(guarantee.stretch_bytes), guarantee.several_in_words()))
+    } else {
+        options.stretch_of_version_1(archive.bytes).map(|bytes| format!("{}.", single(bytes)))
+    };
+    let protection =
+        protection.unwrap_or_else(|| "No recovery data: what is damaged cannot be repaired, only found.".to_owned());
     (words, protection)
 }
 
