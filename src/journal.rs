@@ -58,6 +58,7 @@ pub mod integrate;
 mod interleavings;
 pub mod jumps;
 mod kept;
+mod keys;
 mod lacking;
 pub mod open;
 pub mod page;

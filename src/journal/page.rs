@@ -181,6 +181,11 @@ pub fn decode(encoding: u8, mut bytes: &[u8], exists: bool, page: &mut [u8], bef
     Some(())
 }
 
+/// Whether an entry of this encoding is the page itself, of which nothing else need be known.
+pub fn is_whole(encoding: u8) -> bool {
+    matches!(encoding, WHOLE | WHOLE_ZSTD)
+}
+
 /// Whether an entry of this encoding can be decoded without the previous content.
 pub fn stands_alone(encoding: u8) -> bool {
     matches!(encoding, WHOLE | WHOLE_ZSTD | MOVES_HERE)
