@@ -52,6 +52,7 @@ mod follow;
 pub mod fork;
 pub mod format;
 mod gate;
+pub mod index;
 pub mod inspect;
 pub mod integrate;
 #[cfg(test)]

@@ -293,7 +293,7 @@ mod tests {
         let (encoding, length) = round(Some(&before), &moved);
         assert!(encoding == MOVES && length < 50, "{encoding} {length}");
         let mut scattered = Vec::new();
-        (0..64usize).for_each(|n| scattered.extend_from_slice(&before[n * 29 % 64 * 64..][..64]));
+        (0..128usize).for_each(|n| scattered.extend_from_slice(&before[n * 29 % 128 * 32..][..32]));
         assert_eq!(round(Some(&before), &scattered).0, PREFIX_ZSTD);
         assert_eq!(round(Some(&before), &noise(2, 4096)), (WHOLE, 4096));
         assert_eq!(round(None, &before), (WHOLE, 4096));

@@ -6,9 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::format::{
-    Chain, Entry, HEADER_BYTES, LogHeader, PAYLOAD_MAX, RecordHead, RecordKind, Tail, chain_of, one,
-    two::{self, Shape},
+use super::{
+    format::{
+        Chain, Entry, HEADER_BYTES, LogHeader, PAYLOAD_MAX, RecordHead, RecordKind, Tail, chain_of, one,
+        two::{self, Shape},
+    },
+    index::{Group, Index, Indexed, Trailer},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -53,6 +56,8 @@ pub struct Record {
     pub before: Chain,
     /// Its chain value.
     pub chain: Chain,
+    /// Where its first block begins.
+    pub(super) block: u64,
     form: Form,
 }
 
@@ -81,6 +86,7 @@ pub struct LogReader {
     header: LogHeader,
     tail: Tail,
     end: End,
+    indexed: Indexed,
     blank: Vec<(u32, u32)>,
     /// Records that were verified with their block.
     queue: VecDeque<Record>,
@@ -108,6 +114,7 @@ impl LogReader {
             header,
             tail,
             end: End::Open,
+            indexed: Indexed::Not,
             blank: Vec::new(),
             queue: VecDeque::new(),
             window: Vec::new(),
@@ -133,6 +140,48 @@ impl LogReader {
     /// Why they end there.
     pub fn end(&self) -> End {
         self.end
+    }
+
+    /// What its index is worth. Known at the [`end`](Self::end).
+    pub fn indexed(&self) -> Indexed {
+        self.indexed
+    }
+
+    /// The index of the log, if it has a sound one; no record is read for it.
+    pub fn index(&self) -> Option<Index> {
+        Index::read(&self.file, self.length, &self.header)
+    }
+
+    /// Goes to a group of its index; false where what lies before it is not to be read. The records from there on prove
+    /// that they continue that; what lies before, nobody has read. Their latest times, and places in the WAL that are not
+    /// given in full, are not known.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn go_to(&mut self, group: &Group) -> Result<bool> {
+        let (mut at, mut link) = (group.previous, self.header.link());
+        while at < group.offset {
+            let Some(start) = self.bytes_at(at, two::BLOCK_BYTES)? else { return Ok(false) };
+            let Some(block) = two::BlockHead::decode(start) else { return Ok(false) };
+            if !block.shape.is_outside() {
+                link = block.chain;
+            }
+            at += (two::BLOCK_BYTES + block.payload) as u64;
+        }
+        let before = group.before;
+        self.queue.clear();
+        self.end = End::Open;
+        self.tail = Tail {
+            length: group.offset,
+            commit: before.commit,
+            chain: link,
+            link,
+            time: before.wall,
+            wall: before.wall,
+            page_count: before.page_count,
+            ..Tail::base(&self.header)
+        };
+        Ok(at == group.offset)
     }
 
     /// The pages of the base that have no content: first and last page of each run. Known once a record was asked for.
@@ -189,7 +238,8 @@ impl LogReader {
             index += 1;
             if block.last {
                 let form = Form::Blocks;
-                self.queue.push_back(Record { head, offset, end: at, before: self.tail.link, chain, form });
+                let (before, block) = (self.tail.link, offset);
+                self.queue.push_back(Record { head, offset, end: at, before, chain, block, form });
                 return Ok(());
             }
         }
@@ -204,6 +254,7 @@ impl LogReader {
             let (payload_at, page_count) = (at + two::BLOCK_BYTES as u64, self.tail.page_count);
             let end = payload_at + block.payload as u64;
             let known = match block.shape {
+                Shape::Index | Shape::IndexEnd if open.is_none() => return self.end_at_index(at),
                 // Not within a record: whoever cuts the beginning of one that has no end would cut this as well.
                 Shape::PassOver if open.is_none() => {
                     self.tail.length = end;
@@ -229,7 +280,8 @@ impl LogReader {
                         && self.is_plausible(&head, page_count, count)
                     {
                         let (before, chain, offset) = (self.tail.link, block.chain, self.tail.length);
-                        self.queue.push_back(Record { head, offset, end, before, chain, form: Form::Blocks });
+                        let (block, form) = (offset, Form::Blocks);
+                        self.queue.push_back(Record { head, offset, end, before, chain, block, form });
                         return Ok(());
                     }
                     open.filter(|_| !is_last).map(|_| ())
@@ -242,7 +294,7 @@ impl LogReader {
                 self.end = End::Damaged { offset: self.tail.length };
                 return Ok(());
             }
-            (at, link) = (end, if block.shape == Shape::PassOver { link } else { block.chain });
+            (at, link) = (end, if block.shape.is_outside() { link } else { block.chain });
         }
         self.end_at(at)
     }
@@ -281,7 +333,8 @@ impl LogReader {
             let Some((head, _)) = found.filter(plausible) else { return Ok(None) };
             let (offset, before) = (end - record.len() as u64, tail.link);
             let chain = chain_of(before, record, &[]);
-            let record = Record { head, offset, end, before, chain, form: Form::Whole };
+            let (block, form) = (payload_at - two::BLOCK_BYTES as u64, Form::Whole);
+            let record = Record { head, offset, end, before, chain, block, form };
             tail = record.tail();
             self.queue.push_back(record);
         }
@@ -291,14 +344,30 @@ impl LogReader {
     /// Notes why there are no more records; up to `at` the chain goes on.
     fn end_at(&mut self, at: u64) -> Result<()> {
         let offset = self.tail.length;
+        // The end of an index tells where the log ended, also where the rest of the index is damaged.
+        let sealed = Trailer::read(&self.file, self.length).filter(|_| self.header.version > 1);
         // What the chain still vouches for is the beginning of a record that was not written to its end.
         self.end = if offset == self.length {
             End::Whole
+        } else if sealed.is_some_and(|sealed| sealed.offset > offset) {
+            End::Damaged { offset }
+        } else if sealed.is_some_and(|sealed| (sealed.offset, sealed.link) == (at, self.tail.link)) {
+            return self.end_at_index(at);
         } else if self.sound_blocks_follow(at)? {
             End::Damaged { offset }
         } else {
             End::Torn { offset }
         };
+        Ok(())
+    }
+
+    /// Notes that the records end at `at`, where the index begins, whatever became of it.
+    fn end_at_index(&mut self, at: u64) -> Result<()> {
+        let is_sound = self.index().is_some_and(|index| index.ends_like(&self.tail));
+        self.indexed = if is_sound { Indexed::Sound } else { Indexed::Damaged };
+        // What looks like one must not conceal records.
+        let conceals = !is_sound && self.sound_blocks_follow(at)?;
+        self.end = if conceals { End::Damaged { offset: at } } else { End::Whole };
         Ok(())
     }
 
@@ -395,7 +464,7 @@ impl LogReader {
             return Ok(self.block_one(at + (one::BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some());
         }
         let Some(start) = self.bytes_at(at, two::BLOCK_BYTES)? else { return Ok(false) };
-        let Some(block) = two::BlockHead::decode(start).filter(|block| block.shape != Shape::PassOver) else {
+        let Some(block) = two::BlockHead::decode(start).filter(|block| !block.shape.is_outside()) else {
             return Ok(false);
         };
         Ok(self.block_two(at + (two::BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some())

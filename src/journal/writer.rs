@@ -14,6 +14,7 @@ use super::{
         Chain, Entry, LogHeader, PAYLOAD_MAX, Position, RecordHead, Tail, chain_of, one,
         two::{self, Shape},
     },
+    index::Indexed,
     reader::{End, LogReader},
     state::StateSum,
 };
@@ -126,7 +127,7 @@ impl LogWriter {
         Ok(Self { blank: blank.to_vec(), ..Self::with(storage, file, path, header, tail) })
     }
 
-    /// Opens a log file to continue it, cutting a torn tail; `seen` is called for each record that is valid.
+    /// Opens a log file to continue it, cutting a torn tail and an index; `seen` is called for each record that is valid.
     ///
     /// A log that is damaged in its middle is not cut: the reader's [`End`] is returned with it, and the caller
     /// decides.
@@ -145,7 +146,7 @@ impl LogWriter {
         }
         let tail = *reader.tail();
         let end = reader.end();
-        if matches!(end, End::Torn { .. }) {
+        if matches!(end, End::Torn { .. }) || reader.indexed() != Indexed::Not && end == End::Whole {
             file.truncate(tail.length)?;
             file.sync()?;
         }
@@ -467,6 +468,30 @@ impl LogWriter {
         (self.logged, self.ahead, self.failed) = (tail, tail, false);
         self.note_left();
         Ok(())
+    }
+
+    /// Puts the index at the end, durable when this returns: nothing is to be appended after it. Where that fails the
+    /// file is as before.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn put_index(&mut self, index: &[u8]) -> Result<()> {
+        let written = self.file.write_all(index).and_then(|()| self.file.sync());
+        if written.is_err() {
+            self.failed = true;
+            let _ = self.heal();
+        }
+        self.note_left();
+        written
+    }
+
+    /// Takes the index away again, so that the log can go on.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn drop_index(&mut self) -> Result<()> {
+        let tail = self.logged;
+        self.cut_at(tail)
     }
 
     /// Refuses a log of another data file.
