@@ -61,6 +61,7 @@ pub mod jumps;
 mod kept;
 mod keys;
 mod lacking;
+pub mod look;
 pub mod open;
 pub mod page;
 mod pages;

@@ -30,9 +30,10 @@
 //! | number | pages that its entries name |
 //! | for each, in order: number | 2 · (page − the one before in this group, or 0), + 1 where an entry is the whole page |
 
-use std::{fs::File, path::Path};
+use std::fs::File;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::{
     format::{
@@ -57,7 +58,8 @@ const LIST_MAX: usize = 256 << 20;
 const LEVEL: i32 = 3;
 
 /// What the index of a log is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Indexed {
     /// There is none.
     Not,
@@ -68,7 +70,7 @@ pub enum Indexed {
 }
 
 /// What an index says of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// Number of the commit.
     pub commit: u64,
@@ -168,6 +170,11 @@ impl Builder {
             last = page;
         }
         self.at = open.end;
+    }
+
+    /// Whether `index` lists exactly this.
+    pub(super) fn is_same(self, index: &Index) -> bool {
+        self.into_list() == index.list
     }
 
     fn into_list(mut self) -> Vec<u8> {
@@ -365,32 +372,29 @@ impl Iterator for Groups<'_> {
     }
 }
 
-/// Calls `visit` for each record of the log at `path`: as its index lists them, where `look` allows that and there is a
-/// sound one, otherwise as they are read. Returns where what was said comes from.
+/// Calls `visit` for each record of the log that `reader` has just opened: as its index lists them, where `look` allows
+/// that and there is a sound one, otherwise as they are read. Returns where what was said comes from.
 ///
 /// # Errors
 /// When the log cannot be read, or the job is stopped.
-pub fn each(path: &Path, look: Look, control: &Control, visit: &mut dyn FnMut(Listed)) -> Result<Look> {
-    let mut reader = LogReader::open(path)?;
+pub fn each(
+    reader: &mut LogReader,
+    look: Look,
+    control: &Control,
+    visit: &mut dyn FnMut(Listed) -> Result<()>,
+) -> Result<Look> {
     if let Some(index) = Some(look).filter(|look| *look == Look::Indexes).and_then(|_| reader.index()) {
-        index.groups().for_each(|group| group.records.into_iter().for_each(&mut *visit));
+        for group in index.groups() {
+            group.records.into_iter().try_for_each(&mut *visit)?;
+        }
         return Ok(Look::Indexes);
     }
     while let Some(record) = reader.next_record()? {
         control.check()?;
-        visit(Listed::of(&record.head));
+        visit(Listed::of(&record.head))?;
     }
     Ok(Look::Records)
 }
 
-/// Whether a sound index says of every record what it says itself. The log is read as a whole.
-///
-/// # Errors
-/// When it cannot be read.
-pub(super) fn agrees(index: &Index, reader: &mut LogReader) -> Result<bool> {
-    let mut builder = Builder::new(reader.header());
-    while let Some(record) = reader.next_record()? {
-        builder.add(reader, &record)?;
-    }
-    Ok(index.ends_like(reader.tail()) && builder.into_list() == index.list)
-}
+#[cfg(test)]
+mod tests;

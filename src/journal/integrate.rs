@@ -343,10 +343,10 @@ pub fn resolve(plan: &Plan, until: Until, look: Look, control: &Control) -> Resu
             point.next = point.next.or(Some(piece.times.0));
             continue;
         }
-        index::each(&piece.path, look, control, &mut |record| {
+        index::each(&mut LogReader::open(&piece.path)?, look, control, &mut |record| {
             let (commit, time) = (record.commit, record.wall);
             if !(piece.commits.0..=piece.commits.1).contains(&commit) {
-                return;
+                return Ok(());
             }
             let is_wanted = match until {
                 Until::End => true,
@@ -358,6 +358,7 @@ pub fn resolve(plan: &Plan, until: Until, look: Look, control: &Control) -> Resu
             } else {
                 point.next = point.next.or(Some(time));
             }
+            Ok(())
         })?;
     }
     point.left_out = plan.to.commit - point.commit;

@@ -132,6 +132,11 @@ impl LogReader {
         &self.path
     }
 
+    /// The length of the file when it was opened.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Where the verified records end so far.
     pub fn tail(&self) -> &Tail {
         &self.tail
