@@ -126,6 +126,7 @@ fn an_archived_log_lists_its_commits_and_says_where_a_moment_leads_without_being
     assert!(scene.point(until, Look::Records).commit < last);
     let (code, _, said) = scene.run(&["verify", scene.archived.to_str().unwrap()]);
     assert!(code == 1 && said.contains("is damaged at byte"), "{said}");
+    assert!(said.contains("Damaged are only commits ") && !said.contains(" to 330;"), "{said}");
 }
 
 #[test]

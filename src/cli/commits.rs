@@ -100,7 +100,8 @@ fn in_words(proof: &LogProof) -> String {
     };
     let index = match proof.index {
         Indexed::Not => "",
-        Indexed::Sound => "\nIts index says the same.",
+        Indexed::Sound if proof.damaged_at.is_none() => "\nIts index says the same.",
+        Indexed::Sound => "\nIts index is sound.",
         Indexed::Damaged => "\nIts index is damaged.",
     };
     let read = if proof.damaged_at.is_none() { "read" } else { "long, read up to the damage" };

@@ -172,8 +172,8 @@ impl Builder {
         self.at = open.end;
     }
 
-    /// Whether `index` lists exactly this.
-    pub(super) fn is_same(self, index: &Index) -> bool {
+    /// Whether this becomes `index`.
+    pub(super) fn makes(self, index: &Index) -> bool {
         self.into_list() == index.list
     }
 

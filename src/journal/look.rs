@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     format::RecordKind,
-    index::{Builder, Indexed, Listed},
+    index::{Builder, Index, Indexed, Listed},
     plan::Look,
     reader::{End, LogReader, Record},
 };
@@ -42,6 +42,9 @@ pub struct LogProof {
     pub torn_at: Option<u64>,
     /// The byte where it is damaged, if so: what follows was not read.
     pub damaged_at: Option<u64>,
+    /// Of a damaged log whose index is sound: the commits that lie in what is damaged, first and last of each run. All
+    /// others are whole by themselves.
+    pub lost: Vec<(u64, u64)>,
     /// Its index, compared with what was read.
     pub index: Indexed,
 }
@@ -55,8 +58,15 @@ impl LogProof {
             |(_, last)| format!("What it holds up to commit {last} can be restored."),
         );
         if let Some(at) = self.damaged_at {
+            let runs: Vec<String> = self.lost.iter().map(|(first, last)| format!("{first} to {last}")).collect();
+            let lost = match runs.is_empty() {
+                true => String::new(),
+                false => format!(" Damaged are only commits {}; those after them are as they were.", runs.join(", ")),
+            };
             return Some(Error::new(ErrorKind::Damaged, format!("the log {log} is damaged at byte {at}")).hint(
-                format!("{upto} With its recovery data beside it, a restore repairs it by itself. Check that disk."),
+                format!(
+                    "{upto}{lost} With its recovery data beside it, a restore repairs it by itself. Check that disk."
+                ),
             ));
         }
         if let Some(at) = self.torn_at {
@@ -97,8 +107,14 @@ pub fn prove(path: &Path, control: &Control) -> Result<LogProof> {
         End::Damaged { offset } => damaged_at = Some(offset),
         End::Open | End::Whole => {}
     }
+    let mut lost = Vec::new();
     let index = match (reader.indexed(), index) {
-        (Indexed::Sound, Some(index)) if builder.is_same(&index) => Indexed::Sound,
+        (Indexed::Sound, Some(index)) if builder.makes(&index) => Indexed::Sound,
+        (Indexed::Not, Some(index)) if damaged_at.is_some() => {
+            lost = lost_of(&mut reader, &index, control)?;
+            // It proves itself; what it says of the damaged part, nothing else tells.
+            Indexed::Sound
+        }
         (Indexed::Not, _) => Indexed::Not,
         _ => Indexed::Damaged,
     };
@@ -115,8 +131,29 @@ pub fn prove(path: &Path, control: &Control) -> Result<LogProof> {
         catch_ups,
         torn_at,
         damaged_at,
+        lost,
         index,
     })
+}
+
+/// Runs of commits in blocks that do not prove themselves.
+fn lost_of(reader: &mut LogReader, index: &Index, control: &Control) -> Result<Vec<(u64, u64)>> {
+    let mut lost: Vec<(u64, u64)> = Vec::new();
+    for group in index.groups() {
+        control.check()?;
+        let mut is_sound = reader.go_to(&group)?;
+        for listed in &group.records {
+            is_sound = is_sound && reader.next_record()?.is_some_and(|record| Listed::of(&record.head) == *listed);
+        }
+        let ends = group.records.first().zip(group.records.last()).filter(|_| !is_sound);
+        if let Some((first, last)) = ends {
+            match lost.last_mut().filter(|run| run.1 + 1 == first.commit) {
+                Some(run) => run.1 = last.commit,
+                None => lost.push((first.commit, last.commit)),
+            }
+        }
+    }
+    Ok(lost)
 }
 
 /// Calls `visit` for each commit of the log that `reader` has just opened which wrote `page`. Of an archived log only the

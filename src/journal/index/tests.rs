@@ -23,7 +23,7 @@ use crate::{
 
 fn head(commit: u64, seconds: i64) -> RecordHead {
     let wall = DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
-    let kind = if commit % 5 == 0 { RecordKind::CatchUp } else { RecordKind::Commit };
+    let kind = if commit.is_multiple_of(5) { RecordKind::CatchUp } else { RecordKind::Commit };
     let mark = WalMark { frame: commit as u32, ..WalMark::default() };
     RecordHead { kind, commit, time: wall, wall, page_count: 90 + (commit % 3) as u32, mark, state: None }
 }
