@@ -79,6 +79,16 @@ fn small_updates_cost_a_small_part_of_the_wal() {
         count += 1;
     }
     assert_eq!((count, reader.tail().state.is_some()), (commits, true), "each of them, with a checksum of the state");
+    // What the index adds when it is archived.
+    let path = begun.log.with_extension("sqlite");
+    let begin = move || Snapshot::begin(&path, Duration::from_secs(5), &Control::default());
+    let mut cut = begun.capture.cut(2, begin).unwrap();
+    cut.prove().unwrap();
+    let archived = begun.log.with_file_name("a[0001].4BL");
+    cut.commit(&archived).unwrap();
+    let (records, all) = (reader.tail().length, fs::metadata(&archived).unwrap().len());
+    eprintln!("the index of {records} bytes takes {}", all - records);
+    assert!(all > records && (all - records) as f64 <= records as f64 * 0.06);
 }
 
 /// Also over a stop of the log: what it holds is known again.
