@@ -1,5 +1,8 @@
 //! Reading a log file: records, each verified as a whole before any of it is returned.
 
+mod ends;
+mod entries;
+
 use std::{
     collections::VecDeque,
     fs::File,
@@ -8,18 +11,20 @@ use std::{
 
 use super::{
     format::{
-        Chain, Entry, HEADER_BYTES, LogHeader, PAYLOAD_MAX, RecordHead, RecordKind, Tail, chain_of, one,
+        Chain, HEADER_BYTES, LogHeader, RecordHead, RecordKind, Tail, chain_of, one,
         two::{self, Shape},
     },
-    index::{Group, Index, Indexed, Trailer},
+    index::{Group, Index, Indexed},
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     storage::{
         read_exact_at,
         regular::{self, Links},
     },
 };
+
+use entries::{Entries, count_entries};
 
 /// Bytes read at once.
 const WINDOW: usize = 4 << 20;
@@ -346,36 +351,6 @@ impl LogReader {
         Ok(Some(()))
     }
 
-    /// Notes why there are no more records; up to `at` the chain goes on.
-    fn end_at(&mut self, at: u64) -> Result<()> {
-        let offset = self.tail.length;
-        // The end of an index tells where the log ended, also where the rest of the index is damaged.
-        let sealed = Trailer::read(&self.file, self.length).filter(|_| self.header.version > 1);
-        // What the chain still vouches for is the beginning of a record that was not written to its end.
-        self.end = if offset == self.length {
-            End::Whole
-        } else if sealed.is_some_and(|sealed| sealed.offset > offset) {
-            End::Damaged { offset }
-        } else if sealed.is_some_and(|sealed| (sealed.offset, sealed.link) == (at, self.tail.link)) {
-            return self.end_at_index(at);
-        } else if self.sound_blocks_follow(at)? {
-            End::Damaged { offset }
-        } else {
-            End::Torn { offset }
-        };
-        Ok(())
-    }
-
-    /// Notes that the records end at `at`, where the index begins, whatever became of it.
-    fn end_at_index(&mut self, at: u64) -> Result<()> {
-        let is_sound = self.index().is_some_and(|index| index.ends_like(&self.tail));
-        self.indexed = if is_sound { Indexed::Sound } else { Indexed::Damaged };
-        // What looks like one must not conceal records.
-        let conceals = !is_sound && self.sound_blocks_follow(at)?;
-        self.end = if conceals { End::Damaged { offset: at } } else { End::Whole };
-        Ok(())
-    }
-
     /// Whether a record with so many pages can lead to a data file of the length that it says. A file grows by pages
     /// that are recorded, and by free ones, which SQLite need not write: each of those stands on a page of the list of
     /// free pages.
@@ -383,66 +358,6 @@ impl LogReader {
         let listed = u64::from(self.header.page_size / 4);
         let longest = u64::from(count_before).saturating_add(entries.saturating_mul(listed + 1)).saturating_add(1);
         head.kind == RecordKind::Gap || head.page_count > 0 && u64::from(head.page_count) <= longest
-    }
-
-    /// Calls `visit` for each page of a record that was returned by [`next_record`](Self::next_record).
-    ///
-    /// # Errors
-    /// Those of `visit`; `Damaged` when the bytes changed since.
-    pub fn pages(&mut self, record: &Record, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
-        if record.form == Form::Whole {
-            let bytes = self.bytes(record.offset, (record.end - record.offset) as usize)?.to_vec();
-            if chain_of(record.before, &bytes, &[]) != record.chain {
-                return Err(self.changed(record.offset));
-            }
-            let mut body = bytes.as_slice();
-            let has_state = two::skip_head(&mut body);
-            let body = has_state.and_then(|has_state| two::without_state(body, has_state));
-            return self.visit(body.map(|body| Entries::Two(body, 0)), record.offset, visit);
-        }
-        let (mut at, mut chain, mut has_state) = (record.offset, record.before, false);
-        let mut payload = Vec::new();
-        while at < record.end {
-            let begins = at == record.offset;
-            if self.header.version == 1 {
-                let Some(block) = self.block_one(at, chain)? else { return Err(self.changed(at)) };
-                payload.clear();
-                payload.extend_from_slice(self.bytes(at + one::BLOCK_BYTES as u64, block.payload)?);
-                let body = payload.get(if begins { one::RECORD_BYTES } else { 0 }..);
-                self.visit(body.map(Entries::One), at, visit)?;
-                (at, chain) = (at + (one::BLOCK_BYTES + block.payload) as u64, block.chain);
-                continue;
-            }
-            let Some(block) = self.block_two(at, chain)? else { return Err(self.changed(at)) };
-            payload.clear();
-            payload.extend_from_slice(self.bytes(at + two::BLOCK_BYTES as u64, block.payload)?);
-            let mut body = payload.as_slice();
-            if begins {
-                has_state = two::skip_head(&mut body).ok_or_else(|| self.changed(at))?;
-            }
-            let body = two::without_state(body, has_state && block.shape == Shape::LastPart);
-            self.visit(body.map(|body| Entries::Two(body, 0)), at, visit)?;
-            (at, chain) = (at + (two::BLOCK_BYTES + block.payload) as u64, block.chain);
-        }
-        Ok(())
-    }
-
-    fn visit(
-        &self,
-        entries: Option<Entries<'_>>,
-        at: u64,
-        visit: &mut dyn FnMut(Entry<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let mut entries = entries.ok_or_else(|| self.changed(at))?;
-        while !entries.is_empty() {
-            visit(entries.next().ok_or_else(|| self.changed(at))?)?;
-        }
-        Ok(())
-    }
-
-    fn changed(&self, at: u64) -> Error {
-        Error::new(ErrorKind::Damaged, format!("{} is damaged at byte {at}", self.path.display()))
-            .hint("Everything before this place can be integrated. Check the disk.")
     }
 
     /// The block of version 1 at `at`, when it is there, whole, and continues `before`.
@@ -459,20 +374,6 @@ impl LogReader {
         let Some(block) = two::BlockHead::decode(start) else { return Ok(None) };
         let Some(bytes) = self.bytes_at(at, two::BLOCK_BYTES + block.payload)? else { return Ok(None) };
         Ok((block.chain_of(before, bytes) == Some(block.chain)).then_some(block))
-    }
-
-    /// Whether a block stands at `at`, followed by one that continues its chain value.
-    fn block_and_next(&mut self, at: u64) -> Result<bool> {
-        if self.header.version == 1 {
-            let Some(start) = self.bytes_at(at, one::BLOCK_BYTES)? else { return Ok(false) };
-            let Some(block) = one::BlockHead::decode(start) else { return Ok(false) };
-            return Ok(self.block_one(at + (one::BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some());
-        }
-        let Some(start) = self.bytes_at(at, two::BLOCK_BYTES)? else { return Ok(false) };
-        let Some(block) = two::BlockHead::decode(start).filter(|block| !block.shape.is_outside()) else {
-            return Ok(false);
-        };
-        Ok(self.block_two(at + (two::BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some())
     }
 
     /// As [`bytes`](Self::bytes); `None` where the file ends before.
@@ -495,69 +396,6 @@ impl LogReader {
         let start = (at - self.window_at) as usize;
         Ok(&self.window[start..start + count])
     }
-
-    /// Whether two blocks of which the second continues the first stand anywhere after `offset`, where the chain ends:
-    /// then the place is damaged, not torn.
-    fn sound_blocks_follow(&mut self, offset: u64) -> Result<bool> {
-        let (magic, shortest) = match self.header.version {
-            1 => (one::BLOCK_MAGIC, one::BLOCK_BYTES),
-            _ => (two::BLOCK_MAGIC, two::BLOCK_BYTES),
-        };
-        let mut at = offset + 1;
-        while at + 2 * shortest as u64 <= self.length {
-            let count = ((self.length - at) as usize).min(PAYLOAD_MAX);
-            match memchr::memmem::find(self.bytes(at, count)?, magic) {
-                Some(found) => {
-                    at += found as u64;
-                    if self.block_and_next(at)? {
-                        return Ok(true);
-                    }
-                    at += 1;
-                }
-                None => at += (count as u64 - 3).max(1),
-            }
-        }
-        Ok(false)
-    }
-}
-
-/// The entries of a record, or of a part of it.
-#[derive(Clone, Copy)]
-enum Entries<'a> {
-    One(&'a [u8]),
-    /// With the page number of the one before.
-    Two(&'a [u8], u32),
-}
-
-impl<'a> Entries<'a> {
-    fn is_empty(&self) -> bool {
-        matches!(self, Entries::One([]) | Entries::Two([], _))
-    }
-
-    /// `None` where one is not whole.
-    fn next(&mut self) -> Option<Entry<'a>> {
-        match self {
-            Entries::One(bytes) => {
-                let (entry, rest) = one::split_entry(bytes)?;
-                *bytes = rest;
-                Some(entry)
-            }
-            Entries::Two(bytes, page) => two::take_entry(bytes, page),
-        }
-    }
-}
-
-/// How many pages a part of a record holds; `None` where one lies outside of the data file, or is not whole.
-fn count_entries(head: &RecordHead, mut entries: Entries<'_>) -> Option<u64> {
-    let mut count = 0;
-    while !entries.is_empty() {
-        let entry = entries.next()?;
-        if entry.page == 0 || entry.page > head.page_count {
-            return None;
-        }
-        count += 1;
-    }
-    Some(count)
 }
 
 #[cfg(test)]
