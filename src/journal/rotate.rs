@@ -350,6 +350,26 @@ mod tests {
     }
 
     #[test]
+    fn a_log_whose_backup_succeeded_before_a_crash_gets_its_index_when_it_is_archived()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (log, to) = (folder.path().join("a.journal"), folder.path().join("a[0001].4BL"));
+        let cut = log_of(&log, VERSION, Position::at(1, 0, Chain([9; 32])), 3)?.position();
+        let position = Position { archive: 2, ..cut };
+        drop(log_of(&next_path(&log), VERSION, position, 1)?);
+        let (moment, previous_log) = (DateTime::UNIX_EPOCH, to.clone());
+        let last = LastArchive { position, moment, page_size: 512, page_count: 1, previous_log };
+        // The crash came in the middle of it.
+        let blocks = index_of(&mut LogReader::open(&log)?)?.ok_or("no index")?;
+        let whole = std::fs::read(&log)?;
+        std::fs::write(&log, [whole.as_slice(), &blocks[..blocks.len() - 9]].concat())?;
+        settle(&(Arc::new(Disk) as Arc<dyn Storage>), &log, Some(&last))?;
+        assert!(std::fs::read(&to)? == [whole, blocks].concat() && !next_path(&log).exists());
+        assert_eq!(LogReader::open(&log)?.header().base, position);
+        Ok(())
+    }
+
+    #[test]
     fn what_a_crash_left_half_taken_back_is_whole_with_the_log_beside_it_and_taken_back_later()
     -> std::result::Result<(), Box<dyn std::error::Error>> {
         for version in 1..=VERSION {
