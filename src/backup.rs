@@ -302,7 +302,7 @@ pub fn run_asking(
     // Before the log is cut for it: what went away with its disk is no backup.
     let written = if is_destination { unless_gone(written, data_file, settings.settings())? } else { written? };
     let (mut archived, mut log_recovery_problem) = (None, None);
-    if let (Some(cut), Some(capture)) = (cut, log) {
+    if let (Some(mut cut), Some(capture)) = (cut, log) {
         let target = archived_log(&capture.status().log, data_file, number);
         // What was recorded is kept under its name in any case: whatever can be read of it counts.
         log_problem = cut.prove().err().map(|e| e.report());

@@ -17,6 +17,7 @@
 //! ```
 
 mod arguments;
+mod commits;
 mod desk;
 mod hold;
 mod key;
@@ -135,6 +136,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::List { place, json } => list::list(&place, json),
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Key { data_file: _, json } => key::key(json),
+        Job::Commits { log, page, json } => commits::list(&log, page, json),
+        Job::Verify { archive, json, .. } if commits::is_log(&archive) => commits::verify(&archive, json),
         Job::Verify { archive, segments, signed_by, test_restore, detach, json } => {
             let archive = absolute(&archive)?;
             let signed_by = signed_by.map(|path| PublicKey::read(&path)).transpose()?;

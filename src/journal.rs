@@ -23,6 +23,8 @@
 //! jumps        where the times of commits are not when they were made
 //! table        hashes of the pages at the base
 //! kept         the checksum of the state, kept up while commits are recorded
+//! index look   what an archived log lists of itself, and what a log holds, for people
+//! keys         when a page is recorded whole again
 //! writer reader format state page   the file, see docs/format-log.md
 //! ```
 //!
@@ -53,13 +55,16 @@ mod follow;
 pub mod fork;
 pub mod format;
 mod gate;
+pub mod index;
 pub mod inspect;
 pub mod integrate;
 #[cfg(test)]
 mod interleavings;
 pub mod jumps;
 mod kept;
+mod keys;
 mod lacking;
+pub mod look;
 pub mod open;
 pub mod page;
 mod pages;

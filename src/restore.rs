@@ -50,7 +50,7 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
     journal::{
-        integrate::{self, Integrated, PlanEnd, Until},
+        integrate::{self, Integrated, Look, PlanEnd, Until},
         reader::LogReader,
     },
     sqlite::integrity,
@@ -153,7 +153,7 @@ pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
 /// As [`Archive::open`].
 pub fn plan_with(archive: &Path, segments: &[PathBuf], logs: &Logs, origin: &Origin) -> Result<RestorePlan> {
     let (opened, repaired) = open(archive, segments, &Control::default())?;
-    let planned = plan_logs(&opened, logs, origin, &Control::default())?;
+    let planned = plan_logs(&opened, logs, origin, Look::Records, &Control::default())?;
     Ok(RestorePlan {
         log: planned.as_ref().and_then(Planned::for_people),
         siblings: planned.as_ref().map(|planned| planned.siblings.clone()).unwrap_or_default(),
@@ -167,7 +167,7 @@ pub fn plan_with(archive: &Path, segments: &[PathBuf], logs: &Logs, origin: &Ori
     })
 }
 
-/// Finds the commit that a restore of `archive` would lead to.
+/// Finds the commit that a restore of `archive` would lead to, from what `look` says.
 ///
 /// # Errors
 /// As [`Archive::open`]; `NotFound` when no log continues the archive.
@@ -176,11 +176,12 @@ pub fn find_point(
     segments: &[PathBuf],
     (logs, origin): (&Logs, &Origin),
     until: Until,
+    look: Look,
 ) -> Result<integrate::Point> {
     let control = Control::default();
-    let planned = plan_logs(&open(archive, segments, &control)?.0, logs, origin, &control)?;
+    let planned = plan_logs(&open(archive, segments, &control)?.0, logs, origin, look, &control)?;
     match planned.as_ref().and_then(Planned::connected) {
-        Some(plan) => integrate::resolve(plan, until, &control),
+        Some(plan) => integrate::resolve(plan, until, look, &control),
         None => Err(no_log(archive)),
     }
 }
@@ -310,7 +311,7 @@ fn run_opened(
             LogReader::open(file)?;
         }
     }
-    let planned = plan_logs(opened, &options.logs, &options.origin, control)?;
+    let planned = plan_logs(opened, &options.logs, &options.origin, Look::Records, control)?;
     let connected = planned.as_ref().and_then(Planned::connected);
     let log = planned.as_ref().and_then(Planned::plan).or(connected.filter(|_| options.until != Until::End));
     if let Until::Moment(moment) = options.until

@@ -3,6 +3,8 @@
 //! `tests/golden/log-1`: two archives, three logs of version 1. They hold small and large commits, one that makes the file
 //! shorter, a catch-up, and commits of a clock that was two days ahead.
 //! `tests/golden/log-2`: three archives and four logs of version 2 with the same, and pages whose records were moved.
+//! `tests/golden/log-2-index`: two archives and three logs of version 2, of which the archived ones have an index; pages
+//! that changed often are whole from time to time.
 //! `tests/golden/archive-1`: archives of version 1 with recovery data of version 1 at every setting, two of them with
 //! several groups and windows as in large ones; and logs with their recovery data. Each line of `expected.txt` has an
 //! archive, its BLAKE3, that of the data file in it, and how it was made.
@@ -28,7 +30,9 @@ use strongroom::{
     journal::{
         Capture, CaptureConfig, Chain, Position, RecordKind, StateSum,
         format::{Entry, LogHeader, RecordHead, VERSION},
+        index::Indexed,
         integrate::Until,
+        look,
         reader::LogReader,
         writer::LogWriter,
     },
@@ -89,6 +93,34 @@ fn logs_of_version_2_yield_every_state_and_prove_it() {
     let proven = yields_what_is_expected("log-2");
     // What is the archive's own state is proven by its checksums.
     assert_eq!(proven.iter().filter(|proven| !**proven).count(), 3, "{proven:?}");
+}
+
+#[test]
+fn logs_with_an_index_and_whole_pages_yield_every_state_and_are_what_the_index_says() {
+    let proven = yields_what_is_expected("log-2-index");
+    assert_eq!(proven.iter().filter(|proven| !**proven).count(), 2, "{proven:?}");
+    let place = Place::new();
+    let folder = files(&place, "log-2-index");
+    for (log, index) in [("a[0001].4BL", Indexed::Sound), ("a[0002].4BL", Indexed::Sound), ("a.journal", Indexed::Not)]
+    {
+        let proof = look::prove(&folder.join(log), &Control::default()).unwrap();
+        assert_eq!((proof.index, proof.problem().is_none()), (index, true), "{log}");
+    }
+    // A page with many patches, that was whole again.
+    let mut reader = LogReader::open(&folder.join("a[0002].4BL")).unwrap();
+    let mut patched = std::collections::HashMap::new();
+    let mut keys = 0;
+    while let Some(record) = reader.next_record().unwrap() {
+        let mut note = |entry: Entry<'_>| {
+            let patches: &mut u32 = patched.entry(entry.page).or_default();
+            let is_whole = entry.encoding < 2;
+            keys += u32::from(is_whole && *patches > 10 && record.head.kind == RecordKind::Commit);
+            *patches = if is_whole { 0 } else { *patches + 1 };
+            Ok(())
+        };
+        reader.pages(&record, &mut note).unwrap();
+    }
+    assert!(keys > 0);
 }
 
 #[test]
@@ -245,14 +277,19 @@ fn the_written_example_is_what_is_written_and_read() {
     let path = folder.path().join("a.journal");
     let bytes = example(&path);
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/format-log.md")).unwrap();
-    let written = text.split("## An example").nth(1).and_then(|rest| rest.split("```").nth(1)).unwrap();
-    let shown: Vec<u8> = written
-        .lines()
-        .filter_map(|line| line.split_once("  "))
-        .flat_map(|(_, bytes)| bytes.split("  ").next().unwrap().split(' '))
-        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-        .collect();
-    assert!(shown == bytes, "{} bytes shown, {} written", shown.len(), bytes.len());
+    let shown = |nth: usize| -> Vec<u8> {
+        let shown = text.split("## An example").nth(1).and_then(|rest| rest.split("```").nth(nth)).unwrap();
+        let lines = shown.lines().filter_map(|line| line.split_once("  "));
+        let bytes = lines.flat_map(|(_, bytes)| bytes.split("  ").next().unwrap().split(' '));
+        bytes.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+    };
+    let (log, index) = (shown(1), shown(3));
+    assert!(log == bytes, "{} bytes shown, {} written", log.len(), bytes.len());
+    // What zstd makes of the list is for its version to say; what is shown is read, and is what the records say.
+    let archived = folder.path().join("a[0003].4BL");
+    fs::write(&archived, [log, index].concat()).unwrap();
+    let proof = look::prove(&archived, &Control::default()).unwrap();
+    assert_eq!((proof.commits, proof.index), (Some((42, 43)), Indexed::Sound));
     let mut reader = LogReader::open(&path).unwrap();
     let mut said = Vec::new();
     while let Some(record) = reader.next_record().unwrap() {

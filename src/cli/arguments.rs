@@ -97,9 +97,10 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Check every byte of an archive.
+    /// Check every byte of an archive, or of a log.
     Verify {
-        /// The archive.
+        /// The archive, or the log.
+        #[arg(value_name = "ARCHIVE|LOG")]
         archive: PathBuf,
         /// A folder that holds segments of it, besides its own; may be given several times.
         #[arg(long, value_name = "DIR")]
@@ -114,6 +115,17 @@ pub(super) enum Job {
         #[arg(long)]
         detach: bool,
         /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the commits of a log: number, time, length of the data file. Of an archived log its index tells them.
+    Commits {
+        /// The log, running or archived.
+        log: PathBuf,
+        /// Only those that wrote this page of the data file, by its number from 1.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+        page: Option<u32>,
+        /// Print one JSON object per commit and line.
         #[arg(long)]
         json: bool,
     },

@@ -17,6 +17,7 @@ use crate::{
     },
     control::Control,
     error::{Error, ErrorKind, Result},
+    journal::integrate,
     maintenance::RecordsReport,
     repair, restore,
     settings::Settings,
@@ -60,7 +61,9 @@ impl Worker {
                 Box::new(move || {
                     let (log, origin) = in_care.of(&archive, &folders, LOOK_WAIT);
                     let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
-                    restore::find_point(&archive, &folders, (&logs, &origin), until).map(Answer::Point)
+                    // Asked for at every letter that somebody types, beside a plan that was made from the records.
+                    let look = integrate::Look::Indexes;
+                    restore::find_point(&archive, &folders, (&logs, &origin), until, look).map(Answer::Point)
                 })
             }
             Query::Places { data_file, settings } => {

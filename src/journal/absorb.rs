@@ -7,7 +7,7 @@ use super::{
     page,
     pages::Latest,
     pin_machine::{First, Place},
-    table::Known,
+    table::{Known, Logged},
 };
 use crate::{
     error::{Error, ErrorKind, Result, foreign::shown},
@@ -152,11 +152,14 @@ impl Follower {
                 }
                 None => group.is_empty() && page <= count_before && self.is_known(wal, page)?,
             };
-            let previous = patched.then_some(self.before.as_slice());
+            // From time to time whole, so that not everything hangs on all that came before.
+            let since = self.pages.since(page);
+            let is_key = version > 1 && since.is_due(self.image.len());
+            let previous = patched.then_some(self.before.as_slice()).filter(|_| !is_key);
             let mut encoding = self.encoder.encode(version, previous, &self.image, &mut self.encoded);
             // What does not compress at all is no part of what another page held.
             let is_worth_it = self.encoded.len() > self.image.len() / 16 && encoding != page::WHOLE;
-            if group.len() > usize::from(patched) && is_worth_it {
+            if group.len() > usize::from(patched) && is_worth_it && !is_key {
                 let others = group.iter().filter(|other| other.0 != page);
                 let others: Vec<(u32, &[u8])> = others.map(|(page, content)| (*page, content.as_slice())).collect();
                 let among = page::encode_among(previous, &others, &self.image, &mut self.encoded);
@@ -165,7 +168,8 @@ impl Follower {
             let hash = page_hash(&self.image);
             self.writer.page(&Entry { page, encoding, hash, bytes: &self.encoded })?;
             self.kept.change((&self.pages, self.table.as_ref()), page, hash);
-            self.pages.write(page, frame, Some(hash));
+            let since = since.after(encoding, self.encoded.len());
+            self.pages.write(page, frame, Some(Logged { hash, since }));
         }
         if commit.page_count < count_before {
             self.kept.cut_off((&self.pages, self.table.as_ref()), commit.page_count);

@@ -157,6 +157,7 @@ impl Capture {
             position,
             log,
             storage: self.storage.clone(),
+            index: None,
             open: true,
         })
     }
@@ -195,6 +196,8 @@ pub struct Cut {
     position: Position,
     log: PathBuf,
     storage: Shared,
+    /// The index that the log gets when it is archived.
+    index: Option<Vec<u8>>,
     open: bool,
 }
 
@@ -222,13 +225,15 @@ impl Cut {
         PageTableWriter::create(&self.storage.0, &path, (page_size, self.position.chain), Ownership::of(&self.log))
     }
 
-    /// Reads the log up to the cut back from its file: nothing that was written counts before it was read.
+    /// Reads the log up to the cut back from its file: nothing that was written counts before it was read. What was read
+    /// becomes its index.
     ///
     /// # Errors
     /// `Damaged` when it does not lead to where the archive was cut; the archive is sound all the same, and the log
     /// goes on from it.
-    pub fn prove(&self) -> Result<()> {
-        rotate::prove(&self.log, &self.position)
+    pub fn prove(&mut self) -> Result<()> {
+        self.index = rotate::prove(&self.log, &self.position)?;
+        Ok(())
     }
 
     /// The archive is complete: the log so far gets the name `archived` (`Name[n-1].4BL`), the next one takes its
@@ -239,7 +244,8 @@ impl Cut {
     pub fn commit(mut self, archived: &Path) -> Result<()> {
         self.open = false;
         self.snapshot = None;
-        self.link.ask(|reply| Command::Commit(archived.to_path_buf(), reply))
+        let index = self.index.take();
+        self.link.ask(|reply| Command::Commit(archived.to_path_buf(), index, reply))
     }
 
     /// There will be no archive: the log goes on as if there had been no cut.

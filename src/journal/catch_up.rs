@@ -11,6 +11,7 @@ use super::{
     absorb::Index,
     follow::{Follower, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
+    keys::Since,
     lacking::{self, Lacking},
     page::Encoder,
     pages::Latest,
@@ -18,7 +19,7 @@ use super::{
     rest,
     state::StateSum,
     status::CaptureConfig,
-    table::{Changes, Known, PageTable, PageTableWriter},
+    table::{Changes, Known, Logged, PageTable, PageTableWriter},
     table_path,
 };
 use crate::{
@@ -181,7 +182,13 @@ fn compare(
                 (lacking.put_back, lacking.lost_end) = (false, false);
             }
         }
-        known = Changes { hashes, base_pages, blank: follower.pages.changes().blank };
+        let logged = |(page, hash): (u32, [u8; 8])| {
+            let is_as_before = follower.pages.hash(page) == Some(hash);
+            let since = if is_as_before { follower.pages.since(page) } else { Since::default() };
+            (page, Logged { hash, since })
+        };
+        let pages = hashes.into_iter().map(logged).collect();
+        known = Changes { pages, base_pages, blank: follower.pages.changes().blank };
         if same {
             follower.stand_at(pin, latest);
             follower.kept.set(Some(sum));

@@ -151,7 +151,7 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    fn of(number: u8) -> Option<Self> {
+    pub(super) fn of(number: u8) -> Option<Self> {
         match number {
             1 => Some(RecordKind::Commit),
             2 => Some(RecordKind::CatchUp),
@@ -160,7 +160,7 @@ impl RecordKind {
         }
     }
 
-    fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         match self {
             RecordKind::Commit => 1,
             RecordKind::CatchUp => 2,
@@ -258,11 +258,11 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
-fn chain_at(bytes: &[u8], at: usize) -> Chain {
+pub(super) fn chain_at(bytes: &[u8], at: usize) -> Chain {
     let mut chain = [0; 32];
     chain.copy_from_slice(&bytes[at..at + 32]);
     Chain(chain)

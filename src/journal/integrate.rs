@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     fork::{self, Relation},
     format::{HEADER_BYTES, LogHeader, Position, RecordKind},
+    index::{self, Listed},
     jumps,
     reader::{End, LogReader},
     target::Target,
@@ -27,7 +28,7 @@ use crate::{
     storage::regular::{self, Links},
 };
 
-pub use super::plan::{Piece, Plan, PlanEnd, Point, Stretch, Unfit, Until, Unused};
+pub use super::plan::{Look, Piece, Plan, PlanEnd, Point, Stretch, Unfit, Until, Unused};
 
 /// What an integration did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,10 +54,11 @@ pub struct Integrated {
 /// # Errors
 /// When the disk cannot be read while a log is, or the job is stopped.
 pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control) -> Result<Plan> {
-    plan_choosing(identity, from, (logs, &[]), control)
+    plan_choosing(identity, from, (logs, &[]), Look::Records, control)
 }
 
-/// As [`plan`]; those of `chosen` are meant where logs go on from one commit in different ways.
+/// As [`plan`], made from what `look` says; those of `chosen` are meant where logs go on from one commit in different
+/// ways.
 ///
 /// # Errors
 /// As [`plan`].
@@ -64,6 +66,7 @@ pub fn plan_choosing(
     identity: Uuid,
     from: &Position,
     (logs, chosen): (&[PathBuf], &[PathBuf]),
+    look: Look,
     control: &Control,
 ) -> Result<Plan> {
     let mut plan = Plan {
@@ -104,7 +107,7 @@ pub fn plan_choosing(
     loop {
         let mut found = None;
         for (index, path) in left.iter().enumerate() {
-            if extend(&mut plan, path, control)? {
+            if extend(&mut plan, path, look, control)? {
                 found = Some(index);
                 break;
             }
@@ -177,8 +180,11 @@ fn unfit_beside(plan: &mut Plan, path: &Path, chosen: &[PathBuf], control: &Cont
 
 /// Adds the records of the log at `path` that continue the plan; false when the place where it stands is not in that
 /// log.
-fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
+fn extend(plan: &mut Plan, path: &Path, look: Look, control: &Control) -> Result<bool> {
     let mut reader = LogReader::open(path)?;
+    if look == Look::Indexes && extend_by_index(plan, &reader) {
+        return Ok(true);
+    }
     if !seek(&mut reader, &plan.to, control)? {
         // Its records may be in the log before already, written anew: as far as a crash let that come.
         let base = reader.header().base;
@@ -188,42 +194,19 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
             None => return Ok(false),
         }
     }
-    let (archive, is_first) = (reader.header().base.archive, reader.header().version == 1);
-    let start = *reader.tail();
-    let after = Position::at(archive, start.commit, start.chain);
-    let mut time_before = start.wall;
-    plan.base_time = plan.base_time.or(Some(time_before));
-    let mut piece: Option<Piece> = None;
-    let (mut end, mut same) = (PlanEnd::Complete, 1);
+    let mut steps = Steps::new(plan, &reader);
+    let mut end = PlanEnd::Complete;
     while let Some(record) = reader.next_record()? {
         control.check()?;
-        let (commit, time) = (record.head.commit, record.head.wall);
-        match record.head.kind {
-            RecordKind::Commit => {}
-            RecordKind::CatchUp => plan.catch_ups.push(Stretch { commit, from: time_before, to: time }),
-            RecordKind::Gap => {
-                end = PlanEnd::Gap { path: path.to_path_buf(), commit };
-                break;
-            }
+        let commit = record.head.commit;
+        if record.head.kind == RecordKind::Gap {
+            end = PlanEnd::Gap { path: path.to_path_buf(), commit };
+            break;
         }
-        plan.longest = plan.longest.max(u64::from(record.head.page_count) * u64::from(reader.header().page_size));
-        same = if time == time_before && is_first { same + 1 } else { 1 };
-        plan.stands_still |= same >= jumps::STANDS_STILL;
-        plan.runs_back |= time < time_before;
-        time_before = time;
-        plan.commits += 1;
-        plan.to = Position::at(archive, commit, record.chain);
-        plan.times = Some((plan.times.map_or(time, |t| t.0), time));
-        let piece = piece.get_or_insert_with(|| Piece {
-            path: path.to_path_buf(),
-            commits: (commit, commit),
-            times: (time, time),
-            span: (time, time),
-            after,
-        });
-        (piece.commits.1, piece.times.1) = (commit, time);
-        piece.span = (piece.span.0.min(time), piece.span.1.max(time));
+        steps.take(&Listed::of(&record.head));
+        steps.plan.to = Position::at(steps.archive, commit, record.chain);
     }
+    let piece = steps.piece;
     match reader.end() {
         End::Damaged { offset } => end = PlanEnd::Damaged { path: path.to_path_buf(), offset },
         // Only a log that is still being written can end so: nothing follows it.
@@ -247,6 +230,82 @@ fn extend(plan: &mut Plan, path: &Path, control: &Control) -> Result<bool> {
     Ok(true)
 }
 
+/// Adds what the index of a log lists that continues the plan; false where that does not suffice.
+fn extend_by_index(plan: &mut Plan, reader: &LogReader) -> bool {
+    let header = reader.header();
+    let continues = (header.base.commit, header.base.chain) == (plan.to.commit, plan.to.chain);
+    let Some(index) = Some(()).filter(|()| continues).and_then(|()| reader.index()) else { return false };
+    let Some(chain) = index.chain() else { return false };
+    if index.groups().any(|group| group.records.iter().any(|record| record.kind == RecordKind::Gap)) {
+        return false;
+    }
+    let mut steps = Steps::new(plan, reader);
+    index.groups().for_each(|group| group.records.iter().for_each(|record| steps.take(record)));
+    let (piece, archive) = (steps.piece, steps.archive);
+    plan.to = Position::at(archive, header.base.commit + index.records(), chain);
+    (plan.end, plan.last) = (PlanEnd::Complete, Some(reader.path().to_path_buf()));
+    plan.pieces.extend(piece);
+    true
+}
+
+/// What a log adds to a plan, record by record.
+struct Steps<'a> {
+    plan: &'a mut Plan,
+    piece: Option<Piece>,
+    path: PathBuf,
+    archive: u32,
+    page_size: u32,
+    is_first_version: bool,
+    after: Position,
+    time_before: DateTime<Utc>,
+    /// How many in a row bear the same time.
+    same: u32,
+}
+
+impl<'a> Steps<'a> {
+    /// From where `reader` stands.
+    fn new(plan: &'a mut Plan, reader: &LogReader) -> Self {
+        let (header, start) = (reader.header(), reader.tail());
+        let archive = header.base.archive;
+        plan.base_time = plan.base_time.or(Some(start.wall));
+        Self {
+            plan,
+            piece: None,
+            path: reader.path().to_path_buf(),
+            archive,
+            page_size: header.page_size,
+            is_first_version: header.version == 1,
+            after: Position::at(archive, start.commit, start.chain),
+            time_before: start.wall,
+            same: 1,
+        }
+    }
+
+    fn take(&mut self, record: &Listed) {
+        let (plan, commit, time) = (&mut *self.plan, record.commit, record.wall);
+        if record.kind == RecordKind::CatchUp {
+            plan.catch_ups.push(Stretch { commit, from: self.time_before, to: time });
+        }
+        plan.longest = plan.longest.max(u64::from(record.page_count) * u64::from(self.page_size));
+        self.same = if time == self.time_before && self.is_first_version { self.same + 1 } else { 1 };
+        plan.stands_still |= self.same >= jumps::STANDS_STILL;
+        plan.runs_back |= time < self.time_before;
+        self.time_before = time;
+        plan.commits += 1;
+        plan.times = Some((plan.times.map_or(time, |t| t.0), time));
+        let (path, after) = (&self.path, self.after);
+        let piece = self.piece.get_or_insert_with(|| Piece {
+            path: path.clone(),
+            commits: (commit, commit),
+            times: (time, time),
+            span: (time, time),
+            after,
+        });
+        (piece.commits.1, piece.times.1) = (commit, time);
+        piece.span = (piece.span.0.min(time), piece.span.1.max(time));
+    }
+}
+
 /// Moves the reader to just after `position`; false when it is not in this log.
 pub(super) fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Result<bool> {
     loop {
@@ -261,14 +320,14 @@ pub(super) fn seek(reader: &mut LogReader, position: &Position, control: &Contro
     }
 }
 
-/// Finds the commit that `until` leads to, without applying anything.
+/// Finds the commit that `until` leads to, without applying anything, from what `look` says.
 ///
 /// A moment leads to the last commit that was made while the clock showed it or one before. Where a clock ran back, that
 /// may be after commits that bear later times.
 ///
 /// # Errors
 /// When a log cannot be read, or the job is stopped.
-pub fn resolve(plan: &Plan, until: Until, control: &Control) -> Result<Point> {
+pub fn resolve(plan: &Plan, until: Until, look: Look, control: &Control) -> Result<Point> {
     let mut point = Point { commit: plan.from.commit, time: None, next: None, left_out: 0 };
     for piece in &plan.pieces {
         let (is_whole, is_none) = match until {
@@ -284,12 +343,10 @@ pub fn resolve(plan: &Plan, until: Until, control: &Control) -> Result<Point> {
             point.next = point.next.or(Some(piece.times.0));
             continue;
         }
-        let mut reader = LogReader::open(&piece.path)?;
-        while let Some(record) = reader.next_record()? {
-            control.check()?;
-            let (commit, time) = (record.head.commit, record.head.wall);
+        index::each(&mut LogReader::open(&piece.path)?, look, control, &mut |record| {
+            let (commit, time) = (record.commit, record.wall);
             if !(piece.commits.0..=piece.commits.1).contains(&commit) {
-                continue;
+                return Ok(());
             }
             let is_wanted = match until {
                 Until::End => true,
@@ -301,7 +358,8 @@ pub fn resolve(plan: &Plan, until: Until, control: &Control) -> Result<Point> {
             } else {
                 point.next = point.next.or(Some(time));
             }
-        }
+            Ok(())
+        })?;
     }
     point.left_out = plan.to.commit - point.commit;
     Ok(point)
@@ -332,7 +390,7 @@ pub fn integrate_into(target: (File, PathBuf), plan: &Plan, until: Until, contro
         return Err(Error::new(ErrorKind::Refused, format!("commit {number} cannot be reached from here"))
             .hint(format!("The archive stands at commit {from}, and the logs at hand lead to commit {to}.")));
     }
-    let point = resolve(plan, until, control)?;
+    let point = resolve(plan, until, Look::Records, control)?;
     control.phase(Phase::Restoring, plan.commits);
     let mut done = Integrated { position: plan.from, commits: 0, last: None, next: point.next, is_proven: false };
     let mut file = Target::new(target);

@@ -7,7 +7,7 @@
 
 use super::{
     state::StateSum,
-    table::{Changes, Known, PageTable},
+    table::{Changes, Known, Logged, PageTable},
 };
 use crate::error::Result;
 
@@ -120,8 +120,12 @@ impl Kept {
     pub(super) fn rejoin(&mut self, since: Changes) -> Option<(Changes, Option<PageTable>)> {
         let (mut known, table) = self.before_cut.take()?;
         known.base_pages = known.base_pages.min(since.base_pages);
-        known.hashes.retain(|page, _| *page <= since.base_pages);
-        known.hashes.extend(since.hashes);
+        known.pages.retain(|page, _| *page <= since.base_pages);
+        for (number, page) in since.pages {
+            // What is recorded since the cut may hang on what was before.
+            let earlier = known.pages.get(&number).map(|page| page.since).unwrap_or_default();
+            known.pages.insert(number, Logged { since: earlier.and(page.since), ..page });
+        }
         Some((known, table))
     }
 
@@ -168,7 +172,7 @@ mod tests {
 
     fn write(kept: &mut Kept, known: &mut Changes, table: Option<&PageTable>, page: u32, value: u8) {
         kept.change((known, table), page, hash(value));
-        known.hashes.insert(page, hash(value));
+        known.pages.insert(page, hash(value).into());
     }
 
     #[test]
@@ -217,7 +221,7 @@ mod tests {
         kept.cut_off((&since, None), 2);
         assert_eq!(kept.now(), sum(&[(1, 1), (2, 8)]));
         // The archive holds what the log leads to; or something else.
-        (since.base_pages, _) = (2, since.hashes.remove(&3));
+        (since.base_pages, _) = (2, since.pages.remove(&3));
         let mut other = Kept::default();
         other.set(kept.now());
         assert!(kept.begin(&since, &table(&[1, 7, 3])?, None));
@@ -228,14 +232,14 @@ mod tests {
     #[test]
     fn after_a_failed_backup_all_that_was_known_counts() -> Result<()> {
         let (base, mut known, mut kept) = (table(&[1, 2, 3, 4])?, Changes::new(4), Kept::default());
-        known.hashes.extend([(1, hash(5)), (2, hash(6)), (4, hash(7))]);
+        known.pages.extend([(1, hash(5).into()), (2, hash(6).into()), (4, hash(7).into())]);
         kept.at_cut(known, Some(base), 1);
         assert_eq!(kept.version(2), 1, "what the log before cannot hold is not used");
         let mut since = Changes::new(3);
-        since.hashes.insert(2, hash(8));
+        since.pages.insert(2, hash(8).into());
         let Some((known, table)) = kept.rejoin(since) else { return Err(crate::error::Error::stopped()) };
-        assert_eq!((known.base_pages, known.hashes.len(), table.is_some()), (3, 2, true));
-        assert_eq!((known.hashes.get(&1), known.hashes.get(&2)), (Some(&hash(5)), Some(&hash(8))));
+        assert_eq!((known.base_pages, known.pages.len(), table.is_some()), (3, 2, true));
+        assert_eq!((known.hash(1), known.hash(2)), (Some(hash(5)), Some(hash(8))));
         assert_eq!(kept.version(2), 2);
         Ok(())
     }

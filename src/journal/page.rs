@@ -181,6 +181,11 @@ pub fn decode(encoding: u8, mut bytes: &[u8], exists: bool, page: &mut [u8], bef
     Some(())
 }
 
+/// Whether an entry of this encoding is the page itself, of which nothing else need be known.
+pub fn is_whole(encoding: u8) -> bool {
+    matches!(encoding, WHOLE | WHOLE_ZSTD)
+}
+
 /// Whether an entry of this encoding can be decoded without the previous content.
 pub fn stands_alone(encoding: u8) -> bool {
     matches!(encoding, WHOLE | WHOLE_ZSTD | MOVES_HERE)
@@ -288,7 +293,7 @@ mod tests {
         let (encoding, length) = round(Some(&before), &moved);
         assert!(encoding == MOVES && length < 50, "{encoding} {length}");
         let mut scattered = Vec::new();
-        (0..64usize).for_each(|n| scattered.extend_from_slice(&before[n * 29 % 64 * 64..][..64]));
+        (0..128usize).for_each(|n| scattered.extend_from_slice(&before[n * 29 % 128 * 32..][..32]));
         assert_eq!(round(Some(&before), &scattered).0, PREFIX_ZSTD);
         assert_eq!(round(Some(&before), &noise(2, 4096)), (WHOLE, 4096));
         assert_eq!(round(None, &before), (WHOLE, 4096));

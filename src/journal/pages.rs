@@ -3,7 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::table::{Changes, Known, is_in};
+use super::{
+    keys::Since,
+    table::{Changes, Known, Logged, is_in},
+};
 
 /// The last frame of every page in a stretch of the WAL.
 pub(super) type Latest = HashMap<u32, u32>;
@@ -15,6 +18,8 @@ struct Page {
     frame: u32,
     /// The hash that the log has of it.
     hash: Option<[u8; 8]>,
+    /// What the log has of it since it had it whole.
+    since: Since,
 }
 
 /// The table, and how to return to its mark.
@@ -44,11 +49,12 @@ impl Pages {
     pub(super) fn know(&mut self, changes: Changes) {
         let generation = self.generation;
         self.pages.retain(|_, page| {
-            page.hash = None;
+            (page.hash, page.since) = (None, Since::default());
             page.generation == generation
         });
-        for (page, hash) in changes.hashes {
-            self.pages.entry(page).or_default().hash = Some(hash);
+        for (number, Logged { hash, since }) in changes.pages {
+            let page = self.pages.entry(number).or_default();
+            (page.hash, page.since) = (Some(hash), since);
         }
         (self.base_pages, self.blank) = (changes.base_pages, changes.blank);
         self.mark();
@@ -56,8 +62,9 @@ impl Pages {
 
     /// What the log says of the pages, for later.
     pub(super) fn changes(&self) -> Changes {
-        let hashes = self.pages.iter().filter_map(|(number, page)| Some((*number, page.hash?))).collect();
-        Changes { hashes, base_pages: self.base_pages, blank: self.blank.clone() }
+        let logged = |page: &Page| Some(Logged { hash: page.hash?, since: page.since });
+        let pages = self.pages.iter().filter_map(|(number, page)| Some((*number, logged(page)?))).collect();
+        Changes { pages, base_pages: self.base_pages, blank: self.blank.clone() }
     }
 
     /// Takes over where the WAL with these salts has the pages, up to a place that is logged.
@@ -86,11 +93,18 @@ impl Pages {
         self.pages.get(&page).filter(|page| page.generation == self.generation).map(|page| page.frame)
     }
 
-    /// A commit wrote `page`: it is in that frame, and in the log with that hash, unless the data file ends before it.
-    pub(super) fn write(&mut self, page: u32, frame: u32, hash: Option<[u8; 8]>) {
+    /// What the log has of `page` since it had it whole.
+    pub(super) fn since(&self, page: u32) -> Since {
+        self.pages.get(&page).map(|page| page.since).unwrap_or_default()
+    }
+
+    /// A commit wrote `page`: it is in that frame, and in the log with that hash, unless the data file ends before it;
+    /// where that is so.
+    pub(super) fn write(&mut self, page: u32, frame: u32, logged: Option<Logged>) {
         let before = self.pages.get(&page).copied();
-        let hash = hash.or(before.and_then(|before| before.hash));
-        self.pages.insert(page, Page { generation: self.generation, frame, hash });
+        let hash = logged.map(|logged| logged.hash).or(before.and_then(|before| before.hash));
+        let since = logged.map(|logged| logged.since).or(before.map(|before| before.since)).unwrap_or_default();
+        self.pages.insert(page, Page { generation: self.generation, frame, hash, since });
         self.undo.push((page, before));
     }
 
@@ -99,7 +113,7 @@ impl Pages {
         for (number, page) in self.pages.iter_mut().filter(|(number, _)| **number > page_count) {
             if page.hash.is_some() {
                 self.undo.push((*number, Some(*page)));
-                page.hash = None;
+                (page.hash, page.since) = (None, Since::default());
             }
         }
         self.base_pages = self.base_pages.min(page_count);
@@ -166,7 +180,7 @@ mod tests {
     fn run(pages: &mut Pages, steps: &[Step]) {
         for step in steps {
             match *step {
-                Step::Write(page, frame, hash) => pages.write(page, frame, Some([hash; 8])),
+                Step::Write(page, frame, hash) => pages.write(page, frame, Some([hash; 8].into())),
                 Step::Beyond(page, frame) => pages.write(page, frame, None),
                 Step::Cut(page_count) => pages.cut(page_count),
             }
@@ -194,7 +208,7 @@ mod tests {
     fn a_new_wal_holds_no_page_and_the_log_still_does() {
         let mut pages = Pages::new(3);
         pages.find([1, 2], Latest::from([(1, 10), (2, 20)]));
-        pages.write(2, 21, Some([5; 8]));
+        pages.write(2, 21, Some([5; 8].into()));
         assert_eq!((pages.frame(1), pages.frame(2), pages.hash(2)), (Some(10), Some(21), Some([5; 8])));
         pages.mark();
         pages.begin_generation([3, 4]);
@@ -207,7 +221,7 @@ mod tests {
     #[test]
     fn a_page_that_was_cut_off_is_not_known_when_the_file_grows_again() {
         let mut pages = Pages::new(5);
-        pages.write(4, 1, Some([1; 8]));
+        pages.write(4, 1, Some([1; 8].into()));
         pages.cut(3);
         assert_eq!((pages.hash(4), pages.frame(4), pages.base_pages()), (None, Some(1), 3));
         pages.write(4, 2, None);

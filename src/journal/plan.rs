@@ -19,6 +19,15 @@ pub enum Until {
     Commit(u64),
 }
 
+/// What a plan is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Every record is read and proven: whoever promises or applies anything looks so.
+    Records,
+    /// Of archived logs only the indexes are, where they have them: to say at once where a limit leads.
+    Indexes,
+}
+
 /// The commit that a limit leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {

@@ -1,22 +1,30 @@
 //! Reading a log file: records, each verified as a whole before any of it is returned.
 
+mod ends;
+mod entries;
+
 use std::{
     collections::VecDeque,
     fs::File,
     path::{Path, PathBuf},
 };
 
-use super::format::{
-    Chain, Entry, HEADER_BYTES, LogHeader, PAYLOAD_MAX, RecordHead, RecordKind, Tail, chain_of, one,
-    two::{self, Shape},
+use super::{
+    format::{
+        Chain, HEADER_BYTES, LogHeader, RecordHead, RecordKind, Tail, chain_of, one,
+        two::{self, Shape},
+    },
+    index::{Group, Index, Indexed},
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     storage::{
         read_exact_at,
         regular::{self, Links},
     },
 };
+
+use entries::{Entries, count_entries};
 
 /// Bytes read at once.
 const WINDOW: usize = 4 << 20;
@@ -53,6 +61,8 @@ pub struct Record {
     pub before: Chain,
     /// Its chain value.
     pub chain: Chain,
+    /// Where its first block begins.
+    pub(super) block: u64,
     form: Form,
 }
 
@@ -81,6 +91,7 @@ pub struct LogReader {
     header: LogHeader,
     tail: Tail,
     end: End,
+    indexed: Indexed,
     blank: Vec<(u32, u32)>,
     /// Records that were verified with their block.
     queue: VecDeque<Record>,
@@ -108,6 +119,7 @@ impl LogReader {
             header,
             tail,
             end: End::Open,
+            indexed: Indexed::Not,
             blank: Vec::new(),
             queue: VecDeque::new(),
             window: Vec::new(),
@@ -125,6 +137,11 @@ impl LogReader {
         &self.path
     }
 
+    /// The length of the file when it was opened.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Where the verified records end so far.
     pub fn tail(&self) -> &Tail {
         &self.tail
@@ -133,6 +150,48 @@ impl LogReader {
     /// Why they end there.
     pub fn end(&self) -> End {
         self.end
+    }
+
+    /// What its index is worth. Known at the [`end`](Self::end).
+    pub fn indexed(&self) -> Indexed {
+        self.indexed
+    }
+
+    /// The index of the log, if it has a sound one; no record is read for it.
+    pub fn index(&self) -> Option<Index> {
+        Index::read(&self.file, self.length, &self.header)
+    }
+
+    /// Goes to a group of its index; false where what lies before it is not to be read. The records from there on prove
+    /// that they continue that; what lies before, nobody has read. Their latest times, and places in the WAL that are not
+    /// given in full, are not known.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn go_to(&mut self, group: &Group) -> Result<bool> {
+        let (mut at, mut link) = (group.previous, self.header.link());
+        while at < group.offset {
+            let Some(start) = self.bytes_at(at, two::BLOCK_BYTES)? else { return Ok(false) };
+            let Some(block) = two::BlockHead::decode(start) else { return Ok(false) };
+            if !block.shape.is_outside() {
+                link = block.chain;
+            }
+            at += (two::BLOCK_BYTES + block.payload) as u64;
+        }
+        let before = group.before;
+        self.queue.clear();
+        self.end = End::Open;
+        self.tail = Tail {
+            length: group.offset,
+            commit: before.commit,
+            chain: link,
+            link,
+            time: before.wall,
+            wall: before.wall,
+            page_count: before.page_count,
+            ..Tail::base(&self.header)
+        };
+        Ok(at == group.offset)
     }
 
     /// The pages of the base that have no content: first and last page of each run. Known once a record was asked for.
@@ -189,7 +248,8 @@ impl LogReader {
             index += 1;
             if block.last {
                 let form = Form::Blocks;
-                self.queue.push_back(Record { head, offset, end: at, before: self.tail.link, chain, form });
+                let (before, block) = (self.tail.link, offset);
+                self.queue.push_back(Record { head, offset, end: at, before, chain, block, form });
                 return Ok(());
             }
         }
@@ -204,6 +264,7 @@ impl LogReader {
             let (payload_at, page_count) = (at + two::BLOCK_BYTES as u64, self.tail.page_count);
             let end = payload_at + block.payload as u64;
             let known = match block.shape {
+                Shape::Index | Shape::IndexEnd if open.is_none() => return self.end_at_index(at),
                 // Not within a record: whoever cuts the beginning of one that has no end would cut this as well.
                 Shape::PassOver if open.is_none() => {
                     self.tail.length = end;
@@ -229,7 +290,8 @@ impl LogReader {
                         && self.is_plausible(&head, page_count, count)
                     {
                         let (before, chain, offset) = (self.tail.link, block.chain, self.tail.length);
-                        self.queue.push_back(Record { head, offset, end, before, chain, form: Form::Blocks });
+                        let (block, form) = (offset, Form::Blocks);
+                        self.queue.push_back(Record { head, offset, end, before, chain, block, form });
                         return Ok(());
                     }
                     open.filter(|_| !is_last).map(|_| ())
@@ -242,7 +304,7 @@ impl LogReader {
                 self.end = End::Damaged { offset: self.tail.length };
                 return Ok(());
             }
-            (at, link) = (end, if block.shape == Shape::PassOver { link } else { block.chain });
+            (at, link) = (end, if block.shape.is_outside() { link } else { block.chain });
         }
         self.end_at(at)
     }
@@ -281,25 +343,12 @@ impl LogReader {
             let Some((head, _)) = found.filter(plausible) else { return Ok(None) };
             let (offset, before) = (end - record.len() as u64, tail.link);
             let chain = chain_of(before, record, &[]);
-            let record = Record { head, offset, end, before, chain, form: Form::Whole };
+            let (block, form) = (payload_at - two::BLOCK_BYTES as u64, Form::Whole);
+            let record = Record { head, offset, end, before, chain, block, form };
             tail = record.tail();
             self.queue.push_back(record);
         }
         Ok(Some(()))
-    }
-
-    /// Notes why there are no more records; up to `at` the chain goes on.
-    fn end_at(&mut self, at: u64) -> Result<()> {
-        let offset = self.tail.length;
-        // What the chain still vouches for is the beginning of a record that was not written to its end.
-        self.end = if offset == self.length {
-            End::Whole
-        } else if self.sound_blocks_follow(at)? {
-            End::Damaged { offset }
-        } else {
-            End::Torn { offset }
-        };
-        Ok(())
     }
 
     /// Whether a record with so many pages can lead to a data file of the length that it says. A file grows by pages
@@ -309,66 +358,6 @@ impl LogReader {
         let listed = u64::from(self.header.page_size / 4);
         let longest = u64::from(count_before).saturating_add(entries.saturating_mul(listed + 1)).saturating_add(1);
         head.kind == RecordKind::Gap || head.page_count > 0 && u64::from(head.page_count) <= longest
-    }
-
-    /// Calls `visit` for each page of a record that was returned by [`next_record`](Self::next_record).
-    ///
-    /// # Errors
-    /// Those of `visit`; `Damaged` when the bytes changed since.
-    pub fn pages(&mut self, record: &Record, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
-        if record.form == Form::Whole {
-            let bytes = self.bytes(record.offset, (record.end - record.offset) as usize)?.to_vec();
-            if chain_of(record.before, &bytes, &[]) != record.chain {
-                return Err(self.changed(record.offset));
-            }
-            let mut body = bytes.as_slice();
-            let has_state = two::skip_head(&mut body);
-            let body = has_state.and_then(|has_state| two::without_state(body, has_state));
-            return self.visit(body.map(|body| Entries::Two(body, 0)), record.offset, visit);
-        }
-        let (mut at, mut chain, mut has_state) = (record.offset, record.before, false);
-        let mut payload = Vec::new();
-        while at < record.end {
-            let begins = at == record.offset;
-            if self.header.version == 1 {
-                let Some(block) = self.block_one(at, chain)? else { return Err(self.changed(at)) };
-                payload.clear();
-                payload.extend_from_slice(self.bytes(at + one::BLOCK_BYTES as u64, block.payload)?);
-                let body = payload.get(if begins { one::RECORD_BYTES } else { 0 }..);
-                self.visit(body.map(Entries::One), at, visit)?;
-                (at, chain) = (at + (one::BLOCK_BYTES + block.payload) as u64, block.chain);
-                continue;
-            }
-            let Some(block) = self.block_two(at, chain)? else { return Err(self.changed(at)) };
-            payload.clear();
-            payload.extend_from_slice(self.bytes(at + two::BLOCK_BYTES as u64, block.payload)?);
-            let mut body = payload.as_slice();
-            if begins {
-                has_state = two::skip_head(&mut body).ok_or_else(|| self.changed(at))?;
-            }
-            let body = two::without_state(body, has_state && block.shape == Shape::LastPart);
-            self.visit(body.map(|body| Entries::Two(body, 0)), at, visit)?;
-            (at, chain) = (at + (two::BLOCK_BYTES + block.payload) as u64, block.chain);
-        }
-        Ok(())
-    }
-
-    fn visit(
-        &self,
-        entries: Option<Entries<'_>>,
-        at: u64,
-        visit: &mut dyn FnMut(Entry<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let mut entries = entries.ok_or_else(|| self.changed(at))?;
-        while !entries.is_empty() {
-            visit(entries.next().ok_or_else(|| self.changed(at))?)?;
-        }
-        Ok(())
-    }
-
-    fn changed(&self, at: u64) -> Error {
-        Error::new(ErrorKind::Damaged, format!("{} is damaged at byte {at}", self.path.display()))
-            .hint("Everything before this place can be integrated. Check the disk.")
     }
 
     /// The block of version 1 at `at`, when it is there, whole, and continues `before`.
@@ -385,20 +374,6 @@ impl LogReader {
         let Some(block) = two::BlockHead::decode(start) else { return Ok(None) };
         let Some(bytes) = self.bytes_at(at, two::BLOCK_BYTES + block.payload)? else { return Ok(None) };
         Ok((block.chain_of(before, bytes) == Some(block.chain)).then_some(block))
-    }
-
-    /// Whether a block stands at `at`, followed by one that continues its chain value.
-    fn block_and_next(&mut self, at: u64) -> Result<bool> {
-        if self.header.version == 1 {
-            let Some(start) = self.bytes_at(at, one::BLOCK_BYTES)? else { return Ok(false) };
-            let Some(block) = one::BlockHead::decode(start) else { return Ok(false) };
-            return Ok(self.block_one(at + (one::BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some());
-        }
-        let Some(start) = self.bytes_at(at, two::BLOCK_BYTES)? else { return Ok(false) };
-        let Some(block) = two::BlockHead::decode(start).filter(|block| block.shape != Shape::PassOver) else {
-            return Ok(false);
-        };
-        Ok(self.block_two(at + (two::BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some())
     }
 
     /// As [`bytes`](Self::bytes); `None` where the file ends before.
@@ -421,69 +396,6 @@ impl LogReader {
         let start = (at - self.window_at) as usize;
         Ok(&self.window[start..start + count])
     }
-
-    /// Whether two blocks of which the second continues the first stand anywhere after `offset`, where the chain ends:
-    /// then the place is damaged, not torn.
-    fn sound_blocks_follow(&mut self, offset: u64) -> Result<bool> {
-        let (magic, shortest) = match self.header.version {
-            1 => (one::BLOCK_MAGIC, one::BLOCK_BYTES),
-            _ => (two::BLOCK_MAGIC, two::BLOCK_BYTES),
-        };
-        let mut at = offset + 1;
-        while at + 2 * shortest as u64 <= self.length {
-            let count = ((self.length - at) as usize).min(PAYLOAD_MAX);
-            match memchr::memmem::find(self.bytes(at, count)?, magic) {
-                Some(found) => {
-                    at += found as u64;
-                    if self.block_and_next(at)? {
-                        return Ok(true);
-                    }
-                    at += 1;
-                }
-                None => at += (count as u64 - 3).max(1),
-            }
-        }
-        Ok(false)
-    }
-}
-
-/// The entries of a record, or of a part of it.
-#[derive(Clone, Copy)]
-enum Entries<'a> {
-    One(&'a [u8]),
-    /// With the page number of the one before.
-    Two(&'a [u8], u32),
-}
-
-impl<'a> Entries<'a> {
-    fn is_empty(&self) -> bool {
-        matches!(self, Entries::One([]) | Entries::Two([], _))
-    }
-
-    /// `None` where one is not whole.
-    fn next(&mut self) -> Option<Entry<'a>> {
-        match self {
-            Entries::One(bytes) => {
-                let (entry, rest) = one::split_entry(bytes)?;
-                *bytes = rest;
-                Some(entry)
-            }
-            Entries::Two(bytes, page) => two::take_entry(bytes, page),
-        }
-    }
-}
-
-/// How many pages a part of a record holds; `None` where one lies outside of the data file, or is not whole.
-fn count_entries(head: &RecordHead, mut entries: Entries<'_>) -> Option<u64> {
-    let mut count = 0;
-    while !entries.is_empty() {
-        let entry = entries.next()?;
-        if entry.page == 0 || entry.page > head.page_count {
-            return None;
-        }
-        count += 1;
-    }
-    Some(count)
 }
 
 #[cfg(test)]

@@ -17,13 +17,14 @@ use chrono::{DateTime, Utc};
 
 use super::{
     format::{Position, RecordHead, Tail},
+    index::{Builder, Indexed},
     next_path,
     reader::{End, LogReader},
     table_path,
     writer::LogWriter,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, foreign::shown},
     storage::{
         Ownership, PART_SUFFIX, Storage, folder_of,
         regular::{self, Links},
@@ -58,6 +59,7 @@ pub fn settle(storage: &Arc<dyn Storage>, log: &Path, last: Option<&LastArchive>
     }
     match last {
         Some(last) if last.position == next_header => {
+            add_index(storage, log)?;
             archive(storage, log, &last.previous_log)?;
             finish(storage, log)
         }
@@ -66,6 +68,40 @@ pub fn settle(storage: &Arc<dyn Storage>, log: &Path, last: Option<&LastArchive>
             take_back(&mut writer, &next)
         }
     }
+}
+
+/// Gives the sealed log its index where it has none: a crash came before it. What hinders that hinders nothing else.
+fn add_index(storage: &Arc<dyn Storage>, log: &Path) -> Result<()> {
+    let mut reader = LogReader::open(log)?;
+    let blocks = index_of(&mut reader)?;
+    if reader.indexed() == Indexed::Sound || reader.end() != End::Whole {
+        return Ok(());
+    }
+    if let Some(blocks) = blocks {
+        let (mut writer, _) = LogWriter::open(Arc::clone(storage), log, &mut |_, _| Ok(()))?;
+        note_missing(writer.put_index(&blocks), log);
+    }
+    Ok(())
+}
+
+/// The log is sound and complete without its index.
+pub(super) fn note_missing(put: Result<()>, log: &Path) {
+    if let Err(error) = put {
+        tracing::warn!("the log {} is archived without an index: {error}", shown(log));
+    }
+}
+
+/// Reads the log to its end, and makes the index of what it holds. One of version 1 gets none.
+fn index_of(reader: &mut LogReader) -> Result<Option<Vec<u8>>> {
+    let is_first = reader.header().version == 1;
+    let mut builder = Builder::new(reader.header());
+    while let Some(record) = reader.next_record()? {
+        if !is_first {
+            builder.add(reader, &record)?;
+        }
+    }
+    let tail = *reader.tail();
+    Ok(if is_first { None } else { builder.into_blocks(&tail) })
 }
 
 fn exists(path: &Path) -> bool {
@@ -215,8 +251,8 @@ fn append(writer: &mut LogWriter, reader: &mut LogReader) -> Result<()> {
     Ok(())
 }
 
-/// Sees that the sealed log at `path` leads to `position`, record by record.
-pub(super) fn prove(path: &Path, position: &Position) -> Result<()> {
+/// Sees that the sealed log at `path` leads to `position`, record by record; returns the index to be put at its end.
+pub(super) fn prove(path: &Path, position: &Position) -> Result<Option<Vec<u8>>> {
     let lost = |what: &str| {
         Error::new(ErrorKind::Damaged, format!("the log {} {what}", path.display())).hint(
             "What was committed before the damage can be restored commit by commit, and the state of this backup with \
@@ -224,12 +260,12 @@ pub(super) fn prove(path: &Path, position: &Position) -> Result<()> {
         )
     };
     let mut reader = LogReader::open(path).map_err(|e| lost("cannot be read back").because(e))?;
-    while reader.next_record()?.is_some() {}
+    let index = index_of(&mut reader)?;
     let tail = reader.tail();
     if (tail.commit, tail.chain) != (position.commit, position.chain) {
         return Err(lost(&format!("ends at byte {} when it is read back, before the last commits", tail.length)));
     }
-    Ok(())
+    Ok(index)
 }
 
 /// Where the verified records of a log end.
@@ -311,6 +347,26 @@ mod tests {
             writer.sync()?;
         }
         Ok(writer)
+    }
+
+    #[test]
+    fn a_log_whose_backup_succeeded_before_a_crash_gets_its_index_when_it_is_archived()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (log, to) = (folder.path().join("a.journal"), folder.path().join("a[0001].4BL"));
+        let cut = log_of(&log, VERSION, Position::at(1, 0, Chain([9; 32])), 3)?.position();
+        let position = Position { archive: 2, ..cut };
+        drop(log_of(&next_path(&log), VERSION, position, 1)?);
+        let (moment, previous_log) = (DateTime::UNIX_EPOCH, to.clone());
+        let last = LastArchive { position, moment, page_size: 512, page_count: 1, previous_log };
+        // The crash came in the middle of it.
+        let blocks = index_of(&mut LogReader::open(&log)?)?.ok_or("no index")?;
+        let whole = std::fs::read(&log)?;
+        std::fs::write(&log, [whole.as_slice(), &blocks[..blocks.len() - 9]].concat())?;
+        settle(&(Arc::new(Disk) as Arc<dyn Storage>), &log, Some(&last))?;
+        assert!(std::fs::read(&to)? == [whole, blocks].concat() && !next_path(&log).exists());
+        assert_eq!(LogReader::open(&log)?.header().base, position);
+        Ok(())
     }
 
     #[test]

@@ -26,6 +26,7 @@ use std::{
 
 use super::{
     format::{Chain, RecordKind, page_hash},
+    keys::Since,
     reader::{LogReader, Record},
 };
 use crate::{
@@ -238,10 +239,25 @@ pub(super) fn is_in(runs: &[(u32, u32)], page: u32) -> bool {
     runs.get(at).is_some_and(|(first, _)| *first <= page)
 }
 
-/// What a log says of the pages it changed: the hash of each, and up to which page the base still counts.
+/// What a log says of a page that it changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Logged {
+    /// The hash of what it holds.
+    pub(super) hash: [u8; 8],
+    /// What was recorded of it since it was recorded whole.
+    pub(super) since: Since,
+}
+
+impl From<[u8; 8]> for Logged {
+    fn from(hash: [u8; 8]) -> Self {
+        Self { hash, since: Since::default() }
+    }
+}
+
+/// What a log says of the pages it changed, and up to which page the base still counts.
 #[derive(Debug, Clone)]
 pub(super) struct Changes {
-    pub(super) hashes: HashMap<u32, [u8; 8]>,
+    pub(super) pages: HashMap<u32, Logged>,
     pub(super) base_pages: u32,
     /// Runs of pages that have no content at the base.
     pub(super) blank: Vec<(u32, u32)>,
@@ -250,7 +266,7 @@ pub(super) struct Changes {
 impl Changes {
     /// Of a log without records whose base has that many pages.
     pub(super) fn new(base_pages: u32) -> Self {
-        Self { hashes: HashMap::new(), base_pages, blank: Vec::new() }
+        Self { pages: HashMap::new(), base_pages, blank: Vec::new() }
     }
 
     /// The same, where these pages of the base have no content.
@@ -264,7 +280,7 @@ impl Changes {
         let of_base = self.blank.iter().flat_map(|(first, last)| *first..=(*last).min(self.base_pages));
         let (mut runs, mut last) = (Vec::new(), None);
         for page in
-            of_base.chain(self.base_pages.saturating_add(1)..=page_count).filter(|page| !self.hashes.contains_key(page))
+            of_base.chain(self.base_pages.saturating_add(1)..=page_count).filter(|page| !self.pages.contains_key(page))
         {
             match runs.last_mut() {
                 Some((_, end)) if last == Some(page - 1) => *end = page,
@@ -285,10 +301,12 @@ impl Changes {
         let count = record.head.page_count;
         if count < count_before {
             self.base_pages = self.base_pages.min(count);
-            self.hashes.retain(|page, _| *page <= count);
+            self.pages.retain(|page, _| *page <= count);
         }
         reader.pages(record, &mut |entry| {
-            self.hashes.insert(entry.page, entry.hash);
+            let since = self.pages.get(&entry.page).map(|page| page.since).unwrap_or_default();
+            let since = since.after(entry.encoding, entry.bytes.len());
+            self.pages.insert(entry.page, Logged { hash: entry.hash, since });
             Ok(())
         })
     }
@@ -296,7 +314,7 @@ impl Changes {
 
 impl Known for Changes {
     fn hash(&self, page: u32) -> Option<[u8; 8]> {
-        self.hashes.get(&page).copied()
+        self.pages.get(&page).map(|page| page.hash)
     }
 
     fn base_pages(&self) -> u32 {
@@ -308,7 +326,7 @@ impl Known for Changes {
     }
 
     fn each(&self, visit: &mut dyn FnMut(u32, [u8; 8])) {
-        self.hashes.iter().for_each(|(page, hash)| visit(*page, *hash));
+        self.pages.iter().for_each(|(number, page)| visit(*number, page.hash));
     }
 }
 
@@ -325,11 +343,11 @@ mod tests {
             [1, 2, 3, 4, 9, 10, 11].map(|page| changes.is_of_base(page)),
             [true, false, false, true, false, true, false]
         );
-        changes.hashes.insert(8, [1; 8]);
+        changes.pages.insert(8, [1; 8].into());
         assert_eq!(changes.blank_now(13), [(2, 3), (7, 7), (9, 9), (11, 13)]);
         // Cut off and grown again: what was there does not come back.
         changes.base_pages = 5;
-        changes.hashes.clear();
+        changes.pages.clear();
         assert_eq!(changes.blank_now(7), [(2, 3), (6, 7)]);
         assert_eq!(changes.blank_now(5), [(2, 3)]);
     }

@@ -4,6 +4,8 @@
 //! caller reads the same commits from the WAL again. So a full disk costs time and no commit. All writing goes through
 //! [`Storage`], so that tests can make every step of it fail.
 
+mod touched;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,16 +16,16 @@ use super::{
         Chain, Entry, LogHeader, PAYLOAD_MAX, Position, RecordHead, Tail, chain_of, one,
         two::{self, Shape},
     },
+    index::Indexed,
     reader::{End, LogReader},
     state::StateSum,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    storage::{
-        Ownership, Storage, StorageFile, folder_of,
-        identity::{FileStamp, replaced, require_named},
-    },
+    storage::{Ownership, Storage, StorageFile, folder_of, identity::FileStamp},
 };
+
+use touched::Touched;
 
 /// A part of a large record is closed when its payload passes this.
 const PAYLOAD_TARGET: usize = 256 << 10;
@@ -33,19 +35,6 @@ const RECORDS_TARGET: usize = 4 << 10;
 pub const BLANK_MAX: usize = PAYLOAD_MAX / 10;
 /// Bytes collected before they are handed to the system.
 const PENDING_MAX: usize = 4 << 20;
-
-/// What another program did to the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Touched {
-    Not,
-    /// It may have written to it, which only reading it can tell.
-    Content,
-    /// It cut it, or appended to it.
-    Length {
-        found: u64,
-        left: u64,
-    },
-}
 
 /// A log file open for appending; its lock keeps a second engine out.
 pub struct LogWriter {
@@ -126,7 +115,7 @@ impl LogWriter {
         Ok(Self { blank: blank.to_vec(), ..Self::with(storage, file, path, header, tail) })
     }
 
-    /// Opens a log file to continue it, cutting a torn tail; `seen` is called for each record that is valid.
+    /// Opens a log file to continue it, cutting a torn tail and an index; `seen` is called for each record that is valid.
     ///
     /// A log that is damaged in its middle is not cut: the reader's [`End`] is returned with it, and the caller
     /// decides.
@@ -145,7 +134,7 @@ impl LogWriter {
         }
         let tail = *reader.tail();
         let end = reader.end();
-        if matches!(end, End::Torn { .. }) {
+        if matches!(end, End::Torn { .. }) || reader.indexed() != Indexed::Not && end == End::Whole {
             file.truncate(tail.length)?;
             file.sync()?;
         }
@@ -181,52 +170,6 @@ impl LogWriter {
     fn noted(mut self) -> Self {
         self.note_left();
         self
-    }
-
-    /// Sees that the path still names the file that is written, as long as it was left, and whether its content is as
-    /// it was left: false when somebody else may have written to it, which only reading it can tell.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Replaced`](crate::error::ErrorKind::Replaced) when it is gone, another file, or was cut or appended
-    /// to by others.
-    pub fn compare(&self) -> Result<bool> {
-        let Some(left) = self.left else { return Ok(true) };
-        require_named(&self.path, left.identity)?;
-        let strange = |found: u64, left: u64| {
-            let path = self.path.display();
-            replaced(format!("{path} was cut or written by another program: it has {found} bytes instead of {left}"))
-        };
-        if let Touched::Length { found, left } = self.touched {
-            return Err(strange(found, left));
-        }
-        let now = FileStamp::of_path(&self.path).ok().flatten();
-        match now {
-            Some(now) if now.identity == left.identity && (now.length == left.length || self.failed) => {
-                Ok((now.changed == left.changed || self.failed) && self.touched == Touched::Not)
-            }
-            now => Err(strange(now.map_or(0, |now| now.length), left.length)),
-        }
-    }
-
-    /// Reads the file as far as it is logged, and takes it as it is now when every record is there.
-    ///
-    /// # Errors
-    /// `Replaced` when it is not what was written.
-    pub fn read_back(&mut self) -> Result<()> {
-        let damaged =
-            |at: u64| replaced(format!("{} was overwritten at byte {at} by another program", self.path.display()));
-        let mut reader = LogReader::open(&self.path).map_err(|_| damaged(0))?;
-        while reader.next_record()?.is_some() {}
-        let (found, logged) = (*reader.tail(), self.logged);
-        if (found.commit, found.chain, found.length) != (logged.commit, logged.chain, logged.length)
-            // As it is written: in memory its time is finer than in the file.
-            || reader.header().encode() != self.header.encode()
-        {
-            return Err(damaged(found.length));
-        }
-        self.note_left();
-        self.touched = Touched::Not;
-        Ok(())
     }
 
     /// The header of the file.
@@ -403,20 +346,6 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Sees before a write whether the file is as it was left. What was cut off it, the write itself would make up for with
-    /// zeros; after it nothing would tell.
-    fn note_touched(&mut self) {
-        let (Some(left), false) = (self.left, self.failed) else { return };
-        match self.file.stamp().ok().flatten() {
-            Some(now) if now.length != left.length => {
-                self.touched = Touched::Length { found: now.length, left: left.length }
-            }
-            Some(now) if now.changed == left.changed => {}
-            _ if self.touched == Touched::Not => self.touched = Touched::Content,
-            _ => {}
-        }
-    }
-
     /// After a failure the file may hold anything beyond the logged part: it is cut before it is written again.
     fn heal(&mut self) -> Result<()> {
         if self.failed {
@@ -467,6 +396,30 @@ impl LogWriter {
         (self.logged, self.ahead, self.failed) = (tail, tail, false);
         self.note_left();
         Ok(())
+    }
+
+    /// Puts the index at the end, durable when this returns: nothing is to be appended after it. Where that fails the
+    /// file is as before.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn put_index(&mut self, index: &[u8]) -> Result<()> {
+        let written = self.file.write_all(index).and_then(|()| self.file.sync());
+        if written.is_err() {
+            self.failed = true;
+            let _ = self.heal();
+        }
+        self.note_left();
+        written
+    }
+
+    /// Takes the index away again, so that the log can go on.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn drop_index(&mut self) -> Result<()> {
+        let tail = self.logged;
+        self.cut_at(tail)
     }
 
     /// Refuses a log of another data file.

@@ -9,7 +9,12 @@ use crate::{
     archive::catalog::ArchiveEntry,
     control::Control,
     error::{Error, ErrorKind, Result},
-    journal::{RecordKind, integrate::Until, reader::LogReader},
+    journal::{
+        RecordKind,
+        index::{self, Listed},
+        integrate::{Look, Until},
+        reader::LogReader,
+    },
     storage::Storage,
 };
 
@@ -24,11 +29,12 @@ fn limits(logs: &Logs) -> Vec<Until> {
     let mut places = Vec::new();
     for file in files {
         let Ok(mut reader) = LogReader::open(file) else { continue };
-        while let Ok(Some(record)) = reader.next_record() {
-            if record.head.kind != RecordKind::Commit {
-                places.push(record.head.commit - 1);
-            }
-        }
+        let mut note = |record: Listed| {
+            places.extend((record.kind != RecordKind::Commit).then(|| record.commit - 1));
+            Ok(())
+        };
+        // What cannot be read is no place to try.
+        let _ = index::each(&mut reader, Look::Indexes, &Control::default(), &mut note);
     }
     limits.extend(places.into_iter().rev().take(PLACES_MAX).map(Until::Commit));
     limits

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{
         Capture, CaptureState,
-        integrate::{PlanEnd, Until},
+        integrate::{Look, PlanEnd, Until},
     },
     sqlite::{
         data_file::identify,
@@ -134,7 +134,8 @@ pub fn is_kept_by_log(log: &Capture, archive: &Path, control: &Control) -> Resul
         return Ok(true);
     }
     let logs = Logs::Also(vec![status.log]);
-    let plan = plan_logs(&archive, &logs, &Origin::default(), control)?.and_then(|planned| planned.for_people());
+    let plan = plan_logs(&archive, &logs, &Origin::default(), Look::Records, control)?
+        .and_then(|planned| planned.for_people());
     let whole = |end: &PlanEnd| matches!(end, PlanEnd::Complete | PlanEnd::Torn { .. });
     Ok(plan.is_some_and(|p| whole(&p.end) && p.to.commit >= now.commit))
 }

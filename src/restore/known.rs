@@ -19,8 +19,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     journal::{
         fork::Fork,
-        inspect,
-        integrate::{Plan, PlanEnd, Stretch, Unfit, Until, Unused},
+        index, inspect,
+        integrate::{Look, Plan, PlanEnd, Stretch, Unfit, Until, Unused},
         jumps::{self, Jump, Witness},
         next_path,
         reader::LogReader,
@@ -124,12 +124,15 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
     let mut unused = Vec::new();
     for path in &places.logs {
         let Ok(mut reader) = LogReader::open(path) else { continue };
-        while reader.next_record()?.is_some() {
-            control.check()?;
+        if reader.header().identity != identity.data_file_id {
+            continue;
         }
-        let (header, tail) = (reader.header(), reader.tail());
-        let is_own = header.identity == identity.data_file_id;
-        if is_own && tail.commit > header.base.commit && tail.wall > moment {
+        let mut last = None;
+        index::each(&mut reader, Look::Indexes, control, &mut |record| {
+            last = Some(record.wall);
+            Ok(())
+        })?;
+        if last.is_some_and(|last| last > moment) {
             unused.push(Unused { path: path.clone(), why: Unfit::OtherBase });
         }
     }

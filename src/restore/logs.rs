@@ -13,7 +13,7 @@ use crate::{
     control::Control,
     error::{Error, Result},
     journal::{
-        integrate::{self, Plan, PlanEnd},
+        integrate::{self, Look, Plan, PlanEnd},
         next_path,
         reader::LogReader,
     },
@@ -80,7 +80,15 @@ fn for_people(plan: &Plan, copies: &[(PathBuf, PathBuf)]) -> Plan {
 /// Finds the logs that continue `archive` and plans their integration; `None` when none is wanted.
 ///
 /// A log that is damaged and has recovery data is made whole first; without, the plan ends where the damage is.
-pub(super) fn plan_logs(archive: &Archive, logs: &Logs, origin: &Origin, control: &Control) -> Result<Option<Planned>> {
+///
+/// A plan that is made from indexes is for showing where a limit leads.
+pub(super) fn plan_logs(
+    archive: &Archive,
+    logs: &Logs,
+    origin: &Origin,
+    look: Look,
+    control: &Control,
+) -> Result<Option<Planned>> {
     if *logs == Logs::None {
         return Ok(None);
     }
@@ -114,7 +122,7 @@ pub(super) fn plan_logs(archive: &Archive, logs: &Logs, origin: &Origin, control
     let mut copies: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut hopeless: Vec<PathBuf> = Vec::new();
     loop {
-        let mut plan = integrate::plan_choosing(identity.data_file_id, position, (&files, &chosen), control)?;
+        let mut plan = integrate::plan_choosing(identity.data_file_id, position, (&files, &chosen), look, control)?;
         if let Some(end) = ends_early(&plan, &copies, &siblings)? {
             plan.end = end;
         }

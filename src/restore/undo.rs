@@ -12,7 +12,7 @@ use super::{Logs, Origin, find_point, in_place::Undo};
 use crate::{
     archive::{Archive, catalog::ArchiveEntry},
     error::{Error, ErrorKind, Result},
-    journal::integrate::Until,
+    journal::integrate::{Look, Until},
 };
 
 /// What undoing a restore in place would do.
@@ -86,7 +86,7 @@ pub fn plan_undo(
     let mut why = None;
     for entry in candidates {
         let archive = entry.path.clone();
-        match find_point(&archive, &[], (logs, origin), Until::Commit(commit)) {
+        match find_point(&archive, &[], (logs, origin), Until::Commit(commit), Look::Records) {
             Ok(point) if point.commit == commit => {
                 // Where the logs do not reach what the running one holds, there may be more that nobody counts.
                 let counted = now.filter(|now| *now == commit + point.left_out);

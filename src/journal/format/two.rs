@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | 0 | 4 | magic `4BLr` |
 //! | 4 | 3 | length of the payload, at most [`PAYLOAD_MAX`] |
-//! | 7 | 1 | type: 1 whole records, 2 part of a large record that goes on, 3 its last part, 4 blank pages; 128 to 255 may be passed over |
+//! | 7 | 1 | type: 1 whole records, 2 part of a large record that goes on, 3 its last part, 4 blank pages; 128 to 255 may be passed over, of which 160 and 161 are an index |
 //! | 8 | 32 | chain value after the block; of one that may be passed over: the same made of it, which no other continues |
 //! | 40 | | payload |
 //!
@@ -61,6 +61,10 @@ pub enum Shape {
     LastPart,
     /// The pages of the base that have no content.
     Blank,
+    /// A part of the index; it may be passed over.
+    Index,
+    /// The end of the index; the same.
+    IndexEnd,
     /// What a reader need not know.
     PassOver,
 }
@@ -76,6 +80,13 @@ pub struct BlockHead {
     pub chain: Chain,
 }
 
+impl Shape {
+    /// Whether the next block continues what this one continues.
+    pub fn is_outside(self) -> bool {
+        matches!(self, Shape::PassOver | Shape::Index | Shape::IndexEnd)
+    }
+}
+
 impl BlockHead {
     /// Reads the header of a block.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
@@ -88,6 +99,9 @@ impl BlockHead {
             2 => Shape::Part,
             3 => Shape::LastPart,
             4 => Shape::Blank,
+            // Many bits from those above, so that no small damage makes one of the other.
+            160 => Shape::Index,
+            161 => Shape::IndexEnd,
             128.. => Shape::PassOver,
             _ => return None,
         };
@@ -125,6 +139,8 @@ pub fn block_start(shape: Shape, payload: usize) -> [u8; 8] {
         Shape::LastPart => 3,
         Shape::Blank => 4,
         Shape::PassOver => 128,
+        Shape::Index => 160,
+        Shape::IndexEnd => 161,
     };
     let mut start = [0; 8];
     start[..4].copy_from_slice(BLOCK_MAGIC);
@@ -273,13 +289,13 @@ pub fn take_runs(mut bytes: &[u8], page_count: u32) -> Option<Vec<(u32, u32)>> {
     Some(runs)
 }
 
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+pub(in crate::journal) fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     let (taken, rest) = bytes.split_at_checked(count)?;
     *bytes = rest;
     Some(taken)
 }
 
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
+pub(in crate::journal) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -287,7 +303,7 @@ fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-fn take_number(bytes: &mut &[u8]) -> Option<u64> {
+pub(in crate::journal) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64u32).step_by(7) {
         let byte = *take(bytes, 1)?.first()?;
@@ -302,11 +318,11 @@ fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn put_difference(out: &mut Vec<u8>, number: i64) {
+pub(in crate::journal) fn put_difference(out: &mut Vec<u8>, number: i64) {
     put_number(out, (number << 1 ^ number >> 63) as u64);
 }
 
-fn take_difference(bytes: &mut &[u8]) -> Option<i64> {
+pub(in crate::journal) fn take_difference(bytes: &mut &[u8]) -> Option<i64> {
     let number = take_number(bytes)?;
     Some((number >> 1) as i64 ^ -((number & 1) as i64))
 }

@@ -28,6 +28,8 @@ const WINDOW: usize = 8;
 /// Fewer words are not worth a step.
 const WORDS_MIN: usize = 3;
 const TABLE_BITS: u32 = 12;
+/// Every so many windows of the source are noted: half the time, and what begins between them is found backwards.
+const STRIDE: usize = 2;
 
 /// Appends the steps from `source`, which begins with the previous content, to `image`; false, with a part written, when
 /// they exceed `limit` bytes.
@@ -54,11 +56,11 @@ pub(super) fn put(source: &[u8], image: &[u8], limit: usize, out: &mut Vec<u8>) 
             put_step(out, ADD, count);
             put_number(out, usize::from((more << 1 ^ more >> 15) as u16));
             (at, literal) = (at + 2 * count, at + 2 * count);
-        } else if let Some((from, count)) = moved(&table, source, &image[at..]) {
-            put_literal(&image[literal..at], out);
+        } else if let Some((from, count, before)) = moved(&table, source, &image[literal..], at - literal) {
+            put_literal(&image[literal..at - before], out);
             put_step(out, COPY, count);
             put_number(out, from);
-            (at, literal) = (at + count, at + count);
+            (at, literal) = (at - before + count, at - before + count);
         } else {
             at += 1;
         }
@@ -152,22 +154,28 @@ fn slot(window: &[u8], bits: u32) -> usize {
     (u64::from_le_bytes(bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as usize
 }
 
-/// Where each window of the source is found, plus one.
+/// Where every second window of the source is found, plus one.
 fn table_of(source: &[u8]) -> Vec<u32> {
-    let bits = TABLE_BITS.max(usize::BITS - source.len().leading_zeros()).min(16);
+    let bits = TABLE_BITS.max(usize::BITS - (source.len() / STRIDE).leading_zeros()).min(16);
     let mut table = vec![0; 1 << bits];
-    for (at, window) in source.windows(WINDOW).enumerate() {
+    for (at, window) in source.windows(WINDOW).enumerate().step_by(STRIDE) {
         table[slot(window, bits)] = at as u32 + 1;
     }
     table
 }
 
-/// From where, and for how long, `image` begins with what the source has.
-fn moved(table: &[u32], source: &[u8], image: &[u8]) -> Option<(usize, usize)> {
+/// From where, and for how long, the source has what `image` has around `at`; and how much of that lies before it.
+fn moved(table: &[u32], source: &[u8], image: &[u8], at: usize) -> Option<(usize, usize, usize)> {
     let bits = table.len().trailing_zeros();
+    let (earlier, image) = image.split_at(at);
     let from = (table[slot(image.get(..WINDOW)?, bits)] as usize).checked_sub(1)?;
     let count = common(&source[from..][..image.len().min(source.len() - from)], image);
-    (count >= WINDOW).then_some((from, count))
+    if count < WINDOW {
+        return None;
+    }
+    let backwards = source[..from].iter().rev().zip(earlier.iter().rev());
+    let before = backwards.take_while(|(a, b)| a == b).count();
+    Some((from - before, count + before, before))
 }
 
 #[cfg(test)]

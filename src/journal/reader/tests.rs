@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     journal::{
         StateSum,
-        format::{Position, VERSION},
+        format::{Entry, Position, VERSION},
         writer::LogWriter,
     },
     sqlite::wal::WalMark,

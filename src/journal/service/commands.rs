@@ -32,7 +32,7 @@ pub(in crate::journal) type Begin = Box<dyn FnOnce() -> Result<Snapshot> + Send>
 pub(in crate::journal) enum Command {
     Flush(Sender<Result<Position>>),
     Cut(u32, Begin, Sender<Result<(Snapshot, Position)>>),
-    Commit(PathBuf, Sender<Result<()>>),
+    Commit(PathBuf, Option<Vec<u8>>, Sender<Result<()>>),
     Abandon(Sender<Result<()>>),
     Stop,
 }
@@ -59,8 +59,8 @@ impl Service {
             Command::Cut(number, begin, reply) => {
                 let _ = reply.send(self.cut(number, begin));
             }
-            Command::Commit(archived, reply) => {
-                let outcome = self.commit(&archived);
+            Command::Commit(archived, index, reply) => {
+                let outcome = self.commit(&archived, index.as_deref());
                 self.publish(None);
                 let _ = reply.send(outcome);
             }
@@ -191,11 +191,17 @@ impl Service {
         Error::new(report.kind, report.message).hint("The backup can be started again at once.")
     }
 
-    fn commit(&mut self, archived: &Path) -> Result<()> {
-        if self.sealed.is_none() {
-            return Err(Error::new(ErrorKind::Refused, "no cut is open"));
+    fn commit(&mut self, archived: &Path, index: Option<&[u8]>) -> Result<()> {
+        let Some(sealed) = &mut self.sealed else { return Err(Error::new(ErrorKind::Refused, "no cut is open")) };
+        if let Some(index) = index {
+            rotate::note_missing(sealed.put_index(index), &self.config.log);
         }
-        rotate::archive(&self.config.storage, &self.config.log, archived)?;
+        if let Err(error) = rotate::archive(&self.config.storage, &self.config.log, archived) {
+            if index.is_some() {
+                sealed.drop_index()?;
+            }
+            return Err(error);
+        }
         rotate::finish(&self.config.storage, &self.config.log)?;
         self.follower.writer.set_path(&self.config.log);
         self.sealed = None;

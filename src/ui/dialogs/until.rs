@@ -74,7 +74,8 @@ pub(super) fn point(
                 actions.push(Action::Ask(question));
             }
             match answer? {
-                Ok(Answer::Point(point)) => Some(point),
+                // The index of a log that is damaged lists what can no longer be reached.
+                Ok(Answer::Point(point)) => Some(point).filter(|point| point.commit <= log.to.commit),
                 _ => None,
             }
         }
