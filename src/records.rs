@@ -15,6 +15,7 @@ mod chains;
 pub mod changes;
 pub mod definition;
 mod differences;
+pub mod history;
 mod members;
 mod merge;
 pub mod operation;

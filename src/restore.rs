@@ -12,6 +12,7 @@ mod places;
 mod selection;
 mod settings_back;
 mod settings_out;
+pub mod trail;
 pub mod undo;
 
 use std::{

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
+    members::Concerned,
     merge::{Merge, Pair, Place, Sink},
     operation::Key,
     page::{Cell, kind_of},
@@ -90,16 +91,36 @@ impl Chains {
         Ok(())
     }
 
-    /// Notes what a commit made of the records on these pages of a tree. `written` are pages that records go on at now.
+    /// The tables with these roots are gone.
+    pub(super) fn drop_tables(&mut self, roots: &[u32]) {
+        self.cells.retain(|_, (root, _)| !roots.contains(root));
+    }
+
+    /// Notes what a commit made of the records of a tree. `written` are pages that records go on at now.
     pub(super) fn go_on(
         &mut self,
-        look: &Look<'_>,
+        (before, look): (&Look<'_>, &Look<'_>),
         root: u32,
-        pages: &[u32],
+        concerned: &Concerned,
         written: &HashSet<u32>,
     ) -> std::result::Result<(), Trouble> {
+        // What a page that has left still shows is no record any more.
+        for page in &concerned.before {
+            before.refill_pages();
+            let image = before.image(*page)?;
+            let node = before.node(*page, &image)?;
+            if node.kind() == super::page::Kind::TableInterior {
+                continue;
+            }
+            for index in 0..node.count() {
+                let first = node.cell(index)?.overflow;
+                if first != 0 && self.cells.get(&first).is_some_and(|(_, known)| known == page) {
+                    self.cells.remove(&first);
+                }
+            }
+        }
         look.refill();
-        for page in pages {
+        for page in &concerned.after {
             look.refill_pages();
             let image = look.image(*page)?;
             let node = look.node(*page, &image)?;
@@ -119,12 +140,12 @@ impl Chains {
         Ok(())
     }
 
-    /// Tells which records are others because of these pages. `now` has the pages of each tree that hold cells after the
-    /// commit and that it wrote or moved.
+    /// Tells which records are others because of these pages. `pairs` has what is known of the trees that the commit
+    /// concerns, by their roots before it; those of the others in `gone` are there no more.
     pub(super) fn tell(
         &mut self,
         looks: (&Look<'_>, &Look<'_>),
-        (schema, pairs): (&Schema, &HashMap<u32, (Table, Vec<u32>)>),
+        (schema, pairs, gone): (&Schema, &HashMap<u32, (Table, Concerned)>, &[u32]),
         pages: &[u32],
         sink: &mut Sink<'_>,
     ) -> std::result::Result<(), Trouble> {
@@ -136,15 +157,19 @@ impl Chains {
             before.refill();
             after.refill();
             let Some(was) = cell_with(before, &[page], first)? else { continue };
-            let (now, moved) = match pairs.get(&root) {
-                Some((now, concerned)) => (now, concerned.as_slice()),
-                None => (table, &[][..]),
+            let (now, place) = match pairs.get(&root) {
+                // What a page that has left still shows is no record any more.
+                Some((now, concerned)) => {
+                    let place = match cell_with(after, &concerned.after, first)? {
+                        None if !concerned.before.contains(&page) => cell_with(after, &[page], first)?,
+                        place => place,
+                    };
+                    (now, place)
+                }
+                None if gone.contains(&root) => continue,
+                None => (table, cell_with(after, &[page], first)?),
             };
-            let found_now = match cell_with(after, moved, first)? {
-                Some(place) => Some(place),
-                None => cell_with(after, &[page], first)?,
-            };
-            let Some(is) = found_now else { continue };
+            let Some(is) = place else { continue };
             let images = (before.image(was.page)?, after.image(is.page)?);
             let old = before.node(was.page, &images.0)?.cell(was.cell)?;
             let new = after.node(is.page, &images.1)?.cell(is.cell)?;

@@ -1,7 +1,7 @@
 //! What one commit changed: the pages before and after it, as changes of records and of the schema.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -11,7 +11,7 @@ use super::{
     members::{Concerned, Members},
     merge::{Cursor, Merge, Pair, Sink},
     operation::Change,
-    page::{FILE_HEAD, Flaw, u32_at},
+    page::{FILE_HEAD, u32_at},
     schema::{Definitions, Object, Schema, Table},
     tree::{Look, Pages, Trouble, Visited, found},
 };
@@ -105,12 +105,9 @@ impl Tracker {
         }
         differences.tell(sink)?;
         let mut explained = HashSet::new();
-        let mut known: HashMap<u32, (Table, Vec<u32>)> = HashMap::new();
-        let roots: BTreeSet<u32> = if is_same {
-            touched.keys().copied().collect()
-        } else {
-            schema.tables.keys().copied().collect()
-        };
+        let mut known: HashMap<u32, (Table, Concerned)> = HashMap::new();
+        let roots: BTreeSet<u32> =
+            if is_same { touched.keys().copied().collect() } else { schema.tables.keys().copied().collect() };
         let (mut is_moved, mut gone) = (false, Vec::new());
         for root in roots {
             let Some(was) = schema.tables.get(&root) else { continue };
@@ -135,41 +132,42 @@ impl Tracker {
         }
         self.tell_created(step, &differences, (&mut explained, &mut known), sink)?;
         differences.tell_dropped(&mut |object| count_records(before, schema, object), sink)?;
-        self.tell_chains(step, (&explained, &known), sink)?;
+        self.tell_chains(step, (&explained, &known, &gone), sink)?;
         gone.iter().for_each(|root| self.members.forget(*root));
         if is_moved {
             self.members.clear();
             self.chains = None;
         }
         if let Some(chains) = &mut self.chains {
-            for (table, pages) in known.values() {
+            chains.drop_tables(&gone);
+            for (table, concerned) in known.values() {
                 // A flaw was told of already.
-                let _ = found(chains.go_on(after, table.root, pages, &explained))?;
+                let _ = found(chains.go_on((before, after), table.root, concerned, &explained))?;
             }
         }
         Ok(())
     }
 
-    /// Tells what became of the records of a table; returns the pages that hold what may have changed.
+    /// Tells what became of the records of a table; returns the pages that hold them.
     fn tell_table(
         &mut self,
         step: &Step<'_>,
         (was, is): (&Table, &Table),
         (owned, explained): (Vec<u32>, &mut HashSet<u32>),
         sink: &mut Sink<'_>,
-    ) -> std::result::Result<Vec<u32>, Trouble> {
+    ) -> std::result::Result<Concerned, Trouble> {
         let (before, after) = step.looks;
         if let Some(problem) = was.problem.as_ref().or(is.problem.as_ref()) {
             let change = Change::of(super::operation::Action::Unknown);
             let (table, is_internal) = (Some(&*is.name), is.is_internal);
             sink(&Change { table, is_internal, reason: Some(problem), ..change })?;
-            return Ok(Vec::new());
+            return Ok(Concerned::default());
         }
         if was.definition.is_without_rowid() != is.definition.is_without_rowid() {
             let reason = Some("its records are kept in another way than before, and are not compared");
             let change = Change::of(super::operation::Action::Unknown);
             sink(&Change { table: Some(&is.name), is_internal: is.is_internal, reason, ..change })?;
-            return Ok(Vec::new());
+            return Ok(Concerned::default());
         }
         let concerned = if was.root == is.root {
             self.members.concerned(step.looks, was.root, (&owned, step.changed))?
@@ -179,24 +177,25 @@ impl Tracker {
         if step.is_vacuum && is.definition.rowid.is_none() && !is.definition.is_without_rowid() {
             let is_renumbered = is_same_in_order(step.looks, &concerned)?;
             if is_renumbered {
-                return Ok(concerned.after);
+                return Ok(concerned);
             }
         }
         let pair = Pair { before: was, after: is };
-        Merge::new((before, after), pair, explained).run(concerned.before, concerned.after.clone(), sink)?;
-        Ok(concerned.after)
+        Merge::new((before, after), pair, explained).run(&concerned, sink)?;
+        Ok(concerned)
     }
 
     fn tell_created(
         &mut self,
         step: &Step<'_>,
         differences: &Differences<'_>,
-        (explained, known): (&mut HashSet<u32>, &mut HashMap<u32, (Table, Vec<u32>)>),
+        (explained, known): (&mut HashSet<u32>, &mut HashMap<u32, (Table, Concerned)>),
         sink: &mut Sink<'_>,
     ) -> std::result::Result<(), Trouble> {
         let (_, after) = step.looks;
         for object in &differences.created {
-            let Some(table) = step.schemas.1.tables.get(&object.root).filter(|table| *table.name == *object.name) else {
+            let Some(table) = step.schemas.1.tables.get(&object.root).filter(|table| *table.name == *object.name)
+            else {
                 continue;
             };
             if let Some(problem) = &table.problem {
@@ -208,8 +207,9 @@ impl Tracker {
             after.refill();
             let told = after.pages_of(table.root, table.definition.is_without_rowid()).and_then(|pages| {
                 let pair = Pair { before: table, after: table };
-                Merge::new(step.looks, pair, explained).run(Vec::new(), pages.clone(), sink)?;
-                Ok(pages)
+                let concerned = Concerned { before: Vec::new(), after: pages };
+                Merge::new(step.looks, pair, explained).run(&concerned, sink)?;
+                Ok(concerned)
             });
             match found(told)? {
                 Ok(pages) => _ = known.insert(table.root, (table.clone(), pages)),
@@ -226,7 +226,7 @@ impl Tracker {
     fn tell_chains(
         &mut self,
         step: &Step<'_>,
-        (explained, known): (&HashSet<u32>, &HashMap<u32, (Table, Vec<u32>)>),
+        (explained, known, gone): (&HashSet<u32>, &HashMap<u32, (Table, Concerned)>, &[u32]),
         sink: &mut Sink<'_>,
     ) -> std::result::Result<(), Trouble> {
         // It rewrites everything, and changes nothing.
@@ -242,7 +242,7 @@ impl Tracker {
             Some(chains) => chains,
             None => Chains::find(step.looks.0, step.schemas.0)?,
         };
-        chains.tell(step.looks, (step.schemas.0, known), &pages, sink)?;
+        chains.tell(step.looks, (step.schemas.0, known, gone), &pages, sink)?;
         self.chains = Some(chains);
         Ok(())
     }
@@ -278,8 +278,8 @@ fn is_same_in_order(
 ) -> std::result::Result<bool, Trouble> {
     before.refill();
     after.refill();
-    let mut left = Cursor::over(before, concerned.before.clone())?;
-    let mut right = Cursor::over(after, concerned.after.clone())?;
+    let mut left = Cursor::over(before, &concerned.before)?;
+    let mut right = Cursor::over(after, &concerned.after)?;
     left.prepare()?;
     right.prepare()?;
     loop {

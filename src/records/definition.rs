@@ -120,8 +120,9 @@ fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<De
         }
     }
     if definition.stored.is_empty() {
-        definition.stored =
-            (0..definition.columns.len()).filter(|n| definition.columns.get(*n).is_some_and(|c| !c.is_virtual)).collect();
+        definition.stored = (0..definition.columns.len())
+            .filter(|n| definition.columns.get(*n).is_some_and(|c| !c.is_virtual))
+            .collect();
     } else {
         definition.key = Some(key);
     }
@@ -195,7 +196,10 @@ mod tests {
         let stored = of("CREATE TABLE t(a, b AS (a) STORED, c, PRIMARY KEY(c COLLATE nocase DESC, a)) WITHOUT ROWID")?;
         assert_eq!(stored.stored, [2, 0, 1]);
         let key = stored.key.unwrap_or_default();
-        assert_eq!(key.first().map(|part| (part.column, part.collation, part.is_descending)), Some((2, Collation::NoCase, true)));
+        assert_eq!(
+            key.first().map(|part| (part.column, part.collation, part.is_descending)),
+            Some((2, Collation::NoCase, true))
+        );
         assert_eq!(key.len(), 2);
         Ok(())
     }
@@ -215,7 +219,8 @@ mod tests {
         ] {
             assert!(of(statement).is_err(), "{statement}");
         }
-        let hostile = of("CREATE TABLE t(a DEFAULT (1 -- ) \n), b DEFAULT (randomblob(9)), c \"TEXT), d\" DEFAULT 'x')")?;
+        let hostile =
+            of("CREATE TABLE t(a DEFAULT (1 -- ) \n), b DEFAULT (randomblob(9)), c \"TEXT), d\" DEFAULT 'x')")?;
         assert_eq!(hostile.columns.iter().map(|c| c.default.clone()).collect::<Vec<_>>()[1], Kept::Null);
         Ok(())
     }

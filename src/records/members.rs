@@ -103,9 +103,8 @@ impl Members {
         let Some(first) = (node.count() > 0).then(|| node.cell(0).ok()).flatten() else { return Ok(None) };
         look.refill();
         let mut flaw = None;
-        let may_hold = |table: &&Table| {
-            table.problem.is_some() || table.definition.is_without_rowid() != kind.is_table()
-        };
+        let may_hold =
+            |table: &&Table| table.problem.is_some() || table.definition.is_without_rowid() != kind.is_table();
         for table in schema.tables.values().filter(may_hold) {
             let way = if table.problem.is_some() {
                 look.pages_of(table.root, true)

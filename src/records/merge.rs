@@ -4,7 +4,7 @@ use std::{borrow::Cow, cmp::Ordering, collections::HashSet};
 
 use super::{
     definition::Definition,
-    members::compare_keys,
+    members::{Concerned, compare_keys},
     operation::{Action, Change, Key, Side},
     page::{Cell, Flaw, Image, Node},
     record::{Kept, Value},
@@ -43,9 +43,8 @@ fn columns_before(before: &Definition, after: &Definition) -> Vec<Option<usize>>
         let was = before.columns.get(place).filter(|_| is_same_length)?;
         named(after, &was.name).is_none().then_some(place)
     };
-    let one = |(place, column): (usize, &super::definition::Column)| {
-        named(before, &column.name).or_else(|| by_place(place))
-    };
+    let one =
+        |(place, column): (usize, &super::definition::Column)| named(before, &column.name).or_else(|| by_place(place));
     after.columns.iter().enumerate().map(one).collect()
 }
 
@@ -57,11 +56,7 @@ pub(super) struct Place {
 }
 
 impl<'a> Merge<'a> {
-    pub(super) fn new(
-        looks: (&'a Look<'a>, &'a Look<'a>),
-        pair: Pair<'a>,
-        explained: &'a mut HashSet<u32>,
-    ) -> Self {
+    pub(super) fn new(looks: (&'a Look<'a>, &'a Look<'a>), pair: Pair<'a>, explained: &'a mut HashSet<u32>) -> Self {
         let columns = columns_before(&pair.before.definition, &pair.after.definition);
         Self { looks, pair, columns, explained }
     }
@@ -70,16 +65,12 @@ impl<'a> Merge<'a> {
     ///
     /// # Errors
     /// Where a page is not one of such a tree: then nothing of this table was told. Failures.
-    pub(super) fn run(
-        &mut self,
-        before: Vec<u32>,
-        after: Vec<u32>,
-        sink: &mut Sink<'_>,
-    ) -> std::result::Result<(), Trouble> {
+    pub(super) fn run(&mut self, concerned: &Concerned, sink: &mut Sink<'_>) -> std::result::Result<(), Trouble> {
+        let (before, after) = (&concerned.before, &concerned.after);
         self.looks.0.refill();
         self.looks.1.refill();
         if self.pair.after.definition.is_without_rowid() {
-            return self.run_by_key(&before, &after, sink);
+            return self.run_by_key(before, after, sink);
         }
         // Nothing is told of a table before all of it is known to be sound: what is missing would look like a deletion.
         let mut left = Cursor::over(self.looks.0, before)?;
@@ -288,10 +279,10 @@ pub(super) struct Cursor<'l> {
 
 impl<'l> Cursor<'l> {
     /// Over these pages, in any order.
-    pub(super) fn over(look: &'l Look<'l>, pages: Vec<u32>) -> std::result::Result<Self, Trouble> {
+    pub(super) fn over(look: &'l Look<'l>, pages: &[u32]) -> std::result::Result<Self, Trouble> {
         let mut keyed: Vec<(i64, u32)> = Vec::with_capacity(pages.len());
         let mut ends: Vec<(i64, i64, u32)> = Vec::with_capacity(pages.len());
-        for page in pages {
+        for page in pages.iter().copied() {
             look.refill_pages();
             let image = look.image(page)?;
             let node = look.node(page, &image)?;

@@ -348,7 +348,8 @@ mod tests {
             has_pointer_map,
         };
         // 1024 / 5 = 204 entries on each.
-        let apart = |head: FileHead, pages: std::ops::Range<u32>| pages.filter(|p| head.is_apart(*p)).collect::<Vec<_>>();
+        let apart =
+            |head: FileHead, pages: std::ops::Range<u32>| pages.filter(|p| head.is_apart(*p)).collect::<Vec<_>>();
         assert_eq!(apart(head(1024, true), 1..420), [2, 207, 412]);
         assert_eq!(apart(head(1024, false), 1..420), [] as [u32; 0]);
         assert_eq!(apart(head(65536, false), 16000..17000), [16385]);

@@ -158,8 +158,7 @@ impl Schema {
                 };
                 schema.has_by_key |= definition.is_without_rowid() || problem.is_some();
                 let name = Arc::from(object.name.as_str());
-                let table =
-                    Table { name, root: object.root, definition, problem, is_internal: object.is_internal };
+                let table = Table { name, root: object.root, definition, problem, is_internal: object.is_internal };
                 schema.tables.insert(object.root, table);
             }
             schema.objects.insert((object.kind, object.name.to_lowercase()), object);
