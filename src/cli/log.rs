@@ -147,8 +147,17 @@ impl Asked {
             let folders: Vec<PathBuf> = earlier.chain([destination]).collect();
             return trail_of_log(&log, None, &folders, control);
         }
-        let choice = restore::choose(&file, &origin, until, &Logs::Found, last_made(data, &file).as_ref())?;
-        trail_of_archive(&choice.archive, &choice.logs, &origin, control)
+        match restore::choose(&file, &origin, until, &Logs::Found, last_made(data, &file).as_ref()) {
+            Ok(choice) => trail_of_archive(&choice.archive, &choice.logs, &origin, control),
+            // Of what was before the oldest archive nothing is known; all that is known begins there.
+            Err(error) => {
+                let (archives, _) = backup::archives_there(&file, settings.settings());
+                let own = archives.iter().filter(|archive| archive.is_of(settings.settings().data_file_id));
+                let oldest = own.filter_map(|archive| Some((archive.log_position?.commit, &archive.path))).min();
+                let (_, oldest) = oldest.filter(|_| error.kind() == ErrorKind::NotFound).ok_or(error)?;
+                trail_of_archive(oldest, &Logs::Found, &origin, control)
+            }
+        }
     }
 }
 

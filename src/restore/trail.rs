@@ -22,7 +22,7 @@ use crate::{
         plan::{Piece, PlanEnd},
         reader::LogReader,
     },
-    storage,
+    settings, storage,
 };
 
 /// One log of the way.
@@ -60,7 +60,10 @@ pub fn trail_of_log(log: &Path, archive: Option<&Path>, more: &[PathBuf], contro
     let header = reader.header().clone();
     let first = Some(header.base.commit + 1);
     let folder = storage::folder_of(log);
-    let mut folders = vec![folder.to_path_buf(), folder.join("Backups")];
+    let mut folders = vec![folder.to_path_buf(), settings::default_destination(log)];
+    if let Some(above) = folder.parent() {
+        folders.extend([settings::default_destination(folder), above.to_path_buf()]);
+    }
     folders.extend(more.iter().cloned());
     let found = match archive {
         Some(archive) => vec![archive.to_path_buf()],
