@@ -1,6 +1,6 @@
-//! Records whose cell is as before, and of which only a page changed that they go on at, as when a BLOB is overwritten in
-//! place. Nothing on such a page says whose it is. So the first time that one is written which nothing else explains, all
-//! records that go on on other pages are looked for, once; from then on each commit says what becomes of them.
+//! Records whose cell is as before, and of which only a page changed that they go on at, as when a BLOB is overwritten
+//! in place. Nothing on such a page says whose it is. So the first time that one is written which nothing else explains,
+//! all records that go on on other pages are looked for, once; from then on each commit says what becomes of them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -15,6 +15,9 @@ use super::{
     tree::{Look, Trouble, Visited, found},
 };
 use crate::error::Result;
+
+/// What is known of the tables that a commit concerns, by the roots that they had before it; of new ones, by theirs.
+pub(super) type Known = HashMap<u32, (Table, Concerned)>;
 
 /// A page number of which the first byte may be that of a page of a tree.
 const LIKE_A_TREE: u32 = 1 << 25;
@@ -43,7 +46,7 @@ pub(super) fn unexplained(
             || schema_after.pages.contains(&page)
             || schema_after.tables.contains_key(&page)
             || after.head.is_apart(page);
-        if is_known || after.pages.count() < LIKE_A_TREE && kind_of(page, &*after.image(page)?).is_some() {
+        if is_known || after.pages.count() < LIKE_A_TREE && kind_of(page, &after.image(page)?).is_some() {
             continue;
         }
         left.push(page);
@@ -145,7 +148,7 @@ impl Chains {
     pub(super) fn tell(
         &mut self,
         looks: (&Look<'_>, &Look<'_>),
-        (schema, pairs, gone): (&Schema, &HashMap<u32, (Table, Concerned)>, &[u32]),
+        (schema, pairs, gone): (&Schema, &Known, &[u32]),
         pages: &[u32],
         sink: &mut Sink<'_>,
     ) -> std::result::Result<(), Trouble> {

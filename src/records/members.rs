@@ -1,8 +1,8 @@
 //! Which pages belong to which tree, commit by commit.
 //!
-//! What stands on a page does not say whose it is, and a page that was freed still looks as before. So a page belongs to a
-//! tree where the way to its first key leads to it; and from then on as the interior pages that a commit wrote say: what
-//! none of them leads to any more has left, and its records with it, whether its own page was written or not.
+//! What stands on a page does not say whose it is, and a page that was freed still looks as before. So a page belongs to
+//! a tree where the way to its first key leads to it; and from then on as the interior pages that a commit wrote say:
+//! what none of them leads to any more has left, and its records with it, whether its own page was written or not.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -24,7 +24,12 @@ pub(super) struct Concerned {
     pub(super) before: Vec<u32>,
     /// Those with cells, after.
     pub(super) after: Vec<u32>,
+    /// Whether they are the same ones, and each holds what lies between the same keys.
+    pub(super) is_plain: bool,
 }
+
+/// Pages by the roots of their trees.
+pub(super) type ByRoot = BTreeMap<u32, Vec<u32>>;
 
 /// What is known of the pages, as of the state before the next commit.
 #[derive(Debug, Default)]
@@ -51,8 +56,8 @@ impl Members {
         look: &Look<'_>,
         schema: &Schema,
         changed: &[u32],
-    ) -> Result<(BTreeMap<u32, Vec<u32>>, Option<Flaw>), Trouble> {
-        let mut sorted: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    ) -> Result<(ByRoot, Option<Flaw>), Trouble> {
+        let mut sorted = ByRoot::new();
         let (mut unknown, mut flaw) = (Vec::new(), None);
         for page in changed.iter().copied().filter(|page| *page <= look.pages.count()) {
             if let Some(root) = self.owners.get(&page).copied() {
@@ -131,7 +136,7 @@ impl Members {
         root: u32,
         (owned, changed): (&[u32], &[u32]),
     ) -> Result<Concerned, Trouble> {
-        let kind = |look: &Look<'_>, page: u32| -> Result<_, Trouble> { Ok(kind_of(page, &*look.image(page)?)) };
+        let kind = |look: &Look<'_>, page: u32| -> Result<_, Trouble> { Ok(kind_of(page, &look.image(page)?)) };
         before.refill();
         after.refill();
         let mut is_plain = true;
@@ -140,7 +145,7 @@ impl Members {
             is_plain &= is_leaf(kind(before, *page)?) && *page <= after.pages.count() && is_leaf(kind(after, *page)?);
         }
         if is_plain {
-            return Ok(Concerned { before: owned.to_vec(), after: owned.to_vec() });
+            return Ok(Concerned { before: owned.to_vec(), after: owned.to_vec(), is_plain: true });
         }
         self.rearranged((before, after), root, (owned, changed))
     }
@@ -215,7 +220,7 @@ impl Members {
             }
             left.iter().for_each(|page| _ = self.owners.remove(page));
             members.iter().for_each(|page| self.note(*page, root));
-            let mut concerned = Concerned { before: [owned, &left].concat(), after: members };
+            let mut concerned = Concerned { before: [owned, &left].concat(), after: members, is_plain: false };
             for pages in [&mut concerned.before, &mut concerned.after] {
                 pages.sort_unstable();
                 pages.dedup();

@@ -1,6 +1,6 @@
 //! Records before and after a commit, compared by key: what one page lost and another got is no change.
 
-use std::{borrow::Cow, cmp::Ordering, collections::HashSet};
+use std::{borrow::Cow, cmp::Ordering, collections::HashSet, ops::Range};
 
 use super::{
     definition::Definition,
@@ -27,7 +27,7 @@ pub(super) struct Pair<'a> {
 pub(super) struct Merge<'a> {
     pub(super) looks: (&'a Look<'a>, &'a Look<'a>),
     pub(super) pair: Pair<'a>,
-    /// For each column now, which one it was.
+    /// For each column now, which one it was; empty where they are the same ones.
     columns: Vec<Option<usize>>,
     /// The pages that records which are another one go on at now.
     pub(super) explained: &'a mut HashSet<u32>,
@@ -57,7 +57,9 @@ pub(super) struct Place {
 
 impl<'a> Merge<'a> {
     pub(super) fn new(looks: (&'a Look<'a>, &'a Look<'a>), pair: Pair<'a>, explained: &'a mut HashSet<u32>) -> Self {
-        let columns = columns_before(&pair.before.definition, &pair.after.definition);
+        let (before, after) = (&pair.before.definition, &pair.after.definition);
+        let is_same = std::sync::Arc::ptr_eq(before, after);
+        let columns = if is_same { Vec::new() } else { columns_before(before, after) };
         Self { looks, pair, columns, explained }
     }
 
@@ -69,12 +71,20 @@ impl<'a> Merge<'a> {
         let (before, after) = (&concerned.before, &concerned.after);
         self.looks.0.refill();
         self.looks.1.refill();
+        let is_plain = concerned.is_plain;
         if self.pair.after.definition.is_without_rowid() {
+            if is_plain {
+                let mut pages = before.iter();
+                return pages.try_for_each(|page| self.run_by_key(&[*page], &[*page], sink));
+            }
             return self.run_by_key(before, after, sink);
         }
         // Nothing is told of a table before all of it is known to be sound: what is missing would look like a deletion.
-        let mut left = Cursor::over(self.looks.0, before)?;
-        let mut right = Cursor::over(self.looks.1, after)?;
+        let (mut left, mut right) = if is_plain && self.is_same_definition() {
+            self.differing(before)?
+        } else {
+            (Cursor::over(self.looks.0, before)?, Cursor::over(self.looks.1, after)?)
+        };
         left.prepare()?;
         right.prepare()?;
         loop {
@@ -100,6 +110,22 @@ impl<'a> Merge<'a> {
                 right.prepare_next()?;
             }
         }
+    }
+
+    /// Cursors over the cells that may differ on pages that hold the same keys before and after.
+    fn differing(&self, pages: &[u32]) -> std::result::Result<(Cursor<'a>, Cursor<'a>), Trouble> {
+        let (before, after) = self.looks;
+        let (mut left, mut right) = (Vec::with_capacity(pages.len()), Vec::with_capacity(pages.len()));
+        for page in pages.iter().copied() {
+            before.refill_pages();
+            after.refill_pages();
+            let images = (before.image(page)?, after.image(page)?);
+            let nodes = (before.node(page, &images.0)?, after.node(page, &images.1)?);
+            let ranges = nodes.0.differing(&nodes.1);
+            left.push((page, ranges.0));
+            right.push((page, ranges.1));
+        }
+        Ok((Cursor::within(before, left)?, Cursor::within(after, right)?))
     }
 
     fn is_same_definition(&self) -> bool {
@@ -199,6 +225,12 @@ impl<'a> Merge<'a> {
     /// Whether a record is the same in all columns that there were and are. A new column with what it has by itself is
     /// no change, and one that is gone neither: that is the change of the table.
     fn is_same_row(&self, old: &Row<'_>, (definition, new): (&Definition, &Row<'_>)) -> bool {
+        if self.is_same_definition() {
+            return old.iter().zip(new).all(|(old, new)| match (old, new) {
+                (Some(old), Some(new)) => old.is_same(new),
+                (old, new) => old.is_none() && new.is_none(),
+            });
+        }
         new.iter().enumerate().all(|(place, value)| {
             let Some(value) = value else { return true };
             match self.columns.get(place).copied().flatten() {
@@ -271,18 +303,33 @@ fn cell_at<'a>(
 /// Goes through the cells of leaves by rowid, in order.
 pub(super) struct Cursor<'l> {
     look: &'l Look<'l>,
-    pages: Vec<u32>,
+    /// The pages, and where their cells end that are wanted.
+    pages: Vec<Run>,
     at: usize,
     image: Option<Image>,
     index: usize,
 }
 
+/// Cells of a page, one at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Run {
+    first: i64,
+    last: i64,
+    page: u32,
+    from: usize,
+    to: usize,
+}
+
 impl<'l> Cursor<'l> {
     /// Over these pages, in any order.
     pub(super) fn over(look: &'l Look<'l>, pages: &[u32]) -> std::result::Result<Self, Trouble> {
-        let mut keyed: Vec<(i64, u32)> = Vec::with_capacity(pages.len());
-        let mut ends: Vec<(i64, i64, u32)> = Vec::with_capacity(pages.len());
-        for page in pages.iter().copied() {
+        Self::within(look, pages.iter().map(|page| (*page, 0..usize::MAX)).collect())
+    }
+
+    /// Over some cells of these pages.
+    fn within(look: &'l Look<'l>, pages: Vec<(u32, Range<usize>)>) -> std::result::Result<Self, Trouble> {
+        let mut runs: Vec<Run> = Vec::with_capacity(pages.len());
+        for (page, range) in pages {
             look.refill_pages();
             let image = look.image(page)?;
             let node = look.node(page, &image)?;
@@ -292,63 +339,72 @@ impl<'l> Cursor<'l> {
             if node.kind().is_interior() {
                 continue;
             }
-            let mut last: Option<i64> = None;
-            let mut first = 0;
-            for index in 0..node.count() {
+            let (from, to) = (range.start, range.end.min(node.count()));
+            let mut ends: Option<(i64, i64)> = None;
+            for index in from..to {
                 let rowid = node.cell(index)?.rowid;
-                if last.is_some_and(|last| last >= rowid) {
+                if ends.is_some_and(|(_, last)| last >= rowid) {
                     return Err(Flaw::at(page, "has rowids that are not in order").into());
                 }
-                if last.is_none() {
-                    first = rowid;
-                }
-                last = Some(rowid);
+                ends = Some((ends.map_or(rowid, |(first, _)| first), rowid));
             }
-            if let Some(last) = last {
-                keyed.push((first, page));
-                ends.push((first, last, page));
-            }
+            runs.extend(ends.map(|(first, last)| Run { first, last, page, from, to }));
         }
-        keyed.sort_unstable();
-        ends.sort_unstable();
-        for pair in ends.windows(2) {
-            if let [(_, last, _), (first, _, page)] = pair
-                && first <= last
+        runs.sort_unstable();
+        for pair in runs.windows(2) {
+            if let [before, after] = pair
+                && after.first <= before.last
             {
-                return Err(Flaw::at(*page, "has rowids that another page has as well").into());
+                return Err(Flaw::at(after.page, "has rowids that another page has as well").into());
             }
         }
-        Ok(Self { look, pages: keyed.into_iter().map(|(_, page)| page).collect(), at: 0, image: None, index: 0 })
+        Ok(Self { look, pages: runs, at: 0, image: None, index: 0 })
     }
 
     /// Makes the page ready that it stands at.
     pub(super) fn prepare(&mut self) -> std::result::Result<(), Trouble> {
         if self.image.is_none()
-            && let Some(page) = self.pages.get(self.at)
+            && let Some(run) = self.pages.get(self.at)
         {
             self.look.refill_pages();
-            self.image = Some(self.look.image(*page)?);
+            self.image = Some(self.look.image(run.page)?);
+            self.index = run.from;
         }
         Ok(())
     }
 
     /// The cell that it stands at, with its page; `None` at the end.
     pub(super) fn cell(&self) -> std::result::Result<Option<(u32, Cell<'_>)>, Trouble> {
-        let (Some(page), Some(image)) = (self.pages.get(self.at), &self.image) else { return Ok(None) };
-        let node: Node<'_> = self.look.node(*page, image)?;
-        Ok(Some((*page, node.cell(self.index)?)))
+        let (Some(run), Some(image)) = (self.pages.get(self.at), &self.image) else { return Ok(None) };
+        let node: Node<'_> = self.look.node(run.page, image)?;
+        Ok(Some((run.page, node.cell(self.index)?)))
     }
 
     /// Goes on by one.
     pub(super) fn prepare_next(&mut self) -> std::result::Result<(), Trouble> {
         self.index += 1;
-        let count = match (self.pages.get(self.at), &self.image) {
-            (Some(page), Some(image)) => self.look.node(*page, image)?.count(),
-            _ => 0,
-        };
-        if self.index >= count {
-            (self.at, self.index, self.image) = (self.at + 1, 0, None);
+        if self.pages.get(self.at).is_none_or(|run| self.index >= run.to) {
+            (self.at, self.image) = (self.at + 1, None);
         }
         self.prepare()
     }
+}
+
+/// A sum over all records on these pages in whatever order, which two lists of the same records have in common.
+pub(super) fn sum_of(look: &Look<'_>, pages: &[u32]) -> std::result::Result<(u64, u128), Trouble> {
+    look.refill();
+    let mut sum = (0u64, 0u128);
+    for page in pages {
+        look.refill_pages();
+        let image = look.image(*page)?;
+        let node = look.node(*page, &image)?;
+        for index in 0..node.count() {
+            let record = look.record(*page, &node.cell(index)?, &mut |_| {})?;
+            let hash = blake3::hash(&record);
+            let mut word = [0; 16];
+            word.copy_from_slice(hash.as_bytes().get(..16).unwrap_or(&[0; 16]));
+            sum = (sum.0 + 1, sum.1.wrapping_add(u128::from_le_bytes(word)));
+        }
+    }
+    Ok(sum)
 }

@@ -85,7 +85,7 @@ impl FileHead {
         Ok(Self { page_size, usable, encoding, first_trunk, has_pointer_map })
     }
 
-    /// Whether a page holds no content of its own: the one for SQLite's locks, and those that say what others belong to.
+    /// Whether a page holds no content of its own: that for SQLite's locks, and those that say what others belong to.
     pub fn is_apart(&self, page: u32) -> bool {
         let lock_page = LOCK_BYTE / self.page_size as u64 + 1;
         if u64::from(page) == lock_page {
@@ -170,6 +170,8 @@ pub struct Cell<'a> {
     pub overflow: u32,
     /// All bytes of the cell but the child.
     pub raw: &'a [u8],
+    /// Where it ends on its page.
+    end: usize,
 }
 
 impl<'a> Node<'a> {
@@ -238,7 +240,7 @@ impl<'a> Node<'a> {
         if self.kind == Kind::TableInterior {
             let rowid = varint(self.bytes, &mut at).ok_or(beyond)? as i64;
             let raw = self.bytes.get(start..at).ok_or(beyond)?;
-            return Ok(Cell { child, rowid, total: 0, local: &[], overflow: 0, raw });
+            return Ok(Cell { child, rowid, total: 0, local: &[], overflow: 0, raw, end: at });
         }
         let total = varint(self.bytes, &mut at).ok_or(beyond)?;
         let rowid = if self.kind == Kind::TableLeaf { varint(self.bytes, &mut at).ok_or(beyond)? as i64 } else { 0 };
@@ -251,7 +253,35 @@ impl<'a> Node<'a> {
             at += 4;
         }
         let raw = self.bytes.get(start..at).ok_or(beyond)?;
-        Ok(Cell { child, rowid, total, local, overflow, raw })
+        Ok(Cell { child, rowid, total, local, overflow, raw, end: at })
+    }
+
+    /// Which cells of this page and of another state of it may differ: all before and after are the same ones, byte by
+    /// byte. First of this page, then of the other.
+    pub(super) fn differing(&self, other: &Node<'_>) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
+        let all = (0..self.count, 0..other.count);
+        let (mine, theirs) = (self.bytes, other.bytes);
+        if self.kind != other.kind || self.kind.is_interior() || mine.len() != theirs.len() {
+            return all;
+        }
+        // Behind both lists of pointers: which bytes are others.
+        let from = self.pointers + 2 * self.count.max(other.count);
+        let (Some(a), Some(b)) = (mine.get(from..), theirs.get(from..)) else { return all };
+        let first = a.iter().zip(b).position(|(a, b)| a != b).map_or(mine.len(), |at| from + at);
+        let end = a.iter().zip(b).rposition(|(a, b)| a != b).map_or(0, |at| from + at + 1);
+        let is_same = |index: usize, its: usize| {
+            let (Ok(at), Ok(there)) = (self.cell_at(index), other.cell_at(its)) else { return false };
+            if at != there || at < from {
+                return false;
+            }
+            let ends_before = || self.cell(index).is_ok_and(|cell| cell.end <= first);
+            at >= end || ends_before()
+        };
+        let least = self.count.min(other.count);
+        let before = (0..least).take_while(|index| is_same(*index, *index)).count();
+        let after = |n: &usize| is_same(self.count - 1 - n, other.count - 1 - n);
+        let behind = (0..least - before).take_while(after).count();
+        (before..self.count - behind, before..other.count - behind)
     }
 
     /// The page that cell `index` leads to; that after the last cell is the right one.

@@ -85,7 +85,7 @@ pub(super) fn in_utf8(bytes: &[u8], encoding: Encoding) -> Option<Cow<'_, str>> 
     };
     match encoding {
         Encoding::Utf8 => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
-        _ if bytes.len() % 2 != 0 => None,
+        _ if !bytes.len().is_multiple_of(2) => None,
         _ => {
             let units: Vec<u16> = bytes.chunks_exact(2).map(two).collect();
             String::from_utf16(&units).ok().map(Cow::Owned)

@@ -143,6 +143,8 @@ struct Inner {
     clean: (HashMap<u32, Image>, HashMap<u32, Image>),
     /// How many pages `current` and `before` hold in memory, at most.
     in_memory: usize,
+    /// How many may.
+    most: usize,
     scratch: Option<File>,
     free: Vec<u64>,
     used: u64,
@@ -267,8 +269,22 @@ impl Inner {
         self.limit_memory()
     }
 
+    /// The data file has so many pages now.
+    fn resize(&mut self, count: u32) {
+        if count < self.count.0 {
+            let gone: Vec<u32> = self.current.keys().copied().filter(|page| *page > count).collect();
+            for page in gone {
+                if let Some(slot) = self.current.remove(&page) {
+                    self.before.insert(page, Earlier::Written(slot));
+                }
+            }
+            self.base_count.0 = self.base_count.0.min(count);
+        }
+        self.count.0 = count;
+    }
+
     fn limit_memory(&mut self) -> Result<()> {
-        if self.in_memory * self.page_size <= CHANGED_BYTES {
+        if self.in_memory <= self.most {
             return Ok(());
         }
         let (mut current, mut before) = (std::mem::take(&mut self.current), std::mem::take(&mut self.before));
@@ -314,6 +330,7 @@ impl Store {
             before: HashMap::new(),
             clean: (HashMap::new(), HashMap::new()),
             in_memory: 0,
+            most: CHANGED_BYTES / page_size.max(1) as usize,
             scratch: None,
             free: Vec::new(),
             used: 0,
@@ -343,17 +360,7 @@ impl Store {
             changed.push(entry.page);
             inner.put(&entry, record.head.commit)
         })?;
-        let count = record.head.page_count;
-        if count < inner.count.0 {
-            let gone: Vec<u32> = inner.current.keys().copied().filter(|page| *page > count).collect();
-            for page in gone {
-                if let Some(slot) = inner.current.remove(&page) {
-                    inner.before.insert(page, Earlier::Written(slot));
-                }
-            }
-            inner.base_count.0 = inner.base_count.0.min(count);
-        }
-        inner.count.0 = count;
+        inner.resize(record.head.page_count);
         changed.sort_unstable();
         Ok(changed)
     }
@@ -384,5 +391,62 @@ impl Pages for After<'_> {
 
     fn count(&self) -> u32 {
         self.0.inner.borrow().count.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Same(u32);
+
+    impl Base for Same {
+        fn read(&mut self, page: u32) -> Result<Vec<u8>> {
+            Ok(vec![page as u8; 512])
+        }
+
+        fn count(&self) -> u32 {
+            self.0
+        }
+    }
+
+    fn shown(pages: &dyn Pages) -> Result<Vec<Option<u8>>> {
+        let one = |page| pages.page(page).map(|image| image.and_then(|image| image.first().copied()));
+        (0..14).map(one).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn pages_are_as_they_were_before_and_after_each_commit_with_whatever_memory(
+            most in 0usize..9,
+            commits in prop::collection::vec((prop::collection::btree_map(1u32..13, 100u8..250, 0..7), 1u32..13), 1..12),
+        ) {
+            let fail = |error: Error| TestCaseError::fail(error.to_string());
+            let store = Store::new(Box::new(Same(7)), 512);
+            store.inner.borrow_mut().most = most;
+            let mut model: BTreeMap<u32, u8> = (1..=7).map(|page| (page, page as u8)).collect();
+            for (written, count) in commits {
+                let before: Vec<Option<u8>> = (0..14).map(|page| model.get(&page).copied()).collect();
+                let inner = &mut *store.inner.borrow_mut();
+                inner.settle();
+                model.retain(|page, _| *page <= count);
+                (1..=count).for_each(|page| _ = model.entry(page).or_default());
+                for (page, value) in written.iter().filter(|(page, _)| **page <= count) {
+                    model.insert(*page, *value);
+                    let bytes = vec![*value; 512];
+                    let entry = Entry { page: *page, encoding: page::WHOLE, hash: page_hash(&bytes), bytes: &bytes };
+                    inner.put(&entry, 1).map_err(fail)?;
+                }
+                inner.resize(count);
+                let _ = inner;
+                let after: Vec<Option<u8>> = (0..14).map(|page| model.get(&page).copied()).collect();
+                prop_assert_eq!(shown(&store.before()).map_err(fail)?, before);
+                prop_assert_eq!(shown(&store.after()).map_err(fail)?, after);
+            }
+        }
     }
 }
