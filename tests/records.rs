@@ -12,8 +12,9 @@ use rusqlite::Connection;
 use serde_json::Value;
 use strongroom::records::{changes::Tracker, operation::Action, tree::Pages};
 use support::{
-    Place,
+    Place, has,
     records::{Bytes, Dice, content, decoded, expected, of_records, told},
+    text,
 };
 
 const TABLES: &[(&str, &str)] = &[
@@ -158,6 +159,61 @@ fn every_record_is_read_as_sqlite_reads_it() {
             assert_eq!(ours[table].len(), rows.len(), "seed {seed}, {table}");
         }
         assert_eq!(ours.len(), theirs.len());
+    }
+}
+
+#[test]
+fn bytes_that_an_extension_reserves_on_every_page_are_no_content() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let path = place.at("a.sqlite");
+    let sql = "PRAGMA page_size=512; CREATE TABLE t(a, b); CREATE TABLE k(k PRIMARY KEY, v) WITHOUT ROWID; \
+               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) \
+               INSERT INTO t SELECT i, hex(zeroblob(i*3)) FROM n; INSERT INTO k SELECT a, b FROM t";
+    let made =
+        std::process::Command::new("sqlite3").arg(&path).args([".filectrl reserve_bytes 32", sql]).output().unwrap();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let bytes = Bytes::read(&path);
+    assert_eq!(bytes.bytes[20], 32);
+    let conn = Connection::open(&path).unwrap();
+    assert!(decoded(&bytes) == content(&conn));
+    let mut tracker = Tracker::default();
+    let sql = "UPDATE t SET b=b||'!' WHERE a=150; UPDATE k SET v=v||'!' WHERE k=150; DELETE FROM k WHERE k=7";
+    assert_eq!(short(&batch(&conn, &path, &mut tracker, sql)), ["modify t 150", "delete k 7", "modify k 150"]);
+}
+
+#[test]
+fn a_table_that_only_its_application_can_read_is_told_or_said_to_be_unknown() {
+    let place = Place::new();
+    let path = place.at("a.sqlite");
+    let conn = Connection::open(&path).unwrap();
+    let pad = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<400)";
+    conn.execute_batch(&format!(
+        "PRAGMA page_size=512; CREATE TABLE known(a, b); \
+         CREATE TABLE own(k TEXT COLLATE BINARY PRIMARY KEY, v) WITHOUT ROWID; \
+         {pad} INSERT INTO known SELECT i, i FROM n; {pad} INSERT INTO own SELECT 'k' || i, i FROM n"
+    ))
+    .unwrap();
+    // Its collation is one that nobody here has, and its definition is one that cannot be read.
+    let as_ours =
+        "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql=replace(sql, 'BINARY', 'ours') WHERE name='own'";
+    let broken = "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE TABLE known(' WHERE name='known'";
+    for harm in [&as_ours, &broken] {
+        let harmed = |name: &str| {
+            let copy = place.at(name);
+            std::fs::copy(&path, &copy).unwrap();
+            Connection::open(&copy).unwrap().execute_batch(harm).unwrap();
+            Bytes::read(&copy)
+        };
+        let before = harmed("before");
+        conn.execute_batch("UPDATE own SET v=v+1 WHERE k='k77'; UPDATE known SET b=b+1 WHERE a=300").unwrap();
+        let told = told(&mut Tracker::default(), &before, &harmed("after"));
+        let told = short(&told);
+        assert!(told.contains(&"modify own k77".to_owned()), "{told:?}");
+        let of_known = if harm == &broken { "unknown known" } else { "modify known 300" };
+        assert!(told.contains(&of_known.to_owned()) && told.len() == 2, "{told:?}");
     }
 }
 

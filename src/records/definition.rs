@@ -69,11 +69,15 @@ impl Definition {
         if !begins || statement.len() > STATEMENT_MAX {
             return Err("the statement in the schema is none that makes a table".to_owned());
         }
-        read(table, statement, encoding).map_err(|error| error.to_string())
+        match read(table, statement, encoding) {
+            Ok(Some(definition)) => Ok(definition),
+            Ok(None) => Err("the statement in the schema makes another table".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 
-fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<Definition> {
+fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<Option<Definition>> {
     let conn = Connection::open_in_memory()?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
@@ -99,7 +103,7 @@ fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<De
         columns.push(Column { name, declared, default: default.unwrap_or(Kept::Null), is_real, is_virtual });
     }
     if columns.is_empty() {
-        return Err(rusqlite::Error::QueryReturnedNoRows);
+        return Ok(None);
     }
     // A key that has an index of its own is no name of the rowid.
     let owns = "SELECT count(*) FROM pragma_index_list(?1) WHERE origin='pk'";
@@ -112,7 +116,7 @@ fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<De
     let mut key = Vec::new();
     while let Some(row) = rows.next()? {
         let column = usize::try_from(row.get::<_, i64>(0)?).ok().filter(|column| *column < definition.columns.len());
-        let column = column.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let Some(column) = column else { return Ok(None) };
         definition.stored.push(column);
         if row.get::<_, bool>(3)? {
             let collation = Collation::named(&row.get::<_, Option<String>>(2)?.unwrap_or_default());
@@ -126,7 +130,7 @@ fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<De
     } else {
         definition.key = Some(key);
     }
-    Ok(definition)
+    Ok(Some(definition))
 }
 
 /// The rule by which SQLite finds the affinity REAL in a declared type.
@@ -208,12 +212,15 @@ mod tests {
     fn what_only_the_application_has_does_no_harm_and_nothing_is_run() -> Result<(), String> {
         let known = of("CREATE TABLE t(a TEXT COLLATE ours CHECK(ours(a)), b AS (theirs(a)), UNIQUE(a))")?;
         assert_eq!(names(&known), ["a", "b"]);
+        assert!(Definition::read("sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)", Encoding::Utf8).is_ok());
+        assert!(Definition::read("sqlite_sequence", "CREATE TABLE sqlite_sequence(name,seq)", Encoding::Utf8).is_ok());
         for statement in [
             "CREATE VIRTUAL TABLE t USING fts5(a)",
             "create table",
             "CREATE TABLE t(a); DROP TABLE t",
             "CREATE TABLE u AS SELECT randomblob(1000000000)",
             "CREATE TABLE t(",
+            "CREATE TABLE u(a)",
             "ATTACH '/tmp/x' AS y",
             "",
         ] {

@@ -61,6 +61,11 @@ impl Wanted {
 
     fn has(&self, change: &Change<'_>) -> bool {
         let is_of = |name: &str| self.tables.iter().any(|table| table.eq_ignore_ascii_case(name));
+        // What cannot be told may be what is asked for.
+        if change.action == Action::Unknown {
+            let may_be = self.tables.is_empty() || change.table.is_none_or(is_of);
+            return (self.with_internal || !change.is_internal) && may_be;
+        }
         (self.with_internal || !change.is_internal)
             && (self.actions.is_empty() || self.actions.contains(&change.action))
             && (self.tables.is_empty() || change.table.is_some_and(is_of))

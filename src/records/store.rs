@@ -431,7 +431,7 @@ mod tests {
             let mut model: BTreeMap<u32, u8> = (1..=7).map(|page| (page, page as u8)).collect();
             for (written, count) in commits {
                 let before: Vec<Option<u8>> = (0..14).map(|page| model.get(&page).copied()).collect();
-                let inner = &mut *store.inner.borrow_mut();
+                let mut inner = store.inner.borrow_mut();
                 inner.settle();
                 model.retain(|page, _| *page <= count);
                 (1..=count).for_each(|page| _ = model.entry(page).or_default());
@@ -442,7 +442,7 @@ mod tests {
                     inner.put(&entry, 1).map_err(fail)?;
                 }
                 inner.resize(count);
-                let _ = inner;
+                drop(inner);
                 let after: Vec<Option<u8>> = (0..14).map(|page| model.get(&page).copied()).collect();
                 prop_assert_eq!(shown(&store.before()).map_err(fail)?, before);
                 prop_assert_eq!(shown(&store.after()).map_err(fail)?, after);
