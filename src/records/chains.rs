@@ -2,13 +2,13 @@
 //! in place. Nothing on such a page says whose it is. So the first time that one is written which nothing else explains,
 //! all records that go on on other pages are looked for, once; from then on each commit says what becomes of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, hash_map::Entry};
 
 use super::{
     members::Concerned,
     merge::{Merge, Pair, Place, Sink},
     operation::Key,
-    page::{Cell, kind_of},
+    page::{Cell, Kind, kind_of},
     record::Value,
     row,
     schema::{Schema, Table},
@@ -71,7 +71,7 @@ impl Chains {
             let walked = look.walk(table.root, true, &mut |visited| {
                 if let Visited::Node(node) = visited {
                     for index in 0..node.count() {
-                        if node.kind() != super::page::Kind::TableInterior {
+                        if node.kind() != Kind::TableInterior {
                             chains.note(look, table.root, (node.number(), &node.cell(index)?))?;
                         }
                     }
@@ -109,25 +109,19 @@ impl Chains {
     ) -> std::result::Result<(), Trouble> {
         // What a page that has left still shows is no record any more.
         for page in &concerned.before {
-            before.refill_pages();
-            let image = before.image(*page)?;
-            let node = before.node(*page, &image)?;
-            if node.kind() == super::page::Kind::TableInterior {
-                continue;
-            }
-            for index in 0..node.count() {
-                let first = node.cell(index)?.overflow;
-                if first != 0 && self.cells.get(&first).is_some_and(|(_, known)| known == page) {
-                    self.cells.remove(&first);
+            let cells = &mut self.cells;
+            each_chained(before, *page, &mut |first, _| {
+                if cells.get(&first).is_some_and(|(_, known)| known == page) {
+                    cells.remove(&first);
                 }
-            }
+            })?;
         }
         look.refill();
         for page in &concerned.after {
             look.refill_pages();
             let image = look.image(*page)?;
             let node = look.node(*page, &image)?;
-            if node.kind() == super::page::Kind::TableInterior {
+            if node.kind() == Kind::TableInterior {
                 continue;
             }
             for index in 0..node.count() {
@@ -154,23 +148,28 @@ impl Chains {
     ) -> std::result::Result<(), Trouble> {
         let (before, after) = looks;
         let firsts: BTreeSet<u32> = pages.iter().filter_map(|page| self.first.get(page)).copied().collect();
+        let mut moved: HashMap<u32, Moved> = HashMap::new();
         for first in firsts {
             let Some((root, page)) = self.cells.get(&first).copied() else { continue };
             let Some(table) = schema.tables.get(&root) else { continue };
             before.refill();
             after.refill();
-            let Some(was) = cell_with(before, &[page], first)? else { continue };
+            let Some(was) = cell_with(before, page, first)? else { continue };
             let (now, place) = match pairs.get(&root) {
                 // What a page that has left still shows is no record any more.
                 Some((now, concerned)) => {
-                    let place = match cell_with(after, &concerned.after, first)? {
-                        None if !concerned.before.contains(&page) => cell_with(after, &[page], first)?,
-                        place => place,
+                    let moved = match moved.entry(root) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) => new.insert(Moved::of(after, concerned)?),
+                    };
+                    let place = match moved.left.contains(&page) {
+                        true => moved.places.get(&first).copied(),
+                        false => cell_with(after, page, first)?,
                     };
                     (now, place)
                 }
                 None if gone.contains(&root) => continue,
-                None => (table, cell_with(after, &[page], first)?),
+                None => (table, cell_with(after, page, first)?),
             };
             let Some(is) = place else { continue };
             let images = (before.image(was.page)?, after.image(is.page)?);
@@ -202,23 +201,51 @@ impl Chains {
     }
 }
 
-/// The cell whose record goes on at `first`.
-fn cell_with(look: &Look<'_>, pages: &[u32], first: u32) -> std::result::Result<Option<Place>, Trouble> {
-    for page in pages {
-        look.refill_pages();
-        if *page > look.pages.count() {
-            continue;
+/// Where cells of a table are after a commit that go on elsewhere, of the pages that it concerns.
+struct Moved {
+    places: HashMap<u32, Place>,
+    /// The pages that they were on before: whatever is there now, is among the others or gone.
+    left: HashSet<u32>,
+}
+
+impl Moved {
+    fn of(after: &Look<'_>, concerned: &Concerned) -> std::result::Result<Self, Trouble> {
+        let mut places = HashMap::new();
+        for page in &concerned.after {
+            each_chained(after, *page, &mut |first, cell| _ = places.insert(first, Place { page: *page, cell }))?;
         }
-        let image = look.image(*page)?;
-        let Ok(node) = look.node(*page, &image) else { continue };
-        if node.kind() == super::page::Kind::TableInterior {
-            continue;
+        Ok(Self { places, left: concerned.before.iter().copied().collect() })
+    }
+}
+
+/// The cell on `page` whose record goes on at `first`.
+fn cell_with(look: &Look<'_>, page: u32, first: u32) -> std::result::Result<Option<Place>, Trouble> {
+    let mut found = None;
+    each_chained(look, page, &mut |at, cell| {
+        if at == first {
+            found = Some(Place { page, cell });
         }
-        for cell in 0..node.count() {
-            if node.cell(cell)?.overflow == first {
-                return Ok(Some(Place { page: *page, cell }));
-            }
+    })?;
+    Ok(found)
+}
+
+/// Visits the cells of a page whose records go on on other pages: with the first of those.
+fn each_chained(look: &Look<'_>, page: u32, visit: &mut dyn FnMut(u32, usize)) -> std::result::Result<(), Trouble> {
+    look.refill_pages();
+    if page > look.pages.count() {
+        return Ok(());
+    }
+    let image = look.image(page)?;
+    // A page that has left may be anything now.
+    let Ok(node) = look.node(page, &image) else { return Ok(()) };
+    if node.kind() == Kind::TableInterior {
+        return Ok(());
+    }
+    for cell in 0..node.count() {
+        let first = node.cell(cell)?.overflow;
+        if first != 0 {
+            visit(first, cell);
         }
     }
-    Ok(None)
+    Ok(())
 }

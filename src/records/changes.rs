@@ -88,17 +88,22 @@ impl Tracker {
             Ok(u32_at(&look.image(1)?, SCHEMA_COUNTER))
         };
         let is_all = changed.len() as u64 + 2 > u64::from(looks.1.pages.count());
-        let is_vacuum = is_all && counter(looks.0)? != counter(looks.1)?;
+        let differences = if is_other { Differences::between(&schema, &now) } else { Differences::default() };
+        let is_vacuum = is_all && differences.is_empty() && counter(looks.0)? != counter(looks.1)?;
         let step = Step { looks, schemas: (&schema, &now), changed, is_vacuum };
-        self.tell(&step, sink)?;
+        self.tell(&step, &differences, sink)?;
         self.schema = Some(now);
         Ok(())
     }
 
-    fn tell(&mut self, step: &Step<'_>, sink: &mut Sink<'_>) -> std::result::Result<(), Trouble> {
+    fn tell(
+        &mut self,
+        step: &Step<'_>,
+        differences: &Differences<'_>,
+        sink: &mut Sink<'_>,
+    ) -> std::result::Result<(), Trouble> {
         let ((before, after), (schema, now)) = (step.looks, step.schemas);
         let is_same = std::ptr::eq(schema, now);
-        let differences = if is_same { Differences::default() } else { Differences::between(schema, now) };
         let (mut touched, flaw) = self.members.sort(before, schema, step.changed)?;
         if let Some(flaw) = flaw {
             sink(&Change::unknown(None, flaw))?;
@@ -130,7 +135,7 @@ impl Tracker {
                 }
             }
         }
-        self.tell_created(step, &differences, (&mut explained, &mut known), sink)?;
+        self.tell_created(step, differences, (&mut explained, &mut known), sink)?;
         differences.tell_dropped(&mut |object| count_records(before, schema, object), sink)?;
         self.tell_chains(step, (&explained, &known, &gone), sink)?;
         gone.iter().for_each(|root| self.members.forget(*root));

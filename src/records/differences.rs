@@ -47,6 +47,11 @@ impl<'a> Differences<'a> {
         found
     }
 
+    /// Whether all is as it was, but for where it lies.
+    pub(super) fn is_empty(&self) -> bool {
+        self.created.is_empty() && self.altered.is_empty() && self.dropped.is_empty()
+    }
+
     /// The table that `table` is after the commit.
     pub(super) fn now(&self, table: &Table, after: &'a Schema) -> Option<&'a Table> {
         let is_it = |object: &Object| object.kind == ObjectKind::Table && *object.name == *table.name;

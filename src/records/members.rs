@@ -4,11 +4,11 @@
 //! a tree where the way to its first key leads to it; and from then on as the interior pages that a commit wrote say:
 //! what none of them leads to any more has left, and its records with it, whether its own page was written or not.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use super::{
     page::{Flaw, Node, kind_of},
-    record::compare,
+    record::{Collation, compare},
     row,
     schema::{Schema, Table},
     tree::{Look, Trouble},
@@ -74,8 +74,9 @@ impl Members {
             let free: HashSet<u32> = free.into_iter().collect();
             unknown.retain(|page| !free.contains(page));
         }
+        let mut whole = Whole::new();
         for page in unknown {
-            match self.find(look, schema, page) {
+            match find(look, schema, page, &mut whole) {
                 Ok(Some(root)) => {
                     self.note(page, root);
                     sorted.entry(root).or_default().push(page);
@@ -94,38 +95,6 @@ impl Members {
             self.owners.clear();
         }
         self.owners.insert(page, root);
-    }
-
-    /// The root of the tree that leads to `page`.
-    fn find(&self, look: &Look<'_>, schema: &Schema, page: u32) -> Result<Option<u32>, Trouble> {
-        let image = look.image(page)?;
-        let Some(kind) = kind_of(page, &image) else { return Ok(None) };
-        if !kind.is_table() && !schema.has_by_key {
-            return Ok(None);
-        }
-        // Only the root of a tree has no cells; what cannot be read may be anything that looks like one.
-        let Ok(node) = look.node(page, &image) else { return Ok(None) };
-        let Some(first) = (node.count() > 0).then(|| node.cell(0).ok()).flatten() else { return Ok(None) };
-        look.refill();
-        let mut flaw = None;
-        let may_hold =
-            |table: &&Table| table.problem.is_some() || table.definition.is_without_rowid() != kind.is_table();
-        for table in schema.tables.values().filter(may_hold) {
-            let way = if table.problem.is_some() {
-                look.pages_of(table.root, true)
-            } else if kind.is_table() {
-                look.way_to_rowid(table.root, first.rowid)
-            } else {
-                way_to_page(look, table, &node)
-            };
-            match way {
-                Ok(way) if way.contains(&page) => return Ok(Some(table.root)),
-                Ok(_) => {}
-                Err(Trouble::Flaw(found)) => flaw = flaw.or(Some(found)),
-                Err(failed) => return Err(failed),
-            }
-        }
-        flaw.map_or(Ok(None), |flaw| Err(flaw.into()))
     }
 
     /// Which pages of the tree at `root` hold records that a commit may have changed. `owned` are those of it that it
@@ -230,6 +199,52 @@ impl Members {
     }
 }
 
+/// All pages of trees in which no way leads to a key, by their roots; or what is the matter with one.
+type Whole = HashMap<u32, Result<HashSet<u32>, Flaw>>;
+
+/// The root of the tree that leads to `page`.
+fn find(look: &Look<'_>, schema: &Schema, page: u32, whole: &mut Whole) -> Result<Option<u32>, Trouble> {
+    let image = look.image(page)?;
+    let Some(kind) = kind_of(page, &image) else { return Ok(None) };
+    if !kind.is_table() && !schema.has_by_key {
+        return Ok(None);
+    }
+    // Only the root of a tree has no cells; what cannot be read may be anything that looks like one.
+    let Ok(node) = look.node(page, &image) else { return Ok(None) };
+    let Some(first) = (node.count() > 0).then(|| node.cell(0).ok()).flatten() else { return Ok(None) };
+    look.refill();
+    let mut flaw = None;
+    let may_hold = |table: &&Table| table.problem.is_some() || table.definition.is_without_rowid() != kind.is_table();
+    for table in schema.tables.values().filter(may_hold) {
+        let has = if table.problem.is_some() || !has_ways(table) {
+            let pages = match whole.entry(table.root) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let pages = super::tree::found(look.pages_of(table.root, true))?;
+                    new.insert(pages.map(|pages| pages.into_iter().collect()))
+                }
+            };
+            pages.as_ref().map(|pages| pages.contains(&page)).map_err(|flaw| (*flaw).into())
+        } else if kind.is_table() {
+            look.way_to_rowid(table.root, first.rowid).map(|way| way.contains(&page))
+        } else {
+            way_to_page(look, table, &node).map(|way| way.contains(&page))
+        };
+        match has {
+            Ok(true) => return Ok(Some(table.root)),
+            Ok(false) => {}
+            Err(Trouble::Flaw(found)) => flaw = flaw.or(Some(found)),
+            Err(failed) => return Err(failed),
+        }
+    }
+    flaw.map_or(Ok(None), |flaw| Err(flaw.into()))
+}
+
+/// Whether a way to a key can be found: not where texts are compared in a way that only the application knows.
+fn has_ways(table: &Table) -> bool {
+    table.definition.key.iter().flatten().all(|part| part.collation != Collation::Unknown)
+}
+
 /// What an interior page leads to; `None` of a leaf.
 fn children(look: &Look<'_>, page: u32) -> Result<Option<Vec<u32>>, Trouble> {
     let image = look.image(page)?;
@@ -237,13 +252,9 @@ fn children(look: &Look<'_>, page: u32) -> Result<Option<Vec<u32>>, Trouble> {
     Ok(if node.kind().is_interior() { Some(node.children()?) } else { None })
 }
 
-/// The way to the first key of a page in the tree of a table without rowid; where texts are compared in a way that only
-/// the application knows, all pages of the tree.
+/// The way to the first key of a page in the tree of a table without rowid.
 fn way_to_page(look: &Look<'_>, table: &Table, node: &Node<'_>) -> Result<Vec<u32>, Trouble> {
     let key = table.definition.key.as_deref().unwrap_or_default();
-    if key.iter().any(|part| part.collation == super::record::Collation::Unknown) {
-        return look.pages_of(table.root, true);
-    }
     let encoding = look.head.encoding;
     let flaw = |node: &Node<'_>, what| Flaw::at(node.number(), what);
     let first = look.record(node.number(), &node.cell(0)?, &mut |_| {})?;
