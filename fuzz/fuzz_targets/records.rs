@@ -87,7 +87,7 @@ fuzz_target!(|input: Edited| {
         let at = |bytes: &Bytes, page| bytes.page(page).ok().flatten();
         let changed: Vec<u32> = (1..=after.count()).filter(|page| at(before, *page) != at(after, *page)).collect();
         let mut tell = |change: &Change<'_>| {
-            let operation = Operation { number: 1, commit: 1, time: Default::default(), change: change.clone() };
+            let operation = Operation { number: 1, commit: 1, time: Default::default(), change };
             serde_json::to_string(&operation).map(|_| ()).expect("a form in JSON");
             Ok(())
         };

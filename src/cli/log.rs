@@ -302,7 +302,7 @@ impl<'a> Lines<'a> {
 
 /// One operation as a line of comma-separated values.
 fn csv(operation: &Operation<'_>) -> serde_json::Result<String> {
-    let change = &operation.change;
+    let change = operation.change;
     let side = |side: &Option<Side<'_>>| side.as_ref().map_or(Ok(String::new()), serde_json::to_string);
     let fields = [
         operation.number.to_string(),
@@ -326,7 +326,7 @@ fn csv(operation: &Operation<'_>) -> serde_json::Result<String> {
 
 /// One operation as a line for people.
 fn in_words(operation: &Operation<'_>) -> String {
-    let change = &operation.change;
+    let change = operation.change;
     let key = change.key.as_ref().map_or_else(String::new, |key| format!(" {}", key.in_words()));
     let table = change.table.unwrap_or_default();
     let reason = operation.reason().map_or_else(String::new, |reason| format!(": {reason}"));

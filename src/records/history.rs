@@ -173,7 +173,7 @@ fn tell(
         if !wanted.has(change) {
             return Ok(());
         }
-        sink(&Operation { number, commit, time, change: change.clone() })
+        sink(&Operation { number, commit, time, change })
     };
     if record.head.kind == RecordKind::CatchUp {
         one(&Change::of(Action::CatchUp))?;
@@ -183,7 +183,7 @@ fn tell(
         let count = Some(changed.len() as u64);
         let change = Change { count, ..Change::of(Action::Rewrite) };
         if wanted.has(&change) {
-            sink(&Operation { number: number + 1, commit, time, change })?;
+            sink(&Operation { number: number + 1, commit, time, change: &change })?;
         }
     }
     Ok(())

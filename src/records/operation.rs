@@ -135,7 +135,7 @@ pub struct Operation<'a> {
     /// What the clock showed when the commit was read.
     pub time: DateTime<Utc>,
     /// What was done.
-    pub change: Change<'a>,
+    pub change: &'a Change<'a>,
 }
 
 /// A value in JSON: text, number, null; `{"blob": "…"}` in hexadecimal digits. What JSON has no form for is an object, too.
@@ -215,7 +215,7 @@ impl Serialize for Key<'_> {
 
 impl Serialize for Operation<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let change = &self.change;
+        let change = self.change;
         let mut map = to.serialize_map(None)?;
         map.serialize_entry("operation", &self.number)?;
         map.serialize_entry("commit", &self.commit)?;

@@ -12,6 +12,7 @@ use crate::{
     archive::{
         Archive,
         catalog::{self, ArchiveEntry},
+        log_recovery,
     },
     control::Control,
     error::{Error, ErrorKind, Result, shell::quoted},
@@ -107,7 +108,8 @@ pub fn trail_of_log(log: &Path, archive: Option<&Path>, more: &[PathBuf], contro
 fn way(archive: Archive, log: &Path, base: &Position, control: &Control) -> Result<Trail> {
     let Some(position) = archive.identity().log_position else { return Err(without_log(&archive)) };
     let is_of_same_log = position.log.is_none() || base.log.is_none() || position.log == base.log;
-    if position == *base && is_of_same_log {
+    // One with recovery data is looked at first: where it is damaged, what it was is read.
+    if position == *base && is_of_same_log && !log_recovery::companion(log).is_file() {
         // Nothing need be read to know it: its first line can come at once.
         let mut legs = vec![Leg { path: log.to_path_buf(), after: position, last: None }];
         legs.extend(leg_after(log));

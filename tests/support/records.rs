@@ -186,7 +186,7 @@ pub fn told(tracker: &mut Tracker, before: &Bytes, after: &Bytes) -> Vec<Value> 
     let changed = before.changed(after);
     tracker
         .step(before, after, &changed, &mut |change: &Change<'_>| {
-            let operation = Operation { number: 1, commit: 1, time: Default::default(), change: change.clone() };
+            let operation = Operation { number: 1, commit: 1, time: Default::default(), change };
             let mut value = serde_json::to_value(&operation).unwrap();
             for name in ["operation", "commit", "time"] {
                 value.as_object_mut().unwrap().remove(name);
