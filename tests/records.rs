@@ -136,6 +136,10 @@ fn make(place: &Place, name: &str, dice: &mut Dice) -> Made {
     Made { path, conn, page_size }
 }
 
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
 #[test]
 fn every_record_is_read_as_sqlite_reads_it() {
     let place = Place::in_memory();
@@ -221,8 +225,7 @@ fn a_table_that_only_its_application_can_read_is_told_or_said_to_be_unknown() {
 fn every_commit_is_told_as_the_net_changes_of_its_records() {
     let place = Place::in_memory();
     // More of them where somebody looks for a mistake.
-    let seeds = std::env::var("STRONGROOM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8u64);
-    let first = std::env::var("STRONGROOM_FIRST").ok().and_then(|text| text.parse().ok()).unwrap_or(0u64);
+    let (first, seeds) = (number("STRONGROOM_FIRST", 0), number("STRONGROOM_SEEDS", 8));
     for seed in first..first + seeds {
         let mut dice = Dice(1000 + seed);
         let made = make(&place, &format!("{seed}.sqlite"), &mut dice);
@@ -413,7 +416,7 @@ fn a_blob_that_is_overwritten_in_place_is_a_change_of_its_record() {
 #[test]
 fn hostile_pages_end_in_words() {
     let place = Place::in_memory();
-    let mut dice = Dice(77);
+    let mut dice = Dice(number("STRONGROOM_FIRST", 77));
     for seed in 0..4 {
         let made = make(&place, &format!("{seed}.sqlite"), &mut dice);
         if made.page_size > 4096 {
