@@ -10,6 +10,7 @@
 //! once         equal messages of the program are said once
 //! service      the service of the system
 //! settings list hold key status words  what is shown
+//! log          what every commit changed
 //! restore      the archive that a restore begins with, and another one where that is damaged
 //! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
@@ -22,6 +23,7 @@ mod desk;
 mod hold;
 mod key;
 mod list;
+mod log;
 mod once;
 mod places;
 mod restore;
@@ -134,6 +136,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         }
         Job::Status { data_file, json } => status(&data_file, json),
         Job::List { place, json } => list::list(&place, json),
+        Job::Log(asked) => log::log(&asked),
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Key { data_file: _, json } => key::key(json),
         Job::Commits { log, page, json } => commits::list(&log, page, json),

@@ -11,6 +11,7 @@
 //! repair drill                 a sound copy of a damaged archive, test restores
 //! backup restore verify       the jobs: plan, run, report
 //! maintenance                 verification of records and indexes, compacting
+//! records                     what every commit changed, as records: the SQLite file format, operations
 //! schedule                    when backups are due, and what becomes of those missed or failed
 //! settings                    the settings file of a data file
 //! archive                     the .4BK format: catalog, segments, writer, reader, recovery data, keys and signatures
@@ -30,6 +31,7 @@ pub mod engine;
 pub mod error;
 pub mod journal;
 pub mod maintenance;
+pub mod records;
 pub mod repair;
 pub mod restore;
 pub mod sample;

@@ -13,6 +13,7 @@ mod report;
 mod selection;
 mod settings_back;
 mod settings_out;
+pub mod trail;
 pub mod undo;
 
 use std::{

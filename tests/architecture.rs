@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["engine"],
     &["sample"],
     &["repair", "drill"],
-    &["backup", "restore", "verify", "schedule", "maintenance"],
+    &["backup", "restore", "verify", "schedule", "maintenance", "records"],
     &["settings"],
     &["archive"],
     &["journal"],

@@ -295,6 +295,23 @@ impl Archive {
         )
     }
 
+    /// How many bytes of the tar stream each frame holds, but the last.
+    pub fn frame_length(&self) -> u64 {
+        self.frame_length as u64
+    }
+
+    /// The proven content of one frame, for whoever needs only some places of the stream.
+    ///
+    /// # Errors
+    /// `Damaged` when there is no such frame, or it does not agree with its checksum.
+    pub fn frame(&self, number: u64) -> Result<Vec<u8>> {
+        let known = usize::try_from(number).ok().and_then(|at| Some((at, self.index.frames.get(at)?)));
+        let Some((at, entry)) = known else {
+            return Err(flaw_error(&self.path, Flaw::Damaged("index")));
+        };
+        prove_frame(entry, &self.read_frame(at, Vec::new())?, Vec::new()).ok_or_else(|| self.frame_error(at))
+    }
+
     fn read_frame(&self, number: usize, spare: Vec<u8>) -> Result<Vec<u8>> {
         let entry = &self.index.frames[number];
         let read = self.volume.read_in(entry.offset, u64::from(entry.stored), spare);

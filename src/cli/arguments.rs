@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use super::{restore, storing};
+use super::{log, restore, storing};
 use crate::error::foreign::shown;
 
 /// Keeps SQLite data files safe: full backups into numbered archives while applications keep writing, and restore.
@@ -75,6 +75,8 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// List what every commit of a log changed: records added, modified, deleted, and changes of the schema.
+    Log(log::Asked),
     /// Keep an archive for ever, whatever the settings say of old ones; or let it go again.
     Hold {
         /// The archive; of an archive in segments, any of them.

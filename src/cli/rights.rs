@@ -153,6 +153,7 @@ fn concerned(arguments: &Arguments) -> Result<Vec<PathBuf>> {
         | Job::SampleClient { data_file, .. } => vec![data_file.clone()],
         Job::List { place, .. } => vec![place.clone()],
         Job::Commits { log, .. } => vec![log.clone()],
+        Job::Log(asked) => vec![asked.file.clone()],
         Job::Key { data_file, .. } => data_file.iter().cloned().collect(),
         Job::Hold { archive, .. } | Job::Verify { archive, .. } | Job::Repair { archive, .. } => vec![archive.clone()],
         Job::Serve { data_files, .. } => data_files.clone(),

@@ -1,0 +1,27 @@
+//! Records and time: what every commit of a log changed, told as records and not as pages.
+//!
+//! ```text
+//! history            reads a log, commit by commit, and tells the operations that are wanted
+//! changes            what one commit changed
+//! differences merge  of the schema; of the records of one table
+//! members chains     which pages belong to which table, and to which record
+//! store              the pages before and after a commit, from archive and log
+//! operation          what is told, and its form in JSON
+//! definition schema  what tables look like, as of a commit
+//! page record row tree   the SQLite file format, read from bytes that nobody vouches for
+//! ```
+
+mod chains;
+pub mod changes;
+pub mod definition;
+mod differences;
+pub mod history;
+mod members;
+mod merge;
+pub mod operation;
+pub mod page;
+pub mod record;
+pub mod row;
+pub mod schema;
+pub mod store;
+pub mod tree;

@@ -1,0 +1,234 @@
+//! What a table looks like: its columns, and how its records lie in their cells. SQLite itself is asked, with the
+//! statement that made the table, in a database in memory that holds nothing else.
+//!
+//! The statement is whatever stands in the data file. It is not run: it is put into the schema of that database as text,
+//! and SQLite reads it as it reads the schema of any file that it opens. So functions and collations that only the
+//! application has do no harm, and no statement but one that begins with CREATE TABLE is looked at.
+
+use rusqlite::{Connection, config::DbConfig, limits::Limit};
+
+use super::{
+    page::Encoding,
+    record::{Collation, Kept},
+};
+
+/// No honest statement is longer.
+const STATEMENT_MAX: usize = 1 << 20;
+
+/// A column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// The type that was declared.
+    pub declared: String,
+    /// What it is in a record that was made before the column.
+    pub default: Kept,
+    /// Whether whole numbers in it stand for numbers with a fraction.
+    pub is_real: bool,
+    /// Whether it is computed when it is read, and in no record.
+    pub is_virtual: bool,
+}
+
+/// What part of the key of a table without rowid a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyPart {
+    /// The column.
+    pub column: usize,
+    /// How texts are compared.
+    pub collation: Collation,
+    /// Whether the largest comes first.
+    pub is_descending: bool,
+}
+
+/// How a table is made.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Definition {
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Which column each value of a record is of.
+    pub stored: Vec<usize>,
+    /// The column that is the rowid, if one is.
+    pub rowid: Option<usize>,
+    /// Of a table without rowid: its key, which its records begin with.
+    pub key: Option<Vec<KeyPart>>,
+}
+
+impl Definition {
+    /// Whether records are told from each other by values, and not by a number.
+    pub fn is_without_rowid(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Reads what `statement` makes.
+    ///
+    /// # Errors
+    /// Why SQLite does not understand it, as the end of a sentence.
+    pub fn read(table: &str, statement: &str, encoding: Encoding) -> Result<Self, String> {
+        let begins = statement.get(..12).is_some_and(|begin| begin.eq_ignore_ascii_case("CREATE TABLE"));
+        if !begins || statement.len() > STATEMENT_MAX {
+            return Err("the statement in the schema is none that makes a table".to_owned());
+        }
+        match read(table, statement, encoding) {
+            Ok(Some(definition)) => Ok(definition),
+            Ok(None) => Err("the statement in the schema makes another table".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<Option<Definition>> {
+    let conn = Connection::open_in_memory()?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    conn.execute_batch("CREATE TABLE strongroom_place(a); PRAGMA writable_schema=ON")?;
+    conn.execute("UPDATE sqlite_schema SET name=?1, tbl_name=?1, sql=?2", [table, statement])?;
+    conn.execute_batch("PRAGMA writable_schema=RESET")?;
+    let mut columns = Vec::new();
+    let (mut keys, mut rowid) = (0, None);
+    let mut asked = conn.prepare("SELECT name, type, dflt_value, pk, hidden FROM pragma_table_xinfo(?1)")?;
+    let mut rows = asked.query([table])?;
+    while let Some(row) = rows.next()? {
+        let (name, declared): (String, String) = (row.get(0)?, row.get(1)?);
+        let (default, key, hidden): (Option<String>, i64, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        if key > 0 {
+            keys += 1;
+            rowid = declared.eq_ignore_ascii_case("INTEGER").then_some(columns.len());
+        }
+        let is_generated = hidden > 1;
+        let default = default.filter(|_| !is_generated).and_then(|text| default_of(&text, &declared, encoding));
+        let (is_real, is_virtual) = (is_real(&declared), hidden == 2);
+        columns.push(Column { name, declared, default: default.unwrap_or(Kept::Null), is_real, is_virtual });
+    }
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    // A key that has an index of its own is no name of the rowid.
+    let owns = "SELECT count(*) FROM pragma_index_list(?1) WHERE origin='pk'";
+    let has_index: i64 = conn.query_row(owns, [table], |row| row.get(0))?;
+    let mut definition = Definition { columns, stored: Vec::new(), rowid: None, key: None };
+    definition.rowid = rowid.filter(|_| keys == 1 && has_index == 0);
+    // Asked for a table without rowid by its name, this tells how its records lie.
+    let mut asked = conn.prepare("SELECT cid, desc, coll, key FROM pragma_index_xinfo(?1) ORDER BY seqno")?;
+    let mut rows = asked.query([table])?;
+    let mut key = Vec::new();
+    while let Some(row) = rows.next()? {
+        let column = usize::try_from(row.get::<_, i64>(0)?).ok().filter(|column| *column < definition.columns.len());
+        let Some(column) = column else { return Ok(None) };
+        definition.stored.push(column);
+        if row.get::<_, bool>(3)? {
+            let collation = Collation::named(&row.get::<_, Option<String>>(2)?.unwrap_or_default());
+            key.push(KeyPart { column, collation, is_descending: row.get(1)? });
+        }
+    }
+    if definition.stored.is_empty() {
+        definition.stored = (0..definition.columns.len())
+            .filter(|n| definition.columns.get(*n).is_some_and(|c| !c.is_virtual))
+            .collect();
+    } else {
+        definition.key = Some(key);
+    }
+    Ok(Some(definition))
+}
+
+/// The rule by which SQLite finds the affinity REAL in a declared type.
+fn is_real(declared: &str) -> bool {
+    let declared = declared.to_ascii_uppercase();
+    let has = |part| declared.contains(part);
+    !(has("INT") || has("CHAR") || has("CLOB") || has("TEXT") || has("BLOB"))
+        && (has("REAL") || has("FLOA") || has("DOUB"))
+}
+
+/// What a column holds in records that were made before it: SQLite is asked, with such a record.
+fn default_of(text: &str, declared: &str, encoding: Encoding) -> Option<Kept> {
+    let conn = Connection::open_in_memory().ok()?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).ok()?;
+    conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).ok()?;
+    // The declared type is text of others as well: only its letters count for what it means.
+    let declared: String = declared.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ').collect();
+    conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES(1)").ok()?;
+    // One statement, whatever the text: the rest of it would not be prepared. Only constants can be added so.
+    let statement = format!("ALTER TABLE t ADD COLUMN b \"{declared}\" DEFAULT ({text}\n)");
+    conn.prepare(&statement).ok()?.execute([]).ok()?;
+    let value = conn.query_row("SELECT b FROM t", [], |row| {
+        use rusqlite::types::ValueRef;
+        Ok(match row.get_ref(0)? {
+            ValueRef::Null => Kept::Null,
+            ValueRef::Integer(number) => Kept::Integer(number),
+            ValueRef::Real(number) => Kept::Real(number),
+            ValueRef::Text(text) => Kept::Text(in_form(text, encoding), encoding),
+            ValueRef::Blob(bytes) => Kept::Blob(bytes.to_vec()),
+        })
+    });
+    value.ok()
+}
+
+fn in_form(text: &[u8], encoding: Encoding) -> Vec<u8> {
+    let units = || String::from_utf8_lossy(text).encode_utf16().collect::<Vec<u16>>();
+    match encoding {
+        Encoding::Utf8 => text.to_vec(),
+        Encoding::Utf16Le => units().iter().flat_map(|unit| unit.to_le_bytes()).collect(),
+        Encoding::Utf16Be => units().iter().flat_map(|unit| unit.to_be_bytes()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(statement: &str) -> Result<Definition, String> {
+        Definition::read("t", statement, Encoding::Utf8)
+    }
+
+    fn names(definition: &Definition) -> Vec<&str> {
+        definition.columns.iter().map(|column| column.name.as_str()).collect()
+    }
+
+    #[test]
+    fn columns_keys_and_their_places_are_told_by_sqlite() -> Result<(), String> {
+        let plain = of("CREATE TABLE t(a INTEGER PRIMARY KEY, b REAL DEFAULT 2, c AS (b+1), d TEXT DEFAULT 5)")?;
+        assert_eq!((names(&plain), plain.rowid), (vec!["a", "b", "c", "d"], Some(0)));
+        assert_eq!((plain.stored.clone(), plain.is_without_rowid()), (vec![0, 1, 3], false));
+        let defaults: Vec<Kept> = plain.columns.iter().map(|column| column.default.clone()).collect();
+        let five = Kept::Text(b"5".to_vec(), Encoding::Utf8);
+        assert_eq!(defaults, [Kept::Null, Kept::Real(2.0), Kept::Null, five]);
+        assert_eq!(of("CREATE TABLE t(a INTEGER PRIMARY KEY DESC, b)")?.rowid, None);
+        assert_eq!(of("CREATE TABLE t(a INT PRIMARY KEY, b)")?.rowid, None);
+        assert_eq!(of("CREATE TABLE t(a, b INTEGER, PRIMARY KEY(b))")?.rowid, Some(1));
+        let stored = of("CREATE TABLE t(a, b AS (a) STORED, c, PRIMARY KEY(c COLLATE nocase DESC, a)) WITHOUT ROWID")?;
+        assert_eq!(stored.stored, [2, 0, 1]);
+        let key = stored.key.unwrap_or_default();
+        assert_eq!(
+            key.first().map(|part| (part.column, part.collation, part.is_descending)),
+            Some((2, Collation::NoCase, true))
+        );
+        assert_eq!(key.len(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn what_only_the_application_has_does_no_harm_and_nothing_is_run() -> Result<(), String> {
+        let known = of("CREATE TABLE t(a TEXT COLLATE ours CHECK(ours(a)), b AS (theirs(a)), UNIQUE(a))")?;
+        assert_eq!(names(&known), ["a", "b"]);
+        assert!(Definition::read("sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)", Encoding::Utf8).is_ok());
+        assert!(Definition::read("sqlite_sequence", "CREATE TABLE sqlite_sequence(name,seq)", Encoding::Utf8).is_ok());
+        for statement in [
+            "CREATE VIRTUAL TABLE t USING fts5(a)",
+            "create table",
+            "CREATE TABLE t(a); DROP TABLE t",
+            "CREATE TABLE u AS SELECT randomblob(1000000000)",
+            "CREATE TABLE t(",
+            "CREATE TABLE u(a)",
+            "ATTACH '/tmp/x' AS y",
+            "",
+        ] {
+            assert!(of(statement).is_err(), "{statement}");
+        }
+        let hostile =
+            of("CREATE TABLE t(a DEFAULT (1 -- ) \n), b DEFAULT (randomblob(9)), c \"TEXT), d\" DEFAULT 'x')")?;
+        assert_eq!(hostile.columns.iter().map(|c| c.default.clone()).collect::<Vec<_>>()[1], Kept::Null);
+        Ok(())
+    }
+}

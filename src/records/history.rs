@@ -1,0 +1,217 @@
+//! Reading a log commit by commit, and telling the operations that are wanted.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    changes::Tracker,
+    operation::{Action, Change, Operation},
+    store::{Base, Store},
+};
+use crate::{
+    control::Control,
+    error::{Error, ErrorKind, Result},
+    journal::{
+        Position, RecordKind,
+        reader::{End, LogReader, Record},
+    },
+};
+
+/// A log, and where it goes on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// The log.
+    pub path: PathBuf,
+    /// The commit after which it is read.
+    pub after: Position,
+    /// The last commit that is read of it; `None` for all.
+    pub last: Option<u64>,
+}
+
+/// What is asked for. What is not given does not limit it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Of these tables; their names in any case.
+    pub tables: Vec<String>,
+    /// Only these.
+    pub actions: Vec<Action>,
+    /// Of records with this key, as [`Key::in_words`](super::operation::Key::in_words) has it.
+    pub key: Option<String>,
+    /// Of commits made at this moment or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Of commits made at this moment or earlier.
+    pub until: Option<DateTime<Utc>>,
+    /// Of commits from this number on.
+    pub first: Option<u64>,
+    /// Of commits up to this number.
+    pub last: Option<u64>,
+    /// Also of what SQLite keeps for itself.
+    pub with_internal: bool,
+}
+
+impl Wanted {
+    fn has_commit(&self, record: &Record) -> bool {
+        let (commit, time) = (record.head.commit, record.head.wall);
+        self.first.is_none_or(|first| commit >= first)
+            && self.last.is_none_or(|last| commit <= last)
+            && self.since.is_none_or(|since| time >= since)
+            && self.until.is_none_or(|until| time <= until)
+    }
+
+    fn has(&self, change: &Change<'_>) -> bool {
+        let is_of = |name: &str| self.tables.iter().any(|table| table.eq_ignore_ascii_case(name));
+        // What cannot be told may be what is asked for.
+        if change.action == Action::Unknown {
+            let may_be = self.tables.is_empty() || change.table.is_none_or(is_of);
+            return (self.with_internal || !change.is_internal) && may_be;
+        }
+        (self.with_internal || !change.is_internal)
+            && (self.actions.is_empty() || self.actions.contains(&change.action))
+            && (self.tables.is_empty() || change.table.is_some_and(is_of))
+            && self.key.as_ref().is_none_or(|key| change.key.as_ref().is_some_and(|is| is.in_words() == *key))
+    }
+}
+
+/// How far a log was read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// How many commits were read, also those that were not wanted.
+    pub commits: u64,
+    /// The last of them.
+    pub last: Option<u64>,
+    /// How many operations were told.
+    pub operations: u64,
+    /// A log that ends in the middle of a record: it is being written, or was cut off.
+    pub torn: Option<PathBuf>,
+}
+
+/// Reads `stretches`, which go on from `base` one after the other, and tells the operations that are wanted, the oldest
+/// first.
+///
+/// # Errors
+/// `Damaged` where a log is, or does not fit the base, and `Partial` at changes that nobody has seen, both after all that
+/// comes before was told; a failing disk, `Stopped`; what `sink` says.
+pub fn read(
+    base: Box<dyn Base>,
+    stretches: &[Stretch],
+    wanted: &Wanted,
+    control: &Control,
+    sink: &mut dyn FnMut(&Operation<'_>) -> Result<()>,
+) -> Result<Told> {
+    let mut told = Told::default();
+    let mut base = Some(base);
+    let mut store: Option<(Store, u32)> = None;
+    let mut tracker = Tracker::default();
+    for stretch in stretches {
+        let mut reader = LogReader::open(&stretch.path)?;
+        let page_size = reader.header().page_size;
+        seek(&mut reader, stretch, control)?;
+        let (store, size) = match (&store, base.take()) {
+            (Some((store, size)), _) => (store, *size),
+            (None, Some(base)) => {
+                require_enough(&reader, base.count())?;
+                let made = store.insert((Store::new(base, page_size), page_size));
+                (&made.0, made.1)
+            }
+            (None, None) => return Ok(told),
+        };
+        if size != page_size {
+            return Err(unfit(&stretch.path, "is made for pages of another size than the log before"));
+        }
+        while let Some(record) = reader.next_record()? {
+            control.check()?;
+            let commit = record.head.commit;
+            if stretch.last.or(wanted.last).is_some_and(|last| commit > last)
+                || wanted.last.is_some_and(|last| commit > last)
+            {
+                return Ok(told);
+            }
+            if record.head.kind == RecordKind::Gap {
+                let message =
+                    format!("commit {commit} of {} stands for changes that nobody has seen", stretch.path.display());
+                return Err(Error::new(ErrorKind::Partial, message)
+                    .hint("What was changed from there on is told from the next full backup on."));
+            }
+            let changed = store.apply(&mut reader, &record)?;
+            (told.commits, told.last) = (told.commits + 1, Some(commit));
+            if wanted.has_commit(&record) {
+                tell((store, &mut tracker), &record, &changed, wanted, &mut |operation| {
+                    told.operations += 1;
+                    sink(operation)
+                })?;
+            } else {
+                tracker.forget();
+            }
+        }
+        match reader.end() {
+            End::Damaged { offset } => {
+                let message = format!("{} is damaged at byte {offset}", stretch.path.display());
+                return Err(Error::new(ErrorKind::Damaged, message)
+                    .hint("Everything before this place was told. Check the disk, and make a full backup."));
+            }
+            End::Torn { .. } => told.torn = Some(stretch.path.clone()),
+            End::Open | End::Whole => {}
+        }
+    }
+    Ok(told)
+}
+
+/// Tells one commit.
+fn tell(
+    (store, tracker): (&Store, &mut Tracker),
+    record: &Record,
+    changed: &[u32],
+    wanted: &Wanted,
+    sink: &mut dyn FnMut(&Operation<'_>) -> Result<()>,
+) -> Result<()> {
+    let (commit, time) = (record.head.commit, record.head.wall);
+    let (mut number, mut is_seen) = (0, false);
+    let mut one = |change: &Change<'_>| {
+        number += 1;
+        is_seen |= wanted.with_internal || !change.is_internal;
+        if !wanted.has(change) {
+            return Ok(());
+        }
+        sink(&Operation { number, commit, time, change })
+    };
+    if record.head.kind == RecordKind::CatchUp {
+        one(&Change::of(Action::CatchUp))?;
+    }
+    tracker.step(&store.before(), &store.after(), changed, &mut one)?;
+    if !is_seen {
+        let count = Some(changed.len() as u64);
+        let change = Change { count, ..Change::of(Action::Rewrite) };
+        if wanted.has(&change) {
+            sink(&Operation { number: number + 1, commit, time, change: &change })?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves the reader to where the stretch begins.
+fn seek(reader: &mut LogReader, stretch: &Stretch, control: &Control) -> Result<()> {
+    loop {
+        let tail = reader.tail();
+        if tail.commit == stretch.after.commit && tail.chain == stretch.after.chain {
+            return Ok(());
+        }
+        if tail.commit >= stretch.after.commit || reader.next_record()?.is_none() {
+            return Err(unfit(&stretch.path, "does not go on from what comes before it"));
+        }
+        control.check()?;
+    }
+}
+
+fn require_enough(reader: &LogReader, count: u32) -> Result<()> {
+    let said = reader.tail().page_count;
+    if said <= count {
+        return Ok(());
+    }
+    Err(unfit(reader.path(), &format!("was made against a data file of {said} pages, and the archive has {count}")))
+}
+
+fn unfit(path: &Path, what: &str) -> Error {
+    Error::new(ErrorKind::Damaged, format!("{} {what}", path.display()))
+        .hint("The archive and the log do not belong together. Name another archive.")
+}

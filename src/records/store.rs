@@ -1,0 +1,452 @@
+//! The pages of a data file while a log is read: as they were before a commit, and after it. They come from the archive
+//! that the log goes on from, as far as they are needed, and from the log itself.
+//!
+//! Neither data file nor log is held in memory: what was changed goes to a file without a name where it is much.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fs::File,
+    io::{Seek, SeekFrom, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{page::Image, tree::Pages};
+use crate::{
+    archive::{Archive, ItemKind},
+    error::{Error, ErrorKind, Result},
+    journal::{
+        format::{Entry, page_hash},
+        page,
+        reader::{LogReader, Record},
+    },
+    storage::read_exact_at,
+};
+
+/// Bytes of changed pages held in memory.
+const CHANGED_BYTES: usize = 64 << 20;
+/// Bytes of pages of the base held in memory, twice.
+const CLEAN_BYTES: usize = 16 << 20;
+/// Bytes of unpacked frames of the archive held in memory.
+const FRAMES_BYTES: usize = 48 << 20;
+
+/// What a log goes on from.
+pub trait Base: Send {
+    /// Reads a page that it has.
+    ///
+    /// # Errors
+    /// Damage, or a failing disk.
+    fn read(&mut self, page: u32) -> Result<Vec<u8>>;
+
+    /// How many pages it has.
+    fn count(&self) -> u32;
+}
+
+/// The data file in an archive.
+#[derive(Debug)]
+pub struct ArchiveBase {
+    archive: Archive,
+    offset: u64,
+    page_size: usize,
+    count: u32,
+    /// Frames unpacked, the one that was needed last at the end.
+    frames: Vec<(u64, Vec<u8>)>,
+}
+
+impl ArchiveBase {
+    /// Of an archive that was opened.
+    ///
+    /// # Errors
+    /// `Damaged` when it holds no data file of the length that it says.
+    pub fn of(archive: Archive) -> Result<Self> {
+        let (page_size, count) = (archive.identity().page_size, archive.identity().page_count);
+        let item = archive.items().iter().find(|item| item.kind == ItemKind::DataFile);
+        let bytes = u64::from(page_size) * u64::from(count);
+        let Some(item) = item.filter(|item| item.length == bytes && page_size >= 512) else {
+            let message = format!("{} holds no data file of the length that it says", archive.path().display());
+            return Err(Error::new(ErrorKind::Damaged, message).hint("Use another archive."));
+        };
+        let offset = item.offset;
+        Ok(Self { archive, offset, page_size: page_size as usize, count, frames: Vec::new() })
+    }
+
+    fn frame(&mut self, number: u64) -> Result<&[u8]> {
+        match self.frames.iter().position(|(known, _)| *known == number) {
+            Some(at) => {
+                let frame = self.frames.remove(at);
+                self.frames.push(frame);
+            }
+            None => {
+                let frame = self.archive.frame(number)?;
+                let most = (FRAMES_BYTES as u64 / self.archive.frame_length().max(1)).max(2) as usize;
+                if self.frames.len() >= most {
+                    self.frames.remove(0);
+                }
+                self.frames.push((number, frame));
+            }
+        }
+        Ok(self.frames.last().map_or(&[], |(_, frame)| frame))
+    }
+}
+
+impl Base for ArchiveBase {
+    fn read(&mut self, page: u32) -> Result<Vec<u8>> {
+        let mut image = Vec::with_capacity(self.page_size);
+        let mut at = self.offset + u64::from(page.max(1) - 1) * self.page_size as u64;
+        while image.len() < self.page_size {
+            let (number, within) = (self.archive.frame_of(at), (at % self.archive.frame_length()) as usize);
+            let wanted = self.page_size - image.len();
+            let frame = self.frame(number)?;
+            let end = (within + wanted).min(frame.len());
+            let Some(piece) = frame.get(within..end).filter(|piece| !piece.is_empty()) else {
+                let message = format!("{} ends within its data file", self.archive.path().display());
+                return Err(Error::new(ErrorKind::Damaged, message).hint("Use another archive."));
+            };
+            image.extend_from_slice(piece);
+            at += piece.len() as u64;
+        }
+        Ok(image)
+    }
+
+    fn count(&self) -> u32 {
+        self.count
+    }
+}
+
+/// Where a page that was changed is.
+#[derive(Debug, Clone)]
+enum Slot {
+    Memory(Image),
+    File(u64),
+}
+
+/// What a page was before the commit.
+#[derive(Debug, Clone)]
+enum Earlier {
+    /// What a commit before wrote.
+    Written(Slot),
+    /// What the base has.
+    Base,
+}
+
+struct Inner {
+    base: Box<dyn Base>,
+    page_size: usize,
+    /// How many pages of the base still count, now and before the commit.
+    base_count: (u32, u32),
+    /// How many pages there are, now and before the commit.
+    count: (u32, u32),
+    current: HashMap<u32, Slot>,
+    before: HashMap<u32, Earlier>,
+    /// Pages of the base that were read lately, and those before.
+    clean: (HashMap<u32, Image>, HashMap<u32, Image>),
+    /// How many pages `current` and `before` hold in memory, at most.
+    in_memory: usize,
+    /// How many may.
+    most: usize,
+    scratch: Option<File>,
+    free: Vec<u64>,
+    used: u64,
+}
+
+/// A data file at a commit, and before it.
+pub struct Store {
+    inner: RefCell<Inner>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+fn scratch_error(what: &str, error: std::io::Error) -> Error {
+    Error::io(what, Path::new("a file without a name in the system's folder for such files"), error)
+}
+
+impl Inner {
+    fn base_page(&mut self, page: u32) -> Result<Image> {
+        if let Some(image) = self.clean.0.get(&page) {
+            return Ok(Arc::clone(image));
+        }
+        let image = match self.clean.1.get(&page) {
+            Some(image) => Arc::clone(image),
+            None => Arc::new(self.base.read(page)?),
+        };
+        if self.clean.0.len() * self.page_size > CLEAN_BYTES {
+            self.clean.1 = std::mem::take(&mut self.clean.0);
+        }
+        self.clean.0.insert(page, Arc::clone(&image));
+        Ok(image)
+    }
+
+    fn of_slot(&self, slot: &Slot) -> Result<Image> {
+        match slot {
+            Slot::Memory(image) => Ok(Arc::clone(image)),
+            Slot::File(number) => {
+                let mut image = vec![0; self.page_size];
+                if let Some(file) = &self.scratch {
+                    let read = read_exact_at(file, number * self.page_size as u64, &mut image);
+                    read.map_err(|e| scratch_error("read", e))?;
+                }
+                Ok(Arc::new(image))
+            }
+        }
+    }
+
+    fn unwritten(&mut self, page: u32, base_count: u32) -> Result<Image> {
+        // It came into being without an entry: SQLite never reads it.
+        if page > base_count { Ok(Arc::new(vec![0; self.page_size])) } else { self.base_page(page) }
+    }
+
+    fn now(&mut self, page: u32) -> Result<Option<Image>> {
+        if page == 0 || page > self.count.0 {
+            return Ok(None);
+        }
+        match self.current.get(&page) {
+            Some(slot) => self.of_slot(slot).map(Some),
+            None => self.unwritten(page, self.base_count.0).map(Some),
+        }
+    }
+
+    fn earlier(&mut self, page: u32) -> Result<Option<Image>> {
+        if page == 0 || page > self.count.1 {
+            return Ok(None);
+        }
+        match self.before.get(&page) {
+            Some(Earlier::Written(slot)) => self.of_slot(slot).map(Some),
+            Some(Earlier::Base) => self.unwritten(page, self.base_count.1).map(Some),
+            None => match self.current.get(&page) {
+                Some(slot) => self.of_slot(slot).map(Some),
+                None => self.unwritten(page, self.base_count.1).map(Some),
+            },
+        }
+    }
+
+    /// The commit that was looked at is in the past.
+    fn settle(&mut self) {
+        for (_, earlier) in self.before.drain() {
+            match earlier {
+                Earlier::Written(Slot::File(number)) => self.free.push(number),
+                Earlier::Written(Slot::Memory(_)) => self.in_memory = self.in_memory.saturating_sub(1),
+                Earlier::Base => {}
+            }
+        }
+        (self.count.1, self.base_count.1) = (self.count.0, self.base_count.0);
+    }
+
+    fn put(&mut self, entry: &Entry<'_>, commit: u64) -> Result<()> {
+        let exists = entry.page <= self.count.1;
+        let previous = match exists && !page::stands_alone(entry.encoding) {
+            true => self.earlier(entry.page)?,
+            false => None,
+        };
+        let mut image = previous.map_or_else(|| vec![0; self.page_size], |image| image.as_ref().clone());
+        let mut failed = None;
+        let mut before = |number: u32| match self.earlier(number) {
+            Ok(content) => content.map(|image| image.as_ref().clone()),
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        };
+        let decoded = page::decode(entry.encoding, entry.bytes, exists, &mut image, &mut before);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if decoded.is_none() || page_hash(&image) != entry.hash {
+            let message = format!(
+                "commit {commit} does not fit what it goes on from: page {} is not what the log was made against",
+                entry.page
+            );
+            return Err(Error::new(ErrorKind::Damaged, message)
+                .hint("The archive and the log do not belong together, or one is damaged. Name another archive."));
+        }
+        let earlier = self.current.insert(entry.page, Slot::Memory(Arc::new(image)));
+        self.in_memory += 1;
+        self.before.insert(entry.page, earlier.map_or(Earlier::Base, Earlier::Written));
+        self.limit_memory()
+    }
+
+    /// The data file has so many pages now.
+    fn resize(&mut self, count: u32) {
+        if count < self.count.0 {
+            let gone: Vec<u32> = self.current.keys().copied().filter(|page| *page > count).collect();
+            for page in gone {
+                if let Some(slot) = self.current.remove(&page) {
+                    self.before.insert(page, Earlier::Written(slot));
+                }
+            }
+            self.base_count.0 = self.base_count.0.min(count);
+        }
+        self.count.0 = count;
+    }
+
+    fn limit_memory(&mut self) -> Result<()> {
+        if self.in_memory <= self.most {
+            return Ok(());
+        }
+        let (mut current, mut before) = (std::mem::take(&mut self.current), std::mem::take(&mut self.before));
+        let earlier = before.values_mut().filter_map(|earlier| match earlier {
+            Earlier::Written(slot) => Some(slot),
+            Earlier::Base => None,
+        });
+        for slot in current.values_mut().chain(earlier) {
+            if let Slot::Memory(image) = slot {
+                *slot = Slot::File(self.spill(image)?);
+            }
+        }
+        (self.current, self.before, self.in_memory) = (current, before, 0);
+        Ok(())
+    }
+
+    fn spill(&mut self, image: &[u8]) -> Result<u64> {
+        if self.scratch.is_none() {
+            self.scratch = Some(tempfile::tempfile().map_err(|e| scratch_error("make", e))?);
+        }
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.used += 1;
+            self.used - 1
+        });
+        if let Some(file) = &mut self.scratch {
+            let at = SeekFrom::Start(number * self.page_size as u64);
+            file.seek(at).and_then(|_| file.write_all(image)).map_err(|e| scratch_error("write to", e))?;
+        }
+        Ok(number)
+    }
+}
+
+impl Store {
+    /// Begins with what the base holds.
+    pub fn new(base: Box<dyn Base>, page_size: u32) -> Self {
+        let count = base.count();
+        let inner = Inner {
+            base,
+            page_size: page_size as usize,
+            base_count: (count, count),
+            count: (count, count),
+            current: HashMap::new(),
+            before: HashMap::new(),
+            clean: (HashMap::new(), HashMap::new()),
+            in_memory: 0,
+            most: CHANGED_BYTES / page_size.max(1) as usize,
+            scratch: None,
+            free: Vec::new(),
+            used: 0,
+        };
+        Self { inner: RefCell::new(inner) }
+    }
+
+    /// The state before the commit that was applied last.
+    pub fn before(&self) -> Before<'_> {
+        Before(self)
+    }
+
+    /// The state after it.
+    pub fn after(&self) -> After<'_> {
+        After(self)
+    }
+
+    /// Goes on by one commit; returns the pages that it wrote, in order.
+    ///
+    /// # Errors
+    /// `Damaged` where the commit does not fit what is here; a failing disk.
+    pub fn apply(&self, reader: &mut LogReader, record: &Record) -> Result<Vec<u32>> {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.settle();
+        let mut changed = Vec::new();
+        reader.pages(record, &mut |entry| {
+            changed.push(entry.page);
+            inner.put(&entry, record.head.commit)
+        })?;
+        inner.resize(record.head.page_count);
+        changed.sort_unstable();
+        Ok(changed)
+    }
+}
+
+/// A state before a commit.
+#[derive(Debug, Clone, Copy)]
+pub struct Before<'s>(&'s Store);
+
+/// A state after a commit.
+#[derive(Debug, Clone, Copy)]
+pub struct After<'s>(&'s Store);
+
+impl Pages for Before<'_> {
+    fn page(&self, number: u32) -> Result<Option<Image>> {
+        self.0.inner.borrow_mut().earlier(number)
+    }
+
+    fn count(&self) -> u32 {
+        self.0.inner.borrow().count.1
+    }
+}
+
+impl Pages for After<'_> {
+    fn page(&self, number: u32) -> Result<Option<Image>> {
+        self.0.inner.borrow_mut().now(number)
+    }
+
+    fn count(&self) -> u32 {
+        self.0.inner.borrow().count.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Same(u32);
+
+    impl Base for Same {
+        fn read(&mut self, page: u32) -> Result<Vec<u8>> {
+            Ok(vec![page as u8; 512])
+        }
+
+        fn count(&self) -> u32 {
+            self.0
+        }
+    }
+
+    fn shown(pages: &dyn Pages) -> Result<Vec<Option<u8>>> {
+        let one = |page| pages.page(page).map(|image| image.and_then(|image| image.first().copied()));
+        (0..14).map(one).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn pages_are_as_they_were_before_and_after_each_commit_with_whatever_memory(
+            most in 0usize..9,
+            commits in prop::collection::vec((prop::collection::btree_map(1u32..13, 100u8..250, 0..7), 1u32..13), 1..12),
+        ) {
+            let fail = |error: Error| TestCaseError::fail(error.to_string());
+            let store = Store::new(Box::new(Same(7)), 512);
+            store.inner.borrow_mut().most = most;
+            let mut model: BTreeMap<u32, u8> = (1..=7).map(|page| (page, page as u8)).collect();
+            for (written, count) in commits {
+                let before: Vec<Option<u8>> = (0..14).map(|page| model.get(&page).copied()).collect();
+                let mut inner = store.inner.borrow_mut();
+                inner.settle();
+                model.retain(|page, _| *page <= count);
+                (1..=count).for_each(|page| _ = model.entry(page).or_default());
+                for (page, value) in written.iter().filter(|(page, _)| **page <= count) {
+                    model.insert(*page, *value);
+                    let bytes = vec![*value; 512];
+                    let entry = Entry { page: *page, encoding: page::WHOLE, hash: page_hash(&bytes), bytes: &bytes };
+                    inner.put(&entry, 1).map_err(fail)?;
+                }
+                inner.resize(count);
+                drop(inner);
+                let after: Vec<Option<u8>> = (0..14).map(|page| model.get(&page).copied()).collect();
+                prop_assert_eq!(shown(&store.before()).map_err(fail)?, before);
+                prop_assert_eq!(shown(&store.after()).map_err(fail)?, after);
+            }
+        }
+    }
+}
