@@ -562,7 +562,8 @@ fn an_archived_log_that_breaks_off_is_damaged_for_every_job() {
         let mut reader = LogReader::open(&log).unwrap();
         std::iter::from_fn(|| reader.next_record().unwrap()).map(|record| record.end as usize).collect()
     };
-    assert_eq!(ends.last(), Some(&whole.len()));
+    let end = ends[2];
+    assert!(ends.len() == 3 && end < whole.len(), "an index follows");
     let test = || scene.place.run(&["verify", archive.to_str().unwrap(), "--test-restore"]);
     said(&test(), 0);
     let flipped = |at: usize| {
@@ -572,9 +573,9 @@ fn an_archived_log_that_breaks_off_is_damaged_for_every_job() {
     };
     let zeros = [&whole[..ends[0]], &vec![0; whole.len() - ends[0]]].concat();
     let damages = [
-        ("its last byte", flipped(whole.len() - 1)),
-        ("its last record", flipped(ends[1] + 5)),
-        ("cut within a record", whole[..whole.len() - 3].to_vec()),
+        ("its last commit", flipped(end - 1)),
+        ("its last commit, at the beginning", flipped(ends[1] + 5)),
+        ("cut within a record", whole[..end - 3].to_vec()),
         ("cut between records", whole[..ends[1]].to_vec()),
         ("without a record", whole[..192].to_vec()),
         ("cut within the header", whole[..100].to_vec()),
@@ -594,6 +595,11 @@ fn an_archived_log_that_breaks_off_is_damaged_for_every_job() {
         if ends[0] < bytes.len() && nth != 4 {
             said(&scene.restore(&archive, &format!("before {nth}"), &["--commit", "1"]), 0);
         }
+    }
+    // The index lies behind all commits: nothing is missing without it.
+    for bytes in [flipped(whole.len() - 1), flipped(end + 9), whole[..end].to_vec()] {
+        fs::write(&log, bytes).unwrap();
+        said(&test(), 0);
     }
     // A drill draws no commit before the damage: that would prove it away.
     fs::write(&log, &damages[0].1).unwrap();
