@@ -278,3 +278,69 @@ fn companions_deleted_under_a_program_that_is_not_seen_are_missed_by_every_comma
         assert!(!archives.join("a[0001].4BK").exists(), "{victims:?}");
     }
 }
+
+/// The log holds what came after it, and integrates what a data file lacks; here that was taken away on purpose.
+#[test]
+fn a_lost_data_file_that_is_restored_to_an_earlier_state_stays_at_it() {
+    for limit in [["--commit", "1"].as_slice(), &["--no-log"]] {
+        let place = Place::new();
+        let data = place.at("a.sqlite");
+        drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 20));
+        let serve = || {
+            let mut command = place.program();
+            command.arg("serve").arg(&data).stdout(Stdio::null()).stderr(Stdio::null());
+            Running(command.spawn().unwrap())
+        };
+        let until_on = |last: u64| {
+            let begun = Instant::now();
+            loop {
+                let now = status(&place, &data);
+                let log = &now["log"];
+                if log["state"] == "on" && log["complete"] == true && log["commits"].as_u64() >= Some(last) {
+                    return now;
+                }
+                assert!(begun.elapsed() < LIMIT, "{now:#}");
+                thread::sleep(Duration::from_millis(20));
+            }
+        };
+        let values = || -> Vec<String> {
+            let conn = Connection::open(&data).unwrap();
+            let mut query = conn.prepare("SELECT a FROM t WHERE a LIKE 'later %' ORDER BY rowid").unwrap();
+            query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        let commit = |value: &str| _ = Connection::open(&data).unwrap().execute("INSERT INTO t(a) VALUES(?1)", [value]);
+        let path = data.to_str().unwrap();
+        let service = serve();
+        until_on(0);
+        assert!(place.run(&["backup", path]).status.success());
+        commit("later wanted");
+        commit("later unwanted");
+        until_on(2);
+        for end in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{path}{end}"));
+        }
+        let begun = Instant::now();
+        let restore = || place.run(&[&["restore", path, "--in-place"], limit].concat());
+        let mut output = restore();
+        // Until the service has seen that the file is gone.
+        while text(&output.stderr).contains("cannot be opened any more") && begun.elapsed() < LIMIT {
+            output = restore();
+        }
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let wanted: &[&str] = if limit.len() == 2 { &["later wanted"] } else { &[] };
+        let now = until_on(1);
+        assert_eq!(values(), wanted, "{now:#}");
+        // Nor when it is looked after anew.
+        drop(service);
+        let _service = serve();
+        let now = until_on(1);
+        assert_eq!(values(), wanted, "{now:#}");
+        let is_told = |kind: &str| now["warnings"].as_array().unwrap().iter().any(|warning| warning["kind"] == kind);
+        assert!(!is_told("data-file-incomplete") && !is_told("log-broken"), "{now:#}");
+        // What is committed from now on is restored on top of it.
+        commit("later after");
+        let output = place.run(&["restore", path, "--to", place.at("to").to_str().unwrap()]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(logical_content(&place.at("to/a.sqlite")), logical_content(&data));
+    }
+}

@@ -76,7 +76,10 @@ fn kinds(status: &Status, data: &Path) -> Vec<WarningKind> {
 
 /// The files of archives and logs.
 fn files(place: &Place) -> Vec<String> {
-    names_in(&place.at("Backups")).into_iter().filter(|name| !name.ends_with(".pages")).collect()
+    names_in(&place.at("Backups"))
+        .into_iter()
+        .filter(|name| ![".pages", ".written-by"].iter().any(|end| name.ends_with(end)))
+        .collect()
 }
 
 struct Setup {

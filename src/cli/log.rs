@@ -222,12 +222,12 @@ pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
     }
     match ends {
         Some(PlanEnd::Damaged { path, offset }) => {
-            let message = format!("{} is damaged at byte {offset}", path.display());
+            let message = format!("{} is damaged at byte {offset}", foreign_path(&path));
             Err(Error::new(ErrorKind::Damaged, message)
                 .hint("Everything before this place was told. Check the disk, and make a full backup."))
         }
         Some(PlanEnd::Gap { path, commit }) => {
-            let message = format!("commit {commit} of {} stands for changes that nobody has seen", path.display());
+            let message = format!("commit {commit} of {} stands for changes that nobody has seen", foreign_path(&path));
             Err(Error::new(ErrorKind::Partial, message)
                 .hint("What comes after it is told from the next full backup on."))
         }

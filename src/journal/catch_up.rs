@@ -172,7 +172,8 @@ fn compare(
         }
         let same = differing == 0 && page_count == follower.writer.logged().page_count;
         if is_start && !same {
-            follower.lacking = lacking(follower, config, &hashes, page_count, at);
+            follower.lacking =
+                if config.is_restored { None } else { lacking(follower, config, &hashes, page_count, at) };
             if let Some(lacking) = follower.lacking.as_mut().filter(|_| is_released(config)) {
                 // Somebody put an older file in place while we watched: nobody but him knows whether that was meant.
                 lacking.put_back = false;

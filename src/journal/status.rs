@@ -35,6 +35,8 @@ pub struct CaptureConfig {
     pub is_of_other: bool,
     /// Whether it was last written on another machine or in another container.
     pub is_moved: bool,
+    /// Whether a restore put the data file in its place: that it lacks what the log holds was wanted.
+    pub is_restored: bool,
     /// Writes the log.
     pub storage: Arc<dyn Storage>,
     /// The newest archive, if there is one.
@@ -73,6 +75,7 @@ impl CaptureConfig {
             installation: None,
             is_of_other: false,
             is_moved: false,
+            is_restored: false,
             storage: Arc::new(Disk),
             last_archive: None,
             read_base: None,

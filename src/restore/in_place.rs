@@ -21,13 +21,14 @@ use crate::{
         Capture, CaptureState,
         integrate::{Look, PlanEnd, Until},
     },
+    settings::SettingsFile,
     sqlite::{
         data_file::identify,
         integrity::Integrity,
         locks,
         rewrite::{Target, rewrite},
     },
-    storage::{self, Ownership, Storage, beneath::Folder, names, scratch::Scratch},
+    storage::{self, Ownership, Storage, beneath::Folder, installation::Installation, names, scratch::Scratch},
 };
 
 /// Where the state before a restore in place can be had again.
@@ -199,6 +200,12 @@ pub fn in_place(
                 let (own, known) = (options.origin.settings_dir.as_deref(), options.settings.as_deref());
                 let back = settings_back::put_back(&opened, data_file, own, known);
                 let (settings, settings_problem) = settings_back::outcome(back);
+                // Else its log, which may hold more, would bring back by itself what was not wanted.
+                let noted = own.map_or(Ok(()), |own| {
+                    let here = Installation::of(data_file);
+                    SettingsFile::load(data_file, own)?.note(own, |settings| settings.restored = here)
+                });
+                let settings_problem = settings_problem.or_else(|| noted.err().map(|error| error.report()));
                 InPlace { settings, settings_problem, ..done }
             }
         };

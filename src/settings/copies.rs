@@ -154,6 +154,7 @@ impl SettingsFile {
         anew.change(own, |s| {
             (s.data_file_id, s.last_number, s.log.file) = (Some(Uuid::new_v4()), 0, None);
             s.made_in.clear();
+            s.restored = None;
         })?;
         *self = anew;
         Ok((from, log))

@@ -306,6 +306,18 @@ pub const KEYS: &[Key] = &[
             Some(())
         },
     },
+    Key {
+        name: "data-file.restored",
+        meaning: "The file that a restore put in its place, whose state was wanted as it is; leave it as it is.",
+        expected: "what Strongroom wrote",
+        is_path: false,
+        is_own: true,
+        get: |s| s.restored.map(|restored| restored.to_string().into()),
+        set: |s, v| {
+            s.restored = Some(v.as_str()?.parse().ok()?);
+            Some(())
+        },
+    },
     word!(
         "scheduler.frequency",
         "How often a full backup is made: never, every hour, every day, every week, every month, personalized.",
@@ -546,7 +558,8 @@ mod tests {
         let id = Some(uuid::Uuid::nil());
         let begun = Some("/logs/a.journal".into());
         let mut all = Settings { last_number: 7, data_file_id: id, places, log_begun: begun, ..Settings::default() };
-        all.note_made_in("0123456789abcdef".parse().map_err(|()| "no place")?);
+        all.restored = Some("0123456789abcdef".parse().map_err(|()| "no place")?);
+        all.restored.map(|here| all.note_made_in(here));
         for (key, text) in [
             ("on-finish", "['/bin/mail', 'me']"),
             ("scheduler.frequency", "'personalized'"),

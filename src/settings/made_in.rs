@@ -51,10 +51,14 @@ impl Settings {
     }
 
     /// Whether a log that was last written for the file `writer` can go on for this data file, which is `here` now: it
-    /// was written here, or where this data file was before it came here.
+    /// was written here, or for a file that this data file was before, on this machine or the one that it came from.
     pub fn may_have_written(&self, writer: Option<Installation>, here: Option<Installation>) -> bool {
         let (Some(writer), Some(last)) = (writer, self.made_in.last()) else { return true };
-        here == Some(writer) || here != Some(last.installation) && writer == last.installation
+        let was_here = || {
+            let is_here = here.is_some_and(|here| here.is_same_machine(writer));
+            is_here && self.made_in.iter().any(|noted| noted.installation == writer)
+        };
+        here == Some(writer) || here != Some(last.installation) && writer == last.installation || was_here()
     }
 
     /// Whether an archive with this number that was made `there` can be of this data file, which is `here` now. What is
@@ -112,6 +116,11 @@ mod tests {
         assert!(first.may_have_written(Some(a), Some(c)), "it was moved");
         assert!(!first.may_have_written(Some(b), Some(a)) && !copy.may_have_written(Some(a), Some(b)));
         assert!(Settings::default().may_have_written(Some(b), Some(a)), "an older version noted nothing");
+        // A file that was put in its place on the same machine, and another one after it, before the log went on.
+        let file = |digit: char| format!("aaaaaaaa{}", digit.to_string().repeat(8)).parse().map_err(|()| "no place");
+        let mut replaced = first.clone();
+        assert!(replaced.note_made_in(file('1')?));
+        assert!(replaced.may_have_written(Some(a), Some(file('2')?)) && replaced.may_have_written(Some(a), Some(a)));
         for nth in 0..200 {
             copy.note_made_in(if nth % 2 == 0 { c } else { b });
             copy.last_number += 1;

@@ -45,7 +45,7 @@ impl SettingsFile {
         settings.last_number = settings.last_number.max(known.last_number);
         settings.log_begun = known.log_begun;
         settings.places = known.places;
-        settings.made_in = known.made_in;
+        (settings.made_in, settings.restored) = (known.made_in, known.restored);
         if settings.destination.earlier.is_empty() {
             settings.destination.earlier = known.destination.earlier;
             let chosen = settings.destination.folder.clone();

@@ -14,6 +14,7 @@ use super::made_in::MadeIn;
 use crate::{
     archive::options::ArchiveOptions,
     error::{Error, ErrorKind, Result},
+    storage::installation::Installation,
 };
 
 /// An enumeration whose values are called by the words of the dialog, in lower case.
@@ -360,6 +361,8 @@ pub struct Settings {
     pub log_begun: Option<PathBuf>,
     /// Where its archives were made, the oldest first.
     pub made_in: Vec<MadeIn>,
+    /// The file that a restore put in its place, after it was lost: what its log holds beyond is not missing in it.
+    pub restored: Option<Installation>,
     /// When full backups are made.
     pub scheduler: Scheduler,
     /// What else goes into them.
@@ -397,6 +400,7 @@ impl Settings {
         self.places.clone_from(&from.places);
         self.log_begun.clone_from(&from.log_begun);
         self.made_in.clone_from(&from.made_in);
+        self.restored = from.restored;
     }
 
     /// The checksum of what a person can set here.

@@ -82,6 +82,7 @@ pub(in crate::engine) fn open_log(
     config.is_expected = start == LogStart::Known && was_begun;
     config.released = released;
     (config.installation, config.is_of_other) = (here, is_of_other);
+    config.is_restored = here.is_some() && settings.settings().restored == here;
     config.is_moved = writer.zip(here).is_some_and(|(writer, here)| !writer.is_same_machine(here));
     config.waker = Some(Arc::new(waker));
     config.last_archive = newest.and_then(|archive| {
