@@ -261,7 +261,7 @@ impl<'a> Lines<'a> {
                 self.write("operation,commit,time,action,object,table,key,old,new,records,reason")?;
             }
             let line = csv(operation).map_err(no_json)?;
-            self.write(&line)?;
+            self.write(&foreign(&line).to_string())?;
         } else {
             if self.commit != Some(operation.commit) {
                 let time = operation.time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.3f %:z");

@@ -144,8 +144,8 @@ class Archive:
         return payload[:-32], payload[-32:]
 
     def read_head(self, at):
-        version = struct.unpack("<H", self.read(at + 16, 2))[0]
-        need(1 <= version <= 2, f"version {version} of the archive is not known here")
+        self.version = struct.unpack("<H", self.read(at + 16, 2))[0]
+        need(1 <= self.version <= 3, f"version {self.version} of the archive is not known here")
         payload, checksum = self.frame(at, b"SR4BHEAD")
         return json.loads(payload[16:16 + struct.unpack("<I", payload[12:16])[0]]), checksum
 
@@ -158,12 +158,17 @@ class Archive:
     def read_index(self, head_sum):
         payload, index_sum = self.frame(self.index_at, b"SR4BINDX")
         count, length = struct.unpack("<II", payload[8:16])
-        self.frames, tar_at = [], 0
-        for n in range(count):
-            at, stored, plain, checksum = struct.unpack("<QII32s", payload[16 + 48 * n:64 + 48 * n])
+        self.frames, tar_at, entry = [], 0, 16
+        for _ in range(count):
+            # Since version 3 an entry says how long it is: a later one may be longer.
+            size = 48
+            if self.version >= 3:
+                size, entry = struct.unpack("<H", payload[entry:entry + 2])[0], entry + 2
+            need(48 <= size <= len(payload) - entry, "an entry of the index is too short or too long")
+            at, stored, plain, checksum = struct.unpack("<QII32s", payload[entry:entry + 48])
             self.frames.append((at, stored, plain, checksum, tar_at))
-            tar_at += plain
-        self.items = json.loads(payload[16 + 48 * count:16 + 48 * count + length])
+            tar_at, entry = tar_at + plain, entry + size
+        self.items = json.loads(payload[entry:entry + length])
         need(tar_at == self.tar_length, "the frames do not make up the tar stream")
         sums = b"".join(frame[3] for frame in self.frames)
         need(blake3(head_sum + sums + index_sum) == self.whole, "the checksum of the whole differs")
