@@ -94,7 +94,9 @@ impl Desk {
         let data_file = self.path("Office.sqlite");
         let saved = SettingsFile::load(&data_file, &self.path("nowhere")).unwrap().settings().clone();
         assert_eq!(self.status().data_file(&data_file).unwrap().settings.revision(), saved.revision());
-        Settings { data_file_id: None, last_number: 0, places: vec![], log_begun: None, ..saved }
+        let mut saved = saved;
+        saved.take_notes(&Settings::default());
+        saved
     }
 
     fn settings_file(&self) -> PathBuf {
