@@ -103,6 +103,112 @@ fn a_program_that_waits_for_the_data_file_is_named() {
     eventually("the log", || (status(&place, &data)["log"]["complete"] == true).then_some(()));
 }
 
+/// What an administrator sees while a program has the data file for itself, and until the log goes on: nothing that
+/// reads as if commits were recorded.
+#[cfg(target_os = "linux")]
+fn is_log_said_to_run(found: &Value) -> bool {
+    let is_said = |warning: &Value| warning["kind"] == "log-broken";
+    let (is_urgent, log) = (found["warnings"].as_array().unwrap().iter().any(is_said), &found["log"]);
+    let is_complete = log["complete"] == true;
+    // One that was just opened is compared first.
+    assert!(is_urgent || is_complete || log["state"] == "starting", "{found}");
+    is_complete
+}
+
+/// Which companions of data files this process has open, by the names that the system tells.
+#[cfg(target_os = "linux")]
+fn open_companions(process: u32) -> Vec<String> {
+    let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
+    let names = open.filter_map(|file| fs::read_link(file.path()).ok()).map(|name| name.to_string_lossy().into_owned());
+    let is_of_data_file = |name: &str| ["a.sqlite-wal", "a.sqlite-shm"].iter().any(|end| name.ends_with(end));
+    names.filter(|name| is_of_data_file(name.trim_end_matches(" (deleted)"))).collect()
+}
+
+/// Has the data file for itself, once it can.
+#[cfg(target_os = "linux")]
+fn exclusive(data: &Path) -> rusqlite::Connection {
+    let application = rusqlite::Connection::open(data).unwrap();
+    application.busy_timeout(Duration::from_secs(60)).unwrap();
+    application.execute_batch("PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t(a) VALUES('for itself')").unwrap();
+    application
+}
+
+/// The service, and a full backup that the log goes on from.
+#[cfg(target_os = "linux")]
+fn logged(place: &Place, data: &Path) -> Running {
+    drop(make_data_file(data, "PRAGMA journal_mode=WAL", 10));
+    let service = Running(serve(place, data));
+    assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+    service
+}
+
+/// The application ends, and another one comes and goes, which removes the WAL and its index if it leaves last. The log
+/// goes on by itself, and holds what both committed.
+#[cfg(target_os = "linux")]
+fn goes_on(
+    (place, data, service): (&Place, &Path, u32),
+    application: rusqlite::Connection,
+    is_said: impl Fn(&Value) -> bool,
+) {
+    // Whoever is locked out has neither open, and keeps none.
+    assert_eq!(open_companions(service), Vec::<String>::new());
+    drop(application);
+    let begin = || {
+        let program = rusqlite::Connection::open(data).unwrap();
+        program.busy_timeout(Duration::from_secs(60)).unwrap();
+        program
+    };
+    begin().execute("INSERT INTO t(a) VALUES('after')", []).unwrap();
+    eventually("the log", || is_said(&status(place, data)).then_some(()));
+    let program = begin();
+    program.execute("INSERT INTO t(a) VALUES('recorded')", []).unwrap();
+    assert!(is_log_said_to_run(&status(place, data)));
+    let open = open_companions(service);
+    assert!(open.iter().all(|name| !name.ends_with(" (deleted)")), "{open:?}");
+    let (archive, to) = (place.at("Backups/a[0001].4BK"), place.at("to"));
+    let output = place.run(&["restore", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let restored = rusqlite::Connection::open(to.join("a.sqlite")).unwrap();
+    let of = |program: &rusqlite::Connection| {
+        program.query_row("SELECT group_concat(a ORDER BY id) FROM t", [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    assert_eq!(of(&restored), of(&program));
+    assert!(of(&restored).ends_with(",for itself,after,recorded"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_log_goes_on_after_a_program_had_the_data_file_for_itself() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    let service = logged(&place, &data);
+    let application = exclusive(&data);
+    // Each has the service look at the data file, which it cannot read now. The log is tried meanwhile.
+    for _ in 0..2 {
+        assert!(!is_log_said_to_run(&status(&place, &data)));
+    }
+    goes_on((&place, &data, service.0.id()), application, is_log_said_to_run);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_log_goes_on_after_a_program_had_the_data_file_for_itself_before_the_service_began() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(logged(&place, &data));
+    let application = exclusive(&data);
+    let mut command = place.program();
+    command.arg("serve").arg(&data).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut service = Running(command.spawn().unwrap());
+    let mut lines = BufReader::new(service.0.stdout.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    assert_eq!(line, "1 of 1 data files wait: they are tried again until they can be looked after.");
+    // Until the log is opened for the first time, the service does not know it, and whoever asks looks for himself.
+    goes_on((&place, &data, service.0.id()), application, |found| {
+        !found["log"]["state"].is_null() && is_log_said_to_run(found)
+    });
+}
+
 #[test]
 fn an_archive_or_a_log_opened_as_a_data_file_is_recognised() {
     let place = Place::new();

@@ -365,7 +365,12 @@ fn log(found: &Inspection) -> String {
         (Some(true), Some(_)) => "; complete: every commit up to now is in it",
         (Some(true), None) => "; complete up to now, but NOBODY RECORDS what comes next",
         (Some(false), _) => "; NOT COMPLETE: commits were made that are not in it",
-        (None, Some(_)) => "; recording",
+        (None, Some(_)) => match log.state {
+            Some(CaptureState::Starting) => "; being compared with the data file",
+            Some(_) => "; NOT BEING WRITTEN",
+            // Told from outside, where an empty WAL says nothing.
+            None => "; whether commits are recorded now is not known",
+        },
         (None, None) => "; NOBODY RECORDS what comes next",
     };
     match log.catch_ups {

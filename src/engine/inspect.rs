@@ -141,7 +141,9 @@ impl Inspection {
     pub fn of_engine(all: &Status, data_file: &Path) -> Option<Self> {
         let status = all.data_file(data_file)?;
         let plan = status.plan.as_ref();
-        if plan.is_none() && status.plan_problem.is_none() || status.log_starting {
+        // While a log that could not be opened is tried again, what is wrong with it is known.
+        let is_log_unknown = status.log_starting && status.log_problem.is_none() && status.log_folder_problem.is_none();
+        if plan.is_none() && status.plan_problem.is_none() || is_log_unknown {
             return None;
         }
         let of_history = all.history_problem.as_ref().map(alerts::of_history);

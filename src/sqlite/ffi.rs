@@ -456,6 +456,25 @@ fn write_index(file: *mut ffi::sqlite3_file, words: *mut u32, mut header: [u32; 
     }
 }
 
+/// Whether `conn` has the WAL open, as after its first read in WAL mode. One that was locked out has not.
+///
+/// SQLite closes the index together with the WAL, and only then. An index that is mapped without it stays open until
+/// the process ends, also when the connection is closed and the `-shm` file deleted; and is made where there is none.
+fn has_wal_open(conn: &Connection) -> bool {
+    let mut journal: *mut ffi::sqlite3_file = ptr::null_mut();
+    // SAFETY: as in `file_of`. Stored is the file object of the WAL, or where that is not open the one of the rollback
+    // journal, whose `pMethods` is null while it is closed: who only reads opens it to play it back, within a statement.
+    unsafe {
+        let code = ffi::sqlite3_file_control(
+            conn.handle(),
+            ptr::null(),
+            ffi::SQLITE_FCNTL_JOURNAL_POINTER,
+            ptr::from_mut(&mut journal).cast::<c_void>(),
+        );
+        code == ffi::SQLITE_OK && !journal.is_null() && !(*journal).pMethods.is_null()
+    }
+}
+
 /// The file object of `conn`, and the words of the WAL-index that it has mapped, which may be written.
 fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *mut u32)> {
     match map_index(conn, path)? {
@@ -467,6 +486,9 @@ fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *
 /// The same, and whether the words may be written: to write to those of an index that can only be read ends the process.
 fn map_index(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *mut u32, bool)> {
     let file = file_of(conn, path)?;
+    if !has_wal_open(conn) {
+        return Err(failure("reach the WAL-index of", path, ffi::SQLITE_IOERR_SHMMAP));
+    }
     let mut region: *mut c_void = ptr::null_mut();
     // SAFETY: `file` is an open file object (checked by `file_of`). Region 0 is mapped by every connection in WAL mode;
     // with 0 as the fourth argument it is not made where it is not, and null is returned. A mapping stays while the

@@ -115,3 +115,29 @@ fn a_checkpoint_that_may_not_write_leaves_the_data_file_as_it_is() -> std::resul
     assert_eq!(application.query_row("PRAGMA integrity_check", [], |r| r.get::<_, String>(0))?, "ok");
     Ok(())
 }
+
+#[test]
+fn the_index_is_asked_only_of_who_has_the_wal_open() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let (path, index) = (folder.path().canonicalize()?.join("a.sqlite"), folder.path().join("a.sqlite-shm"));
+    let application = Connection::open(&path)?;
+    application.execute_batch("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(x)")?;
+    let count = |conn: &Connection| conn.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+    // Locked out: asking makes no index, and leaves none open when the connection is closed.
+    let conn = crate::sqlite::open_existing(&path)?;
+    assert!(count(&conn).is_err());
+    assert!(backfill(&conn, &path).is_err());
+    assert!(while_nobody_writes(&conn, &path, || ()).is_err() && !index.exists());
+    drop(application);
+    count(&conn)?;
+    backfill(&conn, &path)?.ok_or("no index")?;
+    drop(conn);
+    // In rollback mode, within a transaction.
+    Connection::open(&path)?.execute_batch("PRAGMA journal_mode=DELETE")?;
+    let conn = crate::sqlite::open_existing(&path)?;
+    conn.execute_batch("BEGIN")?;
+    count(&conn)?;
+    assert_eq!(wal_position(&conn, &path)?, None);
+    assert!(backfill(&conn, &path).is_err() && !index.exists());
+    Ok(())
+}
