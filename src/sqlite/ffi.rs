@@ -467,6 +467,9 @@ fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *
 /// The same, and whether the words may be written: to write to those of an index that can only be read ends the process.
 fn map_index(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *mut u32, bool)> {
     let file = file_of(conn, path)?;
+    if !has_wal(conn) {
+        return Err(failure("reach the WAL-index of", path, ffi::SQLITE_IOERR_SHMMAP));
+    }
     let mut region: *mut c_void = ptr::null_mut();
     // SAFETY: `file` is an open file object (checked by `file_of`). Region 0 is mapped by every connection in WAL mode;
     // with 0 as the fourth argument it is not made where it is not, and null is returned. A mapping stays while the
@@ -482,6 +485,20 @@ fn map_index(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, 
         ffi::SQLITE_READONLY if !region.is_null() => Ok((file, region.cast(), false)),
         ffi::SQLITE_OK => Err(failure("reach the WAL-index of", path, ffi::SQLITE_IOERR_SHMMAP)),
         code => Err(failure("reach the WAL-index of", path, code)),
+    }
+}
+
+/// Whether SQLite uses a WAL on `conn`, which has begun to read. Where it does not, as for a file of 0 bytes beside the
+/// `-shm` that belonged to its content, it would open that to map it, and never let go of it: the file would count as
+/// open in this process for ever, and could not be replaced.
+fn has_wal(conn: &Connection) -> bool {
+    let mut journal: *mut ffi::sqlite3_file = ptr::null_mut();
+    // SAFETY: the handle is valid while `conn` is borrowed; SQLITE_FCNTL_JOURNAL_POINTER stores one pointer into
+    // `journal`: to the file object of the WAL, or of the rollback journal, whose `pMethods` is null while none is open.
+    unsafe {
+        let stored = ptr::from_mut(&mut journal).cast::<c_void>();
+        let code = ffi::sqlite3_file_control(conn.handle(), ptr::null(), ffi::SQLITE_FCNTL_JOURNAL_POINTER, stored);
+        code == ffi::SQLITE_OK && !journal.is_null() && !(*journal).pMethods.is_null()
     }
 }
 
