@@ -10,7 +10,10 @@ use super::{
     inspect::NewestArchive,
 };
 use crate::{
-    archive::catalog::{self, ArchiveEntry},
+    archive::{
+        Archive,
+        catalog::{self, ArchiveEntry},
+    },
     backup::{
         self,
         soundness::{Damaged, Finding},
@@ -27,6 +30,10 @@ use crate::{
         processes::{self, Process},
     },
 };
+
+/// What is advised where a data file is empty that held something.
+pub const EMPTIED: &str = "It was emptied: it held a database before. Do not start the application until it is \
+                           restored, because it may begin a new one there.";
 
 /// What there is to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,6 +123,13 @@ impl Lost {
             restores,
             restore_problem,
         }
+    }
+
+    /// Whether an archive holds content of a data file of just this name: then one that is empty was emptied.
+    pub fn held_content(&self) -> bool {
+        let archive = self.restores.as_ref().or(self.last_backup.as_ref().map(|last| &last.path));
+        let identity = archive.and_then(|archive| Archive::glance(archive).ok());
+        identity.is_some_and(|identity| self.data_file.file_name().is_some_and(|own| *own == *identity.data_file_name))
     }
 
     /// The command that brings the data file back, if any does.
