@@ -140,6 +140,34 @@ impl Lost {
     }
 }
 
+/// The archives of a data file that cannot be opened, at a glance.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// The folder that they lie in, if it is there.
+    pub(super) folder: Option<PathBuf>,
+    /// The newest of them that is its own, can be read, and was not found damaged beyond repair.
+    pub(super) newest: Option<PathBuf>,
+    /// Its own that were found so, the newest first.
+    pub(super) damaged: Vec<PathBuf>,
+}
+
+impl Left {
+    /// Looks for them; `None` where their folder is not there.
+    pub(super) fn look(data_file: &Path, own: &Path, data: &Path) -> Option<Self> {
+        let path = std::path::absolute(data_file).ok()?;
+        let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
+        let (folder, id) = (backup::destination_by(&path, &settings), settings.data_file_id);
+        let mut archives = backup::archives(&path, &settings).unwrap_or_default();
+        archives.retain(|archive| id.is_none() || archive.is_of(id));
+        let known = if archives.is_empty() { Vec::new() } else { damaged_archives(data) };
+        let (damaged, sound): (Vec<ArchiveEntry>, Vec<ArchiveEntry>) =
+            archives.into_iter().partition(|archive| archive.files.iter().any(|file| known.contains(file)));
+        let newest = sound.into_iter().find(|archive| archive.problem.is_none()).map(|archive| archive.path);
+        let damaged = damaged.into_iter().map(|archive| archive.path).collect();
+        folder.is_dir().then_some(Self { folder: Some(folder), newest, damaged })
+    }
+}
+
 /// Archives that are known to be damaged beyond repair, as the Backup journal in the program's folder `data` has it.
 pub fn damaged_archives(data: &Path) -> Vec<PathBuf> {
     let findings = History::glance(data).and_then(|journal| journal.findings().ok()).unwrap_or_default();
