@@ -56,7 +56,7 @@ use crate::{
     engine::{
         Command, Handle, JobId, Query,
         inspect::{Inspection, inspect},
-        lost::Lost,
+        lost::{EMPTIED, Lost},
         status::{FinishedJob, JobReport},
     },
     error::{
@@ -246,14 +246,18 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
     let look = || inspect(data_file, own, data, &places::clock(), rights::is_as_root());
     let found = match joined.map_or_else(look, Ok) {
         Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Empty) => {
             let lost = Lost::look(data_file, own, data, &error);
+            if error.kind() == ErrorKind::Empty && !lost.held_content() {
+                return Err(error);
+            }
             if json {
                 print_json(&lost)?
             } else {
                 print(&words::lost(&lost))?
             }
-            let hint = lost.command().map(|command| format!("Bring it back: {command}."));
+            let emptied = if error.kind() == ErrorKind::Empty { format!("{EMPTIED} ") } else { String::new() };
+            let hint = lost.command().map(|command| format!("{emptied}Bring it back: {command}."));
             return Err(match hint {
                 Some(hint) => error.hint(hint),
                 None => error,

@@ -20,7 +20,7 @@ use strongroom::{
 };
 use support::{
     Place,
-    engine::{ask, backup, engine, finished, foreign_commits, open_with_log, until},
+    engine::{ask, backup, engine, finished, foreign_commits, open_with_log, serve, until},
     has, logical_content, make_data_file, names_in, text,
 };
 
@@ -214,6 +214,59 @@ fn an_unreadable_data_file_is_set_aside_but_never_under_a_program() {
     for (name, content) in kept.iter().zip(["and its WAL", "overwritten by something else entirely"]) {
         assert_eq!(std::fs::read_to_string(place.at(name)).unwrap(), content, "{name}");
     }
+}
+
+/// Whatever is left of the content, what looks after the file lets go of it: at once, and without anybody who looks.
+#[test]
+fn an_emptied_data_file_comes_back_whoever_looks_after_it() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 100));
+    let (of, status) = (data.to_str().unwrap(), || place.run(&["status", data.to_str().unwrap()]));
+    let mut service = serve(&place, &data);
+    assert!(place.run(&["backup", of]).status.success());
+    foreign_commits(&data, "INSERT INTO k VALUES('later',1)");
+    assert!(text(&status().stdout).contains("every commit up to now is in it"));
+    let then = logical_content(&data);
+    let restore = || {
+        let restored = place.run(&["restore", of, "--in-place"]);
+        assert_eq!(logical_content(&data), then, "{}", text(&restored.stderr));
+        // What is set aside bears the second.
+        let aside = names_in(&place.at("")).into_iter().filter(|name| name.contains("set-aside"));
+        aside.for_each(|name| std::fs::remove_file(place.at(&name)).unwrap());
+    };
+    for left in ["", "something else entirely"] {
+        std::fs::write(&data, left).unwrap();
+        restore();
+        // It is in the care of the service again.
+        let begun = std::time::Instant::now();
+        while !text(&status().stdout).contains("every commit up to now is in it") {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(120), "{}", text(&status().stdout));
+        }
+    }
+    // Nobody advises to have the application begin another one in its place.
+    std::fs::write(&data, "").unwrap();
+    let begun = std::time::Instant::now();
+    while !text(&status().stdout).contains("It was emptied") {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(120), "{}", text(&status().stdout));
+    }
+    assert!(!text(&status().stdout).contains("Let Strongroom switch it"), "{}", text(&status().stdout));
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let told = status();
+    assert_eq!(told.status.code(), Some(1));
+    let (said, error) = (text(&told.stdout), text(&told.stderr));
+    assert!(said.contains("EMPTIED: it has 0 bytes") && said.contains("1 in all"), "{said}");
+    assert!(error.contains("It was emptied") && error.contains("Bring it back: strongroom restore "), "{error}");
+    assert!(!error.contains("Start the application once"), "{error}");
+    // One of another name has no part in these archives.
+    std::fs::write(place.at("a.txt"), "").unwrap();
+    let other = place.run(&["status", place.at("a.txt").to_str().unwrap()]);
+    assert!(text(&other.stderr).contains("Start the application once"), "{}", text(&other.stderr));
+    restore();
 }
 
 /// Some content: tables, sizes and free pages differ by `seed`.

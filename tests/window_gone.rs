@@ -85,6 +85,50 @@ fn a_data_file_deleted_while_it_is_looked_after_comes_back_with_every_commit_and
     assert!(!desk.is_shown("Office.sqlite is gone"));
 }
 
+/// What the command would take is proposed, the damage is said, and a restore that fails does not go by in silence.
+#[test]
+fn a_lost_data_file_is_restored_from_the_newest_archive_that_was_not_found_damaged() {
+    let mut desk = Desk::new();
+    let path = protected(&mut desk);
+    let second = Command::Backup { job: JobId::new(), data_file: path.clone(), destination: None, options: None };
+    desk.send(second);
+    desk.until("the backup", |_, s| s.jobs.is_empty() && s.data_files.first().is_some_and(|d| d.archives.len() == 2));
+    desk.send(Command::CloseDataFile { path: path.clone() });
+    desk.until("it to be closed", |_, s| s.data_files.is_empty());
+    let newest = desk.path("Backups/Office[0002].4BK");
+    let mut bytes = fs::read(&newest).unwrap();
+    let middle = bytes.len() / 4..bytes.len() * 3 / 4;
+    bytes[middle].fill(0x5a);
+    fs::write(&newest, bytes).unwrap();
+    let job = JobId::new();
+    desk.send(Command::Verify { job, archive: newest.clone(), segments: vec![], signed_by: None });
+    desk.until("the verification", |_, s| s.finished_job(job).is_some_and(|done| done.result.is_err()));
+    delete(&path);
+    desk.open(&path);
+    desk.until_shown("Office.sqlite does not exist");
+    desk.press("Restore it…");
+    desk.until_shown("Found damaged beyond repair, and newer than this archive: 0002.");
+    desk.until_shown("Office[0001].4BK");
+    desk.until_shown("Integrate all 4 commits");
+    // Whoever takes the damaged one all the same learns what came of it.
+    desk.press("Another archive…");
+    desk.until_shown("Folder above");
+    desk.type_into("Path", &newest.display().to_string());
+    desk.harness.key_press(Key::Enter);
+    desk.until_shown("This archive was found damaged beyond repair.");
+    desk.press("Restore in place");
+    desk.until("the restore to fail", |_, s| {
+        s.jobs.is_empty() && s.finished.first().is_some_and(|done| done.result.is_err())
+    });
+    let why = desk.status().finished[0].result.clone().unwrap_err();
+    desk.until_shown(&format!("Restore in place failed: {}", why.message));
+    desk.press("Restore it…");
+    desk.until_shown("Integrate all 4 commits");
+    desk.press("Restore in place");
+    desk.until_shown("Office.sqlite restored in place");
+    assert_eq!(notes(&path), 24, "every commit");
+}
+
 #[test]
 fn a_data_file_that_nobody_here_ever_looked_after_is_restored_from_where_its_archives_are() {
     let mut desk = Desk::new();

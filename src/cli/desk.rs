@@ -11,13 +11,14 @@ use crossbeam_channel::{Receiver, bounded};
 use indicatif::{ProgressBar, ProgressStyle};
 use uuid::Uuid;
 
-use super::places;
+use super::{ANSWER_MAX, places};
 use crate::{
     control::{Phase, Question},
     engine::{
         Command, Event, Handle, Host, HostKind, JobId,
         mistaken::refuse_log,
         of_history,
+        query::Query,
         status::{DataFileStatus, FinishedJob},
     },
     error::{
@@ -26,6 +27,7 @@ use crate::{
     },
     restore,
     service::{Reachable, join},
+    sqlite::data_file,
     storage::space::human_bytes,
     warning::WarningKind,
 };
@@ -134,6 +136,16 @@ impl Desk {
             Err(e) if !restore::in_place::is_lost(e.kind()) => Err(e),
             Err(_) => absolute(&path),
             opened => opened,
+        }
+    }
+
+    /// Has whoever looks after a data file see that it cannot be opened any more, where that is so: only then is it let
+    /// go of, and can be replaced. What comes of it is said by the restore.
+    pub(super) fn look_at_lost(&self, data_file: &Path) {
+        let is_lost = data_file::identify(data_file).is_err_and(|error| restore::in_place::is_lost(error.kind()));
+        if is_lost && self.handle.status().data_file(data_file).is_some() {
+            let asked = self.handle.ask(Query::Look { data_file: data_file.to_path_buf() });
+            let _ = asked.and_then(|asked| asked.wait(Some(ANSWER_MAX)));
         }
     }
 

@@ -129,6 +129,7 @@ impl Asked {
             Some(data_file) => {
                 let desk = Desk::of_data_file(&data_file)?;
                 let data_file = desk.open_if_possible(data_file)?;
+                desk.look_at_lost(&data_file);
                 let command = Command::RestoreInPlace { job, data_file, archive, logs, until, segments };
                 desk.perform(job, command, self.detach)
             }

@@ -18,7 +18,7 @@ use crate::{
         lost::Lost,
         status::{JobReport, LastRun},
     },
-    error::{foreign::plain, shell::quoted},
+    error::{ErrorKind, foreign::plain, shell::quoted},
     journal::{CaptureState, commits_in_words, integrate::Integrated},
     restore::{self, in_place::InPlace},
     sqlite::{
@@ -275,7 +275,10 @@ fn nobody(watched: Option<&Watched>) -> String {
 /// What is left of a data file that is gone, line by line.
 pub(super) fn lost(found: &Lost) -> String {
     let mut lines = vec![
-        format!("{}, NOT THERE", found.data_file.display()),
+        match found.problem.kind {
+            ErrorKind::Empty => format!("{}, EMPTIED: it has 0 bytes", found.data_file.display()),
+            _ => format!("{}, NOT THERE", found.data_file.display()),
+        },
         match &found.engine {
             Some(engine) => format!("In the care of     {engine}"),
             None => nobody(found.watched.as_ref()),

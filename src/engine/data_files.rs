@@ -9,6 +9,7 @@ use super::{
     data_file::{self, LogStart, Opened, Opening, memory::Memory},
     history::JobKind,
     job::RunningJob,
+    lost::Left,
     message::Message,
     status::{Event, Refused},
     worker::Worker,
@@ -39,7 +40,7 @@ impl Worker {
     pub(super) fn begin_to_open(&self, path: PathBuf, again: bool) {
         let config = self.config.clone();
         let tried: HashSet<PathBuf> = if again { HashSet::new() } else { self.tried.keys().cloned().collect() };
-        let (asked, own) = (path.clone(), config.settings_dir.clone());
+        let (asked, own, data) = (path.clone(), config.settings_dir.clone(), config.data_dir.clone());
         let (journal, messages) = (self.recorder.asker(), self.messages.clone());
         self.run_beside(
             move || {
@@ -61,9 +62,9 @@ impl Worker {
             move |outcome| {
                 let (real, result) = outcome.unwrap_or_else(|error| (None, Err(error)));
                 let refuse = |error: Error| {
-                    let lost = is_lost(error.kind()).then(|| data_file::archives_of_lost(&asked, &own)).flatten();
-                    let (archives, newest) = lost.unzip();
-                    Refused { archives, newest: newest.flatten(), error: error.report(), path: asked.clone() }
+                    let left = is_lost(error.kind()).then(|| Left::look(&asked, &own, &data)).flatten();
+                    let Left { folder, newest, damaged } = left.unwrap_or_default();
+                    Refused { archives: folder, newest, damaged, error: error.report(), path: asked.clone() }
                 };
                 let result = result.map_err(refuse);
                 Message::Opened { real, again, result, asked }
@@ -209,7 +210,7 @@ impl Worker {
                 .filter(|job| job.status.data_file.as_ref() == Some(&path))
                 .for_each(RunningJob::stop);
             self.let_go(&path);
-            let refused = Refused { path, error: error.report(), archives: None, newest: None };
+            let refused = Refused { path, error: error.report(), archives: None, newest: None, damaged: Vec::new() };
             self.edit().refused.insert(0, refused.clone());
             self.edit().refused.truncate(REFUSED_MAX);
             self.news.push(Event::DataFileRefused(refused));

@@ -10,7 +10,10 @@ use super::{
     inspect::NewestArchive,
 };
 use crate::{
-    archive::catalog::{self, ArchiveEntry},
+    archive::{
+        Archive,
+        catalog::{self, ArchiveEntry},
+    },
     backup::{
         self,
         soundness::{Damaged, Finding},
@@ -27,6 +30,10 @@ use crate::{
         processes::{self, Process},
     },
 };
+
+/// What is advised where a data file is empty that held something.
+pub const EMPTIED: &str = "It was emptied: it held a database before. Do not start the application until it is \
+                           restored, because it may begin a new one there.";
 
 /// What there is to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,11 +125,46 @@ impl Lost {
         }
     }
 
+    /// Whether an archive holds content of a data file of just this name: then one that is empty was emptied.
+    pub fn held_content(&self) -> bool {
+        let archive = self.restores.as_ref().or(self.last_backup.as_ref().map(|last| &last.path));
+        let identity = archive.and_then(|archive| Archive::glance(archive).ok());
+        identity.is_some_and(|identity| self.data_file.file_name().is_some_and(|own| *own == *identity.data_file_name))
+    }
+
     /// The command that brings the data file back, if any does.
     pub fn command(&self) -> Option<String> {
         let other = self.last_backup.as_ref().filter(|last| last.problem.is_none()).map(|last| &last.path);
         let from = self.restores.as_ref().map(|_| &self.data_file).or(other)?;
         Some(format!("strongroom restore {} --in-place {}", quoted(from), quoted(&self.data_file)))
+    }
+}
+
+/// The archives of a data file that cannot be opened, at a glance.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// The folder that they lie in, if it is there.
+    pub(super) folder: Option<PathBuf>,
+    /// The newest of them that is its own, can be read, and was not found damaged beyond repair.
+    pub(super) newest: Option<PathBuf>,
+    /// Its own that were found so, the newest first.
+    pub(super) damaged: Vec<PathBuf>,
+}
+
+impl Left {
+    /// Looks for them; `None` where their folder is not there.
+    pub(super) fn look(data_file: &Path, own: &Path, data: &Path) -> Option<Self> {
+        let path = std::path::absolute(data_file).ok()?;
+        let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
+        let (folder, id) = (backup::destination_by(&path, &settings), settings.data_file_id);
+        let mut archives = backup::archives(&path, &settings).unwrap_or_default();
+        archives.retain(|archive| id.is_none() || archive.is_of(id));
+        let known = if archives.is_empty() { Vec::new() } else { damaged_archives(data) };
+        let (damaged, sound): (Vec<ArchiveEntry>, Vec<ArchiveEntry>) =
+            archives.into_iter().partition(|archive| archive.files.iter().any(|file| known.contains(file)));
+        let newest = sound.into_iter().find(|archive| archive.problem.is_none()).map(|archive| archive.path);
+        let damaged = damaged.into_iter().map(|archive| archive.path).collect();
+        folder.is_dir().then_some(Self { folder: Some(folder), newest, damaged })
     }
 }
 

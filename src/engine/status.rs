@@ -94,6 +94,9 @@ pub struct Refused {
     /// The newest of them that is its own and sound at a glance.
     #[serde(default)]
     pub newest: Option<PathBuf>,
+    /// Those of them that were found damaged beyond repair, the newest first.
+    #[serde(default)]
+    pub damaged: Vec<PathBuf>,
 }
 
 /// News. Whoever misses one finds the same in the [`Status`].

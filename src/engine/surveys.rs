@@ -8,18 +8,31 @@ use std::{
 
 use super::{
     data_file::{self, Surveyed, Users, mark::Mark},
+    lost::EMPTIED,
     message::Message,
     query::{Answer, Reply},
     status::DataFileStatus,
     worker::Worker,
 };
 use crate::{
-    error::ErrorReport, restore::in_place::is_lost, settings::SettingsFile, sqlite::data_file::JournalMode,
+    error::{ErrorKind, ErrorReport},
+    restore::in_place::is_lost,
+    settings::SettingsFile,
+    sqlite::data_file::JournalMode,
     storage::processes::Process,
 };
 
 /// A program that waited for a data file is shown for so long.
 const WAITED_SHOWN: Duration = Duration::from_secs(120);
+
+/// What is wrong with a data file that could be opened before: whoever finds nothing in it now must not be told to have
+/// the application begin a new one.
+fn said_of_known(error: ErrorReport) -> ErrorReport {
+    match error.kind {
+        ErrorKind::Empty => ErrorReport { hint: Some(EMPTIED.to_owned()), ..error },
+        _ => error,
+    }
+}
 
 impl Worker {
     /// Looks who else has the data files open; may take its time.
@@ -99,7 +112,7 @@ impl Worker {
             self.processes_seen(vec![(users, data_file.to_path_buf())]);
         }
         let Some(hosted) = self.data_files.at_mut(data_file) else { return };
-        hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned();
+        hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned().map(said_of_known);
         let lost = hosted.lost.clone();
         // What a job noted in them is known at once; what a person changed is taken up with its consequences.
         if surveyed.settings.settings().revision() == hosted.settings.settings().revision() {

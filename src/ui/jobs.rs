@@ -80,7 +80,10 @@ pub(crate) fn news_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut
     }
     // A test that succeeded by itself is seen where it counts: when the backups were proven last.
     let is_quiet = |job: &FinishedJob| job.automatic && job.kind == JobKind::TestRestore && job.result.is_ok();
-    let concerns = |job: &&FinishedJob| (job.data_file.is_none() || job.data_file == state.current) && !is_quiet(job);
+    // What became of a file that is not open, as of one that was to be brought back, has no page of its own.
+    let is_closed = |path: &PathBuf| status.data_file(path).is_none();
+    let is_here = |job: &FinishedJob| job.data_file == state.current || job.data_file.as_ref().is_none_or(is_closed);
+    let concerns = |job: &&FinishedJob| is_here(job) && !is_quiet(job);
     if let Some(job) = status.finished.iter().find(concerns).filter(|job| !state.dismissed.contains(&job.id)) {
         finished_ui(ui, status, job, actions);
     }

@@ -246,7 +246,9 @@ pub(in crate::engine) fn is_log_of_lost(status: &DataFileStatus) -> bool {
     let log = status.log_problem.as_ref().or_else(|| status.log.as_ref().and_then(|log| log.error.as_ref()));
     let is_gone = status.problem.as_ref().is_some_and(|problem| is_lost(problem.kind));
     let is_of_it = |error: &ErrorReport| {
-        (is_lost(error.kind) || error.kind == ErrorKind::Replaced) && names(&error.message, &status.facts.path)
+        // One that is empty is in no journal mode, and is not to be switched.
+        let follows = is_lost(error.kind) || matches!(error.kind, ErrorKind::Replaced | ErrorKind::Refused);
+        follows && names(&error.message, &status.facts.path)
     };
     is_gone && status.log_folder_problem.is_none() && log.is_some_and(is_of_it)
 }

@@ -4,10 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{actor::DataFile, damage, lock::DataFileLock, memory::Memory};
 use crate::{
-    archive::{
-        catalog::{self, ArchiveEntry},
-        leftovers,
-    },
+    archive::{catalog, leftovers},
     backup::{self, marks, places::Purpose},
     engine::{
         config::Config,
@@ -148,16 +145,4 @@ pub(in crate::engine) fn status_of(facts: DataFileFacts, settings: &SettingsFile
         sample_client: None,
         facts,
     }
-}
-
-/// The folder with the archives of a data file that cannot be opened, if there is one; and the newest that is sound at
-/// a glance.
-pub(in crate::engine) fn archives_of_lost(data_file: &Path, own: &Path) -> Option<(PathBuf, Option<PathBuf>)> {
-    let path = std::path::absolute(data_file).ok()?;
-    let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
-    let folder = backup::destination_by(&path, &settings);
-    let id = settings.data_file_id;
-    let is_own = |archive: &ArchiveEntry| archive.problem.is_none() && (id.is_none() || archive.is_of(id));
-    let newest = backup::archives(&path, &settings).unwrap_or_default().into_iter().find(is_own);
-    folder.is_dir().then(|| (folder, newest.map(|archive| archive.path)))
 }

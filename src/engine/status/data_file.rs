@@ -261,6 +261,11 @@ impl DataFileStatus {
         self.copies.iter().find(same)
     }
 
+    /// Its own archives that were found to be beyond repair, the newest first.
+    pub fn lost_archives(&self) -> impl Iterator<Item = &ArchiveEntry> {
+        self.own_archives().filter(|archive| self.is_lost(archive))
+    }
+
     /// Whether an archive was found to be beyond repair.
     fn is_lost(&self, archive: &ArchiveEntry) -> bool {
         self.damage_of(archive).is_some_and(|finding| finding.what == Damaged::Bytes && !finding.is_repairable)

@@ -61,6 +61,30 @@ fn an_index_that_forgot_the_number_of_pages_lets_a_longer_copy_be_read()
     Ok(())
 }
 
+/// A file whose content was thrown away beside its WAL: whoever asks where it stands must not hold it ever after.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_asked_of_an_emptied_file_is_let_go_of() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().canonicalize()?.join("a.sqlite");
+    let application = Connection::open(&path)?;
+    application.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x)")?;
+    let companions = ["-wal", "-shm"].map(|end| folder.path().join(format!("a.sqlite{end}")));
+    let kept = companions.iter().map(std::fs::read).collect::<std::io::Result<Vec<_>>>()?;
+    drop(application);
+    std::fs::write(&path, "")?;
+    companions.iter().zip(kept).try_for_each(|(companion, bytes)| std::fs::write(companion, bytes))?;
+    let reader = crate::sqlite::open_existing(&path)?;
+    reader.execute_batch("BEGIN")?;
+    assert_eq!(wal_position(&reader, &path)?, None);
+    assert!(backfill(&reader, &path).is_err());
+    drop(reader);
+    let open = std::fs::read_dir("/proc/self/fd")?.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    let held: Vec<_> = open.filter(|held| path.parent().is_some_and(|folder| held.starts_with(folder))).collect();
+    assert!(held.is_empty(), "{held:?}");
+    Ok(())
+}
+
 #[test]
 fn bytes_past_the_end_read_as_zeros() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;

@@ -1,6 +1,6 @@
 //! The dialog *Restore in place…*: what the live data file would become, what leaves it, and how that can be undone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eframe::egui::{Context, Ui};
 use lucide_icons::Icon;
@@ -12,6 +12,7 @@ use super::{
     until::{how_far, until_ui},
 };
 use crate::{
+    archive::catalog::parse_name,
     engine::{Host, Status, query::ArchiveLook, status::DataFileStatus},
     error::ErrorKind,
     journal::integrate::{Point, Until},
@@ -57,6 +58,7 @@ pub(crate) fn in_place_ui(
                     }
                 });
             });
+            damage(ui, (status, data_file), &form.archive);
             match &look {
                 None => fact(ui, "State", "Reading the archive …"),
                 Some(ArchiveLook { missing: Some(missing), result: Err(_), .. }) => {
@@ -98,6 +100,30 @@ pub(crate) fn in_place_ui(
             }
         },
     );
+}
+
+/// What is known of damage: of the archive itself, and of newer ones, which one would take otherwise.
+fn damage(ui: &mut Ui, (status, data_file): (&Status, &Path), archive: &Path) {
+    let of_refused = status.refused.iter().filter(|refused| refused.path == data_file);
+    let known: Vec<&Path> = match status.data_file(data_file) {
+        Some(live) => live.lost_archives().map(|lost| lost.path.as_path()).collect(),
+        None => of_refused.flat_map(|refused| refused.damaged.iter().map(PathBuf::as_path)).collect(),
+    };
+    if known.contains(&archive) {
+        let text = "This archive was found damaged beyond repair. Choose another one.";
+        return advice(ui, Tone::Bad, text);
+    }
+    let number = |path: &Path| parse_name(&path.file_name()?.to_string_lossy()).map(|(_, number)| number);
+    let newer = known.into_iter().filter_map(number).filter(|lost| number(archive).is_some_and(|own| *lost > own));
+    let newer: Vec<String> = newer.map(|number| number.to_string()).collect();
+    if !newer.is_empty() {
+        let text = format!(
+            "Found damaged beyond repair, and newer than this archive: {}. This one is restored, with what the logs \
+             hold after it.",
+            newer.join(", ")
+        );
+        advice(ui, Tone::Warn, &text);
+    }
 }
 
 /// Whether there is no file of that name any more.
