@@ -241,6 +241,10 @@ fn a_folder_that_was_emptied_renamed_or_replaced_is_said() {
         assert!(output.status.code() == Some(1) && said.contains(why), "{said}");
         let status = text(&run("status").stdout);
         assert!(status.contains(why) && status.contains("not known: "), "{status}");
+        // Whoever wants it back must learn that the archives are away, and not that there are none.
+        let restored = run("restore");
+        let said = text(&restored.stderr);
+        assert!(!restored.status.success() && said.contains(why) && said.contains("no archive of "), "{said}");
     };
     let before = names_in(&folder);
     fs::rename(&folder, place.at("elsewhere")).unwrap();

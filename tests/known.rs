@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 use strongroom::engine::history::History;
-use support::{Place, engine::serve, make_data_file, text};
+use support::{Place, engine::serve, logical_content, make_data_file, text};
 
 /// Ended with the test, however that goes.
 struct Service(std::process::Child);
@@ -162,11 +162,29 @@ fn a_repaired_copy_takes_the_place_of_a_damaged_archive() {
     let said = scene.warned("archive-repaired");
     assert!(said.len() == 1 && said[0].contains("a[0001] repaired.4BK takes its place"), "{said:?}");
     assert!(scene.warned("no-backup").is_empty());
+    // It counts as the last one, and is what a restore of the data file takes, of a log as well.
+    let copy = scene.place.at("Backups/a[0001] repaired.4BK");
+    let last = || scene.status()["last_backup"].clone();
+    assert_eq!((last()["path"].as_str(), last()["problem"].is_null()), (copy.to_str(), true), "{}", last());
+    let restore = |to: &str| {
+        let restored =
+            scene.run(&["restore", scene.data.to_str().unwrap(), "--to", scene.place.at(to).to_str().unwrap()]);
+        (restored.status.success(), text(&restored.stdout) + &text(&restored.stderr))
+    };
+    let (done, told) = restore("restored");
+    assert!(done && !told.contains("damaged"), "{told}");
+    assert_eq!(logical_content(&scene.place.at("restored/a.sqlite")), logical_content(&scene.data));
     let _service = Service(serve(&scene.place, &scene.data));
     assert_eq!(scene.warned("archive-repaired"), said);
     // Without the copy it is as urgent as before.
-    fs::remove_file(scene.place.at("Backups/a[0001] repaired.4BK")).unwrap();
+    let bytes = fs::read(&copy).unwrap();
+    fs::remove_file(&copy).unwrap();
     assert_eq!(scene.warned("archive-damaged").len(), 1);
+    // Of a copy that is no archive any more nothing is taken.
+    fs::write(&copy, &bytes[..bytes.len() / 100]).unwrap();
+    let (_, told) = restore("again");
+    assert!(told.contains("Archive 0001 of ") && told.contains("a[0001].4BK"), "{told}");
+    assert_eq!(logical_content(&scene.place.at("again/a.sqlite")), logical_content(&scene.data), "{told}");
 }
 
 #[test]

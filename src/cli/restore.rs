@@ -14,7 +14,7 @@ use crate::{
     control::Control,
     engine::{
         Command, JobId,
-        lost::{damaged_archives, last_made, made_archives},
+        lost::{damaged_archives, last_made, made_archives, missing_archives},
         mistaken::refuse_log,
         status::{FinishedJob, JobReport},
     },
@@ -154,7 +154,8 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
         made: made_archives(data, &data_file),
         ..Origin::of(&data_file)
     };
-    let mut choice = restore::choose(&data_file, &origin, until, &logs, made.as_ref())?;
+    let mut choice = restore::choose(&data_file, &origin, until, &logs, made.as_ref())
+        .map_err(|error| missing_archives(&data_file, folders.config_dir(), error))?;
     let mut job = job;
     loop {
         let mut finished = asked.perform(job, &choice.archive, choice.logs.clone(), until)?;

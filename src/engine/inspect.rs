@@ -178,7 +178,10 @@ impl Inspection {
                 let space = status.archives_place.as_ref().and_then(|place| place.space.as_ref());
                 space.map(|space| space.available)
             }),
-            last_backup: status.own_archives().next().map(|newest| NewestArchive::of(newest, &status.damaged)),
+            last_backup: status.own_archives().next().map(|newest| {
+                let copy = status.damage_of(newest).and_then(|_| status.copy_of(newest));
+                NewestArchive::of(copy.unwrap_or(newest), &status.damaged)
+            }),
             last_whole: last_whole.map(|whole| NewestArchive::of(whole, &status.damaged)),
             archives: status.own_archives().count(),
             archives_of_others: status.archives.len() - status.own_archives().count(),

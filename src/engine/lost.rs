@@ -15,10 +15,11 @@ use crate::{
         catalog::{self, ArchiveEntry},
     },
     backup::{
-        self,
+        self, marks,
+        places::Purpose,
         soundness::{Damaged, Finding},
     },
-    error::{Error, ErrorReport, shell::quoted},
+    error::{Error, ErrorKind, ErrorReport, shell::quoted},
     journal::{
         inspect::{self, LogFacts},
         integrate::Until,
@@ -97,7 +98,7 @@ impl Lost {
         let (restores, found, restore_problem) = match chosen {
             Ok(Choice { archive, logs: Logs::Also(logs), .. }) => (Some(archive), logs, None),
             Ok(Choice { archive, .. }) => (Some(archive), Vec::new(), None),
-            Err(error) => (None, Vec::new(), Some(error.report())),
+            Err(error) => (None, Vec::new(), Some(missing_archives(&path, own, error).report())),
         };
         // Settings that are gone name none: then it is the one that a restore goes on with.
         let log_file =
@@ -165,6 +166,22 @@ impl Left {
         let newest = sound.into_iter().find(|archive| archive.problem.is_none()).map(|archive| archive.path);
         let damaged = damaged.into_iter().map(|archive| archive.path).collect();
         folder.is_dir().then_some(Self { folder: Some(folder), newest, damaged })
+    }
+}
+
+/// Why no archive of the data file was found, where that is `error`: the disk for them may be away.
+pub fn missing_archives(data_file: &Path, own: &Path, error: Error) -> Error {
+    let settings = SettingsFile::load(data_file, own).map(|file| file.settings().clone()).unwrap_or_default();
+    match marks::look(data_file, &settings, Purpose::Archives) {
+        Err(missing) if error.kind() == ErrorKind::NotFound && missing.kind() == ErrorKind::PlaceMissing => Error::new(
+            ErrorKind::PlaceMissing,
+            format!("{}; {}", missing.message(), error.message()),
+        )
+        .hint(
+            "Connect and mount its disk, or put the folder back, then restore again. Or give the archive itself, if \
+                 it lies elsewhere.",
+        ),
+        _ => error,
     }
 }
 

@@ -140,7 +140,11 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
     }
     let (mut best, mut first): (Option<(Reached, Choice)>, Option<Error>) = (None, None);
     let newer = Newer { last_number: ArchiveNumber(last_number), made, archives: &archives, until };
-    for archive in archives.iter().filter(|archive| is_before(archive, until)) {
+    let copies: Vec<ArchiveEntry> =
+        folders.iter().flat_map(|folder| catalog::copies(folder, Some(&stem)).unwrap_or_default()).collect();
+    // Whoever repaired an archive has its copy restored, without being told of the damage once more.
+    let with_copy = |archive| copies.iter().find(|copy| is_copy(copy, archive, identity)).into_iter().chain([archive]);
+    for archive in archives.iter().filter(|archive| is_before(archive, until)).flat_map(with_copy) {
         if archive.files.iter().any(|file| origin.damaged.contains(file)) {
             first.get_or_insert_with(|| {
                 let message = format!("{} is damaged beyond repair, as was found before", archive.path.display());
@@ -203,6 +207,14 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
             Err(none(message).hint("Choose a later moment, or give an older archive that lies elsewhere."))
         }
     }
+}
+
+/// Whether `copy`, which a repair wrote, can take the place of `archive`.
+fn is_copy(copy: &ArchiveEntry, archive: &ArchiveEntry, identity: Option<Uuid>) -> bool {
+    copy.number == archive.number
+        && copy.problem.is_none()
+        && copy.is_of(identity)
+        && archive.archive_id.is_none_or(|id| copy.archive_id == Some(id))
 }
 
 /// What is known of archives that are newer than the one that a restore begins with.

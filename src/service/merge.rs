@@ -7,7 +7,7 @@ use chrono::{DateTime, Local};
 use crate::engine::{
     JobId, Status,
     history::{HistoryEntry, Outcome},
-    status::{DataFileStatus, FinishedJob},
+    status::{DataFileStatus, FinishedJob, Refused},
 };
 
 /// What each engine keeps of these is bounded in the same way.
@@ -58,7 +58,10 @@ pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) 
         }
         merged.engines.extend(&other.engines);
         merged.opening.extend(other.opening.iter().cloned());
-        merged.refused.extend(other.refused.iter().cloned());
+        // Where a restore of one that is gone failed here, its service has refused it as well: that is one matter.
+        let is_new = |refused: &&Refused| merged.refused.iter().all(|known| known.path != refused.path);
+        let refused: Vec<Refused> = other.refused.iter().filter(is_new).cloned().collect();
+        merged.refused.extend(refused);
         merged.jobs.extend(other.jobs.iter().cloned());
         let proven: Vec<_> = other.proven.iter().filter(|p| !merged.proven.contains(p)).cloned().collect();
         Arc::make_mut(&mut merged.proven).extend(proven);
