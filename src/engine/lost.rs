@@ -159,11 +159,13 @@ impl Left {
         let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
         let (folder, id) = (backup::destination_by(&path, &settings), settings.data_file_id);
         let mut archives = backup::archives(&path, &settings).unwrap_or_default();
-        archives.retain(|archive| id.is_none() || archive.is_of(id));
+        // One whose very beginning is damaged does not say whose it is.
+        archives.retain(|archive| id.is_none() || archive.data_file_id.is_none() || archive.is_of(id));
         let known = if archives.is_empty() { Vec::new() } else { damaged_archives(data) };
         let (damaged, sound): (Vec<ArchiveEntry>, Vec<ArchiveEntry>) =
             archives.into_iter().partition(|archive| archive.files.iter().any(|file| known.contains(file)));
-        let newest = sound.into_iter().find(|archive| archive.problem.is_none()).map(|archive| archive.path);
+        let is_own = |archive: &ArchiveEntry| archive.problem.is_none() && (id.is_none() || archive.is_of(id));
+        let newest = sound.into_iter().find(is_own).map(|archive| archive.path);
         let damaged = damaged.into_iter().map(|archive| archive.path).collect();
         folder.is_dir().then_some(Self { folder: Some(folder), newest, damaged })
     }
