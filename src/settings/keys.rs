@@ -1,17 +1,17 @@
 //! Every setting by its key: what it means, what it may be, and where it is kept. One table for the file, the command
 //! line and the dialog.
 
-use std::path::{Path, PathBuf};
+mod values;
 
-use chrono::{NaiveDate, NaiveTime};
-use toml_edit::{Array, Value};
+use toml_edit::Value;
 
 use super::{
     made_in::MadeIn,
     place,
-    sections::{DeleteOldest, Drill, Frequency, Retry, RetryUnit, Settings, TestRestore, Unit, Weekday},
+    sections::{DeleteOldest, Drill, Frequency, Retry, RetryUnit, Settings, TestRestore, Unit},
 };
 use crate::archive::options::{Compression, Rate};
+use values::{date, list, number, path, path_list, path_text, paths, texts, time, weekdays, whole};
 
 const MEGABYTE: u64 = 1 << 20;
 
@@ -73,68 +73,6 @@ impl Key {
             None => _ = (self.set)(settings, &Value::from("")).or_else(|| (self.set)(settings, &list([]))),
         }
     }
-}
-
-fn list(items: impl IntoIterator<Item = String>) -> Value {
-    Value::Array(items.into_iter().collect::<Array>())
-}
-
-fn texts(value: &Value) -> Option<Vec<String>> {
-    value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
-}
-
-fn paths(value: &Value) -> Option<Vec<PathBuf>> {
-    let list: Vec<PathBuf> = texts(value)?.into_iter().map(PathBuf::from).collect();
-    list.iter().all(|path| path.is_absolute()).then_some(list)
-}
-
-fn path_list(paths: &[PathBuf]) -> Option<Value> {
-    (!paths.is_empty()).then(|| list(paths.iter().map(|path| path.to_string_lossy().into_owned())))
-}
-
-fn path(value: &Value) -> Option<Option<PathBuf>> {
-    match value.as_str()? {
-        "" => Some(None),
-        text => Path::new(text).is_absolute().then(|| Some(PathBuf::from(text))),
-    }
-}
-
-fn path_text(path: &Option<PathBuf>) -> Option<Value> {
-    path.as_ref().map(|path| path.to_string_lossy().into_owned().into())
-}
-
-fn number(value: &Value, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
-    value.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| range.contains(n))
-}
-
-fn whole(number: u32) -> Option<Value> {
-    Some(i64::from(number).into())
-}
-
-/// `23:00`, also written as a time of TOML.
-fn time(value: &Value) -> Option<NaiveTime> {
-    let text = match value {
-        Value::String(text) => text.value().trim().to_owned(),
-        other => other.as_datetime()?.to_string(),
-    };
-    ["%H:%M", "%H:%M:%S"].iter().find_map(|form| NaiveTime::parse_from_str(&text, form).ok())
-}
-
-/// `2026-11-22`, as a date of TOML or as text; the empty text is none.
-fn date(value: &Value) -> Option<Option<NaiveDate>> {
-    let text = match value {
-        Value::String(text) => text.value().trim().to_owned(),
-        other => other.as_datetime()?.to_string(),
-    };
-    if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
-}
-
-fn weekdays(value: &Value) -> Option<std::collections::BTreeSet<Weekday>> {
-    let words = match value {
-        Value::String(word) => vec![word.value().clone()],
-        list => texts(list)?,
-    };
-    words.iter().map(|word| Weekday::of_word(word)).collect()
 }
 
 macro_rules! word {
@@ -544,128 +482,4 @@ pub const KEYS: &[Key] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::{super::sections::KnownPlace, *};
-
-    #[test]
-    fn every_key_takes_back_what_it_gives_and_knows_its_default() -> Result<(), String> {
-        let known = |folder: PathBuf, id: Option<uuid::Uuid>| {
-            let leads_to = id.is_none().then(|| folder.clone());
-            KnownPlace { folder, id, mount_point: "/".into(), disk: "ext4".into(), leads_to, is_file: id.is_none() }
-        };
-        let odd = place::path("bytes:2fff").ok_or("no path")?;
-        let places = vec![known("/b c".into(), Some(uuid::Uuid::nil())), known(odd, None)];
-        let id = Some(uuid::Uuid::nil());
-        let begun = Some("/logs/a.journal".into());
-        let mut all = Settings { last_number: 7, data_file_id: id, places, log_begun: begun, ..Settings::default() };
-        all.restored = Some("0123456789abcdef".parse().map_err(|()| "no place")?);
-        all.restored.map(|here| all.note_made_in(here));
-        for (key, text) in [
-            ("on-finish", "['/bin/mail', 'me']"),
-            ("scheduler.frequency", "'personalized'"),
-            ("scheduler.every", "3"),
-            ("scheduler.unit", "'weeks'"),
-            ("scheduler.at", "06:30:00"),
-            ("scheduler.weekdays", "['Friday', 'tuesday']"),
-            ("scheduler.day", "31"),
-            ("scheduler.from", "2026-11-22"),
-            ("scheduler.only-if-modified", "true"),
-            ("content.program", "['/opt/office']"),
-            ("content.attachments", "['/srv/a', '/srv/b']"),
-            ("destination.folder", "'/backups'"),
-            ("destination.earlier", "['/old']"),
-            ("log.file", "'/backups/a.journal'"),
-            ("log.allow-network", "true"),
-            ("keep.all", "true"),
-            ("keep.last", "9"),
-            ("keep.hourly", "24"),
-            ("keep.daily", "7"),
-            ("keep.weekly", "4"),
-            ("keep.monthly", "12"),
-            ("keep.yearly", "10"),
-            ("keep.delete-oldest", "'before'"),
-            ("failure.retry", "'Next-Scheduled'"),
-            ("failure.retry", "'after'"),
-            ("failure.retry-after", "2"),
-            ("failure.retry-unit", "'hours'"),
-            ("failure.cancel", "true"),
-            ("failure.cancel-after", "4"),
-            ("archive.segment-size", "'None'"),
-            ("archive.segment-size", "650"),
-            ("archive.compression", "'Compact'"),
-            ("archive.interlacing", "'high'"),
-            ("archive.redundancy", "'low'"),
-            ("archive.sign", "true"),
-            ("archive.test-restore", "'always'"),
-            ("scheduler.drill", "'Every week'"),
-            ("restore.if-damaged", "true"),
-            ("restore.integrate-log", "false"),
-        ] {
-            let key = Key::find(key).ok_or(key)?;
-            key.set(&mut all, &text.parse().map_err(|e| format!("{e}"))?).ok_or(key.name)?;
-        }
-        let mut copy = Settings::default();
-        for key in KEYS {
-            assert!(!key.is_default(&all), "{} was not changed by this test", key.name);
-            key.set(&mut copy, &key.get(&all).ok_or(key.name)?).ok_or(key.name)?;
-        }
-        assert_eq!(copy, all);
-        assert_eq!(copy.scheduler.weekdays.iter().map(|d| d.word()).collect::<Vec<_>>(), ["tuesday", "friday"]);
-        for key in KEYS.iter().filter(|key| !key.is_own) {
-            key.reset(&mut copy);
-            assert!(key.is_default(&copy), "{}", key.name);
-        }
-        copy.take_notes(&Settings::default());
-        assert_eq!(copy, Settings::default());
-        Ok(())
-    }
-
-    #[test]
-    fn what_a_value_must_not_be_is_refused() -> Result<(), String> {
-        for (key, text) in [
-            ("on-finish", "'mail'"),
-            ("on-finish", "['', 'x']"),
-            ("data-file.id", "'x'"),
-            ("data-file.last-number", "-1"),
-            ("data-file.places", "['/b']"),
-            ("data-file.places", "[{ folder = 'b' }]"),
-            ("data-file.places", "[{ folder = '/b', id = 'x' }]"),
-            ("scheduler.frequency", "'hourly'"),
-            ("scheduler.every", "0"),
-            ("scheduler.every", "1000"),
-            ("scheduler.unit", "'years'"),
-            ("scheduler.at", "'24:00'"),
-            ("scheduler.at", "2026-11-22"),
-            ("scheduler.weekdays", "['moonday']"),
-            ("scheduler.day", "32"),
-            ("scheduler.from", "'tomorrow'"),
-            ("scheduler.only-if-modified", "'yes'"),
-            ("content.attachments", "['relative']"),
-            ("content.program", "'/one'"),
-            ("destination.folder", "'relative'"),
-            ("log.file", "3"),
-            ("keep.last", "0"),
-            ("keep.last", "3.5"),
-            ("keep.hourly", "-1"),
-            ("keep.yearly", "10000"),
-            ("keep.delete-oldest", "'never'"),
-            ("failure.retry", "'soon'"),
-            ("failure.retry-after", "0"),
-            ("failure.retry-unit", "'days'"),
-            ("failure.cancel-after", "0"),
-            ("archive.segment-size", "0"),
-            ("archive.segment-size", "'650 MB'"),
-            ("archive.compression", "'best'"),
-            ("archive.interlacing", "2"),
-            ("archive.redundancy", "'most'"),
-            ("archive.test-restore", "'yes'"),
-            ("scheduler.drill", "'daily'"),
-        ] {
-            let (key, value) = (Key::find(key).ok_or(key)?, text.parse::<Value>().map_err(|e| format!("{e}"))?);
-            let mut settings = Settings::default();
-            assert!(key.set(&mut settings, &value).is_none(), "{} took {text}", key.name);
-            assert_eq!(settings, Settings::default(), "{}", key.name);
-        }
-        Ok(())
-    }
-}
+mod tests;
