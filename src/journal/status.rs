@@ -33,7 +33,7 @@ pub struct CaptureConfig {
     pub installation: Option<Installation>,
     /// Whether the log was last written for another file, which is not this one by another name or at its former place.
     pub is_of_other: bool,
-    /// Whether it was last written on another machine or in another container.
+    /// Whether it was last written on another machine or in another container, or nobody knows where.
     pub is_moved: bool,
     /// Whether a restore put the data file in its place: that it lacks what the log holds was wanted.
     pub is_restored: bool,

@@ -83,7 +83,8 @@ pub(in crate::engine) fn open_log(
     config.released = released;
     (config.installation, config.is_of_other) = (here, is_of_other);
     config.is_restored = here.is_some() && settings.settings().restored == here;
-    config.is_moved = writer.zip(here).is_some_and(|(writer, here)| !writer.is_same_machine(here));
+    // Where that is not known, nothing is brought back from it unasked.
+    config.is_moved = !writer.zip(here).is_some_and(|(writer, here)| writer.is_same_machine(here));
     config.waker = Some(Arc::new(waker));
     config.last_archive = newest.and_then(|archive| {
         let identity = Archive::glance(&archive.path).ok()?;
