@@ -342,7 +342,7 @@ fn replace_lost(
         let file = rebuilt.0.open_file(rebuilt.1, true)?;
         Ownership::exactly_of(data_file).apply(&file, &rebuilt.0.path().join(rebuilt.1))?;
     }
-    let mark = control.clock().local().format("%Y%m%d-%H%M%S");
+    let mark = control.clock().local().format("%Y%m%d-%H%M%S%.3f");
     let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut set_aside = || {
         for name in &all {
