@@ -246,9 +246,9 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
     let look = || inspect(data_file, own, data, &places::clock(), rights::is_as_root());
     let found = match joined.map_or_else(look, Ok) {
         Ok(found) => found,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Empty) => {
+        Err(error) if Lost::is_asked_for(error.kind()) => {
             let lost = Lost::look(data_file, own, data, &error);
-            if error.kind() == ErrorKind::Empty && !lost.held_content() {
+            if error.kind() != ErrorKind::NotFound && !lost.held_content() {
                 return Err(error);
             }
             if json {
@@ -256,12 +256,14 @@ fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
             } else {
                 print(&words::lost(&lost))?
             }
-            let emptied = if error.kind() == ErrorKind::Empty { format!("{EMPTIED} ") } else { String::new() };
-            let hint = lost.command().map(|command| format!("{emptied}Bring it back: {command}."));
-            return Err(match hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            });
+            let Some(command) = lost.command() else { return Err(error) };
+            let first = match error.kind() {
+                ErrorKind::NotFound => String::new(),
+                ErrorKind::Empty => format!("{EMPTIED} "),
+                // It may be as it is on purpose, as one that its application has encrypted since.
+                _ => error.hint_text().map_or_else(String::new, |hint| format!("{hint} ")),
+            };
+            return Err(error.hint(format!("{first}Bring it back: {command}.")));
         }
         Err(error) => return Err(error),
     };

@@ -30,7 +30,7 @@ pub use self::{
     known::{Ends, Known},
     moment::{Moment, parse_moment},
     places::Origin,
-    report::{RestoreReport, repaired_log_in_words},
+    report::{RestoreReport, repaired_log, repaired_log_in_words},
     settings_back::{SettingsBack, put_settings_back, settings_in},
 };
 use self::{

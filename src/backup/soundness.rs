@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::retention::{self, BackupSet};
 use crate::{
-    archive::{catalog::ArchiveEntry, not_whole},
+    archive::{catalog::ArchiveEntry, not_whole, segments::parse_segment_name},
     error::{ErrorReport, shell::quoted},
     settings::sections::Keep,
     sqlite::seen::ContentCheck,
@@ -40,14 +40,14 @@ pub struct Finding {
     pub archive_id: Option<Uuid>,
     /// Number of the file on its disk, for one whose identity cannot be read.
     pub inode: Option<u64>,
-    /// Whether a test restore found it, and no verification.
+    /// Whether a restore found it, mostly one for a test, and no verification.
     pub by_test: bool,
     /// When.
     pub moment: DateTime<Local>,
     /// What is damaged.
     #[serde(default)]
     pub what: Damaged,
-    /// Whether its recovery data makes it sound.
+    /// Whether its recovery data makes it sound; of a log that of the log.
     pub is_repairable: bool,
     /// What is wrong; of a damaged content the first that SQLite says.
     pub error: ErrorReport,
@@ -77,6 +77,16 @@ impl Finding {
         }
     }
 
+    /// Whether a look at the archive in `path` says something about what this is about. Damaged bytes are those of one
+    /// file: that a copy beside it, or on another disk, is sound makes the file itself no better.
+    pub fn is_told_by(&self, path: &Path, id: Option<Uuid>) -> bool {
+        if self.archive == path {
+            return true;
+        }
+        let is_same = id.is_some() && self.archive_id == id;
+        is_same && (self.what != Damaged::Bytes || is_segment_beside(&self.archive, path) || is_gone(&self.archive))
+    }
+
     fn is_named_like(&self, archive: &ArchiveEntry) -> bool {
         let is_named_so = |path: &Path| path.file_name() == self.archive.file_name();
         is_named_so(&archive.path) || archive.files.iter().any(|file| is_named_so(file))
@@ -84,8 +94,12 @@ impl Finding {
 
     /// Whether an archive with the same identity is the same file in another folder, and not a copy beside it.
     fn was_moved_to(&self, archive: &ArchiveEntry) -> bool {
-        self.is_named_like(archive)
-            && matches!(self.archive.symlink_metadata(), Err(e) if e.kind() == std::io::ErrorKind::NotFound)
+        self.is_named_like(archive) && is_gone(&self.archive)
+    }
+
+    /// Whether a repair can write a sound copy of the archive.
+    pub fn is_for_repair(&self) -> bool {
+        self.what == Damaged::Bytes && self.is_repairable
     }
 
     /// Whether a backup with this archive is worth nothing, as far as the archive alone can tell.
@@ -96,6 +110,19 @@ impl Finding {
             Damaged::Logs => false,
         }
     }
+}
+
+fn is_gone(path: &Path) -> bool {
+    matches!(path.symlink_metadata(), Err(e) if e.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Whether both are segments of one archive in one folder.
+fn is_segment_beside(one: &Path, other: &Path) -> bool {
+    let set = |path: &Path| {
+        let (stem, number, _) = parse_segment_name(path.file_name()?.to_str()?)?;
+        Some((path.parent()?.to_path_buf(), stem.to_owned(), number))
+    };
+    set(one).is_some() && set(one) == set(other)
 }
 
 /// What is wrong with the file of an archive, or with its logs, the worst first; not what it holds, which

@@ -9,13 +9,17 @@ use super::{
     arguments::Folder,
     complain,
     places::{clock, directories},
-    print, print_json,
+    print, print_json, remark,
 };
 use crate::{
     backup::{self, marks, places::Purpose},
     engine::{mistaken, settings_gone::Gone},
     error::{Error, ErrorKind, ErrorReport, Result, foreign},
-    settings::{KEYS, Key, Settings, SettingsFile, path_beside, path_in, unknown},
+    settings::{
+        KEYS, Key, Settings, SettingsFile, path_beside, path_in,
+        sections::{Frequency, Scheduler, Unit},
+        unknown,
+    },
     warning::Warning,
 };
 
@@ -111,8 +115,31 @@ pub(super) fn run(
     if requests.is_empty() && (own_identity || begin_anew || !anew.is_empty()) && !json {
         return Ok(());
     }
+    let scheduler = &file.settings().scheduler;
+    for request in requests.iter().filter(|request| !matches!(request, Request::Show(_))) {
+        let name = request.key().name;
+        if !is_used(scheduler, name) {
+            let frequency = scheduler.frequency.word();
+            remark(&format!("{name} is noted, but has no effect while scheduler.frequency is {frequency}."));
+        }
+    }
     let chosen: Vec<&Key> = requests.iter().map(Request::key).collect();
     if json { print_json(&as_json(&file, &chosen)) } else { print(in_words(&file, &chosen).trim_end()) }
+}
+
+/// Whether a setting of the schedule has any effect with the frequency chosen. An administrator who sets a time of the
+/// day believes that it is kept to.
+fn is_used(scheduler: &Scheduler, name: &str) -> bool {
+    let by = scheduler.frequency;
+    let personalized =
+        |unit: Option<Unit>| by == Frequency::Personalized && unit.is_none_or(|unit| unit == scheduler.unit);
+    match name {
+        "scheduler.at" => !matches!(by, Frequency::Never | Frequency::EveryHour),
+        "scheduler.weekdays" => by == Frequency::EveryWeek || personalized(Some(Unit::Weeks)),
+        "scheduler.day" => by == Frequency::EveryMonth || personalized(Some(Unit::Months)),
+        "scheduler.every" | "scheduler.unit" | "scheduler.from" => personalized(None),
+        _ => true,
+    }
 }
 
 fn complain_of(warning: &Warning) {

@@ -20,7 +20,10 @@ use crate::{
     },
     error::{ErrorKind, foreign::plain, shell::quoted},
     journal::{CaptureState, commits_in_words, integrate::Integrated},
-    restore::{self, in_place::InPlace},
+    restore::{
+        self,
+        in_place::{InPlace, is_lost},
+    },
     sqlite::{
         data_file::JournalMode,
         integrity::Integrity,
@@ -194,9 +197,7 @@ fn capital(message: &str) -> String {
 
 fn in_place_in_words(done: &InPlace) -> String {
     let mut words = String::from("\n");
-    for file in &done.set_aside {
-        words += &format!("It could not be opened and is kept as {}\n", file.display());
-    }
+    words.extend(done.kept_in_words().map(|kept| format!("{kept}\n")));
     if !done.is_replaced {
         let seconds = done.held_ms as f64 / 1000.0;
         words += &format!(
@@ -268,7 +269,7 @@ fn inspection_in_words(found: &Inspection) -> String {
 }
 
 fn nobody(watched: Option<&Watched>) -> String {
-    let before = last_watched(watched);
+    let before = last_watched(watched, clock().local().to_utc());
     format!("In the care of     nobody: neither a window nor a service runs for it; {before}")
 }
 
@@ -277,7 +278,9 @@ pub(super) fn lost(found: &Lost) -> String {
     let mut lines = vec![
         match found.problem.kind {
             ErrorKind::Empty => format!("{}, EMPTIED: it has 0 bytes", found.data_file.display()),
-            _ => format!("{}, NOT THERE", found.data_file.display()),
+            ErrorKind::NotFound => format!("{}, NOT THERE", found.data_file.display()),
+            ErrorKind::Busy => format!("{}, LOCKED by another program", found.data_file.display()),
+            _ => format!("{}, CANNOT BE READ", found.data_file.display()),
         },
         match &found.engine {
             Some(engine) => format!("In the care of     {engine}"),
@@ -313,6 +316,9 @@ pub(super) fn lost(found: &Lost) -> String {
         }
         (None, None) => "Log                none is known".to_owned(),
     });
+    if !is_lost(found.problem.kind) {
+        return lines.join("\n");
+    }
     lines.push(match (&found.restores, &found.restore_problem, found.command()) {
         (Some(archive), _, Some(command)) => {
             format!("To bring it back   {command} (from {} and all that the logs hold)", archive.display())

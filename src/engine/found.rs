@@ -19,7 +19,7 @@ use crate::{
     drill::Proof,
     error::{Error, ErrorKind, Result},
     repair::RepairReport,
-    restore::{Logs, RestoreReport},
+    restore::{self, Logs, RestoreReport},
     storage,
     verify::VerifyReport,
 };
@@ -56,6 +56,16 @@ impl Archives<'_> {
     fn repaired(&self, repaired: &Repaired) -> Option<Finding> {
         let is_all_there = repaired.missing_segments.is_empty();
         is_all_there.then(|| self.damage(repaired.damage.is_repaired(), &repaired.after_restore()))
+    }
+
+    /// As a test restore notes it: bytes that are whole in the archive say nothing against it.
+    fn log_damage(&self, is_repairable: bool, error: &Error) -> Finding {
+        Finding { what: Damaged::Logs, by_test: true, ..self.damage(is_repairable, error) }
+    }
+
+    /// A log that came back from its recovery data: of the next damage there may be more than that covers.
+    fn repaired_log(&self, log: &Path) -> Option<Finding> {
+        Some(self.log_damage(true, &restore::repaired_log(log)))
     }
 
     fn failed(&self, error: &Error) -> Option<Looked> {
@@ -98,9 +108,9 @@ impl Archives<'_> {
             Ok(report) => {
                 // The worse of two: what is wrong with its logs is said of the archive that they continue.
                 let of_archive = || report.repaired.as_ref().and_then(|repaired| self.repaired(repaired));
-                let of_logs = || {
-                    let error = report.log_damage(given)?;
-                    Some(Finding { what: Damaged::Logs, ..self.damage(false, &error) })
+                let of_logs = || match report.log_damage(given) {
+                    Some(error) => Some(self.log_damage(false, &error)),
+                    None => self.repaired_log(report.repaired_logs.iter().find(|log| !given.contains(log))?),
                 };
                 let found = of_archive().or_else(of_logs)?;
                 Some(self.looked(Refuted::default(), Some(found)))
@@ -117,7 +127,8 @@ pub(super) fn proven(proof: &Proof, segments: &[PathBuf]) -> Looked {
     let of = Archives { archive: &proof.archive, segments, now: proof.proven };
     // Only an archive restored alone tells of its own content: logs may have made it whole.
     let refuted = Refuted { bytes: false, tested: true, content: proof.commits == 0, logs: true };
-    of.looked(refuted, proof.repaired.as_ref().and_then(|repaired| of.repaired(repaired)))
+    let of_archive = || of.repaired(proof.repaired.as_ref()?);
+    of.looked(refuted, of_archive().or_else(|| of.repaired_log(proof.repaired_logs.first()?)))
 }
 
 /// Of a test restore that failed.

@@ -301,7 +301,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
         let in_log = log.as_ref().map(|log| (log.last_commit, log.ahead)).unwrap_or_default();
         status.warnings.extend(alerts::of_clock(in_log, status.newest_good(), &now));
     } else if engine.is_none() {
-        status.warnings.push(alerts::of_nobody(&status, watched.as_ref()));
+        status.warnings.push(alerts::of_nobody(&status, watched.as_ref(), now.to_utc()));
     }
     status.warnings.extend(gone.map(|gone| gone.warning()));
     status.warnings.extend(history_problem.as_ref().map(alerts::of_history));

@@ -1,4 +1,5 @@
-//! What is left of a data file that is not there any more: its archives, its log, and the command that brings it back.
+//! What is left of a data file that is not there any more, or cannot be read: its archives, its log, and the command
+//! that brings it back.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ use crate::{
         inspect::{self, LogFacts},
         integrate::Until,
     },
-    restore::{self, Choice, Logs, Made, Origin},
+    restore::{self, Choice, Logs, Made, Origin, in_place::is_lost},
     settings::{Settings, SettingsFile, copies},
     storage::{
         self,
@@ -126,6 +127,12 @@ impl Lost {
         }
     }
 
+    /// Whether a data file that fails so is still told of by what protects it. One that is locked for a while is not
+    /// lost, but what protects it is there to be seen.
+    pub fn is_asked_for(kind: ErrorKind) -> bool {
+        is_lost(kind) || matches!(kind, ErrorKind::Busy | ErrorKind::Io | ErrorKind::Permission | ErrorKind::Sqlite)
+    }
+
     /// Whether an archive holds content of a data file of just this name: then one that is empty was emptied.
     pub fn held_content(&self) -> bool {
         let archive = self.restores.as_ref().or(self.last_backup.as_ref().map(|last| &last.path));
@@ -133,8 +140,11 @@ impl Lost {
         identity.is_some_and(|identity| self.data_file.file_name().is_some_and(|own| *own == *identity.data_file_name))
     }
 
-    /// The command that brings the data file back, if any does.
+    /// The command that brings the data file back, if any does; one that is only locked need not be brought back.
     pub fn command(&self) -> Option<String> {
+        if !is_lost(self.problem.kind) {
+            return None;
+        }
         let other = self.last_backup.as_ref().filter(|last| last.problem.is_none()).map(|last| &last.path);
         let from = self.restores.as_ref().map(|_| &self.data_file).or(other)?;
         Some(format!("strongroom restore {} --in-place {}", quoted(from), quoted(&self.data_file)))

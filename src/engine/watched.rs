@@ -72,13 +72,19 @@ fn is_worth_saying(before: &Watched, now: DateTime<Utc>) -> bool {
         (_, true) => TimeDelta::seconds(10),
         (_, false) => TimeDelta::seconds(120),
     };
-    before.protects && now - before.until >= least
+    before.protects && (now - before.until >= least || before.is_ahead(now))
 }
 
 fn unwatched(path: &Path, before: &Watched, now: &DateTime<Local>, (logs, scheduled): (bool, bool)) -> Warning {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let from = before.until.with_timezone(&Local);
-    let message = format!("nobody watched {name} from {}", between(&from, now));
+    let message = match before.is_ahead(now.to_utc()) {
+        false => format!("nobody watched {name} from {}", between(&from, now)),
+        true => format!(
+            "since when nobody watched {name} is not known: it was noted at {} last, by a clock that was ahead",
+            from.format("%Y-%m-%d %H:%M:%S")
+        ),
+    };
     let mut hint = String::new();
     if !before.in_order {
         hint.push_str("The program was cut off; it may have watched for up to a minute longer. ");
@@ -123,7 +129,9 @@ mod tests {
             (HostKind::Window, false, true, 100_000, false),
             (HostKind::Service, true, true, 899, false),
             (HostKind::Service, true, false, 900, true),
-            (HostKind::Window, true, true, -3600, false),
+            (HostKind::Window, true, true, -60, false),
+            (HostKind::Window, true, true, -3600, true),
+            (HostKind::Window, false, true, -3600, false),
         ];
         for (host, protects, in_order, seconds, expected) in table {
             let before = Watched { host, protects, until, in_order, goes_on: false };
@@ -158,5 +166,10 @@ mod tests {
         let hint = said.hint.unwrap_or_default();
         assert!(hint.contains("cut off") && hint.contains("as one step"), "{hint}");
         assert!(!said.kind.is_urgent());
+        let said = unwatched(Path::new("/srv/a.sqlite"), &before, &(until - TimeDelta::days(2)).into(), (true, false));
+        assert!(
+            said.message.starts_with("since when nobody watched a.sqlite is not known: it was noted at "),
+            "{said:?}"
+        );
     }
 }

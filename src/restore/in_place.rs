@@ -76,6 +76,16 @@ pub struct InPlace {
 }
 
 impl InPlace {
+    /// Where what lay there before is kept, as one sentence; its `-wal` and other companions lie beside it.
+    pub fn kept_in_words(&self) -> Option<String> {
+        let (first, others) = self.set_aside.split_first()?;
+        let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let others: Vec<String> = others.iter().map(name).collect();
+        let beside =
+            if others.is_empty() { String::new() } else { format!(", and beside it {}", others.join(" and ")) };
+        Some(format!("What could not be opened is kept as {}{beside}.", first.display()))
+    }
+
     /// What became of the settings, as whole sentences.
     pub fn settings_in_words(&self) -> Vec<String> {
         let problem = self.settings_problem.as_ref().map(|error| {

@@ -171,9 +171,13 @@ impl RestoreReport {
 
 /// Of a log that was damaged and came back from its recovery data.
 pub fn repaired_log_in_words(log: &Path) -> String {
-    let log = log.display();
-    format!(
-        "The log {log} is damaged and was repaired in memory. Make a full backup, and look what is the matter with \
-         that disk."
-    )
+    let error = repaired_log(log);
+    let (message, hint) = (error.message(), error.hint_text().unwrap_or_default());
+    format!("The {}. {hint}", message.strip_prefix("the ").unwrap_or(message))
+}
+
+/// The same as damage that is to be remembered.
+pub fn repaired_log(log: &Path) -> Error {
+    Error::new(ErrorKind::Damaged, format!("the log {} is damaged and was repaired in memory", log.display()))
+        .hint("Make a full backup, and look what is the matter with that disk.")
 }

@@ -138,11 +138,11 @@ impl Storage for Disk {
         appending(&mut options);
         let (mut file, _) = regular::open_with(&mut options, path, Links::Followed).map_err(fail)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(Error::new(
-                ErrorKind::InUse,
-                format!("{} is being written by another process", path.display()),
-            )
-            .hint("Another Strongroom looks after this data file. Use its window, or end it first."));
+            // A second data file of one engine is refused as well: who it is, the lock does not tell.
+            return Err(Error::new(ErrorKind::InUse, format!("{} is being written already", path.display())).hint(
+                "It is the log of another data file with the same name and folder: choose another file for this one \
+                 (log.file). Or another Strongroom manages this data file: use its window, or end it first.",
+            ));
         }
         file.seek(SeekFrom::End(0)).map_err(fail)?;
         Ok(Box::new(DiskFile::new(file, path)))

@@ -253,9 +253,7 @@ fn integrated(done: &Integrated) -> String {
 
 fn in_place(report: &RestoreReport, done: &InPlace, duration_ms: u64) -> Vec<String> {
     let mut lines = vec![format!("{}, in {}. {}", done.data_file.display(), duration(duration_ms), state(report))];
-    for file in &done.set_aside {
-        lines.push(format!("What could not be opened is kept as {}.", file.display()));
-    }
+    lines.extend(done.kept_in_words());
     lines.extend(done.settings_in_words());
     if !done.is_replaced {
         lines.push(format!(

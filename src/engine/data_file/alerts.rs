@@ -196,11 +196,13 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
     for archive in status.own_archives().chain(others) {
         let (damage, path) = (status.damage_of(archive), quoted(&archive.path));
         let (message, hint, is_repairable) = match (damage, &archive.problem) {
-            (Some(damage), _) => (&damage.error.message, &damage.error.hint, damage.is_repairable),
+            (Some(damage), _) => (&damage.error.message, &damage.error.hint, damage.is_for_repair()),
             (None, Some(problem)) => (&problem.message, &problem.hint, false),
             (None, None) => continue,
         };
-        if let Some(copy) = status.copy_of(archive).filter(|copy| copy.path != archive.path) {
+        // Of a damaged log no copy of the archive makes anything better.
+        let is_of_logs = damage.is_some_and(|damage| damage.what == Damaged::Logs);
+        if let Some(copy) = status.copy_of(archive).filter(|copy| copy.path != archive.path && !is_of_logs) {
             let message = format!(
                 "archive {} is damaged; its repaired copy {} takes its place",
                 archive.number,
@@ -214,6 +216,7 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
             format!("Write a sound copy: strongroom repair {path}. Then look what is the matter with that disk.");
         let hint = if is_repairable { Some(repair) } else { hint.clone() };
         let what = match damage {
+            Some(damage) if damage.what == Damaged::Logs && damage.is_repairable => "needs a log that is damaged",
             Some(damage) if damage.what == Damaged::Logs => "cannot be restored with its logs",
             Some(damage) if damage.by_test => "is not sound, as a test restore found",
             _ => "is not sound",
@@ -268,11 +271,17 @@ fn of_unlisted(status: &DataFileStatus) -> Option<Warning> {
 }
 
 /// By whom and until when a data file was looked after that nobody looks after now.
-pub fn last_watched(watched: Option<&Watched>) -> String {
+pub fn last_watched(watched: Option<&Watched>, now: DateTime<Utc>) -> String {
     match watched {
         None => "when it was looked after last is not noted here".to_owned(),
         Some(watched) => {
             let until = watched.until.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+            if watched.is_ahead(now) {
+                let host = watched.host.label();
+                return format!(
+                    "{host} looked after it last; until when is not known, since its clock, at {until}, was ahead"
+                );
+            }
             if watched.goes_on {
                 let host = watched.host.label();
                 return format!(
@@ -286,7 +295,7 @@ pub fn last_watched(watched: Option<&Watched>) -> String {
 }
 
 /// What is not known of a data file without a log that nobody looks after.
-pub(in crate::engine) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>) -> Warning {
+pub(in crate::engine) fn of_nobody(status: &DataFileStatus, watched: Option<&Watched>, now: DateTime<Utc>) -> Warning {
     let path = status.facts.path.display();
     let sound = status.newest_sound().filter(|archive| archive.check != ContentCheck::Damaged);
     let backup = match sound.and_then(|archive| archive.moment) {
@@ -299,7 +308,7 @@ pub(in crate::engine) fn of_nobody(status: &DataFileStatus, watched: Option<&Wat
         WarningKind::Unwatched,
         format!(
             "nobody looks after {path}{scheduled}: {}; what happened to it since is not known, and {backup}",
-            last_watched(watched)
+            last_watched(watched, now)
         ),
         "Start the service or a window: strongroom serve DATAFILE. Whether it is sound now is told by strongroom check DATAFILE.",
     )

@@ -66,9 +66,7 @@ pub struct Looked {
 impl Looked {
     /// Brings `findings` up to date.
     pub fn apply(&self, findings: &mut Vec<Finding>) {
-        let same = |known: &Finding| {
-            known.archive == self.archive || self.archive_id.is_some() && known.archive_id == self.archive_id
-        };
+        let same = |known: &Finding| known.is_told_by(&self.archive, self.archive_id);
         let copy = findings.iter().filter(|known| same(known)).find_map(|known| known.copy.clone());
         findings.retain(|known| !(same(known) && self.refuted.covers(known)));
         if let Some(found) = &self.found {
@@ -323,6 +321,33 @@ mod tests {
         history.keep_look(&sound(1, Refuted { content: true, logs: true, ..none }))?;
         assert_eq!(history.findings()?, []);
         assert!(History::glance(&folder.path().join("nowhere")).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn a_sound_copy_makes_the_damaged_file_no_better() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name);
+        let kinds = [(false, Damaged::Bytes), (true, Damaged::Bytes), (true, Damaged::Content), (true, Damaged::Logs)];
+        let mut all: Vec<Finding> = kinds
+            .iter()
+            .map(|(by_test, what)| Finding { archive: path("a[0001].4BK"), ..finding(1, *by_test, *what) })
+            .collect();
+        std::fs::write(path("a[0001].4BK"), "damaged")?;
+        let refuted = Refuted { bytes: true, tested: true, content: true, logs: true };
+        let of = |name: &str| Looked { archive: path(name), ..sound(1, refuted) };
+        of("a[0001] repaired.4BK").apply(&mut all);
+        let left: Vec<Damaged> = all.iter().map(|finding| finding.what).collect();
+        assert_eq!(left, [Damaged::Bytes, Damaged::Bytes], "what it holds is the same, its bytes are others");
+        std::fs::create_dir(path("moved"))?;
+        std::fs::rename(path("a[0001].4BK"), path("moved/a[0001].4BK"))?;
+        of("moved/a[0001].4BK").apply(&mut all);
+        assert_eq!(all, [], "the file itself, where it lies now");
+
+        let mut all = vec![Finding { archive: path("b[0001-0001].4BK"), ..finding(2, false, Damaged::Bytes) }];
+        std::fs::write(path("b[0001-0001].4BK"), "damaged")?;
+        Looked { archive: path("b[0001-0002].4BK"), ..sound(2, refuted) }.apply(&mut all);
+        assert_eq!(all, [], "the same archive by another of its segments");
         Ok(())
     }
 

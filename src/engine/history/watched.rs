@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,16 @@ pub struct Watched {
     /// Whether that process goes on: the data file, its folder or its lock was taken away under it.
     #[serde(default)]
     pub goes_on: bool,
+}
+
+/// Two looks at the clock that are no more apart say nothing about it.
+const CLOCKS_APART: TimeDelta = TimeDelta::minutes(2);
+
+impl Watched {
+    /// Whether it was noted by a clock that was ahead of the one that says `now`: then how long ago it was is not known.
+    pub fn is_ahead(&self, now: DateTime<Utc>) -> bool {
+        self.until > now + CLOCKS_APART
+    }
 }
 
 fn word(host: HostKind) -> String {

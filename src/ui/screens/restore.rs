@@ -11,7 +11,7 @@ use lucide_icons::Icon;
 use super::logs_used::{self, logs_ui};
 use crate::{
     archive::{Compression, Rate, catalog::ArchiveEntry, not_whole},
-    backup::soundness::Damaged,
+    backup::soundness::{Damaged, Finding},
     drill::Proof,
     engine::{
         Command, Query, Status,
@@ -201,8 +201,9 @@ fn state_of(data_file: &DataFileStatus, archive: &ArchiveEntry) -> (Tone, &'stat
     match data_file.damage_of(archive) {
         _ if archive.missing.is_some() => (Tone::Warn, "Incomplete"),
         // Also where a glance does not see through the damage.
-        Some(damage) if damage.is_repairable => (Tone::Warn, "Repairable"),
+        Some(damage) if damage.is_for_repair() => (Tone::Warn, "Repairable"),
         None if archive.problem.is_some() => (Tone::Bad, "Unreadable"),
+        Some(damage) if damage.what == Damaged::Logs && damage.is_repairable => (Tone::Warn, "Log repairable"),
         Some(damage) if damage.what == Damaged::Logs => (Tone::Bad, "Logs damaged"),
         Some(damage) if damage.by_test => (Tone::Bad, "Not restorable"),
         Some(_) => (Tone::Bad, "Damaged"),
@@ -355,7 +356,7 @@ fn detail(
                 if primary_button(ui, Some(Icon::ArchiveRestore), &label, true).clicked() {
                     actions.push(Action::AskRestore(copy.path.clone()));
                 }
-            } else if damage.is_some_and(|damage| damage.is_repairable) {
+            } else if damage.is_some_and(Finding::is_for_repair) {
                 let label = format!("Repair archive {}…", archive.number);
                 if primary_button(ui, Some(Icon::Wrench), &label, true).clicked() {
                     actions.push(Action::WithArchive { archive: archive.path.clone(), then: Then::Repair });
@@ -384,7 +385,7 @@ fn detail(
             if test.on_hover_text(tip).clicked() {
                 actions.push(Action::WithArchive { archive: archive.path.clone(), then: Then::TestRestore });
             }
-            let is_offered = copy.is_none() && damage.is_some_and(|damage| damage.is_repairable);
+            let is_offered = copy.is_none() && damage.is_some_and(Finding::is_for_repair);
             let repair =
                 (!is_offered).then(|| button(ui, Some(Icon::Wrench), &format!("Repair archive {}…", archive.number)));
             if let Some(repair) = repair
