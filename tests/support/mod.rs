@@ -41,6 +41,14 @@ use strongroom::{
     storage::{Disk, Ownership, Storage, StorageFile, beneath::Folder},
 };
 
+/// The name of a test of `module` as this test program knows it, for a process that is to run it alone.
+pub fn full_name(module: &str, test: &str) -> String {
+    match module.split_once("::") {
+        Some((_, below)) => format!("{below}::{test}"),
+        None => test.to_owned(),
+    }
+}
+
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_strongroom");
 
 /// So long a command may take that ends by itself, on a machine that does much else.

@@ -1,0 +1,14 @@
+//! What comes back, from where, and what is said of what does not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod automatic_restore;
+mod elsewhere;
+mod in_place;
+mod known;
+mod restore;
+mod restore_known;
+mod settings_back;
+mod whose;

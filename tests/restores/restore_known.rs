@@ -1,0 +1,648 @@
+//! Restores say what they leave out: where logs are found without a service, which cannot be used, and up to when all
+//! is known.
+
+use crate::support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Output},
+    time::{Duration, Instant},
+};
+
+use strongroom::{
+    archive::catalog,
+    drill,
+    journal::{integrate::Until, reader::LogReader},
+    restore::Logs,
+};
+use support::{Place, engine::serve, has, logical_content, make_data_file, text};
+
+/// A data file whose archives and log lie in folders of their own, a service that looks after it, and an application.
+struct Scene {
+    place: Place,
+    data: PathBuf,
+    service: Option<Child>,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Scene {
+    /// With full backup 1 and three commits after it; `None` on a machine without the foreign program.
+    fn new() -> Option<Self> {
+        if !has("sqlite3") {
+            return None;
+        }
+        let place = Place::new();
+        for folder in ["app", "archives", "logs", "elsewhere"] {
+            fs::create_dir(place.at(folder)).unwrap();
+        }
+        let data = place.at("app/a.sqlite");
+        drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 50));
+        let destination = format!("destination.folder={}", place.at("archives").display());
+        let log = format!("log.file={}", place.at("logs/a.journal").display());
+        assert!(place.run(&["settings", data.to_str().unwrap(), &destination, &log]).status.success());
+        let mut scene = Self { place, data, service: None };
+        scene.serve();
+        scene.backup();
+        scene.commits(3);
+        Some(scene)
+    }
+
+    fn serve(&mut self) {
+        self.service = Some(serve(&self.place, &self.data));
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut service) = self.service.take() {
+            let _ = service.kill();
+            let _ = service.wait();
+        }
+    }
+
+    fn backup(&self) {
+        let made = self.place.run(&["backup", self.data.to_str().unwrap()]);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+    }
+
+    /// Commits, of which all are in the log when this returns.
+    fn commits(&self, count: u64) {
+        let log = self.place.at("logs/a.journal");
+        let last = || {
+            let mut reader = LogReader::open(&log).unwrap();
+            while reader.next_record().unwrap().is_some() {}
+            reader.tail().commit
+        };
+        let wanted = last() + count;
+        for n in 0..count {
+            support::engine::foreign_commits(&self.data, &format!("INSERT INTO t(a) VALUES('more {n}')"));
+        }
+        let begun = Instant::now();
+        while last() < wanted {
+            assert!(begun.elapsed() < Duration::from_secs(60), "commits were not logged");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn archive(&self, number: u32) -> PathBuf {
+        self.place.at(&format!("archives/a[{number:04}].4BK"))
+    }
+
+    /// The archive with this number, some bytes in its middle overwritten.
+    fn damaged(&self, number: u32) -> PathBuf {
+        let archive = self.archive(number);
+        let mut bytes = fs::read(&archive).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 20].fill(7);
+        fs::write(&archive, bytes).unwrap();
+        archive
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.place.at("logs").join(name)
+    }
+
+    /// The accident: no service any more, and no data file.
+    fn lose(&mut self) {
+        self.kill();
+        for end in ["", "-wal", "-shm"] {
+            let _ = fs::rename(format!("{}{end}", self.data.display()), self.place.at(&format!("elsewhere/lost{end}")));
+        }
+    }
+
+    fn restore(&self, what: &Path, to: &str, more: &[&str]) -> Output {
+        let to = self.place.at(to);
+        let arguments = [&["restore", what.to_str().unwrap(), "--to", to.to_str().unwrap()], more].concat();
+        self.place.run(&arguments)
+    }
+
+    /// How many records the restored file has beyond the 50 at the beginning.
+    fn more(&self, to: &str) -> i64 {
+        let conn = rusqlite::Connection::open(self.place.at(to).join("a.sqlite")).unwrap();
+        conn.query_row("SELECT count(*) FROM t WHERE a LIKE 'more %'", [], |row| row.get(0)).unwrap()
+    }
+}
+
+fn said(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stderr)
+}
+
+#[test]
+fn the_log_that_the_settings_name_is_found_without_a_service_and_without_the_data_file() {
+    let Some(mut scene) = Scene::new() else { return };
+    let live = logical_content(&scene.data);
+    let running = said(&scene.restore(&scene.archive(1), "while it runs", &[]), 0);
+    assert!(running.contains("a.journal is being written, and was read as of "), "{running}");
+    assert_eq!(logical_content(&scene.place.at("while it runs/a.sqlite")), live);
+    scene.kill();
+    // The WAL itself tells that the log is complete.
+    said(&scene.restore(&scene.archive(1), "ended", &[]), 0);
+    assert_eq!(logical_content(&scene.place.at("ended/a.sqlite")), live);
+    scene.lose();
+    let gone = said(&scene.restore(&scene.archive(1), "gone", &[]), 1);
+    assert!(
+        gone.contains("nothing is known after commit 3 of ") && gone.contains("nobody writes it any more"),
+        "{gone}"
+    );
+    assert_eq!(logical_content(&scene.place.at("gone/a.sqlite")), live);
+    // Also when the settings beside the data file are gone with it: those inside the archive are left.
+    fs::remove_file(scene.place.at("app/a.strongroom.toml")).unwrap();
+    said(&scene.restore(&scene.archive(1), "without settings", &[]), 1);
+    assert_eq!(logical_content(&scene.place.at("without settings/a.sqlite")), live);
+    // The administrator asked for less than all: then nothing is missing.
+    let alone = said(&scene.restore(&scene.archive(1), "alone", &["--no-log"]), 0);
+    assert_eq!((alone.as_str(), scene.more("alone")), ("", 0));
+    let two = said(&scene.restore(&scene.archive(1), "two", &["--commit", "2"]), 0);
+    assert_eq!((two.as_str(), scene.more("two")), ("", 2));
+}
+
+#[test]
+fn the_newest_archive_is_restored_though_it_was_made_without_the_log() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    fs::rename(scene.place.at("logs"), scene.place.at("away")).unwrap();
+    for n in 0..2 {
+        support::engine::foreign_commits(&scene.data, &format!("INSERT INTO t(a) VALUES('more unwatched {n}')"));
+    }
+    let made = scene.place.run(&["backup", scene.data.to_str().unwrap()]);
+    assert!(made.status.code() == Some(1) && scene.archive(2).exists(), "{}", text(&made.stderr));
+    let data = scene.data.clone();
+    let restored = |scene: &Scene, to: &str, rows: i64| {
+        let output = scene.restore(&data, to, &[]);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!said.contains("not among the archives found"), "{said}");
+        assert_eq!(scene.more(to), rows, "{said}");
+        said
+    };
+    assert!(restored(&scene, "log away", 5).contains("Archive 0002"));
+    fs::rename(scene.place.at("away"), scene.place.at("logs")).unwrap();
+    assert!(restored(&scene, "log back", 5).contains("Archive 0002"));
+    // A log that goes on after it leads further than it.
+    scene.serve();
+    scene.commits(1);
+    scene.lose();
+    let output = scene.restore(&data, "log went on", &[]);
+    let all = said(&output, 1);
+    assert!(all.contains("backup 0002 of ") && all.contains("made without the log"), "{all}");
+    assert!(!all.contains("not among the archives found"), "{all}");
+    assert_eq!(scene.more("log went on"), 6, "{all}");
+    // Lost as it is, the status names the command that does the same.
+    let status = text(&scene.place.run(&["status", data.to_str().unwrap()]).stdout);
+    assert!(status.contains("strongroom restore '"), "{status}");
+}
+
+#[test]
+fn commits_that_are_in_the_data_file_and_not_in_the_log_are_said() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    support::engine::foreign_commits(&scene.data, "INSERT INTO t(a) VALUES('unwatched')");
+    // Somebody has it open, so that the WAL stays.
+    let application = rusqlite::Connection::open(&scene.data).unwrap();
+    let wal_is_used = application.execute("INSERT INTO t(a) VALUES('unwatched too')", []).unwrap() == 1;
+    let all = said(&scene.restore(&scene.archive(1), "all", &[]), 1);
+    assert!(wal_is_used && all.contains("the data file holds commits that are not in it"), "{all}");
+    assert_eq!(scene.more("all"), 3);
+}
+
+#[test]
+fn every_log_that_can_not_be_used_is_named_with_the_reason() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.lose();
+    let log = scene.log("a.journal");
+    let good = fs::read(&log).unwrap();
+    let damaged = {
+        let mut bytes = good.clone();
+        bytes[90] ^= 1;
+        bytes
+    };
+    let other = {
+        // Of another data file: another identity, with a header that is right in itself.
+        let mut bytes = good.clone();
+        bytes[16..32].fill(7);
+        let hash = *blake3::hash(&bytes[..160]).as_bytes();
+        bytes[160..192].copy_from_slice(&hash);
+        bytes
+    };
+    let cases: Vec<(&str, Option<Vec<u8>>, &str)> = vec![
+        ("gone", None, "a log is in use, LOG, and none that goes on from the archive was found"),
+        ("empty", Some(Vec::new()), "LOG cannot be used: it is empty"),
+        ("cut", Some(good[..100].to_vec()), "LOG cannot be used: it was cut off within its header"),
+        ("text", Some(b"Dear Sir".repeat(50)), "LOG cannot be used: its header is damaged"),
+        ("damaged", Some(damaged), "LOG cannot be used: its header is damaged"),
+        ("foreign", Some(other), "LOG is not used: it belongs to another data file"),
+        ("torn", Some(good[..good.len() - 9].to_vec()), "LOG ends there, in the middle of a commit"),
+    ];
+    for (name, content, expected) in cases {
+        match &content {
+            Some(bytes) => fs::write(&log, bytes).unwrap(),
+            None => fs::remove_file(&log).unwrap(),
+        }
+        let said = said(&scene.restore(&scene.archive(1), name, &[]), 1);
+        let shown = said.replace(&log.display().to_string(), "LOG");
+        assert!(shown.contains(expected), "{name}: {said}");
+        assert!(shown.contains("nothing is known after "), "{name}: {said}");
+        assert_eq!(scene.more(name), if name == "torn" { 2 } else { 0 }, "{name}");
+    }
+    // A test restore proves nothing where a log is damaged.
+    fs::write(&log, &good[..100]).unwrap();
+    let drilled = scene.place.run(&["verify", scene.archive(1).to_str().unwrap(), "--test-restore"]);
+    assert!(said(&drilled, 1).contains("a.journal cannot be used: it was cut off within its header"));
+    // Another copy of it, wherever it lies.
+    let copy = scene.place.at("elsewhere/copy");
+    fs::write(&copy, &good).unwrap();
+    fs::remove_file(&log).unwrap();
+    said(&scene.restore(&scene.archive(1), "given", &["--log", copy.to_str().unwrap()]), 1);
+    assert_eq!(scene.more("given"), 3);
+}
+
+#[test]
+fn a_log_missing_in_the_middle_is_said_and_a_copy_of_it_is_used_once() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    scene.lose();
+    let middle = scene.log("a[0001].4BL");
+    // The same log twice, one of them cut: nothing is doubled, nothing is lost.
+    let bytes = fs::read(&middle).unwrap();
+    let cut = scene.place.at("archives/a[0001].4BL");
+    fs::write(&cut, &bytes[..bytes.len() - 5]).unwrap();
+    said(&scene.restore(&scene.archive(1), "twice", &[]), 1);
+    assert_eq!(scene.more("twice"), 5);
+    fs::remove_file(&cut).unwrap();
+    fs::rename(&middle, scene.place.at("elsewhere/middle")).unwrap();
+    let gap = said(&scene.restore(&scene.archive(1), "gap", &[]), 1);
+    assert!(
+        gap.contains("a.journal cannot be used: it begins with commit 4, and a log in between is missing"),
+        "{gap}"
+    );
+    assert!(gap.contains("nothing is known after the archive itself"), "{gap}");
+    assert_eq!(scene.more("gap"), 0);
+    // The second archive does not need it, nor what became of it.
+    fs::write(&middle, &bytes[..100]).unwrap();
+    let second = said(&scene.restore(&scene.archive(2), "second", &[]), 1);
+    assert!(second.contains("nothing is known after commit 5 of ") && !second.contains("missing"), "{second}");
+    assert!(!second.contains("cannot be used"), "{second}");
+    assert_eq!(scene.more("second"), 5);
+}
+
+#[test]
+fn an_unfinished_cut_is_integrated_across_both_its_logs() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    scene.lose();
+    // As a crash leaves it right after the second archive had its name: the log sealed, the next one beside it.
+    fs::rename(scene.log("a.journal"), scene.log("a.journal.next")).unwrap();
+    fs::rename(scene.log("a[0001].4BL"), scene.log("a.journal")).unwrap();
+    for number in [1, 2] {
+        let to = format!("from {number}");
+        said(&scene.restore(&scene.archive(number), &to, &[]), 1);
+        assert_eq!(scene.more(&to), 5);
+    }
+}
+
+#[test]
+fn a_data_file_that_is_gone_finds_the_archive_that_leads_to_a_moment() {
+    let Some(mut scene) = Scene::new() else { return };
+    let between = || {
+        std::thread::sleep(Duration::from_millis(1100));
+        let now = chrono::Local::now();
+        std::thread::sleep(Duration::from_millis(1100));
+        now.format("%Y-%m-%d %H:%M:%S").to_string()
+    };
+    let before_second = between();
+    scene.backup();
+    scene.commits(2);
+    let after_second = between();
+    scene.commits(1);
+    scene.lose();
+    let data = scene.data.clone();
+    said(&scene.restore(&data, "all", &[]), 1);
+    assert_eq!(scene.more("all"), 6);
+    said(&scene.restore(&data, "after", &["--until", &after_second]), 0);
+    said(&scene.restore(&data, "before", &["--until", &before_second]), 0);
+    assert_eq!((scene.more("after"), scene.more("before")), (5, 3));
+    said(&scene.restore(&data, "commit", &["--commit", "2"]), 0);
+    assert_eq!(scene.more("commit"), 2);
+    // Given the archive that is later, the one that fits is named.
+    let late = said(&scene.restore(&scene.archive(2), "late", &["--until", &before_second]), 1);
+    assert!(late.contains("Full backup 0001, of ") && late.contains(&scene.archive(1).display().to_string()), "{late}");
+    assert!(!scene.place.at("late").exists());
+    let early = said(&scene.restore(&data, "early", &["--until", "2001-01-01 00:00:00"]), 1);
+    assert!(early.contains("the oldest is of "), "{early}");
+    let far = said(&scene.restore(&data, "far", &["--commit", "99"]), 1);
+    assert!(far.contains("lead to commit 6 only"), "{far}");
+    let end = said(&scene.restore(&data, "end", &["--until", "2101-01-01 00:00:00"]), 1);
+    assert!(end.contains("nothing is known after commit 6 of "), "{end}");
+    assert!(end.contains("The moment wanted, 2101-01-01 00:00:00 "), "{end}");
+    // In place: it is there again.
+    let path = data.to_str().unwrap();
+    let there = scene.place.run(&["restore", path, "--in-place", path]);
+    said(&there, 1);
+    let conn = rusqlite::Connection::open(&data).unwrap();
+    let more: i64 = conn.query_row("SELECT count(*) FROM t WHERE a LIKE 'more %'", [], |row| row.get(0)).unwrap();
+    assert_eq!(more, 6);
+    let nothing = said(&scene.restore(&scene.place.at("app/other.sqlite"), "other", &[]), 1);
+    assert!(nothing.contains("no archive of ") && nothing.contains("other.sqlite was found in "), "{nothing}");
+}
+
+#[test]
+fn an_archive_made_without_a_log_says_which_logs_it_can_not_use() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 50));
+    let archive = place.backup(&data).unwrap().archive;
+    let restore = |to: &str| place.run(&["restore", archive.to_str().unwrap(), "--to", place.at(to).to_str().unwrap()]);
+    assert_eq!(said(&restore("alone"), 0), "");
+    let mut service = serve(&place, &data);
+    assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+    support::engine::foreign_commits(&data, "INSERT INTO t(a) VALUES('logged')");
+    let begun = Instant::now();
+    let log = place.at("Backups/a.journal");
+    while fs::metadata(&log).unwrap().len() <= 192 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let more = said(&restore("more"), 1);
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert!(more.contains("a log is in use") && more.contains("a.journal cannot be used"), "{more}");
+}
+
+#[test]
+fn where_archives_of_several_data_files_lie_nobody_guesses_whose_a_lost_one_had() {
+    let place = Place::new();
+    let bk = place.at("bk");
+    for folder in ["one", "two"] {
+        fs::create_dir(place.at(folder)).unwrap();
+        let data = place.at(folder).join("a.sqlite");
+        drop(make_data_file(&data, "", 20));
+        let destination = format!("destination.folder={}", bk.display());
+        assert!(place.run(&["settings", data.to_str().unwrap(), &destination]).status.success());
+        assert!(place.run(&["backup", data.to_str().unwrap()]).status.success());
+    }
+    let data = place.at("one/a.sqlite");
+    fs::remove_dir_all(place.at("one")).unwrap();
+    fs::create_dir(place.at("one")).unwrap();
+    // Beside it lie both, as after a disk was put in that both had used.
+    fs::rename(&bk, place.at("one/Backups")).unwrap();
+    fs::remove_dir_all(place.own()).unwrap();
+    let output = place.run(&["restore", data.to_str().unwrap(), "--to", place.at("out").to_str().unwrap()]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("archives of 2 data files of this name were found"), "{said}");
+    assert!(said.contains("a[0001].4BK, the state of ") && said.contains("a[0002].4BK, the state of "), "{said}");
+    assert!(!place.at("out").exists());
+}
+
+#[test]
+fn a_moment_in_a_time_when_nobody_watched_is_said_not_to_be_known() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    // Moments of the log are exact to a microsecond, those that are asked for to a millisecond.
+    let pause = || std::thread::sleep(Duration::from_millis(20));
+    pause();
+    support::engine::foreign_commits(&scene.data, "INSERT INTO t(a) VALUES('more than was seen')");
+    pause();
+    let moment = chrono::Utc::now().to_rfc3339();
+    pause();
+    scene.serve();
+    scene.commits(1);
+    let data = scene.data.clone();
+    let output = scene.restore(&data, "within", &["--until", &moment]);
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), scene.more("within")), (Some(1), 3), "{said}");
+    assert!(said.contains("nothing is known of ") && said.contains("as one step"), "{said}");
+    assert!(said.contains("(--commit 4)"), "{said}");
+    let output = scene.restore(&data, "all of it", &["--commit", "4"]);
+    assert_eq!((output.status.code(), scene.more("all of it")), (Some(0), 4), "{}", text(&output.stderr));
+    let before = scene.restore(&data, "before", &["--commit", "2"]);
+    assert_eq!((before.status.code(), scene.more("before")), (Some(0), 2), "{}", text(&before.stderr));
+}
+
+#[test]
+fn damage_that_a_restore_met_is_remembered() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    let archive = scene.damaged(1);
+    let is_told = || {
+        let output = scene.place.run(&["status", scene.data.to_str().unwrap(), "--json"]);
+        text(&output.stdout).contains("\"archive-damaged\"")
+    };
+    assert!(!is_told(), "nobody has looked");
+    let said = said(&scene.restore(&archive, "none", &[]), 1);
+    assert!(said.contains("is damaged"), "{said}");
+    assert!(is_told());
+}
+
+/// A file that was named for a log, and is none, says nothing of the archive.
+#[test]
+fn damage_in_a_log_that_a_restore_met_is_remembered() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    let is_told = || {
+        let output = scene.place.run(&["status", scene.data.to_str().unwrap()]);
+        text(&output.stdout).contains("archive 0001 cannot be restored with its logs: ")
+    };
+    let strange = scene.place.at("strange.journal");
+    fs::write(&strange, "no log").unwrap();
+    scene.restore(&scene.archive(1), "strange", &["--log", strange.to_str().unwrap()]);
+    assert!(!is_told());
+    let log = scene.log("a.journal");
+    let mut bytes = fs::read(&log).unwrap();
+    // In the first record: those after it show that it was no torn end.
+    bytes[192 + 60] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let said = said(&scene.restore(&scene.archive(1), "none", &[]), 1);
+    assert!(said.contains("is damaged at byte 192"), "{said}");
+    assert!(is_told());
+    // Every byte of the archive is as it was written; that makes the log no better.
+    assert!(scene.place.run(&["verify", scene.archive(1).to_str().unwrap()]).status.success());
+    assert!(is_told());
+}
+
+/// It came back from its recovery data. What is damaged next may be more than that covers.
+#[test]
+fn a_damaged_log_that_was_repaired_while_it_was_read_is_remembered_until_it_is_whole() {
+    let Some(mut scene) = Scene::new() else { return };
+    assert!(scene.place.run(&["settings", scene.data.to_str().unwrap(), "archive.redundancy=medium"]).status.success());
+    scene.commits(60);
+    scene.backup();
+    scene.kill();
+    let state = || {
+        let output = scene.place.run(&["status", scene.data.to_str().unwrap()]);
+        text(&output.stdout).contains("archive 0001 needs a log that is damaged: ")
+    };
+    let log = scene.log("a[0001].4BL");
+    let good = fs::read(&log).unwrap();
+    let mut bytes = good.clone();
+    bytes[300..320].fill(7);
+    fs::write(&log, bytes).unwrap();
+    let archive = scene.archive(1);
+    let test = || scene.place.run(&["verify", archive.to_str().unwrap(), "--test-restore"]);
+    assert!(!state(), "nobody has looked");
+    let output = scene.restore(&archive, "repaired", &["--log", log.to_str().unwrap(), "--commit", "60"]);
+    assert!(output.status.success() && !state(), "a log that was named for it: {output:?}");
+    let output = scene.restore(&archive, "found", &["--commit", "60"]);
+    assert!(output.status.success() && text(&output.stdout).contains("was repaired in memory"), "{output:?}");
+    assert!(state(), "met by a restore");
+    let output = test();
+    assert!(output.status.success() && text(&output.stdout).contains("was repaired in memory"), "{output:?}");
+    assert!(state(), "met by a test restore");
+    fs::write(&log, good).unwrap();
+    assert!(test().status.success());
+    assert!(!state(), "found whole");
+}
+
+/// The one before and the logs lead to the same state.
+#[test]
+fn an_archive_that_is_known_to_be_damaged_is_not_chosen_where_another_one_leads_there() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    let live = logical_content(&scene.data);
+    let archive = scene.damaged(2);
+    assert_eq!(scene.place.run(&["verify", archive.to_str().unwrap()]).status.code(), Some(1));
+    let data = scene.data.clone();
+    said(&scene.restore(&data, "while it runs", &[]), 0);
+    assert_eq!(logical_content(&scene.place.at("while it runs/a.sqlite")), live);
+    scene.lose();
+    let words = said(&scene.restore(&data, "lost", &[]), 1);
+    assert!(words.contains("nothing is known after commit 5"), "{words}");
+    assert_eq!(logical_content(&scene.place.at("lost/a.sqlite")), live);
+}
+
+/// Nobody should have to ask twice, or know that there is an older archive which leads to the same state.
+#[test]
+fn an_archive_that_turns_out_to_be_damaged_is_passed_by_at_once() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    let live = logical_content(&scene.data);
+    scene.damaged(2);
+    scene.lose();
+    let data = scene.data.clone();
+    let words = said(&scene.restore(&data, "lost", &[]), 1);
+    assert!(words.contains("a[0002].4BK cannot be restored, and was passed by"), "{words}");
+    assert!(words.contains("nothing is known after commit 5"), "{words}");
+    assert_eq!(logical_content(&scene.place.at("lost/a.sqlite")), live);
+    // Where there is no other one, that is said, and nothing is restored.
+    fs::remove_file(scene.archive(1)).unwrap();
+    let words = said(&scene.restore(&data, "none", &[]), 1);
+    assert!(words.contains("a[0002].4BK is damaged") && !words.contains("passed by"), "{words}");
+    assert!(!scene.place.at("none/a.sqlite").exists());
+}
+
+/// What the settings said is gone with them; the Backup journal knows what was made of this data file.
+#[test]
+fn one_of_several_of_its_name_whose_settings_are_gone_is_known_by_its_backups() {
+    let Some(mut scene) = Scene::new() else { return };
+    let live = logical_content(&scene.data);
+    scene.kill();
+    // Another machine's data file of this name; its archives came into the same folder.
+    let other = Place::new();
+    drop(make_data_file(&other.at("a.sqlite"), "PRAGMA journal_mode=WAL", 7));
+    assert!(other.run(&["backup", other.at("a.sqlite").to_str().unwrap()]).status.success());
+    fs::copy(other.at("Backups/a[0001].4BK"), scene.archive(7)).unwrap();
+    fs::rename(scene.place.at("app"), scene.place.at("elsewhere/app")).unwrap();
+    let data = scene.data.clone();
+    let path = data.to_str().unwrap();
+    said(&scene.restore(&data, "back", &[]), 1);
+    assert_eq!(logical_content(&scene.place.at("back/a.sqlite")), live);
+    let listed = text(&scene.place.run(&["list", path]).stdout);
+    assert!(listed.contains("a[0001].4BK") && listed.contains("OF ANOTHER DATA FILE"), "{listed}");
+    let status = scene.place.run(&["status", path]);
+    let told = text(&status.stdout) + &text(&status.stderr);
+    assert!(told.contains("logs/a.journal") && told.contains("a[0001].4BK"), "{told}");
+    // To somebody else, who made none, both are of this name.
+    let output = other.run(&["restore", path, "--to", other.at("to").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// Its folder was on the disk that failed; archives and log were not.
+#[test]
+fn a_data_file_that_is_gone_with_its_folder_and_settings_is_brought_back() {
+    let Some(mut scene) = Scene::new() else { return };
+    let live = logical_content(&scene.data);
+    scene.kill();
+    fs::rename(scene.place.at("app"), scene.place.at("elsewhere/app")).unwrap();
+    let data = scene.data.clone();
+    let words = said(&scene.restore(&data, "back", &[]), 1);
+    assert!(words.contains("nothing is known after commit 3"), "{words}");
+    assert_eq!(logical_content(&scene.place.at("back/a.sqlite")), live);
+    let path = data.to_str().unwrap();
+    let output = scene.place.run(&["restore", path, "--in-place", path]);
+    assert!(logical_content(&data) == live, "{}", text(&output.stderr));
+}
+
+/// It was read to its end before it got its name: what it lacks since is damage, whatever its records look like, and no
+/// job may call an archive proven that a restore would say to be without commits.
+#[test]
+fn an_archived_log_that_breaks_off_is_damaged_for_every_job() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    scene.lose();
+    let (archive, log) = (scene.archive(1), scene.log("a[0001].4BL"));
+    let whole = fs::read(&log).unwrap();
+    let ends: Vec<usize> = {
+        let mut reader = LogReader::open(&log).unwrap();
+        std::iter::from_fn(|| reader.next_record().unwrap()).map(|record| record.end as usize).collect()
+    };
+    let end = ends[2];
+    assert!(ends.len() == 3 && end < whole.len(), "an index follows");
+    let test = || scene.place.run(&["verify", archive.to_str().unwrap(), "--test-restore"]);
+    said(&test(), 0);
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let zeros = [&whole[..ends[0]], &vec![0; whole.len() - ends[0]]].concat();
+    let damages = [
+        ("its last commit", flipped(end - 1)),
+        ("its last commit, at the beginning", flipped(ends[1] + 5)),
+        ("cut within a record", whole[..end - 3].to_vec()),
+        ("cut between records", whole[..ends[1]].to_vec()),
+        ("without a record", whole[..192].to_vec()),
+        ("cut within the header", whole[..100].to_vec()),
+        ("emptied", Vec::new()),
+        ("zeros", zeros),
+    ];
+    for (nth, (what, bytes)) in damages.iter().enumerate() {
+        fs::write(&log, bytes).unwrap();
+        let restored = said(&scene.restore(&archive, &format!("restored {nth}"), &[]), 1);
+        let tested = said(&test(), 1);
+        for said in [restored, tested] {
+            let is_told =
+                said.contains("a[0001].4BL is damaged at byte ") || said.contains("a[0001].4BL cannot be used: ");
+            assert!(is_told, "{what}: {said}");
+        }
+        // Up to a commit before the damage nothing is missing.
+        if ends[0] < bytes.len() && nth != 4 {
+            said(&scene.restore(&archive, &format!("before {nth}"), &["--commit", "1"]), 0);
+        }
+    }
+    // The index lies behind all commits: nothing is missing without it.
+    for bytes in [flipped(whole.len() - 1), flipped(end + 9), whole[..end].to_vec()] {
+        fs::write(&log, bytes).unwrap();
+        said(&test(), 0);
+    }
+    // A drill draws no commit before the damage: that would prove it away.
+    fs::write(&log, &damages[0].1).unwrap();
+    let mut archives = catalog::list(&scene.place.at("archives"), Some("a")).unwrap();
+    archives.retain(|listed| listed.path == archive);
+    for drawn in 0..5 {
+        let logs = Logs::Also(vec![log.clone()]);
+        let drawn = drill::draw(&archives, &logs, &mut |below| drawn.min(below - 1)).unwrap();
+        assert_eq!(drawn, (archive.clone(), logs, Until::End));
+    }
+}

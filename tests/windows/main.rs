@@ -1,0 +1,21 @@
+//! The window over an engine of its own, driven by role and name.
+#![cfg(feature = "gui")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+#[path = "../support/desk.rs"]
+mod desk;
+#[cfg(target_os = "linux")]
+#[path = "../support/disk.rs"]
+mod disk;
+
+mod access;
+mod archives;
+mod care;
+mod destination;
+mod end;
+mod gone;
+mod journey;
+mod log;
+mod settings;
+mod sizes;
+mod small;

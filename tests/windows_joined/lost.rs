@@ -1,0 +1,115 @@
+//! The accident: the data file is gone, and so is the service that looked after it. One path in the window brings it
+//! back.
+
+use crate::desk;
+
+use std::{fs, path::Path};
+
+use desk::Desk;
+use eframe::egui::accesskit::Role;
+use egui_kittest::kittest::{NodeT, Queryable};
+use rusqlite::Connection;
+use strongroom::{
+    engine::{Command, JobId, Status},
+    journal::CaptureState,
+};
+
+fn commits(status: &Status) -> u64 {
+    status.data_files.first().and_then(|d| d.log.as_ref()).map_or(0, |log| log.commits)
+}
+
+fn notes(path: &Path) -> i64 {
+    Connection::open(path).unwrap().query_row("SELECT count(*) FROM note", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_data_file_that_is_gone_with_its_service_comes_back_with_every_commit() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(20);
+    let log = desk.path("logs/Office.journal");
+    fs::create_dir(desk.path("logs")).unwrap();
+    desk.send(Command::UseLog { data_file: path.clone(), log: Some(log), switch_to_wal: false });
+    let is_on =
+        |s: &Status| s.data_files.first().and_then(|d| d.log.as_ref()).is_some_and(|l| l.state == CaptureState::On);
+    desk.until("the log", |_, s| is_on(s));
+    desk.send(Command::Backup { job: JobId::new(), data_file: path.clone(), destination: None, options: None });
+    desk.until("the backup", |_, s| s.jobs.is_empty() && s.data_files.first().is_some_and(|d| d.archives.len() == 1));
+    {
+        let conn = Connection::open(&path).unwrap();
+        for _ in 0..4 {
+            conn.execute("INSERT INTO note(text) VALUES('more')", []).unwrap();
+        }
+        desk.until("the commits", |_, s| commits(s) == 4);
+    }
+    desk.end_service();
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{end}", path.display()));
+    }
+    desk.until_shown("Office.sqlite is gone, and ");
+    assert!(!desk.is_shown("Take over"), "which leads nowhere");
+    desk.press("Restore it…");
+    desk.until_shown("The data file is gone. The restored one takes its place");
+    desk.until_shown("Integrate all 4 commits");
+    desk.until_shown("Nothing is known after commit 4 of ");
+    desk.press("Restore in place");
+    desk.until("the data file to be open here", |_, s| {
+        let own = |host: strongroom::engine::Host| host.process == std::process::id();
+        s.jobs.is_empty() && s.data_files.first().is_some_and(|d| own(d.host) && d.lost_since.is_none() && is_on(s))
+    });
+    assert_eq!(notes(&path), 24, "every commit");
+    desk.until_shown("Office.sqlite restored in place");
+    assert!(!desk.is_shown("is gone, and "));
+}
+
+/// The page below the dialog has a button of the same name.
+fn press_in_dialog(desk: &mut Desk, label: &str) {
+    desk.until(label, |h, _| {
+        let dialog = h.query_all_by_role(Role::Dialog).next();
+        let button = dialog.and_then(|dialog| dialog.query_by_role_and_label(Role::Button, label));
+        button.is_some_and(|button| !button.accesskit_node().is_disabled())
+    });
+    desk.harness.run_steps(4);
+    desk.harness.get_by_role(Role::Dialog).get_by_role_and_label(Role::Button, label).click();
+    desk.harness.run_steps(3);
+}
+
+#[test]
+fn a_dialog_that_waits_for_a_service_which_dies_says_so_and_goes_on_by_itself() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(20);
+    desk.back_up(1);
+    desk.ask_restore(1);
+    desk.end_service();
+    desk.until_shown("has ended");
+    desk.until_shown("looked at again, by this window");
+    desk.until_shown("Data file: Office.sqlite");
+    desk.press("Restore archive 0001");
+    desk.until_shown("Archive 0001 restored");
+    // In place it is taken over first: only whoever looks after it writes its log.
+    desk.press("Restore");
+    desk.press("Restore 0001 in place…");
+    desk.until_shown("nobody looks after the data file");
+    press_in_dialog(&mut desk, "Take over");
+    desk.until("the data file to be open here", |_, s| {
+        s.data_files.first().is_some_and(|d| d.host.process == std::process::id() && d.lost_since.is_none())
+    });
+    press_in_dialog(&mut desk, "Restore in place");
+    desk.until_shown("Office.sqlite restored in place");
+    assert_eq!(notes(&path), 20);
+}
+
+#[test]
+fn the_settings_dialog_asks_again_when_the_data_file_was_taken_over() {
+    let mut desk = Desk::new();
+    desk.open_data_file(20);
+    desk.press("Settings…");
+    desk.end_service();
+    desk.until_shown("nothing can be changed");
+    press_in_dialog(&mut desk, "Take over");
+    desk.until("somebody to look after it", |_, s| s.data_files.first().is_some_and(|d| d.lost_since.is_none()));
+    desk.harness.get_by_role_and_label(Role::Tab, "Configuration").click();
+    desk.harness.run_steps(4);
+    let file = desk.path("Office.sqlite");
+    desk.type_into("Backup file destination folder", &file.display().to_string());
+    desk.until_shown("Office.sqlite is a file and no folder");
+}
