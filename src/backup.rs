@@ -3,6 +3,7 @@
 pub mod changed;
 pub mod content;
 mod estimate;
+pub mod led_to;
 mod manifest;
 pub mod marks;
 pub mod modified;

@@ -14,6 +14,7 @@ mod selection;
 mod settings_back;
 mod settings_out;
 pub mod trail;
+mod uncertain;
 pub mod undo;
 
 use std::{
@@ -326,8 +327,8 @@ fn run_opened(
     }
     // Only whoever asks knows which of two pasts is meant.
     let wants_data = items.iter().any(|item| item.kind == ItemKind::DataFile);
-    let fork = planned.as_ref().and_then(|planned| planned.known.fork.as_ref()).filter(|_| wants_data);
-    if let Some(question) = fork.and_then(|fork| fork.question(options.until)) {
+    let known = planned.as_ref().map(|planned| &planned.known).filter(|_| wants_data);
+    if let Some(question) = known.and_then(|known| known.question(options.until)) {
         return Err(question);
     }
     if destination.symlink_metadata().is_ok() {
@@ -375,6 +376,7 @@ fn run_opened(
         // Of an archive without its data file, the logs are of no concern.
         if report.integrity.is_some() {
             report.lacks = planned.known.lacks(options.until, next).map(|error| error.report());
+            report.is_present = options.until == Until::End && report.lacks.is_none() && planned.known.goes_on();
             report.remarks.extend(planned.known.remarks(options.until, next));
             report.unused = planned.known.unused.iter().filter(|unused| !is_set_aside(&unused.path)).cloned().collect();
         }
@@ -471,6 +473,7 @@ fn restore_into(
         integrity,
         repaired: None,
         repaired_logs: Vec::new(),
+        is_present: false,
         in_place: None,
         restoring_ms,
         checking_ms,

@@ -44,6 +44,8 @@ pub enum WarningKind {
     ArchiveDamaged,
     /// An archive bears the number of another one.
     ArchiveRenamed,
+    /// An archive is not signed by this user's key, though newer or older ones of the data file are.
+    ArchiveNotSigned,
     /// Another data file goes by the same settings: one was copied from the other with them.
     SharedSettings,
     /// Archives are not there any more.
@@ -52,6 +54,8 @@ pub enum WarningKind {
     ArchiveRepaired,
     /// The log does not record every commit.
     LogBroken,
+    /// The log lacks commits that it held before.
+    LogShortened,
     /// Programs use the data file by another name, whose commits are not seen.
     OtherName,
     /// A program waits to have the data file for itself, and the log is in its way.
@@ -102,8 +106,10 @@ impl WarningKind {
                 | K::ContentChanged
                 | K::TestRestoreFailed
                 | K::ArchiveDamaged
+                | K::ArchiveNotSigned
                 | K::ArchivesGone
                 | K::LogBroken
+                | K::LogShortened
                 | K::OtherName
                 | K::SharedSettings
                 | K::SettingsGone

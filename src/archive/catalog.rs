@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     format::ArchiveNumber,
     hold::{self, Hold},
+    keys::PublicKey,
     options::ArchiveOptions,
     reader::Archive,
     segments::{self, Missing, parse_segment_name},
@@ -98,6 +99,9 @@ pub struct ArchiveEntry {
     /// an earlier version made it.
     #[serde(default)]
     pub not_whole: Option<u32>,
+    /// The key that signed it, as far as its end tells.
+    #[serde(default)]
+    pub signed_by: Option<PublicKey>,
     /// That it is kept for ever, if it is.
     #[serde(default)]
     pub hold: Option<Hold>,
@@ -330,8 +334,9 @@ fn describe(files: Vec<PathBuf>, named: ArchiveNumber, segmented: bool) -> Archi
     let elsewhere: BTreeSet<PathBuf> = files.iter().map(|f| crate::storage::folder_of(f).to_path_buf()).collect();
     let elsewhere: Vec<PathBuf> = elsewhere.into_iter().collect();
     let seen = Archive::glance_at_all(&path, &elsewhere);
-    let not_whole = seen.as_ref().ok().and_then(|(_, not_whole)| *not_whole);
-    let seen = seen.map(|(identity, _)| identity);
+    let not_whole = seen.as_ref().ok().and_then(|seen| seen.not_whole);
+    let signed_by = seen.as_ref().ok().and_then(|seen| seen.signed_by);
+    let seen = seen.map(|seen| seen.identity);
     // Segments that are elsewhere are no reason not to say what it is.
     let identity = seen.as_ref().ok().cloned().or_else(|| segmented.then(|| segments::head_of(&path)).flatten());
     let identity = identity.as_ref();
@@ -353,6 +358,7 @@ fn describe(files: Vec<PathBuf>, named: ArchiveNumber, segmented: bool) -> Archi
         check_note: identity.and_then(|i| i.content.as_ref()).and_then(|content| content.note.clone()),
         content: identity.and_then(|i| i.content.clone()),
         not_whole,
+        signed_by,
         hold: hold::of(&files),
         options: identity.map(|i| i.options()).unwrap_or_default(),
         has_recovery_of_blocks: identity.is_some_and(|i| i.recovery >= Some(2)),

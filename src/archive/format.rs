@@ -62,7 +62,7 @@ use uuid::Uuid;
 
 pub use entries::FrameEntry;
 
-use super::options::ArchiveOptions;
+use super::options::{self, ArchiveOptions};
 use crate::{
     error::{Error, ErrorKind, Result},
     journal::Position,
@@ -152,7 +152,7 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_file: Option<PathBuf>,
     /// How it is stored, where that is not the default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "options::as_far_as_known")]
     pub options: Option<ArchiveOptions>,
     /// The version of its recovery data; `None` without any, and where that is the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,8 @@
 //!
 //! The words are those of the settings dialog in lower case, so that settings files and the command line read alike.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use super::recovery::{Dealt, Layout, find, make};
 use crate::storage::space::human_bytes;
@@ -23,6 +24,19 @@ pub struct ArchiveOptions {
     /// Whether it is signed by the key of the user who makes it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sign: bool,
+}
+
+/// Reads what an archive says of how it is stored as far as this version knows it. That is only for people, and a word of
+/// a later version makes no archive unreadable.
+///
+/// # Errors
+/// Where it is nothing of the kind at all.
+pub(super) fn as_far_as_known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ArchiveOptions>, D::Error> {
+    let Some(said) = Option::<Map<String, Value>>::deserialize(from)? else { return Ok(None) };
+    let one = |name: &String, value: &Value| Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+    let is_known = |(name, value): &(String, Value)| ArchiveOptions::deserialize(one(name, value)).is_ok();
+    let known: Map<String, Value> = said.into_iter().filter(is_known).collect();
+    Ok(Some(ArchiveOptions::deserialize(Value::Object(known)).unwrap_or_default()))
 }
 
 /// What an archive with recovery data survives, and what that costs.
@@ -215,6 +229,22 @@ mod tests {
         let defaults: ArchiveOptions = serde_json::from_str("{}")?;
         assert_eq!(defaults, ArchiveOptions::default());
         assert_eq!(defaults.compression, Compression::Fast);
+        Ok(())
+    }
+
+    #[test]
+    fn a_word_of_a_later_version_leaves_the_others_known() -> Result<(), Box<dyn std::error::Error>> {
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(default, deserialize_with = "as_far_as_known")]
+            options: Option<ArchiveOptions>,
+        }
+        let read = |text: &str| serde_json::from_str::<Head>(text).map(|head| head.options);
+        let said = r#"{"options":{"compression":"zap","redundancy":"low","sign":true,"new":[1]}}"#;
+        let known = ArchiveOptions { redundancy: Rate::Low, sign: true, ..ArchiveOptions::default() };
+        assert_eq!(read(said)?, Some(known));
+        assert_eq!((read("{}")?, read(r#"{"options":null}"#)?), (None, None));
+        assert!(read(r#"{"options":7}"#).is_err());
         Ok(())
     }
 }

@@ -31,6 +31,17 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
+/// What an archive says of itself at its beginning and its end; nothing in between was read.
+#[derive(Debug, Clone)]
+pub struct Glance {
+    /// What its beginning says.
+    pub identity: Identity,
+    /// How many of the chosen files are not in it, or not whole, where it says.
+    pub not_whole: Option<u32>,
+    /// The key that signed what its end says of it. That it is the archive that was signed, its bytes alone prove.
+    pub signed_by: Option<PublicKey>,
+}
+
 /// An archive whose header, index and end were proven.
 #[derive(Debug)]
 pub struct Archive {
@@ -147,19 +158,20 @@ impl Archive {
     /// # Errors
     /// As [`glance`](Self::glance).
     pub fn glance_with(path: &Path, folders: &[PathBuf]) -> Result<Identity> {
-        Self::glance_at_all(path, folders).map(|(identity, _)| identity)
+        Self::glance_at_all(path, folders).map(|glance| glance.identity)
     }
 
-    /// As [`glance_with`](Self::glance_with), with how many of the chosen files are not in it, or not whole, where it
-    /// says.
+    /// As [`glance_with`](Self::glance_with), with what its end says.
     ///
     /// # Errors
     /// As [`glance`](Self::glance).
-    pub fn glance_at_all(path: &Path, folders: &[PathBuf]) -> Result<(Identity, Option<u32>)> {
+    pub fn glance_at_all(path: &Path, folders: &[PathBuf]) -> Result<Glance> {
         let located = segments::locate(path, folders)?;
         let head = require_all(path, &located)?;
         let tail = read_tail(path, &located, head.length)?;
-        Ok((head.identity, tail.not_whole))
+        let signature = find_signature(&located.volume).filter(|signature| signature.is_of(&tail.whole));
+        let signed_by = signature.map(|signature| signature.key);
+        Ok(Glance { identity: head.identity, not_whole: tail.not_whole, signed_by })
     }
 
     /// What the archive says of itself.

@@ -60,7 +60,13 @@ pub fn look(data_file: &Path, settings: &Settings, purpose: Purpose) -> Result<S
         return Ok(if folder.is_dir() { Standing::Unmarked } else { Standing::New });
     };
     match marker::read(&folder) {
-        Ok(Some(id)) if known.iter().any(|place| place.id == Some(id)) => Ok(Standing::Known),
+        Ok(Some(id)) if known.iter().any(|place| place.id == Some(id)) => {
+            // A copy of the folder, mark and all, may lie beneath the mount point.
+            match known.iter().filter(|place| place.id == Some(id)).all(|place| is_beneath(&folder, place)) {
+                true => Err(missing(&folder, last, Some(id), purpose)),
+                false => Ok(Standing::Known),
+            }
+        }
         Ok(found) => Err(missing(&folder, last, found, purpose)),
         Err(error) => {
             let message = format!("{} cannot be told: {error}", is_it(&folder, purpose));
@@ -71,6 +77,16 @@ pub fn look(data_file: &Path, settings: &Settings, purpose: Purpose) -> Result<S
             Err(Error::new(ErrorKind::PlaceMissing, message).hint(hint).because(error))
         }
     }
+}
+
+/// Whether what is there lies on the disk beneath the mount point that the folder was on, and not on its disk.
+fn is_beneath(folder: &Path, place: &KnownPlace) -> bool {
+    let now = System::now().as_ref().and_then(|system| system.volume(folder));
+    now.is_some_and(|now| {
+        now.mount_point != place.mount_point
+            && place.mount_point.starts_with(&now.mount_point)
+            && !Volume::is_same(&now.name, &place.disk)
+    })
 }
 
 /// The usual folder is reached by its name alone: a link of that name, made by somebody who could not write the data

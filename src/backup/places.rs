@@ -12,7 +12,7 @@ use super::{
     retention::{self, BackupSet},
 };
 use crate::{
-    archive::{Archive, catalog},
+    archive::{Archive, catalog, keys::Trust},
     error::{Error, ErrorKind, ErrorReport, Result},
     settings::{Settings, sections::DeleteOldest},
     storage::{
@@ -86,7 +86,8 @@ pub fn look(
     if purpose == Purpose::Archives {
         if let (Some(space), Some(required)) = (&space, required_bytes) {
             let kept = super::archives(data_file, settings).unwrap_or_default();
-            let sets = retention::sets(data_file, settings, &kept);
+            // For an estimate of space all count alike, whoever signed them.
+            let sets = retention::sets(data_file, settings, &kept, Trust::default());
             warnings.extend(not_enough_space(&folder, settings, &sets, required, space.available));
         }
         warnings.extend(other_data_files(&folder, data_file, settings));

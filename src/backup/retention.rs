@@ -7,11 +7,12 @@
 //!
 //! [`rule`] says which sets that are ours to delete go. Kept beyond it:
 //! - sets that no newer ones are known to be as good as: a copy of a damaged data file pushes out nothing sound, and an
-//!   archive that lacks what was chosen pushes out none that holds all of it;
+//!   archive that lacks what was chosen pushes out none that holds all of it; and where archives are signed, what this
+//!   user did not sign pushes out nothing that he did: others may have put it there;
 //! - sets that are held ([`hold`]), each with its own log: so it can be restored to any moment up to the next full
 //!   backup. The logs after that one go as the rule says;
 //! - the set that the log in use stands on, if newer archives were made without it: without that archive the log would
-//!   lead from nowhere to now;
+//!   lead from nowhere to now; where the log cannot be read, as while its disk is away, the newest that was cut from it;
 //! - the logs of damaged sets that are newer than the newest one that is not: they lead from that to now. A mark beside
 //!   them, `Name[0004].4BK.deleted`, says that they go with it;
 //! - the logs of older sets, as long as a kept archive was cut from a log that is not found: it may be in the middle of
@@ -36,6 +37,7 @@ use crate::{
         Archive, ArchiveNumber,
         catalog::{self, ArchiveEntry},
         hold::{self, Hold},
+        keys::Trust,
         log_recovery,
         not_whole::Completeness,
         segments::{note_path, parse_segment_name, read_note, segment_name},
@@ -73,6 +75,9 @@ pub struct BackupSet {
     /// How many of the chosen files are not in it, or not whole, where it says.
     #[serde(default)]
     pub not_whole: Option<u32>,
+    /// Whether it is signed by this user's key; of a data file whose archives are not signed, always.
+    #[serde(default = "yes")]
+    pub is_genuine: bool,
     /// That it is kept for ever, if it is.
     #[serde(default)]
     pub hold: Option<Hold>,
@@ -84,6 +89,10 @@ pub struct BackupSet {
     pub is_in_use: bool,
     /// Why it is never deleted and does not count, if so.
     pub untouchable: Option<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl BackupSet {
@@ -99,7 +108,7 @@ impl BackupSet {
 
     /// Whether it is known to be as good as `other` in everything.
     fn is_as_good_as(&self, other: &Self) -> bool {
-        self.check >= other.check && self.completeness() >= other.completeness()
+        self.check >= other.check && self.completeness() >= other.completeness() && self.is_genuine >= other.is_genuine
     }
 }
 
@@ -139,7 +148,7 @@ impl Deleted {
 }
 
 /// The sets of `data_file` in its folder for archives, newest first. `known` are the archives listed there.
-pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry]) -> Vec<BackupSet> {
+pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry], trust: Trust) -> Vec<BackupSet> {
     let folder = destination_by(data_file, settings);
     let stem = catalog::stem(data_file);
     let identity = settings.data_file_id;
@@ -152,7 +161,12 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry]) -> Ve
         .collect();
     let in_folder = known.iter().filter(|entry| storage::folder_of(&entry.path) == folder);
     let of = (data_file, stem.as_str());
-    let mut sets: Vec<BackupSet> = in_folder.map(|entry| set(entry, of, identity, settings, &logs)).collect();
+    let of_entry = |entry| {
+        let set = set(entry, of, identity, settings, &logs);
+        BackupSet { is_genuine: trust.covers(entry.signed_by), ..set }
+    };
+    let mut sets: Vec<BackupSet> = in_folder.map(of_entry).collect();
+    hold_for_log(&mut sets, settings, &logs);
     adopt_logs(&mut sets, &folder, &stem, known, &logs);
     // The log from before the first full backup serves no restore; it goes with the first.
     let first = sets.iter_mut().filter(|set| set.untouchable.is_none()).min_by_key(|set| set.number);
@@ -165,6 +179,16 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry]) -> Ve
         }
     }
     sets
+}
+
+/// A log that cannot be read now, as one whose disk is away, goes on later from the newest archive that was cut from it:
+/// without that archive nothing would lead to it.
+fn hold_for_log(sets: &mut [BackupSet], settings: &Settings, logs: &[(PathBuf, LogHeader)]) {
+    let is_away = settings.log.file.as_ref().is_some_and(|log| !logs.iter().any(|(path, _)| path == log));
+    let cut = sets.iter_mut().filter(|set| is_away && set.is_ours() && set.position.is_some());
+    if let Some(newest) = cut.max_by_key(|set| set.number) {
+        newest.is_in_use = true;
+    }
 }
 
 /// What follows the name of an archive in that of the mark.
@@ -252,6 +276,7 @@ fn set(
         moment: entry.moment,
         check: entry.check,
         not_whole: entry.not_whole,
+        is_genuine: true,
         hold: entry.hold.clone(),
         position: entry.log_position,
         is_continued: logs.iter().any(|(_, header)| follows(header)),

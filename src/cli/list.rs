@@ -15,7 +15,7 @@ use crate::{
         history::judge,
         inspect::{Inspection, NewestArchive},
         lost::made_archives,
-        mistaken::refuse_log,
+        mistaken::refuse_own_file,
         settings_gone::Gone,
     },
     error::{
@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
-    refuse_log(place)?;
+    refuse_own_file(place)?;
     let folders = directories()?;
     let (mut missing, mut data_file, mut own_id) = (None, None, None);
     let mut entries = if place.is_dir() {

@@ -185,6 +185,8 @@ fn is_of_damage(finished: &FinishedJob, archive: &Path) -> bool {
 fn tell(finished: &mut Option<FinishedJob>, without: Option<ErrorReport>) {
     if let (Some(Ok(JobReport::Restore(report))), Some(without)) =
         (finished.as_mut().map(|finished| &mut finished.result), without)
+        // What is the same as the data file itself lacks nothing, whichever archive it came from.
+        && !report.is_present
     {
         match &report.lacks {
             None => report.lacks = Some(without),

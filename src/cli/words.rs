@@ -321,7 +321,11 @@ pub(super) fn lost(found: &Lost) -> String {
     }
     lines.push(match (&found.restores, &found.restore_problem, found.command()) {
         (Some(archive), _, Some(command)) => {
-            format!("To bring it back   {command} (from {} and all that the logs hold)", archive.display())
+            // Alone on its line, so that it can be pasted into a shell.
+            format!(
+                "To bring it back   {command}\nIt begins with      {}, and all that the logs hold",
+                archive.display()
+            )
         }
         (None, _, Some(command)) => format!("To bring it back   {command}"),
         (_, Some(problem), None) => format!("To bring it back   no archive is known: {}", problem.message),

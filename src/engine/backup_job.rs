@@ -337,8 +337,7 @@ impl BackupJob {
         if self.to.is_some() || settings.copied_from().is_some() {
             return Ok(Deleted::default());
         }
-        let of = (settings.settings(), self.data.as_path());
-        kept::delete_old(&self.data_file, of, (when, self.busy.as_slice()), made, control)
+        kept::delete_old(&self.data_file, (settings, self.data.as_path()), (when, self.busy.as_slice()), made, control)
     }
 }
 

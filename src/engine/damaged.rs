@@ -15,6 +15,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
+    archive::{catalog::ArchiveEntry, keys::Trust},
     backup,
     error::{ErrorKind, ErrorReport},
     journal::{commits_in_words, integrate::Until},
@@ -35,6 +36,7 @@ fn work(data_file: &Path, why: ErrorReport, config: &Config) -> Work {
         let own = &config.settings_dir;
         let _lock = DataFileLock::take(&data_file, &config)?;
         let settings = SettingsFile::load(&data_file, own)?;
+        let trust = settings.trust();
         let settings = settings.settings();
         let log = settings.log.file.clone().filter(|log| log.is_file());
         let options = InPlaceOptions {
@@ -47,7 +49,15 @@ fn work(data_file: &Path, why: ErrorReport, config: &Config) -> Work {
             as_far_as_possible: true,
             ..InPlaceOptions::asked(&data_file, settings.data_file_id, Logs::None, Until::End)
         };
-        let archives = backup::archives(&data_file, settings)?;
+        let mut archives = backup::archives(&data_file, settings)?;
+        // Nobody watches: what others may have put there is not what the data file becomes.
+        let is_trusted = |archive: &ArchiveEntry| trust.covers(archive.signed_by);
+        let refused = archives.iter().find(|archive| !is_trusted(archive));
+        let refused = refused.map(|archive| Trust::refused(&archive.path, archive.signed_by));
+        archives.retain(is_trusted);
+        if let Some(refused) = refused.filter(|_| archives.is_empty()) {
+            return Err(refused);
+        }
         let restored = match restore_damaged(&Disk, &archives, &options, control) {
             // A log whose very beginning is damaged is no reason to leave the data file damaged too.
             Err(error) if error.kind() != ErrorKind::Stopped && matches!(options.logs, Logs::Also(_)) => {

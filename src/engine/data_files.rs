@@ -42,6 +42,7 @@ impl Worker {
         let tried: HashSet<PathBuf> = if again { HashSet::new() } else { self.tried.keys().cloned().collect() };
         let (asked, own, data) = (path.clone(), config.settings_dir.clone(), config.data_dir.clone());
         let (journal, messages) = (self.recorder.asker(), self.messages.clone());
+        let noted = self.recorder.asker();
         self.run_beside(
             move || {
                 let real = path.canonicalize().ok();
@@ -62,6 +63,8 @@ impl Worker {
             move |outcome| {
                 let (real, result) = outcome.unwrap_or_else(|error| (None, Err(error)));
                 let refuse = |error: Error| {
+                    // What a restore has just found damaged is not proposed once more.
+                    noted.flush();
                     let left = is_lost(error.kind()).then(|| Left::look(&asked, &own, &data)).flatten();
                     let Left { folder, newest, damaged } = left.unwrap_or_default();
                     Refused { archives: folder, newest, damaged, error: error.report(), path: asked.clone() }

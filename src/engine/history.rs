@@ -4,6 +4,7 @@
 //! the lock of a file of its own; a job whose process no longer holds it was cut off, and is shown as interrupted.
 
 mod findings;
+mod log_ends;
 mod made;
 mod notices;
 mod proven;
@@ -23,6 +24,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 pub use findings::{Looked, Refuted, judge, known_archives};
+pub use log_ends::LogEnd;
 pub use runs::glance_maintenance;
 pub use state::{glance_automatic, highest_number};
 pub use watched::{Watched, left_behind};
@@ -293,6 +295,7 @@ fn open_database(path: &Path) -> rusqlite::Result<Connection> {
     conn.execute_batch(runs::SCHEMA)?;
     conn.execute_batch(notices::SCHEMA)?;
     conn.execute_batch(watched::SCHEMA)?;
+    conn.execute_batch(log_ends::SCHEMA)?;
     conn.execute_batch(undos::SCHEMA)?;
     conn.execute_batch(findings::SCHEMA)?;
     findings::join_stores(&conn)?;

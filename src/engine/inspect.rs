@@ -157,6 +157,8 @@ impl Inspection {
     fn of(status: &DataFileStatus, engine: Option<Process>, jobs: Vec<JobStatus>) -> Self {
         // Commits by another name of the file, or to another WAL, are in no log that is known here.
         let is_elsewhere = status.other_name.is_some() || status.moved_name.is_some() || !status.strays.is_empty();
+        // A log that no archive leads to is complete and worth nothing.
+        let is_elsewhere = is_elsewhere || status.log_root_problem.is_some();
         let log = status.log.as_ref().map(LogFacts::of_running).map(|log| match is_elsewhere {
             true => LogFacts { complete: log.complete.filter(|complete| !complete), ..log },
             false => log,
@@ -278,6 +280,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
             return Err(copies::shared(&path, from));
         }
         place::refuse_other_file(log, &path)?;
+        place::refuse_foreign(log, settings.settings().data_file_id)?;
         marks::look(&path, settings.settings(), Purpose::Log)?;
         inspect::inspect(log, &path)
     });

@@ -21,7 +21,7 @@ use crate::{
     },
     control::Control,
     error::Result,
-    settings::Settings,
+    settings::SettingsFile,
     sqlite::seen::ContentCheck,
     storage::Disk,
 };
@@ -33,11 +33,12 @@ use crate::{
 /// `Stopped`.
 pub(super) fn delete_old(
     data_file: &Path,
-    (settings, data): (&Settings, &Path),
+    (file, data): (&SettingsFile, &Path),
     (when, busy): (When, &[PathBuf]),
     proven: Option<(&Path, ContentCheck)>,
     control: &Control,
 ) -> Result<Deleted> {
+    let settings = file.settings();
     if settings.keep.all {
         return Ok(Deleted::default());
     }
@@ -52,7 +53,7 @@ pub(super) fn delete_old(
         }
         Err(error) => return Ok(Deleted { problem: Some(error.report()), ..Deleted::default() }),
     };
-    let sets = retention::sets(data_file, settings, &known);
+    let sets = retention::sets(data_file, settings, &known, file.trust());
     let old = retention::plan(&sets, &settings.keep, when, busy);
     let old = retention::unless_proven(old, &sets, proven.map(|(path, _)| path), control)?;
     Ok(retention::delete(&Disk, &old))
@@ -76,7 +77,7 @@ impl Worker {
                     return Ok(Deleted::default());
                 }
                 let (rule, control) = ((When::Now, busy.as_slice()), Control::default());
-                delete_old(&path, (settings.settings(), &data), rule, Some((&proven, ContentCheck::Whole)), &control)
+                delete_old(&path, (&settings, &data), rule, Some((&proven, ContentCheck::Whole)), &control)
             },
             move |deleted| {
                 let failed =

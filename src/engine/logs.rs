@@ -7,20 +7,45 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::Local;
+
 use super::{
     data_file::{self, LogStart},
+    history::{History, LogEnd},
     message::Message,
     status::Event,
     worker::Worker,
 };
 use crate::{
     error::{Error, ErrorKind, ErrorReport},
-    journal::Capture,
+    journal::{Capture, Position},
     storage::processes::{Holders, Process},
+    warning::{Warning, WarningKind},
 };
 
 /// A log that is released so soon after it was opened is left alone for a while.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// What is to be said of a log that ended at `before`, and ends at `now` after it was opened again.
+fn shortened_log(before: &LogEnd, now: &Position) -> Warning {
+    let (log, at) = (before.log.display(), before.at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S"));
+    // The step in which all comes back that nobody saw has the number of the first commit that is gone.
+    let (first, last) = (now.commit, before.position.commit);
+    let which = match first == last {
+        true => format!("commit {last}"),
+        false => format!("commits {first} to {last}"),
+    };
+    Warning::new(
+        WarningKind::LogShortened,
+        format!(
+            "the log {log} lacks {which}, which it held at {at}: while nobody watched it was cut, or an older copy took its \
+             place"
+        ),
+        "The data file still holds what they changed, and the log goes on from there; single moments in between cannot be \
+         restored. If another copy of that log exists, keep it: a restore finds it by --log. Check the disk of the log, and \
+         put this away when you have seen it.",
+    )
+}
 
 impl Worker {
     /// Opens or closes the log, so that it is as the settings say.
@@ -46,12 +71,18 @@ impl Worker {
         }
         if let Some(log) = wanted {
             let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
-            let (changed, messages) = (data_file.clone(), self.messages.clone());
+            let (changed, messages, data) = (data_file.clone(), self.messages.clone(), self.config.data_dir.clone());
             // What does not get through while the engine is busy is seen at its next look.
             let waker = move || _ = messages.try_send(Message::LogChanged { data_file: changed.clone() });
             let of = data_file.clone();
             self.run_beside(
-                move || data_file::open_log(&data_file, &settings, &own, (&log, start, released), waker),
+                move || {
+                    let before = History::glance(&data).and_then(|history| history.log_end(&data_file));
+                    let opened = data_file::open_log(&data_file, &settings, &own, (&log, start, released), waker)?;
+                    let now = opened.status().position;
+                    let shortened = before.filter(|before| before.is_beyond(&log, &now));
+                    Ok((opened, shortened.map(|before| shortened_log(&before, &now))))
+                },
                 move |opened| Message::LogOpened { result: opened.map_err(|e| e.report()), data_file: of, attempt },
             );
         }
@@ -76,7 +107,7 @@ impl Worker {
         &mut self,
         data_file: &Path,
         attempt: u64,
-        result: std::result::Result<Capture, ErrorReport>,
+        result: std::result::Result<(Capture, Option<Warning>), ErrorReport>,
     ) {
         let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         if hosted.log_attempt != attempt {
@@ -86,13 +117,16 @@ impl Worker {
         let status = hosted.edit();
         status.log_starting = false;
         match result {
-            Ok(capture) => {
+            Ok((capture, shortened)) => {
                 (status.log, status.log_problem) = (Some(capture.status()), None);
                 hosted.log = Some(Arc::new(capture));
                 hosted.log_slot.set(hosted.log.clone(), false);
                 (hosted.log_released, hosted.log_opened) = (None, Some(Instant::now()));
                 self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
                 self.note_lacking(data_file);
+                if let Some(warning) = shortened {
+                    self.say(data_file, warning);
+                }
                 self.survey(data_file);
             }
             Err(error) => {

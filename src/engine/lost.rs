@@ -14,6 +14,7 @@ use crate::{
     archive::{
         Archive,
         catalog::{self, ArchiveEntry},
+        keys::Trust,
     },
     backup::{
         self, marks,
@@ -24,6 +25,7 @@ use crate::{
     journal::{
         inspect::{self, LogFacts},
         integrate::Until,
+        place,
     },
     restore::{self, Choice, Logs, Made, Origin, in_place::is_lost},
     settings::{Settings, SettingsFile, copies},
@@ -104,7 +106,8 @@ impl Lost {
         // Settings that are gone name none: then it is the one that a restore goes on with.
         let log_file =
             settings.log.file.clone().or_else(|| found.into_iter().rfind(|log| !catalog::is_archived_log(log)));
-        let (log, log_problem) = match log_file.as_deref().map(inspect::alone) {
+        let alone = |log: &Path| place::refuse_foreign(log, id).and_then(|()| inspect::alone(log));
+        let (log, log_problem) = match log_file.as_deref().map(alone) {
             Some(Ok(log)) => (Some(log), None),
             Some(Err(error)) => (None, Some(error.report())),
             None => (None, None),
@@ -166,7 +169,9 @@ impl Left {
     /// Looks for them; `None` where their folder is not there.
     pub(super) fn look(data_file: &Path, own: &Path, data: &Path) -> Option<Self> {
         let path = std::path::absolute(data_file).ok()?;
-        let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
+        let file = SettingsFile::load(&path, own).ok();
+        let trust = file.as_ref().map_or_else(Trust::default, SettingsFile::trust);
+        let settings = file.map(|file| file.settings().clone()).unwrap_or_default();
         let (folder, id) = (backup::destination_by(&path, &settings), settings.data_file_id);
         let mut archives = backup::archives(&path, &settings).unwrap_or_default();
         // One whose very beginning is damaged does not say whose it is.
@@ -175,7 +180,9 @@ impl Left {
         let (damaged, sound): (Vec<ArchiveEntry>, Vec<ArchiveEntry>) =
             archives.into_iter().partition(|archive| archive.files.iter().any(|file| known.contains(file)));
         let is_own = |archive: &ArchiveEntry| archive.problem.is_none() && (id.is_none() || archive.is_of(id));
-        let newest = sound.into_iter().find(is_own).map(|archive| archive.path);
+        let own: Vec<ArchiveEntry> = sound.into_iter().filter(is_own).collect();
+        let signed = own.iter().find(|archive| trust.covers(archive.signed_by));
+        let newest = signed.or(own.first()).map(|archive| archive.path.clone());
         let damaged = damaged.into_iter().map(|archive| archive.path).collect();
         folder.is_dir().then_some(Self { folder: Some(folder), newest, damaged })
     }

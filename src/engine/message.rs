@@ -20,6 +20,7 @@ use crate::{
     journal::Capture,
     settings::SettingsFile,
     storage::processes::{Holders, Process},
+    warning::Warning,
 };
 
 /// What reaches the engine's thread.
@@ -53,7 +54,8 @@ pub(super) enum Message {
     LogOpened {
         data_file: PathBuf,
         attempt: u64,
-        result: std::result::Result<Capture, ErrorReport>,
+        /// The log, and what is to be said of it.
+        result: std::result::Result<(Capture, Option<Warning>), ErrorReport>,
     },
     LogChanged {
         data_file: PathBuf,

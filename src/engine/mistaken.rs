@@ -8,6 +8,9 @@ use crate::{
     journal::reader::LogReader,
 };
 
+/// The end of the name of a settings file.
+const SETTINGS: &str = ".strongroom.toml";
+
 /// Refuses an archive or a log, known by its name before SQLite has touched it, and says what it is and what it is for.
 ///
 /// # Errors
@@ -33,6 +36,11 @@ pub fn refuse_own_file(path: &Path) -> Result<()> {
                 )
             }
         });
+    }
+    if ends_with(SETTINGS) {
+        let message = format!("{at} holds the settings of a data file, and is none");
+        return Err(Error::new(ErrorKind::WrongType, message)
+            .hint("Give the data file itself: strongroom settings DATAFILE shows and changes them."));
     }
     refuse_log(path)
 }

@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Local, Offset, TimeDelta, TimeZone, Utc};
 
 use super::{
-    history::Watched,
+    history::{LogEnd, Watched},
     status::{DataFileStatus, HostKind},
     worker::Worker,
 };
@@ -19,6 +19,8 @@ use crate::{
 
 /// How often it is noted that data files are watched. Where a process is cut off, so much is not known.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+/// How often it is noted where the logs end, while they go on.
+const ENDS_NOTED: Duration = Duration::from_secs(10);
 
 impl DataFileStatus {
     /// Whether it has a log, or backups are made by themselves: then it matters that somebody looks after it.
@@ -43,6 +45,7 @@ impl Worker {
 
     /// Notes now and then, and at the end, that data files are watched.
     pub(super) fn note_watching(&mut self, at_end: bool) {
+        self.note_log_ends(at_end);
         let now = Instant::now();
         let is_due = self.noted_watching.is_none_or(|at| now - at >= SIGN_OF_LIFE);
         if !self.config.stays() || self.data_files.is_empty() || !(is_due || at_end) {
@@ -53,6 +56,27 @@ impl Worker {
         let all: Vec<(PathBuf, bool)> = all.collect();
         let moment = self.now().to_utc();
         self.note(move |history| history.still_watch(&all, moment, at_end));
+    }
+
+    /// Notes where logs end, those that went on since that was noted last.
+    fn note_log_ends(&mut self, at_end: bool) {
+        let now = Instant::now();
+        let is_due = self.noted_log_ends.0.is_none_or(|at| now - at >= ENDS_NOTED);
+        if !self.config.stays() || !(is_due || at_end) {
+            return;
+        }
+        let (moment, noted) = (self.now().to_utc(), &self.noted_log_ends.1);
+        let ends = self.data_files.iter().filter_map(|d| {
+            let end = LogEnd::of(&d.log.as_ref()?.status(), moment);
+            let is_noted = noted.get(d.path()).is_some_and(|noted| noted.position == end.position);
+            (!is_noted).then(|| (d.path().to_path_buf(), end))
+        });
+        let ends: Vec<(PathBuf, LogEnd)> = ends.collect();
+        if !ends.is_empty() {
+            self.noted_log_ends.0 = Some(now);
+            self.noted_log_ends.1.extend(ends.iter().cloned());
+            self.note(move |history| history.keep_log_ends(&ends));
+        }
     }
 
     /// Somebody wants it so: nothing is missing that has to be said.

@@ -18,7 +18,7 @@ use super::{
     config::Config,
     data_file::{DataFile, LogStart},
     handle::Shared,
-    history::{History, JobKind},
+    history::{History, JobKind, LogEnd},
     in_care::{InCare, Known},
     job::{Order, RunningJob, Work},
     list::List,
@@ -93,6 +93,8 @@ pub(super) struct Worker {
     pub(super) undoing: HashMap<JobId, JobId>,
     /// When it was last noted that data files are watched.
     pub(super) noted_watching: Option<Instant>,
+    /// When it was last noted where logs end, and what.
+    pub(super) noted_log_ends: (Option<Instant>, HashMap<PathBuf, LogEnd>),
     looked: Instant,
     /// Which data file is looked at next.
     look_next: usize,
@@ -166,6 +168,7 @@ impl Worker {
             watching: false,
             undoing: HashMap::new(),
             noted_watching: None,
+            noted_log_ends: (None, HashMap::new()),
             looked: Instant::now(),
             look_next: 0,
             looked_at_processes: None,

@@ -54,6 +54,30 @@ impl Fork {
         self.used.epoch > self.other.epoch && self.used.begins >= self.other.ends
     }
 
+    /// What to ask of a restore up to `until` where the other log, which was over when the one that is used was begun,
+    /// holds a commit with this number too, or what was committed at that moment.
+    pub fn question_of_replaced(&self, until: Until) -> Option<Error> {
+        let (used, other) = (&self.used, &self.other);
+        let what = match until {
+            Until::Commit(number) if number > self.commit && number <= other.last => {
+                format!("commit {number} stands in two logs")
+            }
+            Until::Moment(moment) if other.begins <= moment && moment <= other.ends => {
+                "the moment wanted lies in another log than the one that is used".to_owned()
+            }
+            _ => return None,
+        };
+        let (old, new) = (other.path.display(), used.path.display());
+        let message = format!(
+            "{what}: {old} went on from commit {} up to commit {}, and {new} was begun in its place",
+            self.commit, other.last
+        );
+        Some(Error::new(ErrorKind::Refused, message).hint(format!(
+            "Name the log that is meant (--log, or Add log): {old} for what was committed before it was replaced, {new} for \
+             what came later."
+        )))
+    }
+
     /// What to ask of a restore up to `until`, where it leads beyond the place.
     pub fn question(&self, until: Until) -> Option<Error> {
         let is_beyond = match until {

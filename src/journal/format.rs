@@ -116,6 +116,26 @@ impl PartialEq for Position {
 
 impl Eq for Position {}
 
+/// Bytes 136 to 159 of a header, without what this version knows of them: flags that may be ignored, and room for more.
+/// The header is part of the chain, so that they must stay what they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ignored([u8; 24]);
+
+impl Ignored {
+    fn of(header: &[u8]) -> Self {
+        let mut kept = [0; 24];
+        // Of version 1 they are not part of the chain.
+        if u32_at(header, 8) > 1 {
+            kept.copy_from_slice(&header[136..160]);
+            kept[0] &= !(STATE as u8);
+            if u32_at(header, 136) & STATE != 0 {
+                kept[8..16].fill(0);
+            }
+        }
+        Self(kept)
+    }
+}
+
 /// What a log file says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogHeader {
@@ -135,6 +155,8 @@ pub struct LogHeader {
     pub page_count: u32,
     /// Where the WAL stood at the base.
     pub mark: WalMark,
+    /// What a later version wrote there and this one may pass over.
+    pub ignored: Ignored,
 }
 
 /// What sort of record it is.
@@ -308,6 +330,7 @@ impl LogHeader {
             out.extend_from_slice(&self.base.state.unwrap_or_default().0.to_le_bytes());
         }
         out.resize(160, 0);
+        out[136..160].iter_mut().zip(self.ignored.0).for_each(|(byte, kept)| *byte |= kept);
         let hash = blake3::hash(&out);
         out.extend_from_slice(hash.as_bytes());
         out
@@ -371,6 +394,7 @@ impl LogHeader {
             created: time_at(bytes, 80),
             page_count: u32_at(bytes, 88),
             mark: mark_at(bytes, 92),
+            ignored: Ignored::of(bytes),
         })
     }
 }

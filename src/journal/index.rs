@@ -312,7 +312,7 @@ impl Index {
     }
 
     /// The chain value at the end of the log, where it has records.
-    pub(super) fn chain(&self) -> Option<Chain> {
+    pub fn chain(&self) -> Option<Chain> {
         (self.records > 0).then_some(self.link)
     }
 

@@ -84,6 +84,7 @@ pub fn plan_choosing(
         stands_still: false,
         runs_back: false,
         fork: None,
+        replaced: Vec::new(),
         longest: 0,
     };
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
@@ -99,8 +100,9 @@ pub fn plan_choosing(
         };
         plan.unused.push(Unused { path: path.clone(), why });
     }
-    // Of two that go on from one place, the one begun later in the place of the other; what was chosen before all.
-    found.sort_by_key(|(epoch, path)| (!chosen.contains(path), std::cmp::Reverse(*epoch)));
+    // Of two that go on from one place, the one begun later in the place of the other; what was chosen before all, and
+    // what was named first before what is only written at the moment.
+    found.sort_by_key(|(epoch, path)| (rank(chosen, path), std::cmp::Reverse(*epoch)));
     let mut left: Vec<PathBuf> = found.into_iter().map(|(_, path)| path).collect();
     // A log may hold the position at its base or, when a backup failed after its cut, in its middle. One that ends
     // early does not count where another copy of it goes on.
@@ -125,6 +127,11 @@ pub fn plan_choosing(
         plan.unconnected.extend(is_later.then_some(path));
     }
     Ok(plan)
+}
+
+/// Where a log stands among those that were chosen, the first before all.
+fn rank(chosen: &[PathBuf], path: &Path) -> usize {
+    chosen.iter().position(|known| known == path).unwrap_or(usize::MAX)
 }
 
 /// Whether a log begins where the archive was cut, and is not the one that went on from it: that of a copy.
@@ -164,11 +171,11 @@ fn unfit_beside(plan: &mut Plan, path: &Path, chosen: &[PathBuf], control: &Cont
     match fork::compare(plan, path, control)? {
         Relation::Same => Ok(None),
         Relation::Apart(Some(found)) => {
+            let is_chosen = rank(chosen, &found.used.path) < rank(chosen, &found.other.path);
             if found.is_replaced() {
+                plan.replaced.extend((!is_chosen).then_some(found));
                 return Ok(Some(Unfit::Replaced { last: tail.commit }));
             }
-            let used = |branch: &fork::Branch| chosen.contains(&branch.path);
-            let is_chosen = used(&found.used) && !used(&found.other);
             if !is_chosen && plan.fork.as_ref().is_none_or(|fork| found.commit < fork.commit) {
                 plan.fork = Some(found);
             }
@@ -223,7 +230,7 @@ fn extend(plan: &mut Plan, path: &Path, look: Look, control: &Control) -> Result
     let base = reader.header().base;
     let is_later = base.archive >= plan.from.archive.max(plan.to.archive);
     let begins_here = base.commit == plan.to.commit && reader.header().rooted && is_later;
-    if piece.is_some() || begins_here {
+    if piece.is_some() || begins_here && is_after_last(plan, base.archive) {
         plan.last = Some(path.to_path_buf());
     }
     plan.pieces.extend(piece);
@@ -243,9 +250,19 @@ fn extend_by_index(plan: &mut Plan, reader: &LogReader) -> bool {
     index.groups().for_each(|group| group.records.iter().for_each(|record| steps.take(record)));
     let (piece, archive) = (steps.piece, steps.archive);
     plan.to = Position::at(archive, header.base.commit + index.records(), chain);
-    (plan.end, plan.last) = (PlanEnd::Complete, Some(reader.path().to_path_buf()));
+    plan.end = PlanEnd::Complete;
+    if piece.is_some() || is_after_last(plan, header.base.archive) {
+        plan.last = Some(reader.path().to_path_buf());
+    }
     plan.pieces.extend(piece);
     true
+}
+
+/// Whether the log that follows full backup `archive` was not begun before the one that the plan ends with. Where full
+/// backups were made without a commit in between, several logs begin and end at one place; the last of them goes on.
+fn is_after_last(plan: &Plan, archive: u32) -> bool {
+    let last = plan.last.as_ref().and_then(|last| LogReader::open(last).ok());
+    last.is_none_or(|last| last.header().base.archive <= archive)
 }
 
 /// What a log adds to a plan, record by record.

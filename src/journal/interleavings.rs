@@ -248,6 +248,7 @@ impl Scene {
         let page_count = pins.page_count()?;
         let base = Position::at(1, 0, Chain([1; 32]));
         let header = LogHeader {
+            ignored: Default::default(),
             version: VERSION,
             identity: config.identity,
             page_size: 1024,

@@ -34,6 +34,9 @@ pub struct Jump {
     pub from: DateTime<Utc>,
     /// The latest time that one of them bears.
     pub to: DateTime<Utc>,
+    /// The earliest time that one of them bears, where the clock had run back after them.
+    #[serde(default)]
+    pub since: Option<DateTime<Utc>>,
     /// What the clock showed at the next commit, where it had run back by then: none of them was made later.
     #[serde(default)]
     pub right_again: Option<DateTime<Utc>>,
@@ -43,6 +46,11 @@ impl Jump {
     /// Whether a limit at `moment` leaves out commits of the jump that may have been made before it.
     pub fn conceals(&self, moment: DateTime<Utc>) -> bool {
         self.from <= moment && moment < self.right_again.unwrap_or(self.to)
+    }
+
+    /// Whether the clock showed `moment` while it was ahead.
+    pub fn shows(&self, moment: DateTime<Utc>) -> bool {
+        self.since.is_some_and(|since| since <= moment && moment < self.to)
     }
 
     /// Whether the clock showed `moment` twice: before and after it ran back.
@@ -106,8 +114,9 @@ fn jumps(times: &[(u64, DateTime<Utc>)], witnesses: &[Witness]) -> Vec<Jump> {
         let first = times[..at].iter().rposition(|(_, time)| *time <= again).map_or(0, |before| before + 1);
         let (from, run) = (times[first.saturating_sub(1)].1.min(again), &times[first.max(1)..at]);
         let to = run.iter().map(|(_, time)| *time).max();
+        let since = run.iter().map(|(_, time)| *time).min();
         let ends = run.first().zip(run.last()).map(|(first, last)| (first.0, last.0));
-        let jump = ends.zip(to).map(|(commits, to)| Jump { commits, from, to, right_again: Some(again) });
+        let jump = ends.zip(to).map(|(commits, to)| Jump { commits, from, to, since, right_again: Some(again) });
         found.extend(jump);
     }
     for witness in witnesses {
@@ -135,6 +144,7 @@ fn jumps(times: &[(u64, DateTime<Utc>)], witnesses: &[Witness]) -> Vec<Jump> {
             earlier.commits.1 = earlier.commits.1.max(later.commits.1);
             (earlier.from, earlier.to) = (earlier.from.min(later.from), earlier.to.max(later.to));
             earlier.right_again = earlier.right_again.max(later.right_again);
+            earlier.since = earlier.since.into_iter().chain(later.since).min();
         }
         is_same
     });
@@ -144,7 +154,7 @@ fn jumps(times: &[(u64, DateTime<Utc>)], witnesses: &[Witness]) -> Vec<Jump> {
 /// From the commit at `first` to the last one that bears the time `to`.
 fn stretch(times: &[(u64, DateTime<Utc>)], first: usize, to: DateTime<Utc>, from: DateTime<Utc>) -> Option<Jump> {
     let last = times.iter().rposition(|(_, time)| *time == to).filter(|last| *last >= first)?;
-    Some(Jump { commits: (times[first].0, times[last].0), from, to, right_again: None })
+    Some(Jump { commits: (times[first].0, times[last].0), from, to, since: None, right_again: None })
 }
 
 #[cfg(test)]
@@ -195,7 +205,13 @@ mod tests {
         // Two commits ahead by two days; right again at 5.
         let times = times(&[0.0, 1.0, 2882.0, 2883.0, 5.0, 6.0]);
         let jumps = jumps(&times, &[]);
-        let jump = Jump { commits: (42, 43), from: at(1.0), to: at(2883.0), right_again: Some(at(5.0)) };
+        let jump = Jump {
+            commits: (42, 43),
+            from: at(1.0),
+            to: at(2883.0),
+            since: Some(at(2882.0)),
+            right_again: Some(at(5.0)),
+        };
         assert_eq!(jumps, [jump]);
         let minutes = [0.9, 1.0, 4.9, 5.0, 20.0, 2882.9, 2883.0];
         assert_eq!(minutes.map(|minute| jump.conceals(at(minute))), [false, true, true, false, false, false, false]);
@@ -207,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_moment_before_its_end_is_concealed() {
-        let jump = Jump { commits: (43, 46), from: at(2.0), to: at(24.0), right_again: None };
+        let jump = Jump { commits: (43, 46), from: at(2.0), to: at(24.0), since: None, right_again: None };
         assert_eq!([1.9, 2.0, 23.9, 24.0].map(|minute| jump.conceals(at(minute))), [false, true, true, false]);
     }
 }

@@ -176,6 +176,7 @@ fn begin(config: &CaptureConfig, now: &Now, aside: Option<&Path>) -> Result<Open
     let own = |base: Position| Position { log: Some(Uuid::new_v4()), epoch, state: None, ..base };
     let header = match last {
         Some(last) => LogHeader {
+            ignored: Default::default(),
             version: VERSION,
             identity: config.identity,
             page_size: now.page_size,
@@ -190,6 +191,7 @@ fn begin(config: &CaptureConfig, now: &Now, aside: Option<&Path>) -> Result<Open
             let last = config.last_archive.as_ref().map(|last| last.position);
             let (archive, commit) = last.map_or((0, 0), |p| (p.archive, p.commit));
             LogHeader {
+                ignored: Default::default(),
                 version: VERSION,
                 identity: config.identity,
                 page_size: now.page_size,

@@ -83,6 +83,19 @@ pub fn refuse_other_file(log: &Path, data_file: &Path) -> Result<()> {
     what.map_or(Ok(()), |what| Err(no_log(log, what)))
 }
 
+/// Sees that a log is that of the data file with this identity: the commits of another one are none of this.
+///
+/// # Errors
+/// `WrongType` where it is another's. What cannot be read is no matter here.
+pub fn refuse_foreign(log: &Path, identity: Option<Uuid>) -> Result<()> {
+    match LogReader::open(log) {
+        Ok(reader) if identity.is_some_and(|id| reader.header().identity != id) => {
+            Err(no_log(log, "the log of another data file"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Sees that a file that is chosen for the log can become it: that nothing is there, or a log of the data file with this
 /// identity. In one that was in use, whatever is there now is what became of it, and opening it says so.
 ///
@@ -94,11 +107,8 @@ pub fn require_free(log: &Path, data_file: &Path, identity: Option<Uuid>) -> Res
         return Ok(());
     }
     match LogReader::open(log) {
-        Ok(reader) if identity.is_some_and(|id| reader.header().identity != id) => {
-            Err(no_log(log, "the log of another data file"))
-        }
         Err(e) if e.kind() == ErrorKind::NotRecognised => Err(no_log(log, "a file that is no log")),
-        _ => Ok(()),
+        _ => refuse_foreign(log, identity),
     }
 }
 

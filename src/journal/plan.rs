@@ -134,6 +134,9 @@ pub struct Plan {
     /// Logs that go on from one commit in different ways, and nobody but the administrator knows which is meant.
     #[serde(default)]
     pub fork: Option<Fork>,
+    /// Logs that were over when one that the plan uses was begun in their place, and hold commits of their own.
+    #[serde(default)]
+    pub replaced: Vec<Fork>,
     /// Length in bytes of the data file where it is longest on the way.
     #[serde(default)]
     pub longest: u64,

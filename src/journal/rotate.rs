@@ -301,6 +301,7 @@ mod tests {
         let (log, to) = (folder.path().join("a.journal"), folder.path().join("a[0001].4BL"));
         let storage: Arc<dyn Storage> = Arc::new(Disk);
         let header = LogHeader {
+            ignored: Default::default(),
             version: VERSION,
             identity: uuid::Uuid::from_u128(7),
             page_size: 512,
@@ -327,6 +328,7 @@ mod tests {
     fn log_of(path: &Path, version: u32, base: Position, commits: u64) -> Result<LogWriter> {
         let time = DateTime::UNIX_EPOCH;
         let header = LogHeader {
+            ignored: Default::default(),
             version,
             identity: uuid::Uuid::from_u128(7),
             page_size: 512,

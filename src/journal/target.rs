@@ -242,6 +242,7 @@ mod tests {
 
     fn log(path: &Path, base: Position, page_count: u32, blank: &[(u32, u32)]) -> Result<LogWriter> {
         let header = LogHeader {
+            ignored: Default::default(),
             version: VERSION,
             identity: uuid::Uuid::from_u128(7),
             page_size: SIZE as u32,

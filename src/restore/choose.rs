@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Known, Logs, RestorePlan,
+    Ends, Known, Logs, RestorePlan,
     places::{self, Origin, Places},
     plan_with,
 };
 use crate::{
     archive::{
-        ArchiveNumber, Identity,
+        Archive, ArchiveNumber, Identity,
         catalog::{self, ArchiveEntry},
+        keys::Trust,
     },
     error::{Error, ErrorKind, ErrorReport, Result, shell::quoted},
     journal::{integrate::Until, written_by},
@@ -127,6 +128,11 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
     let log = settings.log.file.clone();
     let is_of_other = |log: &PathBuf| !settings.may_have_written(written_by(log), Installation::of(data_file));
     let log_of_other = log.filter(is_of_other);
+    // Where the settings are gone, the archives tell whether they were signed.
+    let is_signed = settings.data_file_id.is_none() || settings.archive.sign;
+    let trust = Trust::of(is_signed, origin.settings_dir.as_ref().unwrap_or(&nowhere));
+    let is_any = archives.iter().any(|archive| trust.covers(archive.signed_by));
+    let trust = if settings.data_file_id.is_none() && !is_any { Trust::default() } else { trust };
     let sharing = copies::mark(data_file, &Settings { data_file_id: identity, ..settings }, &mut archives);
     let elsewhere = sharing.into_iter().find_map(|other| other.elsewhere);
     archives.retain(|archive| archive.data_file_id.is_none() || archive.is_of(identity));
@@ -138,13 +144,24 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
         let message = format!("no archive of {} was found in {}", data_file.display(), folders.join(" or "));
         return Err(none(message).hint("Give the archive itself, if it lies elsewhere."));
     }
+    let (trusted, others): (Vec<&ArchiveEntry>, Vec<&ArchiveEntry>) =
+        archives.iter().filter(|archive| is_before(archive, until)).partition(|a| trust.covers(a.signed_by));
+    let refused = |archive: &ArchiveEntry| Trust::refused(&archive.path, archive.signed_by);
     let (mut best, mut first): (Option<(Reached, Choice)>, Option<Error>) = (None, None);
+    if trusted.first().is_some_and(|newest| others.first().is_some_and(|other| other.number > newest.number)) {
+        first = others.first().map(|other| refused(other));
+    }
     let newer = Newer { last_number: ArchiveNumber(last_number), made, archives: &archives, until };
     let copies: Vec<ArchiveEntry> =
         folders.iter().flat_map(|folder| catalog::copies(folder, Some(&stem)).unwrap_or_default()).collect();
     // Whoever repaired an archive has its copy restored, without being told of the damage once more.
     let with_copy = |archive| copies.iter().find(|copy| is_copy(copy, archive, identity)).into_iter().chain([archive]);
-    for archive in archives.iter().filter(|archive| is_before(archive, until)).flat_map(with_copy) {
+    for archive in trusted.into_iter().chain(others).flat_map(with_copy) {
+        let is_trusted = trust.covers(archive.signed_by);
+        // What others may have put there takes the place of nothing that this user signed, however far it leads.
+        if !is_trusted && best.is_some() {
+            break;
+        }
         if archive.files.iter().any(|file| origin.damaged.contains(file)) {
             first.get_or_insert_with(|| {
                 let message = format!("{} is damaged beyond repair, as was found before", archive.path.display());
@@ -176,7 +193,8 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
         let without = if may_miss { newer.unusable(&plan, first.as_ref()).or_else(strange) } else { None };
         let is_used = |log: &PathBuf| plan.log.as_ref().is_some_and(|plan| plan.pieces.iter().any(|p| p.path == *log));
         let of_other = log_of_other.as_ref().filter(|log| is_used(log)).map(|log| copies::log_of_other(log, data_file));
-        let without = of_other.or(without).map(|error| error.report());
+        let unsigned = (!is_trusted).then(|| refused(archive));
+        let without = unsigned.or(of_other).or(without).map(|error| error.report());
         let choice = Choice { archive: archive.path.clone(), logs: of_plan(&plan, logs), without };
         if is_there {
             return Ok(choice);
@@ -271,7 +289,9 @@ impl Newer<'_> {
                 format!("It is there: strongroom restore {} --no-log restores it itself.", quoted(&there.path)),
             ),
             _ => {
-                let elsewhere = made.filter(|made| made.archive.is_file());
+                let is_it =
+                    |made: &&Made| Archive::glance(&made.archive).is_ok_and(|found| found.number == made.number);
+                let elsewhere = made.filter(is_it);
                 let was =
                     made.map_or_else(String::new, |made| format!(" (it was written as {})", made.archive.display()));
                 (
@@ -361,12 +381,17 @@ fn leads(plan: &RestorePlan, until: Until) -> (Reached, bool) {
     };
     let commit = known.commit.unwrap_or(0);
     let next = plan.log.as_ref().and_then(|log| log.times).map(|times| times.1);
+    // Of a log that breaks off another archive may know what comes after.
+    let is_broken = matches!(known.ends, Ends::Broken);
     let is_there = match until {
         Until::Commit(number) => commit >= number,
         Until::Moment(moment) => {
-            plan.identity.moment <= moment && known.lacks(until, next.filter(|last| *last > moment)).is_none()
+            let next = next.filter(|last| *last > moment);
+            plan.identity.moment <= moment
+                && known.lacks(until, next).is_none()
+                && (next.is_some() || !is_broken || moment <= known.time)
         }
-        Until::End => known.lacks(until, None).is_none(),
+        Until::End => !is_broken && known.lacks(until, None).is_none(),
     };
     (Reached { commit: known.commit, time: known.time }, is_there)
 }

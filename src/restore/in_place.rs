@@ -197,7 +197,8 @@ pub fn in_place(
     };
     let outcome = run_into(storage, archive, &wanted, Some(scratch.folder()), control).and_then(|report| {
         let rebuilt = report.files.first().cloned().unwrap_or_default();
-        refuse_unsound(&report, options.as_far_as_possible)?;
+        // Where nothing can be opened, nothing is lost by going as far as a damaged log goes.
+        refuse_unsound(&report, options.as_far_as_possible || present.is_err())?;
         let done = match &present {
             Ok(live) => {
                 let of_archive = opened.identity().log_position.map(|position| position.commit);
@@ -266,7 +267,15 @@ fn refuse_unsound(report: &RestoreReport, as_far_as_possible: bool) -> Result<()
         (Some(problem), Some(Integrity::Problems(_))) => Err(problem),
         // Its state is whole, only not the last one.
         (Some(_), Some(Integrity::Sound)) if as_far_as_possible => Ok(()),
-        (Some(problem), _) if report.log_end.is_some() => Err(problem),
+        (Some(problem), _) if report.log_end.is_some() => {
+            let sound = report.integrated.as_ref().map(|done| done.position.commit);
+            let far = sound.map_or_else(
+                || "restore without the log (--no-log)".to_owned(),
+                |commit| format!("restore up to the last commit before it (--commit {commit})"),
+            );
+            Err(Error::new(problem.kind(), format!("nothing was restored: {}", problem.message()))
+                .hint(format!("The data file is as it was. To go as far as the log is sound, {far}.")))
+        }
         _ => Ok(()),
     }
 }

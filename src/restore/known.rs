@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
     choose::Sibling,
     places::{Origin, Places},
+    uncertain::{self, shown},
 };
 use crate::{
     archive::{Identity, catalog},
@@ -21,7 +22,7 @@ use crate::{
         fork::Fork,
         index, inspect,
         integrate::{Look, Plan, PlanEnd, Stretch, Unfit, Until, Unused},
-        jumps::{self, Jump, Witness},
+        jumps::{self, Jump, NOTICED, Witness},
         next_path,
         reader::LogReader,
     },
@@ -113,6 +114,12 @@ pub struct Known {
     /// Logs that go on in different ways.
     #[serde(default)]
     pub fork: Option<Fork>,
+    /// Logs that were replaced, and hold commits that are not in those that are used.
+    #[serde(default)]
+    pub replaced: Vec<Fork>,
+    /// When that was looked at.
+    #[serde(default)]
+    pub read_at: Option<DateTime<Utc>>,
     /// Why the log cannot be written at the moment, as whoever wants to write it says.
     #[serde(default)]
     pub log_problem: Option<String>,
@@ -148,6 +155,8 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
         jumps,
         stretches,
         fork: None,
+        replaced: Vec::new(),
+        read_at: Some(control.clock().now()),
         log_problem: None,
     })
 }
@@ -183,6 +192,8 @@ pub(super) fn known(
         jumps: jumps::find(plan, &witnesses, control)?,
         stretches: plan.catch_ups.clone(),
         fork: shown.fork.clone(),
+        replaced: shown.replaced.clone(),
+        read_at: Some(now),
         log_problem: origin.log_problem.clone(),
     })
 }
@@ -253,10 +264,6 @@ pub(super) fn is_same(data_file: &Path, restored: &Path, control: &Control) -> R
     Ok(live.len() == length)
 }
 
-fn shown(time: DateTime<Utc>) -> String {
-    time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z").to_string()
-}
-
 impl Known {
     /// The last commit known, in words.
     pub fn last_in_words(&self) -> String {
@@ -291,30 +298,42 @@ impl Known {
         }
     }
 
+    /// What only whoever asks for a restore up to `until` can tell: which of two pasts is meant.
+    pub(super) fn question(&self, until: Until) -> Option<Error> {
+        let replaced = || self.replaced.iter().find_map(|fork| fork.question_of_replaced(until));
+        self.fork.as_ref().and_then(|fork| fork.question(until)).or_else(replaced)
+    }
+
     /// What the state that `until` leads to may lack; `next` is the time of the first commit that was left out.
     pub fn lacks(&self, until: Until, next: Option<DateTime<Utc>>) -> Option<Error> {
-        if let Some(question) = self.fork.as_ref().and_then(|fork| fork.question(until)) {
+        if let Some(question) = self.question(until) {
             return Some(question);
         }
         match until {
             Until::Commit(_) => None,
             Until::Moment(moment) => {
                 if let Some(jump) = self.jumps.iter().find(|jump| jump.conceals(moment)) {
-                    return Some(concealed(jump));
+                    return Some(uncertain::concealed(jump));
                 }
-                if let Some(jump) = self.jumps.iter().find(|jump| next.is_some() && jump.repeats(moment)) {
-                    return Some(repeated(jump, moment));
+                let is_twice = |jump: &&Jump| next.is_some() && jump.repeats(moment) || jump.shows(moment);
+                if let Some(jump) = self.jumps.iter().find(is_twice) {
+                    return Some(uncertain::repeated(jump, moment));
                 }
                 if let Some(stretch) = self.stretches.iter().find(|one| one.from < moment && moment < one.to) {
-                    return Some(within(stretch, moment));
+                    return Some(uncertain::within(stretch, moment));
                 }
                 if next.is_some() || moment <= self.certain() {
                     return None;
                 }
-                self.after_end()
+                let to_come = || self.is_to_come(moment).then(|| uncertain::to_come(moment, &self.last_in_words()));
+                self.after_end().or_else(to_come)
             }
             Until::End => self.after_end(),
         }
+    }
+
+    fn is_to_come(&self, moment: DateTime<Utc>) -> bool {
+        self.read_at.is_some_and(|now| moment > now + NOTICED)
     }
 
     fn after_end(&self) -> Option<Error> {
@@ -358,6 +377,10 @@ impl Known {
             message += &format!("; {}", unused.in_words());
         }
         let hint = match &self.ends {
+            Ends::WithoutLog | Ends::NotFound { .. } if !more.is_empty() => {
+                "Another archive may lead further with its logs. A restore of the data file by its own name finds that \
+                 one: strongroom restore DATAFILE."
+            }
             Ends::WithoutLog => "Restore a newer archive, which the logs go on from.",
             Ends::Open { is_held_up: true, .. } | Ends::Torn { is_held_up: true, .. } if more.is_empty() => {
                 "Everything that was recorded is restored. What was committed since stands in the data file: see that \
@@ -388,6 +411,7 @@ impl Known {
         if let Until::Moment(moment) = until
             && next.is_none()
             && moment > self.time
+            && (!self.is_to_come(moment) || self.after_end().is_some())
         {
             let last = self.last_in_words();
             remarks.push(if moment > self.certain() {
@@ -399,9 +423,9 @@ impl Known {
         // Nothing is left out, whichever of both was meant.
         if let Until::Moment(moment) = until
             && next.is_none()
-            && let Some(jump) = self.jumps.iter().find(|jump| jump.repeats(moment))
+            && let Some(jump) = self.jumps.iter().find(|jump| jump.repeats(moment) && !jump.shows(moment))
         {
-            remarks.push(format!("The clock ran back: {}.", repeats(jump)));
+            remarks.push(format!("The clock ran back: {}.", uncertain::repeats(jump)));
         }
         let after_end = self.lacks(until, next).is_some();
         let named = self.unused.iter().filter(|unused| unused.may_hold_more()).take(NAMED_MAX);
@@ -411,67 +435,4 @@ impl Known {
         remarks.extend(rest.map(|unused| format!("{}.", unused.in_words())));
         remarks
     }
-}
-
-/// A moment of which is known neither what was committed up to it nor what after.
-fn within(stretch: &Stretch, moment: DateTime<Utc>) -> Error {
-    let (from, to) = (shown(stretch.from), shown(stretch.to));
-    let message = format!(
-        "nothing is known of {}: nobody watched for a time between {from} and {to}, and what was committed then is \
-         known as one step. The state of {from} is restored",
-        shown(moment)
-    );
-    let hint = format!(
-        "To have all of it, restore up to commit {} (--commit {}); or restore a full backup that was made in between, \
-         if there is one.",
-        stretch.commit, stretch.commit
-    );
-    Error::new(ErrorKind::Partial, message).hint(hint)
-}
-
-/// What is known of commits after which the clock ran back.
-fn repeats(jump: &Jump) -> String {
-    let (first, last) = jump.commits;
-    let which = if first == last {
-        format!("commit {first} bears a time")
-    } else {
-        format!("commits {first} to {last} bear times")
-    };
-    let again = jump.right_again.unwrap_or(jump.to);
-    format!("{which} up to {}, and the one after them {}", shown(jump.to), shown(again))
-}
-
-/// A moment that the clock may have shown twice, with commits after both.
-fn repeated(jump: &Jump, moment: DateTime<Utc>) -> Error {
-    let (first, last) = jump.commits;
-    let message = format!(
-        "the clock may have shown the moment wanted, {}, twice, because it ran back: {}. The state of the second time \
-         is restored",
-        shown(moment),
-        repeats(jump)
-    );
-    Error::new(ErrorKind::Partial, message).hint(format!(
-        "If the first time was meant, restore up to a commit instead, by its number: {} to {last} (--commit).",
-        first.saturating_sub(1)
-    ))
-}
-
-/// Commits that a moment leaves out although they may have been made before it.
-fn concealed(jump: &Jump) -> Error {
-    let (first, last) = jump.commits;
-    let (which, bear, choose) = if first == last {
-        (format!("commit {first}"), "it bears the time", first.to_string())
-    } else {
-        (format!("commits {first} to {last}"), "they bear times up to", format!("{first} to {last}"))
-    };
-    let message = format!(
-        "{which} may have been made before the moment wanted, and left out: the clock was ahead, and {bear} {}, of \
-         which is known only that it was not before {}{}",
-        shown(jump.to),
-        shown(jump.from),
-        jump.right_again.map_or_else(String::new, |again| format!(", and not after {}", shown(again)))
-    );
-    let hint =
-        format!("To have what was committed then, restore up to a commit instead, by its number: {choose} (--commit).");
-    Error::new(ErrorKind::Partial, message).hint(hint)
 }

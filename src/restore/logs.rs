@@ -66,7 +66,7 @@ fn for_people(plan: &Plan, copies: &[(PathBuf, PathBuf)]) -> Plan {
     plan.unconnected.iter_mut().for_each(own);
     plan.unused.iter_mut().for_each(|unused| own(&mut unused.path));
     plan.last.iter_mut().for_each(own);
-    if let Some(fork) = &mut plan.fork {
+    for fork in plan.fork.iter_mut().chain(&mut plan.replaced) {
         own(&mut fork.used.path);
         own(&mut fork.other.path);
     }

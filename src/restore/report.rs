@@ -38,6 +38,9 @@ pub struct RestoreReport {
     pub integrated: Option<Integrated>,
     /// Why the logs end before what was wanted, if they do.
     pub log_end: Option<PlanEnd>,
+    /// Whether a log certainly leads to what the data file holds now, and all of it was integrated.
+    #[serde(default)]
+    pub is_present: bool,
     /// Commits that may be missing although they were asked for.
     #[serde(default)]
     pub lacks: Option<ErrorReport>,

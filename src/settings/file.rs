@@ -17,6 +17,7 @@ use super::{
     unknown::unknown,
 };
 use crate::{
+    archive::keys::Trust,
     error::{Error, ErrorKind, Result},
     journal,
     storage::{self, Ownership},
@@ -49,6 +50,11 @@ pub struct SettingsFile {
 }
 
 impl SettingsFile {
+    /// Whose archives count for this data file.
+    pub fn trust(&self) -> Trust {
+        Trust::of(self.settings.archive.sign, &self.own)
+    }
+
     /// Reads the settings of `data_file`: beside it, else in the folder `own`, else the defaults.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use super::{
     widgets::{self, Tone, bar, button, duration, icon_button, moment, strip},
 };
 use crate::{
+    archive::catalog::ArchiveEntry,
     control::{Phase, Question},
     engine::{
         Command, Status,
@@ -106,7 +107,7 @@ fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>,
         });
     }
     if let Some(gone) = gone {
-        gone_ui(ui, gone, actions);
+        gone_ui(ui, status, gone, actions);
     } else if let Some((data_file, since)) = data_file.and_then(|d| Some((d, d.lost_since?))) {
         let message = format!("{} has ended at {}: nobody records what is committed", data_file.host, moment(&since));
         let hint = "It is joined again as soon as it is back. Or this window takes the data file over.";
@@ -135,7 +136,7 @@ fn can_be_restored(refused: &Refused) -> bool {
 
 /// The data file was deleted or moved, or its disk is not there: whoever looks after it cannot make up for that by
 /// itself.
-fn gone_ui(ui: &mut Ui, gone: &DataFileStatus, actions: &mut Vec<Action>) {
+fn gone_ui(ui: &mut Ui, status: &Status, gone: &DataFileStatus, actions: &mut Vec<Action>) {
     let path = &gone.facts.path;
     let (message, after) = match gone.lost_since {
         Some(_) => (
@@ -154,9 +155,25 @@ fn gone_ui(ui: &mut Ui, gone: &DataFileStatus, actions: &mut Vec<Action>) {
         hint += &format!(" End {who} first: what it still writes to the deleted file is lost.");
     }
     strip(ui, Tone::Bad, &message, Some(&hint), |ui| {
-        let newest = gone.newest_sound().map(|archive| &archive.path);
-        restore_lost(ui, path, (newest, &gone.destination), actions);
+        restore_lost(ui, path, (proposed(status, gone), &gone.destination), actions);
     });
+}
+
+/// The archive that brings back a data file that is gone: the newest sound one, but for those that a restore in this
+/// window found damaged. Whoever looked after it has ended, and knows nothing of that.
+fn proposed<'a>(status: &Status, gone: &'a DataFileStatus) -> Option<&'a PathBuf> {
+    let of_it =
+        |job: &&FinishedJob| job.kind == JobKind::RestoreInPlace && job.data_file.as_ref() == Some(&gone.facts.path);
+    let damage = |job: &FinishedJob| job.result.as_ref().err().filter(|e| e.kind == ErrorKind::Damaged).cloned();
+    let met: Vec<ErrorReport> = status.finished.iter().filter(of_it).filter_map(damage).collect();
+    let is_met = |archive: &&ArchiveEntry| {
+        let named = |file: &PathBuf| met.iter().any(|error| error.message.contains(&file.display().to_string()));
+        archive.files.iter().any(named)
+    };
+    let usable = |archive: &&ArchiveEntry| archive.problem.is_none() && gone.damage_of(archive).is_none();
+    let other = gone.own_archives().filter(usable).find(|archive| !is_met(archive));
+    let newest = gone.newest_sound().filter(|newest| !is_met(newest));
+    newest.or(other).map(|archive| &archive.path)
 }
 
 /// Offers the restore of a data file that cannot be opened: from its newest archive, or from one that is chosen.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use strongroom::{
-    archive::{ArchiveOptions, Compression, Rate, catalog, leftovers, segments},
+    archive::{ArchiveOptions, Compression, Rate, catalog, keys::Trust, leftovers, segments},
     backup::{self, retention},
     control::{Control, Question},
     engine::{Command, Config, Handle, HostKind, JobId, Status, status::JobReport},
@@ -158,7 +158,7 @@ fn a_backup_goes_on_in_the_folder_named_and_the_set_is_found_from_either_folder(
         SettingsFile::load(&scene.data, &scene.place.own().join("strongroom")).unwrap().settings().clone();
     settings.destination.folder = Some(here.clone());
     let known = backup::archives(&scene.data, &settings).unwrap();
-    let sets = retention::sets(&scene.data, &settings, &known);
+    let sets = retention::sets(&scene.data, &settings, &known, Trust::default());
     assert_eq!((sets.len(), &sets[0].untouchable, &sets[0].files), (1, &None, &report.files));
     assert_eq!(retention::delete(&Disk, &sets).problem, None);
     assert_eq!((names_in(&here).len(), names_in(&there).len()), (0, 0));

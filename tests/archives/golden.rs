@@ -168,6 +168,7 @@ fn a_log_of_version_1_that_is_running_goes_on_until_the_next_full_backup() {
     let identity = Archive::open(&archive).unwrap().identity().clone();
     fs::remove_file(&log).unwrap();
     let header = LogHeader {
+        ignored: Default::default(),
         version: 1,
         identity: id,
         page_size: identity.page_size,
@@ -235,6 +236,7 @@ fn example(path: &Path) -> Vec<u8> {
         ..Position::at(3, 41, Chain([9; 32]))
     };
     let header = LogHeader {
+        ignored: Default::default(),
         version: VERSION,
         identity: uuid::Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff),
         page_size: 512,

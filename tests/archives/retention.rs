@@ -9,6 +9,7 @@ use std::{
 
 use proptest::prelude::*;
 use strongroom::{
+    archive::keys::Trust,
     backup::retention::{self, When},
     engine::{Command, Handle, JobId},
     error::ErrorKind,
@@ -153,7 +154,7 @@ fn before_a_backup_a_proven_one_remains_and_what_went_is_said() {
     fs::write(&newest, &bytes).unwrap();
     let settings = SettingsFile::load(&data, &place.own()).unwrap().settings().clone();
     let known = strongroom::backup::archives(&data, &settings).unwrap();
-    let all = retention::sets(&data, &settings, &known);
+    let all = retention::sets(&data, &settings, &known, Trust::default());
     let planned = retention::plan(&all, &settings.keep, When::BeforeBackup, &[]);
     assert_eq!(planned.len(), 2);
     assert_eq!(retention::unless_proven(planned, &all, None, &Default::default()).unwrap(), []);
@@ -326,7 +327,7 @@ proptest! {
         // always.
         let settings = SettingsFile::load(&data, &place.own().join("strongroom")).unwrap().settings().clone();
         let known = strongroom::backup::archives(&data, &settings).unwrap();
-        for set in retention::sets(&data, &settings, &known) {
+        for set in retention::sets(&data, &settings, &known, Trust::default()) {
             if set.untouchable.is_some() {
                 continue;
             }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use strongroom::archive::{Archive, Compression, Rate, format};
-use support::{Place, has, make_data_file, text};
+use support::{Place, has, logical_content, make_data_file, text};
 
 /// A data file with signed archives.
 struct Scene {
@@ -236,6 +236,62 @@ fn another_program_says_the_same_of_a_signature() {
     };
     assert!(check(&[b"strongroom archive 1", whole].concat()));
     assert!(!check(&[b"strongroom archive 2", whole].concat()));
+}
+
+/// Whoever may write the folder can make an archive with all checksums right, and a number above all others.
+#[test]
+fn what_others_put_among_signed_archives_takes_the_place_of_none_of_them() {
+    let scene = Scene::new();
+    let data = scene.data.to_str().unwrap();
+    let content = || logical_content(&scene.data);
+    assert!(scene.run(&["settings", data, "keep.last=2"]).0);
+    scene.backup(&[]);
+    support::engine::foreign_commits(&scene.data, "INSERT INTO t(a) VALUES('signed')");
+    scene.backup(&[]);
+    let (own, signed) = (fs::read(&scene.data).unwrap(), content());
+    let settings = fs::read(scene.place.at("a.strongroom.toml")).unwrap();
+    assert!(scene.run(&["settings", data, "archive.sign=false", "keep.last=9"]).0);
+    support::engine::foreign_commits(&scene.data, "DELETE FROM t; INSERT INTO t(a) VALUES('forged')");
+    let forged = content();
+    scene.backup(&[]);
+    scene.backup(&[]);
+    fs::write(scene.place.at("a.strongroom.toml"), &settings).unwrap();
+    for companion in ["a.sqlite-wal", "a.sqlite-shm"] {
+        let _ = fs::remove_file(scene.place.at(companion));
+    }
+    fs::write(&scene.data, own).unwrap();
+    assert!(content() == signed && signed != forged);
+
+    let (_, said) = scene.run(&["status", data]);
+    assert!(said.contains("archive 0004 is not signed by this user's key") && said.contains("and 1 more"), "{said}");
+    let restored = |name: &str| {
+        let to = scene.place.at(name);
+        let (clean, said) = scene.run(&["restore", data, "--to", to.to_str().unwrap()]);
+        assert!(!clean && said.contains("is not signed: archives of this data file are signed"), "{said}");
+        logical_content(&to.join("a.sqlite"))
+    };
+    assert!(restored("of the signed") == signed);
+    fs::remove_file(scene.archive("a[0002].4BK")).unwrap();
+    assert!(restored("of one before") != forged);
+    // It counts, and it pushes out nothing that is signed.
+    let fourth = fs::read(scene.archive("a[0004].4BK")).unwrap();
+    let there = |numbers: [u32; 6]| numbers.map(|n| scene.archive(&format!("a[{n:04}].4BK")).exists());
+    scene.backup(&[]);
+    assert_eq!(there([1, 2, 3, 4, 5, 6]), [true, false, false, true, true, false]);
+    scene.backup(&[]);
+    assert_eq!(there([1, 2, 3, 4, 5, 6]), [false, false, false, false, true, true]);
+    let (_, said) = scene.run(&["status", data]);
+    assert!(!said.contains("not signed"), "{said}");
+    // Nothing else is left: better than nothing, and it is said.
+    for number in [5, 6] {
+        fs::remove_file(scene.archive(&format!("a[{number:04}].4BK"))).unwrap();
+    }
+    fs::write(scene.archive("a[0004].4BK"), fourth).unwrap();
+    assert!(restored("of what is left") == forged);
+    let named = scene.place.at("by its own name");
+    let (clean, said) =
+        scene.run(&["restore", scene.archive("a[0004].4BK").to_str().unwrap(), "--to", named.to_str().unwrap()]);
+    assert!(clean && logical_content(&named.join("a.sqlite")) == forged, "{said}");
 }
 
 /// The state is kept, and it is said that it is not signed.

@@ -145,7 +145,7 @@ fn restores_by_command_go_as_far_as_they_are_told() {
     // The log is found where the settings say, and all of it is before that moment.
     let (code, said, file) = attempt("found", &["--until", "2101-01-01 00:00:00"]);
     assert_eq!(logical_content(&file), logical_content(&data));
-    assert!(code == Some(0) && said.contains("lies after the last that is known, commit "), "{said}");
+    assert!(code == Some(1) && said.contains("is still to come: everything up to commit "), "{said}");
     for (more, expected) in [
         (vec!["--log", &log, "--commit", "999999"], "commit 999999"),
         (vec!["--log", &log, "--until", "noon"], "\"noon\" is not a moment"),

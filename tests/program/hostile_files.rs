@@ -224,6 +224,7 @@ fn cut_from_a_log(place: &Place) -> (PathBuf, LogHeader) {
     support::engine::until(&handle, |status| status.data_file(&data).is_none());
     let identity = Archive::open(&made.archive).unwrap().identity().clone();
     let header = LogHeader {
+        ignored: Default::default(),
         version: format::VERSION,
         identity: identity.data_file_id,
         page_size: identity.page_size,

@@ -5,10 +5,12 @@
 mod support;
 
 mod automatic_restore;
+mod broken_logs;
 mod elsewhere;
 mod in_place;
 mod known;
 mod restore;
 mod restore_known;
+mod scene;
 mod settings_back;
 mod whose;

@@ -1,12 +1,13 @@
 //! Restores say what they leave out: where logs are found without a service, which cannot be used, and up to when all
 //! is known.
 
-use crate::support;
+use crate::{
+    scene::{Scene, said},
+    support,
+};
 
 use std::{
     fs,
-    path::{Path, PathBuf},
-    process::{Child, Output},
     time::{Duration, Instant},
 };
 
@@ -17,120 +18,6 @@ use strongroom::{
     restore::Logs,
 };
 use support::{Place, engine::serve, has, logical_content, make_data_file, text};
-
-/// A data file whose archives and log lie in folders of their own, a service that looks after it, and an application.
-struct Scene {
-    place: Place,
-    data: PathBuf,
-    service: Option<Child>,
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-impl Scene {
-    /// With full backup 1 and three commits after it; `None` on a machine without the foreign program.
-    fn new() -> Option<Self> {
-        if !has("sqlite3") {
-            return None;
-        }
-        let place = Place::new();
-        for folder in ["app", "archives", "logs", "elsewhere"] {
-            fs::create_dir(place.at(folder)).unwrap();
-        }
-        let data = place.at("app/a.sqlite");
-        drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 50));
-        let destination = format!("destination.folder={}", place.at("archives").display());
-        let log = format!("log.file={}", place.at("logs/a.journal").display());
-        assert!(place.run(&["settings", data.to_str().unwrap(), &destination, &log]).status.success());
-        let mut scene = Self { place, data, service: None };
-        scene.serve();
-        scene.backup();
-        scene.commits(3);
-        Some(scene)
-    }
-
-    fn serve(&mut self) {
-        self.service = Some(serve(&self.place, &self.data));
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut service) = self.service.take() {
-            let _ = service.kill();
-            let _ = service.wait();
-        }
-    }
-
-    fn backup(&self) {
-        let made = self.place.run(&["backup", self.data.to_str().unwrap()]);
-        assert!(made.status.success(), "{}", text(&made.stderr));
-    }
-
-    /// Commits, of which all are in the log when this returns.
-    fn commits(&self, count: u64) {
-        let log = self.place.at("logs/a.journal");
-        let last = || {
-            let mut reader = LogReader::open(&log).unwrap();
-            while reader.next_record().unwrap().is_some() {}
-            reader.tail().commit
-        };
-        let wanted = last() + count;
-        for n in 0..count {
-            support::engine::foreign_commits(&self.data, &format!("INSERT INTO t(a) VALUES('more {n}')"));
-        }
-        let begun = Instant::now();
-        while last() < wanted {
-            assert!(begun.elapsed() < Duration::from_secs(60), "commits were not logged");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn archive(&self, number: u32) -> PathBuf {
-        self.place.at(&format!("archives/a[{number:04}].4BK"))
-    }
-
-    /// The archive with this number, some bytes in its middle overwritten.
-    fn damaged(&self, number: u32) -> PathBuf {
-        let archive = self.archive(number);
-        let mut bytes = fs::read(&archive).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle..middle + 20].fill(7);
-        fs::write(&archive, bytes).unwrap();
-        archive
-    }
-
-    fn log(&self, name: &str) -> PathBuf {
-        self.place.at("logs").join(name)
-    }
-
-    /// The accident: no service any more, and no data file.
-    fn lose(&mut self) {
-        self.kill();
-        for end in ["", "-wal", "-shm"] {
-            let _ = fs::rename(format!("{}{end}", self.data.display()), self.place.at(&format!("elsewhere/lost{end}")));
-        }
-    }
-
-    fn restore(&self, what: &Path, to: &str, more: &[&str]) -> Output {
-        let to = self.place.at(to);
-        let arguments = [&["restore", what.to_str().unwrap(), "--to", to.to_str().unwrap()], more].concat();
-        self.place.run(&arguments)
-    }
-
-    /// How many records the restored file has beyond the 50 at the beginning.
-    fn more(&self, to: &str) -> i64 {
-        let conn = rusqlite::Connection::open(self.place.at(to).join("a.sqlite")).unwrap();
-        conn.query_row("SELECT count(*) FROM t WHERE a LIKE 'more %'", [], |row| row.get(0)).unwrap()
-    }
-}
-
-fn said(output: &Output, code: i32) -> String {
-    assert_eq!(output.status.code(), Some(code), "{}{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stderr)
-}
 
 #[test]
 fn the_log_that_the_settings_name_is_found_without_a_service_and_without_the_data_file() {

@@ -1,8 +1,8 @@
 //! Which sets a rule keeps, as a pure function of what is known of them.
 //!
 //! A set goes only when the rule is satisfied by **newer ones that are known to be at least as good**: sound ones are
-//! pushed out by sound ones, those that nobody has checked by such and sound ones, damaged ones by any; and those that
-//! hold all that was chosen by such only. So however many backups are made of a damaged data file, or while the disk of
+//! pushed out by sound ones, those that nobody has checked by such and sound ones, damaged ones by any; those that hold
+//! all that was chosen by such only, and those that this user signed by such only. So however many backups are made of a damaged data file, or while the disk of
 //! the attachments is missing, the newest sound and whole sets stay; and where nothing is ever checked, the rule counts
 //! as if all were alike.
 //!
@@ -33,8 +33,12 @@ pub fn plan(sets: &[BackupSet], keep: &Keep, when: When, busy: &[PathBuf]) -> Ve
     let mut good: Vec<&BackupSet> = sets.iter().filter(|set| set.is_ours() && set.hold.is_none()).collect();
     good.sort_by_key(|set| std::cmp::Reverse(set.number));
     let mut kept: BTreeSet<usize> = BTreeSet::new();
-    for (level, complete) in LEVELS.into_iter().flat_map(|level| COMPLETE.map(|complete| (level, complete))) {
-        let is_such = |place: &usize| good[*place].check >= level && good[*place].completeness() >= complete;
+    let levels = LEVELS.into_iter().flat_map(|level| COMPLETE.map(|complete| (level, complete)));
+    for (level, complete, genuine) in levels.flat_map(|(level, complete)| [false, true].map(|g| (level, complete, g))) {
+        let is_such = |place: &usize| {
+            let set = good[*place];
+            set.check >= level && set.completeness() >= complete && set.is_genuine >= genuine
+        };
         let places: Vec<usize> = (0..good.len()).filter(is_such).collect();
         let moments: Vec<_> = places.iter().map(|place| good[*place].moment).collect();
         kept.extend(keeps(&moments, keep, when).into_iter().map(|at| places[at]));
@@ -65,8 +69,10 @@ pub fn plan(sets: &[BackupSet], keep: &Keep, when: When, busy: &[PathBuf]) -> Ve
 
 /// The sets, newest first, that stay only because no newer ones are known to be as good.
 pub fn stay_as_sound(sets: &[BackupSet], keep: &Keep) -> Vec<BackupSet> {
-    let alike: Vec<BackupSet> =
-        sets.iter().map(|set| BackupSet { check: ContentCheck::Whole, not_whole: Some(0), ..set.clone() }).collect();
+    let alike: Vec<BackupSet> = sets
+        .iter()
+        .map(|set| BackupSet { check: ContentCheck::Whole, not_whole: Some(0), is_genuine: true, ..set.clone() })
+        .collect();
     let goes = plan(sets, keep, When::Now, &[]);
     let mut stay = plan(&alike, keep, When::Now, &[]);
     stay.retain(|set| !goes.iter().any(|other| other.archive == set.archive));

@@ -6,7 +6,10 @@ use chrono::{DateTime, FixedOffset, Local, Utc};
 
 use super::causes::{self, of_error, shown};
 use crate::{
-    backup::soundness::{self, Damaged},
+    backup::{
+        retention::BackupSet,
+        soundness::{self, Damaged},
+    },
     engine::{
         history::Watched,
         status::{DataFileStatus, Unlisted},
@@ -39,6 +42,7 @@ pub(in crate::engine) fn warnings(status: &DataFileStatus, now: &DateTime<Local>
     );
     found.extend(status.unwritable.iter().map(|error| of_error(WarningKind::NotWritable, error)));
     found.extend(status.shared.iter().map(|shared| of_error(WarningKind::SharedSettings, &shared.error().report())));
+    found.extend(status.log_root_problem.iter().map(|error| of_error(WarningKind::LogBroken, error)));
     found.extend(of_waiting(status));
     found.extend(of_unprotected(status));
     found.extend(status.notices.iter().cloned());
@@ -191,7 +195,7 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
             "It is restored as what it is, never deleted, and does not count among those that are kept. Give it its name back.",
         )
     });
-    let mut found: Vec<Warning> = misnamed.collect();
+    let mut found: Vec<Warning> = misnamed.chain(of_signatures(status)).collect();
     let others = status.copies.iter().filter(|copy| status.damage_of(copy).is_some());
     for archive in status.own_archives().chain(others) {
         let (damage, path) = (status.damage_of(archive), quoted(&archive.path));
@@ -225,6 +229,28 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
         found.push(Warning { kind: WarningKind::ArchiveDamaged, message, hint });
     }
     found
+}
+
+/// Archives among signed ones that this user's key did not sign, and that are newer than the first that it did.
+fn of_signatures(status: &DataFileStatus) -> Option<Warning> {
+    let ours = || status.sets.iter().filter(|set| set.is_ours());
+    let first = ours().filter(|set| set.is_genuine).map(|set| set.number).min()?;
+    let strange: Vec<&BackupSet> = ours().filter(|set| !set.is_genuine && set.number > first).collect();
+    let newest = strange.iter().max_by_key(|set| set.number)?;
+    let others = match strange.len() {
+        1 => String::new(),
+        count => format!(", and {} more", count - 1),
+    };
+    let path = newest.archive.display();
+    Some(Warning::new(
+        WarningKind::ArchiveNotSigned,
+        format!(
+            "archive {} is not signed by this user's key, though those before it are: {path}{others}",
+            newest.number
+        ),
+        "Whoever can write the folder may have put it there. It pushes out none that is signed, and is restored only by its \
+         own name. If the key was lost or replaced, or a backup could not be signed, make a full backup now.",
+    ))
 }
 
 /// Archives that were made and are not there.

@@ -127,6 +127,7 @@ pub(in crate::engine) fn status_of(facts: DataFileFacts, settings: &SettingsFile
         archives_place: None,
         log_place: None,
         destination_problem: None,
+        log_root_problem: None,
         log_folder_problem: None,
         on_finish_problem: None,
         log_file: settings.settings().log.file.clone(),

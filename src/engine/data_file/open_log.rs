@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     archive::{Archive, ItemKind, catalog::ArchiveEntry},
     backup::{
-        self, marks,
+        self, led_to, marks,
         places::{self, Purpose},
     },
     control::Control,
@@ -129,9 +129,15 @@ fn newest_with_log(data_file: &Path, settings: &SettingsFile, log: &Path) -> Res
         return if log.is_file() { Ok(None) } else { Err(error) };
     }
     let id = settings.settings().data_file_id;
+    let goes_on_from = || LogReader::open(log).ok().map(|log| log.header().base.archive);
+    // Where a newer archive was deleted, an older one may lead to the log by archived logs: then the log goes on.
+    let newest_number = archives.iter().find(|a| a.is_of(id) && a.log_position.is_some()).map(|newest| newest.number.0);
+    let is_later = newest_number.is_some_and(|newest| goes_on_from().is_some_and(|base| base > newest));
+    if is_later && led_to::leads(data_file, settings.settings(), &archives) == Some(true) {
+        return Ok(None);
+    }
     let newest = archives.into_iter().find(|a| a.is_of(id) && a.log_position.is_some());
     // Of disks that take turns another one may hold the archive that the log goes on from.
-    let goes_on_from = || LogReader::open(log).ok().map(|log| log.header().base.archive);
     let is_elsewhere = |newest: &ArchiveEntry| {
         marks::take_turns(data_file, settings.settings()) && goes_on_from().is_some_and(|base| base > newest.number.0)
     };

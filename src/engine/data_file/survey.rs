@@ -6,7 +6,7 @@ use super::{mark::Mark, users::Users};
 use crate::{
     archive::catalog::{self, ArchiveEntry},
     backup::{
-        self, BackupPlan, marks,
+        self, BackupPlan, led_to, marks,
         places::{self, Place, Purpose},
         retention::{self, BackupSet},
     },
@@ -39,6 +39,8 @@ pub(in crate::engine) struct Surveyed {
     pub(in crate::engine) shared: Vec<Shared>,
     /// Why the folder for archives is not the one that was used.
     pub(in crate::engine) destination_problem: Option<ErrorReport>,
+    /// That no archive leads to the log.
+    pub(in crate::engine) log_root_problem: Option<ErrorReport>,
     pub(in crate::engine) archives_place: Place,
     pub(in crate::engine) log_place: Option<Place>,
     /// Free space on the disk of the data file.
@@ -68,6 +70,7 @@ pub(in crate::engine) fn look_over(data_file: &Path, settings: &SettingsFile, da
     let facts = data_file::identify(data_file).map_err(|e| e.report());
     let (mut archives, problem) = backup::archives_there(data_file, settings.settings());
     history::judge(&mut archives, data);
+    let is_listed = problem.is_none();
     let plan = match problem {
         None => backup::plan(data_file, settings, &folder, &archives).map_err(|e| e.report()),
         Some(error) => Err(error.report()),
@@ -102,7 +105,7 @@ pub(in crate::engine) fn look_over(data_file: &Path, settings: &SettingsFile, da
     mark.add(others.flat_map(|other| [storage::folder_of(other).to_path_buf(), settings::path_beside(other)]));
     Surveyed {
         shared,
-        sets: retention::sets(data_file, settings, &archives),
+        sets: retention::sets(data_file, settings, &archives, file.trust()),
         archives_place: look(Purpose::Archives),
         log_place: settings.log.file.as_ref().map(|_| look(Purpose::Log)),
         beside_bytes: space::disk_space(storage::folder_of(data_file)).ok().map(|space| space.available),
@@ -110,6 +113,10 @@ pub(in crate::engine) fn look_over(data_file: &Path, settings: &SettingsFile, da
         mark: Arc::new(mark),
         users: None,
         copies,
+        // Of archives that are away, or that could not be listed, nobody knows.
+        log_root_problem: (destination_problem.is_none() && is_listed)
+            .then(|| led_to::problem(data_file, settings, &archives))
+            .flatten(),
         destination_problem,
         archives,
         plan,
@@ -122,6 +129,7 @@ pub(in crate::engine) fn take_survey(status: &mut DataFileStatus, surveyed: Surv
     (status.archives, status.copies, status.sets) = (surveyed.archives, surveyed.copies, surveyed.sets);
     (status.archives_place, status.log_place) = (Some(surveyed.archives_place), surveyed.log_place);
     status.destination_problem = surveyed.destination_problem;
+    status.log_root_problem = surveyed.log_root_problem;
     status.shared = surveyed.shared;
     status.maintenance.available_bytes = surveyed.beside_bytes;
     (status.plan, status.plan_problem) = match surveyed.plan {

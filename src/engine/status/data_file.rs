@@ -115,6 +115,9 @@ pub struct DataFileStatus {
     /// Why the folder for archives is not the one that was used before, or that cannot be told.
     #[serde(default)]
     pub destination_problem: Option<ErrorReport>,
+    /// That no archive which is there leads to the log: what it holds cannot be restored.
+    #[serde(default)]
+    pub log_root_problem: Option<ErrorReport>,
     /// The same of the folder of the log.
     #[serde(default)]
     pub log_folder_problem: Option<ErrorReport>,

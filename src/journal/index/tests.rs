@@ -33,6 +33,7 @@ fn head(commit: u64, seconds: i64) -> RecordHead {
 fn sample(folder: &Path) -> Result<(PathBuf, Vec<u8>)> {
     let path = folder.join("a[0003].4BL");
     let header = LogHeader {
+        ignored: Default::default(),
         version: VERSION,
         identity: uuid::Uuid::from_u128(7),
         page_size: 512,

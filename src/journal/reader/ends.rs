@@ -54,14 +54,14 @@ impl LogReader {
         Ok(self.block_two(at + (two::BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some())
     }
 
-    /// Whether two blocks of which the second continues the first stand anywhere after `offset`, where the chain ends:
-    /// then the place is damaged, not torn.
+    /// Whether two blocks of which the second continues the first stand anywhere from `offset` on, where the chain ends:
+    /// then the place is damaged, or what stood there is gone, and it is not torn.
     fn sound_blocks_follow(&mut self, offset: u64) -> Result<bool> {
         let (magic, shortest) = match self.header.version {
             1 => (one::BLOCK_MAGIC, one::BLOCK_BYTES),
             _ => (two::BLOCK_MAGIC, two::BLOCK_BYTES),
         };
-        let mut at = offset + 1;
+        let mut at = offset;
         while at + 2 * shortest as u64 <= self.length {
             let count = ((self.length - at) as usize).min(PAYLOAD_MAX);
             match memchr::memmem::find(self.bytes(at, count)?, magic) {

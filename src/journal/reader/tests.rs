@@ -3,6 +3,10 @@
 
 use super::*;
 use crate::{
+    error::Error,
+    journal::format::{one, two},
+};
+use crate::{
     journal::{
         StateSum,
         format::{Entry, Position, VERSION},
@@ -24,7 +28,12 @@ fn sample(folder: &Path, version: u32, records: usize) -> Result<(PathBuf, Vec<R
 
 /// A log with a record for each number of pages and of bytes in each page.
 fn sample_of(path: &Path, version: u32, records: &[(usize, usize)]) -> Result<Vec<Record>> {
-    let header = LogHeader {
+    sample_with(path, header(version), records)
+}
+
+fn header(version: u32) -> LogHeader {
+    LogHeader {
+        ignored: Default::default(),
         version,
         identity: uuid::Uuid::from_u128(7),
         page_size: 512,
@@ -33,7 +42,10 @@ fn sample_of(path: &Path, version: u32, records: &[(usize, usize)]) -> Result<Ve
         created: chrono::DateTime::UNIX_EPOCH,
         page_count: 90,
         mark: WalMark::default(),
-    };
+    }
+}
+
+fn sample_with(path: &Path, header: LogHeader, records: &[(usize, usize)]) -> Result<Vec<Record>> {
     let mut writer = LogWriter::create(Arc::new(Disk), path, header, Ownership::default())?;
     for (n, (pages, bytes)) in records.iter().enumerate() {
         let commit = 42 + n as u64;
@@ -129,6 +141,47 @@ fn what_was_written_is_read(version: u32) -> Result<(), Box<dyn std::error::Erro
     }
     assert_eq!(seen, [0, 1, 9, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     assert_eq!(reader.end(), End::Whole);
+    Ok(())
+}
+
+/// What a later version wrote there is part of the chain.
+#[test]
+fn what_a_header_says_that_may_be_ignored_stays_and_hinders_nothing() -> Result<()> {
+    let folder = tempfile::tempdir().map_err(|e| Error::io("make", Path::new("folder"), e))?;
+    let path = folder.path().join("a.journal");
+    for at in [136, 137, 139, 140, 152, 159] {
+        let mut bytes = header(VERSION).encode();
+        bytes[at] |= 0x80;
+        let hash = blake3::hash(&bytes[..160]);
+        bytes[160..].copy_from_slice(hash.as_bytes());
+        let later = LogHeader::decode(&bytes, &path)?;
+        assert_eq!(later.encode(), bytes, "byte {at}");
+        let made = sample_with(&path, later, &[(1, 20), (2, 20)])?;
+        let (found, end) = all(&path)?;
+        assert_eq!((found, end), (made, End::Whole), "byte {at}");
+        std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+    }
+    Ok(())
+}
+
+/// Nothing that is cut off leaves blocks behind that go on from each other.
+#[test]
+fn a_block_that_is_gone_from_the_middle_is_damage() -> Result<()> {
+    let folder = tempfile::tempdir().map_err(|e| Error::io("make", Path::new("folder"), e))?;
+    for version in 1..=VERSION {
+        let (path, _) = sample(folder.path(), version, 8)?;
+        let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let magic = if version == 1 { one::BLOCK_MAGIC } else { two::BLOCK_MAGIC };
+        let blocks: Vec<usize> = memchr::memmem::find_iter(&bytes, magic).collect();
+        assert!(blocks.len() > 4);
+        for gone in blocks.windows(2).take(blocks.len() - 3) {
+            std::fs::write(&path, [&bytes[..gone[0]], &bytes[gone[1]..]].concat())
+                .map_err(|e| Error::io("write", &path, e))?;
+            let (_, end) = all(&path)?;
+            assert!(matches!(end, End::Damaged { .. }), "version {version}, {gone:?}: {end:?}");
+        }
+        std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+    }
     Ok(())
 }
 

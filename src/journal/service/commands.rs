@@ -167,6 +167,7 @@ impl Service {
         };
         blank.truncate(if is_small { BLANK_MAX } else { 0 });
         let header = LogHeader {
+            ignored: Default::default(),
             version: VERSION,
             identity: self.config.identity,
             page_size: self.follower.page_size(),

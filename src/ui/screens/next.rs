@@ -6,6 +6,8 @@ use chrono::{DateTime, Local, Utc};
 use eframe::egui::{Label, RichText, Ui};
 
 use crate::{
+    archive::catalog::ArchiveEntry,
+    drill::Proof,
     engine::{Status, status::DataFileStatus},
     settings::sections::Frequency,
     ui::{
@@ -75,17 +77,26 @@ fn countdown(ui: &Ui, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
 
 /// When an archive was last restored for a test and found sound.
 pub(crate) fn last_proven_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus) {
-    // What is damaged now was proven once, and is of no use.
-    let is_sound = |path: &std::path::Path| !data_file.archives.iter().any(|a| a.path == *path && a.problem.is_some());
-    let proof = data_file.settings.data_file_id.and_then(|id| status.last_proven(id));
-    let proof = proof.filter(|proof| is_sound(&proof.archive));
-    match proof {
+    let id = data_file.settings.data_file_id;
+    let mut proofs = status.proven.iter().filter(|proof| Some(proof.data_file_id) == id).peekable();
+    let was_any = proofs.peek().is_some();
+    // What is damaged now, or gone, was proven once, and is of no use; a copy of it was not what was proven.
+    let is_of = |proof: &Proof, archive: &ArchiveEntry| {
+        let is_sound = || data_file.damage_of(archive).is_none_or(|d| d.is_repairable && proof.proven >= d.moment);
+        archive.files.contains(&proof.archive) && archive.problem.is_none() && is_sound()
+    };
+    let mut there = data_file.archives.iter().chain(&data_file.copies);
+    match proofs.find(|proof| there.clone().any(|archive| is_of(proof, archive))) {
         Some(proof) => fact_with(ui, "Proven restorable", |ui| {
             line(ui, |ui| {
                 ui.label(theme::strong(moment(&proof.proven), ui));
                 badge(ui, Tone::Good, &format!("Archive {}", proof.number));
             });
         }),
+        None if was_any && there.next().is_some() => {
+            fact(ui, "Proven restorable", "None of the archives that are there now");
+        }
+        None if was_any => fact(ui, "Proven restorable", "Not known: no archive is there"),
         None => fact(ui, "Proven restorable", "Never tested"),
     }
 }

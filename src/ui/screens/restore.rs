@@ -77,7 +77,8 @@ fn proof_of<'a>(status: &'a Status, data_file: &DataFileStatus, archive: &Archiv
     let counts = data_file
         .damage_of(archive)
         .is_none_or(|damage| damage.is_repairable && proof.archive == archive.path && proof.proven >= damage.moment);
-    Some(proof).filter(|_| counts)
+    let is_copy = data_file.copies.iter().any(|copy| copy.path == archive.path);
+    Some(proof).filter(|_| counts && (!is_copy || archive.files.contains(&proof.archive)))
 }
 
 fn archives_ui(

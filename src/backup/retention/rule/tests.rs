@@ -29,6 +29,7 @@ fn set(number: u32) -> BackupSet {
         moment: None,
         check: ContentCheck::Whole,
         not_whole: Some(0),
+        is_genuine: true,
         hold: None,
         position: None,
         is_continued: false,
@@ -126,6 +127,28 @@ fn only_backups_known_to_be_as_good_push_out_others() {
     assert_eq!(numbers(&stay_as_sound(&known("wwwdddd"), &keep(3))), [3, 2, 1]);
     assert_eq!(stay_as_sound(&known("wwwd"), &keep(4)), []);
     assert_eq!(stay_as_sound(&known("????"), &keep(1)), []);
+}
+
+#[test]
+fn what_this_user_did_not_sign_pushes_out_nothing_that_he_did() {
+    // `s`igned, `u`nsigned.
+    let of = |letters: &str| {
+        let mut sets = known(&"w".repeat(letters.len()));
+        sets.reverse();
+        sets.iter_mut().zip(letters.chars()).for_each(|(set, letter)| set.is_genuine = letter == 's');
+        sets.reverse();
+        sets
+    };
+    for (letters, last, goes) in [
+        ("ssuuuu", 2, &[3, 4][..]),
+        ("uuus", 1, &[1, 2, 3]),
+        ("uuss", 3, &[1]),
+        ("sususu", 1, &[1, 2, 3, 4]),
+        ("uuuu", 3, &[1]),
+    ] {
+        assert_eq!(numbers(&plan(&of(letters), &keep(last), When::Now, &[])), goes, "{letters} {last}");
+    }
+    assert_eq!(numbers(&stay_as_sound(&of("suu"), &keep(1))), [1]);
 }
 
 #[test]

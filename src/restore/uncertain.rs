@@ -1,0 +1,88 @@
+//! Moments that do not say which commits are meant: nobody watched then, the clock was wrong, or they are still to come.
+//! What is restored all the same is said, and how to name a commit instead.
+
+use chrono::{DateTime, Local, Utc};
+
+use crate::{
+    error::{Error, ErrorKind},
+    journal::{integrate::Stretch, jumps::Jump},
+};
+
+/// A moment as people read it.
+pub(super) fn shown(time: DateTime<Utc>) -> String {
+    time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
+/// Of a moment to come nobody knows what was meant: a slip of the pen, or what a clock showed that was ahead. `last` is
+/// the last state that is known, in words.
+pub(super) fn to_come(moment: DateTime<Utc>, last: &str) -> Error {
+    let message =
+        format!("the moment wanted, {}, is still to come: everything up to {last} is restored", shown(moment));
+    Error::new(ErrorKind::Partial, message).hint(
+        "If the clock was ahead when the commits were made that are meant, restore up to one of them by its number \
+         (--commit); strongroom commits LOG lists them with their times.",
+    )
+}
+
+/// A moment of which is known neither what was committed up to it nor what after.
+pub(super) fn within(stretch: &Stretch, moment: DateTime<Utc>) -> Error {
+    let (from, to) = (shown(stretch.from), shown(stretch.to));
+    let message = format!(
+        "nothing is known of {}: nobody watched for a time between {from} and {to}, and what was committed then is \
+         known as one step. The state of {from} is restored",
+        shown(moment)
+    );
+    let hint = format!(
+        "To have all of it, restore up to commit {} (--commit {}); or restore a full backup that was made in between, \
+         if there is one.",
+        stretch.commit, stretch.commit
+    );
+    Error::new(ErrorKind::Partial, message).hint(hint)
+}
+
+/// What is known of commits after which the clock ran back.
+pub(super) fn repeats(jump: &Jump) -> String {
+    let (first, last) = jump.commits;
+    let which = if first == last {
+        format!("commit {first} bears a time")
+    } else {
+        format!("commits {first} to {last} bear times")
+    };
+    let again = jump.right_again.unwrap_or(jump.to);
+    format!("{which} up to {}, and the one after them {}", shown(jump.to), shown(again))
+}
+
+/// A moment that the clock may have shown twice, with commits after both.
+pub(super) fn repeated(jump: &Jump, moment: DateTime<Utc>) -> Error {
+    let (first, last) = jump.commits;
+    let message = format!(
+        "the clock may have shown the moment wanted, {}, twice, because it ran back: {}. The state of the second time \
+         is restored",
+        shown(moment),
+        repeats(jump)
+    );
+    Error::new(ErrorKind::Partial, message).hint(format!(
+        "If the first time was meant, restore up to a commit instead, by its number: {} to {last} (--commit).",
+        first.saturating_sub(1)
+    ))
+}
+
+/// Commits that a moment leaves out although they may have been made before it.
+pub(super) fn concealed(jump: &Jump) -> Error {
+    let (first, last) = jump.commits;
+    let (which, bear, choose) = if first == last {
+        (format!("commit {first}"), "it bears the time", first.to_string())
+    } else {
+        (format!("commits {first} to {last}"), "they bear times up to", format!("{first} to {last}"))
+    };
+    let message = format!(
+        "{which} may have been made before the moment wanted, and left out: the clock was ahead, and {bear} {}, of \
+         which is known only that it was not before {}{}",
+        shown(jump.to),
+        shown(jump.from),
+        jump.right_again.map_or_else(String::new, |again| format!(", and not after {}", shown(again)))
+    );
+    let hint =
+        format!("To have what was committed then, restore up to a commit instead, by its number: {choose} (--commit).");
+    Error::new(ErrorKind::Partial, message).hint(hint)
+}

@@ -1,0 +1,161 @@
+//! A log is worth what an archive leads to: archives and logs that were deleted, damaged, cut or away for a while.
+
+use std::{fs, path::Path};
+
+use crate::{
+    scene::{Scene, said},
+    support::{logical_content, text},
+};
+
+/// Overwrites some bytes in the middle of a file.
+fn harm(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 20].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn full_backups_without_a_commit_in_between_lead_on_to_the_log_in_use() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.backup();
+    for number in [1, 2, 3] {
+        said(&scene.restore(&scene.archive(number), &format!("from {number}"), &[]), 0);
+    }
+    scene.commits(1);
+    said(&scene.restore(&scene.archive(1), "after another", &[]), 0);
+    assert_eq!(logical_content(&scene.place.at("after another/a.sqlite")), logical_content(&scene.data));
+    scene.kill();
+    said(&scene.restore(&scene.archive(1), "without a service", &[]), 0);
+}
+
+/// What is damaged leads nowhere; newer archives need it for nothing.
+#[test]
+fn an_old_log_that_is_damaged_leads_no_restore_back_to_an_old_archive() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(1);
+    scene.backup();
+    scene.commits(1);
+    let live = logical_content(&scene.data);
+    scene.stop();
+    harm(&scene.log("a[0001].4BL"));
+    let data = scene.data.clone();
+    let _ = scene.restore(&data, "while the file is there", &[]);
+    assert_eq!(logical_content(&scene.place.at("while the file is there/a.sqlite")), live);
+    scene.lose();
+    let words = said(&scene.restore(&data, "lost", &[]), 1);
+    assert!(words.contains("nothing is known after commit 5") && !words.contains("damaged"), "{words}");
+    assert_eq!(logical_content(&scene.place.at("lost/a.sqlite")), live);
+    let output = scene.place.run(&["restore", data.to_str().unwrap(), "--in-place"]);
+    assert!(logical_content(&data) == live, "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+/// The way that is named for a lost data file leads somewhere, however damaged its log is.
+#[test]
+fn a_lost_data_file_comes_back_as_far_as_its_damaged_log_goes() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.commits(20);
+    scene.backup();
+    scene.commits(20);
+    scene.stop();
+    let data = scene.data.to_str().unwrap().to_owned();
+    harm(&scene.log("a[0001].4BL"));
+    // One that is there is left alone, and it is said how to go on.
+    let live = logical_content(&scene.data);
+    let words = said(&scene.place.run(&["restore", scene.archive(1).to_str().unwrap(), "--in-place", &data]), 1);
+    assert!(words.contains("nothing was restored: ") && words.contains("(--commit "), "{words}");
+    assert_eq!(logical_content(&scene.data), live);
+    harm(&scene.log("a.journal"));
+    scene.lose();
+    let words = said(&scene.place.run(&["restore", &data, "--in-place"]), 1);
+    assert!(words.contains("is damaged at byte "), "{words}");
+    let back = logical_content(&scene.data);
+    assert!(back != live && scene.more_in_place() > 23, "{back:?}");
+}
+
+/// Backups that are made while the disk of the log is away must not push out the one that the log goes on from.
+#[test]
+fn the_archive_that_a_log_goes_on_from_stays_while_the_log_is_away() {
+    let Some(mut scene) = Scene::new() else { return };
+    let data = scene.data.to_str().unwrap().to_owned();
+    assert!(scene.place.run(&["settings", &data, "keep.last=1"]).status.success());
+    scene.backup();
+    scene.commits(1);
+    scene.stop();
+    fs::rename(scene.place.at("logs"), scene.place.at("away")).unwrap();
+    for _ in 0..3 {
+        let output = scene.place.run(&["backup", &data]);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    }
+    assert!(scene.archive(2).exists() && !scene.archive(1).exists() && !scene.archive(3).exists());
+    fs::rename(scene.place.at("away"), scene.place.at("logs")).unwrap();
+    scene.serve();
+    scene.commits(2);
+    let live = logical_content(&scene.data);
+    assert!(!scene.status().contains("no archive leads to the log"), "{}", scene.status());
+    let to = scene.data.clone();
+    said(&scene.restore(&to, "all of it", &[]), 0);
+    assert_eq!(logical_content(&scene.place.at("all of it/a.sqlite")), live);
+}
+
+#[test]
+fn a_log_that_no_archive_leads_to_is_not_called_complete() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(1);
+    // By the archived log the one before leads there.
+    fs::remove_file(scene.archive(2)).unwrap();
+    let is_said = |scene: &Scene| scene.status().contains("no archive leads to the log");
+    assert!(!is_said(&scene), "{}", scene.status());
+    fs::rename(scene.archive(1), scene.place.at("elsewhere/a[0001].4BK")).unwrap();
+    let begun = std::time::Instant::now();
+    while !is_said(&scene) {
+        assert!(begun.elapsed().as_secs() < 60, "{}", scene.status());
+    }
+    assert!(!scene.status().contains("; complete"), "{}", scene.status());
+    scene.stop();
+    assert!(is_said(&scene), "{}", scene.status());
+    fs::rename(scene.place.at("elsewhere/a[0001].4BK"), scene.archive(1)).unwrap();
+    assert!(!is_said(&scene), "{}", scene.status());
+}
+
+#[test]
+fn a_log_that_an_older_archive_leads_to_goes_on_after_the_newest_was_deleted() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.backup();
+    scene.commits(2);
+    let live = logical_content(&scene.data);
+    scene.stop();
+    fs::remove_file(scene.archive(2)).unwrap();
+    scene.serve();
+    let (archive, status) = (scene.archive(1), scene.status());
+    assert!(!status.contains("does not go on from"), "{status}");
+    said(&scene.restore(&archive, "all of it", &[]), 0);
+    assert_eq!(logical_content(&scene.place.at("all of it/a.sqlite")), live);
+    said(&scene.restore(&archive, "one", &["--commit", "4"]), 0);
+    scene.commits(1);
+    said(&scene.restore(&archive, "one of before, after another", &["--commit", "4"]), 0);
+}
+
+/// Of itself it looks like a shorter log.
+#[test]
+fn a_log_that_was_cut_while_nobody_watched_is_told_from_a_whole_one() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.commits(20);
+    scene.stop();
+    let log = scene.log("a.journal");
+    let whole = fs::read(&log).unwrap();
+    // Nothing was touched.
+    scene.serve();
+    assert!(!scene.status().contains("which it held at"), "{}", scene.status());
+    scene.stop();
+    fs::write(&log, &whole[..whole.len() / 2]).unwrap();
+    scene.serve();
+    let status = scene.status();
+    assert!(status.contains("lacks commit") && status.contains("which it held at"), "{status}");
+    // What it lacks is in the data file, and comes with the next step.
+    said(&scene.restore(&scene.archive(1), "all of it", &[]), 0);
+    assert_eq!(logical_content(&scene.place.at("all of it/a.sqlite")), logical_content(&scene.data));
+}
