@@ -57,6 +57,7 @@ pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin
     origin.log_problem = status.error.map(|e| e.message).or(flushed.err().map(|e| e.to_string())).filter(|_| !runs);
     origin.log_runs = Some(runs);
     let running = status.log;
+    origin.running = Some(running.clone());
     match logs {
         Logs::Found => (Logs::Also(vec![running]), origin),
         Logs::Also(mut files) => {

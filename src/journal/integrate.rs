@@ -54,18 +54,18 @@ pub struct Integrated {
 /// # Errors
 /// When the disk cannot be read while a log is, or the job is stopped.
 pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control) -> Result<Plan> {
-    plan_choosing(identity, from, (logs, &[]), Look::Records, control)
+    plan_choosing(identity, from, (logs, &[], 0), Look::Records, control)
 }
 
 /// As [`plan`], made from what `look` says; those of `chosen` are meant where logs go on from one commit in different
-/// ways.
+/// ways, the first before all; so many of them were `named` by whoever asks.
 ///
 /// # Errors
 /// As [`plan`].
 pub fn plan_choosing(
     identity: Uuid,
     from: &Position,
-    (logs, chosen): (&[PathBuf], &[PathBuf]),
+    (logs, chosen, named): (&[PathBuf], &[PathBuf], usize),
     look: Look,
     control: &Control,
 ) -> Result<Plan> {
@@ -121,7 +121,7 @@ pub fn plan_choosing(
         let header = LogReader::open(&path)?.header().clone();
         // Older ones are of no concern here.
         let is_later = header.base.archive >= plan.from.archive;
-        if let Some(why) = unfit_beside(&mut plan, &path, chosen, control)? {
+        if let Some(why) = unfit_beside(&mut plan, &path, (chosen, named), control)? {
             plan.unused.push(Unused { path: path.clone(), why });
         }
         plan.unconnected.extend(is_later.then_some(path));
@@ -152,7 +152,12 @@ fn unfit(path: &Path, error: &Error) -> Unfit {
 }
 
 /// Why a log of this data file is not among those that the plan uses; `None` where it holds nothing more.
-fn unfit_beside(plan: &mut Plan, path: &Path, chosen: &[PathBuf], control: &Control) -> Result<Option<Unfit>> {
+fn unfit_beside(
+    plan: &mut Plan,
+    path: &Path,
+    (chosen, named): (&[PathBuf], usize),
+    control: &Control,
+) -> Result<Option<Unfit>> {
     let mut reader = LogReader::open(path)?;
     let base = reader.header().base;
     if base.commit > plan.to.commit {
@@ -173,7 +178,8 @@ fn unfit_beside(plan: &mut Plan, path: &Path, chosen: &[PathBuf], control: &Cont
         Relation::Apart(Some(found)) => {
             let is_chosen = rank(chosen, &found.used.path) < rank(chosen, &found.other.path);
             if found.is_replaced() {
-                plan.replaced.extend((!is_chosen).then_some(found));
+                let is_named = rank(chosen, &found.used.path) < named;
+                plan.replaced.extend((!is_named).then_some(found));
                 return Ok(Some(Unfit::Replaced { last: tail.commit }));
             }
             if !is_chosen && plan.fork.as_ref().is_none_or(|fork| found.commit < fork.commit) {

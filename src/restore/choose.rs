@@ -196,6 +196,9 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
         let unsigned = (!is_trusted).then(|| refused(archive));
         let without = unsigned.or(of_other).or(without).map(|error| error.report());
         let choice = Choice { archive: archive.path.clone(), logs: of_plan(&plan, logs), without };
+        if let Some(question) = plan.known.as_ref().and_then(|known| known.question(until)) {
+            return Err(question);
+        }
         if is_there {
             return Ok(choice);
         }

@@ -118,11 +118,19 @@ pub(super) fn plan_logs(
         }
         _ => Vec::new(),
     };
+    // Those that whoever asks has named, and did not only find.
+    let named = match logs {
+        Logs::Also(given) => {
+            given.len() - usize::from(given.last().is_some_and(|l| Some(l) == origin.running.as_ref()))
+        }
+        _ => 0,
+    };
     let mut scratch = None;
     let mut copies: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut hopeless: Vec<PathBuf> = Vec::new();
     loop {
-        let mut plan = integrate::plan_choosing(identity.data_file_id, position, (&files, &chosen), look, control)?;
+        let mut plan =
+            integrate::plan_choosing(identity.data_file_id, position, (&files, &chosen, named), look, control)?;
         if let Some(end) = ends_early(&plan, &copies, &siblings)? {
             plan.end = end;
         }

@@ -32,6 +32,8 @@ pub struct Origin {
     pub settings_dir: Option<PathBuf>,
     /// Whether the log of this data file is being written, for whoever writes it; `None` where that is not known.
     pub log_runs: Option<bool>,
+    /// The log that is being written: it stands last among the logs to integrate, though nobody has named it.
+    pub running: Option<PathBuf>,
     /// Why it cannot be written, if so.
     pub log_problem: Option<String>,
     /// Archives that are known to be damaged beyond repair: another one is chosen, if any leads to what is wanted.

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::{
     scene::{Scene, said},
-    support::{logical_content, text},
+    support::{self, logical_content, text},
 };
 
 /// Overwrites some bytes in the middle of a file.
@@ -158,4 +158,32 @@ fn a_log_that_was_cut_while_nobody_watched_is_told_from_a_whole_one() {
     // What it lacks is in the data file, and comes with the next step.
     said(&scene.restore(&scene.archive(1), "all of it", &[]), 0);
     assert_eq!(logical_content(&scene.place.at("all of it/a.sqlite")), logical_content(&scene.data));
+}
+
+/// A log that is begun in the place of another one counts from the same number.
+#[test]
+fn a_commit_that_stands_in_two_logs_is_asked_about_and_a_log_that_is_named_is_meant() {
+    let Some(mut scene) = Scene::new() else { return };
+    let old = scene.log("a.journal");
+    let other = scene.place.at("logs/b.journal");
+    let data = scene.data.to_str().unwrap().to_owned();
+    let setting = format!("log.file={}", other.display());
+    scene.stop();
+    assert!(scene.place.run(&["settings", &data, &setting]).status.success());
+    scene.serve();
+    support::engine::foreign_commits(&scene.data, "INSERT INTO t(a) VALUES('in the other one')");
+    let archive = scene.archive(1);
+    let live = logical_content(&scene.data);
+    let _ = scene.restore(&archive, "all", &[]);
+    assert_eq!(logical_content(&scene.place.at("all/a.sqlite")), live);
+    for what in [&archive, &scene.data.clone()] {
+        let words = said(&scene.restore(what, "asked", &["--commit", "2"]), 1);
+        assert!(words.contains("commit 2 stands in two logs: ") && !scene.place.at("asked").exists(), "{words}");
+    }
+    let named = ["--log", old.to_str().unwrap(), "--commit", "2"];
+    said(&scene.restore(&archive, "old", &named), 0);
+    assert_eq!(scene.more("old"), 2);
+    let named = ["--log", other.to_str().unwrap(), "--commit", "2"];
+    said(&scene.restore(&archive, "new", &named), 0);
+    assert_eq!(logical_content(&scene.place.at("new/a.sqlite")), live);
 }
