@@ -11,4 +11,6 @@ mod known;
 mod restore;
 mod restore_known;
 mod settings_back;
+mod take_back;
+mod take_back_conflicts;
 mod whose;
