@@ -10,7 +10,8 @@
 //! once         equal messages of the program are said once
 //! service      the service of the system
 //! settings list hold key status words  what is shown
-//! log          what every commit changed
+//! log filters  what every commit changed; which operations are asked for
+//! take_back    chosen operations taken back, after the plan was shown and confirmed
 //! restore      the archive that a restore begins with, and another one where that is damaged
 //! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
@@ -20,6 +21,7 @@
 mod arguments;
 mod commits;
 mod desk;
+mod filters;
 mod hold;
 mod key;
 mod list;
@@ -32,6 +34,7 @@ mod serve;
 mod service;
 mod settings;
 mod storing;
+mod take_back;
 mod undo;
 mod watch;
 mod words;
@@ -137,6 +140,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Status { data_file, json } => status(&data_file, json),
         Job::List { place, json } => list::list(&place, json),
         Job::Log(asked) => log::log(&asked),
+        Job::TakeBack(asked) => take_back::run(&asked),
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Key { data_file: _, json } => key::key(json),
         Job::Commits { log, page, json } => commits::list(&log, page, json),
@@ -322,6 +326,7 @@ fn report(finished: Option<FinishedJob>, json: bool) -> Result<ExitCode> {
             JobReport::TestRestore(proof) => print_json(proof)?,
             JobReport::VerifyRecords(report) => print_json(report)?,
             JobReport::Compact(report) => print_json(report)?,
+            JobReport::TakeBack(report) => print_json(report)?,
             JobReport::Sample { path, bytes } => print_json(&serde_json::json!({ "path": path, "bytes": bytes }))?,
         }
     } else {

@@ -8,6 +8,7 @@
 //! service                     engines in other processes: the socket, joining them
 //! engine                      looks after data files: commands, questions, status, jobs, the Backup journal
 //! sample                      the sample data file and the client that edits it
+//! take_back                    single changes taken back in the live data file: plan, conflicts, run
 //! repair drill                 a sound copy of a damaged archive, test restores
 //! backup restore verify       the jobs: plan, run, report
 //! maintenance                 verification of records and indexes, compacting
@@ -40,6 +41,7 @@ pub mod service;
 pub mod settings;
 pub mod sqlite;
 pub mod storage;
+pub mod take_back;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "gui")]

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use super::{log, restore, storing};
+use super::{log, restore, storing, take_back};
 use crate::error::foreign::shown;
 
 /// Keeps SQLite data files safe: full backups into numbered archives while applications keep writing, and restore.
@@ -196,6 +196,9 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Take back what chosen operations of the log did to records, in the live data file, while programs write. With the
+    /// filters of `log`; after showing the plan, and what is in its way. Can itself be taken back.
+    TakeBack(take_back::Asked),
     /// Look after data files without a window, until Ctrl-C or SIGTERM: keep their logs, make the backups that are due.
     Serve {
         /// The SQLite data files, in WAL mode when a log is kept. Without any, those on the service's own list, which

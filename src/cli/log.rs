@@ -8,30 +8,26 @@ use std::{
 };
 
 use chrono::Local;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::{desk::absolute, places::directories, remark};
+use super::{
+    filters::{Filters, foreign_path, is_log_by_name},
+    remark,
+};
 use crate::{
-    archive::Archive,
-    backup,
     control::Control,
-    engine::lost::{damaged_archives, last_made, made_archives},
     error::{
         Error, ErrorKind, Result,
         foreign::{foreign, in_json},
+        shell::quoted,
     },
-    journal::{integrate::Until, plan::PlanEnd, reader::LogReader},
+    journal::plan::PlanEnd,
     records::{
         history::{self, Stretch, Wanted},
         operation::{Action, Operation, Side, value_in_words},
         store::ArchiveBase,
     },
-    restore::{
-        self, Logs, Origin,
-        trail::{Trail, is_before, trail_of_archive, trail_of_log},
-    },
-    settings::SettingsFile,
-    storage,
+    restore,
 };
 
 /// After so long, what was found is written out, though there is not much of it.
@@ -43,27 +39,8 @@ pub(super) struct Asked {
     /// The data file, whose running log is read; or a log, `Name.journal` or `Name[n].4BL`.
     #[arg(value_name = "DATAFILE|LOG")]
     pub(super) file: PathBuf,
-    /// The archive that the log goes on from, or an older one, from which all logs are read.
-    #[arg(long, value_name = "ARCHIVE")]
-    archive: Option<PathBuf>,
-    /// Only operations of this table; may be given several times.
-    #[arg(long = "table", value_name = "NAME")]
-    tables: Vec<String>,
-    /// Only these; may be given several times.
-    #[arg(long = "action", value_name = "ACTION")]
-    actions: Vec<Action>,
-    /// Only of the record with this rowid, or with this key where the table has no rowid.
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
-    /// Only commits made at this moment or later, in local time, `2026-11-22 12:00:00`, or with an offset.
-    #[arg(long, value_name = "MOMENT")]
-    since: Option<String>,
-    /// Only commits made at this moment or earlier.
-    #[arg(long, value_name = "MOMENT")]
-    until: Option<String>,
-    /// Only this commit, or those from one number up to another: `17`, `17..20`, `17..`, `..20`.
-    #[arg(long, value_name = "N..M")]
-    commit: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
     /// Also what SQLite keeps for itself: tables behind full-text and spatial indexes, statistics, sequences.
     #[arg(long)]
     internal: bool,
@@ -75,124 +52,10 @@ pub(super) struct Asked {
     csv: bool,
 }
 
-impl ValueEnum for Action {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.label()))
-    }
-}
-
-impl Asked {
-    fn wanted(&self) -> Result<Wanted> {
-        let moment = |text: &Option<String>| -> Result<_> {
-            let Some(text) = text else { return Ok(None) };
-            let moment = restore::parse_moment(text)?;
-            moment.ambiguity().iter().for_each(|note| remark(note));
-            Ok(Some(moment.at))
-        };
-        let (first, last) = self.commit.as_deref().map_or(Ok((None, None)), commits)?;
-        Ok(Wanted {
-            tables: self.tables.clone(),
-            actions: self.actions.clone(),
-            key: self.key.clone(),
-            since: moment(&self.since)?,
-            until: moment(&self.until)?,
-            first,
-            last,
-            with_internal: self.internal,
-        })
-    }
-
-    fn trail(&self, wanted: &Wanted, control: &Control) -> Result<Trail> {
-        let file = absolute(&self.file)?;
-        let archive = self.archive.as_deref().map(absolute).transpose()?;
-        let folders = directories()?;
-        if LogReader::open(&file).is_ok() {
-            return trail_of_log(&file, archive.as_deref(), &[], control);
-        }
-        if is_log_by_name(&file) {
-            // It says what is the matter.
-            LogReader::open(&file)?;
-        }
-        if Archive::glance(&file).is_ok() {
-            return Err(Error::new(ErrorKind::WrongType, format!("{} is an archive, and no log", foreign_path(&file)))
-                .hint("Give the data file or a log, and the archive with --archive."));
-        }
-        let file = storage::real_path(&file);
-        let settings = SettingsFile::load(&file, folders.config_dir())?;
-        let log = settings.settings().log.file.clone().filter(|log| log.is_file());
-        let data = folders.data_dir();
-        let origin = Origin {
-            settings_dir: Some(folders.config_dir().to_path_buf()),
-            damaged: damaged_archives(data),
-            made: made_archives(data, &file),
-            ..Origin::of(&file)
-        };
-        if let Some(archive) = archive {
-            return trail_of_archive(&archive, &log.map_or(Logs::Found, |log| Logs::Also(vec![log])), &origin, control);
-        }
-        let until = match (wanted.since, wanted.first) {
-            (Some(since), _) => Until::Moment(since),
-            (None, Some(first)) => Until::Commit(first.saturating_sub(1)),
-            (None, None) => Until::End,
-        };
-        if let Some(log) = log
-            && !is_before(&log, until)?
-        {
-            let destination = backup::destination(&file, &settings);
-            let earlier = settings.settings().destination.earlier.iter().cloned();
-            let folders: Vec<PathBuf> = earlier.chain([destination]).collect();
-            return trail_of_log(&log, None, &folders, control);
-        }
-        match restore::choose(&file, &origin, until, &Logs::Found, last_made(data, &file).as_ref()) {
-            Ok(choice) => trail_of_archive(&choice.archive, &choice.logs, &origin, control),
-            // Of what was before the oldest archive nothing is known; all that is known begins there.
-            Err(error) => {
-                let (archives, _) = backup::archives_there(&file, settings.settings());
-                let own = archives.iter().filter(|archive| archive.is_of(settings.settings().data_file_id));
-                let oldest = own.filter_map(|archive| Some((archive.log_position?.commit, &archive.path))).min();
-                let (_, oldest) = oldest.filter(|_| error.kind() == ErrorKind::NotFound).ok_or(error)?;
-                trail_of_archive(oldest, &Logs::Found, &origin, control)
-            }
-        }
-    }
-}
-
-fn is_log_by_name(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    name.ends_with(".4bl") || name.contains(".journal")
-}
-
-fn foreign_path(path: &Path) -> String {
-    crate::error::foreign::shown(path).to_string()
-}
-
-/// The numbers in `17`, `17..20`, `17..`, `..20`.
-fn commits(text: &str) -> Result<(Option<u64>, Option<u64>)> {
-    let wrong = || {
-        Error::new(ErrorKind::Refused, format!("{text:?} names no commits"))
-            .hint("Write one number, or two with two points between: 17, 17..20, 17.., ..20.")
-    };
-    let number = |part: &str| match part.trim() {
-        "" => Ok(None),
-        digits => digits.parse().map(Some).map_err(|_| wrong()),
-    };
-    match text.split_once("..") {
-        Some((first, last)) => Ok((number(first)?, number(last)?)),
-        None => match number(text)? {
-            Some(one) => Ok((Some(one), Some(one))),
-            None => Err(wrong()),
-        },
-    }
-}
-
 /// Lists what is asked for.
 pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
-    let (wanted, control) = (asked.wanted()?, Control::default());
-    let trail = asked.trail(&wanted, &control)?;
+    let (wanted, control) = (asked.filters.wanted(asked.internal)?, Control::default());
+    let trail = asked.filters.trail(&asked.file, &wanted, &control)?;
     let wanted = Wanted { first: wanted.first.max(trail.first), ..wanted };
     let stretch = |leg: &restore::trail::Leg| Stretch { path: leg.path.clone(), after: leg.after, last: leg.last };
     let stretches: Vec<Stretch> = trail.legs.iter().map(stretch).collect();
@@ -207,6 +70,9 @@ pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
         Ok(())
     });
     let is_read = lines.flush()?;
+    if let Some(first) = lines.first.filter(|_| is_read && !asked.json && !asked.csv && !is_log_by_name(&asked.file)) {
+        remark(&ways_back(&asked.file, first));
+    }
     match told {
         // A reader such as `head` that has seen enough.
         _ if !is_read => return Ok(ExitCode::SUCCESS),
@@ -235,19 +101,31 @@ pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
     }
 }
 
+/// What can be done about what was found in this commit first.
+fn ways_back(data_file: &Path, commit: u64) -> String {
+    let file = quoted(data_file);
+    format!(
+        "to take operations back singly: strongroom take-back {file} --commit {commit} --dry-run; to go back to just before \
+         commit {commit} as a whole: strongroom restore {file} --in-place --commit {}",
+        commit.saturating_sub(1)
+    )
+}
+
 /// Lines on standard output.
 struct Lines<'a> {
     asked: &'a Asked,
     out: BufWriter<io::Stdout>,
     last: Option<Instant>,
     commit: Option<u64>,
+    /// The first commit of which something was listed.
+    first: Option<u64>,
     is_read: bool,
 }
 
 impl<'a> Lines<'a> {
     fn new(asked: &'a Asked) -> Self {
         let out = BufWriter::with_capacity(64 << 10, io::stdout());
-        Self { asked, out, last: None, commit: None, is_read: true }
+        Self { asked, out, last: None, commit: None, first: None, is_read: true }
     }
 
     /// False when nobody reads any more.
@@ -270,6 +148,7 @@ impl<'a> Lines<'a> {
             self.write(&format!("  {}", foreign(&in_words(operation))))?;
         }
         self.commit = Some(operation.commit);
+        self.first = self.first.or(self.commit);
         if self.last.is_none_or(|last| last.elapsed() > SHOW_AFTER) {
             self.flush()?;
         }
@@ -385,24 +264,4 @@ fn sides(old: Option<&Side<'_>>, new: Option<&Side<'_>>) -> String {
         }
     }
     parts.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commits_are_named_by_one_number_or_two() {
-        for (text, expected) in [
-            ("17", Some((Some(17), Some(17)))),
-            ("17..20", Some((Some(17), Some(20)))),
-            ("17..", Some((Some(17), None))),
-            ("..20", Some((None, Some(20)))),
-            ("", None),
-            ("a..b", None),
-            ("-1", None),
-        ] {
-            assert_eq!(commits(text).ok(), expected, "{text}");
-        }
-    }
 }

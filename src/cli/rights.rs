@@ -129,7 +129,9 @@ pub(super) fn settle(arguments: &Arguments, given: &[OsString]) -> Result<Option
         Some((user, path)) if user != ROOT => begin_anew(user, &path, given).map(Some),
         _ => {
             // What writes beside an archive, or without an engine; of data files an engine sees for itself.
-            if let Some(Job::Settings { .. } | Job::Hold { .. } | Job::Repair { .. } | Job::Restore(_)) = &arguments.job
+            if let Some(
+                Job::Settings { .. } | Job::Hold { .. } | Job::Repair { .. } | Job::Restore(_) | Job::TakeBack(_),
+            ) = &arguments.job
             {
                 concerned.iter().try_for_each(|path| rights::require(path, arguments.as_root))?;
             }
@@ -154,6 +156,7 @@ fn concerned(arguments: &Arguments) -> Result<Vec<PathBuf>> {
         Job::List { place, .. } => vec![place.clone()],
         Job::Commits { log, .. } => vec![log.clone()],
         Job::Log(asked) => vec![asked.file.clone()],
+        Job::TakeBack(asked) => vec![asked.data_file.clone()],
         Job::Key { data_file, .. } => data_file.iter().cloned().collect(),
         Job::Hold { archive, .. } | Job::Verify { archive, .. } | Job::Repair { archive, .. } => vec![archive.clone()],
         Job::Serve { data_files, .. } => data_files.clone(),

@@ -151,6 +151,13 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
             human_bytes(r.after_bytes),
             r.check_in_words()
         ),
+        JobReport::TakeBack(r) => format!(
+            "{} records of {} are as they were, in {seconds:.1} s; programs that write waited for {} ms at most\n{}",
+            r.records(),
+            r.data_file.display(),
+            r.held_ms,
+            r.in_words()
+        ),
         JobReport::Sample { path, bytes } => format!("{} created ({})", path.display(), human_bytes(*bytes)),
     }
 }

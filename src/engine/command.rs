@@ -1,6 +1,9 @@
 //! What can be asked of the engine. Everything here can be sent through a socket.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,6 +14,7 @@ use crate::{
     journal::integrate::Until,
     restore::Logs,
     settings::{Revision, Settings},
+    take_back::Plan,
     warning::WarningKind,
 };
 
@@ -246,6 +250,15 @@ pub enum Command {
         /// Canonical path of the data file.
         data_file: PathBuf,
     },
+    /// Take back single changes in the live data file, exactly as planned, or not at all.
+    TakeBack {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// What was shown.
+        plan: Arc<Plan>,
+    },
     /// Keep an archive for ever; a hold that it has already gives way.
     Hold {
         /// The archive.
@@ -323,6 +336,7 @@ impl Command {
             | Command::Drill { data_file, .. }
             | Command::VerifyRecords { data_file, .. }
             | Command::Compact { data_file, .. }
+            | Command::TakeBack { data_file, .. }
             | Command::PutAway { data_file, .. }
             | Command::RestoreInPlace { data_file, .. }
             | Command::UndoRestore { data_file, .. }
@@ -354,6 +368,7 @@ impl Command {
             | Command::Drill { job, .. }
             | Command::VerifyRecords { job, .. }
             | Command::Compact { job, .. }
+            | Command::TakeBack { job, .. }
             | Command::CreateSample { job, .. } => Some(*job),
             _ => None,
         }

@@ -72,6 +72,7 @@ fn tell(entry: &mut HistoryEntry, report: &JobReport) {
             entry.note = (!unknown.is_empty()).then(|| format!("These could not be checked: {}.", unknown.join(", ")));
         }
         JobReport::Compact(report) => entry.bytes = Some(report.after_bytes),
+        JobReport::TakeBack(report) => entry.note = Some(format!("{}.", report.in_words().replace('\n', ". "))),
         JobReport::Skipped { since } => {
             entry.note = Some(format!("The data file was not modified since backup {since}."));
         }

@@ -31,6 +31,8 @@ pub enum JobKind {
     VerifyRecords,
     /// Making a data file as short as its content.
     Compact,
+    /// Single changes taken back in the live data file.
+    TakeBack,
     /// The program that the settings name, run after another job.
     OnFinish,
 }
@@ -41,6 +43,7 @@ impl JobKind {
         Self::Backup,
         Self::Restore,
         Self::RestoreInPlace,
+        Self::TakeBack,
         Self::Verify,
         Self::Repair,
         Self::TestRestore,
@@ -62,6 +65,7 @@ impl JobKind {
             JobKind::Sample => "Sample",
             JobKind::VerifyRecords => "Verification of records",
             JobKind::Compact => "Compacting",
+            JobKind::TakeBack => "Take back",
             JobKind::OnFinish => "Program after a job",
         }
     }
@@ -77,6 +81,7 @@ impl JobKind {
             JobKind::Sample => "sample",
             JobKind::VerifyRecords => "verify-records",
             JobKind::Compact => "compact",
+            JobKind::TakeBack => "take-back",
             JobKind::OnFinish => "on-finish",
         }
     }

@@ -1,6 +1,7 @@
-//! Care of the data file itself, as jobs: verification of records and indexes, whose report is kept, and compacting.
+//! Care of the data file itself, as jobs: verification of records and indexes, whose report is kept, compacting, and
+//! single changes taken back.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{
     command::JobId,
@@ -9,7 +10,11 @@ use super::{
     status::{FinishedJob, JobReport, LastRun},
     worker::Worker,
 };
-use crate::{error::Result, maintenance};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    maintenance,
+    take_back::{self, Plan},
+};
 
 impl Worker {
     pub(super) fn verify_records(&mut self, job: JobId, data_file: PathBuf) -> Result<()> {
@@ -35,6 +40,29 @@ impl Worker {
         self.start(
             order,
             Box::new(move |control| maintenance::compact(&path, log.as_deref(), control).map(JobReport::Compact)),
+        )
+    }
+
+    pub(super) fn take_back(&mut self, job: JobId, data_file: PathBuf, plan: Arc<Plan>) -> Result<()> {
+        let hosted = self.data_files.at(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+        let (log, identity) = (hosted.log.clone(), hosted.settings.settings().data_file_id);
+        if plan.data_file != data_file || identity.is_some_and(|identity| identity != plan.identity) {
+            let message = format!("this was planned for another data file than {}", data_file.display());
+            return Err(Error::new(ErrorKind::Refused, message).hint("Plan it anew."));
+        }
+        // A backup holds a state of its own; what rewrites the file must have ended.
+        self.refuse_while(&data_file, &[JobKind::RestoreInPlace, JobKind::Compact, JobKind::TakeBack])?;
+        let order = Order::asked(job, JobKind::TakeBack, Some(data_file), None);
+        self.start(
+            order,
+            Box::new(move |control| {
+                let done = take_back::run(&plan, control);
+                if let Some(log) = log.filter(|_| done.is_ok()) {
+                    // It is committed, whatever the log says now; its trouble is shown where it belongs.
+                    let _ = log.flush();
+                }
+                done.map(JobReport::TakeBack)
+            }),
         )
     }
 

@@ -22,6 +22,9 @@ mod moves;
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx};
 
+use super::format::{Entry, page_hash};
+use crate::error::Result;
+
 /// The page as it is.
 pub const WHOLE: u8 = 0;
 const WHOLE_ZSTD: u8 = 1;
@@ -179,6 +182,33 @@ pub fn decode(encoding: u8, mut bytes: &[u8], exists: bool, page: &mut [u8], bef
         _ => return None,
     }
     Some(())
+}
+
+/// Decodes an entry onto `image`, the previous content of its page, and proves by its hash that it is what was written;
+/// `before` knows the previous content of other pages. False where it is not: then the log was made against another
+/// content.
+///
+/// # Errors
+/// Those of `before`.
+pub fn decode_proven(
+    entry: &Entry<'_>,
+    exists: bool,
+    image: &mut [u8],
+    before: &mut dyn FnMut(u32) -> Result<Option<Vec<u8>>>,
+) -> Result<bool> {
+    let mut failed = None;
+    let mut ask = |page: u32| match before(page) {
+        Ok(content) => content,
+        Err(error) => {
+            failed = Some(error);
+            None
+        }
+    };
+    let decoded = decode(entry.encoding, entry.bytes, exists, image, &mut ask);
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(decoded.is_some() && page_hash(image) == entry.hash),
+    }
 }
 
 /// Whether an entry of this encoding is the page itself, of which nothing else need be known.

@@ -136,19 +136,8 @@ impl Target {
         if is_kept {
             self.before.insert(entry.page, image.clone());
         }
-        let mut failed = None;
-        let mut before = |page: u32| match self.before_of(page, count_before) {
-            Ok(content) => content,
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        };
-        let decoded = page::decode(entry.encoding, entry.bytes, exists, &mut image, &mut before);
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if decoded.is_none() || page_hash(&image) != entry.hash {
+        let mut before = |page: u32| self.before_of(page, count_before);
+        if !page::decode_proven(entry, exists, &mut image, &mut before)? {
             let message = format!(
                 "commit {commit} does not fit {}: page {} is not what the log was made against",
                 self.path.display(),

@@ -1,6 +1,7 @@
 //! Records whose cell is as before, and of which only a page changed that they go on at, as when a BLOB is overwritten
-//! in place. Nothing on such a page says whose it is. So the first time that one is written which nothing else explains,
-//! all records that go on on other pages are looked for, once; from then on each commit says what becomes of them.
+//! in place. Nothing on such a page says whose it is. In a data file with auto-vacuum a map does. In any other, the
+//! first time that one is written which nothing else explains, all records that go on on other pages are looked for,
+//! once; from then on each commit says what becomes of them.
 
 use std::collections::{BTreeSet, HashMap, HashSet, hash_map::Entry};
 
@@ -8,7 +9,7 @@ use super::{
     members::Concerned,
     merge::{Merge, Pair, Place, Sink},
     operation::Key,
-    page::{Cell, Kind, kind_of},
+    page::{Cell, Kind, kind_of, u32_at},
     record::Value,
     row,
     schema::{Schema, Table},
@@ -81,6 +82,36 @@ impl Chains {
             let _ = found(walked)?;
         }
         Ok(chains)
+    }
+
+    /// The same of these pages alone, by the map that data files with auto-vacuum have; `None` where there is none, or
+    /// where it does not lead to a record that each of them belongs to. Then all must be looked through.
+    pub(super) fn by_map(
+        look: &Look<'_>,
+        schema: &Schema,
+        pages: &[u32],
+    ) -> std::result::Result<Option<Self>, Trouble> {
+        let mut chains = Self::default();
+        for page in pages.iter().copied().filter(|_| look.head.has_pointer_map) {
+            look.refill();
+            let Ok(Some((root, leaf, first))) = found(owner(look, page))? else { return Ok(None) };
+            // Also an index has records that go on elsewhere; none of them is told.
+            if !schema.tables.contains_key(&root) {
+                if schema.objects.values().any(|object| object.root == root) {
+                    continue;
+                }
+                return Ok(None);
+            }
+            // What the map says is held against the record itself.
+            let Ok(Some(place)) = found(cell_with(look, leaf, first))? else { return Ok(None) };
+            let image = look.image(leaf)?;
+            let noted = look.node(leaf, &image).and_then(|node| node.cell(place.cell)).map_err(Trouble::from);
+            let noted = noted.and_then(|cell| chains.note(look, root, (leaf, &cell)));
+            if found(noted)?.is_err() || chains.first.get(&page) != Some(&first) {
+                return Ok(None);
+            }
+        }
+        Ok(look.head.has_pointer_map.then_some(chains))
     }
 
     /// Notes the pages of a record.
@@ -198,6 +229,37 @@ impl Chains {
             self.note(after, root, (is.page, &new))?;
         }
         Ok(())
+    }
+}
+
+/// What the map says of a page that a record goes on at: the root of the tree, the page with the cell, and the first
+/// page that the record goes on at. `None` where it is something else.
+fn owner(look: &Look<'_>, page: u32) -> std::result::Result<Option<(u32, u32, u32)>, Trouble> {
+    // See <https://sqlite.org/fileformat2.html#pointer_map_or_ptrmap_pages>.
+    const ROOT: u8 = 1;
+    const FIRST: u8 = 3;
+    const LATER: u8 = 4;
+    const NODE: u8 = 5;
+    let entry = |page: u32| -> std::result::Result<Option<(u8, u32)>, Trouble> {
+        let Some((map, place)) = look.head.pointer_of(page) else { return Ok(None) };
+        let image = look.image(map)?;
+        Ok(image.get(place).copied().zip(u32_at(&image, place + 1)))
+    };
+    let mut first = page;
+    let leaf = loop {
+        match entry(first)? {
+            Some((LATER, before)) => first = before,
+            Some((FIRST, leaf)) => break leaf,
+            _ => return Ok(None),
+        }
+    };
+    let mut root = leaf;
+    loop {
+        match entry(root)? {
+            Some((NODE, above)) => root = above,
+            Some((ROOT, _)) => return Ok(Some((root, leaf, first))),
+            _ => return Ok(None),
+        }
     }
 }
 

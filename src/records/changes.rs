@@ -250,6 +250,14 @@ impl Tracker {
         if pages.is_empty() {
             return Ok(());
         }
+        let by_map = match &self.chains {
+            Some(_) => None,
+            None => Chains::by_map(step.looks.0, step.schemas.0, &pages)?,
+        };
+        // It knows these pages, and no others.
+        if let Some(mut chains) = by_map {
+            return chains.tell(step.looks, (step.schemas.0, known, gone), &pages, sink);
+        }
         let mut chains = match self.chains.take() {
             Some(chains) => chains,
             None => Chains::find(step.looks.0, step.schemas.0)?,

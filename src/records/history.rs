@@ -59,7 +59,8 @@ impl Wanted {
             && self.until.is_none_or(|until| time <= until)
     }
 
-    fn has(&self, change: &Change<'_>) -> bool {
+    /// Whether a change is one of those asked for, whenever it was made.
+    pub fn has(&self, change: &Change<'_>) -> bool {
         let is_of = |name: &str| self.tables.iter().any(|table| table.eq_ignore_ascii_case(name));
         // What cannot be told may be what is asked for.
         if change.action == Action::Unknown {

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The bytes of a page.
 pub type Image = Arc<Vec<u8>>;
 
@@ -22,7 +24,8 @@ impl Flaw {
 }
 
 /// How text is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Encoding {
     /// UTF-8.
     #[default]
@@ -91,12 +94,26 @@ impl FileHead {
         if u64::from(page) == lock_page {
             return true;
         }
+        self.map_page(page) == Some(u64::from(page))
+    }
+
+    /// The page of the map that says what a page belongs to.
+    fn map_page(&self, page: u32) -> Option<u64> {
         if !self.has_pointer_map || page < 2 {
-            return false;
+            return None;
         }
+        let lock_page = LOCK_BYTE / self.page_size as u64 + 1;
         let group = (self.usable / 5 + 1) as u64;
         let first = (u64::from(page) - 2) / group * group + 2;
-        u64::from(page) == if first == lock_page { first + 1 } else { first }
+        Some(if first == lock_page { first + 1 } else { first })
+    }
+
+    /// Where it stands what a page belongs to: a page of the map, and a place on it. `None` where there is no map, and
+    /// of pages that it does not have.
+    pub fn pointer_of(&self, page: u32) -> Option<(u32, usize)> {
+        let map = u32::try_from(self.map_page(page)?).ok()?;
+        let place = page.checked_sub(map)?.checked_sub(1)?;
+        Some((map, 5 * place as usize))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     archive::{Archive, ItemKind},
     error::{Error, ErrorKind, Result},
     journal::{
-        format::{Entry, page_hash},
+        format::Entry,
         page,
         reader::{LogReader, Record},
     },
@@ -243,19 +243,8 @@ impl Inner {
             false => None,
         };
         let mut image = previous.map_or_else(|| vec![0; self.page_size], |image| image.as_ref().clone());
-        let mut failed = None;
-        let mut before = |number: u32| match self.earlier(number) {
-            Ok(content) => content.map(|image| image.as_ref().clone()),
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        };
-        let decoded = page::decode(entry.encoding, entry.bytes, exists, &mut image, &mut before);
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if decoded.is_none() || page_hash(&image) != entry.hash {
+        let mut before = |number: u32| Ok(self.earlier(number)?.map(|image| image.as_ref().clone()));
+        if !page::decode_proven(entry, exists, &mut image, &mut before)? {
             let message = format!(
                 "commit {commit} does not fit what it goes on from: page {} is not what the log was made against",
                 entry.page
@@ -401,6 +390,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::journal::format::page_hash;
 
     struct Same(u32);
 

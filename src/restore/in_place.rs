@@ -242,17 +242,25 @@ pub fn make_folder(data_file: &Path) -> Result<Vec<PathBuf>> {
 
 /// An archive of another data file must not take the place of this one.
 fn refuse_other(archive: &Archive, options: &InPlaceOptions) -> Result<()> {
+    require_of(archive, &options.data_file, options.identity)
+}
+
+/// Sees that an archive, and the logs that go on from it, are of this data file.
+///
+/// # Errors
+/// `Refused` where they are not.
+pub fn require_of(archive: &Archive, data_file: &Path, identity: Option<Uuid>) -> Result<()> {
     let found = archive.identity();
-    let same = match options.identity {
+    let same = match identity {
         Some(identity) => found.data_file_id == identity,
-        None => options.data_file.file_name().is_some_and(|name| *name == *found.data_file_name),
+        None => data_file.file_name().is_some_and(|name| *name == *found.data_file_name),
     };
     if same {
         return Ok(());
     }
-    let (at, path) = (archive.path().display(), options.data_file.display());
+    let (at, path) = (archive.path().display(), data_file.display());
     let message = match &found.data_file_path {
-        Some(made_of) if *made_of == options.data_file => {
+        Some(made_of) if *made_of == data_file => {
             format!("{at} was made with other settings of {path}, which named it by another identity")
         }
         _ => format!("{at} is an archive of another data file, {}, not of {path}", found.data_file_name),

@@ -13,8 +13,10 @@ use crate::{
 
 /// The version of the protocol. Both sides must speak the same: a service and its windows are one program.
 pub const PROTOCOL: u32 = 2;
-/// A longer frame from a client is refused: the longest command names a few hundred files.
-pub const FROM_CLIENT_MAX: usize = 1 << 20;
+/// A longer frame from a client is refused: the longest command holds the records that are to be taken back.
+pub const FROM_CLIENT_MAX: usize = 64 << 20;
+/// The first one says no more than who it is from.
+pub const HELLO_BYTES_MAX: usize = 1 << 20;
 /// A longer frame from an engine is refused: a whole status of thousands of data files.
 pub const FROM_ENGINE_MAX: usize = 64 << 20;
 

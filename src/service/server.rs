@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{
     connection::{Connection, Listening},
-    protocol::{Broken, FROM_CLIENT_MAX, FromClient, FromEngine, Hello, PROTOCOL},
+    protocol::{Broken, FROM_CLIENT_MAX, FromClient, FromEngine, HELLO_BYTES_MAX, Hello, PROTOCOL},
     update::Update,
 };
 use crate::{
@@ -242,7 +242,7 @@ fn greet(connection: &Connection, handle: &Handle, shared: &Shared) -> Result<()
         Error::new(ErrorKind::Refused, format!("this is not a client of Strongroom: {e}"))
             .hint("See docs/protocol.md for what a client must say.")
     };
-    let theirs = match connection.receive(FROM_CLIENT_MAX, Some(HELLO_MAX)).map_err(broken)? {
+    let theirs = match connection.receive(HELLO_BYTES_MAX, Some(HELLO_MAX)).map_err(broken)? {
         FromClient::Hello(hello) => hello,
         _ => return Err(broken(Broken::Io(std::io::ErrorKind::InvalidData.into()))),
     };

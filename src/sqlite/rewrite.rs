@@ -120,12 +120,7 @@ pub fn rewrite(
     control: &Control,
     locked: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Rewritten> {
-    require_ended(live)?;
-    let to = open_existing(live)?;
-    if to.is_readonly(rusqlite::MAIN_DB).unwrap_or(true) {
-        return Err(Error::new(ErrorKind::Permission, format!("cannot write {}", live.display()))
-            .hint("Run Strongroom as the owner of the file, or give this user the permission to write it."));
-    }
+    let to = open_to_write(live)?;
     // Pages are written as such here, which is what that keeps others from.
     to.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false).map_err(|e| Error::sqlite("open", live, e))?;
     control.phase(Phase::Waiting, 0);
@@ -150,8 +145,25 @@ pub fn rewrite(
     Ok(Rewritten { pages_changed, pages, held_ms: since.elapsed().as_millis() as u64 })
 }
 
+/// Opens a data file that other programs use, for a transaction that changes it.
+///
+/// # Errors
+/// `Permission` where this user may not write it; as [`open_existing`].
+pub(crate) fn open_to_write(live: &Path) -> Result<Connection> {
+    require_ended(live)?;
+    let conn = open_existing(live)?;
+    if conn.is_readonly(rusqlite::MAIN_DB).unwrap_or(true) {
+        return Err(Error::new(ErrorKind::Permission, format!("cannot write {}", live.display()))
+            .hint("Run Strongroom as the owner of the file, or give this user the permission to write it."));
+    }
+    Ok(conn)
+}
+
 /// Runs `sql` as soon as other programs let us.
-fn insist(conn: &Connection, path: &Path, sql: &str, control: &Control) -> Result<()> {
+///
+/// # Errors
+/// `Busy` with their names where they do not for too long; `Stopped`.
+pub(crate) fn insist(conn: &Connection, path: &Path, sql: &str, control: &Control) -> Result<()> {
     let asked = Instant::now();
     loop {
         control.check()?;

@@ -68,6 +68,7 @@ fn noun(kind: JobKind) -> &'static str {
         JobKind::Sample => "sample",
         JobKind::VerifyRecords => "verification",
         JobKind::Compact => "compacting",
+        JobKind::TakeBack => "taking back",
         JobKind::OnFinish => "program",
     }
 }
@@ -266,6 +267,7 @@ pub(crate) fn title(job: &JobStatus) -> String {
         JobKind::Sample => "Creating the sample".to_owned(),
         JobKind::VerifyRecords => format!("Verifying the records of {}", of(&job.data_file)),
         JobKind::Compact => format!("Compacting {}", of(&job.data_file)),
+        JobKind::TakeBack => format!("Taking back changes in {}", of(&job.data_file)),
         JobKind::OnFinish => "Running a program".to_owned(),
     }
 }
@@ -367,6 +369,12 @@ fn finished_ui(ui: &mut Ui, status: &Status, job: &FinishedJob, actions: &mut Ve
                 format!("From {before} to {after}, in {}. {}", duration(job.duration_ms), report.check_in_words());
             let tone = if report.not_checked.is_none() { Tone::Good } else { Tone::Warn };
             strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
+        }
+        Ok(JobReport::TakeBack(report)) => {
+            let count = report.records();
+            let message = format!("{} records of {} are as they were", widgets::count(count), name(&report.data_file));
+            let tone = if report.skipped.is_empty() { Tone::Good } else { Tone::Warn };
+            strip(ui, tone, &message, Some(&report.in_words()), |ui| put_away(ui, actions));
         }
         Ok(JobReport::Sample { path, bytes }) => {
             let text = format!("{}, {}, in {}.", path.display(), human_bytes(*bytes), duration(job.duration_ms));

@@ -286,3 +286,38 @@ fn a_log_is_listed_while_programs_write_and_after_nobody_watched() {
         ["add k watched", "catch-up null null", "delete t 1", "delete t 2", "delete t 3", "add k alone", "add k now"];
     assert_eq!(actions(&all), expected);
 }
+
+#[test]
+fn of_a_damaged_log_what_comes_before_the_damage_is_listed_and_then_that_there_is_some() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 3));
+    let log = place.at("Backups/a.journal");
+    {
+        let engine = engine(&place);
+        open_with_log(&engine.handle(), &data, &log);
+        backup(&engine.handle(), &data);
+        for n in 1..=40 {
+            foreign_commits(&data, &format!("INSERT INTO t(id, b) VALUES({}, randomblob(3000))", 100 + n));
+        }
+        let mut all = 0;
+        while all < 40 {
+            all = listed(&place, &[log.to_str().unwrap(), "--table", "t"]).len();
+        }
+    }
+    let whole = listed(&place, &[log.to_str().unwrap(), "--table", "t"]);
+    // In the middle: what comes before it stands, and nothing after it is told as if nothing were missing.
+    let mut bytes = std::fs::read(&log).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 0x55;
+    std::fs::write(&log, &bytes).unwrap();
+    let output = place.run(&["log", log.to_str().unwrap(), "--table", "t", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("is damaged at byte"), "{}", text(&output.stderr));
+    let told: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!told.is_empty() && told.len() < whole.len(), "{} of {}", told.len(), whole.len());
+    assert_eq!(told, whole[..told.len()]);
+}

@@ -412,6 +412,45 @@ fn a_blob_that_is_overwritten_in_place_is_a_change_of_its_record() {
     }
 }
 
+/// A data file of which is counted what is read.
+struct Counted<'a>(&'a Bytes, std::cell::Cell<u32>);
+
+impl Pages for Counted<'_> {
+    fn page(&self, number: u32) -> strongroom::error::Result<Option<strongroom::records::page::Image>> {
+        self.1.set(self.1.get() + 1);
+        self.0.page(number)
+    }
+
+    fn count(&self) -> u32 {
+        self.0.count()
+    }
+}
+
+#[test]
+fn with_auto_vacuum_the_record_of_a_lone_page_is_found_without_looking_through_the_file() {
+    let place = Place::new();
+    let path = place.at("a.sqlite");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(
+        "PRAGMA page_size=512; PRAGMA auto_vacuum=1; CREATE TABLE t(id INTEGER PRIMARY KEY, b); \
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) INSERT INTO t SELECT i, zeroblob(5000) FROM n",
+    )
+    .unwrap();
+    let before = Bytes::read(&path);
+    conn.execute_batch(&overwrite(150, 4000, 5000)).unwrap();
+    let after = Bytes::read(&path);
+    let counted = (Counted(&before, std::cell::Cell::new(0)), Counted(&after, std::cell::Cell::new(0)));
+    let mut told = Vec::new();
+    let mut sink = |change: &strongroom::records::operation::Change<'_>| {
+        told.push((change.action, change.key.as_ref().map(|key| key.in_words())));
+        Ok(())
+    };
+    Tracker::default().step(&counted.0, &counted.1, &before.changed(&after), &mut sink).unwrap();
+    assert_eq!(told, [(Action::Modify, Some("150".to_owned()))]);
+    let read = counted.0.1.get() + counted.1.1.get();
+    assert!(read < before.count() / 10, "{read} pages were read of {}", before.count());
+}
+
 #[test]
 fn hostile_pages_end_in_words() {
     let place = Place::in_memory();

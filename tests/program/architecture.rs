@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["service"],
     &["engine"],
     &["sample"],
-    &["repair", "drill"],
+    &["repair", "drill", "take_back"],
     &["backup", "restore", "verify", "schedule", "maintenance", "records"],
     &["settings"],
     &["archive"],

@@ -13,4 +13,6 @@ mod restore;
 mod restore_known;
 mod scene;
 mod settings_back;
+mod take_back;
+mod take_back_conflicts;
 mod whose;

@@ -13,6 +13,7 @@ pub mod disk;
 pub mod engine;
 pub mod forge;
 pub mod harm;
+pub mod kept;
 pub mod records;
 #[cfg(unix)]
 pub mod user;

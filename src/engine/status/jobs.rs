@@ -15,6 +15,7 @@ use crate::{
     maintenance::{CompactReport, RecordsReport},
     repair::RepairReport,
     restore::RestoreReport,
+    take_back::TakeBackReport,
     verify::VerifyReport,
 };
 
@@ -92,6 +93,8 @@ pub enum JobReport {
     VerifyRecords(RecordsReport),
     /// Compacting.
     Compact(CompactReport),
+    /// Single changes taken back.
+    TakeBack(TakeBackReport),
     /// The sample, at this path.
     Sample {
         /// The data file created.

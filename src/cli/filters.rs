@@ -1,0 +1,187 @@
+//! Which operations are asked for, and the way through archive and logs that leads to them: the same for every command
+//! that reads records.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{desk::absolute, places::directories, remark};
+use crate::{
+    archive::Archive,
+    backup,
+    control::Control,
+    engine::lost::{damaged_archives, last_made, made_archives},
+    error::{Error, ErrorKind, Result},
+    journal::{integrate::Until, reader::LogReader},
+    records::{history::Wanted, operation::Action},
+    restore::{
+        self, Logs, Origin,
+        trail::{Trail, is_before, trail_of_archive, trail_of_log},
+    },
+    settings::SettingsFile,
+    storage,
+};
+
+/// Which operations.
+#[derive(Debug, Args)]
+pub(super) struct Filters {
+    /// The archive that the log goes on from, or an older one, from which all logs are read.
+    #[arg(long, value_name = "ARCHIVE")]
+    archive: Option<PathBuf>,
+    /// Only operations of this table; may be given several times.
+    #[arg(long = "table", value_name = "NAME")]
+    tables: Vec<String>,
+    /// Only these; may be given several times.
+    #[arg(long = "action", value_name = "ACTION")]
+    actions: Vec<Action>,
+    /// Only of the record with this rowid, or with this key where the table has no rowid.
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Only commits made at this moment or later, in local time, `2026-11-22 12:00:00`, or with an offset.
+    #[arg(long, value_name = "MOMENT")]
+    since: Option<String>,
+    /// Only commits made at this moment or earlier.
+    #[arg(long, value_name = "MOMENT")]
+    until: Option<String>,
+    /// Only this commit, or those from one number up to another: `17`, `17..20`, `17..`, `..20`.
+    #[arg(long, value_name = "N..M")]
+    commit: Option<String>,
+}
+
+impl ValueEnum for Action {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.label()))
+    }
+}
+
+impl Filters {
+    /// What is asked for; with what SQLite keeps for itself, where that is wanted.
+    pub(super) fn wanted(&self, with_internal: bool) -> Result<Wanted> {
+        let moment = |text: &Option<String>| -> Result<_> {
+            let Some(text) = text else { return Ok(None) };
+            let moment = restore::parse_moment(text)?;
+            moment.ambiguity().iter().for_each(|note| remark(note));
+            Ok(Some(moment.at))
+        };
+        let (first, last) = self.commit.as_deref().map_or(Ok((None, None)), commits)?;
+        Ok(Wanted {
+            tables: self.tables.clone(),
+            actions: self.actions.clone(),
+            key: self.key.clone(),
+            since: moment(&self.since)?,
+            until: moment(&self.until)?,
+            first,
+            last,
+            with_internal,
+        })
+    }
+
+    /// The way to it: of a data file, or of a log.
+    pub(super) fn trail(&self, file: &Path, wanted: &Wanted, control: &Control) -> Result<Trail> {
+        let file = absolute(file)?;
+        let archive = self.archive.as_deref().map(absolute).transpose()?;
+        let folders = directories()?;
+        if LogReader::open(&file).is_ok() {
+            return trail_of_log(&file, archive.as_deref(), &[], control);
+        }
+        if is_log_by_name(&file) {
+            // It says what is the matter.
+            LogReader::open(&file)?;
+        }
+        if Archive::glance(&file).is_ok() {
+            return Err(Error::new(ErrorKind::WrongType, format!("{} is an archive, and no log", foreign_path(&file)))
+                .hint("Give the data file or a log, and the archive with --archive."));
+        }
+        let file = storage::real_path(&file);
+        let settings = SettingsFile::load(&file, folders.config_dir())?;
+        let log = settings.settings().log.file.clone().filter(|log| log.is_file());
+        let data = folders.data_dir();
+        let origin = Origin {
+            settings_dir: Some(folders.config_dir().to_path_buf()),
+            damaged: damaged_archives(data),
+            made: made_archives(data, &file),
+            ..Origin::of(&file)
+        };
+        if let Some(archive) = archive {
+            return trail_of_archive(&archive, &log.map_or(Logs::Found, |log| Logs::Also(vec![log])), &origin, control);
+        }
+        let until = match (wanted.since, wanted.first) {
+            (Some(since), _) => Until::Moment(since),
+            (None, Some(first)) => Until::Commit(first.saturating_sub(1)),
+            (None, None) => Until::End,
+        };
+        if let Some(log) = log
+            && !is_before(&log, until)?
+        {
+            let destination = backup::destination(&file, &settings);
+            let earlier = settings.settings().destination.earlier.iter().cloned();
+            let folders: Vec<PathBuf> = earlier.chain([destination]).collect();
+            return trail_of_log(&log, None, &folders, control);
+        }
+        match restore::choose(&file, &origin, until, &Logs::Found, last_made(data, &file).as_ref()) {
+            Ok(choice) => trail_of_archive(&choice.archive, &choice.logs, &origin, control),
+            // Of what was before the oldest archive nothing is known; all that is known begins there.
+            Err(error) => {
+                let (archives, _) = backup::archives_there(&file, settings.settings());
+                let own = archives.iter().filter(|archive| archive.is_of(settings.settings().data_file_id));
+                let oldest = own.filter_map(|archive| Some((archive.log_position?.commit, &archive.path))).min();
+                let (_, oldest) = oldest.filter(|_| error.kind() == ErrorKind::NotFound).ok_or(error)?;
+                trail_of_archive(oldest, &Logs::Found, &origin, control)
+            }
+        }
+    }
+}
+
+/// Whether a file is named like a log.
+pub(super) fn is_log_by_name(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    name.ends_with(".4bl") || name.contains(".journal")
+}
+
+/// A path, to be shown.
+pub(super) fn foreign_path(path: &Path) -> String {
+    crate::error::foreign::shown(path).to_string()
+}
+
+/// The numbers in `17`, `17..20`, `17..`, `..20`.
+fn commits(text: &str) -> Result<(Option<u64>, Option<u64>)> {
+    let wrong = || {
+        Error::new(ErrorKind::Refused, format!("{text:?} names no commits"))
+            .hint("Write one number, or two with two points between: 17, 17..20, 17.., ..20.")
+    };
+    let number = |part: &str| match part.trim() {
+        "" => Ok(None),
+        digits => digits.parse().map(Some).map_err(|_| wrong()),
+    };
+    match text.split_once("..") {
+        Some((first, last)) => Ok((number(first)?, number(last)?)),
+        None => match number(text)? {
+            Some(one) => Ok((Some(one), Some(one))),
+            None => Err(wrong()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_named_by_one_number_or_two() {
+        for (text, expected) in [
+            ("17", Some((Some(17), Some(17)))),
+            ("17..20", Some((Some(17), Some(20)))),
+            ("17..", Some((Some(17), None))),
+            ("..20", Some((None, Some(20)))),
+            ("", None),
+            ("a..b", None),
+            ("-1", None),
+        ] {
+            assert_eq!(commits(text).ok(), expected, "{text}");
+        }
+    }
+}
