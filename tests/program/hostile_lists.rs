@@ -6,7 +6,7 @@ use crate::support;
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use strongroom::{
-    archive::{ArchiveOptions, Compression, catalog, leftovers, segments},
+    archive::{ArchiveOptions, Compression, catalog, keys::Trust, leftovers, segments},
     backup::{self, retention},
     control::Control,
     settings::SettingsFile,
@@ -139,7 +139,7 @@ fn a_planted_note_brings_no_archive_of_another_folder_into_retention() {
     let untouchable = || {
         let known = catalog::list(&folder, None).unwrap();
         assert_eq!(known[0].files, moved, "it is listed as a whole");
-        let sets = retention::sets(&data, settings.settings(), &known);
+        let sets = retention::sets(&data, settings.settings(), &known, Trust::default());
         sets[0].untouchable.clone()
     };
     let expected = format!("{} has no note of its segments there", elsewhere.display());
@@ -175,7 +175,7 @@ fn a_mark_of_another_user_lets_no_log_of_ours_be_deleted() {
     fs::rename(folder.join("a[0002].4BK"), place.at("kept elsewhere")).unwrap();
     let goes_with_a_set = || {
         let known = catalog::list(&folder, None).unwrap();
-        let sets = retention::sets(&data, settings.settings(), &known);
+        let sets = retention::sets(&data, settings.settings(), &known, Trust::default());
         assert_eq!(sets.len(), 2);
         sets.iter().any(|set| set.logs.contains(&log))
     };
