@@ -8,6 +8,7 @@
 //! service                     engines in other processes: the socket, joining them
 //! engine                      looks after data files: commands, questions, status, jobs, the Backup journal
 //! sample                      the sample data file and the client that edits it
+//! activity                    an index over what every commit changed, for whoever looks at it
 //! repair drill                 a sound copy of a damaged archive, test restores
 //! backup restore verify       the jobs: plan, run, report
 //! maintenance                 verification of records and indexes, compacting
@@ -22,6 +23,7 @@
 //! testing                     what the tests inside the modules share; not in the program
 //! ```
 
+pub mod activity;
 pub mod archive;
 pub mod backup;
 pub mod cli;

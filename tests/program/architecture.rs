@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["service"],
     &["engine"],
     &["sample"],
-    &["repair", "drill"],
+    &["repair", "drill", "activity"],
     &["backup", "restore", "verify", "schedule", "maintenance", "records"],
     &["settings"],
     &["archive"],
