@@ -11,6 +11,7 @@
 //! handle command query status   the ways in and out, as plain data
 //! worker message commands       the engine's own thread, what reaches it, how commands are carried out
 //! queries pool                  answering questions, on a few threads that may wait for a disk
+//! activity                      what changed, for whoever asks
 //! registry data_file            the data files in its care: each one a value with its lock, settings, log and status
 //! data_files logs surveys folders settings   what is done to them: open, close, look, change
 //! job work entry completion ended   one running job, its body, its line in the Backup journal, what came of it
@@ -22,6 +23,7 @@
 //! in_care list rights config    whose archive, which files, as whom, with what it was started
 //! ```
 
+mod activity;
 mod backup_job;
 pub mod command;
 mod commands;

@@ -9,6 +9,7 @@
 //! engine                      looks after data files: commands, questions, status, jobs, the Backup journal
 //! sample                      the sample data file and the client that edits it
 //! take_back                    single changes taken back in the live data file: plan, conflicts, run
+//! activity                    an index over what every commit changed, for whoever looks at it
 //! repair drill                 a sound copy of a damaged archive, test restores
 //! backup restore verify       the jobs: plan, run, report
 //! maintenance                 verification of records and indexes, compacting
@@ -23,6 +24,7 @@
 //! testing                     what the tests inside the modules share; not in the program
 //! ```
 
+pub mod activity;
 pub mod archive;
 pub mod backup;
 pub mod cli;

@@ -6,7 +6,7 @@
 //! differences merge  of the schema; of the records of one table
 //! members chains     which pages belong to which table, and to which record
 //! store              the pages before and after a commit, from archive and log
-//! operation          what is told, and its form in JSON
+//! operation lines    what is told, and its form in JSON; as lines for other programs
 //! definition schema  what tables look like, as of a commit
 //! page record row tree   the SQLite file format, read from bytes that nobody vouches for
 //! ```
@@ -16,6 +16,7 @@ pub mod changes;
 pub mod definition;
 mod differences;
 pub mod history;
+pub mod lines;
 mod members;
 mod merge;
 pub mod operation;

@@ -14,6 +14,7 @@
 //! wanted         the data files that it asked for
 //! state          what the window remembers between two frames
 //! answers asked  what engines answered to this window, and what it waits for, asked again where nothing can come
+//! activity       what the page Activity remembers, and its rows as they come
 //! still          keeps a page still under the pointer
 //! file_picker    chooses files and folders
 //! page           what pages have in common
@@ -24,6 +25,7 @@
 //! ```
 
 mod action;
+mod activity;
 mod answers;
 mod apply;
 mod asked;
@@ -184,6 +186,7 @@ impl Window {
         }
         actions.extend(self.news.1.try_iter());
         self.state.answers.take();
+        self.state.activity.take();
         self.state.follow(status);
         actions.extend(self.state.ask_again(status).map(Action::Ask));
     }
@@ -306,6 +309,9 @@ impl Window {
                             }
                             (_, Page::Restore) => {
                                 screens::restore::restore_ui(ui, &status, &mut self.state, &mut actions)
+                            }
+                            (_, Page::Activity) => {
+                                screens::activity::activity_ui(ui, &status, &mut self.state, &mut actions)
                             }
                             (_, Page::Journal) => {
                                 screens::journal::journal_ui(ui, &status, &mut self.state, &mut actions)

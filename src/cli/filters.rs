@@ -77,6 +77,7 @@ impl Filters {
             first,
             last,
             with_internal,
+            for_both: false,
         })
     }
 

@@ -16,14 +16,11 @@ use super::{
 };
 use crate::{
     control::Control,
-    error::{
-        Error, ErrorKind, Result,
-        foreign::{foreign, in_json},
-        shell::quoted,
-    },
+    error::{Error, ErrorKind, Result, foreign::foreign, shell::quoted},
     journal::plan::PlanEnd,
     records::{
         history::{self, Stretch, Wanted},
+        lines,
         operation::{Action, Operation, Side, value_in_words},
         store::ArchiveBase,
     },
@@ -130,16 +127,13 @@ impl<'a> Lines<'a> {
 
     /// False when nobody reads any more.
     fn put(&mut self, operation: &Operation<'_>) -> Result<bool> {
-        let no_json = |e| Error::new(ErrorKind::Refused, "an operation has no JSON form").because(e);
         if self.asked.json {
-            let text = serde_json::to_string(operation).map_err(no_json)?;
-            self.write(&in_json(&text))?;
+            self.write(&lines::json(operation)?)?;
         } else if self.asked.csv {
             if self.commit.is_none() {
-                self.write("operation,commit,time,action,object,table,key,old,new,records,reason")?;
+                self.write(lines::CSV_HEAD)?;
             }
-            let line = csv(operation).map_err(no_json)?;
-            self.write(&foreign(&line).to_string())?;
+            self.write(&lines::csv(operation)?)?;
         } else {
             if self.commit != Some(operation.commit) {
                 let time = operation.time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.3f %:z");
@@ -177,30 +171,6 @@ impl<'a> Lines<'a> {
             Err(e) => Err(Error::io("write to", Path::new("standard output"), e)),
         }
     }
-}
-
-/// One operation as a line of comma-separated values.
-fn csv(operation: &Operation<'_>) -> serde_json::Result<String> {
-    let change = operation.change;
-    let side = |side: &Option<Side<'_>>| side.as_ref().map_or(Ok(String::new()), serde_json::to_string);
-    let fields = [
-        operation.number.to_string(),
-        operation.commit.to_string(),
-        operation.time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
-        change.action.label().to_owned(),
-        change.object.map_or("", |object| object.label()).to_owned(),
-        change.table.unwrap_or_default().to_owned(),
-        change.key.as_ref().map_or_else(String::new, |key| key.in_words()),
-        side(&change.old)?,
-        side(&change.new)?,
-        change.count.map_or_else(String::new, |count| count.to_string()),
-        operation.reason().unwrap_or_default(),
-    ];
-    let quoted = |field: &String| {
-        let needs = field.contains([',', '"', '\n', '\r']);
-        if needs { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.clone() }
-    };
-    Ok(fields.iter().map(quoted).collect::<Vec<_>>().join(","))
 }
 
 /// One operation as a line for people.

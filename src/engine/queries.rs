@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    activity::Logged,
     history::History,
     in_care::LOOK_WAIT,
     query::{Answer, ArchiveLook, Query, Reply, SeenPlaces},
@@ -10,6 +11,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
+    activity::query::Source,
     archive::segments,
     backup::{
         self,
@@ -95,7 +97,21 @@ impl Worker {
                     })
                 })
             }
+            Query::Activity { of, question } => {
+                let settings = match question.source {
+                    Source::Log => None,
+                    _ => Some(self.data_files.at(&of).ok_or_else(|| Self::not_open(&of))?.settings.clone()),
+                };
+                let (settings_dir, data_dir) = (self.config.settings_dir.clone(), self.config.data_dir.clone());
+                let logged = Logged { path: of, settings, settings_dir, data_dir };
+                let activities = self.activities.clone();
+                Box::new(move || activities.answer(logged, &question).map(Box::new).map(Answer::Activity))
+            }
             Query::Look { data_file } => return Err(Self::not_open(&data_file)),
+            Query::Unknown => {
+                return Err(Error::new(ErrorKind::Refused, "this engine does not know the question")
+                    .hint("It is older than whoever asks. Restart it, so that both are the same program."));
+            }
         })
     }
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::command::{JobId, Subject};
 use crate::{
+    activity::query::{Page, Question, Source},
     archive::segments::Missing,
     backup::{Measure, places::Place},
     error::{Error, ErrorKind, ErrorReport, Result},
@@ -99,11 +100,21 @@ pub enum Query {
         /// The job that wrote it.
         job: JobId,
     },
+    /// What was changed, as records: [`Answer::Activity`].
+    Activity {
+        /// Canonical path of the data file; of [`Source::Log`] the log.
+        of: PathBuf,
+        /// What is asked.
+        question: Question,
+    },
     /// How a data file stands now, and not as it was seen last: when [`Answer::Looked`] comes, the status holds it.
     Look {
         /// Canonical path of the data file.
         data_file: PathBuf,
     },
+    /// One that only a newer program knows; it is answered by an error.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Query {
@@ -111,6 +122,9 @@ impl Query {
     pub fn subject(&self) -> Subject<'_> {
         match self {
             Query::Archive { path, .. } | Query::Point { archive: path, .. } => Subject::Archive(path),
+            // A log that lies anywhere is read with the rights of whoever asks.
+            Query::Activity { question: Question { source: Source::Log, .. }, .. } | Query::Unknown => Subject::Nothing,
+            Query::Activity { of, .. } => Subject::DataFile(of),
             Query::Places { data_file, .. }
             | Query::Measure { data_file, .. }
             | Query::Undo { data_file, .. }
@@ -122,12 +136,13 @@ impl Query {
     /// The path that it is about.
     pub fn path(&self) -> &Path {
         match self {
-            Query::Archive { path, .. } | Query::Point { archive: path, .. } => path,
+            Query::Archive { path, .. } | Query::Point { archive: path, .. } | Query::Activity { of: path, .. } => path,
             Query::Places { data_file, .. }
             | Query::Measure { data_file, .. }
             | Query::Undo { data_file, .. }
             | Query::Report { data_file, .. }
             | Query::Look { data_file } => data_file,
+            Query::Unknown => Path::new(""),
         }
     }
 }
@@ -149,6 +164,8 @@ pub enum Answer {
     Undo(UndoPlan),
     /// What a verification found.
     Report(RecordsReport),
+    /// What was changed.
+    Activity(Box<Page>),
     /// The status holds what was asked for.
     Looked,
 }

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use uuid::Uuid;
 
 use super::{
+    activity::Activities,
     command::JobId,
     config::Config,
     data_file::{DataFile, LogStart},
@@ -69,6 +70,8 @@ pub(super) struct Worker {
     pool: Pool,
     /// For what somebody asks: whoever asks much holds up nothing else.
     pub(super) questions: Pool,
+    /// What changed, as far as somebody asks.
+    pub(super) activities: Activities,
     /// Answers that go out with the status that holds them.
     pub(super) answers: Vec<(Reply, Answer)>,
     /// How many programs run that are told of jobs.
@@ -144,6 +147,7 @@ impl Worker {
             config,
             pool: Pool::default(),
             questions: Pool::default(),
+            activities: Activities::default(),
             answers: Vec::new(),
             messages,
             status: Arc::new(status),

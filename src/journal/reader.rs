@@ -194,6 +194,20 @@ impl LogReader {
         Ok(at == group.offset)
     }
 
+    /// Looks whether more was written since the [`end`](Self::end) was reached: what was read stays read.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn look_again(&mut self) -> Result<()> {
+        let length = self.file.metadata().map_err(|e| Error::io("read", &self.path, e))?.len();
+        if matches!(self.end, End::Whole | End::Torn { .. }) && length >= self.tail.length && length != self.length {
+            // What was unfinished may be something else by now.
+            self.window.clear();
+            (self.length, self.end) = (length, End::Open);
+        }
+        Ok(())
+    }
+
     /// The pages of the base that have no content: first and last page of each run. Known once a record was asked for.
     pub fn blank(&self) -> &[(u32, u32)] {
         &self.blank

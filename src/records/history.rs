@@ -1,6 +1,9 @@
 //! Reading a log commit by commit, and telling the operations that are wanted.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -48,6 +51,9 @@ pub struct Wanted {
     pub last: Option<u64>,
     /// Also of what SQLite keeps for itself.
     pub with_internal: bool,
+    /// What is listed both with and without that, for whoever chooses later: the line that stands for a commit of which
+    /// nothing else would be listed follows what SQLite keeps for itself.
+    pub for_both: bool,
 }
 
 impl Wanted {
@@ -100,33 +106,136 @@ pub fn read(
     control: &Control,
     sink: &mut dyn FnMut(&Operation<'_>) -> Result<()>,
 ) -> Result<Told> {
-    let mut told = Told::default();
-    let mut base = Some(base);
-    let mut store: Option<(Store, u32)> = None;
-    let mut tracker = Tracker::default();
-    for stretch in stretches {
+    let mut history = History::new(base, stretches.to_vec());
+    history.go_on(wanted, control, &mut |told| match told {
+        Heard::Operation(operation) => sink(operation),
+        Heard::Commit { .. } => Ok(()),
+    })?;
+    Ok(history.told)
+}
+
+/// What is heard of a log while it is read.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// An operation that is wanted.
+    Operation(&'a Operation<'a>),
+    /// A commit was read to its end, wanted or not.
+    Commit {
+        /// Its number.
+        number: u64,
+        /// Which log it is in, counted from 0.
+        log: usize,
+        /// Where its record ends in the log, in bytes.
+        end: u64,
+    },
+}
+
+/// A log that is being read, and can be read on when more was written to it.
+pub struct History {
+    base: Option<Box<dyn Base>>,
+    store: Option<(Store, u32)>,
+    tracker: Tracker,
+    told: Told,
+    leg: Option<(LogReader, Stretch)>,
+    /// How many were begun.
+    legs: usize,
+    /// What comes after it.
+    stretches: VecDeque<Stretch>,
+    is_over: bool,
+}
+
+impl History {
+    /// Nothing is read yet.
+    pub fn new(base: Box<dyn Base>, stretches: Vec<Stretch>) -> Self {
+        let (tracker, told, stretches) = (Tracker::default(), Told::default(), stretches.into());
+        Self { base: Some(base), store: None, tracker, told, leg: None, legs: 0, stretches, is_over: false }
+    }
+
+    /// How far it was read.
+    pub fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// The log that was read last.
+    pub fn reader(&self) -> Option<&LogReader> {
+        self.leg.as_ref().map(|(reader, _)| reader)
+    }
+
+    /// Reads on in this log when all before was read.
+    pub fn then(&mut self, stretch: Stretch) {
+        self.stretches.push_back(stretch);
+    }
+
+    /// Looks whether more was written to the log that was read last.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look_again(&mut self) -> Result<()> {
+        match &mut self.leg {
+            Some((reader, _)) if !self.is_over => reader.look_again(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads all that there is, and tells what is wanted. After an error it cannot be read on.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn go_on(
+        &mut self,
+        wanted: &Wanted,
+        control: &Control,
+        sink: &mut dyn FnMut(Heard<'_>) -> Result<()>,
+    ) -> Result<()> {
+        while !self.is_over {
+            if self.leg.is_none() {
+                let Some(stretch) = self.stretches.pop_front() else { return Ok(()) };
+                self.begin(stretch, control)?;
+            }
+            let done = self.read_leg(wanted, control, sink);
+            self.is_over |= done.is_err();
+            done?;
+            if self.stretches.is_empty() {
+                return Ok(());
+            }
+            self.leg = None;
+        }
+        Ok(())
+    }
+
+    /// Opens a log, and goes to where its stretch begins.
+    fn begin(&mut self, stretch: Stretch, control: &Control) -> Result<()> {
         let mut reader = LogReader::open(&stretch.path)?;
         let page_size = reader.header().page_size;
-        seek(&mut reader, stretch, control)?;
-        let (store, size) = match (&store, base.take()) {
-            (Some((store, size)), _) => (store, *size),
-            (None, Some(base)) => {
-                require_enough(&reader, base.count())?;
-                let made = store.insert((Store::new(base, page_size), page_size));
-                (&made.0, made.1)
-            }
-            (None, None) => return Ok(told),
-        };
-        if size != page_size {
+        seek(&mut reader, &stretch, control)?;
+        if let Some(base) = self.base.take() {
+            require_enough(&reader, base.count())?;
+            self.store = Some((Store::new(base, page_size), page_size));
+        }
+        if self.store.as_ref().is_some_and(|(_, size)| *size != page_size) {
             return Err(unfit(&stretch.path, "is made for pages of another size than the log before"));
         }
+        self.leg = Some((reader, stretch));
+        self.legs += 1;
+        Ok(())
+    }
+
+    fn read_leg(
+        &mut self,
+        wanted: &Wanted,
+        control: &Control,
+        sink: &mut dyn FnMut(Heard<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let (Some((reader, stretch)), Some((store, _))) = (&mut self.leg, &self.store) else { return Ok(()) };
+        let (tracker, told, log) = (&mut self.tracker, &mut self.told, self.legs.saturating_sub(1));
+        told.torn = told.torn.take().filter(|torn| *torn != stretch.path);
         while let Some(record) = reader.next_record()? {
             control.check()?;
             let commit = record.head.commit;
-            if stretch.last.or(wanted.last).is_some_and(|last| commit > last)
-                || wanted.last.is_some_and(|last| commit > last)
-            {
-                return Ok(told);
+            let is_past = |last: Option<u64>| last.is_some_and(|last| commit > last);
+            if is_past(stretch.last) || is_past(wanted.last) {
+                self.is_over = is_past(wanted.last) || self.stretches.is_empty();
+                return Ok(());
             }
             if record.head.kind == RecordKind::Gap {
                 let message =
@@ -134,28 +243,31 @@ pub fn read(
                 return Err(Error::new(ErrorKind::Partial, message)
                     .hint("What was changed from there on is told from the next full backup on."));
             }
-            let changed = store.apply(&mut reader, &record)?;
+            let changed = store.apply(reader, &record)?;
             (told.commits, told.last) = (told.commits + 1, Some(commit));
             if wanted.has_commit(&record) {
-                tell((store, &mut tracker), &record, &changed, wanted, &mut |operation| {
+                tell((store, tracker), &record, &changed, wanted, &mut |operation| {
                     told.operations += 1;
-                    sink(operation)
+                    sink(Heard::Operation(operation))
                 })?;
             } else {
                 tracker.forget();
             }
+            sink(Heard::Commit { number: commit, log, end: record.end })?;
         }
         match reader.end() {
             End::Damaged { offset } => {
                 let message = format!("{} is damaged at byte {offset}", stretch.path.display());
-                return Err(Error::new(ErrorKind::Damaged, message)
-                    .hint("Everything before this place was told. Check the disk, and make a full backup."));
+                Err(Error::new(ErrorKind::Damaged, message)
+                    .hint("Everything before this place was told. Check the disk, and make a full backup."))
             }
-            End::Torn { .. } => told.torn = Some(stretch.path.clone()),
-            End::Open | End::Whole => {}
+            End::Torn { .. } => {
+                told.torn = Some(stretch.path.clone());
+                Ok(())
+            }
+            End::Open | End::Whole => Ok(()),
         }
     }
-    Ok(told)
 }
 
 /// Tells one commit.
@@ -170,7 +282,7 @@ fn tell(
     let (mut number, mut is_seen) = (0, false);
     let mut one = |change: &Change<'_>| {
         number += 1;
-        is_seen |= wanted.with_internal || !change.is_internal;
+        is_seen |= wanted.with_internal && !wanted.for_both || !change.is_internal;
         if !wanted.has(change) {
             return Ok(());
         }

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     definition::Definition,
     page::{Encoding, Flaw, Kind},
@@ -17,7 +19,8 @@ use crate::error::Result;
 const OBJECTS_MAX: usize = 1_000_000;
 
 /// What sort of object it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ObjectKind {
     /// A table, virtual ones too.
     Table,

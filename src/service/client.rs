@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     connection::Connection,
-    protocol::{Broken, FROM_ENGINE_MAX, FromClient, FromEngine, Hello, PROTOCOL},
+    protocol::{Broken, FROM_ENGINE_MAX, FromClient, FromEngine, Hello, PROTOCOL, is_known},
 };
 use crate::{
     backup::PROGRAM,
@@ -74,12 +74,12 @@ pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
             .hint("Run the command as the owner of the data file."));
     }
     connection.limit(Some(WRITE_MAX));
-    let hello = Hello { protocol: PROTOCOL, program: PROGRAM.to_owned() };
+    let hello = Hello { protocol: PROTOCOL, program: PROGRAM.to_owned(), knows: Vec::new() };
     // Whoever is not let in may find the door closed already, with the reason lying before it.
     let _ = connection.send(&FromClient::Hello(hello));
     let next = || connection.receive::<FromEngine>(FROM_ENGINE_MAX, Some(ANSWER_MAX)).map_err(|e| gone(e.to_string()));
-    let host = match next()? {
-        FromEngine::Hello { hello, host } if hello.protocol == PROTOCOL => host,
+    let (host, hello) = match next()? {
+        FromEngine::Hello { hello, host } if hello.protocol == PROTOCOL => (host, hello),
         FromEngine::Hello { hello, .. } => return Err(gone(format!("{} speaks another protocol", hello.program))),
         FromEngine::Refused(error) => return Err(error.into()),
         _ => return Err(gone("it answers otherwise than expected".to_owned())),
@@ -112,6 +112,13 @@ pub fn connect(address: &str, owner: Option<u32>) -> Result<Connected> {
             for request in requests {
                 let message = match request {
                     Request::Command(command) => FromClient::Command(command),
+                    Request::Query(query, reply) if !is_known(&query, &hello.knows) => {
+                        let message =
+                            format!("{} in process {} is too old to answer this", hello.program, host.process);
+                        let hint = "Restart it, so that it is the same program as this one, then ask again.";
+                        reply.tell(Err(Error::new(ErrorKind::NewerVersion, message).hint(hint)));
+                        continue;
+                    }
                     Request::Query(query, reply) => {
                         let id = QueryId::new();
                         pending.add(id, reply);

@@ -27,6 +27,19 @@ pub struct Hello {
     pub protocol: u32,
     /// Name and version of the program.
     pub program: String,
+    /// Of an engine: questions that it knows beside those that every engine of this protocol knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub knows: Vec<String>,
+}
+
+/// What engines of this program know beside what every engine of the protocol does.
+pub const KNOWS: [&str; 1] = [ACTIVITY];
+/// What was changed, as records.
+const ACTIVITY: &str = "activity";
+
+/// Whether an engine that said what it `knows` can be asked this.
+pub(super) fn is_known(query: &Query, knows: &[String]) -> bool {
+    !matches!(query, Query::Activity { .. }) || knows.iter().any(|known| known == ACTIVITY)
 }
 
 /// What a client sends.

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{
     connection::{Connection, Listening},
-    protocol::{Broken, FROM_CLIENT_MAX, FromClient, FromEngine, HELLO_BYTES_MAX, Hello, PROTOCOL},
+    protocol::{Broken, FROM_CLIENT_MAX, FromClient, FromEngine, HELLO_BYTES_MAX, Hello, KNOWS, PROTOCOL},
     update::Update,
 };
 use crate::{
@@ -259,7 +259,8 @@ fn greet(connection: &Connection, handle: &Handle, shared: &Shared) -> Result<()
         let message = format!("{CLIENTS_MAX} windows and commands are connected already");
         return Err(Error::new(ErrorKind::Busy, message).hint("Close some of them, and try again."));
     }
-    let hello = Hello { protocol: PROTOCOL, program: PROGRAM.to_owned() };
+    let knows = KNOWS.map(str::to_owned).to_vec();
+    let hello = Hello { protocol: PROTOCOL, program: PROGRAM.to_owned(), knows };
     let host = handle.status().host;
     connection.send(&FromEngine::Hello { hello, host }).map_err(|e| {
         shared.count.fetch_sub(1, Ordering::AcqRel);

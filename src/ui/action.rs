@@ -9,10 +9,14 @@ use std::{
 use eframe::egui::ThemePreference;
 
 use super::{
-    dialogs::settings::{PathFor, Tab},
+    dialogs::{
+        settings::{PathFor, Tab},
+        value::ValueForm,
+    },
     state::{Page, Then},
 };
 use crate::{
+    activity::query::{Ask, Form},
     engine::{Command, JobId, Query},
     error::ErrorReport,
     journal::integrate::Until,
@@ -197,6 +201,25 @@ pub(crate) enum Action {
         data_file: PathBuf,
         /// The verification.
         job: JobId,
+    },
+    /// Ask for rows of the page Activity.
+    AskActivity(Ask),
+    /// Choose another log, to see what it recorded.
+    ChooseLogToAnalyze,
+    /// Show this log on the page Activity.
+    AnalyzeLog(PathBuf),
+    /// Show a value of a record.
+    ViewValue(Box<ValueForm>),
+    /// Open the dialog *Export…*.
+    AskExport,
+    /// Choose the folder that the open dialog *Export…* asks for.
+    ChooseExportFolder(PathBuf),
+    /// Write what the page Activity lists to a file that is not there yet.
+    Export {
+        /// The file.
+        file: PathBuf,
+        /// What its lines are.
+        form: Form,
     },
     /// Open the dialog *Create sample…*.
     AskSample,

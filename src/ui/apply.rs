@@ -13,15 +13,17 @@ use eframe::egui::{Context, ViewportCommand};
 use super::{
     Setup,
     action::{Action, Begun, EditCommand},
-    dialogs::{close::is_worth_asking, settings::SettingsForm},
+    activity::{Chosen, export::Export},
+    dialogs::{close::is_worth_asking, export::ExportForm, settings::SettingsForm},
     file_picker::{Mode, Purpose, Request},
     leave::{self, Leaving, Successor},
     state::{
-        BackupForm, CompactForm, Dialog, HoldForm, LogChoice, MessageForm, RepairForm, ReportForm, RestoreForm,
+        BackupForm, CompactForm, Dialog, HoldForm, LogChoice, MessageForm, Page, RepairForm, ReportForm, RestoreForm,
         SampleForm, SegmentsForm, ServiceForm, State, Then, UndoForm,
     },
 };
 use crate::{
+    activity::query::Form,
     engine::{Command, Handle, HostKind, JobId, Query, Status, status::DataFileStatus},
     error::{Error, ErrorKind, ErrorReport},
     journal::integrate::Until,
@@ -234,6 +236,42 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             state.dialog = Some(Dialog::Report(ReportForm { data_file: data_file.clone(), job, problems_only: false }));
             ask(state, Query::Report { data_file, job });
         }
+        Action::AskActivity(asked) => {
+            if let Err(error) = state.activity.feed.ask(handle, asked) {
+                state.message = Some(message("The engine did not take the question", error.report(), None));
+            }
+        }
+        Action::ChooseLogToAnalyze => {
+            let log =
+                state.data_file(&status).and_then(|known| known.log_file.as_ref()?.parent().map(Path::to_path_buf));
+            let start =
+                log.or_else(|| state.data_file(&status).map(|known| known.destination.clone())).unwrap_or_default();
+            let (mode, title) = (Mode::OpenFile { extension: None }, "Choose a log to analyze");
+            state.picker.ask(ctx, Request { purpose: Purpose::LogToAnalyze, mode, title, start });
+        }
+        Action::AnalyzeLog(log) => {
+            state.page = Page::Activity;
+            state.activity.choose(Chosen::Log(log));
+        }
+        Action::ViewValue(form) => state.dialog = Some(Dialog::Value(form)),
+        Action::AskExport => {
+            let Some(about) = state.activity.feed.about() else { return };
+            let folder = state.data_file(&status).and_then(|known| known.facts.path.parent().map(Path::to_path_buf));
+            let operations = state.activity.feed.state.as_ref().map_or(0, |known| known.passing_operations);
+            let folder = folder.unwrap_or_default().display().to_string();
+            let form = ExportForm { of: about.of.clone(), operations, form: Form::Csv, folder };
+            state.dialog = Some(Dialog::Export(form));
+        }
+        Action::ChooseExportFolder(start) => {
+            state.picker.ask(ctx, folder_request("Folder for the export", start, Purpose::ExportFolder));
+        }
+        Action::Export { file, form } => {
+            state.dialog = None;
+            if let Some(about) = state.activity.feed.about().cloned() {
+                let what = (about, state.activity.feed.upto());
+                state.activity.export = Some(Export::begin(ctx, handle, what, form, file));
+            }
+        }
         Action::AskSample => {
             let folder = state.setup.sample_folder.display().to_string();
             state.dialog = Some(Dialog::Sample(SampleForm { folder }));
@@ -393,6 +431,13 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
         Purpose::Settings(for_what) => {
             if let Some(Dialog::Settings(form)) = &mut state.dialog {
                 form.choose(for_what, path);
+            }
+            None
+        }
+        Purpose::LogToAnalyze => Some(Action::AnalyzeLog(path)),
+        Purpose::ExportFolder => {
+            if let Some(Dialog::Export(form)) = &mut state.dialog {
+                form.folder = text().unwrap_or_default();
             }
             None
         }

@@ -69,6 +69,8 @@ impl State {
         asked.engines.clone_from(&status.engines);
         if ended.is_some() {
             self.answers.forget();
+            self.activity.feed.forget();
+            self.activity.go_to_beginning();
         }
         let question = self.dialog.as_ref().and_then(Dialog::question);
         let Some(dialog) = self.dialog.as_mut().filter(|_| question.is_some()) else {

@@ -25,6 +25,7 @@ pub(crate) enum MenuCommand {
     Refresh,
     ShowMaintenance,
     ShowRestore,
+    ShowActivity,
     ShowJournal,
     About,
     Documentation,
@@ -42,7 +43,7 @@ const fn ctrl(key: Key) -> Option<KeyboardShortcut> {
 }
 
 impl MenuCommand {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::OpenDataFile,
         Self::Backup,
         Self::Restore,
@@ -53,6 +54,7 @@ impl MenuCommand {
         Self::Refresh,
         Self::ShowMaintenance,
         Self::ShowRestore,
+        Self::ShowActivity,
         Self::ShowJournal,
         Self::About,
         Self::Documentation,
@@ -91,6 +93,7 @@ impl MenuCommand {
                 ("Maintenance", "Backups of this data file, and its facts", Icon::ShieldCheck, ctrl(Key::Num1))
             }
             Self::ShowRestore => ("Restore", "The archives of this data file", Icon::ArchiveRestore, ctrl(Key::Num2)),
+            Self::ShowActivity => ("Activity", "What each commit changed, as records", Icon::Activity, ctrl(Key::Num4)),
             Self::ShowJournal => ("Backup journal", "Every job and how it ended", Icon::ScrollText, ctrl(Key::Num3)),
             Self::About => ("About Strongroom", "Version and licences", Icon::Info, None),
             Self::Documentation => ("Documentation", "Where the documentation is", Icon::BookOpen, None),
@@ -121,6 +124,7 @@ impl MenuCommand {
         match self {
             Self::ShowMaintenance => Some(Page::Maintenance),
             Self::ShowRestore => Some(Page::Restore),
+            Self::ShowActivity => Some(Page::Activity),
             Self::ShowJournal => Some(Page::Journal),
             _ => None,
         }
@@ -138,7 +142,7 @@ impl MenuCommand {
             Self::Settings => current().map(|data_file| Action::AskSettings(data_file, Tab::default())),
             Self::Quit => Some(Action::Quit),
             Self::Refresh => current().map(|data_file| Action::Send(Command::Refresh { data_file })),
-            Self::ShowMaintenance | Self::ShowRestore | Self::ShowJournal => {
+            Self::ShowMaintenance | Self::ShowRestore | Self::ShowActivity | Self::ShowJournal => {
                 let page = self.page()?;
                 current().map(|_| Action::Show(page))
             }

@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod close;
 pub(crate) mod compact;
 mod ended;
+pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod hold;
 pub(crate) mod in_place;
@@ -20,6 +21,7 @@ pub(crate) mod service;
 pub(crate) mod settings;
 pub(crate) mod undo;
 mod until;
+pub(crate) mod value;
 
 use eframe::egui::{
     Align, AsIdSalt, Context, CornerRadius, Frame, Id, Key, Layout, Margin, Modal, Modifiers, Rect, RichText,
@@ -62,6 +64,8 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Undo(form)) => undo::undo_ui(ctx, view, form, actions),
         Some(Dialog::Compact(form)) => compact::compact_ui(ctx, status, form, actions),
         Some(Dialog::Report(form)) => records::records_ui(ctx, view, (form, ended), actions),
+        Some(Dialog::Value(form)) => value::value_ui(ctx, form, actions),
+        Some(Dialog::Export(form)) => export::export_ui(ctx, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
     }
     if let Some(form) = &state.message {

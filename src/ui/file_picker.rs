@@ -59,6 +59,10 @@ pub(crate) enum Purpose {
         /// The job.
         job: JobId,
     },
+    /// A log, to see what it recorded.
+    LogToAnalyze,
+    /// The folder for an export.
+    ExportFolder,
     /// The folder for the sample.
     SampleFolder,
     /// A path of the settings.

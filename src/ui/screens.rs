@@ -1,5 +1,6 @@
 //! The pages.
 
+pub(crate) mod activity;
 pub(crate) mod care;
 pub(crate) mod host;
 pub(crate) mod journal;

@@ -34,14 +34,22 @@ pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
         ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
             ui.label(RichText::new(&status.program).text_style(eframe::egui::TextStyle::Small).color(palette(ui).weak));
             ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                let room = ui.available_height();
                 ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
                     // What never changes first: data files come and go, and a list that grows would move it under the
                     // pointer.
-                    for command in [MenuCommand::ShowMaintenance, MenuCommand::ShowRestore, MenuCommand::ShowJournal] {
+                    let pages = [
+                        MenuCommand::ShowMaintenance,
+                        MenuCommand::ShowRestore,
+                        MenuCommand::ShowActivity,
+                        MenuCommand::ShowJournal,
+                    ];
+                    for command in pages {
                         theme_ui(ui, command, state, actions);
                     }
                     ui.add_space(14.0);
-                    data_files(ui, status, state, actions);
+                    let room = room - ui.min_rect().height() - FIND_HEIGHT;
+                    data_files(ui, status, state, room, actions);
                 });
             });
         });
@@ -129,8 +137,12 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
 /// More than these scroll in a list of their own, with a field to find one.
 const SHOWN_MAX: usize = 6;
 const ROW_HEIGHT: f32 = 50.0;
+/// In a low window the list is lower, but never than this.
+const ROWS_MIN: f32 = 3.0;
+/// Room for the field below it.
+const FIND_HEIGHT: f32 = 46.0;
 
-fn data_files(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
+fn data_files(ui: &mut Ui, status: &Status, state: &mut State, room: f32, actions: &mut Vec<Action>) {
     let all: Vec<&DataFileStatus> = state.order.iter().filter_map(|path| status.data_file(path)).collect();
     if all.len() <= SHOWN_MAX {
         all.iter().for_each(|data_file| data_file_ui(ui, status, data_file, state, actions));
@@ -142,7 +154,8 @@ fn data_files(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec
         .into_iter()
         .filter(|d| wanted.is_empty() || d.facts.path.to_string_lossy().to_lowercase().contains(&wanted))
         .collect();
-    ScrollArea::vertical().id_salt("data files").max_height(SHOWN_MAX as f32 * ROW_HEIGHT).auto_shrink(true).show_rows(
+    let height = room.clamp(ROWS_MIN * ROW_HEIGHT, SHOWN_MAX as f32 * ROW_HEIGHT);
+    ScrollArea::vertical().id_salt("data files").max_height(height).auto_shrink(true).show_rows(
         ui,
         ROW_HEIGHT - ui.spacing().item_spacing.y,
         found.len(),

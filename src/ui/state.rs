@@ -23,8 +23,15 @@ use crate::{
 };
 
 use super::{
-    Setup, answers::Answers, asked::Asked, dialogs::settings::SettingsForm, file_picker::FilePicker, leave::Leaving,
-    still::Still, wanted::Wanted,
+    Setup,
+    activity::ActivityForm,
+    answers::Answers,
+    asked::Asked,
+    dialogs::{export::ExportForm, settings::SettingsForm, value::ValueForm},
+    file_picker::FilePicker,
+    leave::Leaving,
+    still::Still,
+    wanted::Wanted,
 };
 
 /// The themes of the side bar.
@@ -35,6 +42,8 @@ pub(crate) enum Page {
     Maintenance,
     /// The known archives.
     Restore,
+    /// What each commit changed.
+    Activity,
     /// The Backup journal.
     Journal,
 }
@@ -66,6 +75,10 @@ pub(crate) enum Dialog {
     Compact(CompactForm),
     /// The report of a verification of records.
     Report(ReportForm),
+    /// A value of a record.
+    Value(Box<ValueForm>),
+    /// *Export…*
+    Export(ExportForm),
     /// *About Strongroom*
     About,
     /// Whether to stop looking after this data file.
@@ -327,6 +340,8 @@ pub(crate) struct State {
     pub(crate) archives: ArchivesForm,
     /// Folders that the user named for segments, by archive.
     pub(crate) segments: HashMap<PathBuf, Vec<PathBuf>>,
+    /// The page Activity.
+    pub(crate) activity: ActivityForm,
     /// The form of the Backup journal.
     pub(crate) journal: JournalForm,
     /// Ended jobs that the administrator has put away.
@@ -375,6 +390,7 @@ impl State {
             search: String::new(),
             archives: ArchivesForm::default(),
             segments: HashMap::new(),
+            activity: ActivityForm::default(),
             journal: JournalForm::default(),
             dismissed: HashSet::new(),
             setup,
@@ -444,6 +460,7 @@ impl State {
             self.page = Page::Maintenance;
             self.archives = ArchivesForm::default();
             self.journal = JournalForm::default();
+            self.activity = ActivityForm::default();
         }
     }
 }

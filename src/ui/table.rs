@@ -184,6 +184,31 @@ fn step(ui: &Ui, at: usize, rows: usize) -> Option<usize> {
     Some(to.min(last))
 }
 
+/// In which order rows are shown.
+struct Order {
+    rows: usize,
+    /// The rows in that order; `None` where it is their own.
+    sorted: Option<Vec<usize>>,
+}
+
+impl Order {
+    /// The row that is shown at a place.
+    fn row(&self, at: usize) -> Option<usize> {
+        match &self.sorted {
+            Some(rows) => rows.get(at).copied(),
+            None => (at < self.rows).then_some(at),
+        }
+    }
+
+    /// The place at which a row is shown.
+    fn place(&self, row: usize) -> Option<usize> {
+        match &self.sorted {
+            Some(rows) => rows.iter().position(|other| *other == row),
+            None => (row < self.rows).then_some(row),
+        }
+    }
+}
+
 /// The rows in the order in which they are shown.
 fn in_order(rows: usize, sorted: Option<Sorted>, key: impl Fn(usize, usize) -> SortKey) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows).collect();
@@ -206,26 +231,55 @@ impl Table<'_> {
         name: impl Fn(usize) -> String,
         key: impl Fn(usize, usize) -> SortKey,
     ) -> Option<RowEvent> {
+        let id = Id::new(("table", self.name)).with("kept");
+        let sorted = ui.data(|d| d.get_temp::<Kept>(id)).and_then(|kept| kept.sorted);
+        let order = Order { rows: self.rows, sorted: Some(in_order(self.rows, sorted, key)) };
+        self.framed(ui, (cell, name), (&order, None)).0
+    }
+
+    /// Shows rows that are in their order already, so many that they cannot be put into one here: by the first column,
+    /// and `descending` where the greatest comes first. Goes to the row `go_to`. What is returned second is whether they
+    /// are wanted the other way round.
+    pub(crate) fn show_listed(
+        self,
+        ui: &mut Ui,
+        (descending, go_to): (bool, Option<usize>),
+        cell: impl Fn(usize, usize) -> Cell,
+        name: impl Fn(usize) -> String,
+    ) -> (Option<RowEvent>, bool) {
+        let order = Order { rows: self.rows, sorted: None };
+        let sorted = Sorted { column: 0, descending };
+        let (event, now) = self.framed(ui, (cell, name), (&order, Some((sorted, go_to))));
+        (event, now != Some(sorted))
+    }
+
+    fn framed(
+        self,
+        ui: &mut Ui,
+        drawn: (impl Fn(usize, usize) -> Cell, impl Fn(usize) -> String),
+        order: (&Order, Option<(Sorted, Option<usize>)>),
+    ) -> (Option<RowEvent>, Option<Sorted>) {
         let p = palette(ui);
         // Room below, so that the last row does not cover the rounded corners.
         let margin = Margin { bottom: 6, ..Margin::ZERO };
         let frame = Frame::new().fill(p.card).stroke(Stroke::new(1.0, p.edge)).inner_margin(margin);
-        frame.corner_radius(CornerRadius::same(10)).show(ui, |ui| self.content(ui, cell, name, key)).inner
+        frame.corner_radius(CornerRadius::same(10)).show(ui, |ui| self.content(ui, drawn, order)).inner
     }
 
     fn content(
         self,
         ui: &mut Ui,
-        cell: impl Fn(usize, usize) -> Cell,
-        name: impl Fn(usize) -> String,
-        key: impl Fn(usize, usize) -> SortKey,
-    ) -> Option<RowEvent> {
+        (cell, name): (impl Fn(usize, usize) -> Cell, impl Fn(usize) -> String),
+        (order, listed): (&Order, Option<(Sorted, Option<usize>)>),
+    ) -> (Option<RowEvent>, Option<Sorted>) {
         let p = palette(ui);
         let id = Id::new(("table", self.name));
         let kept_id = id.with("kept");
         let mut kept = ui.data(|d| d.get_temp::<Kept>(kept_id)).unwrap_or_default();
-        let order = in_order(self.rows, kept.sorted, key);
-        let place = |row: usize| order.iter().position(|other| *other == row);
+        if let Some((sorted, _)) = listed {
+            kept.sorted = Some(sorted);
+        }
+        let place = |row: usize| order.place(row);
         let mut at = self.selected.and_then(place).unwrap_or(kept.at).min(self.rows.saturating_sub(1));
 
         let bar = ui.spacing().scroll.allocated_width();
@@ -258,13 +312,13 @@ impl Table<'_> {
             child.memory_mut(|m| m.set_focus_lock_filter(id, filter));
             if let Some(to) = step(&child, at, self.rows).filter(|to| *to != at) {
                 (at, moved) = (to, true);
-                event = Some(RowEvent::Selected(order[at]));
+                event = order.row(at).map(RowEvent::Selected);
             }
             let pressed = |key| child.input_mut(|i| i.consume_key(Modifiers::NONE, key));
             if pressed(Key::Enter) && self.rows > 0 {
-                event = Some(RowEvent::Activated(order[at]));
+                event = order.row(at).map(RowEvent::Activated);
             } else if pressed(Key::Space) && self.rows > 0 {
-                event = Some(RowEvent::Selected(order[at]));
+                event = order.row(at).map(RowEvent::Selected);
             }
             if pressed(Key::ArrowRight) && is_wide {
                 kept.go = Some((kept.column + 1).min(self.columns.len() - 1));
@@ -282,12 +336,17 @@ impl Table<'_> {
             // What has just got the focus gets the arrows in the next frame only.
             child.request_repaint();
         }
+        if let Some(row) = listed.and_then(|(_, go_to)| go_to).and_then(place) {
+            inner = inner.scroll_to_row(row as u64, None);
+            child.request_repaint();
+        }
         kept.focused = is_focused;
 
         let mut rows = Rows {
             id,
             table: &self,
-            order: &order,
+            order,
+            is_listed: listed.is_some(),
             cell: &cell,
             name: &name,
             at,
@@ -332,12 +391,12 @@ impl Table<'_> {
             node.set_label(self.name);
             node.set_bounds(bounds(rect));
             if shown.is_some() && is_focused {
-                node.set_active_descendant(row_id(id, order[at]).accesskit_id());
+                order.row(at).into_iter().for_each(|row| node.set_active_descendant(row_id(id, row).accesskit_id()));
             }
         });
         (kept.at, kept.sorted) = (at, sorted);
         ui.data_mut(|d| d.insert_temp(kept_id, kept));
-        event
+        (event, sorted)
     }
 }
 

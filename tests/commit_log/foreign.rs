@@ -135,7 +135,7 @@ fn an_engine_of_somebody_else_is_not_believed_to_speak_plainly() {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _: Result<FromClient, _> = protocol::read(&mut stream, FROM_CLIENT_MAX);
-            let hello = Hello { protocol: PROTOCOL, program: EVIL.to_owned() };
+            let hello = Hello { protocol: PROTOCOL, program: EVIL.to_owned(), knows: Vec::new() };
             let host = Host { kind: HostKind::Service, process: 7, namespace: None };
             protocol::write(&mut stream, &FromEngine::Hello { hello, host }).unwrap();
             let update = Box::new(Update::whole(&status));

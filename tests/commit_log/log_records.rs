@@ -18,7 +18,7 @@ use support::{
 
 /// Does what a program may do, and says of every commit what it changed: triggers of its own connection note it, so that
 /// a savepoint that is taken back takes that back as well.
-const WRITER: &str = r#"
+pub(crate) const WRITER: &str = r#"
 import json, random, sqlite3, sys
 path, seed, commits = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 dice = random.Random(seed)
@@ -88,7 +88,7 @@ for number in range(1, commits + 1):
     if dice.randrange(25) == 0: db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 "#;
 
-const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b, c REAL); CREATE INDEX t_b ON t(b); \
+pub(crate) const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b, c REAL); CREATE INDEX t_b ON t(b); \
      CREATE TABLE k(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE p(x, y); CREATE TABLE mark(id INTEGER PRIMARY KEY, n); \
      CREATE VIRTUAL TABLE docs USING fts5(body); CREATE VIRTUAL TABLE places USING rtree(i, a, b); INSERT INTO mark VALUES(1, 0); \
      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) INSERT INTO t SELECT i, 'first ' || i, zeroblob(i*20), i/3.0 FROM n; \

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["service"],
     &["engine"],
     &["sample"],
-    &["repair", "drill", "take_back"],
+    &["repair", "drill", "take_back", "activity"],
     &["backup", "restore", "verify", "schedule", "maintenance", "records"],
     &["settings"],
     &["archive"],

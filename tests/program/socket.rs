@@ -12,6 +12,10 @@ use std::{
 };
 
 use strongroom::{
+    activity::{
+        filter::Filter,
+        query::{Ask, Question, Source},
+    },
     engine::{Answer, Command, Config, Event, Handle, HostKind, JobId, Query, QueryId, status::JobReport},
     error::ErrorKind,
     service::{
@@ -67,7 +71,7 @@ impl Scene {
 }
 
 fn hello() -> FromClient {
-    FromClient::Hello(Hello { protocol: PROTOCOL, program: "a test".to_owned() })
+    FromClient::Hello(Hello { protocol: PROTOCOL, program: "a test".to_owned(), knows: Vec::new() })
 }
 
 fn receive(from: &mut UnixStream) -> FromEngine {
@@ -135,7 +139,7 @@ fn the_engine_is_found_by_the_data_file_that_it_looks_after() {
 fn another_version_is_told_so_and_sent_away() {
     let scene = Scene::new();
     let mut stream = scene.raw();
-    let newer = Hello { protocol: PROTOCOL + 1, program: "Strongroom 9".to_owned() };
+    let newer = Hello { protocol: PROTOCOL + 1, program: "Strongroom 9".to_owned(), knows: Vec::new() };
     protocol::write(&mut stream, &FromClient::Hello(newer)).unwrap();
     let Some(FromEngine::Refused(error)) = until_closed(&mut stream) else { panic!("let in") };
     assert_eq!(error.kind, ErrorKind::NewerVersion);
@@ -146,7 +150,7 @@ fn another_version_is_told_so_and_sent_away() {
 fn an_older_client_is_told_that_it_is_older() {
     let scene = Scene::new();
     let mut stream = scene.raw();
-    let older = Hello { protocol: 1, program: "Strongroom 0.1.0".to_owned() };
+    let older = Hello { protocol: 1, program: "Strongroom 0.1.0".to_owned(), knows: Vec::new() };
     protocol::write(&mut stream, &FromClient::Hello(older)).unwrap();
     let Some(FromEngine::Refused(error)) = until_closed(&mut stream) else { panic!("let in") };
     assert_eq!(error.kind, ErrorKind::NewerVersion);
@@ -469,4 +473,53 @@ fn another_user_is_refused() {
 
 fn rustix_is_root() -> bool {
     std::process::Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0"))
+}
+
+/// An engine that is older than a window is not asked what it does not know; one that is asked it all the same says so.
+#[test]
+fn a_question_that_an_engine_does_not_know_is_answered_by_an_error() {
+    let scene = Scene::new();
+    let mut stream = scene.raw();
+    protocol::write(&mut stream, &hello()).unwrap();
+    let FromEngine::Hello { hello: theirs, host } = receive(&mut stream) else { panic!("no hello") };
+    assert_eq!(theirs.knows, ["activity"]);
+    let id = QueryId::new();
+    let query = serde_json::json!({"query": {"id": id, "query": {"query": "of-tomorrow", "about": [1, 2]}}});
+    protocol::write(&mut stream, &query).unwrap();
+    let answer = loop {
+        match receive(&mut stream) {
+            FromEngine::Answer { id: of, answer } => break (of, answer),
+            FromEngine::News { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(answer.0, id);
+    assert!(answer.1.unwrap_err().message.contains("does not know the question"));
+
+    // One of before, which says nothing of what it knows: a socket of its own, and the status of the other one.
+    let FromEngine::News { update, events } = ({
+        let mut again = scene.raw();
+        protocol::write(&mut again, &hello()).unwrap();
+        receive(&mut again);
+        receive(&mut again)
+    }) else {
+        panic!("no news")
+    };
+    let address = scene.place.at("run/service-1.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&address).unwrap();
+    let older = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _: FromClient = protocol::read(&mut stream, 1 << 20).unwrap();
+        let hello = Hello { knows: Vec::new(), ..theirs };
+        protocol::write(&mut stream, &FromEngine::Hello { hello, host }).unwrap();
+        protocol::write(&mut stream, &FromEngine::News { update, events }).unwrap();
+        // Nothing is asked, until the other side leaves.
+        matches!(protocol::read::<FromClient>(&mut stream, 1 << 20), Ok(FromClient::Bye) | Err(_))
+    });
+    let client = connect(address.to_str().unwrap(), None).unwrap();
+    let question = Question { source: Source::Running, filter: Filter::default(), ask: Ask::Stop };
+    let error = ask(&client.handle, Query::Activity { of: scene.data.clone(), question }).unwrap_err();
+    assert!(error.to_string().contains("too old to answer this") && error.hint_text().is_some(), "{error}");
+    drop(client);
+    assert!(older.join().unwrap());
 }

@@ -75,7 +75,7 @@ fn tab_leads_to_everything_that_can_be_used_on_every_page() {
     // Where the page is higher than the window, too.
     for (width, height) in [(1180.0, 800.0), (900.0, 600.0)] {
         let mut desk = with_archives(width, height, 2);
-        for page in ["Maintenance", "Restore", "Backup journal"] {
+        for page in ["Maintenance", "Restore", "Activity", "Backup journal"] {
             desk.press(page);
             desk.harness.run_steps(4);
             let wanted = controls(&desk);
@@ -200,7 +200,7 @@ fn a_screen_reader_hears_no_icon_and_every_part_has_a_name() {
             }
         }
     };
-    for page in ["Maintenance", "Restore", "Backup journal"] {
+    for page in ["Maintenance", "Restore", "Activity", "Backup journal"] {
         desk.press(page);
         look(&mut desk, page);
     }

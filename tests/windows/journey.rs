@@ -105,7 +105,7 @@ fn every_button_and_field_has_a_name() {
             );
         }
     };
-    for page in ["Maintenance", "Restore", "Backup journal"] {
+    for page in ["Maintenance", "Restore", "Activity", "Backup journal"] {
         desk.press(page);
         look(&mut desk, page);
     }

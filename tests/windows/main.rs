@@ -9,6 +9,7 @@ mod desk;
 mod disk;
 
 mod access;
+mod activity;
 mod archives;
 mod care;
 mod destination;

@@ -10,6 +10,8 @@ mod disk;
 
 mod lost;
 
+#[path = "../windows/activity.rs"]
+mod activity;
 #[path = "../windows/archives.rs"]
 mod archives;
 #[path = "../windows/care.rs"]

@@ -9,7 +9,7 @@ use eframe::egui::{
 use egui_table::{CellInfo, HeaderCellInfo, TableDelegate};
 use lucide_icons::Icon;
 
-use super::{Cell, Column, PADDING, RowEvent, Sorted, Table, row_id};
+use super::{Cell, Column, Order, PADDING, RowEvent, Sorted, Table, row_id};
 use crate::ui::{
     theme::{self, ROW_HEIGHT, palette},
     widgets,
@@ -23,7 +23,9 @@ pub(super) struct Rows<'a, C, N> {
     pub(super) id: Id,
     pub(super) table: &'a Table<'a>,
     /// The rows in the order in which they are shown.
-    pub(super) order: &'a [usize],
+    pub(super) order: &'a Order,
+    /// Whether they can only be turned round, by the first column.
+    pub(super) is_listed: bool,
     pub(super) cell: &'a C,
     pub(super) name: &'a N,
     /// Where the keyboard is.
@@ -64,29 +66,9 @@ impl<C: Fn(usize, usize) -> Cell, N: Fn(usize) -> String> TableDelegate for Rows
         let p = palette(ui);
         let sorted = self.sorted.filter(|sorted| sorted.column == at).map(|sorted| sorted.descending);
         let room = ui.max_rect();
-        let id = self.id.with(("title", at));
-        let response = ui.interact(room, id, Sense::click());
-        if response.clicked() {
-            self.sorted = match sorted {
-                None => Some(Sorted { column: at, descending: false }),
-                Some(false) => Some(Sorted { column: at, descending: true }),
-                Some(true) => None,
-            };
-        }
-        let name = match sorted {
-            None => format!("Sort by {}", column.title),
-            Some(false) => format!("Sort by {}, sorted from the least on", column.title),
-            Some(true) => format!("Sort by {}, sorted from the greatest on", column.title),
-        };
-        response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, true, &name));
-        if response.gained_focus() {
-            self.to_column = Some(at);
-        }
-        if response.has_focus() {
-            let stroke = Stroke::new(2.0, p.accent);
-            ui.painter().rect_stroke(room.shrink(3.0), 4.0, stroke, egui::StrokeKind::Inside);
-        }
-        let colour = if response.hovered() || sorted.is_some() { p.strong } else { p.weak };
+        let is_button = !self.is_listed || at == 0;
+        let is_pointed = is_button && self.title_button(ui, (at, column.title), room, sorted);
+        let colour = if is_pointed || sorted.is_some() { p.strong } else { p.weak };
         let title = RichText::new(column.title).text_style(egui::TextStyle::Small).color(colour);
         let mut room = room.shrink2(vec2(PADDING, 0.0));
         let mark = sorted.map_or(0.0, |_| 16.0);
@@ -103,7 +85,7 @@ impl<C: Fn(usize, usize) -> Cell, N: Fn(usize) -> String> TableDelegate for Rows
     }
 
     fn row_ui(&mut self, ui: &mut Ui, at: u64) {
-        let Some(&row) = self.order.get(at as usize) else { return };
+        let Some(row) = self.order.row(at as usize) else { return };
         let p = palette(ui);
         // As wide as what is seen, also where its columns are not.
         let rect = ui.max_rect();
@@ -141,7 +123,7 @@ impl<C: Fn(usize, usize) -> Cell, N: Fn(usize) -> String> TableDelegate for Rows
     }
 
     fn cell_ui(&mut self, ui: &mut Ui, info: &CellInfo) {
-        let (Some(&row), Some(column)) = (self.order.get(info.row_nr as usize), self.table.columns.get(info.col_nr))
+        let (Some(row), Some(column)) = (self.order.row(info.row_nr as usize), self.table.columns.get(info.col_nr))
         else {
             return;
         };
@@ -151,6 +133,33 @@ impl<C: Fn(usize, usize) -> Cell, N: Fn(usize) -> String> TableDelegate for Rows
 }
 
 impl<C: Fn(usize, usize) -> Cell, N: Fn(usize) -> String> Rows<'_, C, N> {
+    /// The title of a column as a button that sorts by it; true while the pointer is on it.
+    fn title_button(&mut self, ui: &Ui, (at, title): (usize, &str), room: Rect, sorted: Option<bool>) -> bool {
+        let response = ui.interact(room, self.id.with(("title", at)), Sense::click());
+        if response.clicked() {
+            self.sorted = match sorted {
+                None => Some(Sorted { column: at, descending: false }),
+                Some(false) => Some(Sorted { column: at, descending: true }),
+                Some(true) if self.is_listed => Some(Sorted { column: at, descending: false }),
+                Some(true) => None,
+            };
+        }
+        let name = match sorted {
+            None => format!("Sort by {title}"),
+            Some(false) => format!("Sort by {title}, sorted from the least on"),
+            Some(true) => format!("Sort by {title}, sorted from the greatest on"),
+        };
+        response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, true, &name));
+        if response.gained_focus() {
+            self.to_column = Some(at);
+        }
+        if response.has_focus() {
+            let stroke = Stroke::new(2.0, palette(ui).accent);
+            ui.painter().rect_stroke(room.shrink(3.0), 4.0, stroke, egui::StrokeKind::Inside);
+        }
+        response.hovered()
+    }
+
     /// What a screen reader knows of a row.
     fn node(&mut self, ui: &Ui, id: Id, row: usize, at: usize, is_selected: bool, response: &egui::Response) {
         if super::is_asked(ui, id, Asked::Focus) {
@@ -168,7 +177,7 @@ impl<C: Fn(usize, usize) -> Cell, N: Fn(usize) -> String> Rows<'_, C, N> {
             node.set_selected(is_selected);
             node.add_action(Asked::Focus);
             node.set_position_in_set(at);
-            node.set_size_of_set(self.order.len());
+            node.set_size_of_set(self.order.rows);
         });
     }
 }

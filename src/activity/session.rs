@@ -1,0 +1,264 @@
+//! An index with the thread that reads the logs for it. It reads as long as somebody asks, rests when nobody does, and
+//! goes on where it ended.
+
+mod reading;
+mod state;
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    export::Exports,
+    filter::Filter,
+    hits::Hits,
+    index::{Commit, Index},
+    query::{Ask, Page, Question, ROWS_MAX, Rows},
+    way::Open,
+};
+use crate::{
+    control::Control,
+    error::{Error, ErrorKind, ErrorReport, Result},
+};
+
+/// Reading rests when nobody has asked for so long.
+const LEASE: Duration = Duration::from_secs(10);
+/// What nobody asks for is forgotten after so long.
+const KEPT: Duration = Duration::from_secs(600);
+/// An answer waits so long for what may just come.
+const PATIENCE: Duration = Duration::from_millis(120);
+/// The index is looked at for so long before whoever reads the log has his turn.
+const TURN: Duration = Duration::from_millis(20);
+/// What so many filters let through is kept.
+const FILTERS_MAX: usize = 4;
+
+/// What the thread that reads is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// It reads.
+    Reading,
+    /// All was read, and more may come.
+    Waiting,
+    /// Nothing more can be read.
+    Over,
+    /// It must be begun anew: another log is in its place, or nobody asked for long.
+    Gone,
+}
+
+struct Inner {
+    index: Index,
+    hits: Vec<Hits>,
+    mode: Mode,
+    is_stopped: bool,
+    /// Whether it is to be looked for more.
+    is_wanted: bool,
+    asked: Instant,
+    bytes: (u64, u64),
+    begins: Option<std::path::PathBuf>,
+    problem: Option<ErrorReport>,
+    torn: Option<std::path::PathBuf>,
+}
+
+struct Shared {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+    control: Control,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An index that is being made.
+pub struct Session {
+    shared: Arc<Shared>,
+    exports: Exports,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.control.stop();
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Session {
+    /// Begins to read the logs that `open` finds. `running` is the log of a data file that is being written; where
+    /// another one takes its place, the reading goes on there.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn begin(open: Open, running: Option<std::path::PathBuf>) -> Result<Self> {
+        let inner = Inner {
+            index: Index::default(),
+            hits: Vec::new(),
+            mode: Mode::Reading,
+            is_stopped: false,
+            is_wanted: true,
+            asked: Instant::now(),
+            bytes: (0, 0),
+            begins: None,
+            problem: None,
+            torn: None,
+        };
+        let shared =
+            Arc::new(Shared { inner: Mutex::new(inner), changed: Condvar::new(), control: Control::default() });
+        let (own, finds) = (Arc::clone(&shared), Arc::clone(&open));
+        thread::Builder::new()
+            .name("activity".to_owned())
+            .spawn(move || reading::run(&own, &finds, running.as_deref()))
+            .map_err(|e| Error::new(ErrorKind::Io, "the log cannot be read beside all else").because(e))?;
+        Ok(Self { shared, exports: Exports::new(open) })
+    }
+
+    /// Whether it must be begun anew.
+    pub fn is_gone(&self) -> bool {
+        self.shared.lock().mode == Mode::Gone
+    }
+
+    /// When somebody asked last.
+    pub fn asked(&self) -> Instant {
+        self.shared.lock().asked
+    }
+
+    /// Answers a question, after a moment at most for all but [`Ask::Neighbour`].
+    ///
+    /// # Errors
+    /// When the disk for what was found fails; for lines, why no more can be told.
+    pub fn answer(&self, question: &Question) -> Result<Page> {
+        let begun = Instant::now();
+        self.wake(&question.ask, begun);
+        if let Ask::Lines { export, form, upto } = &question.ask {
+            let rows = self.exports.next(*export, &question.filter, *form, *upto)?;
+            return Ok(Page { state: self.shared.lock().state(None, None)?, rows });
+        }
+        self.look_at_more(&question.filter, begun)?;
+        let upto = match &question.ask {
+            Ask::Commits { upto, .. } => *upto,
+            _ => None,
+        };
+        let found = match &question.ask {
+            Ask::Neighbour { commit, number, forward } => Some(self.neighbour(*commit, *number, *forward)?),
+            _ => None,
+        };
+        // Rows and state are of one moment.
+        let mut inner = self.shared.lock();
+        let rows = found.map_or_else(|| inner.rows(&question.filter, &question.ask), Ok)?;
+        Ok(Page { state: inner.state(Some(&question.filter), upto)?, rows })
+    }
+
+    /// Has the logs read on, and waits a moment for what comes at once.
+    fn wake(&self, ask: &Ask, begun: Instant) {
+        let mut inner = self.shared.lock();
+        inner.asked = begun;
+        inner.is_stopped = *ask == Ask::Stop || inner.is_stopped && *ask != Ask::GoOn;
+        inner.is_wanted |= inner.mode == Mode::Waiting && !inner.is_stopped;
+        self.shared.changed.notify_all();
+        let is_coming = |inner: &mut Inner| {
+            let is_first = inner.mode == Mode::Reading && inner.index.commits() == 0;
+            !inner.is_stopped && (is_first || inner.mode == Mode::Waiting && inner.is_wanted)
+        };
+        let left = PATIENCE.saturating_sub(begun.elapsed());
+        drop(self.shared.changed.wait_timeout_while(inner, left, is_coming).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Looks which of what was read passes the filter, for a moment.
+    fn look_at_more(&self, filter: &Filter, begun: Instant) -> Result<()> {
+        loop {
+            let mut inner = self.shared.lock();
+            let Inner { index, hits, .. } = &mut *inner;
+            let at = match hits.iter().position(|known| known.filter == *filter) {
+                Some(at) => at,
+                None => {
+                    hits.truncate(FILTERS_MAX - 1);
+                    hits.push(Hits::new(filter.clone()));
+                    hits.len() - 1
+                }
+            };
+            // The one that was needed last is the first.
+            if let Some(known) = hits.get_mut(..=at) {
+                known.rotate_right(1);
+            }
+            let Some(own) = hits.first_mut() else { return Ok(()) };
+            if own.go_on(index, Instant::now() + TURN)? || begun.elapsed() > 2 * PATIENCE {
+                return Ok(());
+            }
+            drop(inner);
+            thread::yield_now();
+        }
+    }
+
+    fn neighbour(&self, commit: u64, number: u64, forward: bool) -> Result<Rows> {
+        let begun = {
+            let inner = self.shared.lock();
+            let Some((_, commit)) = inner.index.find(commit)? else { return Ok(Rows::Operation(None)) };
+            inner.index.place_of_operation(&commit, number)?
+        };
+        let Some((place, wanted)) = begun else { return Ok(Rows::Operation(None)) };
+        let mut search = super::hits::Search::new(place, wanted, forward);
+        loop {
+            let inner = self.shared.lock();
+            if let Some(found) = search.step(&inner.index)? {
+                let row = found.map(|entry| inner.index.row(&entry)).transpose()?;
+                return Ok(Rows::Operation(row.map(Box::new)));
+            }
+            drop(inner);
+            thread::yield_now();
+        }
+    }
+}
+
+impl Inner {
+    /// The rows that were asked for, as far as they are known.
+    fn rows(&mut self, filter: &Filter, ask: &Ask) -> Result<Rows> {
+        let Inner { index, hits, .. } = self;
+        let Some(hits) = hits.iter_mut().find(|hits| hits.filter == *filter) else { return Ok(Rows::None) };
+        Ok(match ask {
+            Ask::Commits { upto, newest_first, offset, count } => {
+                let total = passing(index, hits, *upto)?;
+                let end = offset.saturating_add((*count).min(ROWS_MAX)).min(total);
+                let mut rows = Vec::new();
+                for nth in *offset..end {
+                    let nth = if *newest_first { total - 1 - nth } else { nth };
+                    if let Some(commit) = hits.commit(nth).map(|place| index.commit(place)).transpose()?.flatten() {
+                        rows.push(hits.row_of(index, &commit)?);
+                    }
+                }
+                Rows::Commits(rows)
+            }
+            Ask::Operations { commit, offset, count } => Rows::Operations(match index.find(*commit)? {
+                Some((_, commit)) => hits.operations_of(index, &commit, *offset, (*count).min(ROWS_MAX))?,
+                None => Vec::new(),
+            }),
+            Ask::Operation { commit, number } => Rows::Operation(match index.find(*commit)? {
+                Some((_, commit)) => operation(index, &commit, *number)?,
+                None => None,
+            }),
+            Ask::Neighbour { .. } | Ask::Lines { .. } | Ask::Stop | Ask::GoOn => Rows::None,
+        })
+    }
+}
+
+fn operation(index: &Index, commit: &Commit, number: u64) -> Result<Option<Box<super::row::Row>>> {
+    let entry = index.place_of_operation(commit, number)?;
+    entry.map(|(_, entry)| index.row(&entry).map(Box::new)).transpose()
+}
+
+/// How many commits up to a number have operations that pass.
+fn passing(index: &Index, hits: &Hits, upto: Option<u64>) -> Result<u64> {
+    let end = match upto {
+        Some(number) => index.place_from(number.saturating_add(1))?,
+        None => u64::MAX,
+    };
+    Ok(hits.commits_before(end))
+}
