@@ -11,21 +11,30 @@
 //! service      the service of the system
 //! settings list hold key status words  what is shown
 //! log          what every commit changed
+//! query        one statement that reads a data file as it was
+//! diff         what is in one state and not in another
+//! looked       which state it is that a command looks at
+//! aligned out  records in columns; many lines on standard output
 //! restore      the archive that a restore begins with, and another one where that is damaged
 //! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
 //! rights       as whom a command works: the superuser's becomes the owner of the file
 //! ```
 
+mod aligned;
 mod arguments;
 mod commits;
 mod desk;
+mod diff;
 mod hold;
 mod key;
 mod list;
 mod log;
+mod looked;
 mod once;
+mod out;
 mod places;
+mod query;
 mod restore;
 mod rights;
 mod serve;
@@ -137,6 +146,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Status { data_file, json } => status(&data_file, json),
         Job::List { place, json } => list::list(&place, json),
         Job::Log(asked) => log::log(&asked),
+        Job::Query(asked) => query::run(&asked),
+        Job::Diff(asked) => diff::run(&asked),
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Key { data_file: _, json } => key::key(json),
         Job::Commits { log, page, json } => commits::list(&log, page, json),

@@ -154,6 +154,8 @@ fn concerned(arguments: &Arguments) -> Result<Vec<PathBuf>> {
         Job::List { place, .. } => vec![place.clone()],
         Job::Commits { log, .. } => vec![log.clone()],
         Job::Log(asked) => vec![asked.file.clone()],
+        Job::Query(asked) => vec![asked.what.clone()],
+        Job::Diff(asked) => vec![asked.first.clone()],
         Job::Key { data_file, .. } => data_file.iter().cloned().collect(),
         Job::Hold { archive, .. } | Job::Verify { archive, .. } | Job::Repair { archive, .. } => vec![archive.clone()],
         Job::Serve { data_files, .. } => data_files.clone(),

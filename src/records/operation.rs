@@ -139,7 +139,8 @@ pub struct Operation<'a> {
 }
 
 /// A value in JSON: text, number, null; `{"blob": "…"}` in hexadecimal digits. What JSON has no form for is an object, too.
-struct Shown<'a>(&'a Value<'a>);
+#[derive(Debug)]
+pub struct Shown<'a>(pub &'a Value<'a>);
 
 impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -162,7 +163,8 @@ impl Serialize for Shown<'_> {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |number: u8| DIGITS.get(usize::from(number)).map_or('0', |digit| char::from(*digit));
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
