@@ -12,22 +12,31 @@
 //! settings list hold key status words  what is shown
 //! log filters  what every commit changed; which operations are asked for
 //! take_back    chosen operations taken back, after the plan was shown and confirmed
+//! query        one statement that reads a data file as it was
+//! diff         what is in one state and not in another
+//! looked       which state it is that a command looks at
+//! aligned out  records in columns; many lines on standard output
 //! restore      the archive that a restore begins with, and another one where that is damaged
 //! undo         a restore in place undone, after its numbers were confirmed
 //! places       where the program keeps its own files
 //! rights       as whom a command works: the superuser's becomes the owner of the file
 //! ```
 
+mod aligned;
 mod arguments;
 mod commits;
 mod desk;
+mod diff;
 mod filters;
 mod hold;
 mod key;
 mod list;
 mod log;
+mod looked;
 mod once;
+mod out;
 mod places;
+mod query;
 mod restore;
 mod rights;
 mod serve;
@@ -141,6 +150,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::List { place, json } => list::list(&place, json),
         Job::Log(asked) => log::log(&asked),
         Job::TakeBack(asked) => take_back::run(&asked),
+        Job::Query(asked) => query::run(&asked),
+        Job::Diff(asked) => diff::run(&asked),
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Key { data_file: _, json } => key::key(json),
         Job::Commits { log, page, json } => commits::list(&log, page, json),

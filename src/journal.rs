@@ -23,6 +23,7 @@
 //! jumps        where the times of commits are not when they were made
 //! table        hashes of the pages at the base
 //! kept         the checksum of the state, kept up while commits are recorded
+//! versions     pages as they were after a commit, each read when it is asked for
 //! index look   what an archived log lists of itself, and what a log holds, for people
 //! keys         when a page is recorded whole again
 //! writer reader format state page   the file, see docs/format-log.md
@@ -81,6 +82,7 @@ mod status;
 mod table;
 mod target;
 mod unwritten;
+pub mod versions;
 mod watch;
 pub mod writer;
 mod written_by;

@@ -11,6 +11,7 @@
 //! take_back                    single changes taken back in the live data file: plan, conflicts, run
 //! activity                    an index over what every commit changed, for whoever looks at it
 //! repair drill                 a sound copy of a damaged archive, test restores
+//! as_of                       a data file as of a moment, read only, without restoring it
 //! backup restore verify       the jobs: plan, run, report
 //! maintenance                 verification of records and indexes, compacting
 //! records                     what every commit changed, as records: the SQLite file format, operations
@@ -18,7 +19,7 @@
 //! settings                    the settings file of a data file
 //! archive                     the .4BK format: catalog, segments, writer, reader, recovery data, keys and signatures
 //! journal                     the log: capture of every commit, cut at a full backup, integration
-//! sqlite                      data files: identify, hold a snapshot, integrity (the only unsafe code: sqlite/ffi.rs)
+//! sqlite                      data files: identify, hold a snapshot, integrity (the only unsafe code: its ffi.rs, vfs.rs)
 //! storage control             durable writes, disks · progress and stop of a job
 //! error warning               the one error type · what needs attention before something goes wrong
 //! testing                     what the tests inside the modules share; not in the program
@@ -26,6 +27,7 @@
 
 pub mod activity;
 pub mod archive;
+pub mod as_of;
 pub mod backup;
 pub mod cli;
 pub mod control;

@@ -13,6 +13,7 @@ mod report;
 mod selection;
 mod settings_back;
 mod settings_out;
+pub mod state;
 pub mod trail;
 mod uncertain;
 pub mod undo;
@@ -27,7 +28,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    choose::{Choice, Made, Sibling, choose, made_of_it},
+    choose::{Choice, Made, Sibling, choose, choose_looking, made_of_it},
     known::{Ends, Known},
     moment::{Moment, parse_moment},
     places::Origin,
@@ -154,8 +155,18 @@ pub fn plan(archive: &Path, logs: &Logs) -> Result<RestorePlan> {
 /// # Errors
 /// As [`Archive::open`].
 pub fn plan_with(archive: &Path, segments: &[PathBuf], logs: &Logs, origin: &Origin) -> Result<RestorePlan> {
+    plan_looking(archive, segments, (logs, origin), Look::Records)
+}
+
+/// As [`plan_with`], from what `look` says.
+fn plan_looking(
+    archive: &Path,
+    segments: &[PathBuf],
+    (logs, origin): (&Logs, &Origin),
+    look: Look,
+) -> Result<RestorePlan> {
     let (opened, repaired) = open(archive, segments, &Control::default())?;
-    let planned = plan_logs(&opened, logs, origin, Look::Records, &Control::default())?;
+    let planned = plan_logs(&opened, logs, origin, look, &Control::default())?;
     Ok(RestorePlan {
         log: planned.as_ref().and_then(Planned::for_people),
         siblings: planned.as_ref().map(|planned| planned.siblings.clone()).unwrap_or_default(),

@@ -18,9 +18,11 @@ pub mod hot;
 pub mod integrity;
 pub mod locks;
 pub mod named;
+pub mod read_only;
 pub mod rewrite;
 pub mod seen;
 pub mod snapshot;
+pub mod vfs;
 pub mod wal;
 
 use std::{path::Path, time::Duration};

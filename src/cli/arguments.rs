@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use super::{log, restore, storing, take_back};
+use super::{diff, log, query, restore, storing, take_back};
 use crate::error::foreign::shown;
 
 /// Keeps SQLite data files safe: full backups into numbered archives while applications keep writing, and restore.
@@ -77,6 +77,11 @@ pub(super) enum Job {
     },
     /// List what every commit of a log changed: records added, modified, deleted, and changes of the schema.
     Log(log::Asked),
+    /// Look into a data file as it was at a moment or after a commit, without restoring it: run one statement that
+    /// reads. With exit code 1 where commits may be missing that were asked for.
+    Query(query::Asked),
+    /// Compare two states of a data file, table by table: of a moment and of now, of two moments, of two archives.
+    Diff(diff::Asked),
     /// Keep an archive for ever, whatever the settings say of old ones; or let it go again.
     Hold {
         /// The archive; of an archive in segments, any of them.

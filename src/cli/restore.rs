@@ -196,7 +196,7 @@ fn tell(finished: &mut Option<FinishedJob>, without: Option<ErrorReport>) {
 }
 
 /// Whether a path means a data file, that may be gone, and not an archive.
-fn is_data_file(path: &Path) -> bool {
+pub(super) fn is_data_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_named_so = catalog::parse_name(&name).is_some() || parse_segment_name(&name).is_some();
     !is_named_so && (!path.exists() || Archive::glance(path).is_err())

@@ -157,6 +157,8 @@ fn concerned(arguments: &Arguments) -> Result<Vec<PathBuf>> {
         Job::Commits { log, .. } => vec![log.clone()],
         Job::Log(asked) => vec![asked.file.clone()],
         Job::TakeBack(asked) => vec![asked.data_file.clone()],
+        Job::Query(asked) => vec![asked.what.clone()],
+        Job::Diff(asked) => vec![asked.first.clone()],
         Job::Key { data_file, .. } => data_file.iter().cloned().collect(),
         Job::Hold { archive, .. } | Job::Verify { archive, .. } | Job::Repair { archive, .. } => vec![archive.clone()],
         Job::Serve { data_files, .. } => data_files.clone(),

@@ -330,7 +330,10 @@ impl<'a> Steps<'a> {
 }
 
 /// Moves the reader to just after `position`; false when it is not in this log.
-pub(super) fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Result<bool> {
+///
+/// # Errors
+/// When the log cannot be read, or the job is stopped.
+pub fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Result<bool> {
     loop {
         let tail = reader.tail();
         if tail.commit == position.commit && tail.chain == position.chain {

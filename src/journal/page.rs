@@ -211,6 +211,15 @@ pub fn decode_proven(
     }
 }
 
+/// The other pages that an entry of this encoding is decoded with; `None` where its bytes are not of it.
+pub fn others(encoding: u8, mut bytes: &[u8]) -> Option<Vec<u32>> {
+    if !matches!(encoding, MOVES_AMONG | MOVES_HERE) {
+        return Some(Vec::new());
+    }
+    let count = take_number(&mut bytes).filter(|count| *count < GROUP_MAX)?;
+    (0..count).map(|_| u32::try_from(take_number(&mut bytes)?).ok()).collect()
+}
+
 /// Whether an entry of this encoding is the page itself, of which nothing else need be known.
 pub fn is_whole(encoding: u8) -> bool {
     matches!(encoding, WHOLE | WHOLE_ZSTD)

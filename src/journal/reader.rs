@@ -28,6 +28,8 @@ use entries::{Entries, count_entries};
 
 /// Bytes read at once.
 const WINDOW: usize = 4 << 20;
+/// The same, where it goes from place to place.
+const LITTLE: usize = 64 << 10;
 
 /// Why the records of a log end where they do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +99,8 @@ pub struct LogReader {
     queue: VecDeque<Record>,
     window: Vec<u8>,
     window_at: u64,
+    /// Bytes read at once.
+    at_once: usize,
 }
 
 impl LogReader {
@@ -124,7 +128,13 @@ impl LogReader {
             queue: VecDeque::new(),
             window: Vec::new(),
             window_at: 0,
+            at_once: WINDOW,
         })
+    }
+
+    /// Has little read at once: for whoever goes from place to place.
+    pub(super) fn read_little(&mut self) {
+        self.at_once = LITTLE;
     }
 
     /// The header.
@@ -162,15 +172,21 @@ impl LogReader {
         Index::read(&self.file, self.length, &self.header)
     }
 
-    /// Goes to a group of its index; false where what lies before it is not to be read. The records from there on prove
-    /// that they continue that; what lies before, nobody has read. Their latest times, and places in the WAL that are not
-    /// given in full, are not known.
+    /// Goes to a group of its index, or to one that was read before; false where what lies before it is not to be read.
+    /// The records from there on prove that they continue that; what lies before, nobody has read. Their latest times,
+    /// and places in the WAL that are not given in full, are not known.
     ///
     /// # Errors
     /// When the disk cannot be read.
     pub fn go_to(&mut self, group: &Group) -> Result<bool> {
         let (mut at, mut link) = (group.previous, self.header.link());
         while at < group.offset {
+            if self.header.version == 1 {
+                let Some(start) = self.bytes_at(at, one::BLOCK_BYTES)? else { return Ok(false) };
+                let Some(block) = one::BlockHead::decode(start) else { return Ok(false) };
+                (at, link) = (at + (one::BLOCK_BYTES + block.payload) as u64, block.chain);
+                continue;
+            }
             let Some(start) = self.bytes_at(at, two::BLOCK_BYTES)? else { return Ok(false) };
             let Some(block) = two::BlockHead::decode(start) else { return Ok(false) };
             if !block.shape.is_outside() {
@@ -396,10 +412,10 @@ impl LogReader {
     }
 
     /// Bytes of the file through the window; both must lie inside the file.
-    fn bytes(&mut self, at: u64, count: usize) -> Result<&[u8]> {
+    pub(super) fn bytes(&mut self, at: u64, count: usize) -> Result<&[u8]> {
         let inside = at >= self.window_at && at + count as u64 <= self.window_at + self.window.len() as u64;
         if !inside {
-            let want = count.max((WINDOW as u64).min(self.length - at) as usize);
+            let want = count.max((self.at_once as u64).min(self.length - at) as usize);
             self.window.resize(want, 0);
             self.window_at = at;
             if let Err(e) = read_exact_at(&self.file, at, &mut self.window) {

@@ -140,7 +140,8 @@ pub struct Operation<'a> {
 }
 
 /// A value in JSON: text, number, null; `{"blob": "…"}` in hexadecimal digits. What JSON has no form for is an object, too.
-struct Shown<'a>(&'a Value<'a>);
+#[derive(Debug)]
+pub struct Shown<'a>(pub &'a Value<'a>);
 
 impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

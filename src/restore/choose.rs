@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     Ends, Known, Logs, RestorePlan,
     places::{self, Origin, Places},
-    plan_with,
+    plan_looking,
 };
 use crate::{
     archive::{
@@ -19,7 +19,10 @@ use crate::{
         keys::Trust,
     },
     error::{Error, ErrorKind, ErrorReport, Result, shell::quoted},
-    journal::{integrate::Until, written_by},
+    journal::{
+        integrate::{Look, Until},
+        written_by,
+    },
     settings::{
         Settings, SettingsFile,
         copies::{self, Elsewhere},
@@ -100,6 +103,20 @@ pub(super) fn siblings(places: &Places, stem: &str, archive: &Identity, data_fil
 /// `NotFound` where no archive is at hand, or all are later than what is wanted; why the newest cannot be read when
 /// none can.
 pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made: Option<&Made>) -> Result<Choice> {
+    choose_looking(data_file, origin, (until, Look::Records), logs, made)
+}
+
+/// As [`choose`], from what `look` says: for whoever restores nothing.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_looking(
+    data_file: &Path,
+    origin: &Origin,
+    (until, look): (Until, Look),
+    logs: &Logs,
+    made: Option<&Made>,
+) -> Result<Choice> {
     let stem = catalog::stem(data_file);
     let places = places::places_of(&[data_file.to_path_buf()], origin, &|_| true);
     let mut folders = places.folders;
@@ -170,7 +187,7 @@ pub fn choose(data_file: &Path, origin: &Origin, until: Until, logs: &Logs, made
             });
             continue;
         }
-        let plan = match plan_with(&archive.path, &[], logs, origin) {
+        let plan = match plan_looking(&archive.path, &[], (logs, origin), look) {
             Ok(plan) => plan,
             Err(error) => {
                 first.get_or_insert(error);

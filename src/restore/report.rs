@@ -112,20 +112,7 @@ impl RestoreReport {
     }
 
     fn log_broken(&self) -> Option<Error> {
-        let hint = "Everything up to there is restored. If another copy of that log exists, restore again with it.";
-        match &self.log_end {
-            Some(PlanEnd::Damaged { path, offset }) => {
-                let message =
-                    format!("{} is damaged at byte {offset}: what came after could not be integrated", path.display());
-                Some(Error::new(ErrorKind::Damaged, message).hint(hint))
-            }
-            Some(PlanEnd::Gap { path, commit }) => {
-                let message =
-                    format!("{} has a gap at commit {commit}: what came after could not be integrated", path.display());
-                Some(Error::new(ErrorKind::Damaged, message).hint(hint))
-            }
-            _ => None,
-        }
+        log_broken(self.log_end.as_ref())
     }
 
     /// What is wrong with what was restored: damage in a log, or in the data file.
@@ -169,6 +156,24 @@ impl RestoreReport {
                 ),
             ),
         }
+    }
+}
+
+/// What there is to say of logs that end with damage or a gap before what was wanted.
+pub(super) fn log_broken(end: Option<&PlanEnd>) -> Option<Error> {
+    let hint = "Everything up to there is restored. If another copy of that log exists, restore again with it.";
+    match end {
+        Some(PlanEnd::Damaged { path, offset }) => {
+            let message =
+                format!("{} is damaged at byte {offset}: what came after could not be integrated", path.display());
+            Some(Error::new(ErrorKind::Damaged, message).hint(hint))
+        }
+        Some(PlanEnd::Gap { path, commit }) => {
+            let message =
+                format!("{} has a gap at commit {commit}: what came after could not be integrated", path.display());
+            Some(Error::new(ErrorKind::Damaged, message).hint(hint))
+        }
+        _ => None,
     }
 }
 

@@ -9,12 +9,20 @@ use crate::{
     },
 };
 
+/// What is called for each page of a record, with the place of its bytes in the file.
+pub(in crate::journal) type Visit<'a> = dyn FnMut(Entry<'_>, u64) -> Result<()> + 'a;
+
 impl LogReader {
     /// Calls `visit` for each page of a record that was returned by [`next_record`](Self::next_record).
     ///
     /// # Errors
     /// Those of `visit`; `Damaged` when the bytes changed since.
     pub fn pages(&mut self, record: &Record, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
+        self.pages_with_places(record, &mut |entry, _| visit(entry))
+    }
+
+    /// As [`pages`](Self::pages), with the place in the file where the bytes of each page begin.
+    pub(in crate::journal) fn pages_with_places(&mut self, record: &Record, visit: &mut Visit<'_>) -> Result<()> {
         if record.form == Form::Whole {
             let bytes = self.bytes(record.offset, (record.end - record.offset) as usize)?.to_vec();
             if chain_of(record.before, &bytes, &[]) != record.chain {
@@ -22,8 +30,9 @@ impl LogReader {
             }
             let mut body = bytes.as_slice();
             let has_state = two::skip_head(&mut body);
+            let body_at = record.end - body.len() as u64;
             let body = has_state.and_then(|has_state| two::without_state(body, has_state));
-            return self.visit(body.map(|body| Entries::Two(body, 0)), record.offset, visit);
+            return self.visit(body.map(|body| Entries::Two(body, 0)), (record.offset, body_at), visit);
         }
         let (mut at, mut chain, mut has_state) = (record.offset, record.before, false);
         let mut payload = Vec::new();
@@ -34,8 +43,10 @@ impl LogReader {
                 payload.clear();
                 payload.extend_from_slice(self.bytes(at + one::BLOCK_BYTES as u64, block.payload)?);
                 let body = payload.get(if begins { one::RECORD_BYTES } else { 0 }..);
-                self.visit(body.map(Entries::One), at, visit)?;
-                (at, chain) = (at + (one::BLOCK_BYTES + block.payload) as u64, block.chain);
+                let end = at + (one::BLOCK_BYTES + block.payload) as u64;
+                let body_at = end - body.map_or(0, <[u8]>::len) as u64;
+                self.visit(body.map(Entries::One), (at, body_at), visit)?;
+                (at, chain) = (end, block.chain);
                 continue;
             }
             let Some(block) = self.block_two(at, chain)? else { return Err(self.changed(at)) };
@@ -45,22 +56,24 @@ impl LogReader {
             if begins {
                 has_state = two::skip_head(&mut body).ok_or_else(|| self.changed(at))?;
             }
+            let end = at + (two::BLOCK_BYTES + block.payload) as u64;
+            let body_at = end - body.len() as u64;
             let body = two::without_state(body, has_state && block.shape == Shape::LastPart);
-            self.visit(body.map(|body| Entries::Two(body, 0)), at, visit)?;
-            (at, chain) = (at + (two::BLOCK_BYTES + block.payload) as u64, block.chain);
+            self.visit(body.map(|body| Entries::Two(body, 0)), (at, body_at), visit)?;
+            (at, chain) = (end, block.chain);
         }
         Ok(())
     }
 
-    fn visit(
-        &self,
-        entries: Option<Entries<'_>>,
-        at: u64,
-        visit: &mut dyn FnMut(Entry<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn visit(&self, entries: Option<Entries<'_>>, (at, body_at): (u64, u64), visit: &mut Visit<'_>) -> Result<()> {
         let mut entries = entries.ok_or_else(|| self.changed(at))?;
+        let whole = entries.len();
         while !entries.is_empty() {
-            visit(entries.next().ok_or_else(|| self.changed(at))?)?;
+            let entry = entries.next().ok_or_else(|| self.changed(at))?;
+            // The bytes of the page are the last ones of its entry.
+            let end = body_at + (whole - entries.len()) as u64;
+            let begins = end - entry.bytes.len() as u64;
+            visit(entry, begins)?;
         }
         Ok(())
     }
@@ -82,6 +95,13 @@ pub(super) enum Entries<'a> {
 impl<'a> Entries<'a> {
     fn is_empty(&self) -> bool {
         matches!(self, Entries::One([]) | Entries::Two([], _))
+    }
+
+    /// Bytes that are left.
+    fn len(&self) -> usize {
+        match self {
+            Entries::One(bytes) | Entries::Two(bytes, _) => bytes.len(),
+        }
     }
 
     /// `None` where one is not whole.

@@ -1,0 +1,20 @@
+//! A data file as of a moment, read only, without restoring it: SQLite reads the pages that a statement needs, each
+//! from the archive and the logs that go on from it.
+//!
+//! ```text
+//! differences    what is in one state and not in another, table by table
+//! shape          what tables there are, and what their records are known by
+//! save           the records of a statement in a file
+//! query          a statement that reads, and the list of tables
+//! state          a state to look at: of a moment, of an archive, of now
+//! pages          the pages of a past state, one by one, or all of them where that is shorter
+//! ```
+
+pub mod differences;
+pub mod pages;
+pub mod query;
+pub mod save;
+pub mod shape;
+pub mod state;
+
+pub use state::{Limits, Looked};

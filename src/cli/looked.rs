@@ -1,0 +1,214 @@
+//! A state that a command looks at: which one, and what is said of it on standard error.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, Local, Utc};
+use clap::Args;
+
+use super::{ANSWER_MAX, complain, desk::absolute, places::directories, remark, restore::is_data_file};
+use crate::{
+    archive::Archive,
+    as_of::{Limits, Looked},
+    control::Control,
+    engine::{
+        Query,
+        lost::{damaged_archives, last_made, made_archives, missing_archives},
+        mistaken::refuse_log,
+    },
+    error::{Error, ErrorKind, Result, foreign::shown},
+    journal::{
+        CaptureState,
+        integrate::{Look, Until},
+    },
+    restore::{self, Logs, Origin, state::How},
+    service::join,
+    storage, verify,
+};
+
+/// Where archives and logs are, and how long a statement may take.
+#[derive(Debug, Args)]
+pub(super) struct Where {
+    /// A log that lies neither beside the archive, nor beside the data file, nor where its settings say; may be
+    /// given several times.
+    #[arg(long = "log", value_name = "FILE")]
+    logs: Vec<PathBuf>,
+    /// A folder that holds segments of the archive, besides its own; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    segments: Vec<PathBuf>,
+    /// End with exit code 1 after so many seconds. Ctrl-C ends it at any time.
+    #[arg(long, value_name = "SECONDS")]
+    time_limit: Option<u64>,
+}
+
+impl Where {
+    /// What ends a statement: Ctrl-C, and the time that it may take.
+    pub(super) fn limits(&self) -> Limits {
+        let control = Arc::new(Control::default());
+        let on_signal = Arc::clone(&control);
+        let _ = ctrlc::set_handler(move || on_signal.stop());
+        Limits { control, budget: self.time_limit.map(Duration::from_secs) }
+    }
+
+    fn logs(&self) -> Result<Logs> {
+        Ok(match self.logs.is_empty() {
+            true => Logs::Found,
+            false => Logs::Also(self.logs.iter().map(|path| absolute(path)).collect::<Result<_>>()?),
+        })
+    }
+
+    /// Opens the state of an archive or a data file that is asked for.
+    fn open(&self, (what, logs): (&Path, &Logs), how: How, known: &mut Known, limits: &Limits) -> Result<Looked> {
+        let what = absolute(what)?;
+        refuse_log(&what)?;
+        let segments: Vec<PathBuf> = self.segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
+        let folders = directories()?;
+        let (own, data) = (folders.config_dir(), folders.data_dir());
+        if !is_data_file(&what) {
+            let log_runs = bring_up_to_date(None, &what, own);
+            let origin = Origin { settings_dir: Some(own.to_path_buf()), log_runs, ..Origin::default() };
+            known.chosen = Some(what.clone());
+            return Looked::open(&what, &segments, (logs, &origin), how, limits);
+        }
+        let data_file = storage::real_path(&what);
+        let made = last_made(data, &data_file);
+        let mut damaged = damaged_archives(data);
+        damaged.extend(known.passed.iter().cloned());
+        let mut origin = Origin {
+            settings_dir: Some(own.to_path_buf()),
+            damaged,
+            made: made_archives(data, &data_file),
+            ..Origin::of(&data_file)
+        };
+        let choice = restore::choose_looking(&data_file, &origin, (how.until, how.look), logs, made.as_ref())
+            .map_err(|error| missing_archives(&data_file, own, error))?;
+        known.chosen = Some(choice.archive.clone());
+        origin.log_runs = bring_up_to_date(Some(&data_file), &choice.archive, own);
+        let looked = Looked::open(&choice.archive, &segments, (&choice.logs, &origin), how, limits)?;
+        Ok(looked.without(choice.without))
+    }
+
+    /// Opens the state that `until` leads to, and does with it what is to be done, as long as that shows nothing but an
+    /// error: what indexes of logs say is believed where all that is needed can be read; else every record is read, and
+    /// what is damaged is repaired, or passed by, or said, as a restore does.
+    pub(super) fn look<T>(&self, what: &Path, until: Until, limits: &Limits, work: &mut Work<'_, T>) -> Result<T> {
+        self.look_with((what, &self.logs()?), until, limits, work)
+    }
+
+    /// The same for an archive alone, as it is.
+    pub(super) fn alone<T>(&self, archive: &Path, limits: &Limits, work: &mut Work<'_, T>) -> Result<T> {
+        self.look_with((archive, &Logs::None), Until::End, limits, work)
+    }
+
+    fn look_with<T>(
+        &self,
+        (what, logs): (&Path, &Logs),
+        until: Until,
+        limits: &Limits,
+        work: &mut Work<'_, T>,
+    ) -> Result<T> {
+        let mut known = Known::default();
+        let mut how = How { until, look: Look::Indexes, heals: false };
+        let mut earlier: Option<Error> = None;
+        loop {
+            let (done, may_try) = match self.open((what, logs), how, &mut known, limits) {
+                Ok(looked) => work(&looked),
+                Err(error) => (Err(error), true),
+            };
+            let error = match done {
+                Err(error) if error.kind() == ErrorKind::Damaged && may_try => error,
+                other => return other,
+            };
+            let is_lost = |kind| matches!(kind, ErrorKind::Damaged | ErrorKind::NotFound);
+            let archive_is_damaged =
+                |archive: &PathBuf| verify::run(archive, &limits.control).is_err_and(|error| is_lost(error.kind()));
+            match (how.look, how.heals, known.chosen.take()) {
+                (Look::Indexes, ..) => how.look = Look::Records,
+                (_, false, Some(_)) => {
+                    how.heals = true;
+                    earlier = Some(error);
+                }
+                (_, true, Some(archive)) if is_data_file(what) && archive_is_damaged(&archive) => {
+                    // In a bad hour nobody should have to ask again for what is there.
+                    remark(&format!("{} cannot be read, and was passed by.", shown(&archive)));
+                    known.passed.push(archive);
+                    how = How { until, look: Look::Indexes, heals: false };
+                    earlier = None;
+                }
+                // What the repair says of it adds nothing where there was none.
+                _ => return Err(earlier.unwrap_or(error)),
+            }
+        }
+    }
+}
+
+/// What is done with a state, and whether it may be done anew where that failed.
+pub(super) type Work<'a, T> = dyn FnMut(&Looked) -> (Result<T>, bool) + 'a;
+
+/// What was found out while a state was looked for.
+#[derive(Default)]
+struct Known {
+    /// The archive that was used last.
+    chosen: Option<PathBuf>,
+    /// Those that cannot be used.
+    passed: Vec<PathBuf>,
+}
+
+/// Has whoever looks after a data file write down in its log what was committed until now; says whether that log runs,
+/// where somebody looks after it. It is known by its archive, where it was not named.
+fn bring_up_to_date(data_file: Option<&Path>, archive: &Path, own: &Path) -> Option<bool> {
+    let described = || Archive::glance(archive).ok()?.data_file_path;
+    let data_file = data_file.map(Path::to_path_buf).or_else(described)?;
+    let joined = join::engine_of(&data_file, own).ok().flatten()?;
+    // Whatever is asked about an archive is answered once its log is written that far.
+    let (archive, until, segments) = (archive.to_path_buf(), Until::End, Vec::new());
+    let asked = joined.handle.ask(Query::Point { archive, until, segments, logs: Logs::None }).ok()?;
+    let _ = asked.wait(Some(ANSWER_MAX));
+    let status = joined.handle.status();
+    let log = status.data_file(&storage::real_path(&data_file))?.log.as_ref()?;
+    Some(log.state == CaptureState::On)
+}
+
+/// A moment as it is asked for on the command line.
+pub(super) fn moment(text: &str) -> Result<Until> {
+    let moment = restore::parse_moment(text)?;
+    moment.ambiguity().iter().for_each(|note| remark(note));
+    Ok(Until::Moment(moment.at))
+}
+
+/// A moment as a person reads it.
+pub(super) fn in_words(time: DateTime<Utc>) -> String {
+    time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.3f %:z").to_string()
+}
+
+/// Says which state is looked at.
+pub(super) fn tell(looked: &Looked) {
+    let about = looked.about();
+    let time = in_words(about.time);
+    match (&about.archive, about.commit) {
+        (Some(archive), Some(commit)) => {
+            remark(&format!("This is the state after commit {commit} of {time}, from {}.", shown(archive)));
+        }
+        (Some(archive), None) => remark(&format!("This is the state of {time}, from {}.", shown(archive))),
+        (None, _) => remark(&format!("This is the state of now, {time}.")),
+    }
+    about.remarks.iter().for_each(|note| remark(note));
+    if let Some(problem) = &about.archive_problem {
+        complain(&problem.report());
+    }
+}
+
+/// How a command ends that has shown this state.
+pub(super) fn ends(looked: &Looked) -> ExitCode {
+    match looked.lacks() {
+        Some(lacks) => {
+            complain(&lacks.report());
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
