@@ -13,7 +13,6 @@ use std::{
 
 use chrono::{DateTime, Local};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 pub use data_file::{
     DataFileStatus, DoneInPlace, LastBackup, LastRun, Maintenance, RefusedChange, SampleClientStatus, Shared, Unlisted,
@@ -64,11 +63,6 @@ impl Status {
     /// The data file with this canonical path.
     pub fn data_file(&self, path: &std::path::Path) -> Option<&DataFileStatus> {
         self.data_files.at(path).map(|known| &**known)
-    }
-
-    /// When an archive of this data file was last proven to be restorable.
-    pub fn last_proven(&self, data_file_id: Uuid) -> Option<&Proof> {
-        self.proven.iter().find(|proof| proof.data_file_id == data_file_id)
     }
 
     /// The job with this name, if it runs.

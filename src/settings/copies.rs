@@ -259,8 +259,8 @@ pub fn equal(this: &Path, other: &Path) -> Error {
 /// What is to be said of a restore of `this` with a log that was last written for another file.
 pub fn log_of_other(log: &Path, this: &Path) -> Error {
     let message = format!(
-        "{} was written last for another file than {}, on another machine or in another container, which goes by the \
-         same settings: what was restored may be of that one",
+        "{} was written last for another file than {} that goes by the same settings, on another machine, in another \
+         container, or before an older state was put back: what was restored may be of that one",
         log.display(),
         this.display()
     );
@@ -279,12 +279,12 @@ pub fn elsewhere(this: &Path, seen: &Elsewhere) -> Error {
         count => format!("{count} archives, the newest {newest}{moment}, were made"),
     };
     let message = format!(
-        "{which} of another file than {path}, which has the same path on another machine or in another container and \
-         goes by the same settings: one was copied from the other with them"
+        "{which} of another file than {path} that goes by the same settings: of one with the same path on another \
+         machine or in another container, or of this one before an older state of its folder was put back"
     );
     Error::new(ErrorKind::Refused, message).hint(format!(
-        "Give one of both an identity of its own, and better a folder of its own: strongroom settings {} \
-         --own-identity. Until then what was made elsewhere does not count here and is not deleted. To restore such an \
+        "Give one of both, or what was put back, an identity of its own, and better a folder of its own: strongroom \
+         settings {} --own-identity. Until then what was made elsewhere does not count here and is not deleted. To restore such an \
          archive, name it itself: strongroom restore {}.",
         quoted(this),
         quoted(&seen.newest)

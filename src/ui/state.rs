@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use eframe::egui::{Context, Id};
 
 use crate::{
+    archive::catalog::ArchiveEntry,
     engine::{
         JobId, Query, Status,
         history::{JobKind, Outcome},
@@ -275,6 +276,8 @@ pub(crate) struct ArchivesForm {
     pub(crate) logs: Option<LogsAsked>,
     /// Whether that was answered.
     pub(crate) logs_answered: bool,
+    /// The archives that are shown, in order, and of which data file: rows do not move under the pointer.
+    pub(crate) shown: (PathBuf, Vec<ArchiveEntry>),
 }
 
 /// An archive whose logs were asked for, and what was known then.

@@ -3,7 +3,8 @@
 //! What comes pushes the page down, and the click that was meant for *Verify* presses *Restore in place*. So while the
 //! pointer is on its way to something below, the page is scrolled by what came, or room is left for what went; when the
 //! pointer leaves the page, or the notice is pressed that says so, everything is shown again. What follows a click at
-//! once is what was asked for, and moves the page as it always did.
+//! once is what was asked for, and moves the page as it always did. In the same way a table of a page keeps its rows
+//! ([`holds`]), which would come and go under the pointer.
 
 use eframe::egui::{Align2, Area, Context, Id, Order, Rect, Ui, vec2};
 use lucide_icons::Icon;
@@ -35,6 +36,25 @@ fn end_id() -> Id {
 
 fn room_id() -> Id {
     Id::new("the room left at the head of a page")
+}
+
+fn holds_id() -> Id {
+    Id::new("rows stay under the pointer")
+}
+
+fn news_id() -> Id {
+    Id::new("rows have come or gone that are not shown")
+}
+
+/// Whether the pointer is on its way to something in the page: then rows stay what they are, and the page says by
+/// [`hold_back`] that there is news.
+pub(crate) fn holds(ctx: &Context) -> bool {
+    ctx.data(|d| d.get_temp(holds_id())).unwrap_or_default()
+}
+
+/// Notes that rows have come or gone that are not shown.
+pub(crate) fn hold_back(ctx: &Context) {
+    ctx.data_mut(|d| d.insert_temp(news_id(), true));
 }
 
 /// Where strips begin; everything between this and [`end`] comes and goes.
@@ -70,8 +90,10 @@ impl Still {
             // Whoever scrolls has taken it into their own hands.
             self.held = 0.0;
         }
+        let is_here = at.is_some_and(|at| area.contains(at));
         let back = if at.is_some_and(|at| area.contains(at)) { 0.0 } else { std::mem::take(&mut self.held).max(0.0) };
         ctx.data_mut(|d| {
+            d.insert_temp(holds_id(), is_here && (self.aims || now - self.clicked <= OWN_MAX));
             d.remove::<(f32, f32)>(end_id());
             d.insert_temp(room_id(), (-self.held).max(0.0));
         });
@@ -104,7 +126,9 @@ impl Still {
     /// Says that something came which is not to be seen, and shows it when that is pressed; returns by how much to
     /// scroll back.
     pub(crate) fn notice(&mut self, ctx: &Context, area: Rect) -> f32 {
-        if self.held <= 0.0 {
+        // Noted while the page was drawn last.
+        let has_news = ctx.data_mut(|d| d.remove_temp::<bool>(news_id())).unwrap_or_default();
+        if self.held <= 0.0 && !has_news {
             return 0.0;
         }
         // Where the pointer is not.
@@ -115,6 +139,11 @@ impl Still {
         };
         let notice = Area::new(Id::new("news above")).order(Order::Middle).fixed_pos(corner).pivot(pivot);
         let pressed = notice.show(ctx, |ui| primary_button(ui, Some(Icon::ArrowUp), "Show the news", true).clicked());
-        if pressed.inner { std::mem::take(&mut self.held).max(0.0) } else { 0.0 }
+        if !pressed.inner {
+            return 0.0;
+        }
+        // Until the pointer moves again, the rows are those that there are now.
+        (self.aims, self.clicked) = (false, f64::NEG_INFINITY);
+        std::mem::take(&mut self.held).max(0.0)
     }
 }

@@ -226,6 +226,29 @@ fn disks_that_take_turns_are_each_chosen_once_and_the_empty_mount_point_never_co
     scene.refused("is missing: nothing is mounted at");
 }
 
+/// The mark goes with a copy; where the disk is mounted does not.
+#[test]
+fn a_copy_of_the_folder_beneath_the_mount_point_is_not_the_folder_on_the_disk() {
+    let Some(mut scene) = Scene::new("Backups") else { return };
+    let kind = |at: &Path| Process::new("stat").args(["-f", "-c", "%T"]).arg(at).output().unwrap().stdout;
+    if kind(&scene.at("")) == kind(&scene.place.at("")) {
+        eprintln!("skipped: this machine keeps all in memory, and one such disk is called like another");
+        return;
+    }
+    scene.back_up();
+    let copy =
+        |from: &Path, to: &Path| assert!(Process::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+    copy(&scene.at("Backups"), &scene.place.at("copy"));
+    let disk = Kept(scene.keep_elsewhere());
+    scene.unmount();
+    copy(&scene.place.at("copy"), &scene.at("Backups"));
+    scene.refused("is missing: nothing is mounted at");
+    assert!(scene.status().contains("is missing: nothing is mounted at"));
+    fs::remove_dir_all(scene.at("Backups")).unwrap();
+    scene.mount_back(&disk.0);
+    assert!(scene.back_up().contains("Backup 0002"));
+}
+
 #[test]
 fn a_folder_that_was_emptied_renamed_or_replaced_is_said() {
     let place = Place::new();

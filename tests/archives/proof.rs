@@ -81,7 +81,7 @@ fn every_new_archive_is_tested_and_what_fails_is_urgent() {
     let entry = tests(&status, &data)[0];
     assert_eq!((entry.outcome, entry.number), (Outcome::Succeeded, Some(made.number)));
     let id = status.data_file(&data).unwrap().settings.data_file_id.unwrap();
-    assert_eq!(status.last_proven(id).unwrap().archive, made.archive);
+    assert_eq!(status.proven.iter().find(|proof| proof.data_file_id == id).unwrap().archive, made.archive);
     assert!(scratch(&place).is_empty(), "{:?}", scratch(&place));
 
     // One that was damaged right after it was read back.

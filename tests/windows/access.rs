@@ -9,10 +9,14 @@ use eframe::egui::{
     FontId, Key, Modifiers,
     accesskit::{Role, Toggled},
 };
-use egui_kittest::kittest::{AccessKitNode, NodeT, Queryable, by};
+use egui_kittest::{
+    Harness,
+    kittest::{AccessKitNode, NodeT, Queryable, by},
+};
 use strongroom::{
     engine::{Command, JobId},
     settings::sections::Frequency,
+    ui::Window,
 };
 
 type Control = (String, String);
@@ -83,6 +87,33 @@ fn tab_leads_to_everything_that_can_be_used_on_every_page() {
             let reached = round(&mut desk);
             let missed: Vec<_> = wanted.difference(&reached).collect();
             assert!(missed.is_empty(), "{page} at {width}: Tab does not lead to {missed:?}");
+        }
+    }
+}
+
+/// Also to what could not be pressed when the dialog came: the archive is read first.
+#[test]
+fn tab_leads_to_everything_in_the_dialogs_of_a_restore() {
+    for (width, height) in [(1180.0, 800.0), (900.0, 600.0)] {
+        let mut desk = with_archives(width, height, 1);
+        desk.press("Put the result away");
+        desk.press("Restore");
+        for ask in ["Restore archive 0001…", "Restore 0001 in place…"] {
+            desk.harness.get_by_role_and_label(Role::Button, ask).click_accesskit();
+            // What lies behind the dialog takes no part.
+            let own = ["Cancel", "Restore archive 0001", "Restore in place"];
+            let can_be_used = |h: &Harness<'_, Window>, label: &str| {
+                h.query_by_role_and_label(Role::Button, label).is_some_and(|node| !node.accesskit_node().is_disabled())
+            };
+            desk.until("what it is for", |h, _| own.iter().filter(|label| can_be_used(h, label)).count() == 2);
+            desk.harness.run_steps(8);
+            let is_own = |control: &&Control| own.contains(&control.1.as_str());
+            let wanted: BTreeSet<Control> = controls(&desk).iter().filter(is_own).cloned().collect();
+            assert_eq!(wanted.len(), 2, "{ask}: {wanted:?}");
+            let reached = round(&mut desk);
+            let missed: Vec<_> = wanted.difference(&reached).collect();
+            assert!(missed.is_empty(), "{ask} at {width}: Tab leads to {reached:?}, not to {missed:?}");
+            press(&mut desk, Key::Escape);
         }
     }
 }

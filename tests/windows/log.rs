@@ -61,6 +61,28 @@ impl Desk {
 }
 
 #[test]
+fn tab_goes_through_a_restore_and_changes_nothing_of_it() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(20);
+    desk.use_log();
+    add_notes(&path, 3);
+    desk.until_shown("all 3 commits since backup 0001");
+    desk.ask_in_place(1);
+    desk.until("the button", |h, _| {
+        h.query_by_role_and_label(Role::Button, "Restore in place").is_some_and(|b| !b.accesskit_node().is_disabled())
+    });
+    let mut reached = 0;
+    for _ in 0..24 {
+        desk.harness.key_press(Key::Tab);
+        desk.harness.run_steps(3);
+        assert!(is_enabled(&desk, "Restore in place"));
+        let button = desk.harness.get_by_role_and_label(Role::Button, "Restore in place");
+        reached += u32::from(button.accesskit_node().is_focused());
+    }
+    assert!(reached > 0);
+}
+
+#[test]
 fn the_log_is_switched_on_with_a_backup_and_proves_its_continuity() {
     let mut desk = Desk::new();
     let path = desk.open_data_file(20);

@@ -156,6 +156,28 @@ fn point_at(desk: &mut Desk, at: Pos2) {
 }
 
 #[test]
+fn a_backup_that_is_made_elsewhere_moves_no_row_under_the_pointer() {
+    let mut desk = Desk::of_size(WIDTH, HEIGHT);
+    let path = desk.open_data_file(20);
+    desk.back_up(1);
+    desk.press("Put the result away");
+    desk.press("Restore");
+    desk.until("the archive", |h, _| h.query_by_label("Verify archive 0001").is_some());
+    desk.harness.run_steps(5);
+    let target = place_of(&desk, "Verify archive 0001");
+    point_at(&mut desk, target.center());
+    desk.send(Command::Backup { job: JobId::new(), data_file: path, destination: None, options: None });
+    desk.until("the second one", |_, s| s.jobs.is_empty() && s.data_files[0].archives.len() == 2);
+    desk.harness.run_steps(6);
+    // Neither the row nor what it says below is another one.
+    assert_eq!(place_of(&desk, "Verify archive 0001"), target, "it moved under the pointer");
+    assert!(desk.is_shown("Show the news") && !desk.is_shown("Verify archive 0002"));
+    desk.harness.event(Event::PointerMoved(pos2(40.0, 500.0)));
+    desk.until("the news", |h, _| h.query_by_label("Verify archive 0002").is_some());
+    assert!(!desk.is_shown("Show the news"));
+}
+
+#[test]
 fn what_comes_by_itself_does_not_move_what_the_pointer_is_on() {
     let mut desk = Desk::of_size(WIDTH, HEIGHT);
     let path = desk.open_data_file(20);

@@ -123,7 +123,9 @@ pub(super) fn until_ui(
 fn moment_ui(ui: &mut Ui, form: &mut RestoreForm) {
     ui.horizontal(|ui| {
         ui.radio_value(&mut form.log, LogChoice::Moment, "Up to a moment:");
-        if text_field(ui, "Moment", &mut form.moment, "2026-11-22 12:00:00", 170.0).has_focus() {
+        // Not with the focus: whoever goes past it by Tab wants nothing else.
+        let field = text_field(ui, "Moment", &mut form.moment, "2026-11-22 12:00:00", 170.0);
+        if field.clicked() || field.changed() {
             form.log = LogChoice::Moment;
         }
         ui.label(RichText::new(Local::now().format("UTC%:z").to_string()).color(palette(ui).weak));
@@ -161,7 +163,8 @@ fn choices_ui(
     ui.horizontal(|ui| {
         ui.radio_value(&mut form.log, LogChoice::Commit, "Up to a commit:");
         let hint = log.to.commit.to_string();
-        if text_field(ui, "Commit", &mut form.commit, &hint, 170.0).has_focus() {
+        let field = text_field(ui, "Commit", &mut form.commit, &hint, 170.0);
+        if field.clicked() || field.changed() {
             form.log = LogChoice::Commit;
         }
     });

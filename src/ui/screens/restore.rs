@@ -81,6 +81,27 @@ fn proof_of<'a>(status: &'a Status, data_file: &DataFileStatus, archive: &Archiv
     Some(proof).filter(|_| counts && (!is_copy || archive.files.contains(&proof.archive)))
 }
 
+/// What is known now of an archive that is shown; one that has just gone stays what it was.
+fn as_now<'a>(data_file: &'a DataFileStatus, shown: &'a ArchiveEntry) -> &'a ArchiveEntry {
+    data_file.copies.iter().chain(&data_file.archives).find(|archive| archive.path == shown.path).unwrap_or(shown)
+}
+
+/// The archives to show: those there are, but while the pointer is on its way to one of them those that were shown. A
+/// backup made elsewhere would move the rows, and the click that was meant for one would choose another.
+fn keep_rows(ui: &Ui, data_file: &DataFileStatus, shown: &mut (PathBuf, Vec<ArchiveEntry>)) -> Vec<ArchiveEntry> {
+    // A copy that a repair wrote comes before the archive whose place it takes.
+    let mut now: Vec<&ArchiveEntry> = data_file.copies.iter().chain(&data_file.archives).collect();
+    now.sort_by_key(|archive| std::cmp::Reverse(archive.number));
+    let is_of_it = shown.0 == data_file.facts.path;
+    let is_same = is_of_it && shown.1.iter().map(|archive| &archive.path).eq(now.iter().map(|archive| &archive.path));
+    if !is_same && is_of_it && !shown.1.is_empty() && still::holds(ui.ctx()) {
+        still::hold_back(ui.ctx());
+    } else if !is_same {
+        *shown = (data_file.facts.path.clone(), now.into_iter().cloned().collect());
+    }
+    shown.1.clone()
+}
+
 fn archives_ui(
     ui: &mut Ui,
     status: &View<'_>,
@@ -88,9 +109,8 @@ fn archives_ui(
     (form, folders): (&mut ArchivesForm, &HashMap<PathBuf, Vec<PathBuf>>),
     actions: &mut Vec<Action>,
 ) {
-    // A copy that a repair wrote comes before the archive whose place it takes.
-    let mut archives: Vec<&ArchiveEntry> = data_file.copies.iter().chain(&data_file.archives).collect();
-    archives.sort_by_key(|archive| std::cmp::Reverse(archive.number));
+    let shown = keep_rows(ui, data_file, &mut form.shown);
+    let archives: Vec<&ArchiveEntry> = shown.iter().map(|archive| as_now(data_file, archive)).collect();
     // The newest sound one is what one wants most often.
     let rank = |a: &ArchiveEntry| match data_file.damage_of(a) {
         None if a.problem.is_none() && a.check != ContentCheck::Damaged && data_file.is_own(a) => 0,
