@@ -32,6 +32,7 @@ fuzz_target!(|forged: Forged| {
     let mut bytes = Vec::new();
     if !forged.plain {
         let header = LogHeader {
+            ignored: Default::default(),
             version: if forged.is_first { 1 } else { VERSION },
             identity,
             page_size: forged.page_size,
