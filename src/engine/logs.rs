@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, ErrorReport},
-    journal::{Capture, Position},
+    journal::{Capture, CaptureStatus, Position},
     storage::processes::{Holders, Process},
     warning::{Warning, WarningKind},
 };
@@ -79,8 +79,9 @@ impl Worker {
                 move || {
                     let before = History::glance(&data).and_then(|history| history.log_end(&data_file));
                     let opened = data_file::open_log(&data_file, &settings, &own, (&log, start, released), waker)?;
-                    let now = opened.status().position;
-                    let shortened = before.filter(|before| before.is_beyond(&log, &now));
+                    let CaptureStatus { position: now, error, .. } = opened.status();
+                    // Damage that was found says what became of it.
+                    let shortened = before.filter(|before| error.is_none() && before.is_beyond(&log, &now));
                     Ok((opened, shortened.map(|before| shortened_log(&before, &now))))
                 },
                 move |opened| Message::LogOpened { result: opened.map_err(|e| e.report()), data_file: of, attempt },
