@@ -10,6 +10,7 @@
 //! menus          the bar of menus
 //! commands       their commands: label, tooltip, icon, shortcut
 //! action apply   what the user wants, and the one place that carries it out
+//! picking        which file or folder is to be picked, and what follows from it
 //! leave          the end of the window: who goes on with what it looks after
 //! wanted         the data files that it asked for
 //! state          what the window remembers between two frames
@@ -37,6 +38,7 @@ mod jobs;
 mod leave;
 mod menus;
 mod page;
+mod picking;
 mod reports;
 mod screens;
 mod scripts;
@@ -255,7 +257,7 @@ impl Window {
         let dropped = ctx.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).collect::<Vec<_>>());
         actions.extend(dropped.into_iter().map(Action::Open));
         if let Some((purpose, path)) = self.state.picker.ui(ctx) {
-            actions.extend(apply::picked(purpose, path, &mut self.state));
+            actions.extend(picking::picked(purpose, path, &mut self.state));
         }
     }
 

@@ -17,6 +17,7 @@ use super::{
     dialogs::{close::is_worth_asking, export::ExportForm, settings::SettingsForm},
     file_picker::{Mode, Purpose, Request},
     leave::{self, Leaving, Successor},
+    picking::{archive_request, data_file_request, folder_request, is_archive},
     state::{
         BackupForm, CompactForm, Dialog, HoldForm, LogChoice, MessageForm, Page, RepairForm, ReportForm, RestoreForm,
         SampleForm, SegmentsForm, ServiceForm, State, Then, UndoForm,
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     activity::query::Form,
-    engine::{Command, Handle, HostKind, JobId, Query, Status, status::DataFileStatus},
+    engine::{Command, Handle, HostKind, JobId, Query, status::DataFileStatus},
     error::{Error, ErrorKind, ErrorReport},
     journal::integrate::Until,
     restore::Logs,
@@ -393,63 +394,6 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
     }
 }
 
-/// Takes what the file picker brought.
-pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Option<Action> {
-    let text = || Some(path.display().to_string());
-    match purpose {
-        Purpose::DataFile => Some(Action::Open(path)),
-        Purpose::Archive => Some(Action::AskRestore(path)),
-        Purpose::ArchiveOfLost { data_file } => Some(Action::AskRestoreInPlace { archive: path, data_file }),
-        Purpose::Log => match &mut state.dialog {
-            Some(Dialog::Restore(form)) => {
-                if !form.logs.contains(&path) {
-                    form.logs.push(path);
-                }
-                form.asked = None;
-                Some(Action::Ask(form.question()))
-            }
-            _ => None,
-        },
-        Purpose::Destination { data_file } => Some(Action::Send(Command::SetDestination { data_file, folder: path })),
-        Purpose::RestoreFolder => {
-            if let Some(Dialog::Restore(form)) = &mut state.dialog {
-                form.destination = text();
-            }
-            None
-        }
-        Purpose::RepairFolder => {
-            let Some(Dialog::Repair(form)) = &mut state.dialog else { return None };
-            let typed = form.to.as_deref().and_then(|to| Path::new(to).file_name()).map(|name| path.join(name));
-            if let Some(to) = typed {
-                form.to = Some(to.display().to_string());
-                return None;
-            }
-            Some(Action::ProposeCopy { archive: form.archive.clone(), folder: path })
-        }
-        Purpose::Segments { archive } => Some(add_segments(state, archive, path)),
-        Purpose::GoOn { job } => Some(Action::Send(Command::GoOn { job, folder: path })),
-        Purpose::Settings(for_what) => {
-            if let Some(Dialog::Settings(form)) = &mut state.dialog {
-                form.choose(for_what, path);
-            }
-            None
-        }
-        Purpose::LogToAnalyze => Some(Action::AnalyzeLog(path)),
-        Purpose::ExportFolder => {
-            if let Some(Dialog::Export(form)) = &mut state.dialog {
-                form.folder = text().unwrap_or_default();
-            }
-            None
-        }
-        Purpose::SampleFolder => {
-            if let Some(Dialog::Sample(form)) = &mut state.dialog {
-                form.folder = text().unwrap_or_default();
-            }
-            None
-        }
-    }
-}
-
 /// Says what happened.
 fn message(title: &str, error: ErrorReport, path: Option<PathBuf>) -> MessageForm {
     MessageForm { title: title.to_owned(), error, path }
@@ -480,49 +424,6 @@ fn begin(state: &mut State, handle: &Handle, archive: PathBuf, segments: Vec<Pat
     if let Err(error) = begun {
         state.message = Some(message("The engine did not take the command", error.report(), None));
     }
-}
-
-/// Remembers a folder with segments of an archive, and has the archive looked at again.
-fn add_segments(state: &mut State, archive: PathBuf, folder: PathBuf) -> Action {
-    let known = state.segments.entry(archive.clone()).or_default();
-    if !known.contains(&folder) {
-        known.push(folder);
-    }
-    let segments = known.clone();
-    match &mut state.dialog {
-        Some(Dialog::Restore(form)) if form.archive == archive => form.segments = segments.clone(),
-        Some(Dialog::Segments(form)) if form.archive == archive => form.segments = segments.clone(),
-        _ => {}
-    }
-    let logs = match &state.dialog {
-        Some(Dialog::Restore(form)) if form.archive == archive => form.logs(),
-        _ => Logs::Found,
-    };
-    Action::Ask(Query::Archive { path: archive, segments, logs })
-}
-
-fn is_archive(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case(crate::archive::catalog::EXTENSION))
-}
-
-fn home() -> PathBuf {
-    directories::BaseDirs::new().map(|d| d.home_dir().to_path_buf()).unwrap_or_else(|| PathBuf::from("/"))
-}
-
-fn data_file_request(state: &State, status: &Status) -> Request {
-    let last = state.current.as_ref().or(status.recent.first());
-    let start = last.and_then(|path| path.parent()).map_or_else(home, Path::to_path_buf);
-    Request { purpose: Purpose::DataFile, mode: Mode::OpenFile { extension: None }, title: "Open data file", start }
-}
-
-fn archive_request(state: &State, status: &Status) -> Request {
-    let start = state.data_file(status).map_or_else(home, |d| d.destination.clone());
-    let mode = Mode::OpenFile { extension: Some(crate::archive::catalog::EXTENSION) };
-    Request { purpose: Purpose::Archive, mode, title: "Choose an archive", start }
-}
-
-fn folder_request(title: &'static str, start: PathBuf, purpose: Purpose) -> Request {
-    Request { purpose, mode: Mode::ChooseFolder, title, start }
 }
 
 /// Does what may take its time on a thread, and hands back what follows from it.
