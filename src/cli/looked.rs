@@ -3,8 +3,12 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Local, Utc};
@@ -30,6 +34,10 @@ use crate::{
     storage, verify,
 };
 
+/// How often it is looked whether a statement has ended, and how long one may take to end that should.
+const LOOK: Duration = Duration::from_millis(100);
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Where archives and logs are, and how long a statement may take.
 #[derive(Debug, Args)]
 pub(super) struct Where {
@@ -43,6 +51,38 @@ pub(super) struct Where {
     /// End with exit code 1 after so many seconds. Ctrl-C ends it at any time.
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
+}
+
+/// Ends the process when a statement goes on though it should have ended: SQLite asks between its own steps only, and one
+/// call of a function, which a view of the data file may hold, can take hours. Nothing is written meanwhile but what the
+/// statement itself prints.
+struct Watchdog(Arc<AtomicBool>);
+
+impl Watchdog {
+    fn over(limits: &Limits) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let (is_done, control, budget) = (Arc::clone(&done), Arc::clone(&limits.control), limits.budget);
+        let begun = Instant::now();
+        thread::spawn(move || {
+            let mut late: Option<Instant> = None;
+            while !is_done.load(Ordering::Relaxed) {
+                thread::sleep(LOOK);
+                let is_over = control.is_stopped() || budget.is_some_and(|budget| begun.elapsed() > budget);
+                if is_over && late.get_or_insert_with(Instant::now).elapsed() > GRACE {
+                    let error = Error::new(ErrorKind::Stopped, "the statement was ended in the middle of a function");
+                    complain(&error.report());
+                    std::process::exit(1);
+                }
+            }
+        });
+        Self(done)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Where {
@@ -116,7 +156,10 @@ impl Where {
         let mut earlier: Option<Error> = None;
         loop {
             let (done, may_try) = match self.open((what, logs), how, &mut known, limits) {
-                Ok(looked) => work(&looked),
+                Ok(looked) => {
+                    let _end = Watchdog::over(limits);
+                    work(&looked)
+                }
                 Err(error) => (Err(error), true),
             };
             let error = match done {

@@ -149,9 +149,14 @@ fn default_of(text: &str, declared: &str, encoding: Encoding) -> Option<Kept> {
     // The declared type is text of others as well: only its letters count for what it means.
     let declared: String = declared.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ').collect();
     conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES(1)").ok()?;
-    // One statement, whatever the text: the rest of it would not be prepared. Only constants can be added so.
-    let statement = format!("ALTER TABLE t ADD COLUMN b \"{declared}\" DEFAULT ({text}\n)");
-    conn.prepare(&statement).ok()?.execute([]).ok()?;
+    // One statement, whatever the text: the rest of it would not be prepared. Only constants can be added so. A name
+    // in this place means its own text, whether it is quoted or not.
+    let add = |default: &str| {
+        let statement = format!("ALTER TABLE t ADD COLUMN b \"{declared}\" DEFAULT ({default}\n)");
+        conn.prepare(&statement).ok()?.execute([]).ok()
+    };
+    let as_text = || Some(format!("'{}'", name_in(text)?.replace('\'', "''")));
+    add(text).or_else(|| add(&as_text()?))?;
     let value = conn.query_row("SELECT b FROM t", [], |row| {
         use rusqlite::types::ValueRef;
         Ok(match row.get_ref(0)? {
@@ -163,6 +168,25 @@ fn default_of(text: &str, declared: &str, encoding: Encoding) -> Option<Kept> {
         })
     });
     value.ok()
+}
+
+/// The name that a text is, without its quotes; `None` where it is something else.
+fn name_in(text: &str) -> Option<String> {
+    let text = text.trim();
+    let inner = |open: char, close: char| text.strip_prefix(open)?.strip_suffix(close);
+    let doubled = |quote: char| {
+        let inner = inner(quote, quote)?;
+        let single = inner.replace(&format!("{quote}{quote}"), "");
+        (!single.contains(quote)).then(|| inner.replace(&format!("{quote}{quote}"), &quote.to_string()))
+    };
+    let is_bare = |text: &str| {
+        text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii())
+            && !text.starts_with(|c: char| c.is_ascii_digit() || c == '$')
+    };
+    doubled('"')
+        .or_else(|| doubled('`'))
+        .or_else(|| inner('[', ']').filter(|inner| !inner.contains(']')).map(str::to_owned))
+        .or_else(|| (!text.is_empty() && is_bare(text)).then(|| text.to_owned()))
 }
 
 fn in_form(text: &[u8], encoding: Encoding) -> Vec<u8> {
@@ -226,6 +250,11 @@ mod tests {
         ] {
             assert!(of(statement).is_err(), "{statement}");
         }
+        let named =
+            of("CREATE TABLE t(a DEFAULT \"d\"\"q\", b DEFAULT bare, c DEFAULT [b r], d DEFAULT `t`, e DEFAULT true)")?;
+        let texts: Vec<Kept> = named.columns.iter().map(|column| column.default.clone()).collect();
+        let text = |text: &str| Kept::Text(text.as_bytes().to_vec(), Encoding::Utf8);
+        assert_eq!(texts, [text("d\"q"), text("bare"), text("b r"), text("t"), Kept::Integer(1)]);
         let hostile =
             of("CREATE TABLE t(a DEFAULT (1 -- ) \n), b DEFAULT (randomblob(9)), c \"TEXT), d\" DEFAULT 'x')")?;
         assert_eq!(hostile.columns.iter().map(|c| c.default.clone()).collect::<Vec<_>>()[1], Kept::Null);

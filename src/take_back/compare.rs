@@ -95,6 +95,14 @@ pub(super) fn complete(
         (Some(_), Some(_)) => changed.is_empty(),
         _ => false,
     };
+    if is_so && !is_nothing && target.is_some() && table.rowid.is_some() && table.rowid_column.is_none() {
+        let reason = "a record that is as this one was has its rowid now, and may be another one: VACUUM gives other \
+                      rowids to tables that have no name for them"
+            .to_owned();
+        step.conflicts.push(Conflict::Table { reason });
+        (step.found, step.decision) = (found, decision);
+        return step;
+    }
     if (is_so || is_nothing) && gone.is_empty() {
         (step.fate, step.found) = (Fate::IsSo, found);
         return step;

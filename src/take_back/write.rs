@@ -123,6 +123,19 @@ fn objection(error: &rusqlite::Error) -> Option<(Option<i32>, String)> {
     }
 }
 
+/// The affinity of a column that is declared so, by the rules of SQLite ("Determination Of Column Affinity").
+fn affinity_of(declared: &str) -> &'static str {
+    let declared = declared.to_ascii_uppercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
+    match () {
+        () if has(&["INT"]) => "integer",
+        () if has(&["CHAR", "CLOB", "TEXT"]) => "text",
+        () if has(&["BLOB"]) || declared.is_empty() => "blob",
+        () if has(&["REAL", "FLOA", "DOUB"]) => "real",
+        () => "numeric",
+    }
+}
+
 struct Transaction<'a> {
     conn: &'a Connection,
     plan: &'a Plan,
@@ -367,8 +380,54 @@ impl Transaction<'_> {
         {
             return Ok(None);
         }
-        let count = self.count(&foreign.child, &foreign.child_columns, &values, false)?;
+        let count = self.count_children(foreign, &values)?;
         Ok((count > 0).then(|| Conflict::Children { table: foreign.child.clone(), count }))
+    }
+
+    /// How many records refer to the one with these values. SQLite compares by the collation and the affinity of the
+    /// column that is referred to: where those may be others than the child's, whatever could be meant is counted.
+    fn count_children(&self, foreign: &Foreign, values: &[&Datum]) -> rusqlite::Result<u64> {
+        let plain = self.count(&foreign.child, &foreign.child_columns, values, false)?;
+        if plain > 0 || self.is_compared_alike(foreign)? {
+            return Ok(plain);
+        }
+        let mut sql = Sql::bound(self.plan.form);
+        sql.text = format!("SELECT count(*) FROM {} WHERE ", name(&foreign.child));
+        for (at, (column, value)) in foreign.child_columns.iter().zip(values).enumerate() {
+            let column = name(column);
+            sql.text += if at > 0 { " AND " } else { "" };
+            sql.text += &format!("({column} IS NOT NULL AND (rtrim(CAST({column} AS TEXT))=rtrim(CAST(");
+            sql.put(value);
+            sql.text += &format!(" AS TEXT)) COLLATE NOCASE OR CAST({column} AS NUMERIC)=CAST(");
+            sql.put(value);
+            sql.text += &format!(" AS NUMERIC) AND CAST({column} AS TEXT) GLOB '*[0-9]*'))");
+        }
+        let count: i64 = self
+            .conn
+            .prepare_cached(&sql.text)?
+            .query_row(rusqlite::params_from_iter(sql.values()), |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Whether a comparison by the child's columns finds all that one by the parent's does.
+    fn is_compared_alike(&self, foreign: &Foreign) -> rusqlite::Result<bool> {
+        let collates = "SELECT EXISTS(SELECT 1 FROM sqlite_schema WHERE type='table' AND name=?1 COLLATE NOCASE
+             AND sql LIKE '%collate%')";
+        if self.conn.prepare_cached(collates)?.query_row([&foreign.parent], |row| row.get::<_, bool>(0))? {
+            return Ok(false);
+        }
+        let declared = "SELECT type FROM pragma_table_xinfo(?1) WHERE name=?2 COLLATE NOCASE";
+        let affinity = |table: &str, column: &str| -> rusqlite::Result<Option<&'static str>> {
+            let found = self.conn.prepare_cached(declared)?.query_row([table, column], |row| row.get::<_, String>(0));
+            Ok(found.optional()?.map(|declared| affinity_of(&declared)))
+        };
+        for (child, parent) in foreign.child_columns.iter().zip(&foreign.parent_columns) {
+            let (child, parent) = (affinity(&foreign.child, child)?, affinity(&foreign.parent, parent)?);
+            if child.is_none() || child != parent {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// How many records have these values; with `is_one`, whether one has.

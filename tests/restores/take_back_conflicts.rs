@@ -326,3 +326,43 @@ fn the_end_of_the_process_in_the_middle_leaves_all_or_nothing() {
     assert!(was_undone > 0, "it was never ended before");
     assert_eq!(kept.value("PRAGMA integrity_check"), "ok");
 }
+
+/// SQLite compares by the collation and the affinity of the column that is referred to.
+#[test]
+fn children_that_refer_in_another_form_are_seen() {
+    let schema = "CREATE TABLE p(k TEXT COLLATE NOCASE PRIMARY KEY); CREATE TABLE c(id INTEGER PRIMARY KEY, k REFERENCES p); \
+         CREATE TABLE p2(k INTEGER PRIMARY KEY); CREATE TABLE c2(id INTEGER PRIMARY KEY, k BLOB REFERENCES p2)";
+    let Some(mut kept) = Kept::new("", schema) else { return };
+    let commit = kept.commit("INSERT INTO p VALUES('abc'); INSERT INTO p2 VALUES(5)").to_string();
+    kept.commit("INSERT INTO c VALUES(1, 'ABC'); INSERT INTO c2 VALUES(1, '5')");
+    assert_eq!(kept.conflicts(&["--commit", &commit]), ["children"]);
+    kept.done(&["--commit", &commit, "--on-conflict", "skip"]);
+    assert_eq!(kept.value("SELECT (SELECT count(*) FROM p)||(SELECT count(*) FROM p2)"), "11");
+    assert_eq!(kept.value("PRAGMA foreign_key_check"), "");
+}
+
+/// A name as a default means its own text.
+#[test]
+fn what_a_column_held_that_was_added_with_a_name_as_its_default_comes_back() {
+    let schema = "CREATE TABLE a(id INTEGER PRIMARY KEY, x); INSERT INTO a VALUES(1, 1), (2, 2); \
+         ALTER TABLE a ADD s TEXT DEFAULT \"dq\"; ALTER TABLE a ADD r DEFAULT bare; ALTER TABLE a ADD q DEFAULT [br]";
+    let Some(mut kept) = Kept::new("", schema) else { return };
+    let all = "SELECT group_concat(id||x||s||r||q) FROM a";
+    let before = kept.value(all);
+    let first = kept.commit("UPDATE a SET x=22 WHERE id=2").to_string();
+    let last = kept.commit("DELETE FROM a WHERE id=1").to_string();
+    kept.done(&["--commit", &format!("{first}..{last}")]);
+    assert_eq!(kept.value(all), before);
+}
+
+/// After VACUUM another record may have the rowid.
+#[test]
+fn a_record_that_only_has_the_rowid_and_the_look_of_a_deleted_one_is_not_taken_for_it() {
+    let Some(mut kept) = Kept::new("", "CREATE TABLE a(x); INSERT INTO a VALUES('a'), ('a'), ('a'), ('a'), ('a')")
+    else {
+        return;
+    };
+    let commit = kept.commit("DELETE FROM a WHERE rowid=3").to_string();
+    foreign_commits(&kept.data, "VACUUM");
+    assert_eq!(kept.conflicts(&["--commit", &commit]), ["table"]);
+}
