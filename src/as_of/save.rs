@@ -11,6 +11,7 @@ use super::query::{Sink, quoted};
 use crate::{
     error::{Error, ErrorKind, Result},
     records::{operation::hexadecimal, record::Value},
+    sqlite::integrity::holds_only,
     storage::{self, Disk, Ownership, Storage as _, scratch::Scratch},
 };
 
@@ -42,6 +43,16 @@ impl Form {
     }
 }
 
+/// What an application works with is never replaced by what a statement read, whatever it is called.
+fn refuse_data_file(path: &Path) -> Result<()> {
+    if path.symlink_metadata().is_err() || holds_only(path, TABLE) {
+        return Ok(());
+    }
+    let message = format!("{} is not what a statement was saved to before, and is not replaced", path.display());
+    Err(Error::new(ErrorKind::Refused, message)
+        .hint(format!("Only a data file that holds the table {TABLE} and no other is. Save to another file.")))
+}
+
 /// Writes what `fill` gives to a new file at `path`: all of it, or nothing. One that is there is replaced only when
 /// `replaces`.
 ///
@@ -51,6 +62,9 @@ pub fn save(path: &Path, replaces: bool, fill: &mut dyn FnMut(&mut dyn Sink) -> 
     let form = Form::of(path)?;
     if !replaces {
         storage::refuse_existing(path)?;
+    }
+    if replaces && form == Form::Sqlite {
+        refuse_data_file(path)?;
     }
     let folder = storage::folder_of(path);
     let scratch = Scratch::new(folder)?;

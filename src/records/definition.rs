@@ -87,6 +87,8 @@ fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<Op
     conn.execute("UPDATE sqlite_schema SET name=?1, tbl_name=?1, sql=?2", [table, statement])?;
     conn.execute_batch("PRAGMA writable_schema=RESET")?;
     let mut columns = Vec::new();
+    let strict = "SELECT strict FROM pragma_table_list WHERE schema='main' AND name=?1 COLLATE NOCASE";
+    let is_strict = conn.query_row(strict, [table], |row| row.get::<_, bool>(0)).unwrap_or_default();
     let (mut keys, mut rowid) = (0, None);
     let mut asked = conn.prepare("SELECT name, type, dflt_value, pk, hidden FROM pragma_table_xinfo(?1)")?;
     let mut rows = asked.query([table])?;
@@ -98,7 +100,8 @@ fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<Op
             rowid = declared.eq_ignore_ascii_case("INTEGER").then_some(columns.len());
         }
         let is_generated = hidden > 1;
-        let default = default.filter(|_| !is_generated).and_then(|text| default_of(&text, &declared, encoding));
+        let affinity = affinity_of(&declared, is_strict);
+        let default = default.filter(|_| !is_generated).and_then(|text| default_of(&text, affinity, encoding));
         let (is_real, is_virtual) = (is_real(&declared), hidden == 2);
         columns.push(Column { name, declared, default: default.unwrap_or(Kept::Null), is_real, is_virtual });
     }
@@ -141,18 +144,31 @@ fn is_real(declared: &str) -> bool {
         && (has("REAL") || has("FLOA") || has("DOUB"))
 }
 
+/// A type that gives a column the affinity that it has by its declared one ("Determination Of Column Affinity"; of a
+/// strict table `ANY` is none). The declared type itself is text of others.
+fn affinity_of(declared: &str, is_strict: bool) -> &'static str {
+    let declared = declared.to_ascii_uppercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
+    match () {
+        () if is_strict && declared == "ANY" => "",
+        () if has(&["INT"]) => "INTEGER",
+        () if has(&["CHAR", "CLOB", "TEXT"]) => "TEXT",
+        () if has(&["BLOB"]) || declared.is_empty() => "",
+        () if has(&["REAL", "FLOA", "DOUB"]) => "REAL",
+        () => "NUMERIC",
+    }
+}
+
 /// What a column holds in records that were made before it: SQLite is asked, with such a record.
-fn default_of(text: &str, declared: &str, encoding: Encoding) -> Option<Kept> {
+fn default_of(text: &str, affinity: &str, encoding: Encoding) -> Option<Kept> {
     let conn = Connection::open_in_memory().ok()?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).ok()?;
     conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).ok()?;
-    // The declared type is text of others as well: only its letters count for what it means.
-    let declared: String = declared.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ').collect();
     conn.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES(1)").ok()?;
     // One statement, whatever the text: the rest of it would not be prepared. Only constants can be added so. A name
     // in this place means its own text, whether it is quoted or not.
     let add = |default: &str| {
-        let statement = format!("ALTER TABLE t ADD COLUMN b \"{declared}\" DEFAULT ({default}\n)");
+        let statement = format!("ALTER TABLE t ADD COLUMN b {affinity} DEFAULT ({default}\n)");
         conn.prepare(&statement).ok()?.execute([]).ok()
     };
     let as_text = || Some(format!("'{}'", name_in(text)?.replace('\'', "''")));
@@ -255,6 +271,13 @@ mod tests {
         let texts: Vec<Kept> = named.columns.iter().map(|column| column.default.clone()).collect();
         let text = |text: &str| Kept::Text(text.as_bytes().to_vec(), Encoding::Utf8);
         assert_eq!(texts, [text("d\"q"), text("bare"), text("b r"), text("t"), Kept::Integer(1)]);
+        let of_type = of(
+            "CREATE TABLE t(a DEFAULT '007', b BLOB DEFAULT '1e3', c NUMERIC DEFAULT '007', d ANY DEFAULT '010', e T_EXT DEFAULT 5)",
+        )?;
+        let kept: Vec<Kept> = of_type.columns.iter().map(|column| column.default.clone()).collect();
+        assert_eq!(kept, [text("007"), text("1e3"), Kept::Integer(7), Kept::Integer(10), Kept::Integer(5)]);
+        let strict = of("CREATE TABLE t(a ANY DEFAULT '010', b TEXT DEFAULT 'x') STRICT")?;
+        assert_eq!(strict.columns[0].default, text("010"));
         let hostile =
             of("CREATE TABLE t(a DEFAULT (1 -- ) \n), b DEFAULT (randomblob(9)), c \"TEXT), d\" DEFAULT 'x')")?;
         assert_eq!(hostile.columns.iter().map(|c| c.default.clone()).collect::<Vec<_>>()[1], Kept::Null);

@@ -64,7 +64,8 @@ fn check_within(path: &Path, limit: Duration, control: &Control) -> Result<Integ
     }
 }
 
-fn try_check(path: &Path, until: Instant, control: &Control) -> rusqlite::Result<Vec<String>> {
+/// The file alone as it lies there, only to be read: nothing beside it is looked at or made, and no lock is taken.
+fn open_as_it_lies(path: &Path) -> rusqlite::Result<Connection> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let uri = format!("file:{}?immutable=1", percent_encoded(&absolute));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -73,6 +74,26 @@ fn try_check(path: &Path, until: Instant, control: &Control) -> rusqlite::Result
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     bound_values(&conn)?;
+    Ok(conn)
+}
+
+/// Whether the data file at `path` holds the table `name` and nothing else, and no program has written to it since.
+pub fn holds_only(path: &Path, name: &str) -> bool {
+    let is_beside = ["-wal", "-journal"].iter().any(|end| {
+        let mut companion = path.as_os_str().to_owned();
+        companion.push(end);
+        Path::new(&companion).symlink_metadata().is_ok()
+    });
+    let names = || -> rusqlite::Result<Vec<String>> {
+        let conn = open_as_it_lies(path)?;
+        let mut asked = conn.prepare("SELECT name FROM sqlite_schema")?;
+        asked.query_map([], |row| row.get(0))?.collect()
+    };
+    !is_beside && names().is_ok_and(|names| names.len() == 1 && names.iter().all(|known| known == name))
+}
+
+fn try_check(path: &Path, until: Instant, control: &Control) -> rusqlite::Result<Vec<String>> {
+    let conn = open_as_it_lies(path)?;
     interruptible_until(&conn, control, Some(until), &|conn| {
         conn.prepare("PRAGMA integrity_check").and_then(|mut statement| {
             statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()

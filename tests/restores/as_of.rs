@@ -390,6 +390,10 @@ fn a_result_is_shown_as_it_is_asked_for_and_saved_where_nothing_is() {
         let output = save(Path::new(file), &["--overwrite"]);
         assert!(output.status.code() == Some(1) && text(&output.stderr).contains(expected), "{output:?}");
     }
+    // By an archive the data file is another file; it is not replaced all the same.
+    let archive = scene.first.to_str().unwrap();
+    let output = scene.query(&[archive, "SELECT 1", "--save", path, "--overwrite"]);
+    assert!(output.status.code() == Some(1) && text(&output.stderr).contains("is not replaced"), "{output:?}");
     // Nothing is left beside, and nothing was restored.
     let left: Vec<String> = support::names_in(scene.data.parent().unwrap());
     assert!(left.iter().all(|name| !name.contains("scratch")), "{left:?}");
