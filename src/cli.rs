@@ -18,6 +18,7 @@
 //! aligned out  records in columns; many lines on standard output
 //! restore      the archive that a restore begins with, and another one where that is damaged
 //! undo         a restore in place undone, after its numbers were confirmed
+//! confirm      what is asked before something is done
 //! places       where the program keeps its own files
 //! rights       as whom a command works: the superuser's becomes the owner of the file
 //! ```
@@ -25,6 +26,7 @@
 mod aligned;
 mod arguments;
 mod commits;
+mod confirm;
 mod desk;
 mod diff;
 mod filters;

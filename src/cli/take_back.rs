@@ -1,7 +1,6 @@
 //! `strongroom take-back`: what chosen operations did to records is taken back, after the plan was shown and confirmed.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -12,6 +11,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
+    confirm::{confirmed, tell},
     desk::{Desk, absolute},
     filters::Filters,
     print, print_json, report,
@@ -124,7 +124,14 @@ pub(super) fn run(asked: &Asked) -> Result<ExitCode> {
         if let Some(file) = &asked.save {
             return save(&plan, file, asked.json);
         }
-        if plan.statement_count() > 0 && !asked.yes && !confirmed()? {
+        if plan.statement_count() > 0
+            && !asked.yes
+            && !confirmed(
+                "Take it back?",
+                "taking back",
+                "Add --yes when the plan is as expected; --dry-run only shows it.",
+            )?
+        {
             tell("Nothing was changed.");
             return Ok(ExitCode::from(1));
         }
@@ -202,24 +209,6 @@ fn save(plan: &Plan, file: &Path, json: bool) -> Result<ExitCode> {
         print(&format!("{} statements were written to {}; nothing was changed", plan.statement_count(), shown(&file)))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whether whoever sits before the terminal says yes.
-fn confirmed() -> Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Err(Error::new(ErrorKind::Refused, "taking back must be confirmed, and nobody can be asked")
-            .hint("Add --yes when the plan is as expected; --dry-run only shows it."));
-    }
-    let mut out = io::stderr().lock();
-    let _ = write!(out, "Take it back? [y/N] ").and_then(|()| out.flush());
-    let mut line = String::new();
-    let _ = io::stdin().lock().read_line(&mut line);
-    Ok(line.trim().to_lowercase().starts_with('y'))
-}
-
-fn tell(text: &str) {
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{}", foreign(text));
 }
 
 /// So many records are shown to a person who is asked, and so many that something is in the way of; a trial shows all.

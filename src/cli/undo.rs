@@ -1,20 +1,20 @@
 //! `strongroom undo`: a restore in place is undone, after its numbers were shown and confirmed.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use serde::Serialize;
 
-use super::{desk::Desk, print_json, report};
+use super::{
+    confirm::{confirmed, tell},
+    desk::Desk,
+    print_json, report,
+};
 use crate::{
     engine::{Answer, Command, JobId, Query, status::DoneInPlace},
-    error::{
-        Error, ErrorKind, Result,
-        foreign::{foreign, shown},
-    },
+    error::{Error, ErrorKind, Result, foreign::shown},
     restore::undo::UndoPlan,
 };
 
@@ -51,7 +51,9 @@ pub(super) fn run(data_file: PathBuf, yes: bool, dry_run: bool, json: bool) -> R
     if dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    if !yes && !confirmed()? {
+    if !yes
+        && !confirmed("Undo it?", "an undo", "Add --yes when the numbers are as expected; --dry-run only shows them.")?
+    {
         tell("Nothing was changed.");
         return Ok(ExitCode::from(1));
     }
@@ -67,22 +69,4 @@ fn plan(desk: &Desk, path: &Path, done: &DoneInPlace) -> Result<UndoPlan> {
         Answer::Undo(plan) => Ok(plan),
         _ => Err(Error::new(ErrorKind::Refused, "the engine answered something else").hint("Use the same version.")),
     }
-}
-
-/// Whether whoever sits before the terminal says yes.
-fn confirmed() -> Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Err(Error::new(ErrorKind::Refused, "an undo must be confirmed, and nobody can be asked")
-            .hint("Add --yes when the numbers are as expected; --dry-run only shows them."));
-    }
-    let mut out = io::stderr().lock();
-    let _ = write!(out, "Undo it? [y/N] ").and_then(|()| out.flush());
-    let mut line = String::new();
-    let _ = io::stdin().lock().read_line(&mut line);
-    Ok(line.trim().to_lowercase().starts_with('y'))
-}
-
-fn tell(text: &str) {
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{}", foreign(text));
 }

@@ -176,10 +176,11 @@ fn unfit_beside(
     match fork::compare(plan, path, control)? {
         Relation::Same => Ok(None),
         Relation::Apart(Some(found)) => {
-            let is_chosen = rank(chosen, &found.used.path) < rank(chosen, &found.other.path);
+            // Of two that were both named, neither is meant more than the other.
+            let (used, other) = (rank(chosen, &found.used.path), rank(chosen, &found.other.path));
+            let is_chosen = used < other && other >= named;
             if found.is_replaced() {
-                let is_named = rank(chosen, &found.used.path) < named;
-                plan.replaced.extend((!is_named).then_some(found));
+                plan.replaced.extend((!(is_chosen && used < named)).then_some(found));
                 return Ok(Some(Unfit::Replaced { last: tail.commit }));
             }
             if !is_chosen && plan.fork.as_ref().is_none_or(|fork| found.commit < fork.commit) {
