@@ -209,7 +209,7 @@ fn of_a_data_file_that_is_gone_is_told_what_is_left_and_what_brings_it_back() {
     assert!(said.contains("the service looked after it until 20"), "{said}");
     assert!(said.contains("Full backups       1 in all, the last one 0001 of 20"), "{said}");
     assert!(said.contains("a.journal, ") && said.contains(", 1 commit, the last one at 20"), "{said}");
-    assert!(said.contains(&format!("To bring it back   {command} (from ")), "{said}");
+    assert!(said.contains(&format!("To bring it back   {command}\nIt begins with      ")), "{said}");
     let found: Value = serde_json::from_slice(&scene.run("status", &["--json"]).stdout).unwrap();
     assert_eq!((&found["archives"], &found["log"]["commits"]), (&1.into(), &1.into()), "{found}");
     // What is said to bring it back does.

@@ -263,7 +263,8 @@ fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
     fs::remove_file(&data).unwrap();
     let (code, words, _) = said(&place.run(&["status", data.to_str().unwrap()]));
     let line = words.lines().find_map(|line| line.strip_prefix("To bring it back   strongroom ")).unwrap();
-    let command = line.split(" (from ").next().unwrap();
+    // The whole line is pasted.
+    let command = line;
     assert_eq!(code, Some(1));
     let mut shell = std::process::Command::new("sh");
     shell.arg("-c").arg(format!("\"$0\" {command}")).arg(support::PROGRAM);
