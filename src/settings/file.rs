@@ -4,7 +4,7 @@
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use toml_edit::{Document, DocumentMut, Item};
@@ -22,6 +22,10 @@ use crate::{
     journal,
     storage::{self, Ownership},
 };
+
+/// How often it is tried to note something, and how long is waited in between.
+const NOTE_TRIES: u32 = 4;
+const NOTE_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) const HEAD: &str = "\
 # Settings of Strongroom for the data file beside this one. They are part of every backup.
@@ -230,7 +234,18 @@ impl SettingsFile {
     ///
     /// # Errors
     /// When the file cannot be understood or written, or is gone with the data file; then nothing is changed.
-    pub fn note(&mut self, own: &Path, change: impl FnOnce(&mut Settings)) -> Result<()> {
+    pub fn note(&mut self, own: &Path, mut change: impl FnMut(&mut Settings)) -> Result<()> {
+        for _ in 1..NOTE_TRIES {
+            match self.note_once(own, &mut change) {
+                // Another thread has noted something at the same moment: what it wrote stays, and this comes to it.
+                Err(e) if e.kind() == ErrorKind::Changed => std::thread::sleep(NOTE_PAUSE),
+                noted => return noted,
+            }
+        }
+        self.note_once(own, &mut change)
+    }
+
+    fn note_once(&mut self, own: &Path, change: &mut dyn FnMut(&mut Settings)) -> Result<()> {
         let now = self.read_again()?;
         let is_gone = now.as_deref().is_none_or(|text| text.trim().is_empty()) && !self.is_blank();
         if is_gone && self.data_file.exists() {

@@ -118,7 +118,7 @@ impl DataFile {
         let mut wanted = settings.settings().clone();
         backup::keep_known(self.settings.settings(), &mut wanted, self.path());
         // Where it cannot be noted, only the list is shorter.
-        let _ = settings.note(own, |s| s.destination.earlier = wanted.destination.earlier);
+        let _ = settings.note(own, |s| s.destination.earlier.clone_from(&wanted.destination.earlier));
     }
 }
 
