@@ -8,9 +8,9 @@
 //! service                     engines in other processes: the socket, joining them
 //! engine                      looks after data files: commands, questions, status, jobs, the Backup journal
 //! sample                      the sample data file and the client that edits it
-//! take_back                    single changes taken back in the live data file: plan, conflicts, run
+//! take_back                   single changes taken back in the live data file: plan, conflicts, run
 //! activity                    an index over what every commit changed, for whoever looks at it
-//! repair drill                 a sound copy of a damaged archive, test restores
+//! repair drill                a sound copy of a damaged archive, test restores
 //! as_of                       a data file as of a moment, read only, without restoring it
 //! backup restore verify       the jobs: plan, run, report
 //! maintenance                 verification of records and indexes, compacting

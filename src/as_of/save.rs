@@ -12,7 +12,10 @@ use crate::{
     error::{Error, ErrorKind, Result},
     records::{operation::hexadecimal, record::Value},
     sqlite::integrity::holds_only,
-    storage::{self, Disk, Ownership, Storage as _, scratch::Scratch},
+    storage::{
+        self, Disk, Ownership, Storage as _,
+        scratch::{Scratch, remove_leftovers},
+    },
 };
 
 /// The table that a data file of its own gets.
@@ -67,6 +70,7 @@ pub fn save(path: &Path, replaces: bool, fill: &mut dyn FnMut(&mut dyn Sink) -> 
         refuse_data_file(path)?;
     }
     let folder = storage::folder_of(path);
+    remove_leftovers(folder);
     let scratch = Scratch::new(folder)?;
     let name = Path::new(TABLE);
     let made = scratch.path().join(name);

@@ -54,8 +54,8 @@ pub(super) struct Where {
 }
 
 /// Ends the process when a statement goes on though it should have ended: SQLite asks between its own steps only, and one
-/// call of a function, which a view of the data file may hold, can take hours. Nothing is written meanwhile but what the
-/// statement itself prints.
+/// call of a function, which a view of the data file may hold, can take hours. Nothing but lines and the scratch file of
+/// `--save` is written meanwhile; the next one that is saved there removes that.
 struct Watchdog(Arc<AtomicBool>);
 
 impl Watchdog {
@@ -69,7 +69,8 @@ impl Watchdog {
                 thread::sleep(LOOK);
                 let is_over = control.is_stopped() || budget.is_some_and(|budget| begun.elapsed() > budget);
                 if is_over && late.get_or_insert_with(Instant::now).elapsed() > GRACE {
-                    let error = Error::new(ErrorKind::Stopped, "the statement was ended in the middle of a function");
+                    let error = Error::new(ErrorKind::Stopped, "the statement was ended in the middle of a function")
+                        .hint("One call takes that long. Ask for fewer records, or for columns instead of a view.");
                     complain(&error.report());
                     std::process::exit(1);
                 }

@@ -216,6 +216,8 @@ mod tests {
         let minutes = [0.9, 1.0, 4.9, 5.0, 20.0, 2882.9, 2883.0];
         assert_eq!(minutes.map(|minute| jump.conceals(at(minute))), [false, true, true, false, false, false, false]);
         assert_eq!(minutes.map(|minute| jump.repeats(at(minute))), [false, false, false, true, true, true, false]);
+        let minutes = [2881.9, 2882.0, 2882.9, 2883.0];
+        assert_eq!(minutes.map(|minute| jump.shows(at(minute))), [false, true, true, false]);
         assert_eq!(found(&[0.0, 1.0, 1.1, 1.0, 1.2], &[]), [], "nor a clock that is set back by some seconds");
         // The clock of the archive was ahead already: nothing is known of before.
         assert_eq!(found(&[30.0, 31.0, 5.0], &[]), [((41, 41), 5.0, 31.0)]);

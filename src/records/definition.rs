@@ -102,7 +102,7 @@ fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<Op
         let is_generated = hidden > 1;
         let affinity = affinity_of(&declared, is_strict);
         let default = default.filter(|_| !is_generated).and_then(|text| default_of(&text, affinity, encoding));
-        let (is_real, is_virtual) = (is_real(&declared), hidden == 2);
+        let (is_real, is_virtual) = (affinity == "REAL", hidden == 2);
         columns.push(Column { name, declared, default: default.unwrap_or(Kept::Null), is_real, is_virtual });
     }
     if columns.is_empty() {
@@ -136,17 +136,9 @@ fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<Op
     Ok(Some(definition))
 }
 
-/// The rule by which SQLite finds the affinity REAL in a declared type.
-fn is_real(declared: &str) -> bool {
-    let declared = declared.to_ascii_uppercase();
-    let has = |part| declared.contains(part);
-    !(has("INT") || has("CHAR") || has("CLOB") || has("TEXT") || has("BLOB"))
-        && (has("REAL") || has("FLOA") || has("DOUB"))
-}
-
 /// A type that gives a column the affinity that it has by its declared one ("Determination Of Column Affinity"; of a
 /// strict table `ANY` is none). The declared type itself is text of others.
-fn affinity_of(declared: &str, is_strict: bool) -> &'static str {
+pub fn affinity_of(declared: &str, is_strict: bool) -> &'static str {
     let declared = declared.to_ascii_uppercase();
     let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
     match () {

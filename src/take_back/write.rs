@@ -21,6 +21,7 @@ use super::{
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
+    records::definition::affinity_of,
     sqlite::rewrite::{insist, open_to_write},
 };
 
@@ -120,19 +121,6 @@ fn objection(error: &rusqlite::Error) -> Option<(Option<i32>, String)> {
         },
         rusqlite::Error::SqlInputError { msg, .. } => Some((None, msg.clone())),
         _ => None,
-    }
-}
-
-/// The affinity of a column that is declared so, by the rules of SQLite ("Determination Of Column Affinity").
-fn affinity_of(declared: &str) -> &'static str {
-    let declared = declared.to_ascii_uppercase();
-    let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
-    match () {
-        () if has(&["INT"]) => "integer",
-        () if has(&["CHAR", "CLOB", "TEXT"]) => "text",
-        () if has(&["BLOB"]) || declared.is_empty() => "blob",
-        () if has(&["REAL", "FLOA", "DOUB"]) => "real",
-        () => "numeric",
     }
 }
 
@@ -419,7 +407,7 @@ impl Transaction<'_> {
         let declared = "SELECT type FROM pragma_table_xinfo(?1) WHERE name=?2 COLLATE NOCASE";
         let affinity = |table: &str, column: &str| -> rusqlite::Result<Option<&'static str>> {
             let found = self.conn.prepare_cached(declared)?.query_row([table, column], |row| row.get::<_, String>(0));
-            Ok(found.optional()?.map(|declared| affinity_of(&declared)))
+            Ok(found.optional()?.map(|declared| affinity_of(&declared, false)))
         };
         for (child, parent) in foreign.child_columns.iter().zip(&foreign.parent_columns) {
             let (child, parent) = (affinity(&foreign.child, child)?, affinity(&foreign.parent, parent)?);

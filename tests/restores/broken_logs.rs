@@ -160,6 +160,27 @@ fn a_log_that_was_cut_while_nobody_watched_is_told_from_a_whole_one() {
     assert_eq!(logical_content(&scene.place.at("all of it/a.sqlite")), logical_content(&scene.data));
 }
 
+/// Its commits are none of this data file's.
+#[test]
+fn a_log_of_another_data_file_counts_for_nothing_also_without_a_service() {
+    let Some(mut scene) = Scene::new() else { return };
+    let Some(mut other) = Scene::new() else { return };
+    other.commits(9);
+    scene.stop();
+    other.stop();
+    fs::copy(other.log("a.journal"), scene.log("a.journal")).unwrap();
+    let status = scene.status();
+    assert!(status.contains("it is the log of another data file") && !status.contains("commits since"), "{status}");
+    scene.lose();
+    let status = scene.status();
+    assert!(status.contains("it is the log of another data file"), "{status}");
+    // What is no data file is not listed as one that has no archives.
+    for mistaken in [scene.archive(1), scene.place.at("app/a.strongroom.toml"), scene.log("a.journal")] {
+        let output = scene.place.run(&["list", mistaken.to_str().unwrap()]);
+        assert!(output.status.code() == Some(1) && !text(&output.stdout).contains("No archives"), "{output:?}");
+    }
+}
+
 /// A log that is begun in the place of another one counts from the same number.
 #[test]
 fn a_commit_that_stands_in_two_logs_is_asked_about_and_a_log_that_is_named_is_meant() {

@@ -61,6 +61,35 @@ fn a_data_file_that_is_gone_with_its_service_comes_back_with_every_commit() {
     assert!(!desk.is_shown("is gone, and "));
 }
 
+/// Nobody should be led in a circle: what was found damaged a moment ago is not proposed again.
+#[test]
+fn an_archive_that_a_restore_found_damaged_is_not_proposed_once_more() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(20);
+    desk.back_up(1);
+    desk.back_up(2);
+    let newest = desk.path("Backups/Office[0002].4BK");
+    let mut bytes = fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 40].fill(7);
+    desk.end_service();
+    fs::write(&newest, bytes).unwrap();
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{end}", path.display()));
+    }
+    desk.until_shown("Office.sqlite is gone, and ");
+    desk.press("Restore it…");
+    desk.until_shown("The data file is gone. The restored one takes its place");
+    press_in_dialog(&mut desk, "Restore in place");
+    desk.until_shown("is damaged");
+    desk.until("the job to end", |_, s| s.jobs.is_empty());
+    desk.press("Restore it…");
+    desk.until_shown("Office[0001].4BK");
+    press_in_dialog(&mut desk, "Restore in place");
+    desk.until_shown("Office.sqlite restored in place");
+    assert_eq!(notes(&path), 20);
+}
+
 /// The page below the dialog has a button of the same name.
 fn press_in_dialog(desk: &mut Desk, label: &str) {
     desk.until(label, |h, _| {

@@ -90,8 +90,9 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
     Some(Warning::new(
         WarningKind::StrayProgram,
         format!("{who} works on another file than {}, or without its -wal and -shm files", status.facts.path.display()),
-        "What it commits is in no file that anybody else finds here, and can be lost when it ends. Have it save its data elsewhere if \
-         it can, then end it and begin it again; a container must be given the folder, not the file alone.",
+        "What it commits is in no file that anybody else finds here, and can be lost when it ends. Have it save its \
+         data elsewhere if it can, then end it and begin it again; a container must be given the folder, not the \
+         file alone.",
     ))
 }
 
@@ -103,8 +104,8 @@ fn of_unprotected(status: &DataFileStatus) -> Option<Warning> {
     }
     let (host, path) = (status.host.kind.label(), status.facts.path.display());
     let message = format!("{host} does nothing for {path} by itself: no log is kept, and no full backup is scheduled");
-    let hint = "Choose a log, a schedule, or both: in the window, or with strongroom settings DATAFILE scheduler.frequency='every day'. \
-                Until then only what somebody backs up can be restored.";
+    let hint = "Choose a log, a schedule, or both: in the window, or with strongroom settings DATAFILE \
+        scheduler.frequency='every day'. Until then only what somebody backs up can be restored.";
     Some(Warning::new(WarningKind::Unprotected, message, hint))
 }
 
@@ -127,19 +128,21 @@ fn of_unfinished(status: &DataFileStatus) -> Option<Warning> {
     let (who, hint) = if holders.processes.is_empty() && holders.may_be_more {
         (
             "; whether a program has it open cannot be seen".to_owned(),
-            "The application undoes what a crash has left when it begins. A full backup waits for that, because nobody here can tell \
-             whether the transaction is still under way. Nothing was undone to look at it.",
+            "The application undoes what a crash has left when it begins. A full backup waits for that, because \
+             nobody here can tell whether the transaction is still under way. Nothing was undone to look at it.",
         )
     } else if holders.processes.is_empty() {
         (
             ", as after a crash; no program is seen that has it open".to_owned(),
-            "The application undoes it when it opens the file, and so does the next full backup. Nothing was undone to look at it.",
+            "The application undoes it when it opens the file, and so does the next full backup. Nothing was undone \
+             to look at it.",
         )
     } else {
         (
             format!("; {} has it open, and no lock of a writer is seen", holders.in_words()),
-            "If that program uses locks of another kind (vfs=unix-dotfile, unix-none, nolock=1), make backups while it does not run: \
-             nobody else can tell whether its transaction is under way. Nothing was undone to look at it.",
+            "If that program uses locks of another kind (vfs=unix-dotfile, unix-none, nolock=1), make backups while \
+             it does not run: nobody else can tell whether its transaction is under way. Nothing was undone to look \
+             at it.",
         )
     };
     let path = status.facts.path.display();
@@ -147,8 +150,8 @@ fn of_unfinished(status: &DataFileStatus) -> Option<Warning> {
     Some(Warning::new(WarningKind::UnfinishedTransaction, message, hint))
 }
 
-/// The clock shows less than commits or archives already bear: until it gets there, moments are shown a second time. Of the
-/// log, the time of the last commit is given, and the latest one where the clock ran back before it.
+/// The clock shows less than commits or archives already bear: until it gets there, moments are shown a second time. Of
+/// the log, the time of the last commit is given, and the latest one where the clock ran back before it.
 pub(in crate::engine) fn of_clock(
     (last_commit, latest): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     newest: Option<DateTime<FixedOffset>>,
@@ -166,8 +169,8 @@ pub(in crate::engine) fn of_clock(
     Some(Warning::new(
         WarningKind::Clock,
         format!("the clock shows {now}, but {what} bears the time {ahead}: the clock was ahead, or is behind"),
-        "If the clock is wrong, set it right. Commits that were made while it was ahead bear times to come, and moments until then come \
-         twice: restore up to a commit, by its number, not up to a moment.",
+        "If the clock is wrong, set it right. Commits that were made while it was ahead bear times to come, and \
+         moments until then come twice: restore up to a commit, by its number, not up to a moment.",
     ))
 }
 
@@ -179,8 +182,8 @@ fn of_waiting(status: &DataFileStatus) -> Option<Warning> {
         Warning::new(
             WarningKind::ProgramWaits,
             format!("{} waited to have {path} for itself, and the log was in its way", waiting.in_words()),
-            "A program that sets locking_mode=EXCLUSIVE cannot run beside the log, which is released for it. Have it use the normal \
-             locking mode; or stop the log, and make full backups while the program does not run.",
+            "A program that sets locking_mode=EXCLUSIVE cannot run beside the log, which is released for it. Have it \
+             use the normal locking mode; or stop the log, and make full backups while the program does not run.",
         )
     })
 }
@@ -192,7 +195,8 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
         Warning::new(
             WarningKind::ArchiveRenamed,
             format!("{} holds full backup {}, not {named}: it was renamed", archive.path.display(), archive.number),
-            "It is restored as what it is, never deleted, and does not count among those that are kept. Give it its name back.",
+            "It is restored as what it is, never deleted, and does not count among those that are kept. Give it its \
+             name back.",
         )
     });
     let mut found: Vec<Warning> = misnamed.chain(of_signatures(status)).collect();
@@ -248,8 +252,9 @@ fn of_signatures(status: &DataFileStatus) -> Option<Warning> {
             "archive {} is not signed by this user's key, though those before it are: {path}{others}",
             newest.number
         ),
-        "Whoever can write the folder may have put it there. It pushes out none that is signed, and is restored only by its \
-         own name. If the key was lost or replaced, or a backup could not be signed, make a full backup now.",
+        "Whoever can write the folder may have put it there. It pushes out none that is signed, and is restored only \
+         by its own name. If the key was lost or replaced, or a backup could not be signed, make a full backup \
+         now.",
     ))
 }
 
@@ -271,7 +276,8 @@ fn of_gone(status: &DataFileStatus) -> Option<Warning> {
         _ if none_left => format!("the archives are gone: {number:04} was the last one, and none is in {folder}"),
         _ => return None,
     };
-    let hint = "Bring them back from where they were moved to, or make a full backup now. Nothing older can be restored without them.";
+    let hint = "Bring them back from where they were moved to, or make a full backup now. Nothing older can be \
+        restored without them.";
     Some(Warning::new(WarningKind::ArchivesGone, message, hint))
 }
 
@@ -288,8 +294,8 @@ fn of_unlisted(status: &DataFileStatus) -> Option<Warning> {
         archive.display()
     );
     let hint = format!(
-        "The settings do not name its folder: those of an older state may have been put back. If it is the one in use: strongroom \
-         settings {} {}.",
+        "The settings do not name its folder: those of an older state may have been put back. If it is the one in \
+         use: strongroom settings {} {}.",
         quoted(&status.facts.path),
         quoted(Path::new(&format!("destination.folder={}", storage::folder_of(archive).display())))
     );
@@ -336,7 +342,8 @@ pub(in crate::engine) fn of_nobody(status: &DataFileStatus, watched: Option<&Wat
             "nobody looks after {path}{scheduled}: {}; what happened to it since is not known, and {backup}",
             last_watched(watched, now)
         ),
-        "Start the service or a window: strongroom serve DATAFILE. Whether it is sound now is told by strongroom check DATAFILE.",
+        "Start the service or a window: strongroom serve DATAFILE. Whether it is sound now is told by strongroom \
+         check DATAFILE.",
     )
 }
 
