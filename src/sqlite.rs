@@ -24,6 +24,7 @@ pub mod seen;
 pub mod snapshot;
 pub mod vfs;
 pub mod wal;
+pub mod wal_index;
 
 use std::{path::Path, time::Duration};
 

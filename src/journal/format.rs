@@ -355,15 +355,15 @@ impl LogHeader {
         let newer = |what: String| {
             Error::new(ErrorKind::NewerVersion, format!("{name} {what}")).hint("Use a newer Strongroom to read it.")
         };
-        if bytes.len() >= 12 && u32_at(bytes, 8) > VERSION {
-            let found = u32_at(bytes, 8);
-            return Err(newer(format!("has format {found}, this program knows up to {VERSION}")));
-        }
         if bytes.len() < HEADER_BYTES || blake3::hash(&bytes[..160]).as_bytes() != &bytes[160..HEADER_BYTES] {
             return Err(Error::new(ErrorKind::Damaged, format!("the header of {name} is damaged"))
                 .hint("This log cannot be used. Make a full backup now; older archives and their logs stay usable."));
         }
         let (version, page_size, commit) = (u32_at(bytes, 8), u32_at(bytes, 12), u64_at(bytes, 40));
+        // Only now: a number that is damaged would send somebody for a newer program.
+        if version > VERSION {
+            return Err(newer(format!("has format {version}, this program knows up to {VERSION}")));
+        }
         let flags = u32_at(bytes, 36);
         if version > 1 && flags & !ROOTED != 0 {
             return Err(newer(format!("needs what this program does not know (flags {flags:#x})")));

@@ -20,11 +20,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    sqlite::{
-        ffi::{self, WalPosition},
-        open_existing,
-        wal::WalMark,
-    },
+    sqlite::{ffi, open_existing, wal::WalMark, wal_index::WalPosition},
 };
 
 /// A commit that was made just now is in the log some milliseconds later: how often, and how long apart, it is looked

@@ -25,7 +25,7 @@ use growth::{After, Fresh, Growth};
 pub(super) use place::Place;
 pub(super) use talk::{Actions, Ask, Checkpoint, Event, First, Order, Outcome, Then};
 
-use crate::sqlite::{ffi::WalPosition, wal::WalMark};
+use crate::sqlite::{wal::WalMark, wal_index::WalPosition};
 
 /// How long the hard limit waits for the write lock before it goes on reading.
 const WRITE_LOCK_WAIT: Duration = Duration::from_millis(3);

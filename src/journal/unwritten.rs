@@ -15,10 +15,7 @@ use rusqlite::Connection;
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    sqlite::{
-        ffi::{self, Backfill},
-        snapshot::wal_path,
-    },
+    sqlite::{ffi, snapshot::wal_path, wal_index::Backfill},
     storage::{
         identity::FileStamp,
         regular::{self, Links},

@@ -8,26 +8,11 @@ use std::{cell::Cell, ffi::c_void, path::Path, ptr};
 
 use rusqlite::{Connection, ffi};
 
+use super::wal_index::{
+    BACKFILL_BEGUN, BACKFILLED, Backfill, CHANGE_COUNTER, CHECKSUM, FRAME_MAX, Header, INDEX_HEADER_WORDS,
+    INDEX_REGION, NOT_USED, PAGE_COUNT, READ_MARKS, READERS, SALTS, WalPosition, index_checksum,
+};
 use crate::error::{Error, ErrorKind, Result};
-
-/// Where in the WAL a read transaction stands: SQLite's `WalIndexHdr`, as `sqlite3_snapshot_get` returns it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct WalPosition {
-    /// Raised by one for every commit; the proof that none was missed.
-    pub change_counter: u32,
-    /// Page size in bytes.
-    pub page_size: u32,
-    /// Number of the last valid frame, counted from 1; 0 when the WAL holds nothing.
-    pub frame_max: u32,
-    /// Size of the data file at this commit, in pages.
-    pub page_count: u32,
-    /// Running checksum of the last frame.
-    pub checksum: [u32; 2],
-    /// Salts of this generation of the WAL, as in its file header (big-endian bytes).
-    pub salts: [u32; 2],
-    /// Whether the checksums of the WAL are computed over big-endian words.
-    pub big_endian_checksum: bool,
-}
 
 fn failure(what: &str, path: &Path, code: i32) -> Error {
     Error::sqlite(what, path, rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
@@ -151,26 +136,6 @@ pub fn wal_position(conn: &Connection, path: &Path) -> Result<Option<WalPosition
     Ok(WalPosition::from_header(&bytes))
 }
 
-/// Words of the header of the WAL-index, `WalIndexHdr` of `wal.c`, which stands there twice.
-const INDEX_HEADER_WORDS: usize = 12;
-/// Of them, the counter of changes, the number of valid frames, the number of pages, and the checksum over those
-/// before.
-const CHANGE_COUNTER: usize = 2;
-const FRAME_MAX: usize = 4;
-const PAGE_COUNT: usize = 5;
-const CHECKSUM: usize = 10;
-/// Size of the first region of the WAL-index (`WALINDEX_PGSZ`).
-const INDEX_REGION: i32 = 32_768;
-/// Words after both copies of the header, `WalCkptInfo` of `wal.c`: how many frames are in the data file, the marks of
-/// the readers, and up to which frame a checkpoint was begun.
-const BACKFILLED: usize = 2 * INDEX_HEADER_WORDS;
-const READ_MARKS: usize = BACKFILLED + 1;
-const READERS: usize = 5;
-const BACKFILL_BEGUN: usize = 32;
-/// The first of the salts, and how a mark reads that nobody uses (`READMARK_NOT_USED`).
-const SALTS: usize = 8;
-const NOT_USED: u32 = u32::MAX;
-
 /// Has the WAL-index forget how many pages the data file has, so that whoever reads next takes them from the file
 /// itself.
 ///
@@ -196,68 +161,6 @@ pub fn forget_page_count(conn: &Connection, path: &Path) -> Result<Option<u32>> 
     Ok(Some(header[CHANGE_COUNTER]))
 }
 
-/// How far SQLite has copied the WAL into the data file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backfill {
-    /// Salts of this generation of the WAL, as they are in memory.
-    salts: [u32; 2],
-    /// Valid frames.
-    frames: u32,
-    /// Frames that are in the data file.
-    done: u32,
-    /// Up to which frame copying was begun.
-    begun: u32,
-    /// Raised by one for every commit; begins anew when the index was made anew.
-    changes: u32,
-}
-
-impl Backfill {
-    /// Whether as much is in the data file as at `other`.
-    pub fn is_as_far_as(self, other: Self) -> bool {
-        (self.salts, self.done) == (other.salts, other.done)
-    }
-
-    /// Whether a WAL that begins with `header` is the one that the index is about, or the one before it.
-    pub fn knows(self, header: &[u8; 32]) -> bool {
-        let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let own = self.salts.map(u32::from_be);
-        (word(16), word(20)) == (own[0], own[1]) || word(16).wrapping_add(1) == own[0]
-    }
-
-    /// Whether SQLite may have copied the same frames once more since `before`: an index that was found half written is
-    /// made anew from the WAL, as if nothing of that had been copied, and counts commits from the beginning. `commits`
-    /// counts those of a stretch of the WAL, from after a frame up to another one.
-    pub fn is_made_anew_since(self, before: Self, commits: impl FnOnce(u32, u32) -> Option<u32>) -> bool {
-        self.done > 0
-            && (self.frames < before.frames
-                || commits(before.frames, self.frames) != Some(self.changes.wrapping_sub(before.changes)))
-    }
-
-    /// Whether a file of `length` bytes that begins with `header` can be the WAL that the index is about: it has its salts
-    /// and all its frames. Everything is, where there are none.
-    pub fn is_in(self, header: &[u8; 32], length: u64) -> bool {
-        let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let own = self.salts.map(u32::from_be);
-        let needed = 32 + u64::from(self.frames) * (24 + u64::from(word(8)));
-        self.frames == 0 || (word(16), word(20)) == (own[0], own[1]) && length >= needed
-    }
-
-    /// Whether the WAL holds no frame that counts.
-    pub fn is_empty(self) -> bool {
-        self.frames == 0
-    }
-
-    /// SQLite's counter of commits, when the WAL holds no frame that counts.
-    pub fn counter_when_empty(self) -> Option<u32> {
-        self.is_empty().then_some(self.changes)
-    }
-
-    /// Whether nothing is just being copied, by anybody.
-    pub fn is_quiet(self) -> bool {
-        self.done == self.begun
-    }
-}
-
 /// How far the WAL behind `conn` is copied, or `None` while its index is just being written.
 ///
 /// # Errors
@@ -272,9 +175,7 @@ fn read_backfill(words: *mut u32) -> Option<Backfill> {
     // SAFETY: as in `read_index`; these words stand in the same region, after both copies of the header.
     let word = |at: usize| unsafe { ptr::read_volatile(words.add(at)) };
     let is_whole = header[CHECKSUM..] == index_checksum(&header);
-    let salts = [header[SALTS], header[SALTS + 1]];
-    let (frames, done, begun) = (header[FRAME_MAX], word(BACKFILLED), word(BACKFILL_BEGUN));
-    is_whole.then_some(Backfill { salts, frames, done, begun, changes: header[CHANGE_COUNTER] })
+    is_whole.then(|| Backfill::of(&header, word(BACKFILLED), word(BACKFILL_BEGUN)))
 }
 
 /// A connection whose checkpoints ask once more before they write: SQLite syncs the WAL first, which may take long, and
@@ -438,7 +339,7 @@ pub fn discard_wal(conn: &Connection, path: &Path, empty: impl FnOnce() -> Resul
 }
 
 /// Writes both copies of the header of the WAL-index, with its checksum. Whoever calls must keep other writers out.
-fn write_index(file: *mut ffi::sqlite3_file, words: *mut u32, mut header: [u32; INDEX_HEADER_WORDS]) {
+fn write_index(file: *mut ffi::sqlite3_file, words: *mut u32, mut header: Header) {
     let sum = index_checksum(&header);
     header[CHECKSUM..].copy_from_slice(&sum);
     for copy in [1, 0] {
@@ -517,7 +418,7 @@ pub fn with_descriptor<T>(number: std::os::fd::RawFd, ask: impl FnOnce(std::os::
 }
 
 /// The second copy of the header, which is written first.
-fn read_index(words: *mut u32) -> [u32; INDEX_HEADER_WORDS] {
+fn read_index(words: *mut u32) -> Header {
     // SAFETY: `words` comes from `index_of`: both copies of the header stand at the beginning of a region of 32 KiB
     // that is aligned to a page. Other processes may write it at any moment; its checksum tells.
     std::array::from_fn(|word| unsafe { ptr::read_volatile(words.add(INDEX_HEADER_WORDS + word)) })
@@ -530,34 +431,6 @@ fn has_frames(conn: &Connection, path: &Path) -> bool {
         let header = read_index(words);
         header[FRAME_MAX] != 0 && header[CHECKSUM..] == index_checksum(&header)
     })
-}
-
-/// SQLite's checksum over the header of the WAL-index up to the checksum itself, in words as they are in memory.
-fn index_checksum(header: &[u32; INDEX_HEADER_WORDS]) -> [u32; 2] {
-    let (mut a, mut b) = (0u32, 0u32);
-    for pair in header[..CHECKSUM].chunks_exact(2) {
-        a = a.wrapping_add(pair[0]).wrapping_add(b);
-        b = b.wrapping_add(pair[1]).wrapping_add(a);
-    }
-    [a, b]
-}
-
-impl WalPosition {
-    /// Decodes SQLite's `WalIndexHdr`: native-endian words, salts as they stand in the file.
-    fn from_header(bytes: &[u8; 48]) -> Option<Self> {
-        let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        let size = u32::from(u16::from_ne_bytes([bytes[14], bytes[15]]));
-        Some(Self {
-            change_counter: word(8),
-            // 64 KiB does not fit the field: SQLite stores it as 1.
-            page_size: (size & 0xfe00) + ((size & 1) << 16),
-            frame_max: word(16),
-            page_count: word(20),
-            checksum: [word(24), word(28)],
-            salts: [word(32).to_be(), word(36).to_be()],
-            big_endian_checksum: bytes[13] != 0,
-        })
-    }
 }
 
 #[cfg(test)]

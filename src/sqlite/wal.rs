@@ -22,7 +22,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{ffi::WalPosition, snapshot::wal_path};
+use super::{snapshot::wal_path, wal_index::WalPosition};
 use crate::{
     error::{Error, ErrorKind, Result},
     storage::regular::{self, Links},

@@ -147,6 +147,9 @@ fn every_kind_of_damage_gives_its_exact_message() {
     let newer = {
         let mut bytes = good.clone();
         bytes[16] = 9;
+        // The checksum of the head, over its payload.
+        let hash = blake3::hash(&bytes[8..head - 32]);
+        bytes[head - 32..head].copy_from_slice(hash.as_bytes());
         bytes
     };
     let swapped = {
@@ -164,6 +167,7 @@ fn every_kind_of_damage_gives_its_exact_message() {
         ("text", b"Dear Sir or Madam, here is no archive".to_vec(), ErrorKind::NotRecognised, stranger),
         ("first byte", flip(0), ErrorKind::NotRecognised, stranger),
         ("newer", newer, ErrorKind::NewerVersion, "ARCHIVE was written in format 9, this program reads up to 3"),
+        ("version", flip(16), ErrorKind::Damaged, "the header of ARCHIVE is damaged"),
         ("header length", flip(5), ErrorKind::Damaged, "the header of ARCHIVE is damaged"),
         ("header", flip(40), ErrorKind::Damaged, "the header of ARCHIVE is damaged"),
         ("cut in the header", good[..head - 10].to_vec(), ErrorKind::Damaged, end),

@@ -112,16 +112,22 @@ pub(super) const OTHER_ARCHIVE: &str =
 
 fn cut_off(path: &Path) -> Error {
     let message = format!("{} is cut off or its end is damaged", path.display());
-    Error::new(ErrorKind::Damaged, message).hint(OTHER_ARCHIVE)
+    Error::new(ErrorKind::Damaged, message).about(path).hint(OTHER_ARCHIVE)
 }
 
 pub(super) fn flaw_error(path: &Path, flaw: Flaw) -> Error {
-    match flaw {
-        Flaw::NotAnArchive => Error::new(
-            ErrorKind::NotRecognised,
-            format!("{} is not a Strongroom archive, or its beginning is damaged", path.display()),
-        )
-        .hint("Choose a file whose name ends in .4BK and that was made by Strongroom."),
+    let error = match flaw {
+        Flaw::NotAnArchive => {
+            // By its name it was one: nobody is to look for another file because a disk has changed this one.
+            let is_named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("4BK"));
+            let message = format!("{} is not a Strongroom archive, or its beginning is damaged", path.display());
+            Error::new(ErrorKind::NotRecognised, message).hint(if is_named {
+                "If it was made with redundancy, repair it (strongroom repair). Else use another archive of this data \
+                 file, or a copy of this one. Do not delete it: parts may still be read."
+            } else {
+                "Choose a file whose name ends in .4BK and that was made by Strongroom."
+            })
+        }
         Flaw::Newer(version) => Error::new(
             ErrorKind::NewerVersion,
             format!("{} was written in format {version}, this program reads up to {}", path.display(), format::VERSION),
@@ -130,5 +136,6 @@ pub(super) fn flaw_error(path: &Path, flaw: Flaw) -> Error {
         Flaw::Damaged(part) => {
             Error::new(ErrorKind::Damaged, format!("the {part} of {} is damaged", path.display())).hint(OTHER_ARCHIVE)
         }
-    }
+    };
+    error.about(path)
 }

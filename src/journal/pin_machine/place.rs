@@ -1,7 +1,7 @@
 //! Up to where everything is logged, and what proves that no commit was missed on the way to a newer place.
 
 use super::First;
-use crate::sqlite::{ffi::WalPosition, wal::WalMark};
+use crate::sqlite::{wal::WalMark, wal_index::WalPosition};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::journal) struct Place {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sqlite::ffi::WalPosition;
+use crate::sqlite::wal_index::WalPosition;
 
 /// What a checkpoint reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

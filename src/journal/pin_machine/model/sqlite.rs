@@ -1,7 +1,7 @@
 //! The WAL of SQLite as programs share it: frames, read marks and locks, after `wal.c`. Each commit is one frame.
 #![cfg(test)]
 
-use crate::sqlite::ffi::WalPosition;
+use crate::sqlite::wal_index::WalPosition;
 
 /// Read marks 1 to 3: SQLite has one more, which would only make what is shared here rarer.
 pub(super) const SLOTS: usize = 3;
