@@ -7,7 +7,10 @@
 pub mod foreign;
 pub mod shell;
 
-use std::{fmt, io, path::Path};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use foreign::in_one_line;
 use serde::{Deserialize, Serialize};
@@ -73,6 +76,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     hint: Option<String>,
+    about: Option<PathBuf>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -93,13 +97,20 @@ pub enum NotOrdinary {
 impl Error {
     /// A failure of `kind`, described by `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: in_one_line(message.into()), hint: None, source: None }
+        Self { kind, message: in_one_line(message.into()), hint: None, about: None, source: None }
     }
 
     /// Adds what the administrator can do, as a whole sentence.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(in_one_line(hint.into()));
+        self
+    }
+
+    /// Names the file that it is about, for code that must decide; the message names it for people.
+    #[must_use]
+    pub fn about(mut self, file: &Path) -> Self {
+        self.about = Some(file.to_path_buf());
         self
     }
 
@@ -123,6 +134,16 @@ impl Error {
     /// What can be done about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// The file that it is about, where that was said.
+    pub fn subject(&self) -> Option<&Path> {
+        self.about.as_deref()
+    }
+
+    /// Whether it keeps a cause of this type.
+    pub fn is_because<T: std::error::Error + 'static>(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.is::<T>())
     }
 
     /// The user pressed *Stop*.
@@ -155,7 +176,10 @@ impl Error {
             }
             _ => (ErrorKind::Io, "Check that the disk is connected and healthy, then try again."),
         };
-        Self::new(kind, format!("cannot {what} {}: {}", path.display(), plain(&source))).hint(hint).because(source)
+        Self::new(kind, format!("cannot {what} {}: {}", path.display(), plain(&source)))
+            .hint(hint)
+            .about(path)
+            .because(source)
     }
 
     /// A failure reported by SQLite while doing `what` (a verb phrase such as "read") with `path`.
@@ -184,12 +208,14 @@ impl Error {
             }
             _ => (ErrorKind::Sqlite, "See the message of SQLite; the file was not changed."),
         };
-        Self::new(kind, format!("cannot {what} {}: {source}", path.display())).hint(hint).because(source)
+        Self::new(kind, format!("cannot {what} {}: {source}", path.display())).hint(hint).about(path).because(source)
     }
 
     /// The same failure in a form that can be stored and sent.
     pub fn report(&self) -> ErrorReport {
-        ErrorReport { kind: self.kind, message: self.message.clone(), hint: self.hint.clone() }
+        // A name that is no text could not be sent, and the report with it.
+        let about = self.about.clone().filter(|file| file.to_str().is_some());
+        ErrorReport { kind: self.kind, message: self.message.clone(), hint: self.hint.clone(), about }
     }
 }
 
@@ -202,6 +228,16 @@ pub struct ErrorReport {
     pub message: String,
     /// What can be done about it.
     pub hint: Option<String>,
+    /// The file that it is about, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<PathBuf>,
+}
+
+impl ErrorReport {
+    /// One that is about no file in particular.
+    pub fn new(kind: ErrorKind, message: String, hint: Option<String>) -> Self {
+        Self { kind, message, hint, about: None }
+    }
 }
 
 impl fmt::Display for ErrorReport {
@@ -213,8 +249,9 @@ impl fmt::Display for ErrorReport {
 
 impl From<ErrorReport> for Error {
     fn from(report: ErrorReport) -> Self {
-        let error = Self::new(report.kind, report.message);
-        match report.hint {
+        let ErrorReport { kind, message, hint, about } = report;
+        let error = Self { about, ..Self::new(kind, message) };
+        match hint {
             Some(hint) => error.hint(hint),
             None => error,
         }

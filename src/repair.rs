@@ -116,13 +116,12 @@ fn report(
 
 /// Without recovery data, or with too little, what is still whole is the most that can be said.
 fn with_whole_items(archive: &Path, options: &RepairOptions, error: Error, control: &Control) -> Error {
-    let says_so = error.hint_text().is_some_and(|hint| hint.starts_with("Still whole"));
-    if !heal::is_damage(&error) || says_so {
+    if !heal::is_damage(&error) || error.is_because::<heal::WholeItems>() {
         return error;
     }
     let Ok(opened) = Archive::open_with(archive, &options.segments) else { return error };
     match opened.whole_items(control) {
-        Ok(whole) => Error::new(error.kind(), error.message()).hint(heal::still_whole(&whole)),
+        Ok(whole) => Error::new(error.kind(), error.message()).about(archive).hint(heal::still_whole(&whole)),
         Err(stopped) => stopped,
     }
 }

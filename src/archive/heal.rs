@@ -96,6 +96,11 @@ pub fn heal(path: &Path, folders: &[PathBuf], cause: Error, control: &Control) -
     }
 }
 
+/// That an error says which items of an archive are still whole: nobody need look again.
+#[derive(Debug, thiserror::Error)]
+#[error("what is still whole is said")]
+pub struct WholeItems;
+
 /// What to say of an archive that has lost more than its recovery data brings back; `whole` are the items still whole.
 /// Where segments are missing, they are what it lacks: nothing says yet that it is damaged.
 pub fn beyond_repair(path: &Path, repaired: &Repaired, whole: &[&str]) -> Error {
@@ -103,13 +108,13 @@ pub fn beyond_repair(path: &Path, repaired: &Repaired, whole: &[&str]) -> Error 
     if !repaired.missing_segments.is_empty() {
         let message = format!("{shown} is not all there: {words}, and {lost} cannot be brought back without them");
         let hint = format!("{} Without it: {}", segments::BRING, still_whole(whole));
-        return Error::new(ErrorKind::NotFound, message).hint(hint);
+        return Error::new(ErrorKind::NotFound, message).about(path).hint(hint).because(WholeItems);
     }
     let mut message = format!("{shown} is damaged beyond repair: {words}");
     if lost > 0 {
         message += &format!(", and {lost} cannot be brought back");
     }
-    Error::new(ErrorKind::Damaged, message).hint(still_whole(whole))
+    Error::new(ErrorKind::Damaged, message).about(path).hint(still_whole(whole)).because(WholeItems)
 }
 
 /// The advice for an archive of which only these items are whole.

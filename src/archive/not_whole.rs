@@ -194,6 +194,7 @@ fn description(archive: &Archive, control: &Control) -> Result<Option<DocumentMu
     let unusable = || {
         let path = archive.path().display();
         Error::new(ErrorKind::Damaged, format!("the description in {path} cannot be understood"))
+            .about(archive.path())
             .hint("What is missing in this archive is not known. The files that it lists can be restored.")
     };
     let mut bytes = Vec::new();

@@ -423,7 +423,7 @@ impl Archive {
                 names => names.join(", "),
             }
         );
-        Error::new(ErrorKind::Damaged, message).hint(OTHER_ARCHIVE)
+        Error::new(ErrorKind::Damaged, message).about(&self.path).hint(OTHER_ARCHIVE)
     }
 }
 

@@ -136,6 +136,7 @@ impl<'a> TarCheck<'a> {
 fn disagreement(archive: &Path, name: &str) -> Error {
     let message = format!("the tar stream of {} and its index disagree about {name}", archive.display());
     Error::new(ErrorKind::Damaged, message)
+        .about(archive)
         .hint("Use another archive of this data file; this one was not written by Strongroom as it is.")
 }
 

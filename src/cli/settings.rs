@@ -143,7 +143,7 @@ fn is_used(scheduler: &Scheduler, name: &str) -> bool {
 }
 
 fn complain_of(warning: &Warning) {
-    complain(&ErrorReport { kind: ErrorKind::Settings, message: warning.message.clone(), hint: warning.hint.clone() });
+    complain(&ErrorReport::new(ErrorKind::Settings, warning.message.clone(), warning.hint.clone()));
 }
 
 impl Request {

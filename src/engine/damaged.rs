@@ -115,7 +115,7 @@ impl Worker {
     fn not_restored(&mut self, path: &Path, error: ErrorReport) {
         let Some((asked, why)) = self.restoring.remove(path) else { return };
         let message = format!("{}; it could not be restored by itself: {}", why.message, error.message);
-        self.tried.insert(path.to_path_buf(), Some(ErrorReport { kind: why.kind, message, hint: error.hint }));
+        self.tried.insert(path.to_path_buf(), Some(ErrorReport { message, hint: error.hint, ..why }));
         if !self.ending {
             self.begin_to_open(asked, false);
         }

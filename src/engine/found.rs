@@ -116,7 +116,7 @@ impl Archives<'_> {
                 Some(self.looked(Refuted::default(), Some(found)))
             }
             // What is damaged may also be a log, or the data file to be restored.
-            Err(error) if error.message().contains(&self.archive.display().to_string()) => self.failed(error),
+            Err(error) if error.subject() == Some(self.archive) => self.failed(error),
             Err(_) => None,
         }
     }

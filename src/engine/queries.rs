@@ -124,6 +124,7 @@ fn look_at_places(data_file: &Path, settings: &Settings, required: Option<u64>) 
         archives: look(Purpose::Archives),
         log: settings.log.file.as_ref().map(|_| look(Purpose::Log)),
         problem: settings.check(data_file).err().map(|error| error.report()),
+        conflict: settings.first_conflict(data_file).map(|(key, _)| key.to_owned()),
         revision: settings.revision(),
     }
 }

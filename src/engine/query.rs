@@ -188,6 +188,9 @@ pub struct SeenPlaces {
     pub revision: Revision,
     /// Why they would be refused, if so.
     pub problem: Option<ErrorReport>,
+    /// The key that is the reason: `log.file`.
+    #[serde(default)]
+    pub conflict: Option<String>,
     /// The folder for archives.
     pub archives: Place,
     /// The folder of the log, if they use one.

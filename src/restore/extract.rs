@@ -58,7 +58,7 @@ pub(super) fn extract(
         writer.take(run, &mut next, end, &[])?;
         if next < run.len() {
             let message = format!("{} ends before {}", archive.path().display(), run[next].name);
-            return Err(Error::new(ErrorKind::Damaged, message).hint(OTHER));
+            return Err(Error::new(ErrorKind::Damaged, message).about(archive.path()).hint(OTHER));
         }
     }
     let files: Vec<&Item> = items.iter().filter(|item| is_file(item)).collect();
@@ -155,7 +155,7 @@ impl ItemWriter<'_> {
         if hasher.finalize().to_hex().as_str() != item.blake3 {
             let archive = self.archive.path().display();
             let message = format!("{} in {archive} does not agree with its checksum", item.name);
-            return Err(Error::new(ErrorKind::Damaged, message).hint(OTHER));
+            return Err(Error::new(ErrorKind::Damaged, message).about(self.archive.path()).hint(OTHER));
         }
         let alone = item.length >= SYNC_ALONE || !matches!(item.kind, ItemKind::Program | ItemKind::Attachment);
         if alone {

@@ -424,7 +424,7 @@ impl Settings {
     }
 
     /// The first key whose value does not fit another or the data file, and why.
-    pub(super) fn first_conflict(&self, data_file: &Path) -> Option<(&'static str, String)> {
+    pub fn first_conflict(&self, data_file: &Path) -> Option<(&'static str, String)> {
         let s = &self.scheduler;
         if s.frequency == Frequency::Personalized && s.unit == Unit::Hours && s.every > 24 {
             return Some(("scheduler.every", format!("must be at most 24 for hours, but is {}", s.every)));

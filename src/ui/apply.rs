@@ -381,7 +381,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         Action::Documentation => {
             let text = "the documentation is in the folder docs of the program, and in its README".to_owned();
             let hint = Some("Every command of the command line explains itself with --help.".to_owned());
-            let report = ErrorReport { kind: ErrorKind::Refused, message: text, hint };
+            let report = ErrorReport::new(ErrorKind::Refused, text, hint);
             state.message = Some(message("Documentation", report, None));
         }
         Action::Say(title, report, path) => state.message = Some(message(&title, report, Some(path))),

@@ -123,7 +123,7 @@ fn an_engine_of_somebody_else_is_not_believed_to_speak_plainly() {
     real.handle().send(Command::OpenDataFile { path: data.clone() }).unwrap();
     let mut status = (*until(&real.handle(), |s| s.data_file(&data).is_some_and(|d| d.plan.is_some()))).clone();
     drop(real);
-    let error = ErrorReport { kind: ErrorKind::Io, message: EVIL.to_owned(), hint: Some(EVIL.to_owned()) };
+    let error = ErrorReport { kind: ErrorKind::Io, message: EVIL.to_owned(), hint: Some(EVIL.to_owned()), about: None };
     status.program = EVIL.to_owned();
     let id = status.data_files[0].id;
     let known = status.data_files.edit(id).unwrap();

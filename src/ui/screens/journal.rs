@@ -216,11 +216,7 @@ mod tests {
     };
 
     fn entry() -> HistoryEntry {
-        let error = ErrorReport {
-            kind: ErrorKind::NoSpace,
-            message: "not enough space".into(),
-            hint: Some("Free space.".into()),
-        };
+        let error = ErrorReport::new(ErrorKind::NoSpace, "not enough space".into(), Some("Free space.".into()));
         HistoryEntry {
             job: Job {
                 id: JobId::new(),

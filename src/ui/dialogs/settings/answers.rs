@@ -74,9 +74,8 @@ impl SettingsForm {
     /// section.
     pub(super) fn conflict<'a>(&'a self, status: &'a View<'_>, section: &str) -> Option<&'a ErrorReport> {
         let revision = self.settings().revision();
-        let problem =
-            status.answers.places(&self.data_file).find(|seen| seen.revision == revision)?.problem.as_ref()?;
-        problem.message.starts_with(section).then_some(problem)
+        let seen = status.answers.places(&self.data_file).find(|seen| seen.revision == revision)?;
+        seen.problem.as_ref().filter(|_| seen.conflict.as_ref().is_some_and(|key| key.starts_with(section)))
     }
 
     /// Takes what the engine has brought; returns what it is to be asked.
