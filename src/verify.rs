@@ -1,5 +1,7 @@
 //! Verification of an archive: every byte is read and proven, and the tar stream is compared with the index.
 
+pub mod log;
+
 use std::{
     path::{Path, PathBuf},
     time::Instant,

@@ -4,10 +4,11 @@ use std::{path::Path, process::ExitCode};
 
 use chrono::{DateTime, Local, Utc};
 
-use super::{complain, desk::absolute, print, print_json, remark};
+use super::{complain, desk::absolute, filters::foreign_path, places::directories, print, print_json, remark};
 use crate::{
+    archive::keys::{Key, PublicKey},
     control::Control,
-    error::{Result, shell::quoted},
+    error::{Error, ErrorKind, Result, shell::quoted},
     journal::{
         commits_in_words,
         format::RecordKind,
@@ -17,6 +18,7 @@ use crate::{
         reader::{End, LogReader},
     },
     storage::space::human_bytes,
+    verify::{self, VerifyOptions},
 };
 
 /// Whether a path means a log, by its name.
@@ -67,15 +69,30 @@ fn line(listed: &Listed) -> String {
     format!("{:>9}  {}  {} pages{kind}", listed.commit, shown(listed.wall), listed.page_count)
 }
 
-/// Checks every byte of a log.
-pub(super) fn verify(log: &Path, json: bool) -> Result<ExitCode> {
-    let proof = look::prove(&absolute(log)?, &Control::default())?;
-    if json {
-        print_json(&proof)?
-    } else {
-        print(&in_words(&proof))?
+/// Checks every byte of a log, and whose it is; `of_archive` is whether something was asked for that only archives have.
+pub(super) fn verify(log: &Path, signed_by: Option<&Path>, of_archive: bool, json: bool) -> Result<ExitCode> {
+    let log = absolute(log)?;
+    if of_archive {
+        let message = format!("{} is a log: --test-restore and --segments are for archives", foreign_path(&log));
+        return Err(Error::new(ErrorKind::Refused, message).hint(
+            "A test restore begins at an archive, and integrates the logs that go on from it: strongroom verify ARCHIVE \
+             --test-restore.",
+        ));
     }
-    Ok(match proof.problem() {
+    let own = directories()?.config_dir().to_path_buf();
+    let options = VerifyOptions {
+        // A key that others could read makes nothing genuine.
+        known: Key::known(&own).ok().flatten().map(|key| key.public()).into_iter().collect(),
+        required: signed_by.map(PublicKey::read).transpose()?,
+        ..VerifyOptions::default()
+    };
+    let report = verify::log::run(&log, &own, &options, &Control::default())?;
+    if json {
+        print_json(&report)?
+    } else {
+        print(&format!("{}\n{}", in_words(&report.proof), report.signed_in_words()))?
+    }
+    Ok(match report.problem() {
         Some(problem) => {
             complain(&problem.report());
             ExitCode::FAILURE

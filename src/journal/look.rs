@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    format::RecordKind,
+    format::{Position, RecordKind},
     index::{Builder, Index, Indexed, Listed},
     plan::Look,
     reader::{End, LogReader, Record},
@@ -89,14 +89,28 @@ impl LogProof {
 /// # Errors
 /// When it cannot be read or is no log, or the job is stopped.
 pub fn prove(path: &Path, control: &Control) -> Result<LogProof> {
+    prove_passing(path, &[], control).map(|(proof, _)| proof)
+}
+
+/// The same, and of each position whether the log begins at it or passes it.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_passing(path: &Path, positions: &[Position], control: &Control) -> Result<(LogProof, Vec<bool>)> {
     let mut reader = LogReader::open(path)?;
     let index = reader.index();
+    let base = reader.header().base;
+    let is_base = |position: &Position| (position.commit, position.chain) == (base.commit, base.chain);
+    let mut passed: Vec<bool> = positions.iter().map(is_base).collect();
     let mut builder = Builder::new(reader.header());
     let (mut commits, mut times, mut catch_ups) = (None, None, 0);
     while let Some(record) = reader.next_record()? {
         control.check()?;
         builder.add(&mut reader, &record)?;
         let (number, wall) = (record.head.commit, record.head.wall);
+        for (position, passed) in positions.iter().zip(&mut passed) {
+            *passed |= (position.commit, position.chain) == (number, record.chain);
+        }
         commits = Some((commits.map_or(number, |commits: (u64, u64)| commits.0), number));
         times = Some((times.map_or(wall, |times: (DateTime<Utc>, _)| times.0), wall));
         catch_ups += u64::from(record.head.kind != RecordKind::Commit);
@@ -119,7 +133,7 @@ pub fn prove(path: &Path, control: &Control) -> Result<LogProof> {
         _ => Indexed::Damaged,
     };
     let header = reader.header();
-    Ok(LogProof {
+    let proof = LogProof {
         log: path.to_path_buf(),
         bytes: reader.length(),
         version: header.version,
@@ -133,7 +147,8 @@ pub fn prove(path: &Path, control: &Control) -> Result<LogProof> {
         damaged_at,
         lost,
         index,
-    })
+    };
+    Ok((proof, passed))
 }
 
 /// Runs of commits in blocks that do not prove themselves.

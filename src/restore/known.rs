@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     choose::Sibling,
+    other_past::{self, OtherPast},
     places::{Origin, Places},
     uncertain::{self, shown},
 };
@@ -117,6 +118,9 @@ pub struct Known {
     /// Logs that were replaced, and hold commits that are not in those that are used.
     #[serde(default)]
     pub replaced: Vec<Fork>,
+    /// Logs that an archive contradicts.
+    #[serde(default)]
+    pub other_pasts: Vec<OtherPast>,
     /// When that was looked at.
     #[serde(default)]
     pub read_at: Option<DateTime<Utc>>,
@@ -156,6 +160,7 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
         stretches,
         fork: None,
         replaced: Vec::new(),
+        other_pasts: Vec::new(),
         read_at: Some(control.clock().now()),
         log_problem: None,
     })
@@ -193,6 +198,7 @@ pub(super) fn known(
         stretches: plan.catch_ups.clone(),
         fork: shown.fork.clone(),
         replaced: shown.replaced.clone(),
+        other_pasts: other_past::find((plan, shown), siblings, control)?,
         read_at: Some(now),
         log_problem: origin.log_problem.clone(),
     })
@@ -308,6 +314,9 @@ impl Known {
     pub fn lacks(&self, until: Until, next: Option<DateTime<Utc>>) -> Option<Error> {
         if let Some(question) = self.question(until) {
             return Some(question);
+        }
+        if let Some(problem) = self.other_pasts.iter().find_map(|other| other.problem(until)) {
+            return Some(problem);
         }
         match until {
             Until::Commit(_) => None,

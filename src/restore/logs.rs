@@ -153,7 +153,7 @@ pub(super) fn plan_logs(
         };
         if scratch.is_none() {
             let path = std::path::absolute(archive.path()).map_err(|e| Error::io("find", archive.path(), e))?;
-            scratch = Some(scratch_folder(storage::folder_of(&path))?);
+            scratch = Some(Scratch::near(storage::folder_of(&path))?);
         }
         let healed = match &scratch {
             Some(scratch) => log_recovery::heal_log(&log, scratch.folder(), control)?,
@@ -197,9 +197,4 @@ fn ends_early(plan: &Plan, copies: &[(PathBuf, PathBuf)], siblings: &[Sibling]) 
         }
         _ => Ok(None),
     }
-}
-
-/// Beside the archive; where that cannot be written, where the system keeps such files.
-fn scratch_folder(folder: &Path) -> Result<Scratch> {
-    Scratch::new(folder).or_else(|error| Scratch::new(&std::env::temp_dir()).map_err(|_| error))
 }

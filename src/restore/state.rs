@@ -8,10 +8,10 @@ use chrono::{DateTime, Utc};
 use super::{
     Logs,
     logs::{Planned, plan_logs},
-    no_log, open,
+    open,
     places::Origin,
+    reach,
     report::{log_broken, repaired_log_in_words},
-    too_late,
 };
 use crate::{
     archive::{
@@ -125,23 +125,14 @@ pub fn state(
         false => open(archive, segments, control)?,
     };
     let planned = plan_logs(&opened, logs, origin, look, control)?;
-    if let Until::Moment(moment) = until
-        && moment < opened.identity().moment
-    {
-        let siblings = planned.as_ref().map(|planned| planned.siblings.as_slice()).unwrap_or_default();
-        return Err(too_late(&opened, siblings, moment));
-    }
     let connected = planned.as_ref().and_then(Planned::connected);
-    if connected.is_none() && until != Until::End {
-        return Err(no_log(archive));
-    }
+    reach::require(&opened, planned.as_ref(), until)?;
     let fork = planned.as_ref().and_then(|planned| planned.known.fork.as_ref());
     if let Some(question) = fork.and_then(|fork| fork.question(until)) {
         return Err(question);
     }
     let (mut point, mut pieces, mut broken) = (None, Vec::new(), None);
     if let Some(plan) = connected {
-        require_reachable(plan, until)?;
         let found = integrate::resolve(plan, until, look, control)?;
         let reached = match until {
             Until::Commit(number) => found.commit == number,
@@ -162,16 +153,4 @@ pub fn state(
         remarks.extend(planned.repaired.iter().map(|log| repaired_log_in_words(log)));
     }
     Ok(State { archive: opened, pieces, point, lacks, remarks, repaired, held: Held { planned, until, next } })
-}
-
-/// A commit that a restore would refuse.
-fn require_reachable(plan: &integrate::Plan, until: Until) -> Result<()> {
-    match until {
-        Until::Commit(number) if number < plan.from.commit || number > plan.to.commit => {
-            let (from, to) = (plan.from.commit, plan.to.commit);
-            Err(Error::new(ErrorKind::Refused, format!("commit {number} cannot be reached from here"))
-                .hint(format!("The archive stands at commit {from}, and the logs at hand lead to commit {to}.")))
-        }
-        _ => Ok(()),
-    }
 }

@@ -44,6 +44,14 @@ impl Scratch {
         Self::inside(&Folder::open(place)?)
     }
 
+    /// A new one inside `place`; where that cannot be written, where the system keeps such files.
+    ///
+    /// # Errors
+    /// When neither can be written: why `place` cannot.
+    pub fn near(place: &Path) -> Result<Self> {
+        Self::new(place).or_else(|error| Self::new(&std::env::temp_dir()).map_err(|_| error))
+    }
+
     /// A new one inside the folder that is held.
     ///
     /// # Errors

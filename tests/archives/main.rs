@@ -24,4 +24,5 @@ mod reader;
 mod retention;
 mod segments;
 mod signature;
+mod signature_log;
 mod soundness;
