@@ -12,8 +12,9 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result, foreign::shown},
     sqlite::{
-        ffi::{self, WalPosition},
+        ffi,
         wal::{WalCommit, WalFile, WalMark},
+        wal_index::WalPosition,
     },
 };
 
@@ -208,7 +209,15 @@ impl Follower {
     fn is_known(&mut self, wal: &WalFile, page: u32) -> Result<bool> {
         let hash = match (self.pages.hash(page), &self.table) {
             (Some(hash), _) => Some(hash),
-            (None, Some(table)) if self.pages.is_of_base(page) => table.at(page)?,
+            (None, Some(table)) if self.pages.is_of_base(page) => match table.at(page) {
+                Ok(hash) => hash,
+                // Nothing hangs on it: without a table a page is recorded whole when it first changes.
+                Err(error) => {
+                    tracing::warn!("{}; it is not used any more", error.message());
+                    self.table = None;
+                    None
+                }
+            },
             (None, _) => None,
         };
         let Some(hash) = hash else { return Ok(false) };

@@ -24,13 +24,15 @@ use std::{
     sync::Arc,
 };
 
+use twox_hash::XxHash64;
+
 use super::{
     format::{Chain, RecordKind, page_hash},
     keys::Since,
     reader::{LogReader, Record},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     storage::{
         Ownership, Storage, StorageFile,
         regular::{self, Links},
@@ -39,6 +41,8 @@ use crate::{
 
 const MAGIC: &[u8; 8] = b"\x894BLpage";
 const HEADER: u64 = 48;
+/// Pages whose hashes are read and held against a checksum together.
+const PIECE: usize = 512;
 
 /// Writes a page table while the pages of a base go by.
 pub struct PageTableWriter {
@@ -132,13 +136,20 @@ impl PageTableWriter {
     }
 }
 
-/// A verified page table, read in order.
+/// A verified page table.
+///
+/// It is read for as long as the log is written, and stands in a folder that others may write: every piece of it is
+/// held against a checksum from when it was verified, which is kept in memory, 8 bytes for 512 pages.
 #[derive(Debug)]
 pub(super) struct PageTable {
-    reader: BufReader<File>,
+    file: File,
     path: PathBuf,
     pages: u64,
-    left: u64,
+    /// Of every piece, as it was verified.
+    sums: Vec<u64>,
+    /// The piece that was read last in order, and the next page.
+    piece: Vec<[u8; 8]>,
+    at: u64,
 }
 
 impl PageTable {
@@ -154,24 +165,44 @@ impl PageTable {
         if length < HEADER + 32 || !(length - HEADER - 32).is_multiple_of(8) {
             return Ok(None);
         }
-        let mut hasher = blake3::Hasher::new();
-        let mut reader = BufReader::with_capacity(1 << 16, &file);
-        hasher.update_reader((&mut reader).take(length - 32)).map_err(fail)?;
+        let (mut hasher, mut reader) = (blake3::Hasher::new(), BufReader::with_capacity(1 << 16, &file));
+        let mut header = [0; HEADER as usize];
+        reader.read_exact(&mut header).map_err(fail)?;
+        hasher.update(&header);
+        let mut left = length - HEADER - 32;
+        let (mut sums, mut piece) = (Vec::new(), vec![0; PIECE * 8]);
+        while left > 0 {
+            let bytes = &mut piece[..left.min(PIECE as u64 * 8) as usize];
+            reader.read_exact(bytes).map_err(fail)?;
+            hasher.update(bytes);
+            sums.push(sum(bytes));
+            left -= bytes.len() as u64;
+        }
         let mut end = [0; 32];
         reader.read_exact(&mut end).map_err(fail)?;
-        let mut header = [0; HEADER as usize];
-        crate::storage::read_exact_at(&file, 0, &mut header).map_err(fail)?;
         let right = header.starts_with(MAGIC)
             && header[8..12] == page_size.to_le_bytes()
             && header[16..48] == chain.0
             && *hasher.finalize().as_bytes() == end;
-        if !right {
-            return Ok(None);
-        }
-        let mut reader = BufReader::with_capacity(1 << 16, file);
-        std::io::Seek::seek(&mut reader, std::io::SeekFrom::Start(HEADER)).map_err(fail)?;
         let pages = (length - HEADER - 32) / 8;
-        Ok(Some(Self { reader, path: path.to_path_buf(), pages, left: pages }))
+        let path = path.to_path_buf();
+        Ok(right.then_some(Self { file, path, pages, sums, piece: Vec::new(), at: 0 }))
+    }
+
+    /// The hashes of the piece with this number.
+    fn piece(&self, number: u64) -> Result<Vec<[u8; 8]>> {
+        let from = number * PIECE as u64;
+        let mut bytes = vec![0; (self.pages - from).min(PIECE as u64) as usize * 8];
+        crate::storage::read_exact_at(&self.file, HEADER + from * 8, &mut bytes)
+            .map_err(|e| Error::io("read", &self.path, e))?;
+        if self.sums.get(number as usize) != Some(&sum(&bytes)) {
+            let message = format!("{} was written by another program", self.path.display());
+            return Err(Error::new(ErrorKind::Changed, message).about(&self.path).hint(
+                "It is made anew with the next full backup; until then pages are recorded whole. See who writes in that \
+                 folder.",
+            ));
+        }
+        Ok(bytes.as_chunks::<8>().0.to_vec())
     }
 
     /// The hash of one page.
@@ -179,27 +210,25 @@ impl PageTable {
         if page == 0 || u64::from(page) > self.pages {
             return Ok(None);
         }
-        let mut hash = [0; 8];
-        let offset = HEADER + u64::from(page - 1) * 8;
-        crate::storage::read_exact_at(self.reader.get_ref(), offset, &mut hash)
-            .map_err(|e| Error::io("read", &self.path, e))?;
-        Ok(Some(hash))
+        let index = u64::from(page - 1);
+        let piece = self.piece(index / PIECE as u64)?;
+        Ok(piece.get(index as usize % PIECE).copied())
     }
 
     /// Calls `visit` for each page from `first` to `last`, as far as there are hashes.
     pub(super) fn range(&self, first: u32, last: u32, visit: &mut dyn FnMut(u32, [u8; 8])) -> Result<()> {
-        let last = u64::from(last).min(self.pages) as u32;
-        let mut buffer = vec![0; 1 << 16];
-        let mut at = first.max(1);
-        while at <= last {
-            let count = (buffer.len() / 8).min((last - at) as usize + 1);
-            let bytes = &mut buffer[..count * 8];
-            crate::storage::read_exact_at(self.reader.get_ref(), HEADER + u64::from(at - 1) * 8, bytes)
-                .map_err(|e| Error::io("read", &self.path, e))?;
-            for (page, hash) in (at..).zip(bytes.as_chunks::<8>().0) {
-                visit(page, *hash);
+        let (first, last) = (u64::from(first.max(1)), u64::from(last).min(self.pages));
+        if first > last {
+            return Ok(());
+        }
+        let size = PIECE as u64;
+        for number in (first - 1) / size..=(last - 1) / size {
+            for (page, hash) in (number * size + 1..).zip(self.piece(number)?) {
+                if (first..=last).contains(&page) {
+                    // No data file has more pages than a number of 32 bits names.
+                    visit(page as u32, hash);
+                }
             }
-            at += count as u32;
         }
         Ok(())
     }
@@ -211,14 +240,21 @@ impl PageTable {
 
     /// The hash of the next page; `None` after the last.
     pub(super) fn next(&mut self) -> Result<Option<[u8; 8]>> {
-        if self.left == 0 {
+        if self.at >= self.pages {
             return Ok(None);
         }
-        self.left -= 1;
-        let mut hash = [0; 8];
-        self.reader.read_exact(&mut hash).map_err(|e| Error::io("read", &self.path, e))?;
-        Ok(Some(hash))
+        if self.at.is_multiple_of(PIECE as u64) {
+            self.piece = self.piece(self.at / PIECE as u64)?;
+        }
+        let hash = self.piece.get(self.at as usize % PIECE).copied();
+        self.at += 1;
+        Ok(hash)
     }
+}
+
+/// Found in memory what was verified: no protection against who computes it, who can write the log as well.
+fn sum(bytes: &[u8]) -> u64 {
+    XxHash64::oneshot(0, bytes)
 }
 
 /// What is known of the pages after the last record: from the log, which changed some, and from its base.
@@ -376,6 +412,34 @@ mod tests {
         file[60] ^= 1;
         std::fs::write(&path, file)?;
         assert!(PageTable::open(&path, 512, chain)?.is_none());
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_table_that_is_written_over_while_it_is_read_says_nothing_wrong()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.pages");
+        let storage: Arc<dyn Storage> = Arc::new(Disk);
+        let (chain, pages) = (Chain([4; 32]), 3 * PIECE as u32);
+        let page = |number: u32| [number.to_le_bytes(); 128].concat();
+        let mut writer = PageTableWriter::create(&storage, &path, (512, chain), Ownership::default())?;
+        (1..=pages).try_for_each(|number| writer.push(&page(number)))?;
+        writer.finish()?;
+        let table = PageTable::open(&path, 512, chain)?.ok_or("refused")?;
+        let mut seen = Vec::new();
+        table.range(500, 1100, &mut |page, hash| seen.push((page, hash)))?;
+        assert_eq!(seen, (500..=1100).map(|number| (number, page_hash(&page(number)))).collect::<Vec<_>>());
+        // In its second piece, in the same file.
+        let file = std::fs::OpenOptions::new().write(true).open(&path)?;
+        std::os::unix::fs::FileExt::write_all_at(&file, b"x", HEADER + 8 * 600)?;
+        assert_eq!(table.at(1)?, Some(page_hash(&page(1))));
+        assert_eq!(table.at(pages)?, Some(page_hash(&page(pages))));
+        let refused = [table.at(520).err(), table.range(1, pages, &mut |_, _| {}).err()];
+        assert!(refused.iter().all(|error| error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Changed)));
+        file.set_len(0)?;
+        assert!(table.at(1).is_err());
         Ok(())
     }
 }
