@@ -18,11 +18,12 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::{
-        ffi::{self, Checkpointer, WalPosition},
+        ffi::{self, Checkpointer},
         leave,
-        named::NamedFiles,
+        named::{NamedFiles, require_whole_wal},
         open_existing,
         snapshot::{is_busy, wal_path},
+        wal_index::{Backfill, WalPosition},
     },
     storage::{
         identity::FileStamp,
@@ -96,13 +97,15 @@ impl Pins {
         conn.map_or(Ok(()), |conn| self.unwritten.look(conn, &self.path))
     }
 
-    /// Sees that nobody has put another WAL in the place of one that holds nothing. A program that has the data file open may just be
-    /// writing one.
+    /// Sees that nobody has put another WAL in the place of one that holds nothing, where no other program has the data
+    /// file open, which may just be writing one; and that nobody has cut or overwritten one that holds something: while
+    /// we have its index open, every program would go by that, and fail.
     ///
     /// # Errors
-    /// [`ErrorKind::Changed`] when somebody has.
+    /// [`ErrorKind::Changed`] or [`ErrorKind::Replaced`] when somebody has.
     pub(super) fn require_own_wal(&self) -> Result<()> {
         let Some(conn) = self.held.back().and_then(|n| self.connections[*n].as_ref()) else { return Ok(()) };
+        require_whole_wal(conn, &self.path)?;
         match Unwritten::look_at_wal(conn, &self.path, &wal_path(&self.path)) {
             Err(changed) if self.files.is_some_and(|files| !files.is_open_elsewhere(&self.path)) => Err(changed),
             _ => Ok(()),
@@ -256,7 +259,7 @@ impl Pins {
 
     /// SQLite's counter of commits, when the WAL is empty.
     pub(super) fn counter_of_empty_wal(&self) -> Result<Option<u32>> {
-        Ok(ffi::backfill(self.connection()?, &self.path)?.and_then(ffi::Backfill::counter_when_empty))
+        Ok(ffi::backfill(self.connection()?, &self.path)?.and_then(Backfill::counter_when_empty))
     }
 
     /// A connection for raw reads of the data file: that of the newest pin.

@@ -254,10 +254,11 @@ pub fn require_whole_wal(conn: &Connection, path: &Path) -> Result<()> {
             std::thread::sleep(std::time::Duration::from_millis(60));
             is_strange()
         }) {
-            let message = format!("{} was deleted or replaced under a program that has it open still", wal.display());
+            let message =
+                format!("{} was deleted, replaced, cut or overwritten under programs that have it open", wal.display());
             return Err(Error::new(ErrorKind::Replaced, message).hint(
-                "Only that program sees what it commits now. Have it save its data elsewhere if it can, then end it \
-                 and begin it again; backups and the log go on by themselves.",
+                "What such a program commits now, no other one sees. Have it save its data elsewhere if it can, then end \
+                 it and begin it again; backups and the log go on by themselves.",
             ));
         }
     }
