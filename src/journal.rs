@@ -49,6 +49,7 @@
 //! stands. The method, its reasons and limits are in `docs/capture.md`.
 
 mod absorb;
+pub mod aside;
 pub mod capture;
 mod catch_up;
 mod copier;
@@ -69,6 +70,7 @@ pub mod look;
 pub mod open;
 pub mod page;
 mod pages;
+pub mod passes;
 mod pin_machine;
 mod pins;
 pub mod place;

@@ -89,7 +89,7 @@ impl Capture {
         named::require_released(&config.data_file)?;
         named::require_shared(&config.data_file)?;
         require_wal_mode(&config.data_file)?;
-        rotate::settle(&config.storage, &config.log, config.last_archive.as_ref())?;
+        rotate::settle(&config.storage, &config.log, config.last_archive.as_ref(), (config.clock)())?;
         let mut pins = Pins::new(&config.data_file);
         let at = pins.take(false)?;
         named::require_one_wal(&config.data_file)?;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
+    aside::is_set_aside,
     integrate::{Plan, Until, seek},
     reader::{LogReader, Record},
 };
@@ -49,9 +50,11 @@ pub struct Branch {
 }
 
 impl Fork {
-    /// Whether the other log was over when the one that is used was begun in its place.
+    /// Whether the other log was over when the one that is used was begun in its place, or went on from before: one that
+    /// was put aside is no past of another data file.
     pub(super) fn is_replaced(&self) -> bool {
-        self.used.epoch > self.other.epoch && self.used.begins >= self.other.ends
+        let is_over = self.used.epoch > self.other.epoch || is_set_aside(&self.other.path);
+        is_over && self.used.begins >= self.other.ends
     }
 
     /// What to ask of a restore up to `until` where the other log, which was over when the one that is used was begun,
@@ -69,7 +72,7 @@ impl Fork {
         };
         let (old, new) = (other.path.display(), used.path.display());
         let message = format!(
-            "{what}: {old} went on from commit {} up to commit {}, and {new} was begun in its place",
+            "{what}: {old} went on from commit {} up to commit {}, and {new} goes on in its place",
             self.commit, other.last
         );
         Some(Error::new(ErrorKind::Refused, message).hint(format!(

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    sqlite::{ffi::WalPosition, wal::WalMark},
+    sqlite::{wal::WalMark, wal_index::WalPosition},
     storage::identity::FileStamp,
 };
 

@@ -13,6 +13,7 @@ use std::{
 
 use uuid::Uuid;
 
+pub use super::aside::{DAMAGED, SET_ASIDE};
 use super::{
     format::{Chain, LogHeader, Position, RecordKind, VERSION},
     place,
@@ -32,11 +33,6 @@ use crate::{
         regular::{self, Links},
     },
 };
-
-/// The end of the name of a log that was set aside; a date follows.
-pub const SET_ASIDE: &str = ".set-aside-";
-/// The end of the name of a copy that was kept of a log damaged in its middle; a date follows.
-pub const DAMAGED: &str = ".damaged-";
 
 /// The data file as it stands.
 pub(super) struct Now {

@@ -16,11 +16,12 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{
-    format::{Position, RecordHead, Tail},
+    aside::SET_ASIDE,
+    format::{HEADER_BYTES, Position, RecordHead, Tail},
     index::{Builder, Indexed},
     next_path,
     reader::{End, LogReader},
-    table_path,
+    table_path, with_suffix,
     writer::LogWriter,
 };
 use crate::{
@@ -46,16 +47,20 @@ pub struct LastArchive {
     pub previous_log: PathBuf,
 }
 
-/// Brings the files of an unfinished cut into order; does nothing where there is none.
+/// Brings the files of an unfinished cut into order; does nothing where there is none. A `.next` that belongs to no cut
+/// of this log, as one that came back with an older copy of the folder, is put aside as at `now`.
 ///
 /// # Errors
 /// When the disk fails; then it can be called again.
-pub fn settle(storage: &Arc<dyn Storage>, log: &Path, last: Option<&LastArchive>) -> Result<()> {
+pub fn settle(storage: &Arc<dyn Storage>, log: &Path, last: Option<&LastArchive>, now: DateTime<Utc>) -> Result<()> {
     let next = next_path(log);
-    let Some(next_header) = usable_header(storage, &next)? else { return Ok(()) };
+    let Some(next_header) = usable_header(storage, log, now)? else { return Ok(()) };
     if !exists(log) {
         // The sealed log was archived already, and the last rename was not reached.
         return finish(storage, log);
+    }
+    if has_taken_its_place(log, &next_header) {
+        return put_aside(storage, log, now);
     }
     match last {
         Some(last) if last.position == next_header => {
@@ -65,9 +70,38 @@ pub fn settle(storage: &Arc<dyn Storage>, log: &Path, last: Option<&LastArchive>
         }
         _ => {
             let (mut writer, _) = LogWriter::open(Arc::clone(storage), log, &mut |_, _| Ok(()))?;
+            if !pass_what_is_there(&mut LogReader::open(&next)?, &writer)? {
+                drop(writer);
+                return put_aside(storage, log, now);
+            }
             take_back(&mut writer, &next)
         }
     }
+}
+
+/// Whether the log itself begins where the one at `.next` does: that cut was finished long ago.
+fn has_taken_its_place(log: &Path, next: &Position) -> bool {
+    LogReader::open(log).is_ok_and(|reader| reader.header().base == *next)
+}
+
+/// Puts aside what lies at `.next` and is no part of a cut: the next one needs the name, and what it holds may be wanted
+/// once more. Does nothing where nothing lies there.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub(super) fn put_aside(storage: &Arc<dyn Storage>, log: &Path, now: DateTime<Utc>) -> Result<()> {
+    let next = next_path(log);
+    if !exists(&next) {
+        return Ok(());
+    }
+    let aside = with_suffix(log, &format!("{SET_ASIDE}{}", now.format("%Y%m%d-%H%M%S%.3f")));
+    storage.rename_new(&next, &aside)?;
+    let table = table_path(&next);
+    if exists(&table) {
+        storage.remove(&table)?;
+    }
+    tracing::warn!("{} belongs to no backup that is being made; it is kept as {}", shown(&next), shown(&aside));
+    storage.sync_folder(folder_of(log))
 }
 
 /// Gives the sealed log its index where it has none: a crash came before it. What hinders that hinders nothing else.
@@ -108,14 +142,20 @@ fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// The base of the log at `next`; a file whose header was never finished is removed.
-fn usable_header(storage: &Arc<dyn Storage>, next: &Path) -> Result<Option<Position>> {
+/// The base of the log that goes on beside `log`; a file whose header was never finished is removed, and one whose header
+/// was damaged is put aside.
+fn usable_header(storage: &Arc<dyn Storage>, log: &Path, now: DateTime<Utc>) -> Result<Option<Position>> {
+    let next = &next_path(log);
     if !exists(next) {
         return Ok(None);
     }
     match LogReader::open(next) {
         Ok(reader) => Ok(Some(reader.header().base)),
         Err(e) if matches!(e.kind(), ErrorKind::NotRecognised | ErrorKind::Damaged) => {
+            if next.symlink_metadata().is_ok_and(|meta| meta.len() > HEADER_BYTES as u64) {
+                put_aside(storage, log, now)?;
+                return Ok(None);
+            }
             // Created, but its header did not reach the disk: so no record followed it.
             storage.remove(next)?;
             Ok(None)
@@ -280,145 +320,4 @@ fn tail_of(path: &Path) -> Result<(Position, Tail)> {
 }
 
 #[cfg(all(test, unix))]
-mod tests {
-    use chrono::DateTime;
-
-    use super::*;
-    use crate::{
-        journal::{
-            Chain, RecordKind,
-            format::{Entry, LogHeader, VERSION, page_hash},
-            integrate,
-        },
-        sqlite::wal::WalMark,
-        storage::Disk,
-    };
-
-    #[test]
-    fn a_link_in_the_place_of_the_archived_log_does_not_cost_the_log()
-    -> std::result::Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let (log, to) = (folder.path().join("a.journal"), folder.path().join("a[0001].4BL"));
-        let storage: Arc<dyn Storage> = Arc::new(Disk);
-        let header = LogHeader {
-            ignored: Default::default(),
-            version: VERSION,
-            identity: uuid::Uuid::from_u128(7),
-            page_size: 512,
-            base: Position::at(1, 0, Chain([9; 32])),
-            rooted: true,
-            created: DateTime::UNIX_EPOCH,
-            page_count: 5,
-            mark: WalMark::default(),
-        };
-        drop(LogWriter::create(Arc::clone(&storage), &log, header, Ownership::default())?);
-        std::os::unix::fs::symlink(&log, &to)?;
-        let error = archive(&storage, &log, &to).err().ok_or("the link was taken for the log")?;
-        assert_eq!(error.kind(), ErrorKind::Exists);
-        assert!(log.is_file());
-        // A copy that a crash left is what it seems to be.
-        std::fs::remove_file(&to)?;
-        std::fs::copy(&log, &to)?;
-        archive(&storage, &log, &to)?;
-        assert!(!log.exists() && to.is_file());
-        Ok(())
-    }
-
-    /// A log with these commits after `base`, each of which writes one page.
-    fn log_of(path: &Path, version: u32, base: Position, commits: u64) -> Result<LogWriter> {
-        let time = DateTime::UNIX_EPOCH;
-        let header = LogHeader {
-            ignored: Default::default(),
-            version,
-            identity: uuid::Uuid::from_u128(7),
-            page_size: 512,
-            base,
-            rooted: true,
-            created: time,
-            page_count: 1,
-            mark: WalMark::default(),
-        };
-        let mut writer = LogWriter::create(Arc::new(Disk), path, header, Ownership::default())?;
-        for commit in base.commit + 1..=base.commit + commits {
-            let mark = WalMark { frame: commit as u32, ..WalMark::default() };
-            let kind = RecordKind::Commit;
-            writer.begin(RecordHead { kind, commit, time, wall: time, page_count: 1, mark, state: None });
-            let bytes = [commit as u8; 512];
-            writer.page(&Entry { page: 1, encoding: 0, hash: page_hash(&bytes), bytes: &bytes })?;
-            writer.end()?;
-            writer.sync()?;
-        }
-        Ok(writer)
-    }
-
-    #[test]
-    fn a_log_whose_backup_succeeded_before_a_crash_gets_its_index_when_it_is_archived()
-    -> std::result::Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let (log, to) = (folder.path().join("a.journal"), folder.path().join("a[0001].4BL"));
-        let cut = log_of(&log, VERSION, Position::at(1, 0, Chain([9; 32])), 3)?.position();
-        let position = Position { archive: 2, ..cut };
-        drop(log_of(&next_path(&log), VERSION, position, 1)?);
-        let (moment, previous_log) = (DateTime::UNIX_EPOCH, to.clone());
-        let last = LastArchive { position, moment, page_size: 512, page_count: 1, previous_log };
-        // The crash came in the middle of it.
-        let blocks = index_of(&mut LogReader::open(&log)?)?.ok_or("no index")?;
-        let whole = std::fs::read(&log)?;
-        std::fs::write(&log, [whole.as_slice(), &blocks[..blocks.len() - 9]].concat())?;
-        settle(&(Arc::new(Disk) as Arc<dyn Storage>), &log, Some(&last))?;
-        assert!(std::fs::read(&to)? == [whole, blocks].concat() && !next_path(&log).exists());
-        assert_eq!(LogReader::open(&log)?.header().base, position);
-        Ok(())
-    }
-
-    #[test]
-    fn what_a_crash_left_half_taken_back_is_whole_with_the_log_beside_it_and_taken_back_later()
-    -> std::result::Result<(), Box<dyn std::error::Error>> {
-        for version in 1..=VERSION {
-            let folder = tempfile::tempdir()?;
-            let log = folder.path().join("a.journal");
-            let (next, base) = (next_path(&log), Position::at(1, 0, Chain([9; 32])));
-            let mut writer = log_of(&log, version, base, 2)?;
-            let (sealed, cut) = (writer.logged().length, writer.position());
-            drop(log_of(&next, VERSION, Position::at(2, cut.commit, cut.chain), 3)?);
-            let rest = std::fs::read(&next)?;
-            take_back(&mut writer, &next)?;
-            assert!(!next.exists() && writer.logged().commit == 5);
-            drop(writer);
-            let all = std::fs::read(&log)?;
-            let mut reader = LogReader::open(&log)?;
-            let mut ends = vec![sealed];
-            while let Some(record) = reader.next_record()? {
-                ends.extend((record.head.commit > 2 && version == 1).then_some(record.end));
-            }
-            ends.push(all.len() as u64);
-            for end in ends {
-                std::fs::write(&log, &all[..end as usize])?;
-                std::fs::write(&next, &rest)?;
-                let control = crate::control::Control::default();
-                for logs in [[log.clone(), next.clone()], [next.clone(), log.clone()]] {
-                    let plan = integrate::plan(uuid::Uuid::from_u128(7), &base, &logs, &control)?;
-                    assert_eq!(
-                        (plan.to.commit, plan.commits, plan.fork),
-                        (5, 5, None),
-                        "version {version}, {end} bytes"
-                    );
-                    let target = folder.path().join("a");
-                    std::fs::write(&target, [0; 512])?;
-                    let plan = integrate::plan(uuid::Uuid::from_u128(7), &base, &logs, &control)?;
-                    integrate::integrate(&target, &plan, integrate::Until::End, &control)?;
-                    assert_eq!(std::fs::read(&target)?, [5; 512]);
-                }
-                let storage: Arc<dyn Storage> = Arc::new(Disk);
-                settle(&storage, &log, None)?;
-                assert!(!next.exists() && std::fs::read(&log)? == all, "version {version}, {end} bytes");
-            }
-            // One that does not lead to where the other begins is left as it is.
-            std::fs::remove_file(&log)?;
-            let mut writer = log_of(&log, version, Position::at(1, 0, Chain([8; 32])), 4)?;
-            std::fs::write(&next, &rest)?;
-            assert!(take_back(&mut writer, &next).is_err() && next.exists());
-        }
-        Ok(())
-    }
-}
+mod tests;

@@ -179,6 +179,7 @@ impl Service {
             mark: self.follower.place(),
         };
         let next = next_path(&self.config.log);
+        rotate::put_aside(&self.config.storage, &self.config.log, (self.config.clock)())?;
         let ownership = Ownership::for_content_of(&self.config.data_file);
         let writer = LogWriter::create_with(Arc::clone(&self.config.storage), &next, (header, &blank), ownership)?;
         self.sealed = Some(self.follower.switch_writer(writer));
