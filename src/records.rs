@@ -11,6 +11,7 @@
 //! page record row tree   the SQLite file format, read from bytes that nobody vouches for
 //! ```
 
+mod base;
 mod chains;
 pub mod changes;
 pub mod definition;

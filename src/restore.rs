@@ -7,8 +7,11 @@ pub mod in_place;
 mod known;
 mod logs;
 mod moment;
+mod newer;
+mod other_past;
 mod placed;
 mod places;
+mod reach;
 mod report;
 mod selection;
 mod settings_back;
@@ -24,7 +27,7 @@ use std::{
     time::Instant,
 };
 
-use chrono::{DateTime, FixedOffset, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -38,7 +41,6 @@ pub use self::{
 use self::{
     logs::{Planned, plan_logs},
     placed::{Placed, owners_not_given, refuse_target},
-    places::is_set_aside,
 };
 use crate::{
     archive::{
@@ -53,6 +55,7 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
     journal::{
+        aside::is_set_aside,
         integrate::{self, Integrated, Look, PlanEnd, Until},
         reader::LogReader,
     },
@@ -192,33 +195,12 @@ pub fn find_point(
     look: Look,
 ) -> Result<integrate::Point> {
     let control = Control::default();
-    let planned = plan_logs(&open(archive, segments, &control)?.0, logs, origin, look, &control)?;
+    let opened = open(archive, segments, &control)?.0;
+    let planned = plan_logs(&opened, logs, origin, look, &control)?;
     match planned.as_ref().and_then(Planned::connected) {
         Some(plan) => integrate::resolve(plan, until, look, &control),
-        None => Err(no_log(archive)),
+        None => Err(reach::no_log(&opened)),
     }
-}
-
-/// The archive holds a later state than the one wanted; says which other one leads there.
-fn too_late(archive: &Archive, siblings: &[Sibling], moment: DateTime<Utc>) -> Error {
-    let shown = |moment: &DateTime<FixedOffset>| moment.format("%Y-%m-%d %H:%M:%S %:z").to_string();
-    let (path, held) = (archive.path().display(), shown(&archive.identity().moment));
-    let message = format!("{path} holds the state of {held}, after the moment wanted");
-    let error = Error::new(ErrorKind::Refused, message);
-    match siblings.iter().find(|sibling| sibling.moment <= moment) {
-        Some(older) => error.hint(format!(
-            "Full backup {}, of {}, is the newest before that moment. Restore that one, with its logs: {}",
-            older.number,
-            shown(&older.moment),
-            older.archive.display()
-        )),
-        None => error.hint("No older archive is at hand. If there is one elsewhere, restore that one, with its logs."),
-    }
-}
-
-fn no_log(archive: &Path) -> Error {
-    Error::new(ErrorKind::NotFound, format!("no log continues {}", archive.display()))
-        .hint("Give the log with --log, or restore the archive without a moment or commit.")
 }
 
 /// A folder named like the archive, beside it; with ` (2)`, ` (3)` … when that exists.
@@ -315,7 +297,6 @@ fn run_opened(
     held: Option<&Folder>,
     control: &Control,
 ) -> Result<RestoreReport> {
-    let archive = opened.path();
     let items = selection::select(opened, &options.items)?;
     let destination =
         std::path::absolute(&options.destination).map_err(|e| Error::io("find", &options.destination, e))?;
@@ -327,15 +308,7 @@ fn run_opened(
     let planned = plan_logs(opened, &options.logs, &options.origin, Look::Records, control)?;
     let connected = planned.as_ref().and_then(Planned::connected);
     let log = planned.as_ref().and_then(Planned::plan).or(connected.filter(|_| options.until != Until::End));
-    if let Until::Moment(moment) = options.until
-        && moment < opened.identity().moment
-    {
-        let siblings = planned.as_ref().map(|planned| planned.siblings.as_slice()).unwrap_or_default();
-        return Err(too_late(opened, siblings, moment));
-    }
-    if connected.is_none() && options.until != Until::End {
-        return Err(no_log(archive));
-    }
+    reach::require(opened, planned.as_ref(), options.until)?;
     // Only whoever asks knows which of two pasts is meant.
     let wants_data = items.iter().any(|item| item.kind == ItemKind::DataFile);
     let known = planned.as_ref().map(|planned| &planned.known).filter(|_| wants_data);
@@ -396,6 +369,14 @@ fn run_opened(
     report.not_whole = NotWhole::as_far_as_known(opened, &options.items, &Control::default())?;
     if held.is_none() {
         report.remarks.extend(owners_not_given(&items));
+    }
+    if report.integrated.as_ref().is_some_and(|done| done.commits > 0) && items.iter().any(|item| item.kind.is_chosen())
+    {
+        let moment = opened.identity().moment.format("%Y-%m-%d %H:%M:%S %:z");
+        report.remarks.push(format!(
+            "Program files and attachments are as the archive holds them, of {moment}: the log leads on for the data \
+             file alone."
+        ));
     }
     Ok(report)
 }

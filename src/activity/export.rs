@@ -158,7 +158,7 @@ fn write(open: &Open, filter: &Filter, form: Form, upto: Option<u64>, sender: &S
     // What is not looked for need not be told.
     let (first, last) = (trail.first.max(filter.first), upto.into_iter().chain(filter.last).min());
     let wanted = Wanted { last, since: filter.since, ..everything(first) };
-    let mut history = History::new(Box::new(ArchiveBase::of(trail.archive)?), stretches);
+    let mut history = History::new(Box::new(ArchiveBase::mending(trail.archive)?.0), stretches);
     let mut out = Lines { text: String::new(), told: 0, sender, form };
     if form == Form::Csv {
         out.text = format!("{}\n", lines::CSV_HEAD);

@@ -4,6 +4,8 @@
 //! digits, and `.4BK`: `OMB_Edelweiss[0001].4BK`. An archive in segments has several files,
 //! `OMB_Edelweiss[0006-0001].4BK` and so on, and is one entry of the list.
 
+mod repaired;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
@@ -14,6 +16,9 @@ use std::{
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use repaired::copies;
+use repaired::parse_copy;
 
 use super::{
     format::ArchiveNumber,
@@ -170,8 +175,8 @@ fn logs_marked(folder: &Path, wanted: &str, marks: &[&str]) -> Result<Vec<PathBu
     Ok(found)
 }
 
-/// Splits the name of an archived log into stem and number.
-fn parse_log_name(name: &str) -> Option<(String, ArchiveNumber)> {
+/// Splits an archived log's file name into stem and number; `None` when it is not one.
+pub fn parse_log_name(name: &str) -> Option<(String, ArchiveNumber)> {
     let as_archive = format!("{}{EXTENSION}", name.strip_suffix("4BL")?);
     parse_name(&as_archive).map(|(stem, number)| (stem.to_owned(), number))
 }
@@ -205,7 +210,8 @@ pub fn parse_name(name: &str) -> Option<(&str, ArchiveNumber)> {
 /// The archives of `folder`, newest number first: those with this stem, or all.
 ///
 /// A folder that does not exist holds none. Files that carry the name of an archive but cannot be read are listed with
-/// their problem, so that they are not overlooked.
+/// their problem, so that they are not overlooked. A repaired copy whose archive is not there any more stands in its
+/// place: somebody deleted what was damaged.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -247,32 +253,21 @@ pub fn list(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
         }
     }
     found.extend(sets.into_iter().map(|((_, number), files)| describe(files.into_values().collect(), number, true)));
+    found.extend(repaired::all_copies(folder, wanted)?.0);
     found.sort_by(|a, b| (b.number, &b.path).cmp(&(a.number, &a.path)));
     Ok(found)
 }
 
-/// The copies in `folder` that repairs wrote of archives with this stem, or of all, `Name[0006] repaired.4BK`: each has
-/// the number and the identity of the archive whose place it can take.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn copies(folder: &Path, wanted: Option<&str>) -> Result<Vec<ArchiveEntry>> {
-    let found = files(folder)?.into_iter().filter_map(|(path, name)| {
-        let (stem, number) = parse_copy(&name)?;
-        wanted.is_none_or(|wanted| wanted == stem).then(|| describe(vec![path], number, false))
-    });
-    let mut found: Vec<ArchiveEntry> = found.collect();
-    found.sort_by(|a, b| (b.number, &a.path).cmp(&(a.number, &b.path)));
-    Ok(found)
-}
-
-/// Splits the file name of a repaired copy into stem and number.
-fn parse_copy(name: &str) -> Option<(&str, ArchiveNumber)> {
-    let (archive, mark) = name.strip_suffix(".4BK")?.rsplit_once(" repaired")?;
-    let is_counted = mark.is_empty() || mark.strip_prefix(' ').is_some_and(|n| n.parse::<u32>().is_ok());
-    let (stem, digits) = archive.strip_suffix(']').filter(|_| is_counted)?.rsplit_once('[')?;
-    let is_number = digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_digit());
-    (is_number && !stem.is_empty()).then(|| Some((stem, ArchiveNumber(digits.parse().ok()?)))).flatten()
+/// Files in `folder` that end as archives do, and do not have the name of one; none where it cannot be read.
+pub fn of_other_names(folder: &Path) -> Vec<PathBuf> {
+    let is_other = |name: &str| {
+        name.to_ascii_uppercase().ends_with(&format!(".{EXTENSION}"))
+            && parse_name(name).is_none()
+            && parse_segment_name(name).is_none()
+            && parse_copy(name).is_none()
+    };
+    let files = files(folder).unwrap_or_default();
+    files.into_iter().filter(|(_, name)| is_other(name)).map(|(path, _)| path).collect()
 }
 
 /// The highest number among the archives with this stem, whatever their state, as far as it can be one; 0 without any.

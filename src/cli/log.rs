@@ -4,6 +4,7 @@ use std::{
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -15,6 +16,7 @@ use super::{
     remark,
 };
 use crate::{
+    archive::heal,
     control::Control,
     error::{Error, ErrorKind, Result, foreign::foreign, shell::quoted},
     journal::plan::PlanEnd,
@@ -59,7 +61,9 @@ pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
     // The rest of it holds copies of logs that were repaired, and stays until the end.
     let (archive, ends) = (trail.archive, trail.ends);
     let mut lines = Lines::new(asked);
-    let told = history::read(Box::new(ArchiveBase::of(archive)?), &stretches, &wanted, &control, &mut |operation| {
+    let path = archive.path().to_path_buf();
+    let (base, mended) = ArchiveBase::mending(archive)?;
+    let told = history::read(Box::new(base), &stretches, &wanted, &control, &mut |operation| {
         let is_read = lines.put(operation)?;
         if !is_read {
             control.stop();
@@ -69,6 +73,9 @@ pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
     let is_read = lines.flush()?;
     if let Some(first) = lines.first.filter(|_| is_read && !asked.json && !asked.csv && !is_log_by_name(&asked.file)) {
         remark(&ways_back(&asked.file, first));
+    }
+    if mended.load(Ordering::Relaxed) && is_read {
+        remark(&format!("{} is damaged, and was repaired in memory. {}", foreign_path(&path), heal::SOUND_COPY));
     }
     match told {
         // A reader such as `head` that has seen enough.

@@ -10,7 +10,11 @@ use super::{
     remark,
 };
 use crate::{
-    archive::{Archive, catalog, segments::parse_segment_name},
+    archive::{
+        Archive, catalog,
+        lawful::{ATTACHMENTS, PROGRAM},
+        segments::parse_segment_name,
+    },
     control::Control,
     engine::{
         Command, JobId,
@@ -21,6 +25,7 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result, foreign::shown, shell::quoted},
     journal::integrate::Until,
     restore::{self, Logs, Origin},
+    settings::left_behind,
     storage, verify,
 };
 
@@ -144,14 +149,18 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
     if !is_data_file(&archive) {
         return asked.perform(job, &archive, logs, until);
     }
-    let data_file = storage::real_path(&archive);
     let folders = directories()?;
+    if let Some(error) = left_behind(&archive, folders.config_dir()) {
+        return Err(error);
+    }
+    let data_file = storage::real_path(&archive);
     let data = folders.data_dir();
     let made = last_made(data, &data_file);
     let mut origin = Origin {
         settings_dir: Some(folders.config_dir().to_path_buf()),
         damaged: damaged_archives(data),
         made: made_archives(data, &data_file),
+        segments: asked.segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?,
         ..Origin::of(&data_file)
     };
     let mut choice = restore::choose(&data_file, &origin, until, &logs, made.as_ref())
@@ -168,7 +177,8 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
                 continue;
             }
         }
-        tell(&mut finished, choice.without);
+        let files = choice.files.filter(|_| asked.items.is_empty() || finished.as_ref().is_some_and(has_chosen));
+        tell(&mut finished, choice.without, files);
         return Ok(finished);
     }
 }
@@ -181,8 +191,25 @@ fn is_of_damage(finished: &FinishedJob, archive: &Path) -> bool {
     has_failed && verify::run(archive, &Control::default()).is_err_and(|error| is_lost(error.kind()))
 }
 
+/// Whether program files or attachments were restored.
+fn has_chosen(finished: &FinishedJob) -> bool {
+    let Ok(JobReport::Restore(report)) = &finished.result else { return false };
+    let is_chosen = |file: &PathBuf| {
+        let below = file.strip_prefix(&report.destination).unwrap_or(file);
+        below.starts_with(ATTACHMENTS) || below.starts_with(PROGRAM)
+    };
+    report.files.iter().any(is_chosen)
+}
+
 /// The engine was told of the archive only, and not that a newer one was looked for.
-fn tell(finished: &mut Option<FinishedJob>, without: Option<ErrorReport>) {
+fn tell(finished: &mut Option<FinishedJob>, without: Option<ErrorReport>, files: Option<ErrorReport>) {
+    if let (Some(Ok(JobReport::Restore(report))), Some(files)) =
+        (finished.as_mut().map(|finished| &mut finished.result), files.filter(|_| without.is_none()))
+        && report.in_place.is_none()
+        && report.lacks.is_none()
+    {
+        report.lacks = Some(files);
+    }
     if let (Some(Ok(JobReport::Restore(report))), Some(without)) =
         (finished.as_mut().map(|finished| &mut finished.result), without)
         // What is the same as the data file itself lacks nothing, whichever archive it came from.

@@ -19,12 +19,12 @@ use super::{
     status::JobReport,
 };
 use crate::{
-    archive::keys::Key,
+    archive::{Archive, keys::Key},
     backup::{self, marks, places::Purpose, soundness::Finding},
     control::Control,
     drill,
     error::{Error, ErrorKind, Result},
-    journal::{Capture, CaptureState, integrate::Until},
+    journal::{Capture, CaptureState, Position, integrate::Until},
     repair::{self, RepairOptions},
     restore::{
         self, Logs, Origin, RestoreOptions, RestoreReport,
@@ -166,22 +166,26 @@ fn run_in_place(
         .find(|a| a.is_of(settings.settings().data_file_id) && a.problem.is_none());
     let kept = match (log, newest) {
         (Some(log), Some(newest)) => {
-            in_place::is_kept_by_log(log, &newest.path, control).unwrap_or(false).then_some(newest.path)
+            in_place::is_kept_by_log(log, &newest.path, control).unwrap_or(false).then_some(newest)
         }
         _ => None,
     };
-    let mut keep = |commit: Option<u64>| match (&kept, commit) {
-        (_, now) if order.only_after.is_some() && now != order.only_after => {
+    let mut keep = |position: Option<Position>| match (&kept, position) {
+        (_, now) if order.only_after.is_some() && now.map(|now| now.commit) != order.only_after => {
             let message = format!("programs have committed to {} meanwhile", data_file.display());
             Err(Error::new(ErrorKind::Busy, message).hint("Look at it, then restore it in place by hand."))
         }
-        (Some(archive), Some(_)) => Ok(Some(Undo { archive: archive.clone(), commit })),
+        (Some(archive), Some(now)) => {
+            let (archive, archive_id) = (archive.path.clone(), archive.archive_id);
+            Ok(Some(Undo { archive, archive_id, commit: Some(now.commit), position }))
+        }
         _ => {
             let options = settings.settings().archive;
             // Programs that write are kept out meanwhile: SQLite is not asked what the file holds.
             let ask = (None, false);
             let made = backup::run_asking(&Disk, data_file, &mut settings, own, &folder, log, options, ask, control)?;
-            Ok(Some(Undo { archive: made.archive, commit: None }))
+            let archive_id = Archive::glance(&made.archive).ok().map(|identity| identity.archive_id);
+            Ok(Some(Undo { archive: made.archive, archive_id, commit: None, position: None }))
         }
     };
     in_place::in_place(&Disk, &order.archive, options, log, &mut keep, control)

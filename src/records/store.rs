@@ -12,9 +12,9 @@ use std::{
     sync::Arc,
 };
 
+pub use super::base::{ArchiveBase, Base};
 use super::{page::Image, tree::Pages};
 use crate::{
-    archive::{Archive, ItemKind},
     error::{Error, ErrorKind, Result},
     journal::{
         format::Entry,
@@ -28,91 +28,6 @@ use crate::{
 const CHANGED_BYTES: usize = 64 << 20;
 /// Bytes of pages of the base held in memory, twice.
 const CLEAN_BYTES: usize = 16 << 20;
-/// Bytes of unpacked frames of the archive held in memory.
-const FRAMES_BYTES: usize = 48 << 20;
-
-/// What a log goes on from.
-pub trait Base: Send {
-    /// Reads a page that it has.
-    ///
-    /// # Errors
-    /// Damage, or a failing disk.
-    fn read(&mut self, page: u32) -> Result<Vec<u8>>;
-
-    /// How many pages it has.
-    fn count(&self) -> u32;
-}
-
-/// The data file in an archive.
-#[derive(Debug)]
-pub struct ArchiveBase {
-    archive: Archive,
-    offset: u64,
-    page_size: usize,
-    count: u32,
-    /// Frames unpacked, the one that was needed last at the end.
-    frames: Vec<(u64, Vec<u8>)>,
-}
-
-impl ArchiveBase {
-    /// Of an archive that was opened.
-    ///
-    /// # Errors
-    /// `Damaged` when it holds no data file of the length that it says.
-    pub fn of(archive: Archive) -> Result<Self> {
-        let (page_size, count) = (archive.identity().page_size, archive.identity().page_count);
-        let item = archive.items().iter().find(|item| item.kind == ItemKind::DataFile);
-        let bytes = u64::from(page_size) * u64::from(count);
-        let Some(item) = item.filter(|item| item.length == bytes && page_size >= 512) else {
-            let message = format!("{} holds no data file of the length that it says", archive.path().display());
-            return Err(Error::new(ErrorKind::Damaged, message).hint("Use another archive."));
-        };
-        let offset = item.offset;
-        Ok(Self { archive, offset, page_size: page_size as usize, count, frames: Vec::new() })
-    }
-
-    fn frame(&mut self, number: u64) -> Result<&[u8]> {
-        match self.frames.iter().position(|(known, _)| *known == number) {
-            Some(at) => {
-                let frame = self.frames.remove(at);
-                self.frames.push(frame);
-            }
-            None => {
-                let frame = self.archive.frame(number)?;
-                let most = (FRAMES_BYTES as u64 / self.archive.frame_length().max(1)).max(2) as usize;
-                if self.frames.len() >= most {
-                    self.frames.remove(0);
-                }
-                self.frames.push((number, frame));
-            }
-        }
-        Ok(self.frames.last().map_or(&[], |(_, frame)| frame))
-    }
-}
-
-impl Base for ArchiveBase {
-    fn read(&mut self, page: u32) -> Result<Vec<u8>> {
-        let mut image = Vec::with_capacity(self.page_size);
-        let mut at = self.offset + u64::from(page.max(1) - 1) * self.page_size as u64;
-        while image.len() < self.page_size {
-            let (number, within) = (self.archive.frame_of(at), (at % self.archive.frame_length()) as usize);
-            let wanted = self.page_size - image.len();
-            let frame = self.frame(number)?;
-            let end = (within + wanted).min(frame.len());
-            let Some(piece) = frame.get(within..end).filter(|piece| !piece.is_empty()) else {
-                let message = format!("{} ends within its data file", self.archive.path().display());
-                return Err(Error::new(ErrorKind::Damaged, message).hint("Use another archive."));
-            };
-            image.extend_from_slice(piece);
-            at += piece.len() as u64;
-        }
-        Ok(image)
-    }
-
-    fn count(&self) -> u32 {
-        self.count
-    }
-}
 
 /// Where a page that was changed is.
 #[derive(Debug, Clone)]

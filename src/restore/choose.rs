@@ -9,17 +9,20 @@ use uuid::Uuid;
 
 use super::{
     Ends, Known, Logs, RestorePlan,
+    newer::Newer,
     places::{self, Origin, Places},
     plan_looking,
+    report::log_broken,
 };
 use crate::{
     archive::{
-        Archive, ArchiveNumber, Identity,
+        ArchiveNumber, Identity,
         catalog::{self, ArchiveEntry},
         keys::Trust,
     },
     error::{Error, ErrorKind, ErrorReport, Result, shell::quoted},
     journal::{
+        Chain,
         integrate::{Look, Until},
         written_by,
     },
@@ -41,6 +44,9 @@ pub struct Sibling {
     pub moment: DateTime<FixedOffset>,
     /// The commit that it was cut at, if it was made with a log.
     pub commit: Option<u64>,
+    /// The chain value of that commit.
+    #[serde(default)]
+    pub chain: Option<Chain>,
     /// How often the history of the data file was begun anew before that.
     #[serde(default)]
     pub epoch: u32,
@@ -56,6 +62,9 @@ pub struct Choice {
     /// The newer archive that is known of and cannot be used, where no log certainly leads beyond it: what it holds is
     /// not in what is restored.
     pub without: Option<ErrorReport>,
+    /// What is to be said of the files beside the data file, where there are any: no log leads on from the archive for
+    /// them, and a newer one that holds them cannot be used.
+    pub files: Option<ErrorReport>,
 }
 
 /// The last full backup that was made, for whoever keeps a journal of them.
@@ -86,7 +95,8 @@ pub(super) fn siblings(places: &Places, stem: &str, archive: &Identity, data_fil
             let (moment, number) = (archive.moment?, archive.number);
             let commit = archive.log_position.map(|position| position.commit);
             let epoch = archive.log_position.map_or(0, |position| position.epoch);
-            Some(Sibling { archive: archive.path, number, moment, commit, epoch })
+            let chain = archive.log_position.map(|position| position.chain);
+            Some(Sibling { archive: archive.path, number, moment, commit, chain, epoch })
         })
         .collect();
     found.sort_by(|a, b| (b.moment, b.number, &b.archive).cmp(&(a.moment, a.number, &a.archive)));
@@ -137,6 +147,7 @@ pub fn choose_looking(
     let last_number = settings.as_ref().map_or(0, |file| file.settings().last_number);
     let settings = settings.map(|file| file.settings().clone()).unwrap_or_default();
     let noted = settings.data_file_id;
+    let chooses_files = !(settings.content.program.is_empty() && settings.content.attachments.is_empty());
     let noted = noted.or_else(|| made_of_it(&archives, &origin.made));
     if noted.is_none() {
         refuse_several(data_file, &archives)?;
@@ -155,16 +166,27 @@ pub fn choose_looking(
     archives.retain(|archive| archive.data_file_id.is_none() || archive.is_of(identity));
     let none = |what: String| Error::new(ErrorKind::NotFound, what);
     if archives.is_empty() {
+        let renamed: Vec<PathBuf> = folders.iter().flat_map(|folder| catalog::of_other_names(folder)).collect();
         let mut folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
         folders.sort_unstable();
         folders.dedup();
         let message = format!("no archive of {} was found in {}", data_file.display(), folders.join(" or "));
-        return Err(none(message).hint("Give the archive itself, if it lies elsewhere."));
+        return Err(none(message).hint(match renamed.first() {
+            None => "Give the archive itself, if it lies elsewhere.".to_owned(),
+            Some(first) => format!(
+                "Archives are known by their names, {stem}[0001].4BK. Files with other names lie there: give the archive \
+                 itself, {}{}.",
+                quoted(first),
+                if renamed.len() > 1 { format!(", or one of {} others", renamed.len() - 1) } else { String::new() }
+            ),
+        }));
     }
     let (trusted, others): (Vec<&ArchiveEntry>, Vec<&ArchiveEntry>) =
         archives.iter().filter(|archive| is_before(archive, until)).partition(|a| trust.covers(a.signed_by));
     let refused = |archive: &ArchiveEntry| Trust::refused(&archive.path, archive.signed_by);
     let (mut best, mut first): (Option<(Reached, Choice)>, Option<Error>) = (None, None);
+    // Why the logs of the best one go no further.
+    let mut broken: Option<String> = None;
     if trusted.first().is_some_and(|newest| others.first().is_some_and(|other| other.number > newest.number)) {
         first = others.first().map(|other| refused(other));
     }
@@ -187,7 +209,7 @@ pub fn choose_looking(
             });
             continue;
         }
-        let plan = match plan_looking(&archive.path, &[], (logs, origin), look) {
+        let plan = match plan_looking(&archive.path, &origin.segments, (logs, origin), look) {
             Ok(plan) => plan,
             Err(error) => {
                 first.get_or_insert(error);
@@ -212,7 +234,10 @@ pub fn choose_looking(
         let of_other = log_of_other.as_ref().filter(|log| is_used(log)).map(|log| copies::log_of_other(log, data_file));
         let unsigned = (!is_trusted).then(|| refused(archive));
         let without = unsigned.or(of_other).or(without).map(|error| error.report());
-        let choice = Choice { archive: archive.path.clone(), logs: of_plan(&plan, logs), without };
+        let has_files = chooses_files || plan.items.iter().any(|item| item.kind.is_chosen());
+        let files = if has_files { newer.with_files(&plan, first.as_ref()) } else { None };
+        let files = files.map(|error| error.report());
+        let choice = Choice { archive: archive.path.clone(), logs: of_plan(&plan, logs), without, files };
         if let Some(question) = plan.known.as_ref().and_then(|known| known.question(until)) {
             return Err(question);
         }
@@ -221,17 +246,19 @@ pub fn choose_looking(
         }
         if best.as_ref().is_none_or(|(known, _)| reached.is_beyond(known)) {
             best = Some((reached, choice));
+            broken = log_broken(plan.log.as_ref().map(|log| &log.end)).map(|error| error.message().to_owned());
         }
     }
     match (best, first, until) {
         (Some((reached, _)), _, Until::Commit(wanted)) => {
             let message = format!(
-                "the archives and logs of {} lead to commit {} only",
+                "nothing at hand leads to commit {wanted} of {}: the archives before it and their logs lead to commit {} \
+                 only{}",
                 data_file.display(),
-                reached.commit.unwrap_or(0)
+                reached.commit.unwrap_or(0),
+                broken.map_or_else(String::new, |broken| format!("; {broken}"))
             );
-            Err(none(message)
-                .hint(format!("Commit {wanted} is not among them. If a log lies elsewhere, name it with --log.")))
+            Err(none(message).hint("If another copy of that log exists, or a later one, name it with --log."))
         }
         (Some((_, choice)), ..) => Ok(choice),
         (None, Some(error), _) => Err(error),
@@ -253,82 +280,6 @@ fn is_copy(copy: &ArchiveEntry, archive: &ArchiveEntry, identity: Option<Uuid>) 
         && copy.problem.is_none()
         && copy.is_of(identity)
         && archive.archive_id.is_none_or(|id| copy.archive_id == Some(id))
-}
-
-/// What is known of archives that are newer than the one that a restore begins with.
-struct Newer<'a> {
-    /// The number of the last one, by the settings.
-    last_number: ArchiveNumber,
-    made: Option<&'a Made>,
-    /// Those at hand, the newest first.
-    archives: &'a [ArchiveEntry],
-    until: Until,
-}
-
-impl Newer<'_> {
-    /// What is to be said where `plan` does not begin with the newest archive that was made; `problem` is why the
-    /// newest one that is there cannot be used, if so.
-    fn unusable(&self, plan: &RestorePlan, problem: Option<&Error>) -> Option<Error> {
-        let used = plan.identity.number;
-        let made = self.made.filter(|made| made.number > used);
-        let number = self.last_number.max(made.map_or(used, |made| made.number));
-        let made = made.filter(|made| made.number == number);
-        let there = self.archives.iter().find(|archive| archive.number > used);
-        if number <= used && there.is_none() {
-            return None;
-        }
-        // One that is later than what is wanted is of no concern, and neither are those made after it.
-        if let Until::Moment(moment) = self.until
-            && (made.is_some_and(|made| made.at > moment)
-                || self.archives.iter().any(|archive| archive.moment.is_some_and(|held| held > moment)))
-        {
-            return None;
-        }
-        let of = |moment: Option<DateTime<FixedOffset>>| {
-            moment.map_or_else(String::new, |moment| format!(" of {}", moment.format("%Y-%m-%d %H:%M:%S %:z")))
-        };
-        let (what, hint) = match (there.filter(|there| there.number >= number), problem) {
-            (Some(there), Some(problem)) => {
-                let made = made.map(|made| made.at);
-                (
-                    format!(
-                        "backup {}{} cannot be restored: {}",
-                        there.number,
-                        of(there.moment.or(made)),
-                        problem.message()
-                    ),
-                    problem.hint_text().unwrap_or("See what is left of it: strongroom verify ARCHIVE.").to_owned(),
-                )
-            }
-            (Some(there), None) => (
-                format!(
-                    "backup {}{} was made without the log, and the log of an older one leads further than it",
-                    there.number,
-                    of(there.moment)
-                ),
-                format!("It is there: strongroom restore {} --no-log restores it itself.", quoted(&there.path)),
-            ),
-            _ => {
-                let is_it =
-                    |made: &&Made| Archive::glance(&made.archive).is_ok_and(|found| found.number == made.number);
-                let elsewhere = made.filter(is_it);
-                let was =
-                    made.map_or_else(String::new, |made| format!(" (it was written as {})", made.archive.display()));
-                (
-                    format!("backup {number}{} is not among the archives found{was}", of(made.map(|made| made.at))),
-                    match elsewhere {
-                        Some(made) => format!("It is still there: restore {} itself.", made.archive.display()),
-                        None => "Bring it back from where it was moved to, and restore again.".to_owned(),
-                    },
-                )
-            }
-        };
-        let message = format!(
-            "{what}; what was committed after backup {used}{} is not certainly in what was restored",
-            of(Some(plan.identity.moment))
-        );
-        Some(Error::new(ErrorKind::Partial, message).hint(hint))
-    }
 }
 
 /// The identity that those of `archives` bear that are known to have been `made` of the data file, if all bear one.

@@ -18,8 +18,9 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{
-        Capture, CaptureState,
-        integrate::{Look, PlanEnd, Until},
+        Capture, CaptureState, Position,
+        integrate::{Look, Plan, PlanEnd, Until},
+        passes::passes,
     },
     settings::SettingsFile,
     sqlite::{
@@ -36,8 +37,15 @@ use crate::{
 pub struct Undo {
     /// The archive to restore.
     pub archive: PathBuf,
+    /// The identity of that archive; `None` where an earlier version noted it.
+    #[serde(default)]
+    pub archive_id: Option<Uuid>,
     /// The commit to integrate up to; `None` for the archive alone.
     pub commit: Option<u64>,
+    /// That commit by its chain value: its number may be that of another one once the log was begun anew. `None` for
+    /// the archive alone, and where an earlier version noted it.
+    #[serde(default)]
+    pub position: Option<Position>,
 }
 
 impl Undo {
@@ -141,19 +149,21 @@ pub fn is_kept_by_log(log: &Capture, archive: &Path, control: &Control) -> Resul
         return Ok(false);
     }
     let archive = Archive::open(archive)?;
-    if archive.identity().log_position.is_some_and(|position| position.commit == now.commit) {
+    // Not by the number alone: a log that was begun anew gives it to another commit.
+    let is_now = |position: Position| (position.commit, position.chain) == (now.commit, now.chain);
+    if archive.identity().log_position.is_some_and(is_now) {
         return Ok(true);
     }
     let logs = Logs::Also(vec![status.log]);
     let plan = plan_logs(&archive, &logs, &Origin::default(), Look::Records, control)?
         .and_then(|planned| planned.for_people());
-    let whole = |end: &PlanEnd| matches!(end, PlanEnd::Complete | PlanEnd::Torn { .. });
-    Ok(plan.is_some_and(|p| whole(&p.end) && p.to.commit >= now.commit))
+    let whole = |plan: &Plan| matches!(plan.end, PlanEnd::Complete | PlanEnd::Torn { .. });
+    plan.filter(whole).map_or(Ok(false), |plan| passes(&plan, &now, control))
 }
 
 /// Keeps the present state of the data file, and says where: called while writers are kept out, with the number of the
 /// last commit when there is a log.
-pub type Keep<'a> = dyn FnMut(Option<u64>) -> Result<Option<Undo>> + 'a;
+pub type Keep<'a> = dyn FnMut(Option<Position>) -> Result<Option<Undo>> + 'a;
 
 /// Brings the live data file to the state that `archive` and its logs yield.
 ///
@@ -201,7 +211,7 @@ pub fn in_place(
         refuse_unsound(&report, options.as_far_as_possible || present.is_err())?;
         let done = match &present {
             Ok(live) => {
-                let of_archive = opened.identity().log_position.map(|position| position.commit);
+                let of_archive = opened.identity().log_position;
                 let below = rebuilt.strip_prefix(scratch.path()).unwrap_or(&rebuilt);
                 let target = Target::held(&rebuilt, scratch.folder().open_file(below, false)?)?;
                 write_through(live, &target, (&report, of_archive), log, keep, control)?
@@ -297,17 +307,17 @@ pub fn is_lost(kind: ErrorKind) -> bool {
 fn write_through(
     live: &Path,
     rebuilt: &Target<'_>,
-    (report, of_archive): (&RestoreReport, Option<u64>),
+    (report, of_archive): (&RestoreReport, Option<Position>),
     log: Option<&Capture>,
     keep: &mut Keep<'_>,
     control: &Control,
 ) -> Result<InPlace> {
-    let wanted = report.integrated.as_ref().map(|i| i.position.commit).or(of_archive);
+    let wanted = report.integrated.as_ref().map(|done| done.position).or(of_archive);
     let (mut before, mut undo) = (None, None);
     // While writers are kept out nobody commits: the log then ends exactly at what is replaced.
     let written = rewrite(live, rebuilt, control, &mut || {
         // A log that cannot be written keeps nothing; then something else must.
-        before = log.and_then(|log| log.flush().ok()).map(|position| position.commit);
+        before = log.and_then(|log| log.flush().ok());
         undo = keep(before)?;
         Ok(())
     })?;
@@ -320,13 +330,18 @@ fn write_through(
         pages_changed: written.pages_changed,
         pages: written.pages,
         held_ms: written.held_ms,
-        commits_left: before.zip(wanted).map(|(before, wanted)| before.saturating_sub(wanted)),
+        commits_left: before.zip(wanted).and_then(|(before, wanted)| left(&before, &wanted)),
         undo: undo.filter(|_| written.pages_changed > 0),
         set_aside: Vec::new(),
         is_replaced: false,
         settings: None,
         settings_problem: None,
     })
+}
+
+/// How many commits leave the data file: they are counted by their numbers, which go on within one history only.
+fn left(before: &Position, wanted: &Position) -> Option<u64> {
+    (before.epoch == wanted.epoch).then(|| before.commit.saturating_sub(wanted.commit))
 }
 
 /// Refuses while a program has one of `files`, the data file and its companions, open.

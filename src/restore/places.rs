@@ -12,10 +12,7 @@ use super::Logs;
 use crate::{
     archive::{Archive, ItemKind, catalog},
     control::Control,
-    journal::{
-        next_path,
-        open::{DAMAGED, SET_ASIDE},
-    },
+    journal::{aside::is_set_aside, next_path},
     settings::{self, Settings, SettingsFile},
     storage,
 };
@@ -41,6 +38,8 @@ pub struct Origin {
     /// Archives that are known to have been made of it, whatever its settings say: they may be gone with it. Others
     /// are looked for beside them, and where the settings do not tell which data file it was, they do.
     pub made: Vec<PathBuf>,
+    /// Folders that hold segments of archives, besides their own.
+    pub segments: Vec<PathBuf>,
 }
 
 impl Origin {
@@ -149,7 +148,8 @@ pub(super) fn places_of(data_files: &[PathBuf], origin: &Origin, is_own: &dyn Fn
 fn find_logs(found: &mut Places, stem: &str, beside: &[PathBuf], given: &[PathBuf]) {
     let mut folders = Distinct::default();
     found.folders.iter().for_each(|folder| folders.add(folder.clone()));
-    found.named.iter().for_each(|log| folders.add(storage::folder_of(log).to_path_buf()));
+    // Where one lies, those before it lie too.
+    found.named.iter().chain(given).for_each(|log| folders.add(storage::folder_of(log).to_path_buf()));
     let mut logs = Distinct::default();
     given.iter().for_each(|log| logs.add(log.clone()));
     let there = |path: &PathBuf| path.symlink_metadata().is_ok();
@@ -174,12 +174,6 @@ fn find_logs(found: &mut Places, stem: &str, beside: &[PathBuf], given: &[PathBu
     let mut named = Distinct::default();
     found.named.drain(..).for_each(|log| named.add(log));
     found.named = named.paths;
-}
-
-/// Whether a log was set aside, or is the copy of a damaged one.
-pub(super) fn is_set_aside(log: &Path) -> bool {
-    let name = log.file_name().unwrap_or_default().to_string_lossy();
-    [SET_ASIDE, DAMAGED].iter().any(|mark| name.contains(mark))
 }
 
 /// Where the data file was when the archive was made, as the description inside says.

@@ -76,7 +76,14 @@ pub fn trail_of_log(log: &Path, archive: Option<&Path>, more: &[PathBuf], contro
                 entry.data_file_id == Some(header.identity) && position.is_some()
             });
             found.sort_by_key(|entry| std::cmp::Reverse(entry.log_position.map(|position| position.commit)));
-            found.into_iter().map(|entry| entry.path).collect()
+            // Whoever repaired an archive has its copy read.
+            let copies: Vec<ArchiveEntry> =
+                folders.iter().flat_map(|folder| catalog::copies(folder, None).unwrap_or_default()).collect();
+            let copy_of = |entry: &ArchiveEntry| {
+                let is_it = |copy: &&ArchiveEntry| copy.problem.is_none() && copy.archive_id == entry.archive_id;
+                copies.iter().filter(|_| entry.archive_id.is_some()).find(is_it).map(|copy| copy.path.clone())
+            };
+            found.into_iter().flat_map(|entry| copy_of(&entry).into_iter().chain([entry.path])).collect()
         }
     };
     let mut problem = None;

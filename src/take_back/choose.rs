@@ -195,7 +195,7 @@ pub(super) fn choose(
         beside: BTreeMap::new(),
     };
     let mut sink = |operation: &Operation<'_>| chooser.take(operation);
-    let told = history::read(Box::new(ArchiveBase::of(archive)?), &stretches, &wide, control, &mut sink)?;
+    let told = history::read(Box::new(ArchiveBase::mending(archive)?.0), &stretches, &wide, control, &mut sink)?;
     let is_all = wanted.last.is_some_and(|last| told.last.is_some_and(|told| told >= last));
     match ends {
         Some(PlanEnd::Damaged { path, offset }) if !is_all => {

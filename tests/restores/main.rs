@@ -14,6 +14,7 @@ mod restore;
 mod restore_known;
 mod scene;
 mod settings_back;
+mod stand_ins;
 mod take_back;
 mod take_back_conflicts;
 mod whose;

@@ -52,7 +52,7 @@ fn read(shared: &Shared, open: &Open, running: Option<&Path>) -> Result<Mode> {
         inner.begins = Some(trail.archive.path().to_path_buf());
     }
     let end = end_of(trail.ends);
-    let base = Box::new(ArchiveBase::of(trail.archive)?);
+    let base = Box::new(ArchiveBase::mending(trail.archive)?.0);
     let mut history = History::new(base, stretches(&legs, end.is_none()));
     let wanted = everything(trail.first);
     let mut adding = Adding::default();

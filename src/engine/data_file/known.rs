@@ -35,7 +35,11 @@ pub(in crate::engine) fn take_history(status: &mut DataFileStatus, history: &[Hi
         (Some(noted), _) => Some(noted),
         (None, newest) => newest,
     };
-    status.gone = ended.iter().find(made).and_then(|entry| entry.path.clone()).filter(|path| is_gone(status, path));
+    let newest_made = ended.iter().find(made);
+    // A repaired copy has taken its place.
+    let stands_in = |number| status.own_archives().any(|own| Some(own.number) == number && own.problem.is_none());
+    let newest_made = newest_made.filter(|entry| !stands_in(entry.number));
+    status.gone = newest_made.and_then(|entry| entry.path.clone()).filter(|path| is_gone(status, path));
     status.unlisted = unlisted(status, ended.iter().filter(made));
     let (attempted, succeeded) = (ended.first().map(last), ended.iter().find(made).map(last));
     let failed = attempted.as_ref().is_some_and(|last| !matches!(last.outcome, Outcome::Succeeded | Outcome::Partial));
