@@ -129,7 +129,7 @@ fn remark(note: &str) {
 /// Says on standard error what needs attention, though the command did what it was told.
 fn warn(warning: &Warning) {
     let message = format!("WARNING: {}", warning.message);
-    complain(&ErrorReport { kind: ErrorKind::Partial, message, hint: warning.hint.clone() });
+    complain(&ErrorReport::new(ErrorKind::Partial, message, warning.hint.clone()));
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -157,7 +157,9 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Key { data_file: _, json } => key::key(json),
         Job::Commits { log, page, json } => commits::list(&log, page, json),
-        Job::Verify { archive, json, .. } if commits::is_log(&archive) => commits::verify(&archive, json),
+        Job::Verify { archive, segments, signed_by, test_restore, json, .. } if commits::is_log(&archive) => {
+            commits::verify(&archive, signed_by.as_deref(), test_restore || !segments.is_empty(), json)
+        }
         Job::Verify { archive, segments, signed_by, test_restore, detach, json } => {
             let archive = absolute(&archive)?;
             let signed_by = signed_by.map(|path| PublicKey::read(&path)).transpose()?;
@@ -254,6 +256,9 @@ fn window(_: Option<PathBuf>) -> Result<ExitCode> {
 
 fn status(data_file: &Path, json: bool) -> Result<ExitCode> {
     let folders = places::directories()?;
+    if let Some(error) = crate::settings::left_behind(data_file, folders.config_dir()) {
+        return Err(error);
+    }
     // Whoever looks after it knows more, and looks at it now; else all is read anew.
     let joined = crate::service::join::engine_of(data_file, folders.config_dir())
         .ok()

@@ -17,6 +17,7 @@
 //! ```
 
 pub mod keys;
+mod left_behind;
 pub mod sections;
 pub mod unknown;
 
@@ -35,6 +36,7 @@ use toml_edit::{Document, DocumentMut, Item, Table};
 
 pub use file::{Seen, SettingsFile};
 pub use keys::{KEYS, Key};
+pub use left_behind::left_behind;
 pub use sections::{Revision, Settings};
 
 use crate::{

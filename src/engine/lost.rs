@@ -133,7 +133,10 @@ impl Lost {
     /// Whether a data file that fails so is still told of by what protects it. One that is locked for a while is not
     /// lost, but what protects it is there to be seen.
     pub fn is_asked_for(kind: ErrorKind) -> bool {
-        is_lost(kind) || matches!(kind, ErrorKind::Busy | ErrorKind::Io | ErrorKind::Permission | ErrorKind::Sqlite)
+        use ErrorKind as K;
+        let is_hindered =
+            |kind| matches!(kind, K::Busy | K::Io | K::Permission | K::Sqlite | K::Replaced | K::Settings);
+        is_lost(kind) || is_hindered(kind)
     }
 
     /// Whether an archive holds content of a data file of just this name: then one that is empty was emptied.

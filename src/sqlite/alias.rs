@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Refuses a name that history, archives or the service could not hold: found before the work, not after it.
 ///
 /// # Errors
-/// `Refused` for a name that is not text, or holds control characters.
+/// `Refused` for a name that is not text, or holds control characters or a backslash.
 pub fn refuse_odd_name(path: &Path) -> Result<()> {
     let hint = "Rename it, with the application stopped; its -wal and -shm files are renamed with it.";
     let Some(text) = path.to_str() else {
@@ -19,9 +19,10 @@ pub fn refuse_odd_name(path: &Path) -> Result<()> {
         return Err(Error::new(ErrorKind::Refused, message)
             .hint(format!("Archives and messages between programs cannot hold such a name. {hint}")));
     };
-    let name = text.rsplit('/').next().unwrap_or(text);
-    if let Some(odd) = name.chars().find(|c| c.is_control()) {
-        let message = format!("the name of {path:?} holds a control character, {odd:?}");
+    let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or(text);
+    if let Some(odd) = name.chars().find(|c| c.is_control() || *c == '\\') {
+        let what = if odd == '\\' { "a backslash".to_owned() } else { format!("a control character, {odd:?}") };
+        let message = format!("the name of {path:?} holds {what}");
         return Err(Error::new(ErrorKind::Refused, message)
             .hint(format!("Such a name cannot stand in an archive that every program unpacks. {hint}")));
     }
@@ -156,6 +157,7 @@ mod tests {
             (b"/srv/a\nb.db", "holds a control character, '\\n'"),
             (b"/srv/a\tb.db", "holds a control character, '\\t'"),
             (b"/srv/a\x7f.db", "holds a control character"),
+            (b"/srv/a\\b.db", "holds a backslash"),
         ] {
             let error = refuse_odd_name(Path::new(std::ffi::OsStr::from_bytes(name))).err().ok_or("accepted")?;
             assert!(error.message().contains(why) && !error.message().contains('\n'), "{error}");

@@ -145,7 +145,7 @@ pub fn times_open(file: FileIdentity) -> Option<usize> {
 /// A file that is no longer what its path names.
 pub fn replaced(message: String) -> Error {
     Error::new(ErrorKind::Replaced, message)
-        .hint("What the path names now is opened anew. If nobody meant to replace the file, find out who did.")
+        .hint("Strongroom goes on with the file that is there now. If nobody meant to replace it, find out who did.")
 }
 
 #[cfg(test)]

@@ -141,6 +141,11 @@ fn open_files(id: u32) -> std::io::Result<impl Iterator<Item = (std::ffi::OsStri
     Ok(open.flatten().filter_map(|fd| Some((fd.file_name(), std::fs::read_link(fd.path()).ok()?))))
 }
 
+/// The paths of what a process has open; none where that cannot be seen.
+pub fn open_paths(id: u32) -> Vec<PathBuf> {
+    open_files(id).into_iter().flatten().map(|(_, path)| path).collect()
+}
+
 /// Which of the files a process has open.
 fn held_by(id: u32, wanted: &Wanted<'_>) -> std::io::Result<BTreeSet<usize>> {
     Ok(open_files(id)?.filter_map(|(fd, link)| wanted.group(id, &fd, &link)).collect())

@@ -235,6 +235,16 @@ fn overwrite_log(path: &Path) {
     fs::File::options().write(true).open(path).unwrap().write_all_at(&[0xa5; 100], 300).unwrap();
 }
 
+/// All of it, in the same file; then commits that change pages for the first time, of which it would tell.
+fn overwrite_table(s: &Scene) {
+    use std::os::unix::fs::FileExt;
+    let file = fs::File::options().write(true).open(with(&s.log, ".pages")).unwrap();
+    let length = file.metadata().unwrap().len() as usize;
+    assert!(length > 80);
+    file.write_all_at(&vec![0xa5; length], 0).unwrap();
+    foreign_commits(&s.data, "UPDATE t SET a='later' WHERE id%50=0");
+}
+
 fn commit_at_once(s: &Scene) {
     foreign_commits(&s.data, "INSERT INTO t(a) VALUES('at once')");
 }
@@ -305,6 +315,13 @@ const ACCIDENTS: &[Accident] = &[
         },
         Expected::GoesOn,
     ),
+    accident(
+        "an older copy of the log at the name of the next one",
+        |s| run("cp", &[&s.log, &with(&s.log, ".next")]),
+        Expected::Unharmed,
+    ),
+    accident("the log's table of pages deleted", |s| remove(&with(&s.log, ".pages")), Expected::Unharmed),
+    accident("the log's table of pages overwritten", overwrite_table, Expected::Unharmed),
     accident("log folder deleted", |s| fs::remove_dir_all(s.log.parent().unwrap()).unwrap(), Expected::NoLog),
     watched(
         "owner and permissions of the data file changed",
@@ -370,6 +387,9 @@ fn play(case: &Accident, when: When) {
     let (success, content, said) = scene.restore("a[0001].4BK", "oldest");
     let there = content.as_ref().and_then(|content| scene.states.iter().position(|state| state == content));
     assert!(content.is_none() || there.is_some() || !success, "a state that never was: {said} {content:?}");
+    if expected == Expected::Unharmed {
+        assert!(success && there == Some(scene.states.len() - 1), "the log does not lead to now: {there:?} {said}");
+    }
 }
 
 fn play_all(when: When) {
@@ -411,6 +431,100 @@ fn after_the_service_ended() {
 #[test]
 fn after_the_service_was_killed() {
     play_all(When::Killed);
+}
+
+/// Moved to a bigger disk, as people do it: no second life begins there with the defaults of everything.
+#[test]
+fn a_data_file_that_was_moved_with_a_link_left_in_its_place_is_told_and_gets_no_second_life() {
+    if !has("sqlite3") {
+        return;
+    }
+    for running in [true, false] {
+        let mut scene = Scene::new("logs");
+        scene.start();
+        scene.until_complete();
+        assert!(scene.backup().0);
+        scene.commit();
+        scene.until_complete();
+        scene.until_at_rest();
+        if !running {
+            scene.end(false);
+        }
+        let moved = scene.place.at("disk");
+        fs::create_dir(&moved).unwrap();
+        let real = moved.join("a.sqlite");
+        for end in ["", "-wal", "-shm"] {
+            let _ = fs::rename(with(&scene.data, end), with(&real, end));
+        }
+        std::os::unix::fs::symlink(&real, &scene.data).unwrap();
+        scene.commit();
+        let by_link = scene.place.run(&["backup", scene.data.to_str().unwrap()]);
+        let said = text(&by_link.stderr);
+        assert!(!by_link.status.success() && said.contains("its settings stayed by the link"), "{said}");
+        assert!(!scene.status().0);
+        if running {
+            // By its own name it is the file of that service.
+            let direct = || scene.place.run(&["backup", real.to_str().unwrap()]);
+            let begun = Instant::now();
+            while !text(&direct().stderr).contains("by another name") {
+                assert!(begun.elapsed() < LIMIT);
+            }
+            scene.end(false);
+        }
+        assert!(!moved.join("Backups").exists(), "a second life");
+        // As the error says.
+        fs::rename(with_settings(&scene.data), with_settings(&real)).unwrap();
+        scene.data = real;
+        scene.start();
+        scene.until_complete();
+        scene.commit();
+        let (success, said) = scene.backup();
+        assert!(success && scene.archives() == ["a[0001].4BK", "a[0002].4BK"], "{said}");
+    }
+}
+
+fn with_settings(data_file: &Path) -> PathBuf {
+    data_file.with_file_name("a.strongroom.toml")
+}
+
+/// Whoever empties the `-wal` to win space, or copies an older one over it, while a program reads: its index says
+/// otherwise than the file, and while anybody has that open, no program can read or write the data file.
+#[test]
+fn a_wal_that_is_cut_or_overwritten_under_a_reader_locks_nobody_out_for_long() {
+    if !has("sqlite3") {
+        return;
+    }
+    for cut in [true, false] {
+        let mut scene = Scene::new("logs");
+        scene.start();
+        scene.until_complete();
+        assert!(scene.backup().0);
+        let reader = rusqlite::Connection::open(&scene.data).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+        scene.commit();
+        let (wal, older) = (with(&scene.data, "-wal"), scene.place.at("spare/older-wal"));
+        run("cp", &[&wal, &older]);
+        scene.commit();
+        scene.commit();
+        scene.until_complete();
+        if cut {
+            fs::File::options().write(true).open(&wal).unwrap().set_len(0).unwrap();
+        } else {
+            run("cp", &[&older, &wal]);
+        }
+        scene.until("a word about it", is_said);
+        drop(reader);
+        scene.until_complete();
+        // What was in it stands in the log, and comes back from there.
+        let before = scene.states.last().unwrap();
+        scene.until("what the -wal held", |_, _| logical_content(&scene.data) == *before);
+        scene.until_complete();
+        scene.commit();
+        let (success, said) = scene.backup();
+        assert!(success, "{said}");
+        let (success, content, said) = scene.restore("a[0002].4BK", "newest");
+        assert!(success && content == scene.states.last().cloned(), "{said}");
+    }
 }
 
 #[test]

@@ -23,6 +23,8 @@ use crate::{
 
 /// A lock that is held for longer belongs to an engine.
 const LOOKED_AT: Duration = Duration::from_millis(50);
+/// The end of the name of a lock file.
+const ENDING: &str = ".strongroom-lock";
 /// No lock file is longer than this.
 const LENGTH_MAX: u64 = 4096;
 
@@ -49,7 +51,12 @@ impl DataFileLock {
     /// [`ErrorKind::InUse`] with the process that holds it; `Refused` for the superuser, see [`rights::require`].
     pub(in crate::engine) fn take(data_file: &Path, config: &Config) -> Result<Self> {
         rights::require(data_file, config.as_root)?;
-        Self::acquire(data_file, &config.settings_dir, config.address.as_deref())
+        let lock = Self::acquire(data_file, &config.settings_dir, config.address.as_deref())?;
+        // Another name has another lock: a file that was moved, with a link left in its place.
+        match keeper_by_another_name(data_file) {
+            Some(error) => Err(error),
+            None => Ok(lock),
+        }
     }
 
     /// Takes the lock for `data_file` (a canonical path), beside it or, where that folder cannot be written, in `own`;
@@ -112,9 +119,28 @@ pub fn holder(data_file: &Path, own: &Path) -> Option<Holder> {
     [beside(data_file), in_own(data_file, own)].iter().find_map(is_held)
 }
 
+/// What is said where another engine looks after the file at `data_file` by another name of it.
+fn keeper_by_another_name(data_file: &Path) -> Option<Error> {
+    let real = data_file.canonicalize().ok()?;
+    let by_other_name = |lock: &PathBuf| {
+        let name = lock.file_name()?.to_str()?.strip_prefix('.')?.strip_suffix(ENDING)?;
+        let other = lock.with_file_name(name);
+        (other != real && other.canonicalize().is_ok_and(|led_to| led_to == real)).then_some(other)
+    };
+    let lockers = processes::lockers_of_each(std::slice::from_ref(&real), processes::SHARED_LOCK);
+    lockers.into_iter().flatten().filter(|process| process.id != std::process::id()).find_map(|process| {
+        let other = processes::open_paths(process.id).iter().find_map(by_other_name)?;
+        let message = format!("{} is managed by {process} by another name: {}", real.display(), other.display());
+        Some(Error::new(ErrorKind::InUse, message).about(&other).hint(
+            "It was moved while it was open. End that service or window first, and move the settings beside the data \
+             file. Two engines never work on one data file.",
+        ))
+    })
+}
+
 fn beside(data_file: &Path) -> PathBuf {
     let name = data_file.file_name().unwrap_or_default().to_string_lossy();
-    data_file.with_file_name(format!(".{}.strongroom-lock", names::short(&name, names::STEM_BYTES_MAX)))
+    data_file.with_file_name(format!(".{}{ENDING}", names::short(&name, names::STEM_BYTES_MAX)))
 }
 
 /// For a folder that cannot be written.

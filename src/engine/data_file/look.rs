@@ -17,7 +17,8 @@ impl DataFile {
         self.look_at_client();
         let path = self.path().to_path_buf();
         let log = self.log.as_ref().map(|log| log.status());
-        let moved = self.names.iter().find_map(|name| moved(name, &path)).map(|e| e.report());
+        let moved = self.names.iter().find_map(|name| moved(name, &path)).or_else(|| became_link(&path));
+        let moved = moved.map(|error| error.report());
         let facts = &self.status().facts;
         let known = (facts.size_bytes, facts.wal_bytes, facts.modified);
         let (measured, problem, moved) = match data_file::measure(&path) {
@@ -120,6 +121,20 @@ impl DataFile {
         // Where it cannot be noted, only the list is shorter.
         let _ = settings.note(own, |s| s.destination.earlier.clone_from(&wanted.destination.earlier));
     }
+}
+
+/// What is said of a data file that was moved elsewhere, with a link left in its place: it is recorded as before, but who
+/// asks by the link finds nobody, since all goes by the place of the file itself.
+fn became_link(path: &Path) -> Option<Error> {
+    let is_link = path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_symlink());
+    let now = path.canonicalize().ok().filter(|now| is_link && now != path)?;
+    let message = format!("{} was moved to {}, and a link left in its place", path.display(), now.display());
+    Some(Error::new(ErrorKind::Changed, message).hint(format!(
+        "Settings, archives and log still go by {}. Move it back; or end the service or window that has it, move its \
+         settings beside it, and have it managed where it is now: strongroom serve {}.",
+        path.display(),
+        quoted(&now)
+    )))
 }
 
 /// What has become of a name that the data file at `path` was opened by, unless it still leads there.

@@ -15,7 +15,7 @@ use crate::{
     },
     error::{ErrorReport, Result},
     sample,
-    settings::SettingsFile,
+    settings::{self, SettingsFile},
     sqlite::data_file::{self, DataFileFacts},
     storage::{self, processes::Holders, scratch},
     warning::Warning,
@@ -58,6 +58,9 @@ pub(in crate::engine) fn open(path: &Path, config: &Config, may_restore: bool) -
     };
     let lock = DataFileLock::take(&facts.path, config)?;
     let mut settings = SettingsFile::load(&facts.path, own)?;
+    if let Some(error) = settings::left_behind(path, own) {
+        return Err(error);
+    }
     let mut gone = None;
     if let Some(known) = Gone::look(&facts.path, &settings, &config.data_dir) {
         gone = Some(known.put_back(own)?);
