@@ -31,6 +31,7 @@ mod answers;
 mod apply;
 mod asked;
 mod attention;
+mod choice;
 mod commands;
 mod dialogs;
 mod file_picker;

@@ -299,7 +299,7 @@ def journey():
     until("the plan", lambda: any("leaves the data file" in t or "leave the data file" in t for t in texts()))
     nothing = until("the choice", lambda: named(("radio button",), "Nothing: the state of the archive itself"))
     nothing.get_action_iface().do_action(0)
-    shown("commits after that point leave the data file. They stay in the log")
+    shown("commits after that point leave the data file. What leaves it stays in the log")
     shot("6-in-place")
     press("Restore in place")
     shown("OMB_Edelweiss.sqlite restored in place")

@@ -166,15 +166,15 @@ fn proposed<'a>(status: &Status, gone: &'a DataFileStatus) -> Option<&'a PathBuf
     let of_it =
         |job: &&FinishedJob| job.kind == JobKind::RestoreInPlace && job.data_file.as_ref() == Some(&gone.facts.path);
     let damage = |job: &FinishedJob| job.result.as_ref().err().filter(|e| e.kind == ErrorKind::Damaged).cloned();
-    let met: Vec<ErrorReport> = status.finished.iter().filter(of_it).filter_map(damage).collect();
-    let is_met = |archive: &&ArchiveEntry| {
-        let named = |file: &PathBuf| met.iter().any(|error| error.message.contains(&file.display().to_string()));
-        archive.files.iter().any(named)
-    };
+    let met: Vec<PathBuf> =
+        status.finished.iter().filter(of_it).filter_map(damage).filter_map(|error| error.about).collect();
+    let is_met = |archive: &&ArchiveEntry| archive.files.iter().any(|file| met.contains(file));
     let usable = |archive: &&ArchiveEntry| archive.problem.is_none() && gone.damage_of(archive).is_none();
     let other = gone.own_archives().filter(usable).find(|archive| !is_met(archive));
     let newest = gone.newest_sound().filter(|newest| !is_met(newest));
-    newest.or(other).map(|archive| &archive.path)
+    // Whoever repaired it is not sent to what is damaged.
+    let repaired = |archive| gone.copy_of(archive).filter(|copy| !is_met(copy)).unwrap_or(archive);
+    newest.or(other).map(repaired).map(|archive| &archive.path)
 }
 
 /// Offers the restore of a data file that cannot be opened: from its newest archive, or from one that is chosen.

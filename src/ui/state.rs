@@ -272,6 +272,10 @@ pub(crate) struct MessageForm {
 pub(crate) struct ArchivesForm {
     /// The archive selected in the table.
     pub(crate) selected: Option<PathBuf>,
+    /// The one that counts as selected until somebody selects one.
+    pub(crate) proposed: Option<PathBuf>,
+    /// In which pass that was drawn last.
+    pub(crate) drawn: u64,
     /// The archive whose logs were asked for last.
     pub(crate) logs: Option<LogsAsked>,
     /// Whether that was answered.

@@ -25,6 +25,8 @@ pub(crate) struct Still {
     aims: bool,
     /// When that was, in the window's own time.
     clicked: f64,
+    /// Whether the notice stands at the right, as long as there is one: it must not flee from whoever goes to it.
+    notice_at_right: Option<bool>,
 }
 
 /// What comes so soon after a click, in seconds, comes because of it.
@@ -129,11 +131,12 @@ impl Still {
         // Noted while the page was drawn last.
         let has_news = ctx.data_mut(|d| d.remove_temp::<bool>(news_id())).unwrap_or_default();
         if self.held <= 0.0 && !has_news {
+            self.notice_at_right = None;
             return 0.0;
         }
-        // Where the pointer is not.
+        // Where the pointer is not when it comes.
         let at = ctx.input(|i| i.pointer.latest_pos()).unwrap_or(area.center());
-        let (corner, pivot) = match at.x < area.center().x {
+        let (corner, pivot) = match *self.notice_at_right.get_or_insert(at.x < area.center().x) {
             true => (area.right_top() + vec2(-24.0, 10.0), Align2::RIGHT_TOP),
             false => (area.left_top() + vec2(24.0, 10.0), Align2::LEFT_TOP),
         };

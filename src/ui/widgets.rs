@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, TimeZone};
 use eframe::egui::{
-    self, Align, Button, Checkbox, Color32, ComboBox, CornerRadius, Frame, Label, Layout, Margin, Response, RichText,
-    Sense, Stroke, TextEdit, Ui, WidgetInfo, WidgetType, vec2,
+    self, Align, Button, Checkbox, Color32, CornerRadius, Frame, Label, Layout, Margin, Response, RichText, Sense,
+    Stroke, TextEdit, Ui, WidgetInfo, WidgetType, vec2,
 };
 use lucide_icons::Icon;
 
+pub(crate) use super::choice::choice;
 use super::theme::{self, FACT_LABEL_WIDTH, palette};
 use crate::{engine::history::Outcome, error::ErrorReport, storage::space::human_bytes};
 
@@ -395,34 +396,6 @@ pub(crate) fn disk_bar_of(ui: &mut Ui, what: &str, available: u64, total: u64, e
     ui.add(Label::new(RichText::new(&text).color(if enough { p.strong } else { p.bad.0 })).wrap());
     let colour = if enough { p.accent } else { p.bad.0 };
     bar(ui, &format!("Used space of {what}"), Some(used), colour).on_hover_text(format!("{:.0} % used", used * 100.0));
-}
-
-/// A choice among words in a list that opens.
-pub(crate) fn choice<T: Copy + PartialEq>(
-    ui: &mut Ui,
-    name: &str,
-    width: f32,
-    chosen: &mut T,
-    choices: &[(T, &str)],
-) -> bool {
-    let before = *chosen;
-    let shown = choices.iter().find(|(value, _)| value == chosen).map_or("", |(_, label)| label);
-    let response = ComboBox::from_id_salt(name).width(width).height(320.0).selected_text(shown).show_ui(ui, |ui| {
-        let mut by_keyboard = false;
-        for (value, label) in choices {
-            if ui.selectable_value(chosen, *value, *label).clicked() {
-                by_keyboard = !ui.input(|i| i.pointer.any_released());
-                ui.close();
-            }
-        }
-        by_keyboard
-    });
-    // The keyboard stays where the list was.
-    if response.inner == Some(true) {
-        response.response.request_focus();
-    }
-    response.response.ctx.accesskit_node_builder(response.response.id, |node| node.set_label(name));
-    before != *chosen
 }
 
 #[cfg(test)]

@@ -209,9 +209,9 @@ fn a_restore_in_place_says_what_leaves_the_file_and_is_undone_by_a_button() {
     add_notes(&path, 5);
     desk.until_shown("all 5 commits since backup 0001");
     desk.ask_in_place(1);
-    desk.until_shown("No commit that is known leaves the data file.");
+    desk.until_shown("No commit that is known now leaves the data file");
     desk.choose("Nothing: the state of the archive itself");
-    desk.until_shown("5 commits after that point leave the data file. They stay in the log");
+    desk.until_shown("5 commits after that point leave the data file. What leaves it stays in the log");
     // Enter alone does nothing: replacing what programs use is a deliberate act.
     desk.harness.key_press(Key::Enter);
     desk.harness.run_steps(4);

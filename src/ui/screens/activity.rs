@@ -84,6 +84,7 @@ fn empty(form: &ActivityForm) -> &'static str {
         None => "Reading the log…",
         Some(_) if !form.feed.is_known() => "Searching…",
         Some(state) if state.is_reading && state.commits == 0 => "Reading the log…",
+        Some(state) if state.commits == 0 && state.problem.is_some() => "No commit can be told.",
         Some(state) if state.commits == 0 => "No commit yet.",
         Some(state) if state.looked_at < state.operations => "Nothing found yet.",
         Some(_) => "No operation matches the filter.",

@@ -18,7 +18,7 @@ use crate::{
         history::{HistoryEntry, JobKind, Outcome},
         status::DataFileStatus,
     },
-    error::ErrorKind,
+    error::{ErrorKind, ErrorReport},
     restore::Logs,
     sqlite::seen::ContentCheck,
     storage::{self, space::human_bytes},
@@ -47,6 +47,9 @@ const COLUMNS: [Column; 7] = [
 
 /// Rows beyond these scroll inside the table.
 const ROWS_SHOWN: usize = 9;
+
+/// A page that was not drawn for so many passes was left meanwhile.
+const PASSES_APART: u64 = 3;
 
 pub(crate) fn restore_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
     let Some(data_file) = state.data_file(status) else {
@@ -109,7 +112,14 @@ fn archives_ui(
     (form, folders): (&mut ArchivesForm, &HashMap<PathBuf, Vec<PathBuf>>),
     actions: &mut Vec<Action>,
 ) {
+    let before: Vec<PathBuf> = form.shown.1.iter().map(|archive| archive.path.clone()).collect();
     let shown = keep_rows(ui, data_file, &mut form.shown);
+    // One that turns out damaged while somebody looks at it stays the one that the buttons are about.
+    let pass = ui.ctx().cumulative_pass_nr();
+    let is_left = pass.saturating_sub(std::mem::replace(&mut form.drawn, pass)) > PASSES_APART;
+    if is_left || !shown.iter().map(|archive| &archive.path).eq(&before) {
+        form.proposed = None;
+    }
     let archives: Vec<&ArchiveEntry> = shown.iter().map(|archive| as_now(data_file, archive)).collect();
     // The newest sound one is what one wants most often.
     let rank = |a: &ArchiveEntry| match data_file.damage_of(a) {
@@ -119,7 +129,10 @@ fn archives_ui(
         _ => 3,
     };
     let newest = (0..archives.len()).min_by_key(|row| rank(archives[*row])).unwrap_or(0);
-    let at = form.selected.as_ref().and_then(|path| archives.iter().position(|a| a.path == *path)).unwrap_or(newest);
+    let row_of = |path: &PathBuf| archives.iter().position(|archive| archive.path == *path);
+    let proposed = form.proposed.as_ref().and_then(row_of).unwrap_or(newest);
+    form.proposed = Some(archives[proposed].path.clone());
+    let at = form.selected.as_ref().and_then(row_of).unwrap_or(proposed);
     let proof = |row: usize| proof_of(status, data_file, archives[row]);
     let cell = |row: usize, column: usize| {
         let archive = archives[row];
@@ -360,9 +373,15 @@ fn detail(
         logs_ui(ui, status, data_file, form, archive);
         let damage = data_file.damage_of(archive);
         let problem = damage.map(|damage| &damage.error).or(archive.problem.as_ref());
+        // What is damaged is restored by whoever means it: the first thing to do is another.
+        let copy = data_file.copy_of(archive).filter(|copy| problem.is_some() && copy.path != archive.path);
         if let Some(problem) = problem.filter(|_| archive.missing.is_none()) {
             ui.add_space(4.0);
-            error_strip(ui, problem, |_| ());
+            let repaired = copy.map(|copy| ErrorReport {
+                hint: Some(format!("Its repaired copy, {}, takes its place.", jobs::name(&copy.path))),
+                ..problem.clone()
+            });
+            error_strip(ui, repaired.as_ref().unwrap_or(problem), |_| ());
         } else {
             let text = "Restored files go to a folder of their own. Nothing that exists is overwritten.";
             ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
@@ -370,8 +389,6 @@ fn detail(
         ui.add_space(6.0);
         ui.horizontal_wrapped(|ui| {
             let label = format!("Restore archive {}…", archive.number);
-            // What is damaged is restored by whoever means it: the first thing to do is another.
-            let copy = data_file.copy_of(archive).filter(|copy| problem.is_some() && copy.path != archive.path);
             if let Some(copy) = copy {
                 let label = format!("Restore the repaired copy of {}…", archive.number);
                 if primary_button(ui, Some(Icon::ArchiveRestore), &label, true).clicked() {
