@@ -7,11 +7,13 @@
 //! writes. The log records it as any commit, so that it can be taken back as well.
 //!
 //! ```text
+//! session query            a plan that is kept for whoever looks at it; what is asked of it, a few rows at a time
 //! prepare                  a plan is made: compared with the data file, and tried out there
 //! write report script      the transaction, for a trial or for good; what came of it; the same as an SQL script
 //! compare                  a record as it was, as it was left, as it is
 //! plan step conflict       what is done about each record, what is in the way, what is decided
-//! selection choose links   which operations; as read from a log, folded by record; which tables follow which
+//! selection range          which operations
+//! choose links             as read from a log, folded by record; which tables follow which
 //! live table               the tables and records of now
 //! statement value          statements and values, to be shown and to be run
 //! ```
@@ -23,9 +25,12 @@ mod links;
 mod live;
 mod plan;
 mod prepare;
+pub mod query;
+mod range;
 mod report;
 mod script;
 mod selection;
+pub mod session;
 mod statement;
 mod step;
 mod table;
@@ -41,9 +46,10 @@ pub use choose::{Beside, Chosen, LeftOut};
 pub use conflict::{Conflict, Decision, Differs};
 pub use plan::Plan;
 pub use prepare::Decisions;
+pub use range::{OperationId, Range};
 pub use report::{OfTable, Skipped, TakeBackReport};
 pub use script::script;
-pub use selection::{Numbers, OperationId, Selection};
+pub use selection::{Numbers, Pick, Picked, Selection};
 pub use statement::{Deed, Statement};
 pub use step::{Fate, Pushed, Step};
 pub use table::{Column, Foreign, KeyPart, Table, Triggers, Unique};

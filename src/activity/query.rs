@@ -69,6 +69,11 @@ pub enum Ask {
         /// Whether the next one is looked for.
         forward: bool,
     },
+    /// What all commits from this one on did, whatever the filter: [`Rows::Totals`].
+    Totals {
+        /// The first of them.
+        first: u64,
+    },
     /// What passes the filter as lines of text, piece by piece, the oldest first: [`Rows::Lines`].
     Lines {
         /// Names the export: the first question with this name begins it.
@@ -113,6 +118,13 @@ pub enum Rows {
     Operations(Vec<Brief>),
     /// One operation; `None` where there is none.
     Operation(Option<Box<Row>>),
+    /// What some commits did to which table how often, the most first; without what SQLite keeps for itself.
+    Totals {
+        /// How many commits they are.
+        commits: u64,
+        /// What they did.
+        parts: Vec<Part>,
+    },
     /// Lines of text.
     Lines {
         /// Whole lines, each with its end.

@@ -5,6 +5,7 @@ mod reading;
 mod state;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -15,12 +16,13 @@ use super::{
     filter::Filter,
     hits::Hits,
     index::{Commit, Index},
-    query::{Ask, Page, Question, ROWS_MAX, Rows},
+    query::{Ask, Page, Part, Question, ROWS_MAX, Rows},
     way::Open,
 };
 use crate::{
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
+    records::operation::Action,
 };
 
 /// Reading rests when nobody has asked for so long.
@@ -149,6 +151,7 @@ impl Session {
         };
         let found = match &question.ask {
             Ask::Neighbour { commit, number, forward } => Some(self.neighbour(*commit, *number, *forward)?),
+            Ask::Totals { first } => Some(self.totals(*first)?),
             _ => None,
         };
         // Rows and state are of one moment.
@@ -218,6 +221,44 @@ impl Session {
     }
 }
 
+/// Operations that are counted before whoever reads the log has his turn.
+const COUNTED: usize = 1 << 16;
+
+impl Session {
+    /// What all commits from one on did.
+    fn totals(&self, first: u64) -> Result<Rows> {
+        let (place, commits, mut at) = {
+            let inner = self.shared.lock();
+            let index = &inner.index;
+            let place = index.place_from(first)?;
+            let begin = index.commit(place)?.map_or(index.operations(), |commit| commit.first);
+            (place, index.commits(), begin)
+        };
+        let mut counts: BTreeMap<(u32, usize), u64> = BTreeMap::new();
+        loop {
+            let inner = self.shared.lock();
+            let entries = inner.index.entries(at, COUNTED)?;
+            at += entries.len() as u64;
+            if entries.is_empty() {
+                let part = |((table, action), count): ((u32, usize), u64)| Part {
+                    table: inner.index.table(table).map(str::to_owned),
+                    action: Action::ALL.get(action).copied().unwrap_or(Action::Unknown),
+                    count,
+                };
+                let mut parts: Vec<Part> = counts.into_iter().map(part).collect();
+                parts.sort_by_key(|part| std::cmp::Reverse(part.count));
+                return Ok(Rows::Totals { commits: commits.saturating_sub(place), parts });
+            }
+            for entry in entries.iter().filter(|entry| !entry.is_internal) {
+                let action = Action::ALL.iter().position(|action| *action == entry.action).unwrap_or_default();
+                *counts.entry((entry.table, action)).or_default() += 1;
+            }
+            drop(inner);
+            thread::yield_now();
+        }
+    }
+}
+
 impl Inner {
     /// The rows that were asked for, as far as they are known.
     fn rows(&mut self, filter: &Filter, ask: &Ask) -> Result<Rows> {
@@ -244,7 +285,7 @@ impl Inner {
                 Some((_, commit)) => operation(index, &commit, *number)?,
                 None => None,
             }),
-            Ask::Neighbour { .. } | Ask::Lines { .. } | Ask::Stop | Ask::GoOn => Rows::None,
+            Ask::Neighbour { .. } | Ask::Totals { .. } | Ask::Lines { .. } | Ask::Stop | Ask::GoOn => Rows::None,
         })
     }
 }

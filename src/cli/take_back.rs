@@ -88,7 +88,8 @@ fn numbers(text: &str) -> Result<Numbers> {
 impl Asked {
     fn selection(&self) -> Result<Selection> {
         let numbers = self.operations.iter().map(|text| numbers(text)).collect::<Result<_>>()?;
-        Selection { wanted: self.filters.wanted(false)?, numbers, with_cascades: self.with_cascades }.settled()
+        let (wanted, with_cascades) = (self.filters.wanted(false)?, self.with_cascades);
+        Selection { wanted, numbers, with_cascades, picked: None }.settled()
     }
 
     fn decisions(&self) -> Decisions {

@@ -64,7 +64,7 @@ impl Logged {
     }
 
     /// How the logs are found, and the one that is being written.
-    fn way(self, source: &Source) -> Result<(Open, Option<PathBuf>)> {
+    pub(super) fn way(self, source: &Source) -> Result<(Open, Option<PathBuf>)> {
         let running = self.running();
         Ok(match source {
             Source::Running => {

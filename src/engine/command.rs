@@ -259,6 +259,15 @@ pub enum Command {
         /// What was shown.
         plan: Arc<Plan>,
     },
+    /// The same for a plan that the engine has made and keeps: parts of it were shown.
+    TakeBackPlanned {
+        /// Name of the job.
+        job: JobId,
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The name that the engine gave the plan.
+        plan: Uuid,
+    },
     /// Keep an archive for ever; a hold that it has already gives way.
     Hold {
         /// The archive.
@@ -337,6 +346,7 @@ impl Command {
             | Command::VerifyRecords { data_file, .. }
             | Command::Compact { data_file, .. }
             | Command::TakeBack { data_file, .. }
+            | Command::TakeBackPlanned { data_file, .. }
             | Command::PutAway { data_file, .. }
             | Command::RestoreInPlace { data_file, .. }
             | Command::UndoRestore { data_file, .. }
@@ -369,6 +379,7 @@ impl Command {
             | Command::VerifyRecords { job, .. }
             | Command::Compact { job, .. }
             | Command::TakeBack { job, .. }
+            | Command::TakeBackPlanned { job, .. }
             | Command::CreateSample { job, .. } => Some(*job),
             _ => None,
         }

@@ -107,6 +107,9 @@ impl Worker {
             Command::TakeBack { job, data_file, plan } => {
                 self.take_back(job, data_file, plan).map_err(|e| (Some((job, JobKind::TakeBack)), e))?;
             }
+            Command::TakeBackPlanned { job, data_file, plan } => {
+                self.take_back_planned(job, data_file, plan).map_err(|e| (Some((job, JobKind::TakeBack)), e))?;
+            }
             Command::Hold { archive, note } => self.hold(archive, note),
             Command::Release { archive } => self.release(archive),
             Command::PutAway { data_file, kind } => self.put_away(&data_file, kind),

@@ -3,6 +3,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use uuid::Uuid;
+
 use super::{
     command::JobId,
     history::{HistoryEntry, JobKind},
@@ -64,6 +66,14 @@ impl Worker {
                 done.map(JobReport::TakeBack)
             }),
         )
+    }
+
+    pub(super) fn take_back_planned(&mut self, job: JobId, data_file: PathBuf, plan: Uuid) -> Result<()> {
+        let plan = self.take_backs.plan(&data_file, plan).ok_or_else(|| {
+            Error::new(ErrorKind::Changed, "this plan is not the last one that was made, or is not kept any more")
+                .hint("Look at the plan that there is now.")
+        })?;
+        self.take_back(job, data_file, plan)
     }
 
     /// Keeps the report of a verification, and shows when which care was taken.

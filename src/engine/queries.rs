@@ -107,6 +107,15 @@ impl Worker {
                 let activities = self.activities.clone();
                 Box::new(move || activities.answer(logged, &question).map(Box::new).map(Answer::Activity))
             }
+            Query::TakeBack { data_file, question } => {
+                let settings =
+                    self.data_files.at(&data_file).ok_or_else(|| Self::not_open(&data_file))?.settings.clone();
+                let identity = settings.settings().data_file_id;
+                let (settings_dir, data_dir) = (self.config.settings_dir.clone(), self.config.data_dir.clone());
+                let logged = Logged { path: data_file, settings: Some(settings), settings_dir, data_dir };
+                let take_backs = self.take_backs.clone();
+                Box::new(move || take_backs.answer(logged, identity, &question).map(Box::new).map(Answer::TakeBack))
+            }
             Query::Look { data_file } => return Err(Self::not_open(&data_file)),
             Query::Unknown => {
                 return Err(Error::new(ErrorKind::Refused, "this engine does not know the question")

@@ -20,6 +20,7 @@ use crate::{
     maintenance::RecordsReport,
     restore::{Logs, RestorePlan, undo::UndoPlan},
     settings::{Revision, Settings},
+    take_back,
 };
 
 /// What to do when the engine has ended.
@@ -107,6 +108,13 @@ pub enum Query {
         /// What is asked.
         question: Question,
     },
+    /// What would be done to take single changes back: [`Answer::TakeBack`].
+    TakeBack {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// What is asked.
+        question: take_back::query::Question,
+    },
     /// How a data file stands now, and not as it was seen last: when [`Answer::Looked`] comes, the status holds it.
     Look {
         /// Canonical path of the data file.
@@ -129,6 +137,7 @@ impl Query {
             | Query::Measure { data_file, .. }
             | Query::Undo { data_file, .. }
             | Query::Report { data_file, .. }
+            | Query::TakeBack { data_file, .. }
             | Query::Look { data_file } => Subject::DataFile(data_file),
         }
     }
@@ -141,6 +150,7 @@ impl Query {
             | Query::Measure { data_file, .. }
             | Query::Undo { data_file, .. }
             | Query::Report { data_file, .. }
+            | Query::TakeBack { data_file, .. }
             | Query::Look { data_file } => data_file,
             Query::Unknown => Path::new(""),
         }
@@ -166,6 +176,8 @@ pub enum Answer {
     Report(RecordsReport),
     /// What was changed.
     Activity(Box<Page>),
+    /// What would be done.
+    TakeBack(Box<take_back::query::Page>),
     /// The status holds what was asked for.
     Looked,
 }

@@ -29,6 +29,7 @@ use super::{
     recorder::{Fresh, HistoryRead, Recorder},
     registry::Registry,
     status::{DataFiles, Event, Finding, Host, Status},
+    take_backs::TakeBacks,
 };
 use crate::{
     backup,
@@ -72,6 +73,8 @@ pub(super) struct Worker {
     pub(super) questions: Pool,
     /// What changed, as far as somebody asks.
     pub(super) activities: Activities,
+    /// What is planned to be taken back of it.
+    pub(super) take_backs: TakeBacks,
     /// Answers that go out with the status that holds them.
     pub(super) answers: Vec<(Reply, Answer)>,
     /// How many programs run that are told of jobs.
@@ -148,6 +151,7 @@ impl Worker {
             pool: Pool::default(),
             questions: Pool::default(),
             activities: Activities::default(),
+            take_backs: TakeBacks::default(),
             answers: Vec::new(),
             messages,
             status: Arc::new(status),

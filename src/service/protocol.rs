@@ -33,13 +33,20 @@ pub struct Hello {
 }
 
 /// What engines of this program know beside what every engine of the protocol does.
-pub const KNOWS: [&str; 1] = [ACTIVITY];
+pub const KNOWS: [&str; 2] = [ACTIVITY, TAKE_BACK];
 /// What was changed, as records.
 const ACTIVITY: &str = "activity";
+/// What would be done to take single changes back.
+const TAKE_BACK: &str = "take-back";
 
 /// Whether an engine that said what it `knows` can be asked this.
 pub(super) fn is_known(query: &Query, knows: &[String]) -> bool {
-    !matches!(query, Query::Activity { .. }) || knows.iter().any(|known| known == ACTIVITY)
+    let needed = match query {
+        Query::Activity { .. } => ACTIVITY,
+        Query::TakeBack { .. } => TAKE_BACK,
+        _ => return true,
+    };
+    knows.iter().any(|known| known == needed)
 }
 
 /// What a client sends.

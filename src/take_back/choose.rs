@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     links::Links,
-    selection::{OperationId, Selection},
+    range::OperationId,
+    selection::Selection,
     value::{Datum, Normal},
 };
 use crate::{

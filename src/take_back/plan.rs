@@ -106,6 +106,12 @@ impl Plan {
         self.ordered().iter().map(|one| one.statement.in_sql(one.table, self.form)).collect()
     }
 
+    /// So many of them from one on.
+    pub(super) fn some_statements(&self, offset: usize, count: usize) -> Vec<String> {
+        let some = self.ordered().into_iter().skip(offset).take(count);
+        some.map(|one| one.statement.in_sql(one.table, self.form)).collect()
+    }
+
     /// What a step is of, for people.
     pub fn name(&self, step: &Step) -> String {
         format!("{} {}", step.table, key_in_words(&step.key, self.form))

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 
 use super::{
     choose::{Beside, Chosen},
@@ -23,7 +24,8 @@ use crate::{
 const ROUNDS_MAX: usize = 30;
 
 /// What is decided about conflicts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Sent", into = "Sent")]
 pub struct Decisions {
     /// About any that nothing else is said of.
     pub all: Option<Decision>,
@@ -31,6 +33,26 @@ pub struct Decisions {
     pub each: BTreeMap<usize, Decision>,
     /// Whether operations that cannot be taken back are left as they are; they are where everything is skipped.
     pub leaves_out: bool,
+}
+
+/// The same as it is sent: where one of several forms is expected, numbers cannot be names.
+#[derive(Serialize, Deserialize)]
+struct Sent {
+    all: Option<Decision>,
+    each: Vec<(usize, Decision)>,
+    leaves_out: bool,
+}
+
+impl From<Sent> for Decisions {
+    fn from(Sent { all, each, leaves_out }: Sent) -> Self {
+        Self { all, each: each.into_iter().collect(), leaves_out }
+    }
+}
+
+impl From<Decisions> for Sent {
+    fn from(Decisions { all, each, leaves_out }: Decisions) -> Self {
+        Self { all, each: each.into_iter().collect(), leaves_out }
+    }
 }
 
 impl Decisions {
@@ -165,7 +187,7 @@ fn notes(plan: &Plan, chosen: &Chosen) -> Vec<String> {
         if *is_cascade {
             notes.push(format!(
                 "The same commits hold {count} on {table}, which refers to what is taken back by a foreign key with an \
-                 action; they are taken back only with --with-cascades."
+                 action; they are taken back only with cascades."
             ));
         } else if !is_internal {
             notes.push(format!("The same commits hold {count} more on {table}, which are not taken back."));

@@ -53,6 +53,28 @@ pub struct TakeBackReport {
     pub notes: Vec<String>,
 }
 
+/// What is, or will be, done table by table, with how many records of each wait for a decision.
+pub(super) fn by_table(plan: &Plan) -> Vec<(OfTable, u64)> {
+    let mut tables: Vec<(OfTable, u64)> = Vec::new();
+    for step in &plan.steps {
+        let at = tables.iter().position(|(known, _)| known.table == step.table).unwrap_or_else(|| {
+            tables.push((OfTable { table: step.table.clone(), ..OfTable::default() }, 0));
+            tables.len() - 1
+        });
+        let Some((table, open)) = tables.get_mut(at) else { continue };
+        table.pushed += step.pushed.len() as u64;
+        *(match step.fate {
+            _ if step.is_open() => open,
+            _ if step.is_skipped() => &mut table.skipped,
+            Fate::ComesBack => &mut table.came_back,
+            Fate::ChangesBack => &mut table.changed_back,
+            Fate::Goes => &mut table.went,
+            Fate::IsSo => &mut table.were_so,
+        }) += 1;
+    }
+    tables
+}
+
 /// So many are told one by one.
 const SKIPPED_MAX: usize = 100;
 
@@ -61,7 +83,7 @@ impl TakeBackReport {
         let mut report = Self {
             data_file: plan.data_file.clone(),
             operations: plan.operations,
-            tables: Vec::new(),
+            tables: by_table(plan).into_iter().map(|(table, _)| table).collect(),
             skipped: Vec::new(),
             skipped_more: plan.left_out_more,
             held_ms,
@@ -72,26 +94,9 @@ impl TakeBackReport {
             why: left.reason.clone(),
         });
         left.for_each(|skipped| report.skip(skipped));
-        for step in &plan.steps {
-            let at = report.tables.iter().position(|known| known.table == step.table).unwrap_or_else(|| {
-                report.tables.push(OfTable { table: step.table.clone(), ..OfTable::default() });
-                report.tables.len() - 1
-            });
-            let why =
-                step.is_skipped().then(|| step.conflicts.iter().map(Conflict::in_words).collect::<Vec<_>>().join("; "));
-            if let Some(table) = report.tables.get_mut(at) {
-                table.pushed += step.pushed.len() as u64;
-                *(match step.fate {
-                    _ if why.is_some() => &mut table.skipped,
-                    Fate::ComesBack => &mut table.came_back,
-                    Fate::ChangesBack => &mut table.changed_back,
-                    Fate::Goes => &mut table.went,
-                    Fate::IsSo => &mut table.were_so,
-                }) += 1;
-            }
-            if let Some(why) = why {
-                report.skip(Skipped { what: plan.name(step), why });
-            }
+        for step in plan.steps.iter().filter(|step| step.is_skipped()) {
+            let why: Vec<String> = step.conflicts.iter().map(Conflict::in_words).collect();
+            report.skip(Skipped { what: plan.name(step), why: why.join("; ") });
         }
         report
     }

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::range::{OperationId, Range, Ranges};
 use crate::{
+    activity::{
+        filter::{Filter, Passes},
+        row::Row,
+    },
     error::{Error, ErrorKind, Result},
     records::{history::Wanted, operation::Operation},
 };
@@ -27,9 +32,63 @@ pub struct Selection {
     pub numbers: Vec<Numbers>,
     /// Whether also what the same commits did to tables that refer to theirs by a foreign key with an action.
     pub with_cascades: bool,
+    /// Of these, only what was picked from a list.
+    pub picked: Option<Picked>,
+}
+
+/// Operations picked from the list of those that a filter lets through.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Pick {
+    /// What the list showed.
+    pub filter: Filter,
+    /// The last commit of it.
+    pub upto: Option<u64>,
+    /// What was picked of it; empty for everything.
+    pub ranges: Vec<Range>,
+    /// Whether also what the same commits did to tables that refer to these by a foreign key with an action.
+    pub with_cascades: bool,
+}
+
+/// The same, ready to be asked for every operation of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picked {
+    filter: Filter,
+    ranges: Ranges,
+}
+
+impl Picked {
+    fn has(&self, operation: &Operation<'_>) -> bool {
+        let (id, change) = (OperationId { commit: operation.commit, number: operation.number }, operation.change);
+        // What the list shows is decided by the same lines as there; most of it without looking at values.
+        self.ranges.has(id)
+            && self.filter.has_commit(operation.commit, operation.time)
+            && self.filter.may_have(change.action, change.table, (change.is_internal, false))
+            && (!self.filter.needs_row(change.action) || self.filter.passes(&Row::of(operation)) == Passes::Yes)
+    }
 }
 
 impl Selection {
+    /// What was picked from a list.
+    ///
+    /// # Errors
+    /// `Refused` where that is everything that a log holds.
+    pub fn of_pick(pick: &Pick) -> Result<Self> {
+        let nothing = Filter { internal: pick.filter.internal, ..Filter::default() };
+        if pick.ranges.is_empty() && pick.filter == nothing {
+            return Err(Error::new(ErrorKind::Refused, "this would take back everything that the log holds")
+                .hint("Look for what went wrong first, or restore in place to an earlier moment."));
+        }
+        let ranges = Ranges::of(&pick.ranges);
+        let (first, last) = ranges.commits().map_or((None, None), |(first, last)| (Some(first), Some(last)));
+        let wanted = Wanted {
+            first: first.max(pick.filter.first),
+            last: [last, pick.upto, pick.filter.last].into_iter().flatten().min(),
+            ..Wanted::default()
+        };
+        let picked = Some(Picked { filter: pick.filter.clone(), ranges });
+        Ok(Self { wanted, numbers: Vec::new(), with_cascades: pick.with_cascades, picked })
+    }
+
     /// Sees that it limits what is taken back, and that its numbers say of which commit they are.
     ///
     /// # Errors
@@ -68,21 +127,8 @@ impl Selection {
             numbers.commit.is_none_or(|commit| commit == operation.commit)
                 && (numbers.first..=numbers.last).contains(&operation.number)
         };
-        self.wanted.has(operation.change) && (self.numbers.is_empty() || self.numbers.iter().any(is_numbered))
-    }
-}
-
-/// An operation by its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct OperationId {
-    /// The commit.
-    pub commit: u64,
-    /// The operation in it.
-    pub number: u64,
-}
-
-impl std::fmt::Display for OperationId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.commit, self.number)
+        self.wanted.has(operation.change)
+            && (self.numbers.is_empty() || self.numbers.iter().any(is_numbered))
+            && self.picked.as_ref().is_none_or(|picked| picked.has(operation))
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     conflict::{Conflict, Decision},
-    selection::OperationId,
+    range::OperationId,
     statement::Statement,
     value::Datum,
 };
@@ -65,9 +65,14 @@ impl Step {
         match self.decision {
             _ if self.conflicts.is_empty() => false,
             Some(Decision::Skip) => false,
-            Some(Decision::Overwrite) => !self.conflicts.iter().all(Conflict::can_be_overwritten),
+            Some(Decision::Overwrite) => !self.can_be_overwritten(),
             None => true,
         }
+    }
+
+    /// Whether it can become what it was, whatever is in its way.
+    pub fn can_be_overwritten(&self) -> bool {
+        self.conflicts.iter().all(Conflict::can_be_overwritten)
     }
 
     /// Whether it was decided to leave it.

@@ -223,6 +223,16 @@ impl DataFileStatus {
         self.archives.iter().find(is_whole)
     }
 
+    /// The newest archive from which the log leads to the state after this commit, as far as is known.
+    pub fn archive_before(&self, commit: u64) -> Option<&ArchiveEntry> {
+        let leads = |archive: &&ArchiveEntry| {
+            let is_own = self.is_own(archive) && archive.problem.is_none() && !self.is_lost(archive);
+            is_own && archive.log_position.is_some_and(|position| position.commit <= commit)
+        };
+        let archives = self.archives.iter().filter(leads);
+        archives.max_by_key(|archive| archive.log_position.map(|position| position.commit))
+    }
+
     /// Whether its file is not there any more.
     pub fn is_gone(&self) -> bool {
         self.problem.as_ref().is_some_and(|problem| problem.kind == ErrorKind::NotFound)
