@@ -16,6 +16,7 @@
 //! state          what the window remembers between two frames
 //! answers asked  what engines answered to this window, and what it waits for, asked again where nothing can come
 //! activity       what the page Activity remembers, and its rows as they come
+//! taking_back    what the dialog Take back remembers: the plan, as the engine tells it, and its run
 //! still          keeps a page still under the pointer
 //! file_picker    chooses files and folders
 //! page           what pages have in common
@@ -48,6 +49,7 @@ mod spoken;
 mod state;
 mod still;
 mod table;
+mod taking_back;
 mod theme;
 mod wanted;
 mod widgets;
@@ -65,7 +67,7 @@ use uuid::Uuid;
 
 pub use file_picker::FilePicker;
 
-use action::Action;
+use action::{Action, TakeBack};
 use state::{Dialog, Page, State};
 
 use crate::{
@@ -183,6 +185,9 @@ impl Window {
                     self.state.backup_when_logged = None;
                     form.refuse(error);
                 }
+                // It is an ended job as well, which the dialog waits for.
+                Event::CommandRefused(_) if matches!(&self.state.dialog, Some(Dialog::TakeBack(f)) if f.job.is_some()) =>
+                    {}
                 Event::CommandRefused(error) => self.state.message = Some(jobs::refused(error)),
                 _ => {}
             }
@@ -192,6 +197,7 @@ impl Window {
         self.state.activity.take();
         self.state.follow(status);
         actions.extend(self.state.ask_again(status).map(Action::Ask));
+        actions.extend(self.state.go_on_taking_back(status).map(|ask| Action::TakeBack(TakeBack::Ask(ask))));
     }
 
     /// Asks before the window closes, when that ends what nobody else goes on with.

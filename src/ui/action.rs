@@ -7,6 +7,7 @@ use std::{
 };
 
 use eframe::egui::ThemePreference;
+use uuid::Uuid;
 
 use super::{
     dialogs::{
@@ -22,6 +23,7 @@ use crate::{
     journal::integrate::Until,
     restore::Logs,
     service::install::Plan,
+    take_back,
 };
 
 /// Something the user wants.
@@ -221,6 +223,15 @@ pub(crate) enum Action {
         /// What its lines are.
         form: Form,
     },
+    /// Something about taking single changes back.
+    TakeBack(TakeBack),
+    /// Open the dialog *Restore in place…* for a data file and the state after a commit.
+    AskGoBack {
+        /// The data file.
+        data_file: PathBuf,
+        /// The commit.
+        commit: u64,
+    },
     /// Open the dialog *Create sample…*.
     AskSample,
     /// Choose the folder that the open dialog *Create sample…* asks for.
@@ -269,6 +280,27 @@ pub(crate) enum Action {
     Quit,
     /// Stop the running jobs and end the program.
     QuitAnyway,
+}
+
+/// What is wanted about taking single changes back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum TakeBack {
+    /// Open the dialog *Take back…* for what is selected on the page Activity.
+    Open(PathBuf),
+    /// Ask what the open dialog waits for.
+    Ask(take_back::query::Ask),
+    /// Run the plan of this name.
+    Run(Uuid),
+    /// Choose the folder for the script.
+    ChooseFolder,
+    /// Save the script there.
+    Save(PathBuf),
+    /// It was saved, or could not be: of the planning with this name.
+    Saved(Uuid, Result<PathBuf, ErrorReport>),
+    /// Put the script on the clipboard.
+    Copy,
+    /// Close the dialog.
+    Close,
 }
 
 /// A process in the background, or why there is none. Only moved, never compared or copied.

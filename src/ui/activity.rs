@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! feed      rows as they come from the engine, a few around those that are seen
+//! picked    what is selected, to be taken back
 //! export    writing what is filtered to a file
 //! words     operations in words
 //! ```
 
 pub(crate) mod export;
 pub(crate) mod feed;
+pub(crate) mod picked;
 pub(crate) mod words;
 
 use std::{
@@ -23,15 +25,21 @@ use crate::{
         query::{Ask, Rows, Source},
     },
     records::operation::Action,
+    take_back::Pick,
 };
 
+use super::table::How;
 use export::Export;
 use feed::{About, Feed};
+use picked::{Picked, Spot};
 
 /// What is typed counts when nothing was typed for so long.
 const TYPED: Duration = Duration::from_millis(300);
 /// More rows are not in the table at once: places further down are not exact any more.
 pub(crate) const LISTED_MAX: u64 = 200_000;
+
+/// No commit and no operation has this number.
+pub(crate) const UNKNOWN: u64 = 0;
 
 /// Which logs are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -117,6 +125,10 @@ pub(crate) struct ActivityForm {
     pub(crate) newest_first: bool,
     pub(crate) opened: Option<Opened>,
     pub(crate) selected: Option<Selected>,
+    /// All that is selected with it.
+    pub(crate) picked: Picked,
+    /// How a row was selected that has not come yet.
+    pending: Option<How>,
     /// The operation that is shown in full: its commit and its number.
     pub(crate) detail: Option<(u64, u64)>,
     /// The column of it that is selected.
@@ -143,6 +155,8 @@ impl Default for ActivityForm {
             newest_first: true,
             opened: None,
             selected: None,
+            picked: Picked::default(),
+            pending: None,
             detail: None,
             column: None,
             note: None,
@@ -158,17 +172,30 @@ impl Default for ActivityForm {
 impl ActivityForm {
     /// What the list is about, for the data file that is shown.
     pub(crate) fn about(&self, current: &Path) -> About {
-        let (of, source) = match &self.chosen {
-            Chosen::Running => (current.to_path_buf(), Source::Running),
-            Chosen::Since(archive) => (current.to_path_buf(), Source::Since(archive.clone())),
-            Chosen::Log(log) => (log.clone(), Source::Log),
+        let of = match &self.chosen {
+            Chosen::Log(log) => log.clone(),
+            Chosen::Running | Chosen::Since(_) => current.to_path_buf(),
         };
+        let source = self.source().unwrap_or(Source::Log);
         About { of, source, filter: self.in_force.clone(), newest_first: self.newest_first }
+    }
+
+    /// The logs of the data file that are read, if they are not of another one.
+    pub(crate) fn source(&self) -> Option<Source> {
+        match &self.chosen {
+            Chosen::Running => Some(Source::Running),
+            Chosen::Since(archive) => Some(Source::Since(archive.clone())),
+            Chosen::Log(_) => None,
+        }
     }
 
     /// Whether rows stay where they are while more come: somebody looks at them.
     pub(crate) fn is_held(&self) -> bool {
-        self.visible.0 > 0 || self.first > 0 || self.selected.is_some() || self.opened.is_some()
+        self.visible.0 > 0
+            || self.first > 0
+            || self.selected.is_some()
+            || self.opened.is_some()
+            || !self.picked.is_empty()
     }
 
     /// Reads these logs from now on.
@@ -188,6 +215,46 @@ impl ActivityForm {
         (self.selected, self.detail) = (Some(selected), detail);
     }
 
+    /// A row is one of those that are selected, as the keys that were held say.
+    pub(crate) fn pick(&mut self, row: Selected, how: How) {
+        let is_known = row.commit != UNKNOWN && row.operation.is_none_or(|(number, _)| number != UNKNOWN);
+        self.pending = (!is_known).then_some(how);
+        if is_known {
+            let Selected { commit, nth, operations: listed, operation } = row;
+            self.picked.pick(Spot { commit, nth, operation, listed }, how);
+        } else if how == How::Alone {
+            self.picked = Picked::default();
+        }
+    }
+
+    /// The row that was selected before it had come is known now.
+    pub(crate) fn known(&mut self, row: Selected, detail: Option<(u64, u64)>) {
+        self.select(row, detail);
+        if let Some(how) = self.pending.take() {
+            self.pick(row, how);
+        }
+    }
+
+    /// Whether everything that the log holds is selected.
+    pub(crate) fn takes_all(&self) -> bool {
+        let nothing = Filter { internal: self.in_force.internal, ..Filter::default() };
+        self.picked.ranges().is_empty() && self.in_force == nothing
+    }
+
+    /// Everything that is listed is selected.
+    pub(crate) fn pick_all(&mut self) {
+        (self.picked, self.pending) = (Picked::all(), None);
+    }
+
+    /// What is selected, as the engine is asked for it.
+    pub(crate) fn to_be_taken_back(&self) -> Pick {
+        let filter = if self.picked.is_unfiltered { Filter::default() } else { self.in_force.clone() };
+        let filter = Filter { internal: self.in_force.internal, ..filter };
+        // One that is not listed may as well be newer than all that are.
+        let upto = self.feed.upto().filter(|_| !self.picked.is_unfiltered);
+        Pick { filter, upto, ranges: self.picked.ranges(), with_cascades: false }
+    }
+
     /// Lists the operations of the commit that is selected below it, or no longer.
     pub(crate) fn turn(&mut self, selected: Selected) {
         let is_opened = self.opened.is_some_and(|opened| opened.commit == selected.commit);
@@ -199,6 +266,7 @@ impl ActivityForm {
     pub(crate) fn go_to_beginning(&mut self) {
         (self.opened, self.selected, self.detail, self.column, self.note) = (None, None, None, None, None);
         (self.first, self.visible, self.go_to) = (0, (0, 0), Some(0));
+        (self.picked, self.pending) = (Picked::default(), None);
     }
 
     /// Puts the filter in force that is entered, as soon as nobody types in it any more. Returns whether it is waited
@@ -233,6 +301,7 @@ impl ActivityForm {
                         (self.detail, self.note, self.column) = (Some((row.commit, row.number)), None, None);
                         // It may lie far from what is listed.
                         self.selected = None;
+                        self.picked = Picked::operation(row.commit, row.number);
                         self.feed.detail = Some(((row.commit, row.number), Some(row)));
                     }
                     None if forward => self.note = Some("This is the last change of this record in these logs."),

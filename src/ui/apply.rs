@@ -1,5 +1,7 @@
 //! Carries out what the user wants. This is the one place of the window that gives commands to the engine.
 
+mod taking_back;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command as Process, Stdio},
@@ -271,6 +273,19 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             if let Some(about) = state.activity.feed.about().cloned() {
                 let what = (about, state.activity.feed.upto());
                 state.activity.export = Some(Export::begin(ctx, handle, what, form, file));
+            }
+        }
+        Action::TakeBack(wish) => taking_back::apply(ctx, wish, state, handle, news),
+        Action::AskGoBack { data_file, commit } => {
+            let known = status.data_file(&data_file);
+            let Some(archive) = known.and_then(|known| Some(known.archive_before(commit)?.path.clone())) else {
+                return;
+            };
+            send(state, Command::Refresh { data_file: data_file.clone() });
+            let source = state.activity.source();
+            ask_restore(state, handle, archive, Some(data_file));
+            if let Some(Dialog::Restore(form)) = &mut state.dialog {
+                (form.log, form.commit, form.counts) = (LogChoice::Commit, commit.to_string(), source);
             }
         }
         Action::AskSample => {

@@ -19,6 +19,7 @@ pub(crate) mod sample;
 pub(crate) mod segments;
 pub(crate) mod service;
 pub(crate) mod settings;
+pub(crate) mod take_back;
 pub(crate) mod undo;
 mod until;
 pub(crate) mod value;
@@ -66,6 +67,7 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Report(form)) => records::records_ui(ctx, view, (form, ended), actions),
         Some(Dialog::Value(form)) => value::value_ui(ctx, form, actions),
         Some(Dialog::Export(form)) => export::export_ui(ctx, form, actions),
+        Some(Dialog::TakeBack(form)) => take_back::take_back_ui(ctx, status, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
     }
     if let Some(form) = &state.message {

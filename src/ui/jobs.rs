@@ -372,7 +372,11 @@ fn finished_ui(ui: &mut Ui, status: &Status, job: &FinishedJob, actions: &mut Ve
         }
         Ok(JobReport::TakeBack(report)) => {
             let count = report.records();
-            let message = format!("{} records of {} are as they were", widgets::count(count), name(&report.data_file));
+            let of = name(&report.data_file);
+            let message = match count {
+                1 => format!("1 record of {of} is as it was"),
+                count => format!("{} records of {of} are as they were", widgets::count(count)),
+            };
             let tone = if report.skipped.is_empty() { Tone::Good } else { Tone::Warn };
             strip(ui, tone, &message, Some(&report.in_words()), |ui| put_away(ui, actions));
         }

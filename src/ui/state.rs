@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use eframe::egui::{Context, Id};
 
 use crate::{
+    activity::query::Source,
     archive::catalog::ArchiveEntry,
     engine::{
         JobId, Query, Status,
@@ -32,6 +33,7 @@ use super::{
     file_picker::FilePicker,
     leave::Leaving,
     still::Still,
+    taking_back::TakeBackForm,
     wanted::Wanted,
 };
 
@@ -80,6 +82,8 @@ pub(crate) enum Dialog {
     Value(Box<ValueForm>),
     /// *Export…*
     Export(ExportForm),
+    /// *Take back…*
+    TakeBack(Box<TakeBackForm>),
     /// *About Strongroom*
     About,
     /// Whether to stop looking after this data file.
@@ -118,6 +122,10 @@ pub(crate) struct RestoreForm {
     pub(crate) logs: Vec<PathBuf>,
     /// Folders that hold segments of the archive, besides its own.
     pub(crate) segments: Vec<PathBuf>,
+    /// The logs in which is counted what leaves the data file, where somebody has looked at them.
+    pub(crate) counts: Option<Source>,
+    /// The commit after which it was counted last, and when, in the window's own time.
+    pub(crate) counted: Option<(u64, f64)>,
 }
 
 /// The form of *Hold archive…*.
@@ -191,6 +199,8 @@ impl RestoreForm {
             in_place,
             asked: None,
             logs: Vec::new(),
+            counts: None,
+            counted: None,
         }
     }
 
@@ -452,6 +462,7 @@ impl State {
             Some(Dialog::Settings(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::Compact(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::Undo(form)) => status.data_file(&form.data_file).is_none(),
+            Some(Dialog::TakeBack(form)) => status.data_file(&form.planning.data_file).is_none(),
             _ => false,
         };
         if gone {

@@ -4,6 +4,7 @@
 //! and a row reads all its cells. Its columns are sorted by their titles, made wider at their edges, and scrolled to
 //! where there is no room for all; the first one, which names the row, stays.
 
+mod listed;
 mod rows;
 mod widths;
 
@@ -19,6 +20,7 @@ use super::{
     theme::{ROW_HEIGHT, palette},
     widgets::Tone,
 };
+pub(crate) use listed::{How, Listed, ListedEvent};
 use rows::Rows;
 
 /// A column of a table. Those that are looked for most come first: the last ones are scrolled to in a small window.
@@ -237,27 +239,11 @@ impl Table<'_> {
         self.framed(ui, (cell, name), (&order, None)).0
     }
 
-    /// Shows rows that are in their order already, so many that they cannot be put into one here: by the first column,
-    /// and `descending` where the greatest comes first. Goes to the row `go_to`. What is returned second is whether they
-    /// are wanted the other way round.
-    pub(crate) fn show_listed(
-        self,
-        ui: &mut Ui,
-        (descending, go_to): (bool, Option<usize>),
-        cell: impl Fn(usize, usize) -> Cell,
-        name: impl Fn(usize) -> String,
-    ) -> (Option<RowEvent>, bool) {
-        let order = Order { rows: self.rows, sorted: None };
-        let sorted = Sorted { column: 0, descending };
-        let (event, now) = self.framed(ui, (cell, name), (&order, Some((sorted, go_to))));
-        (event, now != Some(sorted))
-    }
-
     fn framed(
         self,
         ui: &mut Ui,
         drawn: (impl Fn(usize, usize) -> Cell, impl Fn(usize) -> String),
-        order: (&Order, Option<(Sorted, Option<usize>)>),
+        order: (&Order, Option<(Option<Sorted>, Listed<'_>)>),
     ) -> (Option<RowEvent>, Option<Sorted>) {
         let p = palette(ui);
         // Room below, so that the last row does not cover the rounded corners.
@@ -270,14 +256,14 @@ impl Table<'_> {
         self,
         ui: &mut Ui,
         (cell, name): (impl Fn(usize, usize) -> Cell, impl Fn(usize) -> String),
-        (order, listed): (&Order, Option<(Sorted, Option<usize>)>),
+        (order, listed): (&Order, Option<(Option<Sorted>, Listed<'_>)>),
     ) -> (Option<RowEvent>, Option<Sorted>) {
         let p = palette(ui);
         let id = Id::new(("table", self.name));
         let kept_id = id.with("kept");
         let mut kept = ui.data(|d| d.get_temp::<Kept>(kept_id)).unwrap_or_default();
         if let Some((sorted, _)) = listed {
-            kept.sorted = Some(sorted);
+            kept.sorted = sorted;
         }
         let place = |row: usize| order.place(row);
         let mut at = self.selected.and_then(place).unwrap_or(kept.at).min(self.rows.saturating_sub(1));
@@ -336,7 +322,7 @@ impl Table<'_> {
             // What has just got the focus gets the arrows in the next frame only.
             child.request_repaint();
         }
-        if let Some(row) = listed.and_then(|(_, go_to)| go_to).and_then(place) {
+        if let Some(row) = listed.and_then(|(_, listed)| listed.go_to).and_then(place) {
             inner = inner.scroll_to_row(row as u64, None);
             child.request_repaint();
         }
@@ -347,6 +333,7 @@ impl Table<'_> {
             table: &self,
             order,
             is_listed: listed.is_some(),
+            marked: listed.and_then(|(_, listed)| listed.marked),
             cell: &cell,
             name: &name,
             at,
@@ -390,6 +377,9 @@ impl Table<'_> {
             node.set_role(Role::ListBox);
             node.set_label(self.name);
             node.set_bounds(bounds(rect));
+            if listed.is_some_and(|(_, listed)| listed.marked.is_some()) {
+                node.set_multiselectable();
+            }
             if shown.is_some() && is_focused {
                 order.row(at).into_iter().for_each(|row| node.set_active_descendant(row_id(id, row).accesskit_id()));
             }

@@ -56,6 +56,11 @@ pub(crate) fn commits(number: u64) -> String {
     if number == 1 { "1 commit".to_owned() } else { format!("{} commits", count(number)) }
 }
 
+/// A number of operations in words, its thousands apart.
+pub(crate) fn operations(number: u64) -> String {
+    if number == 1 { "1 operation".to_owned() } else { format!("{} operations", count(number)) }
+}
+
 /// What something means for the administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
@@ -122,9 +127,14 @@ pub(crate) fn check_box(ui: &mut Ui, on: &mut bool, label: &str) -> Response {
 
 /// An ordinary button.
 pub(crate) fn button(ui: &mut Ui, icon: Option<Icon>, label: &str) -> Response {
+    button_if(ui, true, icon, label)
+}
+
+/// One that cannot always be pressed. It goes to the next line where there is no room, as the others do.
+pub(crate) fn button_if(ui: &mut Ui, enabled: bool, icon: Option<Icon>, label: &str) -> Response {
     let response = match icon {
-        Some(icon) => ui.add(Button::new((theme::icon(icon, 15.0), label))),
-        None => ui.add(Button::new(label)),
+        Some(icon) => ui.add_enabled(enabled, Button::new((theme::icon(icon, 15.0), label))),
+        None => ui.add_enabled(enabled, Button::new(label)),
     };
     named(response, label)
 }

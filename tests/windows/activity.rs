@@ -10,12 +10,12 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use strongroom::journal::CaptureState;
 
 /// What another program, the system's own SQLite, does.
-fn foreign(path: &Path, sql: &str) {
+pub(crate) fn foreign(path: &Path, sql: &str) {
     let output = Process::new("sqlite3").args(["-cmd", ".timeout 60000"]).arg(path).arg(sql).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn has_sqlite3() -> bool {
+pub(crate) fn has_sqlite3() -> bool {
     let has = Process::new("sqlite3").arg("-version").output().is_ok();
     if !has {
         eprintln!("left out: sqlite3 is not installed");
@@ -25,7 +25,7 @@ fn has_sqlite3() -> bool {
 
 impl Desk {
     /// A data file with clients, its log, and a full backup.
-    fn with_clients(&mut self) -> std::path::PathBuf {
+    pub(crate) fn with_clients(&mut self) -> std::path::PathBuf {
         let path = self.open_data_file(3);
         foreign(
             &path,
@@ -44,7 +44,7 @@ impl Desk {
     }
 
     /// Chooses from a list that opens.
-    fn choose_from(&mut self, list: &str, begins: &str) {
+    pub(crate) fn choose_from(&mut self, list: &str, begins: &str) {
         self.until(list, |h, _| h.query_by_role_and_label(Role::ComboBox, list).is_some());
         self.harness.get_by_role_and_label(Role::ComboBox, list).click();
         self.harness.run_steps(4);
@@ -59,14 +59,20 @@ impl Desk {
     }
 
     /// The rows of a table of which the name holds this.
-    fn rows(&self, part: &str) -> Vec<String> {
+    pub(crate) fn rows(&self, part: &str) -> Vec<String> {
         let all = self.harness.query_all_by_role(Role::ListBoxOption);
         all.filter_map(|node| node.accesskit_node().label()).filter(|label| label.contains(part)).collect()
     }
 
-    fn press_row(&mut self, part: &str) {
+    pub(crate) fn press_row(&mut self, part: &str) {
         self.until(part, |h, _| h.query_all_by_label_contains(part).next().is_some());
         let label = self.rows(part).into_iter().next().unwrap();
+        // What was drawn a moment ago may still move to its place.
+        let mut seen = None;
+        self.until(part, |h, _| {
+            let place = h.query_by_role_and_label(Role::ListBoxOption, &label).map(|node| node.rect());
+            place.is_some() && seen.replace(place) == Some(place)
+        });
         self.harness.get_by_role_and_label(Role::ListBoxOption, &label).click();
         self.harness.run_steps(4);
     }

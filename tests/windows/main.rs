@@ -20,3 +20,4 @@ mod log;
 mod settings;
 mod sizes;
 mod small;
+mod take_back;

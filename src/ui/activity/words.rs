@@ -29,7 +29,7 @@ pub(crate) fn action(action: Action) -> &'static str {
 }
 
 /// What a commit did to a table: `312 deletions in clients`.
-fn part(part: &Part) -> String {
+pub(crate) fn part(part: &Part) -> String {
     let (one, many) = match part.action {
         Action::Add => ("addition", "additions"),
         Action::Modify => ("modification", "modifications"),

@@ -1,6 +1,9 @@
 //! The dialog *Restore in place…*: what the live data file would become, what leaves it, and how that can be undone.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use eframe::egui::{Context, Ui};
 use lucide_icons::Icon;
@@ -12,19 +15,29 @@ use super::{
     until::{how_far, until_ui},
 };
 use crate::{
+    activity::{
+        filter::Filter,
+        query::{Ask, Page, Question, Rows},
+    },
     archive::catalog::parse_name,
-    engine::{Host, Status, query::ArchiveLook, status::DataFileStatus},
+    engine::{Answer, Host, Query, Status, query::ArchiveLook, status::DataFileStatus},
     error::ErrorKind,
     journal::integrate::{Point, Until},
     restore::{Logs, RestorePlan},
     ui::{
         action::Action,
+        activity::words,
         answers::View,
         screens::maintenance::advice,
         state::RestoreForm,
-        widgets::{Tone, button, count, dangerous_button, error_strip, fact, fact_with, moment, path_with},
+        widgets::{Tone, button, count, dangerous_button, error_strip, fact, fact_with, moment, operations, path_with},
     },
 };
+
+/// What was not counted to the end is asked for again after so many seconds.
+const AGAIN: f64 = 0.4;
+/// So many kinds of changes are told of what leaves the data file.
+const TOLD_MAX: usize = 8;
 
 pub(crate) fn in_place_ui(
     ctx: &Context,
@@ -70,6 +83,7 @@ pub(crate) fn in_place_ui(
                         let point = until_ui(ui, status, plan, form, actions);
                         ui.add_space(6.0);
                         consequences(ui, (status, data_file), live, plan, point.as_ref());
+                        leaving_ui(ui, (status, data_file), form, point.as_ref(), actions);
                     }
                     Err(error) => {
                         ui.add_space(4.0);
@@ -100,6 +114,52 @@ pub(crate) fn in_place_ui(
             }
         },
     );
+}
+
+/// How many operations of which tables leave the data file, as the page counts them from which it was asked for.
+fn leaving_ui(
+    ui: &mut Ui,
+    (status, data_file): (&View<'_>, &Path),
+    form: &mut RestoreForm,
+    point: Option<&Point>,
+    actions: &mut Vec<Action>,
+) {
+    let (Some(source), Some(point)) = (form.counts.clone(), point) else { return };
+    let ask = Ask::Totals { first: point.commit.saturating_add(1) };
+    let query =
+        Query::Activity { of: data_file.to_path_buf(), question: Question { source, filter: Filter::default(), ask } };
+    let answer = match status.answers.to(&query) {
+        Some(Ok(Answer::Activity(page))) => Some(&**page),
+        _ => None,
+    };
+    // While the log is read, what was counted so far is not all.
+    let now = ui.input(|i| i.time);
+    let is_on_its_way = answer.is_none_or(|page| page.state.is_reading && !page.state.is_stopped);
+    let is_due = form.counted.is_none_or(|(of, at)| of != point.commit || is_on_its_way && now > at + AGAIN);
+    if is_due {
+        form.counted = Some((point.commit, now));
+        actions.push(Action::Ask(query));
+    }
+    if is_on_its_way {
+        ui.ctx().request_repaint_after(Duration::from_secs_f64(AGAIN));
+    }
+    ui.add_space(4.0);
+    // The line is there from the beginning: what comes must not move what is about to be pressed.
+    fact(ui, "What leaves", leaves_in_words(answer.filter(|_| !is_on_its_way)));
+}
+
+fn leaves_in_words(page: Option<&Page>) -> String {
+    let Some(page) = page else { return "Counting …".to_owned() };
+    let Rows::Totals { parts, .. } = &page.rows else { return String::new() };
+    let mut words: Vec<String> = parts.iter().take(TOLD_MAX).map(words::part).collect();
+    if parts.len() > TOLD_MAX {
+        let more = parts.iter().skip(TOLD_MAX).map(|part| part.count).sum();
+        words.push(format!("{} of other tables", operations(more)));
+    }
+    if page.state.problem.is_some() || page.state.is_stopped {
+        words.push("and what the part of the log holds that was not read".to_owned());
+    }
+    if words.is_empty() { "No operation".to_owned() } else { words.join(", ") }
 }
 
 /// What is known of damage: of the archive itself, and of newer ones, which one would take otherwise.

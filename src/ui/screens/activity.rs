@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! filter    which logs, and what is looked for
+//! acts      what can be done with what is selected
 //! list      commits, and below one that is opened its operations
 //! detail    one operation with all its columns
 //! ```
 
+mod acts;
 mod detail;
 mod filter;
 mod list;
@@ -42,6 +44,7 @@ pub(crate) fn activity_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
         if why(export, "There is nothing to export yet").clicked() {
             actions.push(Action::AskExport);
         }
+        acts::take_back_ui(ui, state, data_file, actions);
     });
     still::begin(ui);
     jobs::news_ui(ui, status, state, actions);
@@ -65,7 +68,7 @@ pub(crate) fn activity_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
         return;
     }
     list::list_ui(ui, form, actions);
-    detail::detail_ui(ui, form, actions);
+    detail::detail_ui(ui, form, data_file, actions);
 }
 
 /// Asks for what is not there, and draws again when it is time to ask for more.
@@ -155,6 +158,13 @@ fn reading_ui(ui: &mut Ui, form: &mut ActivityForm, actions: &mut Vec<Action>) {
             if button(ui, Some(Icon::ArrowUp), &label).clicked() {
                 form.go_to_beginning();
             }
+        }
+        if form.is_filtered() && form.feed.total() > 0 && button(ui, None, "Select all found").clicked() {
+            form.pick_all();
+        }
+        if !form.picked.is_empty() {
+            let words = format!("{}.", form.picked.in_words(state.passing_operations));
+            ui.label(RichText::new(words).color(palette(ui).strong));
         }
     });
     ui.add_space(4.0);

@@ -26,6 +26,8 @@ pub(super) struct Rows<'a, C, N> {
     pub(super) order: &'a Order,
     /// Whether they can only be turned round, by the first column.
     pub(super) is_listed: bool,
+    /// Which rows are marked, where several can be selected.
+    pub(super) marked: Option<&'a dyn Fn(usize) -> bool>,
     pub(super) cell: &'a C,
     pub(super) name: &'a N,
     /// Where the keyboard is.
@@ -66,7 +68,7 @@ impl<C: Fn(usize, usize) -> Cell, N: Fn(usize) -> String> TableDelegate for Rows
         let p = palette(ui);
         let sorted = self.sorted.filter(|sorted| sorted.column == at).map(|sorted| sorted.descending);
         let room = ui.max_rect();
-        let is_button = !self.is_listed || at == 0;
+        let is_button = !self.is_listed || at == 0 && sorted.is_some();
         let is_pointed = is_button && self.title_button(ui, (at, column.title), room, sorted);
         let colour = if is_pointed || sorted.is_some() { p.strong } else { p.weak };
         let title = RichText::new(column.title).text_style(egui::TextStyle::Small).color(colour);
@@ -100,7 +102,7 @@ impl<C: Fn(usize, usize) -> Cell, N: Fn(usize) -> String> TableDelegate for Rows
         if response.double_clicked() {
             self.event = Some(RowEvent::Activated(row));
         }
-        let is_selected = self.table.selected == Some(row);
+        let is_selected = self.marked.map_or(self.table.selected == Some(row), |marked| marked(row));
         if is_first {
             self.drawn.push(at);
             self.node(ui, id, row, at as usize, is_selected, &response);

@@ -3,15 +3,17 @@
 use eframe::egui::{RichText, Ui};
 use lucide_icons::Icon;
 
+use super::acts;
 use crate::{
     activity::{
         query::Ask,
         row::{Field, Row},
     },
+    engine::status::DataFileStatus,
     error::foreign::foreign,
     ui::{
         action::Action,
-        activity::{ActivityForm, words},
+        activity::{ActivityForm, Selected, words},
         dialogs::value::ValueForm,
         table::{Cell, Column, RowEvent, SortKey, Table, open_column, text_column},
         theme::{self, palette},
@@ -22,10 +24,16 @@ use crate::{
 const COLUMNS: [Column; 3] =
     [text_column("Column", 150.0).names_row(), open_column("Old", 180.0).said(), open_column("New", 180.0).said()];
 
-pub(super) fn detail_ui(ui: &mut Ui, form: &mut ActivityForm, actions: &mut Vec<Action>) {
-    if let Some(selected) = form.selected.filter(|selected| selected.operation.is_none() && selected.operations > 0) {
+pub(super) fn detail_ui(ui: &mut Ui, form: &mut ActivityForm, data_file: &DataFileStatus, actions: &mut Vec<Action>) {
+    let commit = form.selected.filter(|selected| selected.operation.is_none() && selected.operations > 0);
+    if let Some(selected) = commit {
         ui.add_space(theme::GAP - 8.0);
-        commit_ui(ui, form, selected);
+        ui.horizontal_wrapped(|ui| {
+            if form.detail.is_none() {
+                acts::go_back_ui(ui, form, data_file, actions);
+            }
+            commit_ui(ui, form, selected);
+        });
     }
     let Some(wanted) = form.detail else { return };
     ui.add_space(theme::GAP - 8.0);
@@ -39,7 +47,10 @@ pub(super) fn detail_ui(ui: &mut Ui, form: &mut ActivityForm, actions: &mut Vec<
         return;
     };
     card(ui, Icon::FileText, &words::title(&row), |ui| {
-        ui.label(RichText::new(words::place(&row)).color(palette(ui).weak));
+        ui.horizontal_wrapped(|ui| {
+            ui.label(RichText::new(words::place(&row)).color(palette(ui).weak));
+            acts::go_back_ui(ui, form, data_file, actions);
+        });
         if let Some(reason) = &row.reason {
             strip(
                 ui,
@@ -55,25 +66,23 @@ pub(super) fn detail_ui(ui: &mut Ui, form: &mut ActivityForm, actions: &mut Vec<
 }
 
 /// What can be done with the commit that is selected.
-fn commit_ui(ui: &mut Ui, form: &mut ActivityForm, selected: crate::ui::activity::Selected) {
-    ui.horizontal_wrapped(|ui| {
-        if selected.operations > 1 {
-            let is_opened = form.opened.is_some_and(|opened| opened.commit == selected.commit);
-            let (icon, label) = match is_opened {
-                true => (Icon::ChevronUp, "Hide its operations".to_owned()),
-                false => (Icon::ChevronDown, format!("Show its {} operations", count(selected.operations))),
-            };
-            if button(ui, Some(icon), &label).clicked() {
-                form.turn(selected);
-            }
+fn commit_ui(ui: &mut Ui, form: &mut ActivityForm, selected: Selected) {
+    if selected.operations > 1 {
+        let is_opened = form.opened.is_some_and(|opened| opened.commit == selected.commit);
+        let (icon, label) = match is_opened {
+            true => (Icon::ChevronUp, "Hide its operations".to_owned()),
+            false => (Icon::ChevronDown, format!("Show its {} operations", count(selected.operations))),
+        };
+        if button(ui, Some(icon), &label).clicked() {
+            form.turn(selected);
         }
-        if button(ui, None, "Only from this commit on").clicked() {
-            form.filter.first = Some(selected.commit);
-        }
-        if button(ui, None, "Only up to this commit").clicked() {
-            form.filter.last = Some(selected.commit);
-        }
-    });
+    }
+    if button(ui, None, "Only from this commit on").clicked() {
+        form.filter.first = Some(selected.commit);
+    }
+    if button(ui, None, "Only up to this commit").clicked() {
+        form.filter.last = Some(selected.commit);
+    }
 }
 
 fn buttons_ui(ui: &mut Ui, form: &mut ActivityForm, row: &Row, actions: &mut Vec<Action>) {

@@ -9,10 +9,11 @@ use crate::{
     activity::query::{Brief, CommitRow},
     error::foreign::foreign,
     storage::space::human_bytes,
+    take_back::OperationId,
     ui::{
         action::Action,
-        activity::{ActivityForm, LISTED_MAX, Opened, Selected, feed::Feed, words},
-        table::{Cell, Column, RowEvent, Table, figure_column, open_column, text_column},
+        activity::{ActivityForm, LISTED_MAX, Opened, Selected, UNKNOWN, feed::Feed, words},
+        table::{Cell, Column, Listed, ListedEvent, RowEvent, Table, figure_column, open_column, text_column},
         theme,
         widgets::{button, commits, count, moment},
     },
@@ -28,7 +29,10 @@ const COLUMNS: [Column; 6] = [
 ];
 
 /// Room below the list for the operation that is shown in full.
-const DETAIL_HEIGHT: f32 = 250.0;
+const DETAIL_HEIGHT: f32 = 290.0;
+
+/// So many rows are to be seen at the least, the titles among them.
+const LEAST_ROWS: f32 = 5.0;
 
 /// A line of the list.
 #[derive(Debug, Clone, Copy)]
@@ -101,9 +105,10 @@ pub(super) fn list_ui(ui: &mut Ui, form: &mut ActivityForm, actions: &mut Vec<Ac
     resolve(form);
     let lines = Lines::of(form);
     let rows = lines.count();
+    // The same for whatever is selected: a row that the arrows lead to stays in sight.
     let below = if form.selected.is_some() || form.detail.is_some() { DETAIL_HEIGHT } else { 0.0 };
     let height = (ui.ctx().content_rect().bottom() - ui.cursor().top() - below - 40.0)
-        .clamp(6.0 * theme::ROW_HEIGHT, 24.0 * theme::ROW_HEIGHT)
+        .clamp(LEAST_ROWS * theme::ROW_HEIGHT, 24.0 * theme::ROW_HEIGHT)
         .min((rows + 1) as f32 * theme::ROW_HEIGHT)
         .max(4.0 * theme::ROW_HEIGHT);
     let seen = Noted::new((usize::MAX, 0));
@@ -132,7 +137,14 @@ pub(super) fn list_ui(ui: &mut Ui, form: &mut ActivityForm, actions: &mut Vec<Ac
     };
     let selected = form.selected.and_then(|selected| lines.row_of(&selected));
     let table = Table { name: "Commits", columns: &COLUMNS, rows, height, selected };
-    let (event, is_turned) = table.show_listed(ui, (form.newest_first, form.go_to), cell, name);
+    let picked = &form.picked;
+    let marked = |row: usize| match lines.at(row) {
+        Line::Commit(commit, _) => picked.has_commit(commit.commit),
+        Line::Operation(brief, commit, _) => picked.has(OperationId { commit, number: brief.number }),
+        Line::Awaited(..) => selected == Some(row),
+    };
+    let listed = Listed { descending: Some(form.newest_first), go_to: form.go_to, marked: Some(&marked) };
+    let ListedEvent { row: event, how, is_turned, all } = table.show_listed(ui, listed, cell, name);
     // What is seen and has not come is asked for.
     let (first, last) = seen.get();
     let visible = if first <= last { (first, last) } else { form.visible };
@@ -157,9 +169,13 @@ pub(super) fn list_ui(ui: &mut Ui, form: &mut ActivityForm, actions: &mut Vec<Ac
             form.go_to = at;
         }
         form.select(selected, detail);
+        form.pick(selected, how);
         if is_activated && selected.operation.is_none() && selected.operations > 1 {
             form.turn(selected);
         }
+    }
+    if all {
+        form.pick_all();
     }
     if is_turned {
         form.newest_first = !form.newest_first;
@@ -190,9 +206,6 @@ fn chosen(lines: &Lines<'_>, row: usize) -> Option<(Selected, Option<(u64, u64)>
     }
 }
 
-/// No commit and no operation has this number.
-const UNKNOWN: u64 = 0;
-
 /// What was selected before it had come is known now.
 fn resolve(form: &mut ActivityForm) {
     let Some(selected) = form.selected else { return };
@@ -200,14 +213,14 @@ fn resolve(form: &mut ActivityForm) {
         Some((UNKNOWN, nth)) => {
             if let Some(number) = form.feed.operation(selected.commit, nth).map(|brief| brief.number) {
                 let operation = Some((number, nth));
-                form.select(Selected { operation, ..selected }, Some((selected.commit, number)));
+                form.known(Selected { operation, ..selected }, Some((selected.commit, number)));
             }
         }
         None if selected.commit == UNKNOWN => {
             if let Some(row) = form.feed.commit(selected.nth) {
                 let detail = row.only.as_ref().map(|only| (row.commit, only.number));
                 let (commit, operations) = (row.commit, row.operations);
-                form.select(Selected { commit, operations, ..selected }, detail);
+                form.known(Selected { commit, operations, ..selected }, detail);
             }
         }
         _ => {}
