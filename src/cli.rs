@@ -14,6 +14,7 @@
 //! take_back    chosen operations taken back, after the plan was shown and confirmed
 //! query        one statement that reads a data file as it was
 //! diff         what is in one state and not in another
+//! recover      what a damaged data file still holds, into a new one
 //! looked       which state it is that a command looks at
 //! aligned out  records in columns; many lines on standard output
 //! restore      the archive that a restore begins with, and another one where that is damaged
@@ -39,6 +40,7 @@ mod once;
 mod out;
 mod places;
 mod query;
+mod recover;
 mod restore;
 mod rights;
 mod serve;
@@ -154,6 +156,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::TakeBack(asked) => take_back::run(&asked),
         Job::Query(asked) => query::run(&asked),
         Job::Diff(asked) => diff::run(&asked),
+        Job::Recover(asked) => recover::run(&asked),
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Key { data_file: _, json } => key::key(json),
         Job::Commits { log, page, json } => commits::list(&log, page, json),

@@ -83,6 +83,10 @@ pub enum Phase {
     Examining,
     /// Making a compact copy.
     Compacting,
+    /// Finding out which page of a damaged data file belongs to which table.
+    Sorting,
+    /// Writing the records of a damaged data file to a new one.
+    Salvaging,
     /// Filling the sample data file.
     Creating,
     /// Giving files their final names and making them durable.
@@ -105,6 +109,8 @@ impl Phase {
             Phase::Checking => "Checking integrity",
             Phase::Examining => "Checking tables",
             Phase::Compacting => "Compacting",
+            Phase::Sorting => "Finding tables",
+            Phase::Salvaging => "Saving records",
             Phase::Creating => "Creating records",
             Phase::Finishing => "Finishing",
         }

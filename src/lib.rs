@@ -11,6 +11,7 @@
 //! take_back                   single changes taken back in the live data file: plan, conflicts, run
 //! activity                    an index over what every commit changed, for whoever looks at it
 //! repair drill                a sound copy of a damaged archive, test restores
+//! recover                     what a damaged data file still holds, into a new one
 //! as_of                       a data file as of a moment, read only, without restoring it
 //! backup restore verify       the jobs: plan, run, report
 //! maintenance                 verification of records and indexes, compacting
@@ -37,6 +38,7 @@ pub mod error;
 pub mod journal;
 pub mod maintenance;
 pub mod records;
+pub mod recover;
 pub mod repair;
 pub mod restore;
 pub mod sample;

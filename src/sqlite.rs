@@ -25,6 +25,7 @@ pub mod snapshot;
 pub mod vfs;
 pub mod wal;
 pub mod wal_index;
+pub mod wal_alone;
 
 use std::{path::Path, time::Duration};
 

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use super::{diff, log, query, restore, storing, take_back};
+use super::{diff, log, query, recover, restore, storing, take_back};
 use crate::error::foreign::shown;
 
 /// Keeps SQLite data files safe: full backups into numbered archives while applications keep writing, and restore.
@@ -175,6 +175,10 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Save what a damaged data file still holds into a new one, and say per table what was found, what is lost, and what
+    /// is doubtful. The damaged file is never touched. With exit code 1 where something is missing or doubtful, 2 where
+    /// nothing could be saved.
+    Recover(recover::Asked),
     /// Restore a random archive of a data file up to a random commit to a scratch folder, and check it.
     Drill {
         /// The SQLite data file.

@@ -130,7 +130,12 @@ pub(super) fn settle(arguments: &Arguments, given: &[OsString]) -> Result<Option
         _ => {
             // What writes beside an archive, or without an engine; of data files an engine sees for itself.
             if let Some(
-                Job::Settings { .. } | Job::Hold { .. } | Job::Repair { .. } | Job::Restore(_) | Job::TakeBack(_),
+                Job::Settings { .. }
+                | Job::Hold { .. }
+                | Job::Repair { .. }
+                | Job::Restore(_)
+                | Job::Recover(_)
+                | Job::TakeBack(_),
             ) = &arguments.job
             {
                 concerned.iter().try_for_each(|path| rights::require(path, arguments.as_root))?;
@@ -159,6 +164,7 @@ fn concerned(arguments: &Arguments) -> Result<Vec<PathBuf>> {
         Job::TakeBack(asked) => vec![asked.data_file.clone()],
         Job::Query(asked) => vec![asked.what.clone()],
         Job::Diff(asked) => vec![asked.first.clone()],
+        Job::Recover(asked) => vec![asked.data_file.clone()],
         Job::Key { data_file, .. } => data_file.iter().cloned().collect(),
         Job::Hold { archive, .. } | Job::Verify { archive, .. } | Job::Repair { archive, .. } => vec![archive.clone()],
         Job::Serve { data_files, .. } => data_files.clone(),

@@ -28,6 +28,8 @@ pub struct Column {
     pub is_real: bool,
     /// Whether it is computed when it is read, and in no record.
     pub is_virtual: bool,
+    /// Whether it never is NULL.
+    pub is_required: bool,
 }
 
 /// What part of the key of a table without rowid a value is.
@@ -90,7 +92,8 @@ fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<Op
     let strict = "SELECT strict FROM pragma_table_list WHERE schema='main' AND name=?1 COLLATE NOCASE";
     let is_strict = conn.query_row(strict, [table], |row| row.get::<_, bool>(0)).unwrap_or_default();
     let (mut keys, mut rowid) = (0, None);
-    let mut asked = conn.prepare("SELECT name, type, dflt_value, pk, hidden FROM pragma_table_xinfo(?1)")?;
+    let mut asked =
+        conn.prepare("SELECT name, type, dflt_value, pk, hidden, \"notnull\" FROM pragma_table_xinfo(?1)")?;
     let mut rows = asked.query([table])?;
     while let Some(row) = rows.next()? {
         let (name, declared): (String, String) = (row.get(0)?, row.get(1)?);
@@ -102,8 +105,9 @@ fn read(table: &str, statement: &str, encoding: Encoding) -> rusqlite::Result<Op
         let is_generated = hidden > 1;
         let affinity = affinity_of(&declared, is_strict);
         let default = default.filter(|_| !is_generated).and_then(|text| default_of(&text, affinity, encoding));
-        let (is_real, is_virtual) = (affinity == "REAL", hidden == 2);
-        columns.push(Column { name, declared, default: default.unwrap_or(Kept::Null), is_real, is_virtual });
+        let (is_real, is_virtual, is_required) = (affinity == "REAL", hidden == 2, row.get(5)?);
+        let default = default.unwrap_or(Kept::Null);
+        columns.push(Column { name, declared, default, is_real, is_virtual, is_required });
     }
     if columns.is_empty() {
         return Ok(None);

@@ -18,7 +18,7 @@ pub struct Flaw {
 }
 
 impl Flaw {
-    pub(super) const fn at(page: u32, what: &'static str) -> Self {
+    pub(crate) const fn at(page: u32, what: &'static str) -> Self {
         Self { page, what }
     }
 }
@@ -52,7 +52,7 @@ pub struct FileHead {
 }
 
 /// Length of the header of the data file, on its first page.
-pub(super) const FILE_HEAD: usize = 100;
+pub(crate) const FILE_HEAD: usize = 100;
 /// Where the page lies that SQLite keeps for its locks.
 const LOCK_BYTE: u64 = 1 << 30;
 
@@ -170,6 +170,8 @@ pub struct Node<'a> {
     count: usize,
     pointers: usize,
     right: u32,
+    /// No cell begins before this.
+    floor: usize,
 }
 
 /// What a cell holds.
@@ -207,7 +209,40 @@ impl<'a> Node<'a> {
         if pointers + 2 * count > usable {
             return Err(flaw("claims more cells than it has room for"));
         }
-        Ok(Self { number, bytes, kind, count, pointers, right })
+        Ok(Self { number, bytes, kind, count, pointers, right, floor: pointers + 2 * count })
+    }
+
+    /// The same of a page that may be damaged, as one of this kind, whatever it claims to be: with no more cells than
+    /// there is room for pointers to them.
+    ///
+    /// # Errors
+    /// Where it is too short.
+    pub fn salvage(number: u32, image: &'a [u8], usable: usize, kind: Kind) -> Result<Self, Flaw> {
+        let at = head_at(number);
+        let flaw = Flaw::at(number, "is too short");
+        let bytes = image.get(..usable).ok_or(flaw)?;
+        let pointers = at + if kind.is_interior() { 12 } else { 8 };
+        let most = usable.checked_sub(pointers).ok_or(flaw)? / 2;
+        let count = u16_at(bytes, at + 3).ok_or(flaw)?.min(most);
+        let right = if kind.is_interior() { u32_at(bytes, at + 8).unwrap_or_default() } else { 0 };
+        Ok(Self { number, bytes, kind, count, pointers, right, floor: pointers })
+    }
+
+    /// The same page with so many cells, for as many as there are pointers.
+    #[must_use]
+    pub(crate) fn with_count(self, count: usize) -> Self {
+        Self { count: count.min(self.bytes.len().saturating_sub(self.pointers) / 2), ..self }
+    }
+
+    /// Its bytes, where its own header begins, and where its pointers to cells do.
+    pub(crate) fn layout(&self) -> (&'a [u8], usize, usize) {
+        (self.bytes, head_at(self.number), self.pointers)
+    }
+
+    /// The bytes that a cell of it takes.
+    pub(crate) fn extent(&self, cell: &Cell<'_>) -> std::ops::Range<usize> {
+        let child = if self.kind.is_interior() { 4 } else { 0 };
+        cell.end.saturating_sub(cell.raw.len() + child)..cell.end
     }
 
     /// Its number.
@@ -237,8 +272,7 @@ impl<'a> Node<'a> {
     /// Where cell `index` begins.
     fn cell_at(&self, index: usize) -> Result<usize, Flaw> {
         let at = u16_at(self.bytes, self.pointers + 2 * index).filter(|_| index < self.count);
-        at.filter(|at| *at >= self.pointers + 2 * self.count && *at < self.bytes.len())
-            .ok_or(self.flaw("has a cell outside of its room"))
+        at.filter(|at| *at >= self.floor && *at < self.bytes.len()).ok_or(self.flaw("has a cell outside of its room"))
     }
 
     /// Cell `index`, from 0.
@@ -335,18 +369,18 @@ fn local_length(total: u64, usable: usize, kind: Kind) -> usize {
     if wanted <= most { wanted } else { least }
 }
 
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {
     let two = bytes.get(at..at.checked_add(2)?)?;
     Some(usize::from(two[0]) << 8 | usize::from(two[1]))
 }
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     let four = bytes.get(at..at.checked_add(4)?)?;
     Some(u32::from_be_bytes([four[0], four[1], four[2], four[3]]))
 }
 
 /// A number of 1 to 9 bytes, the highest 7 bits first; the ninth byte has 8.
-pub(super) fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
+pub(crate) fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let first = *bytes.get(*at)?;
     *at += 1;
     if first < 0x80 {

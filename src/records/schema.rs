@@ -176,7 +176,8 @@ impl Schema {
     }
 }
 
-fn object(record: &[u8], encoding: Encoding) -> Option<Object> {
+/// Reads a line of the schema; `None` where it is none.
+pub(crate) fn object(record: &[u8], encoding: Encoding) -> Option<Object> {
     let mut values = Values::of(record, encoding)?;
     let mut next = || values.next_value()?.ok();
     let text = |value: Value<'_>| match value {

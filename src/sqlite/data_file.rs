@@ -296,7 +296,7 @@ fn version_text(number: u32) -> Option<String> {
 }
 
 /// Whether the bytes have the even distribution of encrypted or compressed data.
-fn looks_random(bytes: &[u8]) -> bool {
+pub(crate) fn looks_random(bytes: &[u8]) -> bool {
     let mut counts = [0u32; 256];
     for byte in bytes {
         counts[usize::from(*byte)] += 1;
@@ -308,7 +308,7 @@ fn looks_random(bytes: &[u8]) -> bool {
 }
 
 /// The first bytes as a person can recognise them.
-fn describe(start: &[u8]) -> String {
+pub(crate) fn describe(start: &[u8]) -> String {
     let known: &[(&[u8], &str)] = &[
         (b"%PDF", "the mark of a PDF"),
         (b"PK\x03\x04", "the mark of a ZIP file or an office document"),

@@ -28,8 +28,8 @@ use crate::{
     storage::regular::{self, Links},
 };
 
-const HEADER: u64 = 32;
-const FRAME_HEADER: usize = 24;
+pub(super) const HEADER: u64 = 32;
+pub(super) const FRAME_HEADER: usize = 24;
 /// What stands in the place of the checksum of a frame that has none.
 const NO_CHECKSUM: [u32; 2] = [0, 0];
 /// Bytes read from the WAL at once.
@@ -255,12 +255,12 @@ impl FrameCursor {
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 /// SQLite's running checksum over pairs of words; `bytes` is a multiple of 8 long.
-fn checksum(big_endian: bool, seed: [u32; 2], bytes: &[u8]) -> [u32; 2] {
+pub(super) fn checksum(big_endian: bool, seed: [u32; 2], bytes: &[u8]) -> [u32; 2] {
     let [mut a, mut b] = seed;
     let mut add = |x: u32, y: u32| {
         a = a.wrapping_add(x).wrapping_add(b);

@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["engine"],
     &["sample"],
     &["take_back"],
-    &["repair", "drill", "activity"],
+    &["repair", "drill", "activity", "recover"],
     &["as_of"],
     &["backup", "restore", "verify", "schedule", "maintenance", "records"],
     &["settings"],

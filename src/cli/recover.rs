@@ -1,0 +1,249 @@
+//! `strongroom recover`: what a damaged data file still holds, into a new one, and what became of each table.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    complain,
+    desk::absolute,
+    looked::{Where, in_words},
+    out::Out,
+    print_json, remark,
+};
+use crate::{
+    as_of::{Limits, Looked, differences::Change},
+    error::{
+        Error, ErrorKind, Result,
+        foreign::{foreign, in_json, shown},
+    },
+    journal::integrate::Until,
+    records::operation::{Shown, value_in_words},
+    recover::{self, Differing, HeaderFrom, RecoverOptions, RecoverReport, TableReport},
+    storage,
+};
+
+/// What is asked for.
+#[derive(Debug, Args)]
+pub(super) struct Asked {
+    /// The damaged data file. What was committed to its -wal is read as well.
+    pub(super) data_file: PathBuf,
+    /// The new file; otherwise a name like `shop recovered.sqlite` beside the damaged one.
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// Compare with the state of this archive and its logs, instead of the last one of the data file.
+    #[arg(long, value_name = "ARCHIVE")]
+    archive: Option<PathBuf>,
+    /// Compare with no archive, and take no schema from one.
+    #[arg(long, conflicts_with_all = ["archive", "keys", "logs", "segments"])]
+    no_archive: bool,
+    /// Also name each record, by its key, that archive and log know and the recovered file lacks, or has otherwise.
+    #[arg(long)]
+    keys: bool,
+    /// Also keep deleted records of free pages, as lost and found.
+    #[arg(long)]
+    deleted: bool,
+    #[command(flatten)]
+    place: Where,
+    /// Print the result as one JSON object, and with --keys before it one per record and line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs what is asked for; a failure is exit code 2.
+pub(super) fn run(asked: &Asked) -> Result<ExitCode> {
+    match asked.recover() {
+        Ok(report) => {
+            asked.show(&report)?;
+            Ok(if report.is_everything() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(error) => {
+            complain(&error.report());
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+impl Asked {
+    fn recover(&self) -> Result<RecoverReport> {
+        let options =
+            RecoverOptions { to: self.to.as_ref().map(|to| absolute(to)).transpose()?, with_deleted: self.deleted };
+        let limits = self.place.limits();
+        // Before an archive is looked for, which takes longer.
+        let data_file = storage::real_path(&absolute(&self.data_file)?);
+        recover::look(&data_file, &options)?;
+        if self.no_archive {
+            return self.with(&data_file, &options, None, &limits);
+        }
+        let what = self.archive.as_ref().unwrap_or(&data_file);
+        let mut is_begun = false;
+        let done = self.place.look(what, Until::End, &limits, &mut |looked| {
+            is_begun = true;
+            (self.with(&data_file, &options, Some(looked), &limits), false)
+        });
+        match done {
+            Err(error) if !is_begun && self.archive.is_none() && error.kind() != ErrorKind::Stopped => {
+                remark(&format!("Compared with no archive: {}.", error.message()));
+                self.with(&data_file, &options, None, &limits)
+            }
+            done => done,
+        }
+    }
+
+    fn with(
+        &self,
+        data_file: &std::path::Path,
+        options: &RecoverOptions,
+        looked: Option<&Looked>,
+        limits: &Limits,
+    ) -> Result<RecoverReport> {
+        let mut out = Out::new();
+        let report = recover::run(data_file, options, looked, &limits.control, &mut |differing| {
+            if self.keys { self.tell(&mut out, differing) } else { Ok(()) }
+        });
+        out.flush()?;
+        report
+    }
+
+    fn tell(&self, out: &mut Out, differing: &Differing<'_>) -> Result<()> {
+        if self.json {
+            let one = |value: &crate::records::record::Kept| serde_json::to_value(Shown(&value.as_value()));
+            let key: Vec<_> = differing.key.iter().map(one).collect::<std::result::Result<_, _>>().map_err(no_json)?;
+            let line = json!({ "table": differing.table, "change": differing.change, "key": key });
+            return out.line(&in_json(&line.to_string())).map(|_| ());
+        }
+        let key: Vec<String> = differing.key.iter().map(|value| value_in_words(&value.as_value())).collect();
+        let how = match differing.change {
+            Change::Missing => "missing",
+            Change::Changed => "not as archive and log have it",
+            Change::Added => "not known to archive and log",
+        };
+        let line = format!("{}: {how}: {}", differing.table, key.join(", "));
+        out.line(&foreign(&line).to_string()).map(|_| ())
+    }
+
+    fn show(&self, report: &RecoverReport) -> Result<()> {
+        report.remarks.iter().for_each(|note| remark(note));
+        if self.json {
+            return print_json(report);
+        }
+        let mut out = Out::new();
+        table(&mut out, report)?;
+        for line in lines(report) {
+            out.line(&foreign(&line).to_string())?;
+        }
+        out.flush()
+    }
+}
+
+fn no_json(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Refused, "a key has no JSON form").because(error)
+}
+
+/// What became of each table, in columns.
+fn table(out: &mut Out, report: &RecoverReport) -> Result<()> {
+    if report.tables.is_empty() {
+        return Ok(());
+    }
+    let name = |table: &TableReport| foreign(&table.table).to_string();
+    let width = report.tables.iter().map(|table| name(table).chars().count()).max().unwrap_or(0).max("table".len());
+    let line = |name: &str, [a, b, c]: [&str; 3], notes: &str| {
+        let room = " ".repeat(width.saturating_sub(name.chars().count()));
+        format!("{name}{room}  {a:>10}  {b:>10}  {c:>10}{notes}").trim_end().to_owned()
+    };
+    out.line(&line("table", ["found", "doubtful", "missing"], ""))?;
+    for table in &report.tables {
+        let missing = match &table.known {
+            Some(known) if known.problem.is_none() => known.missing.to_string(),
+            // Without an archive, a table whose tree is whole lacks what cannot be read, and no more.
+            _ if table.lost_pages == 0 && table.problem.is_none() => table.broken.to_string(),
+            _ => "?".to_owned(),
+        };
+        let counts = [table.found.to_string(), table.doubtful.to_string(), missing];
+        let [a, b, c] = &counts;
+        let notes = foreign(&notes(table)).to_string();
+        out.line(&line(&name(table), [a, b, c], &notes))?;
+    }
+    Ok(())
+}
+
+fn notes(table: &TableReport) -> String {
+    let mut notes: Vec<String> = Vec::new();
+    let mut say = |count: u64, one: &str, many: &str| match count {
+        0 => {}
+        1 => notes.push(format!("1 {one}")),
+        count => notes.push(format!("{count} {many}")),
+    };
+    say(table.lost_pages, "page lost", "pages lost");
+    say(table.damaged_pages, "damaged page", "damaged pages");
+    say(table.broken, "record that cannot be read", "records that cannot be read");
+    say(table.placed, "put back from pages apart", "put back from pages apart");
+    say(table.strays, "in lost and found", "in lost and found");
+    if let Some(known) = &table.known {
+        say(known.changed, "not as the archive has it", "not as the archive has it");
+        say(known.added, "the archive does not know", "the archive does not know");
+        notes.extend(known.problem.as_ref().map(|why| format!("not compared: {why}")));
+    }
+    notes.extend(table.problem.clone());
+    if notes.is_empty() { String::new() } else { format!("  {}", notes.join(", ")) }
+}
+
+/// What else there is to say.
+fn lines(report: &RecoverReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    match report.header {
+        HeaderFrom::File => {}
+        HeaderFrom::Archive => {
+            lines.push("The header of the file is lost; what it said is from the archive.".to_owned())
+        }
+        HeaderFrom::Pages => lines
+            .push(format!("The header of the file is lost; its pages show that they have {} bytes.", report.page_size)),
+    }
+    if report.unreadable_pages > 0 {
+        lines.push(format!("The disk did not give {} of its pages.", report.unreadable_pages));
+    }
+    if !report.schema_is_whole {
+        let from = match report.schema_from_archive {
+            0 => "what it still names was made".to_owned(),
+            1 => "1 object is made as the archive knows it".to_owned(),
+            count => format!("{count} objects are made as the archive knows them"),
+        };
+        lines.push(format!("The schema of the file is damaged: {from}."));
+    }
+    if report.lost_and_found > 0 {
+        let deleted = match report.deleted {
+            0 => String::new(),
+            deleted => format!(", {deleted} of them deleted once"),
+        };
+        let tables = report.lost_tables.join(", ");
+        lines.push(format!("{} without a place{deleted}: in {tables}.", records(report.lost_and_found)));
+    }
+    if let Some(table) = &report.doubtful_table {
+        lines.push(format!("Which records are doubtful, and why, says the table {table}."));
+    }
+    if !report.free_list_is_whole && report.lost_and_found > 0 {
+        lines
+            .push("Which pages were free is not known: deleted records may be among those without a place.".to_owned());
+    }
+    for object in &report.not_made {
+        lines.push(format!("The {} {} is not there: {}.", object.object, object.name, object.why));
+    }
+    if let Some(compared) = &report.compared {
+        let commit = compared.commit.map_or_else(String::new, |commit| format!(" and commit {commit} of its log"));
+        let lacks =
+            compared.lacks.as_ref().map_or_else(String::new, |lacks| format!(" It may not be the last: {lacks}."));
+        lines.push(format!(
+            "Compared with {}{commit}, of {}.{lacks}",
+            shown(&compared.archive),
+            in_words(compared.time)
+        ));
+    }
+    let whole = if report.is_everything() { "Everything was found" } else { "What was found" };
+    lines.push(format!("{whole}, {}, is in {}.", records(report.found()), shown(&report.to)));
+    lines
+}
+
+fn records(count: u64) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
+}

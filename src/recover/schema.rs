@@ -1,0 +1,176 @@
+//! What the damaged file says of its tables: from its first tree, from pages with lines of a schema wherever they lie,
+//! and from the last archive where lines are missing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    chain,
+    known::KnownState,
+    sheet::Sheet,
+    source::Source,
+    stamps::Stamps,
+    walk::{Seen, Walk, may_be_of_a_tree},
+};
+use crate::{
+    control::Control,
+    error::Result,
+    records::{
+        definition::Definition,
+        page::{Cell, Kind, kind_of},
+        schema::{Object, ObjectKind, object},
+    },
+};
+
+/// More objects no data file has: who claims so wants to fill the memory.
+const OBJECTS_MAX: usize = 200_000;
+
+/// The tree of the schema itself.
+pub(super) const SCHEMA_TREE: u32 = 1;
+
+/// What is known of the schema.
+#[derive(Debug, Default)]
+pub(super) struct Schema {
+    pub(super) objects: Vec<Object>,
+    /// Whether every line of it was read, from pages that are as SQLite left them.
+    pub(super) is_whole: bool,
+    /// How many lines come from the archive.
+    pub(super) from_archive: u64,
+}
+
+/// A table that is to be made, and the tree with its records.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// The number that its pages are noted under.
+    pub(super) tree: u32,
+    pub(super) object: Object,
+    pub(super) definition: std::result::Result<Arc<Definition>, String>,
+}
+
+impl Schema {
+    /// Reads it. Pages of the list of free ones must have been noted.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub(super) fn read(
+        source: &Source,
+        stamps: &mut Stamps,
+        known: Option<&KnownState>,
+        control: &Control,
+    ) -> Result<Self> {
+        let mut found = Found::default();
+        let mut is_whole = true;
+        let mut walk = Walk { source, stamps, control };
+        walk.tree((SCHEMA_TREE, 1, true), &mut |seen, stamps| {
+            match seen {
+                Seen::Page { sheet, doubt } => {
+                    is_whole &= doubt.is_none();
+                    for cell in sheet.cells() {
+                        is_whole &= found.take(source, stamps, cell.as_ref());
+                    }
+                }
+                Seen::Gap { .. } => is_whole = false,
+            }
+            Ok(())
+        })?;
+        if !is_whole {
+            found.search(source, stamps, control)?;
+        }
+        let mut schema = Self { objects: found.objects, is_whole, from_archive: 0 };
+        if let Some(known) = known.filter(|_| !is_whole) {
+            schema.add_known(known);
+        }
+        Ok(schema)
+    }
+
+    /// Adds what the archive knows and the file has lost. A root that another object has now is not its own any more.
+    fn add_known(&mut self, known: &KnownState) {
+        let key = |object: &Object| (object.kind, object.name.to_lowercase());
+        let there: BTreeSet<_> = self.objects.iter().map(key).collect();
+        let roots: BTreeSet<u32> = self.objects.iter().map(|object| object.root).collect();
+        for object in known.objects.iter().filter(|object| !there.contains(&key(object))) {
+            let root = if roots.contains(&object.root) { 0 } else { object.root };
+            // A virtual table has none.
+            let lost = root == 0 && object.root != 0;
+            self.objects.push(Object { root: if lost { u32::MAX } else { root }, ..object.clone() });
+            self.from_archive += 1;
+        }
+    }
+
+    /// Its tables with a tree, in the order in which they stand.
+    pub(super) fn tables(&self, source: &Source) -> Vec<Table> {
+        let with_tree = |object: &&Object| object.kind == ObjectKind::Table && object.root > 0;
+        let mut tables: Vec<Table> = Vec::new();
+        let mut names = BTreeSet::new();
+        for object in self.objects.iter().filter(with_tree) {
+            if !names.insert(object.name.to_lowercase()) {
+                continue;
+            }
+            let sql = object.sql.as_deref().unwrap_or_default();
+            let definition = Definition::read(&object.name, sql, source.head.encoding).map(Arc::new);
+            let tree = SCHEMA_TREE + 1 + tables.len() as u32;
+            tables.push(Table { tree, object: object.clone(), definition });
+        }
+        tables
+    }
+
+    /// The roots of its indexes.
+    pub(super) fn indexes(&self) -> Vec<u32> {
+        let is_index = |object: &&Object| object.kind == ObjectKind::Index && object.root > 0;
+        let roots: BTreeSet<u32> = self.objects.iter().filter(is_index).map(|object| object.root).collect();
+        roots.into_iter().collect()
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    objects: Vec<Object>,
+    names: BTreeMap<(ObjectKind, String), ()>,
+}
+
+impl Found {
+    /// Takes what a cell says; false where that is no line of a schema.
+    fn take(&mut self, source: &Source, stamps: &Stamps, cell: Option<&Cell<'_>>) -> bool {
+        let Some(cell) = cell else { return false };
+        chain::note(source, stamps, cell);
+        let read = chain::read(source, stamps, cell);
+        let Some(object) = object(&read.bytes, source.head.encoding) else { return false };
+        let key = (object.kind, object.name.to_lowercase());
+        if self.objects.len() >= OBJECTS_MAX || self.names.insert(key, ()).is_some() {
+            return false;
+        }
+        self.objects.push(object);
+        read.doubt.is_none()
+    }
+
+    /// Looks for lines of a schema on all other pages: some of its tree may be cut off from its root.
+    fn search(&mut self, source: &Source, stamps: &Stamps, control: &Control) -> Result<()> {
+        for number in 2..=source.count() {
+            control.check()?;
+            if !may_be_of_a_tree(source, number) || stamps.is_owned(number) || stamps.is_free(number) {
+                continue;
+            }
+            let Some((image, whole)) = source.page(number) else { continue };
+            if kind_of(number, &image) != Some(Kind::TableLeaf) {
+                continue;
+            }
+            let Some(sheet) = Sheet::read(number, (&image, whole), source.head.usable, &[]) else { continue };
+            let lines = |cell: Option<Cell<'_>>| {
+                let read = cell.map(|cell| chain::read(source, stamps, &cell));
+                read.is_some_and(|read| {
+                    let (values, _) = chain::values(source, &read.bytes);
+                    values.len() == 5 && object(&read.bytes, source.head.encoding).is_some()
+                })
+            };
+            if sheet.is_exact && sheet.node.count() > 0 && sheet.cells().all(lines) {
+                stamps.note_schema(number);
+                for cell in sheet.cells() {
+                    self.take(source, stamps, cell.as_ref());
+                }
+            }
+        }
+        Ok(())
+    }
+}
