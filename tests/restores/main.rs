@@ -10,6 +10,7 @@ mod broken_logs;
 mod elsewhere;
 mod in_place;
 mod known;
+mod recover;
 mod restore;
 mod restore_known;
 mod scene;
