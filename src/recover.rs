@@ -107,8 +107,10 @@ pub fn run(
     let mut stamps = Stamps::new(source.count());
 
     control.phase(Phase::Sorting, u64::from(source.count()));
-    let knows_header = header.from == HeaderFrom::File;
-    let free = survey::free_pages(&source, &stamps, control)?.filter(|_| knows_header);
+    let free = survey::free_pages(&source, &stamps, control)?.filter(|free| header.free_pages == Some(*free));
+    if free.is_none() {
+        stamps.forget_free();
+    }
     let schema = Schema::read(&source, &mut stamps, known.as_ref(), control)?;
     let tables = schema.tables(&source);
     let seen = survey::survey(&source, &mut stamps, (&schema, &tables, free), control)?;
@@ -129,7 +131,7 @@ pub fn run(
     let mut filled: Vec<Filled<'_>> = Vec::new();
     for table in &tables {
         control.check()?;
-        filled.push(Filled::make(&target, table)?);
+        filled.push(Filled::make(&target, table, schema.has_no_own_index(&table.object.name))?);
     }
     let (first, last) = others(&schema.objects);
     let mut not_made = make_others(&target, first, control)?;
@@ -148,6 +150,9 @@ pub fn run(
     control.phase(Phase::Finishing, 0);
     not_made.extend(make_others(&target, last, control)?);
     let mut reports: Vec<TableReport> = filled.into_iter().map(|filled| filled.report).collect();
+    for table in &mut reports {
+        table.counted = seen.counted.get(&table.table.to_lowercase()).copied();
+    }
     if reports.iter().all(|table| table.found == 0) && lost.records == 0 && !schema.is_whole {
         return Err(nothing(&data_file));
     }

@@ -154,12 +154,7 @@ fn table(out: &mut Out, report: &RecoverReport) -> Result<()> {
     };
     out.line(&line("table", ["found", "doubtful", "missing"], ""))?;
     for table in &report.tables {
-        let missing = match &table.known {
-            Some(known) if known.problem.is_none() => known.missing.to_string(),
-            // Without an archive, a table whose tree is whole lacks what cannot be read, and no more.
-            _ if table.lost_pages == 0 && table.problem.is_none() => table.broken.to_string(),
-            _ => "?".to_owned(),
-        };
+        let missing = table.missing().map_or_else(|| "?".to_owned(), |missing| missing.to_string());
         let counts = [table.found.to_string(), table.doubtful.to_string(), missing];
         let [a, b, c] = &counts;
         let notes = foreign(&notes(table)).to_string();

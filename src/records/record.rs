@@ -93,6 +93,16 @@ pub(super) fn in_utf8(bytes: &[u8], encoding: Encoding) -> Option<Cow<'_, str>> 
     }
 }
 
+/// The beginning of a text that ends with a whole letter, where its end is lost.
+fn whole_letters(bytes: &[u8], encoding: Encoding) -> &[u8] {
+    let end = match (encoding, std::str::from_utf8(bytes)) {
+        (Encoding::Utf8, Err(error)) if error.error_len().is_none() => error.valid_up_to(),
+        (Encoding::Utf8, _) => bytes.len(),
+        _ => bytes.len() / 2 * 2,
+    };
+    bytes.get(..end).unwrap_or(bytes)
+}
+
 /// How texts of an index are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collation {
@@ -191,6 +201,22 @@ impl<'a> Values<'a> {
         Some(self.take().ok_or(()))
     }
 
+    /// The next value of a record whose end is lost: of a text or of bytes as much as there is, of anything else nothing.
+    pub(crate) fn next_cut(&mut self) -> Option<Value<'a>> {
+        let mut at = self.at;
+        let kind = varint(self.types, &mut at).filter(|_| self.at < self.types.len())?;
+        if let Some(Ok(value)) = self.next_value() {
+            return Some(value);
+        }
+        self.at = at;
+        let left = std::mem::take(&mut self.body);
+        Some(match kind {
+            kind if kind >= 12 && kind % 2 == 0 => Value::Blob(left),
+            kind if kind >= 13 => Value::Text(whole_letters(left, self.encoding), self.encoding),
+            _ => Value::Null,
+        })
+    }
+
     fn take(&mut self) -> Option<Value<'a>> {
         let kind = varint(self.types, &mut self.at)?;
         let length = match kind {
@@ -254,6 +280,22 @@ mod tests {
         assert_eq!(compare(&text("Ab"), &text("aB"), Collation::NoCase), Ordering::Equal);
         assert_eq!(compare(&text("a  "), &text("a"), Collation::RTrim), Ordering::Equal);
         assert_eq!(compare(&Value::Integer(3), &Value::Real(3.0), Collation::Binary), Ordering::Equal);
+    }
+
+    #[test]
+    fn of_a_record_whose_end_is_lost_is_read_what_there_is() {
+        // A number, a text of 6 bytes, a number.
+        let record = [4, 1, 25, 2, 7, b'a', b'b', b'c', 0xc3, 0xa4, b'd', 1, 2];
+        let of = |length: usize| {
+            let mut values = Values::of(&record[..length], Encoding::Utf8)?;
+            Some(std::iter::from_fn(|| values.next_cut().map(Value::keep)).collect::<Vec<_>>())
+        };
+        let text = |text: &str| Kept::Text(text.as_bytes().to_vec(), Encoding::Utf8);
+        assert_eq!(of(13), Some(vec![Kept::Integer(7), text("abcäd"), Kept::Integer(258)]));
+        assert_eq!(of(12), Some(vec![Kept::Integer(7), text("abcäd"), Kept::Null]));
+        assert_eq!(of(9), Some(vec![Kept::Integer(7), text("abc"), Kept::Null]));
+        assert_eq!(of(4), Some(vec![Kept::Null, text(""), Kept::Null]));
+        assert_eq!(of(3), None);
     }
 
     proptest! {

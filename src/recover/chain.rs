@@ -16,6 +16,8 @@ pub(super) struct Read<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
     /// What speaks against it.
     pub(super) doubt: Option<&'static str>,
+    /// Whether its end is lost.
+    is_cut: bool,
 }
 
 /// Follows a record from page to page; `at` is told each one, and says whether it may be read.
@@ -55,10 +57,10 @@ pub(super) fn note(source: &Source, stamps: &Stamps, cell: &Cell<'_>) {
 /// Reads a record, after all were noted.
 pub(super) fn read<'a>(source: &Source, stamps: &Stamps, cell: &Cell<'a>) -> Read<'a> {
     if cell.local.len() as u64 == cell.total {
-        return Read { bytes: Cow::Borrowed(cell.local), doubt: None };
+        return Read { bytes: Cow::Borrowed(cell.local), doubt: None, is_cut: false };
     }
     if !is_possible(source, cell) {
-        return Read { bytes: Cow::Borrowed(cell.local), doubt: Some("it is longer than the data file") };
+        return Read { bytes: Cow::Borrowed(cell.local), doubt: Some("it is longer than the data file"), is_cut: true };
     }
     let mut record = cell.local.to_vec();
     let mut doubt = None;
@@ -76,13 +78,24 @@ pub(super) fn read<'a>(source: &Source, stamps: &Stamps, cell: &Cell<'a>) -> Rea
         record.extend_from_slice(bytes);
         true
     });
-    Read { bytes: Cow::Owned(record), doubt: doubt.or(ended) }
+    let is_cut = (record.len() as u64) < cell.total;
+    Read { bytes: Cow::Owned(record), doubt: doubt.or(ended), is_cut }
 }
 
 /// The values of a record as far as they lie within it, and whether these are all.
-pub(super) fn values<'a>(source: &Source, record: &'a [u8]) -> (Vec<Value<'a>>, bool) {
+pub(super) fn values<'a>(source: &Source, read: &'a Read<'_>) -> (Vec<Value<'a>>, bool) {
+    let (mut found, is_whole) = beginning(source, &read.bytes);
+    if !is_whole && read.is_cut {
+        found.clear();
+        let mut values = Values::of(&read.bytes, source.head.encoding);
+        found.extend(std::iter::from_fn(|| values.as_mut()?.next_cut()));
+    }
+    (found, is_whole)
+}
+
+/// The same of bytes that may be the beginning of a record.
+pub(super) fn beginning<'a>(source: &Source, record: &'a [u8]) -> (Vec<Value<'a>>, bool) {
     let mut found = Vec::new();
-    // One whose header is longer than what is left of it still tells its first values.
     let Some(mut values) = Values::of(record, source.head.encoding) else { return (found, false) };
     loop {
         match values.next_value() {

@@ -45,13 +45,13 @@ impl<'t> Filled<'t> {
         self.table.definition.as_deref().ok()
     }
 
-    /// Makes the table, without records.
+    /// Makes the table, without records. `has_no_index` is one without an index that comes with its statement.
     ///
     /// # Errors
     /// Those of the disk.
-    pub(super) fn make(target: &Target, table: &'t Table) -> Result<Self> {
+    pub(super) fn make(target: &Target, table: &'t Table, has_no_index: bool) -> Result<Self> {
         let made = match &table.definition {
-            Ok(definition) => target.make(&table.object, definition)?,
+            Ok(definition) => target.make(&table.object, definition, has_no_index)?,
             Err(why) => Err(why.clone()),
         };
         let mut report = TableReport { table: table.object.name.clone(), ..TableReport::default() };
@@ -81,6 +81,7 @@ impl Filling<'_> {
         let (tree, root) = (filled.table.tree, filled.table.object.root);
         let is_table = is_by_rowid(source, filled.table);
         filled.report.lost_pages = seen.lost_pages;
+        filled.report.damaged_pages = seen.damaged_pages;
         let mut later: Vec<(u32, &'static str)> = Vec::new();
         let definition = filled.definition();
         let mut walk = Walk { source, stamps, control };
@@ -127,10 +128,10 @@ impl Filling<'_> {
         (sheet, stamps): (&Sheet<'_>, &Stamps),
         why: Option<&'static str>,
     ) -> Result<()> {
-        let page = sheet.node.number();
+        let (page, by_rowid) = (sheet.node.number(), sheet.node.kind().is_table());
         for cell in sheet.cells() {
             let is_written = match &cell {
-                Some(cell) => self.record(filled, (page, cell, stamps), why)?,
+                Some(cell) => self.record(filled, (page, cell, stamps), (by_rowid, why))?,
                 None => false,
             };
             // What a damaged page seems to hold besides is not counted: there may be nothing.
@@ -146,14 +147,13 @@ impl Filling<'_> {
         &mut self,
         filled: &mut Filled<'_>,
         (page, cell, stamps): (u32, &Cell<'_>, &Stamps),
-        why: Option<&'static str>,
+        (by_rowid, why): (bool, Option<&'static str>),
     ) -> Result<bool> {
         let read = chain::read(self.source, stamps, cell);
-        let (values, is_whole) = chain::values(self.source, &read.bytes);
+        let (values, is_whole) = chain::values(self.source, &read);
         if values.is_empty() {
             return Ok(false);
         }
-        let by_rowid = is_by_rowid(self.source, filled.table);
         let rowid = by_rowid.then_some(cell.rowid);
         let name = &filled.table.object.name;
         let stray = |why| Stray {
@@ -224,7 +224,7 @@ pub(super) fn is_of(source: &Source, definition: &Definition, sheet: &Sheet<'_>)
     let mut any = false;
     let all = sheet.cells().flatten().all(|cell| {
         any = true;
-        let (values, _) = chain::values(source, cell.local);
+        let (values, _) = chain::beginning(source, cell.local);
         fits(definition, &values)
     });
     any && all

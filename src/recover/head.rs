@@ -31,6 +31,8 @@ pub enum HeaderFrom {
 pub(super) struct Header {
     pub(super) head: FileHead,
     pub(super) from: HeaderFrom,
+    /// How many pages are free; `None` where that is lost.
+    pub(super) free_pages: Option<u64>,
     /// As `PRAGMA auto_vacuum` has it.
     pub(super) auto_vacuum: u32,
     pub(super) user_version: i32,
@@ -120,17 +122,16 @@ pub(super) fn find(raw: &Raw, known: Option<&KnownState>) -> Result<Header> {
     let known_size = known.map(|known| known.page_size);
     let page_size = of_wal.or(of_header).or(of_pages).or(known_size).ok_or_else(|| unknown(raw, &first, has_mark))?;
     let is_sound = is_sound && of_header == Some(page_size);
-    let reserved = match (is_sound, votes.reserved(page_size)) {
-        (true, _) | (false, None) if page_size - usize::from(byte(20)) >= 480 && has_mark => usize::from(byte(20)),
-        (_, reserved) => reserved.unwrap_or_default(),
-    };
+    // What the pages show counts more than one byte.
+    let of_byte = Some(usize::from(byte(20))).filter(|reserved| has_mark && page_size - reserved >= 480);
+    let reserved = votes.reserved(page_size).or(of_byte).unwrap_or_default();
     let usable = page_size - reserved;
     let known = known.filter(|known| known.page_size == page_size);
-    let encoding = match (is_sound, known) {
-        (true, _) => encoding_of(word(56)),
-        (false, Some(known)) => known.encoding,
-        (false, None) => encoding_from_texts(raw, page_size, usable),
+    let named = match (is_sound, known) {
+        (true, _) => Some(encoding_of(word(56))),
+        (false, known) => known.map(|known| known.encoding),
     };
+    let encoding = encoding(raw, (page_size, usable), named);
     let has_pointer_map = match (is_sound, known) {
         (true, _) => word(52) != 0,
         (false, Some(known)) => known.auto_vacuum != 0,
@@ -152,8 +153,9 @@ pub(super) fn find(raw: &Raw, known: Option<&KnownState>) -> Result<Header> {
         (true, _) => (word(60) as i32, word(68) as i32),
         (false, known) => known.map_or((0, 0), |known| (known.user_version, known.application_id)),
     };
+    let free_pages = is_sound.then(|| u64::from(word(36)));
     let head = FileHead { page_size, usable, encoding, first_trunk, has_pointer_map };
-    Ok(Header { head, from, auto_vacuum, user_version, application_id })
+    Ok(Header { head, from, free_pages, auto_vacuum, user_version, application_id })
 }
 
 fn encoding_of(word: u32) -> Encoding {
@@ -183,8 +185,9 @@ fn unknown(raw: &Raw, first: &[u8], has_mark: bool) -> Error {
         .hint("Choose the SQLite data file of the application. If it is the right one, restore its last archive.")
 }
 
-/// Which of the forms of text makes letters of the texts in the file.
-fn encoding_from_texts(raw: &Raw, page_size: usize, usable: usize) -> Encoding {
+/// How text is stored: as it is `named`, where the texts in the file do not speak against that. Half of the bytes of
+/// most texts in UTF-16 are zero, and always some of those in the schema.
+fn encoding(raw: &Raw, (page_size, usable): (usize, usize), named: Option<Encoding>) -> Encoding {
     let (mut even, mut odd, mut all) = (0u64, 0u64, 0u64);
     let pages = raw.length / page_size as u64;
     let step = pages.div_ceil(2000).max(1);
@@ -204,10 +207,12 @@ fn encoding_from_texts(raw: &Raw, page_size: usize, usable: usize) -> Encoding {
             }
         }
     }
-    match () {
-        () if odd * 4 > all && odd > even => Encoding::Utf16Le,
-        () if even * 4 > all && even > odd => Encoding::Utf16Be,
-        () => Encoding::Utf8,
+    match named {
+        Some(named) if all == 0 => named,
+        _ if odd * 4 > all && odd > even => Encoding::Utf16Le,
+        _ if even * 4 > all && even > odd => Encoding::Utf16Be,
+        Some(named) if even + odd > 0 => named,
+        _ => Encoding::Utf8,
     }
 }
 

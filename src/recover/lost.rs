@@ -65,11 +65,14 @@ impl Lost {
         self.doubts.clone()
     }
 
-    fn free_name(&mut self, wanted: &str) -> String {
-        let names = std::iter::once(wanted.to_owned()).chain((2..).map(|n| format!("{wanted}:{n}")));
-        let name = names.into_iter().find(|name| !self.taken.contains(&name.to_lowercase())).unwrap_or_default();
+    fn free_name(&mut self, target: &Target, wanted: &str) -> Result<String> {
+        let (mut name, mut number) = (wanted.to_owned(), 2);
+        while self.taken.contains(&name.to_lowercase()) || target.has(&name)? {
+            name = format!("{wanted}:{number}");
+            number += 1;
+        }
         self.taken.insert(name.to_lowercase());
-        name
+        Ok(name)
     }
 
     /// Writes a record that has no place.
@@ -79,7 +82,7 @@ impl Lost {
             Some(at) => at,
             None => {
                 let wanted = root.map_or_else(|| "lost_and_found".to_owned(), |root| format!("lost_and_found_{root}"));
-                let name = self.free_name(&wanted);
+                let name = self.free_name(target, &wanted)?;
                 let columns = "\"table\" TEXT, root INTEGER, page INTEGER, why TEXT, fields INTEGER, id INTEGER";
                 target.execute(&format!("CREATE TABLE {}({columns})", quoted(&name)), &[])?;
                 self.tables.push(LostTable { root, name, fields: 0 });
@@ -125,7 +128,7 @@ impl Lost {
         let name = match &self.doubts {
             Some(name) => name.clone(),
             None => {
-                let name = self.free_name("doubtful_records");
+                let name = self.free_name(target, "doubtful_records")?;
                 let columns = "\"table\" TEXT, page INTEGER, why TEXT, key, key2, key3";
                 target.execute(&format!("CREATE TABLE {}({columns})", quoted(&name)), &[])?;
                 self.doubts = Some(name.clone());

@@ -9,7 +9,7 @@ use super::{
     sheet::Sheet,
     stamps::Stamps,
     survey::Survey,
-    walk::may_be_of_a_tree,
+    walk::is_possible,
 };
 use crate::{
     error::Result,
@@ -45,9 +45,9 @@ impl Orphans<'_> {
     /// Whether a page belongs to nothing that was seen.
     fn is_one(&self, filling: &Filling<'_>, page: u32) -> bool {
         let stamps = self.stamps;
-        may_be_of_a_tree(filling.source, page)
+        page > 1
+            && page <= filling.source.count()
             && !stamps.is_owned(page)
-            && !stamps.is_chained(page)
             && (self.with_deleted || !stamps.is_free(page))
     }
 
@@ -66,7 +66,13 @@ impl Orphans<'_> {
             }
             let Some((image, whole)) = source.page(page) else { continue };
             let Some(kind) = kind_of(page, &image).filter(|kind| *kind != Kind::TableInterior) else { continue };
-            let Some(sheet) = Sheet::read(page, (&image, whole), source.head.usable, &[]) else { continue };
+            // A page that a record goes on at begins with the number of the next one: that is no mark of a tree, unless
+            // something else was written over it.
+            if self.stamps.is_chained(page) && u32_at(&image, 0).is_some_and(|next| next <= source.count()) {
+                continue;
+            }
+            let sheet = Sheet::read(page, (&image, whole), source.head.usable, &[]);
+            let Some(sheet) = sheet.filter(|sheet| is_possible(source, sheet)) else { continue };
             filling.control.add(1);
             sheet.cells().flatten().for_each(|cell| chain::note(source, self.stamps, &cell));
             if self.stamps.is_free(page) {
@@ -185,7 +191,7 @@ impl Orphans<'_> {
         let page = sheet.node.number();
         for cell in sheet.cells().flatten() {
             let read = chain::read(filling.source, self.stamps, &cell);
-            let (values, _) = chain::values(filling.source, &read.bytes);
+            let (values, _) = chain::values(filling.source, &read);
             if values.is_empty() {
                 continue;
             }

@@ -28,6 +28,9 @@ pub struct TableReport {
     pub lost_pages: u64,
     /// Pages of the table that are damaged and were read as far as they could be.
     pub damaged_pages: u64,
+    /// How many records it had, as an index of it counts that is whole; `None` where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted: Option<u64>,
     /// How it stands to what archive and log know; `None` where they know nothing of it, or there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub known: Option<Comparison>,
@@ -39,8 +42,20 @@ pub struct TableReport {
 impl TableReport {
     /// Whether all of it is there, as far as the file tells: nothing is lost, and nothing doubtful.
     pub fn is_whole(&self) -> bool {
-        let lacks = self.known.as_ref().is_some_and(|known| known.missing > 0);
-        self.doubtful + self.strays + self.broken + self.lost_pages == 0 && self.problem.is_none() && !lacks
+        let lacks = self.known.as_ref().is_some_and(|known| known.missing > 0)
+            || self.counted.is_some_and(|counted| counted > self.found);
+        self.doubtful + self.strays + self.broken + self.lost_pages + self.damaged_pages == 0
+            && self.problem.is_none()
+            && !lacks
+    }
+
+    /// How many records it lacks: those that archive and log know, else those that an index counts, else those that
+    /// cannot be read. `None` where pages are lost and nothing tells what was on them.
+    pub fn missing(&self) -> Option<u64> {
+        let known = self.known.as_ref().filter(|known| known.problem.is_none());
+        let counted = self.counted.map(|counted| counted.saturating_sub(self.found));
+        let is_read = self.lost_pages + self.damaged_pages == 0 && self.problem.is_none();
+        known.map(|known| known.missing).or(counted).or(is_read.then_some(self.broken))
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     sheet::Sheet,
     source::Source,
     stamps::Stamps,
-    walk::{Seen, Walk, may_be_of_a_tree},
+    walk::{Seen, Walk, is_possible},
 };
 use crate::{
     control::Control,
@@ -116,11 +116,21 @@ impl Schema {
         tables
     }
 
-    /// The roots of its indexes.
-    pub(super) fn indexes(&self) -> Vec<u32> {
+    /// Whether no index comes with the statement of a table, as far as that is known.
+    pub(super) fn has_no_own_index(&self, table: &str) -> bool {
+        let is_own = |object: &Object| object.kind == ObjectKind::Index && object.sql.is_none();
+        self.is_whole && !self.objects.iter().any(|object| is_own(object) && object.table.eq_ignore_ascii_case(table))
+    }
+
+    /// The roots of its indexes, each with the name of its table in small letters where it has a line for every record.
+    pub(super) fn indexes(&self) -> BTreeMap<u32, Option<String>> {
         let is_index = |object: &&Object| object.kind == ObjectKind::Index && object.root > 0;
-        let roots: BTreeSet<u32> = self.objects.iter().filter(is_index).map(|object| object.root).collect();
-        roots.into_iter().collect()
+        let is_partial = |object: &Object| {
+            let sql = object.sql.as_deref().unwrap_or_default().to_lowercase();
+            sql.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "where")
+        };
+        let table = |object: &Object| (!is_partial(object)).then(|| object.table.to_lowercase());
+        self.objects.iter().filter(is_index).map(|object| (object.root, table(object))).collect()
     }
 }
 
@@ -149,7 +159,7 @@ impl Found {
     fn search(&mut self, source: &Source, stamps: &Stamps, control: &Control) -> Result<()> {
         for number in 2..=source.count() {
             control.check()?;
-            if !may_be_of_a_tree(source, number) || stamps.is_owned(number) || stamps.is_free(number) {
+            if stamps.is_owned(number) || stamps.is_free(number) {
                 continue;
             }
             let Some((image, whole)) = source.page(number) else { continue };
@@ -160,11 +170,11 @@ impl Found {
             let lines = |cell: Option<Cell<'_>>| {
                 let read = cell.map(|cell| chain::read(source, stamps, &cell));
                 read.is_some_and(|read| {
-                    let (values, _) = chain::values(source, &read.bytes);
+                    let (values, _) = chain::values(source, &read);
                     values.len() == 5 && object(&read.bytes, source.head.encoding).is_some()
                 })
             };
-            if sheet.is_exact && sheet.node.count() > 0 && sheet.cells().all(lines) {
+            if is_possible(source, &sheet) && sheet.is_exact && sheet.node.count() > 0 && sheet.cells().all(lines) {
                 stamps.note_schema(number);
                 for cell in sheet.cells() {
                     self.take(source, stamps, cell.as_ref());

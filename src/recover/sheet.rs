@@ -49,9 +49,17 @@ impl<'a> Sheet<'a> {
         (0..self.node.count()).map(|index| self.cell(index))
     }
 
-    /// Cell `index`; `None` where it cannot be read.
+    /// Cell `index`; `None` where it cannot be read. One whose end was cut off has what is left of its record.
     pub(super) fn cell(&self, index: usize) -> Option<Cell<'a>> {
-        self.node.cell(index).ok().filter(|cell| self.node.extent(cell).end <= self.whole)
+        let mut cell = self.node.cell(index).ok()?;
+        let range = self.node.extent(&cell);
+        if range.end > self.whole {
+            let local = range.end - if cell.overflow == 0 { 0 } else { 4 } - cell.local.len();
+            let left = self.whole.checked_sub(local).filter(|left| *left > 0)?;
+            cell.local = cell.local.get(..left).unwrap_or(cell.local);
+            cell.overflow = 0;
+        }
+        Some(cell)
     }
 
     /// Of a tree by rowid: whether its rowids rise. True of any other page.

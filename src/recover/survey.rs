@@ -9,7 +9,7 @@ use super::{
     sheet::Sheet,
     source::Source,
     stamps::Stamps,
-    walk::{Bounds, Seen, Walk},
+    walk::{Bounds, Lack, Seen, Walk},
 };
 use crate::{
     control::Control,
@@ -32,13 +32,15 @@ pub(super) struct TableSeen {
     pub(super) gaps: Vec<Bounds>,
     /// How many pages are missing, or not what they should be.
     pub(super) lost_pages: u64,
+    /// How many pages that lead to others are damaged.
+    pub(super) damaged_pages: u64,
     /// How many pages begin with a record of the form of the table, and how many do not.
     forms: (u64, u64),
 }
 
 impl TableSeen {
-    fn note_gap(&mut self, bounds: Bounds) {
-        self.lost_pages += 1;
+    fn note_gap(&mut self, bounds: Bounds, lack: Lack) {
+        *(if lack == Lack::Children { &mut self.damaged_pages } else { &mut self.lost_pages }) += 1;
         if self.gaps.len() < GAPS_MAX {
             self.gaps.push(bounds);
         } else {
@@ -63,8 +65,8 @@ pub(super) struct Survey {
     pub(super) knows_free: bool,
     /// How many pages are free.
     pub(super) free: u64,
-    /// Pages missing in trees of indexes.
-    pub(super) lost_index_pages: u64,
+    /// How many lines the indexes of a table have, by its name in small letters, where one is whole.
+    pub(super) counted: HashMap<String, u64>,
 }
 
 impl Survey {
@@ -117,7 +119,7 @@ pub(super) fn is_by_rowid(source: &Source, table: &Table) -> bool {
 /// Whether the records of a page have the form of a table, as far as their values lie on it.
 pub(super) fn has_form_of(source: &Source, definition: &Definition, sheet: &Sheet<'_>, most: usize) -> bool {
     let is_one = |cell| {
-        let (values, _) = chain::values(source, cell);
+        let (values, _) = chain::beginning(source, cell);
         fits(definition, &values)
     };
     sheet.node.count() == 0 || sheet.cells().flatten().take(most).any(|cell| is_one(cell.local))
@@ -149,9 +151,9 @@ pub(super) fn survey(
                     }
                     sheet.cells().flatten().for_each(|cell| chain::note(source, stamps, &cell));
                 }
-                Seen::Gap { page, bounds, is_elsewhere } => {
-                    seen.note_gap(bounds);
-                    if is_elsewhere && elsewhere.len() < ELSEWHERE_MAX {
+                Seen::Gap { page, bounds, lack } => {
+                    seen.note_gap(bounds, lack);
+                    if lack == Lack::Elsewhere && elsewhere.len() < ELSEWHERE_MAX {
                         elsewhere.insert(page, table.tree);
                     }
                 }
@@ -161,18 +163,24 @@ pub(super) fn survey(
         survey.tables.push(seen);
     }
     let first = SCHEMA_TREE + 1 + tables.len() as u32;
-    let lost = &mut survey.lost_index_pages;
-    for (tree, root) in (first..).zip(schema.indexes()) {
+    for (tree, (root, table)) in (first..).zip(schema.indexes()) {
+        let (mut lines, mut is_whole) = (0, true);
         walk.tree((tree, root, false), &mut |found, stamps| {
             match found {
-                Seen::Page { sheet, .. } => {
+                Seen::Page { sheet, doubt } => {
                     control.add(1);
+                    is_whole &= doubt.is_none() && !stamps.is_twice(sheet.node.number());
+                    lines += sheet.node.count() as u64;
                     sheet.cells().flatten().for_each(|cell| chain::note(source, stamps, &cell));
                 }
-                Seen::Gap { .. } => *lost += 1,
+                Seen::Gap { .. } => is_whole = false,
             }
             Ok(())
         })?;
+        if let Some(table) = table.filter(|_| is_whole) {
+            let counted = survey.counted.entry(table).or_default();
+            *counted = lines.max(*counted);
+        }
     }
     Ok(survey)
 }

@@ -4,11 +4,14 @@
 //! nothing; the others are stored by SQLite, and a trigger comes when no record is written any more. Nothing else of the
 //! file is run but what indexes and generated columns compute, with the limits of a check.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::{
-    Connection, ErrorCode, ToSql, config::DbConfig, limits::Limit, params_from_iter, types::ToSqlOutput,
-    types::ValueRef,
+    Connection, ErrorCode, OptionalExtension, ToSql, config::DbConfig, limits::Limit, params_from_iter,
+    types::ToSqlOutput, types::ValueRef,
 };
 
 use super::head::Header;
@@ -32,6 +35,8 @@ const STEPS: i32 = 10_000;
 pub(super) struct Target {
     conn: Connection,
     path: PathBuf,
+    /// Tables that get their own statement at the end, by their names.
+    kept: RefCell<Vec<(String, String)>>,
 }
 
 /// A table of it that takes records.
@@ -109,7 +114,7 @@ impl Target {
             header.head.page_size, header.auto_vacuum, header.user_version, header.application_id
         ))
         .map_err(fail)?;
-        Ok(Self { conn, path: path.to_path_buf() })
+        Ok(Self { conn, path: path.to_path_buf(), kept: RefCell::default() })
     }
 
     pub(super) fn fail(&self, error: rusqlite::Error) -> Error {
@@ -129,11 +134,18 @@ impl Target {
         }
     }
 
-    /// Makes a table. Where its own statement cannot be run here, one with the same columns and without the rest.
+    /// Makes a table. Where its own statement cannot be run here, as with a function that only the application has, one
+    /// whose records lie the same: where it `has_no_index` by itself, it gets its statement at the end, else it has its
+    /// columns alone.
     ///
     /// # Errors
     /// Those of the disk; the inner one where no table could be made.
-    pub(super) fn make(&self, object: &Object, definition: &Definition) -> Result<std::result::Result<Made, String>> {
+    pub(super) fn make(
+        &self,
+        object: &Object,
+        definition: &Definition,
+        has_no_index: bool,
+    ) -> Result<std::result::Result<Made, String>> {
         let is_sequence = object.name.eq_ignore_ascii_case("sqlite_sequence");
         let made = match is_sequence && self.has(&object.name)? {
             true => Ok(()),
@@ -149,15 +161,24 @@ impl Target {
         };
         // It may have been made, and cannot be written.
         let _ = self.define(&format!("DROP TABLE IF EXISTS main.{}", quoted(&object.name)))?;
+        let keeps = has_no_index && !definition.is_without_rowid();
         Ok(match self.define(&plain(&object.name, definition))? {
+            Ok(()) if keeps => {
+                self.kept.borrow_mut().push((object.name.clone(), object.sql.clone().unwrap_or_default()));
+                self.prepared(object, definition, None)?
+            }
             Ok(()) => self.prepared(object, definition, Some(why))?,
             Err(_) => Err(why),
         })
     }
 
-    fn has(&self, table: &str) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type='table' AND name=?1 COLLATE NOCASE)";
-        self.conn.query_row(sql, [table], |row| row.get(0)).map_err(|e| self.fail(e))
+    /// Whether something has this name.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(super) fn has(&self, name: &str) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name=?1 COLLATE NOCASE)";
+        self.conn.query_row(sql, [name], |row| row.get(0)).map_err(|e| self.fail(e))
     }
 
     fn prepared(
@@ -168,12 +189,15 @@ impl Target {
     ) -> Result<std::result::Result<Made, String>> {
         let hidden = |name: &str| {
             let sql = "SELECT hidden FROM pragma_table_xinfo(?1) WHERE name=?2 COLLATE NOCASE";
-            self.conn.query_row(sql, [object.name.as_str(), name], |row| row.get::<_, i64>(0))
+            self.conn.query_row(sql, [object.name.as_str(), name], |row| row.get::<_, i64>(0)).optional()
         };
         let mut columns = Vec::new();
         for (index, column) in definition.columns.iter().enumerate() {
-            if hidden(&column.name).map_err(|e| self.fail(e))? == 0 {
-                columns.push(index);
+            match hidden(&column.name).map_err(|e| self.fail(e))? {
+                Some(0) => columns.push(index),
+                Some(_) => {}
+                None if column.is_virtual => {}
+                None => return Ok(Err("the statement in the schema makes another table".to_owned())),
             }
         }
         let name = |column: &usize| definition.columns.get(*column).map(|column| quoted(&column.name));
@@ -241,6 +265,10 @@ impl Target {
         match object.kind {
             // What it keeps lies in tables of its own, which are there already.
             ObjectKind::Table if begins("CREATE VIRTUAL TABLE") => {
+                // What SQLite could not read would make it read nothing of the file any more.
+                if let Err(error) = parse(&object.name, sql) {
+                    return Ok(Err(error.to_string()));
+                }
                 let add =
                     "INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) VALUES('table', ?1, ?1, 0, ?2)";
                 let done = self.conn.execute(add, [object.name.as_str(), sql]);
@@ -259,6 +287,11 @@ impl Target {
     /// Those of the disk.
     pub(super) fn finish(self) -> Result<()> {
         let fail = |e| Error::sqlite("write to", &self.path, e);
+        for (name, sql) in self.kept.borrow().iter() {
+            self.conn
+                .execute("UPDATE sqlite_schema SET sql=?2 WHERE type='table' AND name=?1", [name, sql])
+                .map_err(fail)?;
+        }
         self.conn.execute_batch("PRAGMA writable_schema=OFF; COMMIT").map_err(fail)?;
         self.conn.flush_prepared_statement_cache();
         let path = self.path;
@@ -266,11 +299,23 @@ impl Target {
     }
 }
 
-/// A table with these columns, and with nothing that has to be computed.
+/// Has SQLite read a statement in the schema of a database that holds nothing else.
+fn parse(name: &str, sql: &str) -> rusqlite::Result<()> {
+    let conn = Connection::open_in_memory()?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    conn.execute_batch("CREATE TABLE strongroom_place(a); PRAGMA writable_schema=ON")?;
+    let add = "INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) VALUES('table', ?1, ?1, 0, ?2)";
+    conn.execute(add, [name, sql])?;
+    conn.execute_batch("PRAGMA writable_schema=OFF; PRAGMA writable_schema=RESET")?;
+    conn.query_row("SELECT count(*) FROM strongroom_place", [], |_| Ok(()))
+}
+
+/// A table whose records have these values, with nothing that has to be computed.
 fn plain(name: &str, definition: &Definition) -> String {
     let rowid = definition.rowid;
     let mut parts: Vec<String> = Vec::new();
-    for (index, column) in definition.columns.iter().enumerate() {
+    for (index, column) in definition.columns.iter().enumerate().filter(|(_, column)| !column.is_virtual) {
         let is_rowid = rowid == Some(index);
         let affinity = crate::records::definition::affinity_of(&column.declared, false);
         parts.push(match is_rowid {

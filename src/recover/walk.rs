@@ -1,11 +1,7 @@
 //! A tree as far as it stands: every page that it leads to, in the order of keys, and the gaps where it leads to none.
 
 use super::{sheet::Sheet, source::Source, stamps::Stamps};
-use crate::{
-    control::Control,
-    error::Result,
-    records::page::{FILE_HEAD, Kind},
-};
+use crate::{control::Control, error::Result, records::page::Kind};
 
 /// No tree of SQLite is so deep.
 const DEPTH_MAX: usize = 40;
@@ -44,9 +40,20 @@ pub(super) enum Seen<'a> {
         page: u32,
         /// The rowids.
         bounds: Bounds,
-        /// Whether the page is there, and its records are of another place.
-        is_elsewhere: bool,
+        /// What is the matter with it.
+        lack: Lack,
     },
+}
+
+/// Why records may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// The page is not there, or none of such a tree.
+    Page,
+    /// It is there, and its records are of another place.
+    Elsewhere,
+    /// It is damaged, and may have led to more pages than it does.
+    Children,
 }
 
 /// The trees of a file.
@@ -83,20 +90,22 @@ impl Walk<'_> {
         while let Some(Next { page, depth, bounds }) = left.pop() {
             self.control.check()?;
             let Some((image, whole)) = self.source.page(page).filter(|_| depth <= DEPTH_MAX) else {
-                visit(Seen::Gap { page, bounds, is_elsewhere: false }, self.stamps)?;
+                visit(Seen::Gap { page, bounds, lack: Lack::Page }, self.stamps)?;
                 continue;
             };
             let sheet = Sheet::read(page, (&image, whole), usable, &expected);
-            let is_apart = page != 1 && self.source.head.is_apart(page);
-            let Some(sheet) = sheet.filter(|sheet| !is_apart && sheet.node.kind().is_table() == is_table) else {
-                visit(Seen::Gap { page, bounds, is_elsewhere: false }, self.stamps)?;
+            let is_possible =
+                |sheet: &Sheet<'_>| is_possible(self.source, sheet) && sheet.node.kind().is_table() == is_table;
+            let Some(sheet) = sheet.filter(is_possible) else {
+                visit(Seen::Gap { page, bounds, lack: Lack::Page }, self.stamps)?;
                 continue;
             };
             let rowids = sheet.rowids().filter(|_| sheet.node.kind() == Kind::TableLeaf);
             // The same key leads to it: what is there is of another place, or of another table.
             let is_elsewhere = rowids.is_some_and(|rowids| !bounds.touch(rowids));
             if is_elsewhere || !self.stamps.visit(page, tree) {
-                visit(Seen::Gap { page, bounds, is_elsewhere }, self.stamps)?;
+                let lack = if is_elsewhere { Lack::Elsewhere } else { Lack::Page };
+                visit(Seen::Gap { page, bounds, lack }, self.stamps)?;
                 continue;
             }
             let is_interior = sheet.node.kind().is_interior();
@@ -112,17 +121,13 @@ impl Walk<'_> {
             if !is_interior {
                 continue;
             }
-            if doubt.is_some() || sheet.node.count() == 0 && page_has_no_right(&sheet, self.source) {
-                visit(Seen::Gap { page, bounds, is_elsewhere: false }, self.stamps)?;
+            if doubt.is_some() {
+                visit(Seen::Gap { page, bounds, lack: Lack::Children }, self.stamps)?;
             }
             left.extend(children(&sheet, depth, bounds, doubt.is_some()).into_iter().rev());
         }
         Ok(())
     }
-}
-
-fn page_has_no_right(sheet: &Sheet<'_>, source: &Source) -> bool {
-    sheet.node.right() == 0 || sheet.node.right() > source.count()
 }
 
 /// The pages that an interior one leads to, in order.
@@ -148,7 +153,9 @@ fn children(sheet: &Sheet<'_>, depth: usize, bounds: Bounds, is_doubtful: bool) 
     found
 }
 
-/// Whether a page may be one of a tree: not that which SQLite keeps for its locks, and not one of the map.
-pub(super) fn may_be_of_a_tree(source: &Source, page: u32) -> bool {
-    page > 1 && !source.head.is_apart(page) && source.head.usable > FILE_HEAD
+/// Whether a page may be one of a tree. That which SQLite keeps for its locks, and those of the map, are no such pages;
+/// where a damaged header says so of one that is accounted for to its end, the header is wrong.
+pub(super) fn is_possible(source: &Source, sheet: &Sheet<'_>) -> bool {
+    let number = sheet.node.number();
+    number == 1 || sheet.is_exact && sheet.node.count() > 0 || !source.head.is_apart(number)
 }

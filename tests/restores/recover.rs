@@ -80,7 +80,14 @@ fn rows(path: &Path) -> Rows {
 fn common(of: &[Vec<Value>], among: &[Vec<Value>]) -> usize {
     let mut left: BTreeMap<String, usize> = BTreeMap::new();
     among.iter().for_each(|row| *left.entry(json!(row).to_string()).or_default() += 1);
-    let is_there = |row: &&Vec<Value>| left.get_mut(&json!(row).to_string()).is_some_and(|n| *n > 0 && { *n -= 1; true });
+    let is_there = |row: &&Vec<Value>| {
+        left.get_mut(&json!(row).to_string()).is_some_and(|n| {
+            *n > 0 && {
+                *n -= 1;
+                true
+            }
+        })
+    };
     of.iter().filter(is_there).count()
 }
 
@@ -94,7 +101,13 @@ fn by_sqlite(path: &Path, to: &Path) -> Rows {
     let copy = to.with_extension("copy");
     fs::copy(path, &copy).unwrap();
     let script = Process::new("sqlite3").arg(&copy).arg(".recover").stderr(Stdio::null()).output().unwrap();
-    let mut shell = Process::new("sqlite3").arg(to).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut shell = Process::new("sqlite3")
+        .arg(to)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let _ = shell.stdin.take().unwrap().write_all(&script.stdout);
     shell.wait().unwrap();
     if to.exists() { rows(to) } else { Rows::new() }
@@ -118,7 +131,10 @@ fn harm(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) -> String {
     let page = dice.below(pages as u64) as usize;
     let (from, end) = (page * size, page * size + size);
     let head = from + if page == 0 { 100 } else { 0 };
-    let how = dice.one(&["zeros", "noise", "cut", "foreign", "copy", "pointers", "count", "mark", "half", "header", "free"]);
+    let all = ["zeros", "noise", "cut", "header", "free", "foreign", "copy", "pointers", "count", "mark"];
+    // On a page that a record goes on at, a change within its bytes cannot be seen by anybody.
+    let is_of_a_tree = page == 0 || [2, 5, 10, 13].contains(&bytes[from]);
+    let how = dice.one(if is_of_a_tree { &all } else { &all[..5] });
     match how {
         "zeros" => bytes[from..end].fill(0),
         "noise" => noise(dice, &mut bytes[from..end]),
@@ -134,7 +150,6 @@ fn harm(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) -> String {
         "pointers" => noise(dice, &mut bytes[head + 8..head + 40]),
         "count" => bytes[head + 4] = dice.below(256) as u8,
         "mark" => bytes[head] = dice.below(256) as u8,
-        "half" => bytes[from + size / 2..end].fill(0),
         "header" => noise(dice, &mut bytes[..100]),
         _ => bytes[32..36].copy_from_slice(&(dice.below(2 * pages as u64) as u32).to_be_bytes()),
     }
@@ -152,10 +167,6 @@ fn doubtful(path: &Path, report: &RecoverReport) -> Vec<(String, Value)> {
 
 #[test]
 fn no_record_is_missing_that_sqlite_finds_and_no_wrong_one_is_taken_for_sound() {
-    if !has("sqlite3") {
-        eprintln!("skipped: there is no sqlite3");
-        return;
-    }
     let shapes = [
         ("PRAGMA page_size=512", 150),
         ("PRAGMA page_size=1024; PRAGMA auto_vacuum=1", 400),
@@ -164,7 +175,15 @@ fn no_record_is_missing_that_sqlite_finds_and_no_wrong_one_is_taken_for_sound() 
         ("PRAGMA page_size=65536", 700),
     ];
     let place = Place::in_memory();
-    let (mut found, mut theirs_found) = (0, 0);
+    let shell_recovers = has("sqlite3") && {
+        let sound = place.at("sound");
+        drop(make(&sound, "PRAGMA page_size=1024", 50));
+        by_sqlite(&sound, &place.at("by the shell")).get("people").is_some_and(|people| people.len() == 50)
+    };
+    if !shell_recovers {
+        eprintln!("not compared with SQLite: its shell is not here, or was built without .recover");
+    }
+    let (mut found, mut theirs_found, mut of_truth) = (0, 0, 0);
     for (shape, (pragmas, records)) in shapes.into_iter().enumerate() {
         let (sound, other) = (place.at(&format!("{shape}.sqlite")), place.at(&format!("{shape} other.sqlite")));
         drop(make(&sound, pragmas, records));
@@ -181,7 +200,10 @@ fn no_record_is_missing_that_sqlite_finds_and_no_wrong_one_is_taken_for_sound() 
             fs::write(&damaged, &bytes).unwrap();
             let result = recovered(&damaged, &to);
             assert!(fs::read(&damaged).unwrap() == bytes, "{name}");
-            let theirs = by_sqlite(&damaged, &folder.join("theirs.sqlite"));
+            let theirs = match shell_recovers {
+                true => by_sqlite(&damaged, &folder.join("theirs.sqlite")),
+                false => Rows::new(),
+            };
             let Ok(report) = result else {
                 assert_eq!(theirs.values().map(Vec::len).sum::<usize>(), 0, "{name}");
                 continue;
@@ -189,37 +211,53 @@ fn no_record_is_missing_that_sqlite_finds_and_no_wrong_one_is_taken_for_sound() 
             let ours = rows(&to);
             let said = doubtful(&to, &report);
             for (table, truth) in &truth {
-                let (own, their) = (ours.get(table).cloned().unwrap_or_default(), theirs.get(table).cloned().unwrap_or_default());
+                let (own, their) =
+                    (ours.get(table).cloned().unwrap_or_default(), theirs.get(table).cloned().unwrap_or_default());
                 let (right, right_of_theirs) = (common(truth, &own), common(truth, &their));
-                assert!(right >= right_of_theirs, "{name}: {table} has {right} right records, SQLite's {right_of_theirs}");
+                assert!(
+                    right >= right_of_theirs,
+                    "{name}: {table} has {right} right records, SQLite's {right_of_theirs}"
+                );
                 let is_right = |row: &&Vec<Value>| truth.contains(*row);
                 for wrong in own.iter().filter(|row| !is_right(row)) {
                     let is_said = said.iter().any(|(of, key)| of == table && *key == wrong[0]);
                     assert!(is_said, "{name}: {table} has {wrong:?}");
                 }
                 (found, theirs_found) = (found + right, theirs_found + right_of_theirs);
+                of_truth += truth.len();
             }
-            let all = |rows: &Rows| {
+            // Lines of indexes, which the shell keeps as well, have no rowid; what a page of another table seems to hold
+            // is lost and found here.
+            let all = |rows: &Rows, id: Option<usize>| {
+                let counts = |table: &str, row: &&Vec<Value>| match table.starts_with("lost_and_found") {
+                    true => id.is_none_or(|id| !row[id].is_null()),
+                    false => row[1..].iter().any(|value| !value.is_null()),
+                };
                 let counted = rows.iter().filter(|(table, _)| !table.starts_with("doubtful"));
-                counted.map(|(_, records)| records.len()).sum::<usize>()
+                counted.map(|(table, rows)| rows.iter().filter(|row| counts(table, row)).count()).sum::<usize>()
             };
-            assert!(all(&ours) >= all(&theirs), "{name}: {} records, SQLite has {}", all(&ours), all(&theirs));
+            let (mine, other) = (all(&ours, None), all(&theirs, Some(4)));
+            assert!(mine >= other, "{name}: {mine} records, SQLite has {other}");
             let is_same = truth.iter().all(|(table, truth)| ours.get(table) == Some(truth));
             assert!(is_same || !report.is_everything(), "{name}: it says that this is everything");
             let conn = Connection::open(&to).unwrap();
-            let checked: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-            assert!(checked == "ok" || checked.contains("fts5"), "{name}: {checked}");
+            // What FTS5 keeps in its tables is as it was found: its index may lack what was lost.
+            let checked = conn.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
+            let checked = checked.unwrap_or_else(|error| error.to_string());
+            assert!(checked == "ok" || checked.to_lowercase().contains("fts5"), "{name}: {checked}");
         }
     }
-    assert!(found > theirs_found && found > 10_000, "{found} right records, SQLite has {theirs_found}");
+    assert!(found > theirs_found, "{found} right records, SQLite has {theirs_found}");
+    assert!(found * 10 > of_truth * 7, "{found} of {of_truth} records were found");
 }
 
 #[test]
 fn a_sound_file_comes_out_as_it_went_in() {
     let place = Place::in_memory();
-    for (n, pragmas) in ["PRAGMA page_size=512; PRAGMA auto_vacuum=2; PRAGMA encoding='UTF-16le'", "PRAGMA page_size=8192"]
-        .iter()
-        .enumerate()
+    for (n, pragmas) in
+        ["PRAGMA page_size=512; PRAGMA auto_vacuum=2; PRAGMA encoding='UTF-16le'", "PRAGMA page_size=8192"]
+            .iter()
+            .enumerate()
     {
         let (data, to) = (place.at(&format!("{n}.sqlite")), place.at(&format!("{n} new.sqlite")));
         drop(make(&data, pragmas, 500));
@@ -259,7 +297,11 @@ fn what_archive_and_log_know_names_tables_and_tells_what_is_missing() {
     assert!(place.run(&["backup", path]).status.success());
     let whole = fs::read(&data).unwrap();
     let mut bytes = whole.clone();
+    // The header, and every page of the schema.
     bytes[..1024].fill(0);
+    for page in bytes.chunks_mut(1024).filter(|page| page.windows(7).any(|bytes| bytes == b"CREATE ")) {
+        page.fill(0);
+    }
     // A page with records of the people, in the middle of them.
     let leaf = (1..whole.len() / 1024).find(|page| {
         let page = &whole[page * 1024..][..1024];
@@ -290,28 +332,29 @@ fn what_archive_and_log_know_names_tables_and_tells_what_is_missing() {
         assert_eq!(&ours[table], truth, "{table}");
     }
     let conn = Connection::open(&to).unwrap();
-    let objects: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema WHERE name IN ('v', 'added', 'people_name', 'plain_b', 'docs')", [], |row| row.get(0)).unwrap();
+    let objects: i64 = conn
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE name IN ('v', 'added', 'people_name', 'plain_b', 'docs')",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
     let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     assert_eq!((objects, version), (5, 7));
-    // Without the archive, the same records are there under no name.
+    // Without the archive, the same records are there without the names of their tables.
     let alone = place.at("alone.sqlite");
     let done = place.run(&["recover", path, "--no-archive", "--to", alone.to_str().unwrap()]);
     assert_eq!(done.status.code(), Some(1));
     let said = text(&done.stdout);
     assert!(said.contains("The header of the file is lost; its pages show that they have 1024 bytes."), "{said}");
-    let conn = Connection::open(&alone).unwrap();
-    let count: i64 = conn
-        .query_row("SELECT count(*) FROM (SELECT DISTINCT id, c1 FROM lost_and_found WHERE c1 LIKE 'name %' UNION ALL SELECT 1, 1 WHERE 0)", [], |row| row.get(0))
-        .unwrap();
-    let trees: Vec<String> = rows(&alone).into_keys().filter(|name| name.starts_with("lost_and_found_")).collect();
-    assert!(!trees.is_empty(), "{said}");
-    let of_trees: usize = rows(&alone)
-        .iter()
-        .filter(|(name, _)| trees.contains(name))
+    let lost: Vec<Vec<Value>> = rows(&alone)
+        .into_iter()
+        .filter(|(table, _)| table.starts_with("lost_and_found_"))
         .flat_map(|(_, rows)| rows)
-        .filter(|row| row.get(8).is_some_and(|value| value.as_str().is_some_and(|name| name.starts_with("name "))))
-        .count();
-    assert!(count as usize + of_trees >= ours["people"].len(), "{count} and {of_trees} of {}", ours["people"].len());
+        .collect();
+    // Behind its own rowid: table, root, page, why, fields, id, and what was in the record.
+    let is_there = |person: &&Vec<Value>| lost.iter().any(|row| row[6] == person[0] && row.get(8) == Some(&person[2]));
+    assert_eq!(ours["people"].iter().filter(is_there).count(), ours["people"].len(), "{said}");
 }
 
 #[test]
@@ -319,7 +362,10 @@ fn what_was_committed_to_the_wal_is_read_and_neither_file_is_touched() {
     let place = Place::in_memory();
     let data = place.at("a.sqlite");
     let conn = make(&data, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0", 200);
-    conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); UPDATE people SET name='after' WHERE id<60; INSERT INTO none VALUES(1, 2)").unwrap();
+    conn.execute_batch(
+        "PRAGMA wal_checkpoint(TRUNCATE); UPDATE people SET name='after' WHERE id<60; INSERT INTO none VALUES(1, 2)",
+    )
+    .unwrap();
     let copy = place.at("copy/a.sqlite");
     fs::create_dir(place.at("copy")).unwrap();
     let wal = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
@@ -349,9 +395,11 @@ fn a_second_record_of_a_key_and_a_deleted_one_are_kept_apart() {
     drop(conn);
     let mut bytes = fs::read(&data).unwrap();
     let leaf = |bytes: &[u8], word: &[u8]| {
-        (1..bytes.len() / 512).find(|page| bytes[page * 512] == 13 && bytes[page * 512..][..512].windows(word.len()).any(|b| b == word))
+        (1..bytes.len() / 512)
+            .find(|page| bytes[page * 512] == 13 && bytes[page * 512..][..512].windows(word.len()).any(|b| b == word))
     };
-    let (first, last) = (leaf(&bytes, b"text 2\x03").or(leaf(&bytes, b"text 3")).unwrap(), leaf(&bytes, b"text 200").unwrap());
+    let (first, last) =
+        (leaf(&bytes, b"text 2\x03").or(leaf(&bytes, b"text 3")).unwrap(), leaf(&bytes, b"text 200").unwrap());
     bytes.copy_within(first * 512..first * 512 + 512, last * 512);
     fs::write(&data, &bytes).unwrap();
     let options = RecoverOptions { to: Some(place.at("new.sqlite")), with_deleted: true };
@@ -360,7 +408,11 @@ fn a_second_record_of_a_key_and_a_deleted_one_are_kept_apart() {
     assert!(!report.is_everything() && table.lost_pages == 1 && table.strays + report.lost_and_found > 0, "{report:?}");
     assert!(report.deleted > 20 && report.doubtful_table.is_none(), "{report:?}");
     let conn = Connection::open(place.at("new.sqlite")).unwrap();
-    let deleted: i64 = conn.query_row("SELECT count(*) FROM lost_and_found WHERE why='deleted' AND c0 LIKE 'deleted %'", [], |row| row.get(0)).unwrap();
+    let deleted: i64 = conn
+        .query_row("SELECT count(*) FROM lost_and_found WHERE why='deleted' AND c0 LIKE 'deleted %'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
     assert_eq!(deleted as u64, report.deleted);
     let without = recovered(&data, &place.at("without.sqlite")).unwrap();
     assert_eq!((without.deleted, without.found()), (0, report.found()));
@@ -387,7 +439,7 @@ fn what_cannot_be_recovered_is_said_and_leaves_nothing() {
         ("folder", "new.sqlite", "is a folder"),
         ("text", "new.sqlite", "holds no page of an SQLite database"),
         ("random", "new.sqlite", "seems to be encrypted"),
-        ("zeros", "new.sqlite", "no page of one is found in it"),
+        ("zeros", "new.sqlite", "no table and no record can be read of"),
         ("good.sqlite", "good.sqlite", "is the damaged file itself"),
         ("good.sqlite", "text", "exists already"),
         ("good.sqlite", "good.sqlite-wal", "has the name of a file that belongs to"),
