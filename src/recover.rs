@@ -112,7 +112,7 @@ pub fn run(
         stamps.forget_free();
     }
     let schema = Schema::read(&source, &mut stamps, known.as_ref(), control)?;
-    let tables = schema.tables(&source);
+    let tables = schema.tables(&source, control)?;
     let seen = survey::survey(&source, &mut stamps, (&schema, &tables, free), control)?;
 
     let folder = storage::folder_of(&to);
@@ -174,7 +174,7 @@ pub fn run(
         bytes: std::fs::metadata(&to).map_or(0, |meta| meta.len()),
         page_size: header.head.page_size as u64,
         pages: u64::from(source.count()),
-        wal_pages: source.from_wal(),
+        wal_pages: source.of_wal(),
         unreadable_pages: source.unreadable(),
         header: header.from,
         schema_is_whole: schema.is_whole,

@@ -24,6 +24,9 @@ use crate::{
     storage,
 };
 
+/// So many tables with lost and found are named.
+const TABLES_SHOWN: usize = 5;
+
 /// What is asked for.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
@@ -211,7 +214,12 @@ fn lines(report: &RecoverReport) -> Vec<String> {
             0 => String::new(),
             deleted => format!(", {deleted} of them deleted once"),
         };
-        let tables = report.lost_tables.join(", ");
+        let shown = report.lost_tables.get(..TABLES_SHOWN).unwrap_or(&report.lost_tables);
+        let more = match report.lost_tables.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" and {more} more tables of such a name"),
+        };
+        let tables = format!("{}{more}", shown.join(", "));
         lines.push(format!("{} without a place{deleted}: in {tables}.", records(report.lost_and_found)));
     }
     if let Some(table) = &report.doubtful_table {

@@ -15,6 +15,9 @@ use crate::{
 /// The most columns a table has in SQLite as it is built by default, without those that say what it is.
 const FIELDS_MAX: usize = 1_900;
 
+/// So many trees without a name get a table of their own.
+const TREES_MAX: usize = 1_000;
+
 /// The tables with what was found and belongs nowhere, made when they are needed.
 pub(super) struct Lost {
     taken: BTreeSet<String>,
@@ -77,7 +80,10 @@ impl Lost {
 
     /// Writes a record that has no place.
     pub(super) fn put(&mut self, target: &Target, stray: Stray<'_>, values: &[Value<'_>]) -> Result<()> {
-        let root = stray.is_tree.then_some(stray.root);
+        let mut root = stray.is_tree.then_some(stray.root);
+        if self.tables.len() > TREES_MAX && !self.tables.iter().any(|table| table.root == root) {
+            root = None;
+        }
         let at = match self.tables.iter().position(|table| table.root == root) {
             Some(at) => at,
             None => {

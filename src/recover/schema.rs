@@ -100,11 +100,15 @@ impl Schema {
     }
 
     /// Its tables with a tree, in the order in which they stand.
-    pub(super) fn tables(&self, source: &Source) -> Vec<Table> {
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub(super) fn tables(&self, source: &Source, control: &Control) -> Result<Vec<Table>> {
         let with_tree = |object: &&Object| object.kind == ObjectKind::Table && object.root > 0;
         let mut tables: Vec<Table> = Vec::new();
         let mut names = BTreeSet::new();
         for object in self.objects.iter().filter(with_tree) {
+            control.check()?;
             if !names.insert(object.name.to_lowercase()) {
                 continue;
             }
@@ -113,7 +117,7 @@ impl Schema {
             let tree = SCHEMA_TREE + 1 + tables.len() as u32;
             tables.push(Table { tree, object: object.clone(), definition });
         }
-        tables
+        Ok(tables)
     }
 
     /// Whether no index comes with the statement of a table, as far as that is known.

@@ -102,7 +102,7 @@ impl Source {
     }
 
     /// How many of them come from the `-wal`.
-    pub(super) fn from_wal(&self) -> u64 {
+    pub(super) fn of_wal(&self) -> u64 {
         let wal = self.raw.wal.as_ref().filter(|wal| wal.page_size() == self.head.page_size);
         wal.map_or(0, Committed::len)
     }
