@@ -156,7 +156,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::TakeBack(asked) => take_back::run(&asked),
         Job::Query(asked) => query::run(&asked),
         Job::Diff(asked) => diff::run(&asked),
-        Job::Recover(asked) => recover::run(&asked),
+        Job::Recover(asked) => recover::run(asked),
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Key { data_file: _, json } => key::key(json),
         Job::Commits { log, page, json } => commits::list(&log, page, json),

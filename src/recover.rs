@@ -111,8 +111,8 @@ pub fn run(
     if free.is_none() {
         stamps.forget_free();
     }
-    let schema = Schema::read(&source, &mut stamps, known.as_ref(), control)?;
-    let tables = schema.tables(&source, control)?;
+    let mut schema = Schema::read(&source, &mut stamps, known.as_ref(), control)?;
+    let tables = schema.tables(&source, known.as_ref(), control)?;
     let seen = survey::survey(&source, &mut stamps, (&schema, &tables, free), control)?;
 
     let folder = storage::folder_of(&to);

@@ -51,6 +51,9 @@ pub(super) struct Where {
     /// End with exit code 1 after so many seconds. Ctrl-C ends it at any time.
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
+    /// Whether the data file itself is not to be opened.
+    #[arg(skip)]
+    pub(super) is_untouched: bool,
 }
 
 /// Ends the process when a statement goes on though it should have ended: SQLite asks between its own steps only, and one
@@ -111,7 +114,9 @@ impl Where {
         let (own, data) = (folders.config_dir(), folders.data_dir());
         if !is_data_file(&what) {
             let log_runs = bring_up_to_date(None, &what, own);
-            let origin = Origin { settings_dir: Some(own.to_path_buf()), log_runs, ..Origin::default() };
+            let is_untouched = self.is_untouched;
+            let settings_dir = Some(own.to_path_buf());
+            let origin = Origin { settings_dir, log_runs, is_untouched, ..Origin::default() };
             known.chosen = Some(what.clone());
             return Looked::open(&what, &segments, (logs, &origin), how, limits);
         }
@@ -123,6 +128,7 @@ impl Where {
             settings_dir: Some(own.to_path_buf()),
             damaged,
             made: made_archives(data, &data_file),
+            is_untouched: self.is_untouched,
             ..Origin::of(&data_file)
         };
         let choice = restore::choose_looking(&data_file, &origin, (how.until, how.look), logs, made.as_ref())

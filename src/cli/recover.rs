@@ -55,7 +55,8 @@ pub(super) struct Asked {
 }
 
 /// Runs what is asked for; a failure is exit code 2.
-pub(super) fn run(asked: &Asked) -> Result<ExitCode> {
+pub(super) fn run(mut asked: Asked) -> Result<ExitCode> {
+    asked.place.is_untouched = true;
     match asked.recover() {
         Ok(report) => {
             asked.show(&report)?;

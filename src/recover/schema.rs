@@ -99,23 +99,49 @@ impl Schema {
         }
     }
 
-    /// Its tables with a tree, in the order in which they stand.
+    /// Its tables with a tree, in the order in which they stand. Where a statement and its name do not belong together,
+    /// the statement counts, since its columns can be read; where it cannot be read, that of the archive.
     ///
     /// # Errors
     /// `Stopped`.
-    pub(super) fn tables(&self, source: &Source, control: &Control) -> Result<Vec<Table>> {
-        let with_tree = |object: &&Object| object.kind == ObjectKind::Table && object.root > 0;
+    pub(super) fn tables(
+        &mut self,
+        source: &Source,
+        known: Option<&KnownState>,
+        control: &Control,
+    ) -> Result<Vec<Table>> {
+        let read = |name: &str, sql: &str| Definition::read(name, sql, source.head.encoding).map(Arc::new);
         let mut tables: Vec<Table> = Vec::new();
         let mut names = BTreeSet::new();
-        for object in self.objects.iter().filter(with_tree) {
+        for object in &self.objects {
             control.check()?;
-            if !names.insert(object.name.to_lowercase()) {
+            if object.kind != ObjectKind::Table || object.root == 0 {
                 continue;
             }
-            let sql = object.sql.as_deref().unwrap_or_default();
-            let definition = Definition::read(&object.name, sql, source.head.encoding).map(Arc::new);
-            let tree = SCHEMA_TREE + 1 + tables.len() as u32;
-            tables.push(Table { tree, object: object.clone(), definition });
+            let mut object = object.clone();
+            let sql = object.sql.clone().unwrap_or_default();
+            let mut definition = read(&object.name, &sql);
+            if definition.is_err()
+                && let Some(name) = named_in(&sql)
+                && let Ok(other) = read(&name, &sql)
+            {
+                (object.name, definition) = (name, Ok(other));
+            }
+            let knows = |of: &&Object| {
+                of.kind == ObjectKind::Table && (of.name.eq_ignore_ascii_case(&object.name) || of.root == object.root)
+            };
+            if definition.is_err()
+                && let Some(of) = known.and_then(|known| known.objects.iter().find(knows))
+                && let Ok(other) = read(&of.name, of.sql.as_deref().unwrap_or_default())
+            {
+                (object.name, object.sql, definition) = (of.name.clone(), of.sql.clone(), Ok(other));
+                self.from_archive += 1;
+                self.is_whole = false;
+            }
+            if names.insert(object.name.to_lowercase()) {
+                let tree = SCHEMA_TREE + 1 + tables.len() as u32;
+                tables.push(Table { tree, object, definition });
+            }
         }
         Ok(tables)
     }
@@ -136,6 +162,27 @@ impl Schema {
         let table = |object: &Object| (!is_partial(object)).then(|| object.table.to_lowercase());
         self.objects.iter().filter(is_index).map(|object| (object.root, table(object))).collect()
     }
+}
+
+/// The name that a statement gives to its table.
+fn named_in(sql: &str) -> Option<String> {
+    let begin = "CREATE TABLE";
+    let rest = sql.get(..begin.len()).filter(|start| start.eq_ignore_ascii_case(begin)).and(sql.get(begin.len()..))?;
+    let rest = rest.trim_start();
+    let open = rest.chars().next()?;
+    let close = match open {
+        '"' | '`' | '\'' => open,
+        '[' => ']',
+        _ => return Some(rest.split(|c: char| c.is_whitespace() || c == '(').next()?.to_owned()),
+    };
+    let (mut name, mut letters) = (String::new(), rest.chars().skip(1).peekable());
+    while let Some(letter) = letters.next() {
+        if letter == close && (close == ']' || letters.next_if_eq(&close).is_none()) {
+            return Some(name);
+        }
+        name.push(letter);
+    }
+    None
 }
 
 #[derive(Default)]
@@ -186,5 +233,26 @@ impl Found {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_tells_the_name_of_its_table() {
+        for (sql, name) in [
+            ("CREATE TABLE t(a)", Some("t")),
+            ("create table  t (a)", Some("t")),
+            ("CREATE TABLE \"a \"\"b\"(c)", Some("a \"b")),
+            ("CREATE TABLE [a b](c)", Some("a b")),
+            ("CREATE TABLE 'x'(c)", Some("x")),
+            ("CREATE TABLE \"a", None),
+            ("CREATE INDEX i ON t(a)", None),
+            ("", None),
+        ] {
+            assert_eq!(named_in(sql).as_deref(), name, "{sql}");
+        }
     }
 }

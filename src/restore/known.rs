@@ -226,7 +226,7 @@ fn ends(
         let there = data_file.is_file();
         there.then(|| inspect::inspect(&log, data_file).ok()).flatten().and_then(|facts| facts.complete)
     };
-    let stands = places.data_files.iter().find_map(stands);
+    let stands = places.data_files.iter().filter(|_| !origin.is_untouched).find_map(stands);
     let is_held_up = origin.log_runs == Some(false);
     match (stands, &plan.end) {
         (None | Some(true), _) if is_written(&log) && !is_held_up => Ends::Live { log, at: now },

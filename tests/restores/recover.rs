@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command as Process, Stdio},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -19,7 +20,9 @@ use strongroom::{
     recover::{self, HeaderFrom, RecoverOptions, RecoverReport},
 };
 use support::{
-    Place, has, names_in,
+    Place,
+    engine::{foreign_commits, serve},
+    has, names_in,
     records::{Dice, plain},
     text,
 };
@@ -355,6 +358,52 @@ fn what_archive_and_log_know_names_tables_and_tells_what_is_missing() {
     // Behind its own rowid: table, root, page, why, fields, id, and what was in the record.
     let is_there = |person: &&Vec<Value>| lost.iter().any(|row| row[6] == person[0] && row.get(8) == Some(&person[2]));
     assert_eq!(ours["people"].iter().filter(is_there).count(), ours["people"].len(), "{said}");
+}
+
+#[test]
+fn the_log_is_read_and_the_damaged_file_is_not_opened_for_it() {
+    let place = Place::new();
+    let data = place.at("shop.sqlite");
+    drop(make(&data, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL", 300));
+    let path = data.to_str().unwrap();
+    assert!(place.run(&["backup", path]).status.success());
+    let mut service = serve(&place, &data);
+    foreign_commits(&data, "UPDATE people SET name='logged' WHERE id%5=0; PRAGMA wal_checkpoint(TRUNCATE)");
+    let truth = rows(&data);
+    // What is asked for is written down first.
+    let is_logged = || {
+        text(&place.run(&["query", path, "SELECT 1 FROM people WHERE name='logged'", "--csv"]).stdout).lines().count()
+            > 60
+    };
+    let begun = Instant::now();
+    while !is_logged() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "it is not in the log");
+    }
+    let _ = Process::new("kill").args(["-INT", &service.id().to_string()]).status();
+    service.wait().unwrap();
+    Connection::open(&data).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let mut bytes = fs::read(&data).unwrap();
+    let leaf = (1..bytes.len() / 1024).find(|page| {
+        let page = &bytes[page * 1024..][..1024];
+        page[0] == 13 && page.windows(6).any(|bytes| bytes == b"logged")
+    });
+    let leaf = leaf.unwrap();
+    bytes[leaf * 1024..][..1024].fill(0);
+    fs::write(&data, &bytes).unwrap();
+    // What SQLite would play back into the file, or take away.
+    let journal = place.at("shop.sqlite-journal");
+    fs::write(&journal, b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7 and more").unwrap();
+    let to = place.at("new.sqlite");
+    let done = place.run(&["recover", path, "--to", to.to_str().unwrap(), "--json"]);
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    assert!(fs::read(&data).unwrap() == bytes && journal.exists());
+    assert!(text(&done.stderr).contains("it was not read"), "{}", text(&done.stderr));
+    let report: Value = serde_json::from_str(text(&done.stdout).trim()).unwrap();
+    let people = report["tables"].as_array().unwrap().iter().find(|table| table["table"] == "people").unwrap();
+    let lost = truth["people"].iter().filter(|row| !rows(&to)["people"].contains(row)).count();
+    let known = json!({ "missing": lost, "changed": 0, "added": 0 });
+    assert!(lost > 0 && report["compared"]["commit"].is_u64(), "{report}");
+    assert_eq!(people["known"], known);
 }
 
 #[test]
