@@ -20,7 +20,7 @@ use strongroom::{
     recover::{self, HeaderFrom, RecoverOptions, RecoverReport},
 };
 use support::{
-    Place,
+    Place, Running,
     engine::{foreign_commits, serve},
     has, names_in,
     records::{Dice, plain},
@@ -366,8 +366,8 @@ fn the_log_is_read_and_the_damaged_file_is_not_opened_for_it() {
     let data = place.at("shop.sqlite");
     drop(make(&data, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL", 300));
     let path = data.to_str().unwrap();
+    let mut service = Running(serve(&place, &data));
     assert!(place.run(&["backup", path]).status.success());
-    let mut service = serve(&place, &data);
     foreign_commits(&data, "UPDATE people SET name='logged' WHERE id%5=0; PRAGMA wal_checkpoint(TRUNCATE)");
     let truth = rows(&data);
     // What is asked for is written down first.
@@ -379,8 +379,8 @@ fn the_log_is_read_and_the_damaged_file_is_not_opened_for_it() {
     while !is_logged() {
         assert!(begun.elapsed() < Duration::from_secs(120), "it is not in the log");
     }
-    let _ = Process::new("kill").args(["-INT", &service.id().to_string()]).status();
-    service.wait().unwrap();
+    let _ = Process::new("kill").args(["-INT", &service.0.id().to_string()]).status();
+    service.0.wait().unwrap();
     Connection::open(&data).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let mut bytes = fs::read(&data).unwrap();
     let leaf = (1..bytes.len() / 1024).find(|page| {
