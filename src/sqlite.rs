@@ -24,8 +24,8 @@ pub mod seen;
 pub mod snapshot;
 pub mod vfs;
 pub mod wal;
-pub mod wal_index;
 pub mod wal_alone;
+pub mod wal_index;
 
 use std::{path::Path, time::Duration};
 
