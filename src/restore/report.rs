@@ -132,7 +132,7 @@ impl RestoreReport {
                     );
                     Error::new(ErrorKind::Damaged, message).hint(
                         "The damage was in the backup already, or was recorded later. Restore up to an earlier commit, \
-                         an older archive, or repair the restored file with SQLite's .recover.",
+                         an older archive, or save what the restored file still holds (strongroom recover).",
                     )
                 } else {
                     let message = format!(
@@ -140,8 +140,8 @@ impl RestoreReport {
                          damaged: {found}"
                     );
                     Error::new(ErrorKind::Damaged, message).hint(
-                        "The data file was damaged before this backup. Restore an older archive, or repair the \
-                         restored file with SQLite's .recover.",
+                        "The data file was damaged before this backup. Restore an older archive, or save what the \
+                         restored file still holds (strongroom recover).",
                     )
                 })
             }
