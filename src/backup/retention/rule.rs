@@ -48,8 +48,11 @@ pub fn plan(sets: &[BackupSet], keep: &Keep, when: When, busy: &[PathBuf]) -> Ve
         good.into_iter().enumerate().partition(|(place, set)| kept.contains(place) || is_needed(set));
     let held = sets.iter().filter(|set| set.is_ours() && set.hold.is_some());
     // An archive that stays may be in the middle of a log that is older than itself.
-    let whole = stay.iter().map(|(_, set)| *set).chain(held.clone()).filter(|set| set.check != ContentCheck::Damaged);
-    let newest_whole = whole.map(|set| set.number).max();
+    let is_whole = |set: &&BackupSet| set.check != ContentCheck::Damaged;
+    let whole = stay.iter().map(|(_, set)| *set).filter(is_whole).map(|set| set.number);
+    // The last ones that the rule keeps lead to now, every one of them.
+    let lasting = whole.take(keep.last.max(1) as usize).last();
+    let leads_from = lasting.or_else(|| held.clone().filter(is_whole).map(|set| set.number).max());
     let unconnected = held.chain(stay.into_iter().map(|(_, set)| set));
     let unconnected = unconnected.filter(|set| set.position.is_some() && !set.is_continued);
     let needs_older = unconnected.map(|set| set.number).max();
@@ -57,9 +60,9 @@ pub fn plan(sets: &[BackupSet], keep: &Keep, when: When, busy: &[PathBuf]) -> Ve
     for set in delete.iter_mut().filter(|set| needs_older.is_some_and(|newer| set.number < newer)) {
         set.logs.clear();
     }
-    // What is damaged leads nowhere; its log does, from the newest set that is not.
+    // What is damaged leads nowhere; its log does, from those that are not.
     for set in delete.iter_mut().filter(|set| set.check == ContentCheck::Damaged) {
-        if newest_whole.is_some_and(|newest| set.number > newest) {
+        if leads_from.is_some_and(|from| set.number > from) {
             set.needed = std::mem::take(&mut set.logs);
         }
     }
