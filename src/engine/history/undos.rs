@@ -33,7 +33,7 @@ impl History {
     /// When the database cannot be read.
     pub fn undos(&self, data_file: &Path) -> Result<Vec<DoneInPlace>> {
         let read = || {
-            let sql = "SELECT done FROM undos WHERE data_file=?1 ORDER BY moment_ms DESC, rowid DESC LIMIT ?2";
+            let sql = "SELECT done FROM undos WHERE data_file=?1 ORDER BY rowid DESC LIMIT ?2";
             let mut statement = self.conn.prepare(sql)?;
             let rows = statement.query_map(params![data_file.to_string_lossy(), OFFERED_MAX], |row| row.get(0))?;
             rows.collect::<rusqlite::Result<Vec<String>>>()
