@@ -1,7 +1,7 @@
 //! Logs that an archive contradicts: it says at which commit and chain value it was cut, and the log that leads over that
 //! commit has another one there. Either belongs to another past of the data file, or one of both was forged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,10 @@ use crate::{
     control::Control,
     error::{Error, ErrorKind, Result, foreign::shown},
     journal::{
+        format::Chain,
         passes::chain_at,
         plan::{Plan, Until},
+        reader::LogReader,
     },
 };
 
@@ -32,29 +34,52 @@ pub struct OtherPast {
     pub cut: u64,
 }
 
-/// The logs of `plan` that one of `siblings` contradicts; `shown` is the plan with the names of the logs themselves.
+/// The logs of `plan` that one of `siblings` contradicts, or a later log, whose base is where the archive before it was
+/// cut; `shown` is the plan with the names of the logs themselves.
 ///
 /// # Errors
 /// When a log cannot be read any more; `Stopped`.
 pub(super) fn find((plan, shown): (&Plan, &Plan), siblings: &[Sibling], control: &Control) -> Result<Vec<OtherPast>> {
     let mut found: Vec<OtherPast> = Vec::new();
+    let mut cuts: Vec<Cut> = siblings.iter().filter_map(Cut::of).collect();
+    cuts.extend(plan.unconnected.iter().filter_map(|log| Cut::before(log)));
     for (at, piece) in plan.pieces.iter().enumerate() {
-        let is_over = |sibling: &&Sibling| {
-            let commit = sibling.commit.unwrap_or_default();
-            sibling.epoch == piece.after.epoch && (piece.commits.0..=piece.commits.1).contains(&commit)
-        };
-        for sibling in siblings.iter().filter(is_over) {
-            let (Some(cut), Some(chain)) = (sibling.commit, sibling.chain) else { continue };
+        let is_over =
+            |cut: &&Cut| cut.epoch == piece.after.epoch && (piece.commits.0..=piece.commits.1).contains(&cut.commit);
+        for &Cut { archive, commit: cut, chain, .. } in cuts.iter().filter(is_over) {
             let next = plan.pieces.get(at + 1).map_or(plan.to, |next| next.after);
             let there = if next.commit == cut { Some(next.chain) } else { chain_at(piece, cut, control)? };
             if there.is_none_or(|there| there == chain) || found.last().is_some_and(|one| one.log == piece.path) {
                 continue;
             }
             let log = shown.pieces.get(at).map_or(&piece.path, |piece| &piece.path).clone();
-            found.push(OtherPast { log, first: piece.commits.0, from: piece.times.0, archive: sibling.number, cut });
+            found.push(OtherPast { log, first: piece.commits.0, from: piece.times.0, archive, cut });
         }
     }
     Ok(found)
+}
+
+/// Where an archive was cut.
+struct Cut {
+    archive: ArchiveNumber,
+    commit: u64,
+    chain: Chain,
+    epoch: u32,
+}
+
+impl Cut {
+    fn of(sibling: &Sibling) -> Option<Self> {
+        let (archive, epoch) = (sibling.number, sibling.epoch);
+        Some(Self { archive, commit: sibling.commit?, chain: sibling.chain?, epoch })
+    }
+
+    /// As the log says that was begun there.
+    fn before(log: &Path) -> Option<Self> {
+        let reader = LogReader::open(log).ok()?;
+        let (base, is_rooted) = (reader.header().base, reader.header().rooted);
+        let archive = ArchiveNumber(base.archive);
+        is_rooted.then_some(Self { archive, commit: base.commit, chain: base.chain, epoch: base.epoch })
+    }
 }
 
 impl OtherPast {

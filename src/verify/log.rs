@@ -11,11 +11,17 @@ use serde::{Deserialize, Serialize};
 use super::VerifyOptions;
 use crate::{
     archive::{
-        Archive, ArchiveNumber, catalog, keys::PublicKey, log_recovery, recovery::mend::Damage, signature::Signed,
+        Archive, ArchiveNumber,
+        catalog::{self, ArchiveEntry},
+        keys::PublicKey,
+        log_recovery,
+        recovery::mend::Damage,
+        signature::Signed,
     },
     control::Control,
     error::{Error, ErrorKind, Result, foreign::shown},
     journal::{
+        Position,
         look::{self, LogProof},
         reader::LogReader,
     },
@@ -59,13 +65,26 @@ pub struct LogReport {
     pub repairable: Option<Damage>,
     /// Whose its commits are.
     pub signed: LogSigned,
+    /// Of an archived log that ends before the full backup was cut that closed it: the number of that backup, and its
+    /// commit. Of itself such a log looks like a shorter one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_before: Option<(ArchiveNumber, u64)>,
 }
 
 impl LogReport {
     /// What the administrator must know.
     pub fn problem(&self) -> Option<Error> {
-        let problem = self.proof.problem()?;
         let log = shown(&self.proof.log);
+        let cut_off = self.ends_before.map(|(archive, commit)| {
+            let last = self.last().map_or_else(|| "with no commit".to_owned(), |last| format!("at commit {last}"));
+            let message = format!(
+                "the log {log} ends {last}, and full backup {archive}, which closed it, was cut at commit {commit}"
+            );
+            Error::new(ErrorKind::Damaged, message).hint(
+                "It was cut off. What it holds can be restored. If another copy of it exists, bring that back; and check \
+                 that disk.",
+            )
+        });
         if let Some(damage) = &self.repairable {
             let message = format!("the log {log} is damaged, but can be repaired: {}", damage.in_words());
             return Some(Error::new(ErrorKind::Damaged, message).hint(format!(
@@ -73,12 +92,17 @@ impl LogReport {
                 shown(&log_recovery::companion(&self.proof.log))
             )));
         }
-        Some(problem)
+        self.proof.problem().or(cut_off)
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.proof.commits.map(|(_, last)| last)
     }
 
     /// Whose it is, for people.
     pub fn signed_in_words(&self) -> String {
-        let (first, last) = self.proof.commits.unwrap_or_default();
+        let first = self.proof.commits.map_or(u64::MAX, |(first, _)| first);
+        let is_whole = self.problem().is_none();
         match self.signed {
             LogSigned::Not => {
                 "Not signed: no signed archive that was cut from it was found; who wrote it cannot be told.".to_owned()
@@ -87,10 +111,12 @@ impl LogReport {
                 "Not signed yet: it goes on from archive {archive}, signed by key {key}; who wrote what it holds cannot be \
                  told before the next signed archive."
             ),
-            LogSigned::Genuine(Witness { commit, archive, key }) if commit < last => format!(
-                "Genuine up to commit {commit}: archive {archive}, signed by key {key}, was cut there. Who wrote what \
+            LogSigned::Genuine(Witness { commit, archive, key }) if Some(commit) != self.last() || !is_whole => {
+                format!(
+                    "Genuine up to commit {commit}: archive {archive}, signed by key {key}, was cut there. Who wrote what \
                  comes after it cannot be told."
-            ),
+                )
+            }
             LogSigned::Genuine(Witness { archive, key, .. }) => {
                 format!("Genuine: archive {archive}, signed by key {key}, was cut at its end.")
             }
@@ -113,10 +139,12 @@ pub fn run(path: &Path, own: &Path, options: &VerifyOptions, control: &Control) 
     let mut archives = Vec::new();
     for entry in folders.iter().flat_map(|folder| catalog::list(folder, None).unwrap_or_default()) {
         control.check()?;
-        if entry.data_file_id == Some(identity) && entry.signed_by.is_some() {
+        if entry.data_file_id == Some(identity) {
             archives.extend(entry.log_position.map(|position| (position, entry)));
         }
     }
+    let ends_before = ends_before(path, &archives)?;
+    archives.retain(|(_, entry)| entry.signed_by.is_some());
     let positions: Vec<_> = archives.iter().map(|(position, _)| *position).collect();
     let (proof, passed) = look::prove_passing(path, &positions, control)?;
     let known = options.required.map_or_else(|| options.known.clone(), |key| vec![key]);
@@ -141,7 +169,10 @@ pub fn run(path: &Path, own: &Path, options: &VerifyOptions, control: &Control) 
             _ => {}
         }
     }
-    let report = LogReport { repairable: repairable(path, &proof, control)?, proof, signed };
+    let ends_before = ends_before.filter(|(_, cut)| proof.commits.is_none_or(|(_, last)| last < *cut));
+    let is_cut = ends_before.is_some() || catalog::is_archived_log(path) && log_recovery::is_cut(path);
+    let repairable = repairable(path, is_cut || proof.problem().is_some(), control)?;
+    let report = LogReport { repairable, proof, signed, ends_before };
     match options.required {
         Some(key) => require(report, key),
         None => Ok(report),
@@ -171,10 +202,21 @@ fn folders(log: &Path, own: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// What the recovery data of a damaged log makes good of it.
-fn repairable(log: &Path, proof: &LogProof, control: &Control) -> Result<Option<Damage>> {
-    let is_archived = catalog::is_archived_log(log);
-    let is_damaged = proof.damaged_at.is_some() || proof.torn_at.is_some() && is_archived || proof.problem().is_some();
+/// The full backup that closed an archived log, and the commit that it was cut at; `None` where it is not at hand.
+fn ends_before(log: &Path, archives: &[(Position, ArchiveEntry)]) -> Result<Option<(ArchiveNumber, u64)>> {
+    if !catalog::is_archived_log(log) {
+        return Ok(None);
+    }
+    let base = LogReader::open(log)?.header().base;
+    let later = archives.iter().filter(|(position, entry)| {
+        position.epoch == base.epoch && position.commit >= base.commit && entry.number.0 > base.archive
+    });
+    let closed = later.min_by_key(|(_, entry)| entry.number);
+    Ok(closed.filter(|(position, _)| position.commit > base.commit).map(|(at, entry)| (entry.number, at.commit)))
+}
+
+/// What the recovery data of a log that is damaged makes good of it.
+fn repairable(log: &Path, is_damaged: bool, control: &Control) -> Result<Option<Damage>> {
     if !is_damaged || !log_recovery::companion(log).is_file() {
         return Ok(None);
     }
@@ -185,8 +227,8 @@ fn repairable(log: &Path, proof: &LogProof, control: &Control) -> Result<Option<
 
 /// Refuses a log that is not proven to its end by an archive that `key` signed.
 fn require(report: LogReport, key: PublicKey) -> Result<LogReport> {
-    let last = report.proof.commits.map_or(0, |(_, last)| last);
-    let is_damaged = report.proof.damaged_at.is_some();
+    let last = report.last().unwrap_or_default();
+    let is_damaged = report.problem().is_some();
     let log = shown(&report.proof.log);
     let message = match report.signed {
         LogSigned::Genuine(witness) if witness.commit >= last && !is_damaged => return Ok(report),

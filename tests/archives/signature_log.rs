@@ -98,6 +98,7 @@ fn a_log_that_another_continued_is_not_genuine() {
     scene.commit_and_backup("second");
     let genuine = fs::read(scene.place.at("a[0001].4BL")).unwrap();
     let signed = fs::read(scene.place.at("Backups/a[0002].4BK")).unwrap();
+    let world = files(&scene.place.at(""));
 
     // The same folder as it was then, in other hands.
     for (path, _) in files(&scene.place.at("")) {
@@ -128,10 +129,22 @@ fn a_log_that_another_continued_is_not_genuine() {
             "{said}"
         );
     }
-    fs::write(&forged, genuine).unwrap();
-    let to = scene.place.at("genuine");
-    let (whole, said) = scene.run(&["restore", first.to_str().unwrap(), "--to", to.to_str().unwrap(), "--commit", "1"]);
+    let forgery = fs::read(&forged).unwrap();
+    // Without that archive the log tells that was begun where it was cut.
+    for (path, _) in files(&scene.place.at("")) {
+        fs::remove_file(path).unwrap();
+    }
+    world.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    fs::remove_file(scene.place.at("Backups/a[0002].4BK")).unwrap();
+    let commit_1 = |to: &str| {
+        let to = scene.place.at(to);
+        scene.run(&["restore", first.to_str().unwrap(), "--to", to.to_str().unwrap(), "--commit", "1"])
+    };
+    let (whole, said) = commit_1("of one past");
     assert!(whole, "{said}");
+    fs::write(&forged, forgery).unwrap();
+    let (whole, said) = commit_1("of another");
+    assert!(!whole && said.contains("full backup 0002 was cut at commit "), "{said}");
 }
 
 #[test]
@@ -151,7 +164,20 @@ fn a_damaged_log_that_its_recovery_data_repairs_says_so() {
     assert_eq!(fs::read(&log).unwrap(), damaged, "a verification changes nothing");
     let left: Vec<PathBuf> = files(&scene.place.at("")).into_iter().map(|(path, _)| path).collect();
     assert!(!left.iter().any(|path| path.to_string_lossy().contains("scratch")), "{left:?}");
+    // Emptied, or cut between two commits, it looks like a shorter log.
+    fs::write(&log, &whole[..192]).unwrap();
+    let (sound, said) = scene.verify("a[0001].4BL", &[]);
+    assert!(!sound && said.contains("is damaged, but can be repaired: "), "{said}");
     fs::remove_file(scene.place.at("a[0001].4BL.recovery")).unwrap();
+    let (sound, said) = scene.verify("a[0001].4BL", &["--signed-by", &scene.public(&scene.place)]);
+    assert!(!sound, "{said}");
+    let (sound, said) = scene.verify("a[0001].4BL", &[]);
+    assert!(
+        !sound && said.contains("ends with no commit, and full backup 0002, which closed it, was cut at"),
+        "{said}"
+    );
+    assert!(!said.contains("Genuine:"), "{said}");
+    fs::write(&log, &damaged).unwrap();
     let (sound, said) = scene.verify("a[0001].4BL", &[]);
     assert!(!sound && said.contains("is damaged at byte") && !said.contains("can be repaired"), "{said}");
 }
