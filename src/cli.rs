@@ -160,11 +160,16 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Key { data_file: _, json } => key::key(json),
         Job::Commits { log, page, json } => commits::list(&log, page, json),
-        Job::Verify { archive, segments, signed_by, test_restore, json, .. } if commits::is_log(&archive) => {
-            commits::verify(&archive, signed_by.as_deref(), test_restore || !segments.is_empty(), json)
+        Job::Verify { archive, segments, archives, signed_by, test_restore, json, .. } if commits::is_log(&archive) => {
+            commits::verify(&archive, &archives, signed_by.as_deref(), test_restore || !segments.is_empty(), json)
         }
-        Job::Verify { archive, segments, signed_by, test_restore, detach, json } => {
+        Job::Verify { archive, segments, archives, signed_by, test_restore, detach, json } => {
             let archive = absolute(&archive)?;
+            if !archives.is_empty() {
+                let message =
+                    format!("{} is verified as an archive: --archives is for logs", filters::foreign_path(&archive));
+                return Err(Error::new(ErrorKind::Refused, message).hint("Leave that option out."));
+            }
             let signed_by = signed_by.map(|path| PublicKey::read(&path)).transpose()?;
             let desk = Desk::of_archive(&archive)?;
             let segments: Vec<PathBuf> = segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;

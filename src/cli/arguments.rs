@@ -112,6 +112,10 @@ pub(super) enum Job {
         /// A folder that holds segments of it, besides its own; may be given several times.
         #[arg(long, value_name = "DIR")]
         segments: Vec<PathBuf>,
+        /// Of a log: a folder with archives that may have been cut from it, besides those found by themselves; may be
+        /// given several times.
+        #[arg(long, value_name = "DIR")]
+        archives: Vec<PathBuf>,
         /// Fail unless it was signed by the key whose public half is in this file.
         #[arg(long, value_name = "FILE")]
         signed_by: Option<PathBuf>,

@@ -1,6 +1,9 @@
 //! `strongroom commits`: what a log holds; and `strongroom verify` of a log.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use chrono::{DateTime, Local, Utc};
 
@@ -70,7 +73,13 @@ fn line(listed: &Listed) -> String {
 }
 
 /// Checks every byte of a log, and whose it is; `of_archive` is whether something was asked for that only archives have.
-pub(super) fn verify(log: &Path, signed_by: Option<&Path>, of_archive: bool, json: bool) -> Result<ExitCode> {
+pub(super) fn verify(
+    log: &Path,
+    archives: &[PathBuf],
+    signed_by: Option<&Path>,
+    of_archive: bool,
+    json: bool,
+) -> Result<ExitCode> {
     let log = absolute(log)?;
     if of_archive {
         let message = format!("{} is a log: --test-restore and --segments are for archives", foreign_path(&log));
@@ -84,7 +93,7 @@ pub(super) fn verify(log: &Path, signed_by: Option<&Path>, of_archive: bool, jso
         // A key that others could read makes nothing genuine.
         known: Key::known(&own).ok().flatten().map(|key| key.public()).into_iter().collect(),
         required: signed_by.map(PublicKey::read).transpose()?,
-        ..VerifyOptions::default()
+        segments: archives.iter().map(|folder| absolute(folder)).collect::<Result<_>>()?,
     };
     let report = verify::log::run(&log, &own, &options, &Control::default())?;
     if json {

@@ -105,7 +105,9 @@ impl LogReport {
         let is_whole = self.problem().is_none();
         match self.signed {
             LogSigned::Not => {
-                "Not signed: no signed archive that was cut from it was found; who wrote it cannot be told.".to_owned()
+                "Not signed: no signed archive that was cut from it was found beside it, nor where its settings say; who \
+                 wrote it cannot be told. If archives lie elsewhere, name the folder (--archives)."
+                    .to_owned()
             }
             LogSigned::Genuine(Witness { commit, archive, key }) if commit < first => format!(
                 "Not signed yet: it goes on from archive {archive}, signed by key {key}; who wrote what it holds cannot be \
@@ -128,14 +130,16 @@ impl LogReport {
 }
 
 /// Reads every byte of the log at `path`. Signed archives that may have been cut from it are looked for beside it, where
-/// archives lie if nothing else was chosen, and where the settings beside it, or in the program's own folder `own`, say.
+/// archives lie if nothing else was chosen, where the settings beside it, or in the program's own folder `own`, say, and in
+/// the further folders of `options`.
 ///
 /// # Errors
 /// When it cannot be read or is no log; `Refused` where not all its commits are proven by an archive that the required
 /// key signed; `Stopped`.
 pub fn run(path: &Path, own: &Path, options: &VerifyOptions, control: &Control) -> Result<LogReport> {
     let identity = LogReader::open(path)?.header().identity;
-    let folders = folders(path, own);
+    let mut folders = folders(path, own);
+    folders.extend(options.segments.iter().cloned());
     let mut archives = Vec::new();
     for entry in folders.iter().flat_map(|folder| catalog::list(folder, None).unwrap_or_default()) {
         control.check()?;
@@ -242,7 +246,7 @@ fn require(report: LogReport, key: PublicKey) -> Result<LogReport> {
         LogSigned::Not => format!("no archive was found that was cut from the log {log} and signed by key {key}"),
     };
     Err(Error::new(ErrorKind::Refused, message).hint(
-        "A log is proven by the next archive: the full backup that archived it names its last commit. Put that archive \
-         beside the log, or make a full backup.",
+        "A log is proven by the next archive: the full backup that closed it names its last commit. If that archive lies \
+         elsewhere, name its folder (--archives); the running log is proven by the next full backup.",
     ))
 }

@@ -83,9 +83,13 @@ fn a_signed_archive_proves_the_commits_before_it_and_no_later_ones() {
     assert!(said.contains("Signed by another key: archive 0002"), "{said}");
     let (sound, said) = scene.verify("a[0001].4BL", &["--signed-by", &others]);
     assert!(!sound && said.contains("was signed by another key than"), "{said}");
-    fs::remove_file(scene.place.at("Backups/a[0002].4BK")).unwrap();
+    let elsewhere = scene.place.at("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::rename(scene.place.at("Backups/a[0002].4BK"), elsewhere.join("a[0002].4BK")).unwrap();
     let (sound, said) = scene.verify("a[0001].4BL", &[]);
     assert!(sound && said.contains("Not signed"), "{said}");
+    let named = ["--archives", elsewhere.to_str().unwrap(), "--signed-by", &public];
+    assert!(scene.verify("a[0001].4BL", &named).0);
 }
 
 /// Who may write the folder puts a log in place that goes on from the same archive, with all checksums right.
