@@ -4,7 +4,7 @@
 //! digits, and `.4BK`: `OMB_Edelweiss[0001].4BK`. An archive in segments has several files,
 //! `OMB_Edelweiss[0006-0001].4BK` and so on, and is one entry of the list.
 
-mod repaired;
+pub(in crate::archive) mod repaired;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -155,6 +155,14 @@ fn find(path: &Path) -> Result<ArchiveEntry> {
     }
     let path = std::path::absolute(path).map_err(|e| Error::io("find", path, e))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if let Some((stem, number)) = catalog::repaired::parse_copy(&name) {
+        let message = format!("{} is a repaired copy, which no rule ever deletes", path.display());
+        return Err(Error::new(ErrorKind::Refused, message).hint(format!(
+            "It stays as it is. Once the damaged archive is gone, give it that name, {}, and it can be held and counts \
+             among those that are kept.",
+            catalog::archive_name(stem, number)
+        )));
+    }
     let Some((stem, _)) = parse(&name) else {
         return Err(Error::new(ErrorKind::Refused, format!("{} is not named as an archive is", path.display()))
             .hint("Retention never deletes a file that was renamed. To hold it, give it its own name again, such as Name[0004].4BK."));

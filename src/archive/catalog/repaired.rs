@@ -42,7 +42,7 @@ pub(super) fn all_copies(folder: &Path, wanted: Option<&str>) -> Result<(Vec<Arc
 }
 
 /// Splits the file name of a repaired copy into stem and number.
-pub(super) fn parse_copy(name: &str) -> Option<(&str, ArchiveNumber)> {
+pub(in crate::archive) fn parse_copy(name: &str) -> Option<(&str, ArchiveNumber)> {
     let (archive, mark) = name.strip_suffix(".4BK")?.rsplit_once(" repaired")?;
     let is_counted = mark.is_empty() || mark.strip_prefix(' ').is_some_and(|n| n.parse::<u32>().is_ok());
     let (stem, digits) = archive.strip_suffix(']').filter(|_| is_counted)?.rsplit_once('[')?;

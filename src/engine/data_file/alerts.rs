@@ -216,7 +216,7 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
                 archive.number,
                 copy.path.display()
             );
-            let hint = "Prove the copy with a test restore; then the damaged file can be deleted.";
+            let hint = "Prove the copy with a test restore; then the damaged file can be deleted, and the copy be given its name.";
             found.push(Warning::new(WarningKind::ArchiveRepaired, message, hint));
             continue;
         }
