@@ -54,7 +54,11 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
     records::schema::{Object, ObjectKind},
-    sqlite::hot::journal_path,
+    sqlite::{
+        alias,
+        hot::{self, journal_path},
+        wal_alone,
+    },
     storage::{
         self, Disk, Ownership, processes,
         scratch::{Scratch, remove_leftovers},
@@ -187,6 +191,7 @@ pub fn run(
         doubtful_table: lost.doubts(),
         not_made,
         compared,
+        doubts: doubts(&data_file),
         remarks: remarks(&data_file),
         duration_ms: begun.elapsed().as_millis() as u64,
         data_file,
@@ -248,6 +253,29 @@ fn nothing(data_file: &Path) -> Error {
     Error::new(ErrorKind::Damaged, message).hint("Restore its last archive: strongroom restore DATAFILE.")
 }
 
+/// What may be missing or wrong although nothing in the file shows it.
+fn doubts(data_file: &Path) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let journal = journal_path(data_file);
+    if hot::has_begun(&journal) {
+        doubts.push(format!(
+            "{} holds what pages were before a transaction that was not ended; it is not read, so that half of that \
+             transaction may be in the records. If the file can be opened at all, let SQLite play it back in a copy of \
+             both files first.",
+            journal.display()
+        ));
+    }
+    doubts.extend(wal_alone::doubt(data_file));
+    let names = alias::names(data_file);
+    if names > 1 {
+        doubts.push(format!(
+            "The data file has {names} names (hard links): what was committed by another name lies in the -wal of that \
+             name, which is not read. Recover it by the name that programs use."
+        ));
+    }
+    doubts
+}
+
 fn remarks(data_file: &Path) -> Vec<String> {
     let mut remarks = Vec::new();
     let open = processes::holders(&[data_file.to_path_buf()]);
@@ -255,13 +283,6 @@ fn remarks(data_file: &Path) -> Vec<String> {
         remarks.push(format!(
             "The damaged file is open in {}: what is written to it meanwhile may be missing.",
             open.in_words()
-        ));
-    }
-    let journal = journal_path(data_file);
-    if std::fs::metadata(&journal).is_ok_and(|meta| meta.len() > 0) {
-        remarks.push(format!(
-            "{} may hold what pages were before a transaction that was not ended; it was not read.",
-            journal.display()
         ));
     }
     remarks

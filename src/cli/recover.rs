@@ -199,6 +199,7 @@ fn lines(report: &RecoverReport) -> Vec<String> {
         HeaderFrom::Pages => lines
             .push(format!("The header of the file is lost; its pages show that they have {} bytes.", report.page_size)),
     }
+    lines.extend(report.doubts.iter().map(|doubt| foreign(doubt).to_string()));
     if report.unreadable_pages > 0 {
         lines.push(format!("The disk did not give {} of its pages.", report.unreadable_pages));
     }

@@ -3,7 +3,7 @@
 
 use super::{
     chain,
-    form::{by_column, fits},
+    form::{self, by_column, fits},
     lost::{Lost, Stray},
     report::TableReport,
     schema::Table,
@@ -169,11 +169,19 @@ impl Filling<'_> {
             filled.report.strays += 1;
             return Ok(true);
         };
-        let is_odd = values.len() > definition.stored.len()
-            || definition.rowid.is_some_and(|column| {
-                let at = definition.stored.iter().position(|stored| *stored == column);
-                at.and_then(|at| values.get(at)).is_some_and(|value| *value != Value::Null)
-            });
+        let in_place_of_rowid = definition.rowid.and_then(|column| {
+            let at = definition.stored.iter().position(|stored| *stored == column);
+            at.and_then(|at| values.get(at)).filter(|value| **value != Value::Null)
+        });
+        // The table has no place for what stands there.
+        if values.len() > definition.stored.len()
+            || in_place_of_rowid.is_some_and(|value| *value != Value::Integer(cell.rowid))
+        {
+            self.lost.put(self.target, stray("its values are not those of this table"), &values)?;
+            filled.report.strays += 1;
+            return Ok(true);
+        }
+        let is_odd = in_place_of_rowid.is_some() || !form::can_be(definition, &values);
         let doubt = match () {
             () if why.is_some() => why,
             () if read.doubt.is_some() => read.doubt,

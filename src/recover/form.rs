@@ -26,6 +26,17 @@ pub(super) fn fits(definition: &Definition, values: &[Value<'_>]) -> bool {
     })
 }
 
+/// Whether SQLite can have stored a record with these values in the table: it makes text of a number in a column of text,
+/// and takes no NULL where there must be none.
+pub(super) fn can_be(definition: &Definition, values: &[Value<'_>]) -> bool {
+    let columns = definition.stored.iter().map(|column| (*column, definition.columns.get(*column)));
+    columns.zip(values).all(|((index, column), value)| match (column, value) {
+        (Some(column), Value::Null) => !column.is_required || definition.rowid == Some(index),
+        (Some(column), Value::Integer(_) | Value::Real(_)) => affinity_of(&column.declared, false) != "TEXT",
+        _ => true,
+    })
+}
+
 /// The values of a record by column; what it was made without is the default of the column, or NULL where its end is
 /// lost.
 pub(super) fn by_column<'a>(

@@ -42,8 +42,9 @@ pub struct TableReport {
 impl TableReport {
     /// Whether all of it is there, as far as the file tells: nothing is lost, and nothing doubtful.
     pub fn is_whole(&self) -> bool {
-        let lacks = self.known.as_ref().is_some_and(|known| known.missing > 0)
-            || self.counted.is_some_and(|counted| counted > self.found);
+        let differs = |known: &Comparison| known.missing > 0 || known.changed > 0 || known.problem.is_some();
+        let lacks =
+            self.known.as_ref().is_some_and(differs) || self.counted.is_some_and(|counted| counted > self.found);
         self.doubtful + self.strays + self.broken + self.lost_pages + self.damaged_pages == 0
             && self.problem.is_none()
             && !lacks
@@ -113,6 +114,9 @@ pub struct RecoverReport {
     pub not_made: Vec<NotMade>,
     /// What it was compared with.
     pub compared: Option<ComparedWith>,
+    /// What may be missing or wrong anywhere in it, as whole sentences: a transaction that was not ended, commits in a
+    /// damaged `-wal` or in that of another name.
+    pub doubts: Vec<String>,
     /// What else is worth knowing, as whole sentences.
     pub remarks: Vec<String>,
     /// How long it took, in milliseconds.
@@ -123,6 +127,7 @@ impl RecoverReport {
     /// Whether nothing is missing and nothing doubtful, as far as file, archive and log tell.
     pub fn is_everything(&self) -> bool {
         self.schema_is_whole
+            && self.doubts.is_empty()
             && self.unreadable_pages == 0
             && self.lost_and_found == self.deleted
             && self.not_made.is_empty()

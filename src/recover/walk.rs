@@ -109,6 +109,11 @@ impl Walk<'_> {
                 continue;
             }
             let is_interior = sheet.node.kind().is_interior();
+            // SQLite leaves no empty page below another one.
+            if !is_interior && depth > 0 && sheet.node.count() == 0 {
+                visit(Seen::Gap { page, bounds, lack: Lack::Page }, self.stamps)?;
+                continue;
+            }
             let doubt = match () {
                 () if !sheet.is_exact || !sheet.rises() => Some("its page is damaged"),
                 () if rowids.is_some_and(|rowids| !bounds.hold(rowids)) => Some("its page is of another place"),

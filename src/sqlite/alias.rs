@@ -29,6 +29,14 @@ pub fn refuse_odd_name(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// How many names a file has (hard links); 1 where that cannot be told.
+pub fn names(path: &Path) -> u64 {
+    #[cfg(unix)]
+    return std::fs::metadata(path).map_or(1, |meta| std::os::unix::fs::MetadataExt::nlink(&meta));
+    #[cfg(not(unix))]
+    1
+}
+
 /// Refuses a data file whose commits may lie in the WAL of another name of it.
 ///
 /// # Errors
@@ -95,11 +103,7 @@ pub fn refuse_other_names(_: &Path) -> Result<()> {
 /// Of a data file whose length and time of writing are as they were, and that was changed all the same: not its
 /// content, as far as that shows; it is compared, since programs can choose the time.
 pub fn changed_beside(path: &Path) -> Error {
-    #[cfg(unix)]
-    let links = std::fs::metadata(path).map_or(1, |meta| std::os::unix::fs::MetadataExt::nlink(&meta));
-    #[cfg(not(unix))]
-    let links = 1;
-    let (what, hint) = match links {
+    let (what, hint) = match names(path) {
         0 | 1 => (
             format!("the owner, the permissions or the links of {} were changed", path.display()),
             "It is compared as a whole, and the log goes on.",

@@ -18,12 +18,23 @@ use crate::{
     storage::{
         disks::System,
         processes::{self, Holders},
+        read_exact_at,
+        regular::{self, Links},
     },
 };
 
 /// The rollback journal of the data file at `path`.
 pub fn journal_path(path: &Path) -> PathBuf {
     with_end(path, "-journal")
+}
+
+/// Whether a rollback journal holds what pages were before a transaction that was not ended, by its first bytes, which
+/// SQLite overwrites with zeros, or cuts off, when it ends (`fileformat2.html`, section 3).
+pub fn has_begun(journal: &Path) -> bool {
+    const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let Ok((file, _)) = regular::open(journal, Links::Followed) else { return false };
+    let mut begin = [0; 8];
+    read_exact_at(&file, 0, &mut begin).is_ok_and(|()| begin == MAGIC)
 }
 
 fn with_end(path: &Path, end: &str) -> PathBuf {

@@ -115,6 +115,43 @@ impl Committed {
     }
 }
 
+/// What was committed to the `-wal` beside `data_file` and cannot be read any more, as a whole sentence; `None` where
+/// nothing speaks for that. Frames behind the last one that counts, with its salts, are what a rolled back transaction
+/// leaves, too; one of a restarted WAL has other salts.
+pub fn doubt(data_file: &Path) -> Option<String> {
+    let path = wal_path(data_file);
+    let (file, meta) = regular::open(&path, Links::Followed).ok()?;
+    if meta.len() == 0 {
+        return None;
+    }
+    let mut header = [0u8; HEADER as usize];
+    let is_read = read_exact_at(&file, 0, &mut header).is_ok();
+    let big_endian = word(&header, 0) & 1 == 1;
+    let is_sound = word(&header, 0) & !1 == 0x377f_0682
+        && checksum(big_endian, [0, 0], &header[..24]) == [word(&header, 24), word(&header, 28)];
+    if !is_read || !is_sound {
+        return Some(format!("The header of {} is damaged: what was committed to it was not read.", path.display()));
+    }
+    let length = FRAME_HEADER + word(&header, 8) as usize;
+    let (mut running, mut at) = ([word(&header, 24), word(&header, 28)], HEADER);
+    let (mut frame, mut is_broken) = (vec![0u8; length], false);
+    while at + length as u64 <= meta.len() && read_exact_at(&file, at, &mut frame).is_ok() {
+        let is_of_it = frame[8..16] == header[16..24];
+        running = checksum(big_endian, checksum(big_endian, running, &frame[..8]), &frame[FRAME_HEADER..]);
+        let goes_on = is_of_it && running == [word(&frame, 16), word(&frame, 20)];
+        is_broken |= !goes_on;
+        if is_broken && is_of_it {
+            return Some(format!(
+                "{} does not go on at byte {at}, though more of it follows: it is damaged there, or a transaction was rolled \
+                 back. Commits after that place were not read.",
+                path.display()
+            ));
+        }
+        at += length as u64;
+    }
+    None
+}
+
 /// Fills a buffer; false where less is left.
 fn filled(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<bool> {
     match from.read_exact(buffer) {

@@ -11,6 +11,7 @@ mod elsewhere;
 mod in_place;
 mod known;
 mod recover;
+mod recover_doubts;
 mod restore;
 mod restore_known;
 mod scene;

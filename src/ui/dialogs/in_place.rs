@@ -213,9 +213,7 @@ fn consequences(
     let leaves = match (&plan.log, point) {
         (None, _) => "What was written after this archive leaves the data file.".to_owned(),
         (Some(_), None) => return,
-        (Some(_), Some(point)) if point.left_out == 0 => {
-            "No commit that is known now leaves the data file; those that programs make until it begins do.".to_owned()
-        }
+        (Some(_), Some(point)) if point.left_out == 0 => "No commit that is known now leaves the data file.".to_owned(),
         (Some(_), Some(point)) if point.left_out == 1 => "1 commit after that point leaves the data file.".to_owned(),
         (Some(_), Some(point)) => {
             format!("{} commits after that point leave the data file.", count(point.left_out))
@@ -225,6 +223,8 @@ fn consequences(
         Some(log) if log.rooted => "What leaves it stays in the log, and so does this restore: it can be undone.",
         _ => "What is in the data file now is kept by a full backup, which is made first: the restore can be undone.",
     };
-    let text = format!("{leaves} {kept} Programs go on; for them it is one more commit with other content.");
+    let text = format!(
+        "{leaves} {kept} What programs commit until it begins leaves as well. Programs go on; for them it is one more commit with other content."
+    );
     advice(ui, Tone::Warn, &text);
 }

@@ -60,6 +60,10 @@ pub(crate) fn take_back_ui(ctx: &Context, status: &Status, form: &mut TakeBackFo
             let data_file = status.data_file(&form.planning.data_file);
             if let Some(data_file) = data_file {
                 fact(ui, "Open in", data_file.holders.in_words());
+                // Whoever did it has ended, and no answer comes any more.
+                if data_file.lost_since.is_some() && form.job.take().is_some() {
+                    form.failed = Some(ended(&data_file.host.to_string()));
+                }
             }
             fact(ui, "Selection", selection(form));
             content(ui, form, actions);
@@ -69,6 +73,18 @@ pub(crate) fn take_back_ui(ctx: &Context, status: &Status, form: &mut TakeBackFo
         },
         |ui, keys, (form, actions)| footer(ui, keys.escape, form, actions),
     );
+}
+
+fn ended(host: &str) -> ErrorReport {
+    ErrorReport::new(
+        ErrorKind::InUse,
+        format!("{host} ended while it was taking back; whether it was done is not known"),
+        Some(
+            "It was one transaction: all of it or nothing. The page Activity lists it, if it was done, as soon as the \
+             data file is managed again."
+                .to_owned(),
+        ),
+    )
 }
 
 /// What was selected, and how much that is.
