@@ -41,6 +41,10 @@ fn step_by_keyboard<T: Copy + PartialEq>(
     chosen: &mut T,
     choices: &[(T, &str)],
 ) {
+    // Also after a click: the keys are meant for the list, and Enter not for the dialog.
+    if button.clicked() {
+        button.request_focus();
+    }
     if !button.has_focus() {
         return;
     }
@@ -55,4 +59,36 @@ fn step_by_keyboard<T: Copy + PartialEq>(
         _ => at,
     };
     *chosen = choices[to].0;
+}
+
+#[cfg(test)]
+mod tests {
+    use eframe::egui::accesskit::Role;
+    use egui_kittest::{Harness, kittest::Queryable};
+
+    use super::*;
+
+    #[test]
+    fn a_list_that_was_opened_by_a_click_is_gone_through_and_closed_by_the_keyboard() {
+        let choices = [(1, "None"), (2, "Low"), (3, "High")];
+        let draw = |ui: &mut Ui, chosen: &mut i32| _ = choice(ui, "Rate", 90.0, chosen, &choices);
+        let mut window = Harness::new_ui_state(draw, 1);
+        window.get_by_role(Role::ComboBox).click();
+        window.run();
+        assert!(window.query_by_label("High").is_some(), "it is not open");
+        for expected in [2, 3, 3] {
+            window.key_press(Key::ArrowDown);
+            window.run();
+            assert_eq!(*window.state(), expected);
+        }
+        window.key_press(Key::ArrowUp);
+        window.run();
+        window.key_press(Key::Enter);
+        window.run();
+        assert!(*window.state() == 2 && window.query_by_label("High").is_none(), "it is still open");
+        // Closed, the arrows belong to the page.
+        window.key_press(Key::ArrowDown);
+        window.run();
+        assert_eq!(*window.state(), 2);
+    }
 }
