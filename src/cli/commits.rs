@@ -122,7 +122,8 @@ fn in_words(proof: &LogProof) -> String {
             let count = commits_in_words(last - first + 1);
             format!("{count}, {first} to {last}, of {} to {}", shown(from), shown(to))
         }
-        _ => "no commits".to_owned(),
+        // Nothing was proven then.
+        _ => return format!("{log}, {base}: no commits ({} read).", human_bytes(proof.bytes)),
     };
     let index = match proof.index {
         Indexed::Not => "",

@@ -109,6 +109,10 @@ impl LogReport {
                  wrote it cannot be told. If archives lie elsewhere, name the folder (--archives)."
                     .to_owned()
             }
+            LogSigned::Genuine(Witness { commit, archive, key }) if commit < first && !is_whole => format!(
+                "Not proven: it goes on from archive {archive}, signed by key {key}, and does not reach the next one as it \
+                 is. Who wrote what it holds cannot be told."
+            ),
             LogSigned::Genuine(Witness { commit, archive, key }) if commit < first => format!(
                 "Not signed yet: it goes on from archive {archive}, signed by key {key}; who wrote what it holds cannot be \
                  told before the next signed archive."
@@ -150,7 +154,7 @@ pub fn run(path: &Path, own: &Path, options: &VerifyOptions, control: &Control) 
     let ends_before = ends_before(path, &archives)?;
     archives.retain(|(_, entry)| entry.signed_by.is_some());
     let positions: Vec<_> = archives.iter().map(|(position, _)| *position).collect();
-    let (proof, passed) = look::prove_passing(path, &positions, control)?;
+    let (proof, passed) = look::prove(path, &positions, control)?;
     let known = options.required.map_or_else(|| options.known.clone(), |key| vec![key]);
     let mut signed = LogSigned::Not;
     // The latest first; what the end of an archive says of its signature is believed only once the archive is opened,
