@@ -84,19 +84,12 @@ impl LogProof {
     }
 }
 
-/// Reads every byte of the log at `path`, and compares its index with what was read.
+/// Reads every byte of the log at `path`, and compares its index with what was read; tells of each of `positions` whether
+/// the log begins at it or passes it.
 ///
 /// # Errors
 /// When it cannot be read or is no log, or the job is stopped.
-pub fn prove(path: &Path, control: &Control) -> Result<LogProof> {
-    prove_passing(path, &[], control).map(|(proof, _)| proof)
-}
-
-/// The same, and of each position whether the log begins at it or passes it.
-///
-/// # Errors
-/// As [`prove`].
-pub fn prove_passing(path: &Path, positions: &[Position], control: &Control) -> Result<(LogProof, Vec<bool>)> {
+pub fn prove(path: &Path, positions: &[Position], control: &Control) -> Result<(LogProof, Vec<bool>)> {
     let mut reader = LogReader::open(path)?;
     let index = reader.index();
     let base = reader.header().base;

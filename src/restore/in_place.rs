@@ -48,13 +48,6 @@ pub struct Undo {
     pub position: Option<Position>,
 }
 
-impl Undo {
-    /// What a restore must integrate.
-    pub fn until(&self) -> (Logs, Until) {
-        self.commit.map_or((Logs::None, Until::End), |number| (Logs::Found, Until::Commit(number)))
-    }
-}
-
 /// What a restore in place did with the live data file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InPlace {

@@ -102,7 +102,7 @@ fn logs_with_an_index_and_whole_pages_yield_every_state_and_are_what_the_index_s
     let folder = files(&place, "log-2-index");
     for (log, index) in [("a[0001].4BL", Indexed::Sound), ("a[0002].4BL", Indexed::Sound), ("a.journal", Indexed::Not)]
     {
-        let proof = look::prove(&folder.join(log), &Control::default()).unwrap();
+        let (proof, _) = look::prove(&folder.join(log), &[], &Control::default()).unwrap();
         assert_eq!((proof.index, proof.problem().is_none()), (index, true), "{log}");
     }
     // A page with many patches, that was whole again.
@@ -289,7 +289,7 @@ fn the_written_example_is_what_is_written_and_read() {
     // What zstd makes of the list is for its version to say; what is shown is read, and is what the records say.
     let archived = folder.path().join("a[0003].4BL");
     fs::write(&archived, [log, index].concat()).unwrap();
-    let proof = look::prove(&archived, &Control::default()).unwrap();
+    let (proof, _) = look::prove(&archived, &[], &Control::default()).unwrap();
     assert_eq!((proof.commits, proof.index), (Some((42, 43)), Indexed::Sound));
     let mut reader = LogReader::open(&path).unwrap();
     let mut said = Vec::new();

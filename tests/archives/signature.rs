@@ -12,13 +12,13 @@ use strongroom::archive::{Archive, Compression, Rate, format};
 use support::{Place, has, logical_content, make_data_file, text};
 
 /// A data file with signed archives.
-struct Scene {
-    place: Place,
-    data: PathBuf,
+pub(crate) struct Scene {
+    pub(crate) place: Place,
+    pub(crate) data: PathBuf,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Place::new();
         let data = place.at("a.sqlite");
         drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 50));
@@ -28,7 +28,7 @@ impl Scene {
     }
 
     /// Whether it succeeded, and all that it said.
-    fn run(&self, arguments: &[&str]) -> (bool, String) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (bool, String) {
         let output = self.place.run(arguments);
         (output.status.success(), text(&output.stdout) + &text(&output.stderr))
     }
@@ -48,7 +48,7 @@ impl Scene {
     }
 
     /// The public half of the key, in a file.
-    fn public(&self) -> PathBuf {
+    pub(crate) fn public(&self) -> PathBuf {
         let path = self.place.at("public.pem");
         let output = self.place.run(&["key"]);
         assert!(output.status.success());

@@ -93,8 +93,7 @@ fn the_live_file_goes_back_under_its_programs_and_forward_again() {
 
         let undo = done.undo.unwrap();
         assert_eq!(undo.commit, Some(before));
-        let (logs, limit) = undo.until();
-        in_place(&handle, &data, &undo.archive, logs, limit);
+        in_place(&handle, &data, &undo.archive, Logs::Found, Until::Commit(before));
         assert_eq!(logical_content(&data), there, "undone");
         assert_eq!(count(), states[last].2);
         assert_eq!(foreign_check(&data), "ok");
@@ -145,8 +144,7 @@ fn without_a_log_a_full_backup_keeps_what_is_taken_away() {
         assert!(kept.eq_ignore_ascii_case(mode), "{kept}");
         let undo = done.undo.unwrap();
         assert_eq!((undo.archive.clone(), undo.commit), (place.at("Backups/a[0002].4BK"), None));
-        let (logs, limit) = undo.until();
-        in_place(&handle, &data, &undo.archive, logs, limit);
+        in_place(&handle, &data, &undo.archive, Logs::None, Until::End);
         assert_eq!(logical_content(&data), later);
     }
 }
