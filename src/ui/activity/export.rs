@@ -133,10 +133,15 @@ fn write(
 
 /// A name that says what it is of, and when it was made. A file that has it already is never overwritten.
 pub(crate) fn propose(folder: &Path, of: &Path, form: Form) -> PathBuf {
-    let stem = of.file_stem().unwrap_or_default().to_string_lossy();
     let ending = match form {
         Form::Csv => "csv",
         Form::Json => "jsonl",
     };
-    folder.join(format!("{stem} activity {}.{ending}", Local::now().format("%Y-%m-%d %H.%M.%S")))
+    propose_named(folder, of, "activity", ending)
+}
+
+/// The same of anything that is saved: `Shop activity 2026-11-27 14.03.07.csv`.
+pub(crate) fn propose_named(folder: &Path, of: &Path, what: &str, ending: &str) -> PathBuf {
+    let stem = of.file_stem().unwrap_or_default().to_string_lossy();
+    folder.join(format!("{stem} {what} {}.{ending}", Local::now().format("%Y-%m-%d %H.%M.%S")))
 }

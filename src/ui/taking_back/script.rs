@@ -7,14 +7,13 @@ use std::{
     time::Duration,
 };
 
-use chrono::Local;
-
 use super::planned::Planning;
 use crate::{
     engine::{Answer, Handle, Query},
     error::{Error, ErrorKind, Result},
     storage,
     take_back::query::{Ask, Question, Rows},
+    ui::activity::export::propose_named,
 };
 
 /// A piece comes in less than this, or the engine does not answer.
@@ -58,8 +57,7 @@ impl Script {
     /// # Errors
     /// When the folder cannot be written, or the plan is another one by now.
     pub(crate) fn save(&self, handle: &Handle, folder: &Path) -> Result<PathBuf> {
-        let stem = self.data_file.file_stem().unwrap_or_default().to_string_lossy();
-        let file = folder.join(format!("{stem} take back {}.sql", Local::now().format("%Y-%m-%d %H.%M.%S")));
+        let file = propose_named(folder, &self.data_file, "take back", "sql");
         // It holds records: nobody else may read it.
         let mut out = tempfile::Builder::new()
             .prefix(".strongroom-script-")
