@@ -86,8 +86,8 @@ fn of_tables(old: &ContentSeen, new: &ContentSeen) -> Option<String> {
         let named: Vec<&str> = gone.iter().take(NAMED_MAX).map(|table| table.name.as_str()).collect();
         let more = gone.len() - named.len();
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        let (before, after) = (old.table_count, new.table_count);
-        return Some(format!("the tables went from {before} to {after}, {}{more} are gone", named.join(", ")));
+        let (lost, before) = (gone.len(), old.table_count);
+        return Some(format!("{lost} of its {before} tables are gone: {}{more}", named.join(", ")));
     }
     // Only what was counted both times can be compared; a table that is gone counts as empty.
     let counted: Vec<(u64, u64)> = old
@@ -147,14 +147,14 @@ mod tests {
             ),
             // Counted only once: nothing is known.
             (&[("letter", None), ("person", Some(200)), ("session", Some(50))], 0, 100, None),
-            (&[("session", Some(50))], 0, 100, Some("the tables went from 3 to 1, letter, person are gone")),
-            (&[("other", Some(9))], 0, 100, Some("the tables went from 3 to 1, letter, person, session are gone")),
+            (&[("session", Some(50))], 0, 100, Some("2 of its 3 tables are gone: letter, person")),
+            (&[("other", Some(9))], 0, 100, Some("3 of its 3 tables are gone: letter, person, session")),
             (
                 &[],
                 0,
                 1,
                 Some(
-                    "the tables went from 3 to 0, letter, person, session are gone; the bytes in use went from 400.0 KB to 4.0 KB",
+                    "3 of its 3 tables are gone: letter, person, session; the bytes in use went from 400.0 KB to 4.0 KB",
                 ),
             ),
             (

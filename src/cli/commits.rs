@@ -56,7 +56,10 @@ pub(super) fn list(log: &Path, page: Option<u32>, json: bool) -> Result<ExitCode
         remark(&format!("The log does not end with a whole commit. What is the matter: {verify}"));
         return Ok(ExitCode::FAILURE);
     }
-    Ok(ExitCode::SUCCESS)
+    match verify::log::cut_off(&log, directories()?.config_dir(), &control)? {
+        Some(error) => Err(error),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn shown(time: DateTime<Utc>) -> String {

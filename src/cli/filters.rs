@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{desk::absolute, places::directories, remark};
+use super::{
+    desk::absolute,
+    places::{self, directories},
+    remark,
+};
 use crate::{
     archive::Archive,
     backup,
@@ -97,7 +101,7 @@ impl Filters {
             return Err(Error::new(ErrorKind::WrongType, format!("{} is an archive, and no log", foreign_path(&file)))
                 .hint("Give the data file or a log, and the archive with --archive."));
         }
-        let file = storage::real_path(&file);
+        let file = places::data_file(&file, &folders)?;
         let settings = SettingsFile::load(&file, folders.config_dir())?;
         let log = settings.settings().log.file.clone().filter(|log| log.is_file());
         let data = folders.data_dir();

@@ -4,7 +4,10 @@ use std::{path::Path, process::ExitCode};
 
 use uuid::Uuid;
 
-use super::{places::directories, print, print_json};
+use super::{
+    places::{data_file as data_file_at, directories},
+    print, print_json,
+};
 use crate::{
     archive::{
         catalog::{self, ArchiveEntry},
@@ -38,8 +41,7 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
         entries
     } else {
         // The data file itself may be lost: its archives are what is wanted then.
-        let path =
-            place.canonicalize().or_else(|_| std::path::absolute(place)).map_err(|e| Error::io("find", place, e))?;
+        let path = data_file_at(place, &folders)?;
         let mut settings = SettingsFile::load(&path, folders.config_dir())?;
         data_file = Some(path.clone());
         if let Some(gone) = Gone::look(&path, &settings, folders.data_dir()) {

@@ -13,6 +13,7 @@ use clap::Args;
 
 use super::{
     filters::{Filters, foreign_path, is_log_by_name},
+    places::directories,
     remark,
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
         operation::{Action, Operation, Side, value_in_words},
         store::ArchiveBase,
     },
-    restore,
+    restore, verify,
 };
 
 /// After so long, what was found is written out, though there is not much of it.
@@ -100,6 +101,13 @@ pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
             let message = format!("commit {commit} of {} stands for changes that nobody has seen", foreign_path(&path));
             Err(Error::new(ErrorKind::Partial, message)
                 .hint("What comes after it is told from the next full backup on."))
+        }
+        // Also where a part of it was asked for: what is not there may have belonged to it.
+        Some(PlanEnd::Torn { .. } | PlanEnd::Complete) | None if is_log_by_name(&asked.file) => {
+            match verify::log::cut_off(&asked.file, directories()?.config_dir(), &control)? {
+                Some(error) => Err(error),
+                None => Ok(ExitCode::SUCCESS),
+            }
         }
         Some(PlanEnd::Torn { .. } | PlanEnd::Complete) | None => Ok(ExitCode::SUCCESS),
     }

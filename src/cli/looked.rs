@@ -14,7 +14,13 @@ use std::{
 use chrono::{DateTime, Local, Utc};
 use clap::Args;
 
-use super::{ANSWER_MAX, complain, desk::absolute, places::directories, remark, restore::is_data_file};
+use super::{
+    ANSWER_MAX, complain,
+    desk::absolute,
+    places::{self, directories},
+    remark,
+    restore::is_data_file,
+};
 use crate::{
     archive::Archive,
     as_of::{Limits, Looked},
@@ -120,7 +126,7 @@ impl Where {
             known.chosen = Some(what.clone());
             return Looked::open(&what, &segments, (logs, &origin), how, limits);
         }
-        let data_file = storage::real_path(&what);
+        let data_file = places::data_file(&what, &folders)?;
         let made = last_made(data, &data_file);
         let mut damaged = damaged_archives(data);
         damaged.extend(known.passed.iter().cloned());

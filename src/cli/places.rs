@@ -11,6 +11,7 @@ use crate::{
     engine::{Config, HostKind},
     error::{Error, ErrorKind, Result},
     service::{Sockets, background::Background, install::Folders},
+    settings, storage,
 };
 
 /// File name of the list of the service's data files.
@@ -59,6 +60,17 @@ fn of_superuser(own: Own, home: Option<PathBuf>, owner_of: impl Fn(&Path) -> Opt
             Own { config: home.join(".config/strongroom"), data: home.join(".local/share/strongroom") }
         }
         _ => own,
+    }
+}
+
+/// The place of the data file that `asked` leads to: settings, archives and log go by that.
+///
+/// # Errors
+/// Where it was moved and a link left in its place, by which its settings stayed.
+pub(super) fn data_file(asked: &Path, own: &Own) -> Result<PathBuf> {
+    match settings::left_behind(asked, own.config_dir()) {
+        Some(error) => Err(error),
+        None => Ok(storage::real_path(asked)),
     }
 }
 

@@ -8,7 +8,7 @@ use toml_edit::Value;
 use super::{
     arguments::Folder,
     complain,
-    places::{clock, directories},
+    places::{self, clock, directories},
     print, print_json, remark,
 };
 use crate::{
@@ -43,12 +43,9 @@ pub(super) fn run(
     let requests = arguments.iter().map(|text| parse(text));
     let requests =
         requests.chain(defaults.iter().map(|name| find(name).map(Request::Reset))).collect::<Result<Vec<_>>>()?;
-    let path = data_file
-        .canonicalize()
-        .or_else(|_| std::path::absolute(data_file))
-        .map_err(|e| Error::io("find", data_file, e))?;
-    mistaken::refuse_own_file(&path)?;
     let folders = directories()?;
+    let path = places::data_file(data_file, &folders)?;
+    mistaken::refuse_own_file(&path)?;
     let own = folders.config_dir();
     if !path.exists() && !path_beside(&path).exists() && !path_in(own, &path).exists() {
         return Err(Error::new(

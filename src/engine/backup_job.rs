@@ -120,7 +120,7 @@ impl BackupJob {
     }
 
     fn run(self, control: &Control) -> Result<JobReport> {
-        let mut settings = SettingsFile::load(&self.data_file, &self.own)?;
+        let (mut settings, mistake) = self.settings()?;
         if let Some(known) = self.known.as_ref().filter(|known| settings.is_blank() && !known.is_blank()) {
             settings = known.clone();
         }
@@ -143,7 +143,9 @@ impl BackupJob {
         }
         let folder = self.to.clone().unwrap_or_else(|| backup::destination(&self.data_file, &settings));
         let mut deleted = Deleted::default();
-        if settings.settings().keep.delete_oldest == DeleteOldest::Before {
+        // Whoever was about to keep more must not lose them for a mistake in writing so.
+        let deletes = mistake.is_none();
+        if deletes && settings.settings().keep.delete_oldest == DeleteOldest::Before {
             deleted = self.delete_old(&settings, When::BeforeBackup, None, control)?;
         }
         let data_file = &self.data_file;
@@ -184,6 +186,7 @@ impl BackupJob {
         // The new archive is verified now, whichever way the settings say; a stop changes nothing of that.
         let held = self.hold_if_changed(&settings, &mut report);
         let later = match held.and_then(|()| self.remember_chosen(&mut settings, &report)) {
+            Ok(()) if !deletes => Deleted::default(),
             Ok(()) => {
                 let made = Some((report.archive.as_path(), report.seen.check));
                 self.delete_old(&settings, When::Now, made, &Control::default())?
@@ -197,8 +200,26 @@ impl BackupJob {
             bytes: deleted.bytes + later.bytes,
             problem: later.problem.or(deleted.problem),
         };
+        report.settings_problem = report.settings_problem.or(mistake);
         self.have_it_seen();
         Ok(JobReport::Backup(report))
+    }
+
+    /// The settings to go by. A mistake that somebody makes while he edits them ends no backup: it goes by the last that
+    /// were understood, and says so.
+    fn settings(&self) -> Result<(SettingsFile, Option<ErrorReport>)> {
+        match (SettingsFile::load(&self.data_file, &self.own), &self.known) {
+            // An identity that is noted nowhere would make the archive that of another data file.
+            (Err(error), Some(known))
+                if error.kind() == ErrorKind::Settings && known.settings().data_file_id.is_some() =>
+            {
+                let mistake = Error::new(error.kind(), error.message()).hint(
+                    "This backup was made as they said before. Mend the file: no old backup is deleted until then.",
+                );
+                Ok((known.last_good(), Some(mistake.report())))
+            }
+            (settings, _) => Ok((settings?, None)),
+        }
     }
 
     /// What is to be said of a backup that was made without the log that the settings name.
@@ -223,7 +244,7 @@ impl BackupJob {
     /// Has the engine know the new archive before it tells of the backup: who is told of it must not be told in the
     /// same breath that there is none.
     fn have_it_seen(&self) {
-        if let Ok(settings) = SettingsFile::load(&self.data_file, &self.own) {
+        if let Ok((settings, _)) = self.settings() {
             let surveyed = Ok(Box::new(data_file::survey(&self.data_file, &settings, &self.own, &self.data)));
             let _ = self.messages.send(Message::Surveyed { data_file: self.data_file.clone(), asked: None, surveyed });
         }

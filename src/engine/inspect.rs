@@ -297,7 +297,7 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
             log_problem = Some(Error::new(ErrorKind::NotFound, "it was not begun yet").report());
             engine.is_none().then(|| alerts::of_log_not_begun(file))
         } else {
-            alerts::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.is_some())
+            alerts::of_log_at_rest(file, (log.as_ref(), log_problem.as_ref()), engine.as_ref())
         };
         // Of a copy that is not told from its original, that is said, and why it has no log.
         status.warnings.extend(at_rest.filter(|_| !status.is_copy()));

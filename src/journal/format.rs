@@ -347,10 +347,23 @@ impl LogHeader {
     /// # Errors
     /// `NotRecognised`, `NewerVersion` or `Damaged`.
     pub fn decode(bytes: &[u8], name: &std::path::Path) -> Result<Self> {
+        // By its name it was one: nobody is to look for another file because a disk or a program has changed this one.
+        let is_named =
+            name.extension().is_some_and(|end| ["journal", "4BL"].iter().any(|e| end.eq_ignore_ascii_case(e)));
         let name = name.display();
         if !bytes.starts_with(HEADER_MAGIC) {
-            return Err(Error::new(ErrorKind::NotRecognised, format!("{name} is not a log file"))
-                .hint("Choose a file that ends in .journal or .4BL and was written by Strongroom."));
+            let what = match (is_named, bytes.is_empty()) {
+                (true, true) => "is empty, and no log any more",
+                (true, false) => "is not a log, or its beginning is damaged",
+                (false, _) => "is not a log file",
+            };
+            return Err(Error::new(ErrorKind::NotRecognised, format!("{name} {what}")).hint(match is_named {
+                true => {
+                    "If it was archived with redundancy, repair it (strongroom repair). Else bring back a copy of it. \
+                     Archives can be restored without it, up to their own last commit."
+                }
+                false => "Choose a file that ends in .journal or .4BL and was written by Strongroom.",
+            }));
         }
         let newer = |what: String| {
             Error::new(ErrorKind::NewerVersion, format!("{name} {what}")).hint("Use a newer Strongroom to read it.")

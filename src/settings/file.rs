@@ -51,6 +51,8 @@ pub struct SettingsFile {
     pub(super) noted: Option<PathBuf>,
     /// The program's own settings folder.
     pub(super) own: PathBuf,
+    /// Whether what lies on the disk cannot be understood, so that nothing is noted there.
+    pub(super) is_last_good: bool,
 }
 
 impl SettingsFile {
@@ -100,7 +102,14 @@ impl SettingsFile {
         }
         let unknown = unknown(&text, parsed.as_table());
         let (document, own, data_file) = (parsed.into_mut(), own.to_path_buf(), data_file.to_path_buf());
-        Ok(Self { path, data_file, read, origin, seen, document, settings, unknown, noted, own })
+        let is_last_good = false;
+        Ok(Self { path, data_file, read, origin, seen, document, settings, unknown, noted, own, is_last_good })
+    }
+
+    /// These, for a job that goes by them while the file itself cannot be understood: what the job notes is known to the
+    /// job alone, and the text that somebody is about to mend stays as it is.
+    pub fn last_good(&self) -> Self {
+        Self { is_last_good: true, ..self.clone() }
     }
 
     /// What the file looks like now, if it was written since it was read here; known by its times, without reading it
@@ -235,6 +244,10 @@ impl SettingsFile {
     /// # Errors
     /// When the file cannot be understood or written, or is gone with the data file; then nothing is changed.
     pub fn note(&mut self, own: &Path, mut change: impl FnMut(&mut Settings)) -> Result<()> {
+        if self.is_last_good {
+            change(&mut self.settings);
+            return Ok(());
+        }
         for _ in 1..NOTE_TRIES {
             match self.note_once(own, &mut change) {
                 // Another thread has noted something at the same moment: what it wrote stays, and this comes to it.

@@ -75,16 +75,7 @@ impl LogReport {
     /// What the administrator must know.
     pub fn problem(&self) -> Option<Error> {
         let log = shown(&self.proof.log);
-        let cut_off = self.ends_before.map(|(archive, commit)| {
-            let last = self.last().map_or_else(|| "with no commit".to_owned(), |last| format!("at commit {last}"));
-            let message = format!(
-                "the log {log} ends {last}, and full backup {archive}, which closed it, was cut at commit {commit}"
-            );
-            Error::new(ErrorKind::Damaged, message).hint(
-                "It was cut off. What it holds can be restored. If another copy of it exists, bring that back; and check \
-                 that disk.",
-            )
-        });
+        let cut_off = self.ends_before.map(|closed| ends_too_early(&self.proof.log, self.last(), closed));
         if let Some(damage) = &self.repairable {
             let message = format!("the log {log} is damaged, but can be repaired: {}", damage.in_words());
             return Some(Error::new(ErrorKind::Damaged, message).hint(format!(
@@ -141,16 +132,7 @@ impl LogReport {
 /// When it cannot be read or is no log; `Refused` where not all its commits are proven by an archive that the required
 /// key signed; `Stopped`.
 pub fn run(path: &Path, own: &Path, options: &VerifyOptions, control: &Control) -> Result<LogReport> {
-    let identity = LogReader::open(path)?.header().identity;
-    let mut folders = folders(path, own);
-    folders.extend(options.segments.iter().cloned());
-    let mut archives = Vec::new();
-    for entry in folders.iter().flat_map(|folder| catalog::list(folder, None).unwrap_or_default()) {
-        control.check()?;
-        if entry.data_file_id == Some(identity) {
-            archives.extend(entry.log_position.map(|position| (position, entry)));
-        }
-    }
+    let mut archives = cut_from(path, own, &options.segments, control)?;
     let ends_before = ends_before(path, &archives)?;
     archives.retain(|(_, entry)| entry.signed_by.is_some());
     let positions: Vec<_> = archives.iter().map(|(position, _)| *position).collect();
@@ -185,6 +167,52 @@ pub fn run(path: &Path, own: &Path, options: &VerifyOptions, control: &Control) 
         Some(key) => require(report, key),
         None => Ok(report),
     }
+}
+
+/// Of an archived log: why it is known to end before its last commit, with what to do. Its index tells that it is whole,
+/// the full backup that closed it that it is not; `None` also where neither is at hand.
+///
+/// # Errors
+/// When it cannot be read or is no log; `Stopped`.
+pub fn cut_off(path: &Path, own: &Path, control: &Control) -> Result<Option<Error>> {
+    let mut reader = LogReader::open(path)?;
+    if !catalog::is_archived_log(path) || reader.index().is_some() {
+        return Ok(None);
+    }
+    let Some(closed) = ends_before(path, &cut_from(path, own, &[], control)?)? else { return Ok(None) };
+    let mut last = None;
+    while let Some(record) = reader.next_record()? {
+        control.check()?;
+        last = Some(record.head.commit);
+    }
+    Ok(last.is_none_or(|last| last < closed.1).then(|| ends_too_early(path, last, closed)))
+}
+
+fn ends_too_early(log: &Path, last: Option<u64>, (archive, commit): (ArchiveNumber, u64)) -> Error {
+    let last = last.map_or_else(|| "with no commit".to_owned(), |last| format!("at commit {last}"));
+    let message = format!(
+        "the log {} ends {last}, and full backup {archive}, which closed it, was cut at commit {commit}",
+        shown(log)
+    );
+    Error::new(ErrorKind::Damaged, message).hint(
+        "It was cut off. What it holds can be restored. If another copy of it exists, bring that back; and check that disk.",
+    )
+}
+
+/// The archives of the log's data file that were made with a log, each with its position in it. Looked for beside the log,
+/// where its settings say, and in `more`.
+fn cut_from(path: &Path, own: &Path, more: &[PathBuf], control: &Control) -> Result<Vec<(Position, ArchiveEntry)>> {
+    let identity = LogReader::open(path)?.header().identity;
+    let mut folders = folders(path, own);
+    folders.extend(more.iter().cloned());
+    let mut archives = Vec::new();
+    for entry in folders.iter().flat_map(|folder| catalog::list(folder, None).unwrap_or_default()) {
+        control.check()?;
+        if entry.data_file_id == Some(identity) {
+            archives.extend(entry.log_position.map(|position| (position, entry)));
+        }
+    }
+    Ok(archives)
 }
 
 /// Where archives that were cut from a log may lie.

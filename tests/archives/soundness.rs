@@ -350,7 +350,7 @@ fn the_backup_before_a_drastic_change_is_held_until_it_is_released() {
     // Tables gone, at once: what is held for the same reason and holds more stays.
     conn.execute_batch("DROP TABLE k").unwrap();
     let report = scene.back_up(true);
-    assert_eq!(report["change"]["what"], "the tables went from 2 to 1, k are gone");
+    assert_eq!(report["change"]["what"], "1 of its 2 tables are gone: k");
     assert_eq!(scene.archives(), [1, 3, 4]);
     // Filled again and emptied again: the newer of two alike is held, not one more each time.
     conn.execute_batch(

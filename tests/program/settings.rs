@@ -155,6 +155,40 @@ fn a_change_based_on_other_settings_is_refused_and_says_so() {
 }
 
 #[test]
+fn a_mistake_in_the_file_ends_no_backup_and_deletes_none() {
+    let place = Place::new();
+    let data = place.at("a.sqlite");
+    make_data_file(&data, "", 10);
+    let file = place.at("a.strongroom.toml");
+    fs::write(&file, "[keep]\nlast = 1\n").unwrap();
+    let engine = engine(&place);
+    let handle = engine.handle();
+    handle.send(Command::OpenDataFile { path: data.clone() }).unwrap();
+    until(&handle, |s| s.data_file(&data).is_some());
+    backup(&handle, &data);
+    let good = fs::read_to_string(&file).unwrap();
+    // That one is being changed.
+    let mistaken = good.replace("last = 1\n", "last = 1O\n");
+    fs::write(&file, &mistaken).unwrap();
+    until(&handle, |s| s.data_file(&data).unwrap().settings_problem.is_some());
+    for number in [2, 3] {
+        let made = backup(&handle, &data);
+        assert_eq!(made.number.0, number);
+        let problem = made.problem().unwrap();
+        assert!(problem.message().contains("not valid TOML at line"), "{problem:?}");
+        assert!(problem.hint_text().unwrap().contains("no old backup is deleted"), "{problem:?}");
+        until(&handle, |s| s.data_file(&data).unwrap().archives.iter().any(|a| a.path == made.archive));
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), mistaken);
+    assert_eq!(names_in(&place.at("Backups")), ["a[0001].4BK", "a[0002].4BK", "a[0003].4BK"]);
+    fs::write(&file, &good).unwrap();
+    until(&handle, |s| s.data_file(&data).unwrap().settings_problem.is_none());
+    let made = backup(&handle, &data);
+    assert_eq!((made.number.0, made.problem().is_some()), (4, false));
+    assert_eq!(names_in(&place.at("Backups")), ["a[0004].4BK"]);
+}
+
+#[test]
 fn archives_stay_known_and_numbers_go_on_when_the_folder_changes() {
     let place = Place::new();
     let data = place.at("a.sqlite");

@@ -18,7 +18,10 @@ use crate::{
     journal::{CaptureState, inspect::LogFacts, jumps::NOTICED},
     settings::{sections::Frequency, unknown},
     sqlite::seen::ContentCheck,
-    storage::{self, processes::Holders},
+    storage::{
+        self,
+        processes::{Holders, Process},
+    },
     warning::{Warning, WarningKind},
 };
 
@@ -355,11 +358,12 @@ pub(in crate::engine) fn of_log_not_begun(file: &Path) -> Warning {
     Warning::new(WarningKind::LogBroken, message, NOBODY)
 }
 
-/// What is to be said of a log that nobody writes now, as it lies on the disk.
+/// What is to be said of a log as it lies on the disk, of which who manages the data file was not asked or does not answer:
+/// that process is `manager`; `None` where there is none.
 pub(in crate::engine) fn of_log_at_rest(
     file: &Path,
     (facts, problem): (Option<&LogFacts>, Option<&ErrorReport>),
-    is_looked_after: bool,
+    manager: Option<&Process>,
 ) -> Option<Warning> {
     let file = file.display();
     let (message, hint) = match (facts, problem) {
@@ -372,9 +376,18 @@ pub(in crate::engine) fn of_log_at_rest(
             (format!("the log {file} is damaged at byte {offset}"), Some("Make a full backup now.".to_owned()))
         }
         (Some(LogFacts { complete: Some(false), .. }), _) => {
-            (format!("commits were made that are not in the log {file}"), Some(NOBODY.to_owned()))
+            let hint = manager.map_or_else(
+                || NOBODY.to_owned(),
+                |manager| {
+                    format!(
+                        "{manager} manages the data file. If this stays so, it hangs or is suspended: let it go on, or end it \
+                         and start the service again."
+                    )
+                },
+            );
+            (format!("commits were made that are not in the log {file}"), Some(hint))
         }
-        (Some(_), _) if !is_looked_after => (
+        (Some(_), _) if manager.is_none() => (
             format!("nobody records what is committed: neither a window nor a service writes the log {file}"),
             Some(NOBODY.to_owned()),
         ),
