@@ -23,7 +23,6 @@ use crate::{
         trail::{Trail, is_before, trail_of_archive, trail_of_log},
     },
     settings::SettingsFile,
-    storage,
 };
 
 /// Which operations.

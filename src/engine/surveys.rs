@@ -115,7 +115,10 @@ impl Worker {
         hosted.lost = surveyed.facts.as_ref().err().filter(|e| is_lost(e.kind)).cloned().map(said_of_known);
         let lost = hosted.lost.clone();
         // What a job noted in them is known at once; what a person changed is taken up with its consequences.
-        if surveyed.settings.settings().revision() == hosted.settings.settings().revision() {
+        let is_same = surveyed.settings.settings().revision() == hosted.settings.settings().revision();
+        if is_same && surveyed.settings.is_other_reading(&hosted.settings) {
+            // It was understood: a mistake that was in it is mended.
+            hosted.edit().settings_problem = None;
             hosted.adopt(surveyed.settings.clone());
         }
         hosted.mark = Some(Arc::clone(&surveyed.mark));

@@ -26,6 +26,9 @@ use crate::{
 /// How often it is tried to note something, and how long is waited in between.
 const NOTE_TRIES: u32 = 4;
 const NOTE_PAUSE: Duration = Duration::from_millis(20);
+/// A file that may be half written is read again until so many readings were the same, and at most so often.
+const SETTLED_READS: u32 = 5;
+const SETTLED_TRIES: u32 = 25;
 
 pub(super) const HEAD: &str = "\
 # Settings of Strongroom for the data file beside this one. They are part of every backup.
@@ -119,6 +122,11 @@ impl SettingsFile {
         (self.seen != Some(now)).then_some(now)
     }
 
+    /// Whether these were read from a file that looked otherwise than the one that `other` was read from.
+    pub fn is_other_reading(&self, other: &Self) -> bool {
+        !self.is_last_good && self.seen != other.seen
+    }
+
     /// Takes the file that looked so for read, though it cannot be understood.
     pub fn pass_over(&mut self, seen: Seen) {
         self.seen = Some(seen);
@@ -127,6 +135,14 @@ impl SettingsFile {
     /// Whether there is no such file, or nothing in it: as before the first setting, and after somebody deleted it.
     pub fn is_blank(&self) -> bool {
         self.read.as_deref().is_none_or(|text| text.trim().is_empty())
+    }
+
+    /// Whether this looks like what an editor leaves for a moment while it writes what was `before`, changed: nothing, the
+    /// beginning, or what lacks the notes.
+    pub fn may_be_half_of(&self, before: &Self) -> bool {
+        let text = self.read.as_deref().unwrap_or_default();
+        before.read.as_deref().is_some_and(|before| before.len() > text.len() && before.starts_with(text))
+            || self.lack_notes() && before.settings.data_file_id.is_some()
     }
 
     /// Writes the file again as it was read, after somebody deleted or emptied it.
@@ -259,7 +275,7 @@ impl SettingsFile {
     }
 
     fn note_once(&mut self, own: &Path, change: &mut dyn FnMut(&mut Settings)) -> Result<()> {
-        let now = self.read_again()?;
+        let now = self.read_settled()?;
         let is_gone = now.as_deref().is_none_or(|text| text.trim().is_empty()) && !self.is_blank();
         if is_gone && self.data_file.exists() {
             // Deleted a moment ago: what is noted must not become a file that holds nothing else.
@@ -305,6 +321,26 @@ impl SettingsFile {
             Err(e) => return Err(e),
         }
         Ok(())
+    }
+
+    /// The text as it is in the file now; one that was read is not taken for deleted, emptied or cut while somebody writes
+    /// it anew, whose text would be lost.
+    fn read_settled(&mut self) -> Result<Option<String>> {
+        let mut now = self.read_again()?;
+        let (mut same, mut tries) = (0, 0);
+        let is_half = |now: &Option<String>, read: &str| {
+            now.as_deref().is_none_or(|now| now.len() < read.len() && read.starts_with(now))
+        };
+        while same < SETTLED_READS
+            && tries < SETTLED_TRIES
+            && self.read.as_deref().is_some_and(|read| is_half(&now, read))
+        {
+            std::thread::sleep(NOTE_PAUSE);
+            let again = self.read_again()?;
+            (same, tries) = (if again == now { same + 1 } else { 0 }, tries + 1);
+            now = again;
+        }
+        Ok(now)
     }
 
     /// The text as it is in the file now.

@@ -19,7 +19,7 @@ use crate::{
     error::{ErrorKind, ErrorReport, Result, foreign::foreign},
     journal::{Capture, Lacking},
     schedule::automatic::{Automatic, Reason},
-    settings::SettingsFile,
+    settings::{Seen, SettingsFile},
     warning::{Warning, WarningKind},
 };
 
@@ -75,6 +75,8 @@ pub(in crate::engine) struct DataFile {
     pub(in crate::engine) choice_failed: Option<(Purpose, ErrorReport)>,
     /// Whether it is to be looked at as a whole, since its settings name another data file or identity.
     pub(in crate::engine) is_to_be_surveyed: bool,
+    /// How a settings file looked that may be half written, and since when it looks so.
+    pub(super) unsettled: Option<(Seen, Instant)>,
     /// What was done about settings that were written anew without what was noted in them, until it is said.
     pub(in crate::engine) taken_over: Option<Warning>,
     /// When it was looked at as a whole, and its size then.
@@ -113,6 +115,7 @@ impl DataFile {
             is_read_only: false,
             choice_failed: None,
             is_to_be_surveyed: false,
+            unsettled: None,
             taken_over: None,
             surveyed: None,
             mark: None,

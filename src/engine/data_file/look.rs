@@ -1,15 +1,22 @@
 //! A short look at a data file, every two seconds: its size, its names, its settings file.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::actor::DataFile;
 use crate::{
     backup,
     engine::settings_gone,
     error::{Error, ErrorKind, ErrorReport, shell::quoted},
-    settings::SettingsFile,
+    settings::{Seen, SettingsFile},
     sqlite::data_file,
 };
+
+/// A settings file that looks half written is taken for what it is once it stayed so for this time: an editor empties it
+/// first, or puts another in its place.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 impl DataFile {
     /// Looks again at size and times, at the settings file and at the client. Returns whether the settings changed.
@@ -34,7 +41,11 @@ impl DataFile {
             (status.problem, status.moved_name, status.log) = (problem, moved, log);
         }
         let Some(seen) = self.settings.news() else { return false };
-        match SettingsFile::load(&path, own) {
+        let read = SettingsFile::load(&path, own);
+        if read.as_ref().map_or(true, |read| read.may_be_half_of(&self.settings)) && !self.is_settled(seen) {
+            return false;
+        }
+        match read {
             // Nobody who deletes a file means to end the log, the schedule and the care for old archives, all without a
             // word.
             Ok(settings) if settings.is_blank() && !self.settings.is_blank() => {
@@ -64,6 +75,17 @@ impl DataFile {
                 // It is looked at again only when it is written again.
                 self.settings.pass_over(seen);
                 self.edit().settings_problem = Some(error.report());
+                false
+            }
+        }
+    }
+
+    fn is_settled(&mut self, seen: Seen) -> bool {
+        let now = Instant::now();
+        match self.unsettled {
+            Some((then, since)) if then == seen => now.duration_since(since) >= SETTLED_AFTER,
+            _ => {
+                self.unsettled = Some((seen, now));
                 false
             }
         }
