@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use strongroom::journal::reader::LogReader;
+
 use crate::{
     scene::{Scene, said},
     support::{self, logical_content, text},
@@ -158,6 +160,37 @@ fn a_log_that_was_cut_while_nobody_watched_is_told_from_a_whole_one() {
     // What it lacks is in the data file, and comes with the next step.
     said(&scene.restore(&scene.archive(1), "all of it", &[]), 0);
     assert_eq!(logical_content(&scene.place.at("all of it/a.sqlite")), logical_content(&scene.data));
+}
+
+/// At the end of a commit, so that it looks like a shorter log.
+#[test]
+fn an_archived_log_that_was_cut_is_told_from_a_whole_one_by_whoever_lists_it() {
+    let Some(scene) = Scene::new() else { return };
+    scene.commits(3);
+    scene.backup();
+    // Beside the archives, by which it is known.
+    let log = scene.archive(1).with_file_name("a[0001].4BL");
+    fs::rename(scene.log("a[0001].4BL"), &log).unwrap();
+    let whole = fs::read(&log).unwrap();
+    let (mut reader, mut ends) = (LogReader::open(&log).unwrap(), Vec::new());
+    while let Some(record) = reader.next_record().unwrap() {
+        ends.push(record.tail().length as usize);
+    }
+    let jobs: [&[&str]; 3] = [&["commits"], &["commits", "--page", "1"], &["log"]];
+    let runs = |code| jobs.map(|job| said(&scene.place.run(&[job, &[log.to_str().unwrap()]].concat()), code));
+    runs(0);
+    let mut looked_whole = 0;
+    for end in &ends[..ends.len() - 1] {
+        fs::write(&log, &whole[..*end]).unwrap();
+        let is_told = |said: &String| said.contains("full backup 0002, which closed it, was cut at commit");
+        looked_whole += usize::from(runs(1).iter().all(is_told));
+    }
+    // Elsewhere it ends within a block, which is told from the log itself.
+    assert!(looked_whole > 0, "{ends:?}");
+    fs::write(&log, "").unwrap();
+    for said in runs(1) {
+        assert!(said.contains("is empty, and no log any more") && said.contains("Else bring back a copy"), "{said}");
+    }
 }
 
 /// Its commits are none of this data file's.
