@@ -58,7 +58,7 @@ pub fn plan(identity: Uuid, from: &Position, logs: &[PathBuf], control: &Control
 }
 
 /// As [`plan`], made from what `look` says; those of `chosen` are meant where logs go on from one commit in different
-/// ways, the first before all; so many of them were `named` by whoever asks.
+/// ways, the first so many of which were `named` by whoever asks before all, and the others in their order.
 ///
 /// # Errors
 /// As [`plan`].
@@ -101,8 +101,8 @@ pub fn plan_choosing(
         plan.unused.push(Unused { path: path.clone(), why });
     }
     // Of two that go on from one place, the one begun later in the place of the other; what was chosen before all, and
-    // what was named first before what is only written at the moment.
-    found.sort_by_key(|(epoch, path)| (rank(chosen, path), std::cmp::Reverse(*epoch)));
+    // what was named before what is only written at the moment. The order in which several were named says nothing.
+    found.sort_by_key(|(epoch, path)| (rank((chosen, named), path), std::cmp::Reverse(*epoch)));
     let mut left: Vec<PathBuf> = found.into_iter().map(|(_, path)| path).collect();
     // A log may hold the position at its base or, when a backup failed after its cut, in its middle. One that ends
     // early does not count where another copy of it goes on.
@@ -129,9 +129,10 @@ pub fn plan_choosing(
     Ok(plan)
 }
 
-/// Where a log stands among those that were chosen, the first before all.
-fn rank(chosen: &[PathBuf], path: &Path) -> usize {
-    chosen.iter().position(|known| known == path).unwrap_or(usize::MAX)
+/// Where a log stands among those that were chosen: those that were `named`, which come first, alike and before all.
+fn rank((chosen, named): (&[PathBuf], usize), path: &Path) -> usize {
+    let place = chosen.iter().position(|known| known == path);
+    place.map_or(usize::MAX, |place| if place < named { 0 } else { place })
 }
 
 /// Whether a log begins where the archive was cut, and is not the one that went on from it: that of a copy.
@@ -177,7 +178,8 @@ fn unfit_beside(
         Relation::Same => Ok(None),
         Relation::Apart(Some(found)) => {
             // Of two that were both named, neither is meant more than the other.
-            let (used, other) = (rank(chosen, &found.used.path), rank(chosen, &found.other.path));
+            let rank = |path| rank((chosen, named), path);
+            let (used, other) = (rank(&found.used.path), rank(&found.other.path));
             let is_chosen = used < other && other >= named;
             if found.is_replaced() {
                 plan.replaced.extend((!(is_chosen && used < named)).then_some(found));

@@ -10,7 +10,10 @@ use std::{
 };
 
 use strongroom::{
-    archive::{Archive, ArchiveOptions, Compression, Rate, catalog, segments::parse_segment_name, writer::OnFull},
+    archive::{
+        Archive, ArchiveNumber, ArchiveOptions, Compression, Rate, catalog, format, heal, segments::parse_segment_name,
+        writer::OnFull,
+    },
     backup,
     control::Control,
     error::{Error, ErrorKind, Result},
@@ -232,8 +235,10 @@ fn every_byte_of_the_start_of_a_segment_is_proven() {
     let wanted = fs::read(&data).unwrap();
     for redundancy in [Rate::None, Rate::High] {
         let set = place.backup_stored(&Disk, &data, segments(1, redundancy)).unwrap();
-        assert!(set.files.len() > 4);
-        for file in &set.files {
+        let last = set.files.len() - 1;
+        assert!(last > 3);
+        for segment in [0, 1, last / 2, last] {
+            let file = &set.files[segment];
             let good = fs::read(file).unwrap();
             for at in [0, 3, 5, 8, 16, 20, 40] {
                 let mut bytes = good.clone();
@@ -255,6 +260,21 @@ fn every_byte_of_the_start_of_a_segment_is_proven() {
                 assert!(verified(&copy, &[]).unwrap().problem().is_none(), "{name}");
                 assert!(restored(&copy, &place.at("to"), &[]).unwrap() == wanted, "{name}");
                 fs::remove_file(copy).unwrap();
+            }
+            // Of another archive, or none that the first knows, with a checksum that agrees; and more than was written,
+            // which tools that join the files would take for the next frame.
+            let length = format::head_length(&good[..24]).unwrap();
+            let (mut identity, _) = format::decode_head(&good[..length]).unwrap();
+            identity.number = ArchiveNumber(identity.number.0 + 1);
+            let other = [format::encode_head(&identity).unwrap().0, good[length..].to_vec()].concat();
+            assert_eq!(other.len(), good.len());
+            for bytes in [other, [&good[..], &[0; 100]].concat()] {
+                fs::write(file, &bytes).unwrap();
+                match verified(&set.archive, &[]) {
+                    Ok(report) => assert!(report.problem().is_some(), "{redundancy:?} {segment}"),
+                    // The last one does not end as an archive does, so that another seems to be missing.
+                    Err(error) => assert!(heal::is_damage(&error), "{redundancy:?} {segment}: {error}"),
+                }
             }
             fs::write(file, &good).unwrap();
         }

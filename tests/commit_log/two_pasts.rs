@@ -183,6 +183,13 @@ fn a_log_begun_in_the_place_of_one_that_was_over_is_used_and_the_other_named() {
     // Named, the one before gives its single commits.
     let (code, said) = scene.restore("old", &["--log", lost.to_str().unwrap(), "--commit", "1"]);
     assert_eq!(code, 0, "{said}");
+    // Where both are named, the order says nothing.
+    let (first, second) = (log_of(&scene.one), lost.to_str().unwrap());
+    for (to, logs) in [("new and old", [first, second]), ("old and new", [second, first])] {
+        let (_, said) = scene.restore(to, &["--log", logs[0], "--log", logs[1]]);
+        assert!(said.contains("another log was begun in its place"), "{said}");
+        scene.holds(to, &scene.one);
+    }
     // A copy that went on with the log that is missing here is another data file by now.
     let capture = scene.start(&scene.two);
     insert(&scene.two.data, "two goes on");

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use super::{
     Archive,
-    parts::{AFTER_INDEX, flaw_error, read_error},
+    parts::{AFTER_INDEX, flaw_error, is_head_of, read_error},
 };
 use crate::{
     archive::{
-        format::{self, Flaw, Identity, TAIL_LENGTH},
+        format::{self, Flaw, TAIL_LENGTH},
         pipeline,
         recovery::{find::Tally, packet::Packet},
     },
@@ -25,8 +25,8 @@ impl Archive {
     /// there should be, and how many there are; `None` without any.
     ///
     /// # Errors
-    /// `Damaged` for the head of a segment that is not as it was written, and where something else than frames stands
-    /// there while all recovery data is found; those of the disk; `Stopped`.
+    /// `Damaged` for the head of a segment that is not as it was written, for a segment that is longer, and where something
+    /// else than frames stands there while all recovery data is found; those of the disk; `Stopped`.
     pub fn prove_recovery(&self, control: &Control) -> Result<Option<(u64, u64)>> {
         let end = self.tail.length - TAIL_LENGTH;
         let mut stretches = Stretches { archive: self, at: self.index_end, end };
@@ -68,15 +68,17 @@ impl Archive {
         if stretches.at < end {
             return Err(flaw_error(&self.path, Flaw::Damaged(AFTER_INDEX)));
         }
+        // Passed over here, but joined by hand, as the format promises, the files would not be the archive.
+        if self.volume.pieces().windows(2).any(|two| matches!(two, [a, b] if a.at + a.length > b.at)) {
+            return Err(flaw_error(&self.path, Flaw::Damaged("end of a segment")));
+        }
         Ok(result)
     }
 
     /// Proves a frame that stands after INDX; `None` for one that is not known.
     fn prove_after_index(&self, at: u64, frame: &[u8]) -> Result<Option<Known>> {
         if format::head_length(frame.get(..24).unwrap_or_default()).is_ok() {
-            let of_ours = |identity: &Identity| identity.archive_id == self.identity.archive_id;
-            let right = |identity: &Identity| identity.segment.is_some_and(|s| s.offset == at);
-            if format::decode_head(frame).is_ok_and(|(found, _)| of_ours(&found) && right(&found)) {
+            if format::decode_head(frame).is_ok_and(|(found, _)| is_head_of(&found, &self.identity, at)) {
                 return Ok(Some(Known::Head(at)));
             }
             return Err(flaw_error(&self.path, Flaw::Damaged("header of a segment")));

@@ -19,9 +19,13 @@ pub(super) fn is_segment_head(volume: &Volume, first: &Identity, number: u32, fr
     }
     let head = volume.read(from, to - from).ok().and_then(|bytes| format::decode_head(&bytes).ok());
     head.is_some_and(|(identity, _)| {
-        let segment = identity.segment.filter(|s| s.number == number && s.offset == from);
-        segment.is_some() && identity.archive_id == first.archive_id
+        identity.segment.is_some_and(|s| s.number == number) && is_head_of(&identity, first, from)
     })
+}
+
+/// Whether the head of a segment that begins at `from` says what that of the first says, which alone is signed.
+pub(super) fn is_head_of(found: &Identity, first: &Identity, from: u64) -> bool {
+    found.segment.is_some_and(|s| s.offset == from) && *found == Identity { segment: found.segment, ..first.clone() }
 }
 
 /// A header and its length.
