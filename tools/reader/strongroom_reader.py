@@ -12,7 +12,7 @@ Python 3.8 and the command zstd, nothing else. It is slow: BLAKE3 is computed he
 
 It repairs nothing: recovery data is read by nobody but Strongroom.
 """
-import argparse, datetime, json, os, re, struct, subprocess, sys, tempfile, uuid
+import argparse, datetime, itertools, json, os, re, struct, subprocess, sys, tempfile, uuid
 
 MASK32, MASK64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
@@ -104,6 +104,14 @@ def unzstd(frame, prefix=None):
 
 # --- archives --------------------------------------------------------------------------------------------------------
 
+def text_of(bytes_, what):
+    """What JSON says; no field stands twice in it, and no byte order mark before it."""
+    def once(pairs):
+        need(len({name for name, _ in pairs}) == len(pairs), f"a field stands twice in the {what}")
+        return dict(pairs)
+    return json.loads(bytes_.decode("utf-8"), object_pairs_hook=once)
+
+
 class Archive:
     """An archive in one file, or in segments that lie in one folder; HEAD, INDX and TAIL are proven."""
 
@@ -121,6 +129,7 @@ class Archive:
             at += size
         self.length = at
         self.head, head_sum = self.read_head(0)
+        self.prove_segments()
         self.begin = 56 + struct.unpack("<I", self.read(20, 4))[0]
         self.read_tail()
         self.read_index(head_sum)
@@ -144,10 +153,21 @@ class Archive:
         return payload[:-32], payload[-32:]
 
     def read_head(self, at):
-        self.version = struct.unpack("<H", self.read(at + 16, 2))[0]
-        need(1 <= self.version <= 3, f"version {self.version} of the archive is not known here")
         payload, checksum = self.frame(at, b"SR4BHEAD")
-        return json.loads(payload[16:16 + struct.unpack("<I", payload[12:16])[0]]), checksum
+        self.version, _, length = struct.unpack("<HHI", payload[8:16])
+        need(1 <= self.version <= 3, f"version {self.version} of the archive is not known here")
+        need(len(payload) == 16 + length <= 16 + (1 << 20), "HEAD has another length than it says")
+        return text_of(payload[16:], "HEAD"), checksum
+
+    def prove_segments(self):
+        """Each says that it begins where the one before ends, and else the same as the first."""
+        common = {name: said for name, said in self.head.items() if name != "segment"}
+        for number, (at, _, path) in enumerate(self.parts if "segment" in self.head else [], 1):
+            head, _ = self.read_head(at)
+            segment = head.pop("segment", {})
+            need((segment.get("number"), segment.get("offset")) == (number, at),
+                 f"{path} is not segment {number} from byte {at} on: one before it is missing, cut or too long")
+            need(head == common, f"the HEAD of {path} is not that of the first segment")
 
     def read_tail(self):
         payload, _ = self.frame(self.length - 112, b"SR4BTAIL")
@@ -159,16 +179,21 @@ class Archive:
         payload, index_sum = self.frame(self.index_at, b"SR4BINDX")
         count, length = struct.unpack("<II", payload[8:16])
         self.frames, tar_at, entry = [], 0, 16
-        for _ in range(count):
+        most = self.head.get("segment", {"frame_bytes": 4 << 20})["frame_bytes"]
+        need(256 << 10 <= most <= 4 << 20, f"frames of {most} bytes")
+        for number in range(count):
             # Since version 3 an entry says how long it is: a later one may be longer.
             size = 48
             if self.version >= 3:
                 size, entry = struct.unpack("<H", payload[entry:entry + 2])[0], entry + 2
             need(48 <= size <= len(payload) - entry, "an entry of the index is too short or too long")
             at, stored, plain, checksum = struct.unpack("<QII32s", payload[entry:entry + 48])
+            need(plain == most or number + 1 == count and 0 < plain < most, f"a frame of {plain} bytes")
+            need(stored <= 4_228_096, f"a frame that takes {stored} bytes")
             self.frames.append((at, stored, plain, checksum, tar_at))
             tar_at, entry = tar_at + plain, entry + size
-        self.items = json.loads(payload[entry:entry + length])
+        need(len(payload) == entry + length, "INDX has another length than its parts")
+        self.items = text_of(payload[entry:], "INDX")
         need(tar_at == self.tar_length, "the frames do not make up the tar stream")
         sums = b"".join(frame[3] for frame in self.frames)
         need(blake3(head_sum + sums + index_sum) == self.whole, "the checksum of the whole differs")
@@ -176,7 +201,8 @@ class Archive:
         need(len(set(names)) == len(names), "a name occurs twice")
         for name in names:
             lawful = all(part not in ("", ".", "..") for part in name.split("/"))
-            need(lawful and not re.search(r"[\\\x00-\x1f\x7f]", name), f"the name {name!r} is refused")
+            lawful = lawful and len(name.encode()) <= 4096 and not re.search(r"[\\\x00-\x1f\x7f-\x9f]", name)
+            need(lawful, f"the name {name!r} is refused")
 
     def plain(self, frame):
         at, stored, length, checksum, _ = frame
@@ -274,9 +300,16 @@ class Bytes:
 
 
 class Record:
-    def __init__(self, kind, commit, wall, pages):
-        self.kind, self.commit, self.wall, self.pages = kind, commit, wall, pages
+    def __init__(self, kind, commit, wall, pages, place):
+        self.kind, self.commit, self.wall, self.pages, self.place = kind, commit, wall, pages, place
         self.entries, self.state, self.chain = [], None, None
+
+    def is_same(self, other):
+        """Whether both are the same commit, be it written anew."""
+        def said(record):
+            entries = [(entry[0], entry[2]) for entry in record.entries]
+            return record.kind, record.commit, record.pages, record.place, entries
+        return self.chain == other.chain or said(self) == said(other)
 
 
 class Log:
@@ -288,20 +321,22 @@ class Log:
             self.data = file.read()
         head = self.data[:192]
         need(head[:8] == b"\x894BL\r\n\x1a\n", f"{path} is no log")
+        need(len(head) == 192 and blake3(head[:160]) == head[160:], f"the header of {path} is damaged")
         self.version, self.page_size = struct.unpack("<II", head[8:16])
         need(1 <= self.version <= 2, f"version {self.version} of the log is not known here")
-        need(len(head) == 192 and blake3(head[:160]) == head[160:], f"the header of {path} is damaged")
         self.identity = uuid.UUID(bytes=head[16:32])
         self.archive, flags, self.commit = struct.unpack("<IIQ", head[32:48])
         need(self.version == 1 or flags & ~1 == 0, f"{path} needs what is not known here")
         size = self.page_size
         need(size & (size - 1) == 0 and 512 <= size <= 65536, f"{path} has pages of {size} bytes")
+        need(self.commit <= 1 << 62, f"{path} says that {self.commit} commits were before it")
         self.rooted, self.base = bool(flags & 1), head[48:80]
         self.created, self.pages = struct.unpack("<qI", head[80:92])
-        self.epoch, known = struct.unpack("<II", head[132:140])
+        self.place, self.id = head[92:116], uuid.UUID(bytes=head[116:132]) if self.version > 1 else None
+        self.epoch, known = struct.unpack("<II", head[132:140]) if self.version > 1 else (0, 0)
         self.state = struct.unpack("<Q", head[144:152])[0] if self.version > 1 and known & 1 else None
         self.link = blake3(self.base + head) if self.version > 1 else self.base
-        self.blank, self.end, self.index = [], None, None
+        self.blank, self.end, self.index, self.count = [], None, None, 0
 
     def records(self):
         return self.records_of_2() if self.version == 2 else self.records_of_1()
@@ -317,87 +352,118 @@ class Log:
             return None
         chain = before
         if kind == 1:
-            rest = Bytes(payload)
             try:
-                while not rest.is_empty():
-                    chain = blake3(chain + rest.take(rest.number()))
+                for record in self.cut(payload):
+                    chain = blake3(chain + record)
             except Bad:
                 return None
         else:
             chain = blake3(before + head[:8] + payload)
         return (kind, payload, chain) if chain == head[8:40] else None
 
+    @staticmethod
+    def cut(payload):
+        """The records of a block: one at least, of a byte at least."""
+        rest, records = Bytes(payload), []
+        while not rest.is_empty():
+            records.append(rest.take(rest.number()))
+        need(records and all(records), "a block without records, or with an empty one")
+        return records
+
     def records_of_2(self):
-        at, link, last, parts, first_at = 192, self.link, (self.commit, self.created, self.pages), [], None
+        # `end` is where the last record ends, and what is passed over after it.
+        at, end, link, opened = 192, 192, self.link, None
+        last = Record(1, self.commit, self.created, self.pages, self.place)
         while True:
             found = self.block(at, link)
-            if found is None:
+            if found is None or opened and found[0] not in (2, 3) or found[0] == 4 and at != 192:
                 break
             kind, payload, chain = found
-            begins, at = at, at + 40 + len(payload)
-            if kind in (160, 161) and not parts:
-                self.index = begins if self.index is None else self.index
-            elif kind >= 128:
-                pass
-            elif kind == 4:
-                need(begins == 192, "a block of blank pages in the middle")
-                rest, page = Bytes(payload), 1
-                while not rest.is_empty():
-                    first = page + rest.number()
-                    page = first + rest.number()
-                    self.blank.append((first, page - 1))
-                link = chain
-            elif kind == 1:
-                need(not parts, "records within a record")
-                rest = Bytes(payload)
-                while not rest.is_empty():
-                    bytes_ = rest.take(rest.number())
-                    link = blake3(link + bytes_)
-                    record = self.record([bytes_], last)
-                    record.chain, last = link, (record.commit, record.wall, record.pages)
-                    yield record
-            else:
-                first_at = begins if not parts else first_at
-                parts.append(payload)
-                link = chain
-                if kind == 3:
-                    record = self.record(parts, last)
-                    record.chain, last, parts = link, (record.commit, record.wall, record.pages), []
-                    yield record
-        self.end = self.why(first_at if parts else at, at, link)
+            if kind in (160, 161):
+                self.index = at
+                break
+            begins, at, ready = at, at + 40 + len(payload), []
+            try:
+                if kind >= 128:
+                    end = at
+                elif kind == 4:
+                    end, link = at, chain
+                    self.blank = self.runs(payload)
+                elif kind == 1:
+                    for bytes_ in self.cut(payload):
+                        record = self.part(bytes_, self.begin(last), True)
+                        link = record.chain = blake3(link + bytes_)
+                        ready.append(record)
+                        last = record
+                else:
+                    opened = self.part(payload, opened or self.begin(last), kind == 3)
+                    link = chain
+                    if kind == 3:
+                        opened.chain, last = chain, opened
+                        ready.append(opened)
+            except Bad:
+                self.end = f"damaged at byte {end}"
+                return
+            if ready:
+                end, opened = at, None
+                self.count += len(ready)
+                yield from ready
+        self.end = self.why(end, at, link)
 
-    def why(self, offset, at, link):
-        """Why there are no records after `offset`; up to `at` the chain goes on."""
-        if self.index is not None and at == len(self.data):
-            return "whole"
-        if offset == len(self.data):
-            return "whole"
+    def runs(self, payload):
+        """First and last page of each run of blank pages."""
+        rest, page, runs = Bytes(payload), 1, []
+        while not rest.is_empty():
+            first = page + rest.number()
+            page = first + rest.number()
+            need(first < page <= self.pages + 1, "a run of blank pages that cannot be")
+            runs.append((first, page - 1))
+        return runs
+
+    def follow(self, at):
+        """Whether two blocks stand from `at` on, of which the second continues the first."""
+        at = self.data.find(b"4BLr", at)
+        while at >= 0:
+            word = struct.unpack("<I", self.data[at + 4:at + 8].ljust(4, b"\0"))[0]
+            after = at + 40 + (word & 0xFFFFFF)
+            if 1 <= word >> 24 <= 4 and word & 0xFFFFFF <= 1 << 20 and self.block(after, self.data[at + 8:at + 40]):
+                return True
+            at = self.data.find(b"4BLr", at + 1)
+        return False
+
+    def why(self, end, at, link):
+        """Why there are no records after `end`; up to `at` the chain goes on, with `link`."""
         last = self.data[-144:]
         is_end = last[:8] == b"4BLr" + struct.pack("<I", 104 | 161 << 24) and last[40:48] == b"4BLindex"
-        if is_end and blake3(last[80:112] + last[:8] + last[40:]) == last[8:40]:
-            begins = struct.unpack("<Q", last[48:56])[0]
-            if begins == (self.index or at):
-                return "whole, with a damaged index"
-            return f"damaged at byte {offset}"
-        search = self.data.find(b"4BLr", at + 1)
-        while search >= 0:
-            word = struct.unpack("<I", self.data[search + 4:search + 8].ljust(4, b"\0"))[0]
-            after = search + 40 + (word & 0xFFFFFF)
-            if word >> 24 < 128 and self.block(after, self.data[search + 8:search + 40]):
-                return f"damaged at byte {offset}"
-            search = self.data.find(b"4BLr", search + 1)
-        return "whole, with a damaged index" if self.index is not None else f"torn at byte {offset}"
+        is_end = is_end and blake3(last[80:112] + last[:8] + last[40:]) == last[8:40]
+        begins = struct.unpack("<Q", last[48:56])[0] if is_end else 0
+        if self.index is None and end == len(self.data):
+            return "whole"
+        if self.index is None and begins > end:
+            return f"damaged at byte {end}"
+        if self.index is not None or (begins, last[80:112]) == (at, link):
+            self.index = at
+            try:
+                self.read_index(link)
+                return "whole"
+            except (Bad, struct.error):
+                return f"damaged at byte {at}" if self.follow(at) else "whole, with a damaged index"
+        return f"damaged at byte {end}" if self.follow(at) else f"torn at byte {end}"
 
-    def read_index(self):
-        """What the index lists: kind, time and pages of each record; and every page that it names."""
+    def read_index(self, link):
+        """Takes from the index kind, time and pages of each record, and every page that it names."""
         last = self.data[-104:]
         begin, length, list_length, count = struct.unpack("<QQQQ", last[8:40])
         need(last[:8] == b"4BLindex" and begin == self.index, "the index does not begin where the records end")
+        need(last[40:72] == link and count == self.count, "the index is not that of these records")
         frame, at = b"", begin
-        while at < len(self.data) - 144:
-            size = struct.unpack("<I", self.data[at + 4:at + 8])[0] & 0xFFFFFF
-            frame, at = frame + self.data[at + 40:at + 40 + size], at + 40 + size
+        while at < len(self.data):
+            found = self.block(at, link)
+            need(found and found[0] == (160 if at < len(self.data) - 144 else 161), "the index is damaged")
+            frame, at = frame + found[1], at + 40 + len(found[1])
+        frame = frame[:-104]
         need(len(frame) == length and blake3(frame) == last[72:], "the index is damaged")
+        need(list_length <= min(begin, 256 << 20), "the list of the index is too long")
         plain = unzstd(frame)
         need(len(plain) == list_length, "the list of the index has another length")
         rest, at, listed, named, wall, pages = Bytes(plain), 192, [], set(), self.created, self.pages
@@ -413,30 +479,45 @@ class Log:
                 page += rest.number() >> 1
                 named.add(page)
         need(at <= begin and len(listed) == count, "the index does not fit the log")
-        return listed, named
+        self.listed, self.named = listed, named
 
-    def record(self, parts, last):
-        rest = Bytes(parts[0])
-        first = rest.take(1)[0]
-        need(first < 16 and 1 <= first & 3 <= 3, "a record of an unknown kind")
-        record = Record(first & 3, last[0] + 1, last[1] + rest.difference(), last[2] + rest.difference())
-        if first & 4:
-            rest.take(24)
-        else:
-            rest.number(), rest.take(8), rest.number()
-        bodies = [rest.data[rest.at:], *parts[1:]]
-        if first & 8:
-            need(len(bodies[-1]) >= 8, "a record without its checksum")
-            record.state = struct.unpack("<Q", bodies[-1][-8:])[0] or None
-            bodies[-1] = bodies[-1][:-8]
-        for body in bodies:
-            rest, page = Bytes(body), 0
-            while not rest.is_empty():
-                page += rest.difference()
-                word = rest.number()
-                hash_ = rest.take(8)
-                record.entries.append((page, word & 7, hash_, rest.take(word >> 3)))
-        need(all(1 <= entry[0] <= record.pages for entry in record.entries), "a record names a page that cannot be")
+    @staticmethod
+    def begin(last):
+        """A record of which nothing is read yet, after `last`."""
+        record = Record(None, last.commit + 1, last.wall, last.pages, last.place)
+        record.before = last.pages
+        return record
+
+    def part(self, bytes_, record, is_last):
+        """Takes a part of a record, or all of it."""
+        rest = Bytes(bytes_)
+        if record.kind is None:
+            first = rest.take(1)[0]
+            need(first < 16 and 1 <= first & 3 <= 3, "a record of an unknown kind")
+            record.kind, record.has_state = first & 3, bool(first & 8)
+            record.wall, record.pages = record.wall + rest.difference(), record.pages + rest.difference()
+            if first & 4:
+                record.place = rest.take(24)
+            else:
+                frame, counter = struct.unpack("<8xI8xI", record.place)
+                frame, words, more = frame + rest.number(), rest.take(8), rest.number()
+                need(frame <= MASK32 and more <= MASK32, "a place in the WAL that cannot be")
+                record.place = struct.pack("<8sI8sI", record.place[:8], frame, words, counter + more & MASK32)
+            need(0 <= record.pages <= MASK32, "a data file of a length that cannot be")
+        body = Bytes(bytes_[rest.at:])
+        if is_last and record.has_state:
+            need(len(body.data) >= 8, "a record without its checksum")
+            record.state = struct.unpack("<Q", body.data[-8:])[0] or None
+            body = Bytes(body.data[:-8])
+        page = 0
+        while not body.is_empty():
+            page += body.difference()
+            need(1 <= page <= record.pages, "a record names a page that cannot be")
+            word = body.number()
+            hash_ = body.take(8)
+            record.entries.append((page, word & 7, hash_, body.take(word >> 3)))
+        longest = record.before + 1 + len(record.entries) * (1 + self.page_size // 4)
+        need(not is_last or record.kind == 3 or 0 < record.pages <= longest, "a data file of a length that cannot be")
         return record
 
     def records_of_1(self):
@@ -456,7 +537,7 @@ class Log:
                 begins = at
                 said, wall, pages = struct.unpack("<QqI", payload[:20])
                 need(said == commit + 1, "the numbers of commits do not go up by one")
-                record, payload = Record(kind, said, wall, pages), payload[44:]
+                record, payload = Record(kind, said, wall, pages, payload[20:44]), payload[44:]
             while payload:
                 page, word, hash_ = struct.unpack("<II8s", payload[:16])
                 length = word >> 8
@@ -491,8 +572,7 @@ def describe_log(log, each):
             pages.update((entry[0], entry[1] < 2) for entry in record.entries)
     print(f"  {count} records, proven by their chain; the log is {log.end}")
     if log.index is not None and log.end == "whole":
-        found, named = log.read_index()
-        need(found == listed and named == {page for page, _ in pages}, "the index says something else")
+        need(log.listed == listed and log.named == {page for page, _ in pages}, "the index says something else")
         print("  its index says the same")
     need(log.end == "whole", f"{log.path} is {log.end}")
 
@@ -518,6 +598,7 @@ def steps(rest, page, others):
             page[at:at + length] = source[begin:begin + length]
         elif operation == 3:
             more = rest.difference()
+            need(-32768 <= more <= 32767, "a step counts by more than a word holds")
             for word in range(at, at + length, 2):
                 value = (int.from_bytes(page[word:word + 2], "big") + more) & 0xFFFF
                 page[word:word + 2] = value.to_bytes(2, "big")
@@ -574,6 +655,8 @@ class Target:
 
     def apply(self, record):
         count, new = self.count, {}
+        need(len({entry[0] for entry in record.entries}) == len(record.entries),
+             f"commit {record.commit}: a page stands twice")
 
         def before(page):
             need(1 <= page <= count, "a page is named that is not there")
@@ -598,48 +681,100 @@ class Target:
         return b"".join(self.pages.get(page, bytes(self.size)) for page in range(1, self.count + 1))
 
 
+def branch(log, start, taken):
+    """What a log holds beyond the records `taken` from `start` on: the last common position, the record of `taken` that
+    it has another one for, if so, and its own ones from there on; `None` where both have no position in common."""
+    chains = {start[0]: start[1], **{record.commit: record.chain for record in taken}}
+    own = {record.commit: record for record in taken}
+    here, common, records = (log.commit, log.base), None, log.records()
+    while True:
+        if chains.get(here[0]) == here[1]:
+            common = here[0]
+        record = next(records, None)
+        if record is None:
+            return (common, None, []) if common == here[0] else None
+        here = (record.commit, record.chain)
+        if common != record.commit - 1:
+            continue
+        if record.commit in own and own[record.commit].is_same(record):
+            common = record.commit
+            continue
+        return common, own.get(record.commit), itertools.chain([record], records)
+
+
+def is_aside(log):
+    """Whether a log was put aside, by its name."""
+    return any(mark in os.path.basename(log.path) for mark in (".set-aside-", ".damaged-"))
+
+
 def integrate(archive, content, paths, until):
     """The data file after the last commit that these logs lead to, or after commit `until`."""
     position = archive.head.get("log_position")
     need(position, "the archive was made without a log")
-    target = Target(content, archive.head["page_size"])
-    at, state, left = (position["commit"], bytes.fromhex(position["chain"])), None, [Log(path) for path in paths]
-    own = uuid.UUID(archive.head["data_file_id"])
+    start = (position["commit"], bytes.fromhex(position["chain"]))
+    own, left = uuid.UUID(archive.head["data_file_id"]), [Log(path) for path in paths]
     for log in left:
         need(log.identity == own, f"{log.path} belongs to another data file")
+        need(log.page_size == archive.head["page_size"], f"{log.path} has pages of another size")
+    named = (position["archive"], *start, position.get("epoch", 0), uuid.UUID(position["log"])) \
+        if "log" in position else None
+    for log in list(left):
+        # Of a copy of the data file: it begins here, and is not the log that went on.
+        if named and log.id and (log.archive, log.commit, log.base) == named[:3] and log.epoch <= named[3] \
+                and log.id != named[4]:
+            print(f"{log.path} is not used: it goes on from a copy", file=sys.stderr)
+            left.remove(log)
     # Of two that go on from one place, the one that was begun in the place of the other.
-    left.sort(key=lambda log: -log.epoch)
-    while left and (until is None or at[0] < until):
+    left.sort(key=lambda log: (is_aside(log), -log.epoch))
+    target, taken, froms, state = Target(content, archive.head["page_size"]), [], {}, None
+    while True:
         for log in left:
-            here, records = (log.commit, log.base), log.records()
-            while here != at and here[0] < at[0]:
-                record = next(records, None)
-                if record is None:
-                    break
-                here = (record.commit, record.chain)
-            if here == at:
+            found = branch(log, start, taken)
+            end = taken[-1].commit if taken else start[0]
+            if found and found[0] == end:
                 break
         else:
             break
         left.remove(log)
-        is_first, is_at_base = True, at == (log.commit, log.base)
-        for record in records:
-            if until is not None and record.commit > until:
+        at_base, is_first = (end, taken[-1].chain if taken else start[1]) == (log.commit, log.base), True
+        for record in found[2]:
+            if record.kind == 3:
+                need(until is not None and until < record.commit, f"{log.path} has a gap at commit {record.commit}")
                 break
-            need(record.kind != 3, f"{log.path} has a gap at commit {record.commit}")
-            if is_first:
-                target.begin(log.blank) if is_at_base else setattr(target, "defined", None)
+            taken.append(record)
+            froms[record.commit] = log
+            if until is None or record.commit <= until:
+                if is_first:
+                    before = log.pages if at_base else None
+                    need(before is None or before <= target.count, f"{log.path} says more pages than there are")
+                    target.begin(log.blank) if at_base else setattr(target, "defined", None)
+                target.apply(record)
+                state = record.state
             is_first = False
-            target.apply(record)
-            at, state = (record.commit, record.chain), record.state
         if log.end not in (None, "whole"):
             print(f"{log.path} is {log.end}", file=sys.stderr)
-    need(until is None or at[0] == until, f"the logs lead from commit {position['commit']} to {at[0]} only")
+    end = taken[-1].commit if taken else start[0]
+    for log in left:
+        found = branch(log, start, taken)
+        if not found:
+            if log.commit > end:
+                print(f"{log.path} begins with commit {log.commit + 1}: a log before it is missing", file=sys.stderr)
+            continue
+        common, ours, theirs = found
+        theirs = list(theirs)
+        if ours is None or not theirs:
+            continue
+        used = froms[ours.commit]
+        is_over = (used.epoch > log.epoch or is_aside(log)) and ours.wall >= max(record.wall for record in theirs)
+        need(is_over or until is not None and until <= common,
+             f"{used.path} and {log.path} go on from commit {common} in different ways: leave one of them out")
+    at = min(end, end if until is None else until)
+    need(until is None or start[0] <= until <= end, f"the logs lead from commit {start[0]} to {end} only")
     proven = "its checksum of the state is not known"
     if state is not None and target.defined is not None:
         need(target.state() == state, "the checksum of the state differs")
         proven = "every page proven by the checksum of the state"
-    print(f"the data file stands after commit {at[0]}; {proven}")
+    print(f"the data file stands after commit {at}; {proven}")
     return target.content()
 
 
