@@ -336,7 +336,7 @@ class Log:
         self.epoch, known = struct.unpack("<II", head[132:140]) if self.version > 1 else (0, 0)
         self.state = struct.unpack("<Q", head[144:152])[0] if self.version > 1 and known & 1 else None
         self.link = blake3(self.base + head) if self.version > 1 else self.base
-        self.blank, self.end, self.index, self.count = [], None, None, 0
+        self.blank, self.end, self.index = [], None, None
 
     def records(self):
         return self.records_of_2() if self.version == 2 else self.records_of_1()
@@ -373,6 +373,7 @@ class Log:
     def records_of_2(self):
         # `end` is where the last record ends, and what is passed over after it.
         at, end, link, opened = 192, 192, self.link, None
+        self.blank, self.index, self.count = [], None, 0
         last = Record(1, self.commit, self.created, self.pages, self.place)
         while True:
             found = self.block(at, link)
