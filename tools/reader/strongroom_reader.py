@@ -10,7 +10,8 @@ Python 3.8 and the command zstd, nothing else. It is slow: BLAKE3 is computed he
     strongroom_reader.py integrate ARCHIVE DIR LOG...    the same, with the data file led on by these logs, in any order
                                     [--commit NUMBER]    no further than this commit
 
-It repairs nothing: recovery data is read by nobody but Strongroom.
+It repairs nothing: recovery data is read by nobody but Strongroom. It does not look at signatures, nor whether the
+headers in the tar stream say the same as the index, which it goes by.
 """
 import argparse, datetime, itertools, json, os, re, struct, subprocess, sys, tempfile, uuid
 
@@ -112,6 +113,72 @@ def text_of(bytes_, what):
     return json.loads(bytes_.decode("utf-8"), object_pairs_hook=once)
 
 
+def is_lawful(name):
+    """Whether an item may have this name."""
+    lawful = all(part not in ("", ".", "..") for part in name.split("/")) and len(name.encode()) <= 4096
+    return lawful and not re.search(r"[\\\x00-\x1f\x7f-\x9f]", name)
+
+
+def written_out(part):
+    """The bytes of a part of a path as they stand in a name."""
+    def spelt(c):
+        is_plain = c != "\\" and not re.match(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", c)
+        return c if is_plain else "".join(f"%{byte:02X}" for byte in c.encode("utf-8", "surrogateescape"))
+    return "".join(map(spelt, part.decode("utf-8", "surrogateescape")))
+
+
+def path_of(item):
+    """The bytes of the path that a restore gives an item."""
+    name = item["name"]
+    if item.get("original") is None:
+        return name.encode()
+    path, refused = bytes.fromhex(item["original"]), f"{name!r} has another name than its own"
+    names, parts = name.split("/"), path.split(b"/")
+    need(item["kind"] not in ("data-file", "settings", "manifest") and len(path) <= 4096, refused)
+    need(len(names) == len(parts) and names[0].encode() == parts[0] and b"\0" not in path, refused)
+    for own, part in zip(names, parts):
+        plain = written_out(part)
+        dot = plain.rfind(".")
+        stem, end = (plain[:dot], plain[dot:]) if dot > 0 else (plain, "")
+        is_numbered = re.fullmatch(re.escape(stem) + r" \([0-9]+\)" + re.escape(end), own)
+        need(part not in (b"", b".", b"..") and (own == plain or is_numbered), refused)
+    return path
+
+
+def require_lawful(head, items):
+    """Refuses what no backup writes, and no restore must make."""
+    for name in ("data_file_id", "archive_id", "data_file_name", "number", "moment", "page_size", "page_count", "program"):
+        need(name in head, f"HEAD does not say the {name}")
+    data_file = head["data_file_name"]
+    need(is_lawful(data_file) and "/" not in data_file, f"the data file is called {data_file!r}")
+    need(1 <= head["number"] <= 1_000_000_000, f"the number is {head['number']}")
+    dot = data_file.rfind(".")
+    stem = data_file[:dot] if dot > 0 else data_file
+    if len(stem.encode()) > 215:
+        stem = stem.encode()[:202].decode("utf-8", "ignore") + "~" + blake3(stem.encode()).hex()[:12]
+    own = {"data-file": data_file, "settings": stem + ".strongroom.toml", "manifest": "strongroom-manifest.toml"}
+    folders = {kind: f"{name} (2)/" if data_file == name else f"{name}/"
+               for kind, name in (("program", "Program"), ("attachment", "Attachments"))}
+    kinds, paths = {item["name"]: item["kind"] for item in items}, {path_of(item): item["kind"] for item in items}
+    need(len(kinds) == len(items) == len(paths), "a name occurs twice")
+    need(list(kinds.values()).count("data-file") <= 1, "there are two data files")
+    beside = {(data_file + end).lower() for end in ("-wal", "-journal", "-shm")}
+    for item in items:
+        name, kind, path = item["name"], item["kind"], path_of(item)
+        need(is_lawful(name), f"the name {name!r} is refused")
+        is_in_place = name == own[kind] if kind in own else name.startswith(tuple(
+            [folders[kind]] if kind in folders else folders.values()))
+        need(is_in_place and name.lower() not in beside, f"{name} does not belong there")
+        above = [kinds.get(name[:at.start()], "folder") for at in re.finditer("/", name)]
+        above += [paths.get(path[:at.start()], "folder") for at in re.finditer(b"/", path)]
+        need(set(above) <= {"folder"}, f"{name} lies in what is no folder")
+        target = item.get("target")
+        is_target = target is not None and 1 <= len(target.encode()) <= 4096 and "\0" not in target
+        need(is_target if kind == "link" else target is None, f"{name} has a target that cannot be")
+        need(kind not in ("link", "folder") or item["length"] == 0, f"{name} has a length")
+        need(0 <= item["mode"] <= 0o777 and isinstance(item["modified"], int), f"{name} has special permissions")
+
+
 class Archive:
     """An archive in one file, or in segments that lie in one folder; HEAD, INDX and TAIL are proven."""
 
@@ -130,9 +197,11 @@ class Archive:
         self.length = at
         self.head, head_sum = self.read_head(0)
         self.prove_segments()
-        self.begin = 56 + struct.unpack("<I", self.read(20, 4))[0]
+        self.begin = self.head_length(0)
         self.read_tail()
         self.read_index(head_sum)
+        self.prove_places()
+        require_lawful(self.head, self.items)
 
     def read(self, at, count):
         out = b""
@@ -160,20 +229,29 @@ class Archive:
         return text_of(payload[16:], "HEAD"), checksum
 
     def prove_segments(self):
-        """Each says that it begins where the one before ends, and else the same as the first."""
-        common = {name: said for name, said in self.head.items() if name != "segment"}
+        """Each begins where the one before ends."""
         for number, (at, _, path) in enumerate(self.parts if "segment" in self.head else [], 1):
-            head, _ = self.read_head(at)
-            segment = head.pop("segment", {})
-            need((segment.get("number"), segment.get("offset")) == (number, at),
-                 f"{path} is not segment {number} from byte {at} on: one before it is missing, cut or too long")
-            need(head == common, f"the HEAD of {path} is not that of the first segment")
+            segment = self.pass_head(at, None, f"{path} does not begin there: one before it is missing, cut or too long")
+            need(segment["number"] == number, f"{path} says that it is segment {segment['number']}")
+
+    def pass_head(self, at, end, what):
+        """What stands there, up to `end`, is the HEAD of a segment: it says so, and else the same as the first."""
+        head, _ = self.read_head(at)
+        need(head.get("segment", {}).get("offset") == at and (end is None or at + self.head_length(at) == end), what)
+        same = all(head.get(name) == self.head.get(name) for name in {*head, *self.head} - {"segment"})
+        need(same, f"the HEAD at {at} is not that of the first segment")
+        return head["segment"]
+
+    def head_length(self, at):
+        return 56 + struct.unpack("<I", self.read(at + 20, 4))[0]
 
     def read_tail(self):
         payload, _ = self.frame(self.length - 112, b"SR4BTAIL")
         self.index_at, length, self.tar_length = struct.unpack("<QQQ", payload[16:40])
         self.whole = payload[40:72]
         need(length == self.length, f"{self.path} was cut off, or segments are missing")
+        says, not_whole = struct.unpack("<HI", payload[10:16])
+        self.not_whole = not_whole if says == 1 else None
 
     def read_index(self, head_sum):
         payload, index_sum = self.frame(self.index_at, b"SR4BINDX")
@@ -197,12 +275,34 @@ class Archive:
         need(tar_at == self.tar_length, "the frames do not make up the tar stream")
         sums = b"".join(frame[3] for frame in self.frames)
         need(blake3(head_sum + sums + index_sum) == self.whole, "the checksum of the whole differs")
-        names = [item["name"] for item in self.items]
-        need(len(set(names)) == len(names), "a name occurs twice")
-        for name in names:
-            lawful = all(part not in ("", ".", "..") for part in name.split("/"))
-            lawful = lawful and len(name.encode()) <= 4096 and not re.search(r"[\\\x00-\x1f\x7f-\x9f]", name)
-            need(lawful, f"the name {name!r} is refused")
+
+    def prove_places(self):
+        """Frames follow each other, items too, and nothing else stands anywhere."""
+        at, between = self.begin, "something else than the HEAD of a segment stands between data frames"
+        for begins, stored in [frame[:2] for frame in self.frames] + [(self.index_at, 0)]:
+            if begins != at:
+                self.pass_head(at, begins, between)
+            at = begins + stored
+        at, end = at + 8 + struct.unpack("<I", self.read(at + 4, 4))[0], self.length - 112
+        # Recovery data may be damaged while all else is sound.
+        protected = self.head.get("options", {}).get("redundancy", "none") in ("low", "medium", "high")
+        for _ in range(0 if protected else 19_997):
+            if at == end:
+                break
+            magic, length = struct.unpack("<II", self.read(at, 8))
+            need(magic & ~15 == 0x184D2A50 and length <= end - at - 8, f"no frame at {at}")
+            if length >= 16 and self.read(at + 8, 8) == b"SR4BHEAD":
+                self.pass_head(at, at + 8 + length, f"the HEAD at {at} is not that of a segment")
+            at += 8 + length
+        need(protected or at == end, "too many frames follow the index")
+        free = 0
+        for item in self.items:
+            need(item["offset"] >= free, f"{item['name']} overlaps what is before it")
+            free = item["offset"] + item["length"]
+        need(free <= self.tar_length, "an item lies beyond the tar stream")
+        said = [item.get("not_whole") for item in self.items if item["kind"] == "manifest"][:1]
+        said = [None if number is None else min(number, MASK32) for number in said]
+        need((said or [None])[0] == self.not_whole, "end and manifest differ about what is not whole")
 
     def plain(self, frame):
         at, stored, length, checksum, _ = frame
