@@ -21,6 +21,7 @@
 //! integrate plan   which logs continue an archive, and applying them to a restored file
 //! fork target  logs that part after one commit; the file that becomes, and its proof
 //! jumps        where the times of commits are not when they were made
+//! density      commits counted in columns of time
 //! table        hashes of the pages at the base
 //! kept         the checksum of the state, kept up while commits are recorded
 //! versions     pages as they were after a commit, each read when it is asked for
@@ -53,6 +54,7 @@ pub mod aside;
 pub mod capture;
 mod catch_up;
 mod copier;
+pub mod density;
 mod follow;
 pub mod fork;
 pub mod format;

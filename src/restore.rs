@@ -17,6 +17,7 @@ mod selection;
 mod settings_back;
 mod settings_out;
 pub mod state;
+pub mod timeline;
 pub mod trail;
 mod uncertain;
 pub mod undo;

@@ -20,6 +20,7 @@
 //! still          keeps a page still under the pointer
 //! file_picker    chooses files and folders
 //! page           what pages have in common
+//! timeline       archives, logs and commits in time, to pick a moment or a stretch from
 //! table widgets  the parts
 //! spoken         what a screen reader is told
 //! theme          colours, fonts, spacing
@@ -51,6 +52,7 @@ mod still;
 mod table;
 mod taking_back;
 mod theme;
+mod timeline;
 mod wanted;
 mod widgets;
 

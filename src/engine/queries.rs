@@ -68,6 +68,15 @@ impl Worker {
                     restore::find_point(&archive, &folders, (&logs, &origin), until, look).map(Answer::Point)
                 })
             }
+            Query::Timeline { archive, span, segments: folders, logs } => {
+                let in_care = self.in_care(&archive);
+                Box::new(move || {
+                    let (log, origin) = in_care.of(&archive, &folders, LOOK_WAIT);
+                    let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
+                    let found = restore::timeline::timeline(&archive, &folders, (&logs, &origin), span)?;
+                    Ok(Answer::Timeline(Box::new(found)))
+                })
+            }
             Query::Places { data_file, settings } => {
                 let known = self.data_files.status(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
                 let required = known.plan.as_ref().map(|plan| plan.required_bytes);

@@ -16,9 +16,12 @@ use crate::{
     archive::segments::Missing,
     backup::{Measure, places::Place},
     error::{Error, ErrorKind, ErrorReport, Result},
-    journal::integrate::{Point, Until},
+    journal::{
+        density::Span,
+        integrate::{Point, Until},
+    },
     maintenance::RecordsReport,
-    restore::{Logs, RestorePlan, undo::UndoPlan},
+    restore::{Logs, RestorePlan, timeline::Timeline, undo::UndoPlan},
     settings::{Revision, Settings},
     take_back,
 };
@@ -66,6 +69,20 @@ pub enum Query {
         archive: PathBuf,
         /// The limit.
         until: Until,
+        /// Folders that may hold segments of the archive, besides its own.
+        #[serde(default)]
+        segments: Vec<PathBuf>,
+        /// The logs to look at with it.
+        #[serde(default)]
+        logs: Logs,
+    },
+    /// What stands around an archive in time: [`Answer::Timeline`].
+    Timeline {
+        /// The archive.
+        archive: PathBuf,
+        /// In which columns of time commits are counted; `None` for the whole.
+        #[serde(default)]
+        span: Option<Span>,
         /// Folders that may hold segments of the archive, besides its own.
         #[serde(default)]
         segments: Vec<PathBuf>,
@@ -129,7 +146,9 @@ impl Query {
     /// What it is about.
     pub fn subject(&self) -> Subject<'_> {
         match self {
-            Query::Archive { path, .. } | Query::Point { archive: path, .. } => Subject::Archive(path),
+            Query::Archive { path, .. }
+            | Query::Point { archive: path, .. }
+            | Query::Timeline { archive: path, .. } => Subject::Archive(path),
             // A log that lies anywhere is read with the rights of whoever asks.
             Query::Activity { question: Question { source: Source::Log, .. }, .. } | Query::Unknown => Subject::Nothing,
             Query::Activity { of, .. } => Subject::DataFile(of),
@@ -145,7 +164,10 @@ impl Query {
     /// The path that it is about.
     pub fn path(&self) -> &Path {
         match self {
-            Query::Archive { path, .. } | Query::Point { archive: path, .. } | Query::Activity { of: path, .. } => path,
+            Query::Archive { path, .. }
+            | Query::Point { archive: path, .. }
+            | Query::Timeline { archive: path, .. }
+            | Query::Activity { of: path, .. } => path,
             Query::Places { data_file, .. }
             | Query::Measure { data_file, .. }
             | Query::Undo { data_file, .. }
@@ -166,6 +188,8 @@ pub enum Answer {
     Archive(Box<ArchiveLook>),
     /// Where a limit leads.
     Point(Point),
+    /// What stands where in time.
+    Timeline(Box<Timeline>),
     /// The places that settings mean.
     Places(Box<SeenPlaces>),
     /// What would go into an archive.

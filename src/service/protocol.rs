@@ -33,17 +33,20 @@ pub struct Hello {
 }
 
 /// What engines of this program know beside what every engine of the protocol does.
-pub const KNOWS: [&str; 2] = [ACTIVITY, TAKE_BACK];
+pub const KNOWS: [&str; 3] = [ACTIVITY, TAKE_BACK, TIMELINE];
 /// What was changed, as records.
 const ACTIVITY: &str = "activity";
 /// What would be done to take single changes back.
 const TAKE_BACK: &str = "take-back";
+/// What stands where in time.
+const TIMELINE: &str = "timeline";
 
 /// Whether an engine that said what it `knows` can be asked this.
 pub(super) fn is_known(query: &Query, knows: &[String]) -> bool {
     let needed = match query {
         Query::Activity { .. } => ACTIVITY,
         Query::TakeBack { .. } => TAKE_BACK,
+        Query::Timeline { .. } => TIMELINE,
         _ => return true,
     };
     knows.iter().any(|known| known == needed)

@@ -96,6 +96,7 @@ impl State {
         if let Dialog::Restore(form) = dialog {
             // Where a limit leads may be told otherwise as well.
             form.asked = None;
+            form.timeline.ask_again();
         }
         question
     }

@@ -20,6 +20,7 @@ pub(crate) mod segments;
 pub(crate) mod service;
 pub(crate) mod settings;
 pub(crate) mod take_back;
+pub(crate) mod timeline;
 pub(crate) mod undo;
 mod until;
 pub(crate) mod value;

@@ -29,7 +29,7 @@ use super::{
     activity::ActivityForm,
     answers::Answers,
     asked::Asked,
-    dialogs::{export::ExportForm, settings::SettingsForm, value::ValueForm},
+    dialogs::{export::ExportForm, settings::SettingsForm, timeline::TimelineForm, value::ValueForm},
     file_picker::FilePicker,
     leave::Leaving,
     still::Still,
@@ -126,6 +126,8 @@ pub(crate) struct RestoreForm {
     pub(crate) counts: Option<Source>,
     /// The commit after which it was counted last, and when, in the window's own time.
     pub(crate) counted: Option<(u64, f64)>,
+    /// The timeline that a moment is picked on.
+    pub(crate) timeline: TimelineForm,
 }
 
 /// The form of *Hold archive…*.
@@ -201,6 +203,7 @@ impl RestoreForm {
             logs: Vec::new(),
             counts: None,
             counted: None,
+            timeline: TimelineForm::default(),
         }
     }
 

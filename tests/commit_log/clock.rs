@@ -16,8 +16,12 @@ use strongroom::{
         Clock, Control,
         wall::{Shown, shown},
     },
-    journal::{Capture, CaptureConfig},
-    restore::parse_moment,
+    journal::{
+        Capture, CaptureConfig,
+        density::Span,
+        integrate::{Look, Until},
+    },
+    restore::{Logs, Origin, find_point, parse_moment, timeline::timeline},
     schedule,
     settings::{Key, Settings, SettingsFile},
     storage::Disk,
@@ -278,4 +282,61 @@ fn status_says_that_the_clock_was_ahead_or_is_behind() {
     service.kill().unwrap();
     service.wait().unwrap();
     assert!(handle.contains("the clock was ahead, or is behind"), "{handle}");
+}
+
+#[test]
+fn what_a_place_on_the_timeline_means_is_what_is_restored() {
+    let begin = naive("2026-06-01 10:00").and_utc();
+    let at = |seconds: i64| begin + TimeDelta::seconds(seconds);
+    let mut scene = Scene::new(begin);
+    let first = scene.backup();
+    // Two at one moment; one while the clock was an hour ahead; then right again, and over a full backup.
+    let mut made: Vec<(u64, i64, _)> = Vec::new();
+    for seconds in [1, 5, 5, 9, 3600, 12, 14] {
+        made.push((scene.commit(at(seconds)), seconds, logical_content(&scene.data)));
+    }
+    set(at(16));
+    let second = scene.backup();
+    for seconds in [20, 20, 25] {
+        made.push((scene.commit(at(seconds)), seconds, logical_content(&scene.data)));
+    }
+    let span = Span { from: at(0), to: at(30), columns: 30 };
+    let (logs, origin) = (Logs::Found, Origin::default());
+    let last = made.last().unwrap().0;
+    for archive in [&first, &second] {
+        let found = timeline(archive, &[], (&logs, &origin), Some(span)).unwrap();
+        let [band] = &found.bands[..] else { panic!("{found:?}") };
+        assert_eq!((band.to.commit, band.breaks, band.extent.1), (last, false, at(3600)));
+        // Archives 1 to 3; the log began after the first one.
+        let cuts: Vec<Option<u64>> = found.archives.iter().map(|mark| mark.on_band).collect();
+        assert_eq!(cuts, [None, Some(made[0].0 - 1), Some(made[6].0)], "{found:?}");
+        assert!(found.archives[1..].iter().map(|mark| &mark.archive).eq([&first, &second]));
+        for (column, seconds) in (0..30).zip(0i64..) {
+            let meant = found.density.meant(column, 0).map(|spot| spot.commit);
+            let here: Vec<u64> = made.iter().filter(|one| one.1 == seconds).map(|one| one.0).collect();
+            if let Some(here) = here.last() {
+                assert_eq!(meant, Some(*here), "second {seconds}");
+                continue;
+            }
+            // Between two commits: as a moment that is typed.
+            let moment = Until::Moment(at(seconds) + TimeDelta::milliseconds(999));
+            let point = find_point(&first, &[], (&logs, &origin), moment, Look::Records).unwrap();
+            assert_eq!(meant, point.time.map(|_| point.commit), "second {seconds}");
+        }
+    }
+    // On one side of a mark and on the other, to a microsecond.
+    let edge = |micros: i64| {
+        let span = Span { from: at(5) + TimeDelta::microseconds(micros), to: at(6), columns: 1 };
+        timeline(&first, &[], (&logs, &origin), Some(span)).unwrap().density
+    };
+    assert_eq!((edge(0).before.map(|spot| spot.commit), edge(0).columns[0].commits), (Some(made[0].0), 2));
+    assert_eq!((edge(1).before.map(|spot| spot.commit), edge(1).columns.len()), (Some(made[2].0), 0));
+    // What is meant is restored: after the second of two at one moment, with the clock ahead, and after that.
+    for nth in [1, 2, 4, 5, 9] {
+        let (commit, _, content) = &made[nth];
+        let to = format!("commit {commit}");
+        let (code, said) = scene.restore(&first, &to, &["--commit", &commit.to_string()]);
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(&logical_content(&scene.place.at(&format!("{to}/a.sqlite"))), content, "{said}");
+    }
 }

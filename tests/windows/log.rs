@@ -35,7 +35,7 @@ fn add_notes(path: &Path, count: u32) {
 
 impl Desk {
     /// Switches the log on through the dialog, and waits for the backup that it starts.
-    fn use_log(&mut self) {
+    pub(crate) fn use_log(&mut self) {
         self.press("Use log…");
         self.until_shown("A full backup is needed before the log can serve a restore.");
         self.press("OK");

@@ -21,3 +21,4 @@ mod settings;
 mod sizes;
 mod small;
 mod take_back;
+mod timeline;

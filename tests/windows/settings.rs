@@ -65,7 +65,7 @@ impl Desk {
         self.harness.run_steps(2);
     }
 
-    fn field(&self, label: &str) -> String {
+    pub(crate) fn field(&self, label: &str) -> String {
         self.harness.get_by_role_and_label(Role::TextInput, label).value().unwrap_or_default()
     }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Local, Utc};
 use eframe::egui::{Color32, Label, RichText, Ui};
 use lucide_icons::Icon;
 
+use super::timeline::timeline_ui;
 use crate::{
     engine::{Answer, Query},
     journal::integrate::{Plan, PlanEnd, Point, Until},
@@ -98,7 +99,9 @@ pub(super) fn until_ui(
     form: &mut RestoreForm,
     actions: &mut Vec<Action>,
 ) -> Option<Point> {
-    let mut found = None;
+    let far = how_far(plan, form);
+    let mut found = plan.log.as_ref().and_then(|log| point(status, log, form, &far, actions));
+    timeline_ui(ui, status, (plan, found.as_ref()), form, actions);
     fact_with(ui, "Log", |ui| {
         match &plan.log {
             Some(log) => found = choices_ui(ui, status, (plan, log), form, actions),
@@ -140,6 +143,9 @@ fn alone_ui(ui: &mut Ui, plan: &RestorePlan, form: &mut RestoreForm, actions: &m
     };
     note(ui, text, palette(ui).weak);
     if plan.siblings.iter().any(|sibling| sibling.moment < plan.identity.moment) {
+        if form.log == LogChoice::None {
+            form.log = LogChoice::End;
+        }
         ui.radio_value(&mut form.log, LogChoice::End, "The state of the archive itself");
         moment_ui(ui, form);
         if let Err(correct) = how_far(plan, form) {
@@ -171,15 +177,9 @@ fn choices_ui(
     ui.radio_value(&mut form.log, LogChoice::None, "Nothing: the state of the archive itself");
     let far = how_far(plan, form);
     let found = point(status, log, form, &far, actions);
-    match (&far, &found) {
-        (Err(correct), _) => {
-            note(ui, correct, palette(ui).warn.0);
-            older_ui(ui, plan, form, actions);
-        }
-        (Ok((Logs::Found | Logs::Also(_), Until::Moment(_) | Until::Commit(_))), Some(point)) => {
-            note(ui, &leads_to(point, form.log), palette(ui).strong);
-        }
-        _ => {}
+    if let Err(correct) = &far {
+        note(ui, correct, palette(ui).warn.0);
+        older_ui(ui, plan, form, actions);
     }
     if form.log == LogChoice::Moment
         && let Some(twice) = restore::parse_moment(&form.moment).ok().and_then(|wanted| wanted.ambiguity())
@@ -225,21 +225,6 @@ fn known_ui(ui: &mut Ui, plan: &RestorePlan, (far, point): (&Result<(Logs, Until
     }
     for remark in known.remarks(*until, next) {
         note(ui, &remark, palette(ui).weak);
-    }
-}
-
-/// A moment between two commits is that of the last one before it; that must not come as a surprise.
-fn leads_to(point: &Point, choice: LogChoice) -> String {
-    let Some(time) = &point.time else {
-        return "No commit was made before: this is the state of the archive itself.".to_owned();
-    };
-    let commit = format!("commit {} of {}", point.commit, local(time));
-    match (choice, &point.next) {
-        (LogChoice::Moment, Some(next)) => {
-            format!("Leads to {commit}, the last before that moment. The next one followed at {}.", local(next))
-        }
-        (LogChoice::Moment, None) => format!("Leads to {commit}, the last one known."),
-        _ => format!("Leads to {commit}."),
     }
 }
 

@@ -231,7 +231,7 @@ fn verified(status: &Status, archive: &ArchiveEntry) -> String {
 }
 
 /// The state of an archive as far as a glance and the last verification tell.
-fn state_of(data_file: &DataFileStatus, archive: &ArchiveEntry) -> (Tone, &'static str) {
+pub(crate) fn state_of(data_file: &DataFileStatus, archive: &ArchiveEntry) -> (Tone, &'static str) {
     match data_file.damage_of(archive) {
         _ if archive.missing.is_some() => (Tone::Warn, "Incomplete"),
         // Also where a glance does not see through the damage.
