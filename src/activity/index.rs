@@ -9,6 +9,7 @@ use twox_hash::XxHash64;
 use super::{row::Row, spill::Spill};
 use crate::{
     error::{Error, ErrorKind, Result},
+    journal::plan::Stretch,
     records::operation::Action,
 };
 
@@ -126,10 +127,17 @@ pub(super) struct Index {
     seen: u64,
     /// How many commits were made in each few minutes.
     times: BTreeMap<i64, u64>,
+    /// Whether the commit that is open closes a stretch of which single commits are not known.
+    catches_up: bool,
+    /// When the last commit was made.
+    last: Option<DateTime<Utc>>,
+    catch_ups: Vec<Stretch>,
 }
 
 /// More moments are not told apart.
 const TIMES_MAX: usize = 100_000;
+/// More stretches are not kept.
+const CATCH_UPS_MAX: usize = 10_000;
 
 impl Index {
     /// Adds an operation to the commit that is open.
@@ -137,6 +145,7 @@ impl Index {
         let at = self.rows.append(bytes)?;
         let length = u32::try_from(bytes.len()).map_err(|_| broken())?;
         let table = row.table.as_deref().map_or(u32::MAX, |name| self.place_of(name, row.is_internal));
+        self.catches_up |= row.action == Action::CatchUp;
         let entry = Entry {
             at,
             length,
@@ -170,6 +179,10 @@ impl Index {
         let nanoseconds = time.timestamp_nanos_opt().unwrap_or_else(latest);
         self.commits.append(&Commit { number, time: nanoseconds, first, count }.encode())?;
         self.seen += count;
+        let last = self.last.replace(time);
+        if std::mem::take(&mut self.catches_up) && self.catch_ups.len() < CATCH_UPS_MAX {
+            self.catch_ups.push(Stretch { commit: number, from: last.unwrap_or(time), to: time });
+        }
         let bucket = time.timestamp().div_euclid(BUCKET_SECONDS) * BUCKET_SECONDS;
         if self.times.len() < TIMES_MAX || self.times.contains_key(&bucket) {
             *self.times.entry(bucket).or_default() += 1;
@@ -200,6 +213,17 @@ impl Index {
     /// When commits were made: the beginning of each few minutes in seconds since 1970, and how many.
     pub(super) fn times(&self) -> &BTreeMap<i64, u64> {
         &self.times
+    }
+
+    /// Stretches of which single commits are not known.
+    pub(super) fn catch_ups(&self) -> &[Stretch] {
+        &self.catch_ups
+    }
+
+    /// Commits from a place on, as many as there are up to `count`.
+    pub(super) fn commits_from(&self, place: u64, count: usize) -> Result<Vec<Commit>> {
+        let bytes = self.commits.read(place * ENTRY as u64, count * ENTRY)?;
+        Ok(bytes.chunks_exact(ENTRY).map(Commit::decode).collect())
     }
 
     /// The commit at a place.

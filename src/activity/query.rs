@@ -9,6 +9,10 @@ use uuid::Uuid;
 use super::{filter::Filter, row::Row};
 use crate::{
     error::ErrorReport,
+    journal::{
+        density::{Density, Span},
+        plan::Stretch,
+    },
     records::{operation::Action, schema::ObjectKind},
 };
 
@@ -74,6 +78,8 @@ pub enum Ask {
         /// The first of them.
         first: u64,
     },
+    /// How dense the commits with operations that pass the filter are: [`Rows::Density`].
+    Density(Span),
     /// What passes the filter as lines of text, piece by piece, the oldest first: [`Rows::Lines`].
     Lines {
         /// Names the export: the first question with this name begins it.
@@ -124,6 +130,13 @@ pub enum Rows {
         commits: u64,
         /// What they did.
         parts: Vec<Part>,
+    },
+    /// How dense commits are.
+    Density {
+        /// Those that pass the filter.
+        density: Density,
+        /// Stretches of which all commits became one, the last ones of the span.
+        catch_ups: Vec<Stretch>,
     },
     /// Lines of text.
     Lines {

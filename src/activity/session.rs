@@ -22,6 +22,10 @@ use super::{
 use crate::{
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
+    journal::{
+        density::{Counter, Span},
+        plan::Stretch,
+    },
     records::operation::Action,
 };
 
@@ -152,6 +156,7 @@ impl Session {
         let found = match &question.ask {
             Ask::Neighbour { commit, number, forward } => Some(self.neighbour(*commit, *number, *forward)?),
             Ask::Totals { first } => Some(self.totals(*first)?),
+            Ask::Density(span) => Some(self.density(&question.filter, *span)?),
             _ => None,
         };
         // Rows and state are of one moment.
@@ -223,8 +228,35 @@ impl Session {
 
 /// Operations that are counted before whoever reads the log has his turn.
 const COUNTED: usize = 1 << 16;
+/// More stretches of which single commits are not known are not told at once; the last ones are.
+const CATCH_UPS_TOLD: usize = 256;
 
 impl Session {
+    /// How dense the commits are that pass, as far as they were looked at.
+    fn density(&self, filter: &Filter, span: Span) -> Result<Rows> {
+        let span = span.lawful();
+        let (mut counter, mut place) = (Counter::new(span), 0);
+        loop {
+            let inner = self.shared.lock();
+            let commits = inner.index.commits_from(place, COUNTED)?;
+            let Some(hits) = inner.hits.iter().find(|hits| hits.filter == *filter).filter(|_| !commits.is_empty()) else {
+                let is_seen = |one: &&Stretch| one.from < span.to && one.to >= span.from;
+                let seen = inner.index.catch_ups().iter().rev().filter(is_seen).take(CATCH_UPS_TOLD);
+                let mut catch_ups: Vec<Stretch> = seen.copied().collect();
+                catch_ups.reverse();
+                return Ok(Rows::Density { density: counter.finish(), catch_ups });
+            };
+            for (place, commit) in (place..).zip(&commits) {
+                if hits.commits_before(place + 1) > hits.commits_before(place) {
+                    counter.take(commit.number, commit.time());
+                }
+            }
+            place += commits.len() as u64;
+            drop(inner);
+            thread::yield_now();
+        }
+    }
+
     /// What all commits from one on did.
     fn totals(&self, first: u64) -> Result<Rows> {
         let (place, commits, mut at) = {
@@ -285,7 +317,12 @@ impl Inner {
                 Some((_, commit)) => operation(index, &commit, *number)?,
                 None => None,
             }),
-            Ask::Neighbour { .. } | Ask::Totals { .. } | Ask::Lines { .. } | Ask::Stop | Ask::GoOn => Rows::None,
+            Ask::Neighbour { .. }
+            | Ask::Totals { .. }
+            | Ask::Density(_)
+            | Ask::Lines { .. }
+            | Ask::Stop
+            | Ask::GoOn => Rows::None,
         })
     }
 }

@@ -297,7 +297,7 @@ impl Known {
     }
 
     /// Up to when it is certain that no other commit was made than those known.
-    fn certain(&self) -> DateTime<Utc> {
+    pub(super) fn certain(&self) -> DateTime<Utc> {
         match &self.ends {
             Ends::Live { at, .. } | Ends::Level { at, .. } | Ends::Sealed { at: Some(at), .. } => (*at).max(self.time),
             _ => self.time,

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Logs, Sibling,
+    Known, Logs, Sibling,
     logs::{Planned, plan_logs},
     open,
     places::Origin,
@@ -74,6 +74,8 @@ pub struct Band {
     /// The earliest and the latest time that a commit bears: others than those of the first and the last where a clock
     /// ran back.
     pub extent: (DateTime<Utc>, DateTime<Utc>),
+    /// Up to when it is certain that there is no other commit.
+    pub until: DateTime<Utc>,
     /// Where single commits are not known, within the span that was asked for.
     pub catch_ups: Vec<Stretch>,
     /// Whether what follows is lost: a log is damaged, or has a gap.
@@ -129,7 +131,7 @@ pub fn timeline(
             counted = Some((from, found));
             break;
         }
-        led.push(band_of(&from, plan, span));
+        led.push(band_of(&from, (plan, &found.known), span));
     }
     let (from, planned) = match counted {
         Some((from, found)) => (from, Some(found)),
@@ -155,7 +157,7 @@ pub fn timeline(
         archives.push(Mark { archive: archive.to_path_buf(), number, moment, on_band });
         archives.sort_by_key(|mark| (mark.moment, mark.number));
     }
-    led.extend(plan.map(|plan| band_of(&from, plan, span)));
+    led.extend(planned.as_ref().zip(plan).map(|(planned, plan)| band_of(&from, (plan, &planned.known), span)));
     let now = control.clock().now();
     let span = span.unwrap_or_else(|| {
         let (from, to) = whole(&archives, &led, now);
@@ -173,8 +175,8 @@ fn stands_on(plan: &Plan, (commit, chain): (u64, Option<Chain>)) -> bool {
     is_it(&plan.from) || is_it(&plan.to) || plan.pieces.iter().any(|piece| is_it(&piece.after))
 }
 
-fn band_of(archive: &Archive, plan: &Plan, span: Option<Span>) -> Band {
-    let moment = plan.base_time.unwrap_or_else(|| archive.identity().moment.to_utc());
+fn band_of(archive: &Archive, (plan, known): (&Plan, &Known), span: Option<Span>) -> Band {
+    let moment = archive.identity().moment.to_utc();
     let from = Spot { commit: plan.from.commit, time: moment };
     let to = Spot { commit: plan.to.commit, time: plan.times.map_or(moment, |times| times.1) };
     let extent =
@@ -184,7 +186,8 @@ fn band_of(archive: &Archive, plan: &Plan, span: Option<Span>) -> Band {
         plan.catch_ups.iter().rev().filter(is_seen).take(CATCH_UPS_MAX).copied().collect();
     catch_ups.reverse();
     let breaks = matches!(plan.end, PlanEnd::Damaged { .. } | PlanEnd::Gap { .. });
-    Band { archive: archive.path().to_path_buf(), from, to, extent, catch_ups, breaks }
+    let until = known.certain().max(extent.1);
+    Band { archive: archive.path().to_path_buf(), from, to, extent, until, catch_ups, breaks }
 }
 
 /// Counts the commits of a plan.

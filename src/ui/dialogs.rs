@@ -11,6 +11,7 @@ pub(crate) mod hold;
 pub(crate) mod in_place;
 pub(crate) mod log;
 pub(crate) mod message;
+pub(crate) mod plan;
 pub(crate) mod quit;
 pub(crate) mod records;
 pub(crate) mod repair;

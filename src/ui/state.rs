@@ -29,7 +29,7 @@ use super::{
     activity::ActivityForm,
     answers::Answers,
     asked::Asked,
-    dialogs::{export::ExportForm, settings::SettingsForm, timeline::TimelineForm, value::ValueForm},
+    dialogs::{export::ExportForm, plan::Line, settings::SettingsForm, timeline::TimelineForm, value::ValueForm},
     file_picker::FilePicker,
     leave::Leaving,
     still::Still,
@@ -128,6 +128,8 @@ pub(crate) struct RestoreForm {
     pub(crate) counted: Option<(u64, f64)>,
     /// The timeline that a moment is picked on.
     pub(crate) timeline: TimelineForm,
+    /// The plan as it was told last.
+    pub(crate) plan: Vec<Line>,
 }
 
 /// The form of *Hold archive…*.
@@ -204,6 +206,7 @@ impl RestoreForm {
             counts: None,
             counted: None,
             timeline: TimelineForm::default(),
+            plan: Vec::new(),
         }
     }
 

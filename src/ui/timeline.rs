@@ -22,8 +22,8 @@ use eframe::egui::{
 };
 use lucide_icons::Icon;
 
-pub(crate) use self::paint::HEIGHT;
 use self::{
+    paint::HEIGHT,
     scale::{Scale, stretch_in_words},
     scene::{Drags, Scene},
 };
@@ -96,33 +96,23 @@ pub(crate) fn timeline_ui(ui: &mut Ui, kept: &mut Kept, scene: &Scene<'_>) -> Op
     let mut scale = kept.scale(whole);
     let mut event = None;
     ui.horizontal_wrapped(|ui| {
-        let words = stretch_in_words(scale.from(), scale.to(), &Local);
+        // The words come last: they are not always as wide, and the buttons stay where they are.
+        ui.add_enabled_ui(scene.note.is_none(), |ui| {
+            event = buttons(ui, kept, scene, &mut scale);
+        });
+        let words = match scene.note {
+            Some(_) => " ".to_owned(),
+            None => stretch_in_words(scale.from(), scale.to(), &Local),
+        };
         ui.label(RichText::new(words).color(palette(ui).weak));
-        let around = scene.chosen.map(|at| scale.part_of(at)).filter(|part| (0.0..=1.0).contains(part)).unwrap_or(0.5);
-        if icon_button(ui, Icon::ZoomIn, "Zoom in").clicked() {
-            scale = scale.zoomed(around, ZOOM, whole);
-        }
-        if icon_button(ui, Icon::ZoomOut, "Zoom out").clicked() {
-            scale = scale.zoomed(around, 1.0 / ZOOM, whole);
-        }
-        if icon_button(ui, Icon::ChevronLeft, "Earlier").clicked() {
-            scale = scale.moved(-0.5, whole);
-        }
-        if icon_button(ui, Icon::ChevronRight, "Later").clicked() {
-            scale = scale.moved(0.5, whole);
-        }
-        if icon_button(ui, Icon::Maximize2, "Show all of it").clicked() {
-            scale = whole;
-        }
-        if scene.drags == Drags::Stretch
-            && kept.seen.is_some()
-            && icon_button(ui, Icon::ListFilter, "List what is seen").clicked()
-        {
-            event = Some(Event::Stretch(scale.from(), scale.to()));
-        }
     });
     let (rect, response) =
         ui.allocate_exact_size(vec2(ui.available_width().max(80.0), HEIGHT), Sense::click_and_drag());
+    if scene.note.is_some() {
+        paint::waiting(ui, rect, scene);
+        spoken(ui, &response, scene);
+        return None;
+    }
     let pressed = keyboard(ui, &response, scene, &mut scale);
     let pointed = pointer(ui, (&response, rect), kept, scene, &mut scale);
     event = event.or(pressed).or(pointed);
@@ -140,6 +130,34 @@ pub(crate) fn timeline_ui(ui: &mut Ui, kept: &mut Kept, scene: &Scene<'_>) -> Op
     paint::paint(ui, rect, (scene, scale), (&response, kept.drag));
     spoken(ui, &response, scene);
     event
+}
+
+/// Buttons for what the wheel does.
+fn buttons(ui: &mut Ui, kept: &Kept, scene: &Scene<'_>, scale: &mut Scale) -> Option<Event> {
+    let whole = scene.whole;
+    let around = scene.chosen.map(|at| scale.part_of(at)).filter(|part| (0.0..=1.0).contains(part)).unwrap_or(0.5);
+    if icon_button(ui, Icon::ZoomIn, "Zoom in").clicked() {
+        *scale = scale.zoomed(around, ZOOM, whole);
+    }
+    if icon_button(ui, Icon::ZoomOut, "Zoom out").clicked() {
+        *scale = scale.zoomed(around, 1.0 / ZOOM, whole);
+    }
+    if icon_button(ui, Icon::ChevronLeft, "Earlier").clicked() {
+        *scale = scale.moved(-0.5, whole);
+    }
+    if icon_button(ui, Icon::ChevronRight, "Later").clicked() {
+        *scale = scale.moved(0.5, whole);
+    }
+    if icon_button(ui, Icon::Maximize2, "Show all of it").clicked() {
+        *scale = whole;
+    }
+    if scene.drags == Drags::Stretch
+        && kept.seen.is_some()
+        && icon_button(ui, Icon::ListFilter, "List what is seen").clicked()
+    {
+        return Some(Event::Stretch(scale.from(), scale.to()));
+    }
+    None
 }
 
 /// What the keys want that were pressed, where it has the focus.

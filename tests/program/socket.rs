@@ -16,8 +16,10 @@ use strongroom::{
         filter::Filter,
         query::{Ask, Question, Source},
     },
-    engine::{Answer, Command, Config, Event, Handle, HostKind, JobId, Query, QueryId, status::JobReport},
+    engine::{Answer, Command, Config, Event, Handle, HostKind, JobId, Query, QueryId, Status, status::JobReport},
     error::ErrorKind,
+    journal::density::{COLUMNS_MAX, Density, Span},
+    restore::Logs,
     service::{
         Connected, Reachable, Sockets, connect, join,
         protocol::{self, FROM_ENGINE_MAX, FromClient, FromEngine, Hello, PROTOCOL},
@@ -473,6 +475,41 @@ fn another_user_is_refused() {
 
 fn rustix_is_root() -> bool {
     std::process::Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0"))
+}
+
+/// What stands where in time comes over the socket as it does without, in few columns whatever is asked for.
+#[test]
+fn a_timeline_is_told_over_the_socket_in_no_more_columns_than_there_may_be() {
+    let scene = Scene::new();
+    let client = scene.connect();
+    support::engine::open_with_log(&client.handle, &scene.data, &scene.place.at("a.journal"));
+    let archive = support::engine::backup(&client.handle, &scene.data).archive;
+    let application = rusqlite::Connection::open(&scene.data).unwrap();
+    for n in 0..40 {
+        application.execute("INSERT INTO k VALUES(?1, 1)", [format!("timeline {n}")]).unwrap();
+    }
+    let log = |s: &Status| s.data_file(&scene.data).and_then(|known| known.log.clone());
+    let status = until(&client.handle, |s| log(s).is_some_and(|log| log.commits == 40));
+    let last = log(&status).unwrap().position.commit;
+    let question = |span| Query::Timeline { archive: archive.clone(), span, segments: Vec::new(), logs: Logs::Found };
+    let told = |handle: &Handle, span| match ask(handle, question(span)).unwrap() {
+        Answer::Timeline(told) => *told,
+        other => panic!("{other:?}"),
+    };
+    let whole = told(&client.handle, None);
+    assert_eq!(whole.archives.len(), 1);
+    assert_eq!(whole.counted().unwrap().to.commit, last);
+    let counted = |density: &Density| density.columns.iter().map(|column| column.commits).sum::<u64>();
+    assert_eq!((counted(&whole.density), whole.density.columns.last().unwrap().last.commit), (40, last));
+    // Nobody gets more than there may be, and what is asked for makes no sense to nobody.
+    let (from, to) = whole.whole();
+    let span = Some(Span { from, to: to + chrono::TimeDelta::microseconds(1), columns: u32::MAX });
+    let fine = told(&client.handle, span);
+    assert_eq!((fine.density.span.columns, counted(&fine.density)), (COLUMNS_MAX, 40));
+    let own = told(&scene.engine.handle(), span);
+    assert_eq!((own.density, own.archives), (fine.density, fine.archives), "as in the engine's own process");
+    let backwards = told(&client.handle, Some(Span { from: to, to: from, columns: 0 }));
+    assert!(backwards.density.columns.len() <= 1);
 }
 
 /// An engine that is older than a window is not asked what it does not know; one that is asked it all the same says so.

@@ -232,7 +232,11 @@ impl Desk {
         self.press(&restore);
         self.until("the content", |h, _| h.query_by_label("Data file: Office.sqlite").is_some());
         // The dialog grows with its content and stands in the middle again.
-        self.harness.run_steps(4);
+        let mut seen = None;
+        self.until("the dialog to stand still", |harness, _| {
+            let place = harness.query_by_role_and_label(Role::Button, "Cancel").map(|button| button.rect());
+            place.is_some() && seen.replace(place) == Some(place)
+        });
     }
 
     pub fn send(&self, command: Command) {

@@ -90,6 +90,10 @@ fn the_keyboard_goes_from_commit_to_commit_and_what_is_said_is_restored() {
     desk.until_value(&format!(", before commit {} of ", last - 1));
     // The field says the same, and it is chosen.
     assert_eq!(desk.field("Commit"), (last - 2).to_string());
+    // The plan: what is integrated, and what is left out.
+    desk.until_shown(&format!("commits {} to {}", last - 4, last - 2));
+    desk.until_shown(&format!("commits {} to {}", last - 1, last));
+    assert!(desk.is_shown("Left out") && desk.is_shown("Space needed"));
     desk.press_key(Key::ArrowRight);
     desk.until_value(&format!("Leads to commit {} of ", last - 1));
     desk.press_key(Key::Home);

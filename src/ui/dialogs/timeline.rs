@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use eframe::egui::{Align2, CornerRadius, Label, RichText, Sense, Stroke, StrokeKind, TextStyle, Ui, vec2};
+use eframe::egui::{Label, RichText, Ui};
 
 use super::until::how_far;
 use crate::{
@@ -124,13 +124,15 @@ pub(super) fn timeline_ui(
             Some(Err(error)) => error.message.clone(),
             _ => "Looking at archives and logs …".to_owned(),
         };
-        return empty_ui(ui, &text, &value);
+        let scene = Scene::unknown("Timeline", text, (value, Drags::Moment));
+        timeline::timeline_ui(ui, &mut Kept::default(), &scene);
+        return said_ui(ui, &scene);
     };
     let data_file = data_file_of(status, form);
     let next = data_file.and_then(|known| known.next_backup).map(|next| next.to_utc());
     let part = form.timeline.part.take();
     let band = known.counted();
-    let commit = point.map(|point| point.commit);
+    let commit = commit_of(plan, point, form);
     let scene = Scene {
         name: "Timeline",
         marks: marks_of(&known.archives, data_file),
@@ -141,7 +143,8 @@ pub(super) fn timeline_ui(
         whole: whole_of(known.whole(), next),
         chosen: chosen_at(plan, point),
         stretch: None,
-        value: value.clone(),
+        note: None,
+        value,
         steps: band.map(|band| (band.from.commit, commit, band.to.commit)),
         drags: Drags::Moment,
     };
@@ -152,22 +155,24 @@ pub(super) fn timeline_ui(
     if let Some(event) = event {
         pick(event, (&known, &scene), (plan, commit), form, actions);
     }
-    ui.add(Label::new(RichText::new(value).color(palette(ui).strong)).wrap());
-    ui.add_space(4.0);
+    said_ui(ui, &scene);
     form.timeline.part = part;
     form.timeline.whole = Some((of, known));
 }
 
-/// As high as the timeline, until that is there: what comes must not move what is about to be pressed.
-fn empty_ui(ui: &mut Ui, text: &str, value: &str) {
-    let p = palette(ui);
-    ui.add_space(ui.spacing().interact_size.y + ui.spacing().item_spacing.y);
-    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width().max(80.0), timeline::HEIGHT), Sense::hover());
-    ui.painter().rect(rect, CornerRadius::same(8), p.page, Stroke::new(1.0, p.line), StrokeKind::Inside);
-    let font = TextStyle::Body.resolve(ui.style());
-    ui.painter().text(rect.center(), Align2::CENTER_CENTER, text, font, p.weak);
-    ui.add(Label::new(RichText::new(value).color(p.strong)).wrap());
+/// What is said of the place chosen.
+fn said_ui(ui: &mut Ui, scene: &Scene<'_>) {
+    ui.add(Label::new(RichText::new(&scene.value).color(palette(ui).strong)).wrap());
     ui.add_space(4.0);
+}
+
+/// The commit that the choice leads to; one that is given by its number is known before an engine has looked.
+fn commit_of(plan: &RestorePlan, point: Option<&Point>, form: &RestoreForm) -> Option<u64> {
+    match form.log {
+        LogChoice::Commit => form.commit.trim().parse().ok(),
+        LogChoice::None => plan.identity.log_position.map(|position| position.commit),
+        LogChoice::End | LogChoice::Moment => point.map(|point| point.commit),
+    }
 }
 
 /// When the state was that the choice leads to.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Local, Utc};
 use eframe::egui::{Color32, Label, RichText, Ui};
 use lucide_icons::Icon;
 
-use super::timeline::timeline_ui;
+use super::{plan::plan_ui, timeline::timeline_ui};
 use crate::{
     engine::{Answer, Query},
     journal::integrate::{Plan, PlanEnd, Point, Until},
@@ -120,6 +120,7 @@ pub(super) fn until_ui(
             }
         });
     });
+    plan_ui(ui, plan, found.as_ref(), form);
     found
 }
 

@@ -17,7 +17,7 @@ use crate::ui::{
 };
 
 /// Height of the control.
-pub(crate) const HEIGHT: f32 = 112.0;
+pub(super) const HEIGHT: f32 = 112.0;
 const MARGIN: f32 = 10.0;
 /// From the top: marks, then bars, then the band, then the ruler.
 const MARKS: f32 = 34.0;
@@ -100,6 +100,16 @@ pub(super) fn paint(
         painter.vline(at.x, bars.y_range(), Stroke::new(1.0, p.line));
         ui.ctx().set_cursor_icon(CursorIcon::Crosshair);
     }
+}
+
+/// As long as nothing is known.
+pub(super) fn waiting(ui: &Ui, rect: Rect, scene: &Scene<'_>) {
+    let p = palette(ui);
+    ui.painter().rect(rect, CornerRadius::same(8), p.page, Stroke::new(1.0, p.edge), StrokeKind::Inside);
+    let font = TextStyle::Body.resolve(ui.style());
+    let note = scene.note.clone().unwrap_or_default();
+    let words = ui.painter().layout(note, font, p.weak, rect.width() - 2.0 * MARGIN);
+    ui.painter().with_clip_rect(rect).galley(rect.center() - words.size() / 2.0, words, p.weak);
 }
 
 fn ruler(ui: &Ui, painter: &Painter, (inner, scale): (Rect, Scale), p: &Palette) {

@@ -6,7 +6,7 @@ use super::scale::Scale;
 use crate::{
     engine::status::DataFileStatus,
     journal::density::{Density, Spot},
-    restore::timeline::{self, Band as Led, Timeline},
+    restore::timeline::{self, Timeline},
     ui::{
         screens::restore::state_of,
         widgets::{Tone, commits, count, moment},
@@ -65,6 +65,8 @@ pub(crate) struct Band {
 pub(crate) struct Scene<'a> {
     /// What a screen reader calls it.
     pub(crate) name: &'a str,
+    /// What is said in the place of all else, as long as nothing is known.
+    pub(crate) note: Option<String>,
     /// The archives, in order of their moments.
     pub(crate) marks: Vec<Mark>,
     /// Stretches, the later drawn over the earlier.
@@ -89,7 +91,27 @@ pub(crate) struct Scene<'a> {
     pub(crate) drags: Drags,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// One of which nothing is known yet, as high as any: what comes must not move what is about to be pressed.
+    pub(crate) fn unknown(name: &'a str, note: String, (value, drags): (String, Drags)) -> Self {
+        let now = DateTime::UNIX_EPOCH;
+        Self {
+            name,
+            note: Some(note),
+            marks: Vec::new(),
+            bands: Vec::new(),
+            densities: Vec::new(),
+            now,
+            next: None,
+            whole: Scale::new(now, now),
+            chosen: None,
+            stretch: None,
+            value,
+            steps: None,
+            drags,
+        }
+    }
+
     /// The commit that a moment means; one that is no further from it than `reach` microseconds stands for it.
     pub(crate) fn meant(&self, at: DateTime<Utc>, reach: i64) -> Option<Spot> {
         meant(&self.densities, at, reach)
@@ -155,8 +177,8 @@ pub(crate) fn marks_of(archives: &[timeline::Mark], data_file: Option<&DataFileS
 pub(crate) fn bands_of(timeline: &Timeline) -> Vec<Band> {
     let mut bands = Vec::new();
     for led in &timeline.bands {
-        let (from, to) = led.extent;
-        bands.push(Band { from, to: until(led, timeline), kind: Kind::Log });
+        let (from, to) = (led.extent.0, led.until);
+        bands.push(Band { from, to, kind: Kind::Log });
         let catch_up = |one: &crate::journal::plan::Stretch| Band { from: one.from, to: one.to, kind: Kind::CatchUp };
         bands.extend(led.catch_ups.iter().map(catch_up));
         if led.breaks {
@@ -166,13 +188,6 @@ pub(crate) fn bands_of(timeline: &Timeline) -> Vec<Band> {
         }
     }
     bands
-}
-
-/// How far a band is drawn: as far as its commits are known to be all there are.
-fn until(led: &Led, timeline: &Timeline) -> DateTime<Utc> {
-    let is_last = timeline.counted().is_some_and(|counted| counted.archive == led.archive);
-    let next = timeline.archives.iter().find(|mark| is_last && mark.on_band == Some(led.to.commit));
-    next.map_or(led.extent.1, |mark| mark.moment.max(led.extent.1))
 }
 
 /// All there is to be seen, with room for the next backup where that is near.
