@@ -78,7 +78,7 @@ pub enum Ask {
         /// The first of them.
         first: u64,
     },
-    /// How dense the commits with operations that pass the filter are: [`Rows::Density`].
+    /// How dense the commits with operations are that pass the filter, whatever times it asks for: [`Rows::Density`].
     Density(Span),
     /// What passes the filter as lines of text, piece by piece, the oldest first: [`Rows::Lines`].
     Lines {

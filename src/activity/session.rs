@@ -148,7 +148,11 @@ impl Session {
             let rows = self.exports.next(*export, &question.filter, *form, *upto)?;
             return Ok(Page { state: self.shared.lock().state(None, None)?, rows });
         }
-        self.look_at_more(&question.filter, begun)?;
+        // Of the time when they were made nothing is left out: that is what is looked at.
+        let any_time = || Filter { since: None, before: None, ..question.filter.clone() };
+        let is_of_times = matches!(question.ask, Ask::Density(_));
+        let filter = if is_of_times { any_time() } else { question.filter.clone() };
+        self.look_at_more(&filter, begun)?;
         let upto = match &question.ask {
             Ask::Commits { upto, .. } => *upto,
             _ => None,
@@ -156,7 +160,7 @@ impl Session {
         let found = match &question.ask {
             Ask::Neighbour { commit, number, forward } => Some(self.neighbour(*commit, *number, *forward)?),
             Ask::Totals { first } => Some(self.totals(*first)?),
-            Ask::Density(span) => Some(self.density(&question.filter, *span)?),
+            Ask::Density(span) => Some(self.density(&filter, *span)?),
             _ => None,
         };
         // Rows and state are of one moment.
@@ -239,7 +243,8 @@ impl Session {
         loop {
             let inner = self.shared.lock();
             let commits = inner.index.commits_from(place, COUNTED)?;
-            let Some(hits) = inner.hits.iter().find(|hits| hits.filter == *filter).filter(|_| !commits.is_empty()) else {
+            let Some(hits) = inner.hits.iter().find(|hits| hits.filter == *filter).filter(|_| !commits.is_empty())
+            else {
                 let is_seen = |one: &&Stretch| one.from < span.to && one.to >= span.from;
                 let seen = inner.index.catch_ups().iter().rev().filter(is_seen).take(CATCH_UPS_TOLD);
                 let mut catch_ups: Vec<Stretch> = seen.copied().collect();

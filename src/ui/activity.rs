@@ -4,12 +4,14 @@
 //! feed      rows as they come from the engine, a few around those that are seen
 //! picked    what is selected, to be taken back
 //! export    writing what is filtered to a file
+//! timeline  when the commits were made that pass the filter
 //! words     operations in words
 //! ```
 
 pub(crate) mod export;
 pub(crate) mod feed;
 pub(crate) mod picked;
+pub(crate) mod timeline;
 pub(crate) mod words;
 
 use std::{
@@ -32,6 +34,7 @@ use super::table::How;
 use export::Export;
 use feed::{About, Feed};
 use picked::{Picked, Spot};
+use timeline::TimeForm;
 
 /// What is typed counts when nothing was typed for so long.
 const TYPED: Duration = Duration::from_millis(300);
@@ -143,6 +146,8 @@ pub(crate) struct ActivityForm {
     pub(crate) visible: (usize, usize),
     pub(crate) feed: Feed,
     pub(crate) export: Option<Export>,
+    /// The timeline above the list.
+    pub(crate) time: TimeForm,
 }
 
 impl Default for ActivityForm {
@@ -165,6 +170,7 @@ impl Default for ActivityForm {
             visible: (0, 0),
             feed: Feed::default(),
             export: None,
+            time: TimeForm::default(),
         }
     }
 }
@@ -295,8 +301,9 @@ impl ActivityForm {
     /// Takes what has come.
     pub(crate) fn take(&mut self) {
         for (ask, rows) in self.feed.take() {
-            if let (Ask::Neighbour { forward, .. }, Rows::Operation(row)) = (ask, rows) {
-                match row {
+            match (ask, rows) {
+                (Ask::Density(span), Rows::Density { density, catch_ups }) => self.time.take(span, density, catch_ups),
+                (Ask::Neighbour { forward, .. }, Rows::Operation(row)) => match row {
                     Some(row) => {
                         (self.detail, self.note, self.column) = (Some((row.commit, row.number)), None, None);
                         // It may lie far from what is listed.
@@ -306,7 +313,8 @@ impl ActivityForm {
                     }
                     None if forward => self.note = Some("This is the last change of this record in these logs."),
                     None => self.note = Some("This is the first change of this record in these logs."),
-                }
+                },
+                _ => {}
             }
         }
     }

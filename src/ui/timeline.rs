@@ -7,7 +7,7 @@
 //! paint     how that is drawn
 //! ```
 //! A moment is chosen by click and drag, the wheel zooms. For the keyboard and for a screen reader it is one slider: the
-//! arrows go from commit to commit, Page Up and Page Down from archive to archive, Home and End to both ends, plus and
+//! arrows go from commit to commit (or, where a stretch is chosen, move what is seen, which Enter chooses), Page Up and Page Down from archive to archive, Home and End to both ends, plus and
 //! minus zoom, and its value is the line that says what lies at the place chosen.
 
 mod paint;
@@ -23,7 +23,6 @@ use eframe::egui::{
 use lucide_icons::Icon;
 
 use self::{
-    paint::HEIGHT,
     scale::{Scale, stretch_in_words},
     scene::{Drags, Scene},
 };
@@ -31,6 +30,9 @@ use super::{theme::palette, widgets::icon_button};
 
 /// How much one press of a key or a button zooms.
 const ZOOM: f64 = 2.0;
+/// How far an arrow moves what is seen, in parts of it, where no commit is chosen; and how far to an end of all.
+const PACE: f64 = 0.1;
+const FAR: f64 = 1e9;
 /// How much the wheel zooms, for each point that it would scroll by.
 const WHEEL: f64 = 1.0 / 220.0;
 /// A commit this near to the pointer, in points, is meant.
@@ -106,8 +108,8 @@ pub(crate) fn timeline_ui(ui: &mut Ui, kept: &mut Kept, scene: &Scene<'_>) -> Op
         };
         ui.label(RichText::new(words).color(palette(ui).weak));
     });
-    let (rect, response) =
-        ui.allocate_exact_size(vec2(ui.available_width().max(80.0), HEIGHT), Sense::click_and_drag());
+    let (rect, response) = ui
+        .allocate_exact_size(vec2(ui.available_width().max(80.0), paint::height(scene.drags)), Sense::click_and_drag());
     if scene.note.is_some() {
         paint::waiting(ui, rect, scene);
         spoken(ui, &response, scene);
@@ -163,13 +165,12 @@ fn buttons(ui: &mut Ui, kept: &Kept, scene: &Scene<'_>, scale: &mut Scale) -> Op
 /// What the keys want that were pressed, where it has the focus.
 fn keyboard(ui: &Ui, response: &Response, scene: &Scene<'_>, scale: &mut Scale) -> Option<Event> {
     let id = response.id;
-    let asked = |action| ui.input(|i| i.has_accesskit_action_request(id, action));
-    if asked(Asked::Increment) {
-        return Some(Event::Step(1));
+    let asked = |action| ui.input(|i| i.num_accesskit_action_requests(id, action)) as i64;
+    let by = asked(Asked::Increment) - asked(Asked::Decrement);
+    if by != 0 && scene.drags == Drags::Moment {
+        return Some(Event::Step(by));
     }
-    if asked(Asked::Decrement) {
-        return Some(Event::Step(-1));
-    }
+    *scale = scale.moved(by as f64 * PACE, scene.whole);
     if !response.has_focus() {
         return None;
     }
@@ -187,23 +188,34 @@ fn keyboard(ui: &Ui, response: &Response, scene: &Scene<'_>, scale: &mut Scale) 
     if typed("-") || pressed(Key::Minus) {
         *scale = scale.zoomed(at, 1.0 / ZOOM, scene.whole);
     }
-    let by_archive = |forward: bool| {
-        let here = scene.chosen.unwrap_or(if forward { scale.from() } else { scale.to() });
-        let mut marks = scene.marks.iter().enumerate();
-        let found =
-            if forward { marks.find(|(_, mark)| mark.at > here) } else { marks.rfind(|(_, mark)| mark.at < here) };
-        found.map(|(nth, _)| Event::Mark(nth))
-    };
     let steps = [(Key::ArrowRight, 1), (Key::ArrowUp, 1), (Key::ArrowLeft, -1), (Key::ArrowDown, -1)];
     // One frame may bring several presses: each is a step.
     let by: i64 = steps
         .iter()
         .map(|(key, by)| by * ui.input_mut(|i| i.count_and_consume_key(Modifiers::NONE, *key)) as i64)
         .sum();
+    let ends = (pressed(Key::Home), pressed(Key::End));
+    if scene.drags == Drags::Stretch {
+        // What is seen is moved, and chosen by Enter.
+        let beyond = f64::from(u8::from(ends.1)) - f64::from(u8::from(ends.0));
+        *scale = scale.moved(by as f64 * PACE + beyond * FAR, scene.whole);
+        if pressed(Key::Enter) {
+            return Some(Event::Stretch(scale.from(), scale.to()));
+        }
+    }
+    let here = scene.chosen.or(scene.stretch.map(|(from, _)| from));
+    let by_archive = |forward: bool| {
+        let here = here.unwrap_or(if forward { scale.from() } else { scale.to() });
+        let mut marks = scene.marks.iter().enumerate();
+        let found =
+            if forward { marks.find(|(_, mark)| mark.at > here) } else { marks.rfind(|(_, mark)| mark.at < here) };
+        found.map(|(nth, _)| Event::Mark(nth))
+    };
     match () {
+        () if scene.drags == Drags::Stretch && (by != 0 || ends.0 || ends.1) => None,
         () if by != 0 => Some(Event::Step(by)),
-        () if pressed(Key::Home) => Some(Event::First),
-        () if pressed(Key::End) => Some(Event::Last),
+        () if ends.0 => Some(Event::First),
+        () if ends.1 => Some(Event::Last),
         () if pressed(Key::PageUp) => by_archive(false),
         () if pressed(Key::PageDown) => by_archive(true),
         () => None,
@@ -289,7 +301,7 @@ fn spoken(ui: &Ui, response: &Response, scene: &Scene<'_>) {
     ui.ctx().accesskit_node_builder(response.id, |node| {
         node.set_role(Role::Slider);
         node.set_label(scene.name);
-        node.set_value(scene.value.clone());
+        node.set_value(scene.note.as_ref().unwrap_or(&scene.value).clone());
         node.add_action(Asked::Focus);
         node.add_action(Asked::Increment);
         node.add_action(Asked::Decrement);

@@ -183,3 +183,48 @@ fn the_wheel_zooms_and_a_commit_that_was_hidden_among_others_can_be_clicked() {
         );
     }
 }
+
+#[test]
+fn a_stretch_of_the_timeline_is_listed_alone() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(20);
+    desk.use_log();
+    let first = desk.commit_notes(&path, 1);
+    // Bars are narrower than that, as long as all of them span no more than ten minutes.
+    std::thread::sleep(std::time::Duration::from_millis(1300));
+    let last = desk.commit_notes(&path, 3);
+    desk.press("Activity");
+    desk.until_shown("4 commits with 4 operations.");
+    desk.until_value("4 commits listed, of any time");
+    let place = desk.place_of_timeline();
+    // The first commit stands where the room at the left ends.
+    let (left, width) = (place.left() + 10.0, place.width() - 20.0);
+    let first_bar = pos2(left + width * (0.03 / 1.09) + 0.5, place.center().y);
+    desk.click_at(first_bar);
+    desk.until_shown("1 commit with 1 operation found, of 4 commits with 4 operations.");
+    assert_eq!(desk.rows(&format!("Commit {first}, ")).len(), 1);
+    assert!(desk.rows(&format!("Commit {last}, ")).is_empty());
+    desk.until_value("1 commit listed, of 2");
+    // Dragged over all of it, by the pointer; and by the keyboard all that is seen.
+    desk.press("Clear filter");
+    desk.until_value("4 commits listed, of any time");
+    let place = desk.place_of_timeline();
+    let (from, to) = (pos2(place.left() + 12.0, place.center().y), pos2(place.right() - 12.0, place.center().y));
+    let (button, modifiers) = (PointerButton::Primary, Modifiers::NONE);
+    desk.harness.event(Event::PointerMoved(from));
+    desk.harness.event(Event::PointerButton { pos: from, button, pressed: true, modifiers });
+    desk.harness.run_steps(2);
+    for part in [0.3, 0.7, 1.0] {
+        desk.harness.event(Event::PointerMoved(pos2(from.x + (to.x - from.x) * part, from.y)));
+        desk.harness.run_steps(2);
+    }
+    desk.harness.event(Event::PointerButton { pos: to, button, pressed: false, modifiers });
+    desk.harness.run_steps(2);
+    desk.until_value("4 commits listed, of 2");
+    desk.press("Clear filter");
+    desk.until_value("4 commits listed, of any time");
+    desk.harness.get_by_role_and_label(Role::Slider, "Timeline").focus();
+    desk.harness.run_steps(3);
+    desk.press_key(Key::Enter);
+    desk.until_value("4 commits listed, of 2");
+}

@@ -3,6 +3,7 @@
 //! ```text
 //! filter    which logs, and what is looked for
 //! acts      what can be done with what is selected
+//! timeline  when they were made
 //! list      commits, and below one that is opened its operations
 //! detail    one operation with all its columns
 //! ```
@@ -11,6 +12,7 @@ mod acts;
 mod detail;
 mod filter;
 mod list;
+mod timeline;
 
 use eframe::egui::{RichText, Ui};
 use lucide_icons::Icon;
@@ -54,6 +56,7 @@ pub(crate) fn activity_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
     ui.add_space(4.0);
     let is_typing = form.settle();
     let about = form.about(&data_file.facts.path);
+    form.time.be_about(&about);
     form.feed.be_about(about);
     poll(ui, form, is_typing, actions);
     still::begin(ui);
@@ -61,6 +64,7 @@ pub(crate) fn activity_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
     said_ui(ui, form, data_file);
     still::end(ui);
     reading_ui(ui, form, actions);
+    timeline::timeline_ui(ui, form, data_file, actions);
     if form.feed.total() == 0 {
         form.detail = None;
         let text = empty(form);

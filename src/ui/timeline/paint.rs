@@ -16,8 +16,14 @@ use crate::ui::{
     widgets::Tone,
 };
 
-/// Height of the control.
-pub(super) const HEIGHT: f32 = 112.0;
+/// Height of the control; above a list, which needs the room, it is lower.
+pub(super) fn height(drags: Drags) -> f32 {
+    match drags {
+        Drags::Moment => 112.0,
+        Drags::Stretch => 96.0,
+    }
+}
+
 const MARGIN: f32 = 10.0;
 /// From the top: marks, then bars, then the band, then the ruler.
 const MARKS: f32 = 34.0;
@@ -27,6 +33,8 @@ const RULER: f32 = 20.0;
 const APART: f32 = 92.0;
 /// Bars are not narrower.
 const BAR: f32 = 2.0;
+/// Archives that are nearer to each other are drawn as one.
+const TOGETHER: f32 = 14.0;
 /// Lines of hatching are so far apart.
 const HATCH: f32 = 5.0;
 
@@ -192,24 +200,31 @@ fn marks(
 ) {
     let small = TextStyle::Small.resolve(ui.style());
     let middle = inner.top() + 16.0;
-    let mut free = f32::NEG_INFINITY;
-    for (nth, mark) in scene.marks.iter().enumerate() {
-        let at = x(mark.at);
-        painter.vline(at, middle + 8.0..=inner.bottom() - RULER, Stroke::new(1.0, p.edge));
-        let (icon, colour) = look_of(mark, p);
-        painter.text(pos2(at, middle), Align2::CENTER_CENTER, char::from(icon), icon_font(15.0), colour);
+    let places: Vec<f32> = scene.marks.iter().map(|mark| x(mark.at)).collect();
+    for at in &places {
+        painter.vline(*at, middle + 8.0..=inner.bottom() - RULER, Stroke::new(1.0, p.edge));
+    }
+    let groups = grouped(&places, TOGETHER);
+    for (nth, (first, last)) in groups.iter().enumerate() {
+        let Some((group, at)) = scene.marks.get(*first..=*last).zip(places.get(*first)) else { continue };
+        // Of several at one place, the worst is seen.
+        let Some(worst) = group.iter().max_by_key(|mark| weight(mark.tone)) else { continue };
+        let (icon, colour) = look_of(worst, p);
+        painter.text(pos2(*at, middle), Align2::CENTER_CENTER, char::from(icon), icon_font(15.0), colour);
         let mut right = at + 9.0;
-        if mark.is_held {
+        if group.iter().any(|mark| mark.is_held) {
             painter.text(pos2(right, middle), Align2::LEFT_CENTER, char::from(Icon::Lock), icon_font(12.0), p.text);
             right += 14.0;
         }
-        // A number is written where it has room, up to the next mark.
-        let text = painter.layout_no_wrap(mark.label.clone(), small.clone(), p.text);
-        let end = right + text.size().x + 10.0;
-        let next = scene.marks.get(nth + 1).map_or(f32::INFINITY, |next| x(next.at) - 9.0);
-        if at > free && end < next {
+        // Its number, or how many they are, is written where it has room, up to the next.
+        let text = match group {
+            [alone] => alone.label.clone(),
+            _ => format!("{} archives", group.len()),
+        };
+        let text = painter.layout_no_wrap(text, small.clone(), p.text);
+        let next = groups.get(nth + 1).and_then(|(first, _)| places.get(*first)).map_or(f32::INFINITY, |x| x - 9.0);
+        if right + text.size().x < next {
             painter.galley(pos2(right, middle - text.size().y / 2.0), text, p.text);
-            free = end - 10.0;
         }
     }
     if let Some(next) = scene.next {
@@ -223,6 +238,27 @@ fn marks(
     }
 }
 
+/// Those that stand within `apart` of the first of them, one after the other: the first and the last of each group.
+fn grouped(places: &[f32], apart: f32) -> Vec<(usize, usize)> {
+    let mut groups: Vec<(usize, usize)> = Vec::new();
+    for (nth, at) in places.iter().enumerate() {
+        match groups.last_mut() {
+            Some((first, last)) if places.get(*first).is_some_and(|begun| at - begun < apart) => *last = nth,
+            _ => groups.push((nth, nth)),
+        }
+    }
+    groups
+}
+
+fn weight(tone: Tone) -> u8 {
+    match tone {
+        Tone::Good => 0,
+        Tone::Neutral => 1,
+        Tone::Warn => 2,
+        Tone::Bad => 3,
+    }
+}
+
 /// The shape and the colour of an archive.
 fn look_of(mark: &Mark, p: &Palette) -> (Icon, Color32) {
     match mark.tone {
@@ -230,5 +266,16 @@ fn look_of(mark: &Mark, p: &Palette) -> (Icon, Color32) {
         Tone::Warn => (Icon::TriangleAlert, p.warn.0),
         Tone::Bad => (Icon::CircleX, p.bad.0),
         Tone::Neutral => (Icon::Circle, p.neutral.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_that_would_cover_each_other_are_one_group_and_none_is_lost() {
+        assert_eq!(grouped(&[], 14.0), []);
+        assert_eq!(grouped(&[0.0, 5.0, 13.0, 14.0, 40.0], 14.0), [(0, 2), (3, 3), (4, 4)]);
     }
 }

@@ -87,7 +87,7 @@ impl Scale {
 
     /// Moved to the right by parts of all.
     pub(crate) fn moved(self, by: f64, whole: Self) -> Self {
-        Self::of(self.from + (by * self.length() as f64) as i64, self.length()).within(whole)
+        Self::of(self.from.saturating_add((by * self.length() as f64) as i64), self.length()).within(whole)
     }
 
     fn within(self, whole: Self) -> Self {

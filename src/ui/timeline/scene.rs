@@ -117,6 +117,17 @@ impl<'a> Scene<'a> {
         meant(&self.densities, at, reach)
     }
 
+    /// The stretch of the bar at a moment, or near to it.
+    pub(crate) fn bar_at(&self, at: DateTime<Utc>, reach: i64) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let density = self.densities.iter().rev().find(|density| density.span.column_of(at).is_some())?;
+        let span = density.span;
+        let (column, width) = (span.column_of(at)?, (span.begins(1) - span.begins(0)).num_microseconds()?);
+        let reach = u32::try_from(reach / width.max(1)).unwrap_or(0);
+        let near = density.columns.iter().filter(|known| known.nth.abs_diff(column) <= reach);
+        let nearest = near.min_by_key(|known| (known.nth.abs_diff(column), known.nth))?;
+        Some((span.begins(nearest.nth), span.begins(nearest.nth + 1)))
+    }
+
     /// What lies at a moment, in words, before it is chosen.
     pub(crate) fn said_at(&self, at: DateTime<Utc>, reach: i64) -> Option<String> {
         let here = |density: &&&Density| density.span.column_of(at).is_some();

@@ -11,6 +11,7 @@ use crate::{
     records::operation,
     ui::{
         activity::{ActivityForm, Chosen, FilterForm, words},
+        timeline::scale::stretch_in_words,
         widgets::{button, check_box, choice, commits, count, text_field},
     },
 };
@@ -122,9 +123,7 @@ fn time_ui(ui: &mut Ui, filter: &mut FilterForm, state: &Known) {
     let mut times: Vec<(_, String)> =
         state.times.iter().rev().map(|time| ((time.since, time.before), stretch(time))).collect();
     if let Some(chosen) = filter.time.filter(|chosen| times.iter().all(|(time, _)| time != chosen)) {
-        let time = Time { since: chosen.0, before: chosen.1, commits: 0 };
-        let words = stretch(&time);
-        times.push((chosen, words.split(',').next().unwrap_or_default().to_owned()));
+        times.push((chosen, stretch_in_words(chosen.0, chosen.1, &Local)));
     }
     let mut choices = vec![(None, "Any time")];
     choices.extend(times.iter().map(|(time, label)| (Some(*time), label.as_str())));
