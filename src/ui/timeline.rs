@@ -16,7 +16,7 @@ pub(crate) mod scene;
 
 use chrono::{DateTime, Local, Utc};
 use eframe::egui::{
-    EventFilter, Key, Modifiers, PointerButton, Pos2, Rect, Response, RichText, Sense, Ui,
+    EventFilter, Key, Modifiers, PointerButton, Pos2, Rect, Response, RichText, Sense, Ui, UiBuilder,
     accesskit::{Action as Asked, Role},
     vec2,
 };
@@ -26,7 +26,10 @@ use self::{
     scale::{Scale, stretch_in_words},
     scene::{Drags, Scene},
 };
-use super::{theme::palette, widgets::icon_button};
+use super::{
+    theme::palette,
+    widgets::{icon_button, moment},
+};
 
 /// How much one press of a key or a button zooms.
 const ZOOM: f64 = 2.0;
@@ -91,29 +94,93 @@ impl Kept {
     }
 }
 
-/// Shows the control below a line that says what is seen.
+/// What a button does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Press {
+    Closer,
+    Farther,
+    All,
+    Earlier,
+    Later,
+    /// All that is seen is chosen.
+    Seen,
+}
+
+const BUTTONS: [(Icon, &str, Press); 6] = [
+    (Icon::ZoomIn, "Zoom in", Press::Closer),
+    (Icon::ZoomOut, "Zoom out", Press::Farther),
+    (Icon::Maximize2, "Show all of it", Press::All),
+    (Icon::ChevronLeft, "Earlier", Press::Earlier),
+    (Icon::ChevronRight, "Later", Press::Later),
+    (Icon::ListFilter, "List what is seen", Press::Seen),
+];
+/// So many of them stand beside the control in one line.
+const BESIDE: usize = 3;
+/// Room for them there.
+const BESIDE_WIDTH: f32 = 136.0;
+
+/// Shows the control: below a line with buttons that says what is seen, or, where a stretch is chosen for a list that
+/// needs the room, beside the buttons.
 pub(crate) fn timeline_ui(ui: &mut Ui, kept: &mut Kept, scene: &Scene<'_>) -> Option<Event> {
-    let now = ui.input(|i| i.time);
-    let whole = scene.whole;
-    let mut scale = kept.scale(whole);
-    let mut event = None;
-    ui.horizontal_wrapped(|ui| {
-        // The words come last: they are not always as wide, and the buttons stay where they are.
-        ui.add_enabled_ui(scene.note.is_none(), |ui| {
-            event = buttons(ui, kept, scene, &mut scale);
+    let scale = kept.scale(scene.whole);
+    let is_known = scene.note.is_none();
+    if scene.drags == Drags::Moment {
+        let mut press = None;
+        ui.horizontal_wrapped(|ui| {
+            // The words come last: they are not always as wide, and the buttons stay where they are.
+            press = buttons_ui(ui, is_known, &BUTTONS[..BUTTONS.len() - 1]);
+            let words = if is_known { stretch_in_words(scale.from(), scale.to(), &Local) } else { " ".to_owned() };
+            ui.label(RichText::new(words).color(palette(ui).weak));
         });
-        let words = match scene.note {
-            Some(_) => " ".to_owned(),
-            None => stretch_in_words(scale.from(), scale.to(), &Local),
-        };
-        ui.label(RichText::new(words).color(palette(ui).weak));
-    });
-    let (rect, response) = ui
-        .allocate_exact_size(vec2(ui.available_width().max(80.0), paint::height(scene.drags)), Sense::click_and_drag());
+        return control_ui(ui, kept, scene, press);
+    }
+    ui.horizontal_top(|ui| {
+        let width = (ui.available_width() - BESIDE_WIDTH).max(0.0);
+        let size = vec2(width, paint::height(scene.drags));
+        let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+        let mut press = None;
+        ui.vertical(|ui| {
+            for line in BUTTONS.chunks(BESIDE) {
+                ui.horizontal(|ui| press = press.or(buttons_ui(ui, is_known, line)));
+            }
+        });
+        let mut within = ui.new_child(UiBuilder::new().max_rect(rect));
+        control_ui(&mut within, kept, scene, press)
+    })
+    .inner
+}
+
+fn buttons_ui(ui: &mut Ui, is_known: bool, buttons: &[(Icon, &str, Press)]) -> Option<Press> {
+    let mut pressed = None;
+    for (icon, name, press) in buttons {
+        let button = ui.add_enabled_ui(is_known, |ui| icon_button(ui, *icon, name)).inner;
+        if button.clicked() {
+            pressed = Some(*press);
+        }
+    }
+    pressed
+}
+
+fn control_ui(ui: &mut Ui, kept: &mut Kept, scene: &Scene<'_>, press: Option<Press>) -> Option<Event> {
+    let (now, whole) = (ui.input(|i| i.time), scene.whole);
+    let size = vec2(ui.available_width().max(80.0), paint::height(scene.drags));
+    let (rect, response) = ui.allocate_exact_size(size, Sense::click_and_drag());
     if scene.note.is_some() {
         paint::waiting(ui, rect, scene);
         spoken(ui, &response, scene);
         return None;
+    }
+    let mut scale = kept.scale(whole);
+    let around = scene.chosen.map(|at| scale.part_of(at)).filter(|part| (0.0..=1.0).contains(part)).unwrap_or(0.5);
+    let mut event = None;
+    match press {
+        Some(Press::Closer) => scale = scale.zoomed(around, ZOOM, whole),
+        Some(Press::Farther) => scale = scale.zoomed(around, 1.0 / ZOOM, whole),
+        Some(Press::All) => scale = whole,
+        Some(Press::Earlier) => scale = scale.moved(-0.5, whole),
+        Some(Press::Later) => scale = scale.moved(0.5, whole),
+        Some(Press::Seen) => event = Some(Event::Stretch(scale.from(), scale.to())),
+        None => {}
     }
     let pressed = keyboard(ui, &response, scene, &mut scale);
     let pointed = pointer(ui, (&response, rect), kept, scene, &mut scale);
@@ -132,34 +199,6 @@ pub(crate) fn timeline_ui(ui: &mut Ui, kept: &mut Kept, scene: &Scene<'_>) -> Op
     paint::paint(ui, rect, (scene, scale), (&response, kept.drag));
     spoken(ui, &response, scene);
     event
-}
-
-/// Buttons for what the wheel does.
-fn buttons(ui: &mut Ui, kept: &Kept, scene: &Scene<'_>, scale: &mut Scale) -> Option<Event> {
-    let whole = scene.whole;
-    let around = scene.chosen.map(|at| scale.part_of(at)).filter(|part| (0.0..=1.0).contains(part)).unwrap_or(0.5);
-    if icon_button(ui, Icon::ZoomIn, "Zoom in").clicked() {
-        *scale = scale.zoomed(around, ZOOM, whole);
-    }
-    if icon_button(ui, Icon::ZoomOut, "Zoom out").clicked() {
-        *scale = scale.zoomed(around, 1.0 / ZOOM, whole);
-    }
-    if icon_button(ui, Icon::ChevronLeft, "Earlier").clicked() {
-        *scale = scale.moved(-0.5, whole);
-    }
-    if icon_button(ui, Icon::ChevronRight, "Later").clicked() {
-        *scale = scale.moved(0.5, whole);
-    }
-    if icon_button(ui, Icon::Maximize2, "Show all of it").clicked() {
-        *scale = whole;
-    }
-    if scene.drags == Drags::Stretch
-        && kept.seen.is_some()
-        && icon_button(ui, Icon::ListFilter, "List what is seen").clicked()
-    {
-        return Some(Event::Stretch(scale.from(), scale.to()));
-    }
-    None
 }
 
 /// What the keys want that were pressed, where it has the focus.
@@ -279,7 +318,10 @@ fn pointer(
             Some(nth) => scene.marks.get(nth).map(|mark| mark.words.clone()),
             None => scene.said_at(scale.moment_at(part(at)), reach),
         };
-        if let Some(words) = words {
+        let is_next =
+            |next| at.y <= paint::marks_bottom(inner) && (paint::x_of(inner, *scale, next) - at.x).abs() <= GRIP;
+        let due = scene.next.filter(|next| is_next(*next)).map(|next| format!("Next full backup, {}", moment(&next)));
+        if let Some(words) = due.or(words) {
             response.clone().on_hover_text_at_pointer(words);
         }
     }

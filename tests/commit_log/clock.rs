@@ -340,3 +340,48 @@ fn what_a_place_on_the_timeline_means_is_what_is_restored() {
         assert_eq!(&logical_content(&scene.place.at(&format!("{to}/a.sqlite"))), content, "{said}");
     }
 }
+
+#[test]
+fn a_time_when_nobody_watched_and_a_damaged_log_are_told_where_they_are() {
+    let begin = naive("2026-06-01 10:00").and_utc();
+    let at = |minutes: i64| begin + TimeDelta::minutes(minutes);
+    let mut scene = Scene::new(begin);
+    let first = scene.backup();
+    scene.commit(at(1));
+    drop(scene.capture.take());
+    set(at(20));
+    scene.application.execute("INSERT INTO k VALUES('unwatched', 1)", []).unwrap();
+    scene.restart();
+    let caught = scene.capture.as_ref().unwrap().flush().unwrap().commit;
+    for minutes in 21..31 {
+        scene.commit(at(minutes));
+    }
+    set(at(40));
+    let second = scene.backup();
+    let last = scene.commit(at(50));
+    let span = Some(Span { from: begin, to: at(60), columns: 60 });
+    let look = |archive: &Path| timeline(archive, &[], (&Logs::Found, &Origin::default()), span).unwrap();
+    let found = look(&second);
+    let [band] = &found.bands[..] else { panic!("{found:?}") };
+    let [stretch] = band.catch_ups[..] else { panic!("{found:?}") };
+    assert_eq!((stretch.commit, stretch.from, stretch.to), (caught, at(1), at(20)));
+    assert!(!band.breaks && band.archive == first && band.to.commit == last);
+    // What lies within counts as one commit: nobody can go to a place between.
+    let within = found.density.span.column_of(at(10)).unwrap();
+    assert_eq!(found.density.meant(within, 0).map(|spot| spot.commit), Some(caught - 1));
+
+    // The log between both archives was cut off: what leads from the first one ends there, and the second goes on.
+    let folders = [scene.place.at("Backups"), scene.place.folder.path().to_path_buf()];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let log = files.filter(|path| path.to_string_lossy().ends_with("[0002].4BL")).last();
+    let log = log.unwrap_or_else(|| panic!("{folders:?}"));
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(&log, bytes).unwrap();
+    let found = look(&second);
+    let [lost, band] = &found.bands[..] else { panic!("{found:?}") };
+    assert!(lost.breaks && lost.archive == first && lost.extent.1 < at(40), "{lost:?}");
+    assert_eq!((&band.archive, band.to.commit, band.breaks), (&second, last, false));
+    let cuts: Vec<bool> = found.archives.iter().map(|mark| mark.on_band.is_some()).collect();
+    assert_eq!(cuts, [false, false, true], "no commit after the damage is promised with an archive before it");
+}

@@ -83,7 +83,8 @@ fn an_accidental_deletion_is_found_by_table_and_time_and_its_records_are_seen() 
     if !has_sqlite3() {
         return;
     }
-    let mut desk = Desk::new();
+    // All columns of an operation are seen below the list.
+    let mut desk = Desk::of_size(1180.0, 900.0);
     let path = desk.with_clients();
     desk.press("Activity");
     desk.until_shown("No commit yet.");

@@ -14,7 +14,7 @@ use crate::{
     engine::{Answer, Query, status::DataFileStatus},
     journal::{
         density::{Density, Span},
-        integrate::Point,
+        integrate::{PlanEnd, Point},
     },
     restore::{
         RestorePlan,
@@ -28,7 +28,7 @@ use crate::{
         theme::palette,
         timeline::{
             self, Event, Kept,
-            scene::{Drags, Scene, bands_of, marks_of, whole_of},
+            scene::{Band, Drags, Kind, Scene, bands_of, marks_of, whole_of},
         },
         widgets::{Tone, count, moment},
     },
@@ -136,7 +136,7 @@ pub(super) fn timeline_ui(
     let scene = Scene {
         name: "Timeline",
         marks: marks_of(&known.archives, data_file),
-        bands: bands_of(&known),
+        bands: bands_of(&known).into_iter().chain(broken(plan, &known)).collect(),
         densities: std::iter::once(&known.density).chain(part.as_ref().map(|(_, density)| density)).collect(),
         now: known.now,
         next,
@@ -158,6 +158,14 @@ pub(super) fn timeline_ui(
     said_ui(ui, &scene);
     form.timeline.part = part;
     form.timeline.whole = Some((of, known));
+}
+
+/// What cannot be reached, as the plan found it that read every record: an index lists also what is damaged.
+fn broken(plan: &RestorePlan, known: &Timeline) -> Option<Band> {
+    let log = plan.log.as_ref().filter(|log| matches!(log.end, PlanEnd::Damaged { .. } | PlanEnd::Gap { .. }))?;
+    let from = log.times.map_or(plan.identity.moment.to_utc(), |times| times.1);
+    let next = known.archives.iter().map(|mark| mark.moment).find(|next| *next > from);
+    Some(Band { from, to: next.unwrap_or(known.now), kind: Kind::Gap })
 }
 
 /// What is said of the place chosen.

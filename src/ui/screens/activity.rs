@@ -31,7 +31,7 @@ use crate::{
         still,
         table::nothing,
         theme::{self, palette},
-        widgets::{Tone, bar, button, commits, count, error_strip, moment, strip, why},
+        widgets::{Tone, bar, button, commits, count, error_strip, strip, why},
     },
 };
 
@@ -197,9 +197,6 @@ fn summary(form: &ActivityForm, state: &Known) -> String {
     if let Some(begins) = &state.begins {
         let archive = begins.file_name().map(|name| shown(name).to_string()).unwrap_or_default();
         words += &format!(" Told from {archive} on; what was before it is not in these logs.");
-    }
-    if let Some([(_, oldest), (_, newest)]) = &state.ends {
-        words += &format!(" {} to {}.", moment(oldest), moment(newest));
     }
     if let Chosen::Log(log) = &form.chosen {
         words = format!("{}: {words}", shown(log));

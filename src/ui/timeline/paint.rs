@@ -20,14 +20,14 @@ use crate::ui::{
 pub(super) fn height(drags: Drags) -> f32 {
     match drags {
         Drags::Moment => 112.0,
-        Drags::Stretch => 96.0,
+        Drags::Stretch => 78.0,
     }
 }
 
 const MARGIN: f32 = 10.0;
 /// From the top: marks, then bars, then the band, then the ruler.
-const MARKS: f32 = 34.0;
-const BAND: f32 = 10.0;
+const MARKS: f32 = 28.0;
+const BAND: f32 = 8.0;
 const RULER: f32 = 20.0;
 /// Lines of the ruler are as far apart as their labels need.
 const APART: f32 = 92.0;
@@ -199,7 +199,7 @@ fn marks(
     (x, p): (&dyn Fn(DateTime<Utc>) -> f32, &Palette),
 ) {
     let small = TextStyle::Small.resolve(ui.style());
-    let middle = inner.top() + 16.0;
+    let middle = inner.top() + 14.0;
     let places: Vec<f32> = scene.marks.iter().map(|mark| x(mark.at)).collect();
     for at in &places {
         painter.vline(*at, middle + 8.0..=inner.bottom() - RULER, Stroke::new(1.0, p.edge));

@@ -32,7 +32,7 @@ const COLUMNS: [Column; 6] = [
 const DETAIL_HEIGHT: f32 = 290.0;
 
 /// So many rows are to be seen at the least, the titles among them.
-const LEAST_ROWS: f32 = 5.0;
+const LEAST_ROWS: f32 = 4.0;
 
 /// A line of the list.
 #[derive(Debug, Clone, Copy)]

@@ -31,7 +31,7 @@ pub(super) fn timeline_ui(ui: &mut Ui, form: &mut ActivityForm, data_file: &Data
     if let Some(ask) = form.time.poll(&state, columns, ui.input(|i| i.time)) {
         actions.push(Action::AskActivity(ask));
     }
-    let value = said(form);
+    let value = said(form, extent(&state));
     let (Some((from, to)), true) = (extent(&state), form.time.whole.is_some()) else {
         let note = match state.commits {
             0 if !state.is_reading => "No commit yet".to_owned(),
@@ -119,10 +119,13 @@ fn stretch_of(event: Event, scene: &Scene<'_>, archives: &[Mark]) -> Option<Opti
 }
 
 /// What is listed, in a line.
-fn said(form: &ActivityForm) -> String {
+fn said(form: &ActivityForm, all: Option<(DateTime<Utc>, DateTime<Utc>)>) -> String {
     let listed = commits(form.feed.total());
     match form.filter.time {
         Some((from, to)) => format!("{listed} listed, of {}", stretch_in_words(from, to, &Local)),
-        None => format!("{listed} listed, of any time"),
+        None => {
+            let all = all.map_or_else(String::new, |(from, to)| format!(": {}", stretch_in_words(from, to, &Local)));
+            format!("{listed} listed, of any time{all}")
+        }
     }
 }
