@@ -32,6 +32,9 @@ impl Answers {
     /// When the engine does not take the question.
     pub(crate) fn ask(&mut self, handle: &Handle, query: Query) -> Result<()> {
         let asked = Some(handle.ask(query.clone())?);
+        // Whoever goes from commit to commit asks much, and the answer that the dialog stands on is not to be forgotten
+        // for it.
+        self.0.retain(|question| question.asked.is_some() || !takes_place_of(&query, &question.query));
         let known = self.0.iter().position(|question| question.query == query).map(|at| self.0.remove(at));
         let answer = known.and_then(|question| question.answer);
         self.0.push(Question { query, asked, answer });
@@ -85,6 +88,21 @@ impl Answers {
     }
 }
 
+/// Whether only the answer to the first question counts where both were asked.
+fn takes_place_of(query: &Query, earlier: &Query) -> bool {
+    match (query, earlier) {
+        _ if query == earlier => false,
+        (Query::Point { archive, .. }, Query::Point { archive: other, .. }) => archive == other,
+        (Query::Timeline { archive, span: Some(_), .. }, Query::Timeline { archive: other, span: Some(_), .. }) => {
+            archive == other
+        }
+        (Query::Activity { of, question }, Query::Activity { of: other, question: earlier }) => {
+            of == other && std::mem::discriminant(&question.ask) == std::mem::discriminant(&earlier.ask)
+        }
+        _ => false,
+    }
+}
+
 /// What is drawn: the status of the engines, and what they answered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -97,5 +115,29 @@ impl Deref for View<'_> {
 
     fn deref(&self) -> &Status {
         self.status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{journal::integrate::Until, restore::Logs};
+
+    #[test]
+    fn only_a_question_of_the_same_kind_about_the_same_makes_an_answer_worthless() {
+        let (logs, segments) = (Logs::Found, Vec::new());
+        let point = |archive: &str, commit| Query::Point {
+            archive: archive.into(),
+            until: Until::Commit(commit),
+            segments: segments.clone(),
+            logs: logs.clone(),
+        };
+        let look = Query::Archive { path: "a".into(), segments: segments.clone(), logs: logs.clone() };
+        assert!(takes_place_of(&point("a", 2), &point("a", 1)));
+        assert!(!takes_place_of(&point("a", 1), &point("a", 1)), "until the new answer comes, the old one counts");
+        assert!(!takes_place_of(&point("b", 1), &point("a", 1)));
+        assert!(!takes_place_of(&point("a", 1), &look) && !takes_place_of(&look, &look));
+        let line = |span| Query::Timeline { archive: "a".into(), span, segments: segments.clone(), logs: logs.clone() };
+        assert!(!takes_place_of(&line(None), &line(None)), "the whole stays");
     }
 }

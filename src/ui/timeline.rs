@@ -24,7 +24,7 @@ use lucide_icons::Icon;
 
 use self::{
     scale::{Scale, stretch_in_words},
-    scene::{Drags, Scene},
+    scene::{Between, Drags, Scene},
 };
 use super::{
     theme::palette,
@@ -53,7 +53,7 @@ pub(crate) struct Kept {
     /// When that was changed last, in the window's own time.
     changed: f64,
     /// Where dragging began, and where it is.
-    drag: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    drag: Option<Between>,
     /// What was chosen when it was drawn last.
     chosen: Option<DateTime<Utc>>,
 }

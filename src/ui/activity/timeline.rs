@@ -128,8 +128,8 @@ mod tests {
     fn it_is_asked_when_there_is_more_and_not_again_for_the_same() {
         let mut form = TimeForm::default();
         let state = |looked_at| State { ends: Some([(1, at(100)), (9, at(200))]), looked_at, ..State::default() };
-        let Some(Ask::Density(span)) = form.poll(&state(5), 300, 0.0) else { panic!("nothing is asked") };
-        assert_eq!((span.from, span.to), (at(100), at(200) + TimeDelta::microseconds(1)));
+        let span = Span { from: at(100), to: at(200) + TimeDelta::microseconds(1), columns: COLUMNS };
+        assert_eq!(form.poll(&state(5), 300, 0.0), Some(Ask::Density(span)));
         form.polled = None;
         assert_eq!(form.poll(&state(5), 300, 0.0), None);
         assert!(form.poll(&state(6), 300, 0.0).is_some(), "more was read");

@@ -11,7 +11,7 @@ use crate::{
     storage::space::human_bytes,
     ui::{
         state::{LogChoice, RestoreForm},
-        theme::palette,
+        theme::{self, palette},
         widgets::{commits, count, fact_with, moment},
     },
 };
@@ -33,7 +33,14 @@ pub(super) fn plan_ui(ui: &mut Ui, plan: &RestorePlan, point: Option<&Point>, fo
     fact_with(ui, "Plan", |ui| {
         let p = palette(ui);
         let (strong, text) = if is_known { (p.strong, p.text) } else { (p.weak, p.weak) };
-        Grid::new("plan").num_columns(3).spacing([18.0, 3.0]).show(ui, |ui| {
+        if ui.available_width() < theme::BUTTONS_BESIDE_FROM {
+            for line in lines {
+                let parts: Vec<&str> = line.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+                ui.add(Label::new(RichText::new(parts.join(", ")).color(text)).wrap());
+            }
+            return;
+        }
+        Grid::new("plan").num_columns(3).min_row_height(18.0).spacing([18.0, 3.0]).show(ui, |ui| {
             for [what, which, much] in lines {
                 ui.add(Label::new(RichText::new(what).color(strong)));
                 ui.add(Label::new(RichText::new(which).color(text)));

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
-use eframe::egui::{Label, RichText, Ui};
+use chrono::{DateTime, Local, Utc};
+use eframe::egui::{Label, RichText, TextStyle, Ui};
 
 use super::until::how_far;
 use crate::{
@@ -126,7 +126,7 @@ pub(super) fn timeline_ui(
         };
         let scene = Scene::unknown("Timeline", text, (value, Drags::Moment));
         timeline::timeline_ui(ui, &mut Kept::default(), &scene);
-        return said_ui(ui, &scene);
+        return said_ui(ui, &scene, form);
     };
     let data_file = data_file_of(status, form);
     let next = data_file.and_then(|known| known.next_backup).map(|next| next.to_utc());
@@ -155,7 +155,7 @@ pub(super) fn timeline_ui(
     if let Some(event) = event {
         pick(event, (&known, &scene), (plan, commit), form, actions);
     }
-    said_ui(ui, &scene);
+    said_ui(ui, &scene, form);
     form.timeline.part = part;
     form.timeline.whole = Some((of, known));
 }
@@ -169,8 +169,13 @@ fn broken(plan: &RestorePlan, known: &Timeline) -> Option<Band> {
 }
 
 /// What is said of the place chosen.
-fn said_ui(ui: &mut Ui, scene: &Scene<'_>) {
-    ui.add(Label::new(RichText::new(&scene.value).color(palette(ui).strong)).wrap());
+fn said_ui(ui: &mut Ui, scene: &Scene<'_>, form: &RestoreForm) {
+    let lines = if form.counts.is_some() { 2.0 } else { 1.0 };
+    ui.scope(|ui| {
+        // Room for what a commit did, which is told later.
+        ui.set_min_height(lines * ui.text_style_height(&TextStyle::Body));
+        ui.add(Label::new(RichText::new(&scene.value).color(palette(ui).strong)).wrap());
+    });
     ui.add_space(4.0);
 }
 
@@ -250,7 +255,11 @@ fn pick(
         }
         Event::First => match band {
             Some(band) => choose_commit(band.from.commit, known, plan, &usable, form, actions),
-            None => choose_archive(&known.archives[0].archive.clone(), form, actions),
+            None => {
+                if let Some(oldest) = known.archives.first() {
+                    choose_archive(&oldest.archive, form, actions);
+                }
+            }
         },
         Event::Last => form.log = LogChoice::End,
         Event::Stretch(..) => {}
@@ -342,12 +351,21 @@ fn leads_to(plan: &RestorePlan, point: Option<&Point>, form: &RestoreForm, told:
         return format!("{text}{}{first}.", archive());
     };
     let commit = format!("commit {} of {}", count(point.commit), moment(time));
+    // On the same day, its time will do.
+    let following = |next: &DateTime<Utc>| {
+        let (next, time) = (next.with_timezone(&Local), time.with_timezone(&Local));
+        let is_same_day = next.date_naive() == time.date_naive();
+        if is_same_day { next.format("%H:%M:%S").to_string() } else { moment(&next) }
+    };
     match (form.log, &point.next) {
         (LogChoice::Moment, Some(next)) => {
-            format!("Leads to {commit}, the last before that moment. The next one followed at {}{what}.", moment(next))
+            format!(
+                "Leads to {commit}, the last before that moment. The next one followed at {}{what}.",
+                following(next)
+            )
         }
         (_, Some(next)) => {
-            format!("Leads to {commit}, before commit {} of {}{what}.", count(point.commit + 1), moment(next))
+            format!("Leads to {commit}, before commit {} of {}{what}.", count(point.commit + 1), following(next))
         }
         (_, None) => format!("Leads to {commit}, the last one known."),
     }

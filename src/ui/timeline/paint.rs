@@ -9,7 +9,7 @@ use lucide_icons::Icon;
 
 use super::{
     scale::Scale,
-    scene::{Drags, Kind, Mark, Scene},
+    scene::{Between, Drags, Kind, Mark, Scene},
 };
 use crate::ui::{
     theme::{Palette, icon_font, palette},
@@ -38,6 +38,9 @@ const TOGETHER: f32 = 14.0;
 /// Lines of hatching are so far apart.
 const HATCH: f32 = 5.0;
 
+/// Where moments stand.
+type Places<'a> = &'a dyn Fn(DateTime<Utc>) -> f32;
+
 /// Where time is drawn.
 pub(super) fn inner(rect: Rect) -> Rect {
     rect.shrink2(vec2(MARGIN, 0.0))
@@ -59,7 +62,7 @@ pub(super) fn paint(
     ui: &Ui,
     rect: Rect,
     (scene, scale): (&Scene<'_>, Scale),
-    (response, drag): (&Response, Option<(DateTime<Utc>, DateTime<Utc>)>),
+    (response, drag): (&Response, Option<Between>),
 ) {
     if !ui.is_rect_visible(rect) {
         return;
@@ -132,7 +135,7 @@ fn ruler(ui: &Ui, painter: &Painter, (inner, scale): (Rect, Scale), p: &Palette)
     }
 }
 
-fn bands(painter: &Painter, band: Rect, scene: &Scene<'_>, x: &dyn Fn(DateTime<Utc>) -> f32, p: &Palette) {
+fn bands(painter: &Painter, band: Rect, scene: &Scene<'_>, x: Places<'_>, p: &Palette) {
     painter.rect_filled(band, 0.0, p.track);
     for stretch in &scene.bands {
         let (from, to) = (x(stretch.from), x(stretch.to));
@@ -166,7 +169,7 @@ fn density(
     painter: &Painter,
     bars: Rect,
     scene: &Scene<'_>,
-    (x, chosen): (&dyn Fn(DateTime<Utc>) -> f32, Option<DateTime<Utc>>),
+    (x, chosen): (Places<'_>, Option<DateTime<Utc>>),
     p: &Palette,
 ) {
     // The finest count that covers what is seen.
@@ -191,13 +194,7 @@ fn density(
     }
 }
 
-fn marks(
-    ui: &Ui,
-    painter: &Painter,
-    inner: Rect,
-    scene: &Scene<'_>,
-    (x, p): (&dyn Fn(DateTime<Utc>) -> f32, &Palette),
-) {
+fn marks(ui: &Ui, painter: &Painter, inner: Rect, scene: &Scene<'_>, (x, p): (Places<'_>, &Palette)) {
     let small = TextStyle::Small.resolve(ui.style());
     let middle = inner.top() + 14.0;
     let places: Vec<f32> = scene.marks.iter().map(|mark| x(mark.at)).collect();

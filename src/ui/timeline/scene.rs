@@ -18,6 +18,9 @@ const ROOM: (f64, f64) = (0.03, 0.06);
 /// A backup that is due is shown from the beginning where it is no further away than this part of all.
 const NEXT_WITHIN: f64 = 0.5;
 
+/// From one moment to another.
+pub(crate) type Between = (DateTime<Utc>, DateTime<Utc>);
+
 /// What dragging chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Drags {
@@ -82,7 +85,7 @@ pub(crate) struct Scene<'a> {
     /// The moment that is chosen.
     pub(crate) chosen: Option<DateTime<Utc>>,
     /// The stretch that is chosen.
-    pub(crate) stretch: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    pub(crate) stretch: Option<Between>,
     /// What is said of it.
     pub(crate) value: String,
     /// The first place that the arrows lead to, the one chosen, and the last, by commit.
@@ -118,7 +121,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The stretch of the bar at a moment, or near to it.
-    pub(crate) fn bar_at(&self, at: DateTime<Utc>, reach: i64) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    pub(crate) fn bar_at(&self, at: DateTime<Utc>, reach: i64) -> Option<Between> {
         let density = self.densities.iter().rev().find(|density| density.span.column_of(at).is_some())?;
         let span = density.span;
         let (column, width) = (span.column_of(at)?, (span.begins(1) - span.begins(0)).num_microseconds()?);

@@ -16,7 +16,7 @@ use crate::{
         timeline::{
             self, Event,
             scale::stretch_in_words,
-            scene::{Band, Drags, Kind, Scene, marks_of, whole_of},
+            scene::{Band, Between, Drags, Kind, Scene, marks_of, whole_of},
         },
         widgets::commits,
     },
@@ -104,7 +104,7 @@ fn chosen_at(form: &ActivityForm) -> Option<DateTime<Utc>> {
 }
 
 /// The stretch that is meant; `None` within for all of it.
-fn stretch_of(event: Event, scene: &Scene<'_>, archives: &[Mark]) -> Option<Option<(DateTime<Utc>, DateTime<Utc>)>> {
+fn stretch_of(event: Event, scene: &Scene<'_>, archives: &[Mark]) -> Option<Option<Between>> {
     match event {
         Event::Stretch(from, to) => Some(Some((from, to + TimeDelta::microseconds(1)))),
         // A bar is what it holds; beside them all, nothing is left out.
@@ -119,7 +119,7 @@ fn stretch_of(event: Event, scene: &Scene<'_>, archives: &[Mark]) -> Option<Opti
 }
 
 /// What is listed, in a line.
-fn said(form: &ActivityForm, all: Option<(DateTime<Utc>, DateTime<Utc>)>) -> String {
+fn said(form: &ActivityForm, all: Option<Between>) -> String {
     let listed = commits(form.feed.total());
     match form.filter.time {
         Some((from, to)) => format!("{listed} listed, of {}", stretch_in_words(from, to, &Local)),
