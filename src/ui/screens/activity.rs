@@ -63,8 +63,9 @@ pub(crate) fn activity_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
     export_ui(ui, form, actions);
     said_ui(ui, form, data_file);
     still::end(ui);
-    reading_ui(ui, form, actions);
+    // Above what comes and goes with what is listed: a second click is on the same bar as the first.
     timeline::timeline_ui(ui, form, data_file, actions);
+    reading_ui(ui, form, actions);
     if form.feed.total() == 0 {
         form.detail = None;
         let text = empty(form);
