@@ -4,6 +4,7 @@
 //! started it reads [`Control::progress`] and calls [`Control::stop`] from any other thread.
 
 mod question;
+pub mod session;
 pub mod wall;
 
 pub use question::Question;

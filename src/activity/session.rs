@@ -6,7 +6,7 @@ mod state;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -20,8 +20,8 @@ use super::{
     way::Open,
 };
 use crate::{
-    control::Control,
-    error::{Error, ErrorKind, ErrorReport, Result},
+    control::session::{self, PATIENCE},
+    error::{ErrorReport, Result},
     journal::{
         density::{Counter, Span},
         plan::Stretch,
@@ -31,10 +31,6 @@ use crate::{
 
 /// Reading rests when nobody has asked for so long.
 const LEASE: Duration = Duration::from_secs(10);
-/// What nobody asks for is forgotten after so long.
-const KEPT: Duration = Duration::from_secs(600);
-/// An answer waits so long for what may just come.
-const PATIENCE: Duration = Duration::from_millis(120);
 /// The index is looked at for so long before whoever reads the log has his turn.
 const TURN: Duration = Duration::from_millis(20);
 /// What so many filters let through is kept.
@@ -60,41 +56,23 @@ struct Inner {
     is_stopped: bool,
     /// Whether it is to be looked for more.
     is_wanted: bool,
-    asked: Instant,
     bytes: (u64, u64),
     begins: Option<std::path::PathBuf>,
     problem: Option<ErrorReport>,
     torn: Option<std::path::PathBuf>,
 }
 
-struct Shared {
-    inner: Mutex<Inner>,
-    changed: Condvar,
-    control: Control,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+type Shared = session::Shared<Inner>;
 
 /// An index that is being made.
 pub struct Session {
-    shared: Arc<Shared>,
+    shared: session::Session<Inner>,
     exports: Exports,
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.shared.control.stop();
-        self.shared.changed.notify_all();
     }
 }
 
@@ -111,19 +89,15 @@ impl Session {
             mode: Mode::Reading,
             is_stopped: false,
             is_wanted: true,
-            asked: Instant::now(),
             bytes: (0, 0),
             begins: None,
             problem: None,
             torn: None,
         };
-        let shared =
-            Arc::new(Shared { inner: Mutex::new(inner), changed: Condvar::new(), control: Control::default() });
-        let (own, finds) = (Arc::clone(&shared), Arc::clone(&open));
-        thread::Builder::new()
-            .name("activity".to_owned())
-            .spawn(move || reading::run(&own, &finds, running.as_deref()))
-            .map_err(|e| Error::new(ErrorKind::Io, "the log cannot be read beside all else").because(e))?;
+        let finds = Arc::clone(&open);
+        let words = ("activity", "the log cannot be read beside all else");
+        let read = move |shared: &Shared| reading::run(shared, &finds, running.as_deref());
+        let shared = session::Session::begin(inner, Arc::default(), words, read)?;
         Ok(Self { shared, exports: Exports::new(open) })
     }
 
@@ -134,7 +108,7 @@ impl Session {
 
     /// When somebody asked last.
     pub fn asked(&self) -> Instant {
-        self.shared.lock().asked
+        self.shared.asked()
     }
 
     /// Answers a question, after a moment at most for all but [`Ask::Neighbour`].
@@ -171,17 +145,17 @@ impl Session {
 
     /// Has the logs read on, and waits a moment for what comes at once.
     fn wake(&self, ask: &Ask, begun: Instant) {
+        self.shared.touch();
         let mut inner = self.shared.lock();
-        inner.asked = begun;
         inner.is_stopped = *ask == Ask::Stop || inner.is_stopped && *ask != Ask::GoOn;
         inner.is_wanted |= inner.mode == Mode::Waiting && !inner.is_stopped;
-        self.shared.changed.notify_all();
+        self.shared.tell();
         let is_coming = |inner: &mut Inner| {
             let is_first = inner.mode == Mode::Reading && inner.index.commits() == 0;
             !inner.is_stopped && (is_first || inner.mode == Mode::Waiting && inner.is_wanted)
         };
         let left = PATIENCE.saturating_sub(begun.elapsed());
-        drop(self.shared.changed.wait_timeout_while(inner, left, is_coming).unwrap_or_else(PoisonError::into_inner));
+        drop(self.shared.wait(inner, left, is_coming));
     }
 
     /// Looks which of what was read passes the filter, for a moment.

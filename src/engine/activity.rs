@@ -2,10 +2,14 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
+    time::Instant,
 };
 
-use super::lost::{damaged_archives, made_archives};
+use super::{
+    lost::{damaged_archives, made_archives},
+    sessions::{Forgotten, Sessions},
+};
 use crate::{
     activity::{
         query::{Page, Question, Source},
@@ -25,12 +29,19 @@ use crate::{
 /// Indexes that are kept; the one that was asked for least lately goes first.
 const SESSIONS_MAX: usize = 4;
 
-/// An index by what it is of.
-type Known = (PathBuf, Source, Arc<Session>);
-
-/// The indexes that somebody asks for.
+/// The indexes that somebody asks for, by what they are of.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Activities(Arc<Mutex<Vec<Known>>>);
+pub(super) struct Activities(Sessions<(PathBuf, Source), Session, SESSIONS_MAX>);
+
+impl Forgotten for Session {
+    fn is_gone(&self) -> bool {
+        Session::is_gone(self)
+    }
+
+    fn asked(&self) -> Instant {
+        Session::asked(self)
+    }
+}
 
 /// Where the logs of a data file are, and what is known of its archives.
 #[derive(Debug, Clone)]
@@ -96,36 +107,16 @@ fn no_log(data_file: &Path) -> Error {
 }
 
 impl Activities {
-    fn lock(&self) -> MutexGuard<'_, Vec<Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Answers a question, from the index that is there or is begun for it.
     ///
     /// # Errors
     /// When there is no log; as [`Session::answer`].
     pub(super) fn answer(&self, logged: Logged, question: &Question) -> Result<Page> {
-        let session = self.session(logged, &question.source)?;
-        session.answer(question)
-    }
-
-    fn session(&self, logged: Logged, source: &Source) -> Result<Arc<Session>> {
-        let mut all = self.lock();
-        all.retain(|(.., session)| !session.is_gone());
-        let known = all.iter().find(|(path, of, _)| *path == logged.path && of == source);
-        if let Some((.., session)) = known {
-            return Ok(Arc::clone(session));
-        }
-        while all.len() >= SESSIONS_MAX {
-            let Some(least) = (0..all.len()).min_by_key(|at| all.get(*at).map(|(.., session)| session.asked())) else {
-                break;
-            };
-            all.remove(least);
-        }
-        let path = logged.path.clone();
-        let (open, running) = logged.way(source)?;
-        let session = Arc::new(Session::begin(open, running)?);
-        all.push((path, source.clone(), Arc::clone(&session)));
-        Ok(session)
+        let of = (logged.path.clone(), question.source.clone());
+        let begin = || {
+            let (open, running) = logged.way(&question.source)?;
+            Session::begin(open, running)
+        };
+        self.0.get_or_begin(of, |_| true, begin)?.answer(question)
     }
 }

@@ -2,12 +2,16 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
+    time::Instant,
 };
 
 use uuid::Uuid;
 
-use super::activity::Logged;
+use super::{
+    activity::Logged,
+    sessions::{Forgotten, Sessions},
+};
 use crate::{
     activity::query::Source,
     error::{Error, ErrorKind, Result},
@@ -21,67 +25,54 @@ use crate::{
 /// Plans that are kept; the one that was asked for least lately goes first. Each may hold much of a data file.
 const SESSIONS_MAX: usize = 3;
 
-/// What is planned, by the data file and the name that whoever asks has given it.
-type Known = (PathBuf, Uuid, Arc<Session>);
-
-/// What somebody plans.
+/// What somebody plans, by the data file and the name that whoever asks has given it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct TakeBacks(Arc<Mutex<Vec<Known>>>);
+pub(super) struct TakeBacks(Sessions<(PathBuf, Uuid), Session, SESSIONS_MAX>);
 
-impl TakeBacks {
-    fn lock(&self) -> MutexGuard<'_, Vec<Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Forgotten for Session {
+    fn is_gone(&self) -> bool {
+        Session::is_gone(self)
     }
 
+    fn asked(&self) -> Instant {
+        Session::asked(self)
+    }
+}
+
+impl TakeBacks {
     /// Answers a question about what is planned for a data file, whose settings name `identity`.
     ///
     /// # Errors
     /// `NotFound` where nothing of that name is planned; as [`Session::answer`].
     pub(super) fn answer(&self, logged: Logged, identity: Option<Uuid>, question: &Question) -> Result<Page> {
-        let is_it = |(of, planning, _): &Known| *of == logged.path && *planning == question.planning;
-        let known = {
-            let mut all = self.lock();
-            all.retain(|(.., session)| !session.is_gone());
-            if question.ask == Ask::Forget {
-                all.retain(|known| !is_it(known));
+        let of = (logged.path.clone(), question.planning);
+        let session = match &question.ask {
+            Ask::Forget => {
+                self.0.forget(&of);
                 return Ok(Page { state: State::default(), rows: Rows::None });
             }
-            all.iter().find(|known| is_it(known)).map(|(.., session)| Arc::clone(session))
-        };
-        let session = match (&question.ask, known) {
-            (Ask::Make(order), Some(session)) if session.is_of(order) => session,
-            (_, Some(session)) if !matches!(question.ask, Ask::Make(_)) => session,
-            (Ask::Make(order), _) => self.begin(logged, identity, question.planning, order)?,
-            _ => {
-                return Err(
-                    Error::new(ErrorKind::NotFound, "this plan is not kept any more").hint("Have it made again.")
-                );
+            Ask::Make(order) => {
+                self.0.get_or_begin(of, |known| known.is_of(order), || begin(logged, identity, order))?
             }
+            _ => self.0.get(&of).ok_or_else(|| {
+                Error::new(ErrorKind::NotFound, "this plan is not kept any more").hint("Have it made again.")
+            })?,
         };
         session.answer(&question.ask)
     }
 
-    fn begin(&self, logged: Logged, identity: Option<Uuid>, planning: Uuid, order: &Order) -> Result<Arc<Session>> {
-        if order.source == Source::Log {
-            return Err(Error::new(ErrorKind::Refused, "only what the logs of the data file hold can be taken back"));
-        }
-        let path = logged.path.clone();
-        let (open, _) = logged.way(&order.source)?;
-        let open = Box::new(move |control: &crate::control::Control| open(control));
-        let session = Arc::new(Session::begin(path.clone(), identity, order.clone(), open)?);
-        let mut all = self.lock();
-        all.retain(|(of, known, _)| *of != path || *known != planning);
-        while all.len() >= SESSIONS_MAX {
-            let asked = |at: &usize| all.get(*at).map(|(.., session)| session.asked());
-            let Some(least) = (0..all.len()).min_by_key(asked) else { break };
-            all.remove(least);
-        }
-        all.push((path, planning, Arc::clone(&session)));
-        Ok(session)
-    }
-
     /// The plan of this name, if it is the last one that was made for the data file.
     pub(super) fn plan(&self, data_file: &Path, plan: Uuid) -> Option<Arc<Plan>> {
-        self.lock().iter().filter(|(of, ..)| of == data_file).find_map(|(.., session)| session.plan(plan))
+        self.0.find(|(of, _), session| session.plan(plan).filter(|_| of == data_file))
     }
+}
+
+fn begin(logged: Logged, identity: Option<Uuid>, order: &Order) -> Result<Session> {
+    if order.source == Source::Log {
+        return Err(Error::new(ErrorKind::Refused, "only what the logs of the data file hold can be taken back"));
+    }
+    let path = logged.path.clone();
+    let (open, _) = logged.way(&order.source)?;
+    let open = Box::new(move |control: &crate::control::Control| open(control));
+    Session::begin(path, identity, order.clone(), open)
 }

@@ -4,9 +4,8 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Instant,
 };
 
 use uuid::Uuid;
@@ -21,15 +20,13 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    control::Control,
+    control::{
+        Control,
+        session::{self, KEPT, PATIENCE},
+    },
     error::{Error, ErrorKind, ErrorReport, Result},
     restore::trail::Trail,
 };
-
-/// What nobody asks for is forgotten after so long.
-const KEPT: Duration = Duration::from_secs(600);
-/// An answer waits so long for a plan that may just come.
-const PATIENCE: Duration = Duration::from_millis(120);
 
 /// Finds the way through archive and logs.
 pub type Open = Box<dyn Fn(&Control) -> Result<Trail> + Send>;
@@ -53,38 +50,20 @@ struct Inner {
     doing: Option<Doing>,
     problem: Option<ErrorReport>,
     made: Option<Made>,
-    asked: Instant,
     is_gone: bool,
 }
 
-struct Shared {
-    inner: Mutex<Inner>,
-    changed: Condvar,
-    control: Control,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+type Shared = session::Shared<Inner>;
 
 /// What is being planned.
 pub struct Session {
-    shared: Arc<Shared>,
+    shared: session::Session<Inner>,
     order: Order,
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.shared.control.stop();
-        self.shared.changed.notify_all();
     }
 }
 
@@ -100,17 +79,12 @@ impl Session {
             doing: Some(Doing::Reading),
             problem: None,
             made: None,
-            asked: Instant::now(),
             is_gone: false,
         };
-        let (inner, changed, control) = (Mutex::new(inner), Condvar::new(), Control::default());
-        let shared = Arc::new(Shared { inner, changed, control });
-        let planner = Planner { shared: Arc::clone(&shared), data_file, identity, selection, open, chosen: None };
-        thread::Builder::new()
-            .name("take-back".to_owned())
-            .spawn(move || planner.run())
-            .map_err(|e| Error::new(ErrorKind::Io, "this cannot be planned beside all else").because(e))?;
-        Ok(Self { shared, order })
+        let mut planner = Planner { data_file, identity, selection, open, chosen: None };
+        let words = ("take-back", "this cannot be planned beside all else");
+        let plan = move |shared: &Shared| planner.run(shared);
+        Ok(Self { shared: session::Session::begin(inner, Arc::default(), words, plan)?, order })
     }
 
     /// Whether it plans the same operations.
@@ -125,7 +99,7 @@ impl Session {
 
     /// When somebody asked last.
     pub fn asked(&self) -> Instant {
-        self.shared.lock().asked
+        self.shared.asked()
     }
 
     /// The plan of this name, if it is the last one that was made.
@@ -139,8 +113,8 @@ impl Session {
     /// # Errors
     /// `Changed` where a script of another plan is asked for.
     pub fn answer(&self, ask: &Ask) -> Result<Page> {
+        self.shared.touch();
         let mut inner = self.shared.lock();
-        inner.asked = Instant::now();
         if let Ask::Make(order) = ask {
             let wanted = (order.decisions.clone(), order.round);
             if inner.wanted != wanted {
@@ -148,13 +122,9 @@ impl Session {
                 inner.doing = inner.doing.or(Some(Doing::Comparing));
             }
         }
-        self.shared.changed.notify_all();
+        self.shared.tell();
         if matches!(ask, Ask::Make(_) | Ask::Look) {
-            let waited = self
-                .shared
-                .changed
-                .wait_timeout_while(inner, PATIENCE, |inner| inner.doing.is_some() && !inner.is_gone);
-            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+            inner = self.shared.wait(inner, PATIENCE, |inner| inner.doing.is_some() && !inner.is_gone).0;
         }
         let rows = inner.rows(ask)?;
         let planned = inner.made.as_ref().map(|made| made.planned.clone());
@@ -215,7 +185,6 @@ fn row(plan: &Plan, at: usize) -> Option<Hindered> {
 
 /// The thread that makes plans.
 struct Planner {
-    shared: Arc<Shared>,
     data_file: PathBuf,
     identity: Option<Uuid>,
     selection: Selection,
@@ -224,12 +193,11 @@ struct Planner {
 }
 
 impl Planner {
-    fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
+    fn run(&mut self, shared: &Shared) {
         let mut with = shared.lock().wanted.clone();
         loop {
             // Whoever waits for it must not wait for ever.
-            let planned = catch_unwind(AssertUnwindSafe(|| self.plan(&with.0))).unwrap_or_else(|_| {
+            let planned = catch_unwind(AssertUnwindSafe(|| self.plan(shared, &with.0))).unwrap_or_else(|_| {
                 Err(Error::new(ErrorKind::Refused, "this ended by a defect of the program")
                     .hint("Please report it with what you did; no file was changed."))
             });
@@ -241,33 +209,34 @@ impl Planner {
                 Err(error) => inner.problem = Some(error.report()),
             }
             inner.doing = (inner.wanted != with).then_some(Doing::Comparing);
-            shared.changed.notify_all();
-            while inner.wanted == with && !shared.control.is_stopped() {
-                let left = KEPT.saturating_sub(inner.asked.elapsed());
+            shared.tell();
+            let rests = |inner: &mut Inner| inner.wanted == with && !shared.control().is_stopped();
+            while rests(&mut inner) {
+                let left = KEPT.saturating_sub(shared.asked().elapsed());
                 if left.is_zero() {
                     (inner.is_gone, inner.made) = (true, None);
                     return;
                 }
-                inner = shared.changed.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+                inner = shared.wait(inner, left, rests).0;
             }
-            if shared.control.is_stopped() {
+            if shared.control().is_stopped() {
                 return;
             }
             with = inner.wanted.clone();
         }
     }
 
-    fn plan(&mut self, decisions: &Decisions) -> Result<Plan> {
-        let control = &self.shared.control;
+    fn plan(&mut self, shared: &Shared, decisions: &Decisions) -> Result<Plan> {
+        let control = shared.control();
         let chosen = match &mut self.chosen {
             Some(chosen) => chosen,
             none => {
-                self.shared.lock().doing = Some(Doing::Reading);
+                shared.lock().doing = Some(Doing::Reading);
                 let trail = (self.open)(control)?;
                 none.insert(super::choose(&self.data_file, self.identity, trail, &self.selection, control)?)
             }
         };
-        self.shared.lock().doing = Some(Doing::Comparing);
+        shared.lock().doing = Some(Doing::Comparing);
         Plan::make(&self.data_file, chosen, decisions, control)
     }
 }

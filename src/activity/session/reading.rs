@@ -1,15 +1,16 @@
 //! The thread that reads the logs, and adds to the index what it finds.
 
-use std::{path::Path, sync::PoisonError, time::Instant};
+use std::{path::Path, time::Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::{KEPT, LEASE, Mode, Shared};
+use super::{LEASE, Mode, Shared};
 use crate::{
     activity::{
         row::Row,
         way::{Open, end_of, everything, stretches},
     },
+    control::session::KEPT,
     error::{Error, ErrorKind, Result},
     journal::{
         next_path,
@@ -37,11 +38,11 @@ pub(super) fn run(shared: &Shared, open: &Open, running: Option<&Path>) {
             inner.problem = Some(error.report());
         }
     }
-    shared.changed.notify_all();
+    shared.tell();
 }
 
 fn read(shared: &Shared, open: &Open, running: Option<&Path>) -> Result<Mode> {
-    let trail = open(&shared.control)?;
+    let trail = open(shared.control())?;
     let length = |path: &Path| path.metadata().map_or(0, |meta| meta.len());
     let legs = trail.legs;
     let mut lengths: Vec<u64> = legs.iter().map(|leg| length(&leg.path)).collect();
@@ -57,7 +58,7 @@ fn read(shared: &Shared, open: &Open, running: Option<&Path>) -> Result<Mode> {
     let wanted = everything(trail.first);
     let mut adding = Adding::default();
     loop {
-        let heard = history.go_on(&wanted, &shared.control, &mut |heard| match heard {
+        let heard = history.go_on(&wanted, shared.control(), &mut |heard| match heard {
             Heard::Operation(operation) => adding.add(shared, Row::of(operation)),
             Heard::Commit { number, log, end } => {
                 let before: u64 = lengths.iter().take(log).sum();
@@ -95,12 +96,11 @@ fn read(shared: &Shared, open: &Open, running: Option<&Path>) -> Result<Mode> {
 fn wait(shared: &Shared) -> Result<bool> {
     let mut inner = shared.lock();
     (inner.mode, inner.is_wanted) = (Mode::Waiting, false);
-    shared.changed.notify_all();
-    let rests = |inner: &mut super::Inner| !inner.is_wanted && !shared.control.is_stopped();
-    let (mut inner, waited) =
-        shared.changed.wait_timeout_while(inner, KEPT, rests).unwrap_or_else(PoisonError::into_inner);
-    shared.control.check()?;
-    if waited.timed_out() {
+    shared.tell();
+    let rests = |inner: &mut super::Inner| !inner.is_wanted && !shared.control().is_stopped();
+    let (mut inner, is_over) = shared.wait(inner, KEPT, rests);
+    shared.control().check()?;
+    if is_over {
         return Ok(false);
     }
     inner.mode = Mode::Waiting;
@@ -166,7 +166,7 @@ impl Adding {
             let is_first = inner.index.commits() == 0;
             inner.index.close(number, time)?;
             if is_first {
-                shared.changed.notify_all();
+                shared.tell();
             }
         }
         drop(inner);
@@ -178,13 +178,12 @@ impl Adding {
     fn rest(&mut self, shared: &Shared) -> Result<()> {
         self.since = 0;
         let rests = |inner: &mut super::Inner| {
-            let is_asked = !inner.is_stopped && inner.asked.elapsed() < LEASE;
-            !is_asked && !shared.control.is_stopped()
+            let is_asked = !inner.is_stopped && shared.asked().elapsed() < LEASE;
+            !is_asked && !shared.control().is_stopped()
         };
         let begun = Instant::now();
-        let inner = shared.changed.wait_timeout_while(shared.lock(), KEPT, rests);
-        drop(inner.unwrap_or_else(PoisonError::into_inner));
-        shared.control.check()?;
+        drop(shared.wait(shared.lock(), KEPT, rests));
+        shared.control().check()?;
         if begun.elapsed() >= KEPT { Err(Error::stopped()) } else { Ok(()) }
     }
 }
