@@ -6,15 +6,18 @@
 //! shape          what tables there are, and what their records are known by
 //! save           the records of a statement in a file
 //! query          a statement that reads, and the list of tables
+//! effort         how thoroughly a state is looked for, where something is damaged
 //! state          a state to look at: of a moment, of an archive, of now
 //! pages          the pages of a past state, one by one, or all of them where that is shorter
 //! ```
 
 pub mod differences;
+mod effort;
 pub mod pages;
 pub mod query;
 pub mod save;
 pub mod shape;
 pub mod state;
 
+pub use effort::Effort;
 pub use state::{Limits, Looked};

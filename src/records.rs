@@ -7,6 +7,7 @@
 //! members chains     which pages belong to which table, and to which record
 //! store              the pages before and after a commit, from archive and log
 //! operation lines    what is told, and its form in JSON; as lines for other programs
+//! shown              a value as people look at it
 //! definition schema  what tables look like, as of a commit
 //! page record row tree   the SQLite file format, read from bytes that nobody vouches for
 //! ```
@@ -25,5 +26,6 @@ pub mod page;
 pub mod record;
 pub mod row;
 pub mod schema;
+pub mod shown;
 pub mod store;
 pub mod tree;

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     archive::Archive,
-    as_of::{Limits, Looked},
+    as_of::{Effort, Limits, Looked},
     control::Control,
     engine::{
         Query,
@@ -31,13 +31,10 @@ use crate::{
         mistaken::refuse_log,
     },
     error::{Error, ErrorKind, Result, foreign::shown},
-    journal::{
-        CaptureState,
-        integrate::{Look, Until},
-    },
-    restore::{self, Logs, Origin, state::How},
+    journal::{CaptureState, integrate::Until},
+    restore::{self, Logs, Origin},
     service::join,
-    storage, verify,
+    storage,
 };
 
 /// How often it is looked whether a statement has ended, and how long one may take to end that should.
@@ -112,9 +109,10 @@ impl Where {
     }
 
     /// Opens the state of an archive or a data file that is asked for.
-    fn open(&self, (what, logs): (&Path, &Logs), how: How, known: &mut Known, limits: &Limits) -> Result<Looked> {
+    fn open(&self, (what, logs): (&Path, &Logs), effort: &mut Effort, limits: &Limits) -> Result<Looked> {
         let what = absolute(what)?;
         refuse_log(&what)?;
+        let how = effort.how();
         let segments: Vec<PathBuf> = self.segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
         let folders = directories()?;
         let (own, data) = (folders.config_dir(), folders.data_dir());
@@ -123,13 +121,13 @@ impl Where {
             let is_untouched = self.is_untouched;
             let settings_dir = Some(own.to_path_buf());
             let origin = Origin { settings_dir, log_runs, is_untouched, ..Origin::default() };
-            known.chosen = Some(what.clone());
+            effort.chose(&what);
             return Looked::open(&what, &segments, (logs, &origin), how, limits);
         }
         let data_file = places::data_file(&what, &folders)?;
         let made = last_made(data, &data_file);
         let mut damaged = damaged_archives(data);
-        damaged.extend(known.passed.iter().cloned());
+        damaged.extend(effort.passed().iter().cloned());
         let mut origin = Origin {
             settings_dir: Some(own.to_path_buf()),
             damaged,
@@ -139,7 +137,7 @@ impl Where {
         };
         let choice = restore::choose_looking(&data_file, &origin, (how.until, how.look), logs, made.as_ref())
             .map_err(|error| missing_archives(&data_file, own, error))?;
-        known.chosen = Some(choice.archive.clone());
+        effort.chose(&choice.archive);
         origin.log_runs = bring_up_to_date(Some(&data_file), &choice.archive, own);
         let looked = Looked::open(&choice.archive, &segments, (&choice.logs, &origin), how, limits)?;
         Ok(looked.without(choice.without))
@@ -164,11 +162,9 @@ impl Where {
         limits: &Limits,
         work: &mut Work<'_, T>,
     ) -> Result<T> {
-        let mut known = Known::default();
-        let mut how = How { until, look: Look::Indexes, heals: false };
-        let mut earlier: Option<Error> = None;
+        let mut effort = Effort::new(until);
         loop {
-            let (done, may_try) = match self.open((what, logs), how, &mut known, limits) {
+            let (done, may_try) = match self.open((what, logs), &mut effort, limits) {
                 Ok(looked) => {
                     let _end = Watchdog::over(limits);
                     work(&looked)
@@ -179,24 +175,8 @@ impl Where {
                 Err(error) if error.kind() == ErrorKind::Damaged && may_try => error,
                 other => return other,
             };
-            let is_lost = |kind| matches!(kind, ErrorKind::Damaged | ErrorKind::NotFound);
-            let archive_is_damaged =
-                |archive: &PathBuf| verify::run(archive, &limits.control).is_err_and(|error| is_lost(error.kind()));
-            match (how.look, how.heals, known.chosen.take()) {
-                (Look::Indexes, ..) => how.look = Look::Records,
-                (_, false, Some(_)) => {
-                    how.heals = true;
-                    earlier = Some(error);
-                }
-                (_, true, Some(archive)) if is_data_file(what) && archive_is_damaged(&archive) => {
-                    // In a bad hour nobody should have to ask again for what is there.
-                    remark(&format!("{} cannot be read, and was passed by.", shown(&archive)));
-                    known.passed.push(archive);
-                    how = How { until, look: Look::Indexes, heals: false };
-                    earlier = None;
-                }
-                // What the repair says of it adds nothing where there was none.
-                _ => return Err(earlier.unwrap_or(error)),
+            if let Some(passed) = effort.again(error, is_data_file(what), &limits.control)? {
+                remark(&format!("{} cannot be read, and was passed by.", shown(&passed)));
             }
         }
     }
@@ -204,15 +184,6 @@ impl Where {
 
 /// What is done with a state, and whether it may be done anew where that failed.
 pub(super) type Work<'a, T> = dyn FnMut(&Looked) -> (Result<T>, bool) + 'a;
-
-/// What was found out while a state was looked for.
-#[derive(Default)]
-struct Known {
-    /// The archive that was used last.
-    chosen: Option<PathBuf>,
-    /// Those that cannot be used.
-    passed: Vec<PathBuf>,
-}
 
 /// Has whoever looks after a data file write down in its log what was committed until now; says whether that log runs,
 /// where somebody looks after it. It is known by its archive, where it was not named.
