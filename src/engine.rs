@@ -11,7 +11,8 @@
 //! handle command query status   the ways in and out, as plain data
 //! worker message commands       the engine's own thread, what reaches it, how commands are carried out
 //! queries pool                  answering questions, on a few threads that may wait for a disk
-//! activity take_backs sessions  what changed, for whoever asks, and what is planned to be taken back of it
+//! activity take_backs           what changed, for whoever asks, and what is planned to be taken back of it
+//! states sessions               states that somebody looks at; how many of all these are kept
 //! registry data_file            the data files in its care: each one a value with its lock, settings, log and status
 //! data_files logs surveys folders settings   what is done to them: open, close, look, change
 //! job work entry completion ended   one running job, its body, its line in the Backup journal, what came of it
@@ -62,6 +63,7 @@ mod scheduler;
 mod sessions;
 mod settings;
 pub mod settings_gone;
+mod states;
 pub mod status;
 mod surveys;
 mod take_backs;

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use rusqlite::{Rows, Statement};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     query::{quoted, value_of},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What became of a record or an object on the way from the first state to the second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// The second has it, and the first has not.
@@ -43,7 +43,7 @@ impl Change {
 }
 
 /// How the records of a table were told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Told {
     /// By the primary key.
@@ -55,7 +55,7 @@ pub enum Told {
 }
 
 /// A table in both states.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableDifference {
     /// Its name.
     pub table: String,
@@ -68,13 +68,13 @@ pub struct TableDifference {
     /// Records that only the first state has.
     pub missing: u64,
     /// Columns that only the first state has; they are not compared.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only_first: Vec<String>,
     /// Columns that only the second state has.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only_second: Vec<String>,
     /// Why it could not be compared to its end.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
@@ -86,7 +86,7 @@ impl TableDifference {
 }
 
 /// Something that was created, and is not the same in both.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaDifference {
     /// `table`, `index`, `view`, `trigger`.
     pub object: String,

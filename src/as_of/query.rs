@@ -97,20 +97,28 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Lists the tables with the number of their records, those that SQLite keeps for itself left out.
+/// The names of the tables with the number of their columns, those that SQLite keeps for itself left out.
 ///
 /// # Errors
 /// As [`run`].
-pub fn tables(looked: &Looked) -> Result<Vec<Table>> {
+pub fn names(looked: &Looked) -> Result<Vec<(String, i64)>> {
     let explain = |error: rusqlite::Error| looked.explain(&error);
     let conn = looked.connection();
     let list = "SELECT name, ncol FROM pragma_table_list WHERE schema='main' AND type IN ('table', 'virtual') \
                 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name COLLATE NOCASE, name";
     let mut statement = conn.prepare(list).map_err(explain)?;
     let found = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)));
-    let found: Vec<(String, i64)> = found.and_then(Iterator::collect).map_err(explain)?;
+    found.and_then(Iterator::collect).map_err(explain)
+}
+
+/// Lists the tables with the number of their records.
+///
+/// # Errors
+/// As [`run`].
+pub fn tables(looked: &Looked) -> Result<Vec<Table>> {
+    let conn = looked.connection();
     let mut tables = Vec::new();
-    for (table, columns) in found {
+    for (table, columns) in names(looked)? {
         let count = format!("SELECT count(*) FROM main.{}", quoted(&table));
         let (records, problem) = match conn.query_row(&count, [], |row| row.get(0)) {
             Ok(records) => (Some(records), None),

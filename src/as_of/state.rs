@@ -3,13 +3,16 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode};
 
-use super::pages::{Failed, PATIENCE, Pages, ServedPages};
+use super::{
+    pages::{Failed, PATIENCE, Pages, ServedPages},
+    turn::{Turn, took_too_long},
+};
 use crate::{
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result, foreign::foreign},
@@ -51,8 +54,7 @@ pub struct About {
 pub struct Looked {
     conn: Connection,
     failed: Failed,
-    control: Arc<Control>,
-    budget: Option<Duration>,
+    limits: Limits,
     about: About,
     held: Option<Held>,
     /// A newer archive that is known of and cannot be used.
@@ -72,6 +74,19 @@ pub struct Limits {
     pub control: Arc<Control>,
     /// All statements together, from opening on.
     pub budget: Option<Duration>,
+    /// The one that is run.
+    pub turn: Arc<Turn>,
+}
+
+impl Limits {
+    /// Whether a statement is to end; time counts from now on.
+    fn is_over(&self) -> impl FnMut() -> bool + Send + 'static {
+        let (limits, begun) = (self.clone(), Instant::now());
+        move || {
+            let is_late = || limits.budget.is_some_and(|budget| begun.elapsed() > budget);
+            limits.control.is_stopped() || limits.turn.is_over() || is_late()
+        }
+    }
 }
 
 impl Looked {
@@ -104,10 +119,9 @@ impl Looked {
         let pages = Pages::new((base, page_size), (found.pieces, limit), PATIENCE, &limits.control)?;
         let (failed, control) = (Failed::default(), Arc::clone(&limits.control));
         let served = ServedPages { pages, control, failed: failed.clone(), last: None };
-        let conn = read_only::open(Box::new(served), &limits.control, limits.budget)
-            .map_err(|error| failed.take().unwrap_or(error))?;
-        let (control, budget) = (Arc::clone(&limits.control), limits.budget);
-        Ok(Self { conn, failed, control, budget, about, held: Some(found.held), without: None })
+        let conn =
+            read_only::open(Box::new(served), limits.is_over()).map_err(|error| failed.take().unwrap_or(error))?;
+        Ok(Self { conn, failed, limits: limits.clone(), about, held: Some(found.held), without: None })
     }
 
     /// Opens a data file as it is now, in one state, while programs go on with it.
@@ -119,12 +133,11 @@ impl Looked {
         let time = limits.control.clock().now();
         let failed = Failed::default();
         let served = Live { snapshot, failed: failed.clone() };
-        let conn = read_only::open(Box::new(served), &limits.control, limits.budget)
-            .map_err(|error| failed.take().unwrap_or(error))?;
+        let conn =
+            read_only::open(Box::new(served), limits.is_over()).map_err(|error| failed.take().unwrap_or(error))?;
         let about =
             About { commit: None, time, archive: None, lacks: None, archive_problem: None, remarks: Vec::new() };
-        let (control, budget) = (Arc::clone(&limits.control), limits.budget);
-        Ok(Self { conn, failed, control, budget, about, held: None, without: None })
+        Ok(Self { conn, failed, limits: limits.clone(), about, held: None, without: None })
     }
 
     /// The same, where a newer archive is known of and cannot be used, as `without` says.
@@ -144,7 +157,7 @@ impl Looked {
             let held = self.held.as_ref()?;
             let level = held.open_data_files().iter().find(|data_file| self.is_level_with(data_file).unwrap_or(false));
             match level {
-                Some(data_file) => held.lacks_beside(data_file.clone(), self.control.clock().now()),
+                Some(data_file) => held.lacks_beside(data_file.clone(), self.limits.control.clock().now()),
                 None => Some(lacks.report().into()),
             }
         });
@@ -153,11 +166,11 @@ impl Looked {
 
     /// Whether a data file holds exactly this state, byte by byte.
     fn is_level_with(&self, data_file: &Path) -> Result<bool> {
-        let live = Snapshot::begin_to_look(data_file, LOCK_WAIT, &self.control)?;
+        let live = Snapshot::begin_to_look(data_file, LOCK_WAIT, &self.limits.control)?;
         let length = ffi::file_size(&self.conn, data_file)?;
         let (mut ours, mut theirs, mut at) = (vec![0; PIECE], vec![0; PIECE], 0);
         while at < length && live.len() == length {
-            self.control.check()?;
+            self.limits.control.check()?;
             let count = usize::try_from(length - at).unwrap_or(PIECE).min(PIECE);
             let (Some(ours), Some(theirs)) = (ours.get_mut(..count), theirs.get_mut(..count)) else { break };
             ffi::read_file(&self.conn, data_file, at, ours)?;
@@ -182,18 +195,19 @@ impl Looked {
 
     /// What a failure of the connection means.
     pub fn explain(&self, error: &rusqlite::Error) -> Error {
-        if self.control.is_stopped() {
+        if self.limits.control.is_stopped() {
             return Error::stopped();
         }
         if let Some(reason) = self.failed.take() {
             return reason;
         }
+        let is_interrupted = error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted);
+        if let Some(why) = self.limits.turn.why().filter(|_| is_interrupted) {
+            return why;
+        }
         let said = foreign(&error.to_string()).to_string();
-        match (error.sqlite_error_code(), self.budget) {
-            (Some(ErrorCode::OperationInterrupted), Some(budget)) => {
-                let message = format!("the statement took longer than {} seconds and was ended", budget.as_secs());
-                Error::new(ErrorKind::Stopped, message).hint("Give it more time, or ask for less.")
-            }
+        match (error.sqlite_error_code(), self.limits.budget) {
+            (Some(ErrorCode::OperationInterrupted), Some(budget)) => took_too_long(budget),
             (Some(ErrorCode::AuthorizationForStatementDenied | ErrorCode::ReadOnly), _) => {
                 Error::new(ErrorKind::Refused, format!("the statement does more than read this data file: {said}"))
                     .hint(ONLY_READING)

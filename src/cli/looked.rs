@@ -98,7 +98,7 @@ impl Where {
         let control = Arc::new(Control::default());
         let on_signal = Arc::clone(&control);
         let _ = ctrlc::set_handler(move || on_signal.stop());
-        Limits { control, budget: self.time_limit.map(Duration::from_secs) }
+        Limits { control, budget: self.time_limit.map(Duration::from_secs), ..Limits::default() }
     }
 
     fn logs(&self) -> Result<Logs> {

@@ -65,7 +65,7 @@ impl Logged {
         earlier.chain([backup::destination(&self.path, settings)]).collect()
     }
 
-    fn origin(&self) -> Origin {
+    pub(super) fn origin(&self) -> Origin {
         Origin {
             settings_dir: Some(self.settings_dir.clone()),
             damaged: damaged_archives(&self.data_dir),

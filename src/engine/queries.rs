@@ -7,7 +7,7 @@ use super::{
     history::History,
     in_care::LOOK_WAIT,
     query::{Answer, ArchiveLook, Query, Reply, SeenPlaces},
-    undo, work,
+    states, undo, work,
     worker::Worker,
 };
 use crate::{
@@ -124,6 +124,16 @@ impl Worker {
                 let logged = Logged { path: data_file, settings: Some(settings), settings_dir, data_dir };
                 let take_backs = self.take_backs.clone();
                 Box::new(move || take_backs.answer(logged, identity, &question).map(Box::new).map(Answer::TakeBack))
+            }
+            Query::State { data_file, question } => {
+                let settings =
+                    self.data_files.at(&data_file).ok_or_else(|| Self::not_open(&data_file))?.settings.clone();
+                let in_care = self.in_care(&data_file);
+                let (settings_dir, data_dir) = (self.config.settings_dir.clone(), self.config.data_dir.clone());
+                let logged = Logged { path: data_file, settings: Some(settings), settings_dir, data_dir };
+                let (states, clock) = (self.states.clone(), self.config.clock.clone());
+                let found = states::Found { logged, in_care, clock };
+                Box::new(move || states.answer(found, &question).map(Box::new).map(Answer::State))
             }
             Query::Look { data_file } => return Err(Self::not_open(&data_file)),
             Query::Unknown => {

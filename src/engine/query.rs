@@ -14,6 +14,7 @@ use super::command::{JobId, Subject};
 use crate::{
     activity::query::{Page, Question, Source},
     archive::segments::Missing,
+    as_of::ask,
     backup::{Measure, places::Place},
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{
@@ -132,6 +133,13 @@ pub enum Query {
         /// What is asked.
         question: take_back::query::Question,
     },
+    /// What a data file held, at a state that is kept open for whoever asks: [`Answer::State`].
+    State {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// What is asked.
+        question: ask::Question,
+    },
     /// How a data file stands now, and not as it was seen last: when [`Answer::Looked`] comes, the status holds it.
     Look {
         /// Canonical path of the data file.
@@ -157,6 +165,7 @@ impl Query {
             | Query::Undo { data_file, .. }
             | Query::Report { data_file, .. }
             | Query::TakeBack { data_file, .. }
+            | Query::State { data_file, .. }
             | Query::Look { data_file } => Subject::DataFile(data_file),
         }
     }
@@ -173,6 +182,7 @@ impl Query {
             | Query::Undo { data_file, .. }
             | Query::Report { data_file, .. }
             | Query::TakeBack { data_file, .. }
+            | Query::State { data_file, .. }
             | Query::Look { data_file } => data_file,
             Query::Unknown => Path::new(""),
         }
@@ -202,6 +212,8 @@ pub enum Answer {
     Activity(Box<Page>),
     /// What would be done.
     TakeBack(Box<take_back::query::Page>),
+    /// What a data file held.
+    State(Box<ask::Page>),
     /// The status holds what was asked for.
     Looked,
 }

@@ -28,6 +28,7 @@ use super::{
     query::{Answer, Reply},
     recorder::{Fresh, HistoryRead, Recorder},
     registry::Registry,
+    states::States,
     status::{DataFiles, Event, Finding, Host, Status},
     take_backs::TakeBacks,
 };
@@ -75,6 +76,8 @@ pub(super) struct Worker {
     pub(super) activities: Activities,
     /// What is planned to be taken back of it.
     pub(super) take_backs: TakeBacks,
+    /// The states that somebody looks at.
+    pub(super) states: States,
     /// Answers that go out with the status that holds them.
     pub(super) answers: Vec<(Reply, Answer)>,
     /// How many programs run that are told of jobs.
@@ -152,6 +155,7 @@ impl Worker {
             questions: Pool::default(),
             activities: Activities::default(),
             take_backs: TakeBacks::default(),
+            states: States::default(),
             answers: Vec::new(),
             messages,
             status: Arc::new(status),

@@ -124,7 +124,7 @@ pub(super) fn compare(
     control: &std::sync::Arc<Control>,
     tell: &mut dyn FnMut(&Differing<'_>) -> Result<()>,
 ) -> Result<BTreeMap<String, Comparison>> {
-    let limits = Limits { control: std::sync::Arc::clone(control), budget: None };
+    let limits = Limits { control: std::sync::Arc::clone(control), ..Limits::default() };
     let now = Looked::now(made, &limits)?;
     let mut found = BTreeMap::new();
     differences::between(looked, &now, &[], &mut |one| {

@@ -33,13 +33,15 @@ pub struct Hello {
 }
 
 /// What engines of this program know beside what every engine of the protocol does.
-pub const KNOWS: [&str; 3] = [ACTIVITY, TAKE_BACK, TIMELINE];
+pub const KNOWS: [&str; 4] = [ACTIVITY, TAKE_BACK, TIMELINE, STATE];
 /// What was changed, as records.
 const ACTIVITY: &str = "activity";
 /// What would be done to take single changes back.
 const TAKE_BACK: &str = "take-back";
 /// What stands where in time.
 const TIMELINE: &str = "timeline";
+/// What a data file held.
+const STATE: &str = "state";
 
 /// Whether an engine that said what it `knows` can be asked this.
 pub(super) fn is_known(query: &Query, knows: &[String]) -> bool {
@@ -47,6 +49,7 @@ pub(super) fn is_known(query: &Query, knows: &[String]) -> bool {
         Query::Activity { .. } => ACTIVITY,
         Query::TakeBack { .. } => TAKE_BACK,
         Query::Timeline { .. } => TIMELINE,
+        Query::State { .. } => STATE,
         _ => return true,
     };
     knows.iter().any(|known| known == needed)

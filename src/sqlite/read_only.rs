@@ -1,11 +1,6 @@
 //! A connection for statements that somebody else wrote, to a data file that nobody vouches for: it reads that data
 //! file, and nothing else.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
 use rusqlite::{
     Connection,
     config::DbConfig,
@@ -17,10 +12,7 @@ use super::{
     bound_values,
     vfs::{self, Served},
 };
-use crate::{
-    control::Control,
-    error::{Error, ErrorKind, Result},
-};
+use crate::error::{Error, ErrorKind, Result};
 
 /// After so many steps of its machine SQLite asks whether to go on.
 const STEPS: i32 = 2000;
@@ -76,11 +68,11 @@ const ASKED_OF: &[&str] = &[
 /// Functions that do more than compute.
 const ACTING: &[&str] = &["load_extension", "fts3_tokenizer", "edit", "readfile", "writefile"];
 
-/// Opens what `served` has. `control` ends a statement, and so does `budget`, counted from now.
+/// Opens what `served` has. A statement ends as soon as `is_over`.
 ///
 /// # Errors
 /// Where SQLite cannot open it.
-pub fn open(served: Box<dyn Served>, control: &Arc<Control>, budget: Option<Duration>) -> Result<Connection> {
+pub fn open(served: Box<dyn Served>, is_over: impl FnMut() -> bool + Send + 'static) -> Result<Connection> {
     let fail = |source: rusqlite::Error| {
         Error::new(ErrorKind::Sqlite, format!("SQLite cannot open what is shown to it: {source}"))
     };
@@ -99,8 +91,6 @@ pub fn open(served: Box<dyn Served>, control: &Arc<Control>, budget: Option<Dura
     }
     conn.execute_batch(&format!("PRAGMA cache_size=-{CACHE_KIB}; PRAGMA cell_size_check=ON; PRAGMA query_only=ON"))
         .map_err(fail)?;
-    let (begun, control) = (Instant::now(), Arc::clone(control));
-    let is_over = move || control.is_stopped() || budget.is_some_and(|budget| begun.elapsed() > budget);
     conn.progress_handler(STEPS, Some(is_over)).map_err(fail)?;
     conn.authorizer(Some(authorize)).map_err(fail)?;
     Ok(conn)
@@ -147,8 +137,7 @@ mod tests {
     }
 
     fn opened(
-        control: &Arc<Control>,
-        budget: Option<Duration>,
+        is_over: impl FnMut() -> bool + Send + 'static,
     ) -> std::result::Result<Connection, Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("a");
@@ -160,12 +149,12 @@ mod tests {
              CREATE VIRTUAL TABLE places USING rtree(i, a, b); INSERT INTO places VALUES(7, 1, 2)",
         )?;
         drop(conn);
-        Ok(open(Box::new(Bytes(std::fs::read(&path)?)), control, budget)?)
+        Ok(open(Box::new(Bytes(std::fs::read(&path)?)), is_over)?)
     }
 
     #[test]
     fn everything_can_be_read() -> Done {
-        let conn = opened(&Arc::default(), None)?;
+        let conn = opened(|| false)?;
         for (sql, expected) in [
             ("SELECT a FROM t", "one"),
             ("SELECT a FROM v", "one"),
@@ -188,7 +177,7 @@ mod tests {
 
     #[test]
     fn nothing_is_written_and_no_other_file_is_opened() -> Done {
-        let conn = opened(&Arc::default(), None)?;
+        let conn = opened(|| false)?;
         let other = tempfile::tempdir()?;
         let path = other.path().join("other").display().to_string();
         for sql in [
@@ -221,11 +210,11 @@ mod tests {
     #[test]
     fn a_statement_without_end_is_ended() -> Done {
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n";
-        let conn = opened(&Arc::default(), Some(Duration::from_millis(50)))?;
-        assert!(conn.query_row(endless, [], |_| Ok(())).is_err());
-        let control = Arc::new(Control::default());
-        let conn = opened(&control, None)?;
-        control.stop();
+        let mut asked = 0;
+        let conn = opened(move || {
+            asked += 1;
+            asked > 20
+        })?;
         assert!(conn.query_row(endless, [], |_| Ok(())).is_err());
         Ok(())
     }
