@@ -16,6 +16,7 @@
 //! state          what the window remembers between two frames
 //! answers asked  what engines answered to this window, and what it waits for, asked again where nothing can come
 //! activity       what the page Activity remembers, and its rows as they come
+//! looking        what the dialog Look at this state remembers: the state, as the engine tells it
 //! taking_back    what the dialog Take back remembers: the plan, as the engine tells it, and its run
 //! still          keeps a page still under the pointer
 //! file_picker    chooses files and folders
@@ -39,6 +40,7 @@ mod dialogs;
 mod file_picker;
 mod jobs;
 mod leave;
+mod looking;
 mod menus;
 mod page;
 mod picking;
@@ -69,7 +71,7 @@ use uuid::Uuid;
 
 pub use file_picker::FilePicker;
 
-use action::{Action, TakeBack};
+use action::{Action, Look, TakeBack};
 use state::{Dialog, Page, State};
 
 use crate::{
@@ -199,6 +201,7 @@ impl Window {
         self.state.activity.take();
         self.state.follow(status);
         actions.extend(self.state.ask_again(status).map(Action::Ask));
+        actions.extend(self.state.go_on_looking().map(|ask| Action::Look(Look::Ask(ask))));
         actions.extend(self.state.go_on_taking_back(status).map(|ask| Action::TakeBack(TakeBack::Ask(ask))));
     }
 
@@ -351,6 +354,7 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
+        apply::close_look(&mut self.state, &self.handle);
         let _ = self.handle.send(Command::Attend { who: self.who, here: false });
     }
 }

@@ -137,12 +137,14 @@ impl Session {
             Ask::Open(_) | Ask::Look | Ask::Differences { .. } | Ask::Piece { .. } | Ask::Forget => {}
         }
         let is_coming = |inner: &mut Inner| {
-            let is_busy = inner.wanted.is_some() || inner.state.doing.is_some();
+            let of = |number: u64| inner.state.listed.as_ref().is_some_and(|listed| listed.number == number);
             !inner.is_over
                 && match ask {
-                    Ask::Records { number, block } => inner.has(&Fetch::Block(*number, *block)).is_none() && is_busy,
-                    Ask::Record { number, nth } => inner.has(&Fetch::Record(*number, *nth)).is_none() && is_busy,
-                    _ => is_busy,
+                    Ask::Records { number, block } => {
+                        of(*number) && inner.has(&Fetch::Block(*number, *block)).is_none()
+                    }
+                    Ask::Record { number, nth } => of(*number) && inner.has(&Fetch::Record(*number, *nth)).is_none(),
+                    _ => inner.wanted.is_some() || inner.state.doing.is_some(),
                 }
         };
         if !matches!(ask, Ask::Differences { .. } | Ask::Piece { .. } | Ask::Forget) {

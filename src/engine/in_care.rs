@@ -13,7 +13,11 @@ use std::{
 use uuid::Uuid;
 
 use super::data_file::log_slot::LogSlot;
-use crate::{archive::Archive, journal::Capture, restore::Origin};
+use crate::{
+    archive::Archive,
+    journal::{Capture, CaptureState},
+    restore::{Logs, Origin},
+};
 
 /// How long a restore waits for a log that is just being opened.
 pub(super) const RESTORE_WAIT: Duration = Duration::from_secs(20);
@@ -60,5 +64,27 @@ impl InCare {
         let id = Archive::glance_with(archive, folders).ok()?.data_file_id;
         let mut same = self.all.iter().filter(|data_file| data_file.id == Some(id));
         same.next().filter(|_| same.next().is_none())
+    }
+}
+
+/// All logs found, and the running one: up to this very moment, wherever it lies. With what is known of where the data
+/// file is.
+pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin) -> (Logs, Origin) {
+    let Some(log) = log else { return (logs, origin) };
+    // Where it cannot be written, what it holds counts.
+    let flushed = log.flush();
+    let status = log.status();
+    let runs = flushed.is_ok() && status.state == CaptureState::On;
+    origin.log_problem = status.error.map(|e| e.message).or(flushed.err().map(|e| e.to_string())).filter(|_| !runs);
+    origin.log_runs = Some(runs);
+    let running = status.log;
+    origin.running = Some(running.clone());
+    match logs {
+        Logs::Found => (Logs::Also(vec![running]), origin),
+        Logs::Also(mut files) => {
+            files.push(running);
+            (Logs::Also(files), origin)
+        }
+        Logs::None => (Logs::None, origin),
     }
 }

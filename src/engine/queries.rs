@@ -5,9 +5,9 @@ use std::path::Path;
 use super::{
     activity::Logged,
     history::History,
-    in_care::LOOK_WAIT,
+    in_care::{LOOK_WAIT, with_running},
     query::{Answer, ArchiveLook, Query, Reply, SeenPlaces},
-    states, undo, work,
+    states, undo,
     worker::Worker,
 };
 use crate::{
@@ -52,7 +52,7 @@ impl Worker {
                 Box::new(move || {
                     let missing = segments::missing(&path, &folders);
                     let (log, origin) = in_care.of(&path, &folders, LOOK_WAIT);
-                    let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
+                    let (logs, origin) = with_running(logs, log.as_deref(), origin);
                     let copy = repair::propose_copy(&path, storage::folder_of(&path));
                     let plan = restore::plan_with(&path, &folders, &logs, &origin);
                     Ok(Answer::Archive(Box::new(ArchiveLook { missing, copy, result: plan.map_err(|e| e.report()) })))
@@ -62,7 +62,7 @@ impl Worker {
                 let in_care = self.in_care(&archive);
                 Box::new(move || {
                     let (log, origin) = in_care.of(&archive, &folders, LOOK_WAIT);
-                    let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
+                    let (logs, origin) = with_running(logs, log.as_deref(), origin);
                     // Asked for at every letter that somebody types, beside a plan that was made from the records.
                     let look = integrate::Look::Indexes;
                     restore::find_point(&archive, &folders, (&logs, &origin), until, look).map(Answer::Point)
@@ -72,7 +72,7 @@ impl Worker {
                 let in_care = self.in_care(&archive);
                 Box::new(move || {
                     let (log, origin) = in_care.of(&archive, &folders, LOOK_WAIT);
-                    let (logs, origin) = work::with_running(logs, log.as_deref(), origin);
+                    let (logs, origin) = with_running(logs, log.as_deref(), origin);
                     let found = restore::timeline::timeline(&archive, &folders, (&logs, &origin), span)?;
                     Ok(Answer::Timeline(Box::new(found)))
                 })

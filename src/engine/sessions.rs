@@ -17,8 +17,11 @@ pub(super) trait Forgotten {
     fn asked(&self) -> Instant;
 }
 
+/// Each with what it is of.
+type All<K, S> = Vec<(K, Arc<S>)>;
+
 /// At most `MAX` of them, by what each is of; cheap to clone.
-pub(super) struct Sessions<K, S, const MAX: usize>(Arc<Mutex<Vec<(K, Arc<S>)>>>);
+pub(super) struct Sessions<K, S, const MAX: usize>(Arc<Mutex<All<K, S>>>);
 
 impl<K, S, const MAX: usize> Clone for Sessions<K, S, MAX> {
     fn clone(&self) -> Self {
@@ -40,7 +43,7 @@ impl<K, S, const MAX: usize> fmt::Debug for Sessions<K, S, MAX> {
 
 impl<K: PartialEq, S: Forgotten, const MAX: usize> Sessions<K, S, MAX> {
     /// Those that are there.
-    fn all(&self) -> MutexGuard<'_, Vec<(K, Arc<S>)>> {
+    fn all(&self) -> MutexGuard<'_, All<K, S>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|(_, session)| !session.is_gone());
         all

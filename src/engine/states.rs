@@ -13,10 +13,9 @@ use uuid::Uuid;
 
 use super::{
     activity::Logged,
-    in_care::{InCare, LOOK_WAIT},
+    in_care::{InCare, LOOK_WAIT, with_running},
     lost::{last_made, missing_archives},
     sessions::{Forgotten, Sessions},
-    work::with_running,
 };
 use crate::{
     as_of::{

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     command::JobId,
     history::{HistoryEntry, JobKind},
+    in_care::with_running,
     job::{Order, Work},
     status::{DoneInPlace, FinishedJob, JobReport},
     work::{self, InPlaceOrder},
@@ -87,6 +88,6 @@ pub(super) fn plan(data_file: &Path, done: &DoneInPlace, own: &Path, log: Option
     // Only what is in the log by now is counted.
     let now = log.and_then(|log| log.flush().ok()).map(|position| position.commit);
     let origin = Origin { settings_dir: Some(own.to_path_buf()), ..Origin::of(data_file) };
-    let (logs, origin) = work::with_running(Logs::Found, log, origin);
+    let (logs, origin) = with_running(Logs::Found, log, origin);
     plan_undo(&done.undo, &archives, (&logs, &origin), now)
 }

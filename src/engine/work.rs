@@ -12,7 +12,7 @@ use super::{
     data_file::lock::DataFileLock,
     found::{self, Archives},
     history::Looked,
-    in_care::{InCare, RESTORE_WAIT},
+    in_care::{InCare, RESTORE_WAIT, with_running},
     job::Work,
     message::Message,
     rights,
@@ -24,7 +24,7 @@ use crate::{
     control::Control,
     drill,
     error::{Error, ErrorKind, Result},
-    journal::{Capture, CaptureState, Position, integrate::Until},
+    journal::{Capture, Position, integrate::Until},
     repair::{self, RepairOptions},
     restore::{
         self, Logs, Origin, RestoreOptions, RestoreReport,
@@ -44,28 +44,6 @@ pub(super) fn where_allowed(place: PathBuf, config: &Config, work: Work) -> Work
         rights::require(&place, as_root)?;
         work(control)
     })
-}
-
-/// All logs found, and the running one: up to this very moment, wherever it lies. With what is known of where the data
-/// file is.
-pub(super) fn with_running(logs: Logs, log: Option<&Capture>, mut origin: Origin) -> (Logs, Origin) {
-    let Some(log) = log else { return (logs, origin) };
-    // Where it cannot be written, what it holds counts.
-    let flushed = log.flush();
-    let status = log.status();
-    let runs = flushed.is_ok() && status.state == CaptureState::On;
-    origin.log_problem = status.error.map(|e| e.message).or(flushed.err().map(|e| e.to_string())).filter(|_| !runs);
-    origin.log_runs = Some(runs);
-    let running = status.log;
-    origin.running = Some(running.clone());
-    match logs {
-        Logs::Found => (Logs::Also(vec![running]), origin),
-        Logs::Also(mut files) => {
-            files.push(running);
-            (Logs::Also(files), origin)
-        }
-        Logs::None => (Logs::None, origin),
-    }
 }
 
 /// Tells what was found of an archive, before the job ends.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     activity::query::{Ask, Form},
+    as_of::ask,
     engine::{Command, JobId, Query},
     error::ErrorReport,
     journal::integrate::Until,
@@ -223,6 +224,8 @@ pub(crate) enum Action {
         /// What its lines are.
         form: Form,
     },
+    /// Something about looking at a state.
+    Look(Look),
     /// Something about taking single changes back.
     TakeBack(TakeBack),
     /// Open the dialog *Restore in place…* for a data file and the state after a commit.
@@ -280,6 +283,30 @@ pub(crate) enum Action {
     Quit,
     /// Stop the running jobs and end the program.
     QuitAnyway,
+}
+
+/// What is wanted about looking at a state.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Look {
+    /// Open the dialog *Look at this state…*.
+    Open {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// The state.
+        which: ask::Which,
+    },
+    /// Open the dialog *Look at a moment…*.
+    AskMoment(PathBuf),
+    /// Ask what the open dialog waits for.
+    Ask(ask::Ask),
+    /// Choose the folder that all records of a sheet are saved to.
+    ChooseFolder(ask::Sheet, ask::SaveForm),
+    /// Save them there.
+    Save(PathBuf),
+    /// They were saved, or could not be: of the state with this name.
+    Saved(Uuid, Result<PathBuf, ErrorReport>),
+    /// Close the dialog.
+    Close,
 }
 
 /// What is wanted about taking single changes back.

@@ -1,6 +1,9 @@
 //! Carries out what the user wants. This is the one place of the window that gives commands to the engine.
 
+mod looking;
 mod taking_back;
+
+pub(crate) use looking::close as close_look;
 
 use std::{
     path::{Path, PathBuf},
@@ -275,6 +278,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
                 state.activity.export = Some(Export::begin(ctx, handle, what, form, file));
             }
         }
+        Action::Look(wish) => looking::apply(ctx, wish, state, handle, news),
         Action::TakeBack(wish) => taking_back::apply(ctx, wish, state, handle, news),
         Action::AskGoBack { data_file, commit } => {
             let known = status.data_file(&data_file);

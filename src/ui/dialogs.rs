@@ -10,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod hold;
 pub(crate) mod in_place;
 pub(crate) mod log;
+pub(crate) mod look;
 pub(crate) mod message;
 pub(crate) mod plan;
 pub(crate) mod quit;
@@ -69,6 +70,8 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Report(form)) => records::records_ui(ctx, view, (form, ended), actions),
         Some(Dialog::Value(form)) => value::value_ui(ctx, form, actions),
         Some(Dialog::Export(form)) => export::export_ui(ctx, form, actions),
+        Some(Dialog::Look(form)) => look::look_ui(ctx, form, actions),
+        Some(Dialog::LookMoment(form)) => look::moment::moment_ui(ctx, form, actions),
         Some(Dialog::TakeBack(form)) => take_back::take_back_ui(ctx, status, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
     }
@@ -108,12 +111,27 @@ pub(crate) fn frame<T: ?Sized>(
     tall_frame(ctx, title, width, ((), 0.0), form, |_, _| (), content, footer);
 }
 
+/// What a dialog is called; one whose title changes while it is open is known by a name of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Title<'a> {
+    /// What it is known by.
+    pub(crate) id: &'a str,
+    /// What is shown.
+    pub(crate) text: &'a str,
+}
+
+impl<'a> From<&'a str> for Title<'a> {
+    fn from(text: &'a str) -> Self {
+        Self { id: text, text }
+    }
+}
+
 /// The same with a `head` above the content that does not scroll. The content is at least `height` high, where the
 /// window is; each `part` of it has a scroll position of its own.
 #[expect(clippy::too_many_arguments, reason = "three parts of a dialog, each drawn by its own function")]
-pub(crate) fn tall_frame<T: ?Sized>(
+pub(crate) fn tall_frame<'t, T: ?Sized>(
     ctx: &Context,
-    title: &str,
+    title: impl Into<Title<'t>>,
     width: f32,
     (part, height): (impl AsIdSalt, f32),
     form: &mut T,
@@ -121,6 +139,7 @@ pub(crate) fn tall_frame<T: ?Sized>(
     content: impl FnOnce(&mut Ui, &mut T),
     footer: impl FnOnce(&mut Ui, Keys, &mut T),
 ) {
+    let Title { id: title, text } = title.into();
     let popup_was_open = eframe::egui::Popup::is_any_open(ctx);
     let screen = ctx.content_rect().size();
     let wanted = width;
@@ -135,14 +154,14 @@ pub(crate) fn tall_frame<T: ?Sized>(
     modal.frame(frame).show(ctx, |ui| {
         ctx.accesskit_node_builder(ui.unique_id(), |node| {
             node.set_role(Role::Dialog);
-            node.set_label(title);
+            node.set_label(text);
         });
         ui.set_width(width);
         let begin = ui.cursor().top();
         let p = palette(ui);
         Frame::new().inner_margin(Margin { left: 22, right: 22, top: 18, bottom: 6 }).show(ui, |ui| {
             ui.set_width(ui.available_width());
-            ui.label(RichText::new(title).text_style(theme::section_style()).size(17.0).color(p.strong));
+            ui.label(RichText::new(text).text_style(theme::section_style()).size(17.0).color(p.strong));
         });
         let top = ui.cursor().top();
         Frame::new().inner_margin(Margin { left: 22, right: 22, top: 0, bottom: 0 }).show(ui, |ui| {

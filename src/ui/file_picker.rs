@@ -63,6 +63,8 @@ pub(crate) enum Purpose {
     LogToAnalyze,
     /// The folder for an export.
     ExportFolder,
+    /// The folder for records of a state.
+    RecordsFolder,
     /// The folder for the script of what is taken back.
     ScriptFolder,
     /// The folder for the sample.

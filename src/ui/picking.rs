@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    action::{Action, TakeBack},
+    action::{Action, Look, TakeBack},
     file_picker::{Mode, Purpose, Request},
     state::{Dialog, State},
 };
@@ -60,6 +60,7 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
             }
             None
         }
+        Purpose::RecordsFolder => Some(Action::Look(Look::Save(path))),
         Purpose::ScriptFolder => Some(Action::TakeBack(TakeBack::Save(path))),
         Purpose::SampleFolder => {
             if let Some(Dialog::Sample(form)) = &mut state.dialog {

@@ -32,6 +32,7 @@ use super::{
     dialogs::{export::ExportForm, plan::Line, settings::SettingsForm, timeline::TimelineForm, value::ValueForm},
     file_picker::FilePicker,
     leave::Leaving,
+    looking::{LookForm, MomentForm},
     still::Still,
     taking_back::TakeBackForm,
     wanted::Wanted,
@@ -82,6 +83,10 @@ pub(crate) enum Dialog {
     Value(Box<ValueForm>),
     /// *Export…*
     Export(ExportForm),
+    /// *Look at this state…*
+    Look(Box<LookForm>),
+    /// *Look at a moment…*
+    LookMoment(MomentForm),
     /// *Take back…*
     TakeBack(Box<TakeBackForm>),
     /// *About Strongroom*
@@ -469,6 +474,8 @@ impl State {
             Some(Dialog::Compact(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::Undo(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::TakeBack(form)) => status.data_file(&form.planning.data_file).is_none(),
+            Some(Dialog::Look(form)) => status.data_file(&form.seen.data_file).is_none(),
+            Some(Dialog::LookMoment(form)) => status.data_file(&form.data_file).is_none(),
             _ => false,
         };
         if gone {

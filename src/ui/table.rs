@@ -24,9 +24,9 @@ pub(crate) use listed::{How, Listed, ListedEvent};
 use rows::Rows;
 
 /// A column of a table. Those that are looked for most come first: the last ones are scrolled to in a small window.
-pub(crate) struct Column {
+pub(crate) struct Column<'a> {
     /// Its title.
-    title: &'static str,
+    title: &'a str,
     /// Its width; of an open one the least.
     width: f32,
     /// Whether it shares what the others leave.
@@ -34,12 +34,12 @@ pub(crate) struct Column {
     /// Whether it holds figures, which stand at the right.
     figures: bool,
     /// What a screen reader says before its text, which would not be understood alone.
-    said: Option<&'static str>,
+    said: Option<&'a str>,
     /// Whether the name of the row says the same.
     names_row: bool,
 }
 
-impl Column {
+impl Column<'_> {
     /// Is not read out: the name of the row says the same.
     pub(crate) const fn names_row(self) -> Self {
         Self { names_row: true, ..self }
@@ -52,17 +52,17 @@ impl Column {
 }
 
 /// A column of texts.
-pub(crate) const fn text_column(title: &'static str, width: f32) -> Column {
+pub(crate) const fn text_column(title: &str, width: f32) -> Column<'_> {
     Column { title, width, is_open: false, figures: false, said: None, names_row: false }
 }
 
 /// A column of texts that shares what the others leave, and is never narrower than `least`.
-pub(crate) const fn open_column(title: &'static str, least: f32) -> Column {
+pub(crate) const fn open_column(title: &str, least: f32) -> Column<'_> {
     Column { is_open: true, ..text_column(title, least) }
 }
 
 /// A column of figures.
-pub(crate) const fn figure_column(title: &'static str, width: f32) -> Column {
+pub(crate) const fn figure_column(title: &str, width: f32) -> Column<'_> {
     Column { figures: true, ..text_column(title, width) }
 }
 
@@ -147,7 +147,7 @@ pub(crate) struct Table<'a> {
     /// What it lists: its name, by which its sorting and its widths are remembered.
     pub(crate) name: &'a str,
     /// Its columns; the first one names the row.
-    pub(crate) columns: &'a [Column],
+    pub(crate) columns: &'a [Column<'a>],
     /// How many rows it has.
     pub(crate) rows: usize,
     /// How high it is at most.
@@ -332,7 +332,7 @@ impl Table<'_> {
             id,
             table: &self,
             order,
-            is_listed: listed.is_some(),
+            is_listed: listed.is_some_and(|(_, listed)| listed.sorted.is_none()),
             marked: listed.and_then(|(_, listed)| listed.marked),
             cell: &cell,
             name: &name,
@@ -402,6 +402,12 @@ fn corner(ui: &Ui, rect: Rect, first: f32, bar: f32) {
     ui.painter().rect_filled(below, 0.0, p.card);
     let rows = rect.top()..=rect.bottom() - bar;
     ui.painter().vline(rect.left() + first, rows, Stroke::new(1.0, p.line));
+}
+
+/// Whether the cells of the row that is selected in the table of this name are to be copied (Ctrl+C).
+pub(crate) fn is_copied(ui: &Ui, name: &str) -> bool {
+    let is_focused = ui.memory(|m| m.has_focus(Id::new(("table", name))));
+    is_focused && ui.input(|i| i.events.iter().any(|event| matches!(event, eframe::egui::Event::Copy)))
 }
 
 /// What stands in place of the rows of an empty table.

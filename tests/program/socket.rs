@@ -560,3 +560,72 @@ fn a_question_that_an_engine_does_not_know_is_answered_by_an_error() {
     drop(client);
     assert!(older.join().unwrap());
 }
+
+#[test]
+fn a_state_is_looked_at_over_the_socket_and_closed() {
+    use strongroom::{
+        as_of::ask::{Ask, Page, Question, Rows, Sheet, Which},
+        engine::Answer,
+        error::ErrorKind,
+    };
+    let scene = Scene::new();
+    let archive = support::engine::backup(&scene.engine.handle(), &scene.data).archive;
+    let client = connect(&scene.address, None).unwrap();
+    let look = |looking: uuid::Uuid, asked: Ask| -> Result<Page, strongroom::error::Error> {
+        let question = Question { looking, ask: asked };
+        match ask(&client.handle, Query::State { data_file: scene.data.clone(), question })? {
+            Answer::State(page) => Ok(*page),
+            other => panic!("{other:?}"),
+        }
+    };
+    let until = |looking: uuid::Uuid, done: &dyn Fn(&Page) -> bool| {
+        let begun = std::time::Instant::now();
+        loop {
+            let page = look(looking, Ask::Look).unwrap();
+            if done(&page) {
+                return page;
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(120), "{page:?}");
+        }
+    };
+    let which = || Which::Archive { path: archive.clone(), segments: Vec::new() };
+    let looking = uuid::Uuid::new_v4();
+    look(looking, Ask::Open(which())).unwrap();
+    let page = until(looking, &|page| {
+        page.state.about.is_some() && page.state.tables.iter().all(|table| table.records.is_some())
+    });
+    let table = page.state.tables[0].clone();
+    let sheet = Sheet::Table { table: table.table.clone(), sorted: None, text: String::new() };
+    look(looking, Ask::Show { number: 1, sheet: sheet.clone() }).unwrap();
+    let listed = |number| {
+        let page =
+            until(looking, &|page| page.state.listed.as_ref().is_some_and(|of| of.number == number && of.is_whole));
+        page.state.listed.unwrap()
+    };
+    assert_eq!(Some(listed(1).records), table.records);
+    let begun = std::time::Instant::now();
+    let rows = loop {
+        let page = look(looking, Ask::Records { number: 1, block: 0 }).unwrap();
+        if let Rows::Records(rows) = page.rows {
+            break rows;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(120), "{page:?}");
+    };
+    assert_eq!(rows.len() as u64, table.records.unwrap().min(128));
+    // A late question with a lower number changes nothing.
+    look(looking, Ask::Show { number: 2, sheet: Sheet::Statement("SELECT 7 AS n".to_owned()) }).unwrap();
+    look(looking, Ask::Show { number: 1, sheet }).unwrap();
+    assert_eq!(listed(2).columns, ["n"]);
+    assert!(matches!(look(looking, Ask::Records { number: 1, block: 0 }).unwrap().rows, Rows::None));
+
+    // Closed, it is not there any more; of four that are opened, the first one is closed.
+    look(looking, Ask::Forget).unwrap();
+    assert_eq!(look(looking, Ask::Look).unwrap_err().kind(), ErrorKind::NotFound);
+    let names: Vec<uuid::Uuid> = (0..4).map(|_| uuid::Uuid::new_v4()).collect();
+    for name in &names {
+        look(*name, Ask::Open(which())).unwrap();
+        until(*name, &|page| page.state.about.is_some());
+    }
+    assert_eq!(look(names[0], Ask::Look).unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(look(names[3], Ask::Look).unwrap().state.problem.is_none());
+}

@@ -17,6 +17,7 @@ mod end;
 mod gone;
 mod journey;
 mod log;
+mod look;
 mod settings;
 mod sizes;
 mod small;

@@ -24,5 +24,7 @@ mod gone;
 mod journey;
 #[path = "../windows/log.rs"]
 mod log;
+#[path = "../windows/look.rs"]
+mod look;
 #[path = "../windows/settings.rs"]
 mod settings;

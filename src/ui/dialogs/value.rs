@@ -24,6 +24,8 @@ const HEIGHT: f32 = 320.0;
 /// Which value is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ValueForm {
+    /// What it is of: an operation, or a record.
+    of: &'static str,
     title: String,
     column: String,
     old: Option<Shown>,
@@ -31,6 +33,8 @@ pub(crate) struct ValueForm {
     is_same: bool,
     shows_old: bool,
     in_digits: bool,
+    /// Where the whole of a long one is to be had.
+    whole: &'static str,
 }
 
 impl ValueForm {
@@ -39,7 +43,15 @@ impl ValueForm {
         let (old, new) = (field.old.clone(), field.new.clone());
         let in_digits = matches!(new.as_ref().or(old.as_ref()), Some(Shown::Bytes { .. }));
         let (title, column, is_same) = (words::title(row), field.column.clone(), field.is_same);
-        Self { title, column, shows_old: new.is_none(), old, new, is_same, in_digits }
+        let (of, whole) = ("Operation", "It is in what Export… writes.");
+        Self { of, title, column, shows_old: new.is_none(), old, new, is_same, in_digits, whole }
+    }
+
+    /// The value of a column of a record.
+    pub(crate) fn of_record(title: String, column: String, value: Shown) -> Self {
+        let in_digits = matches!(value, Shown::Bytes { .. });
+        let (of, whole) = ("Record", "It is in what Save as CSV… and Save as SQLite file… write.");
+        Self { of, title, column, old: None, new: Some(value), is_same: false, shows_old: false, in_digits, whole }
     }
 
     fn shown(&self) -> Option<&Shown> {
@@ -68,7 +80,7 @@ pub(crate) fn value_ui(ctx: &Context, form: &mut ValueForm, actions: &mut Vec<Ac
 }
 
 fn content(ui: &mut Ui, form: &mut ValueForm) {
-    fact(ui, "Operation", form.title.clone());
+    fact(ui, form.of, form.title.clone());
     fact(ui, "Column", foreign(&form.column).to_string());
     ui.horizontal_wrapped(|ui| {
         if form.old.is_some() && form.new.is_some() {
@@ -97,7 +109,7 @@ fn content(ui: &mut Ui, form: &mut ValueForm) {
     };
     fact(ui, "Size", size);
     if shown.is_cut() {
-        fact(ui, "Whole value", "It is in what Export… writes.");
+        fact(ui, "Whole value", form.whole);
     }
     ui.add_space(6.0);
     let lines = lines(shown, form.in_digits);

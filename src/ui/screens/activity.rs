@@ -47,6 +47,7 @@ pub(crate) fn activity_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
             actions.push(Action::AskExport);
         }
         acts::take_back_ui(ui, state, data_file, actions);
+        acts::look_ui(ui, &state.activity, data_file, actions);
     });
     still::begin(ui);
     jobs::news_ui(ui, status, state, actions);

@@ -11,6 +11,7 @@ use lucide_icons::Icon;
 use super::logs_used::{self, logs_ui};
 use crate::{
     archive::{Compression, Rate, catalog::ArchiveEntry, not_whole},
+    as_of::ask::Which,
     backup::soundness::{Damaged, Finding},
     drill::Proof,
     engine::{
@@ -23,7 +24,7 @@ use crate::{
     sqlite::seen::ContentCheck,
     storage::{self, space::human_bytes},
     ui::{
-        action::Action,
+        action::{Action, Look},
         answers::View,
         jobs,
         page::page_header,
@@ -335,6 +336,25 @@ fn segments(ui: &mut Ui, status: &View<'_>, archive: &ArchiveEntry, named: &[Pat
     }
 }
 
+/// The buttons that show what an archive holds, or what the data file held at a moment, without restoring it.
+fn look_ui(
+    ui: &mut Ui,
+    data_file: &DataFileStatus,
+    (archive, named): (&ArchiveEntry, &[PathBuf]),
+    actions: &mut Vec<Action>,
+) {
+    let of = data_file.facts.path.clone();
+    let tip = "Its tables and records, and what is other now; nothing is restored";
+    if button(ui, Some(Icon::Eye), "Look at this state…").on_hover_text(tip).clicked() {
+        let which = Which::Archive { path: archive.path.clone(), segments: named.to_vec() };
+        actions.push(Action::Look(Look::Open { data_file: of.clone(), which }));
+    }
+    let tip = "The tables and records of any moment that archives and logs lead to; nothing is restored";
+    if button(ui, Some(Icon::Eye), "Look at a moment…").on_hover_text(tip).clicked() {
+        actions.push(Action::Look(Look::AskMoment(of)));
+    }
+}
+
 fn detail(
     ui: &mut Ui,
     status: &View<'_>,
@@ -413,6 +433,7 @@ fn detail(
                 let (archive, data_file) = (archive.path.clone(), data_file.facts.path.clone());
                 actions.push(Action::AskRestoreInPlace { archive, data_file });
             }
+            look_ui(ui, data_file, (archive, named), actions);
             let verify = button(ui, Some(Icon::SearchCheck), &format!("Verify archive {}", archive.number));
             if verify.on_hover_text("Read every byte and prove every checksum").clicked() {
                 actions.push(Action::WithArchive { archive: archive.path.clone(), then: Then::Verify });

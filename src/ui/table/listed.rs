@@ -17,10 +17,12 @@ pub(crate) enum How {
 }
 
 /// Rows that are in their order already.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Listed<'a> {
     /// Whether the greatest comes first, by the first column; `None` where they cannot be turned round.
     pub(crate) descending: Option<bool>,
+    /// Where they can be sorted by any column: by which they are, and whether the greatest comes first.
+    pub(crate) sorted: Option<Option<(usize, bool)>>,
     /// The row to go to.
     pub(crate) go_to: Option<usize>,
     /// Which rows are marked, where several can be selected.
@@ -36,6 +38,8 @@ pub(crate) struct ListedEvent {
     pub(crate) how: How,
     /// Whether they are wanted the other way round.
     pub(crate) is_turned: bool,
+    /// By which column they are wanted, and whether with the greatest first.
+    pub(crate) sorted: Option<(usize, bool)>,
     /// Whether all of them are to be selected (Ctrl+A).
     pub(crate) all: bool,
 }
@@ -50,7 +54,10 @@ impl Table<'_> {
         name: impl Fn(usize) -> String,
     ) -> ListedEvent {
         let order = Order { rows: self.rows, sorted: None };
-        let sorted = listed.descending.map(|descending| Sorted { column: 0, descending });
+        let sorted = match listed.sorted {
+            Some(sorted) => sorted.map(|(column, descending)| Sorted { column, descending }),
+            None => listed.descending.map(|descending| Sorted { column: 0, descending }),
+        };
         let id = Id::new(("table", self.name));
         let is_many = listed.marked.is_some();
         let is_focused = ui.memory(|m| m.has_focus(id));
@@ -59,6 +66,7 @@ impl Table<'_> {
         let is_turned_by_key = is_many && is_focused && pressed(Key::Space);
         let at = ui.data(|d| d.get_temp::<Kept>(id.with("kept"))).map_or(0, |kept| kept.at);
         let (row, now) = self.framed(ui, (cell, name), (&order, Some((sorted, listed))));
+        let by = now.map(|now| (now.column, now.descending));
         let held = ui.input(|i| i.modifiers);
         let by_key = is_turned_by_key.then_some(RowEvent::Selected(at));
         let how = match row {
@@ -67,6 +75,6 @@ impl Table<'_> {
             Some(RowEvent::Selected(_)) if is_many && held.command => How::Turned,
             _ => How::Alone,
         };
-        ListedEvent { row: row.or(by_key), how, is_turned: now != sorted, all }
+        ListedEvent { row: row.or(by_key), how, is_turned: now != sorted, sorted: by, all }
     }
 }

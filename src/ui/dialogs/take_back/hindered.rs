@@ -98,7 +98,7 @@ pub(super) fn hindered_ui(ui: &mut Ui, form: &mut TakeBackForm, planned: &Planne
     let rows = planned.hindered as usize;
     let selected = form.hindered.filter(|at| *at < rows);
     let table = Table { name: "Conflicts", columns: &COLUMNS, rows, height: height(planned.hindered), selected };
-    let event = table.show_listed(ui, Listed { descending: None, go_to: None, marked: None }, cell, name).row;
+    let event = table.show_listed(ui, Listed::default(), cell, name).row;
     let (first, last) = seen.get();
     for at in (first..=last).filter(|at| *at < rows && planning.hindered.get(*at).is_none()) {
         actions.extend(planning.missing(at, ask_hindered).map(|ask| Action::TakeBack(TakeBack::Ask(ask))));
@@ -172,7 +172,7 @@ pub(super) fn left_out_ui(ui: &mut Ui, form: &mut TakeBackForm, planned: &Planne
         height: height(planned.left_out_told).min(5.0 * theme::ROW_HEIGHT),
         selected: None,
     };
-    table.show_listed(ui, Listed { descending: None, go_to: None, marked: None }, cell, name);
+    table.show_listed(ui, Listed::default(), cell, name);
     let (first, last) = seen.get();
     for at in (first..=last).filter(|at| *at < rows && planning.left_out.get(*at).is_none()) {
         actions.extend(planning.missing(at, ask_left_out).map(|ask| Action::TakeBack(TakeBack::Ask(ask))));

@@ -64,7 +64,7 @@ pub(super) fn statements_ui(ui: &mut Ui, form: &mut TakeBackForm, planned: &Plan
     let height = ((rows + 1) as f32 * theme::ROW_HEIGHT).min(9.0 * theme::ROW_HEIGHT);
     let selected = form.statement.filter(|at| *at < rows);
     let table = Table { name: "Statements", columns: &COLUMNS, rows, height, selected };
-    let event = table.show_listed(ui, Listed { descending: None, go_to: None, marked: None }, cell, name).row;
+    let event = table.show_listed(ui, Listed::default(), cell, name).row;
     let (first, last) = seen.get();
     for at in (first..=last).filter(|at| *at < rows && planning.statements.get(*at).is_none()) {
         actions.extend(planning.missing(at, ask).map(|ask| Action::TakeBack(TakeBack::Ask(ask))));

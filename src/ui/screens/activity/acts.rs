@@ -4,9 +4,11 @@ use eframe::egui::Ui;
 use lucide_icons::Icon;
 
 use crate::{
+    as_of::ask::Which,
     engine::status::DataFileStatus,
+    journal::integrate::Until,
     ui::{
-        action::{Action, TakeBack},
+        action::{Action, Look, TakeBack},
         activity::{ActivityForm, Chosen},
         state::State,
         widgets::{button_if, count, why},
@@ -32,6 +34,24 @@ pub(super) fn go_back_ui(ui: &mut Ui, form: &ActivityForm, data_file: &DataFileS
     if let Some(last) = form.picked.last_commit() {
         let label = format!("Keep everything up to commit {}…", count(last));
         go_ui(ui, (Icon::History, &label), (form, data_file), last, actions);
+    }
+}
+
+/// The button that shows the state before what is selected, without going there. It is there also where nothing is: what
+/// comes with a row would move the rows.
+pub(super) fn look_ui(ui: &mut Ui, form: &ActivityForm, data_file: &DataFileStatus, actions: &mut Vec<Action>) {
+    let first = form.picked.first_commit();
+    let reason = match (&form.chosen, first) {
+        (Chosen::Log(_), _) => "This is another log than those of the data file",
+        _ => "Select a commit or an operation in the list first",
+    };
+    let which = first.filter(|_| !matches!(form.chosen, Chosen::Log(_)));
+    let pressed = button_if(ui, which.is_some(), Some(Icon::Eye), "Look at the state before…");
+    let tip = "Tables and records before the first commit that is selected, and what is other now; nothing is restored";
+    let pressed = why(pressed.on_hover_text(tip), reason).clicked();
+    if let Some(commit) = which.filter(|_| pressed) {
+        let which = Which::Until(Until::Commit(commit.saturating_sub(1)));
+        actions.push(Action::Look(Look::Open { data_file: data_file.facts.path.clone(), which }));
     }
 }
 

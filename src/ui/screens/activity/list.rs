@@ -143,8 +143,8 @@ pub(super) fn list_ui(ui: &mut Ui, form: &mut ActivityForm, actions: &mut Vec<Ac
         Line::Operation(brief, commit, _) => picked.has(OperationId { commit, number: brief.number }),
         Line::Awaited(..) => selected == Some(row),
     };
-    let listed = Listed { descending: Some(form.newest_first), go_to: form.go_to, marked: Some(&marked) };
-    let ListedEvent { row: event, how, is_turned, all } = table.show_listed(ui, listed, cell, name);
+    let listed = Listed { descending: Some(form.newest_first), sorted: None, go_to: form.go_to, marked: Some(&marked) };
+    let ListedEvent { row: event, how, is_turned, all, .. } = table.show_listed(ui, listed, cell, name);
     // What is seen and has not come is asked for.
     let (first, last) = seen.get();
     let visible = if first <= last { (first, last) } else { form.visible };

@@ -1,0 +1,126 @@
+//! What the dialog *Look at this state…* remembers.
+//!
+//! ```text
+//! seen   the state, as the engine tells it: its tables, and the rows around those that are seen
+//! save   its records in a file
+//! ```
+
+pub(crate) mod save;
+pub(crate) mod seen;
+
+use std::path::PathBuf;
+
+use super::{
+    dialogs::value::ValueForm,
+    state::{Dialog, State},
+};
+use crate::{
+    as_of::ask::{Ask, SaveForm, Sheet, Which},
+    error::ErrorReport,
+};
+
+use seen::Seen;
+
+/// The parts of the dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Part {
+    /// The tables and their records.
+    #[default]
+    Records,
+    /// A statement.
+    Statement,
+    /// What is other now.
+    Difference,
+}
+
+/// The form of *Look at this state…*.
+#[derive(Debug)]
+pub(crate) struct LookForm {
+    pub(crate) seen: Seen,
+    pub(crate) part: Part,
+    /// The table that is shown.
+    pub(crate) table: Option<String>,
+    /// The column that its records are sorted by.
+    pub(crate) sorted: Option<(String, bool)>,
+    /// The text that is looked for in them.
+    pub(crate) text: String,
+    /// The statement as typed.
+    pub(crate) sql: String,
+    /// The first record of those in the list: not all of many are in it.
+    pub(crate) first: u64,
+    /// The record that is selected, from the first of all on.
+    pub(crate) selected: Option<u64>,
+    /// The column of it that is selected.
+    pub(crate) column: Option<usize>,
+    /// The table, and the record, that is selected of what differs.
+    pub(crate) differing: (Option<usize>, Option<usize>),
+    /// A long value, above the dialog.
+    pub(crate) value: Option<Box<ValueForm>>,
+    /// The sheet that is to be saved when a folder is chosen, or that is being saved.
+    pub(crate) saving: Option<(Sheet, SaveForm)>,
+    /// Whether that was begun.
+    pub(crate) is_saving: bool,
+    /// Where it was saved, or why not.
+    pub(crate) saved: Option<Result<PathBuf, ErrorReport>>,
+}
+
+impl LookForm {
+    /// Nothing was asked yet.
+    pub(crate) fn new(data_file: PathBuf, which: Which) -> Self {
+        Self {
+            seen: Seen::new(data_file, which),
+            part: Part::default(),
+            table: None,
+            sorted: None,
+            text: String::new(),
+            sql: String::new(),
+            first: 0,
+            selected: None,
+            column: None,
+            differing: (None, None),
+            value: None,
+            saving: None,
+            is_saving: false,
+            saved: None,
+        }
+    }
+
+    /// What is listed is another list from now on.
+    pub(crate) fn begin_list(&mut self) {
+        (self.first, self.selected, self.column) = (0, None, None);
+    }
+
+    /// The records that the part shows.
+    pub(crate) fn sheet(&self) -> Option<Sheet> {
+        match self.part {
+            Part::Records => self.table.as_ref().map(|table| Sheet::Table {
+                table: table.clone(),
+                sorted: self.sorted.clone(),
+                text: self.text.trim().to_owned(),
+            }),
+            Part::Statement => match self.seen.sheet() {
+                Some(Sheet::Statement(sql)) => Some(Sheet::Statement(sql.clone())),
+                _ => None,
+            },
+            Part::Difference => None,
+        }
+    }
+}
+
+/// The form of *Look at a moment…*.
+#[derive(Debug)]
+pub(crate) struct MomentForm {
+    /// Canonical path of the data file.
+    pub(crate) data_file: PathBuf,
+    /// The moment as typed.
+    pub(crate) moment: String,
+}
+
+impl State {
+    /// Takes what has come for the dialog; returns what is to be asked.
+    pub(crate) fn go_on_looking(&mut self) -> Option<Ask> {
+        let Some(Dialog::Look(form)) = &mut self.dialog else { return None };
+        form.seen.take();
+        form.seen.poll().0
+    }
+}
