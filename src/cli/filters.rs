@@ -16,10 +16,10 @@ use crate::{
     control::Control,
     engine::lost::{damaged_archives, last_made, made_archives},
     error::{Error, ErrorKind, Result},
-    journal::{integrate::Until, reader::LogReader},
+    journal::{inspect::inspect, integrate::Until, reader::LogReader},
     records::{history::Wanted, operation::Action},
     restore::{
-        self, Logs, Origin,
+        self, Logs, Origin, is_written,
         trail::{Trail, is_before, trail_of_archive, trail_of_log},
     },
     settings::SettingsFile,
@@ -84,6 +84,28 @@ impl Filters {
         })
     }
 
+    /// Why the running log of a data file, which nobody writes now, does not tell all that was committed.
+    pub(super) fn is_behind(&self, file: &Path) -> Result<Option<Error>> {
+        let folders = directories()?;
+        let file = places::data_file(&absolute(file)?, &folders)?;
+        let settings = SettingsFile::load(&file, folders.config_dir())?;
+        let Some(log) = running_log(&settings).filter(|_| self.archive.is_none()) else { return Ok(None) };
+        let shown = foreign_path(&log);
+        // Only an archived log has one.
+        let is_closed = LogReader::open(&log).is_ok_and(|reader| reader.index().is_some());
+        let is_behind = || inspect(&log, &file).ok().is_some_and(|facts| facts.complete == Some(false));
+        let message = if is_closed {
+            format!("{shown} is an archived log in the place of the one in use: what came after it is not in it")
+        } else if is_behind() && !is_written(&log) {
+            format!("the data file holds commits that are not in {shown}")
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(Error::new(ErrorKind::Partial, message).hint(
+            "Bring back the log that belongs there. Whether somebody records is told by strongroom status DATAFILE.",
+        )))
+    }
+
     /// The way to it: of a data file, or of a log.
     pub(super) fn trail(&self, file: &Path, wanted: &Wanted, control: &Control) -> Result<Trail> {
         let file = absolute(file)?;
@@ -102,7 +124,7 @@ impl Filters {
         }
         let file = places::data_file(&file, &folders)?;
         let settings = SettingsFile::load(&file, folders.config_dir())?;
-        let log = settings.settings().log.file.clone().filter(|log| log.is_file());
+        let log = running_log(&settings);
         let data = folders.data_dir();
         let origin = Origin {
             settings_dir: Some(folders.config_dir().to_path_buf()),
@@ -138,6 +160,10 @@ impl Filters {
             }
         }
     }
+}
+
+fn running_log(settings: &SettingsFile) -> Option<PathBuf> {
+    settings.settings().log.file.clone().filter(|log| log.is_file())
 }
 
 /// Whether a file is named like a log.

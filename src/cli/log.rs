@@ -60,6 +60,7 @@ pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
     let stretch = |leg: &restore::trail::Leg| Stretch { path: leg.path.clone(), after: leg.after, last: leg.last };
     let stretches: Vec<Stretch> = trail.legs.iter().map(stretch).collect();
     // The rest of it holds copies of logs that were repaired, and stays until the end.
+    let lacks = trail.lacks(wanted.last).cloned();
     let (archive, ends) = (trail.archive, trail.ends);
     let mut lines = Lines::new(asked);
     let path = archive.path().to_path_buf();
@@ -109,7 +110,13 @@ pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
                 None => Ok(ExitCode::SUCCESS),
             }
         }
-        Some(PlanEnd::Torn { .. } | PlanEnd::Complete) | None => Ok(ExitCode::SUCCESS),
+        Some(PlanEnd::Torn { .. } | PlanEnd::Complete) | None => {
+            let behind = || if wanted.last.is_none() { asked.filters.is_behind(&asked.file) } else { Ok(None) };
+            match lacks.map_or_else(behind, |why| Ok(Some(why.into())))? {
+                Some(why) => Err(why),
+                None => Ok(ExitCode::SUCCESS),
+            }
+        }
     }
 }
 

@@ -53,6 +53,10 @@ const LOG_WAIT: Duration = Duration::from_secs(60);
 const ATTEMPTS: u32 = 3;
 /// The same where programs that write to the data file wait too.
 const ANSWER_MAX_WRITERS_WAIT: Duration = Duration::from_secs(2 * 60);
+/// Settings that were written within this time may be half written; so often they are waited for, each time so long.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+const SETTLED_TRIES: u32 = 40;
+const SETTLED_PAUSE: Duration = Duration::from_millis(250);
 
 /// A backup that was stopped while it asked has not failed; one that got no answer says how it can.
 fn if_full(error: Error, options: ArchiveOptions, control: &Control) -> Error {
@@ -144,7 +148,7 @@ impl BackupJob {
         let folder = self.to.clone().unwrap_or_else(|| backup::destination(&self.data_file, &settings));
         let mut deleted = Deleted::default();
         // Whoever was about to keep more must not lose them for a mistake in writing so.
-        let deletes = mistake.is_none();
+        let deletes = mistake.is_none() && settings.unknown().is_empty();
         if deletes && settings.settings().keep.delete_oldest == DeleteOldest::Before {
             deleted = self.delete_old(&settings, When::BeforeBackup, None, control)?;
         }
@@ -206,20 +210,29 @@ impl BackupJob {
     }
 
     /// The settings to go by. A mistake that somebody makes while he edits them ends no backup: it goes by the last that
-    /// were understood, and says so.
+    /// were in force, and says so. What is just being written is waited for: half of it would have backups deleted.
     fn settings(&self) -> Result<(SettingsFile, Option<ErrorReport>)> {
-        match (SettingsFile::load(&self.data_file, &self.own), &self.known) {
-            // An identity that is noted nowhere would make the archive that of another data file.
-            (Err(error), Some(known))
-                if error.kind() == ErrorKind::Settings && known.settings().data_file_id.is_some() =>
-            {
-                let mistake = Error::new(error.kind(), error.message()).hint(
-                    "This backup was made as they said before. Mend the file: no old backup is deleted until then.",
-                );
-                Ok((known.last_good(), Some(mistake.report())))
+        // An identity that is noted nowhere would make the archive that of another data file.
+        let Some(known) = self.known.as_ref().filter(|known| known.settings().data_file_id.is_some()) else {
+            return Ok((SettingsFile::load(&self.data_file, &self.own)?, None));
+        };
+        let mut tries = 0;
+        let error = loop {
+            let read = SettingsFile::load(&self.data_file, &self.own);
+            let is_new = read.as_ref().map_or(true, |read| read.text() != known.text());
+            if is_new && tries < SETTLED_TRIES && known.was_written_within(SETTLED_AFTER) {
+                std::thread::sleep(SETTLED_PAUSE);
+                tries += 1;
+                continue;
             }
-            (settings, _) => Ok((settings?, None)),
-        }
+            match read.map(|read| (read.mistake(known), read)) {
+                Ok((None, read)) => return Ok((read, None)),
+                Ok((Some(error), _)) | Err(error) => break error,
+            }
+        };
+        let mistake = Error::new(error.kind(), error.message())
+            .hint("This backup was made as they said before. Mend the file: no old backup is deleted until then.");
+        Ok((known.last_good(), Some(mistake.report())))
     }
 
     /// What is to be said of a backup that was made without the log that the settings name.

@@ -80,7 +80,8 @@ impl Worker {
                 let is_whole = |read: &SettingsFile| {
                     known.is_blank() || !read.is_blank() && (known.lack_notes() || !read.lack_notes())
                 };
-                let settings = read.filter(is_whole).unwrap_or(known);
+                let is_meant = |read: &SettingsFile| is_whole(read) && read.mistake(&known).is_none();
+                let settings = read.filter(is_meant).unwrap_or_else(|| known.clone());
                 let mut surveyed = data_file::survey(&path, &settings, &own, &data);
                 surveyed.users = is_asked.then(|| data_file::look_at_processes(&[of]).pop()).flatten();
                 Ok(surveyed)
@@ -116,7 +117,8 @@ impl Worker {
         let lost = hosted.lost.clone();
         // What a job noted in them is known at once; what a person changed is taken up with its consequences.
         let is_same = surveyed.settings.settings().revision() == hosted.settings.settings().revision();
-        if is_same && surveyed.settings.is_other_reading(&hosted.settings) {
+        let is_mistaken = surveyed.settings.mistake(&hosted.settings).is_some();
+        if is_same && !is_mistaken && surveyed.settings.is_other_reading(&hosted.settings) {
             // It was understood: a mistake that was in it is mended.
             hosted.edit().settings_problem = None;
             hosted.adopt(surveyed.settings.clone());

@@ -241,7 +241,7 @@ fn ends(
 }
 
 /// Whether a process has the log open to write it.
-fn is_written(log: &Path) -> bool {
+pub fn is_written(log: &Path) -> bool {
     let file = regular::open(log, Links::Followed);
     file.is_ok_and(|(file, _)| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
@@ -339,6 +339,19 @@ impl Known {
             }
             Until::End => self.after_end(),
         }
+    }
+
+    /// Why more may have been committed than a list of all that is known tells: a log that goes on from there is missing
+    /// or cannot be used, or the data file holds more. Where a log merely ends, a list of what it holds is whole.
+    pub(super) fn breaks_off(&self) -> Option<Error> {
+        let is_short = match &self.ends {
+            Ends::Sealed { .. } | Ends::NotFound { .. } => true,
+            // Whoever writes it is about to write them.
+            Ends::Open { log, is_behind: true, .. } => !is_written(log),
+            _ => false,
+        };
+        let may_hold_more = self.unused.iter().any(Unused::may_hold_more);
+        if is_short || may_hold_more { self.after_end() } else { None }
     }
 
     fn is_to_come(&self, moment: DateTime<Utc>) -> bool {

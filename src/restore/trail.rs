@@ -15,7 +15,7 @@ use crate::{
         log_recovery,
     },
     control::Control,
-    error::{Error, ErrorKind, Result, shell::quoted},
+    error::{Error, ErrorKind, ErrorReport, Result, shell::quoted},
     journal::{
         Position,
         integrate::Until,
@@ -47,8 +47,18 @@ pub struct Trail {
     pub first: Option<u64>,
     /// Why it goes no further, where that is not the end of all there is.
     pub ends: Option<PlanEnd>,
+    /// The last commit that is known, and why others may have been made after it that cannot be told.
+    pub breaks_off: Option<(u64, ErrorReport)>,
     /// Holds the copies of logs that were repaired.
     planned: Option<Planned>,
+}
+
+impl Trail {
+    /// Why not all may be at hand of what is wanted up to commit `last`, or of all.
+    pub fn lacks(&self, last: Option<u64>) -> Option<&ErrorReport> {
+        let (known, why) = self.breaks_off.as_ref()?;
+        last.is_none_or(|last| last > *known).then_some(why)
+    }
 }
 
 /// The way to the commits of one log. `archive` is where it begins; otherwise that is looked for beside the log, and where
@@ -120,7 +130,7 @@ fn way(archive: Archive, log: &Path, base: &Position, control: &Control) -> Resu
         // Nothing need be read to know it: its first line can come at once.
         let mut legs = vec![Leg { path: log.to_path_buf(), after: position, last: None }];
         legs.extend(leg_after(log));
-        return Ok(Trail { archive, legs, first: None, ends: None, planned: None });
+        return Ok(Trail { archive, legs, first: None, ends: None, breaks_off: None, planned: None });
     }
     let mut trail = planned(archive, &Logs::Also(vec![log.to_path_buf()]), &Origin::default(), control)?;
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
@@ -136,6 +146,8 @@ fn way(archive: Archive, log: &Path, base: &Position, control: &Control) -> Resu
     if at + 1 < trail.legs.len() {
         trail.ends = None;
     }
+    // Of one log nothing else is asked.
+    trail.breaks_off = None;
     trail.legs.truncate(at + 1);
     Ok(trail)
 }
@@ -161,7 +173,9 @@ fn planned(archive: Archive, logs: &Logs, origin: &Origin, control: &Control) ->
     let leg = |piece: &Piece| Leg { path: piece.path.clone(), after: piece.after, last: Some(piece.commits.1) };
     let legs = plan.pieces.iter().map(leg).collect();
     let ends = (plan.end != PlanEnd::Complete).then(|| plan.end.clone());
-    Ok(Trail { archive, legs, first: None, ends, planned })
+    let breaks_off =
+        planned.as_ref().and_then(|planned| planned.known.breaks_off()).map(|error| (plan.to.commit, error.report()));
+    Ok(Trail { archive, legs, first: None, ends, breaks_off, planned })
 }
 
 fn without_log(archive: &Archive) -> Error {

@@ -38,7 +38,7 @@ fn uuid(item: &Item) -> Option<Uuid> {
 }
 
 /// The identities that a settings file has noted: the one in force, and those it had.
-fn identities(document: &Table) -> (Option<Uuid>, Vec<Uuid>) {
+pub(super) fn identities(document: &Table) -> (Option<Uuid>, Vec<Uuid>) {
     let id = find(document, ("data-file", "id")).and_then(uuid);
     let former = find(document, FORMER).and_then(Item::as_array);
     (id, former.into_iter().flatten().filter_map(|value| value.as_str()?.parse().ok()).collect())

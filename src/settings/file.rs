@@ -137,6 +137,13 @@ impl SettingsFile {
         self.read.as_deref().is_none_or(|text| text.trim().is_empty())
     }
 
+    /// Whether the file was written, deleted or replaced within this time, as far as its times tell.
+    pub fn was_written_within(&self, time: Duration) -> bool {
+        let Seen(Some((Some(modified), ..))) = look(&self.path) else { return false };
+        // One that lies in the future says nothing.
+        SystemTime::now().duration_since(modified).is_ok_and(|age| age < time)
+    }
+
     /// Whether this looks like what an editor leaves for a moment while it writes what was `before`, changed: nothing, the
     /// beginning, or what lacks the notes.
     pub fn may_be_half_of(&self, before: &Self) -> bool {

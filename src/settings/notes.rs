@@ -3,6 +3,7 @@
 //! log those of a stranger.
 
 use toml_edit::{Array, Document, Item};
+use uuid::Uuid;
 
 use super::{
     SettingsFile, copies,
@@ -16,6 +17,31 @@ impl SettingsFile {
     /// Whether somebody wrote them, and no identity is noted in them: none was yet, or it was written over.
     pub fn lack_notes(&self) -> bool {
         !self.is_blank() && self.settings.data_file_id.is_none()
+    }
+
+    /// Why these, which somebody wrote over those that are in force, are a mistake by all appearance, though they can be
+    /// understood: they hold a new name that means nothing, so that what was meant would go back to its default; or they
+    /// are those of another data file. Whoever goes by such a mistake deletes backups and ends the log.
+    pub fn mistake(&self, in_force: &Self) -> Option<Error> {
+        let (id, before) = (self.settings.data_file_id, in_force.settings.data_file_id);
+        let was_it = |before: &Uuid| copies::identities(self.document.as_table()).1.contains(before);
+        if let (Some(id), Some(before)) = (id, before.filter(|before| Some(*before) != id && !was_it(before))) {
+            return Some(
+                settings_error(
+                    &self.path,
+                    &format!("they name another data file by data-file.id, {id}: that of this one is {before}"),
+                )
+                .hint(
+                    "They were copied over from another data file, or the identity was changed. Bring its own back, or write \
+                     that id; archives and log go by it. The settings as they were stay in force until then.",
+                ),
+            );
+        }
+        let unknown = self.unknown.first().filter(|_| self.unknown.len() > in_force.unknown.len())?;
+        Some(settings_error(&self.path, &format!("{unknown} means nothing")).hint(
+            "Correct the name; the command strongroom settings DATAFILE lists all settings. Until then the settings as they \
+             were stay in force.",
+        ))
     }
 
     /// The same with what is noted in `text`, earlier settings of the same data file: identity, last number, folders

@@ -169,6 +169,7 @@ pub(super) fn choose(
     };
     let identity = trail.archive.identity().data_file_id;
     // The rest of it holds copies of logs that were repaired, and stays until the end.
+    let lacks = trail.lacks(wanted.last).cloned();
     let (archive, ends) = (trail.archive, trail.ends);
     let chosen = Chosen {
         form,
@@ -212,6 +213,12 @@ pub(super) fn choose(
             ));
         }
         _ => {}
+    }
+    if let Some(why) = lacks {
+        return Err(Error::new(why.kind, why.message).hint(
+            "What was asked for may be in commits that are not at hand. Bring the missing log back; or choose by commits that \
+             are, with --commit N..M: strongroom log lists them.",
+        ));
     }
     chooser.end_commit()?;
     Ok(chooser.finish())

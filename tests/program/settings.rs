@@ -145,13 +145,16 @@ fn a_change_based_on_other_settings_is_refused_and_says_so() {
         s.data_file(&data).unwrap().settings_refused.as_ref().is_some_and(|r| r.error.message.contains("keep.last"))
     });
     assert_eq!(fs::read_to_string(place.at("a.strongroom.toml")).unwrap(), "[keep]\nlast = 0\n");
-    fs::write(place.at("a.strongroom.toml"), "[keep]\nlast = 4\nlst = 1\n").unwrap();
+    fs::write(place.at("a.strongroom.toml"), "[keep]\nlast = 4\n").unwrap();
     let status = until(&handle, |s| s.data_file(&data).unwrap().settings.keep.last == 4);
+    assert_eq!(status.data_file(&data).unwrap().settings_problem, None);
+    // A name that means nothing is one too: what was meant would go back to its default.
+    fs::write(place.at("a.strongroom.toml"), "[keep]\nlst = 9\n").unwrap();
+    let status = until(&handle, |s| s.data_file(&data).unwrap().settings_problem.is_some());
     let status = status.data_file(&data).unwrap();
-    assert_eq!(
-        (&status.settings_problem, &status.settings_unknown[..]),
-        (&None, &["keep.lst at line 3, column 1 (did you mean keep.last?)".into()][..])
-    );
+    let problem = status.settings_problem.clone().unwrap();
+    assert!(problem.message.contains("keep.lst at line 2, column 1 (did you mean keep.last?)"), "{problem:?}");
+    assert_eq!((status.settings.keep.last, status.settings_unknown.len()), (4, 0));
 }
 
 #[test]
@@ -167,25 +170,40 @@ fn a_mistake_in_the_file_ends_no_backup_and_deletes_none() {
     until(&handle, |s| s.data_file(&data).is_some());
     backup(&handle, &data);
     let good = fs::read_to_string(&file).unwrap();
-    // That one is being changed.
-    let mistaken = good.replace("last = 1\n", "last = 1O\n");
-    fs::write(&file, &mistaken).unwrap();
-    until(&handle, |s| s.data_file(&data).unwrap().settings_problem.is_some());
-    for number in [2, 3] {
+    let id = SettingsFile::load(&data, &place.own()).unwrap().settings().data_file_id.unwrap().to_string();
+    let other = id.replacen(|c| c == '0' || c == '1', "2", 1);
+    let mut wanted = vec!["a[0001].4BK".to_owned()];
+    for (mistaken, says) in [
+        (good.replace("last = 1\n", "last = 1O\n"), "not valid TOML at line"),
+        (good.replace("last = 1\n", "last = 0\n"), "keep.last at line"),
+        (good.replace("last = 1\n", "lst = 9\n"), "keep.lst at line"),
+        (good.replace(&id, &other), "they name another data file by data-file.id"),
+    ] {
+        assert_ne!(mistaken, good);
+        fs::write(&file, &mistaken).unwrap();
+        until(&handle, |s| {
+            s.data_file(&data).unwrap().settings_problem.as_ref().is_some_and(|problem| problem.message.contains(says))
+        });
         let made = backup(&handle, &data);
-        assert_eq!(made.number.0, number);
         let problem = made.problem().unwrap();
-        assert!(problem.message().contains("not valid TOML at line"), "{problem:?}");
+        assert!(problem.message().contains(says), "{problem:?}");
         assert!(problem.hint_text().unwrap().contains("no old backup is deleted"), "{problem:?}");
         until(&handle, |s| s.data_file(&data).unwrap().archives.iter().any(|a| a.path == made.archive));
+        assert_eq!(fs::read_to_string(&file).unwrap(), mistaken);
+        wanted.push(format!("a[{:04}].4BK", wanted.len() + 1));
+        assert_eq!(names_in(&place.at("Backups")), wanted);
     }
-    assert_eq!(fs::read_to_string(&file).unwrap(), mistaken);
-    assert_eq!(names_in(&place.at("Backups")), ["a[0001].4BK", "a[0002].4BK", "a[0003].4BK"]);
+    // Something else in its place, which is no mistake in the text.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    until(&handle, |s| s.data_file(&data).unwrap().settings_problem.is_some());
+    assert!(backup(&handle, &data).problem().is_some());
+    fs::remove_dir(&file).unwrap();
     fs::write(&file, &good).unwrap();
     until(&handle, |s| s.data_file(&data).unwrap().settings_problem.is_none());
     let made = backup(&handle, &data);
-    assert_eq!((made.number.0, made.problem().is_some()), (4, false));
-    assert_eq!(names_in(&place.at("Backups")), ["a[0004].4BK"]);
+    assert_eq!((made.number.0, made.problem().is_some()), (7, false));
+    assert_eq!(names_in(&place.at("Backups")), ["a[0007].4BK"]);
 }
 
 #[test]

@@ -193,6 +193,43 @@ fn an_archived_log_that_was_cut_is_told_from_a_whole_one_by_whoever_lists_it() {
     }
 }
 
+/// What is in it is missing in the middle of the way, where nothing else shows that there was more.
+#[test]
+fn a_list_of_commits_and_taking_back_say_that_a_log_in_between_is_missing() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.commits(2);
+    scene.backup();
+    scene.commits(2);
+    scene.backup();
+    scene.commits(2);
+    scene.stop();
+    let (data, archive) = (scene.data.display().to_string(), scene.archive(1).display().to_string());
+    let lists: [&[&str]; 3] = [&["log"], &["log", "--json"], &["log", "--csv"]];
+    let run = |job: &[&str], more: &[&str]| scene.place.run(&[job, &[&data, "--archive", &archive], more].concat());
+    for job in lists {
+        said(&run(job, &[]), 0);
+    }
+    let (log, whole) = (scene.log("a[0002].4BL"), fs::read(scene.log("a[0002].4BL")).unwrap());
+    for harm in [|log: &Path| fs::remove_file(log).unwrap(), |log: &Path| fs::write(log, "").unwrap()] {
+        harm(&log);
+        for job in lists {
+            for more in [&[][..], &["--commit", "4..9999"]] {
+                let told = said(&run(job, more), 1);
+                assert!(told.contains("nothing is known after"), "{told}");
+            }
+            said(&run(job, &["--commit", "..2"]), 0);
+        }
+        let take_back = run(&["take-back"], &["--commit", "2..9999", "--dry-run"]);
+        let told = text(&take_back.stdout) + &text(&take_back.stderr);
+        assert!(!take_back.status.success() && told.contains("nothing is known after"), "{told}");
+        fs::write(&log, &whole).unwrap();
+    }
+    // Another in the place of the one in use.
+    fs::copy(&log, scene.log("a.journal")).unwrap();
+    let told = said(&scene.place.run(&["log", &data]), 1);
+    assert!(told.contains("is an archived log in the place of the one in use"), "{told}");
+}
+
 /// Its commits are none of this data file's.
 #[test]
 fn a_log_of_another_data_file_counts_for_nothing_also_without_a_service() {

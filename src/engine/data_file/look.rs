@@ -16,7 +16,7 @@ use crate::{
 
 /// A settings file that looks half written is taken for what it is once it stayed so for this time: an editor empties it
 /// first, or puts another in its place.
-const SETTLED_AFTER: Duration = Duration::from_secs(1);
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 impl DataFile {
     /// Looks again at size and times, at the settings file and at the client. Returns whether the settings changed.
@@ -41,7 +41,10 @@ impl DataFile {
             (status.problem, status.moved_name, status.log) = (problem, moved, log);
         }
         let Some(seen) = self.settings.news() else { return false };
-        let read = SettingsFile::load(&path, own);
+        let read = SettingsFile::load(&path, own).and_then(|read| match read.mistake(&self.settings) {
+            Some(mistake) => Err(mistake),
+            None => Ok(read),
+        });
         if read.as_ref().map_or(true, |read| read.may_be_half_of(&self.settings)) && !self.is_settled(seen) {
             return false;
         }
