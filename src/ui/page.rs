@@ -30,6 +30,13 @@ pub(super) fn show_focused(ui: &Ui, area: &str) {
     }
 }
 
+/// How much of the window is left below what a page has drawn so far, as long as the page is not scrolled: what is as
+/// high as that does not grow, and push away what is below it, while somebody scrolls there. `ui` is that of the page.
+pub(super) fn room(ui: &Ui) -> f32 {
+    let drawn = ui.cursor().top() - ui.min_rect().top();
+    ui.clip_rect().height() - drawn - 2.0 * f32::from(theme::PAGE_MARGIN)
+}
+
 /// A page's title with buttons at the right.
 pub(super) fn page_header(ui: &mut Ui, title: &str, remark: &str, buttons: impl FnOnce(&mut Ui)) {
     ui.horizontal_top(|ui| {

@@ -84,7 +84,7 @@ fn an_accidental_deletion_is_found_by_table_and_time_and_its_records_are_seen() 
         return;
     }
     // All columns of an operation are seen below the list.
-    let mut desk = Desk::of_size(1180.0, 900.0);
+    let mut desk = Desk::of_size(1180.0, 960.0);
     let path = desk.with_clients();
     desk.press("Activity");
     desk.until_shown("No commit yet.");
@@ -115,6 +115,7 @@ fn an_accidental_deletion_is_found_by_table_and_time_and_its_records_are_seen() 
     desk.harness.key_press(Key::End);
     desk.until_shown("Operation 312, Deleted in clients");
     desk.until_shown("Deleted in clients: 400");
+    desk.until_shown("Column name, old 'Client 400'");
     let columns = desk.rows("Column ");
     assert!(columns[1].contains("Column name") && columns[1].contains("old 'Client 400'"), "{columns:?}");
 
@@ -125,6 +126,7 @@ fn an_accidental_deletion_is_found_by_table_and_time_and_its_records_are_seen() 
     desk.until_shown("2 commits with 2 operations found");
     desk.press_row("Modified in clients");
     desk.until_shown("Modified in clients: 300");
+    desk.until_shown("Column city, changed");
     let columns = desk.rows("Column city, changed");
     assert!(columns[0].contains("old 'Basel'") && columns[0].contains("new 'Bern'"), "{columns:?}");
     desk.press("Next change of this record");

@@ -98,7 +98,8 @@ fn an_accidental_deletion_is_found_seen_and_taken_back_while_another_program_wri
     if !has_sqlite3() {
         return;
     }
-    let mut desk = Desk::new();
+    // All columns of an operation are seen below the list.
+    let mut desk = Desk::of_size(1180.0, 960.0);
     let path = desk.with_clients();
     let before = clients(&path);
     let notes = |path: &Path| read(path, "SELECT count(*) FROM note WHERE text='by the writer'");

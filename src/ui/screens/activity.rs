@@ -35,6 +35,9 @@ use crate::{
     },
 };
 
+/// In a window that is lower than this, the list has the room of the timeline; stretches are chosen from the list *Time*.
+const TIMELINE_FROM: f32 = 560.0;
+
 pub(crate) fn activity_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
     let Some(data_file) = state.data_file(status) else { return };
     let can_export = state.activity.feed.total() > 0;
@@ -65,7 +68,9 @@ pub(crate) fn activity_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
     said_ui(ui, form, data_file);
     still::end(ui);
     // Above what comes and goes with what is listed: a second click is on the same bar as the first.
-    timeline::timeline_ui(ui, form, data_file, actions);
+    if ui.ctx().content_rect().height() >= TIMELINE_FROM {
+        timeline::timeline_ui(ui, form, data_file, actions);
+    }
     reading_ui(ui, form, actions);
     if form.feed.total() == 0 {
         form.detail = None;

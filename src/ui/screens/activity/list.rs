@@ -13,6 +13,7 @@ use crate::{
     ui::{
         action::Action,
         activity::{ActivityForm, LISTED_MAX, Opened, Selected, UNKNOWN, feed::Feed, words},
+        page,
         table::{Cell, Column, Listed, ListedEvent, RowEvent, Table, figure_column, open_column, text_column},
         theme,
         widgets::{button, commits, count, moment},
@@ -31,8 +32,9 @@ const COLUMNS: [Column; 6] = [
 /// Room below the list for the operation that is shown in full.
 const DETAIL_HEIGHT: f32 = 290.0;
 
-/// So many rows are to be seen at the least, the titles among them.
-const LEAST_ROWS: f32 = 4.0;
+/// So many rows are to be seen at the least, the titles among them: a commit, and below it some of its operations. Where
+/// that leaves less than the detail needs, the page is scrolled to it.
+const LEAST_ROWS: f32 = 6.0;
 
 /// A line of the list.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +109,7 @@ pub(super) fn list_ui(ui: &mut Ui, form: &mut ActivityForm, actions: &mut Vec<Ac
     let rows = lines.count();
     // The same for whatever is selected: a row that the arrows lead to stays in sight.
     let below = if form.selected.is_some() || form.detail.is_some() { DETAIL_HEIGHT } else { 0.0 };
-    let height = (ui.ctx().content_rect().bottom() - ui.cursor().top() - below - 40.0)
+    let height = (page::room(ui) - below)
         .clamp(LEAST_ROWS * theme::ROW_HEIGHT, 24.0 * theme::ROW_HEIGHT)
         .min((rows + 1) as f32 * theme::ROW_HEIGHT)
         .max(4.0 * theme::ROW_HEIGHT);
