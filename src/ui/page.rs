@@ -4,7 +4,7 @@ use eframe::egui::{Align, Id, Label, Layout, Order, Rect, RichText, Ui, UiBuilde
 
 use super::{
     theme::{self, palette},
-    widgets::with_buttons,
+    widgets::with_buttons_from,
 };
 
 /// Scrolls to what has just got the focus, where it is not to be seen in full; `area` tells what scrolls from others.
@@ -39,8 +39,13 @@ pub(super) fn room(ui: &Ui) -> f32 {
 
 /// A page's title with buttons at the right.
 pub(super) fn page_header(ui: &mut Ui, title: &str, remark: &str, buttons: impl FnOnce(&mut Ui)) {
+    wide_header(ui, theme::BUTTONS_BESIDE_FROM, (title, remark), buttons);
+}
+
+/// The same with more buttons, which have room beside the title from the width `from` on.
+pub(super) fn wide_header(ui: &mut Ui, from: f32, (title, remark): (&str, &str), buttons: impl FnOnce(&mut Ui)) {
     ui.horizontal_top(|ui| {
-        with_buttons(ui, buttons, |ui| {
+        with_buttons_from(ui, from, buttons, |ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
             ui.add(Label::new(RichText::new(title).text_style(theme::title_style()).color(palette(ui).strong)));
             ui.add(Label::new(RichText::new(remark).color(palette(ui).weak)).truncate());

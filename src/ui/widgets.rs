@@ -331,7 +331,12 @@ pub(crate) fn strip(ui: &mut Ui, tone: Tone, message: &str, hint: Option<&str>, 
 
 /// A text with its buttons: at its right, or below it where there is no room for both.
 pub(crate) fn with_buttons(ui: &mut Ui, buttons: impl FnOnce(&mut Ui), text: impl FnOnce(&mut Ui)) {
-    if ui.available_width() < theme::BUTTONS_BESIDE_FROM {
+    with_buttons_from(ui, theme::BUTTONS_BESIDE_FROM, buttons, text);
+}
+
+/// The same where the buttons are wide: beside the text from the width `from` on.
+pub(crate) fn with_buttons_from(ui: &mut Ui, from: f32, buttons: impl FnOnce(&mut Ui), text: impl FnOnce(&mut Ui)) {
+    if ui.available_width() < from {
         ui.vertical(|ui| {
             ui.scope(text);
             ui.horizontal_wrapped(buttons);

@@ -171,7 +171,7 @@ fn a_mistake_in_the_file_ends_no_backup_and_deletes_none() {
     backup(&handle, &data);
     let good = fs::read_to_string(&file).unwrap();
     let id = SettingsFile::load(&data, &place.own()).unwrap().settings().data_file_id.unwrap().to_string();
-    let other = id.replacen(|c| c == '0' || c == '1', "2", 1);
+    let other = format!("{}{}", if id.starts_with('2') { '3' } else { '2' }, &id[1..]);
     let mut wanted = vec!["a[0001].4BK".to_owned()];
     for (mistaken, says) in [
         (good.replace("last = 1\n", "last = 1O\n"), "not valid TOML at line"),

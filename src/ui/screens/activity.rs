@@ -26,7 +26,7 @@ use crate::{
         action::Action,
         activity::{ActivityForm, Chosen},
         jobs,
-        page::page_header,
+        page::wide_header,
         state::State,
         still,
         table::nothing,
@@ -35,13 +35,15 @@ use crate::{
     },
 };
 
+/// From this width on the page's four buttons have room beside its title.
+const BUTTONS_BESIDE_FROM: f32 = 760.0;
 /// In a window that is lower than this, the list has the room of the timeline; stretches are chosen from the list *Time*.
 const TIMELINE_FROM: f32 = 560.0;
 
 pub(crate) fn activity_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {
     let Some(data_file) = state.data_file(status) else { return };
     let can_export = state.activity.feed.total() > 0;
-    page_header(ui, "Activity", "What each commit changed, as records.", |ui| {
+    wide_header(ui, BUTTONS_BESIDE_FROM, ("Activity", "What each commit changed, as records."), |ui| {
         if button(ui, Some(Icon::FolderSearch), "Browse…").on_hover_text("Analyze another log file").clicked() {
             actions.push(Action::ChooseLogToAnalyze);
         }
