@@ -132,7 +132,8 @@ pub fn choose_looking(
     let mut folders = places.folders;
     folders.extend(places.named.iter().map(|log| storage::folder_of(log).to_path_buf()));
     let mut archives: Vec<ArchiveEntry> = Vec::new();
-    for folder in &folders {
+    // Settings that name a file by mistake hide no archive in it, and are not to bar the way to those elsewhere.
+    for folder in folders.iter().filter(|folder| !folder.is_file()) {
         archives.extend(catalog::list(folder, Some(&stem))?);
     }
     // A disk of these that is away stands in the way of no other one.

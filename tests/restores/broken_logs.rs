@@ -230,6 +230,23 @@ fn a_list_of_commits_and_taking_back_say_that_a_log_in_between_is_missing() {
     assert!(told.contains("is an archived log in the place of the one in use"), "{told}");
 }
 
+#[test]
+fn settings_that_name_a_file_as_the_folder_for_archives_bar_no_restore() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.commits(2);
+    let live = logical_content(&scene.data);
+    scene.stop();
+    let settings = scene.data.with_extension("strongroom.toml");
+    let (folder, good) = (scene.place.at("archives").display().to_string(), fs::read_to_string(&settings).unwrap());
+    let mistaken = good.replacen(&format!("\nfolder = \"{folder}\""), "\nfolder = \"/etc/hostname\"", 1);
+    assert_ne!(mistaken, good);
+    fs::write(&settings, mistaken).unwrap();
+    scene.lose();
+    let told = said(&scene.restore(&scene.data, "back", &[]), 1);
+    assert!(told.contains("ends there, and nobody writes it any more"), "{told}");
+    assert_eq!(logical_content(&scene.place.at("back/a.sqlite")), live);
+}
+
 /// Its commits are none of this data file's.
 #[test]
 fn a_log_of_another_data_file_counts_for_nothing_also_without_a_service() {
