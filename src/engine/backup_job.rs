@@ -219,7 +219,9 @@ impl BackupJob {
         let mut tries = 0;
         let error = loop {
             let read = SettingsFile::load(&self.data_file, &self.own);
-            let is_new = read.as_ref().map_or(true, |read| read.text() != known.text());
+            // What the program itself has noted in them since is no change.
+            let chosen = known.settings().revision();
+            let is_new = read.as_ref().map_or(true, |read| read.settings().revision() != chosen);
             if is_new && tries < SETTLED_TRIES && known.was_written_within(SETTLED_AFTER) {
                 std::thread::sleep(SETTLED_PAUSE);
                 tries += 1;

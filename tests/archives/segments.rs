@@ -296,7 +296,7 @@ fn a_crash_at_any_step_leaves_no_set_that_looks_complete() {
     assert!(steps > 100);
     for fault in [Fault::Crash, Fault::CrashHalfWritten, Fault::DiskFull] {
         let mut failed = 0;
-        for at in (0..steps).filter(|at| *at < 22 || *at + 18 > steps || at % 17 == 0) {
+        for at in (0..steps).filter(|at| *at < 22 || *at + 18 > steps || at % 37 == 0) {
             let place = Place::new();
             let data = place.at("a.sqlite");
             make_data_file(&data, "PRAGMA journal_mode=DELETE", 9_000);
@@ -324,7 +324,7 @@ fn a_crash_at_any_step_leaves_no_set_that_looks_complete() {
             assert!(names_in(&folder).iter().all(|n| parse_segment_name(n).is_some()), "{fault:?} {at}");
             assert!(next.files.len() > 2);
         }
-        assert!(failed > 40, "{fault:?}: {failed}");
+        assert!(failed > 30, "{fault:?}: {failed}");
     }
 }
 
