@@ -168,9 +168,10 @@ fn a_copy_is_given_an_identity_of_its_own_from_its_warning() {
     desk.until("its own identity", |_, s| shared(s) == 0 && s.data_files[0].settings.last_number == 0);
     let now = fs::read_to_string(desk.path("Office.strongroom.toml")).unwrap();
     assert!(now.contains(&here) && now.contains("former-ids"), "{now}");
-    // Renamed, the other one is no more: this one was moved.
+    // Put back, the old ones name the other one: those with its own identity stay in force.
     fs::write(desk.path("Office.strongroom.toml"), settings.replace(&here, &there)).unwrap();
-    desk.until("two of them", |_, s| shared(s) == 1);
-    fs::rename(&original, desk.path("away")).unwrap();
-    desk.until("one data file", |_, s| shared(s) == 0);
+    let is_told = |s: &Status| {
+        s.data_files[0].settings_problem.as_ref().is_some_and(|p| p.message.contains("they name another data file"))
+    };
+    desk.until("the mistake", |_, s| is_told(s) && shared(s) == 0);
 }
