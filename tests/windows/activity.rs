@@ -66,13 +66,15 @@ impl Desk {
 
     pub(crate) fn press_row(&mut self, part: &str) {
         self.until(part, |h, _| h.query_all_by_label_contains(part).next().is_some());
-        let label = self.rows(part).into_iter().next().unwrap();
-        // What was drawn a moment ago may still move to its place.
+        // What was drawn a moment ago may still move to its place, or get its count.
         let mut seen = None;
         self.until(part, |h, _| {
-            let place = h.query_by_role_and_label(Role::ListBoxOption, &label).map(|node| node.rect());
-            place.is_some() && seen.replace(place) == Some(place)
+            let of_rows = |node: &egui_kittest::Node<'_>| node.accesskit_node().role() == Role::ListBoxOption;
+            let row = h.query_all_by_label_contains(part).find(of_rows);
+            let row = row.map(|node| (node.accesskit_node().label(), node.rect()));
+            row.is_some() && seen.replace(row.clone()) == Some(row)
         });
+        let label = seen.flatten().and_then(|(label, _)| label).unwrap();
         self.harness.get_by_role_and_label(Role::ListBoxOption, &label).click();
         self.harness.run_steps(4);
     }
