@@ -322,8 +322,9 @@ def journey():
     time.sleep(1)
     share = idle_share()
     print(f"idle: {share:.1%} of a processor", flush=True)
-    if share > 0.05:
-        raise Missing(f"the idle window takes {share:.1%} of a processor, more than 5 %; rest")
+    # A window that draws without a pause takes most of one. What a quiet one takes depends on the machine: 2 to 10 %.
+    if share > 0.25:
+        raise Missing(f"the idle window takes {share:.1%} of a processor, more than 25 %: it draws without a pause")
 
 
 process = subprocess.Popen([program])

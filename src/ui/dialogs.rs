@@ -18,6 +18,7 @@ pub(crate) mod records;
 pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod sample;
+mod saved;
 pub(crate) mod segments;
 pub(crate) mod service;
 pub(crate) mod settings;

@@ -1,6 +1,6 @@
 //! The parts that pages and dialogs are made of. Each has an accessible name.
 
-use chrono::{DateTime, TimeZone};
+use chrono::{DateTime, Local, TimeZone};
 use eframe::egui::{
     self, Align, Button, Checkbox, Color32, CornerRadius, Frame, Label, Layout, Margin, Response, RichText, Sense,
     Stroke, TextEdit, Ui, WidgetInfo, WidgetType, vec2,
@@ -219,6 +219,11 @@ pub(crate) fn text_field(ui: &mut Ui, name: &str, text: &mut String, hint: &str,
     let response = ui.add(field);
     response.ctx.accesskit_node_builder(response.id, |node| node.set_label(name));
     response
+}
+
+/// The time zone in which moments are written, as it is now.
+pub(crate) fn zone(ui: &mut Ui) {
+    ui.label(RichText::new(Local::now().format("UTC%:z").to_string()).color(palette(ui).weak));
 }
 
 /// A card: a titled box of facts.

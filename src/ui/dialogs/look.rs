@@ -16,7 +16,7 @@ mod tables;
 use eframe::egui::{Context, FontId, Layout, Margin, RichText, TextEdit, Ui, vec2};
 use lucide_icons::Icon;
 
-use super::{Title, tall_frame, value::value_ui};
+use super::{Title, saved::saved_ui, tall_frame, value::value_ui};
 use crate::{
     as_of::ask::{Doing, SECONDS_MAX, SaveForm, Sheet},
     error::{ErrorReport, foreign::foreign},
@@ -91,28 +91,7 @@ fn said_ui(ui: &mut Ui, form: &mut LookForm, actions: &mut Vec<Action>) {
         error_strip(ui, error, |_| ());
         ui.add_space(4.0);
     }
-    let mut is_dismissed = false;
-    match &form.saved {
-        None => return,
-        Some(Ok(file)) => {
-            let path = foreign(&file.display().to_string()).to_string();
-            strip(ui, Tone::Good, "The records were saved", Some(&path), |ui| {
-                is_dismissed = button(ui, Some(Icon::X), "Dismiss").clicked();
-                if let Some(folder) = file.parent()
-                    && button(ui, Some(Icon::Folder), "Show folder").clicked()
-                {
-                    actions.push(Action::ShowFolder(folder.to_path_buf()));
-                }
-            });
-        }
-        Some(Err(error)) => {
-            error_strip(ui, error, |ui| is_dismissed = button(ui, Some(Icon::X), "Dismiss").clicked());
-        }
-    }
-    ui.add_space(4.0);
-    if is_dismissed {
-        form.saved = None;
-    }
+    saved_ui(ui, &mut form.saved, "The records were saved", actions);
 }
 
 fn content(ui: &mut Ui, form: &mut LookForm, actions: &mut Vec<Action>) {

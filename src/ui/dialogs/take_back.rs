@@ -11,7 +11,7 @@ mod statements;
 use eframe::egui::{Context, Label, RichText, Ui};
 use lucide_icons::Icon;
 
-use super::tall_frame;
+use super::{saved::saved_ui, tall_frame};
 use crate::{
     engine::Status,
     error::{ErrorKind, ErrorReport, foreign::foreign},
@@ -127,28 +127,7 @@ fn said_ui(ui: &mut Ui, form: &mut TakeBackForm, actions: &mut Vec<Action>) {
         error_strip(ui, error, |_| ());
         ui.add_space(6.0);
     }
-    let mut is_dismissed = false;
-    match &form.saved {
-        None => return,
-        Some(Ok(file)) => {
-            let path = foreign(&file.display().to_string()).to_string();
-            strip(ui, Tone::Good, "The script was saved; nothing was changed", Some(&path), |ui| {
-                is_dismissed = button(ui, Some(Icon::X), "Dismiss").clicked();
-                if let Some(folder) = file.parent()
-                    && button(ui, Some(Icon::Folder), "Show folder").clicked()
-                {
-                    actions.push(Action::ShowFolder(folder.to_path_buf()));
-                }
-            });
-        }
-        Some(Err(error)) => {
-            error_strip(ui, error, |ui| is_dismissed = button(ui, Some(Icon::X), "Dismiss").clicked());
-        }
-    }
-    ui.add_space(6.0);
-    if is_dismissed {
-        form.saved = None;
-    }
+    saved_ui(ui, &mut form.saved, "The script was saved; nothing was changed", actions);
 }
 
 /// What goes on.

@@ -16,7 +16,7 @@ use crate::{
         answers::View,
         state::{LogChoice, RestoreForm},
         theme::palette,
-        widgets::{button, commits, fact_with, moment, sentence, text_field},
+        widgets::{button, commits, fact_with, moment, sentence, text_field, zone},
     },
 };
 
@@ -132,7 +132,7 @@ fn moment_ui(ui: &mut Ui, form: &mut RestoreForm) {
         if field.clicked() || field.changed() {
             form.log = LogChoice::Moment;
         }
-        ui.label(RichText::new(Local::now().format("UTC%:z").to_string()).color(palette(ui).weak));
+        zone(ui);
     });
 }
 

@@ -1,6 +1,5 @@
 //! The dialog *Look at a moment…*: which moment.
 
-use chrono::Local;
 use eframe::egui::{Context, Label, RichText};
 use lucide_icons::Icon;
 
@@ -14,7 +13,7 @@ use crate::{
         action::{Action, Look},
         looking::MomentForm,
         theme::palette,
-        widgets::{button, fact, fact_field, primary_button, sentence, text_field},
+        widgets::{button, fact, fact_field, primary_button, sentence, text_field, zone},
     },
 };
 
@@ -31,7 +30,7 @@ pub(crate) fn moment_ui(ctx: &Context, form: &mut MomentForm, actions: &mut Vec<
             fact_field(ui, "Moment", |ui| {
                 ui.horizontal_wrapped(|ui| {
                     text_field(ui, "Moment", &mut form.moment, "2026-11-22 12:00:00", 190.0);
-                    ui.label(RichText::new(Local::now().format("UTC%:z").to_string()).color(palette(ui).weak));
+                    zone(ui);
                 });
                 let (text, colour) = match &moment {
                     Ok(moment) => match moment.ambiguity() {
