@@ -201,8 +201,14 @@ fn read_header(conn: &rusqlite::Connection, path: &Path, size: u64) -> Result<[u
         return Ok(header);
     }
     if size.is_multiple_of(512) && looks_random(&start) {
-        return Err(Error::new(ErrorKind::Encrypted, format!("{} seems to be encrypted: it does not begin like an SQLite database, and its content looks random", path.display()))
-            .hint("Encrypted databases (SQLCipher and the like) cannot be read without their key and are not supported. Use the application's own backup for this file."));
+        let message = format!(
+            "{} seems to be encrypted: it does not begin like an SQLite database, and its content looks random",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::Encrypted, message).hint(
+            "Encrypted databases (SQLCipher and the like) cannot be read without their key and are not supported. Use the \
+             application's own backup for this file.",
+        ));
     }
     if header.starts_with(b"SQLite format 3\0") || header.starts_with(b"** This file contains an SQLite 2") {
         return Err(Error::new(
@@ -257,7 +263,10 @@ fn read_failure(error: rusqlite::Error, path: &Path) -> Error {
     use rusqlite::ErrorCode as C;
     if is_busy(&error) {
         return Error::new(ErrorKind::Busy, format!("{} is locked by another program", path.display()))
-            .hint("The application holds the file in exclusive mode or in a long transaction. Wait, or switch its exclusive locking off.")
+            .hint(
+                "The application holds the file in exclusive mode or in a long transaction. Wait, or switch its exclusive \
+                 locking off.",
+            )
             .because(error);
     }
     let folder = storage::folder_of(path);
@@ -267,16 +276,19 @@ fn read_failure(error: rusqlite::Error, path: &Path) -> Error {
         let message = format!("cannot read {}: its disk is mounted read-only", path.display());
         return Error::new(ErrorKind::Permission, message)
             .hint(
-                "A file in WAL mode needs its -wal and -shm files, which cannot be made there. Mount the disk so that it can be \
-                 written (one becomes read-only by itself after an error: look in the system's messages), or copy the file with its \
-                 -wal elsewhere, and back up the copy.",
+                "A file in WAL mode needs its -wal and -shm files, which cannot be made there. Mount the disk so that it \
+                 can be written (one becomes read-only by itself after an error: look in the system's messages), or copy \
+                 the file with its -wal elsewhere, and back up the copy.",
             )
             .because(error);
     }
     if cannot_make && disk_space(folder).is_ok_and(|space| space.available < INDEX_BYTES) {
         let message = format!("cannot read {}: its disk is full", path.display());
         return Error::new(ErrorKind::NoSpace, message)
-            .hint("A file in WAL mode needs its -shm file, for which there is no space. Free space on that disk, and try again.")
+            .hint(
+                "A file in WAL mode needs its -shm file, for which there is no space. Free space on that disk, and try \
+                 again.",
+            )
             .because(error);
     }
     if matches!(error.sqlite_error_code(), Some(C::CannotOpen | C::ReadOnly)) {
@@ -344,7 +356,10 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("a.sqlite");
         let writer = Connection::open(&path)?;
-        writer.execute_batch("PRAGMA page_size=1024; PRAGMA journal_mode=WAL; CREATE TABLE t(x); CREATE TABLE sqlitex(y); CREATE INDEX i ON t(x)")?;
+        writer.execute_batch(
+            "PRAGMA page_size=1024; PRAGMA journal_mode=WAL; CREATE TABLE t(x); CREATE TABLE sqlitex(y);
+             CREATE INDEX i ON t(x)",
+        )?;
         let facts = identify(&path)?;
         assert_eq!((facts.page_size, facts.tables, facts.journal_mode), (1024, 2, JournalMode::Wal));
         assert!(facts.writable && facts.wal_bytes > 0 && facts.page_count == 4);
