@@ -2,9 +2,11 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
+    cell::Cell,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command as Process, Stdio},
+    rc::Rc,
     thread,
     time::{Duration, Instant},
 };
@@ -78,6 +80,8 @@ pub struct Desk {
     pub handle: Handle,
     _own: Engine,
     _service: Option<Service>,
+    /// Nothing is told to the window meanwhile.
+    is_still: Rc<Cell<bool>>,
     pub folder: tempfile::TempDir,
 }
 
@@ -116,16 +120,20 @@ impl Desk {
             engine.handle()
         };
         let window = Window::new(handle.clone(), FilePicker::inside(), setup);
+        let is_still = Rc::new(Cell::new(false));
+        let holds = Rc::clone(&is_still);
         let mut harness = Harness::builder().with_size([width, height]).build_ui_state(
-            |ui, window: &mut Window| {
+            move |ui, window: &mut Window| {
                 // As eframe does.
-                window.logic(ui.ctx());
+                if !holds.get() {
+                    window.logic(ui.ctx());
+                }
                 window.ui(ui);
             },
             window,
         );
         harness.run_steps(4);
-        Self { harness, handle, _own: engine, _service: service, folder }
+        Self { harness, handle, _own: engine, _service: service, is_still, folder }
     }
 
     /// The service that the window has joined dies.
@@ -170,15 +178,37 @@ impl Desk {
         self.until(label, |harness, _| {
             named(harness, label).next().is_some_and(|node| !node.accesskit_node().is_disabled())
         });
-        // What was drawn a moment ago may still move to its place, as dialogs do to the middle.
-        let mut seen = None;
-        self.until(label, |harness, _| {
-            let place = named(harness, label).next().map(|node| node.rect());
-            place.is_some() && seen.replace(place) == Some(place)
-        });
-        let found: Vec<_> = named(&self.harness, label).collect();
-        assert_eq!(found.len(), 1, "so many are called {label}");
-        found[0].click();
+        let found = named(&self.harness, label).count();
+        assert_eq!(found, 1, "so many are called {label}");
+        self.click_where(label, |harness| named(harness, label).next());
+    }
+
+    /// Clicks what has this role and this name.
+    pub fn click_on(&mut self, role: Role, label: &str) {
+        self.click_where(label, |harness| called(harness, role, label));
+    }
+
+    /// Clicks what is found, once it stands still: what was drawn a moment ago may still move to its place, as dialogs do
+    /// to the middle. While the button is down nothing is told to the window: an answer that makes a dialog longer would
+    /// move it away beneath the pointer.
+    pub fn click_where(&mut self, what: &str, find: impl for<'h> Fn(&'h Harness<'static, Window>) -> Option<Node<'h>>) {
+        let place = |harness: &Harness<'static, Window>| find(harness).map(|node| node.rect());
+        loop {
+            let mut seen = None;
+            self.until(what, |harness, _| {
+                let place = place(harness);
+                place.is_some() && seen.replace(place) == Some(place)
+            });
+            self.is_still.set(true);
+            self.harness.run_steps(2);
+            if place(&self.harness) == seen.flatten() {
+                break;
+            }
+            self.is_still.set(false);
+        }
+        find(&self.harness).unwrap().click();
+        self.harness.run_steps(3);
+        self.is_still.set(false);
         self.harness.run_steps(3);
     }
 
@@ -287,6 +317,13 @@ pub fn named<'h>(harness: &'h Harness<'static, Window>, label: &str) -> impl Ite
         }
     };
     harness.query_all(by().predicate(wanted)).collect::<Vec<_>>().into_iter()
+}
+
+/// What has this role and this name.
+pub fn called<'h>(harness: &'h Harness<'static, Window>, role: Role, label: &str) -> Option<Node<'h>> {
+    let label = label.to_owned();
+    let wanted = move |node: &AccessKitNode<'_>| node.role() == role && node.label().as_deref() == Some(label.as_str());
+    harness.query(by().predicate(wanted))
 }
 
 pub fn make_data_file(path: &Path, rows: u32) {

@@ -240,7 +240,7 @@ fn a_screen_reader_hears_no_icon_and_every_part_has_a_name() {
     assert_eq!(file.accesskit_node().description().as_deref(), Some("Backed up"));
     desk.harness.key_press_modifiers(Modifiers::COMMAND, Key::Comma);
     desk.until("the settings", |h, _| h.query_by_role_and_label(Role::Tab, "Backup & Restore").is_some());
-    desk.harness.get_by_role_and_label(Role::Tab, "Backup & Restore").click();
+    desk.click_on(Role::Tab, "Backup & Restore");
     look(&mut desk, "the settings");
     assert!(bars > 0);
     press(&mut desk, Key::Escape);
@@ -300,7 +300,7 @@ fn enter_in_a_field_of_the_settings_is_ok_and_on_a_choice_it_chooses() {
     let open = |desk: &mut Desk, tab: &str| {
         desk.harness.key_press_modifiers(Modifiers::COMMAND, Key::Comma);
         desk.until("the settings", |h, _| h.query_by_role_and_label(Role::Tab, tab).is_some());
-        desk.harness.get_by_role_and_label(Role::Tab, tab).click();
+        desk.click_on(Role::Tab, tab);
         desk.harness.run_steps(4);
     };
     let is_open = |desk: &Desk| desk.harness.query_by_role_and_label(Role::Tab, "Scheduler").is_some();

@@ -46,7 +46,7 @@ impl Desk {
     /// Chooses from a list that opens.
     pub(crate) fn choose_from(&mut self, list: &str, begins: &str) {
         self.until(list, |h, _| h.query_by_role_and_label(Role::ComboBox, list).is_some());
-        self.harness.get_by_role_and_label(Role::ComboBox, list).click();
+        self.click_on(Role::ComboBox, list);
         self.harness.run_steps(4);
         let found = |h: &egui_kittest::Harness<'static, strongroom::ui::Window>| -> Option<String> {
             let all = h.query_all_by_role(Role::Button).filter_map(|node| node.accesskit_node().label());
@@ -54,7 +54,7 @@ impl Desk {
         };
         self.until(begins, |h, _| found(h).is_some());
         let label = found(&self.harness).unwrap();
-        self.harness.get_by_role_and_label(Role::Button, &label).click();
+        self.click_on(Role::Button, &label);
         self.harness.run_steps(4);
     }
 
@@ -75,7 +75,7 @@ impl Desk {
             row.is_some() && seen.replace(row.clone()) == Some(row)
         });
         let label = seen.flatten().and_then(|(label, _)| label).unwrap();
-        self.harness.get_by_role_and_label(Role::ListBoxOption, &label).click();
+        self.click_on(Role::ListBoxOption, &label);
         self.harness.run_steps(4);
     }
 }

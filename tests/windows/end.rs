@@ -111,7 +111,8 @@ fn a_data_file_that_another_window_opens_appears_in_the_side_bar_and_the_page_st
     assert!(desk.is_shown("Search the journal") || desk.is_shown("No jobs yet."), "the page has changed");
     desk.press("Maintenance");
     assert!(desk.is_shown(&first.display().to_string()));
-    desk.harness.get_by_label("Data file Other.sqlite, new: opened by another window or command").click();
+    let new = "Data file Other.sqlite, new: opened by another window or command";
+    desk.click_where(new, |h| h.query_by_label(new));
     desk.until("its page", |h, _| h.query_all_by_label(&other.display().to_string()).next().is_some());
     assert!(desk.harness.query_by_label("Data file Other.sqlite").is_some(), "it is not new any more");
 
@@ -140,7 +141,7 @@ fn a_window_that_shows_no_data_file_stays_so_when_another_one_opens_one() {
     desk.until("it in the side bar", |h, _| h.query_by_label_contains("Data file Other.sqlite").is_some());
     desk.harness.run_steps(4);
     assert!(desk.is_shown("Welcome to Strongroom") && !is_button(&desk, "Start backup"));
-    desk.harness.get_by_label_contains("Data file Other.sqlite").click();
+    desk.click_where("it", |h| h.query_by_label_contains("Data file Other.sqlite"));
     desk.until("its page", |h, _| h.query_by_role_and_label(Role::Button, "Start backup").is_some());
 }
 

@@ -212,7 +212,7 @@ fn only_the_checked_items_are_restored() {
     desk.back_up(1);
     desk.ask_restore(1);
     for item in ["Manifest: strongroom-manifest.toml", "Settings: Office.strongroom.toml"] {
-        desk.harness.get_by_role_and_label(Role::CheckBox, item).click();
+        desk.click_on(Role::CheckBox, item);
         desk.harness.run_steps(2);
     }
     desk.press("Restore archive 0001");
@@ -233,7 +233,7 @@ fn a_message_leaves_the_dialog_below_it_as_it_was() {
         let node = desk.harness.get_by_role_and_label(Role::CheckBox, item);
         node.accesskit_node().toggled() == Some(eframe::egui::accesskit::Toggled::True)
     };
-    desk.harness.get_by_role_and_label(Role::CheckBox, item).click();
+    desk.click_on(Role::CheckBox, item);
     desk.harness.run_steps(3);
     assert!(!is_ticked(&desk));
     // Something else cannot be done meanwhile.
@@ -361,7 +361,7 @@ fn the_journal_lists_every_job_filters_them_and_shows_errors_in_full() {
     desk.type_into("Search the journal", "no such text");
     desk.until_shown("No job matches the filter.");
     desk.press("Clear filter");
-    desk.harness.get_by_role_and_label(Role::ComboBox, "Kind").click();
+    desk.click_on(Role::ComboBox, "Kind");
     desk.harness.run_steps(4);
     desk.press("Full backup");
     assert!(desk.is_shown("Full backup 0001, Succeeded"));

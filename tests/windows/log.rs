@@ -55,7 +55,7 @@ impl Desk {
     fn choose(&mut self, label: &str) {
         // A dialog that has just grown stands in the middle again a frame later.
         self.harness.run_steps(4);
-        self.harness.get_by_role_and_label(Role::RadioButton, label).click();
+        self.click_on(Role::RadioButton, label);
         self.harness.run_steps(3);
     }
 }
@@ -110,7 +110,7 @@ fn a_data_file_with_a_rollback_journal_is_switched_only_when_that_is_wanted() {
     desk.until_shown("It is a lasting change of the file");
     assert!(!is_enabled(&desk, "OK"));
     for choice in ["Switch the data file to WAL mode", "Start a full backup as soon as the log runs"] {
-        desk.harness.get_by_role_and_label(Role::CheckBox, choice).click();
+        desk.click_on(Role::CheckBox, choice);
         desk.harness.run_steps(3);
     }
     desk.press("OK");

@@ -14,7 +14,7 @@ impl Desk {
     /// Chooses a part of the dialog.
     fn part(&mut self, label: &str) {
         self.until(label, |h, _| h.query_by_role_and_label(Role::RadioButton, label).is_some());
-        self.harness.get_by_role_and_label(Role::RadioButton, label).click();
+        self.click_on(Role::RadioButton, label);
         self.harness.run_steps(4);
     }
 

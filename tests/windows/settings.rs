@@ -38,7 +38,7 @@ impl Desk {
 
     fn tab(&mut self, label: &str) {
         self.harness.run_steps(4);
-        self.harness.get_by_role_and_label(Role::Tab, label).click();
+        self.click_on(Role::Tab, label);
         self.until_tab(label);
     }
 
@@ -55,7 +55,7 @@ impl Desk {
         self.harness.run_steps(4);
         self.harness.get_by_role_and_label(role, label).scroll_to_me();
         self.harness.run_steps(4);
-        self.harness.get_by_role_and_label(role, label).click();
+        self.click_on(role, label);
         self.harness.run_steps(4);
     }
 
@@ -687,8 +687,7 @@ fn the_dialog_opens_from_the_menu_and_from_the_backup_dialog_and_goes_with_its_d
     desk.press("Backup…");
     desk.until_shown("Office[0001].4BK");
     // Above the page, which has a button for it too.
-    let last = desk.harness.query_all_by_role_and_label(Role::Button, "Settings…").last().unwrap();
-    last.click();
+    desk.click_where("Settings…", |h| h.query_all_by_role_and_label(Role::Button, "Settings…").last());
     desk.until_tab("Scheduler");
     desk.send(Command::CloseDataFile { path });
     desk.until_closed();

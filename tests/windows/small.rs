@@ -78,7 +78,7 @@ fn every_dialog(width: f32, height: f32) {
     desk.harness.key_press_modifiers(Modifiers::COMMAND, Key::Comma);
     for tab in ["Scheduler", "Configuration", "Backup & Restore"] {
         desk.until(tab, |h, _| h.query_by_role_and_label(Role::Tab, tab).is_some());
-        desk.harness.get_by_role_and_label(Role::Tab, tab).click();
+        desk.click_on(Role::Tab, tab);
         all_is_within_reach(&mut desk, tab);
     }
     close(&mut desk);

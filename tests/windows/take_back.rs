@@ -88,7 +88,7 @@ impl Desk {
 
     fn tick(&mut self, role: Role, label: &str) {
         self.until(label, |h, _| h.query_by_role_and_label(role, label).is_some());
-        self.harness.get_by_role_and_label(role, label).click();
+        self.click_on(role, label);
         self.harness.run_steps(4);
     }
 }

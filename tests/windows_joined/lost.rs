@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use desk::Desk;
 use eframe::egui::accesskit::Role;
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::{AccessKitNode, NodeT, Queryable, by};
 use rusqlite::Connection;
 use strongroom::{
     engine::{Command, JobId, Status},
@@ -97,9 +97,11 @@ fn press_in_dialog(desk: &mut Desk, label: &str) {
         let button = dialog.and_then(|dialog| dialog.query_by_role_and_label(Role::Button, label));
         button.is_some_and(|button| !button.accesskit_node().is_disabled())
     });
-    desk.harness.run_steps(4);
-    desk.harness.get_by_role(Role::Dialog).get_by_role_and_label(Role::Button, label).click();
-    desk.harness.run_steps(3);
+    desk.click_where(label, |h| {
+        let label = label.to_owned();
+        let wanted = move |node: &AccessKitNode<'_>| node.label().as_deref() == Some(label.as_str());
+        h.query_by_role(Role::Dialog)?.query(by().role(Role::Button).predicate(wanted))
+    });
 }
 
 #[test]
@@ -136,7 +138,7 @@ fn the_settings_dialog_asks_again_when_the_data_file_was_taken_over() {
     desk.until_shown("nothing can be changed");
     press_in_dialog(&mut desk, "Take over");
     desk.until("somebody to look after it", |_, s| s.data_files.first().is_some_and(|d| d.lost_since.is_none()));
-    desk.harness.get_by_role_and_label(Role::Tab, "Configuration").click();
+    desk.click_on(Role::Tab, "Configuration");
     desk.harness.run_steps(4);
     let file = desk.path("Office.sqlite");
     desk.type_into("Backup file destination folder", &file.display().to_string());
