@@ -292,6 +292,9 @@ impl Versions {
             if counts.contains(&commit) {
                 reader.pages(&record, &mut |entry| {
                     if entry.page == page {
+                        if steps.last().is_some_and(|step: &Step| step.commit == commit) {
+                            return Err(unfit(commit, page));
+                        }
                         steps.push(Step::of(commit, count_before, &entry));
                     }
                     Ok(())

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, FixedOffset};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -47,7 +47,7 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_file_path: Option<PathBuf>,
     /// On which machine or in which container it was, and which file there; earlier versions did not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known_installation", skip_serializing_if = "Option::is_none")]
     pub installation: Option<Installation>,
     /// Number of the full backup.
     pub number: ArchiveNumber,
@@ -77,6 +77,12 @@ pub struct Identity {
     /// Which segment of an archive in segments this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment: Option<Segment>,
+}
+
+/// What a later version writes there must not make an archive unreadable: nothing depends on it alone.
+fn known_installation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Installation>, D::Error> {
+    let said = serde_json::Value::deserialize(deserializer)?;
+    Ok(said.as_str().and_then(|text| text.parse().ok()))
 }
 
 impl Identity {
@@ -214,4 +220,26 @@ pub struct Tail {
     pub whole: Hash,
     /// How many of the chosen files are not in the archive, or not whole; `None` where it does not say.
     pub not_whole: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_installation_that_is_written_otherwise_hinders_no_archive() -> Result<(), Box<dyn std::error::Error>> {
+        let id = Uuid::nil();
+        let read = |said: &str| -> serde_json::Result<Identity> {
+            serde_json::from_str(&format!(
+                r#"{{"data_file_id":"{id}","archive_id":"{id}","data_file_name":"a","number":1,
+                "moment":"2026-01-01T00:00:00Z","page_size":512,"page_count":1,"program":"p"{said}}}"#
+            ))
+        };
+        let known = read(r#","installation":"0123456789abcdef""#)?.installation;
+        assert_eq!(known.map(|known| known.to_string()).as_deref(), Some("0123456789abcdef"));
+        for said in ["", r#","installation":"0123""#, r#","installation":{"on":"mars"}"#, r#","installation":7"#] {
+            assert_eq!(read(said)?.installation, None, "{said}");
+        }
+        Ok(())
+    }
 }
