@@ -118,7 +118,10 @@ impl Worker {
         // What a job noted in them is known at once; what a person changed is taken up with its consequences.
         let is_same = surveyed.settings.settings().revision() == hosted.settings.settings().revision();
         let is_mistaken = surveyed.settings.mistake(&hosted.settings).is_some();
-        if is_same && !is_mistaken && surveyed.settings.is_other_reading(&hosted.settings) {
+        // One that began before the file was changed, or before it was written again as it was, read what is not in it
+        // now: it must not put away what was said of that.
+        let is_now = surveyed.settings.news().is_none();
+        if is_same && !is_mistaken && is_now && surveyed.settings.is_other_reading(&hosted.settings) {
             // It was understood: a mistake that was in it is mended.
             hosted.edit().settings_problem = None;
             hosted.adopt(surveyed.settings.clone());

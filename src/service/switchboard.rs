@@ -421,6 +421,10 @@ impl Switchboard {
         let gone = || Error::new(ErrorKind::NotFound, format!("{} does not exist any more", path.display()));
         lost.status.problem = (!is_there).then(|| gone().report());
         let kind = lost.status.host.kind;
+        // The lock of a process that was killed may outlive its socket by a moment, and refuse whoever comes first.
+        let own = self.own().status();
+        let is_refused = own.refused.iter().any(|r| r.path == path && r.error.kind == ErrorKind::InUse)
+            && !own.opening.iter().any(|opening| opening == path);
         match holder {
             Some(holder) => {
                 if let Some(address) = holder.address.filter(|address| !self.is_linked(address)) {
@@ -428,7 +432,7 @@ impl Switchboard {
                 }
             }
             // A window that was closed, or a command that has ended, does not come back.
-            None if kind != HostKind::Service && self.taking_over.insert(path.to_path_buf()) => {
+            None if kind != HostKind::Service && (self.taking_over.insert(path.to_path_buf()) || is_refused) => {
                 let _ = self.own().send(Command::OpenDataFile { path: path.to_path_buf() });
             }
             None => {}
