@@ -13,6 +13,8 @@
 //!   backup. The logs after that one go as the rule says;
 //! - the set that the log in use stands on, if newer archives were made without it: without that archive the log would
 //!   lead from nowhere to now; where the log cannot be read, as while its disk is away, the newest that was cut from it;
+//! - the set whose log goes on over kept archives that were made without it, as while its disk was away: what was
+//!   committed between these is in that log alone;
 //! - the logs of damaged sets that are newer than the oldest of the last sound ones that the rule keeps: they lead from
 //!   those to now. A mark beside them, `Name[0004].4BK.deleted`, says that they go with it;
 //! - the logs of older sets, as long as a kept archive was cut from a log that is not found: it may be in the middle of

@@ -27,7 +27,7 @@ use crate::{
         next_path,
         reader::LogReader,
     },
-    sqlite::snapshot::Snapshot,
+    sqlite::{named, snapshot::Snapshot},
     storage::{
         read_exact_at,
         regular::{self, Links},
@@ -127,6 +127,9 @@ pub struct Known {
     /// Why the log cannot be written at the moment, as whoever wants to write it says.
     #[serde(default)]
     pub log_problem: Option<String>,
+    /// Why programs may commit what neither the log nor the data file tells.
+    #[serde(default)]
+    pub elsewhere: Option<String>,
 }
 
 /// What is known after an archive that was made without a log; `places` are where its data file's logs lie.
@@ -163,6 +166,7 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
         other_pasts: Vec::new(),
         read_at: Some(control.clock().now()),
         log_problem: None,
+        elsewhere: None,
     })
 }
 
@@ -201,6 +205,10 @@ pub(super) fn known(
         other_pasts: other_past::find((plan, shown), siblings, control)?,
         read_at: Some(now),
         log_problem: origin.log_problem.clone(),
+        elsewhere: {
+            let live = places.data_files.iter().filter(|path| !origin.is_untouched && path.is_file());
+            live.filter_map(|path| named::elsewhere(path)).next().map(|error| error.message().to_owned())
+        },
     })
 }
 
@@ -281,12 +289,12 @@ impl Known {
 
     /// Whether what was committed after the log ends could still be told by the data file.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.ends, Ends::Open { is_behind: false, .. })
+        self.elsewhere.is_none() && matches!(self.ends, Ends::Open { is_behind: false, .. })
     }
 
     /// Whether a log certainly leads from the archive to what the data file holds now: then no newer archive is missed.
     pub(super) fn goes_on(&self) -> bool {
-        matches!(self.ends, Ends::Live { .. } | Ends::Level { .. })
+        self.elsewhere.is_none() && matches!(self.ends, Ends::Live { .. } | Ends::Level { .. })
     }
 
     /// What was restored was compared with the data file, byte by byte, and is the same.
@@ -299,6 +307,7 @@ impl Known {
     /// Up to when it is certain that no other commit was made than those known.
     pub(super) fn certain(&self) -> DateTime<Utc> {
         match &self.ends {
+            _ if self.elsewhere.is_some() => self.time,
             Ends::Live { at, .. } | Ends::Level { at, .. } | Ends::Sealed { at: Some(at), .. } => (*at).max(self.time),
             _ => self.time,
         }
@@ -360,6 +369,13 @@ impl Known {
 
     fn after_end(&self) -> Option<Error> {
         let more: Vec<&Unused> = self.unused.iter().filter(|unused| unused.may_hold_more()).collect();
+        if let Some(elsewhere) = self.elsewhere.as_ref().filter(|_| !self.is_said_otherwise()) {
+            let message = format!("nothing is known after {}: {elsewhere}", self.last_in_words());
+            return Some(Error::new(ErrorKind::Partial, message).hint(
+                "What it commits is in no file that is found here. Have it save its data elsewhere if it can, then end \
+                 it; a container must be given the folder, not the file alone.",
+            ));
+        }
         let why = match &self.ends {
             Ends::Live { .. } | Ends::Level { .. } | Ends::Broken => return None,
             // Made before there was a log, or while it was not in order: then logs that are there hold what it lacks.
@@ -418,6 +434,11 @@ impl Known {
             }
         };
         Some(Error::new(ErrorKind::Partial, message).hint(hint))
+    }
+
+    /// Whether it is another matter why nothing more is known: there never was a log, or it is damaged.
+    fn is_said_otherwise(&self) -> bool {
+        matches!(self.ends, Ends::WithoutLog | Ends::Broken)
     }
 
     fn log_trouble(&self) -> String {

@@ -11,13 +11,13 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{
-    ffi, leave, locks, open_existing,
+    alias, ffi, leave, locks, open_existing,
     snapshot::{JournalMode, shm_path, wal_path},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     storage::{
-        identity::{FileIdentity, replaced, require_named},
+        identity::{FileIdentity, replaced, require_named, times_open},
         processes::{self, Process},
         regular::{self, Links},
     },
@@ -206,6 +206,33 @@ pub fn apart_from_outside(path: &Path) -> Vec<Process> {
     }
     leave(&held, path);
     found
+}
+
+/// Why programs may commit to the data file at `path` what nobody finds in it or its WAL: one has it open with another
+/// WAL, or it has another name by which programs may use it. `None` where none was found, and where there is no such file.
+///
+/// As [`require_shared`], it does not see processes that this user may not look into.
+pub fn elsewhere(path: &Path) -> Option<Error> {
+    let identity = FileIdentity::of_path(path).ok().flatten()?;
+    let apart = match times_open(identity) {
+        // A further connection would tell nothing more.
+        Some(1..) => {
+            let mut apart = processes::on_deleted_companions(path, &[wal_path(path), shm_path(path)]);
+            apart.extend(self::apart(path));
+            apart
+        }
+        _ => apart_from_outside(path),
+    };
+    let who = processes::Holders { processes: apart, may_be_more: false };
+    let apart = (!who.processes.is_empty()).then(|| {
+        let message = format!(
+            "{} works on another file than {}, or without its -wal and -shm files",
+            who.in_words(),
+            path.display()
+        );
+        Error::new(ErrorKind::Replaced, message)
+    });
+    apart.or_else(|| alias::refuse_other_names(path).err())
 }
 
 /// Refuses a data file in WAL mode, which this process has begun to read, that another program has open without its

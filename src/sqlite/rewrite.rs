@@ -16,7 +16,13 @@ use std::{
 
 use rusqlite::{Connection, config::DbConfig, types::Value};
 
-use super::{hot::require_ended, open_existing, snapshot::is_busy};
+use super::{
+    alias,
+    hot::require_ended,
+    named::{require_one_wal, require_shared, require_whole_wal},
+    open_existing,
+    snapshot::is_busy,
+};
 use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
@@ -148,7 +154,7 @@ pub fn rewrite(
 /// Opens a data file that other programs use, for a transaction that changes it.
 ///
 /// # Errors
-/// `Permission` where this user may not write it; as [`open_existing`].
+/// `Permission` where this user may not write it; as [`require_seen_by_all`] and [`open_existing`].
 pub(crate) fn open_to_write(live: &Path) -> Result<Connection> {
     require_ended(live)?;
     let conn = open_existing(live)?;
@@ -156,7 +162,23 @@ pub(crate) fn open_to_write(live: &Path) -> Result<Connection> {
         return Err(Error::new(ErrorKind::Permission, format!("cannot write {}", live.display()))
             .hint("Run Strongroom as the owner of the file, or give this user the permission to write it."));
     }
+    require_seen_by_all(&conn, live)?;
     Ok(conn)
+}
+
+/// Sees that all programs that have the data file open see what is written to it by `conn`. One with another WAL, as by
+/// another name of the file or after its own was deleted, goes on with what it knows: what it and we write then makes
+/// one damaged file.
+///
+/// # Errors
+/// As [`refuse_other_names`](alias::refuse_other_names), [`require_shared`], [`require_whole_wal`], [`require_one_wal`].
+pub(crate) fn require_seen_by_all(conn: &Connection, path: &Path) -> Result<()> {
+    alias::refuse_other_names(path)?;
+    require_shared(path)?;
+    // Only who has read uses the index. What cannot be read now is said by whoever reads it.
+    let _ = conn.query_row("PRAGMA schema_version", [], |_| Ok(()));
+    require_whole_wal(conn, path)?;
+    require_one_wal(path)
 }
 
 /// Runs `sql` as soon as other programs let us.

@@ -22,7 +22,7 @@ use crate::{
     control::{Control, Phase},
     error::{Error, ErrorKind, Result},
     records::definition::affinity_of,
-    sqlite::rewrite::{insist, open_to_write},
+    sqlite::rewrite::{insist, open_to_write, require_seen_by_all},
 };
 
 /// So many statements are kept ready.
@@ -80,6 +80,8 @@ pub(super) fn run(conn: &Connection, plan: &Plan, mode: Mode, control: &Control)
         // Nothing of what is rolled back is to reach the disk.
         conn.execute_batch("PRAGMA cache_spill=OFF").map_err(fail)?;
     }
+    // A program may have come since it was opened.
+    require_seen_by_all(conn, path)?;
     control.phase(Phase::Waiting, 0);
     insist(conn, path, "BEGIN IMMEDIATE", control)?;
     let since = Instant::now();

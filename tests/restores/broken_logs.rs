@@ -102,6 +102,65 @@ fn the_archive_that_a_log_goes_on_from_stays_while_the_log_is_away() {
     assert_eq!(logical_content(&scene.place.at("all of it/a.sqlite")), live);
 }
 
+/// A log that was begun before there was an archive, and held no commit yet, knows nothing but how long the data file was.
+#[test]
+fn a_file_that_grew_or_shrank_before_the_first_backup_is_restored_to_every_commit_after_it() {
+    for (number, change) in
+        ["INSERT INTO t(a) SELECT hex(randomblob(900)) FROM t", "DELETE FROM t; VACUUM"].iter().enumerate()
+    {
+        let Some(mut scene) = Scene::begun(false) else { return };
+        scene.stop();
+        support::engine::foreign_commits(&scene.data, &format!("{change}; PRAGMA wal_checkpoint(TRUNCATE)"));
+        scene.serve();
+        scene.backup();
+        scene.commits(2);
+        let live = logical_content(&scene.data);
+        let to = scene.data.clone();
+        said(&scene.restore(&to, "all", &[]), 0);
+        assert_eq!(logical_content(&scene.place.at("all/a.sqlite")), live, "{number}");
+        let mut log = LogReader::open(&scene.log("a.journal")).unwrap();
+        let pages = log.header().page_count;
+        while log.next_record().unwrap().is_some() {}
+        let first = (log.tail().commit - 1).to_string();
+        said(&scene.restore(&to, "first", &["--commit", &first]), 0);
+        let page_size = 4096;
+        let restored = fs::metadata(scene.place.at("first/a.sqlite")).unwrap().len();
+        assert!(restored >= u64::from(pages) * page_size, "{number}: {pages} pages, {restored} bytes");
+    }
+}
+
+/// What was committed between archives that were made meanwhile is in that log alone.
+#[test]
+fn a_log_that_leads_over_backups_made_while_it_was_away_stays_as_long_as_they() {
+    let Some(mut scene) = Scene::new() else { return };
+    let data = scene.data.to_str().unwrap().to_owned();
+    assert!(scene.place.run(&["settings", &data, "keep.last=3"]).status.success());
+    scene.backup();
+    scene.commits(1);
+    scene.stop();
+    fs::rename(scene.place.at("logs"), scene.place.at("away")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(scene.place.run(&["backup", &data]).status.code(), Some(1));
+    }
+    fs::rename(scene.place.at("away"), scene.place.at("logs")).unwrap();
+    scene.serve();
+    scene.commits(2);
+    let mut log = LogReader::open(&scene.log("a.journal")).unwrap();
+    while log.next_record().unwrap().is_some() {}
+    let between = (logical_content(&scene.data), log.tail().commit);
+    scene.commits(1);
+    scene.backup();
+    assert!([2, 3, 4, 5].iter().all(|number| scene.archive(*number).exists()) && !scene.archive(1).exists());
+    let commit = between.1.to_string();
+    let to = scene.data.clone();
+    said(&scene.restore(&to, "between", &["--commit", &commit]), 0);
+    assert_eq!(logical_content(&scene.place.at("between/a.sqlite")), between.0);
+    for _ in 0..2 {
+        scene.backup();
+    }
+    assert!(!scene.archive(2).exists() && !scene.archive(4).exists() && scene.archive(5).exists());
+}
+
 #[test]
 fn a_log_that_no_archive_leads_to_is_not_called_complete() {
     let Some(mut scene) = Scene::new() else { return };

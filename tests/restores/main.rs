@@ -17,6 +17,7 @@ mod restore_known;
 mod scene;
 mod settings_back;
 mod stand_ins;
+mod strays;
 mod take_back;
 mod take_back_conflicts;
 mod whose;

@@ -27,6 +27,11 @@ impl Drop for Scene {
 impl Scene {
     /// With full backup 1 and three commits after it; `None` on a machine without the foreign program.
     pub(crate) fn new() -> Option<Self> {
+        Self::begun(true)
+    }
+
+    /// The same, or without a full backup and any commit.
+    pub(crate) fn begun(is_backed_up: bool) -> Option<Self> {
         if !has("sqlite3") {
             return None;
         }
@@ -41,8 +46,10 @@ impl Scene {
         assert!(place.run(&["settings", data.to_str().unwrap(), &destination, &log]).status.success());
         let mut scene = Self { place, data, service: None };
         scene.serve();
-        scene.backup();
-        scene.commits(3);
+        if is_backed_up {
+            scene.backup();
+            scene.commits(3);
+        }
         Some(scene)
     }
 

@@ -16,7 +16,11 @@ use std::{collections::BTreeSet, path::PathBuf};
 use chrono::{DateTime, Datelike, FixedOffset, Timelike};
 
 use super::{BackupSet, When};
-use crate::{archive::not_whole::Completeness, settings::sections::Keep, sqlite::seen::ContentCheck};
+use crate::{
+    archive::{ArchiveNumber, not_whole::Completeness},
+    settings::sections::Keep,
+    sqlite::seen::ContentCheck,
+};
 
 /// From the least to the best.
 const LEVELS: [ContentCheck; 4] =
@@ -44,8 +48,12 @@ pub fn plan(sets: &[BackupSet], keep: &Keep, when: When, busy: &[PathBuf]) -> Ve
         kept.extend(keeps(&moments, keep, when).into_iter().map(|at| places[at]));
     }
     let is_needed = |set: &BackupSet| set.is_in_use || busy.contains(&set.archive);
-    let (stay, old): (Vec<(usize, &BackupSet)>, Vec<_>) =
+    let (mut stay, old): (Vec<(usize, &BackupSet)>, Vec<_>) =
         good.into_iter().enumerate().partition(|(place, set)| kept.contains(place) || is_needed(set));
+    let over = lead_over(sets, &stay);
+    let (led_over, old): (Vec<_>, Vec<_>) = old.into_iter().partition(|(_, set)| over.contains(&set.number));
+    stay.extend(led_over);
+    stay.sort_unstable_by_key(|(place, _)| *place);
     let held = sets.iter().filter(|set| set.is_ours() && set.hold.is_some());
     // An archive that stays may be in the middle of a log that is older than itself.
     let is_whole = |set: &&BackupSet| set.check != ContentCheck::Damaged;
@@ -68,6 +76,18 @@ pub fn plan(sets: &[BackupSet], keep: &Keep, when: When, busy: &[PathBuf]) -> Ve
     }
     delete.reverse();
     delete
+}
+
+/// Numbers of the sets whose logs go on over sets that `stay` and were made without the log, as while its disk was away
+/// or full: what was committed from the oldest of these on is in that log alone, which leads from the set before them.
+fn lead_over(sets: &[BackupSet], stay: &[(usize, &BackupSet)]) -> BTreeSet<ArchiveNumber> {
+    let cut: Vec<&BackupSet> = sets.iter().filter(|set| set.is_ours() && set.position.is_some()).collect();
+    let uncut = stay.iter().map(|(_, set)| *set).filter(|set| set.position.is_none());
+    // Where none was cut from the log since, it ended before, or is in use, and kept for that.
+    let uncut = uncut.filter(|set| cut.iter().any(|other| other.number > set.number));
+    let before =
+        |set: &BackupSet| cut.iter().filter(|other| other.number < set.number).max_by_key(|other| other.number);
+    uncut.filter_map(before).filter(|set| set.is_continued).map(|set| set.number).collect()
 }
 
 /// The sets, newest first, that stay only because no newer ones are known to be as good.

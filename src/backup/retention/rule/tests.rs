@@ -81,6 +81,24 @@ fn known(letters: &str) -> Vec<BackupSet> {
     sets
 }
 
+/// The disk of the log was away for two backups: it goes on from the one before them, and leads over them to the next.
+#[test]
+fn a_log_that_goes_on_over_backups_made_without_it_stays_with_them() {
+    let (cut, uncut) = ((true, true, true), (true, false, false));
+    let history = |backups: &[(bool, bool, bool)]| history(backups, Some(backups.len() - 1));
+    let goes = |sets: &[BackupSet]| numbers(&plan(sets, &keep(3), When::Now, &[]));
+    let mut backups = vec![cut, cut, uncut, uncut, cut];
+    assert_eq!(goes(&history(&backups)), [1], "two leads over three and four to five");
+    backups.push(cut);
+    assert_eq!(goes(&history(&backups)), [1, 3], "and over four alone");
+    backups.push(cut);
+    assert_eq!(goes(&history(&backups)), [1, 2, 3, 4]);
+    // The log was switched off after the second one, or is not there.
+    assert_eq!(goes(&history(&[cut, cut, uncut, uncut, uncut])), [1, 2]);
+    let lost = (true, true, false);
+    assert_eq!(goes(&history(&[cut, lost, uncut, uncut, cut])), [1, 2]);
+}
+
 #[test]
 fn the_oldest_are_deleted_with_their_logs() {
     let sets = history(&[(true, true, true); 5], Some(4));
@@ -488,9 +506,11 @@ proptest! {
             let as_good = counting.iter().filter(|set| set.number > gone.number && set.check >= gone.check && !is_gone(set));
             prop_assert!(as_good.count() >= limit);
         }
-        // No more than the rule at each of the four levels, and what is in use or contradicts the order of the numbers.
+        // No more than the rule at each of the four levels, and what is in use, leads over one that was made without the
+        // log, or contradicts the order of the numbers.
         if is_sorted {
-            let most = (limit + steps.iter().sum::<u32>() as usize) * 4;
+            let uncut = counting.iter().filter(|set| !is_gone(set) && set.position.is_none()).count();
+            let most = (limit + steps.iter().sum::<u32>() as usize) * 4 + uncut;
             let stay = counting.iter().filter(|set| !is_gone(set) && !set.is_in_use && set.moment.is_some()).count();
             prop_assert!(stay <= most);
         }
