@@ -16,6 +16,7 @@ use super::{
     job::Work,
     message::Message,
     rights,
+    settings_in_force::InForce,
     status::JobReport,
 };
 use crate::{
@@ -116,8 +117,12 @@ fn restore_locked(
     let own = &config.settings_dir;
     // One that is not open here is in the care of nobody meanwhile.
     let _lock = if is_open { None } else { Some(DataFileLock::take(data_file, config)?) };
-    let settings = SettingsFile::load(data_file, own)?;
     let known = order.known.as_ref().filter(|known| !known.is_blank());
+    // A mistake in them bars the way back for nobody.
+    let settings = match known {
+        Some(known) => SettingsFile::load_meant(data_file, own, known).unwrap_or_else(|_| known.last_good()),
+        None => InForce::for_reading(data_file, own, &config.data_dir)?.0,
+    };
     let identity = settings.settings().data_file_id.or(known.and_then(|known| known.settings().data_file_id));
     let origin = Origin { settings_dir: Some(own.clone()), ..Origin::of(data_file) };
     let (logs, origin) = with_running(order.logs.clone(), log, origin);
