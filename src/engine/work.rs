@@ -118,8 +118,12 @@ fn restore_locked(
     // One that is not open here is in the care of nobody meanwhile.
     let _lock = if is_open { None } else { Some(DataFileLock::take(data_file, config)?) };
     let known = order.known.as_ref().filter(|known| !known.is_blank());
-    // A mistake in them bars the way back for nobody.
+    let read = SettingsFile::load(data_file, own);
+    // Of one that is lost it could not be noted what is restored: its log, which may hold more, would bring that back.
+    let is_lost = || data_file::identify(data_file).is_err();
+    // A mistake in them bars the way back for nobody else.
     let settings = match known {
+        _ if read.is_err() && is_lost() => read?,
         Some(known) => SettingsFile::load_meant(data_file, own, known).unwrap_or_else(|_| known.last_good()),
         None => InForce::for_reading(data_file, own, &config.data_dir)?.0,
     };

@@ -372,3 +372,28 @@ fn a_dry_run_of_taking_back_writes_nothing() {
     let (code, said) = scene.run("take-back", &["--commit", &commit, "--yes"]);
     assert_eq!(code, 0, "{said}");
 }
+
+#[test]
+fn no_mistake_in_the_settings_bars_a_restore_of_the_live_data_file() {
+    let scene = Scene::new(&[], 1);
+    let rows = || -> i64 {
+        let conn = Connection::open(&scene.data).unwrap();
+        conn.query_row("SELECT count(*) FROM k", [], |row| row.get(0)).unwrap()
+    };
+    let before = rows();
+    scene.write();
+    assert_eq!(rows(), before + 1);
+    let mistyped = scene.text().replace("[destination]", "[destination");
+    scene.leave(&mistyped);
+    let archive = scene.place.at("archives/a[0001].4BK");
+    let restore = ["restore", archive.to_str().unwrap(), "--in-place", scene.data.to_str().unwrap()];
+    let output = scene.place.run(&restore);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // What it took away is in an archive among the others, and the mistake is still there to be mended.
+    assert_eq!((rows(), scene.archives(), scene.text()), (before, numbered(2), mistyped.clone()));
+    // One that is lost could come back to what is not wanted: what is restored cannot be noted.
+    fs::remove_file(&scene.data).unwrap();
+    let output = scene.place.run(&restore);
+    assert!(!output.status.success() && text(&output.stderr).contains("not valid TOML"), "{}", text(&output.stderr));
+    assert!(!scene.data.exists() && scene.text() == mistyped);
+}
