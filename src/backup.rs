@@ -346,6 +346,7 @@ pub fn run_asking(
         log_problem,
         log_recovery_problem,
         settings_problem: noted.err().map(|e| e.report()),
+        settings_mistake: None,
         other_key: key.as_ref().and_then(|key| other_key(data_file, settings.settings(), number, key.public())),
         signed_by: key.as_ref().map(Key::public),
         is_key_new,

@@ -212,8 +212,9 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::Service { action } => service::run(action),
         Job::Restore(asked) => report(restore::run(id, &asked)?, asked.json),
         Job::Undo { data_file, yes, dry_run, json } => undo::run(data_file, yes, dry_run, json),
-        Job::Settings { data_file, settings, defaults, choose_anew, own_identity, begin_anew, json } => {
-            settings::run(&data_file, &settings, &defaults, (&choose_anew, own_identity, begin_anew), json)?;
+        Job::Settings { data_file, settings, defaults, choose_anew, own_identity, begin_anew, as_written, json } => {
+            let asked = (choose_anew.as_slice(), own_identity, begin_anew, as_written);
+            settings::run(&data_file, &settings, &defaults, asked, json)?;
             Ok(ExitCode::SUCCESS)
         }
         Job::Sample { folder, json } => {

@@ -20,7 +20,8 @@
 //! scheduler proof lacking damaged   what is begun without a command
 //! found notices watched         what was found of archives, warnings that stay, how long nobody watched
 //! history recorder              the Backup journal, and the thread that writes it
-//! inspect lost mistaken settings_gone   told from outside: of a data file that others look after, or nobody
+//! inspect lost mistaken         told from outside: of a data file that others look after, or nobody
+//! settings_gone settings_in_force   settings that were lost, or that cannot be gone by: what archives know of them
 //! in_care list rights config    whose archive, which files, as whom, with what it was started
 //! ```
 
@@ -63,6 +64,7 @@ mod scheduler;
 mod sessions;
 mod settings;
 pub mod settings_gone;
+pub mod settings_in_force;
 mod states;
 pub mod status;
 mod surveys;

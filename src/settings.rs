@@ -12,6 +12,8 @@
 //! unknown     what stands in it and means nothing
 //! origin      the file as it was read: whose it is, and whether its word counts
 //! notes       what Strongroom itself notes, taken over where a person wrote the file anew without it
+//! stand_in    settings that are gone by while those in the file are a mistake
+//! cut_off     settings that may be half of what somebody writes
 //! copies      data files that were copied with their settings, and share an identity
 //! made_in     where archives were made, by which those of such a copy elsewhere are known
 //! ```
@@ -24,16 +26,19 @@ pub mod unknown;
 pub mod copies;
 pub mod made_in;
 
+mod cut_off;
 mod document;
 mod file;
 mod notes;
 mod origin;
 mod place;
+mod stand_in;
 
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, DocumentMut, Item, Table};
 
+pub use cut_off::meant;
 pub use file::{Seen, SettingsFile};
 pub use keys::{KEYS, Key};
 pub use left_behind::left_behind;
@@ -124,7 +129,7 @@ fn understand(path: &Path, text: &str, document: &Table, data_file: &Path) -> Re
 }
 
 /// What we note in the file and is no setting.
-const NOTES: [&str; 3] = ["data-file.name", "data-file.path", "data-file.former-ids"];
+const NOTES: [&str; 4] = ["data-file.name", "data-file.path", "data-file.former-ids", "data-file.as-written"];
 
 fn settings_error(path: &Path, message: &str) -> Error {
     Error::new(ErrorKind::Settings, format!("the settings in {} cannot be used: {message}", path.display())).hint(

@@ -65,6 +65,9 @@ pub struct BackupReport {
     pub log_recovery_problem: Option<ErrorReport>,
     /// Why the number could not be noted in the settings, if so.
     pub settings_problem: Option<ErrorReport>,
+    /// Why it was made by settings that were in force before those in the file, if so.
+    #[serde(default)]
+    pub settings_mistake: Option<ErrorReport>,
     /// The key by which it is signed, if it is.
     #[serde(default)]
     pub signed_by: Option<PublicKey>,
@@ -163,6 +166,7 @@ impl BackupReport {
         let (what, report) = [
             ("the archive is sound, but its log needs attention", &self.log_problem),
             ("archive and log are sound, but the log has no recovery data", &self.log_recovery_problem),
+            ("the archive is sound, but not made as the settings file says", &self.settings_mistake),
             ("the archive is sound, but its number could not be noted in the settings", &self.settings_problem),
             ("the archive is sound, but not signed", &self.signing_problem),
             ("the archive is sound", &self.other_key),

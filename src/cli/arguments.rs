@@ -270,6 +270,10 @@ pub(super) enum Job {
         /// on. Refused as long as an archive is there from which they are put back.
         #[arg(long)]
         begin_anew: bool,
+        /// The settings are meant as they are written, though something that stood in them is gone: without this they
+        /// are taken for the half of a file, and those before stay in force.
+        #[arg(long, conflicts_with_all = ["begin_anew", "own_identity"])]
+        as_written: bool,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,

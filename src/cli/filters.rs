@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use uuid::Uuid;
 
 use super::{
+    complain,
     desk::absolute,
     places::{self, directories},
     remark,
@@ -14,7 +16,10 @@ use crate::{
     archive::Archive,
     backup,
     control::Control,
-    engine::lost::{damaged_archives, last_made, made_archives},
+    engine::{
+        lost::{damaged_archives, last_made, made_archives},
+        settings_in_force::InForce,
+    },
     error::{Error, ErrorKind, Result},
     journal::{inspect::inspect, integrate::Until, reader::LogReader},
     records::{history::Wanted, operation::Action},
@@ -88,7 +93,7 @@ impl Filters {
     pub(super) fn is_behind(&self, file: &Path) -> Result<Option<Error>> {
         let folders = directories()?;
         let file = places::data_file(&absolute(file)?, &folders)?;
-        let settings = SettingsFile::load(&file, folders.config_dir())?;
+        let settings = InForce::for_reading(&file, folders.config_dir(), folders.data_dir())?.0;
         let Some(log) = running_log(&settings).filter(|_| self.archive.is_none()) else { return Ok(None) };
         let shown = foreign_path(&log);
         // Only an archived log has one.
@@ -104,6 +109,13 @@ impl Filters {
         Ok(Some(Error::new(ErrorKind::Partial, message).hint(
             "Bring back the log that belongs there. Whether somebody records is told by strongroom status DATAFILE.",
         )))
+    }
+
+    /// The identity of the data file `path`, by the settings that are gone by.
+    pub(super) fn identity(path: &Path) -> Result<Option<Uuid>> {
+        let folders = directories()?;
+        let (settings, _) = InForce::for_reading(path, folders.config_dir(), folders.data_dir())?;
+        Ok(settings.settings().data_file_id)
     }
 
     /// The way to it: of a data file, or of a log.
@@ -123,7 +135,8 @@ impl Filters {
                 .hint("Give the data file or a log, and the archive with --archive."));
         }
         let file = places::data_file(&file, &folders)?;
-        let settings = SettingsFile::load(&file, folders.config_dir())?;
+        let (settings, mistake) = InForce::for_reading(&file, folders.config_dir(), folders.data_dir())?;
+        mistake.iter().for_each(complain);
         let log = running_log(&settings);
         let data = folders.data_dir();
         let origin = Origin {

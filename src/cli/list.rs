@@ -5,6 +5,7 @@ use std::{path::Path, process::ExitCode};
 use uuid::Uuid;
 
 use super::{
+    complain,
     places::{data_file as data_file_at, directories},
     print, print_json,
 };
@@ -20,13 +21,14 @@ use crate::{
         lost::made_archives,
         mistaken::refuse_own_file,
         settings_gone::Gone,
+        settings_in_force::InForce,
     },
     error::{
         Error, ErrorKind, Result,
         foreign::{plain, shown},
     },
     restore,
-    settings::{Settings, SettingsFile, copies},
+    settings::{Settings, copies},
     sqlite::seen::ContentCheck,
     storage::{self, space::human_bytes},
 };
@@ -42,9 +44,11 @@ pub(super) fn list(place: &Path, json: bool) -> Result<ExitCode> {
     } else {
         // The data file itself may be lost: its archives are what is wanted then.
         let path = data_file_at(place, &folders)?;
-        let mut settings = SettingsFile::load(&path, folders.config_dir())?;
+        let (mut settings, mistake) = InForce::for_reading(&path, folders.config_dir(), folders.data_dir())?;
         data_file = Some(path.clone());
-        if let Some(gone) = Gone::look(&path, &settings, folders.data_dir()) {
+        if let Some(mistake) = &mistake {
+            complain(mistake);
+        } else if let Some(gone) = Gone::look(&path, &settings, folders.data_dir()) {
             settings = gone.shown(settings);
         }
         let folder = backup::destination(&path, &settings);

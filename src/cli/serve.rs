@@ -22,6 +22,7 @@ use crate::{
     archive::catalog,
     engine::{
         Command, Event, Handle, HostKind, of_history,
+        settings_in_force::InForce,
         status::{DataFileStatus, FinishedJob},
     },
     error::{
@@ -29,7 +30,6 @@ use crate::{
         foreign::{foreign, shown},
     },
     service::{Reachable, background},
-    settings::SettingsFile,
     warning::{Warning, WarningKind},
 };
 
@@ -86,10 +86,11 @@ pub(super) fn serve(
     let wanted = Wanted { log, no_log, switch_to_wal };
     let (mut waiting, mut refused) = (Vec::new(), Vec::new());
     // Whether one that was looked after before waits for its log, and not one for which this command asks it first.
-    let (mut is_known, own) = (false, places::directories()?.config_dir().to_path_buf());
+    let (mut is_known, folders) = (false, places::directories()?);
+    let (own, data) = (folders.config_dir().to_path_buf(), folders.data_dir().to_path_buf());
     for data_file in data_files {
         let had_log = data_file.canonicalize().is_ok_and(|path| {
-            SettingsFile::load(&path, &own).is_ok_and(|settings| settings.settings().log.file.is_some())
+            InForce::for_reading(&path, &own, &data).is_ok_and(|(settings, _)| settings.settings().log.file.is_some())
         });
         match wanted.look_after(&handle, data_file, (&events, &stop)) {
             Ok(true) => {}

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     backup::{self, marks, places::Purpose},
-    engine::{mistaken, settings_gone::Gone},
+    engine::{mistaken, settings_gone::Gone, settings_in_force::InForce},
     error::{Error, ErrorKind, ErrorReport, Result, foreign},
     settings::{
         KEYS, Key, Settings, SettingsFile, path_beside, path_in,
@@ -37,7 +37,7 @@ pub(super) fn run(
     data_file: &Path,
     arguments: &[String],
     defaults: &[String],
-    (anew, own_identity, begin_anew): (&[Folder], bool, bool),
+    (anew, own_identity, begin_anew, as_written): (&[Folder], bool, bool, bool),
     json: bool,
 ) -> Result<()> {
     let requests = arguments.iter().map(|text| parse(text));
@@ -55,7 +55,15 @@ pub(super) fn run(
         .hint("Check the path. Settings belong to a data file and lie beside it."));
     }
     let mut file = SettingsFile::load(&path, own)?;
-    let changes = own_identity || !anew.is_empty() || requests.iter().any(|r| !matches!(r, Request::Show(_)));
+    let changes =
+        as_written || own_identity || !anew.is_empty() || requests.iter().any(|r| !matches!(r, Request::Show(_)));
+    let doubt = InForce::look(&path, own, folders.data_dir())?.mistake.map(|mistake| mistake.error);
+    match doubt.filter(|doubt| doubt.kind == ErrorKind::Partial && !as_written) {
+        // A change would make of the half of a file what somebody has chosen.
+        Some(doubt) if changes && file.is_own() => return Err(doubt.into()),
+        Some(doubt) => complain(&doubt),
+        None => {}
+    }
     match Gone::look(&path, &file, folders.data_dir()) {
         Some(gone) if begin_anew => {
             let done = gone.begin_anew_as_asked(own)?;
@@ -76,6 +84,9 @@ pub(super) fn run(
         None => {}
     }
     file = SettingsFile::load(&path, own)?;
+    if as_written {
+        file.confirm(own)?;
+    }
     let mut wanted = file.settings().clone();
     for request in &requests {
         apply(&mut wanted, request)?;
@@ -109,7 +120,7 @@ pub(super) fn run(
             print(&format!("{} is used from now on, as it is there now", foreign::shown(&folder)))?;
         }
     }
-    if requests.is_empty() && (own_identity || begin_anew || !anew.is_empty()) && !json {
+    if requests.is_empty() && (as_written || own_identity || begin_anew || !anew.is_empty()) && !json {
         return Ok(());
     }
     let scheduler = &file.settings().scheduler;

@@ -7,8 +7,8 @@ use clap::Args;
 use super::places;
 use crate::{
     archive::{ArchiveOptions, Compression, Rate},
+    engine::settings_in_force::InForce,
     error::Result,
-    settings::SettingsFile,
 };
 
 /// How this archive is stored.
@@ -53,7 +53,9 @@ impl Storing {
         if !said {
             return Ok(None);
         }
-        let settings = SettingsFile::load(data_file, places::directories()?.config_dir())?.settings().archive;
+        let folders = places::directories()?;
+        let (settings, _) = InForce::for_reading(data_file, folders.config_dir(), folders.data_dir())?;
+        let settings = settings.settings().archive;
         Ok(Some(ArchiveOptions {
             segment_bytes: self.segment_mb.map(|mb| mb << 20).or(settings.segment_bytes),
             compression: self.compression.unwrap_or(settings.compression),

@@ -11,10 +11,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
+    complain,
     confirm::{confirmed, tell},
     desk::{Desk, absolute},
     filters::Filters,
-    print, print_json, report,
+    places, print, print_json, report,
 };
 use crate::{
     control::Control,
@@ -23,7 +24,7 @@ use crate::{
         Error, ErrorKind, Result,
         foreign::{foreign, shown},
     },
-    service::protocol::FROM_CLIENT_MAX,
+    service::{join, protocol::FROM_CLIENT_MAX},
     storage::{self, Disk, Ownership, Storage},
     take_back::{self, Chosen, Conflict, Decision, Decisions, Fate, Numbers, Plan, Selection, Step},
 };
@@ -106,9 +107,23 @@ impl Asked {
 pub(super) fn run(asked: &Asked) -> Result<ExitCode> {
     let selection = asked.selection()?;
     let control = Control::default();
-    let desk = Desk::of_data_file(&asked.data_file)?;
-    let path = desk.open(asked.data_file.clone())?;
-    let identity: Option<Uuid> = desk.handle().status().data_file(&path).and_then(|d| d.settings.data_file_id);
+    let only_shows = asked.dry_run || asked.save.is_some();
+    let (desk, path, identity) = if only_shows && !is_looked_after(&asked.data_file)? {
+        // An engine of our own would open the log, and write to it what nobody has recorded yet.
+        let path = places::data_file(&absolute(&asked.data_file)?, &places::directories()?)?;
+        let identity = Filters::identity(&path)?;
+        (None, path, identity)
+    } else {
+        let desk = Desk::of_data_file(&asked.data_file)?;
+        let path = desk.open(asked.data_file.clone())?;
+        let identity: Option<Uuid> = desk.handle().status().data_file(&path).and_then(|d| d.settings.data_file_id);
+        (Some(desk), path, identity)
+    };
+    if desk.is_none()
+        && let Some(behind) = asked.filters.is_behind(&path)?
+    {
+        complain(&behind.report());
+    }
     let trail = asked.filters.trail(&path, &selection.wanted, &control)?;
     let chosen = take_back::choose(&path, identity, trail, &selection, &control)?;
     let mut plan = Plan::make(&path, &chosen, &asked.decisions(), &control)?;
@@ -136,7 +151,8 @@ pub(super) fn run(asked: &Asked) -> Result<ExitCode> {
             tell("Nothing was changed.");
             return Ok(ExitCode::from(1));
         }
-        match perform(&desk, &path, &plan, asked.json) {
+        let Some(desk) = &desk else { return Ok(ExitCode::SUCCESS) };
+        match perform(desk, &path, &plan, asked.json) {
             // What was shown is not any more what would be done: it is shown anew.
             Err(error) if error.kind() == ErrorKind::Changed && !asked.yes => {
                 tell(&format!("{}. This is the new plan:", error.message()));
@@ -146,6 +162,11 @@ pub(super) fn run(asked: &Asked) -> Result<ExitCode> {
             done => return done,
         }
     }
+}
+
+/// Whether a window or a service looks after the data file.
+fn is_looked_after(data_file: &Path) -> Result<bool> {
+    Ok(join::engine_of(data_file, places::directories()?.config_dir())?.is_some())
 }
 
 /// Shows what would be done now, and does nothing of it: nobody has agreed to that.

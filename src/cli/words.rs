@@ -287,6 +287,7 @@ pub(super) fn lost(found: &Lost) -> String {
             ErrorKind::Empty => format!("{}, EMPTIED: it has 0 bytes", found.data_file.display()),
             ErrorKind::NotFound => format!("{}, NOT THERE", found.data_file.display()),
             ErrorKind::Busy => format!("{}, LOCKED by another program", found.data_file.display()),
+            _ if found.is_of_settings => format!("{}: its SETTINGS CANNOT BE READ", found.data_file.display()),
             _ => format!("{}, CANNOT BE READ", found.data_file.display()),
         },
         match &found.engine {

@@ -37,7 +37,7 @@ use crate::{
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::{Capture, integrate::Until},
     restore::Logs,
-    settings::{SettingsFile, sections::DeleteOldest},
+    settings::{self, SettingsFile, sections::DeleteOldest},
     sqlite::{
         data_file::{JournalMode, identify},
         seen::ContentCheck,
@@ -148,7 +148,7 @@ impl BackupJob {
         let folder = self.to.clone().unwrap_or_else(|| backup::destination(&self.data_file, &settings));
         let mut deleted = Deleted::default();
         // Whoever was about to keep more must not lose them for a mistake in writing so.
-        let deletes = mistake.is_none() && settings.unknown().is_empty();
+        let deletes = mistake.is_none() && settings.unknown().is_empty() && !settings.is_stand_in();
         if deletes && settings.settings().keep.delete_oldest == DeleteOldest::Before {
             deleted = self.delete_old(&settings, When::BeforeBackup, None, control)?;
         }
@@ -204,7 +204,7 @@ impl BackupJob {
             bytes: deleted.bytes + later.bytes,
             problem: later.problem.or(deleted.problem),
         };
-        report.settings_problem = report.settings_problem.or(mistake);
+        report.settings_mistake = mistake;
         self.have_it_seen();
         Ok(JobReport::Backup(report))
     }
@@ -218,7 +218,7 @@ impl BackupJob {
         };
         let mut tries = 0;
         let error = loop {
-            let read = SettingsFile::load(&self.data_file, &self.own);
+            let read = SettingsFile::load_meant(&self.data_file, &self.own, known);
             // What the program itself has noted in them since is no change.
             let chosen = known.settings().revision();
             let is_new = read.as_ref().map_or(true, |read| read.settings().revision() != chosen);
@@ -227,13 +227,18 @@ impl BackupJob {
                 tries += 1;
                 continue;
             }
-            match read.map(|read| (read.mistake(known), read)) {
-                Ok((None, read)) => return Ok((read, None)),
-                Ok((Some(error), _)) | Err(error) => break error,
+            match read {
+                Ok(read) => return Ok((read, None)),
+                Err(error) => break error,
             }
         };
-        let mistake = Error::new(error.kind(), error.message())
-            .hint("This backup was made as they said before. Mend the file: no old backup is deleted until then.");
+        let meant = match error.kind() {
+            ErrorKind::Partial => format!(" {}", settings::meant(&self.data_file)),
+            _ => String::new(),
+        };
+        let mistake = Error::new(error.kind(), error.message()).hint(format!(
+            "This backup was made as they said before. Mend the file: no old backup is deleted until then.{meant}"
+        ));
         Ok((known.last_good(), Some(mistake.report())))
     }
 

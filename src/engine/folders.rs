@@ -15,6 +15,7 @@ use super::{
 use crate::{
     backup::{marks, places::Purpose},
     error::{Error, ErrorKind, ErrorReport, Result},
+    journal::CaptureStatus,
     settings::SettingsFile,
 };
 
@@ -100,6 +101,11 @@ impl Worker {
             return;
         };
         let was_missing = status.log_folder_problem.is_some();
+        // Of another log than the one in use: that one goes on, and why the other one cannot be used is said.
+        let is_other = |log: &CaptureStatus| status.log_file.as_ref() != Some(&log.log);
+        if problem.is_some() && status.log.as_ref().is_some_and(is_other) {
+            return;
+        }
         if let Some(status) = self.edit_data_file(data_file) {
             status.log_folder_problem.clone_from(&problem);
         }
@@ -130,10 +136,10 @@ impl Worker {
         let hosted = self.data_files.at_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
         hosted.choice_failed = None;
         let (data_file, own) = (data_file.to_path_buf(), self.config.settings_dir.clone());
-        let of = data_file.clone();
+        let (of, known) = (data_file.clone(), hosted.settings.clone());
         self.run_beside(
             move || {
-                let mut settings = SettingsFile::load(&data_file, &own)?;
+                let mut settings = SettingsFile::load_meant(&data_file, &own, &known)?;
                 marks::choose_anew(&data_file, &mut settings, &own, purpose).map(|_| settings)
             },
             move |chosen| Message::ChosenAnew {

@@ -12,6 +12,7 @@ use super::{
     mistaken::refuse_own_file,
     rights,
     settings_gone::Gone,
+    settings_in_force::InForce,
     status::{DataFileStatus, Host, HostKind, JobStatus, Maintenance, Status},
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
         place,
     },
     schedule::automatic::{Automatic, Decision, Reason},
-    settings::{SettingsFile, copies},
+    settings::copies,
     sqlite::{
         data_file::{DataFileFacts, JournalMode, identify},
         named,
@@ -218,16 +219,17 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
     rights::require(path, as_root)?;
     let facts = identify(path)?;
     let path = facts.path.clone();
-    let mut settings = SettingsFile::load(&path, own)?;
+    let InForce { file: mut settings, mistake } = InForce::look(&path, own, data)?;
     let is_wal = facts.journal_mode == JournalMode::Wal;
     let now = clock.local();
     let engine = data_file::lock::holder(&path, own).map(|holder| processes::named(holder.process));
-    let gone = if engine.is_none() { Gone::look(&path, &settings, data) } else { None };
+    let gone = if engine.is_none() && mistake.is_none() { Gone::look(&path, &settings, data) } else { None };
     if let Some(gone) = &gone {
         settings = gone.shown(settings);
     }
     let host = Host::this(HostKind::Command);
     let mut status = data_file::status_of(facts, &settings, host);
+    (status.settings_problem, status.settings_from) = mistake.map(|mistake| (mistake.error, mistake.archive)).unzip();
     data_file::take_survey(&mut status, data_file::look_over(&path, &settings, data));
     if let Some(users) = data_file::look_at_processes(std::slice::from_ref(&path)).pop() {
         (status.holders, status.readers, status.other_name) = (users.holders, users.readers, users.other_name);

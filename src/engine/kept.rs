@@ -65,6 +65,11 @@ impl Worker {
         let Ok(JobReport::TestRestore(proof)) = &finished.result else { return };
         let is_backed_up = self.refuse_while(data_file, &[JobKind::Backup, JobKind::RestoreInPlace]).is_err();
         let Some(hosted) = self.data_files.at(data_file).filter(|_| !is_backed_up) else { return };
+        // Whoever was about to keep more must not lose them for a mistake in writing so.
+        if hosted.settings.is_stand_in() || !hosted.settings.unknown().is_empty() {
+            return;
+        }
+        let own = self.config.settings_dir.clone();
         let (settings, data) = (hosted.settings.clone(), self.config.data_dir.clone());
         let (path, job, proven, busy) =
             (data_file.to_path_buf(), finished.id, proof.archive.clone(), self.busy_archives());
@@ -73,7 +78,8 @@ impl Worker {
         self.run_beside(
             move || {
                 journal.flush();
-                if settings.copied_from().is_some() {
+                let is_meant = SettingsFile::load_meant(&path, &own, &settings).is_ok();
+                if !is_meant || settings.copied_from().is_some() {
                     return Ok(Deleted::default());
                 }
                 let (rule, control) = ((When::Now, busy.as_slice()), Control::default());

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     journal::{Lacking, commits_in_words, integrate::Until},
     restore::Logs,
-    settings::SettingsFile,
+    settings::Settings,
     sqlite::snapshot,
     storage::processes::{self, Holders},
     warning::{Warning, WarningKind},
@@ -52,9 +52,9 @@ impl Worker {
         }
         let id = JobId::new();
         let (path, config, wanted) = (data_file.to_path_buf(), self.config.clone(), lacking.clone());
-        let messages = self.messages.clone();
+        let (messages, settings) = (self.messages.clone(), hosted.settings.settings().clone());
         let work: Work = Box::new(move |control| {
-            let archive = base(&path, &config.settings_dir, &wanted)?;
+            let archive = base(&path, &settings, &wanted)?;
             let order = InPlaceOrder {
                 archive,
                 segments: Vec::new(),
@@ -128,9 +128,8 @@ fn lacks(data_file: &Path, lacking: &Lacking) -> Warning {
 }
 
 /// The archive that the log stands on.
-fn base(data_file: &Path, own: &Path, lacking: &Lacking) -> Result<PathBuf> {
-    let settings = SettingsFile::load(data_file, own)?;
-    let archives = backup::archives(data_file, settings.settings())?;
+fn base(data_file: &Path, settings: &Settings, lacking: &Lacking) -> Result<PathBuf> {
+    let archives = backup::archives(data_file, settings)?;
     let found = archives.into_iter().find(|archive| archive.log_position == Some(lacking.base));
     found.map(|archive| archive.path).ok_or_else(|| {
         let number = lacking.base.archive;

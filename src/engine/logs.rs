@@ -56,8 +56,69 @@ impl Worker {
         let switches = start == (LogStart::Chosen { switch_to_wal: true });
         // Two that open one log at once would find it half begun.
         if wanted.is_some() && (wanted == running || wanted == hosted.log_opening && !switches) {
+            if wanted == running && (hosted.log_opening.is_some() || hosted.log_failed.is_some()) {
+                // Another one was chosen, which could not be used, and this one again.
+                (hosted.log_opening, hosted.log_failed) = (None, None);
+                hosted.log_attempt += 1;
+                hosted.edit().log_problem = None;
+            }
             return;
         }
+        match (wanted, running) {
+            (Some(wanted), Some(_)) if !self.config.keeps_no_log => self.try_other_log(data_file, wanted, start),
+            _ => self.open_wanted(data_file, start),
+        }
+    }
+
+    /// Has it seen whether `wanted` can be used before the log in use is ended for it: what is committed while none is open
+    /// would be in neither.
+    fn try_other_log(&mut self, data_file: &Path, wanted: PathBuf, start: LogStart) {
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
+        (hosted.log_failed, hosted.log_opening) = (None, Some(wanted.clone()));
+        hosted.log_attempt += 1;
+        let (attempt, settings, of) = (hosted.log_attempt, hosted.settings.clone(), data_file.to_path_buf());
+        let (data_file, own) = (of.clone(), self.config.settings_dir.clone());
+        self.run_beside(
+            move || data_file::try_log(&data_file, &settings, &own, (&wanted, start)),
+            move |tried| {
+                let result = tried.map_err(|error| error.report());
+                Message::LogTried { data_file: of, attempt, start, result }
+            },
+        );
+    }
+
+    pub(super) fn log_tried(
+        &mut self,
+        data_file: &Path,
+        attempt: u64,
+        start: LogStart,
+        result: std::result::Result<(), ErrorReport>,
+    ) {
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
+        if hosted.log_attempt != attempt {
+            return;
+        }
+        let Some(wanted) = hosted.log_opening.take() else { return };
+        let Err(error) = result else { return self.open_wanted(data_file, start) };
+        hosted.log_failed = Some(Instant::now());
+        let goes_on = hosted.log.as_ref().map(|log| log.status().log);
+        let goes_on = goes_on.map_or_else(String::new, |log| format!("; {} goes on as the log", log.display()));
+        let message = format!(
+            "the log {}, which the settings name, cannot be used: {}{goes_on}",
+            wanted.display(),
+            error.message
+        );
+        let error = ErrorReport { message, ..error };
+        if hosted.status().log_problem.as_ref() != Some(&error) {
+            hosted.edit().log_problem = Some(error.clone());
+            self.news.push(Event::LogRefused { data_file: data_file.to_path_buf(), error });
+        }
+    }
+
+    /// Ends the log in use, if one is, and opens the one that the settings name.
+    fn open_wanted(&mut self, data_file: &Path, start: LogStart) {
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
+        let wanted = hosted.settings.settings().log.file.clone();
         (hosted.log, hosted.log_failed, hosted.log_opening) = (None, None, wanted.clone());
         hosted.log_slot.set(None, wanted.is_some());
         hosted.log_attempt += 1;

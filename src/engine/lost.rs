@@ -9,6 +9,7 @@ use super::{
     data_file::lock::holder,
     history::{self, History, Watched, made},
     inspect::NewestArchive,
+    settings_in_force::InForce,
 };
 use crate::{
     archive::{
@@ -29,6 +30,7 @@ use crate::{
     },
     restore::{self, Choice, Logs, Made, Origin, in_place::is_lost},
     settings::{Settings, SettingsFile, copies},
+    sqlite::data_file,
     storage::{
         self,
         processes::{self, Process},
@@ -46,6 +48,9 @@ pub struct Lost {
     pub data_file: PathBuf,
     /// Why it cannot be used.
     pub problem: ErrorReport,
+    /// Whether the data file itself can be read, so that this is about its settings alone.
+    #[serde(default)]
+    pub is_of_settings: bool,
     /// The process that looks after it all the same, if one does.
     pub engine: Option<Process>,
     /// Who looked after it last, and until when, if that is noted.
@@ -77,7 +82,8 @@ impl Lost {
     /// for its data.
     pub fn look(path: &Path, own: &Path, data: &Path, problem: &Error) -> Self {
         let path = storage::real_path(path);
-        let settings = SettingsFile::load(&path, own).map(|file| file.settings().clone()).unwrap_or_default();
+        let settings =
+            InForce::for_reading(&path, own, data).map(|found| found.0.settings().clone()).unwrap_or_default();
         let (mut archives, archives_problem) = backup::archives_there(&path, &settings);
         let journal = History::glance(data);
         let made: Vec<Made> = journal.as_ref().map_or_else(Vec::new, |journal| made(journal, &path));
@@ -121,6 +127,7 @@ impl Lost {
             last_backup: archives.first().map(|newest| NewestArchive::of(newest, &findings)),
             last_made,
             problem: problem.report(),
+            is_of_settings: !is_lost(problem.kind()) && data_file::identify(&path).is_ok(),
             data_file: path,
             log_file,
             log,
@@ -172,7 +179,7 @@ impl Left {
     /// Looks for them; `None` where their folder is not there.
     pub(super) fn look(data_file: &Path, own: &Path, data: &Path) -> Option<Self> {
         let path = std::path::absolute(data_file).ok()?;
-        let file = SettingsFile::load(&path, own).ok();
+        let file = InForce::for_reading(&path, own, data).ok().map(|found| found.0);
         let trust = file.as_ref().map_or_else(Trust::default, SettingsFile::trust);
         let settings = file.map(|file| file.settings().clone()).unwrap_or_default();
         let (folder, id) = (backup::destination_by(&path, &settings), settings.data_file_id);

@@ -6,7 +6,7 @@ use crossbeam_channel::Sender;
 
 use super::{
     command::{Command, JobId},
-    data_file::{FoldersSeen, Opening, Surveyed, Users},
+    data_file::{FoldersSeen, LogStart, Opening, Surveyed, Users},
     history::Looked,
     query::{Query, Reply},
     recorder::HistoryRead,
@@ -50,6 +50,13 @@ pub(super) enum Message {
         /// The question that is answered with it.
         asked: Option<Reply>,
         surveyed: std::result::Result<Box<Surveyed>, ErrorReport>,
+    },
+    /// Whether another log than the one in use can be opened was looked at.
+    LogTried {
+        data_file: PathBuf,
+        attempt: u64,
+        start: LogStart,
+        result: std::result::Result<(), ErrorReport>,
     },
     LogOpened {
         data_file: PathBuf,

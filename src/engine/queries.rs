@@ -91,9 +91,10 @@ impl Worker {
             }
             Query::Undo { data_file, of } => {
                 let done = self.done_in_place(&data_file, of)?;
-                let log = self.data_files.at(&data_file).and_then(|hosted| hosted.log.clone());
+                let hosted = self.data_files.at(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+                let (log, settings) = (hosted.log.clone(), hosted.settings.settings().clone());
                 let own = self.config.settings_dir.clone();
-                Box::new(move || undo::plan(&data_file, &done, &own, log.as_deref()).map(Answer::Undo))
+                Box::new(move || undo::plan(&data_file, &done, (&settings, &own), log.as_deref()).map(Answer::Undo))
             }
             Query::Report { job, .. } => {
                 let data = self.config.data_dir.clone();

@@ -61,7 +61,7 @@ impl Worker {
     pub(super) fn give_own_identity(&mut self, data_file: &Path) -> Result<()> {
         let own = self.config.settings_dir.clone();
         let hosted = self.data_files.at_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
-        let mut file = SettingsFile::load(data_file, &own)?;
+        let mut file = SettingsFile::load_meant(data_file, &own, &hosted.settings)?;
         let sharing = backup::sharing(data_file, file.settings());
         file.give_own_identity(&own, &sharing)?;
         hosted.adopt(file);
@@ -80,8 +80,8 @@ impl Worker {
     ) -> Result<()> {
         let own = self.config.settings_dir.clone();
         let hosted = self.data_files.at_mut(data_file).ok_or_else(|| Self::not_open(data_file))?;
-        // What a person changed in the file meanwhile is kept.
-        let mut file = SettingsFile::load(data_file, &own)?;
+        // What a person changed in the file meanwhile is kept; what is a mistake is not put in force with it.
+        let mut file = SettingsFile::load_meant(data_file, &own, &hosted.settings)?;
         let mut wanted = make(&file)?;
         backup::keep_known(file.settings(), &mut wanted, data_file);
         let before = file.settings().clone();

@@ -18,11 +18,52 @@ use crate::{
     },
     backup,
     error::{Error, ErrorKind, Result, shell::quoted},
-    restore,
-    settings::{SettingsFile, default_destination, parse},
+    restore::{self, Made},
+    settings::{SettingsFile, default_destination, parse, sections::Destination},
     storage,
     warning::{Warning, WarningKind},
 };
+
+/// What lies around a data file, whose settings may tell nothing of it.
+pub(super) struct Around {
+    data_file: PathBuf,
+    /// The backups that the Backup journal knows of.
+    made: Vec<Made>,
+    /// Folders that may hold archives.
+    folders: Vec<PathBuf>,
+    /// Archives of its name in them that can be read, the newest first, whosesoever they are.
+    pub(super) archives: Vec<ArchiveEntry>,
+}
+
+impl Around {
+    /// Looks where the Backup journal in `data` and `chosen` say, and beside the data file.
+    pub(super) fn look(data_file: &Path, chosen: &Destination, data: &Path) -> Self {
+        let made = History::glance(data).map_or_else(Vec::new, |journal| made(&journal, data_file));
+        let mut folders: Vec<PathBuf> =
+            made.iter().map(|made| storage::folder_of(&made.archive).to_path_buf()).collect();
+        folders.push(default_destination(data_file));
+        folders.extend(chosen.folder.iter().chain(&chosen.earlier).cloned());
+        folders.sort_unstable();
+        folders.dedup();
+        let stem = catalog::stem(data_file);
+        let mut archives: Vec<ArchiveEntry> =
+            folders.iter().flat_map(|folder| catalog::list(folder, Some(&stem)).unwrap_or_default()).collect();
+        archives.retain(|entry| entry.problem.is_none());
+        archives.sort_by_key(|entry| std::cmp::Reverse((entry.moment, entry.number)));
+        Self { data_file: data_file.to_path_buf(), made, folders, archives }
+    }
+
+    /// Those of the archives that were made of the data file, as the Backup journal knows, or as they say themselves.
+    pub(super) fn own(&self) -> impl Iterator<Item = &ArchiveEntry> {
+        let is_here = |entry: &ArchiveEntry| entry.made_of.as_ref() == Some(&self.data_file);
+        let is_known = |entry: &ArchiveEntry| self.made.iter().any(|made| entry.files.contains(&made.archive));
+        // One that says so itself may be anybody's, unless the owner of the data file could have made it.
+        let says_so =
+            move |entry: &ArchiveEntry| is_here(entry) && storage::have_same_owner(&entry.path, &self.data_file);
+        let is_elsewhere = move |entry: &ArchiveEntry| entry.made_of.is_some() && !is_here(entry);
+        self.archives.iter().filter(move |entry| is_known(entry) && !is_elsewhere(entry) || says_so(entry))
+    }
+}
 
 /// What is known of the time when there were settings.
 #[derive(Debug)]
@@ -46,29 +87,13 @@ impl Gone {
         if !settings.is_blank() && !is_written_over {
             return None;
         }
-        let made = History::glance(data).map_or_else(Vec::new, |journal| made(&journal, data_file));
+        let around = Around::look(data_file, &settings.settings().destination, data);
+        let archives: Vec<ArchiveEntry> = around.own().cloned().collect();
+        let Around { made, folders, .. } = around;
         let (stem, beside) = (catalog::stem(data_file), default_destination(data_file));
-        let mut folders: Vec<PathBuf> =
-            made.iter().map(|made| storage::folder_of(&made.archive).to_path_buf()).collect();
-        folders.push(beside.clone());
-        let chosen = &settings.settings().destination;
-        folders.extend(chosen.folder.iter().chain(&chosen.earlier).cloned());
-        folders.sort_unstable();
-        folders.dedup();
-        let is_elsewhere = |entry: &ArchiveEntry| entry.made_of.as_deref().is_some_and(|path| path != data_file);
-        let is_known =
-            |entry: &ArchiveEntry| made.iter().any(|made| entry.files.contains(&made.archive)) && !is_elsewhere(entry);
-        // One that says so itself may be anybody's, unless the owner of the data file could have made it.
-        let says_so = |entry: &ArchiveEntry| {
-            entry.made_of.as_deref() == Some(data_file) && storage::have_same_owner(&entry.path, data_file)
-        };
-        let mut archives: Vec<ArchiveEntry> =
-            folders.iter().flat_map(|folder| catalog::list(folder, Some(&stem)).unwrap_or_default()).collect();
         let numbers = folders.iter().flat_map(|folder| catalog::numbers(folder, &stem).unwrap_or_default());
         let numbers = numbers.chain(history::highest_number(data, data_file));
         let highest = catalog::highest_plausible(numbers.collect());
-        archives.retain(|entry| entry.problem.is_none() && (is_known(entry) || says_so(entry)));
-        archives.sort_by_key(|entry| std::cmp::Reverse((entry.moment, entry.number)));
         if made.is_empty() && archives.is_empty() {
             return None;
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    data_file::{self, Surveyed, Users, mark::Mark},
+    data_file::{self, LogStart, Surveyed, Users, mark::Mark},
     lost::EMPTIED,
     message::Message,
     query::{Answer, Reply},
@@ -132,15 +132,18 @@ impl Worker {
             (status.facts, status.problem) = (facts, None);
         }
         data_file::take_survey(status, surveyed);
-        if asked.is_some() {
-            // The log, the client and the settings too.
-            hosted.look(&self.config.settings_dir);
-        }
+        // The log, the client and the settings too.
+        let changed = asked.is_some() && hosted.look(&self.config.settings_dir);
         let status = hosted.edit();
         status.problem = lost.or(status.problem.take());
         self.show_findings(Some(data_file));
         self.note_last_backups(Some(data_file));
         self.touch(data_file);
+        if changed {
+            // Whoever asks must not have the log stay as it was: the next look finds nothing new.
+            self.follow_settings(data_file, LogStart::Chosen { switch_to_wal: false });
+            self.survey(data_file);
+        }
         self.begin_automatic(data_file);
         if asked.is_some() {
             // What others wrote to the Backup journal belongs to the answer.

@@ -19,7 +19,7 @@ use crate::{
         Logs, Origin,
         undo::{UndoPlan, plan_undo},
     },
-    settings::SettingsFile,
+    settings::Settings,
 };
 
 /// Restores in place of a data file in the status.
@@ -64,8 +64,10 @@ impl Worker {
         let log = self.data_files.at(&data_file).and_then(|hosted| hosted.log.clone());
         let (config, path, wanted) = (self.config.clone(), data_file.clone(), done.clone());
         let messages = self.messages.clone();
+        let settings =
+            self.data_files.at(&data_file).map(|hosted| hosted.settings.settings().clone()).unwrap_or_default();
         let work: Work = Box::new(move |control| {
-            let plan = plan(&path, &wanted, &config.settings_dir, log.as_deref())?;
+            let plan = plan(&path, &wanted, (&settings, &config.settings_dir), log.as_deref())?;
             let (logs, until) = plan.until();
             let (segments, known, only_after) = (Vec::new(), None, None);
             let order = InPlaceOrder { archive: plan.archive, segments, logs, until, known, only_after };
@@ -81,10 +83,14 @@ impl Worker {
 }
 
 /// What undoing it would do.
-pub(super) fn plan(data_file: &Path, done: &DoneInPlace, own: &Path, log: Option<&Capture>) -> Result<UndoPlan> {
-    let settings = SettingsFile::load(data_file, own)?;
-    let mut archives = backup::archives(data_file, settings.settings())?;
-    archives.retain(|archive| archive.is_of(settings.settings().data_file_id));
+pub(super) fn plan(
+    data_file: &Path,
+    done: &DoneInPlace,
+    (settings, own): (&Settings, &Path),
+    log: Option<&Capture>,
+) -> Result<UndoPlan> {
+    let mut archives = backup::archives(data_file, settings)?;
+    archives.retain(|archive| archive.is_of(settings.data_file_id));
     // Only what is in the log by now is counted.
     let now = log.and_then(|log| log.flush().ok()).map(|position| position.commit);
     let origin = Origin { settings_dir: Some(own.to_path_buf()), ..Origin::of(data_file) };

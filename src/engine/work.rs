@@ -16,6 +16,7 @@ use super::{
     job::Work,
     message::Message,
     rights,
+    settings_in_force::InForce,
     status::JobReport,
 };
 use crate::{
@@ -116,8 +117,16 @@ fn restore_locked(
     let own = &config.settings_dir;
     // One that is not open here is in the care of nobody meanwhile.
     let _lock = if is_open { None } else { Some(DataFileLock::take(data_file, config)?) };
-    let settings = SettingsFile::load(data_file, own)?;
     let known = order.known.as_ref().filter(|known| !known.is_blank());
+    let read = SettingsFile::load(data_file, own);
+    // Of one that is lost it could not be noted what is restored: its log, which may hold more, would bring that back.
+    let is_lost = || data_file::identify(data_file).is_err();
+    // A mistake in them bars the way back for nobody else.
+    let settings = match known {
+        _ if read.is_err() && is_lost() => read?,
+        Some(known) => SettingsFile::load_meant(data_file, own, known).unwrap_or_else(|_| known.last_good()),
+        None => InForce::for_reading(data_file, own, &config.data_dir)?.0,
+    };
     let identity = settings.settings().data_file_id.or(known.and_then(|known| known.settings().data_file_id));
     let origin = Origin { settings_dir: Some(own.clone()), ..Origin::of(data_file) };
     let (logs, origin) = with_running(order.logs.clone(), log, origin);

@@ -343,6 +343,9 @@ impl Worker {
                 changed.iter().for_each(|path| self.survey(path));
                 self.note_waiting(waiting);
             }
+            Message::LogTried { data_file, attempt, start, result } => {
+                self.log_tried(&data_file, attempt, start, result);
+            }
             Message::LogOpened { data_file, attempt, result } => self.log_opened(&data_file, attempt, result),
             Message::LogChanged { data_file } => self.log_changed(&data_file),
             Message::Lacks { data_file, open } => self.integrate_lacking(&data_file, &open),

@@ -69,14 +69,7 @@ impl SettingsFile {
     /// # Errors
     /// When a file exists but cannot be read or understood; the message names line and column.
     pub fn load(data_file: &Path, own: &Path) -> Result<Self> {
-        let (beside, apart) = (path_beside(data_file), path_in(own, data_file));
-        // One file in force: beside the data file, unless only the other exists.
-        let is_there = |path: &Path| path.symlink_metadata().is_ok();
-        let path = if is_there(&apart) && (!is_there(&beside) || !may_write(storage::folder_of(&beside))) {
-            apart
-        } else {
-            beside
-        };
+        let path = path_in_force(data_file, own);
         let seen = Some(look(&path));
         let (read, origin) = origin::read(&path)?.unzip();
         if let Some(origin) = &origin {
@@ -98,7 +91,9 @@ impl SettingsFile {
             && !is_copied(name)
         {
             let message = format!("they belong to {name}, which has the same name without its extension");
-            return Err(settings_error(&path, &message).hint(
+            // Not a mistake in the text: what an archive holds is no way out.
+            let message = settings_error(&path, &message).message().to_owned();
+            return Err(Error::new(ErrorKind::Refused, message).hint(
                 "Two data files in one folder need names that differ before the last dot: their archives and logs \
                  would be mixed up.",
             ));
@@ -107,12 +102,6 @@ impl SettingsFile {
         let (document, own, data_file) = (parsed.into_mut(), own.to_path_buf(), data_file.to_path_buf());
         let is_last_good = false;
         Ok(Self { path, data_file, read, origin, seen, document, settings, unknown, noted, own, is_last_good })
-    }
-
-    /// These, for a job that goes by them while the file itself cannot be understood: what the job notes is known to the
-    /// job alone, and the text that somebody is about to mend stays as it is.
-    pub fn last_good(&self) -> Self {
-        Self { is_last_good: true, ..self.clone() }
     }
 
     /// What the file looks like now, if it was written since it was read here; known by its times, without reading it
@@ -159,7 +148,7 @@ impl SettingsFile {
     pub fn put_back(&mut self) -> Result<()> {
         let text = self.text();
         self.write(&text)?;
-        (self.read, self.seen) = (Some(text), Some(look(&self.path)));
+        (self.read, self.seen, self.is_last_good) = (Some(text), Some(look(&self.path)), false);
         Ok(())
     }
 
@@ -181,6 +170,7 @@ impl SettingsFile {
         let before = settings.clone();
         let mut file = Self { document: parsed.into_mut(), settings, unknown, noted, ..there };
         edit(&mut file.settings);
+        file.note_written(Some(&before));
         file.save(own, &before)?;
         Ok(file)
     }
@@ -195,6 +185,11 @@ impl SettingsFile {
         let folder = folder.canonicalize().map_err(|e| Error::io("find", folder, e))?;
         let path = folder.join(self.path.file_name().unwrap_or_default());
         self.origin.as_ref().map_or(Ok(()), |origin| origin.require_own_word(&path))
+    }
+
+    /// Whether the file is of this user or of the superuser, or none is there: nobody else's is written anew.
+    pub fn is_own(&self) -> bool {
+        self.origin.as_ref().is_none_or(Origin::is_own)
     }
 
     /// Where the settings are kept.
@@ -240,6 +235,7 @@ impl SettingsFile {
         change(&mut changed.settings);
         changed.settings.check(&self.data_file)?;
         changed.require_new_places(&self.settings)?;
+        changed.note_written(Some(&self.settings));
         changed.save(own, &self.settings)?;
         *self = changed;
         Ok(())
@@ -302,7 +298,7 @@ impl SettingsFile {
         self.change(own, change)
     }
 
-    fn save(&mut self, own: &Path, before: &Settings) -> Result<()> {
+    pub(super) fn save(&mut self, own: &Path, before: &Settings) -> Result<()> {
         self.write_document(before);
         let text = self.text();
         // A file that says nothing is not made.
@@ -419,7 +415,14 @@ pub struct Seen(Option<Marks>);
 /// Time and length; number, owner and permissions.
 type Marks = (Option<SystemTime>, u64, (u64, u32, u32));
 
-fn look(path: &Path) -> Seen {
+/// The one file in force: beside the data file, unless only the other exists.
+pub(super) fn path_in_force(data_file: &Path, own: &Path) -> PathBuf {
+    let (beside, apart) = (path_beside(data_file), path_in(own, data_file));
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    if is_there(&apart) && (!is_there(&beside) || !may_write(storage::folder_of(&beside))) { apart } else { beside }
+}
+
+pub(super) fn look(path: &Path) -> Seen {
     Seen(path.symlink_metadata().ok().map(|meta| {
         #[cfg(unix)]
         let marks = {

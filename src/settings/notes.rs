@@ -20,8 +20,8 @@ impl SettingsFile {
     }
 
     /// Why these, which somebody wrote over those that are in force, are a mistake by all appearance, though they can be
-    /// understood: they hold a new name that means nothing, so that what was meant would go back to its default; or they
-    /// are those of another data file. Whoever goes by such a mistake deletes backups and ends the log.
+    /// understood: they may be only half of what was written; they hold a new name that means nothing, so that what was
+    /// meant would go back to its default; or they are those of another data file. Whoever goes by such a mistake deletes backups and ends the log.
     pub fn mistake(&self, in_force: &Self) -> Option<Error> {
         let (id, before) = (self.settings.data_file_id, in_force.settings.data_file_id);
         let was_it = |before: &Uuid| copies::identities(self.document.as_table()).1.contains(before);
@@ -37,7 +37,9 @@ impl SettingsFile {
                 ),
             );
         }
-        let unknown = self.unknown.first().filter(|_| self.unknown.len() > in_force.unknown.len())?;
+        let Some(unknown) = self.unknown.first().filter(|_| self.unknown.len() > in_force.unknown.len()) else {
+            return self.cut_off(in_force);
+        };
         Some(settings_error(&self.path, &format!("{unknown} means nothing")).hint(
             "Correct the name; the command strongroom settings DATAFILE lists all settings. Until then the settings as they \
              were stay in force.",

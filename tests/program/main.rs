@@ -21,6 +21,7 @@ mod sample;
 mod schedule;
 mod service;
 mod settings;
+mod settings_doubt;
 mod settings_gone;
 mod socket;
 mod status;

@@ -344,9 +344,13 @@ fn a_template_over_the_settings_makes_no_other_data_file() {
     assert!(!again.contains("taken over"), "said once: {again}");
     // Without the Backup journal, the archives name the path; with another folder in the template, they stay known.
     fs::remove_dir_all(scene.place.own()).unwrap();
-    let text = "[destination]\nfolder = \"$\"\n".replace('$', scene.place.at("archives").to_str().unwrap());
+    let text = format!(
+        "[destination]\nfolder = \"{}\"\n[log]\nfile = \"{}\"\n",
+        scene.place.at("archives").display(),
+        scene.place.at("app/a.journal").display()
+    );
     fs::write(&scene.settings, text).unwrap();
-    let said = scene.good("backup", &[]);
+    let (_, said) = scene.run("backup", &[]);
     assert!(said.contains("taken over from") && scene.id() == id, "{said}");
     // A copy of all of it in another place is another data file.
     fs::create_dir(scene.place.at("other")).unwrap();

@@ -209,5 +209,6 @@ impl DataFile {
         status.settings = self.settings.settings().clone();
         status.settings_file = self.settings.path().to_path_buf();
         status.settings_unknown = self.settings.unknown().to_vec();
+        status.settings_from = None;
     }
 }

@@ -66,7 +66,9 @@ pub(in crate::engine) fn warnings(status: &DataFileStatus, now: &DateTime<Local>
     found.extend(of_unfinished(status));
     let in_log = status.log.as_ref().map(|log| (log.last_commit, log.ahead)).unwrap_or_default();
     found.extend(of_clock(in_log, status.newest_good(), now));
-    found.extend(status.settings_problem.as_ref().map(|error| of_error(WarningKind::Settings, error)));
+    // Of settings of an archive nobody who begins anew knows whether they are the last ones.
+    let of_settings = if status.settings_from.is_some() { WarningKind::SettingsGone } else { WarningKind::Settings };
+    found.extend(status.settings_problem.as_ref().map(|error| of_error(of_settings, error)));
     let of_unknown = |name: &String| unknown::warning(&status.settings_file, name);
     found.extend(status.settings_unknown.iter().map(of_unknown));
     found.extend(status.on_finish_problem.as_ref().map(|error| of_error(WarningKind::OnFinish, error)));

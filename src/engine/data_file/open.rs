@@ -11,6 +11,7 @@ use crate::{
         mistaken::refuse_own_file,
         rights,
         settings_gone::Gone,
+        settings_in_force::InForce,
         status::{DataFileId, DataFileStatus, Host, Maintenance},
     },
     error::{ErrorReport, Result},
@@ -57,12 +58,14 @@ pub(in crate::engine) fn open(path: &Path, config: &Config, may_restore: bool) -
         looked => looked?,
     };
     let lock = DataFileLock::take(&facts.path, config)?;
-    let mut settings = SettingsFile::load(&facts.path, own)?;
+    let InForce { file: mut settings, mistake } = InForce::settled(&facts.path, own, &config.data_dir)?;
     if let Some(error) = settings::left_behind(path, own) {
         return Err(error);
     }
     let mut gone = None;
-    if let Some(known) = Gone::look(&facts.path, &settings, &config.data_dir) {
+    if mistake.is_none()
+        && let Some(known) = Gone::look(&facts.path, &settings, &config.data_dir)
+    {
         gone = Some(known.put_back(own)?);
         settings = SettingsFile::load(&facts.path, own)?;
     }
@@ -84,7 +87,9 @@ pub(in crate::engine) fn open(path: &Path, config: &Config, may_restore: bool) -
     storage::clean_up(move || places.iter().for_each(|place| scratch::remove_leftovers(place)));
     let host = Host::this(config.host);
     let damage_since = damage.as_ref().map(|_| config.clock.local());
-    let status = DataFileStatus { damage, damage_since, ..status_of(facts, &settings, host) };
+    let (settings_problem, settings_from) = mistake.map(|mistake| (mistake.error, mistake.archive)).unzip();
+    let status = status_of(facts, &settings, host);
+    let status = DataFileStatus { damage, damage_since, settings_problem, settings_from, ..status };
     let asked = path.to_path_buf();
     Ok(Opening::Opened(Box::new(Opened {
         gone,
@@ -106,6 +111,7 @@ pub(in crate::engine) fn status_of(facts: DataFileFacts, settings: &SettingsFile
         settings_file: settings.path().to_path_buf(),
         settings_unknown: settings.unknown().to_vec(),
         settings_problem: None,
+        settings_from: None,
         settings_refused: None,
         destination_is_default: settings.settings().destination.folder.is_none(),
         destination: backup::destination(&facts.path, settings),

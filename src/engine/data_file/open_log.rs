@@ -38,6 +38,55 @@ pub(in crate::engine) enum LogStart {
     },
 }
 
+/// Sees that the log of `data_file`, as its settings say, can be opened, as far as that can be told while another one is
+/// in use: its folder is made where [`open_log`] would.
+///
+/// # Errors
+/// Why it cannot.
+pub(in crate::engine) fn try_log(
+    data_file: &Path,
+    settings: &SettingsFile,
+    own: &Path,
+    (log, start): (&Path, LogStart),
+) -> Result<()> {
+    let mut settings = settings.clone();
+    if let Some(from) = settings.copied_from() {
+        return Err(copies::shared(data_file, from));
+    }
+    place::require_free(log, data_file, settings.settings().data_file_id)?;
+    ready_folder(data_file, &mut settings, own, (log, start))?;
+    let folder = storage::folder_of(log);
+    tempfile::tempfile_in(folder).map_err(|e| Error::io("write to the folder", folder, e))?;
+    #[cfg(unix)]
+    if log.symlink_metadata().is_ok() {
+        rustix::fs::access(log, rustix::fs::Access::WRITE_OK).map_err(|e| Error::io("write to", log, e.into()))?;
+    }
+    Ok(())
+}
+
+/// Sees that the folder of the log is the one to be used, and makes it where it was just chosen. Returns the newest
+/// archive that was cut from the log.
+fn ready_folder(
+    data_file: &Path,
+    settings: &mut SettingsFile,
+    own: &Path,
+    (log, start): (&Path, LogStart),
+) -> Result<Option<ArchiveEntry>> {
+    places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;
+    marks::look(data_file, settings.settings(), Purpose::Log)?;
+    let newest = newest_with_log(data_file, settings, log)?;
+    marks::require_log(data_file, settings.settings(), newest.is_some())?;
+    // One that could not be begun when it was chosen is begun now: beside the data file, no disk can be missing that it
+    // has not.
+    let folder = storage::folder_of(log);
+    let is_new = newest.is_none() && !folder.exists() && folder.parent() == data_file.parent();
+    if start != LogStart::Known || is_new {
+        // Of one in use a folder that was never marked is made by nobody: that would hide that its disk is not mounted.
+        marks::prepare(data_file, settings, own, Purpose::Log)?;
+    }
+    Ok(newest)
+}
+
 /// Opens the log of `data_file`, as its settings say; may take its time.
 ///
 /// `waker` is called when its protection changes.
@@ -64,18 +113,7 @@ pub(in crate::engine) fn open_log(
         s.data_file_id = Some(identity);
         here.map(|here| s.note_made_in(here));
     })?;
-    places::refuse_network_log(System::now().as_ref(), log, settings.settings())?;
-    marks::look(data_file, settings.settings(), Purpose::Log)?;
-    let newest = newest_with_log(data_file, &settings, log)?;
-    marks::require_log(data_file, settings.settings(), newest.is_some())?;
-    // One that could not be begun when it was chosen is begun now: beside the data file, no disk can be missing that it
-    // has not.
-    let folder = storage::folder_of(log);
-    let is_new = newest.is_none() && !folder.exists() && folder.parent() == data_file.parent();
-    if start != LogStart::Known || is_new {
-        // Of one in use a folder that was never marked is made by nobody: that would hide that its disk is not mounted.
-        marks::prepare(data_file, &mut settings, own, Purpose::Log)?;
-    }
+    let newest = ready_folder(data_file, &mut settings, own, (log, start))?;
     let mut config = CaptureConfig::new(data_file, log, identity);
     // One that was only named in the settings was never there.
     let was_begun = settings.settings().log_begun.as_deref() == Some(log) || newest.is_some();

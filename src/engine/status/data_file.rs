@@ -53,6 +53,9 @@ pub struct DataFileStatus {
     pub settings_unknown: Vec<String>,
     /// What is wrong with its settings file, if anything; the last good settings are in force.
     pub settings_problem: Option<ErrorReport>,
+    /// The archive whose settings are in force, where nobody had any when those in the file were found to be a mistake.
+    #[serde(default)]
+    pub settings_from: Option<PathBuf>,
     /// The last `ChangeSettings`, if it was refused.
     pub settings_refused: Option<RefusedChange>,
     /// The folder for its archives.

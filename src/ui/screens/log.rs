@@ -35,6 +35,10 @@ pub(crate) fn log_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<
     match (data_file.log.as_ref().filter(|_| missing.is_none()), missing.or(data_file.log_problem.as_ref())) {
         (Some(log), _) => {
             running(ui, log, data_file);
+            if let Some(problem) = &data_file.log_problem {
+                ui.add_space(2.0);
+                error_strip(ui, problem, |_| {});
+            }
             if let Some(error) = &log.error {
                 ui.add_space(2.0);
                 error_strip(ui, error, |ui| backup(ui, actions));
