@@ -20,6 +20,9 @@ const WRITTEN: (&str, &str) = ("data-file", "as-written");
 const WRITTEN_MEANING: &str =
     "Which settings were last written by Strongroom, not by hand: by this they are known to be whole.";
 
+/// Without these backups are deleted, or are not made, or the log ends.
+const LOSE: [&str; 5] = ["scheduler.", "content.", "destination.", "log.", "keep."];
+
 /// The names of all that stands in a settings file, section and key, in their order.
 fn names(text: &str) -> Vec<String> {
     let Ok(parsed) = Document::parse(text) else { return Vec::new() };
@@ -78,10 +81,14 @@ impl SettingsFile {
         let gone = earlier.iter().rev().take_while(|name| !now.contains(name));
         let mut gone: Vec<&str> = gone.filter_map(|name| chosen(name)).filter(changed).map(|key| key.name).collect();
         gone.reverse();
+        // A cut hardly ever falls between two lines, and who takes the last section out means it: only what is lost by it
+        // is asked about.
+        if text.ends_with('\n') && !gone.iter().any(|name| LOSE.iter().any(|lose| name.starts_with(lose))) {
+            return None;
+        }
         let is_number = |key: &&Key| find(self.document.as_table(), key.place()).is_some_and(Item::is_integer);
         let last = || now.last().and_then(|name| chosen(name)).filter(is_number).filter(changed);
         let what = match gone.as_slice() {
-            [] if text.ends_with('\n') => return None,
             [] => format!("they end with {}, in a line without an end", last()?.name),
             [one] => format!("{one}, which stood last, is gone"),
             several => format!("{}, which stood last, are gone", several.join(", ")),
