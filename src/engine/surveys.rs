@@ -19,7 +19,7 @@ use crate::{
     restore::in_place::is_lost,
     settings::SettingsFile,
     sqlite::data_file::JournalMode,
-    storage::processes::Process,
+    storage::processes::{Holders, Process},
 };
 
 /// A program that waited for a data file is shown for so long.
@@ -45,6 +45,7 @@ impl Worker {
 
     pub(super) fn processes_seen(&mut self, seen: Vec<(Users, PathBuf)>) {
         for (Users { holders, readers, strays, other_name, unwritable }, path) in seen {
+            self.note_strays(&path, &strays);
             let known = self.data_files.status(&path);
             let known = known.map(|d| (&d.holders, &d.readers, &d.strays, &d.other_name, &d.unwritable));
             if known.is_some_and(|known| known != (&holders, &readers, &strays, &other_name, &unwritable))
@@ -54,6 +55,23 @@ impl Worker {
                 (status.other_name, status.unwritable) = (other_name, unwritable);
             }
         }
+    }
+
+    /// Remembers who worked with another WAL, and says of one that has ended what nobody can see any more. One look may
+    /// meet a program that is just opening the file.
+    fn note_strays(&mut self, data_file: &Path, strays: &[Process]) {
+        let Some(hosted) = self.data_files.at_mut(data_file) else { return };
+        let before = hosted.status().strays.clone();
+        hosted.worked_apart.extend(strays.iter().filter(|process| before.contains(process)).cloned());
+        if !strays.is_empty() || hosted.worked_apart.is_empty() {
+            return;
+        }
+        let mut processes = std::mem::take(&mut hosted.worked_apart);
+        processes.sort();
+        processes.dedup();
+        let who = Holders { processes, may_be_more: false }.in_words();
+        let warning = data_file::alerts::of_ended_strays(data_file, &who);
+        self.say(data_file, warning);
     }
 
     pub(super) fn survey(&mut self, data_file: &Path) {

@@ -202,6 +202,9 @@ pub fn in_place(
         let rebuilt = report.files.first().cloned().unwrap_or_default();
         // Where nothing can be opened, nothing is lost by going as far as a damaged log goes.
         refuse_unsound(&report, options.as_far_as_possible || present.is_err())?;
+        if present.is_ok() && !options.as_far_as_possible && opened.identity().log_position.is_some() {
+            refuse_without_log(&report)?;
+        }
         let done = match &present {
             Ok(live) => {
                 let of_archive = opened.identity().log_position;
@@ -289,6 +292,15 @@ fn refuse_unsound(report: &RestoreReport, as_far_as_possible: bool) -> Result<()
         }
         _ => Ok(()),
     }
+}
+
+/// The state of an archive alone must not replace a later one only because the log that leads on from it is not at hand,
+/// as while its disk is away.
+fn refuse_without_log(report: &RestoreReport) -> Result<()> {
+    let Some(lacks) = report.lacks.as_ref().filter(|_| report.integrated.is_none()) else { return Ok(()) };
+    let hint = "The data file is as it was. Bring the log back, whose disk may be away, or name it (--log). To have the state \
+        of the archive all the same, restore without the log (--no-log).";
+    Err(Error::new(lacks.kind, format!("nothing was restored: {}", lacks.message)).hint(hint))
 }
 
 /// Whether a data file that fails so is beyond opening: then nothing can be written through SQLite.

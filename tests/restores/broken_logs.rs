@@ -161,6 +161,21 @@ fn a_log_that_leads_over_backups_made_while_it_was_away_stays_as_long_as_they() 
     assert!(!scene.archive(2).exists() && !scene.archive(4).exists() && scene.archive(5).exists());
 }
 
+/// With its log away, the state of the archive is no reason to take everything since out of the file that is there.
+#[test]
+fn a_live_data_file_does_not_go_back_to_the_archive_while_its_log_is_away() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.stop();
+    let live = logical_content(&scene.data);
+    fs::rename(scene.place.at("logs"), scene.place.at("away")).unwrap();
+    let data = scene.data.to_str().unwrap().to_owned();
+    let told = said(&scene.place.run(&["restore", &data, "--in-place"]), 1);
+    assert!(told.contains("nothing was restored") && told.contains("--no-log"), "{told}");
+    assert_eq!(logical_content(&scene.data), live);
+    scene.place.run(&["restore", &data, "--in-place", "--no-log"]);
+    assert_eq!(scene.more_in_place(), 0, "who asks for it gets it");
+}
+
 #[test]
 fn a_log_that_no_archive_leads_to_is_not_called_complete() {
     let Some(mut scene) = Scene::new() else { return };

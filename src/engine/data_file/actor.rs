@@ -20,6 +20,7 @@ use crate::{
     journal::{Capture, Lacking},
     schedule::automatic::{Automatic, Reason},
     settings::{Seen, SettingsFile},
+    storage::processes::Process,
     warning::{Warning, WarningKind},
 };
 
@@ -83,6 +84,8 @@ pub(in crate::engine) struct DataFile {
     pub(in crate::engine) surveyed: Option<(Instant, u64)>,
     /// When a program was last seen waiting for it.
     pub(in crate::engine) waited: Option<Instant>,
+    /// Programs that worked with another WAL at two looks in a row.
+    pub(in crate::engine) worked_apart: Vec<Process>,
     /// The folders of its archives as they were then.
     pub(in crate::engine) mark: Option<Arc<Mark>>,
     lock: DataFileLock,
@@ -120,6 +123,7 @@ impl DataFile {
             surveyed: None,
             mark: None,
             waited: None,
+            worked_apart: Vec::new(),
             lock,
         }
     }

@@ -101,6 +101,19 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
     ))
 }
 
+/// What is to be said of such programs, `who`, once they have ended: the file has what they committed only if they wrote
+/// it there, and our own locks may have kept them from that.
+pub(in crate::engine) fn of_ended_strays(data_file: &Path, who: &str) -> Warning {
+    let path = data_file.display();
+    Warning::new(
+        WarningKind::StrayProgram,
+        format!("{who}, which worked on another file than {path} or without its -wal and -shm files, has ended"),
+        "What it committed may be in a WAL that is not found here, as in a container that was given the file alone: no \
+         backup has it then. Look whether the application sees its last records by the name of the data file here; if \
+         not, end this service, begin and end the application once as it ran, and give it the folder.",
+    )
+}
+
 /// A service that looks after a data file must not be taken for its protection where it has nothing to do.
 fn of_unprotected(status: &DataFileStatus) -> Option<Warning> {
     let is_idle = status.log_file.is_none() && status.settings.scheduler.frequency == Frequency::Never;
