@@ -164,9 +164,19 @@ impl Error {
             K::PermissionDenied => {
                 (ErrorKind::Permission, "Give this user access, or run Strongroom as the owner of the file.")
             }
-            K::StorageFull | K::QuotaExceeded | K::FileTooLarge => {
+            K::StorageFull if has_no_inodes(path) => (
+                ErrorKind::NoSpace,
+                "That disk has space, but no inodes are left for further files. Delete files that are not needed, or \
+                 choose another folder.",
+            ),
+            K::StorageFull | K::QuotaExceeded => {
                 (ErrorKind::NoSpace, "Free space on that disk, or choose another folder.")
             }
+            K::FileTooLarge => (
+                ErrorKind::NoSpace,
+                "That disk, or a limit for this user, allows no file of this length. Have archives made in segments \
+                 (archive.segment-size), or choose another folder.",
+            ),
             K::AlreadyExists => {
                 (ErrorKind::Exists, "Choose another name or folder; existing files are never overwritten.")
             }
@@ -234,6 +244,11 @@ pub struct ErrorReport {
 }
 
 impl ErrorReport {
+    /// Whether the file that it is about could not be looked at, so that nothing is known of it.
+    pub fn says_nothing(&self) -> bool {
+        matches!(self.kind, ErrorKind::Permission | ErrorKind::Io)
+    }
+
     /// One that is about no file in particular.
     pub fn new(kind: ErrorKind, message: String, hint: Option<String>) -> Self {
         Self { kind, message, hint, about: None }
@@ -261,6 +276,20 @@ impl From<ErrorReport> for Error {
 impl From<&Error> for ErrorReport {
     fn from(error: &Error) -> Self {
         error.report()
+    }
+}
+
+/// Whether the disk of `path` has space, but takes no further file.
+fn has_no_inodes(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        let folder = path.parent().filter(|_| !path.is_dir()).unwrap_or(path);
+        rustix::fs::statvfs(folder).is_ok_and(|stats| stats.f_files > 0 && stats.f_favail == 0 && stats.f_bavail > 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
 

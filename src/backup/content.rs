@@ -9,6 +9,7 @@
 
 mod database;
 pub(crate) mod disks;
+pub(crate) mod gone;
 mod in_use;
 mod names;
 mod source;
@@ -69,6 +70,10 @@ pub struct ContentReport {
     /// What of the chosen files and folders is not what it was when it was backed up last, and how: said once, though
     /// it may stay so.
     pub differs: Vec<String>,
+    /// Chosen folders that are other ones than when they were backed up last, though something is in them, and where
+    /// something was mounted below them since: whether what they held is gone is told by the archives.
+    #[serde(skip)]
+    pub replaced: Vec<PathBuf>,
     /// What was left out on purpose, such as sockets and data files in use, at most 100.
     pub left_out: Vec<ContentProblem>,
     /// How many there are.
@@ -84,6 +89,15 @@ impl ContentReport {
     fn leave_out(&mut self, path: &Path, reason: impl Into<String>) {
         self.left_out_count += 1;
         note(&mut self.left_out, path, reason);
+    }
+
+    /// Whether something at, below or above `folder` may be missing: of many problems only some are kept one by one.
+    fn may_lack(&self, folder: &Path) -> bool {
+        let touches = |problem: &ContentProblem| {
+            let path = Path::new(&problem.path);
+            path.starts_with(folder) || folder.starts_with(path)
+        };
+        self.problem_count > self.problems.len() as u64 || self.problems.iter().any(touches)
     }
 
     /// What is missing, in one sentence; `None` when nothing is.

@@ -48,6 +48,17 @@ pub fn leads(data_file: &Path, settings: &Settings, archives: &[ArchiveEntry]) -
 pub fn problem(data_file: &Path, settings: &Settings, archives: &[ArchiveEntry]) -> Option<ErrorReport> {
     let log = settings.log.file.as_deref().filter(|_| leads(data_file, settings, archives) == Some(false))?;
     let number = LogReader::open(log).ok()?.header().base.archive;
+    // One that cannot be read may be the very archive.
+    let unread = archives.iter().find(|archive| archive.number.0 == number && is_unread(archive));
+    if let Some((archive, why)) = unread.and_then(|archive| Some((archive, archive.problem.as_ref()?))) {
+        let message = format!(
+            "whether an archive leads to the log {} cannot be told: {}, which it goes on from, cannot be read",
+            log.display(),
+            archive.path.display()
+        );
+        let hint = why.hint.clone().unwrap_or_default();
+        return Some(Error::new(why.kind, message).hint(hint).report());
+    }
     let message = format!(
         "no archive leads to the log {}: full backup {number:04}, which it goes on from, is not there, and what was \
          committed since cannot be restored from it",
@@ -56,6 +67,10 @@ pub fn problem(data_file: &Path, settings: &Settings, archives: &[ArchiveEntry])
     let hint =
         "Make a full backup now: the log goes on from it. Or bring that archive back from where it was moved to.";
     Some(Error::new(ErrorKind::NotFound, message).hint(hint).report())
+}
+
+fn is_unread(archive: &ArchiveEntry) -> bool {
+    archive.problem.as_ref().is_some_and(ErrorReport::says_nothing)
 }
 
 /// The base of the archived log at `path` where that ends at `position`; `Some(None)` where only its records could tell

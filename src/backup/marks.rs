@@ -297,7 +297,7 @@ fn remember(folder: &Path, data_file: &Path, settings: &mut SettingsFile, own: &
         places.retain(|place| place.id.is_none() || is_in_use(&place.folder, data_file, settings));
         let (folder, id) = (folder.to_path_buf(), Some(id));
         let (mount_point, disk) = (mount_point.clone(), disk.clone());
-        places.push(KnownPlace { folder, id, mount_point, disk, leads_to: None, is_file: false });
+        places.push(KnownPlace { folder, id, mount_point, disk, leads_to: None, inode: None, is_file: false });
         settings.places = places;
     })
 }

@@ -124,8 +124,9 @@ fn not_writable(folder: &Path) -> Option<Warning> {
     #[cfg(not(unix))]
     let may = existing.metadata().is_ok_and(|meta| !meta.permissions().readonly());
     let is_file = folder.exists() && !folder.is_dir();
-    (!may || is_file).then(|| {
-        let (what, hint) = match (is_file, is_read_only(&existing)) {
+    let is_read_only = is_read_only(&existing);
+    (!may || is_file || is_read_only).then(|| {
+        let (what, hint) = match (is_file, is_read_only) {
             (true, _) => ("is a file and no folder", "Choose another folder."),
             (_, true) => (
                 "is on a disk that is mounted read-only",

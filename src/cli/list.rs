@@ -24,7 +24,7 @@ use crate::{
         settings_in_force::InForce,
     },
     error::{
-        Error, ErrorKind, Result,
+        Error, ErrorKind, ErrorReport, Result,
         foreign::{plain, shown},
     },
     restore,
@@ -111,7 +111,7 @@ fn line(entry: &ArchiveEntry, of: Option<(&Path, Option<Uuid>)>) -> String {
 
 fn line_of(entry: &ArchiveEntry, of: Option<(&Path, Option<Uuid>)>) -> String {
     let moment = entry.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
-    let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  DAMAGED: {}", p.message));
+    let problem = entry.problem.as_ref().map_or_else(String::new, |p| format!("  {}: {}", bad(p), p.message));
     // Of what cannot be read nothing is known.
     let check = match (&entry.problem, entry.check) {
         (Some(_), _) => String::new(),
@@ -166,10 +166,15 @@ pub(super) fn newest(found: &Inspection) -> String {
     format!("{}{whole}{others}", archive(last))
 }
 
+/// What is wrong with an archive, in a word or two.
+fn bad(problem: &ErrorReport) -> &'static str {
+    if problem.says_nothing() { "CANNOT BE READ" } else { "DAMAGED" }
+}
+
 /// An archive with all that is known of it.
 pub(super) fn archive(last: &NewestArchive) -> String {
     let moment = last.moment.map_or_else(|| "-".to_owned(), |m| m.format("%Y-%m-%d %H:%M:%S %:z").to_string());
-    let damaged = last.problem.as_ref().map_or_else(String::new, |p| format!(", DAMAGED: {}", p.message));
+    let damaged = last.problem.as_ref().map_or_else(String::new, |p| format!(", {}: {}", bad(p), p.message));
     let check = if last.problem.is_some() { "" } else { last.check.label() };
     let comma = if check.is_empty() { "" } else { ", " };
     let (bytes, path) = (human_bytes(last.bytes), shown(&last.path));

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     archive::{
-        ArchiveOptions,
+        Archive, ArchiveOptions,
         catalog::ArchiveEntry,
         hold::{self, Hold},
         writer::OnFull,
@@ -27,7 +27,7 @@ use crate::{
     backup::{
         self, BackupReport, Change, Deleted,
         changed::{self, Compared},
-        content::disks,
+        content::{disks, gone},
         modified,
         retention::When,
         soundness::Finding,
@@ -342,11 +342,18 @@ impl BackupJob {
             entry.number < new.number && entry.check != ContentCheck::Damaged && entry.problem.is_none()
         };
         let Some(before) = known.iter().filter(own).find(earlier) else { return Ok(()) };
+        let is_whole = |entry: &&ArchiveEntry| earlier(entry) && entry.not_whole == Some(0);
+        let whole = known.iter().filter(own).find(is_whole).unwrap_or(before);
         // That what was chosen is another one now is said once; whoever misses that must still find what it held.
         if let Some(first) = report.content.differs.first().cloned() {
-            let is_whole = |entry: &&ArchiveEntry| earlier(entry) && entry.not_whole == Some(0);
-            let whole = known.iter().filter(own).find(is_whole).unwrap_or(before);
             hold_before(whole, new, &first, report)?;
+        }
+        if !report.content.roots.is_empty() {
+            let (old, now) = (Archive::open(&whole.path)?, Archive::open(&new.path)?);
+            if let Some(what) = gone::lost(old.items(), now.items(), &report.content) {
+                let said = report.change.as_ref().map(|change| format!("{}; ", change.what)).unwrap_or_default();
+                hold_before(whole, new, &format!("{said}{what}"), report)?;
+            }
         }
         if report.seen.check == ContentCheck::Damaged {
             return Ok(());

@@ -64,7 +64,8 @@ impl Worker {
         let FoldersSeen { archives, log } = seen;
         let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         hosted.folders_asked = None;
-        let was_read_only = std::mem::replace(&mut hosted.is_read_only, archives.is_read_only);
+        let are_read_only = [archives.is_read_only, log.as_ref().is_some_and(|log| log.is_read_only)];
+        let were_read_only = std::mem::replace(&mut hosted.are_read_only, are_read_only);
         let choice_failed = hosted.choice_failed.clone();
         let Some(known) = self.data_files.status(data_file) else { return };
         let with_choice = |problem: Option<ErrorReport>, purpose| {
@@ -82,7 +83,7 @@ impl Worker {
         let problem = with_choice(archives.problem, Purpose::Archives);
         let (was_missing, is_missing) = (known.destination_problem.is_some(), problem.is_some());
         if is_destination {
-            let is_news = was_missing != is_missing || was_read_only != archives.is_read_only;
+            let is_news = was_missing != is_missing || were_read_only != are_read_only;
             if known.destination_problem != problem
                 && let Some(status) = self.edit_data_file(data_file)
             {

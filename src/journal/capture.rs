@@ -92,6 +92,7 @@ impl Capture {
         rotate::settle(&config.storage, &config.log, config.last_archive.as_ref(), (config.clock)())?;
         let mut pins = Pins::new(&config.data_file);
         let at = pins.take(false)?;
+        pins.require_written_index()?;
         named::require_one_wal(&config.data_file)?;
         let now = Now { page_size: page_size(&pins)?, page_count: pins.page_count()?, mark: WalMark::of(at.as_ref()) };
         let OpenLog { writer, known, catch_ups, notice } = open::open(&config, &now)?;

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     sqlite::{
+        data_file,
         ffi::{self, Checkpointer},
         leave,
         named::{NamedFiles, require_whole_wal},
@@ -110,6 +111,17 @@ impl Pins {
             Err(changed) if self.files.is_some_and(|files| !files.is_open_elsewhere(&self.path)) => Err(changed),
             _ => Ok(()),
         }
+    }
+
+    /// Sees that the pins may write the index, as checkpoints and locks need it. SQLite opens it once for all of a
+    /// process: where that was without the right to write, as while the disk was read-only, it stays so until the last
+    /// connection here is closed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Permission`] where they may not.
+    pub(super) fn require_written_index(&self) -> Result<()> {
+        let newest = self.held.back().and_then(|n| self.connections[*n].as_ref());
+        newest.map_or(Ok(()), |conn| data_file::require_written_index(conn, &self.path))
     }
 
     fn open(&self) -> Result<Connection> {

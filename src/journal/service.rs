@@ -4,6 +4,7 @@
 mod commands;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -69,6 +70,8 @@ pub(super) struct Service {
     status: Arc<Mutex<CaptureStatus>>,
     /// The log before an open cut.
     sealed: Option<LogWriter>,
+    /// How the cut was to end whose backup is over, where a file could not be renamed or removed.
+    unsettled: Option<Unsettled>,
     /// Whether the log stands where a pin does.
     ready: bool,
     /// Whether the next start must compare.
@@ -103,6 +106,14 @@ fn into_error(trouble: Trouble) -> Error {
     }
 }
 
+/// What is left to be done for a cut that no backup waits for any more.
+enum Unsettled {
+    /// The log before it gets this name, and its index where it has none yet.
+    Commit(PathBuf, Option<Vec<u8>>),
+    /// It takes back what was recorded since.
+    Abandon,
+}
+
 struct Failing {
     error: Error,
     pause: Duration,
@@ -127,6 +138,7 @@ impl Service {
             watch,
             status,
             sealed: None,
+            unsettled: None,
             ready: false,
             force: false,
             failing: None,
@@ -363,6 +375,8 @@ impl Service {
         let has_failed_for = self.failing.as_ref().map(|failing| failing.pause);
         let is_lasting = match &trouble {
             Trouble::Chain(_) => !self.ready && has_failed_for.is_some(),
+            // What was opened while it could not be written stays so until all that have it open have closed it.
+            Trouble::Other(_) if self.follower.pins.require_written_index().is_err() => true,
             // SQLite keeps pages in memory for as long as nobody commits, also those of a file that was just being
             // overwritten.
             Trouble::Other(error) if error.kind() == ErrorKind::Sqlite => {

@@ -38,6 +38,7 @@ pub(super) fn of(value: &Value) -> Option<KnownPlace> {
         mount_point: path(part("mount-point")?)?,
         disk: part("disk")?.to_owned(),
         leads_to: Some(path(part("leads-to")?)?).filter(|path| path.is_absolute()),
+        inode: Some(part("inode")?).filter(|text| !text.is_empty()).map(str::parse).transpose().ok()?,
         is_file: part("kind")? == FILE,
     })
 }
@@ -53,6 +54,7 @@ pub(super) fn table(place: &KnownPlace) -> Value {
         ("mount-point", mount_point),
         ("disk", place.disk.clone()),
         ("leads-to", leads_to),
+        ("inode", place.inode.map(|inode| inode.to_string()).unwrap_or_default()),
         ("kind", if place.is_file { FILE } else { "" }.to_owned()),
     ];
     Value::InlineTable(parts.into_iter().filter(|(_, text)| !text.is_empty()).collect::<InlineTable>())

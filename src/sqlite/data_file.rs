@@ -160,6 +160,30 @@ pub fn identify(path: &Path) -> Result<DataFileFacts> {
     })
 }
 
+/// Sees that whoever records what is committed to the data file at `path` may write its WAL-index, which `conn` has
+/// mapped.
+///
+/// # Errors
+/// [`ErrorKind::Permission`] where not.
+pub fn require_written_index(conn: &rusqlite::Connection, path: &Path) -> Result<()> {
+    if !ffi::has_index_to_read(conn, path) {
+        return Ok(());
+    }
+    let (what, hint) = match is_read_only(storage::folder_of(path)) {
+        true => (
+            "its disk is mounted read-only",
+            "Mount it so that it can be written; the log goes on by itself then. A disk becomes read-only by itself \
+             after an error: look in the system's messages.",
+        ),
+        false => (
+            "its -wal or -shm file can only be read",
+            "Run Strongroom as the owner of the data file, or give this user the right to write those files.",
+        ),
+    };
+    let message = format!("what is committed to {} cannot be recorded: {what}", path.display());
+    Err(Error::new(ErrorKind::Permission, message).hint(hint).about(path))
+}
+
 /// Switches the data file at `path` to WAL mode: a lasting change of the file, for all its programs.
 ///
 /// # Errors
@@ -249,6 +273,12 @@ fn refuse_unreadable(path: &Path) -> Result<()> {
 }
 
 fn refine_open_failure(error: Error, path: &Path) -> Error {
+    // SQLite tells only that it cannot open the file.
+    if error.kind() == ErrorKind::Permission
+        && let Some(cause) = failing_disk(path)
+    {
+        return Error::io("open", path, cause);
+    }
     match error.kind() {
         ErrorKind::Permission => {
             Error::new(ErrorKind::Permission, format!("cannot open {}: no permission", path.display()))
@@ -257,6 +287,19 @@ fn refine_open_failure(error: Error, path: &Path) -> Error {
         }
         _ => error,
     }
+}
+
+/// What the system says of a data file that cannot be opened, or of its folder, where that has nothing to do with
+/// permissions.
+fn failing_disk(path: &Path) -> Option<io::Error> {
+    // A descriptor of our own would drop SQLite's locks when closed: where SQLite has opened the file before, only the
+    // folder is asked.
+    let file = match storage::refuse_data_file(path) {
+        Ok(()) => fs::File::open(path).err(),
+        Err(_) => None,
+    };
+    let said = file.or_else(|| fs::read_dir(storage::folder_of(path)).err())?;
+    (said.kind() != io::ErrorKind::PermissionDenied).then_some(said)
 }
 
 fn read_failure(error: rusqlite::Error, path: &Path) -> Error {

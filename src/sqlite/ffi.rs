@@ -376,6 +376,14 @@ fn has_wal_open(conn: &Connection) -> bool {
     }
 }
 
+/// Whether the WAL-index that `conn` goes by may only be read, or not even that: then SQLite has one of its own in memory.
+pub fn has_index_to_read(conn: &Connection, path: &Path) -> bool {
+    match map_index(conn, path) {
+        Ok((_, _, may_be_written)) => !may_be_written,
+        Err(error) => error.kind() == ErrorKind::Permission,
+    }
+}
+
 /// The file object of `conn`, and the words of the WAL-index that it has mapped, which may be written.
 fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *mut u32)> {
     match map_index(conn, path)? {

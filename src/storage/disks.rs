@@ -86,7 +86,12 @@ struct Mount {
     point: PathBuf,
     file_system: String,
     source: String,
+    /// Whether it takes nothing more since an error, though it is not mounted read-only.
+    has_stopped: bool,
 }
+
+/// What file systems say among their options that have stopped by themselves.
+const STOPPED: &[&str] = &["emergency_ro", "shutdown"];
 
 impl System {
     /// What this system says now; `None` where it says nothing.
@@ -234,6 +239,12 @@ impl System {
         Some(Volume { mount_point: mount.point.clone(), name: mount.name() })
     }
 
+    /// Whether the file system behind `path` has stopped to take anything, because it met an error.
+    pub fn has_stopped(&self, path: &Path) -> bool {
+        let existing = existing_folder(path);
+        self.mount(&existing.canonicalize().unwrap_or(existing)).is_some_and(|mount| mount.has_stopped)
+    }
+
     /// Where the file systems of disks are mounted that hold `inside`, a path within them, as `is_there` finds.
     pub fn where_is(&self, inside: &Path, is_there: impl Fn(&Path) -> bool) -> Option<PathBuf> {
         // A server that does not answer would be waited for, also where it is mounted over a disk.
@@ -295,8 +306,9 @@ impl Mount {
         let (device, _root, point) = (before.next()?, before.next()?, before.next()?);
         let mut after = after.split(' ');
         let (file_system, source) = (after.next()?, after.next()?);
-        let point = PathBuf::from(unescaped(point));
-        Some(Self { device: device.to_owned(), point, file_system: file_system.to_owned(), source: unescaped(source) })
+        let has_stopped = after.next().unwrap_or_default().split(',').any(|option| STOPPED.contains(&option));
+        let (point, source) = (PathBuf::from(unescaped(point)), unescaped(source));
+        Some(Self { device: device.to_owned(), point, file_system: file_system.to_owned(), source, has_stopped })
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(unix)]
+use super::disks::System;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The disk (mounted volume) behind a folder.
@@ -31,12 +33,14 @@ pub fn disk_space(folder: &Path) -> Result<DiskSpace> {
     Ok(DiskSpace { available: stats.available_space(), total: stats.total_space() })
 }
 
-/// Whether the disk of a folder is mounted read-only, as some are after an error.
+/// Whether the disk of a folder is mounted read-only, or takes nothing more since an error, which Linux says only in
+/// the table of mounts.
 pub fn is_read_only(folder: &Path) -> bool {
     #[cfg(unix)]
     {
         use rustix::{fs::Access, io::Errno};
-        rustix::fs::access(folder, Access::WRITE_OK) == Err(Errno::ROFS)
+        let has_stopped = || System::now().is_some_and(|system| system.has_stopped(folder));
+        rustix::fs::access(folder, Access::WRITE_OK) == Err(Errno::ROFS) || has_stopped()
     }
     #[cfg(not(unix))]
     {

@@ -9,6 +9,7 @@ mod architecture;
 mod background;
 mod claims;
 mod cli;
+mod disks;
 mod engine;
 mod hostile_content;
 mod hostile_files;

@@ -30,6 +30,44 @@ impl Drop for SmallDisk {
     }
 }
 
+/// A real file system in a file, for what only one of a disk can meet: an error by which it stops.
+pub struct RealDisk(pub PathBuf);
+
+impl RealDisk {
+    /// `None`, with a word, where none can be made or mounted.
+    pub fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let image = at.with_extension("image");
+        fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
+        let succeeds = |command: &mut Process| command.output().is_ok_and(|output| output.status.success());
+        let made = succeeds(Process::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
+        if made && succeeds(Process::new("mount").args(["-o", "loop,errors=remount-ro"]).arg(&image).arg(at)) {
+            return Some(Self(at.to_path_buf()));
+        }
+        eprintln!("skipped: this user may not mount a file system in a file");
+        None
+    }
+
+    /// Has the file system meet an error, after which it takes nothing more; false where this cannot be had.
+    pub fn stop(&self) -> bool {
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let line = table.lines().find(|line| line.split(' ').nth(4) == self.0.to_str()).unwrap();
+        let device =
+            line.split(" - ").nth(1).unwrap().split(' ').nth(1).unwrap().trim_start_matches("/dev/").to_owned();
+        let stopped = fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "for a test").is_ok();
+        if !stopped {
+            eprintln!("skipped: this file system cannot be made to meet an error");
+        }
+        stopped
+    }
+}
+
+impl Drop for RealDisk {
+    fn drop(&mut self) {
+        let _ = Process::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
 /// A mounted disk that never answers: whoever asks anything of it waits until this value goes. Named after what it is
 /// for, since a program that stands still for ever cannot be tested otherwise.
 #[cfg(target_os = "linux")]

@@ -15,7 +15,10 @@ use super::{Content, ContentProblem, ContentReport, special};
 use crate::{
     archive::ItemKind,
     settings::{Settings, sections::KnownPlace},
-    storage::disks::{System, Volume},
+    storage::{
+        self,
+        disks::{System, Volume},
+    },
 };
 
 /// How everything begins that is said once of what was chosen.
@@ -95,6 +98,10 @@ pub(crate) fn compare(content: &Content, settings: &Settings, system: Option<&Sy
         match content.fate(place, &roots, &before, system) {
             // Where the system does not tell which disk it is on, that stays known.
             Fate::Same if system.is_none() => remembered.keep(place),
+            Fate::Same if is_another(place) => {
+                content.shared.edit(|report| report.replaced.push(path.clone()));
+                remembered.now.push(place.clone());
+            }
             Fate::Same => continue,
             Fate::NotSeen => remembered.keep(place),
             Fate::Missing(reason) => {
@@ -113,6 +120,9 @@ pub(crate) fn compare(content: &Content, settings: &Settings, system: Option<&Sy
     }
     let table = fs::read_to_string("/etc/fstab").unwrap_or_default();
     for root in roots {
+        let is_known = |point: &PathBuf| settings.places.iter().any(|place| place.folder == *point);
+        let new = system.map(|system| below(root, system)).unwrap_or_default().into_iter();
+        content.shared.edit(|report| report.replaced.extend(new.filter(|point| !is_known(point))));
         for place in content.places(root, system) {
             if !is_said.contains(&&place.folder) {
                 remembered.now.push(place.clone());
@@ -194,19 +204,16 @@ impl Content {
 
     /// What is to be remembered of a chosen file or folder, and of what is mounted below it: all that holds files.
     fn places(&self, root: &Path, system: Option<&System>) -> Vec<KnownPlace> {
-        let real = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-        // By the name that it was chosen by, also where that is a link.
-        let as_chosen = |point: PathBuf| point.strip_prefix(&real).ok().map(|inside| root.join(inside));
-        let below = system.map(|system| system.mounted_below(&real)).unwrap_or_default();
-        let below = below.into_iter().filter(|point| *point != real).filter_map(as_chosen);
-        let all = below.chain([root.to_path_buf()]).filter(|path| self.holds_files(path));
+        let below = system.map(|system| below(root, system)).unwrap_or_default();
+        let all = below.into_iter().chain([root.to_path_buf()]).filter(|path| self.holds_files(path));
         all.map(|folder| {
             let is_file = There::at(&folder) == There::File;
             let volume = system.and_then(|system| system.volume(&folder));
             let (mount_point, disk) = volume.map_or_else(Default::default, |volume| (volume.mount_point, volume.name));
             // A file is often reached through a link that each new version of an application turns.
             let leads_to = folder.canonicalize().ok().filter(|_| !is_file && !folder.is_symlink());
-            KnownPlace { folder, id: None, mount_point, disk, leads_to, is_file }
+            let inode = storage::inode(&folder).filter(|_| !is_file && !folder.is_symlink());
+            KnownPlace { folder, id: None, mount_point, disk, leads_to, is_file, inode }
         })
         .collect()
     }
@@ -227,6 +234,18 @@ impl Content {
             |problem: &ContentProblem| names.iter().any(|name| Path::new(&problem.path).starts_with(&**name));
         count > list.len() as u64 || list.iter().any(is_below)
     }
+}
+
+/// What is mounted below a chosen folder, by the name that this was chosen by, also where that is a link.
+fn below(root: &Path, system: &System) -> Vec<PathBuf> {
+    let real = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+    let as_chosen = |point: PathBuf| point.strip_prefix(&real).ok().map(|inside| root.join(inside));
+    system.mounted_below(&real).into_iter().filter(|point| *point != real).filter_map(as_chosen).collect()
+}
+
+/// Whether another folder is there now than the one remembered, as far as its number on the disk tells.
+fn is_another(place: &KnownPlace) -> bool {
+    place.inode.zip(storage::inode(&place.folder)).is_some_and(|(then, now)| then != now)
 }
 
 /// That nothing is found on `now`, the disk that is there in place of the one known.

@@ -70,8 +70,8 @@ pub(in crate::engine) struct DataFile {
     pub(in crate::engine) log_failed: Option<Instant>,
     /// Since when its folders are being looked at, whether they are those that were used.
     pub(in crate::engine) folders_asked: Option<Instant>,
-    /// Whether the disk of the folder for archives was read-only when it was looked at last.
-    pub(in crate::engine) is_read_only: bool,
+    /// Whether the disks of the folders for archives and of the log were read-only when they were looked at last.
+    pub(in crate::engine) are_read_only: [bool; 2],
     /// Why the folder for archives, or of the log, could not be chosen anew.
     pub(in crate::engine) choice_failed: Option<(Purpose, ErrorReport)>,
     /// Whether it is to be looked at as a whole, since its settings name another data file or identity.
@@ -115,7 +115,7 @@ impl DataFile {
             log_failed: None,
             log_opening: None,
             folders_asked: None,
-            is_read_only: false,
+            are_read_only: [false; 2],
             choice_failed: None,
             is_to_be_surveyed: false,
             unsettled: None,

@@ -57,7 +57,10 @@ pub(in crate::engine) fn warnings(status: &DataFileStatus, now: &DateTime<Local>
     } else if status.newest_good().is_none() && status.plan.is_some() {
         found.push(Warning::new(
             WarningKind::NoBackup,
-            format!("there is no full backup of {} yet", status.facts.path.display()),
+            match status.archives.iter().any(|a| a.problem.as_ref().is_some_and(ErrorReport::says_nothing)) {
+                true => format!("there is no full backup of {} that can be read", status.facts.path.display()),
+                false => format!("there is no full backup of {} yet", status.facts.path.display()),
+            },
             "Make a full backup: without one nothing can be restored.",
         ));
     }
@@ -245,6 +248,7 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
             Some(damage) if damage.what == Damaged::Logs && damage.is_repairable => "needs a log that is damaged",
             Some(damage) if damage.what == Damaged::Logs => "cannot be restored with its logs",
             Some(damage) if damage.by_test => "is not sound, as a test restore found",
+            None if archive.problem.as_ref().is_some_and(ErrorReport::says_nothing) => "cannot be looked at",
             _ => "is not sound",
         };
         let message = format!("archive {} {what}: {message}", archive.number);

@@ -81,6 +81,15 @@ impl DataFileLock {
     /// [`ErrorKind::InUse`] when another engine has taken it meanwhile; other kinds where the folder cannot be used
     /// now.
     pub(in crate::engine) fn keep(&mut self, data_file: &Path, address: Option<&str>) -> Result<()> {
+        let usual = beside(data_file);
+        if self.path != usual {
+            // Its folder could not be written, and may be now: whoever comes next asks there first.
+            match lock(&usual, data_file, address) {
+                Ok(lock) => *self = lock,
+                Err(error) if error.kind() == ErrorKind::InUse => return Err(error),
+                Err(_) => {}
+            }
+        }
         if !is_same(&self.file, &self.path) {
             *self = lock(&self.path, data_file, address)?;
         }

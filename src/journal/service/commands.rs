@@ -10,7 +10,7 @@ use std::{
 use crossbeam_channel::Sender;
 use uuid::Uuid;
 
-use super::{HOT_PAUSE, Service};
+use super::{HOT_PAUSE, Service, Unsettled};
 use crate::{
     error::{Error, ErrorKind, Result},
     journal::{
@@ -60,7 +60,7 @@ impl Service {
                 let _ = reply.send(self.cut(number, begin));
             }
             Command::Commit(archived, index, reply) => {
-                let outcome = self.commit(&archived, index.as_deref());
+                let outcome = self.commit(&archived, index);
                 self.publish(None);
                 let _ = reply.send(outcome);
             }
@@ -129,10 +129,7 @@ impl Service {
     }
 
     fn cut(&mut self, number: u32, begin: Begin) -> Result<(Snapshot, Position)> {
-        if self.sealed.is_some() {
-            return Err(Error::new(ErrorKind::Refused, "another backup of this data file is running")
-                .hint("Wait until it has ended."));
-        }
+        self.settle_cut()?;
         self.settle_down()?;
         if !self.ready {
             return Err(Error::new(ErrorKind::Busy, "the log is not in order yet").hint("Try again in a moment."));
@@ -193,22 +190,41 @@ impl Service {
         Error::new(report.kind, report.message).hint("The backup can be started again at once.")
     }
 
-    fn commit(&mut self, archived: &Path, index: Option<&[u8]>) -> Result<()> {
+    /// Ends a cut whose backup is over and that could not be ended then: without that, no later backup could cut the log
+    /// until the next start.
+    fn settle_cut(&mut self) -> Result<()> {
+        if self.sealed.is_none() {
+            return Ok(());
+        }
+        match self.unsettled.take() {
+            Some(Unsettled::Commit(archived, index)) => self.commit(&archived, index),
+            Some(Unsettled::Abandon) => self.abandon(),
+            None => Err(Error::new(ErrorKind::Refused, "another backup of this data file is running")
+                .hint("Wait until it has ended.")),
+        }
+    }
+
+    fn commit(&mut self, archived: &Path, index: Option<Vec<u8>>) -> Result<()> {
         let Some(sealed) = &mut self.sealed else { return Err(Error::new(ErrorKind::Refused, "no cut is open")) };
-        if let Some(index) = index {
+        if let Some(index) = &index {
             rotate::note_missing(sealed.put_index(index), &self.config.log);
         }
         if let Err(error) = rotate::archive(&self.config.storage, &self.config.log, archived) {
-            if index.is_some() {
-                sealed.drop_index()?;
-            }
+            let dropped = if index.is_some() { sealed.drop_index() } else { Ok(()) };
+            self.unsettled = Some(Unsettled::Commit(archived.to_path_buf(), index.filter(|_| dropped.is_ok())));
+            dropped?;
             return Err(error);
         }
-        rotate::finish(&self.config.storage, &self.config.log)?;
+        let finished = rotate::finish(&self.config.storage, &self.config.log);
+        // Renamed, and only not known to have reached the disk: that is all there is to do.
+        if finished.is_err() && next_path(&self.config.log).exists() {
+            self.unsettled = Some(Unsettled::Commit(archived.to_path_buf(), None));
+            return finished;
+        }
         self.follower.writer.set_path(&self.config.log);
         self.sealed = None;
         self.notice = (!self.follower.open_table()).then(|| not_the_same(archived).report());
-        Ok(())
+        finished
     }
 
     fn abandon(&mut self) -> Result<()> {
@@ -219,7 +235,7 @@ impl Service {
                 Ok(())
             }
             Err(error) => {
-                self.sealed = Some(sealed);
+                (self.sealed, self.unsettled) = (Some(sealed), Some(Unsettled::Abandon));
                 Err(error)
             }
         }

@@ -6,7 +6,8 @@ use super::{super::sections::KnownPlace, *};
 fn every_key_takes_back_what_it_gives_and_knows_its_default() -> Result<(), String> {
     let known = |folder: PathBuf, id: Option<uuid::Uuid>| {
         let leads_to = id.is_none().then(|| folder.clone());
-        KnownPlace { folder, id, mount_point: "/".into(), disk: "ext4".into(), leads_to, is_file: id.is_none() }
+        let (inode, is_file) = (id.is_none().then_some(u64::MAX), id.is_none());
+        KnownPlace { folder, id, mount_point: "/".into(), disk: "ext4".into(), leads_to, inode, is_file }
     };
     let odd = place::path("bytes:2fff").ok_or("no path")?;
     let places = vec![known("/b c".into(), Some(uuid::Uuid::nil())), known(odd, None)];

@@ -195,3 +195,14 @@ fn the_table_of_this_machine_can_be_read() -> Outcome {
     assert!(same_disk(None, folder.path(), &folder.path().join("x")));
     Ok(())
 }
+
+#[test]
+fn a_file_system_that_stopped_by_itself_is_told_by_its_options() {
+    let table = "\
+22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw,errors=remount-ro
+24 22 8:17 / /mnt/stopped rw,relatime - ext4 /dev/sdb1 rw,errors=remount-ro,emergency_ro
+25 22 8:33 / /mnt/down rw,relatime - ext4 /dev/sdc1 rw,shutdown";
+    let system = System::of(table, Path::new("/no sys"));
+    let stopped = ["/etc", "/mnt/stopped/none such/deeper", "/mnt/down"].map(|path| system.mount(Path::new(path)));
+    assert_eq!(stopped.map(|mount| mount.is_some_and(|mount| mount.has_stopped)), [false, true, true]);
+}
