@@ -22,6 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     storage::{
         self, processes,
+        regular::{self, Links},
         space::{disk_space, is_read_only},
     },
 };
@@ -292,12 +293,9 @@ fn refine_open_failure(error: Error, path: &Path) -> Error {
 /// What the system says of a data file that cannot be opened, or of its folder, where that has nothing to do with
 /// permissions.
 fn failing_disk(path: &Path) -> Option<io::Error> {
-    // A descriptor of our own would drop SQLite's locks when closed: where SQLite has opened the file before, only the
-    // folder is asked.
-    let file = match storage::refuse_data_file(path) {
-        Ok(()) => fs::File::open(path).err(),
-        Err(_) => None,
-    };
+    // One that SQLite has opened is not opened here: a descriptor of our own would drop its locks when closed. Then only
+    // the folder is asked.
+    let file = regular::open(path, Links::Followed).err().filter(|error| error.raw_os_error().is_some());
     let said = file.or_else(|| fs::read_dir(storage::folder_of(path)).err())?;
     (said.kind() != io::ErrorKind::PermissionDenied).then_some(said)
 }
