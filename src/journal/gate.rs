@@ -5,10 +5,10 @@
 //! file does not shrink again.
 //!
 //! An application must not fail because of us, so the gate opens at its time, whoever shut it and whatever is being
-//! done behind it: the capture asks the clock between its steps, and the thread opens while one of them takes long, as where
-//! it waits for a disk or gets no processor. Nothing depends on it being shut but that the end of the WAL is reached:
-//! no frame is lost when it opens early, since the pins protect them all. Then it stays open for as long as it was
-//! shut, or writers that look again from time to time would find it shut each time.
+//! done behind it: the capture asks the clock between its steps, and the thread opens while one of them takes long, as
+//! where it waits for a disk or gets no processor. Nothing depends on it being shut but that the end of the WAL is
+//! reached: no frame is lost when it opens early, since the pins protect them all. Then it stays open for as long as it
+//! was shut, or writers that look again from time to time would find it shut each time.
 
 use std::{
     path::{Path, PathBuf},
