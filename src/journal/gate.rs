@@ -276,6 +276,7 @@ impl Drop for Gate {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::{
         OnceLock,
