@@ -68,6 +68,7 @@ impl Follower {
             let mut cursor = wal.cursor(&WalMark::default(), to)?;
             let mut count = 0u32;
             while cursor.next_commit(wal)?.is_some() {
+                self.let_writers_in_when_due();
                 count += 1;
             }
             if place.are_all(count, to) != Some(true) {
@@ -89,6 +90,7 @@ impl Follower {
         let mut counter = place.mark.change_counter;
         let mut count = 0u32;
         while let Some(commit) = cursor.next_commit(wal)? {
+            self.let_writers_in_when_due();
             count += 1;
             counter = counter.wrapping_add(1);
             let mark = WalMark {

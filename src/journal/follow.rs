@@ -9,6 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{
+    gate::Turn,
     kept::Kept,
     lacking::Lacking,
     page::Encoder,
@@ -197,6 +198,7 @@ impl Follower {
         loop {
             let Actions { orders, then } = self.machine.on(self.begun.elapsed(), event);
             orders.into_iter().for_each(|order| self.obey(order));
+            self.let_writers_in_when_due();
             event = match then {
                 Then::End(Outcome::Failed) => return Err(trouble.unwrap_or_else(|| Error::stopped().into())),
                 Then::End(outcome) => return Ok(outcome),
@@ -244,7 +246,8 @@ impl Follower {
             Ask::LookBeside => {
                 return Ok(Event::Beside { is_shut: pins.are_writers_kept_out(), is_copying: pins.is_copying() });
             }
-            Ask::LockWriters(wait) => return Ok(Event::Answer(pins.lock_writers(wait)?)),
+            Ask::LockWriters(wait) => return Ok(Event::Answer(pins.lock_writers(wait, Turn::Fair)?)),
+            Ask::LockAtRest(wait) => return Ok(Event::Answer(pins.lock_writers(wait, Turn::AtRest)?)),
             Ask::Checkpoint => return Ok(Event::Copied(pins.checkpoint()?)),
             Ask::HowFar => return Ok(Event::Copied(pins.backfill()?)),
             Ask::CopyBehind => pins.copy_behind()?,
@@ -256,6 +259,11 @@ impl Follower {
             Ask::ForgetPageCount => return Ok(Event::Counter(pins.forget_page_count()?)),
         }
         Ok(Event::Done)
+    }
+
+    /// Between two steps that may be made while writers are kept out: that ends when it is time, done or not.
+    pub(super) fn let_writers_in_when_due(&self) {
+        self.pins.are_writers_kept_out();
     }
 
     /// Sees that data file, WAL, index and log are still those that the paths name, and that nobody writes to them past

@@ -16,6 +16,7 @@ use super::{
     catch_up,
     follow::{Follower, Trouble},
     format::{Chain, LogHeader, Position, VERSION},
+    gate::Turn,
     open::{self, Now},
     pin_machine::{Event, Limits, Outcome, PinMachine},
     pins::Pins,
@@ -302,7 +303,7 @@ impl Scene {
             Op::Probe => self.follower.run(Event::Probe).map(drop),
             Op::Tidy => self.follower.run(Event::Tidy).map(drop),
             Op::KeptOut => {
-                self.follower.pins.lock_writers(std::time::Duration::ZERO)?;
+                self.follower.pins.lock_writers(std::time::Duration::ZERO, Turn::AtRest)?;
                 let looked = self.follower.run(Event::Look).map(drop);
                 self.follower.pins.let_writers_in();
                 looked

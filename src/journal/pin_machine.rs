@@ -11,6 +11,8 @@
 //!   limited by it, find nothing to do; if it followed every commit, every commit of a busy application would copy and
 //!   sync a few frames.
 //! - Nobody waits for a pin without end: when the checkpoint lock is taken, the pins move.
+//! - Writers that are kept out may be let in at any moment, because their time has come. Nothing relies on it that they
+//!   still are.
 
 mod growth;
 #[cfg(test)]
@@ -45,9 +47,9 @@ enum Phase {
     LookingAtWal(Option<WalPosition>),
     LookingBeside,
     KeepingOut(WalPosition),
-    Absorbing { kept_out: bool },
+    Absorbing,
     Cutting,
-    Watching { kept_out: bool },
+    Watching,
     Growing,
     Locking,
     CopyingBehind,
@@ -196,10 +198,10 @@ impl PinMachine {
             (Phase::LookingAtWal(seen), Event::Done) => self.at_the_end(seen),
             (Phase::LookingBeside, Event::Beside { is_shut, .. }) => {
                 // The gate was shut in the place of the capture: writers wait for it.
-                if is_shut { self.grown(now, true) } else { self.end() }
+                if is_shut { self.grown() } else { self.end() }
             }
-            (Phase::KeepingOut(to), Event::Answer(kept_out)) => self.absorb(Phase::Absorbing { kept_out }, to),
-            (Phase::Absorbing { kept_out }, Event::Done) => self.absorbed(now, kept_out),
+            (Phase::KeepingOut(to), Event::Answer(_)) => self.absorb(Phase::Absorbing, to),
+            (Phase::Absorbing, Event::Done) => self.absorbed(),
             (Phase::Cutting, Event::Done) => {
                 self.leave_level();
                 Then::End(Outcome::Worked)
@@ -214,7 +216,7 @@ impl PinMachine {
 
             (Phase::Alone, Event::Answer(true)) => self.ask(Phase::Comparing, Ask::Compare),
             (Phase::Comparing, Event::Done) => self.ask(Phase::Emptying, Ask::EmptyWal),
-            (Phase::Emptying, Event::Answer(true)) => self.ask(Phase::LockingRest, Ask::LockWriters(WRITE_LOCK_WAIT)),
+            (Phase::Emptying, Event::Answer(true)) => self.ask(Phase::LockingRest, Ask::LockAtRest(WRITE_LOCK_WAIT)),
             (Phase::LockingRest, Event::Answer(true)) => self.ask(Phase::Forgetting, Ask::ForgetPageCount),
             (Phase::Forgetting, Event::Counter(counter)) => {
                 self.order(Order::LetWritersIn);
@@ -262,7 +264,7 @@ impl PinMachine {
                 if to.frame_max >= self.growth.urgent() {
                     return self.ask(Phase::KeepingOut(to), Ask::LockWriters(URGENT_WAIT));
                 }
-                self.absorb(Phase::Absorbing { kept_out: false }, to)
+                self.absorb(Phase::Absorbing, to)
             }
             _ if self.growth.is_empty => self.ask(Phase::LookingAtWal(seen), Ask::IsOwnWal),
             _ => self.at_the_end(seen),
@@ -283,7 +285,7 @@ impl PinMachine {
     }
 
     /// Everything up to the newest pin is logged.
-    fn absorbed(&mut self, now: Duration, kept_out: bool) -> Then {
+    fn absorbed(&mut self) -> Then {
         self.worked = true;
         if self.growth.is_level {
             // Lock 0 has done its work: it kept the new WAL from being restarted until we stand in it.
@@ -291,7 +293,7 @@ impl PinMachine {
             self.leave_level();
         }
         self.keep_ends();
-        self.grown(now, kept_out)
+        self.grown()
     }
 
     /// The log goes on in another generation of the WAL than the one that was copied as a whole.
@@ -333,11 +335,11 @@ impl PinMachine {
             Phase::LookingAtFile(_) | Phase::LookingAtWal(_) | Phase::FreshAbsorbing(_) | Phase::ReturnAbsorbing => {
                 self.release_newest();
             }
-            Phase::Absorbing { .. } => {
+            Phase::Absorbing => {
                 self.order(Order::LetWritersIn);
                 self.release_newest();
             }
-            Phase::Watching { kept_out: true } | Phase::Forgetting => self.order(Order::LetWritersIn),
+            Phase::Watching | Phase::Growing | Phase::Forgetting => self.order(Order::LetWritersIn),
             _ => {}
         }
         if self.gate.is_some() {

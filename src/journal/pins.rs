@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::{
     copier::Copier,
-    gate::Gate,
+    gate::{Gate, Turn},
     pin_machine::Checkpoint,
     unwritten::{self, Unwritten},
 };
@@ -393,13 +393,13 @@ impl Pins {
     }
 
     /// Tries for at most `wait` to keep writers out.
-    pub(super) fn lock_writers(&mut self, wait: Duration) -> Result<bool> {
+    pub(super) fn lock_writers(&mut self, wait: Duration, turn: Turn) -> Result<bool> {
         self.between_steps()?;
         let path = self.path.clone();
-        self.need_gate()?.shut(wait).map_err(|e| fail(&path, e))
+        self.need_gate()?.shut(wait, turn).map_err(|e| fail(&path, e))
     }
 
-    /// Whether writers are kept out, by the capture or in its place.
+    /// Whether writers are kept out, by the capture or in its place; they are let in when it is time.
     pub(super) fn are_writers_kept_out(&self) -> bool {
         self.gate.as_ref().is_some_and(Gate::is_shut)
     }

@@ -7,6 +7,7 @@ mod support;
 mod activity;
 mod clock;
 mod foreign;
+mod kept_out;
 mod locks;
 mod log;
 mod log_disk;

@@ -115,7 +115,7 @@ impl PinMachine {
     pub(super) fn after_growth(&mut self, now: Duration, phase: Phase, event: Event) -> Then {
         let frame = self.place.mark.frame;
         match (phase, event) {
-            (Phase::Watching { kept_out }, Event::Done) => self.watched(now, kept_out),
+            (Phase::Watching, Event::Done) => self.ask(Phase::Growing, Ask::LookBeside),
             (Phase::Growing, Event::Beside { is_shut: true, .. }) => self.keep_out(now),
             (Phase::Growing, Event::Beside { is_copying: true, .. }) => self.end(),
             (Phase::Growing, Event::Beside { .. }) => self.keep_small(),
@@ -143,6 +143,11 @@ impl PinMachine {
             }
             (Phase::FreshAbsorbing(fresh), Event::Done) => self.fresh(fresh, true),
 
+            // Writers were let in, because it took too long: they have their turn, and it is tried again soon.
+            (Phase::Levelling(After::KeptOut(_)), Event::Copied(far)) if far.frames > frame => {
+                self.let_in(Some(true));
+                self.end()
+            }
             (Phase::Levelling(after), Event::Copied(far)) => {
                 if far.frames != frame || far.backfilled != far.frames {
                     return self.levelled(now, after, false);
@@ -207,19 +212,15 @@ impl PinMachine {
         }
     }
 
-    /// After commits were logged: does something about the size of the WAL when it is time. `kept_out` says that
-    /// writers are waiting.
-    pub(super) fn grown(&mut self, now: Duration, kept_out: bool) -> Then {
+    /// After commits were logged: does something about the size of the WAL when it is time, and at once where writers
+    /// are waiting.
+    pub(super) fn grown(&mut self) -> Then {
         let frame = self.place.mark.frame;
         if frame >= self.growth.limits.soft {
-            return self.ask(Phase::Watching { kept_out }, Ask::Watch(frame));
+            return self.ask(Phase::Watching, Ask::Watch(frame));
         }
         self.order(Order::WatchNoMore);
-        self.watched(now, kept_out)
-    }
-
-    fn watched(&mut self, now: Duration, kept_out: bool) -> Then {
-        if kept_out { self.keep_out(now) } else { self.ask(Phase::Growing, Ask::LookBeside) }
+        self.ask(Phase::Growing, Ask::LookBeside)
     }
 
     fn keep_small(&mut self) -> Then {

@@ -175,7 +175,8 @@ impl World {
         if self.is_watched && self.wal.write.is_none() {
             acts.push(Act::Shut);
         }
-        if self.is_shut_by_watcher {
+        // In the place of the capture, or because the time of writers has come.
+        if self.gate.is_some() {
             acts.push(Act::Open);
         }
         if self.left.crashes > 0 {

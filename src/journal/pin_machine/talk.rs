@@ -86,8 +86,10 @@ pub(in crate::journal) enum Ask {
     /// Log every commit up to there, where the newest pin or the snapshot of a backup stands; synced when it is done.
     Absorb(WalPosition),
     LookBeside,
-    /// Keep writers out; try it for so long.
+    /// Keep writers out; try it for so long. They are let in when it is time, whether or not that is ordered.
     LockWriters(Duration),
+    /// The same where nobody else has the data file open.
+    LockAtRest(Duration),
     /// Copy frames into the data file as far as all pins allow, stopping nobody.
     Checkpoint,
     /// Only look how far checkpoints have come.

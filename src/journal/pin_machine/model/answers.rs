@@ -39,7 +39,7 @@ impl World {
             }
             Ask::Absorb(to) => self.absorb(&to)?,
             Ask::LookBeside => Event::Beside { is_shut: self.gate.is_some(), is_copying: self.copier.is_some() },
-            Ask::LockWriters(_) => {
+            Ask::LockWriters(_) | Ask::LockAtRest(_) => {
                 if self.gate.is_none() {
                     self.gate = self.wal.lock(Who::Gate);
                 }
