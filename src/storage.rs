@@ -466,7 +466,10 @@ mod tests {
         let file = Disk.create(&part, Ownership::default())?;
         assert!(!is_leftover(&part));
         drop(file);
-        assert!(is_leftover(&part));
+        // A process that another test begins just now has the file, too, until it is another program.
+        while !is_leftover(&part) {
+            std::thread::yield_now();
+        }
         Ok(())
     }
 
