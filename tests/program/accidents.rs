@@ -374,6 +374,7 @@ fn play(case: &Accident, when: When) {
         scene.commit();
         let (success, said) = scene.backup();
         assert_eq!(success, expected != Expected::NoLog, "{said}");
+        assert_eq!(scene.archives().len(), 2, "the log alone may be lacking: {said}");
         scene.commit();
         if expected != Expected::NoLog {
             scene.until_complete();
