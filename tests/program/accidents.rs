@@ -372,7 +372,12 @@ fn play(case: &Accident, when: When) {
         }
         scene.note_state();
         scene.commit();
-        let (success, said) = scene.backup();
+        let (mut success, mut said) = scene.backup();
+        // What is in the way for a moment is said to be so.
+        while scene.archives().len() == 1 && ["in a moment", "at once"].iter().any(|soon| said.contains(soon)) {
+            eprintln!("{}: {said}", case.name);
+            (success, said) = scene.backup();
+        }
         assert_eq!(success, expected != Expected::NoLog, "{said}");
         assert_eq!(scene.archives().len(), 2, "the log alone may be lacking: {said}");
         scene.commit();
