@@ -18,6 +18,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     fs::FileType,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -214,7 +215,7 @@ impl Content {
         let held = match hold(root) {
             Ok(held) => held,
             Err(error) => {
-                self.shared.edit(|report| report.problem(root, missing(&error)));
+                self.lacks(root, &error);
                 return Ok(());
             }
         };
@@ -237,8 +238,7 @@ impl Content {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    let path = error.path().unwrap_or(root).to_path_buf();
-                    self.shared.edit(|report| report.problem(&path, why(&error)));
+                    self.lacks_entry(error.path().unwrap_or(root), &error);
                     continue;
                 }
             };
@@ -275,9 +275,7 @@ impl Content {
     fn take(&mut self, entry: &DirEntry, found: Found, excluded: &Excluded) {
         let (path, file_type) = (entry.path(), entry.file_type());
         let reason = match entry.metadata() {
-            Err(error) => {
-                return self.shared.edit(|report| report.problem(path, why(&error)));
-            }
+            Err(error) => return self.lacks_entry(path, &error),
             Ok(_) if file_type.is_symlink() => {
                 return self.found.push(Found { kind: ItemKind::Link, ..found });
             }
@@ -295,6 +293,24 @@ impl Content {
         };
         if let Some(reason) = reason {
             self.shared.edit(|report| report.leave_out(path, reason));
+        }
+    }
+
+    /// Says that what was named here could not be looked at. A journal goes when its transaction ends: its database is
+    /// read as it stands then, and lacks nothing.
+    fn lacks(&self, path: &Path, error: &io::Error) {
+        let reason = match error.kind() {
+            io::ErrorKind::NotFound if database::is_beside_one(path) => return,
+            io::ErrorKind::NotFound => "does not exist any more".to_owned(),
+            _ => source::unreadable(error),
+        };
+        self.shared.edit(|report| report.problem(path, reason));
+    }
+
+    fn lacks_entry(&self, path: &Path, error: &walkdir::Error) {
+        match error.io_error() {
+            Some(error) => self.lacks(path, error),
+            None => self.shared.edit(|report| report.problem(path, "is a link that leads back to itself")),
         }
     }
 
@@ -397,18 +413,6 @@ fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// Why an entry could not be looked at, in the words of a report.
-fn why(error: &walkdir::Error) -> String {
-    error.io_error().map_or_else(|| "is a link that leads back to itself".to_owned(), missing)
-}
-
-fn missing(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "does not exist any more".to_owned(),
-        _ => source::unreadable(error),
-    }
-}
-
 /// What is neither a file nor a folder nor a link.
 fn special(file_type: FileType) -> &'static str {
     #[cfg(unix)]
@@ -423,4 +427,36 @@ fn special(file_type: FileType) -> &'static str {
     }
     let _ = file_type;
     "is a device"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, fs};
+
+    use super::*;
+
+    #[test]
+    fn what_goes_between_the_look_at_its_folder_and_at_itself_is_said_unless_a_database_let_it_go()
+    -> std::result::Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        for name in ["x.db", "x.db-journal", "x.db-wal", "x.db-shm", "letter", "y.db-wal"] {
+            fs::write(folder.path().join(name), name)?;
+        }
+        let held = Arc::new(Folder::hold(folder.path())?);
+        let entries: Vec<_> = WalkDir::new(folder.path()).min_depth(1).into_iter().collect::<Result<_, _>>()?;
+        let mut content = Content::default();
+        for entry in entries.iter().filter(|entry| entry.file_name() != "x.db") {
+            fs::remove_file(entry.path())?;
+            let (path, name) = (entry.path().to_path_buf(), entry.file_name().to_string_lossy().into_owned());
+            let (root, inside, kind) = (Arc::clone(&held), PathBuf::from(&name), ItemKind::Attachment);
+            let found = Found { path, root, inside, name, original: None, kind, length: 0 };
+            content.take(entry, found, &Excluded::default());
+        }
+        let mut said: Vec<_> = content.shared.report().problems.into_iter().map(|problem| problem.path).collect();
+        said.sort();
+        let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        assert_eq!(said, [path("letter"), path("y.db-wal")]);
+        assert_eq!(content.count(), 0);
+        Ok(())
+    }
 }

@@ -69,6 +69,12 @@ pub(super) fn of(path: &Path) -> Option<PathBuf> {
     COMPANIONS.iter().find_map(|end| name.strip_suffix(end)).map(PathBuf::from)
 }
 
+/// Whether it belongs, by its name, to a file that lies beside it.
+pub(super) fn is_beside_one(path: &Path) -> bool {
+    let index = || path.as_os_str().to_str().and_then(|name| name.strip_suffix(INDEX)).map(PathBuf::from);
+    of(path).or_else(index).is_some_and(|database| database.is_file())
+}
+
 /// Whether it is the index of a WAL by its name.
 pub(super) fn is_index(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(INDEX.as_bytes())
