@@ -1,9 +1,9 @@
 //! What changed: an index over the operations of a data file's logs, from which pages of rows are read.
 //!
-//! A log is read once, from the archive that it goes on from. What its commits did is kept in files without a name, each
-//! operation with its values as far as people look at them; in memory are only marks of what a filter lets through. So
-//! a million operations cost no more of it than a thousand. When the data file is written to, the index goes on where it
-//! ended.
+//! A log is read once, from the archive that it goes on from. What its commits did is kept in files without a name,
+//! each operation with its values as far as people look at them; in memory are only marks of what a filter lets
+//! through. So a million operations cost no more of it than a thousand. When the data file is written to, the index
+//! goes on where it ended.
 //!
 //! ```text
 //! session        an index with the thread that reads the log, as long as somebody asks

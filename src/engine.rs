@@ -1,8 +1,8 @@
 //! The engine: looks after data files and runs their jobs. It does not know its user interface.
 //!
-//! Two doors lead in, through a [`Handle`], which may as well lead to an engine in another process: a [`Command`], whose
-//! effect is seen in the status, and a [`Query`], whose [`Answer`] goes to who asked alone. Two lead out: the [`Status`],
-//! which is the truth, and [`Event`]s, which are only news. All of it is plain data.
+//! Two doors lead in, through a [`Handle`], which may as well lead to an engine in another process: a [`Command`],
+//! whose effect is seen in the status, and a [`Query`], whose [`Answer`] goes to who asked alone. Two lead out: the
+//! [`Status`], which is the truth, and [`Event`]s, which are only news. All of it is plain data.
 //!
 //! Files are identified, estimated and worked on by threads of their own, which report back; the Backup journal has one
 //! too. Left to the engine's own thread are looks with `stat` at what is open, and changes of settings.

@@ -162,7 +162,8 @@ impl Replay {
 }
 
 fn cli_statement() -> String {
-    "BEGIN IMMEDIATE; INSERT OR REPLACE INTO t(k,v) SELECT max(n)%400, printf('%0300d', max(n)) FROM ledger HAVING max(n)>0;
+    "BEGIN IMMEDIATE; INSERT OR REPLACE INTO t(k,v) SELECT max(n)%400, printf('%0300d', max(n)) FROM ledger HAVING \
+     max(n)>0;
      INSERT INTO ledger SELECT coalesce(max(n),0)+1, 'cli' FROM ledger; COMMIT;"
         .to_owned()
 }
@@ -484,7 +485,8 @@ fn nothing_committed_is_lost_whoever_crashes() {
         }
     }
     eprintln!(
-        "{proven} states proven by checksum, {last_n} transactions, {commits} commits in {} logs, {catch_ups} catch-ups, {kills} writers and {engine_kills} engines killed",
+        "{proven} states proven by checksum, {last_n} transactions, {commits} commits in {} logs, {catch_ups} \
+         catch-ups, {kills} writers and {engine_kills} engines killed",
         positions.len()
     );
     kept.disable_cleanup(false);

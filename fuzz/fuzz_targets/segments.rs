@@ -1,6 +1,6 @@
 #![no_main]
-//! Lists and notes of segments that somebody else wrote: nothing is deleted on their word but what is a leftover of that
-//! set, and they lead to nothing that hangs.
+//! Lists and notes of segments that somebody else wrote: nothing is deleted on their word but what is a leftover of
+//! that set, and they lead to nothing that hangs.
 
 use std::{fs, path::Path};
 

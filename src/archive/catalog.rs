@@ -368,7 +368,8 @@ fn describe(files: Vec<PathBuf>, named: ArchiveNumber, segmented: bool) -> Archi
 fn advised(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Damaged | ErrorKind::NotRecognised => error.hint(
-            "Verify this archive: that tells whether its recovery data makes it whole, or what of it can still be restored.",
+            "Verify this archive: that tells whether its recovery data makes it whole, or what of it can still be \
+             restored.",
         ),
         _ => error,
     }

@@ -119,7 +119,8 @@ pub fn hold(archive: &Path, hold: &Hold) -> Result<ArchiveEntry> {
     set("note", hold.note.as_deref().and_then(plain).map(Value::from));
     set("automatic", hold.automatic.then(|| true.into()));
     let text = format!(
-        "# {} is held: Strongroom never deletes it as long as this file is here.\n# To release it: strongroom hold {} --release, or delete this file.\n\n{document}",
+        "# {} is held: Strongroom never deletes it as long as this file is here.\n# To release it: strongroom hold \
+         {} --release, or delete this file.\n\n{document}",
         foreign(&name),
         quoted(&name)
     );
@@ -164,8 +165,10 @@ fn find(path: &Path) -> Result<ArchiveEntry> {
         )));
     }
     let Some((stem, _)) = parse(&name) else {
-        return Err(Error::new(ErrorKind::Refused, format!("{} is not named as an archive is", path.display()))
-            .hint("Retention never deletes a file that was renamed. To hold it, give it its own name again, such as Name[0004].4BK."));
+        return Err(Error::new(ErrorKind::Refused, format!("{} is not named as an archive is", path.display())).hint(
+            "Retention never deletes a file that was renamed. To hold it, give it its own name again, such as \
+                   Name[0004].4BK.",
+        ));
     };
     let is_it = |entry: &ArchiveEntry| entry.path == path || entry.files.contains(&path);
     let found = catalog::list(storage::folder_of(&path), Some(stem))?.into_iter().find(is_it);

@@ -241,7 +241,8 @@ fn require_private(path: &Path, meta: &std::fs::Metadata) -> Result<()> {
         if meta.mode() & 0o077 != 0 || ![ROOT, owners::this_user()].contains(&meta.uid()) {
             let message = format!("{} is readable by others, or belongs to somebody else", path.display());
             return Err(Error::new(ErrorKind::Refused, message).hint(
-                "What it signs proves nothing then. If nobody has read it, take the rights of others away (chmod 600); else move it away, \
+                "What it signs proves nothing then. If nobody has read it, take the rights of others away (chmod \
+                 600); else move it away, \
                  and a new key is made.",
             ));
         }

@@ -1,5 +1,6 @@
-//! Recovery data of an archived log: a file beside it, `Name[0006].4BL.recovery`, since archiving a log does not write it
-//! anew. It protects the index at the end as well. It holds the same frames as an archive's recovery data, and nothing else.
+//! Recovery data of an archived log: a file beside it, `Name[0006].4BL.recovery`, since archiving a log does not write
+//! it anew. It protects the index at the end as well. It holds the same frames as an archive's recovery data, and
+//! nothing else.
 
 use std::{
     fs,

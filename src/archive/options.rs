@@ -26,8 +26,8 @@ pub struct ArchiveOptions {
     pub sign: bool,
 }
 
-/// Reads what an archive says of how it is stored as far as this version knows it. That is only for people, and a word of
-/// a later version makes no archive unreadable.
+/// Reads what an archive says of how it is stored as far as this version knows it. That is only for people, and a word
+/// of a later version makes no archive unreadable.
 ///
 /// # Errors
 /// Where it is nothing of the kind at all.
@@ -49,8 +49,8 @@ pub struct Guarantee {
     pub stretches: (u64, u64),
     /// Any so many damaged places are repaired while none of them is longer than so many bytes.
     pub places: (u64, u64),
-    /// Which share of the blocks the recovery data can replace, in percent: what is promised for stretches is so much of
-    /// a window, and a little less for several.
+    /// Which share of the blocks the recovery data can replace, in percent: what is promised for stretches is so much
+    /// of a window, and a little less for several.
     pub share_percent: f64,
     /// Length of a block in bytes: a single damaged byte costs one.
     pub block_bytes: u64,
@@ -109,8 +109,8 @@ impl ArchiveOptions {
         })
     }
 
-    /// About how long a stretch of damage is repaired in a finished archive of `bytes` whose recovery data is of version
-    /// 1, and nothing is promised for several.
+    /// About how long a stretch of damage is repaired in a finished archive of `bytes` whose recovery data is of
+    /// version 1, and nothing is promised for several.
     pub fn stretch_of_version_1(&self, bytes: u64) -> Option<u64> {
         let larger = self.guarantee(bytes)?.larger_percent;
         let protected = ((bytes as f64 / (1.0 + larger / 100.0)) as u64).max(1);

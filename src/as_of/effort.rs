@@ -1,5 +1,5 @@
-//! How thoroughly a state is looked for: what indexes of logs say is believed as long as all that is needed can be read;
-//! else every record is read, and what is damaged is repaired, or passed by, or said, as a restore does.
+//! How thoroughly a state is looked for: what indexes of logs say is believed as long as all that is needed can be
+//! read; else every record is read, and what is damaged is repaired, or passed by, or said, as a restore does.
 
 use std::path::{Path, PathBuf};
 

@@ -111,7 +111,8 @@ impl Pages {
         }
     }
 
-    /// Reads all records in order. Where one of them cannot be read, pages that do not hang on it still can, one by one.
+    /// Reads all records in order. Where one of them cannot be read, pages that do not hang on it still can, one by
+    /// one.
     fn make_all(&mut self, control: &Control) -> Result<()> {
         self.is_single = true;
         let store = Store::new(Box::new(self.base.clone()), self.page_size);

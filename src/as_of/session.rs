@@ -1,5 +1,5 @@
-//! A state that is kept open for whoever looks at it, with the thread that reads it. One thing is done at a time: what is
-//! wanted last ends what goes on; rows are read in between. It ends when nobody asks any more.
+//! A state that is kept open for whoever looks at it, with the thread that reads it. One thing is done at a time: what
+//! is wanted last ends what goes on; rows are read in between. It ends when nobody asks any more.
 
 mod looker;
 mod sheet;

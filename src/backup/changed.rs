@@ -154,7 +154,8 @@ mod tests {
                 0,
                 1,
                 Some(
-                    "3 of its 3 tables are gone: letter, person, session; the bytes in use went from 400.0 KB to 4.0 KB",
+                    "3 of its 3 tables are gone: letter, person, session; the bytes in use went from 400.0 KB to \
+                     4.0 KB",
                 ),
             ),
             (

@@ -1,6 +1,6 @@
-//! Whether an archive that is there leads to the log in use. A log can hold every commit and be worth nothing: where the
-//! full backup that it goes on from was deleted, and those made since were made without it, nobody can restore what it
-//! holds.
+//! Whether an archive that is there leads to the log in use. A log can hold every commit and be worth nothing: where
+//! the full backup that it goes on from was deleted, and those made since were made without it, nobody can restore what
+//! it holds.
 
 use std::{
     collections::BTreeSet,
@@ -16,9 +16,9 @@ use crate::{
     storage,
 };
 
-/// Whether one of `archives`, all that are there of `data_file`, leads to the log that its settings name, through archived
-/// logs if need be. `None` where that is not known: the log cannot be read, was begun without a full backup, or disks
-/// with archives take turns.
+/// Whether one of `archives`, all that are there of `data_file`, leads to the log that its settings name, through
+/// archived logs if need be. `None` where that is not known: the log cannot be read, was begun without a full backup,
+/// or disks with archives take turns.
 pub fn leads(data_file: &Path, settings: &Settings, archives: &[ArchiveEntry]) -> Option<bool> {
     let log = settings.log.file.as_deref()?;
     let header = LogReader::open(log).ok()?.header().clone();

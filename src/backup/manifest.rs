@@ -76,7 +76,8 @@ fn manifest(
         Some(_) => format!("cat {}*.4BK | zstd -dc | tar x", quoted(&format!("{stem}[{}-", identity.number))),
     };
     format!(
-        "# A full backup of {}, made by {}.\n# To restore without that program, in an empty folder:\n#     {by_hand}\n# The values of blake3 are those that b3sum prints.\n\n{document}",
+        "# A full backup of {}, made by {}.\n# To restore without that program, in an empty folder:\n#     \
+         {by_hand}\n# The values of blake3 are those that b3sum prints.\n\n{document}",
         foreign(&identity.data_file_name),
         identity.program
     )

@@ -124,7 +124,8 @@ fn hint(purpose: Purpose) -> String {
         Purpose::Log => ("the log goes on by itself", "log"),
     };
     format!(
-        "Connect and mount its disk, or put the folder back: {goes_on} then, and nothing is written before. To use what is there \
+        "Connect and mount its disk, or put the folder back: {goes_on} then, and nothing is written before. To use \
+         what is there \
          now, choose the folder anew (strongroom settings DATAFILE --choose-anew {word})."
     )
 }

@@ -104,7 +104,8 @@ pub fn refuse_network_log(system: Option<&System>, log: &Path, settings: &Settin
     disk.map_or(Ok(()), |disk| {
         let message = format!("{} is on a network drive ({})", log.display(), disk.file_system);
         Err(Error::new(ErrorKind::Refused, message).hint(
-            "The log is open permanently, and a network that fails would interrupt it. Choose a folder on a disk of this machine, or insist with the setting log.allow-network = true.",
+            "The log is open permanently, and a network that fails would interrupt it. Choose a folder on a disk of \
+             this machine, or insist with the setting log.allow-network = true.",
         ))
     })
 }
@@ -130,7 +131,8 @@ fn not_writable(folder: &Path) -> Option<Warning> {
             (true, _) => ("is a file and no folder", "Choose another folder."),
             (_, true) => (
                 "is on a disk that is mounted read-only",
-                "Mount it so that it can be written. A disk becomes so by itself after an error: look in the system's messages.",
+                "Mount it so that it can be written. A disk becomes so by itself after an error: look in the \
+                 system's messages.",
             ),
             _ => (
                 "cannot be written by this user",
@@ -146,10 +148,12 @@ fn of_disk(folder: &Path, disk: &DiskFacts, purpose: Purpose) -> Option<Warning>
     if disk.is_network {
         let hint = match purpose {
             Purpose::Log => {
-                "The log is open permanently, and a network that fails would interrupt it. Choose a disk of this machine."
+                "The log is open permanently, and a network that fails would interrupt it. Choose a disk of this \
+                 machine."
             }
             Purpose::Archives => {
-                "See that it is connected whenever a backup is due. A backup that fails is tried again as the settings say."
+                "See that it is connected whenever a backup is due. A backup that fails is tried again as the \
+                 settings say."
             }
         };
         return Some(Warning::new(WarningKind::NetworkDrive, format!("{at} is on a network drive ({kind})"), hint));
@@ -197,7 +201,8 @@ fn not_enough_space(
         Warning::new(
             WarningKind::NotEnoughSpace,
             message,
-            "Free space on that disk, choose another one, keep fewer backups, or delete the oldest before the new one is made.",
+            "Free space on that disk, choose another one, keep fewer backups, or delete the oldest before the new \
+             one is made.",
         )
     })
 }
@@ -226,7 +231,8 @@ fn other_data_files(folder: &Path, data_file: &Path, settings: &Settings) -> Opt
             folder.display(),
             data_file.display()
         );
-        let hint = "They do not count, and are not deleted by themselves. Each can be restored by its own name; or choose another folder.";
+        let hint = "They do not count, and are not deleted by themselves. Each can be restored by its own name; or \
+                    choose another folder.";
         return Some(Warning::new(WarningKind::OtherDataFile, message, hint));
     }
     let first = names.iter().find(|name| catalog::stem(Path::new(name)) == own).or_else(|| names.first())?;

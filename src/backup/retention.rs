@@ -12,7 +12,8 @@
 //! - sets that are held ([`hold`]), each with its own log: so it can be restored to any moment up to the next full
 //!   backup. The logs after that one go as the rule says;
 //! - the set that the log in use stands on, if newer archives were made without it: without that archive the log would
-//!   lead from nowhere to now; where the log cannot be read, as while its disk is away, the newest that was cut from it;
+//!   lead from nowhere to now; where the log cannot be read, as while its disk is away, the newest that was cut from
+//!   it;
 //! - the set whose log goes on over kept archives that were made without it, as while its disk was away: what was
 //!   committed between these is in that log alone;
 //! - the logs of damaged sets that are newer than the oldest of the last sound ones that the rule keeps: they lead from
@@ -183,8 +184,8 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry], trust
     sets
 }
 
-/// A log that cannot be read now, as one whose disk is away, goes on later from the newest archive that was cut from it:
-/// without that archive nothing would lead to it.
+/// A log that cannot be read now, as one whose disk is away, goes on later from the newest archive that was cut from
+/// it: without that archive nothing would lead to it.
 fn hold_for_log(sets: &mut [BackupSet], settings: &Settings, logs: &[(PathBuf, LogHeader)]) {
     let is_away = settings.log.file.as_ref().is_some_and(|log| !logs.iter().any(|(path, _)| path == log));
     let cut = sets.iter_mut().filter(|set| is_away && set.is_ours() && set.position.is_some());
@@ -410,7 +411,8 @@ pub fn delete(storage: &dyn Storage, sets: &[BackupSet]) -> Deleted {
 /// Says of the logs that stay that they go with the set before; without that they would stay for ever.
 fn mark(set: &BackupSet) -> Result<()> {
     let Some(path) = mark_path(set).filter(|_| !set.needed.is_empty()) else { return Ok(()) };
-    let text = "# Strongroom has deleted this backup, whose data file was damaged. Its logs stay as long as the backup before it: they lead\n# from that one to now.\n";
+    let text = "# Strongroom has deleted this backup, whose data file was damaged. Its logs stay as long as the \
+                backup before it: they lead\n# from that one to now.\n";
     storage::replace_text(&path, text, Ownership::of(&set.archive))
 }
 

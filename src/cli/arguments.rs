@@ -179,9 +179,9 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Save what a damaged data file still holds into a new one, and say per table what was found, what is lost, and what
-    /// is doubtful. The damaged file is never touched. With exit code 1 where something is missing or doubtful, 2 where
-    /// nothing could be saved.
+    /// Save what a damaged data file still holds into a new one, and say per table what was found, what is lost, and
+    /// what is doubtful. The damaged file is never touched. With exit code 1 where something is missing or doubtful, 2
+    /// where nothing could be saved.
     Recover(recover::Asked),
     /// Restore a random archive of a data file up to a random commit to a scratch folder, and check it.
     Drill {
@@ -209,8 +209,8 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Take back what chosen operations of the log did to records, in the live data file, while programs write. With the
-    /// filters of `log`; after showing the plan, and what is in its way. Can itself be taken back.
+    /// Take back what chosen operations of the log did to records, in the live data file, while programs write. With
+    /// the filters of `log`; after showing the plan, and what is in its way. Can itself be taken back.
     TakeBack(take_back::Asked),
     /// Look after data files without a window, until Ctrl-C or SIGTERM: keep their logs, make the backups that are due.
     Serve {

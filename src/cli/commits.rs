@@ -75,7 +75,8 @@ fn line(listed: &Listed) -> String {
     format!("{:>9}  {}  {} pages{kind}", listed.commit, shown(listed.wall), listed.page_count)
 }
 
-/// Checks every byte of a log, and whose it is; `of_archive` is whether something was asked for that only archives have.
+/// Checks every byte of a log, and whose it is; `of_archive` is whether something was asked for that only archives
+/// have.
 pub(super) fn verify(
     log: &Path,
     archives: &[PathBuf],
@@ -87,7 +88,8 @@ pub(super) fn verify(
     if of_archive {
         let message = format!("{} is a log: --test-restore and --segments are for archives", foreign_path(&log));
         return Err(Error::new(ErrorKind::Refused, message).hint(
-            "A test restore begins at an archive, and integrates the logs that go on from it: strongroom verify ARCHIVE \
+            "A test restore begins at an archive, and integrates the logs that go on from it: strongroom verify \
+             ARCHIVE \
              --test-restore.",
         ));
     }

@@ -35,8 +35,8 @@ pub(super) struct Asked {
     /// The first state: of an archive as it is, or of a data file as it was --at a moment or after a --commit.
     #[arg(value_name = "ARCHIVE|DATAFILE")]
     pub(super) first: PathBuf,
-    /// The second state: of another archive, or of a data file as it is now. Without it and without --and, the data file
-    /// of the first as it is now.
+    /// The second state: of another archive, or of a data file as it is now. Without it and without --and, the data
+    /// file of the first as it is now.
     #[arg(value_name = "ARCHIVE|DATAFILE")]
     second: Option<PathBuf>,
     /// The first state is that of this moment, in local time, `2026-11-22 12:00:00`, or with an offset.

@@ -59,9 +59,9 @@ pub(super) struct Where {
     pub(super) is_untouched: bool,
 }
 
-/// Ends the process when a statement goes on though it should have ended: SQLite asks between its own steps only, and one
-/// call of a function, which a view of the data file may hold, can take hours. Nothing but lines and the scratch file of
-/// `--save` is written meanwhile; the next one that is saved there removes that.
+/// Ends the process when a statement goes on though it should have ended: SQLite asks between its own steps only, and
+/// one call of a function, which a view of the data file may hold, can take hours. Nothing but lines and the scratch
+/// file of `--save` is written meanwhile; the next one that is saved there removes that.
 struct Watchdog(Arc<AtomicBool>);
 
 impl Watchdog {

@@ -1,4 +1,5 @@
-//! `strongroom restore`: which archive a data file is restored from, and the next one where that turns out to be damaged.
+//! `strongroom restore`: which archive a data file is restored from, and the next one where that turns out to be
+//! damaged.
 
 use std::path::{Path, PathBuf};
 

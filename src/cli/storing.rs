@@ -40,7 +40,8 @@ fn rate(word: &str) -> Result<Rate, String> {
 }
 
 impl Storing {
-    /// The options for this archive of `data_file`: those of its settings, but for what was said; `None` when nothing was.
+    /// The options for this archive of `data_file`: those of its settings, but for what was said; `None` when nothing
+    /// was.
     ///
     /// # Errors
     /// When its settings cannot be read.

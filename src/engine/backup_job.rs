@@ -66,7 +66,8 @@ fn if_full(error: Error, options: ArchiveOptions, control: &Control) -> Error {
     if control.is_stopped() {
         return Error::stopped();
     }
-    let hint = "Free space on that disk, or choose a folder on another disk. Started from a window or a terminal, a backup in \
+    let hint = "Free space on that disk, or choose a folder on another disk. Started from a window or a terminal, a \
+                backup in \
                 segments asks for another folder to go on in.";
     Error::new(error.kind(), error.message()).hint(hint).because(error)
 }
@@ -209,8 +210,9 @@ impl BackupJob {
         Ok(JobReport::Backup(report))
     }
 
-    /// The settings to go by. A mistake that somebody makes while he edits them ends no backup: it goes by the last that
-    /// were in force, and says so. What is just being written is waited for: half of it would have backups deleted.
+    /// The settings to go by. A mistake that somebody makes while he edits them ends no backup: it goes by the last
+    /// that were in force, and says so. What is just being written is waited for: half of it would have backups
+    /// deleted.
     fn settings(&self) -> Result<(SettingsFile, Option<ErrorReport>)> {
         // An identity that is noted nowhere would make the archive that of another data file.
         let Some(known) = self.known.as_ref().filter(|known| known.settings().data_file_id.is_some()) else {

@@ -79,7 +79,8 @@ impl History {
         storage::make_private_folders(folder)?;
         storage::make_private(folder)?;
         let path = folder.join("history.sqlite");
-        // An older version made them as wide as the system's default; what cannot be changed is protected by the folder.
+        // An older version made them as wide as the system's default; what cannot be changed is protected by the
+        // folder.
         for file in ["history.sqlite", "history.sqlite-wal", "history.sqlite-shm"] {
             let _ = storage::make_file_private(&folder.join(file));
         }
@@ -155,7 +156,8 @@ impl History {
         let text = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
         self.conn
             .execute(
-                "INSERT OR REPLACE INTO jobs(id,kind,data_file,number,started_ms,duration_ms,outcome,path,bytes,error,process,automatic,note)
+                "INSERT OR REPLACE INTO \
+                 jobs(id,kind,data_file,number,started_ms,duration_ms,outcome,path,bytes,error,process,automatic,note)
                  VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
                 params![
                     entry.id.0.to_string(),

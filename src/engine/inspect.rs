@@ -208,8 +208,8 @@ impl Inspection {
 }
 
 /// Looks at the data file at `path` and at everything that protects it; `own` is the program's settings folder, and
-/// `data` the one for its data. Nothing is changed, and no transaction that was not ended is undone. What there is to warn
-/// of is found as an engine finds it that looks after the file. `as_root` is what [`rights::require`] asks for.
+/// `data` the one for its data. Nothing is changed, and no transaction that was not ended is undone. What there is to
+/// warn of is found as an engine finds it that looks after the file. `as_root` is what [`rights::require`] asks for.
 ///
 /// # Errors
 /// When the data file cannot be used, or its settings not be understood; `Refused` for the superuser, see

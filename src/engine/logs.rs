@@ -38,11 +38,14 @@ fn shortened_log(before: &LogEnd, now: &Position) -> Warning {
     Warning::new(
         WarningKind::LogShortened,
         format!(
-            "the log {log} lacks {which}, which it held at {at}: while nobody watched it was cut, or an older copy took its \
+            "the log {log} lacks {which}, which it held at {at}: while nobody watched it was cut, or an older copy \
+             took its \
              place"
         ),
-        "The data file still holds what they changed, and the log goes on from there; single moments in between cannot be \
-         restored. If another copy of that log exists, keep it: a restore finds it by --log. Check the disk of the log, and \
+        "The data file still holds what they changed, and the log goes on from there; single moments in between \
+         cannot be \
+         restored. If another copy of that log exists, keep it: a restore finds it by --log. Check the disk of the \
+         log, and \
          put this away when you have seen it.",
     )
 }
@@ -70,8 +73,8 @@ impl Worker {
         }
     }
 
-    /// Has it seen whether `wanted` can be used before the log in use is ended for it: what is committed while none is open
-    /// would be in neither.
+    /// Has it seen whether `wanted` can be used before the log in use is ended for it: what is committed while none is
+    /// open would be in neither.
     fn try_other_log(&mut self, data_file: &Path, wanted: PathBuf, start: LogStart) {
         let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         (hosted.log_failed, hosted.log_opening) = (None, Some(wanted.clone()));

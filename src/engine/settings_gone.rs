@@ -183,7 +183,8 @@ impl Gone {
     }
 
     /// Puts the settings back from the newest archive that holds them, or only what was noted in them, where a person's
-    /// are there; where none is left, only the numbers go on. `own` is the program's settings folder. Returns what is to be said of it.
+    /// are there; where none is left, only the numbers go on. `own` is the program's settings folder. Returns what is
+    /// to be said of it.
     ///
     /// # Errors
     /// When the archives are away; when nothing can be written.

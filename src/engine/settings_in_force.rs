@@ -47,8 +47,8 @@ pub struct Mistake {
 }
 
 impl InForce {
-    /// The settings of `data_file` as they are now; `own` is the program's settings folder, and `data` that of the Backup
-    /// journal.
+    /// The settings of `data_file` as they are now; `own` is the program's settings folder, and `data` that of the
+    /// Backup journal.
     ///
     /// # Errors
     /// As [`SettingsFile::load`], where no archive is known that holds any.
@@ -97,8 +97,8 @@ impl InForce {
         }
     }
 
-    /// The settings by which archives and log of `data_file` are found, for whoever only reads, and what is to be said of
-    /// them: a mistake in them is no reason to show nothing. Where no archive holds any either, the defaults are.
+    /// The settings by which archives and log of `data_file` are found, for whoever only reads, and what is to be said
+    /// of them: a mistake in them is no reason to show nothing. Where no archive holds any either, the defaults are.
     ///
     /// # Errors
     /// When the file itself cannot be read.
@@ -122,7 +122,8 @@ impl Mistake {
             format!("{}; until that is mended the settings in {} are in force", why.message(), archive.display());
         let hint = why.hint_text().map_or_else(String::new, |hint| format!("{hint} "));
         let hint = format!(
-            "{hint}Backups are made, and the log is kept, as those say; no old backup is deleted, and no program is run after \
+            "{hint}Backups are made, and the log is kept, as those say; no old backup is deleted, and no program is \
+             run after \
              jobs."
         );
         Self { error: ErrorReport::new(why.kind(), message, Some(hint)), archive }
@@ -148,8 +149,8 @@ fn told_by_lines(path: &Path) -> (Option<Uuid>, Destination) {
     (id, Destination { folder, ..Destination::default() })
 }
 
-/// The newest archive of `data_file` that holds settings which can be understood, and these; `read` are those in the file,
-/// or what its lines tell.
+/// The newest archive of `data_file` that holds settings which can be understood, and these; `read` are those in the
+/// file, or what its lines tell.
 fn newest(
     data_file: &Path,
     read: std::result::Result<&SettingsFile, (Option<Uuid>, Destination)>,

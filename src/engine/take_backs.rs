@@ -1,4 +1,5 @@
-//! Plans of what is to be taken back, kept for whoever looks at them: what is run is the value of which parts were shown.
+//! Plans of what is to be taken back, kept for whoever looks at them: what is run is the value of which parts were
+//! shown.
 
 use std::{
     path::{Path, PathBuf},

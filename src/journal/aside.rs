@@ -1,4 +1,5 @@
-//! The names of logs that were put aside: what they hold may be wanted once more, and another log goes on in their place.
+//! The names of logs that were put aside: what they hold may be wanted once more, and another log goes on in their
+//! place.
 
 use std::path::Path;
 

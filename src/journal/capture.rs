@@ -226,8 +226,8 @@ impl Cut {
         PageTableWriter::create(&self.storage.0, &path, (page_size, self.position.chain), Ownership::of(&self.log))
     }
 
-    /// Reads the log up to the cut back from its file: nothing that was written counts before it was read. What was read
-    /// becomes its index.
+    /// Reads the log up to the cut back from its file: nothing that was written counts before it was read. What was
+    /// read becomes its index.
     ///
     /// # Errors
     /// `Damaged` when it does not lead to where the archive was cut; the archive is sound all the same, and the log

@@ -66,8 +66,8 @@ pub(super) fn start(follower: &mut Follower, config: &CaptureConfig, force: bool
         && !follower.writer.header().rooted
         && !force
         && !is_released;
-    // Without an archive there is nothing to compare with, but for the length: the log that goes on from the first archive
-    // begins with what this one says of it.
+    // Without an archive there is nothing to compare with, but for the length: the log that goes on from the first
+    // archive begins with what this one says of it.
     let is_as_long = new && follower.pins.page_count()? == follower.writer.logged().page_count;
     if is_as_long && follower.machine.place().mark == WalMark::of(at.as_ref()) {
         follower.stand_at(&first, latest);

@@ -1,9 +1,9 @@
 //! Logs that hold the same commits, and logs that go on from one commit in different ways.
 //!
-//! A data file that is copied with its settings, of which both copies are written to, leaves logs of one identity and one
-//! beginning. Which of them is meant, nobody but the administrator knows: it is said where they part, and never decided
-//! by the order in which they were found. A log that was begun anew in the place of one that was over by then is no such
-//! case: it has a higher epoch, and its first commit is not before the last one of the other.
+//! A data file that is copied with its settings, of which both copies are written to, leaves logs of one identity and
+//! one beginning. Which of them is meant, nobody but the administrator knows: it is said where they part, and never
+//! decided by the order in which they were found. A log that was begun anew in the place of one that was over by then
+//! is no such case: it has a higher epoch, and its first commit is not before the last one of the other.
 
 use std::path::{Path, PathBuf};
 
@@ -50,8 +50,8 @@ pub struct Branch {
 }
 
 impl Fork {
-    /// Whether the other log was over when the one that is used was begun in its place, or went on from before: one that
-    /// was put aside is no past of another data file.
+    /// Whether the other log was over when the one that is used was begun in its place, or went on from before: one
+    /// that was put aside is no past of another data file.
     pub(super) fn is_replaced(&self) -> bool {
         let is_over = self.used.epoch > self.other.epoch || is_set_aside(&self.other.path);
         is_over && self.used.begins >= self.other.ends
@@ -76,7 +76,8 @@ impl Fork {
             self.commit, other.last
         );
         Some(Error::new(ErrorKind::Refused, message).hint(format!(
-            "Name the log that is meant (--log, or Add log): {old} for what was committed before it was replaced, {new} for \
+            "Name the log that is meant (--log, or Add log): {old} for what was committed before it was replaced, \
+             {new} for \
              what came later."
         )))
     }

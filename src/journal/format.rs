@@ -1,7 +1,7 @@
 //! The bytes of a log file: a header, then records in blocks. `docs/format-log.md` is the authority.
 //!
-//! New logs have version 2, [`two`]. Logs of version 1, [`one`], are read, and one that is being written is continued as
-//! such until the next full backup cuts it.
+//! New logs have version 2, [`two`]. Logs of version 1, [`one`], are read, and one that is being written is continued
+//! as such until the next full backup cuts it.
 //!
 //! All numbers are little-endian. *Hash* is BLAKE3 (32 bytes); times are microseconds since 1970-01-01 UTC.
 //!

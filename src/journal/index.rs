@@ -1,12 +1,12 @@
 //! The index at the end of an archived log: what it holds, without reading it.
 //!
-//! It is appended when the log is sealed, outside of the chain, so that a reader that does not know it passes over it. It
-//! may be missing or damaged: then the records tell the same. Nothing that must be certain is taken from it; whoever
+//! It is appended when the log is sealed, outside of the chain, so that a reader that does not know it passes over it.
+//! It may be missing or damaged: then the records tell the same. Nothing that must be certain is taken from it; whoever
 //! applies a log reads every record.
 //!
 //! # Blocks
-//! Type 160, one or more: a zstd frame of the list, cut into parts. Then one of type 161, the last 144 bytes of the file,
-//! with this payload:
+//! Type 160, one or more: a zstd frame of the list, cut into parts. Then one of type 161, the last 144 bytes of the
+//! file, with this payload:
 //!
 //! | Offset | Size | |
 //! |---|---|---|

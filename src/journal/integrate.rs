@@ -351,8 +351,8 @@ pub fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> R
 
 /// Finds the commit that `until` leads to, without applying anything, from what `look` says.
 ///
-/// A moment leads to the last commit that was made while the clock showed it or one before. Where a clock ran back, that
-/// may be after commits that bear later times.
+/// A moment leads to the last commit that was made while the clock showed it or one before. Where a clock ran back,
+/// that may be after commits that bear later times.
 ///
 /// # Errors
 /// When a log cannot be read, or the job is stopped.

@@ -6,9 +6,9 @@
 //! there and bears an earlier time, and a time that is still to come.
 //!
 //! In logs of version 1 no record is earlier than the one before. So commits bear the time of the wrong clock until the
-//! right one has reached it: the first of them, made while the clock was ahead, times that are to come; the rest one and
-//! the same time. That shows too: several commits in a row bear the same time to the microsecond, after a stretch without
-//! any. Nothing says when those were made.
+//! right one has reached it: the first of them, made while the clock was ahead, times that are to come; the rest one
+//! and the same time. That shows too: several commits in a row bear the same time to the microsecond, after a stretch
+//! without any. Nothing says when those were made.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};

@@ -4,11 +4,11 @@
 //! again is recorded whole from time to time: then no page hangs on more than that many entries, a page as it was after
 //! a commit is read from few of them, and what a lost block took from a page does not last for ever.
 //!
-//! What it costs was measured (`tests/commit_log/log_size.rs`): one record of a page of 4 KiB, updated again and again, costs 84
-//! bytes a commit, of which 8 are for the whole page after every 255 patches; 16 at most, where it does not compress.
-//! Of 50,000 records updated by chance no page comes so far. After 128 patches it would be twice as much, and after 1,024
-//! a page that changes every few seconds hangs on hours. Large patches count by their bytes: one more page after 8 pages
-//! of them is an eighth at most.
+//! What it costs was measured (`tests/commit_log/log_size.rs`): one record of a page of 4 KiB, updated again and again,
+//! costs 84 bytes a commit, of which 8 are for the whole page after every 255 patches; 16 at most, where it does not
+//! compress. Of 50,000 records updated by chance no page comes so far. After 128 patches it would be twice as much, and
+//! after 1,024 a page that changes every few seconds hangs on hours. Large patches count by their bytes: one more page
+//! after 8 pages of them is an eighth at most.
 
 use super::page;
 

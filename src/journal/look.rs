@@ -72,7 +72,8 @@ impl LogProof {
         if let Some(at) = self.torn_at {
             let message = format!("the log {log} ends in the middle of a commit, at byte {at}");
             return Some(Error::new(ErrorKind::Damaged, message).hint(format!(
-                "{upto} While it is being written that is no fault, nor after a crash: whoever goes on with it cuts that \
+                "{upto} While it is being written that is no fault, nor after a crash: whoever goes on with it cuts \
+                 that \
                  off. An archived log was cut off."
             )));
         }
@@ -84,8 +85,8 @@ impl LogProof {
     }
 }
 
-/// Reads every byte of the log at `path`, and compares its index with what was read; tells of each of `positions` whether
-/// the log begins at it or passes it.
+/// Reads every byte of the log at `path`, and compares its index with what was read; tells of each of `positions`
+/// whether the log begins at it or passes it.
 ///
 /// # Errors
 /// When it cannot be read or is no log, or the job is stopped.
@@ -164,8 +165,8 @@ fn lost_of(reader: &mut LogReader, index: &Index, control: &Control) -> Result<V
     Ok(lost)
 }
 
-/// Calls `visit` for each commit of the log that `reader` has just opened which wrote `page`. Of an archived log only the
-/// blocks are read that its index names, each of which proves itself. Returns where what was said comes from.
+/// Calls `visit` for each commit of the log that `reader` has just opened which wrote `page`. Of an archived log only
+/// the blocks are read that its index names, each of which proves itself. Returns where what was said comes from.
 ///
 /// # Errors
 /// When the log cannot be read, a block that is needed is damaged, or the job is stopped.

@@ -15,8 +15,8 @@
 //! | 6 | the same as 5 for a page without a previous content: it begins as zeros |
 //!
 //! A patch costs a few microseconds and serves the usual small update; where it grows, because records of the page were
-//! moved, steps say so in a few bytes; and where a page was rearranged, zstd finds what is left of it. Where SQLite splits a
-//! page, most of what its neighbours become is in the page already.
+//! moved, steps say so in a few bytes; and where a page was rearranged, zstd finds what is left of it. Where SQLite
+//! splits a page, most of what its neighbours become is in the page already.
 
 mod moves;
 
@@ -151,8 +151,8 @@ pub fn encode_among(previous: Option<&[u8]>, others: &[(u32, &[u8])], image: &[u
 /// What a page held before the commit that is being decoded.
 pub type Before<'a> = dyn FnMut(u32) -> Option<Vec<u8>> + 'a;
 
-/// Decodes `bytes` onto `page`, which holds the previous content; `exists` says whether there is one. `before` knows that
-/// of other pages.
+/// Decodes `bytes` onto `page`, which holds the previous content; `exists` says whether there is one. `before` knows
+/// that of other pages.
 ///
 /// Returns `None`, with `page` in any state, when the bytes are not of this encoding.
 pub fn decode(encoding: u8, mut bytes: &[u8], exists: bool, page: &mut [u8], before: &mut Before<'_>) -> Option<()> {

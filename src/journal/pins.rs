@@ -343,8 +343,8 @@ impl Pins {
         FileStamp::of_path(&wal_path(&self.path)).ok().flatten().is_some_and(|stamp| stamp.length == 0)
     }
 
-    /// While the WAL is empty and writers are kept out: has its index forget how long the data file is. SQLite's counter
-    /// of commits after that; `None` when it was not done.
+    /// While the WAL is empty and writers are kept out: has its index forget how long the data file is. SQLite's
+    /// counter of commits after that; `None` when it was not done.
     pub(super) fn forget_page_count(&self) -> Result<Option<u32>> {
         self.require_named()?;
         match &self.gate {

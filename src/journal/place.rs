@@ -96,8 +96,8 @@ pub fn refuse_foreign(log: &Path, identity: Option<Uuid>) -> Result<()> {
     }
 }
 
-/// Sees that a file that is chosen for the log can become it: that nothing is there, or a log of the data file with this
-/// identity. In one that was in use, whatever is there now is what became of it, and opening it says so.
+/// Sees that a file that is chosen for the log can become it: that nothing is there, or a log of the data file with
+/// this identity. In one that was in use, whatever is there now is what became of it, and opening it says so.
 ///
 /// # Errors
 /// `WrongType` with what it is; when it cannot be read.

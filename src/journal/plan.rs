@@ -125,7 +125,8 @@ pub struct Plan {
     /// The time of the archive's state as the log that goes on from it has it: no commit is earlier.
     #[serde(default)]
     pub base_time: Option<DateTime<Utc>>,
-    /// Whether several commits in a row bear the same time in a log of version 1, which a clock that is right never gives.
+    /// Whether several commits in a row bear the same time in a log of version 1, which a clock that is right never
+    /// gives.
     #[serde(default)]
     pub stands_still: bool,
     /// Whether a commit bears an earlier time than the one before.
@@ -212,7 +213,8 @@ impl Unused {
             }
             Unfit::OtherPast => format!("{path} is not used: it goes on differently from what is restored"),
             Unfit::Replaced { last } => format!(
-                "{path} is not used: another log was begun in its place after its last commit, {last}; to have a single commit of it, name \
+                "{path} is not used: another log was begun in its place after its last commit, {last}; to have a \
+                 single commit of it, name \
                  it alone (--log, or Add log)"
             ),
         }

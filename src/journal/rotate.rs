@@ -84,8 +84,8 @@ fn has_taken_its_place(log: &Path, next: &Position) -> bool {
     LogReader::open(log).is_ok_and(|reader| reader.header().base == *next)
 }
 
-/// Puts aside what lies at `.next` and is no part of a cut: the next one needs the name, and what it holds may be wanted
-/// once more. Does nothing where nothing lies there.
+/// Puts aside what lies at `.next` and is no part of a cut: the next one needs the name, and what it holds may be
+/// wanted once more. Does nothing where nothing lies there.
 ///
 /// # Errors
 /// When it cannot be renamed.
@@ -142,8 +142,8 @@ fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// The base of the log that goes on beside `log`; a file whose header was never finished is removed, and one whose header
-/// was damaged is put aside.
+/// The base of the log that goes on beside `log`; a file whose header was never finished is removed, and one whose
+/// header was damaged is put aside.
 fn usable_header(storage: &Arc<dyn Storage>, log: &Path, now: DateTime<Utc>) -> Result<Option<Position>> {
     let next = &next_path(log);
     if !exists(next) {

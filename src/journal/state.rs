@@ -1,11 +1,11 @@
-//! A checksum of the whole data file that is kept up with every commit, so that pages which no commit touched are proven
-//! too.
+//! A checksum of the whole data file that is kept up with every commit, so that pages which no commit touched are
+//! proven too.
 //!
 //! It is the sum, modulo 2⁶⁴, of one number for every page that has a defined content: in whatever order pages change,
-//! the same state has the same sum. The number is made of the page number and the first 8 bytes of the page's hash, which
-//! entries and page tables hold, so that neither the page before nor the rest of the file need be read. A page without a
-//! defined content counts for nothing: one that came into being without an entry, because SQLite allocated and freed it
-//! in one transaction.
+//! the same state has the same sum. The number is made of the page number and the first 8 bytes of the page's hash,
+//! which entries and page tables hold, so that neither the page before nor the rest of the file need be read. A page
+//! without a defined content counts for nothing: one that came into being without an entry, because SQLite allocated
+//! and freed it in one transaction.
 
 use serde::{Deserialize, Serialize};
 

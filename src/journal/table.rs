@@ -198,7 +198,8 @@ impl PageTable {
         if self.sums.get(number as usize) != Some(&sum(&bytes)) {
             let message = format!("{} was written by another program", self.path.display());
             return Err(Error::new(ErrorKind::Changed, message).about(&self.path).hint(
-                "It is made anew with the next full backup; until then pages are recorded whole. See who writes in that \
+                "It is made anew with the next full backup; until then pages are recorded whole. See who writes in \
+                 that \
                  folder.",
             ));
         }

@@ -194,8 +194,8 @@ impl Versions {
     /// The page with this number, from 1; `None` where there is none.
     ///
     /// # Errors
-    /// `Damaged` where a log is, or does not fit what it goes on from; `Refused` for a page that hangs on too much to be
-    /// read alone; what `base` says; `Stopped`.
+    /// `Damaged` where a log is, or does not fit what it goes on from; `Refused` for a page that hangs on too much to
+    /// be read alone; what `base` says; `Stopped`.
     pub fn page(&mut self, page: u32, base: &mut ReadBase<'_>, control: &Control) -> Result<Option<Image>> {
         if page == 0 || page > self.page_count() {
             return Ok(None);

@@ -115,7 +115,8 @@ impl LogWriter {
         Ok(Self { blank: blank.to_vec(), ..Self::with(storage, file, path, header, tail) })
     }
 
-    /// Opens a log file to continue it, cutting a torn tail and an index; `seen` is called for each record that is valid.
+    /// Opens a log file to continue it, cutting a torn tail and an index; `seen` is called for each record that is
+    /// valid.
     ///
     /// A log that is damaged in its middle is not cut: the reader's [`End`] is returned with it, and the caller
     /// decides.

@@ -1,9 +1,9 @@
 //! What a table looks like: its columns, and how its records lie in their cells. SQLite itself is asked, with the
 //! statement that made the table, in a database in memory that holds nothing else.
 //!
-//! The statement is whatever stands in the data file. It is not run: it is put into the schema of that database as text,
-//! and SQLite reads it as it reads the schema of any file that it opens. So functions and collations that only the
-//! application has do no harm, and no statement but one that begins with CREATE TABLE is looked at.
+//! The statement is whatever stands in the data file. It is not run: it is put into the schema of that database as
+//! text, and SQLite reads it as it reads the schema of any file that it opens. So functions and collations that only
+//! the application has do no harm, and no statement but one that begins with CREATE TABLE is looked at.
 
 use rusqlite::{Connection, config::DbConfig, limits::Limit};
 
@@ -268,7 +268,8 @@ mod tests {
         let text = |text: &str| Kept::Text(text.as_bytes().to_vec(), Encoding::Utf8);
         assert_eq!(texts, [text("d\"q"), text("bare"), text("b r"), text("t"), Kept::Integer(1)]);
         let of_type = of(
-            "CREATE TABLE t(a DEFAULT '007', b BLOB DEFAULT '1e3', c NUMERIC DEFAULT '007', d ANY DEFAULT '010', e T_EXT DEFAULT 5)",
+            "CREATE TABLE t(a DEFAULT '007', b BLOB DEFAULT '1e3', c NUMERIC DEFAULT '007', d ANY DEFAULT '010', e \
+             T_EXT DEFAULT 5)",
         )?;
         let kept: Vec<Kept> = of_type.columns.iter().map(|column| column.default.clone()).collect();
         assert_eq!(kept, [text("007"), text("1e3"), Kept::Integer(7), Kept::Integer(10), Kept::Integer(5)]);

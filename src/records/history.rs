@@ -97,8 +97,8 @@ pub struct Told {
 /// first.
 ///
 /// # Errors
-/// `Damaged` where a log is, or does not fit the base, and `Partial` at changes that nobody has seen, both after all that
-/// comes before was told; a failing disk, `Stopped`; what `sink` says.
+/// `Damaged` where a log is, or does not fit the base, and `Partial` at changes that nobody has seen, both after all
+/// that comes before was told; a failing disk, `Stopped`; what `sink` says.
 pub fn read(
     base: Box<dyn Base>,
     stretches: &[Stretch],

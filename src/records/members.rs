@@ -1,8 +1,8 @@
 //! Which pages belong to which tree, commit by commit.
 //!
-//! What stands on a page does not say whose it is, and a page that was freed still looks as before. So a page belongs to
-//! a tree where the way to its first key leads to it; and from then on as the interior pages that a commit wrote say:
-//! what none of them leads to any more has left, and its records with it, whether its own page was written or not.
+//! What stands on a page does not say whose it is, and a page that was freed still looks as before. So a page belongs
+//! to a tree where the way to its first key leads to it; and from then on as the interior pages that a commit wrote
+//! say: what none of them leads to any more has left, and its records with it, whether its own page was written or not.
 
 use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 

@@ -139,7 +139,8 @@ pub struct Operation<'a> {
     pub change: &'a Change<'a>,
 }
 
-/// A value in JSON: text, number, null; `{"blob": "…"}` in hexadecimal digits. What JSON has no form for is an object, too.
+/// A value in JSON: text, number, null; `{"blob": "…"}` in hexadecimal digits. What JSON has no form for is an object,
+/// too.
 #[derive(Debug)]
 pub struct Shown<'a>(pub &'a Value<'a>);
 

@@ -201,7 +201,8 @@ impl<'a> Values<'a> {
         Some(self.take().ok_or(()))
     }
 
-    /// The next value of a record whose end is lost: of a text or of bytes as much as there is, of anything else nothing.
+    /// The next value of a record whose end is lost: of a text or of bytes as much as there is, of anything else
+    /// nothing.
     pub(crate) fn next_cut(&mut self) -> Option<Value<'a>> {
         let mut at = self.at;
         let kind = varint(self.types, &mut at).filter(|_| self.at < self.types.len())?;

@@ -26,8 +26,8 @@ pub(super) fn fits(definition: &Definition, values: &[Value<'_>]) -> bool {
     })
 }
 
-/// Whether SQLite can have stored a record with these values in the table: it makes text of a number in a column of text,
-/// and takes no NULL where there must be none.
+/// Whether SQLite can have stored a record with these values in the table: it makes text of a number in a column of
+/// text, and takes no NULL where there must be none.
 pub(super) fn can_be(definition: &Definition, values: &[Value<'_>]) -> bool {
     let columns = definition.stored.iter().map(|column| (*column, definition.columns.get(*column)));
     columns.zip(values).all(|((index, column), value)| match (column, value) {

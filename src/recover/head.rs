@@ -90,8 +90,8 @@ fn votes(raw: &Raw, named: usize) -> Votes {
 /// Finds the header of a file; what is not in it, `known` may say.
 ///
 /// # Errors
-/// `Encrypted` and `NotRecognised` for a file that holds no page of SQLite; `Damaged` where the size of a page cannot be
-/// told.
+/// `Encrypted` and `NotRecognised` for a file that holds no page of SQLite; `Damaged` where the size of a page cannot
+/// be told.
 pub(super) fn find(raw: &Raw, known: Option<&KnownState>) -> Result<Header> {
     // A page that was committed since counts, whatever stands in the file.
     let first = match raw.wal.as_ref().map(|wal| wal.page(1)).transpose()?.flatten() {

@@ -114,7 +114,8 @@ pub struct Differing<'a> {
     pub key: &'a [Kept],
 }
 
-/// Compares the recovered file at `made` with what is known, table by table; each record that differs is told to `tell`.
+/// Compares the recovered file at `made` with what is known, table by table; each record that differs is told to
+/// `tell`.
 ///
 /// # Errors
 /// `Stopped`, `Damaged` where the archive cannot be read; what `tell` says.

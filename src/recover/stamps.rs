@@ -55,8 +55,8 @@ impl Stamps {
         self.walks += 1;
     }
 
-    /// Notes that the walk of `tree` came to a page; false where it is not to be read, because this walk did so already,
-    /// or too many pages were read more than once.
+    /// Notes that the walk of `tree` came to a page; false where it is not to be read, because this walk did so
+    /// already, or too many pages were read more than once.
     pub(super) fn visit(&mut self, page: u32, tree: u32) -> bool {
         let at = page as usize;
         let (Some(owner), Some(walk), Some(flags)) =

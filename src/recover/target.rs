@@ -1,8 +1,8 @@
 //! The new data file: tables first, as their statements make them, then records, then indexes, views and triggers.
 //!
 //! Every statement was taken from a damaged file. One that makes a table was read by [`Definition`] before, which runs
-//! nothing; the others are stored by SQLite, and a trigger comes when no record is written any more. Nothing else of the
-//! file is run but what indexes and generated columns compute, with the limits of a check.
+//! nothing; the others are stored by SQLite, and a trigger comes when no record is written any more. Nothing else of
+//! the file is run but what indexes and generated columns compute, with the limits of a check.
 
 use std::{
     cell::RefCell,

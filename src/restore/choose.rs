@@ -104,8 +104,8 @@ pub(super) fn siblings(places: &Places, stem: &str, archive: &Identity, data_fil
     found
 }
 
-/// Chooses the archive of `data_file` for a restore up to `until`; `logs` are searched too. `made` is the last full backup
-/// that is known to have been made.
+/// Chooses the archive of `data_file` for a restore up to `until`; `logs` are searched too. `made` is the last full
+/// backup that is known to have been made.
 ///
 /// Where none leads there with certainty, the one that leads furthest is taken: the restore says what it lacks.
 ///
@@ -175,7 +175,8 @@ pub fn choose_looking(
         return Err(none(message).hint(match renamed.first() {
             None => "Give the archive itself, if it lies elsewhere.".to_owned(),
             Some(first) => format!(
-                "Archives are known by their names, {stem}[0001].4BK. Files with other names lie there: give the archive \
+                "Archives are known by their names, {stem}[0001].4BK. Files with other names lie there: give the \
+                 archive \
                  itself, {}{}.",
                 quoted(first),
                 if renamed.len() > 1 { format!(", or one of {} others", renamed.len() - 1) } else { String::new() }
@@ -253,7 +254,8 @@ pub fn choose_looking(
     match (best, first, until) {
         (Some((reached, _)), _, Until::Commit(wanted)) => {
             let message = format!(
-                "nothing at hand leads to commit {wanted} of {}: the archives before it and their logs lead to commit {} \
+                "nothing at hand leads to commit {wanted} of {}: the archives before it and their logs lead to \
+                 commit {} \
                  only{}",
                 data_file.display(),
                 reached.commit.unwrap_or(0),

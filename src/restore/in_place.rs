@@ -294,11 +294,12 @@ fn refuse_unsound(report: &RestoreReport, as_far_as_possible: bool) -> Result<()
     }
 }
 
-/// The state of an archive alone must not replace a later one only because the log that leads on from it is not at hand,
-/// as while its disk is away.
+/// The state of an archive alone must not replace a later one only because the log that leads on from it is not at
+/// hand, as while its disk is away.
 fn refuse_without_log(report: &RestoreReport) -> Result<()> {
     let Some(lacks) = report.lacks.as_ref().filter(|_| report.integrated.is_none()) else { return Ok(()) };
-    let hint = "The data file is as it was. Bring the log back, whose disk may be away, or name it (--log). To have the state \
+    let hint = "The data file is as it was. Bring the log back, whose disk may be away, or name it (--log). To have \
+                the state \
         of the archive all the same, restore without the log (--no-log).";
     Err(Error::new(lacks.kind, format!("nothing was restored: {}", lacks.message)).hint(hint))
 }

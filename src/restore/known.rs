@@ -350,8 +350,9 @@ impl Known {
         }
     }
 
-    /// Why more may have been committed than a list of all that is known tells: a log that goes on from there is missing
-    /// or cannot be used, or the data file holds more. Where a log merely ends, a list of what it holds is whole.
+    /// Why more may have been committed than a list of all that is known tells: a log that goes on from there is
+    /// missing or cannot be used, or the data file holds more. Where a log merely ends, a list of what it holds is
+    /// whole.
     pub(super) fn breaks_off(&self) -> Option<Error> {
         let is_short = match &self.ends {
             Ends::Sealed { .. } | Ends::NotFound { .. } => true,

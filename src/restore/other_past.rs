@@ -1,5 +1,5 @@
-//! Logs that an archive contradicts: it says at which commit and chain value it was cut, and the log that leads over that
-//! commit has another one there. Either belongs to another past of the data file, or one of both was forged.
+//! Logs that an archive contradicts: it says at which commit and chain value it was cut, and the log that leads over
+//! that commit has another one there. Either belongs to another past of the data file, or one of both was forged.
 
 use std::path::{Path, PathBuf};
 
@@ -102,7 +102,8 @@ impl OtherPast {
         );
         self.concerns(until).then(|| {
             Error::new(ErrorKind::Partial, message).about(&self.log).hint(format!(
-                "See which of both is right: restore full backup {number} by its own name, too, and compare. If the log \
+                "See which of both is right: restore full backup {number} by its own name, too, and compare. If the \
+                 log \
                  that it was cut from lies elsewhere, name that (--log, or Add log).",
             ))
         })

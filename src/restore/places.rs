@@ -33,8 +33,8 @@ pub struct Origin {
     pub running: Option<PathBuf>,
     /// Why it cannot be written, if so.
     pub log_problem: Option<String>,
-    /// Whether the data file is left alone, also where its WAL could tell how far the log should reach: it is damaged, and
-    /// SQLite would play back what lies beside it.
+    /// Whether the data file is left alone, also where its WAL could tell how far the log should reach: it is damaged,
+    /// and SQLite would play back what lies beside it.
     pub is_untouched: bool,
     /// Archives that are known to be damaged beyond repair: another one is chosen, if any leads to what is wanted.
     pub damaged: Vec<PathBuf>,

@@ -57,8 +57,8 @@ pub struct Mark {
     pub number: ArchiveNumber,
     /// The moment of the state it holds.
     pub moment: DateTime<Utc>,
-    /// The commit that it was cut at, where the last band certainly leads through it: every commit of that band from here
-    /// on can be restored with this archive.
+    /// The commit that it was cut at, where the last band certainly leads through it: every commit of that band from
+    /// here on can be restored with this archive.
     pub on_band: Option<u64>,
 }
 

@@ -1,4 +1,5 @@
-//! The way from an archive through the logs, for whoever wants to see what each commit did: of a data file, or of one log.
+//! The way from an archive through the logs, for whoever wants to see what each commit did: of a data file, or of one
+//! log.
 
 use std::path::{Path, PathBuf};
 
@@ -61,8 +62,8 @@ impl Trail {
     }
 }
 
-/// The way to the commits of one log. `archive` is where it begins; otherwise that is looked for beside the log, and where
-/// archives of its data file usually lie.
+/// The way to the commits of one log. `archive` is where it begins; otherwise that is looked for beside the log, and
+/// where archives of its data file usually lie.
 ///
 /// # Errors
 /// `NotFound` where no archive leads to the log; why the archive or the log cannot be read.
@@ -181,7 +182,8 @@ fn planned(archive: Archive, logs: &Logs, origin: &Origin, control: &Control) ->
 fn without_log(archive: &Archive) -> Error {
     let path = archive.path();
     Error::new(ErrorKind::NotFound, format!("no log goes on from {}", path.display())).hint(format!(
-        "It was made without a log, or its logs lie elsewhere. Name the log itself, and the archive with it: strongroom log \
+        "It was made without a log, or its logs lie elsewhere. Name the log itself, and the archive with it: \
+         strongroom log \
          FILE --archive {}.",
         quoted(path)
     ))

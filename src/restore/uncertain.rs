@@ -1,5 +1,5 @@
-//! Moments that do not say which commits are meant: nobody watched then, the clock was wrong, or they are still to come.
-//! What is restored all the same is said, and how to name a commit instead.
+//! Moments that do not say which commits are meant: nobody watched then, the clock was wrong, or they are still to
+//! come. What is restored all the same is said, and how to name a commit instead.
 
 use chrono::{DateTime, Local, Utc};
 

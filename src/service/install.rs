@@ -95,7 +95,8 @@ impl Manager {
         let hint = if cfg!(windows) {
             "Have the Task Scheduler run “strongroom serve” at the start of the system, as the owner of the data files."
         } else {
-            "Have your system's start scripts run “strongroom serve” as the owner of the data files; it ends on SIGTERM."
+            "Have your system's start scripts run “strongroom serve” as the owner of the data files; it ends on \
+             SIGTERM."
         };
         Err(Error::new(ErrorKind::Refused, "this system has neither systemd nor launchd").hint(hint))
     }

@@ -284,7 +284,8 @@ pub fn elsewhere(this: &Path, seen: &Elsewhere) -> Error {
     );
     Error::new(ErrorKind::Refused, message).hint(format!(
         "Give one of both, or what was put back, an identity of its own, and better a folder of its own: strongroom \
-         settings {} --own-identity. Until then what was made elsewhere does not count here and is not deleted. To restore such an \
+         settings {} --own-identity. Until then what was made elsewhere does not count here and is not deleted. To \
+         restore such an \
          archive, name it itself: strongroom restore {}.",
         quoted(this),
         quoted(&seen.newest)

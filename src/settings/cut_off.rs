@@ -67,8 +67,8 @@ fn written(document: &DocumentMut) -> Option<&str> {
 
 impl SettingsFile {
     /// Why these may be only the beginning of what somebody wrote over `before`, settings of the same data file: what
-    /// stood last there is gone, or the last number is another one and its line has no end. What Strongroom itself wrote
-    /// is whole, and so is what somebody said is meant ([`SettingsFile::confirm`]).
+    /// stood last there is gone, or the last number is another one and its line has no end. What Strongroom itself
+    /// wrote is whole, and so is what somebody said is meant ([`SettingsFile::confirm`]).
     pub(super) fn cut_off(&self, before: &Self) -> Option<Error> {
         let text = self.read.as_deref().unwrap_or_default();
         // Before anything was made there is nothing to lose by them.
@@ -81,8 +81,8 @@ impl SettingsFile {
         let gone = earlier.iter().rev().take_while(|name| !now.contains(name));
         let mut gone: Vec<&str> = gone.filter_map(|name| chosen(name)).filter(changed).map(|key| key.name).collect();
         gone.reverse();
-        // A cut hardly ever falls between two lines, and who takes the last section out means it: only what is lost by it
-        // is asked about.
+        // A cut hardly ever falls between two lines, and who takes the last section out means it: only what is lost by
+        // it is asked about.
         if text.ends_with('\n') && !gone.iter().any(|name| LOSE.iter().any(|lose| name.starts_with(lose))) {
             return None;
         }

@@ -1,5 +1,5 @@
-//! The settings file itself: read with whose word it is, changed so that what a person wrote stays, written only over what
-//! was read.
+//! The settings file itself: read with whose word it is, changed so that what a person wrote stays, written only over
+//! what was read.
 
 use std::{
     ffi::OsStr,
@@ -133,8 +133,8 @@ impl SettingsFile {
         SystemTime::now().duration_since(modified).is_ok_and(|age| age < time)
     }
 
-    /// Whether this looks like what an editor leaves for a moment while it writes what was `before`, changed: nothing, the
-    /// beginning, or what lacks the notes.
+    /// Whether this looks like what an editor leaves for a moment while it writes what was `before`, changed: nothing,
+    /// the beginning, or what lacks the notes.
     pub fn may_be_half_of(&self, before: &Self) -> bool {
         let text = self.read.as_deref().unwrap_or_default();
         before.read.as_deref().is_some_and(|before| before.len() > text.len() && before.starts_with(text))
@@ -202,8 +202,8 @@ impl SettingsFile {
         &self.settings
     }
 
-    /// What stands in the file and means nothing, each with its place and what may be meant: `keep.lst at line 4, column
-    /// 1 (did you mean keep.last?)`.
+    /// What stands in the file and means nothing, each with its place and what may be meant: `keep.lst at line 4,
+    /// column 1 (did you mean keep.last?)`.
     pub fn unknown(&self) -> &[String] {
         &self.unknown
     }
@@ -284,8 +284,8 @@ impl SettingsFile {
             // Deleted a moment ago: what is noted must not become a file that holds nothing else.
             self.put_back()?;
         } else if is_gone {
-            // Gone with the data file, as when their folder was deleted or its disk taken away. What is noted now would be
-            // a file that turns off log and schedule when the data file comes back.
+            // Gone with the data file, as when their folder was deleted or its disk taken away. What is noted now would
+            // be a file that turns off log and schedule when the data file comes back.
             let message =
                 format!("{} and its settings were deleted, or their disk was taken away", self.data_file.display());
             return Err(Error::new(ErrorKind::Changed, message).hint("Bring them back; nothing is noted until then."));
@@ -326,8 +326,8 @@ impl SettingsFile {
         Ok(())
     }
 
-    /// The text as it is in the file now; one that was read is not taken for deleted, emptied or cut while somebody writes
-    /// it anew, whose text would be lost.
+    /// The text as it is in the file now; one that was read is not taken for deleted, emptied or cut while somebody
+    /// writes it anew, whose text would be lost.
     fn read_settled(&mut self) -> Result<Option<String>> {
         let mut now = self.read_again()?;
         let (mut same, mut tries) = (0, 0);

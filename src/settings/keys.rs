@@ -172,7 +172,8 @@ macro_rules! several_paths {
 pub const KEYS: &[Key] = &[
     Key {
         name: "on-finish",
-        meaning: "A program with its arguments, run after each job; the result is given to it as JSON on standard input.",
+        meaning: "A program with its arguments, run after each job; the result is given to it as JSON on standard \
+                  input.",
         expected: "a list of texts, such as [\"/usr/local/bin/notify\", \"backup\"]",
         is_path: false,
         is_own: false,
@@ -210,7 +211,8 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "data-file.places",
-        meaning: "The folders used for archives and log, and what is chosen, by which they are known again; leave it as it is.",
+        meaning: "The folders used for archives and log, and what is chosen, by which they are known again; leave \
+                  it as it is.",
         expected: "the list that Strongroom wrote",
         is_path: false,
         is_own: true,
@@ -234,7 +236,8 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "data-file.made-in",
-        meaning: "From which number on its archives were made where, by which those of a copy elsewhere are known; leave it as it is.",
+        meaning: "From which number on its archives were made where, by which those of a copy elsewhere are known; \
+                  leave it as it is.",
         expected: "the list that Strongroom wrote",
         is_path: false,
         is_own: true,

@@ -19,9 +19,10 @@ impl SettingsFile {
         !self.is_blank() && self.settings.data_file_id.is_none()
     }
 
-    /// Why these, which somebody wrote over those that are in force, are a mistake by all appearance, though they can be
-    /// understood: they may be only half of what was written; they hold a new name that means nothing, so that what was
-    /// meant would go back to its default; or they are those of another data file. Whoever goes by such a mistake deletes backups and ends the log.
+    /// Why these, which somebody wrote over those that are in force, are a mistake by all appearance, though they can
+    /// be understood: they may be only half of what was written; they hold a new name that means nothing, so that what
+    /// was meant would go back to its default; or they are those of another data file. Whoever goes by such a mistake
+    /// deletes backups and ends the log.
     pub fn mistake(&self, in_force: &Self) -> Option<Error> {
         let (id, before) = (self.settings.data_file_id, in_force.settings.data_file_id);
         let was_it = |before: &Uuid| copies::identities(self.document.as_table()).1.contains(before);
@@ -32,7 +33,8 @@ impl SettingsFile {
                     &format!("they name another data file by data-file.id, {id}: that of this one is {before}"),
                 )
                 .hint(
-                    "They were copied over from another data file, or the identity was changed. Bring its own back, or write \
+                    "They were copied over from another data file, or the identity was changed. Bring its own back, \
+                     or write \
                      that id; archives and log go by it. The settings as they were stay in force until then.",
                 ),
             );
@@ -41,7 +43,8 @@ impl SettingsFile {
             return self.cut_off(in_force);
         };
         Some(settings_error(&self.path, &format!("{unknown} means nothing")).hint(
-            "Correct the name; the command strongroom settings DATAFILE lists all settings. Until then the settings as they \
+            "Correct the name; the command strongroom settings DATAFILE lists all settings. Until then the settings \
+             as they \
              were stay in force.",
         ))
     }

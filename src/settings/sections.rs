@@ -252,8 +252,8 @@ pub struct KnownPlace {
     pub disk: String,
     /// Of an attachment that is a folder and no link itself: where its path led, past the links in it.
     pub leads_to: Option<PathBuf>,
-    /// Of an attachment that is a folder and no link itself: its number on its disk, which another folder of its name has
-    /// not.
+    /// Of an attachment that is a folder and no link itself: its number on its disk, which another folder of its name
+    /// has not.
     #[serde(default)]
     pub inode: Option<u64>,
     /// Whether it is no folder, but a file that was chosen.

@@ -14,14 +14,14 @@ use super::{
 use crate::error::Result;
 
 impl SettingsFile {
-    /// These, for a job that goes by them while the file itself cannot be understood: what the job notes is known to the
-    /// job alone, and the text that somebody is about to mend stays as it is.
+    /// These, for a job that goes by them while the file itself cannot be understood: what the job notes is known to
+    /// the job alone, and the text that somebody is about to mend stays as it is.
     pub fn last_good(&self) -> Self {
         Self { is_last_good: true, ..self.clone() }
     }
 
-    /// `text`, settings of `data_file` that an archive holds, to go by as long as the file itself cannot be. Without the
-    /// program to be run after each job: an archive may come from anybody.
+    /// `text`, settings of `data_file` that an archive holds, to go by as long as the file itself cannot be. Without
+    /// the program to be run after each job: an archive may come from anybody.
     ///
     /// # Errors
     /// When it cannot be understood.
@@ -38,8 +38,8 @@ impl SettingsFile {
         Ok(Self { path, data_file, read, origin, seen, document, settings, unknown, noted, own, is_last_good })
     }
 
-    /// Reads the settings of `data_file` as [`SettingsFile::load`] does, for whoever has `in_force` and must not go by a
-    /// mistake.
+    /// Reads the settings of `data_file` as [`SettingsFile::load`] does, for whoever has `in_force` and must not go by
+    /// a mistake.
     ///
     /// # Errors
     /// As [`SettingsFile::load`]; and what [`SettingsFile::mistake`] says.
@@ -48,8 +48,8 @@ impl SettingsFile {
         read.mistake(in_force).map_or(Ok(read), Err)
     }
 
-    /// Whether these stand in for a file that cannot be gone by: what is noted in them is noted nowhere else, and nothing
-    /// is deleted by them.
+    /// Whether these stand in for a file that cannot be gone by: what is noted in them is noted nowhere else, and
+    /// nothing is deleted by them.
     pub fn is_stand_in(&self) -> bool {
         self.is_last_good
     }

@@ -85,7 +85,8 @@ fn mistakes_are_named_with_their_place() -> Outcome {
     fs::write(&data, "")?;
     let attached = folder.path().canonicalize()?.display().to_string();
     let holds = format!(
-        "content.attachments at line 2, column 15 must not be a folder that holds the data file itself, but {attached} is"
+        "content.attachments at line 2, column 15 must not be a folder that holds the data file itself, but \
+         {attached} is"
     );
     let attachments = format!("[content]\nattachments = ['/x', '{attached}']");
     let log = format!("[log]\nfile = '{attached}/a.sqlite'");
@@ -112,7 +113,8 @@ fn mistakes_are_named_with_their_place() -> Outcome {
         ),
         (
             "[scheduler]\nfrequency = 'hourly'",
-            "scheduler.frequency at line 2, column 13 must be never, every hour, every day, every week, every month or personalized, in quotes, but is 'hourly'",
+            "scheduler.frequency at line 2, column 13 must be never, every hour, every day, every week, every month \
+             or personalized, in quotes, but is 'hourly'",
         ),
         (
             "[scheduler]\nevery = 0",
@@ -128,7 +130,8 @@ fn mistakes_are_named_with_their_place() -> Outcome {
         ),
         (
             "[scheduler]\nweekdays = ['yesterday']",
-            "scheduler.weekdays at line 2, column 12 must be days of the week, such as [\"monday\", \"friday\"], but is ['yesterday']",
+            "scheduler.weekdays at line 2, column 12 must be days of the week, such as [\"monday\", \"friday\"], \
+             but is ['yesterday']",
         ),
         ("[scheduler]\nday = 0", "scheduler.day at line 2, column 7 must be a whole number from 1 to 31, but is 0"),
         ("[scheduler]\nfrom = 'x'", "scheduler.from at line 2, column 8 must be a date such as 2026-11-22, but is 'x'"),
@@ -156,7 +159,8 @@ fn mistakes_are_named_with_their_place() -> Outcome {
         ),
         (
             "[archive]\nsegment-size = 0",
-            "archive.segment-size at line 2, column 16 must be none, or a whole number of MB from 1 to 1000000, but is 0",
+            "archive.segment-size at line 2, column 16 must be none, or a whole number of MB from 1 to 1000000, but \
+             is 0",
         ),
         (
             "[archive]\ncompression = 'zip'",

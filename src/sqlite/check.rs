@@ -354,7 +354,8 @@ mod tests {
         let conn = Connection::open(path)?;
         conn.execute_batch(
             "CREATE TABLE good(x); CREATE TABLE 'it''s'(id INTEGER PRIMARY KEY, a TEXT NOT NULL, b);
-             CREATE INDEX first ON 'it''s'(a); CREATE INDEX second ON 'it''s'(b); CREATE TABLE k(k PRIMARY KEY) WITHOUT ROWID;
+             CREATE INDEX first ON 'it''s'(a); CREATE INDEX second ON 'it''s'(b); CREATE TABLE k(k PRIMARY KEY) \
+             WITHOUT ROWID;
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000)
              INSERT INTO 'it''s' SELECT i, 'text '||i, i*7%1000 FROM n; INSERT INTO good SELECT a FROM 'it''s'",
         )?;
@@ -391,15 +392,18 @@ mod tests {
         writer.execute_batch(
             "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX second ON ''it''''s''(b) WHERE \
              id<>77' WHERE name='second';
-             UPDATE sqlite_schema SET sql=replace(sql,'a TEXT NOT NULL','a TEXT') WHERE name='it''s'; PRAGMA writable_schema=RESET",
+             UPDATE sqlite_schema SET sql=replace(sql,'a TEXT NOT NULL','a TEXT') WHERE name='it''s'; PRAGMA \
+             writable_schema=RESET",
         )?;
         drop(writer);
         let writer = Connection::open(&path)?;
         writer.execute_batch(
             "DELETE FROM \"it's\" WHERE id=77; INSERT INTO \"it's\" VALUES(77,'x',5); UPDATE \"it's\" SET a=NULL WHERE \
              id=5;
-             PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX second ON ''it''''s''(b)' WHERE name='second';
-             UPDATE sqlite_schema SET sql=replace(sql,'a TEXT','a TEXT NOT NULL') WHERE name='it''s'; PRAGMA writable_schema=RESET",
+             PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE INDEX second ON ''it''''s''(b)' WHERE \
+             name='second';
+             UPDATE sqlite_schema SET sql=replace(sql,'a TEXT','a TEXT NOT NULL') WHERE name='it''s'; PRAGMA \
+             writable_schema=RESET",
         )?;
         drop(writer);
         let found = check(&path, &Control::default())?;

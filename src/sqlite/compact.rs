@@ -56,8 +56,8 @@ pub fn refuse_while_open(path: &Path) -> Result<()> {
         .hint("End these programs, so that nobody waits while it is compacted, then try again."))
 }
 
-/// Compacts the data file at `path` (its canonical path), and says why its content could not be checked, if so. After an
-/// error, and when stopped, it is as it was.
+/// Compacts the data file at `path` (its canonical path), and says why its content could not be checked, if so. After
+/// an error, and when stopped, it is as it was.
 ///
 /// # Errors
 /// `Busy` with the names of the programs that have it open, `NoSpace`, `Damaged` when SQLite finds it damaged,
@@ -145,7 +145,8 @@ mod tests {
             let application = Connection::open(&path)?;
             application.execute_batch(&format!(
                 "PRAGMA auto_vacuum={vacuum}; PRAGMA journal_mode={mode}; CREATE TABLE t(x); CREATE INDEX i ON t(x);
-                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<4000) INSERT INTO t SELECT randomblob(300) FROM n;
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<4000) INSERT INTO t SELECT \
+                 randomblob(300) FROM n;
                  DELETE FROM t WHERE rowid%4<>0"
             ))?;
             let before = rows(&application)?;

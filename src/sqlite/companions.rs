@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Sees that the owner of the data file at `path` may write its `-wal`, `-shm` and `-journal`, as far as they are there.
+/// Sees that the owner of the data file at `path` may write its `-wal`, `-shm` and `-journal`, as far as they are
+/// there.
 ///
 /// # Errors
 /// [`ErrorKind::Refused`] names the first that he may not write.

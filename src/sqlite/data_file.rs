@@ -62,8 +62,8 @@ pub struct DataFileFacts {
     pub application_id: u32,
     /// Whether this user may write it.
     pub writable: bool,
-    /// Whether it holds a transaction that was begun and not ended, which nobody has undone yet: what stands here may be
-    /// a part of it then.
+    /// Whether it holds a transaction that was begun and not ended, which nobody has undone yet: what stands here may
+    /// be a part of it then.
     #[serde(default)]
     pub unfinished: bool,
 }
@@ -231,7 +231,8 @@ fn read_header(conn: &rusqlite::Connection, path: &Path, size: u64) -> Result<[u
             path.display()
         );
         return Err(Error::new(ErrorKind::Encrypted, message).hint(
-            "Encrypted databases (SQLCipher and the like) cannot be read without their key and are not supported. Use the \
+            "Encrypted databases (SQLCipher and the like) cannot be read without their key and are not supported. \
+             Use the \
              application's own backup for this file.",
         ));
     }
@@ -293,8 +294,8 @@ fn refine_open_failure(error: Error, path: &Path) -> Error {
 /// What the system says of a data file that cannot be opened, or of its folder, where that has nothing to do with
 /// permissions.
 fn failing_disk(path: &Path) -> Option<io::Error> {
-    // One that SQLite has opened is not opened here: a descriptor of our own would drop its locks when closed. Then only
-    // the folder is asked.
+    // One that SQLite has opened is not opened here: a descriptor of our own would drop its locks when closed. Then
+    // only the folder is asked.
     let file = regular::open(path, Links::Followed).err().filter(|error| error.raw_os_error().is_some());
     let said = file.or_else(|| fs::read_dir(storage::folder_of(path)).err())?;
     (said.kind() != io::ErrorKind::PermissionDenied).then_some(said)
@@ -305,7 +306,8 @@ fn read_failure(error: rusqlite::Error, path: &Path) -> Error {
     if is_busy(&error) {
         return Error::new(ErrorKind::Busy, format!("{} is locked by another program", path.display()))
             .hint(
-                "The application holds the file in exclusive mode or in a long transaction. Wait, or switch its exclusive \
+                "The application holds the file in exclusive mode or in a long transaction. Wait, or switch its \
+                 exclusive \
                  locking off.",
             )
             .because(error);
@@ -317,8 +319,10 @@ fn read_failure(error: rusqlite::Error, path: &Path) -> Error {
         let message = format!("cannot read {}: its disk is mounted read-only", path.display());
         return Error::new(ErrorKind::Permission, message)
             .hint(
-                "A file in WAL mode needs its -wal and -shm files, which cannot be made there. Mount the disk so that it \
-                 can be written (one becomes read-only by itself after an error: look in the system's messages), or copy \
+                "A file in WAL mode needs its -wal and -shm files, which cannot be made there. Mount the disk so \
+                 that it \
+                 can be written (one becomes read-only by itself after an error: look in the system's messages), or \
+                 copy \
                  the file with its -wal elsewhere, and back up the copy.",
             )
             .because(error);

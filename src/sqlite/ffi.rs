@@ -364,7 +364,8 @@ fn write_index(file: *mut ffi::sqlite3_file, words: *mut u32, mut header: Header
 fn has_wal_open(conn: &Connection) -> bool {
     let mut journal: *mut ffi::sqlite3_file = ptr::null_mut();
     // SAFETY: as in `file_of`. Stored is the file object of the WAL, or where that is not open the one of the rollback
-    // journal, whose `pMethods` is null while it is closed: who only reads opens it to play it back, within a statement.
+    // journal, whose `pMethods` is null while it is closed: who only reads opens it to play it back, within a
+    // statement.
     unsafe {
         let code = ffi::sqlite3_file_control(
             conn.handle(),
@@ -376,7 +377,8 @@ fn has_wal_open(conn: &Connection) -> bool {
     }
 }
 
-/// Whether the WAL-index that `conn` goes by may only be read, or not even that: then SQLite has one of its own in memory.
+/// Whether the WAL-index that `conn` goes by may only be read, or not even that: then SQLite has one of its own in
+/// memory.
 pub fn has_index_to_read(conn: &Connection, path: &Path) -> bool {
     match map_index(conn, path) {
         Ok((_, _, may_be_written)) => !may_be_written,
@@ -392,7 +394,8 @@ fn index_of(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *
     }
 }
 
-/// The same, and whether the words may be written: to write to those of an index that can only be read ends the process.
+/// The same, and whether the words may be written: to write to those of an index that can only be read ends the
+/// process.
 fn map_index(conn: &Connection, path: &Path) -> Result<(*mut ffi::sqlite3_file, *mut u32, bool)> {
     let file = file_of(conn, path)?;
     if !has_wal_open(conn) {

@@ -96,25 +96,30 @@ pub(super) fn require_ended(path: &Path) -> Result<()> {
     let holders = processes::holders(&[path.to_path_buf(), journal_path(path)]);
     if let Some(why) = why_unseen(path, &holders).filter(|_| holders.processes.is_empty()) {
         let message = format!(
-            "{} holds a transaction that was begun and not ended, and whether a program still has it open cannot be seen: {why}",
+            "{} holds a transaction that was begun and not ended, and whether a program still has it open cannot be \
+             seen: {why}",
             path.display()
         );
         // To wait for what cannot be seen is in vain.
         return Err(Error::new(ErrorKind::Refused, message).hint(
-            "To undo it while a program goes on would damage the file. Begin its application once, which undoes what a crash has left; \
+            "To undo it while a program goes on would damage the file. Begin its application once, which undoes \
+             what a crash has left; \
              then make the backup.",
         ));
     }
     if !holders.processes.is_empty() {
         let message = format!(
-            "{} holds a transaction that was begun and not ended, and {} has it open: no lock of a writer is seen, so nobody can \
+            "{} holds a transaction that was begun and not ended, and {} has it open: no lock of a writer is seen, \
+             so nobody can \
              tell whether it is still under way",
             path.display(),
             holders.in_words()
         );
         return Err(Error::new(ErrorKind::Busy, message).hint(
-            "To undo it while that program goes on would damage the file. Wait until the program has ended its transaction, or end \
-             the program; one with locks of another kind (vfs=unix-dotfile, unix-none, nolock=1) must not run during a backup.",
+            "To undo it while that program goes on would damage the file. Wait until the program has ended its \
+             transaction, or end \
+             the program; one with locks of another kind (vfs=unix-dotfile, unix-none, nolock=1) must not run \
+             during a backup.",
         ));
     }
     Ok(())
@@ -140,8 +145,10 @@ fn rolls_back(path: &Path) -> Result<Option<Connection>> {
     if lock.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
         let message = format!("{} is in use by a program that locks it with {}", path.display(), lock.display());
         return Err(Error::new(ErrorKind::Busy, message).hint(
-            "SQLite does not see such a lock (vfs=unix-dotfile), and neither does the program see others. Wait until its \
-             transaction has ended. If it has crashed, nobody uses the file, and the lock is still there, remove it (rmdir).",
+            "SQLite does not see such a lock (vfs=unix-dotfile), and neither does the program see others. Wait \
+             until its \
+             transaction has ended. If it has crashed, nobody uses the file, and the lock is still there, remove it \
+             (rmdir).",
         ));
     }
     let Ok(conn) = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) else { return Ok(None) };
@@ -173,7 +180,8 @@ mod tests {
         let writer = Connection::open(&live)?;
         writer.execute_batch(
             "PRAGMA cache_size=5; CREATE TABLE t(x);
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9000) INSERT INTO t SELECT 'old '||i FROM n;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9000) INSERT INTO t SELECT 'old \
+             '||i FROM n;
              BEGIN; UPDATE t SET x='new '||x",
         )?;
         fs::copy(&live, &path)?;

@@ -177,7 +177,8 @@ mod tests {
     fn dear(path: &Path, bytes: u32, rows: u32) -> rusqlite::Result<()> {
         Connection::open(path)?.execute_batch(&format!(
             "CREATE TABLE t(x); CREATE INDEX i ON t(abs(x));
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{rows}) INSERT INTO t(x) SELECT i FROM n;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{rows}) INSERT INTO t(x) SELECT i \
+             FROM n;
              PRAGMA writable_schema=ON;
              UPDATE sqlite_schema SET sql='CREATE INDEX i ON t(length(hex(zeroblob({} + x))))' WHERE name='i'",
             bytes / 2

@@ -193,8 +193,8 @@ pub fn apart(path: &Path) -> Vec<Process> {
     found
 }
 
-/// As [`apart`], and those that have a deleted `-wal` or `-shm` open, for a data file in WAL mode that this process does not
-/// have open: it is opened for as long as that takes.
+/// As [`apart`], and those that have a deleted `-wal` or `-shm` open, for a data file in WAL mode that this process
+/// does not have open: it is opened for as long as that takes.
 pub fn apart_from_outside(path: &Path) -> Vec<Process> {
     let mut found = processes::on_deleted_companions(path, &[wal_path(path), shm_path(path)]);
     let Ok(held) = open_existing(path) else { return found };
@@ -209,7 +209,8 @@ pub fn apart_from_outside(path: &Path) -> Vec<Process> {
 }
 
 /// Why programs may commit to the data file at `path` what nobody finds in it or its WAL: one has it open with another
-/// WAL, or it has another name by which programs may use it. `None` where none was found, and where there is no such file.
+/// WAL, or it has another name by which programs may use it. `None` where none was found, and where there is no such
+/// file.
 ///
 /// As [`require_shared`], it does not see processes that this user may not look into.
 pub fn elsewhere(path: &Path) -> Option<Error> {
@@ -255,8 +256,8 @@ pub fn require_one_wal(path: &Path) -> Result<()> {
     ))
 }
 
-/// Refuses a data file in WAL mode, which `conn` has begun to read, whose `-wal` is not the one that its index is about: it
-/// was deleted under a program that has it open still, which goes on with a file that nobody else sees.
+/// Refuses a data file in WAL mode, which `conn` has begun to read, whose `-wal` is not the one that its index is
+/// about: it was deleted under a program that has it open still, which goes on with a file that nobody else sees.
 ///
 /// # Errors
 /// `Replaced`.
@@ -272,8 +273,8 @@ pub fn require_whole_wal(conn: &Connection, path: &Path) -> Result<()> {
         index.is_some_and(|index| !head_of_wal(&wal).is_some_and(|(head, length)| index.is_in(&head, length)))
             && index.is_some_and(|index| !index.is_empty())
     };
-    // Whoever begins the WAL anew writes its head and the index one after the other. Where somebody writes all the time,
-    // one after the other is a matter of a moment.
+    // Whoever begins the WAL anew writes its head and the index one after the other. Where somebody writes all the
+    // time, one after the other is a matter of a moment.
     if is_strange() {
         // Who may only read the index cannot keep writers out of it.
         let still = ffi::while_nobody_writes(conn, path, is_strange).ok().flatten();
@@ -284,7 +285,8 @@ pub fn require_whole_wal(conn: &Connection, path: &Path) -> Result<()> {
             let message =
                 format!("{} was deleted, replaced, cut or overwritten under programs that have it open", wal.display());
             return Err(Error::new(ErrorKind::Replaced, message).hint(
-                "What such a program commits now, no other one sees. Have it save its data elsewhere if it can, then end \
+                "What such a program commits now, no other one sees. Have it save its data elsewhere if it can, \
+                 then end \
                  it and begin it again; backups and the log go on by themselves.",
             ));
         }

@@ -165,7 +165,8 @@ mod tests {
             ("SELECT integrity_check FROM pragma_integrity_check", "ok"),
             ("SELECT json_extract('{\"a\":\"b\"}', '$.a')", "b"),
             (
-                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9) SELECT CAST(sum(i) AS TEXT) FROM n",
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9) SELECT CAST(sum(i) AS \
+                 TEXT) FROM n",
                 "45",
             ),
         ] {

@@ -58,8 +58,8 @@ pub struct Rewritten {
     pub held_ms: u64,
 }
 
-/// The file whose content is taken. SQLite opens it by its path, and whoever may write a folder above it can have another
-/// one lie there at that moment; so it is held open from when it was made.
+/// The file whose content is taken. SQLite opens it by its path, and whoever may write a folder above it can have
+/// another one lie there at that moment; so it is held open from when it was made.
 #[derive(Debug)]
 pub struct Target<'a> {
     path: &'a Path,
@@ -111,8 +111,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Gives the data file at `live` (its canonical path) the content of `target`, which SQLite has not open and nobody else
-/// uses.
+/// Gives the data file at `live` (its canonical path) the content of `target`, which SQLite has not open and nobody
+/// else uses.
 ///
 /// `locked` is called once writers are kept out and before anything is changed, also before `target` is read; what was
 /// committed by then is what the transaction replaces. After an error, and when stopped, the live file is as it was.
@@ -171,7 +171,8 @@ pub(crate) fn open_to_write(live: &Path) -> Result<Connection> {
 /// one damaged file.
 ///
 /// # Errors
-/// As [`refuse_other_names`](alias::refuse_other_names), [`require_shared`], [`require_whole_wal`], [`require_one_wal`].
+/// As [`refuse_other_names`](alias::refuse_other_names), [`require_shared`], [`require_whole_wal`],
+/// [`require_one_wal`].
 pub(crate) fn require_seen_by_all(conn: &Connection, path: &Path) -> Result<()> {
     alias::refuse_other_names(path)?;
     require_shared(path)?;

@@ -238,7 +238,8 @@ mod tests {
         writer.execute_batch(
             "PRAGMA journal_mode=WAL; PRAGMA application_id=-5; CREATE TABLE \"t \"\"x\"(x); CREATE INDEX i ON \"t \"\"x\"(x);
              CREATE TABLE e(x); CREATE VIRTUAL TABLE f USING fts5(x);
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO \"t \"\"x\" SELECT hex(i) FROM n",
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO \"t \"\"x\" \
+             SELECT hex(i) FROM n",
         )?;
         let snapshot = begin(&path)?;
         let mut before = vec![0; snapshot.len() as usize];
@@ -265,7 +266,8 @@ mod tests {
         let writer = Connection::open(&path)?;
         writer.execute_batch(
             "CREATE TABLE t(x); CREATE INDEX i ON t(x);
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t SELECT hex(i) FROM n;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t SELECT hex(i) \
+             FROM n;
              PRAGMA writable_schema=ON; DELETE FROM sqlite_schema WHERE name='i'; PRAGMA writable_schema=RESET",
         )?;
         drop(writer);

@@ -219,8 +219,8 @@ impl Snapshot {
     /// Sees that what it reads is still what the path of the data file names.
     ///
     /// # Errors
-    /// `Replaced` when it is not: then this is no state of the data file. `Changed` when somebody wrote it whom the lock
-    /// should have kept from it.
+    /// `Replaced` when it is not: then this is no state of the data file. `Changed` when somebody wrote it whom the
+    /// lock should have kept from it.
     pub fn require_named(&self) -> Result<()> {
         self.files.require(&self.path)?;
         if self.written.is_none() || self.written == written(&self.path).ok() {
@@ -363,7 +363,8 @@ mod tests {
         let writer = Connection::open(&path)?;
         writer.execute_batch(
             "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x);
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t SELECT randomblob(300) FROM n;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t SELECT \
+             randomblob(300) FROM n;
              PRAGMA wal_checkpoint(PASSIVE); UPDATE t SET x=randomblob(310) WHERE rowid%3=0",
         )?;
         let sum: i64 = writer.query_row("SELECT sum(length(x)) FROM t", [], |r| r.get(0))?;

@@ -1,7 +1,7 @@
 //! A `-wal` that nobody vouches for: its data file is damaged, and is not opened with SQLite.
 //!
-//! What counts is what SQLite itself takes when it comes to a WAL without an index: frames in order whose salts are those
-//! of the header and whose checksums continue each other, up to the last one that ends a commit.
+//! What counts is what SQLite itself takes when it comes to a WAL without an index: frames in order whose salts are
+//! those of the header and whose checksums continue each other, up to the last one that ends a commit.
 
 use std::{
     collections::HashMap,
@@ -142,7 +142,8 @@ pub fn doubt(data_file: &Path) -> Option<String> {
         is_broken |= !goes_on;
         if is_broken && is_of_it {
             return Some(format!(
-                "{} does not go on at byte {at}, though more of it follows: it is damaged there, or a transaction was rolled \
+                "{} does not go on at byte {at}, though more of it follows: it is damaged there, or a transaction \
+                 was rolled \
                  back. Commits after that place were not read.",
                 path.display()
             ));

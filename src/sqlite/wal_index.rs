@@ -115,8 +115,8 @@ impl Backfill {
                 || commits(before.frames, self.frames) != Some(self.changes.wrapping_sub(before.changes)))
     }
 
-    /// Whether a file of `length` bytes that begins with `header` can be the WAL that the index is about: it has its salts
-    /// and all its frames. Everything is, where there are none.
+    /// Whether a file of `length` bytes that begins with `header` can be the WAL that the index is about: it has its
+    /// salts and all its frames. Everything is, where there are none.
     pub fn is_in(self, header: &[u8; 32], length: u64) -> bool {
         let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let own = self.salts.map(u32::from_be);

@@ -146,8 +146,8 @@ impl Folder {
         Err(super::regular::not_regular(&self.path.join(name)))
     }
 
-    /// Opens the ordinary file `name` to read it, as [`regular::open`] does: pipes, devices, links and data files in use
-    /// are refused. Also says who can read it, asked of what was opened and of the folders that lead to it.
+    /// Opens the ordinary file `name` to read it, as [`regular::open`] does: pipes, devices, links and data files in
+    /// use are refused. Also says who can read it, asked of what was opened and of the folders that lead to it.
     ///
     /// # Errors
     /// Those of the system; [`NotOrdinary`] inside of one for what is something else, or lies behind a link.
@@ -346,7 +346,8 @@ fn no_link(error: io::Error) -> io::Error {
 fn is_link(path: &Path, what: &str) -> Error {
     let message = format!("cannot {what} {}: it is a link, or is reached through one", path.display());
     Error::new(ErrorKind::UnsafePath, message).hint(
-        "No link is followed here, since other users may have put it there. Choose an empty folder that only you can write, or remove the link.",
+        "No link is followed here, since other users may have put it there. Choose an empty folder that only you \
+         can write, or remove the link.",
     )
 }
 

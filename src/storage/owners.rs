@@ -160,9 +160,9 @@ pub fn other_writer(path: &Path, user: u32) -> Option<(PathBuf, String)> {
     }
 }
 
-/// The owner of `beside`, a file that SQLite would take for a part of the one at `file`, or of the link under that name,
-/// where that is somebody who could not write that file himself: neither its owner, this user nor the superuser, nor one
-/// to whom its permissions give it. `None` where there is no such file, and where files have no owners.
+/// The owner of `beside`, a file that SQLite would take for a part of the one at `file`, or of the link under that
+/// name, where that is somebody who could not write that file himself: neither its owner, this user nor the superuser,
+/// nor one to whom its permissions give it. `None` where there is no such file, and where files have no owners.
 pub fn stranger_to(file: &Path, beside: &Path) -> Option<u32> {
     #[cfg(unix)]
     {

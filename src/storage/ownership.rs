@@ -115,8 +115,8 @@ impl Ownership {
     }
 }
 
-/// Sees that nobody else can read the file of ours at `path`, if there is one: by a descriptor that opens nothing, since
-/// SQLite may have the file open in this process, and would lose its locks.
+/// Sees that nobody else can read the file of ours at `path`, if there is one: by a descriptor that opens nothing,
+/// since SQLite may have the file open in this process, and would lose its locks.
 ///
 /// # Errors
 /// When its permissions cannot be set. A link, and what belongs to somebody else, stays as it is.

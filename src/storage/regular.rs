@@ -1,8 +1,8 @@
 //! The one way to open what others can write: only an ordinary file, never waited for, never longer than expected.
 //!
 //! Somebody who may write a folder can put a pipe there, a device, or a link to `/dev/zero`: what is opened to read a
-//! few lines would then be waited for without end, or fill the memory. `tests/program/architecture.rs` holds the sources
-//! against this.
+//! few lines would then be waited for without end, or fill the memory. `tests/program/architecture.rs` holds the
+//! sources against this.
 
 use std::{
     fs::{File, Metadata, OpenOptions},

@@ -216,7 +216,8 @@ pub(super) fn choose(
     }
     if let Some(why) = lacks {
         return Err(Error::new(why.kind, why.message).hint(
-            "What was asked for may be in commits that are not at hand. Bring the missing log back; or choose by commits that \
+            "What was asked for may be in commits that are not at hand. Bring the missing log back; or choose by \
+             commits that \
              are, with --commit N..M: strongroom log lists them.",
         ));
     }
@@ -245,7 +246,8 @@ impl Chooser<'_> {
             }
             Action::Create | Action::Alter | Action::Drop if is_chosen => {
                 let reason = format!(
-                    "to {} {} is a change of the schema, which is not taken back singly; strongroom restore DATAFILE --in-place \
+                    "to {} {} is a change of the schema, which is not taken back singly; strongroom restore \
+                     DATAFILE --in-place \
                      --commit {} goes back to just before it, with everything",
                     change.action.label(),
                     change.object.map_or("an object", |object| object.label()),

@@ -219,8 +219,8 @@ fn put_statements(step: &mut Step, table: &Table, target: Option<Vec<Option<Datu
             if values.is_empty() {
                 step.fate = Fate::IsSo;
             } else if table.is_unique(&places) && !table.fires() {
-                // Two records that change places would be in each other's way for a moment. Triggers that are fired must
-                // be those of an update all the same: there such two are a conflict.
+                // Two records that change places would be in each other's way for a moment. Triggers that are fired
+                // must be those of an update all the same: there such two are a conflict.
                 step.statements.push(Statement { deed: Deed::Delete, key: key.clone() });
                 step.statements.push(insert(&after, key));
             } else {

@@ -18,7 +18,8 @@ impl Links {
     pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
         let mut asked = conn.prepare(
             "SELECT lower(m.name), lower(f.\"table\") FROM sqlite_schema m, pragma_foreign_key_list(m.name) f \
-             WHERE m.type='table' AND (f.on_delete NOT IN('NO ACTION', 'RESTRICT') OR f.on_update NOT IN('NO ACTION', 'RESTRICT'))",
+             WHERE m.type='table' AND (f.on_delete NOT IN('NO ACTION', 'RESTRICT') OR f.on_update NOT IN('NO \
+             ACTION', 'RESTRICT'))",
         )?;
         let mut links: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut rows = asked.query([])?;

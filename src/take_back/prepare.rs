@@ -201,7 +201,8 @@ fn notes(plan: &Plan, chosen: &Chosen) -> Vec<String> {
     }
     if let Some(commit) = chosen.catch_ups.first() {
         notes.push(format!(
-            "Commit {commit} stands for a time when nobody watched: of single steps in it only what came of them is known."
+            "Commit {commit} stands for a time when nobody watched: of single steps in it only what came of them is \
+             known."
         ));
     }
     notes

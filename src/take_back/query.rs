@@ -1,5 +1,5 @@
-//! What is asked of a plan that an engine keeps, and what it answers. The plan itself stays with the engine: it may hold
-//! more records than go through a socket, and what is run is the very value of which parts were shown.
+//! What is asked of a plan that an engine keeps, and what it answers. The plan itself stays with the engine: it may
+//! hold more records than go through a socket, and what is run is the very value of which parts were shown.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

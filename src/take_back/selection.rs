@@ -115,8 +115,10 @@ impl Selection {
         if tables.is_empty() && actions.is_empty() && key.is_none() && !has_moment {
             return refuse(
                 "this would take back everything that the log holds",
-                "Say what went wrong: --table, --action, --key, --since, --until, --commit or --operations; strongroom log \
-                 lists them. To go back to an earlier moment as a whole: strongroom restore DATAFILE --in-place --until.",
+                "Say what went wrong: --table, --action, --key, --since, --until, --commit or --operations; \
+                 strongroom log \
+                 lists them. To go back to an earlier moment as a whole: strongroom restore DATAFILE --in-place \
+                 --until.",
             );
         }
         Ok(self)

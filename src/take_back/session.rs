@@ -1,5 +1,5 @@
-//! A plan that is kept for whoever looks at it, with the thread that makes it: the log is read once, and with every other
-//! decision what was read is compared with the data file anew.
+//! A plan that is kept for whoever looks at it, with the thread that makes it: the log is read once, and with every
+//! other decision what was read is compared with the data file anew.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

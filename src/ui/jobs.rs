@@ -142,11 +142,13 @@ fn gone_ui(ui: &mut Ui, status: &Status, gone: &DataFileStatus, actions: &mut Ve
     let (message, after) = match gone.lost_since {
         Some(_) => (
             format!("{} is gone, and {} that looked after it has ended", path.display(), gone.host),
-            "it takes its place, and this window looks after it. If the file comes back, or its service does, that is noticed.",
+            "it takes its place, and this window looks after it. If the file comes back, or its service does, that \
+             is noticed.",
         ),
         None => (
             format!("{} is gone", path.display()),
-            "it takes its place, and is looked after as before. If it was only moved, or its disk is away, bring it back: that is \
+            "it takes its place, and is looked after as before. If it was only moved, or its disk is away, bring it \
+             back: that is \
              noticed.",
         ),
     };
@@ -232,7 +234,8 @@ fn question_ui(ui: &mut Ui, job: &JobStatus, question: &Question, actions: &mut 
     let text = RichText::new(text).text_style(theme::section_style()).color(p.warn.0);
     ui.add(Label::new(text).wrap().selectable(true));
     let text = format!(
-        "Choose a folder on another disk: the backup goes on there with its next segment, which may need {}. Or free space on \
+        "Choose a folder on another disk: the backup goes on there with its next segment, which may need {}. Or \
+         free space on \
          the disk, and go on in the same folder. Without an answer by {} it is given up, and leaves nothing behind.",
         human_bytes(question.bytes),
         question.until.format("%H:%M:%S")

@@ -6,9 +6,10 @@
 //! scene     what stands on it, from what engines answered
 //! paint     how that is drawn
 //! ```
-//! A moment is chosen by click and drag, the wheel zooms. For the keyboard and for a screen reader it is one slider: the
-//! arrows go from commit to commit (or, where a stretch is chosen, move what is seen, which Enter chooses), Page Up and Page Down from archive to archive, Home and End to both ends, plus and
-//! minus zoom, and its value is the line that says what lies at the place chosen.
+//! A moment is chosen by click and drag, the wheel zooms. For the keyboard and for a screen reader it is one slider:
+//! the arrows go from commit to commit (or, where a stretch is chosen, move what is seen, which Enter chooses), Page Up
+//! and Page Down from archive to archive, Home and End to both ends, plus and minus zoom, and its value is the line
+//! that says what lies at the place chosen.
 
 mod paint;
 pub(crate) mod scale;

@@ -1,5 +1,5 @@
-//! Verification of a log: every byte and its index; where it is damaged, whether its recovery data repairs it; and whose
-//! its commits are.
+//! Verification of a log: every byte and its index; where it is damaged, whether its recovery data repairs it; and
+//! whose its commits are.
 //!
 //! A log has no signature of its own. The chain value of a commit hangs on every byte before it, and an archive that is
 //! signed says at which commit and chain value it was cut: so that archive proves all commits up to there.
@@ -96,21 +96,25 @@ impl LogReport {
         let is_whole = self.problem().is_none();
         match self.signed {
             LogSigned::Not => {
-                "Not signed: no signed archive that was cut from it was found beside it, nor where its settings say; who \
+                "Not signed: no signed archive that was cut from it was found beside it, nor where its settings \
+                 say; who \
                  wrote it cannot be told. If archives lie elsewhere, name the folder (--archives)."
                     .to_owned()
             }
             LogSigned::Genuine(Witness { commit, archive, key }) if commit < first && !is_whole => format!(
-                "Not proven: it goes on from archive {archive}, signed by key {key}, and does not reach the next one as it \
+                "Not proven: it goes on from archive {archive}, signed by key {key}, and does not reach the next \
+                 one as it \
                  is. Who wrote what it holds cannot be told."
             ),
             LogSigned::Genuine(Witness { commit, archive, key }) if commit < first => format!(
-                "Not signed yet: it goes on from archive {archive}, signed by key {key}; who wrote what it holds cannot be \
+                "Not signed yet: it goes on from archive {archive}, signed by key {key}; who wrote what it holds \
+                 cannot be \
                  told before the next signed archive."
             ),
             LogSigned::Genuine(Witness { commit, archive, key }) if Some(commit) != self.last() || !is_whole => {
                 format!(
-                    "Genuine up to commit {commit}: archive {archive}, signed by key {key}, was cut there. Who wrote what \
+                    "Genuine up to commit {commit}: archive {archive}, signed by key {key}, was cut there. Who \
+                     wrote what \
                  comes after it cannot be told."
                 )
             }
@@ -124,9 +128,9 @@ impl LogReport {
     }
 }
 
-/// Reads every byte of the log at `path`. Signed archives that may have been cut from it are looked for beside it, where
-/// archives lie if nothing else was chosen, where the settings beside it, or in the program's own folder `own`, say, and in
-/// the further folders of `options`.
+/// Reads every byte of the log at `path`. Signed archives that may have been cut from it are looked for beside it,
+/// where archives lie if nothing else was chosen, where the settings beside it, or in the program's own folder `own`,
+/// say, and in the further folders of `options`.
 ///
 /// # Errors
 /// When it cannot be read or is no log; `Refused` where not all its commits are proven by an archive that the required
@@ -169,8 +173,8 @@ pub fn run(path: &Path, own: &Path, options: &VerifyOptions, control: &Control) 
     }
 }
 
-/// Of an archived log: why it is known to end before its last commit, with what to do. Its index tells that it is whole,
-/// the full backup that closed it that it is not; `None` also where neither is at hand.
+/// Of an archived log: why it is known to end before its last commit, with what to do. Its index tells that it is
+/// whole, the full backup that closed it that it is not; `None` also where neither is at hand.
 ///
 /// # Errors
 /// When it cannot be read or is no log; `Stopped`.
@@ -195,12 +199,13 @@ fn ends_too_early(log: &Path, last: Option<u64>, (archive, commit): (ArchiveNumb
         shown(log)
     );
     Error::new(ErrorKind::Damaged, message).hint(
-        "It was cut off. What it holds can be restored. If another copy of it exists, bring that back; and check that disk.",
+        "It was cut off. What it holds can be restored. If another copy of it exists, bring that back; and check \
+         that disk.",
     )
 }
 
-/// The archives of the log's data file that were made with a log, each with its position in it. Looked for beside the log,
-/// where its settings say, and in `more`.
+/// The archives of the log's data file that were made with a log, each with its position in it. Looked for beside the
+/// log, where its settings say, and in `more`.
 fn cut_from(path: &Path, own: &Path, more: &[PathBuf], control: &Control) -> Result<Vec<(Position, ArchiveEntry)>> {
     let identity = LogReader::open(path)?.header().identity;
     let mut folders = folders(path, own);
@@ -278,7 +283,8 @@ fn require(report: LogReport, key: PublicKey) -> Result<LogReport> {
         LogSigned::Not => format!("no archive was found that was cut from the log {log} and signed by key {key}"),
     };
     Err(Error::new(ErrorKind::Refused, message).hint(
-        "A log is proven by the next archive: the full backup that closed it names its last commit. If that archive lies \
+        "A log is proven by the next archive: the full backup that closed it names its last commit. If that archive \
+         lies \
          elsewhere, name its folder (--archives); the running log is proven by the next full backup.",
     ))
 }

@@ -116,7 +116,10 @@ fn writers_in_other_processes_go_on_and_the_archive_is_one_consistent_state() {
         drop(conn);
         let script = (0..1500).fold(String::from(".timeout 600000\n"), |mut script, n| {
             let (from, to) = (n * 37 % 500 + 1, n * 91 % 500 + 1);
-            script += &format!("BEGIN IMMEDIATE; UPDATE account SET amount=amount-7, note=hex(randomblob(200)) WHERE id={from}; UPDATE account SET amount=amount+7 WHERE id={to}; COMMIT;\n");
+            script += &format!(
+                "BEGIN IMMEDIATE; UPDATE account SET amount=amount-7, note=hex(randomblob(200)) \
+                                WHERE id={from}; UPDATE account SET amount=amount+7 WHERE id={to}; COMMIT;\n"
+            );
             script
         });
         let script_path = place.at("script.sql");

@@ -362,7 +362,8 @@ fn what_is_still_whole_beyond_repair_is_named_and_can_be_restored() {
         let hint = error.hint_text().unwrap();
         assert_eq!(
             hint,
-            "Still whole, and can be restored one by one (--item): a.strongroom.toml, strongroom-manifest.toml. For the rest use another archive."
+            "Still whole, and can be restored one by one (--item): a.strongroom.toml, strongroom-manifest.toml. For \
+             the rest use another archive."
         );
         let items = vec!["strongroom-manifest.toml".to_owned()];
         let wanted = RestoreOptions { items, ..RestoreOptions::all(&place.at("to")) };
@@ -415,7 +416,8 @@ fn recovery_data_that_is_lost_is_made_anew_while_the_content_is_whole() {
     let problem = restored.after_restore();
     assert_eq!(
         problem.message(),
-        "the archive is damaged beyond what its recovery data repairs (the recovery data cannot be used, because the table in it is lost), but every file restored from it was still whole"
+        "the archive is damaged beyond what its recovery data repairs (the recovery data cannot be used, because \
+         the table in it is lost), but every file restored from it was still whole"
     );
     assert!(problem.hint_text().unwrap().contains("Make a new full backup"));
 }

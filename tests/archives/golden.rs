@@ -1,13 +1,12 @@
 //! Files of every version of the formats, kept for ever: what they yield stays the same.
 //!
-//! `tests/golden/log-1`: two archives, three logs of version 1. They hold small and large commits, one that makes the file
-//! shorter, a catch-up, and commits of a clock that was two days ahead.
-//! `tests/golden/log-2`: three archives and four logs of version 2 with the same, and pages whose records were moved.
-//! `tests/golden/log-2-index`: two archives and three logs of version 2, of which the archived ones have an index; pages
-//! that changed often are whole from time to time.
-//! `tests/golden/archive-1`: archives of version 1 with recovery data of version 1 at every setting, two of them with
-//! several groups and windows as in large ones; and logs with their recovery data. Each line of `expected.txt` has an
-//! archive, its BLAKE3, that of the data file in it, and how it was made.
+//! `tests/golden/log-1`: two archives, three logs of version 1. They hold small and large commits, one that makes the
+//! file shorter, a catch-up, and commits of a clock that was two days ahead. `tests/golden/log-2`: three archives and
+//! four logs of version 2 with the same, and pages whose records were moved. `tests/golden/log-2-index`: two archives
+//! and three logs of version 2, of which the archived ones have an index; pages that changed often are whole from time
+//! to time. `tests/golden/archive-1`: archives of version 1 with recovery data of version 1 at every setting, two of
+//! them with several groups and windows as in large ones; and logs with their recovery data. Each line of
+//! `expected.txt` has an archive, its BLAKE3, that of the data file in it, and how it was made.
 //! `tests/golden/archive-3`: the same of version 3, with recovery data of version 2.
 
 use crate::support;
@@ -346,8 +345,8 @@ fn archives_of_every_version_are_sound_and_yield_their_state() {
     }
 }
 
-/// What version 1 promised: any single stretch of this length, and any half of the table. A sound copy gets recovery data
-/// of the newest version, which is as good.
+/// What version 1 promised: any single stretch of this length, and any half of the table. A sound copy gets recovery
+/// data of the newest version, which is as good.
 #[test]
 fn archives_of_version_1_are_repaired() {
     let place = Place::new();

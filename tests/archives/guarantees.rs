@@ -143,7 +143,8 @@ fn a_guarantee_is_said_in_plain_words() {
     let guarantee = options(Rate::Medium, Rate::Low).guarantee(1024 * MB).unwrap();
     assert_eq!(
         guarantee.in_words(),
-        "Repairs any single damaged stretch up to 51.3 MB, any 10 that together are no more than 47.6 MB, and any 128 of no more than 398.0 KB each; archive 11 % larger; needs 199.4 MB of memory"
+        "Repairs any single damaged stretch up to 51.3 MB, any 10 that together are no more than 47.6 MB, and any \
+         128 of no more than 398.0 KB each; archive 11 % larger; needs 199.4 MB of memory"
     );
     assert_eq!(options(Rate::None, Rate::High).guarantee(MB), None);
 }

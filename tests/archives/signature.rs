@@ -130,7 +130,8 @@ fn a_forged_archive_with_the_signature_of_a_genuine_one_is_refused_by_everything
     assert!(!sound && said.contains("was to be signed, and its signature is missing or damaged"), "{said}");
 }
 
-/// A bit of the signature or of the end is no reason to call an archive unsigned, nor to lose the signature at a repair.
+/// A bit of the signature or of the end is no reason to call an archive unsigned, nor to lose the signature at a
+/// repair.
 #[test]
 fn a_signature_that_is_damaged_or_loses_its_place_is_not_passed_over() {
     let scene = Scene::new();

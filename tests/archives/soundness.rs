@@ -275,7 +275,8 @@ fn the_newest_sound_backup_in_an_earlier_folder_is_known_and_stays() {
 fn sound_backups_in_segments_stay_too() {
     let scene = Scene::new(1);
     let conn = Connection::open(&scene.data).unwrap();
-    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t(b) SELECT randomblob(1000) FROM n";
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t(b) SELECT \
+                randomblob(1000) FROM n";
     conn.execute_batch(fill).unwrap();
     drop(conn);
     scene.set(&["archive.segment-size=1"]);
@@ -306,7 +307,8 @@ fn what_nobody_could_check_pushes_out_nothing_that_was() {
     let conn = Connection::open(&scene.data).unwrap();
     conn.execute_batch(
         "PRAGMA writable_schema=ON;
-         UPDATE sqlite_schema SET sql='CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT COLLATE office, b BLOB, c REAL)' WHERE name='t'",
+         UPDATE sqlite_schema SET sql='CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT COLLATE office, b BLOB, c \
+         REAL)' WHERE name='t'",
     )
     .unwrap();
     drop(conn);
@@ -423,7 +425,8 @@ fn what_was_checked_by_structure_alone_pushes_out_nothing_before_it_was_restored
     let data = place.at("a.sqlite");
     let writer = make_data_file(&data, "PRAGMA journal_mode=WAL", 100);
     writer.execute_batch("PRAGMA synchronous=OFF; CREATE TABLE large(x)").unwrap();
-    let insert = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<530) INSERT INTO large SELECT zeroblob(1048576) FROM n";
+    let insert = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<530) INSERT INTO large \
+                  SELECT zeroblob(1048576) FROM n";
     writer.execute_batch(insert).unwrap();
     writer.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(writer);

@@ -281,7 +281,8 @@ fn commits_that_an_older_sqlite_leaves_without_checksums_are_recorded_one_by_one
     foreign_commits(
         &data,
         "PRAGMA journal_mode=WAL; CREATE TABLE t(i INTEGER PRIMARY KEY, x);
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<500) INSERT INTO t SELECT i, zeroblob(800) FROM n",
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<500) INSERT INTO t SELECT i, \
+         zeroblob(800) FROM n",
     );
     let engine = engine(&place);
     let handle = engine.handle();

@@ -1,5 +1,5 @@
-//! `strongroom log`: what foreign programs did to a data file, told from its archive and log, held against what they say
-//! themselves.
+//! `strongroom log`: what foreign programs did to a data file, told from its archive and log, held against what they
+//! say themselves.
 
 use crate::support;
 
@@ -16,8 +16,8 @@ use support::{
     has, make_data_file, text,
 };
 
-/// Does what a program may do, and says of every commit what it changed: triggers of its own connection note it, so that
-/// a savepoint that is taken back takes that back as well.
+/// Does what a program may do, and says of every commit what it changed: triggers of its own connection note it, so
+/// that a savepoint that is taken back takes that back as well.
 pub(crate) const WRITER: &str = r#"
 import json, random, sqlite3, sys
 path, seed, commits = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -88,10 +88,14 @@ for number in range(1, commits + 1):
     if dice.randrange(25) == 0: db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 "#;
 
-pub(crate) const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b, c REAL); CREATE INDEX t_b ON t(b); \
-     CREATE TABLE k(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE p(x, y); CREATE TABLE mark(id INTEGER PRIMARY KEY, n); \
-     CREATE VIRTUAL TABLE docs USING fts5(body); CREATE VIRTUAL TABLE places USING rtree(i, a, b); INSERT INTO mark VALUES(1, 0); \
-     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) INSERT INTO t SELECT i, 'first ' || i, zeroblob(i*20), i/3.0 FROM n; \
+pub(crate) const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b, c REAL); CREATE INDEX t_b \
+                                 ON t(b); \
+     CREATE TABLE k(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE p(x, y); CREATE TABLE mark(id INTEGER \
+     PRIMARY KEY, n); \
+     CREATE VIRTUAL TABLE docs USING fts5(body); CREATE VIRTUAL TABLE places USING rtree(i, a, b); INSERT INTO mark \
+     VALUES(1, 0); \
+     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) INSERT INTO t SELECT i, 'first ' || \
+     i, zeroblob(i*20), i/3.0 FROM n; \
      INSERT INTO p SELECT id, a FROM t; INSERT INTO k SELECT a, id FROM t";
 
 /// The operations that the program lists.

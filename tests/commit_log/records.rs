@@ -58,7 +58,8 @@ fn statement(dice: &mut Dice, page_size: u64) -> String {
     let id = dice.below(600);
     let insert = match table {
         "plain" => format!(
-            "INSERT INTO plain(rowid, a, b, c) SELECT nullif({id}, (SELECT rowid FROM plain WHERE rowid={id})), {x}, {text}, {y}"
+            "INSERT INTO plain(rowid, a, b, c) SELECT nullif({id}, (SELECT rowid FROM plain WHERE rowid={id})), \
+             {x}, {text}, {y}"
         ),
         "ids" => format!("{verb} INTO ids VALUES({id}, {}, {text}, {y})", dice.below(99)),
         "counted" => format!("INSERT INTO counted(a, b) VALUES({x}, {y})"),
@@ -299,7 +300,8 @@ fn changes_of_the_schema_are_told_as_such() {
     let mut told = |sql: &str| short(&batch(&conn, &path, &mut tracker, sql));
     assert_eq!(
         told(
-            "BEGIN; CREATE TABLE t(a UNIQUE, b); CREATE INDEX t_b ON t(b); INSERT INTO t VALUES('x', 1), ('y', 2); COMMIT"
+            "BEGIN; CREATE TABLE t(a UNIQUE, b); CREATE INDEX t_b ON t(b); INSERT INTO t VALUES('x', 1), ('y', 2); \
+             COMMIT"
         ),
         ["create table t t", "create index t t_b", "add t 1", "add t 2"]
     );
@@ -374,7 +376,8 @@ fn what_sqlite_keeps_for_itself_is_marked() {
 /// Has SQLite write one byte of a BLOB in place.
 fn overwrite(id: u64, at: u64, length: u64) -> String {
     format!(
-        "UPDATE t SET b=CAST(substr(b, 1, {at}) || x'21' || substr(b, {at} + 2) AS BLOB) WHERE id={id} AND length(b)={length}"
+        "UPDATE t SET b=CAST(substr(b, 1, {at}) || x'21' || substr(b, {at} + 2) AS BLOB) WHERE id={id} AND \
+         length(b)={length}"
     )
 }
 
@@ -385,7 +388,8 @@ fn a_blob_that_is_overwritten_in_place_is_a_change_of_its_record() {
         let path = place.at(name);
         let conn = Connection::open(&path).unwrap();
         conn.execute_batch(&format!(
-            "PRAGMA page_size=512; {key} CREATE TABLE t(id INTEGER PRIMARY KEY, b); CREATE TABLE k(k PRIMARY KEY, b) WITHOUT ROWID; \
+            "PRAGMA page_size=512; {key} CREATE TABLE t(id INTEGER PRIMARY KEY, b); CREATE TABLE k(k PRIMARY KEY, \
+             b) WITHOUT ROWID; \
              CREATE INDEX t_b ON t(b);
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<30) \
              INSERT INTO t SELECT i, zeroblob(5000) FROM n; INSERT INTO k SELECT id, b FROM t; DROP INDEX t_b"
@@ -433,7 +437,8 @@ fn with_auto_vacuum_the_record_of_a_lone_page_is_found_without_looking_through_t
     let conn = Connection::open(&path).unwrap();
     conn.execute_batch(
         "PRAGMA page_size=512; PRAGMA auto_vacuum=1; CREATE TABLE t(id INTEGER PRIMARY KEY, b); \
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) INSERT INTO t SELECT i, zeroblob(5000) FROM n",
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) INSERT INTO t SELECT i, \
+         zeroblob(5000) FROM n",
     )
     .unwrap();
     let before = Bytes::read(&path);

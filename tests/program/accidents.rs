@@ -344,7 +344,8 @@ fn play(case: &Accident, when: When) {
     foreign_commits(
         &other(&scene),
         "PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, a);
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9000) INSERT INTO t SELECT i, 'other '||i FROM n",
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9000) INSERT INTO t SELECT i, 'other \
+         '||i FROM n",
     );
     scene.until_complete();
     scene.until_at_rest();

@@ -291,6 +291,19 @@ fn absolute(path: &[String], module: &[String]) -> Vec<String> {
     [base, rest].concat()
 }
 
+/// A table in a comment is as wide as its cells.
+#[test]
+fn comments_are_at_most_120_columns_wide() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in ["src", "tests", "benches"].iter().flat_map(|folder| sources(&root.join(folder))) {
+        let source = fs::read_to_string(&path).unwrap();
+        let is_wide = |line: &&str| line.chars().count() > 120 && line.trim_start().starts_with("//");
+        let wide =
+            source.lines().filter(is_wide).find(|line| !line.trim_start_matches(['/', '!', ' ']).starts_with('|'));
+        assert_eq!(wide, None, "{}", path.display());
+    }
+}
+
 #[test]
 fn no_files_of_a_folder_go_round_in_circles() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -332,7 +345,8 @@ fn no_files_of_a_folder_go_round_in_circles() {
 #[test]
 fn paths_are_spelled_out_and_found_from_where_they_stand() {
     let module = ["engine", "status", "id"].map(str::to_owned);
-    let source = "use crate::{\n    engine::{query::Query, status::{self, jobs}},\n    error::Result,\n};\npub(super) fn f() {\n\
+    let source = "use crate::{\n    engine::{query::Query, status::{self, jobs}},\n    \
+                  error::Result,\n};\npub(super) fn f() {\n\
                   super::super::worker::run(super::host::X)\n}\n";
     let found: Vec<String> = paths(source).iter().map(|path| absolute(path, &module).join("::")).collect();
     for expected in [

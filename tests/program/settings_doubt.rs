@@ -1,5 +1,5 @@
-//! Settings that may be half of what somebody wrote, or that cannot be understood, where nobody has any in force: nothing
-//! is deleted by them, what they said before goes on, and what is wrong with them is said.
+//! Settings that may be half of what somebody wrote, or that cannot be understood, where nobody has any in force:
+//! nothing is deleted by them, what they said before goes on, and what is wrong with them is said.
 
 use crate::support;
 

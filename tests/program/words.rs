@@ -296,7 +296,8 @@ fn a_transaction_that_was_not_ended_is_told_and_not_undone_beside_a_program() {
     let place = Place::new();
     let data = place.at("a.sqlite");
     let path = data.to_str().unwrap();
-    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9000) INSERT INTO t(a) SELECT 'old' FROM n";
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9000) INSERT INTO t(a) SELECT \
+                'old' FROM n";
     make_data_file(&data, "", 10).execute_batch(rows).unwrap();
     let uri = format!("file:{path}?vfs=unix-dotfile");
     let flags = rusqlite::OpenFlags::default() | rusqlite::OpenFlags::SQLITE_OPEN_URI;

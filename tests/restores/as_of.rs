@@ -79,7 +79,8 @@ fn last_commit(log: &Path) -> u64 {
 const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b); CREATE INDEX t_b ON t(b); \
      CREATE TABLE k(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE p(x, y); CREATE TABLE mark(n); \
      INSERT INTO mark VALUES(0); CREATE VIRTUAL TABLE docs USING fts5(body); \
-     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<250) INSERT INTO t SELECT i, 'first ' || i, zeroblob(i*9) FROM n; \
+     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<250) INSERT INTO t SELECT i, 'first ' || \
+     i, zeroblob(i*9) FROM n; \
      INSERT INTO k SELECT a, id FROM t; INSERT INTO p SELECT id, a FROM t";
 
 /// One statement of a program that does what it likes.
@@ -327,7 +328,8 @@ impl Scene {
 fn a_result_is_shown_as_it_is_asked_for_and_saved_where_nothing_is() {
     let scene = Scene::new(Rate::None);
     let path = scene.data.to_str().unwrap();
-    let sql = "SELECT 1 AS one, NULL AS none, 'a,\"b' AS text, x'00ff' AS bytes, 2.5 AS one, zeroblob(900) AS long, char(27) AS esc";
+    let sql = "SELECT 1 AS one, NULL AS none, 'a,\"b' AS text, x'00ff' AS bytes, 2.5 AS one, zeroblob(900) AS long, \
+               char(27) AS esc";
     let of = |more: &[&str]| text(&scene.query(&[&[path, "--commit", "3"], more].concat()).stdout);
     let blob = "00".repeat(900);
     assert_eq!(
@@ -651,7 +653,8 @@ fn tables_of_other_shapes_are_compared_as_far_as_they_can_be() {
     application
         .execute_batch(
             "ALTER TABLE wider ADD COLUMN b DEFAULT 7; UPDATE wider SET a='z' WHERE id=2;
-             DROP TABLE other; CREATE TABLE other(name TEXT PRIMARY KEY, a); INSERT INTO other VALUES('n', 'y'), ('m', 'y');
+             DROP TABLE other; CREATE TABLE other(name TEXT PRIMARY KEY, a); INSERT INTO other VALUES('n', 'y'), \
+             ('m', 'y');
              UPDATE nulls SET b=9 WHERE b=2; DROP TABLE gone; INSERT INTO docs VALUES('three');
              DROP INDEX wider_a; CREATE VIEW v AS SELECT 1",
         )

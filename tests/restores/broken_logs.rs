@@ -102,7 +102,8 @@ fn the_archive_that_a_log_goes_on_from_stays_while_the_log_is_away() {
     assert_eq!(logical_content(&scene.place.at("all of it/a.sqlite")), live);
 }
 
-/// A log that was begun before there was an archive, and held no commit yet, knows nothing but how long the data file was.
+/// A log that was begun before there was an archive, and held no commit yet, knows nothing but how long the data file
+/// was.
 #[test]
 fn a_file_that_grew_or_shrank_before_the_first_backup_is_restored_to_every_commit_after_it() {
     for (number, change) in

@@ -44,14 +44,18 @@ fn make(path: &Path, pragmas: &str, records: u32) -> Connection {
     let conn = Connection::open(path).unwrap();
     let fill = format!(
         "{pragmas}; PRAGMA synchronous=OFF; PRAGMA user_version=7; PRAGMA application_id=99; {SCHEMA} BEGIN; \
-         CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{records}) SELECT i FROM n; \
-         INSERT INTO people SELECT i*3, 'name ' || i, i%90, i/4.0, CASE i%5 WHEN 0 THEN NULL WHEN 1 THEN zeroblob(i%700) ELSE 'ä' || i END FROM n; \
+         CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{records}) \
+         SELECT i FROM n; \
+         INSERT INTO people SELECT i*3, 'name ' || i, i%90, i/4.0, CASE i%5 WHEN 0 THEN NULL WHEN 1 THEN \
+         zeroblob(i%700) ELSE 'ä' || i END FROM n; \
          INSERT INTO plain SELECT 'a' || i, i*i, hex(randomblob(i%300)) FROM n; \
          INSERT INTO auto(v, w) SELECT 'v' || i, CASE WHEN i%9=0 THEN randomblob(i*13%9000) END FROM n; \
-         INSERT INTO wr SELECT 'k' || (i*7919%{records}), i, CASE WHEN i%11=0 THEN hex(randomblob(900)) ELSE i END FROM n; \
+         INSERT INTO wr SELECT 'k' || (i*7919%{records}), i, CASE WHEN i%11=0 THEN hex(randomblob(900)) ELSE i END \
+         FROM n; \
          INSERT INTO gen(x) SELECT i FROM n; INSERT INTO hard SELECT i, 's' || i, i*i FROM n; \
          INSERT INTO docs SELECT 'some words of ' || i FROM n WHERE i%7=0; COMMIT; \
-         ALTER TABLE people ADD COLUMN later TEXT DEFAULT 'x'; DELETE FROM plain WHERE rowid%3=1 AND rowid<{records}/2; \
+         ALTER TABLE people ADD COLUMN later TEXT DEFAULT 'x'; DELETE FROM plain WHERE rowid%3=1 AND \
+         rowid<{records}/2; \
          DELETE FROM auto WHERE id>{records}-2"
     );
     conn.execute_batch(&fill).unwrap();
@@ -61,8 +65,12 @@ fn make(path: &Path, pragmas: &str, records: u32) -> Connection {
 /// Every record of every table, with its rowid where it has one.
 fn rows(path: &Path) -> Rows {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let mut tables =
-        conn.prepare("SELECT name, wr FROM pragma_table_list JOIN sqlite_schema USING(name) WHERE rootpage>0 AND name NOT LIKE 'sqlite_%'").unwrap();
+    let mut tables = conn
+        .prepare(
+            "SELECT name, wr FROM pragma_table_list JOIN sqlite_schema USING(name) WHERE rootpage>0 AND \
+                      name NOT LIKE 'sqlite_%'",
+        )
+        .unwrap();
     let tables: Vec<(String, bool)> =
         tables.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
     let mut found = Rows::new();
@@ -229,8 +237,8 @@ fn no_record_is_missing_that_sqlite_finds_and_no_wrong_one_is_taken_for_sound() 
                 (found, theirs_found) = (found + right, theirs_found + right_of_theirs);
                 of_truth += truth.len();
             }
-            // Lines of indexes, which the shell keeps as well, have no rowid; what a page of another table seems to hold
-            // is lost and found here.
+            // Lines of indexes, which the shell keeps as well, have no rowid; what a page of another table seems to
+            // hold is lost and found here.
             let all = |rows: &Rows, id: Option<usize>| {
                 let counts = |table: &str, row: &&Vec<Value>| match table.starts_with("lost_and_found") {
                     true => id.is_none_or(|id| !row[id].is_null()),
@@ -437,7 +445,8 @@ fn a_second_record_of_a_key_and_a_deleted_one_are_kept_apart() {
     let conn = Connection::open(&data).unwrap();
     conn.execute_batch(
         "PRAGMA page_size=512; CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT); CREATE TABLE gone(a TEXT); \
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO t SELECT i, 'text ' || i FROM n; \
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO t SELECT i, 'text ' \
+         || i FROM n; \
          INSERT INTO gone SELECT 'deleted ' || id FROM t; DROP TABLE gone",
     )
     .unwrap();

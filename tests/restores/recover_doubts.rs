@@ -25,7 +25,8 @@ fn with_wal(place: &Place) -> (std::path::PathBuf, std::path::PathBuf) {
     let conn = Connection::open(&live).unwrap();
     conn.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT);
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<500) INSERT INTO t SELECT i, 'name '||i FROM n;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<500) INSERT INTO t SELECT i, 'name \
+         '||i FROM n;
          PRAGMA wal_checkpoint(TRUNCATE)",
     )
     .unwrap();
@@ -69,7 +70,8 @@ fn a_transaction_that_was_not_ended_and_another_name_are_said() {
     let conn = Connection::open(&path).unwrap();
     conn.execute_batch(
         "CREATE TABLE t(id INTEGER PRIMARY KEY, cents INT); PRAGMA journal_mode=PERSIST;
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t SELECT i, 100000 FROM n",
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t SELECT i, 100000 \
+         FROM n",
     )
     .unwrap();
     drop(conn);
@@ -99,13 +101,15 @@ fn values_and_pages_that_sqlite_never_writes_there_are_doubtful_or_lost() {
     let path = place.at("a.sqlite");
     let conn = Connection::open(&path).unwrap();
     conn.execute_batch(
-        "PRAGMA page_size=1024; CREATE TABLE roles(name TEXT NOT NULL, level INT NOT NULL); CREATE TABLE stock(amount REAL, sku TEXT);
+        "PRAGMA page_size=1024; CREATE TABLE roles(name TEXT NOT NULL, level INT NOT NULL); CREATE TABLE \
+         stock(amount REAL, sku TEXT);
          CREATE TABLE big(id INTEGER PRIMARY KEY, a TEXT);
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<30)
          INSERT INTO roles SELECT 'role '||i, i FROM n;
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<30)
          INSERT INTO stock SELECT i*1.5, 'sku'||i FROM n;
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO big SELECT i, 'name '||i FROM n",
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO big SELECT i, 'name \
+         '||i FROM n",
     )
     .unwrap();
     let root = |table: &str| -> usize {

@@ -1,5 +1,5 @@
-//! What takes the place of something that is gone: a repaired copy of its archive, an older archive of a newer one, a log
-//! that was begun anew of the one before. Where it is not the same, that is said.
+//! What takes the place of something that is gone: a repaired copy of its archive, an older archive of a newer one, a
+//! log that was begun anew of the one before. Where it is not the same, that is said.
 
 use std::{fs, path::Path};
 

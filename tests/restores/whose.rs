@@ -309,7 +309,8 @@ fn archives_whose_names_were_swapped_are_what_they_say_themselves() {
     assert_eq!(names_in(&scene.place.at("prod/Backups")), ["a[0001].4BK", "a[0002].4BK", "a[0004].4BK", "a[0005].4BK"]);
 }
 
-/// The settings of the original are lost, and its archives are all that tells of them; or it lies where nobody may look.
+/// The settings of the original are lost, and its archives are all that tells of them; or it lies where nobody may
+/// look.
 #[test]
 fn an_archive_that_names_another_data_file_which_may_be_there_is_never_deleted() {
     let place = Place::new();

@@ -188,9 +188,9 @@ impl Desk {
         self.click_where(label, |harness| called(harness, role, label));
     }
 
-    /// Clicks what is found, once it stands still: what was drawn a moment ago may still move to its place, as dialogs do
-    /// to the middle. While the button is down nothing is told to the window: an answer that makes a dialog longer would
-    /// move it away beneath the pointer.
+    /// Clicks what is found, once it stands still: what was drawn a moment ago may still move to its place, as dialogs
+    /// do to the middle. While the button is down nothing is told to the window: an answer that makes a dialog longer
+    /// would move it away beneath the pointer.
     pub fn click_where(&mut self, what: &str, find: impl for<'h> Fn(&'h Harness<'static, Window>) -> Option<Node<'h>>) {
         let place = |harness: &Harness<'static, Window>| find(harness).map(|node| node.rect());
         loop {

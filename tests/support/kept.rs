@@ -121,7 +121,8 @@ impl Kept {
 pub fn content(data: &Path) -> Vec<String> {
     let conn = rusqlite::Connection::open(data).unwrap();
     conn.busy_timeout(Duration::from_secs(60)).unwrap();
-    let tables = "SELECT name, wr FROM pragma_table_list JOIN sqlite_schema USING(name) WHERE schema='main' AND rootpage>0 \
+    let tables = "SELECT name, wr FROM pragma_table_list JOIN sqlite_schema USING(name) WHERE schema='main' AND \
+                  rootpage>0 \
                   AND name NOT LIKE 'sqlite_%' AND name<>'mark' ORDER BY name";
     let mut asked = conn.prepare(tables).unwrap();
     let tables: Vec<(String, bool)> =

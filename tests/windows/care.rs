@@ -114,7 +114,8 @@ fn suspended_backups_are_said_until_a_retry_succeeds() {
     fs::write(desk.path("in the way"), "a file").unwrap();
     let folder = desk.path("in the way").join("Backups");
     let settings = format!(
-        "[scheduler]\nfrequency = \"every day\"\n[destination]\nfolder = {folder:?}\n[failure]\ncancel = true\ncancel-after = 1\n"
+        "[scheduler]\nfrequency = \"every day\"\n[destination]\nfolder = {folder:?}\n[failure]\ncancel = \
+         true\ncancel-after = 1\n"
     );
     fs::write(desk.path("Office.strongroom.toml"), settings).unwrap();
     desk.open(&path);

@@ -1,4 +1,5 @@
-//! Looking at a past state in the window: its tables and records, a statement, what is other now, and records in a file.
+//! Looking at a past state in the window: its tables and records, a statement, what is other now, and records in a
+//! file.
 
 use crate::desk;
 

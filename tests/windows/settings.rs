@@ -423,7 +423,8 @@ fn archives_made_while_the_dialog_is_open_are_its_own() {
     desk.tab("Backup & Restore");
     desk.type_into("Number of backups kept", "9");
     desk.tab("Configuration");
-    // Only the answer to the form as it is now says that it would be refused; it says what is to be said of the folder too.
+    // Only the answer to the form as it is now says that it would be refused; it says what is to be said of the folder
+    // too.
     desk.check("Use log");
     let log = desk.field("Log file");
     let file = desk.path("Office.sqlite").display().to_string();

@@ -6,8 +6,8 @@ use super::{ArchiveEntry, ArchiveNumber, describe, files, parse_name, parse_segm
 use crate::error::Result;
 
 /// The copies in `folder` that repairs wrote of archives with this stem, or of all, `Name[0006] repaired.4BK`: each has
-/// the number and the identity of the archive whose place it can take. One that [`list`](super::list) has in that place is not among
-/// them.
+/// the number and the identity of the archive whose place it can take. One that [`list`](super::list) has in that place
+/// is not among them.
 ///
 /// # Errors
 /// When the folder cannot be read.

@@ -25,8 +25,8 @@ impl Archive {
     /// there should be, and how many there are; `None` without any.
     ///
     /// # Errors
-    /// `Damaged` for the head of a segment that is not as it was written, for a segment that is longer, and where something
-    /// else than frames stands there while all recovery data is found; those of the disk; `Stopped`.
+    /// `Damaged` for the head of a segment that is not as it was written, for a segment that is longer, and where
+    /// something else than frames stands there while all recovery data is found; those of the disk; `Stopped`.
     pub fn prove_recovery(&self, control: &Control) -> Result<Option<(u64, u64)>> {
         let end = self.tail.length - TAIL_LENGTH;
         let mut stretches = Stretches { archive: self, at: self.index_end, end };

@@ -249,8 +249,8 @@ impl Opened {
         self.stamps().iter().all(|(_, stamp)| stamp.is_older_than(stamp.time_step()))
     }
 
-    /// Whether a program holds the lock under which it writes to the file itself, and no journal tells what it changed: in
-    /// the journal modes `memory` and `off` what stands there is a part of a transaction.
+    /// Whether a program holds the lock under which it writes to the file itself, and no journal tells what it changed:
+    /// in the journal modes `memory` and `off` what stands there is a part of a transaction.
     fn is_locked(&self) -> bool {
         self.companions.is_empty() && is_locked_to_write(&self.database.0)
     }

@@ -45,8 +45,9 @@ fn is_refused(_: &File, _: Wanted, _: u64) -> bool {
     false
 }
 
-/// Why commits of a program may lie elsewhere than in the files at `path`, which is open as `file`: in the WAL of another
-/// name of it, or in one that was deleted under the program. As the end of a sentence that begins with its name.
+/// Why commits of a program may lie elsewhere than in the files at `path`, which is open as `file`: in the WAL of
+/// another name of it, or in one that was deleted under the program. As the end of a sentence that begins with its
+/// name.
 pub(super) fn commits_elsewhere(path: &Path, file: &File) -> Option<String> {
     if !is_read(file) {
         return None;

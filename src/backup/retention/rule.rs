@@ -2,9 +2,9 @@
 //!
 //! A set goes only when the rule is satisfied by **newer ones that are known to be at least as good**: sound ones are
 //! pushed out by sound ones, those that nobody has checked by such and sound ones, damaged ones by any; those that hold
-//! all that was chosen by such only, and those that this user signed by such only. So however many backups are made of a damaged data file, or while the disk of
-//! the attachments is missing, the newest sound and whole sets stay; and where nothing is ever checked, the rule counts
-//! as if all were alike.
+//! all that was chosen by such only, and those that this user signed by such only. So however many backups are made of
+//! a damaged data file, or while the disk of the attachments is missing, the newest sound and whole sets stay; and
+//! where nothing is ever checked, the rule counts as if all were alike.
 //!
 //! *In steps* means the newest of each of the last so many hours, days, weeks, months and years that have a backup, in
 //! the local time that its archive was made in. What is newer is told by the numbers, which no clock can turn round: a

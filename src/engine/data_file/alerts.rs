@@ -104,8 +104,8 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
     ))
 }
 
-/// What is to be said of such programs, `who`, once they have ended: the file has what they committed only if they wrote
-/// it there, and our own locks may have kept them from that.
+/// What is to be said of such programs, `who`, once they have ended: the file has what they committed only if they
+/// wrote it there, and our own locks may have kept them from that.
 pub(in crate::engine) fn of_ended_strays(data_file: &Path, who: &str) -> Warning {
     let path = data_file.display();
     Warning::new(
@@ -237,7 +237,8 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
                 archive.number,
                 copy.path.display()
             );
-            let hint = "Prove the copy with a test restore; then the damaged file can be deleted, and the copy be given its name.";
+            let hint = "Prove the copy with a test restore; then the damaged file can be deleted, and the copy be \
+                        given its name.";
             found.push(Warning::new(WarningKind::ArchiveRepaired, message, hint));
             continue;
         }
@@ -377,8 +378,8 @@ pub(in crate::engine) fn of_log_not_begun(file: &Path) -> Warning {
     Warning::new(WarningKind::LogBroken, message, NOBODY)
 }
 
-/// What is to be said of a log as it lies on the disk, of which who manages the data file was not asked or does not answer:
-/// that process is `manager`; `None` where there is none.
+/// What is to be said of a log as it lies on the disk, of which who manages the data file was not asked or does not
+/// answer: that process is `manager`; `None` where there is none.
 pub(in crate::engine) fn of_log_at_rest(
     file: &Path,
     (facts, problem): (Option<&LogFacts>, Option<&ErrorReport>),
@@ -399,7 +400,8 @@ pub(in crate::engine) fn of_log_at_rest(
                 || NOBODY.to_owned(),
                 |manager| {
                     format!(
-                        "{manager} manages the data file. If this stays so, it hangs or is suspended: let it go on, or end it \
+                        "{manager} manages the data file. If this stays so, it hangs or is suspended: let it go on, \
+                         or end it \
                          and start the service again."
                     )
                 },

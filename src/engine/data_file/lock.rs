@@ -83,8 +83,8 @@ impl DataFileLock {
     pub(in crate::engine) fn keep(&mut self, data_file: &Path, address: Option<&str>) -> Result<()> {
         let usual = beside(data_file);
         if self.path.file_name() != usual.file_name() {
-            // It is in the program's own folder, since that of the data file could not be written, and may be now: whoever
-            // comes next asks there first.
+            // It is in the program's own folder, since that of the data file could not be written, and may be now:
+            // whoever comes next asks there first.
             match lock(&usual, data_file, address) {
                 Ok(lock) => *self = lock,
                 Err(error) if error.kind() == ErrorKind::InUse => return Err(error),

@@ -14,8 +14,8 @@ use crate::{
     sqlite::data_file,
 };
 
-/// A settings file that looks half written is taken for what it is once it stayed so for this time: an editor empties it
-/// first, or puts another in its place.
+/// A settings file that looks half written is taken for what it is once it stayed so for this time: an editor empties
+/// it first, or puts another in its place.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 impl DataFile {
@@ -148,8 +148,8 @@ impl DataFile {
     }
 }
 
-/// What is said of a data file that was moved elsewhere, with a link left in its place: it is recorded as before, but who
-/// asks by the link finds nobody, since all goes by the place of the file itself.
+/// What is said of a data file that was moved elsewhere, with a link left in its place: it is recorded as before, but
+/// who asks by the link finds nobody, since all goes by the place of the file itself.
 fn became_link(path: &Path) -> Option<Error> {
     let is_link = path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_symlink());
     let now = path.canonicalize().ok().filter(|now| is_link && now != path)?;

@@ -38,8 +38,8 @@ pub(in crate::engine) enum LogStart {
     },
 }
 
-/// Sees that the log of `data_file`, as its settings say, can be opened, as far as that can be told while another one is
-/// in use: its folder is made where [`open_log`] would.
+/// Sees that the log of `data_file`, as its settings say, can be opened, as far as that can be told while another one
+/// is in use: its folder is made where [`open_log`] would.
 ///
 /// # Errors
 /// Why it cannot.

@@ -356,7 +356,8 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let old = |archive: u128, what: &str| {
             format!(
-                "INSERT INTO unsound VALUES('{}',5,'{{\"archive\":\"/b/a[000{archive}].4BK\",\"archive_id\":\"{}\",\"data_file_id\":\"{}\",\"number\":{archive},\"found\":\"2026-01-01T00:00:00+00:00\",\"what\":\"{what}\",\"note\":\"Tree 9\"}}');",
+                "INSERT INTO unsound \
+                 VALUES('{}',5,'{{\"archive\":\"/b/a[000{archive}].4BK\",\"archive_id\":\"{}\",\"data_file_id\":\"{}\",\"number\":{archive},\"found\":\"2026-01-01T00:00:00+00:00\",\"what\":\"{what}\",\"note\":\"Tree 9\"}}');",
                 Uuid::from_u128(archive),
                 Uuid::from_u128(archive),
                 Uuid::nil()

@@ -34,7 +34,8 @@ pub struct Watched {
 const CLOCKS_APART: TimeDelta = TimeDelta::minutes(2);
 
 impl Watched {
-    /// Whether it was noted by a clock that was ahead of the one that says `now`: then how long ago it was is not known.
+    /// Whether it was noted by a clock that was ahead of the one that says `now`: then how long ago it was is not
+    /// known.
     pub fn is_ahead(&self, now: DateTime<Utc>) -> bool {
         self.until > now + CLOCKS_APART
     }
@@ -57,7 +58,8 @@ impl History {
         now: DateTime<Utc>,
     ) -> Result<Option<Watched>> {
         let before = read(&self.conn, data_file).map_err(|e| self.fail(e))?;
-        let sql = "INSERT OR REPLACE INTO watched(data_file,host,protects,until_ms,process,in_order) VALUES(?1,?2,?3,?4,?5,0)";
+        let sql = "INSERT OR REPLACE INTO watched(data_file,host,protects,until_ms,process,in_order) \
+                   VALUES(?1,?2,?3,?4,?5,0)";
         let args = params![data_file.to_string_lossy(), word(host), protects, now.timestamp_millis(), self.process];
         self.conn.execute(sql, args).map_err(|e| self.fail(e))?;
         let has_ended = |process: &String| *process != self.process && !is_alive(&self.path.with_file_name(process));

@@ -1,8 +1,8 @@
 //! Version 2 of records and blocks: short numbers, what differs from the record before, and one stored chain value for
 //! several small records.
 //!
-//! *Number* is an unsigned LEB128 of at most 64 bits; *difference* is a number that holds a signed one, zigzag: 0, −1, 1,
-//! −2 … are 0, 1, 2, 3 …
+//! *Number* is an unsigned LEB128 of at most 64 bits; *difference* is a number that holds a signed one, zigzag: 0, −1,
+//! 1, −2 … are 0, 1, 2, 3 …
 //!
 //! # Block
 //! | Offset | Size | |
@@ -13,9 +13,9 @@
 //! | 8 | 32 | chain value after the block; of one that may be passed over: the same made of it, which no other continues |
 //! | 40 | | payload |
 //!
-//! The first block continues hash(chain value of the base, header). A payload of type 1 is records, each after its length
-//! as a number, and each has a chain value: hash(chain value before, record). Of any other block it is hash(chain value
-//! before, bytes 0 to 7, payload).
+//! The first block continues hash(chain value of the base, header). A payload of type 1 is records, each after its
+//! length as a number, and each has a chain value: hash(chain value before, record). Of any other block it is
+//! hash(chain value before, bytes 0 to 7, payload).
 //!
 //! # Record
 //! | | |

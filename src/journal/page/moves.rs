@@ -1,7 +1,7 @@
 //! A page as what became of its previous content: kept, replaced, moved, or counted up.
 //!
-//! When a record grows, SQLite moves its neighbours within the page, and every pointer to one of them is higher or lower
-//! by the same number. A patch would repeat both; general compression repeats the pointers.
+//! When a record grows, SQLite moves its neighbours within the page, and every pointer to one of them is higher or
+//! lower by the same number. A patch would repeat both; general compression repeats the pointers.
 //!
 //! A place begins at 0. Each step is a number, count · 4 + operation, and moves the place on by what it wrote:
 //!
@@ -31,8 +31,8 @@ const TABLE_BITS: u32 = 12;
 /// Every so many windows of the source are noted: half the time, and what begins between them is found backwards.
 const STRIDE: usize = 2;
 
-/// Appends the steps from `source`, which begins with the previous content, to `image`; false, with a part written, when
-/// they exceed `limit` bytes.
+/// Appends the steps from `source`, which begins with the previous content, to `image`; false, with a part written,
+/// when they exceed `limit` bytes.
 pub(super) fn put(source: &[u8], image: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
     let (table, previous) = (table_of(source), &source[..image.len()]);
     let (mut at, mut literal) = (0, 0);
@@ -85,7 +85,8 @@ pub(super) fn copies(mut bytes: &[u8], copied: &mut dyn FnMut(usize, usize)) -> 
     Some(())
 }
 
-/// Takes the steps in `bytes`, from the previous content in `page` to the next; `others` are what the source has besides.
+/// Takes the steps in `bytes`, from the previous content in `page` to the next; `others` are what the source has
+/// besides.
 pub(super) fn apply(mut bytes: &[u8], page: &mut [u8], others: &[u8]) -> Option<()> {
     let source = [&*page, others].concat();
     let mut at = 0usize;

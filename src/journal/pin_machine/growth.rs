@@ -248,9 +248,9 @@ impl PinMachine {
         self.ask(Phase::CopyingBehind, Ask::CopyBehind)
     }
 
-    /// A checkpoint ended that brings the data file up to date, to go level if nobody commits meanwhile. `is_quiet` says
-    /// that there was nothing to read: then a busy answer means that a checkpointer may wait for us, and there is time
-    /// to wait for the disk.
+    /// A checkpoint ended that brings the data file up to date, to go level if nobody commits meanwhile. `is_quiet`
+    /// says that there was nothing to read: then a busy answer means that a checkpointer may wait for us, and there is
+    /// time to wait for the disk.
     fn tidied(&mut self, copied: Checkpoint, is_quiet: bool) -> Then {
         if copied.busy {
             self.growth.tidied_at = self.place.mark.frame.saturating_sub(self.growth.limits.step * 3 / 4);
@@ -330,9 +330,10 @@ impl PinMachine {
         self.end()
     }
 
-    /// A checkpointer of the application may wait for one of our pins, and keeps writers out as long. It waits for lock 0,
-    /// or for a slot that it saw with an older mark: that of the oldest pin, or one that a newer pin has taken since. The
-    /// oldest is held alone until the checkpointer has looked again; then a new pin takes the place of the oldest.
+    /// A checkpointer of the application may wait for one of our pins, and keeps writers out as long. It waits for lock
+    /// 0, or for a slot that it saw with an older mark: that of the oldest pin, or one that a newer pin has taken
+    /// since. The oldest is held alone until the checkpointer has looked again; then a new pin takes the place of the
+    /// oldest.
     fn give_way(&mut self, now: Duration) -> Then {
         if self.pins > 1 {
             self.release_newest();
@@ -355,8 +356,8 @@ impl PinMachine {
         self.take_fresh(Fresh::KeptOut)
     }
 
-    /// Lets writers go on. `is_busy` says whether another checkpoint was in the way until the end; it is not known after
-    /// a failure.
+    /// Lets writers go on. `is_busy` says whether another checkpoint was in the way until the end; it is not known
+    /// after a failure.
     pub(super) fn let_in(&mut self, is_busy: Option<bool>) {
         self.gate = None;
         self.order(Order::LetWritersIn);

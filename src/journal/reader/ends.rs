@@ -54,8 +54,8 @@ impl LogReader {
         Ok(self.block_two(at + (two::BLOCK_BYTES + block.payload) as u64, block.chain)?.is_some())
     }
 
-    /// Whether two blocks of which the second continues the first stand anywhere from `offset` on, where the chain ends:
-    /// then the place is damaged, or what stood there is gone, and it is not torn.
+    /// Whether two blocks of which the second continues the first stand anywhere from `offset` on, where the chain
+    /// ends: then the place is damaged, or what stood there is gone, and it is not torn.
     fn sound_blocks_follow(&mut self, offset: u64) -> Result<bool> {
         let (magic, shortest) = match self.header.version {
             1 => (one::BLOCK_MAGIC, one::BLOCK_BYTES),

@@ -190,8 +190,8 @@ impl Service {
         Error::new(report.kind, report.message).hint("The backup can be started again at once.")
     }
 
-    /// Ends a cut whose backup is over and that could not be ended then: without that, no later backup could cut the log
-    /// until the next start.
+    /// Ends a cut whose backup is over and that could not be ended then: without that, no later backup could cut the
+    /// log until the next start.
     fn settle_cut(&mut self) -> Result<()> {
         if self.sealed.is_none() {
             return Ok(());

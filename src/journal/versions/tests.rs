@@ -173,7 +173,8 @@ proptest! {
             for page in reads.iter().copied().chain(0..14) {
                 let found = versions.page(page, &mut base, &control).map_err(fail)?;
                 let expected = (page as usize).checked_sub(1).and_then(|at| state.get(at));
-                prop_assert!(found.as_ref().map(|found| found.as_ref()) == expected, "page {} after commit {}", page, limit);
+                prop_assert!(found.as_ref().map(|found| found.as_ref()) == expected, "page {} after commit \
+                    {}", page, limit);
             }
         }
     }

@@ -67,8 +67,8 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Sees before a write whether the file is as it was left. What was cut off it, the write itself would make up for with
-    /// zeros; after it nothing would tell.
+    /// Sees before a write whether the file is as it was left. What was cut off it, the write itself would make up for
+    /// with zeros; after it nothing would tell.
     pub(super) fn note_touched(&mut self) {
         let (Some(left), false) = (self.left, self.failed) else { return };
         match self.file.stamp().ok().flatten() {

@@ -69,7 +69,8 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
     };
     let hardening = if *scope == Scope::User { String::new() } else { HARDENING_OF_SYSTEM.to_owned() };
     let text = format!(
-        "# Written by Strongroom; removed by “strongroom service uninstall”. For changes of your own: systemctl{user} edit {name}\n\
+        "# Written by Strongroom; removed by “strongroom service uninstall”. For changes of your own: \
+         systemctl{user} edit {name}\n\
          [Unit]\n\
          Description=Strongroom keeps SQLite data files safe\n\
          # Its folders may lie on disks that are mounted late.\n\

@@ -224,7 +224,8 @@ fn consequences(
         _ => "What is in the data file now is kept by a full backup, which is made first: the restore can be undone.",
     };
     let text = format!(
-        "{leaves} {kept} What programs commit until it begins leaves as well. Programs go on; for them it is one more commit with other content."
+        "{leaves} {kept} What programs commit until it begins leaves as well. Programs go on; for them it is one \
+         more commit with other content."
     );
     advice(ui, Tone::Warn, &text);
 }

@@ -123,7 +123,8 @@ fn plan_ui(
             format!("The archive is damaged and is repaired on the fly: {problem}.")
         } else {
             format!(
-                "The archive is damaged beyond repair: {problem}. What is still whole can be restored, alone if need be."
+                "The archive is damaged beyond repair: {problem}. What is still whole can be restored, alone if \
+                 need be."
             )
         };
         fact_with(ui, "Damage", |ui| advice(ui, Tone::Warn, &text));

@@ -332,8 +332,8 @@ fn told(
     found.map(words::commit)
 }
 
-/// Where the choice leads, in a line. A moment between two commits is that of the last one before it; that must not come
-/// as a surprise.
+/// Where the choice leads, in a line. A moment between two commits is that of the last one before it; that must not
+/// come as a surprise.
 fn leads_to(plan: &RestorePlan, point: Option<&Point>, form: &RestoreForm, told: Option<String>) -> String {
     let archive =
         || format!("the state of archive {} itself, of {}", plan.identity.number, moment(&plan.identity.moment));

@@ -1,5 +1,5 @@
-//! Records of a state in a file, written with the rights of whoever sits before the window: the engine puts them into one
-//! of its own, which is fetched piece by piece and gets its name when all of it is there.
+//! Records of a state in a file, written with the rights of whoever sits before the window: the engine puts them into
+//! one of its own, which is fetched piece by piece and gets its name when all of it is there.
 
 use std::{
     io::Write,

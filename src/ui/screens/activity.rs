@@ -37,7 +37,8 @@ use crate::{
 
 /// From this width on the page's four buttons have room beside its title.
 const BUTTONS_BESIDE_FROM: f32 = 760.0;
-/// In a window that is lower than this, the list has the room of the timeline; stretches are chosen from the list *Time*.
+/// In a window that is lower than this, the list has the room of the timeline; stretches are chosen from the list
+/// *Time*.
 const TIMELINE_FROM: f32 = 560.0;
 
 pub(crate) fn activity_ui(ui: &mut Ui, status: &Status, state: &mut State, actions: &mut Vec<Action>) {

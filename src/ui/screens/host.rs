@@ -19,14 +19,16 @@ pub(crate) fn host_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec
         (None, _) if is_own => (
             Tone::Warn,
             "This window",
-            "When it closes, the log and the schedule rest, unless somebody goes on with them. A service does, also when nobody \
+            "When it closes, the log and the schedule rest, unless somebody goes on with them. A service does, also \
+             when nobody \
              is logged in.",
         ),
         (None, HostKind::Service) => (Tone::Good, "A service", "It goes on when this window closes."),
         (None, HostKind::Background) => (
             Tone::Warn,
             "In the background",
-            "It goes on when this window closes, until the machine restarts; on many systems it ends when you log out. A service \
+            "It goes on when this window closes, until the machine restarts; on many systems it ends when you log \
+             out. A service \
              goes on after that too.",
         ),
         (None, HostKind::Window) => {

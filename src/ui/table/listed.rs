@@ -1,4 +1,5 @@
-//! Rows that are in their order already, so many that they cannot be put into one here; several of them can be selected.
+//! Rows that are in their order already, so many that they cannot be put into one here; several of them can be
+//! selected.
 
 use eframe::egui::{Id, Key, Modifiers, Ui};
 

@@ -1,5 +1,5 @@
-//! What taking back would do, as the engine tells it: the numbers of the last plan, and a few rows around those that are
-//! seen.
+//! What taking back would do, as the engine tells it: the numbers of the last plan, and a few rows around those that
+//! are seen.
 
 use std::{
     collections::HashMap,

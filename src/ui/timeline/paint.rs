@@ -1,4 +1,5 @@
-//! How the timeline is drawn. Nothing is told by a colour alone: marks differ by their shape, stretches by their hatching.
+//! How the timeline is drawn. Nothing is told by a colour alone: marks differ by their shape, stretches by their
+//! hatching.
 
 use chrono::{DateTime, Local, Utc};
 use eframe::egui::{

@@ -506,8 +506,8 @@ proptest! {
             let as_good = counting.iter().filter(|set| set.number > gone.number && set.check >= gone.check && !is_gone(set));
             prop_assert!(as_good.count() >= limit);
         }
-        // No more than the rule at each of the four levels, and what is in use, leads over one that was made without the
-        // log, or contradicts the order of the numbers.
+        // No more than the rule at each of the four levels, and what is in use, leads over one that was made without
+        // the log, or contradicts the order of the numbers.
         if is_sorted {
             let uncut = counting.iter().filter(|set| !is_gone(set) && set.position.is_none()).count();
             let most = (limit + steps.iter().sum::<u32>() as usize) * 4 + uncut;

@@ -12,8 +12,8 @@ use super::{super::Limits, Act, Fault, Left, Mode, World};
 const SMALL: Limits = Limits { soft: 2, step: 1, hard: 3, near: 0, copies: 1 };
 const LARGE: Limits = Limits { soft: 100, step: 100, hard: 100, near: 100, copies: 1 };
 
-/// How many states are looked at in each scene: those of the shortest ways. Some scenes have millions; all of those that
-/// have up to two million were looked at once.
+/// How many states are looked at in each scene: those of the shortest ways. Some scenes have millions; all of those
+/// that have up to two million were looked at once.
 const STATES: usize = 25_000;
 /// How many long ways are drawn in each scene, and how long they are.
 const DRAWN: u64 = 150;

@@ -255,7 +255,8 @@ fn log_ui(
         } else {
             remark(
                 ui,
-                "The log records every commit that any program makes to the data file, so that a restore can bring back any moment.",
+                "The log records every commit that any program makes to the data file, so that a restore can bring \
+                 back any moment.",
             );
         }
         return;
@@ -292,7 +293,8 @@ fn log_ui(
 fn new_log_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) {
     if data_file.facts.journal_mode != JournalMode::Wal {
         check_box(ui, &mut form.switch_to_wal, "Switch the data file to WAL mode");
-        let text = "The log needs it, and this data file uses a rollback journal. It is a lasting change of the file, for \
+        let text = "The log needs it, and this data file uses a rollback journal. It is a lasting change of the \
+                    file, for \
                     all its programs; every SQLite since 2010 (3.7.0) understands it.";
         ui.add(Label::new(RichText::new(text).color(palette(ui).warn.0)).wrap());
     }

@@ -66,11 +66,13 @@ fn who(data_file: &DataFileStatus) -> &'static str {
             "The service makes these backups. One that is missed, since the machine was off, counts as failed."
         }
         HostKind::Background => {
-            "The process in the background makes these backups, until the machine restarts or you log out; a service makes \
+            "The process in the background makes these backups, until the machine restarts or you log out; a \
+             service makes \
              them always (Maintenance page). One that is missed counts as failed."
         }
         HostKind::Window | HostKind::Command => {
-            "These backups are made while this window is open; a service makes them always (Maintenance page). One that is \
+            "These backups are made while this window is open; a service makes them always (Maintenance page). One \
+             that is \
              missed counts as failed."
         }
     }

@@ -37,8 +37,8 @@ pub(super) fn go_back_ui(ui: &mut Ui, form: &ActivityForm, data_file: &DataFileS
     }
 }
 
-/// The button that shows the state before what is selected, without going there. It is there also where nothing is: what
-/// comes with a row would move the rows.
+/// The button that shows the state before what is selected, without going there. It is there also where nothing is:
+/// what comes with a row would move the rows.
 pub(super) fn look_ui(ui: &mut Ui, form: &ActivityForm, data_file: &DataFileStatus, actions: &mut Vec<Action>) {
     let first = form.picked.first_commit();
     let reason = match (&form.chosen, first) {

@@ -32,8 +32,8 @@ const COLUMNS: [Column; 6] = [
 /// Room below the list for the operation that is shown in full.
 const DETAIL_HEIGHT: f32 = 290.0;
 
-/// So many rows are to be seen at the least, the titles among them: a commit, and below it some of its operations. Where
-/// that leaves less than the detail needs, the page is scrolled to it.
+/// So many rows are to be seen at the least, the titles among them: a commit, and below it some of its operations.
+/// Where that leaves less than the detail needs, the page is scrolled to it.
 const LEAST_ROWS: f32 = 6.0;
 
 /// A line of the list.
