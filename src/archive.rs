@@ -21,6 +21,7 @@ pub mod segments;
 pub mod signature;
 pub mod tar_check;
 mod tar_stream;
+pub mod trust;
 pub mod volume;
 pub mod writer;
 pub use format::{ArchiveNumber, Identity, Item, ItemKind};

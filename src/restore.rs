@@ -2,6 +2,7 @@
 
 pub mod automatic;
 mod choose;
+mod earlier;
 mod extract;
 pub mod in_place;
 mod known;

@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, DocumentMut, Item, Table};
 
-pub use cut_off::meant;
+pub use cut_off::{dropped, meant};
 pub use file::{Seen, SettingsFile};
 pub use keys::{KEYS, Key};
 pub use left_behind::left_behind;

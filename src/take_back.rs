@@ -89,8 +89,7 @@ pub fn choose(
     let hint = match virtual_ones.first() {
         Some(name) => format!(
             "{name} is a virtual table: what is written to it stands in tables that SQLite keeps for itself, and is \
-             not \
-             taken back singly. Restore to a moment before, with strongroom restore."
+             not taken back singly. Restore to a moment before, with strongroom restore."
         ),
         None => "Look at what it holds with strongroom log, which takes the same filters.".to_owned(),
     };

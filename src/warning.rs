@@ -46,6 +46,8 @@ pub enum WarningKind {
     ArchiveRenamed,
     /// An archive is not signed by this user's key, though newer or older ones of the data file are.
     ArchiveNotSigned,
+    /// An archive belongs to a user who is a stranger to the data file, and may have put it there.
+    ArchiveOfStranger,
     /// Another data file goes by the same settings: one was copied from the other with them.
     SharedSettings,
     /// Archives are not there any more.
@@ -107,6 +109,7 @@ impl WarningKind {
                 | K::TestRestoreFailed
                 | K::ArchiveDamaged
                 | K::ArchiveNotSigned
+                | K::ArchiveOfStranger
                 | K::ArchivesGone
                 | K::LogBroken
                 | K::LogShortened

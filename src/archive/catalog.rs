@@ -89,6 +89,10 @@ pub struct ArchiveEntry {
     /// identity.
     #[serde(default)]
     pub is_of_other: bool,
+    /// The user whom one of its files belongs to, by name, where that is a stranger to the data file whose archives were
+    /// asked for: he may have put it there.
+    #[serde(default)]
+    pub put_by: Option<String>,
     /// Where in the log it was cut, if there was one.
     pub log_position: Option<Position>,
     /// What was seen of the data file when the archive was made; `None` where nobody has looked, or it cannot be read.
@@ -115,8 +119,13 @@ pub struct ArchiveEntry {
 }
 
 impl ArchiveEntry {
-    /// Whether it is of the data file with this identity, and not of a copy that shares it.
+    /// Whether it is of the data file with this identity, and not of a copy that shares it, nor put there by a stranger.
     pub fn is_of(&self, data_file_id: Option<Uuid>) -> bool {
+        self.says_it_is_of(data_file_id) && self.put_by.is_none()
+    }
+
+    /// The same, whoever may have put it there.
+    pub fn says_it_is_of(&self, data_file_id: Option<Uuid>) -> bool {
         self.data_file_id.is_some() && self.data_file_id == data_file_id && !self.is_of_other
     }
 
@@ -346,6 +355,7 @@ fn describe(files: Vec<PathBuf>, named: ArchiveNumber, segmented: bool) -> Archi
         made_of: identity.and_then(|i| i.data_file_path.clone()),
         installation: identity.and_then(|i| i.installation),
         is_of_other: false,
+        put_by: None,
         archive_id: identity.map(|i| i.archive_id),
         missing: if segmented { segments::missing(&path, &elsewhere) } else { None },
         log_position: identity.and_then(|i| i.log_position),

@@ -201,38 +201,6 @@ impl Key {
     }
 }
 
-/// Whose archives count for a data file: where its archives are signed, those of this user's key. What others put among
-/// them, with all its checksums right, takes the place of none of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Trust(Option<PublicKey>);
-
-impl Trust {
-    /// Where `is_signed` says that archives are signed, and this user has a key in `own`, the program's own folder.
-    /// Without a key nobody can tell, and all count alike.
-    pub fn of(is_signed: bool, own: &Path) -> Self {
-        let key = if is_signed { Key::known(own).ok().flatten() } else { None };
-        Self(key.map(|key| key.public()))
-    }
-
-    /// Whether an archive that was signed by this key counts.
-    pub fn covers(self, signed_by: Option<PublicKey>) -> bool {
-        self.0.is_none_or(|key| signed_by == Some(key))
-    }
-
-    /// What is to be said of one that does not.
-    pub fn refused(archive: &Path, signed_by: Option<PublicKey>) -> Error {
-        let by = match signed_by {
-            Some(key) => format!("is signed by another key, {key}"),
-            None => "is not signed".to_owned(),
-        };
-        let message = format!("{} {by}: archives of this data file are signed by this user's key", archive.display());
-        Error::new(ErrorKind::Partial, message).hint(
-            "Whoever can write the folder may have put it there. If it is yours, made before archives were signed or \
-             before the key was replaced, restore it by its own name.",
-        )
-    }
-}
-
 /// A key that others could read signs nothing: it proves nothing any more.
 fn require_private(path: &Path, meta: &std::fs::Metadata) -> Result<()> {
     #[cfg(unix)]
@@ -242,8 +210,7 @@ fn require_private(path: &Path, meta: &std::fs::Metadata) -> Result<()> {
             let message = format!("{} is readable by others, or belongs to somebody else", path.display());
             return Err(Error::new(ErrorKind::Refused, message).hint(
                 "What it signs proves nothing then. If nobody has read it, take the rights of others away (chmod \
-                 600); else move it away, \
-                 and a new key is made.",
+                 600); else move it away, and a new key is made.",
             ));
         }
     }

@@ -448,8 +448,7 @@ fn not_genuine(path: &Path, key: PublicKey) -> Error {
     let message = format!("{} is not genuine: key {key} signed something else", path.display());
     Error::new(ErrorKind::Refused, message).hint(
         "Somebody who may write its folder changed it and made its checksums anew, or put another signature there. \
-         Use another archive, \
-         and see who may write that folder.",
+         Use another archive, and see who may write that folder.",
     )
 }
 

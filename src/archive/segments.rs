@@ -113,6 +113,22 @@ pub fn parse_segment_name(name: &str) -> Option<(&str, ArchiveNumber, u32)> {
     Some((stem, ArchiveNumber(number.parse().ok()?), segment))
 }
 
+/// The files that lie beside `path`, the file of an archive, and belong to that archive by their names, itself among
+/// them.
+pub fn beside(path: &Path) -> Vec<PathBuf> {
+    let of = |path: &Path| {
+        let name = path.file_name()?.to_str()?;
+        parse_segment_name(name).map(|(stem, number, _)| (stem.to_owned(), number))
+    };
+    let Some(set) = of(path) else { return vec![path.to_path_buf()] };
+    let entries = fs::read_dir(storage::folder_of(path)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|file| of(file).as_ref() == Some(&set)).collect();
+    if files.is_empty() {
+        files.push(path.to_path_buf());
+    }
+    files
+}
+
 /// The files of an archive.
 #[derive(Debug)]
 pub struct Located {

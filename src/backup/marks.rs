@@ -125,8 +125,7 @@ fn hint(purpose: Purpose) -> String {
     };
     format!(
         "Connect and mount its disk, or put the folder back: {goes_on} then, and nothing is written before. To use \
-         what is there \
-         now, choose the folder anew (strongroom settings DATAFILE --choose-anew {word})."
+         what is there now, choose the folder anew (strongroom settings DATAFILE --choose-anew {word})."
     )
 }
 

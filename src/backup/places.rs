@@ -12,7 +12,7 @@ use super::{
     retention::{self, BackupSet},
 };
 use crate::{
-    archive::{Archive, catalog, keys::Trust},
+    archive::{Archive, catalog, trust::Trust},
     error::{Error, ErrorKind, ErrorReport, Result},
     settings::{Settings, sections::DeleteOldest},
     storage::{

@@ -40,10 +40,10 @@ use crate::{
         Archive, ArchiveNumber,
         catalog::{self, ArchiveEntry},
         hold::{self, Hold},
-        keys::Trust,
         log_recovery,
         not_whole::Completeness,
         segments::{note_path, parse_segment_name, read_note, segment_name},
+        trust::Trust,
     },
     control::Control,
     error::{ErrorKind, ErrorReport, Result},
@@ -166,7 +166,7 @@ pub fn sets(data_file: &Path, settings: &Settings, known: &[ArchiveEntry], trust
     let of = (data_file, stem.as_str());
     let of_entry = |entry| {
         let set = set(entry, of, identity, settings, &logs);
-        BackupSet { is_genuine: trust.covers(entry.signed_by), ..set }
+        BackupSet { is_genuine: trust.covers(entry), ..set }
     };
     let mut sets: Vec<BackupSet> = in_folder.map(of_entry).collect();
     hold_for_log(&mut sets, settings, &logs);
@@ -299,6 +299,9 @@ fn of_another(entry: &ArchiveEntry, data_file: &Path) -> Option<String> {
 fn why_untouchable(entry: &ArchiveEntry, stem: &str, identity: Option<Uuid>) -> Option<String> {
     if let Some(problem) = &entry.problem {
         return Some(problem.message.clone());
+    }
+    if let Some(stranger) = &entry.put_by {
+        return Some(format!("it belongs to {stranger}, who may have put it there"));
     }
     if !entry.is_of(identity) {
         return Some("it belongs to another data file".to_owned());

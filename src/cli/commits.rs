@@ -89,8 +89,7 @@ pub(super) fn verify(
         let message = format!("{} is a log: --test-restore and --segments are for archives", foreign_path(&log));
         return Err(Error::new(ErrorKind::Refused, message).hint(
             "A test restore begins at an archive, and integrates the logs that go on from it: strongroom verify \
-             ARCHIVE \
-             --test-restore.",
+             ARCHIVE --test-restore.",
         ));
     }
     let own = directories()?.config_dir().to_path_buf();

@@ -125,8 +125,7 @@ fn ways_back(data_file: &Path, commit: u64) -> String {
     let file = quoted(data_file);
     format!(
         "to take operations back singly: strongroom take-back {file} --commit {commit} --dry-run; to go back to \
-         just before \
-         commit {commit} as a whole: strongroom restore {file} --in-place --commit {}",
+         just before commit {commit} as a whole: strongroom restore {file} --in-place --commit {}",
         commit.saturating_sub(1)
     )
 }

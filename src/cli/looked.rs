@@ -29,6 +29,7 @@ use crate::{
         Query,
         lost::{damaged_archives, last_made, made_archives, missing_archives},
         mistaken::refuse_log,
+        status::Status,
     },
     error::{Error, ErrorKind, Result, foreign::shown},
     journal::{CaptureState, integrate::Until},
@@ -133,6 +134,7 @@ impl Where {
             damaged,
             made: made_archives(data, &data_file),
             is_untouched: self.is_untouched,
+            log_runs: log_runs(&data_file, own),
             ..Origin::of(&data_file)
         };
         let choice = restore::choose_looking(&data_file, &origin, (how.until, how.look), logs, made.as_ref())
@@ -195,8 +197,16 @@ fn bring_up_to_date(data_file: Option<&Path>, archive: &Path, own: &Path) -> Opt
     let (archive, until, segments) = (archive.to_path_buf(), Until::End, Vec::new());
     let asked = joined.handle.ask(Query::Point { archive, until, segments, logs: Logs::None }).ok()?;
     let _ = asked.wait(Some(ANSWER_MAX));
-    let status = joined.handle.status();
-    let log = status.data_file(&storage::real_path(&data_file))?.log.as_ref()?;
+    log_of(&joined.handle.status(), &data_file)
+}
+
+/// Whether the log of `data_file` is in order, as whoever looks after it says; `None` where nobody can be asked.
+pub(super) fn log_runs(data_file: &Path, own: &Path) -> Option<bool> {
+    log_of(&join::engine_of(data_file, own).ok().flatten()?.handle.status(), data_file)
+}
+
+fn log_of(status: &Status, data_file: &Path) -> Option<bool> {
+    let log = status.data_file(&storage::real_path(data_file))?.log.as_ref()?;
     Some(log.state == CaptureState::On)
 }
 

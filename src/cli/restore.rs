@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{
     desk::{Desk, absolute},
+    looked::log_runs,
     places::directories,
     remark,
 };
@@ -162,6 +163,7 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
         damaged: damaged_archives(data),
         made: made_archives(data, &data_file),
         segments: asked.segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?,
+        log_runs: log_runs(&data_file, folders.config_dir()),
         ..Origin::of(&data_file)
     };
     let mut choice = restore::choose(&data_file, &origin, until, &logs, made.as_ref())
@@ -172,6 +174,7 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
         if finished.as_ref().is_some_and(|finished| is_of_damage(finished, &choice.archive)) {
             // In a bad hour nobody should have to ask again for what is there.
             origin.damaged.push(choice.archive.clone());
+            origin.log_runs = log_runs(&data_file, folders.config_dir());
             if let Ok(next) = restore::choose(&data_file, &origin, until, &logs, made.as_ref()) {
                 remark(&format!("{} cannot be restored, and was passed by.", shown(&choice.archive)));
                 (choice, job) = (next, JobId::new());
@@ -204,22 +207,13 @@ fn has_chosen(finished: &FinishedJob) -> bool {
 
 /// The engine was told of the archive only, and not that a newer one was looked for.
 fn tell(finished: &mut Option<FinishedJob>, without: Option<ErrorReport>, files: Option<ErrorReport>) {
-    if let (Some(Ok(JobReport::Restore(report))), Some(files)) =
-        (finished.as_mut().map(|finished| &mut finished.result), files.filter(|_| without.is_none()))
-        && report.in_place.is_none()
-        && report.lacks.is_none()
-    {
-        report.lacks = Some(files);
-    }
-    if let (Some(Ok(JobReport::Restore(report))), Some(without)) =
-        (finished.as_mut().map(|finished| &mut finished.result), without)
-        // What is the same as the data file itself lacks nothing, whichever archive it came from.
-        && !report.is_present
-    {
-        match &report.lacks {
-            None => report.lacks = Some(without),
-            Some(_) => report.remarks.push(format!("{}.", without.message)),
-        }
+    let Some(Ok(JobReport::Restore(report))) = finished.as_mut().map(|finished| &mut finished.result) else { return };
+    // What is the same as the data file itself lacks nothing, whichever archive it came from.
+    match (without.filter(|_| !report.is_present), files) {
+        (Some(without), _) if report.lacks.is_some() => report.remarks.push(format!("{}.", without.message)),
+        (Some(without), _) => report.lacks = Some(without),
+        (None, Some(files)) if report.in_place.is_none() && report.lacks.is_none() => report.lacks = Some(files),
+        (None, _) => {}
     }
 }
 

@@ -67,8 +67,7 @@ fn if_full(error: Error, options: ArchiveOptions, control: &Control) -> Error {
         return Error::stopped();
     }
     let hint = "Free space on that disk, or choose a folder on another disk. Started from a window or a terminal, a \
-                backup in \
-                segments asks for another folder to go on in.";
+                backup in segments asks for another folder to go on in.";
     Error::new(error.kind(), error.message()).hint(hint).because(error)
 }
 

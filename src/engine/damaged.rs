@@ -15,7 +15,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    archive::{catalog::ArchiveEntry, keys::Trust},
+    archive::catalog::ArchiveEntry,
     backup,
     error::{ErrorKind, ErrorReport},
     journal::{commits_in_words, integrate::Until},
@@ -51,9 +51,9 @@ fn work(data_file: &Path, why: ErrorReport, config: &Config) -> Work {
         };
         let mut archives = backup::archives(&data_file, settings)?;
         // Nobody watches: what others may have put there is not what the data file becomes.
-        let is_trusted = |archive: &ArchiveEntry| trust.covers(archive.signed_by);
+        let is_trusted = |archive: &ArchiveEntry| trust.covers(archive);
         let refused = archives.iter().find(|archive| !is_trusted(archive));
-        let refused = refused.map(|archive| Trust::refused(&archive.path, archive.signed_by));
+        let refused = refused.map(|archive| trust.refused(archive));
         archives.retain(is_trusted);
         if let Some(refused) = refused.filter(|_| archives.is_empty()) {
             return Err(refused);

@@ -39,14 +39,11 @@ fn shortened_log(before: &LogEnd, now: &Position) -> Warning {
         WarningKind::LogShortened,
         format!(
             "the log {log} lacks {which}, which it held at {at}: while nobody watched it was cut, or an older copy \
-             took its \
-             place"
+             took its place"
         ),
         "The data file still holds what they changed, and the log goes on from there; single moments in between \
-         cannot be \
-         restored. If another copy of that log exists, keep it: a restore finds it by --log. Check the disk of the \
-         log, and \
-         put this away when you have seen it.",
+         cannot be restored. If another copy of that log exists, keep it: a restore finds it by --log. Check the disk \
+         of the log, and put this away when you have seen it.",
     )
 }
 

@@ -15,7 +15,8 @@ use crate::{
     archive::{
         Archive,
         catalog::{self, ArchiveEntry},
-        keys::Trust,
+        segments,
+        trust::Trust,
     },
     backup::{
         self, marks,
@@ -191,7 +192,7 @@ impl Left {
             archives.into_iter().partition(|archive| archive.files.iter().any(|file| known.contains(file)));
         let is_own = |archive: &ArchiveEntry| archive.problem.is_none() && (id.is_none() || archive.is_of(id));
         let own: Vec<ArchiveEntry> = sound.into_iter().filter(is_own).collect();
-        let signed = own.iter().find(|archive| trust.covers(archive.signed_by));
+        let signed = own.iter().find(|archive| trust.covers(archive));
         let newest = signed.or(own.first()).map(|archive| archive.path.clone());
         let damaged = damaged.into_iter().map(|archive| archive.path).collect();
         folder.is_dir().then_some(Self { folder: Some(folder), newest, damaged })
@@ -218,7 +219,12 @@ pub fn missing_archives(data_file: &Path, own: &Path, error: Error) -> Error {
 pub fn damaged_archives(data: &Path) -> Vec<PathBuf> {
     let findings = History::glance(data).and_then(|journal| journal.findings().ok()).unwrap_or_default();
     let is_lost = |finding: &Finding| finding.what == Damaged::Bytes && !finding.is_repairable;
-    findings.into_iter().filter(is_lost).map(|finding| finding.archive).collect()
+    // What was written since was not looked at: a sound copy may have been put there.
+    let is_as_found = |finding: &Finding| {
+        let files = segments::beside(&finding.archive);
+        !files.iter().any(|file| storage::identity::changed_since(file, finding.moment.into()))
+    };
+    findings.into_iter().filter(is_lost).filter(is_as_found).map(|finding| finding.archive).collect()
 }
 
 /// The archives that full backups of the data file made, newest first, as the Backup journal in the program's folder

@@ -65,7 +65,6 @@ pub fn refuse_log(path: &Path) -> Result<()> {
     };
     Err(Error::new(ErrorKind::WrongType, message).hint(
         "To restore, give the archive that it follows, or the data file: its logs are found and integrated, or \
-         named with --log. \
-         Whether a log is sound is told by strongroom verify LOG.",
+         named with --log. Whether a log is sound is told by strongroom verify LOG.",
     ))
 }

@@ -19,7 +19,7 @@ use crate::{
     backup,
     error::{Error, ErrorKind, Result, shell::quoted},
     restore::{self, Made},
-    settings::{SettingsFile, default_destination, parse, sections::Destination},
+    settings::{self, SettingsFile, default_destination, parse, sections::Destination},
     storage,
     warning::{Warning, WarningKind},
 };
@@ -233,12 +233,14 @@ impl Gone {
             return Ok(Warning::new(WarningKind::SettingsGone, message, hint));
         };
         let mut wanted = with.settings().clone();
-        if let Some(before) = restore::settings_in(&archive.path)?.and_then(|text| parse(&text, &self.data_file).ok()) {
+        let before = restore::settings_in(&archive.path)?.and_then(|text| parse(&text, &self.data_file).ok());
+        let dropped = before.as_ref().map_or_else(Vec::new, |before| settings::dropped(before, &wanted));
+        if let Some(before) = before {
             backup::keep_known(&before, &mut wanted, &self.data_file);
         }
         wanted.last_number = wanted.last_number.max(self.highest.0);
         with.change(own, |settings| *settings = wanted)?;
-        Ok(taken_over(&self.data_file, Some(&archive.path)))
+        Ok(taken_over(&self.data_file, Some(&archive.path), &dropped))
     }
 
     /// Begins as a new data file because somebody asked for it: with the defaults, or with the settings that a person
@@ -301,14 +303,24 @@ impl Gone {
 
 const STAYS: &str = "All that stands in them now stays in force.";
 
-/// What is to be said once the notes were taken over, from an archive, or from what an engine knows.
-pub(super) fn taken_over(data_file: &Path, archive: Option<&Path>) -> Warning {
+/// What is to be said once the notes were taken over, from an archive, or from what an engine knows; `dropped` are the
+/// names of settings that were set before and are left out. A file that was cut off looks like a template.
+pub(super) fn taken_over(data_file: &Path, archive: Option<&Path>, dropped: &[&str]) -> Warning {
     let from = archive.map_or_else(String::new, |archive| format!(" from {}", archive.display()));
+    let left_out = match dropped {
+        [] => String::new(),
+        [one] => format!(". {one}, which was set before, is not in them any more"),
+        several => format!(". {}, which were set before, are not in them any more", several.join(", ")),
+    };
     let message = format!(
         "the settings of {} were written anew, without the identity that was noted in them, and it was taken \
-         over{from}: archives, numbers and log go on",
+         over{from}: archives, numbers and log go on{left_out}",
         data_file.display()
     );
-    let hint = format!("{STAYS} What writes them, a template perhaps, can leave [data-file] out.");
-    Warning::new(WarningKind::Settings, message, hint)
+    let hint = match dropped {
+        [] => format!("{STAYS} What writes them, a template perhaps, can leave [data-file] out."),
+        _ => format!("{STAYS} If they were cut off, and are not meant to be so, set anew what is missing."),
+    };
+    let kind = if dropped.is_empty() { WarningKind::Settings } else { WarningKind::SettingsGone };
+    Warning::new(kind, message, hint)
 }

@@ -123,8 +123,7 @@ impl Mistake {
         let hint = why.hint_text().map_or_else(String::new, |hint| format!("{hint} "));
         let hint = format!(
             "{hint}Backups are made, and the log is kept, as those say; no old backup is deleted, and no program is \
-             run after \
-             jobs."
+             run after jobs."
         );
         Self { error: ErrorReport::new(why.kind(), message, Some(hint)), archive }
     }

@@ -77,8 +77,7 @@ impl Fork {
         );
         Some(Error::new(ErrorKind::Refused, message).hint(format!(
             "Name the log that is meant (--log, or Add log): {old} for what was committed before it was replaced, \
-             {new} for \
-             what came later."
+             {new} for what came later."
         )))
     }
 

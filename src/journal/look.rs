@@ -73,8 +73,7 @@ impl LogProof {
             let message = format!("the log {log} ends in the middle of a commit, at byte {at}");
             return Some(Error::new(ErrorKind::Damaged, message).hint(format!(
                 "{upto} While it is being written that is no fault, nor after a crash: whoever goes on with it cuts \
-                 that \
-                 off. An archived log was cut off."
+                 that off. An archived log was cut off."
             )));
         }
         (self.index == Indexed::Damaged).then(|| {

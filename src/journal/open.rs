@@ -98,8 +98,7 @@ fn open_or_begin(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
     found.writer.require(config.identity)?;
     let of_other = config.is_of_other.then(|| {
         "was written last for another file that goes by the same settings, on another machine, in another \
-         container, or \
-         before an older state was put back"
+         container, or before an older state was put back"
             .to_owned()
     });
     if let Some(why) = of_other.or_else(|| unsuitable(&found, config.last_archive.as_ref(), now)) {

@@ -95,7 +95,9 @@ impl Pins {
     pub(super) fn require_unwritten(&mut self) -> Result<()> {
         // Only one that has read has the index open.
         let conn = self.held.back().and_then(|n| self.connections[*n].as_ref());
-        conn.map_or(Ok(()), |conn| self.unwritten.look(conn, &self.path))
+        let looked = conn.map_or(Ok(()), |conn| self.unwritten.look(conn, &self.path));
+        // One that took its place since the look at its name has other times as well: that it is another one is said.
+        looked.or_else(|error| self.require_named().and(Err(error)))
     }
 
     /// Sees that nobody has put another WAL in the place of one that holds nothing, where no other program has the data

@@ -214,8 +214,7 @@ impl Unused {
             Unfit::OtherPast => format!("{path} is not used: it goes on differently from what is restored"),
             Unfit::Replaced { last } => format!(
                 "{path} is not used: another log was begun in its place after its last commit, {last}; to have a \
-                 single commit of it, name \
-                 it alone (--log, or Add log)"
+                 single commit of it, name it alone (--log, or Add log)"
             ),
         }
     }

@@ -199,8 +199,7 @@ impl PageTable {
             let message = format!("{} was written by another program", self.path.display());
             return Err(Error::new(ErrorKind::Changed, message).about(&self.path).hint(
                 "It is made anew with the next full backup; until then pages are recorded whole. See who writes in \
-                 that \
-                 folder.",
+                 that folder.",
             ));
         }
         Ok(bytes.as_chunks::<8>().0.to_vec())

@@ -18,7 +18,7 @@ use crate::{
     archive::{
         ArchiveNumber, Identity,
         catalog::{self, ArchiveEntry},
-        keys::Trust,
+        trust::Trust,
     },
     error::{Error, ErrorKind, ErrorReport, Result, shell::quoted},
     journal::{
@@ -133,8 +133,12 @@ pub fn choose_looking(
     folders.extend(places.named.iter().map(|log| storage::folder_of(log).to_path_buf()));
     let mut archives: Vec<ArchiveEntry> = Vec::new();
     // Settings that name a file by mistake hide no archive in it, and are not to bar the way to those elsewhere.
+    let mut unread = None;
     for folder in folders.iter().filter(|folder| !folder.is_file()) {
-        archives.extend(catalog::list(folder, Some(&stem))?);
+        match catalog::list(folder, Some(&stem)) {
+            Ok(found) => archives.extend(found),
+            Err(error) => _ = unread.get_or_insert(error),
+        }
     }
     // A disk of these that is away stands in the way of no other one.
     for folder in storage::folders_of(&origin.made) {
@@ -149,7 +153,9 @@ pub fn choose_looking(
     let settings = settings.map(|file| file.settings().clone()).unwrap_or_default();
     let noted = settings.data_file_id;
     let chooses_files = !(settings.content.program.is_empty() && settings.content.attachments.is_empty());
-    let noted = noted.or_else(|| made_of_it(&archives, &origin.made));
+    // One that was mistyped, or is that of another data file, hides no archive that was made of this one.
+    let is_known = noted.is_some() && archives.iter().any(|archive| archive.data_file_id == noted);
+    let noted = if is_known { noted } else { made_of_it(&archives, &origin.made).or(noted) };
     if noted.is_none() {
         refuse_several(data_file, &archives)?;
     }
@@ -160,12 +166,15 @@ pub fn choose_looking(
     // Where the settings are gone, the archives tell whether they were signed.
     let is_signed = settings.data_file_id.is_none() || settings.archive.sign;
     let trust = Trust::of(is_signed, origin.settings_dir.as_ref().unwrap_or(&nowhere));
-    let is_any = archives.iter().any(|archive| trust.covers(archive.signed_by));
+    let is_any = archives.iter().any(|archive| trust.covers(archive));
     let trust = if settings.data_file_id.is_none() && !is_any { Trust::default() } else { trust };
     let sharing = copies::mark(data_file, &Settings { data_file_id: identity, ..settings }, &mut archives);
     let elsewhere = sharing.into_iter().find_map(|other| other.elsewhere);
-    archives.retain(|archive| archive.data_file_id.is_none() || archive.is_of(identity));
+    archives.retain(|archive| archive.data_file_id.is_none() || archive.says_it_is_of(identity));
     let none = |what: String| Error::new(ErrorKind::NotFound, what);
+    if let Some(unread) = unread.filter(|_| archives.is_empty()) {
+        return Err(unread);
+    }
     if archives.is_empty() {
         let renamed: Vec<PathBuf> = folders.iter().flat_map(|folder| catalog::of_other_names(folder)).collect();
         let mut folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
@@ -176,17 +185,18 @@ pub fn choose_looking(
             None => "Give the archive itself, if it lies elsewhere.".to_owned(),
             Some(first) => format!(
                 "Archives are known by their names, {stem}[0001].4BK. Files with other names lie there: give the \
-                 archive \
-                 itself, {}{}.",
+                 archive itself, {}{}.",
                 quoted(first),
                 if renamed.len() > 1 { format!(", or one of {} others", renamed.len() - 1) } else { String::new() }
             ),
         }));
     }
     let (trusted, others): (Vec<&ArchiveEntry>, Vec<&ArchiveEntry>) =
-        archives.iter().filter(|archive| is_before(archive, until)).partition(|a| trust.covers(a.signed_by));
-    let refused = |archive: &ArchiveEntry| Trust::refused(&archive.path, archive.signed_by);
+        archives.iter().filter(|archive| is_before(archive, until)).partition(|a| trust.covers(a));
+    let refused = |archive: &ArchiveEntry| trust.refused(archive);
     let (mut best, mut first): (Option<(Reached, Choice)>, Option<Error>) = (None, None);
+    // One that bears an earlier time than what it holds, where no older one leads to the moment wanted.
+    let mut too_late: Option<(Reached, Choice)> = None;
     // Why the logs of the best one go no further.
     let mut broken: Option<String> = None;
     if trusted.first().is_some_and(|newest| others.first().is_some_and(|other| other.number > newest.number)) {
@@ -198,7 +208,7 @@ pub fn choose_looking(
     // Whoever repaired an archive has its copy restored, without being told of the damage once more.
     let with_copy = |archive| copies.iter().find(|copy| is_copy(copy, archive, identity)).into_iter().chain([archive]);
     for archive in trusted.into_iter().chain(others).flat_map(with_copy) {
-        let is_trusted = trust.covers(archive.signed_by);
+        let is_trusted = trust.covers(archive);
         // What others may have put there takes the place of nothing that this user signed, however far it leads.
         if !is_trusted && best.is_some() {
             break;
@@ -246,17 +256,21 @@ pub fn choose_looking(
         if is_there {
             return Ok(choice);
         }
+        let is_later = |moment| plan.known.as_ref().is_some_and(|known| known.is_later_before(moment));
+        if matches!(until, Until::Moment(moment) if is_later(moment)) {
+            too_late.get_or_insert((reached, choice));
+            continue;
+        }
         if best.as_ref().is_none_or(|(known, _)| reached.is_beyond(known)) {
             best = Some((reached, choice));
             broken = log_broken(plan.log.as_ref().map(|log| &log.end)).map(|error| error.message().to_owned());
         }
     }
-    match (best, first, until) {
+    match (best.or(too_late), first, until) {
         (Some((reached, _)), _, Until::Commit(wanted)) => {
             let message = format!(
                 "nothing at hand leads to commit {wanted} of {}: the archives before it and their logs lead to \
-                 commit {} \
-                 only{}",
+                 commit {} only{}",
                 data_file.display(),
                 reached.commit.unwrap_or(0),
                 broken.map_or_else(String::new, |broken| format!("; {broken}"))

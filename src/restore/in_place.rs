@@ -299,8 +299,7 @@ fn refuse_unsound(report: &RestoreReport, as_far_as_possible: bool) -> Result<()
 fn refuse_without_log(report: &RestoreReport) -> Result<()> {
     let Some(lacks) = report.lacks.as_ref().filter(|_| report.integrated.is_none()) else { return Ok(()) };
     let hint = "The data file is as it was. Bring the log back, whose disk may be away, or name it (--log). To have \
-                the state \
-        of the archive all the same, restore without the log (--no-log).";
+                the state of the archive all the same, restore without the log (--no-log).";
     Err(Error::new(lacks.kind, format!("nothing was restored: {}", lacks.message)).hint(hint))
 }
 

@@ -81,6 +81,9 @@ pub enum Ends {
         is_behind: bool,
         /// Whether somebody wants to write it, and cannot.
         is_held_up: bool,
+        /// Whether a process has it open to write it that could not be asked whether all is in it.
+        #[serde(default)]
+        is_unasked: bool,
     },
     /// The same, and it ends in the middle of a commit.
     Torn {
@@ -130,6 +133,9 @@ pub struct Known {
     /// Why programs may commit what neither the log nor the data file tells.
     #[serde(default)]
     pub elsewhere: Option<String>,
+    /// The latest time of what was there before the archive, where that is later than its own: the clock ran back.
+    #[serde(default)]
+    pub later_before: Option<DateTime<Utc>>,
 }
 
 /// What is known after an archive that was made without a log; `places` are where its data file's logs lie.
@@ -167,14 +173,16 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
         read_at: Some(control.clock().now()),
         log_problem: None,
         elsewhere: None,
+        later_before: None,
     })
 }
 
 /// What is known after the archive with this identity. `plan` is what the logs at hand yield; its paths may lead to
-/// repaired copies, those of `shown` to the logs themselves.
+/// repaired copies, those of `shown` to the logs themselves. They were begun to be read at `as_of`: what was committed
+/// while that lasted may be missing.
 pub(super) fn known(
     identity: &Identity,
-    (plan, shown): (&Plan, &Plan),
+    (plan, shown, as_of): (&Plan, &Plan, DateTime<Utc>),
     (places, origin, siblings): (&Places, &Origin, &[Sibling]),
     control: &Control,
 ) -> Result<Known> {
@@ -196,7 +204,7 @@ pub(super) fn known(
         commit: Some(plan.to.commit),
         is_logged: plan.commits > 0,
         time: plan.times.map_or(moment, |times| times.1),
-        ends: ends(shown, &archives, (places, origin), now),
+        ends: ends(shown, &archives, (places, origin), as_of),
         unused: shown.unused.iter().filter(concerns).cloned().collect(),
         jumps: jumps::find(plan, &witnesses, control)?,
         stretches: plan.catch_ups.clone(),
@@ -209,6 +217,7 @@ pub(super) fn known(
             let live = places.data_files.iter().filter(|path| !origin.is_untouched && path.is_file());
             live.filter_map(|path| named::elsewhere(path)).next().map(|error| error.message().to_owned())
         },
+        later_before: None,
     })
 }
 
@@ -216,35 +225,41 @@ fn ends(
     plan: &Plan,
     archives: &[(u64, DateTime<Utc>)],
     (places, origin): (&Places, &Origin),
-    now: DateTime<Utc>,
+    as_of: DateTime<Utc>,
 ) -> Ends {
     let Some(log) = plan.last.clone() else { return Ends::NotFound { named: places.named.clone() } };
     if matches!(plan.end, PlanEnd::Damaged { .. } | PlanEnd::Gap { .. }) {
         return Ends::Broken;
     }
     if origin.log_runs == Some(true) && is_written(&log) {
-        return Ends::Live { log, at: now };
+        return Ends::Live { log, at: as_of };
     }
     if catalog::is_archived_log(&log) {
         let at = archives.iter().filter(|(commit, _)| *commit == plan.to.commit).map(|(_, moment)| *moment).max();
         return Ends::Sealed { log, at };
     }
-    // The WAL itself can tell, whoever claims to write the log, or nobody does.
+    // The WAL itself can tell, whoever claims to write the log, or nobody does. It tells of the log as it is now: what was
+    // read before may lack its last commits.
     let stands = |data_file: &PathBuf| {
         let there = data_file.is_file();
-        there.then(|| inspect::inspect(&log, data_file).ok()).flatten().and_then(|facts| facts.complete)
+        let facts = there.then(|| inspect::inspect(&log, data_file).ok()).flatten()?;
+        let is_all = (facts.position.commit, facts.position.chain) == (plan.to.commit, plan.to.chain);
+        facts.complete.filter(|is_complete| is_all || !is_complete)
     };
     let stands = places.data_files.iter().filter(|_| !origin.is_untouched).find_map(stands);
     let is_held_up = origin.log_runs == Some(false);
+    // Whoever has just begun to look after the data file has the log open while it compares the two, and writes what was
+    // committed meanwhile only then.
+    let is_unasked = origin.log_runs.is_none() && (is_written(&log) || is_written(&next_path(&log)));
     match (stands, &plan.end) {
-        (None | Some(true), _) if is_written(&log) && !is_held_up => Ends::Live { log, at: now },
-        (Some(true), _) => Ends::Level { log, at: now },
+        (Some(true), _) if is_written(&log) && !is_held_up => Ends::Live { log, at: as_of },
+        (Some(true), _) => Ends::Level { log, at: as_of },
         (_, PlanEnd::Torn { .. }) => {
             // Whoever holds it is in the middle of it, or cannot get on: that is no end.
             let is_held_up = is_held_up || is_written(&log) || is_written(&next_path(&log));
             Ends::Torn { log, is_held_up }
         }
-        (stands, _) => Ends::Open { log, is_behind: stands == Some(false), is_held_up },
+        (stands, _) => Ends::Open { log, is_behind: stands == Some(false), is_held_up, is_unasked },
     }
 }
 
@@ -329,6 +344,9 @@ impl Known {
         }
         match until {
             Until::Commit(_) => None,
+            Until::Moment(moment) if self.is_later_before(moment) => {
+                self.later_before.map(|latest| uncertain::of_base(moment, latest))
+            }
             Until::Moment(moment) => {
                 if let Some(jump) = self.jumps.iter().find(|jump| jump.conceals(moment)) {
                     return Some(uncertain::concealed(jump));
@@ -348,6 +366,11 @@ impl Known {
             }
             Until::End => self.after_end(),
         }
+    }
+
+    /// Whether the archive may hold what was committed after `moment`, although it bears an earlier time.
+    pub(super) fn is_later_before(&self, moment: DateTime<Utc>) -> bool {
+        self.later_before.is_some_and(|latest| moment < latest)
     }
 
     /// Why more may have been committed than a list of all that is known tells: a log that goes on from there is
@@ -393,11 +416,15 @@ impl Known {
             Ends::Sealed { log, .. } => {
                 format!("a full backup closed {}, and no log that goes on from there was found", log.display())
             }
-            Ends::Open { log, is_behind, is_held_up: true } => {
+            Ends::Open { log, is_behind, is_held_up: true, .. } => {
                 let behind = if *is_behind { "; the data file holds commits that are not in it" } else { "" };
                 let trouble = self.log_trouble();
                 format!("{} ends there, and cannot be written at the moment{trouble}{behind}", log.display())
             }
+            Ends::Open { log, is_behind: false, is_unasked: true, .. } => format!(
+                "{} went so far when it was read; another process writes it, and could not be asked whether that is all",
+                log.display()
+            ),
             Ends::Open { log, is_behind: true, .. } => {
                 format!("{} ends there, and the data file holds commits that are not in it", log.display())
             }
@@ -424,6 +451,10 @@ impl Known {
             Ends::Open { is_held_up: true, .. } | Ends::Torn { is_held_up: true, .. } if more.is_empty() => {
                 "Everything that was recorded is restored. What was committed since stands in the data file: see that \
                  its log can be written (strongroom status DATAFILE), and restore again."
+            }
+            Ends::Open { is_unasked: true, .. } if more.is_empty() => {
+                "It may only just have begun: restore again in a moment. If that does not help, see that the service or \
+                 window that looks after the data file answers (strongroom status DATAFILE)."
             }
             Ends::Open { .. } | Ends::Torn { .. } if more.is_empty() => {
                 "Everything that was recorded is restored. What programs committed later, if they did, was never \

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Logs,
     choose::{self, Sibling},
+    earlier,
     known::{self, Known},
     places::{self, Origin},
 };
@@ -92,12 +93,14 @@ pub(super) fn plan_logs(
     if *logs == Logs::None {
         return Ok(None);
     }
+    let as_of = control.clock().now();
     let identity = archive.identity();
     let places = places::search(archive, logs, origin);
     let stem = catalog::stem(Path::new(&identity.data_file_name));
     let siblings = choose::siblings(&places, &stem, identity, origin.data_file.as_deref());
     let Some(position) = &identity.log_position else {
-        let known = known::known_alone(identity, &places, control)?;
+        let mut known = known::known_alone(identity, &places, control)?;
+        known.later_before = earlier::later_before(identity, (&places.logs, &siblings), control)?;
         let (repaired, copies) = (Vec::new(), Vec::new());
         return Ok(Some(Planned {
             plan: None,
@@ -146,7 +149,8 @@ pub(super) fn plan_logs(
         let Some(log) = files.iter().find(suspect).cloned() else {
             let repaired = copies.iter().map(|(_, log)| log.clone()).collect();
             let shown = for_people(&plan, &copies);
-            let known = known::known(identity, (&plan, &shown), (&places, origin, &siblings), control)?;
+            let mut known = known::known(identity, (&plan, &shown, as_of), (&places, origin, &siblings), control)?;
+            known.later_before = earlier::later_before(identity, (&places.logs, &siblings), control)?;
             let data_files = places.data_files;
             let plan = Some(plan);
             return Ok(Some(Planned { plan, known, siblings, data_files, repaired, copies, _scratch: scratch }));

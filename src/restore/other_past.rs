@@ -103,8 +103,7 @@ impl OtherPast {
         self.concerns(until).then(|| {
             Error::new(ErrorKind::Partial, message).about(&self.log).hint(format!(
                 "See which of both is right: restore full backup {number} by its own name, too, and compare. If the \
-                 log \
-                 that it was cut from lies elsewhere, name that (--log, or Add log).",
+                 log that it was cut from lies elsewhere, name that (--log, or Add log).",
             ))
         })
     }

@@ -183,8 +183,7 @@ fn without_log(archive: &Archive) -> Error {
     let path = archive.path();
     Error::new(ErrorKind::NotFound, format!("no log goes on from {}", path.display())).hint(format!(
         "It was made without a log, or its logs lie elsewhere. Name the log itself, and the archive with it: \
-         strongroom log \
-         FILE --archive {}.",
+         strongroom log FILE --archive {}.",
         quoted(path)
     ))
 }

@@ -40,6 +40,21 @@ pub(super) fn within(stretch: &Stretch, moment: DateTime<Utc>) -> Error {
     Error::new(ErrorKind::Partial, message).hint(hint)
 }
 
+/// A moment that lies between that of the archive which a restore begins with and the latest time of what was there
+/// before it.
+pub(super) fn of_base(moment: DateTime<Utc>, latest: DateTime<Utc>) -> Error {
+    let message = format!(
+        "what was restored may hold commits made after the moment wanted, {}: the clock ran back before the archive was \
+         made, and what was committed before it bears times up to {}",
+        shown(moment),
+        shown(latest)
+    );
+    Error::new(ErrorKind::Partial, message).hint(
+        "Restore an older archive up to that moment, if it is there with its logs, or up to a commit, by its number \
+         (--commit).",
+    )
+}
+
 /// What is known of commits after which the clock ran back.
 pub(super) fn repeats(jump: &Jump) -> String {
     let (first, last) = jump.commits;

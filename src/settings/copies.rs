@@ -18,7 +18,7 @@ use super::{Settings, SettingsFile, document, document::find, file::HEAD, origin
 use crate::{
     archive::catalog::ArchiveEntry,
     error::{Error, ErrorKind, Result, shell::quoted},
-    storage::{identity::FileStamp, installation::Installation},
+    storage::{identity::FileStamp, installation::Installation, owners},
 };
 
 /// The path of the data file that settings belong to.
@@ -186,8 +186,13 @@ pub struct Elsewhere {
 
 /// Marks those of `archives` that were made of another data file which has, or had, the same identity, as `settings`,
 /// those of `data_file`, name it, and which is still there; or is elsewhere, as what is noted of its own archives
-/// tells. Returns the data files that have it still.
+/// tells. Returns the data files that have it still. Marks those as well that a stranger may have put there: in a folder
+/// like `/tmp` he can make files, though he can delete none of ours, and would have the backups do that.
 pub fn mark(data_file: &Path, settings: &Settings, archives: &mut [ArchiveEntry]) -> Vec<Sharing> {
+    let owner = owners::owner_of(data_file);
+    for archive in archives.iter_mut() {
+        archive.put_by = archive.files.iter().find_map(|file| owners::stranger(owner, file)).map(owners::name_of);
+    }
     let Some(id) = settings.data_file_id else { return Vec::new() };
     let here = Installation::of(data_file);
     let mut elsewhere: Option<Elsewhere> = None;
@@ -285,8 +290,7 @@ pub fn elsewhere(this: &Path, seen: &Elsewhere) -> Error {
     Error::new(ErrorKind::Refused, message).hint(format!(
         "Give one of both, or what was put back, an identity of its own, and better a folder of its own: strongroom \
          settings {} --own-identity. Until then what was made elsewhere does not count here and is not deleted. To \
-         restore such an \
-         archive, name it itself: strongroom restore {}.",
+         restore such an archive, name it itself: strongroom restore {}.",
         quoted(this),
         quoted(&seen.newest)
     ))

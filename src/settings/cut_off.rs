@@ -136,6 +136,12 @@ impl SettingsFile {
     }
 }
 
+/// The names of what a person had set in `before` and `now` leaves at its default.
+pub fn dropped(before: &Settings, now: &Settings) -> Vec<&'static str> {
+    let is_dropped = |key: &&Key| is_chosen(key) && !key.is_default(before) && key.is_default(now);
+    KEYS.iter().filter(is_dropped).map(|key| key.name).collect()
+}
+
 /// What to do where less is meant to stand in the settings than before.
 pub fn meant(data_file: &Path) -> String {
     format!("If they are meant to be as they are: strongroom settings {} --as-written.", quoted(data_file))

@@ -17,7 +17,7 @@ use super::{
     unknown::unknown,
 };
 use crate::{
-    archive::keys::Trust,
+    archive::trust::Trust,
     error::{Error, ErrorKind, Result},
     journal,
     storage::{self, Ownership},

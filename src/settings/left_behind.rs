@@ -28,9 +28,8 @@ pub fn left_behind(asked: &Path, own: &Path) -> Option<Error> {
     let message = format!("{} is a link to {at}, and its settings stayed by the link: {settings}", link.display());
     Some(Error::new(ErrorKind::Refused, message).about(&link).hint(format!(
         "Settings, archives and log go by the place of the data file itself. Move the settings beside it (mv {} \
-         {}), and \
-         name the folder of its archives where none was chosen (strongroom settings {} destination.folder=…); then try \
-         again. Or move the data file back. An archive is restored by its own name.",
+         {}), and name the folder of its archives where none was chosen (strongroom settings {} \
+         destination.folder=…); then try again. Or move the data file back. An archive is restored by its own name.",
         quoted(behind.path()),
         quoted(&path_beside(&real)),
         quoted(&real)

@@ -34,8 +34,7 @@ impl SettingsFile {
                 )
                 .hint(
                     "They were copied over from another data file, or the identity was changed. Bring its own back, \
-                     or write \
-                     that id; archives and log go by it. The settings as they were stay in force until then.",
+                     or write that id; archives and log go by it. The settings as they were stay in force until then.",
                 ),
             );
         }
@@ -44,8 +43,7 @@ impl SettingsFile {
         };
         Some(settings_error(&self.path, &format!("{unknown} means nothing")).hint(
             "Correct the name; the command strongroom settings DATAFILE lists all settings. Until then the settings \
-             as they \
-             were stay in force.",
+             as they were stay in force.",
         ))
     }
 

@@ -92,8 +92,7 @@ pub fn warning(file: &Path, unknown: &str) -> Warning {
         WarningKind::Settings,
         format!("the settings in {} hold {unknown}, which means nothing and is not followed", file.display()),
         "Correct the name in the file, or take it away; the command strongroom settings DATAFILE lists all \
-         settings. No old \
-         backup is deleted until then.",
+         settings. No old backup is deleted until then.",
     )
 }
 

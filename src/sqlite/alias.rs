@@ -86,8 +86,7 @@ pub fn refuse_other_names(path: &Path) -> Result<()> {
     );
     Err(Error::new(ErrorKind::Refused, message).hint(format!(
         "What is committed by another name would be missed. Find the names with find DIRECTORY -xdev -inum {}; open \
-         the one in \
-         use while its program runs, or remove the others.",
+         the one in use while its program runs, or remove the others.",
         meta.ino()
     )))
 }
@@ -112,8 +111,7 @@ pub fn changed_beside(path: &Path) -> Error {
         names => (
             format!("{} has {names} names now (hard links), or its owner or permissions were changed", path.display()),
             "It is compared as a whole, and the log goes on. Use the data file by one name only: SQLite keeps a WAL \
-             for each, and \
-             what is committed by another name is not seen. Remove the other, or copy the file instead.",
+             for each, and what is committed by another name is not seen. Remove the other, or copy the file instead.",
         ),
     };
     Error::new(ErrorKind::Changed, what).hint(hint)

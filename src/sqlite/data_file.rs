@@ -232,8 +232,7 @@ fn read_header(conn: &rusqlite::Connection, path: &Path, size: u64) -> Result<[u
         );
         return Err(Error::new(ErrorKind::Encrypted, message).hint(
             "Encrypted databases (SQLCipher and the like) cannot be read without their key and are not supported. \
-             Use the \
-             application's own backup for this file.",
+             Use the application's own backup for this file.",
         ));
     }
     if header.starts_with(b"SQLite format 3\0") || header.starts_with(b"** This file contains an SQLite 2") {
@@ -307,8 +306,7 @@ fn read_failure(error: rusqlite::Error, path: &Path) -> Error {
         return Error::new(ErrorKind::Busy, format!("{} is locked by another program", path.display()))
             .hint(
                 "The application holds the file in exclusive mode or in a long transaction. Wait, or switch its \
-                 exclusive \
-                 locking off.",
+                 exclusive locking off.",
             )
             .because(error);
     }
@@ -320,10 +318,8 @@ fn read_failure(error: rusqlite::Error, path: &Path) -> Error {
         return Error::new(ErrorKind::Permission, message)
             .hint(
                 "A file in WAL mode needs its -wal and -shm files, which cannot be made there. Mount the disk so \
-                 that it \
-                 can be written (one becomes read-only by itself after an error: look in the system's messages), or \
-                 copy \
-                 the file with its -wal elsewhere, and back up the copy.",
+                 that it can be written (one becomes read-only by itself after an error: look in the system's \
+                 messages), or copy the file with its -wal elsewhere, and back up the copy.",
             )
             .because(error);
     }

@@ -103,23 +103,20 @@ pub(super) fn require_ended(path: &Path) -> Result<()> {
         // To wait for what cannot be seen is in vain.
         return Err(Error::new(ErrorKind::Refused, message).hint(
             "To undo it while a program goes on would damage the file. Begin its application once, which undoes \
-             what a crash has left; \
-             then make the backup.",
+             what a crash has left; then make the backup.",
         ));
     }
     if !holders.processes.is_empty() {
         let message = format!(
             "{} holds a transaction that was begun and not ended, and {} has it open: no lock of a writer is seen, \
-             so nobody can \
-             tell whether it is still under way",
+             so nobody can tell whether it is still under way",
             path.display(),
             holders.in_words()
         );
         return Err(Error::new(ErrorKind::Busy, message).hint(
             "To undo it while that program goes on would damage the file. Wait until the program has ended its \
-             transaction, or end \
-             the program; one with locks of another kind (vfs=unix-dotfile, unix-none, nolock=1) must not run \
-             during a backup.",
+             transaction, or end the program; one with locks of another kind (vfs=unix-dotfile, unix-none, nolock=1) \
+             must not run during a backup.",
         ));
     }
     Ok(())
@@ -146,9 +143,8 @@ fn rolls_back(path: &Path) -> Result<Option<Connection>> {
         let message = format!("{} is in use by a program that locks it with {}", path.display(), lock.display());
         return Err(Error::new(ErrorKind::Busy, message).hint(
             "SQLite does not see such a lock (vfs=unix-dotfile), and neither does the program see others. Wait \
-             until its \
-             transaction has ended. If it has crashed, nobody uses the file, and the lock is still there, remove it \
-             (rmdir).",
+             until its transaction has ended. If it has crashed, nobody uses the file, and the lock is still there, \
+             remove it (rmdir).",
         ));
     }
     let Ok(conn) = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) else { return Ok(None) };

@@ -286,8 +286,7 @@ pub fn require_whole_wal(conn: &Connection, path: &Path) -> Result<()> {
                 format!("{} was deleted, replaced, cut or overwritten under programs that have it open", wal.display());
             return Err(Error::new(ErrorKind::Replaced, message).hint(
                 "What such a program commits now, no other one sees. Have it save its data elsewhere if it can, \
-                 then end \
-                 it and begin it again; backups and the log go on by themselves.",
+                 then end it and begin it again; backups and the log go on by themselves.",
             ));
         }
     }

@@ -143,8 +143,7 @@ pub fn doubt(data_file: &Path) -> Option<String> {
         if is_broken && is_of_it {
             return Some(format!(
                 "{} does not go on at byte {at}, though more of it follows: it is damaged there, or a transaction \
-                 was rolled \
-                 back. Commits after that place were not read.",
+                 was rolled back. Commits after that place were not read.",
                 path.display()
             ));
         }

@@ -135,6 +135,13 @@ pub fn require_named(path: &Path, opened: FileIdentity) -> Result<()> {
     }
 }
 
+/// Whether anything of the file that `path` names was changed after `moment`, or another one took its name; of one that
+/// is not there or cannot be looked at, no.
+pub fn changed_since(path: &Path, moment: SystemTime) -> bool {
+    let moment = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
+    FileStamp::of_path(path).ok().flatten().is_some_and(|stamp| stamp.changed > moment)
+}
+
 /// How many descriptors of this process lead to a file; `None` where the system does not list them.
 pub fn times_open(file: FileIdentity) -> Option<usize> {
     let open = std::fs::read_dir("/proc/self/fd").ok()?.flatten();

@@ -84,9 +84,8 @@ pub fn set_aside(folder: &Path) -> Result<()> {
 fn text(id: Uuid) -> String {
     format!(
         "# Strongroom knows this folder again by this file: without it no backup is written here, since the disk \
-         may not be the\n\
-         # one that was chosen. Leave it where it is; it goes with its archives when they are copied to another disk.\n\
-         id = \"{id}\"\n"
+         may not be the\n# one that was chosen. Leave it where it is; it goes with its archives when they are copied \
+         to another disk.\nid = \"{id}\"\n"
     )
 }
 

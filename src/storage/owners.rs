@@ -182,6 +182,25 @@ pub fn stranger_to(file: &Path, beside: &Path) -> Option<u32> {
     }
 }
 
+/// The owner of `file`, where that is a stranger to a data file that belongs to `owner`: neither that one, this user or
+/// the superuser, nor the owner of the folder that it lies in, who can delete and replace whatever is there. `None` where
+/// files have no owners, and where it cannot be looked at.
+pub fn stranger(owner: Option<u32>, file: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let of = |path: &Path| path.metadata().ok().map(|meta| meta.uid());
+        let whose = file.symlink_metadata().ok()?.uid();
+        let known = [owner, Some(this_user()), Some(ROOT), of(folder_of(file))];
+        (!known.contains(&Some(whose))).then_some(whose)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (owner, file);
+        None
+    }
+}
+
 /// Whether the system lists the user as a member of the group.
 #[cfg(unix)]
 fn is_member(user: u32, group: u32) -> bool {

@@ -217,8 +217,7 @@ pub(super) fn choose(
     if let Some(why) = lacks {
         return Err(Error::new(why.kind, why.message).hint(
             "What was asked for may be in commits that are not at hand. Bring the missing log back; or choose by \
-             commits that \
-             are, with --commit N..M: strongroom log lists them.",
+             commits that are, with --commit N..M: strongroom log lists them.",
         ));
     }
     chooser.end_commit()?;
@@ -247,8 +246,7 @@ impl Chooser<'_> {
             Action::Create | Action::Alter | Action::Drop if is_chosen => {
                 let reason = format!(
                     "to {} {} is a change of the schema, which is not taken back singly; strongroom restore \
-                     DATAFILE --in-place \
-                     --commit {} goes back to just before it, with everything",
+                     DATAFILE --in-place --commit {} goes back to just before it, with everything",
                     change.action.label(),
                     change.object.map_or("an object", |object| object.label()),
                     id.commit.saturating_sub(1)

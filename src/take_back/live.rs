@@ -147,8 +147,7 @@ fn uniques(conn: &Connection, table: &Table) -> rusqlite::Result<Vec<Unique>> {
 fn foreign_keys(conn: &Connection, of: &str, table: &str) -> rusqlite::Result<Vec<Foreign>> {
     let sql = format!(
         "SELECT m.name, f.id, f.\"table\", f.\"from\", f.\"to\" FROM sqlite_schema m, \
-         pragma_foreign_key_list(m.name) f \
-         WHERE m.type='table' AND {of} ORDER BY m.name, f.id, f.seq"
+         pragma_foreign_key_list(m.name) f WHERE m.type='table' AND {of} ORDER BY m.name, f.id, f.seq"
     );
     let mut asked = conn.prepare(&sql)?;
     let mut rows = asked.query([table])?;

@@ -116,9 +116,8 @@ impl Selection {
             return refuse(
                 "this would take back everything that the log holds",
                 "Say what went wrong: --table, --action, --key, --since, --until, --commit or --operations; \
-                 strongroom log \
-                 lists them. To go back to an earlier moment as a whole: strongroom restore DATAFILE --in-place \
-                 --until.",
+                 strongroom log lists them. To go back to an earlier moment as a whole: strongroom restore DATAFILE \
+                 --in-place --until.",
             );
         }
         Ok(self)

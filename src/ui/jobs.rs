@@ -148,8 +148,7 @@ fn gone_ui(ui: &mut Ui, status: &Status, gone: &DataFileStatus, actions: &mut Ve
         None => (
             format!("{} is gone", path.display()),
             "it takes its place, and is looked after as before. If it was only moved, or its disk is away, bring it \
-             back: that is \
-             noticed.",
+             back: that is noticed.",
         ),
     };
     let mut hint = format!("Restore it from the newest backup and the log: {after}");
@@ -235,8 +234,8 @@ fn question_ui(ui: &mut Ui, job: &JobStatus, question: &Question, actions: &mut 
     ui.add(Label::new(text).wrap().selectable(true));
     let text = format!(
         "Choose a folder on another disk: the backup goes on there with its next segment, which may need {}. Or \
-         free space on \
-         the disk, and go on in the same folder. Without an answer by {} it is given up, and leaves nothing behind.",
+         free space on the disk, and go on in the same folder. Without an answer by {} it is given up, and leaves \
+         nothing behind.",
         human_bytes(question.bytes),
         question.until.format("%H:%M:%S")
     );

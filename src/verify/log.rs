@@ -97,25 +97,21 @@ impl LogReport {
         match self.signed {
             LogSigned::Not => {
                 "Not signed: no signed archive that was cut from it was found beside it, nor where its settings \
-                 say; who \
-                 wrote it cannot be told. If archives lie elsewhere, name the folder (--archives)."
+                 say; who wrote it cannot be told. If archives lie elsewhere, name the folder (--archives)."
                     .to_owned()
             }
             LogSigned::Genuine(Witness { commit, archive, key }) if commit < first && !is_whole => format!(
                 "Not proven: it goes on from archive {archive}, signed by key {key}, and does not reach the next \
-                 one as it \
-                 is. Who wrote what it holds cannot be told."
+                 one as it is. Who wrote what it holds cannot be told."
             ),
             LogSigned::Genuine(Witness { commit, archive, key }) if commit < first => format!(
                 "Not signed yet: it goes on from archive {archive}, signed by key {key}; who wrote what it holds \
-                 cannot be \
-                 told before the next signed archive."
+                 cannot be told before the next signed archive."
             ),
             LogSigned::Genuine(Witness { commit, archive, key }) if Some(commit) != self.last() || !is_whole => {
                 format!(
                     "Genuine up to commit {commit}: archive {archive}, signed by key {key}, was cut there. Who \
-                     wrote what \
-                 comes after it cannot be told."
+                     wrote what comes after it cannot be told."
                 )
             }
             LogSigned::Genuine(Witness { archive, key, .. }) => {
@@ -284,7 +280,6 @@ fn require(report: LogReport, key: PublicKey) -> Result<LogReport> {
     };
     Err(Error::new(ErrorKind::Refused, message).hint(
         "A log is proven by the next archive: the full backup that closed it names its last commit. If that archive \
-         lies \
-         elsewhere, name its folder (--archives); the running log is proven by the next full backup.",
+         lies elsewhere, name its folder (--archives); the running log is proven by the next full backup.",
     ))
 }

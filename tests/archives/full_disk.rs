@@ -12,7 +12,7 @@ use std::{
 };
 
 use strongroom::{
-    archive::{ArchiveOptions, Compression, Rate, catalog, keys::Trust, leftovers, segments},
+    archive::{ArchiveOptions, Compression, Rate, catalog, leftovers, segments, trust::Trust},
     backup::{self, retention},
     control::{Control, Question},
     engine::{Command, Config, Handle, HostKind, JobId, Status, status::JobReport},

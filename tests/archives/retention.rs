@@ -9,7 +9,7 @@ use std::{
 
 use proptest::prelude::*;
 use strongroom::{
-    archive::keys::Trust,
+    archive::trust::Trust,
     backup::retention::{self, When},
     engine::{Command, Handle, JobId},
     error::ErrorKind,

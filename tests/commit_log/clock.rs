@@ -284,6 +284,38 @@ fn status_says_that_the_clock_was_ahead_or_is_behind() {
     assert!(handle.contains("the clock was ahead, or is behind"), "{handle}");
 }
 
+/// As on a machine without a battery, until the network tells the time.
+#[test]
+fn a_full_backup_made_while_the_clock_was_behind_does_not_stand_for_what_was_before_it() {
+    let begin = naive("2026-06-01 10:00").and_utc();
+    let at = |minutes: i64| begin + TimeDelta::minutes(minutes);
+    let mut scene = Scene::new(begin);
+    let first = scene.backup();
+    scene.commit(at(1));
+    let wanted = logical_content(&scene.data);
+    scene.commit(at(5));
+    set(at(-60));
+    let second = scene.backup();
+    scene.commit(at(10));
+    let (data, until) = (scene.data.clone(), at(3).to_rfc3339());
+    let restored = |scene: &Scene, what: &Path, to: &str| {
+        let (code, said) = scene.restore(what, to, &["--until", &until]);
+        assert_eq!(code, 1, "{said}");
+        (logical_content(&scene.place.at(to).join("a.sqlite")) == wanted, said)
+    };
+    let (is_right, said) = restored(&scene, &data, "found");
+    assert!(is_right && said.contains("may have been made before the moment wanted"), "{said}");
+    let too_late = "what was restored may hold commits made after the moment wanted";
+    let (is_right, said) = restored(&scene, &second, "named");
+    assert!(!is_right && said.contains(too_late), "{said}");
+    std::fs::remove_file(&first).unwrap();
+    let (is_right, said) = restored(&scene, &data, "without the older one");
+    assert!(!is_right && said.contains(too_late), "{said}");
+    // What is later than all of it is not in doubt.
+    let (code, said) = scene.restore(&second, "later", &["--until", &at(7).to_rfc3339()]);
+    assert_eq!(code, 0, "{said}");
+}
+
 #[test]
 fn what_a_place_on_the_timeline_means_is_what_is_restored() {
     let begin = naive("2026-06-01 10:00").and_utc();

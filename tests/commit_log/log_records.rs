@@ -89,13 +89,11 @@ for number in range(1, commits + 1):
 "#;
 
 pub(crate) const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b, c REAL); CREATE INDEX t_b \
-                                 ON t(b); \
-     CREATE TABLE k(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE p(x, y); CREATE TABLE mark(id INTEGER \
-     PRIMARY KEY, n); \
+                                 ON t(b); CREATE TABLE k(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE p(x, y); \
+     CREATE TABLE mark(id INTEGER PRIMARY KEY, n); \
      CREATE VIRTUAL TABLE docs USING fts5(body); CREATE VIRTUAL TABLE places USING rtree(i, a, b); INSERT INTO mark \
-     VALUES(1, 0); \
-     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) INSERT INTO t SELECT i, 'first ' || \
-     i, zeroblob(i*20), i/3.0 FROM n; \
+     VALUES(1, 0); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) INSERT INTO t SELECT i, \
+     'first ' || i, zeroblob(i*20), i/3.0 FROM n; \
      INSERT INTO p SELECT id, a FROM t; INSERT INTO k SELECT a, id FROM t";
 
 /// The operations that the program lists.

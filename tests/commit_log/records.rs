@@ -389,8 +389,7 @@ fn a_blob_that_is_overwritten_in_place_is_a_change_of_its_record() {
         let conn = Connection::open(&path).unwrap();
         conn.execute_batch(&format!(
             "PRAGMA page_size=512; {key} CREATE TABLE t(id INTEGER PRIMARY KEY, b); CREATE TABLE k(k PRIMARY KEY, \
-             b) WITHOUT ROWID; \
-             CREATE INDEX t_b ON t(b);
+             b) WITHOUT ROWID; CREATE INDEX t_b ON t(b);
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<30) \
              INSERT INTO t SELECT i, zeroblob(5000) FROM n; INSERT INTO k SELECT id, b FROM t; DROP INDEX t_b"
         ))

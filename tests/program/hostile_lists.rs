@@ -6,7 +6,7 @@ use crate::support;
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use strongroom::{
-    archive::{ArchiveOptions, Compression, catalog, keys::Trust, leftovers, segments},
+    archive::{ArchiveOptions, Compression, catalog, leftovers, segments, trust::Trust},
     backup::{self, retention},
     control::Control,
     settings::SettingsFile,

@@ -391,3 +391,48 @@ fn the_usual_folder_is_not_where_a_link_of_somebody_else_leads() {
     assert!(made.status.success(), "{}", text(&made.stderr));
     assert!(names_in(&elsewhere).contains(&"a[0001].4BK".to_owned()));
 }
+
+/// In a folder like `/tmp` others can make files, and delete none of ours: neither have the backups delete them.
+#[test]
+fn what_a_neighbour_puts_among_the_archives_pushes_none_out_and_is_not_what_comes_back() {
+    let Some(user) = User::new(61_113) else { return };
+    let place = Place::new();
+    let (data, folder) = (place.at("app/a.sqlite"), place.at("shared"));
+    fs::create_dir(place.at("app")).unwrap();
+    fs::create_dir(&folder).unwrap();
+    set_mode(&folder, 0o1777);
+    drop(make_data_file(&data, "", 10));
+    let data = data.to_str().unwrap();
+    let destination = format!("destination.folder={}", folder.display());
+    assert!(place.run(&["settings", data, &destination, "keep.last=10"]).status.success());
+    for _ in 0..6 {
+        assert!(place.run(&["backup", data]).status.success());
+    }
+    let his: Vec<PathBuf> = (4..7).map(|number| folder.join(format!("a[{number:04}].4BK"))).collect();
+    his.iter().for_each(|archive| user.own(archive));
+    assert!(place.run(&["settings", data, "keep.last=3"]).status.success());
+    let status = text(&place.run(&["status", data]).stdout);
+    assert!(status.contains("a[0006].4BK belongs to 61113, who may have put it there, and 2 more"), "{status}");
+    assert!(status.contains("Last full backup   0003"), "{status}");
+    let made = place.run(&["backup", data]);
+    let kept = [2, 3, 4, 5, 6, 7].map(|number| format!("a[{number:04}].4BK"));
+    assert!(
+        made.status.success() && names_in(&folder).iter().filter(|name| name.ends_with("4BK")).eq(&kept),
+        "{made:?}"
+    );
+    // Only where nothing else is left, and not without a word.
+    fs::remove_file(data).unwrap();
+    let restore = |to: &str| {
+        let output = place.run(&["restore", data, "--to", place.at(to).to_str().unwrap()]);
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (_, said) = restore("ours");
+    assert!(said.contains("Archive 0007"), "{said}");
+    for number in [2, 3, 7] {
+        fs::remove_file(folder.join(format!("a[{number:04}].4BK"))).unwrap();
+    }
+    let (code, said) = restore("his");
+    assert!(code == Some(1) && said.contains("belongs to 61113, who may have put it there"), "{said}");
+    let named = place.run(&["restore", his[0].to_str().unwrap(), "--to", place.at("named").to_str().unwrap()]);
+    assert!(named.status.success(), "{named:?}");
+}

@@ -314,6 +314,20 @@ impl Scene {
     }
 }
 
+/// Settings that were cut off look like a template.
+#[test]
+fn what_settings_without_an_identity_leave_out_is_named() {
+    let scene = Scene::new(&[]);
+    scene.template(3);
+    scene.good("settings", &["archive.redundancy=high"]);
+    scene.run("backup", &[]);
+    scene.template(3);
+    let (_, said) = scene.run("backup", &[]);
+    assert!(said.contains("archive.redundancy, which was set before, is not in them any more"), "{said}");
+    let (_, again) = scene.run("backup", &[]);
+    assert!(!again.contains("which was set before"), "said once: {again}");
+}
+
 #[test]
 fn a_template_over_the_settings_makes_no_other_data_file() {
     let scene = Scene::new(&[]);

@@ -80,8 +80,7 @@ const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b); 
      CREATE TABLE k(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE p(x, y); CREATE TABLE mark(n); \
      INSERT INTO mark VALUES(0); CREATE VIRTUAL TABLE docs USING fts5(body); \
      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<250) INSERT INTO t SELECT i, 'first ' || \
-     i, zeroblob(i*9) FROM n; \
-     INSERT INTO k SELECT a, id FROM t; INSERT INTO p SELECT id, a FROM t";
+     i, zeroblob(i*9) FROM n; INSERT INTO k SELECT a, id FROM t; INSERT INTO p SELECT id, a FROM t";
 
 /// One statement of a program that does what it likes.
 fn statement(dice: &mut Dice, n: u64) -> String {

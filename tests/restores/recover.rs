@@ -45,18 +45,15 @@ fn make(path: &Path, pragmas: &str, records: u32) -> Connection {
     let fill = format!(
         "{pragmas}; PRAGMA synchronous=OFF; PRAGMA user_version=7; PRAGMA application_id=99; {SCHEMA} BEGIN; \
          CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{records}) \
-         SELECT i FROM n; \
-         INSERT INTO people SELECT i*3, 'name ' || i, i%90, i/4.0, CASE i%5 WHEN 0 THEN NULL WHEN 1 THEN \
-         zeroblob(i%700) ELSE 'ä' || i END FROM n; \
+         SELECT i FROM n; INSERT INTO people SELECT i*3, 'name ' || i, i%90, i/4.0, CASE i%5 WHEN 0 THEN NULL WHEN 1 \
+         THEN zeroblob(i%700) ELSE 'ä' || i END FROM n; \
          INSERT INTO plain SELECT 'a' || i, i*i, hex(randomblob(i%300)) FROM n; \
          INSERT INTO auto(v, w) SELECT 'v' || i, CASE WHEN i%9=0 THEN randomblob(i*13%9000) END FROM n; \
          INSERT INTO wr SELECT 'k' || (i*7919%{records}), i, CASE WHEN i%11=0 THEN hex(randomblob(900)) ELSE i END \
-         FROM n; \
-         INSERT INTO gen(x) SELECT i FROM n; INSERT INTO hard SELECT i, 's' || i, i*i FROM n; \
+         FROM n; INSERT INTO gen(x) SELECT i FROM n; INSERT INTO hard SELECT i, 's' || i, i*i FROM n; \
          INSERT INTO docs SELECT 'some words of ' || i FROM n WHERE i%7=0; COMMIT; \
          ALTER TABLE people ADD COLUMN later TEXT DEFAULT 'x'; DELETE FROM plain WHERE rowid%3=1 AND \
-         rowid<{records}/2; \
-         DELETE FROM auto WHERE id>{records}-2"
+         rowid<{records}/2; DELETE FROM auto WHERE id>{records}-2"
     );
     conn.execute_batch(&fill).unwrap();
     conn
@@ -446,8 +443,7 @@ fn a_second_record_of_a_key_and_a_deleted_one_are_kept_apart() {
     conn.execute_batch(
         "PRAGMA page_size=512; CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT); CREATE TABLE gone(a TEXT); \
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO t SELECT i, 'text ' \
-         || i FROM n; \
-         INSERT INTO gone SELECT 'deleted ' || id FROM t; DROP TABLE gone",
+         || i FROM n; INSERT INTO gone SELECT 'deleted ' || id FROM t; DROP TABLE gone",
     )
     .unwrap();
     drop(conn);

@@ -96,6 +96,28 @@ fn commits_that_are_in_the_data_file_and_not_in_the_log_are_said() {
     assert_eq!(scene.more("all"), 3);
 }
 
+/// So it is while a service that has just begun compares the log with the data file, before it can be asked.
+#[test]
+fn a_log_that_somebody_writes_who_cannot_be_asked_is_not_called_complete() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.kill();
+    let log = fs::File::open(scene.place.at("logs/a.journal")).unwrap();
+    log.try_lock().unwrap();
+    // The data file itself tells.
+    said(&scene.restore(&scene.archive(1), "level", &[]), 0);
+    assert_eq!(scene.more("level"), 3);
+    support::engine::foreign_commits(&scene.data, "INSERT INTO t(a) VALUES('unwatched')");
+    assert!(!scene.place.at("app/a.sqlite-wal").exists(), "the WAL tells nothing");
+    let now = chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.6f +00:00").to_string();
+    let data = scene.data.clone();
+    for (to, what, until) in [("all", scene.archive(1), vec![]), ("now", data, vec!["--until", now.as_str()])] {
+        let short = said(&scene.restore(&what, to, &until), 1);
+        assert!(short.contains("another process writes it, and could not be asked"), "{short}");
+        assert!(!short.contains("No commit was made"), "{short}");
+        assert_eq!(scene.more(to), 3);
+    }
+}
+
 #[test]
 fn every_log_that_can_not_be_used_is_named_with_the_reason() {
     let Some(mut scene) = Scene::new() else { return };
@@ -408,6 +430,40 @@ fn an_archive_that_is_known_to_be_damaged_is_not_chosen_where_another_one_leads_
 }
 
 /// Nobody should have to ask twice, or know that there is an older archive which leads to the same state.
+#[test]
+fn a_sound_copy_in_the_place_of_an_archive_that_was_found_damaged_is_restored() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.stop();
+    let whole = fs::read(scene.archive(1)).unwrap();
+    let archive = scene.damaged(1);
+    let data = scene.data.clone();
+    said(&scene.restore(&data, "damaged", &[]), 1);
+    assert!(said(&scene.restore(&data, "again", &[]), 1).contains("as was found before"));
+    fs::write(&archive, whole).unwrap();
+    said(&scene.restore(&data, "sound", &[]), 0);
+    assert_eq!(scene.more("sound"), 3);
+}
+
+/// What settings say by mistake hides none of the archives that are there.
+#[test]
+fn settings_with_a_mistake_are_in_the_way_of_no_restore() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.stop();
+    let path = scene.place.at("app/a.strongroom.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let id = text.lines().find(|line| line.starts_with("id = ")).unwrap();
+    let log = text.lines().find(|line| line.starts_with("file = ")).unwrap();
+    let no_folder = format!("file = \"{}/below a file/a.journal\"", scene.data.display());
+    let mistakes =
+        [("log", log, no_folder.as_str()), ("identity", id, "id = \"deadbeef-0000-4000-8000-000000000000\"")];
+    for (what, right, wrong) in mistakes {
+        fs::write(&path, text.replace(right, wrong)).unwrap();
+        let output = scene.restore(&scene.data, what, &["--no-log"]);
+        assert!(scene.place.at(what).join("a.sqlite").exists(), "{what}: {}", support::text(&output.stderr));
+        assert_eq!(scene.more(what), 0);
+    }
+}
+
 #[test]
 fn an_archive_that_turns_out_to_be_damaged_is_passed_by_at_once() {
     let Some(mut scene) = Scene::new() else { return };

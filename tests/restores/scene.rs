@@ -84,24 +84,30 @@ impl Scene {
         assert!(made.status.success(), "{}", text(&made.stderr));
     }
 
-    /// Commits, of which all are in the log when this returns.
+    /// Commits, of which all are in the log when this returns, each in a block of its own.
     pub(crate) fn commits(&self, count: u64) {
         let log = self.place.at("logs/a.journal");
-        let last = || {
-            let mut reader = LogReader::open(&log).unwrap();
+        // While it is opened anew, it is not there, or empty, for a moment.
+        let last = || -> Option<u64> {
+            let mut reader = LogReader::open(&log).ok()?;
             while reader.next_record().unwrap().is_some() {}
-            reader.tail().commit
+            Some(reader.tail().commit)
         };
-        let wanted = last() + count;
+        let begun = Instant::now();
+        let wait = |is_there: &dyn Fn() -> bool| {
+            while !is_there() {
+                assert!(begun.elapsed() < Duration::from_secs(120), "commits were not logged");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        wait(&|| last().is_some());
+        let before = last().unwrap();
         for n in 0..count {
             support::engine::foreign_commits(&self.data, &format!("INSERT INTO t(a) VALUES('more {n}')"));
+            wait(&|| last().is_some_and(|last| last > before + n));
         }
-        let begun = Instant::now();
         // What nobody watched before may come in as a commit of its own meanwhile.
-        while last() < wanted || !self.status().contains("; complete") {
-            assert!(begun.elapsed() < Duration::from_secs(60), "commits were not logged");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait(&|| self.status().contains("; complete"));
     }
 
     pub(crate) fn archive(&self, number: u32) -> PathBuf {

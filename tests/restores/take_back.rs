@@ -6,13 +6,12 @@ use std::process::{Command as Process, Stdio};
 use crate::support::{engine::foreign_commits, kept::Kept, records::Dice, text};
 
 const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b, c REAL, d AS (id+1) STORED, e AS \
-                      (a||'!')); \
-     CREATE TABLE k(k TEXT COLLATE NOCASE, n, v, PRIMARY KEY(n DESC, k)) WITHOUT ROWID; CREATE TABLE p(x, y); \
-     CREATE TABLE numbered(id INTEGER PRIMARY KEY AUTOINCREMENT, x); \
+                      (a||'!')); CREATE TABLE k(k TEXT COLLATE NOCASE, n, v, PRIMARY KEY(n DESC, k)) WITHOUT ROWID; \
+     CREATE TABLE p(x, y); CREATE TABLE numbered(id INTEGER PRIMARY KEY AUTOINCREMENT, x); \
      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<60) \
      INSERT INTO t(id, a, b, c) SELECT i, 'first '||i, CASE i%4 WHEN 0 THEN NULL WHEN 1 THEN zeroblob(i*90) WHEN 2 \
-     THEN i/7.0 ELSE i END, i*0.1 FROM n; \
-     INSERT INTO p SELECT a, b FROM t; INSERT INTO k SELECT a, id%5, b FROM t; INSERT INTO numbered(x) SELECT a FROM t";
+     THEN i/7.0 ELSE i END, i*0.1 FROM n; INSERT INTO p SELECT a, b FROM t; INSERT INTO k SELECT a, id%5, b FROM t; \
+     INSERT INTO numbered(x) SELECT a FROM t";
 
 const FORMS: &[&str] = &[
     "PRAGMA page_size=1024",
@@ -25,9 +24,8 @@ fn an_accidental_delete_is_taken_back_alone_and_that_is_taken_back_again() {
     for pragmas in FORMS {
         let Some(mut kept) = Kept::new(pragmas, SCHEMA) else { return };
         let odd = "INSERT INTO t(id, a, b, c) VALUES(-9223372036854775808, 'a'||char(0)||'b', CAST(x'ff00d8' AS \
-                   TEXT), 9e999), \
-                   (9223372036854775807, 'it''s ä文'||char(10), x'', 0.1+0.2), (1000, '', 1e-300, -1.5e308), (1001, \
-                   NULL, 5e-324, 3)";
+                   TEXT), 9e999), (9223372036854775807, 'it''s ä文'||char(10), x'', 0.1+0.2), (1000, '', 1e-300, \
+                   -1.5e308), (1001, NULL, 5e-324, 3)";
         kept.commit(odd);
         let before = kept.content();
         let wrong = kept.commit("DELETE FROM t WHERE id%3<>0; DELETE FROM p WHERE rowid>30; DELETE FROM k WHERE n>2");

@@ -16,11 +16,10 @@ use crate::support::{
 
 const SCHEMA: &str = "CREATE TABLE clients(id INTEGER PRIMARY KEY, name TEXT UNIQUE, city); \
      CREATE TABLE invoices(id INTEGER PRIMARY KEY, client INTEGER REFERENCES clients(id) ON DELETE CASCADE, total \
-     REAL); \
-     CREATE TABLE keyed(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE dropped(x); INSERT INTO dropped VALUES(1); \
-     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<50) INSERT INTO clients SELECT i, 'client \
-     '||i, 'city' FROM n; \
-     INSERT INTO invoices SELECT id, id, id*1.5 FROM clients; INSERT INTO keyed SELECT name, id FROM clients";
+     REAL); CREATE TABLE keyed(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE dropped(x); INSERT INTO dropped \
+     VALUES(1); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<50) INSERT INTO clients SELECT \
+     i, 'client '||i, 'city' FROM n; INSERT INTO invoices SELECT id, id, id*1.5 FROM clients; INSERT INTO keyed \
+     SELECT name, id FROM clients";
 
 #[test]
 fn every_conflict_is_found_named_and_decided() {
@@ -120,8 +119,7 @@ fn a_schema_that_is_another_one_is_said_and_what_can_be_done_is_done() {
     foreign_commits(
         &kept.data,
         "CREATE TABLE other(k TEXT PRIMARY KEY, v CHECK(v<>7)) WITHOUT ROWID; INSERT INTO other SELECT k, nullif(v, \
-         7) FROM keyed; \
-         DROP TABLE keyed; ALTER TABLE other RENAME TO keyed",
+         7) FROM keyed; DROP TABLE keyed; ALTER TABLE other RENAME TO keyed",
     );
     kept.commit("SELECT 1");
     assert_eq!(kept.conflicts(&["--commit", &commit, "--table", "keyed"]), ["refused"]);
@@ -146,18 +144,14 @@ fn cascades_are_named_and_come_back_with_what_they_were_made_by() {
 #[test]
 fn triggers_neither_fire_twice_nor_leave_a_full_text_index_behind() {
     let schema = "CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT); CREATE TABLE audit(id INTEGER PRIMARY KEY, \
-                  what); \
-         CREATE TABLE docs(id INTEGER PRIMARY KEY, body TEXT); CREATE VIRTUAL TABLE found USING fts5(body, \
-         content='docs', content_rowid='id'); \
+                  what); CREATE TABLE docs(id INTEGER PRIMARY KEY, body TEXT); CREATE VIRTUAL TABLE found USING \
+         fts5(body, content='docs', content_rowid='id'); \
          CREATE TRIGGER noted AFTER UPDATE ON notes BEGIN INSERT INTO audit(what) VALUES(old.body||'->'||new.body); \
-         END; \
-         CREATE TRIGGER docs_added AFTER INSERT ON docs BEGIN INSERT INTO found(rowid, body) VALUES(new.id, \
-         new.body); END; \
-         CREATE TRIGGER docs_gone AFTER DELETE ON docs BEGIN INSERT INTO found(found, rowid, body) VALUES('delete', \
-         old.id, old.body); END; \
+         END; CREATE TRIGGER docs_added AFTER INSERT ON docs BEGIN INSERT INTO found(rowid, body) VALUES(new.id, \
+         new.body); END; CREATE TRIGGER docs_gone AFTER DELETE ON docs BEGIN INSERT INTO found(found, rowid, body) \
+         VALUES('delete', old.id, old.body); END; \
          CREATE TRIGGER docs_other AFTER UPDATE ON docs BEGIN INSERT INTO found(found, rowid, body) \
-         VALUES('delete', old.id, old.body); \
-         INSERT INTO found(rowid, body) VALUES(new.id, new.body); END; \
+         VALUES('delete', old.id, old.body); INSERT INTO found(rowid, body) VALUES(new.id, new.body); END; \
          INSERT INTO notes VALUES(1, 'first'); INSERT INTO docs VALUES(1, 'sea'), (2, 'land'), (3, 'sky')";
     let Some(mut kept) = Kept::new("", schema) else { return };
     // What a trigger wrote is an operation of the same commit, and goes with it.
@@ -225,9 +219,8 @@ fn nothing_of_a_program_that_writes_meanwhile_is_lost_or_mixed() {
         return;
     }
     let schema = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b); CREATE TABLE counters(id INTEGER PRIMARY KEY, \
-                  n); CREATE TABLE added(x); \
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1000) INSERT INTO t SELECT i, 'text \
-         '||i, randomblob(100) FROM n; \
+                  n); CREATE TABLE added(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE \
+         i<1000) INSERT INTO t SELECT i, 'text '||i, randomblob(100) FROM n; \
          INSERT INTO counters SELECT id, 0 FROM t WHERE id<=50";
     let Some(mut kept) = Kept::new("", schema) else { return };
     let before: Vec<String> = kept.content().into_iter().filter(|line| line.starts_with("t ")).collect();
@@ -301,8 +294,7 @@ fn a_record_that_is_changed_between_plan_and_run_stops_everything() {
 #[test]
 fn the_end_of_the_process_in_the_middle_leaves_all_or_nothing() {
     let schema = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL \
-                  SELECT i+1 FROM n WHERE i<4000) \
-         INSERT INTO t SELECT i, 'text '||i, randomblob(200) FROM n";
+                  SELECT i+1 FROM n WHERE i<4000) INSERT INTO t SELECT i, 'text '||i, randomblob(200) FROM n";
     let Some(mut kept) = Kept::new("", schema) else { return };
     let whole = kept.content();
     let commit = kept.commit("DELETE FROM t WHERE id%2=0").to_string();
@@ -344,8 +336,8 @@ fn the_end_of_the_process_in_the_middle_leaves_all_or_nothing() {
 #[test]
 fn children_that_refer_in_another_form_are_seen() {
     let schema = "CREATE TABLE p(k TEXT COLLATE NOCASE PRIMARY KEY); CREATE TABLE c(id INTEGER PRIMARY KEY, k \
-                  REFERENCES p); \
-         CREATE TABLE p2(k INTEGER PRIMARY KEY); CREATE TABLE c2(id INTEGER PRIMARY KEY, k BLOB REFERENCES p2)";
+                  REFERENCES p); CREATE TABLE p2(k INTEGER PRIMARY KEY); CREATE TABLE c2(id INTEGER PRIMARY KEY, k \
+         BLOB REFERENCES p2)";
     let Some(mut kept) = Kept::new("", schema) else { return };
     let commit = kept.commit("INSERT INTO p VALUES('abc'); INSERT INTO p2 VALUES(5)").to_string();
     kept.commit("INSERT INTO c VALUES(1, 'ABC'); INSERT INTO c2 VALUES(1, '5')");

@@ -122,8 +122,7 @@ pub fn content(data: &Path) -> Vec<String> {
     let conn = rusqlite::Connection::open(data).unwrap();
     conn.busy_timeout(Duration::from_secs(60)).unwrap();
     let tables = "SELECT name, wr FROM pragma_table_list JOIN sqlite_schema USING(name) WHERE schema='main' AND \
-                  rootpage>0 \
-                  AND name NOT LIKE 'sqlite_%' AND name<>'mark' ORDER BY name";
+                  rootpage>0 AND name NOT LIKE 'sqlite_%' AND name<>'mark' ORDER BY name";
     let mut asked = conn.prepare(tables).unwrap();
     let tables: Vec<(String, bool)> =
         asked.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();

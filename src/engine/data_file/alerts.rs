@@ -220,7 +220,7 @@ fn of_archives(status: &DataFileStatus) -> Vec<Warning> {
              name back.",
         )
     });
-    let mut found: Vec<Warning> = misnamed.chain(of_signatures(status)).collect();
+    let mut found: Vec<Warning> = misnamed.chain(of_signatures(status)).chain(of_strangers(status)).collect();
     let others = status.copies.iter().filter(|copy| status.damage_of(copy).is_some());
     for archive in status.own_archives().chain(others) {
         let (damage, path) = (status.damage_of(archive), quoted(&archive.path));
@@ -278,6 +278,21 @@ fn of_signatures(status: &DataFileStatus) -> Option<Warning> {
         "Whoever can write the folder may have put it there. It pushes out none that is signed, and is restored only \
          by its own name. If the key was lost or replaced, or a backup could not be signed, make a full backup \
          now.",
+    ))
+}
+
+/// Archives that a stranger may have put among those of the data file.
+fn of_strangers(status: &DataFileStatus) -> Option<Warning> {
+    let id = status.settings.data_file_id;
+    let mut put = status.archives.iter().filter(|archive| archive.says_it_is_of(id));
+    let (archive, stranger) = put.find_map(|archive| Some((archive, archive.put_by.as_ref()?)))?;
+    let count = put.filter(|archive| archive.put_by.is_some()).count();
+    let others = if count == 0 { String::new() } else { format!(", and {count} more") };
+    Some(Warning::new(
+        WarningKind::ArchiveOfStranger,
+        format!("{} belongs to {stranger}, who may have put it there{others}", archive.path.display()),
+        "Neither the data file nor the folder is that user's. It counts as no backup, and is restored only by its own \
+         name. If it is yours, give it to the owner of the data file (chown); else keep that user from writing there.",
     ))
 }
 
@@ -401,8 +416,7 @@ pub(in crate::engine) fn of_log_at_rest(
                 |manager| {
                     format!(
                         "{manager} manages the data file. If this stays so, it hangs or is suspended: let it go on, \
-                         or end it \
-                         and start the service again."
+                         or end it and start the service again."
                     )
                 },
             );

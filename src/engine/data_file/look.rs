@@ -10,7 +10,7 @@ use crate::{
     backup,
     engine::settings_gone,
     error::{Error, ErrorKind, ErrorReport, shell::quoted},
-    settings::{Seen, SettingsFile},
+    settings::{self, Seen, SettingsFile},
     sqlite::data_file,
 };
 
@@ -108,8 +108,9 @@ impl DataFile {
             Ok(with) => {
                 self.edit().settings_problem = None;
                 let changed = with.settings().revision() != before.revision();
+                let dropped = settings::dropped(&before, with.settings());
                 self.adopt(with);
-                self.taken_over = Some(settings_gone::taken_over(&path, None));
+                self.taken_over = Some(settings_gone::taken_over(&path, None, &dropped));
                 changed
             }
             Err(error) => {

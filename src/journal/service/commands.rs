@@ -26,6 +26,9 @@ use crate::{
     storage::Ownership,
 };
 
+/// What fails for a shorter time is tried again without a word.
+const SHORT: Duration = Duration::from_millis(100);
+
 pub(in crate::journal) type Begin = Box<dyn FnOnce() -> Result<Snapshot> + Send>;
 
 /// What the thread is asked for.
@@ -246,7 +249,9 @@ impl Service {
         let state = state.unwrap_or(match (&self.failing, self.ready) {
             (None, true) => CaptureState::On,
             (None, false) => CaptureState::Starting,
-            (Some(f), _) if f.pause < Duration::from_millis(100) => CaptureState::On,
+            // A failure so short is none. Before the log is level with the data file, it is not on for that.
+            (Some(f), true) if f.pause < SHORT => CaptureState::On,
+            (Some(f), false) if f.pause < SHORT => CaptureState::Starting,
             (Some(_), true) => CaptureState::Held,
             (Some(_), false) => CaptureState::Lost,
         });

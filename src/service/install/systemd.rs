@@ -70,26 +70,15 @@ pub(super) fn plan(program: &Path, scope: &Scope, folders: &Folders) -> Plan {
     let hardening = if *scope == Scope::User { String::new() } else { HARDENING_OF_SYSTEM.to_owned() };
     let text = format!(
         "# Written by Strongroom; removed by “strongroom service uninstall”. For changes of your own: \
-         systemctl{user} edit {name}\n\
-         [Unit]\n\
-         Description=Strongroom keeps SQLite data files safe\n\
+         systemctl{user} edit {name}\n[Unit]\nDescription=Strongroom keeps SQLite data files safe\n\
          # Its folders may lie on disks that are mounted late.\n\
          After=local-fs.target remote-fs.target\n\
          # However often it ends: nobody else looks after the data files.\n\
-         StartLimitIntervalSec=0\n\
-         \n\
-         [Service]\n\
-         Type=notify\n\
-         ExecStart={program} serve{given}\n\
-         Restart=on-failure\n\
-         RestartSec=2\n\
-         WatchdogSec=60\n\
-         TimeoutStartSec=10min\n\
-         TimeoutStopSec=30\n\
-         LimitNOFILE=65536\n\
-         RuntimeDirectoryMode=0700\n\
-         {of_scope}{HARDENING}{hardening}\n\
-         [Install]\n\
+         StartLimitIntervalSec=0\n\n[Service]\nType=notify\n\
+         ExecStart={program} serve{given}\nRestart=on-failure\n\
+         RestartSec=2\nWatchdogSec=60\nTimeoutStartSec=10min\n\
+         TimeoutStopSec=30\nLimitNOFILE=65536\nRuntimeDirectoryMode=0700\n\
+         {of_scope}{HARDENING}{hardening}\n[Install]\n\
          WantedBy={target}\n",
         program = quoted(program),
     );

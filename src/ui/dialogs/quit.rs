@@ -83,8 +83,7 @@ fn who_goes_on_ui(ctx: &Context, status: &Status, actions: &mut Vec<Action>) {
             }
             ui.add_space(8.0);
             let text = "From the start of the machine on, also when nobody is logged in. The next step shows what \
-                        is written \
-                        for it, and where.";
+                        is written for it, and where.";
             choice_ui(ui, text, |ui| {
                 if button(ui, Some(Icon::Server), "Install the service…").clicked() {
                     actions.push(Action::AskServiceToQuit);
@@ -93,8 +92,7 @@ fn who_goes_on_ui(ctx: &Context, status: &Status, actions: &mut Vec<Action>) {
             let when = if runs { "The window closes when the job has ended. " } else { "" };
             let text = format!(
                 "{when}A process without a window goes on at once, until the machine restarts; on many systems it \
-                 ends when you \
-                 log out. The next window shows what it does, and can take everything over."
+                 ends when you log out. The next window shows what it does, and can take everything over."
             );
             choice_ui(ui, &text, |ui| {
                 if primary_button(ui, Some(Icon::Moon), "Keep running in the background", true).clicked() {
@@ -102,8 +100,7 @@ fn who_goes_on_ui(ctx: &Context, status: &Status, actions: &mut Vec<Action>) {
                 }
             });
             let text = "Nothing is recorded and no backup is made until Strongroom is started again; it then opens \
-                        these data \
-                        files by itself, and says for how long nobody watched.";
+                        these data files by itself, and says for how long nobody watched.";
             choice_ui(ui, text, |ui| {
                 let label = if runs { "Stop and quit" } else { "Quit" };
                 if button(ui, Some(Icon::LogOut), label).clicked() {

@@ -22,8 +22,8 @@ pub(crate) fn sample_ui(ctx: &Context, form: &mut SampleForm, actions: &mut Vec<
         &mut (form, actions),
         |ui, (form, actions)| {
             let text = "OMB_Edelweiss.sqlite holds the records of an office: clients, articles, invoices, \
-                        appointments and \
-                        documents, some 50 000 records. A small client can edit it while you try backups.";
+                        appointments and documents, some 50 000 records. A small client can edit it while you try \
+                        backups.";
             ui.add(Label::new(RichText::new(text).color(palette(ui).text)).wrap());
             ui.add_space(6.0);
             fact_field(ui, "Folder", |ui| {

@@ -20,16 +20,14 @@ pub(crate) fn host_ui(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec
             Tone::Warn,
             "This window",
             "When it closes, the log and the schedule rest, unless somebody goes on with them. A service does, also \
-             when nobody \
-             is logged in.",
+             when nobody is logged in.",
         ),
         (None, HostKind::Service) => (Tone::Good, "A service", "It goes on when this window closes."),
         (None, HostKind::Background) => (
             Tone::Warn,
             "In the background",
             "It goes on when this window closes, until the machine restarts; on many systems it ends when you log \
-             out. A service \
-             goes on after that too.",
+             out. A service goes on after that too.",
         ),
         (None, HostKind::Window) => {
             (Tone::Neutral, "Another window", "When that one closes, this one takes the data file over.")

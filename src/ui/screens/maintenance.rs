@@ -180,8 +180,7 @@ pub(crate) fn space_facts(ui: &mut Ui, data_file: &DataFileStatus) {
             fact_with(ui, "Space available", |ui| disk_bar(ui, plan.available_bytes, plan.disk_bytes, enough));
             if !enough && data_file.settings.archive.segment_bytes.is_some() {
                 let text = "There is not enough space for a whole backup. When the disk is full, it goes on in \
-                            another folder, \
-                            for which this window asks; a scheduled backup cannot ask, and fails.";
+                            another folder, for which this window asks; a scheduled backup cannot ask, and fails.";
                 advice(ui, Tone::Warn, text);
             } else if !enough {
                 advice(ui, Tone::Bad, "There is not enough space for a backup. Free space, or choose another disk.");

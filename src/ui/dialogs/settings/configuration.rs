@@ -294,8 +294,7 @@ fn new_log_ui(ui: &mut Ui, data_file: &DataFileStatus, form: &mut SettingsForm) 
     if data_file.facts.journal_mode != JournalMode::Wal {
         check_box(ui, &mut form.switch_to_wal, "Switch the data file to WAL mode");
         let text = "The log needs it, and this data file uses a rollback journal. It is a lasting change of the \
-                    file, for \
-                    all its programs; every SQLite since 2010 (3.7.0) understands it.";
+                    file, for all its programs; every SQLite since 2010 (3.7.0) understands it.";
         ui.add(Label::new(RichText::new(text).color(palette(ui).warn.0)).wrap());
     }
     remark(ui, "A full backup is needed before the log can serve a restore.");

@@ -67,13 +67,11 @@ fn who(data_file: &DataFileStatus) -> &'static str {
         }
         HostKind::Background => {
             "The process in the background makes these backups, until the machine restarts or you log out; a \
-             service makes \
-             them always (Maintenance page). One that is missed counts as failed."
+             service makes them always (Maintenance page). One that is missed counts as failed."
         }
         HostKind::Window | HostKind::Command => {
             "These backups are made while this window is open; a service makes them always (Maintenance page). One \
-             that is \
-             missed counts as failed."
+             that is missed counts as failed."
         }
     }
 }
