@@ -14,10 +14,11 @@ use crate::{
     journal::integrate::Until,
     restore::Logs,
     service::install::Plan,
-    ui::{answers::Answers, dialogs::plan::Line},
+    ui::{
+        answers::Answers,
+        dialogs::{plan::Line, timeline::TimelineForm},
+    },
 };
-
-use crate::ui::dialogs::timeline::TimelineForm;
 
 /// The form of *Backup…*.
 #[derive(Debug)]
