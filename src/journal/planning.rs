@@ -43,24 +43,7 @@ pub fn plan_choosing(
     look: Look,
     control: &Control,
 ) -> Result<Plan> {
-    let mut plan = Plan {
-        from: *from,
-        to: *from,
-        pieces: Vec::new(),
-        commits: 0,
-        times: None,
-        catch_ups: Vec::new(),
-        end: PlanEnd::Complete,
-        unconnected: Vec::new(),
-        last: None,
-        unused: Vec::new(),
-        base_time: None,
-        stands_still: false,
-        runs_back: false,
-        fork: None,
-        replaced: Vec::new(),
-        longest: 0,
-    };
+    let mut plan = Plan::at(*from);
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
     for path in logs {
         let why = match LogReader::open(path) {
