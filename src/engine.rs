@@ -15,6 +15,7 @@
 //! states sessions               states that somebody looks at; how many of all these are kept
 //! registry data_file            the data files in its care: each one a value with its lock, settings, log and status
 //! data_files logs surveys folders settings   what is done to them: open, close, look, change
+//! begin         how a job begins, and what stands in its way
 //! job work entry completion ended   one running job, its body, its line in the Backup journal, what came of it
 //! backup_job kept proof maintenance undo notify   kinds of jobs
 //! scheduler proof lacking damaged   what is begun without a command
@@ -27,6 +28,7 @@
 
 mod activity;
 mod backup_job;
+mod begin;
 pub mod command;
 mod commands;
 mod completion;

@@ -18,7 +18,8 @@
 //! written_by   for which file a log was written last
 //! lacking      whether the data file lacks commits that the log holds
 //! inspect      what can be known of a log from outside
-//! integrate plan   which logs continue an archive, and applying them to a restored file
+//! planning plan   which logs continue an archive, and how far
+//! integrate    applying them to a restored file
 //! fork target  logs that part after one commit; the file that becomes, and its proof
 //! jumps        where the times of commits are not when they were made
 //! density      commits counted in columns of time
@@ -77,6 +78,7 @@ mod pin_machine;
 mod pins;
 pub mod place;
 pub mod plan;
+mod planning;
 pub mod reader;
 mod rest;
 pub mod rotate;

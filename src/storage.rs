@@ -9,9 +9,11 @@
 //! fail or crash; [`Disk`] is the real one.
 
 pub mod beneath;
+mod clean_up;
 mod disk;
 pub mod disks;
 pub mod identity;
+mod in_use;
 pub mod installation;
 pub mod marker;
 pub mod names;
@@ -23,19 +25,18 @@ pub mod scratch;
 pub mod space;
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::Write,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError, mpsc},
-    thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use crate::error::{Error, ErrorKind, Result};
 use beneath::Folder;
+pub use clean_up::{await_clean_up, clean_up};
 pub use disk::Disk;
-use identity::{FileIdentity, FileStamp};
+use identity::FileStamp;
+use in_use::refuse_data_file_known_as;
+pub use in_use::{note_data_file, refuse_data_file};
 pub use ownership::{Ownership, have_same_owner, make_file_private, may_give_to};
 use regular::Links;
 
@@ -156,33 +157,6 @@ pub trait Storage: Send + Sync {
     }
 }
 
-/// Clean-up that takes longer than a job may, and goes on by itself.
-static CLEANING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
-
-/// Does the clean-up of a job, and waits for a moment: to remove gigabytes takes a disk seconds, which *Stop* shall
-/// not.
-pub fn clean_up(work: impl FnOnce() + Send + 'static) {
-    let (ended, end) = mpsc::channel::<()>();
-    let run = move || {
-        work();
-        drop(ended);
-    };
-    // Without a further thread the leftovers stay and are recognised later.
-    let Ok(thread) = thread::Builder::new().name("clean-up".into()).spawn(run) else { return };
-    let _ = end.recv_timeout(Duration::from_millis(300));
-    let mut cleaning = CLEANING.lock().unwrap_or_else(PoisonError::into_inner);
-    cleaning.retain(|t| !t.is_finished());
-    cleaning.push(thread);
-}
-
-/// Waits for all clean-up, before the process ends.
-pub fn await_clean_up() {
-    let threads = std::mem::take(&mut *CLEANING.lock().unwrap_or_else(PoisonError::into_inner));
-    for thread in threads {
-        let _ = thread.join();
-    }
-}
-
 /// Gives a finished, synced file its final name: renamed without replacing anything, folder synced.
 ///
 /// # Errors
@@ -281,9 +255,6 @@ pub fn replace_text(path: &Path, text: &str, ownership: Ownership) -> Result<()>
     Disk.sync_folder(folder)
 }
 
-/// The data files that this process has, or had, open in SQLite: device and inode, and the path that led there.
-static DATA_FILES: Mutex<BTreeMap<FileIdentity, PathBuf>> = Mutex::new(BTreeMap::new());
-
 /// The number of a file on its disk, where files have one.
 pub fn inode(path: &Path) -> Option<u64> {
     #[cfg(unix)]
@@ -293,47 +264,6 @@ pub fn inode(path: &Path) -> Option<u64> {
         let _ = path;
         None
     }
-}
-
-/// Remembers that SQLite opens `path` in this process: it must not be opened by other means, under any name.
-pub fn note_data_file(path: &Path) {
-    if let Some(identity) = file_identity(path) {
-        DATA_FILES.lock().unwrap_or_else(PoisonError::into_inner).insert(identity, path.to_path_buf());
-    }
-}
-
-/// Refuses a path given from outside that leads to a data file in use, whatever its name: opening and closing it would
-/// drop SQLite's locks on it, and let writers into a running backup.
-///
-/// # Errors
-/// [`ErrorKind::WrongType`] when it is one.
-pub fn refuse_data_file(path: &Path) -> Result<()> {
-    file_identity(path).map_or(Ok(()), |identity| refuse_data_file_known_as(identity, path))
-}
-
-/// The same for a file that was looked at already.
-fn refuse_data_file_known_as(identity: FileIdentity, path: &Path) -> Result<()> {
-    let known = DATA_FILES.lock().unwrap_or_else(PoisonError::into_inner);
-    // A deleted file's inode is given to the next one: it only counts while the data file is still where it was.
-    let is_held = known.get(&identity).is_some_and(|held| file_identity(held) == Some(identity));
-    // The index of the WAL carries locks as well.
-    let is_index = || {
-        known.values().any(|held| {
-            let mut name = held.as_os_str().to_owned();
-            name.push("-shm");
-            file_identity(Path::new(&name)) == Some(identity)
-        })
-    };
-    if is_held || is_index() {
-        return Err(Error::new(ErrorKind::WrongType, format!("{} is a data file in use", path.display()))
-            .hint("Choose an archive, whose name ends in .4BK, or a log, whose name ends in .journal or .4BL."));
-    }
-    Ok(())
-}
-
-/// Which file it is, without opening it. Windows keeps the locks of one handle when another is closed.
-fn file_identity(path: &Path) -> Option<FileIdentity> {
-    if cfg!(unix) { FileIdentity::of_path(path).ok().flatten() } else { None }
 }
 
 /// Whether a file with a temporary name is a leftover: no living process holds the lock it was created with.

@@ -15,6 +15,7 @@
 //! wanted         the data files that it asked for
 //! state          what the window remembers between two frames
 //! answers asked  what engines answered to this window, and what it waits for, asked again where nothing can come
+//! awaited        questions that an engine was asked, each once
 //! activity       what the page Activity remembers, and its rows as they come
 //! looking        what the dialog Look at this state remembers: the state, as the engine tells it
 //! taking_back    what the dialog Take back remembers: the plan, as the engine tells it, and its run
@@ -22,6 +23,7 @@
 //! file_picker    chooses files and folders
 //! page           what pages have in common
 //! timeline       archives, logs and commits in time, to pick a moment or a stretch from
+//! parts          a list of more rows than can be shown at once, part by part
 //! table widgets  the parts
 //! spoken         what a screen reader is told
 //! theme          colours, fonts, spacing
@@ -34,6 +36,7 @@ mod answers;
 mod apply;
 mod asked;
 mod attention;
+mod awaited;
 mod choice;
 mod commands;
 mod dialogs;
@@ -43,6 +46,7 @@ mod leave;
 mod looking;
 mod menus;
 mod page;
+mod parts;
 mod picking;
 mod reports;
 mod screens;

@@ -4,12 +4,13 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{
     backup_job::BackupJob,
+    begin::DISTURBING,
     command::{Command, JobId},
     history::{Job, JobKind},
     job::Order,
     status::{DataFileStatus, Event, FinishedJob},
     work,
-    worker::{DISTURBING, Worker},
+    worker::Worker,
 };
 use crate::{
     archive::ArchiveOptions,

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::{
     aside::is_set_aside,
-    integrate::{Plan, Until, seek},
+    format::Position,
+    plan::{Plan, Until},
     reader::{LogReader, Record},
 };
 use crate::{
@@ -257,4 +258,21 @@ pub(super) fn pass_same(plan: &Plan, path: &Path, control: &Control) -> Result<O
         }
     }
     Ok(Some(reader))
+}
+
+/// Moves the reader to just after `position`; false when it is not in this log.
+///
+/// # Errors
+/// When the log cannot be read, or the job is stopped.
+pub fn seek(reader: &mut LogReader, position: &Position, control: &Control) -> Result<bool> {
+    loop {
+        let tail = reader.tail();
+        if tail.commit == position.commit && tail.chain == position.chain {
+            return Ok(true);
+        }
+        if tail.commit >= position.commit || reader.next_record()?.is_none() {
+            return Ok(false);
+        }
+        control.check()?;
+    }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     format::Tail,
-    integrate::{Piece, Plan},
+    plan::{Piece, Plan},
     reader::LogReader,
 };
 use crate::{control::Control, error::Result};

@@ -143,6 +143,30 @@ pub struct Plan {
     pub longest: u64,
 }
 
+impl Plan {
+    /// One that leads nowhere: no log is known yet.
+    pub fn at(from: Position) -> Self {
+        Self {
+            from,
+            to: from,
+            pieces: Vec::new(),
+            commits: 0,
+            times: None,
+            catch_ups: Vec::new(),
+            end: PlanEnd::Complete,
+            unconnected: Vec::new(),
+            last: None,
+            unused: Vec::new(),
+            base_time: None,
+            stands_still: false,
+            runs_back: false,
+            fork: None,
+            replaced: Vec::new(),
+            longest: 0,
+        }
+    }
+}
+
 /// A log that cannot be used here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unused {

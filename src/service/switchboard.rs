@@ -4,6 +4,14 @@
 //! goes away leaves its data files behind as they were known last, marked as lost. They are joined again as soon as
 //! somebody looks after them; those of a window that was closed are taken over at once, those of a service only when
 //! that is wanted. The lock of a data file decides: taking over never makes two engines.
+//!
+//! ```text
+//! lost         data files whose engine has gone away
+//! handover     data files on their way from one engine to another
+//! ```
+
+mod handover;
+mod lost;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,9 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Local;
 use crossbeam_channel::{Receiver, Select, Sender, bounded, unbounded};
 use uuid::Uuid;
+
+use handover::Handing;
 
 use super::{
     client::{Connected, connect},
@@ -35,8 +44,6 @@ use crate::{
 const SEARCH: Duration = Duration::from_millis(300);
 /// How often a service is looked for that was started meanwhile.
 const SEARCH_SERVICES: Duration = Duration::from_secs(3);
-/// An engine that was told to close a data file, and has it still, is told again after so long.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// An engine that is connected.
 struct Link {
@@ -65,16 +72,6 @@ struct Seen {
     owner: Option<u32>,
     /// Whether it is to be opened.
     opens: bool,
-}
-
-/// A data file on its way from one engine to another.
-struct Handing {
-    /// The process that gets it.
-    to: u32,
-    /// When the engine that has it was told to close it.
-    asked: Option<Instant>,
-    /// Whether the one that gets it was told to open it.
-    is_opened: bool,
 }
 
 struct Switchboard {
@@ -377,135 +374,8 @@ impl Switchboard {
         }
     }
 
-    /// Remembers the data files of engines that have gone away.
-    fn let_go_of_lost(&mut self) {
-        let since = Local::now();
-        let mut gone = Vec::new();
-        self.links.retain(|link| {
-            let is_lost = link.handle.is_lost();
-            if is_lost {
-                gone.push(link.handle.status());
-            }
-            !is_lost
-        });
-        let has_lost = gone.iter().any(|status| !status.data_files.is_empty());
-        for status in gone {
-            for data_file in &status.data_files {
-                self.lost.push(Lost { status: DataFileStatus::clone(data_file), since });
-            }
-        }
-        let open: HashSet<PathBuf> = self
-            .links
-            .iter()
-            .flat_map(|link| link.handle.status().data_files.iter().map(|d| d.facts.path.clone()).collect::<Vec<_>>())
-            .collect();
-        self.lost.retain(|lost| !open.contains(&lost.status.facts.path));
-        self.taking_over.retain(|path| !open.contains(path));
-        if has_lost {
-            self.look_at_lost();
-        }
-    }
-
-    /// Nobody else looks whether their files are still there, and whether somebody looks after them again.
-    fn look_at_lost(&mut self) {
-        let paths = self.lost.iter().map(|lost| lost.status.facts.path.clone());
-        for path in paths.collect::<Vec<_>>() {
-            if self.looking.insert(path.clone()) && !self.look(path.clone(), false) {
-                self.looking.remove(&path);
-            }
-        }
-    }
-
-    fn lost_seen(&mut self, path: &Path, is_there: bool, holder: Option<Holder>, owner: Option<u32>) {
-        let Some(lost) = self.lost.iter_mut().find(|lost| lost.status.facts.path == path) else { return };
-        let gone = || Error::new(ErrorKind::NotFound, format!("{} does not exist any more", path.display()));
-        lost.status.problem = (!is_there).then(|| gone().report());
-        let kind = lost.status.host.kind;
-        // The lock of a process that was killed may outlive its socket by a moment, and refuse whoever comes first.
-        let own = self.own().status();
-        let is_refused = own.refused.iter().any(|r| r.path == path && r.error.kind == ErrorKind::InUse)
-            && !own.opening.iter().any(|opening| opening == path);
-        match holder {
-            Some(holder) => {
-                if let Some(address) = holder.address.filter(|address| !self.is_linked(address)) {
-                    self.look_for(address, None, owner);
-                }
-            }
-            // A window that was closed, or a command that has ended, does not come back.
-            None if kind != HostKind::Service && (self.taking_over.insert(path.to_path_buf()) || is_refused) => {
-                let _ = self.own().send(Command::OpenDataFile { path: path.to_path_buf() });
-            }
-            None => {}
-        }
-    }
-
-    /// Gives data files of this process, and of one in the background, to a service that has them on its list: it
-    /// stays, and they do not.
-    fn give_way(&mut self) {
-        let wanted = self.links.iter().skip(1).filter(|link| link.host.kind == HostKind::Service).flat_map(|link| {
-            let refused = link.handle.status();
-            let in_use = refused.refused.iter().filter(|r| r.error.kind == ErrorKind::InUse);
-            in_use.map(|r| (link.handle.clone(), r.path.clone())).collect::<Vec<_>>()
-        });
-        for (service, path) in wanted.collect::<Vec<_>>() {
-            let gives = |link: &&Link| link.address.is_none() || link.host.kind == HostKind::Background;
-            if let Some(link) = self.of_data_file(&path) {
-                let Some(handle) = Some(link).filter(gives).map(|link| link.handle.clone()) else { continue };
-                let is_busy = handle.status().jobs.iter().any(|job| job.data_file.as_ref() == Some(&path));
-                if !is_busy && self.giving.insert(path.clone()) {
-                    let _ = handle.send(Command::CloseDataFile { path });
-                }
-            } else if self.giving.remove(&path) {
-                // It would try again by itself, a little later.
-                let _ = service.send(Command::OpenDataFile { path });
-            }
-        }
-    }
-
     fn is_waiting(&self) -> bool {
         !self.lost.is_empty() || !self.handing.is_empty() || !self.opening.is_empty()
-    }
-
-    /// Closes data files where they are, and opens them where they are to be. Whatever goes wrong there, this process
-    /// takes them then: somebody must look after them.
-    fn hand_over(&mut self) {
-        let mut handing = std::mem::take(&mut self.handing);
-        handing.retain(|path, step| {
-            let to = self.links.iter().find(|link| link.host.process == step.to);
-            let from = self.of_data_file(path);
-            match (from, to) {
-                (Some(from), _) if from.host.process == step.to => false,
-                (Some(from), Some(_)) => {
-                    let status = from.handle.status();
-                    let is_busy = status.jobs.iter().any(|job| job.data_file.as_ref() == Some(path));
-                    // A job may have begun just before.
-                    if !is_busy && step.asked.is_none_or(|at| at.elapsed() > ASK_AGAIN) {
-                        step.asked = Some(Instant::now());
-                        let _ = from.handle.send(Command::CloseDataFile { path: path.clone() });
-                    }
-                    true
-                }
-                // The one that gets it is still being looked for.
-                (Some(_), None) => true,
-                (None, Some(to)) if !step.is_opened => {
-                    step.is_opened = to.handle.send(Command::OpenDataFile { path: path.clone() }).is_ok();
-                    true
-                }
-                (None, Some(to)) => {
-                    let refused = to.handle.status().refused.iter().find(|r| r.path == *path).map(|r| r.error.clone());
-                    if let Some(error) = &refused {
-                        self.remote.tell(&Event::CommandRefused(error.clone()));
-                        let _ = self.own().send(Command::OpenDataFile { path: path.clone() });
-                    }
-                    refused.is_none()
-                }
-                (None, None) => {
-                    let _ = self.own().send(Command::OpenDataFile { path: path.clone() });
-                    false
-                }
-            }
-        });
-        self.handing = handing;
     }
 
     /// Looks whether somebody looks after a lost data file again, and for services.

@@ -1,6 +1,8 @@
 //! Every setting by its key: what it means, what it may be, and where it is kept. One table for the file, the command
 //! line and the dialog.
 
+#[macro_use]
+mod kinds;
 mod values;
 
 use toml_edit::Value;
@@ -73,99 +75,6 @@ impl Key {
             None => _ = (self.set)(settings, &Value::from("")).or_else(|| (self.set)(settings, &list([]))),
         }
     }
-}
-
-macro_rules! word {
-    ($name:literal, $meaning:literal, $expected:literal, $kind:ident, $($field:ident).+) => {
-        Key {
-            name: $name,
-            meaning: $meaning,
-            expected: $expected,
-            is_path: false,
-            is_own: false,
-            get: |s| Some(s.$($field).+.word().into()),
-            set: |s, v| { s.$($field).+ = $kind::of_word(v.as_str()?)?; Some(()) },
-        }
-    };
-}
-
-macro_rules! switch {
-    ($name:literal, $meaning:literal, $($field:ident).+) => {
-        Key {
-            name: $name,
-            meaning: $meaning,
-            expected: "true or false",
-            is_path: false,
-            is_own: false,
-            get: |s| Some(s.$($field).+.into()),
-            set: |s, v| { s.$($field).+ = v.as_bool()?; Some(()) },
-        }
-    };
-}
-
-macro_rules! count {
-    ($name:literal, $meaning:literal, $expected:literal, $range:expr, $($field:ident).+) => {
-        Key {
-            name: $name,
-            meaning: $meaning,
-            expected: $expected,
-            is_path: false,
-            is_own: false,
-            get: |s| whole(s.$($field).+),
-            set: |s, v| { s.$($field).+ = number(v, $range)?; Some(()) },
-        }
-    };
-}
-
-macro_rules! periods {
-    ($name:literal, $meaning:literal, $($field:ident).+) => {
-        count!($name, $meaning, "a whole number from 0 to 9999", 0..=9999, $($field).+)
-    };
-}
-
-macro_rules! one_path {
-    ($name:literal, $meaning:literal, $expected:literal, $($field:ident).+) => {
-        Key {
-            name: $name,
-            meaning: $meaning,
-            expected: $expected,
-            is_path: true,
-            is_own: false,
-            get: |s| path_text(&s.$($field).+),
-            set: |s, v| { s.$($field).+ = path(v)?; Some(()) },
-        }
-    };
-}
-
-macro_rules! archive {
-    ($name:literal, $meaning:literal, $expected:literal, $kind:ident, $field:ident) => {
-        Key {
-            name: $name,
-            meaning: $meaning,
-            expected: $expected,
-            is_path: false,
-            is_own: false,
-            get: |s| Some(s.archive.$field.word().into()),
-            set: |s, v| {
-                s.archive.$field = $kind::from_word(&v.as_str()?.trim().to_lowercase())?;
-                Some(())
-            },
-        }
-    };
-}
-
-macro_rules! several_paths {
-    ($name:literal, $meaning:literal, $($field:ident).+) => {
-        Key {
-            name: $name,
-            meaning: $meaning,
-            expected: "a list of full paths, such as [\"/srv/files\"]",
-            is_path: true,
-            is_own: false,
-            get: |s| path_list(&s.$($field).+),
-            set: |s, v| { s.$($field).+ = paths(v)?; Some(()) },
-        }
-    };
 }
 
 /// All settings, in the order of the file.

@@ -38,8 +38,6 @@ use timeline::TimeForm;
 
 /// What is typed counts when nothing was typed for so long.
 const TYPED: Duration = Duration::from_millis(300);
-/// More rows are not in the table at once: places further down are not exact any more.
-pub(crate) const LISTED_MAX: u64 = 200_000;
 
 /// No commit and no operation has this number.
 pub(crate) const UNKNOWN: u64 = 0;

@@ -1,6 +1,7 @@
 //! The pages.
 
 pub(crate) mod activity;
+mod archive;
 pub(crate) mod care;
 pub(crate) mod host;
 pub(crate) mod journal;

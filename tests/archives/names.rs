@@ -14,17 +14,7 @@ use std::{
 
 use rusqlite::Connection;
 use serde_json::Value;
-use support::{Place, engine::serve, logical_content, make_data_file, names_in, text};
-
-/// Ended with the test, however that goes.
-struct Service(std::process::Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use support::{Place, Running, engine::serve, logical_content, make_data_file, names_in, text};
 
 fn run(place: &Place, command: &str, path: &Path) -> Output {
     place.program().arg(command).arg(path).output().unwrap()
@@ -78,7 +68,7 @@ fn a_link_that_comes_into_use_while_a_service_runs_is_urgent_and_no_backup_is_ma
     let place = Place::new();
     let data = place.at("a.sqlite");
     let first = make_data_file(&data, "PRAGMA journal_mode=WAL", 10);
-    let service = Service(serve(&place, &data));
+    let service = Running(serve(&place, &data));
     assert_eq!(urgent(&place, &data, "other-name"), None);
     drop(first);
     let hard = place.at("hard.sqlite");
@@ -106,7 +96,7 @@ fn names_that_no_archive_can_hold_are_refused_before_the_work_and_a_service_stay
     let place = Place::new();
     let data = place.at("a.sqlite");
     let _open = make_data_file(&data, "PRAGMA journal_mode=WAL", 10);
-    let service = Service(serve(&place, &data));
+    let service = Running(serve(&place, &data));
     for name in [&b"b\xff.sqlite"[..], b"b\n.sqlite", b"b\t.sqlite"] {
         let odd = place.at("odd").join(OsStr::from_bytes(name));
         fs::create_dir_all(place.at("odd")).unwrap();
@@ -143,7 +133,7 @@ fn a_name_as_long_as_sqlite_takes_is_backed_up_logged_and_restored() {
         assert_eq!(name.len(), 247);
         let data = place.at(&name);
         let application = make_data_file(&data, "PRAGMA journal_mode=WAL", 10);
-        let service = Service(serve(&place, &data));
+        let service = Running(serve(&place, &data));
         let backup = |options: &[&str]| {
             let output = place.program().arg("backup").arg(&data).args(options).output().unwrap();
             assert!(output.status.success(), "{}", text(&output.stderr));

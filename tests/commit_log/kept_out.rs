@@ -1,5 +1,7 @@
 //! Writers are kept out for a moment where they are faster than the capture, and go on whatever becomes of it.
 
+use crate::support::between::{Between, DiskBetween};
+
 use std::{
     path::Path,
     sync::{Arc, Condvar, Mutex},
@@ -8,11 +10,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use strongroom::{
-    error::Result,
-    journal::{Capture, CaptureConfig, CaptureState},
-    storage::{Disk, Ownership, Storage, StorageFile},
-};
+use strongroom::journal::{Capture, CaptureConfig, CaptureState};
 use uuid::Uuid;
 
 /// A disk whose syncs wait until they are let through.
@@ -57,50 +55,9 @@ impl Hanging {
     }
 }
 
-struct HangingFile(Box<dyn StorageFile>, Hanging);
-
-impl StorageFile for HangingFile {
-    fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.write_all(bytes)
-    }
-
-    fn sync(&mut self) -> Result<()> {
-        self.1.pass();
-        self.0.sync()
-    }
-
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        self.0.read_at(offset, buffer)
-    }
-
-    fn length(&mut self) -> Result<u64> {
-        self.0.length()
-    }
-
-    fn truncate(&mut self, length: u64) -> Result<()> {
-        self.0.truncate(length)
-    }
-}
-
-impl Storage for Hanging {
-    fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
-        Ok(Box::new(HangingFile(Disk.create(path, ownership)?, self.clone())))
-    }
-
-    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
-        Ok(Box::new(HangingFile(Disk.open(path)?, self.clone())))
-    }
-
-    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
-        Disk.rename_new(from, to)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> Result<()> {
-        Disk.sync_folder(folder)
-    }
-
-    fn remove(&self, path: &Path) -> Result<()> {
-        Disk.remove(path)
+impl Between for Hanging {
+    fn before_sync(&self, _path: &Path) {
+        self.pass();
     }
 }
 
@@ -119,7 +76,7 @@ fn a_writer_goes_on_while_the_disk_of_the_log_hangs_in_the_midst_of_keeping_writ
 
     let disk = Hanging::default();
     let mut config = CaptureConfig::new(&data, &log, Uuid::nil());
-    config.storage = Arc::new(disk.clone());
+    config.storage = Arc::new(DiskBetween(disk.clone()));
     let capture = Capture::start(config).unwrap();
     let begun = capture.flush().unwrap();
 

@@ -1,5 +1,7 @@
 //! Every write and every sync of the log fails once: the application goes on, nothing is lost, and the log has no gap.
 
+use crate::support::between::{Between, DiskBetween};
+
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
@@ -22,7 +24,7 @@ use strongroom::{
         next_path, table_path,
     },
     sqlite::snapshot::Snapshot,
-    storage::{Disk, Ownership, Storage, StorageFile, identity::FileStamp},
+    storage::{Disk, Ownership, Storage, StorageFile},
 };
 use uuid::Uuid;
 
@@ -442,55 +444,13 @@ impl Meddled {
     }
 }
 
-struct MeddledFile(Box<dyn StorageFile>, Meddled, PathBuf);
-
-impl StorageFile for MeddledFile {
-    fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
-        self.1.meddle(&self.2, false);
-        self.0.write_all(bytes)
+impl Between for Meddled {
+    fn before_write(&self, path: &Path) {
+        self.meddle(path, false);
     }
 
-    fn sync(&mut self) -> Result<()> {
-        self.1.meddle(&self.2, true);
-        self.0.sync()
-    }
-
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        self.0.read_at(offset, buffer)
-    }
-
-    fn length(&mut self) -> Result<u64> {
-        self.0.length()
-    }
-
-    fn truncate(&mut self, length: u64) -> Result<()> {
-        self.0.truncate(length)
-    }
-
-    fn stamp(&mut self) -> Result<Option<FileStamp>> {
-        self.0.stamp()
-    }
-}
-
-impl Storage for Meddled {
-    fn create(&self, path: &Path, ownership: Ownership) -> Result<Box<dyn StorageFile>> {
-        Ok(Box::new(MeddledFile(Disk.create(path, ownership)?, self.clone(), path.to_path_buf())))
-    }
-
-    fn open(&self, path: &Path) -> Result<Box<dyn StorageFile>> {
-        Ok(Box::new(MeddledFile(Disk.open(path)?, self.clone(), path.to_path_buf())))
-    }
-
-    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
-        Disk.rename_new(from, to)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> Result<()> {
-        Disk.sync_folder(folder)
-    }
-
-    fn remove(&self, path: &Path) -> Result<()> {
-        Disk.remove(path)
+    fn before_sync(&self, path: &Path) {
+        self.meddle(path, true);
     }
 }
 
@@ -501,7 +461,7 @@ fn a_log_that_is_cut_or_overwritten_between_our_own_writes_is_not_called_complet
         let mut scene = Scene::new();
         let meddled = Meddled::default();
         let mut config = scene.config();
-        config.storage = Arc::new(meddled.clone());
+        config.storage = Arc::new(DiskBetween(meddled.clone()));
         let capture = Capture::start(config).unwrap();
         for _ in 0..3 {
             scene.commit();

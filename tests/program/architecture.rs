@@ -291,6 +291,27 @@ fn absolute(path: &[String], module: &[String]) -> Vec<String> {
     [base, rest].concat()
 }
 
+/// A file is read as a whole by whoever changes it, tests too.
+#[test]
+fn no_file_is_longer_than_450_lines() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let (mut seen, mut long) = (0, Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let lines = fs::read_to_string(&path).unwrap().lines().count();
+                seen += 1;
+                long.extend((lines > 450).then_some((path, lines)));
+            }
+        }
+    }
+    assert!(seen > 300, "the sources were not read");
+    assert!(long.is_empty(), "part these along a seam: {long:?}");
+}
+
 /// A table in a comment is as wide as its cells.
 #[test]
 fn comments_are_at_most_120_columns_wide() {

@@ -19,6 +19,7 @@ mod maintenance;
 mod on_finish;
 mod rights;
 mod sample;
+mod scene;
 mod schedule;
 mod service;
 mod settings;

@@ -1,95 +1,26 @@
 //! Settings that may be half of what somebody wrote, or that cannot be understood, where nobody has any in force:
 //! nothing is deleted by them, what they said before goes on, and what is wrong with them is said.
 
-use crate::support;
-
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::{Duration, Instant},
+use crate::{
+    scene::{Scene, warned},
+    support::{names_in, text},
 };
+
+use std::{fs, path::Path, time::Duration};
 
 use rusqlite::Connection;
 use serde_json::Value;
-use support::{Place, Running, make_data_file, names_in, text};
-
-struct Scene {
-    place: Place,
-    data: PathBuf,
-    file: PathBuf,
-}
 
 impl Scene {
-    /// Backed up so often, as these settings say.
-    fn new(settings: &[&str], backups: usize) -> Self {
-        let place = Place::new();
-        fs::create_dir(place.at("app")).unwrap();
-        let (data, file) = (place.at("app/a.sqlite"), place.at("app/a.strongroom.toml"));
-        drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 30));
-        let scene = Self { place, data, file };
-        let archives = format!("destination.folder={}", scene.place.at("archives").display());
-        scene.good("settings", &[&[archives.as_str()], settings].concat());
-        for _ in 0..backups {
-            scene.good("backup", &[]);
-        }
-        scene
-    }
-
-    fn run(&self, command: &str, arguments: &[&str]) -> (i32, String) {
-        let output = self.place.run(&[&[command, self.data.to_str().unwrap()], arguments].concat());
-        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
-    }
-
-    fn good(&self, command: &str, arguments: &[&str]) -> String {
-        let (code, said) = self.run(command, arguments);
-        assert_eq!(code, 0, "{command}: {said}");
-        said
-    }
-
-    fn status(&self) -> Value {
-        let output = self.place.run(&["status", self.data.to_str().unwrap(), "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)))
-    }
-
-    fn said(status: &Value, kind: &str) -> Vec<String> {
-        let warnings = status["warnings"].as_array().unwrap().iter().filter(|w| w["kind"] == kind);
-        warnings.map(|warning| format!("{} {}", warning["message"], warning["hint"])).collect()
-    }
-
-    fn until(&self, what: impl Fn(&Value) -> bool) -> Value {
-        let begun = Instant::now();
-        loop {
-            let status = self.status();
-            if what(&status) {
-                return status;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "it never came to that: {status}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn serve(&self) -> Running {
-        let mut command = self.place.program();
-        command.arg("serve").arg(&self.data).stdout(Stdio::null()).stderr(Stdio::null());
-        Running(command.spawn().unwrap())
-    }
-
-    fn write(&self) {
-        let conn = Connection::open(&self.data).unwrap();
-        conn.busy_timeout(Duration::from_secs(20)).unwrap();
-        conn.execute("INSERT INTO k SELECT count(*) || ' of these', 1 FROM k", []).unwrap();
-    }
-
     /// Writes the settings so that nobody takes them for what is just being written.
     fn leave(&self, text: &str) {
-        fs::write(&self.file, text).unwrap();
-        let file = fs::File::options().append(true).open(&self.file).unwrap();
+        fs::write(&self.settings, text).unwrap();
+        let file = fs::File::options().append(true).open(&self.settings).unwrap();
         file.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
     }
 
     fn text(&self) -> String {
-        fs::read_to_string(&self.file).unwrap()
+        fs::read_to_string(&self.settings).unwrap()
     }
 
     fn archives(&self) -> Vec<String> {
@@ -125,7 +56,7 @@ fn half_of_the_settings_deletes_no_backup_without_a_service() {
     for (which, half) in halves(&whole) {
         scene.leave(&half);
         let status = scene.status();
-        let said = Scene::said(&status, "settings-gone").concat();
+        let said = warned(&status, "settings-gone").concat();
         assert!(said.contains("half of what was written") && said.contains("--as-written"), "{which}: {status}");
         let (code, said) = scene.run("backup", &[]);
         count += 1;
@@ -139,7 +70,7 @@ fn half_of_the_settings_deletes_no_backup_without_a_service() {
     }
     // Whole again, nothing is said of it, and all are kept as it says.
     scene.leave(&whole);
-    assert_eq!(Scene::said(&scene.status(), "settings-gone"), Vec::<String>::new());
+    assert_eq!(warned(&scene.status(), "settings-gone"), Vec::<String>::new());
     scene.good("backup", &[]);
     assert_eq!(scene.archives(), numbered(count + 1));
 }
@@ -162,7 +93,7 @@ fn what_is_meant_by_settings_that_hold_less_can_be_said() {
     assert_eq!(scene.run("backup", &[]).0, 1);
     assert_eq!(scene.archives(), numbered(9)[3..]);
     scene.good("settings", &["--as-written"]);
-    assert_eq!(Scene::said(&scene.status(), "settings-gone"), Vec::<String>::new());
+    assert_eq!(warned(&scene.status(), "settings-gone"), Vec::<String>::new());
     scene.good("backup", &[]);
     assert_eq!(scene.archives(), numbered(10)[7..]);
     // A key in the middle that is gone is no half of a file.
@@ -190,15 +121,15 @@ fn half_of_the_settings_that_stays_so_deletes_no_backup_under_a_service() {
     let whole = scene.text();
     let half = whole[..whole.find("[keep]").unwrap()].to_owned();
     assert!(half.contains("\nid = "), "its notes are whole: {half}");
-    fs::write(&scene.file, &half).unwrap();
+    fs::write(&scene.settings, &half).unwrap();
     // It is taken for what it is once nobody goes on writing it.
-    scene.until(|status| Scene::said(status, "settings").concat().contains("half of what was written"));
+    scene.until(|status| warned(status, "settings").concat().contains("half of what was written"));
     let (code, said) = scene.run("backup", &[]);
     assert!(code == 1 && said.contains("no old backup is deleted"), "{said}");
     assert_eq!(scene.archives(), numbered(6));
     assert_eq!(scene.text(), half);
     scene.good("settings", &["--as-written"]);
-    scene.until(|status| Scene::said(status, "settings").is_empty());
+    scene.until(|status| warned(status, "settings").is_empty());
     scene.good("backup", &[]);
     assert_eq!(scene.archives(), numbered(7)[4..]);
     drop(service);
@@ -221,7 +152,7 @@ fn a_service_that_begins_with_mistyped_settings_goes_by_those_of_the_newest_arch
         let before = scene.archives();
         let newest = scene.place.at("archives").join(before.last().unwrap()).display().to_string();
         let is_said = |status: &Value| {
-            let said = Scene::said(status, "settings-gone").concat();
+            let said = warned(status, "settings-gone").concat();
             said.contains("cannot be used") && said.contains(&format!("the settings in {newest} are in force"))
         };
         let status = scene.status();
@@ -245,8 +176,8 @@ fn a_service_that_begins_with_mistyped_settings_goes_by_those_of_the_newest_arch
     }
     let service = scene.serve();
     scene.until(|status| !status["engine"].is_null());
-    fs::write(&scene.file, &good).unwrap();
-    scene.until(|status| Scene::said(status, "settings-gone").is_empty());
+    fs::write(&scene.settings, &good).unwrap();
+    scene.until(|status| warned(status, "settings-gone").is_empty());
     scene.good("backup", &[]);
     assert_eq!(scene.archives().len(), 2);
     drop(service);
@@ -299,9 +230,9 @@ fn the_log_goes_on_until_another_one_that_is_chosen_can_be_used() {
     let mut commits = 0;
     for useless in ["folder.journal", "file/a.journal", "notes.journal"] {
         let useless = scene.place.at(useless);
-        fs::write(&scene.file, good.replace(log.to_str().unwrap(), useless.to_str().unwrap())).unwrap();
+        fs::write(&scene.settings, good.replace(log.to_str().unwrap(), useless.to_str().unwrap())).unwrap();
         let is_said = |status: &Value| {
-            let said = Scene::said(status, "log-broken").concat();
+            let said = warned(status, "log-broken").concat();
             said.contains(useless.to_str().unwrap()) && said.contains(&format!("{} goes on as the log", log.display()))
         };
         scene.until(is_said);
@@ -311,13 +242,13 @@ fn the_log_goes_on_until_another_one_that_is_chosen_can_be_used() {
         assert!(status["log"]["log"] == log.to_str().unwrap() && is_said(&status), "{status}");
     }
     // The one in use named again: nothing is left to say.
-    fs::write(&scene.file, &good).unwrap();
-    scene.until(|status| Scene::said(status, "log-broken").is_empty());
+    fs::write(&scene.settings, &good).unwrap();
+    scene.until(|status| warned(status, "log-broken").is_empty());
     scene.write();
     scene.until(|status| status["log"]["commits"] == commits + 1);
     // Another one that can be used takes its place.
     let other = scene.place.at("other/a.journal");
-    fs::write(&scene.file, good.replace(log.to_str().unwrap(), other.to_str().unwrap())).unwrap();
+    fs::write(&scene.settings, good.replace(log.to_str().unwrap(), other.to_str().unwrap())).unwrap();
     scene.until(|status| status["log"]["log"] == other.to_str().unwrap());
     drop(service);
     let restored = scene.place.at("out");

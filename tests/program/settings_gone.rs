@@ -1,75 +1,31 @@
 //! Settings that were deleted while nobody looked after the data file: they come back from its newest archive, and no
 //! number is used twice. Settings that were written anew, as from a template: the data file stays the same one.
 
-use crate::support;
+use crate::{
+    scene::Scene,
+    support::{Running, make_data_file, names_in, text},
+};
 
 use std::{
     fs,
-    path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use serde_json::Value;
-use support::{Place, Running, make_data_file, names_in, text};
-
-struct Scene {
-    place: Place,
-    data: PathBuf,
-    settings: PathBuf,
-}
 
 impl Scene {
-    /// Backed up twice, as these settings say.
-    fn new(settings: &[&str]) -> Self {
-        let place = Place::new();
-        fs::create_dir(place.at("app")).unwrap();
-        let (data, file) = (place.at("app/a.sqlite"), place.at("app/a.strongroom.toml"));
-        drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 30));
-        let scene = Self { place, data, settings: file };
-        let archives = format!("destination.folder={}", scene.place.at("archives").display());
-        let chosen = if settings.contains(&"beside") { vec!["keep.last=7"] } else { vec![archives.as_str()] };
-        scene.good("settings", &chosen);
-        for _ in 0..2 {
-            scene.good("backup", &[]);
-        }
-        scene
-    }
-
-    fn run(&self, command: &str, arguments: &[&str]) -> (i32, String) {
-        let output = self.place.run(&[&[command, self.data.to_str().unwrap()], arguments].concat());
-        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
-    }
-
-    fn good(&self, command: &str, arguments: &[&str]) -> String {
-        let (code, said) = self.run(command, arguments);
-        assert_eq!(code, 0, "{command}: {said}");
-        said
-    }
-
-    fn status(&self) -> Value {
-        let output = self.place.run(&["status", self.data.to_str().unwrap(), "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
     /// What is said of settings that are gone.
     fn gone(&self) -> Vec<String> {
         self.said("settings-gone")
-    }
-
-    /// What is said of this kind.
-    fn said(&self, kind: &str) -> Vec<String> {
-        let status = self.status();
-        let warnings = status["warnings"].as_array().unwrap().iter().filter(|w| w["kind"] == kind);
-        warnings.map(|warning| format!("{} {}", warning["message"], warning["hint"])).collect()
     }
 }
 
 #[test]
 fn a_backup_goes_on_as_before_when_the_settings_were_deleted() {
     for emptied in [false, true] {
-        let scene = Scene::new(&[]);
+        let scene = Scene::new(&[], 2);
         let before = fs::read_to_string(&scene.settings).unwrap();
         if emptied {
             fs::write(&scene.settings, "").unwrap()
@@ -94,38 +50,21 @@ fn a_backup_goes_on_as_before_when_the_settings_were_deleted() {
 
 #[test]
 fn a_service_goes_on_with_the_log_when_the_settings_were_deleted() {
-    let scene = Scene::new(&[]);
+    let scene = Scene::new(&[], 2);
     let log = scene.place.at("archives/a.journal");
-    let serve = || {
-        let mut command = scene.place.program();
-        command.arg("serve").arg(&scene.data).stdout(Stdio::null()).stderr(Stdio::null());
-        Running(command.spawn().unwrap())
-    };
     let until_logged = |commits: u64| {
-        let begun = Instant::now();
-        loop {
-            let status = scene.status();
-            if !status["engine"].is_null() && status["log"]["commits"] == commits {
-                return;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "{commits} commits were never logged: {status}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        scene.until(|status| !status["engine"].is_null() && status["log"]["commits"] == commits);
     };
-    let write = || {
-        let conn = Connection::open(&scene.data).unwrap();
-        conn.execute("INSERT INTO k SELECT count(*) || ' of these', 1 FROM k", []).unwrap();
-    };
-    let service = serve();
+    let service = scene.serve();
     until_logged(0);
     // This archive holds settings with the log.
     scene.good("backup", &[]);
-    write();
+    scene.write();
     until_logged(1);
     drop(service);
     fs::remove_file(&scene.settings).unwrap();
-    let _service = serve();
-    write();
+    let _service = scene.serve();
+    scene.write();
     until_logged(2);
     let status = scene.status();
     assert_eq!(status["log_file"], log.to_str().unwrap(), "{status}");
@@ -135,7 +74,7 @@ fn a_service_goes_on_with_the_log_when_the_settings_were_deleted() {
 /// As when the wrong folder was deleted: what comes back goes on as before, with log and folder for archives.
 #[test]
 fn a_folder_that_is_deleted_under_a_service_and_made_anew_turns_nothing_off() {
-    let scene = Scene::new(&[]);
+    let scene = Scene::new(&[], 2);
     let log = scene.place.at("archives/a.journal");
     scene.good("settings", &[&format!("log.file={}", log.display())]);
     let service = scene.place.program().arg("serve").arg(&scene.data).stderr(Stdio::null()).spawn().unwrap();
@@ -167,7 +106,7 @@ fn a_folder_that_is_deleted_under_a_service_and_made_anew_turns_nothing_off() {
 
 #[test]
 fn where_the_archives_are_away_nothing_is_begun_until_somebody_says_so() {
-    let scene = Scene::new(&[]);
+    let scene = Scene::new(&[], 2);
     fs::remove_file(&scene.settings).unwrap();
     fs::rename(scene.place.at("archives"), scene.place.at("away")).unwrap();
     for command in ["backup", "status"] {
@@ -204,7 +143,7 @@ fn where_the_archives_are_away_nothing_is_begun_until_somebody_says_so() {
 #[test]
 fn nothing_is_begun_anew_as_long_as_an_archive_knows_the_settings() {
     for template in [false, true] {
-        let scene = Scene::new(&[]);
+        let scene = Scene::new(&[], 2);
         let id = scene.id();
         if template {
             scene.template(4)
@@ -225,7 +164,7 @@ fn nothing_is_begun_anew_as_long_as_an_archive_knows_the_settings() {
 
 #[test]
 fn where_no_archive_is_left_the_numbers_go_on() {
-    let scene = Scene::new(&[]);
+    let scene = Scene::new(&[], 2);
     fs::remove_file(&scene.settings).unwrap();
     for number in 1..=2 {
         fs::remove_file(scene.place.at(&format!("archives/a[000{number}].4BK"))).unwrap();
@@ -243,7 +182,7 @@ fn where_no_archive_is_left_the_numbers_go_on() {
 
 #[test]
 fn archives_beside_the_data_file_tell_without_the_backup_journal() {
-    let scene = Scene::new(&["beside"]);
+    let scene = Scene::beside(&["keep.last=7"], 2);
     fs::remove_file(&scene.settings).unwrap();
     fs::remove_dir_all(scene.place.own()).unwrap();
     let said = scene.good("settings", &["keep.last"]);
@@ -272,30 +211,6 @@ impl Scene {
         fs::write(&self.settings, text).unwrap();
     }
 
-    fn serve(&self) -> Running {
-        let mut command = self.place.program();
-        command.arg("serve").arg(&self.data).stdout(Stdio::null()).stderr(Stdio::null());
-        Running(command.spawn().unwrap())
-    }
-
-    fn write(&self) {
-        let conn = Connection::open(&self.data).unwrap();
-        conn.busy_timeout(Duration::from_secs(20)).unwrap();
-        conn.execute("INSERT INTO k SELECT count(*) || ' of these', 1 FROM k", []).unwrap();
-    }
-
-    fn until(&self, what: impl Fn(&Value) -> bool) -> Value {
-        let begun = Instant::now();
-        loop {
-            let status = self.status();
-            if what(&status) {
-                return status;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "it never came to that: {status}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
     fn id(&self) -> Option<String> {
         let text = fs::read_to_string(&self.settings).unwrap();
         text.lines().find(|line| line.starts_with("id = ")).map(str::to_owned)
@@ -317,7 +232,7 @@ impl Scene {
 /// Settings that were cut off look like a template.
 #[test]
 fn what_settings_without_an_identity_leave_out_is_named() {
-    let scene = Scene::new(&[]);
+    let scene = Scene::new(&[], 2);
     scene.template(3);
     scene.good("settings", &["archive.redundancy=high"]);
     scene.run("backup", &[]);
@@ -330,7 +245,7 @@ fn what_settings_without_an_identity_leave_out_is_named() {
 
 #[test]
 fn a_template_over_the_settings_makes_no_other_data_file() {
-    let scene = Scene::new(&[]);
+    let scene = Scene::new(&[], 2);
     let id = scene.id();
     assert!(id.is_some());
     for keep in [2, 3] {
@@ -379,7 +294,7 @@ fn a_template_over_the_settings_makes_no_other_data_file() {
 
 #[test]
 fn the_log_goes_on_under_a_template_with_a_service_and_without() {
-    let scene = Scene::new(&[]);
+    let scene = Scene::new(&[], 2);
     scene.template(5);
     let is_logged =
         |commits: u64| move |status: &Value| !status["engine"].is_null() && status["log"]["commits"] == commits;
@@ -414,7 +329,7 @@ fn the_log_goes_on_under_a_template_with_a_service_and_without() {
 
 #[test]
 fn a_template_begins_nothing_while_the_archives_are_away() {
-    let scene = Scene::new(&[]);
+    let scene = Scene::new(&[], 2);
     scene.template(2);
     fs::rename(scene.place.at("archives"), scene.place.at("away")).unwrap();
     let (code, said) = scene.run("backup", &[]);
@@ -428,7 +343,7 @@ fn a_template_begins_nothing_while_the_archives_are_away() {
 
 #[test]
 fn settings_of_an_older_state_do_not_hide_newer_backups() {
-    let scene = Scene::new(&[]);
+    let scene = Scene::new(&[], 2);
     let old = fs::read(&scene.settings).unwrap();
     let newer = scene.place.at("newer");
     scene.good("settings", &[&format!("destination.folder={}", newer.display())]);

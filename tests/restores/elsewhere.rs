@@ -7,12 +7,12 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
-use support::{Place, names_in, text};
+use support::{Place, Running, names_in, text};
 
 /// Two containers that have their own files at `app`, and share `bk`.
 struct Containers(Place);
@@ -93,23 +93,14 @@ impl Containers {
     }
 
     /// A service that records every commit when this returns.
-    fn serve(&self, which: &str) -> Service {
+    fn serve(&self, which: &str) -> Running {
         let mut program = self.program(which);
-        let mut service = Service(program.args(["serve", &self.data()]).stderr(Stdio::piped()).spawn().unwrap());
+        let mut service = Running(program.args(["serve", &self.data()]).stderr(Stdio::piped()).spawn().unwrap());
         let lines = BufReader::new(service.0.stderr.take().unwrap()).lines();
         let seen: Vec<String> =
             lines.map(Result::unwrap).take_while(|line| !line.contains("every commit to ")).collect();
         assert!(service.0.try_wait().unwrap().is_none(), "{seen:?}");
         service
-    }
-}
-
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

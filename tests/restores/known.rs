@@ -12,17 +12,7 @@ use std::{
 
 use serde_json::Value;
 use strongroom::engine::history::History;
-use support::{Place, engine::serve, logical_content, make_data_file, text};
-
-/// Ended with the test, however that goes.
-struct Service(std::process::Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use support::{Place, Running, engine::serve, logical_content, make_data_file, text};
 
 struct Scene {
     place: Place,
@@ -112,7 +102,7 @@ fn an_archive_found_damaged_is_urgent_everywhere_until_it_is_sound_replaced_or_g
     assert!(listed.lines().next().unwrap().contains("a[0002].4BK  DAMAGED: "), "{listed}");
     // Whoever looks after it knows the same, and it outlives that.
     {
-        let _service = Service(serve(&scene.place, &scene.data));
+        let _service = Running(serve(&scene.place, &scene.data));
         assert_eq!(scene.warned("archive-damaged"), alone);
         // Found by another process while it runs.
         damage(&scene.archive(1), 100);
@@ -173,7 +163,7 @@ fn a_repaired_copy_takes_the_place_of_a_damaged_archive() {
     let (done, told) = restore("restored");
     assert!(done && !told.contains("damaged"), "{told}");
     assert_eq!(logical_content(&scene.place.at("restored/a.sqlite")), logical_content(&scene.data));
-    let _service = Service(serve(&scene.place, &scene.data));
+    let _service = Running(serve(&scene.place, &scene.data));
     assert_eq!(scene.warned("archive-repaired"), said);
     // Without the copy it is as urgent as before.
     let bytes = fs::read(&copy).unwrap();
@@ -205,14 +195,14 @@ fn archives_of_another_data_file_are_not_its_own() {
         assert!(said.contains("1 archive there is of another data file"), "{said}");
     };
     told(&scene);
-    let _service = Service(serve(&scene.place, &scene.data));
+    let _service = Running(serve(&scene.place, &scene.data));
     told(&scene);
 }
 
 #[test]
 fn archives_deleted_under_a_service_are_missed_and_what_was_answered_is_counted() {
     let scene = Scene::new();
-    let service = Service(serve(&scene.place, &scene.data));
+    let service = Running(serve(&scene.place, &scene.data));
     for number in 1..=6u32 {
         assert!(scene.backup(&[]).status.success());
         let found = scene.status();
@@ -258,7 +248,7 @@ fn a_failed_backup_does_not_hide_the_last_one_that_succeeded() {
     };
     told(&scene);
     let service = scene.place.program().args(["serve", "--no-log"]).arg(&scene.data).spawn().unwrap();
-    let _service = Service(service);
+    let _service = Running(service);
     scene.until(|found| !found["engine"].is_null());
     told(&scene);
 }

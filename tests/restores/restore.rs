@@ -10,8 +10,8 @@ use std::{
 use proptest::prelude::*;
 use strongroom::{
     archive::{
-        Archive, ArchiveNumber, Identity, Item, ItemKind,
-        format::{self, FrameEntry, Index, Tail},
+        Archive, Item, ItemKind,
+        format::{self, Tail},
         reader::safe_name,
     },
     control::Control,
@@ -20,7 +20,7 @@ use strongroom::{
     storage::Disk,
     verify,
 };
-use support::{Fault, FaultyDisk, Place, logical_content, make_data_file, names_in};
+use support::{Fault, FaultyDisk, Place, forge::sealed, logical_content, make_data_file, names_in};
 
 fn archive(place: &Place, rows: u32) -> PathBuf {
     let data = place.at("a.sqlite");
@@ -218,39 +218,6 @@ fn every_kind_of_damage_gives_its_exact_message() {
     assert_eq!(said(&Archive::open(&place.at("")).unwrap_err(), &place.at("")), "ARCHIVE is not a file");
 }
 
-/// An archive as an attacker would write it: all checksums right, content as given.
-fn forged(path: &Path, items: Vec<Item>, raw: &[u8], stored: Vec<u8>) {
-    let identity = Identity {
-        data_file_id: uuid::Uuid::nil(),
-        archive_id: uuid::Uuid::nil(),
-        data_file_name: "a.sqlite".into(),
-        data_file_path: None,
-        installation: None,
-        log_file: None,
-        recovery: None,
-        number: ArchiveNumber(1),
-        moment: chrono::DateTime::parse_from_rfc3339("2026-01-01T00:00:00+01:00").unwrap(),
-        page_size: 4096,
-        page_count: 1,
-        program: "forged".into(),
-        log_position: None,
-        content: None,
-        options: None,
-        segment: None,
-    };
-    let (head, head_hash) = format::encode_head(&identity).unwrap();
-    let hash = *blake3::hash(&stored).as_bytes();
-    let frames =
-        vec![FrameEntry { offset: head.len() as u64, stored: stored.len() as u32, raw: raw.len() as u32, hash }];
-    let whole_of = |index: &format::Hash| format::whole_hash(&head_hash, &frames, index);
-    let (index, index_hash) = format::encode_index(&Index { frames: frames.clone(), items }).unwrap();
-    let index_offset = (head.len() + stored.len()) as u64;
-    let length = index_offset + index.len() as u64 + format::TAIL_LENGTH;
-    let (tar_length, whole) = (raw.len() as u64, whole_of(&index_hash));
-    let tail = format::encode_tail(&Tail { index_offset, length, tar_length, whole, not_whole: None });
-    fs::write(path, [head, stored, index, tail].concat()).unwrap();
-}
-
 fn item(name: &str, offset: u64, length: u64, content: &[u8]) -> Item {
     Item {
         name: name.to_owned(),
@@ -275,7 +242,7 @@ fn a_forged_archive_can_not_leave_its_folder_or_exhaust_memory() {
     let stored = zstd::bulk::compress(&raw, 1).unwrap();
     let to = place.at("in/here");
     let attempt = |items: Vec<Item>, raw: &[u8], stored: Vec<u8>| {
-        forged(&path, items, raw, stored);
+        sealed(&path, items, raw, stored);
         restore::run(&Disk, &path, &RestoreOptions::all(&to), &Control::default())
     };
     for name in ["/etc/passwd", "../up", "a/../../up", "a//b", "./a", "", "a\\..\\b", "a\nb", "a/"] {

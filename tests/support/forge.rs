@@ -57,6 +57,11 @@ pub fn archive(path: &Path, items: Vec<(Item, Vec<u8>)>) {
         tar.resize(tar.len().next_multiple_of(512), 0);
     }
     tar.resize(tar.len() + 1024, 0);
+    sealed(path, listed, &tar, zstd::bulk::compress(&tar, 1).unwrap());
+}
+
+/// Writes an archive that lists `items` of the tar stream `raw`, which it holds as `stored`: all checksums are right.
+pub fn sealed(path: &Path, items: Vec<Item>, raw: &[u8], stored: Vec<u8>) {
     let identity = Identity {
         data_file_id: uuid::Uuid::from_u128(1),
         archive_id: uuid::Uuid::from_u128(2),
@@ -76,15 +81,14 @@ pub fn archive(path: &Path, items: Vec<(Item, Vec<u8>)>) {
         segment: None,
     };
     let (head, head_hash) = format::encode_head(&identity).unwrap();
-    let stored = zstd::bulk::compress(&tar, 1).unwrap();
     let hash = *blake3::hash(&stored).as_bytes();
-    let frame = FrameEntry { offset: head.len() as u64, stored: stored.len() as u32, raw: tar.len() as u32, hash };
-    let index = Index { frames: vec![frame], items: listed };
+    let frame = FrameEntry { offset: head.len() as u64, stored: stored.len() as u32, raw: raw.len() as u32, hash };
+    let index = Index { frames: vec![frame], items };
     let (bytes, index_hash) = format::encode_index(&index).unwrap();
     let index_offset = (head.len() + stored.len()) as u64;
     let length = index_offset + bytes.len() as u64 + format::TAIL_LENGTH;
     let whole = format::whole_hash(&head_hash, &index.frames, &index_hash);
-    let (tar_length, not_whole) = (tar.len() as u64, index.not_whole());
+    let (tar_length, not_whole) = (raw.len() as u64, index.not_whole());
     let tail = format::encode_tail(&Tail { index_offset, length, tar_length, whole, not_whole });
     fs::write(path, [head, stored, bytes, tail].concat()).unwrap();
 }

@@ -9,6 +9,7 @@
     clippy::print_stderr
 )]
 
+pub mod between;
 pub mod disk;
 pub mod engine;
 pub mod forge;

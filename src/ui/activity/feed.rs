@@ -12,8 +12,9 @@ use crate::{
         query::{Ask, Brief, CommitRow, Page, Question, Rows, Source, State},
         row::Row,
     },
-    engine::{Answer, Asked, Handle, Query, query::Coming},
+    engine::{Answer, Handle, Query},
     error::{ErrorReport, Result},
+    ui::awaited::Awaited,
 };
 
 /// Rows that are asked for at once.
@@ -72,7 +73,7 @@ pub(crate) struct Feed {
     operations: HashMap<(u64, u64), Vec<Brief>>,
     /// The operation that is shown in full.
     pub(crate) detail: Option<Detail>,
-    awaited: Vec<(Ask, Asked)>,
+    awaited: Awaited<Ask>,
     polled: Option<Instant>,
 }
 
@@ -105,7 +106,7 @@ impl Feed {
     /// When it does not take the question.
     pub(crate) fn ask(&mut self, handle: &Handle, ask: Ask) -> Result<()> {
         let Some(about) = &self.about else { return Ok(()) };
-        if self.awaited.iter().any(|(awaited, _)| *awaited == ask) {
+        if self.awaited.has(&ask) {
             return Ok(());
         }
         match ask {
@@ -114,15 +115,15 @@ impl Feed {
             Ask::Stop | Ask::GoOn => self.polled = None,
             _ => {}
         }
-        self.awaited.push((ask.clone(), handle.ask(about.query(ask))?));
-        Ok(())
+        let query = about.query(ask.clone());
+        self.awaited.ask(handle, ask, query)
     }
 
     /// What is to be asked now so that the list goes on, and when again; `held` where rows stay where they are, and the
     /// first of them that is seen.
     pub(crate) fn poll(&self, held: Option<u64>) -> (Option<Ask>, Duration) {
         let newest_first = self.about.as_ref().is_some_and(|about| about.newest_first);
-        let is_awaited = self.awaited.iter().any(|(ask, _)| matches!(ask, Ask::Commits { .. }));
+        let is_awaited = self.awaited.any(|ask| matches!(ask, Ask::Commits { .. }));
         let every = match (&self.problem, &self.state) {
             (Some(_), _) => SELDOM,
             (None, Some(state)) if (!state.is_reading || state.is_stopped) && state.looked_at >= state.operations => {
@@ -142,12 +143,11 @@ impl Feed {
     /// Takes what has come; returns what somebody else waits for.
     pub(crate) fn take(&mut self) -> Vec<(Ask, Rows)> {
         let mut others = Vec::new();
-        for (ask, asked) in std::mem::take(&mut self.awaited) {
-            match asked.look() {
-                Coming::Awaited => self.awaited.push((ask, asked)),
-                Coming::Here(Ok(Answer::Activity(page))) => others.extend(self.arrived(ask, *page)),
-                Coming::Here(Ok(_)) | Coming::Lost => {}
-                Coming::Here(Err(error)) => self.problem = Some(error),
+        for (ask, came) in self.awaited.take() {
+            match came {
+                Some(Ok(Answer::Activity(page))) => others.extend(self.arrived(ask, *page)),
+                Some(Ok(_)) | None => {}
+                Some(Err(error)) => self.problem = Some(error),
             }
         }
         others

@@ -103,7 +103,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::journal::{Chain, format::Position, integrate::PlanEnd};
+    use crate::journal::{Chain, format::Position};
 
     fn plan(pieces: &[(&str, u64, u64)]) -> Plan {
         let time = DateTime::<Utc>::UNIX_EPOCH;
@@ -117,24 +117,8 @@ mod tests {
         };
         let pieces: Vec<Piece> = pieces.iter().map(piece).collect();
         let (from, to) = (pieces[0].commits.0 - 1, pieces[pieces.len() - 1].commits.1);
-        Plan {
-            from: position(from),
-            to: position(to),
-            commits: to - from,
-            times: Some((time, time)),
-            catch_ups: Vec::new(),
-            end: PlanEnd::Complete,
-            unconnected: Vec::new(),
-            last: None,
-            unused: Vec::new(),
-            base_time: None,
-            stands_still: false,
-            runs_back: false,
-            fork: None,
-            replaced: Vec::new(),
-            longest: 0,
-            pieces,
-        }
+        let (to, commits, times) = (position(to), to - from, Some((time, time)));
+        Plan { to, commits, times, pieces, ..Plan::at(position(from)) }
     }
 
     fn told(plan: &Plan, commit: u64) -> Vec<String> {

@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use crate::{
     as_of::ask::{AboutState, Ask, BLOCK, Compared, Difference, Listed, Page, Question, Rows, Sheet, State, Which},
-    engine::{Answer, Asked, Handle, Query, query::Coming},
+    engine::{Answer, Handle, Query},
     error::{Error, ErrorKind, ErrorReport, Result},
     records::shown::Shown,
-    ui::widgets::count,
+    ui::{awaited::Awaited, widgets::count},
 };
 
 /// So many blocks are kept of each kind.
@@ -43,7 +43,7 @@ pub(crate) struct Seen {
     blocks: HashMap<(u64, u64), Vec<Vec<Shown>>>,
     differences: HashMap<(u64, u64), Vec<Difference>>,
     record: Option<((u64, u64), Vec<Shown>)>,
-    awaited: Vec<(Ask, Asked)>,
+    awaited: Awaited<Ask>,
     polled: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl Seen {
             blocks: HashMap::new(),
             differences: HashMap::new(),
             record: None,
-            awaited: Vec::new(),
+            awaited: Awaited::default(),
             polled: None,
         }
     }
@@ -135,7 +135,7 @@ impl Seen {
 
     /// Whether what was asked for was not told yet.
     pub(crate) fn is_pending(&self) -> bool {
-        self.next.is_some() || self.awaited.iter().any(|(ask, _)| is_look(ask) && !matches!(ask, Ask::Look))
+        self.next.is_some() || self.awaited.any(|ask| is_look(ask) && !matches!(ask, Ask::Look))
     }
 
     /// The records that are listed, as far as they were found.
@@ -186,7 +186,7 @@ impl Seen {
     }
 
     fn unasked(&self, ask: Ask) -> Option<Ask> {
-        self.awaited.iter().all(|(awaited, _)| *awaited != ask).then_some(ask)
+        (!self.awaited.has(&ask)).then_some(ask)
     }
 
     /// What is to be asked now, and when again.
@@ -194,7 +194,7 @@ impl Seen {
         if self.problem.is_some() {
             return (None, NOW_AND_THEN);
         }
-        let is_awaited = self.awaited.iter().any(|(ask, _)| is_look(ask));
+        let is_awaited = self.awaited.any(is_look);
         let is_counting = self.state.tables.iter().any(|row| row.records.is_none() && row.problem.is_none());
         let every = match (self.is_told, &self.next) {
             (false, _) | (_, Some(_)) => Duration::ZERO,
@@ -219,7 +219,7 @@ impl Seen {
     /// # Errors
     /// When it does not take the question.
     pub(crate) fn ask(&mut self, handle: &Handle, ask: Ask) -> Result<()> {
-        if self.awaited.iter().any(|(awaited, _)| *awaited == ask) {
+        if self.awaited.has(&ask) {
             return Ok(());
         }
         if is_look(&ask) {
@@ -229,23 +229,22 @@ impl Seen {
                 self.next = None;
             }
         }
-        self.awaited.push((ask.clone(), handle.ask(self.query(ask))?));
-        Ok(())
+        let query = self.query(ask.clone());
+        self.awaited.ask(handle, ask, query)
     }
 
     /// Takes what has come.
     pub(crate) fn take(&mut self) {
-        for (ask, asked) in std::mem::take(&mut self.awaited) {
-            match asked.look() {
-                Coming::Awaited => self.awaited.push((ask, asked)),
-                Coming::Here(Ok(Answer::State(page))) => self.arrived(&ask, *page),
-                Coming::Here(Ok(_)) => {}
-                Coming::Lost => self.open_again(),
+        for (ask, came) in self.awaited.take() {
+            match came {
+                Some(Ok(Answer::State(page))) => self.arrived(&ask, *page),
+                Some(Ok(_)) => {}
+                None => self.open_again(),
                 // It was closed, or another engine looks after the data file by now.
-                Coming::Here(Err(error)) if error.kind == ErrorKind::NotFound && !matches!(ask, Ask::Open(_)) => {
+                Some(Err(error)) if error.kind == ErrorKind::NotFound && !matches!(ask, Ask::Open(_)) => {
                     self.open_again();
                 }
-                Coming::Here(Err(error)) => self.problem = Some(error),
+                Some(Err(error)) => self.problem = Some(error),
             }
         }
     }

@@ -11,12 +11,13 @@ use uuid::Uuid;
 
 use crate::{
     activity::query::Source,
-    engine::{Answer, Asked, Handle, Query, query::Coming},
+    engine::{Answer, Handle, Query},
     error::{ErrorKind, ErrorReport, Result},
     take_back::{
         Decision, Decisions, LeftOut, Pick,
         query::{Ask, Hindered, Order, Page, Planned, Question, Rows, Sql, State},
     },
+    ui::awaited::Awaited,
 };
 
 /// Rows that are asked for at once.
@@ -69,7 +70,7 @@ pub(crate) struct Planning {
     pub(crate) hindered: Blocks<Hindered>,
     pub(crate) left_out: Blocks<LeftOut>,
     pub(crate) statements: Blocks<Sql>,
-    awaited: Vec<(Ask, Asked)>,
+    awaited: Awaited<Ask>,
     polled: Option<Instant>,
 }
 
@@ -86,7 +87,7 @@ impl Planning {
             hindered: Blocks::default(),
             left_out: Blocks::default(),
             statements: Blocks::default(),
-            awaited: Vec::new(),
+            awaited: Awaited::default(),
             polled: None,
         }
     }
@@ -152,7 +153,7 @@ impl Planning {
 
     /// What is to be asked now, and when again.
     pub(crate) fn poll(&self) -> (Option<Ask>, Duration) {
-        let is_awaited = self.awaited.iter().any(|(ask, _)| matches!(ask, Ask::Make(_) | Ask::Look));
+        let is_awaited = self.awaited.any(|ask| matches!(ask, Ask::Make(_) | Ask::Look));
         let every = match (&self.problem, self.is_told) {
             (Some(_), _) => SELDOM,
             (None, false) => Duration::ZERO,
@@ -169,7 +170,7 @@ impl Planning {
     /// What is to be asked so that a row comes, if it is not there and was not asked for.
     pub(crate) fn missing(&self, nth: usize, of: fn(u64, u64) -> Ask) -> Option<Ask> {
         let ask = of(nth as u64 / BLOCK * BLOCK, BLOCK);
-        self.awaited.iter().all(|(awaited, _)| *awaited != ask).then_some(ask)
+        (!self.awaited.has(&ask)).then_some(ask)
     }
 
     /// Asks the engine, unless it was asked already.
@@ -177,7 +178,7 @@ impl Planning {
     /// # Errors
     /// When it does not take the question.
     pub(crate) fn ask(&mut self, handle: &Handle, ask: Ask) -> Result<()> {
-        if self.awaited.iter().any(|(awaited, _)| *awaited == ask) {
+        if self.awaited.has(&ask) {
             return Ok(());
         }
         if matches!(ask, Ask::Make(_) | Ask::Look) {
@@ -186,23 +187,22 @@ impl Planning {
                 self.is_told = true;
             }
         }
-        self.awaited.push((ask.clone(), handle.ask(self.query(ask))?));
-        Ok(())
+        let query = self.query(ask.clone());
+        self.awaited.ask(handle, ask, query)
     }
 
     /// Takes what has come.
     pub(crate) fn take(&mut self) {
-        for (ask, asked) in std::mem::take(&mut self.awaited) {
-            match asked.look() {
-                Coming::Awaited => self.awaited.push((ask, asked)),
-                Coming::Here(Ok(Answer::TakeBack(page))) => self.arrived(&ask, *page),
-                Coming::Here(Ok(_)) => {}
+        for (ask, came) in self.awaited.take() {
+            match came {
+                Some(Ok(Answer::TakeBack(page))) => self.arrived(&ask, *page),
+                Some(Ok(_)) => {}
                 // Whoever answers now does not know what was wanted.
-                Coming::Lost => self.is_told = false,
-                Coming::Here(Err(error)) if error.kind == ErrorKind::NotFound && !matches!(ask, Ask::Make(_)) => {
+                None => self.is_told = false,
+                Some(Err(error)) if error.kind == ErrorKind::NotFound && !matches!(ask, Ask::Make(_)) => {
                     self.is_told = false;
                 }
-                Coming::Here(Err(error)) => {
+                Some(Err(error)) => {
                     self.problem = Some(error);
                     self.is_told = false;
                 }

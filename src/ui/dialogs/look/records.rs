@@ -11,9 +11,10 @@ use crate::{
     records::shown::Shown,
     ui::{
         action::{Action, Look},
-        activity::{LISTED_MAX, words},
+        activity::words,
         dialogs::value::ValueForm,
         looking::LookForm,
+        parts::{LISTED_MAX, parts_ui},
         table::{Cell, Column, Listed, RowEvent, SortKey, Table, is_copied, nothing, open_column, text_column},
         theme::{self, palette},
         widgets::{button, button_if, count, text_field, why},
@@ -85,7 +86,7 @@ pub(super) fn list_ui(ui: &mut Ui, form: &mut LookForm, name: &str, actions: &mu
         }
         return;
     }
-    parts_ui(ui, form, listed.records);
+    other_records_ui(ui, form, listed.records);
     let first = form.first;
     let rows = listed.records.saturating_sub(first).min(LISTED_MAX) as usize;
     let titles: Vec<String> = listed.columns.iter().map(|column| foreign(column).to_string()).collect();
@@ -155,25 +156,14 @@ fn state_ui(ui: &mut Ui, form: &mut LookForm, found: u64, is_whole: bool) {
 }
 
 /// So many records are not in one list: those before and after are gone to.
-fn parts_ui(ui: &mut Ui, form: &mut LookForm, total: u64) {
+fn other_records_ui(ui: &mut Ui, form: &mut LookForm, total: u64) {
     if total <= LISTED_MAX {
         return;
     }
-    ui.horizontal_wrapped(|ui| {
-        let end = (form.first + LISTED_MAX).min(total);
-        ui.label(format!("{} to {} of {}", count(form.first + 1), count(end), records(total)));
-        let mut to = None;
-        if form.first > 0 && button(ui, Some(Icon::ArrowUp), "Those before").clicked() {
-            to = Some(form.first.saturating_sub(LISTED_MAX));
-        }
-        if end < total && button(ui, Some(Icon::ArrowDown), "Those after").clicked() {
-            to = Some(end);
-        }
-        if let Some(to) = to {
-            form.begin_list();
-            form.first = to;
-        }
-    });
+    if let Some(to) = parts_ui(ui, form.first, total, &records(total)) {
+        form.begin_list();
+        form.first = to;
+    }
 }
 
 /// The record that is selected, with all its columns.

@@ -12,11 +12,12 @@ use crate::{
     take_back::OperationId,
     ui::{
         action::Action,
-        activity::{ActivityForm, LISTED_MAX, Opened, Selected, UNKNOWN, feed::Feed, words},
+        activity::{ActivityForm, Opened, Selected, UNKNOWN, feed::Feed, words},
         page,
+        parts::{LISTED_MAX, parts_ui},
         table::{Cell, Column, Listed, ListedEvent, RowEvent, Table, figure_column, open_column, text_column},
         theme,
-        widgets::{button, commits, count, moment},
+        widgets::{commits, count, moment},
     },
 };
 
@@ -103,7 +104,7 @@ impl<'a> Lines<'a> {
 }
 
 pub(super) fn list_ui(ui: &mut Ui, form: &mut ActivityForm, actions: &mut Vec<Action>) {
-    parts_ui(ui, form);
+    other_commits_ui(ui, form);
     resolve(form);
     let lines = Lines::of(form);
     let rows = lines.count();
@@ -261,25 +262,14 @@ fn of_operation(brief: &Brief, column: usize) -> Cell {
 }
 
 /// So many commits are not in one list: earlier and later ones are gone to.
-fn parts_ui(ui: &mut Ui, form: &mut ActivityForm) {
+fn other_commits_ui(ui: &mut Ui, form: &mut ActivityForm) {
     let total = form.feed.total();
     if total <= LISTED_MAX {
         form.first = 0;
         return;
     }
-    ui.horizontal_wrapped(|ui| {
-        let end = (form.first + LISTED_MAX).min(total);
-        ui.label(format!("{} to {} of {}", count(form.first + 1), count(end), commits(total)));
-        let mut to = None;
-        if form.first > 0 && button(ui, Some(Icon::ArrowUp), "Those before").clicked() {
-            to = Some(form.first.saturating_sub(LISTED_MAX));
-        }
-        if end < total && button(ui, Some(Icon::ArrowDown), "Those after").clicked() {
-            to = Some(end);
-        }
-        if let Some(to) = to {
-            form.go_to_beginning();
-            form.first = to;
-        }
-    });
+    if let Some(to) = parts_ui(ui, form.first, total, &commits(total)) {
+        form.go_to_beginning();
+        form.first = to;
+    }
 }
