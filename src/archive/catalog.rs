@@ -89,8 +89,8 @@ pub struct ArchiveEntry {
     /// identity.
     #[serde(default)]
     pub is_of_other: bool,
-    /// The user whom one of its files belongs to, by name, where that is a stranger to the data file whose archives were
-    /// asked for: he may have put it there.
+    /// The user whom one of its files belongs to, by name, where that is a stranger to the data file whose archives
+    /// were asked for: he may have put it there.
     #[serde(default)]
     pub put_by: Option<String>,
     /// Where in the log it was cut, if there was one.
@@ -119,7 +119,8 @@ pub struct ArchiveEntry {
 }
 
 impl ArchiveEntry {
-    /// Whether it is of the data file with this identity, and not of a copy that shares it, nor put there by a stranger.
+    /// Whether it is of the data file with this identity, and not of a copy that shares it, nor put there by a
+    /// stranger.
     pub fn is_of(&self, data_file_id: Option<Uuid>) -> bool {
         self.says_it_is_of(data_file_id) && self.put_by.is_none()
     }

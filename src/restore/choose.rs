@@ -195,8 +195,8 @@ pub fn choose_looking(
         archives.iter().filter(|archive| is_before(archive, until)).partition(|a| trust.covers(a));
     let refused = |archive: &ArchiveEntry| trust.refused(archive);
     let (mut best, mut first): (Option<(Reached, Choice)>, Option<Error>) = (None, None);
-    // One that bears an earlier time than what it holds, where no older one leads to the moment wanted.
-    let mut too_late: Option<(Reached, Choice)> = None;
+    // One that perhaps bears an earlier time than what it holds, with the commit at which it was cut.
+    let mut too_late: Option<(Option<u64>, Reached, Choice)> = None;
     // Why the logs of the best one go no further.
     let mut broken: Option<String> = None;
     if trusted.first().is_some_and(|newest| others.first().is_some_and(|other| other.number > newest.number)) {
@@ -241,32 +241,41 @@ pub fn choose_looking(
         // Whether that one was meant, as on a machine that was set up anew from older files, only who asks knows.
         let strange =
             || elsewhere.as_ref().filter(|seen| is_newer(seen)).map(|seen| copies::elsewhere(data_file, seen));
-        let without = if may_miss { newer.unusable(&plan, first.as_ref()).or_else(strange) } else { None };
+        // That the newer one was passed by for its time is told by the doubt about the moment.
+        let is_unusable = || newer.unusable(&plan, first.as_ref()).filter(|_| too_late.is_none());
+        let without = if may_miss { is_unusable().or_else(strange) } else { None };
         let is_used = |log: &PathBuf| plan.log.as_ref().is_some_and(|plan| plan.pieces.iter().any(|p| p.path == *log));
         let of_other = log_of_other.as_ref().filter(|log| is_used(log)).map(|log| copies::log_of_other(log, data_file));
         let unsigned = (!is_trusted).then(|| refused(archive));
         let without = unsigned.or(of_other).or(without).map(|error| error.report());
         let has_files = chooses_files || plan.items.iter().any(|item| item.kind.is_chosen());
+        let has_files = has_files && too_late.is_none();
         let files = if has_files { newer.with_files(&plan, first.as_ref()) } else { None };
         let files = files.map(|error| error.report());
         let choice = Choice { archive: archive.path.clone(), logs: of_plan(&plan, logs), without, files };
         if let Some(question) = plan.known.as_ref().and_then(|known| known.question(until)) {
             return Err(question);
         }
-        if is_there {
-            return Ok(choice);
-        }
+        // An older one that leads beyond it tells which of its commits are meant.
         let is_later = |moment| plan.known.as_ref().is_some_and(|known| known.is_later_before(moment));
         if matches!(until, Until::Moment(moment) if is_later(moment)) {
-            too_late.get_or_insert((reached, choice));
+            too_late.get_or_insert((plan.identity.log_position.map(|position| position.commit), reached, choice));
             continue;
+        }
+        if is_there {
+            return Ok(choice);
         }
         if best.as_ref().is_none_or(|(known, _)| reached.is_beyond(known)) {
             best = Some((reached, choice));
             broken = log_broken(plan.log.as_ref().map(|log| &log.end)).map(|error| error.message().to_owned());
         }
     }
-    match (best.or(too_late), first, until) {
+    let best = match (best, too_late) {
+        (Some((reached, choice)), Some((cut, ..))) if reached.commit >= cut => Some((reached, choice)),
+        (best, None) => best,
+        (_, Some((_, reached, choice))) => Some((reached, choice)),
+    };
+    match (best, first, until) {
         (Some((reached, _)), _, Until::Commit(wanted)) => {
             let message = format!(
                 "nothing at hand leads to commit {wanted} of {}: the archives before it and their logs lead to \

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     choose::Sibling,
+    earlier::Earlier,
     other_past::{self, OtherPast},
     places::{Origin, Places},
 };
@@ -130,9 +131,9 @@ pub struct Known {
     /// Why programs may commit what neither the log nor the data file tells.
     #[serde(default)]
     pub elsewhere: Option<String>,
-    /// The latest time of what was there before the archive, where that is later than its own: the clock ran back.
+    /// What was there before the archive, and bears a later time.
     #[serde(default)]
-    pub later_before: Option<DateTime<Utc>>,
+    pub earlier: Earlier,
 }
 
 /// What is known after an archive that was made without a log; `places` are where its data file's logs lie.
@@ -170,7 +171,7 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
         read_at: Some(control.clock().now()),
         log_problem: None,
         elsewhere: None,
-        later_before: None,
+        earlier: Earlier::default(),
     })
 }
 
@@ -214,7 +215,7 @@ pub(super) fn known(
             let live = places.data_files.iter().filter(|path| !origin.is_untouched && path.is_file());
             live.filter_map(|path| named::elsewhere(path)).next().map(|error| error.message().to_owned())
         },
-        later_before: None,
+        earlier: Earlier::default(),
     })
 }
 
@@ -235,8 +236,8 @@ fn ends(
         let at = archives.iter().filter(|(commit, _)| *commit == plan.to.commit).map(|(_, moment)| *moment).max();
         return Ends::Sealed { log, at };
     }
-    // The WAL itself can tell, whoever claims to write the log, or nobody does. It tells of the log as it is now: what was
-    // read before may lack its last commits.
+    // The WAL itself can tell, whoever claims to write the log, or nobody does. It tells of the log as it is now: what
+    // was read before may lack its last commits.
     let stands = |data_file: &PathBuf| {
         let there = data_file.is_file();
         let facts = there.then(|| inspect::inspect(&log, data_file).ok()).flatten()?;
@@ -245,8 +246,8 @@ fn ends(
     };
     let stands = places.data_files.iter().filter(|_| !origin.is_untouched).find_map(stands);
     let is_held_up = origin.log_runs == Some(false);
-    // Whoever has just begun to look after the data file has the log open while it compares the two, and writes what was
-    // committed meanwhile only then.
+    // Whoever has just begun to look after the data file has the log open while it compares the two, and writes what
+    // was committed meanwhile only then.
     let is_unasked = origin.log_runs.is_none() && (is_written(&log) || is_written(&next_path(&log)));
     match (stands, &plan.end) {
         (Some(true), _) if is_written(&log) && !is_held_up => Ends::Live { log, at: as_of },

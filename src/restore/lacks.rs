@@ -70,8 +70,8 @@ impl Known {
         }
         match until {
             Until::Commit(_) => None,
-            Until::Moment(moment) if self.is_later_before(moment) => {
-                self.later_before.map(|latest| uncertain::of_base(moment, latest))
+            Until::Moment(moment) if self.earlier.last.is_some_and(|last| moment < last) => {
+                self.earlier.last.map(|last| uncertain::of_base(moment, last))
             }
             Until::Moment(moment) => {
                 if let Some(jump) = self.jumps.iter().find(|jump| jump.conceals(moment)) {
@@ -96,7 +96,7 @@ impl Known {
 
     /// Whether the archive may hold what was committed after `moment`, although it bears an earlier time.
     pub(super) fn is_later_before(&self, moment: DateTime<Utc>) -> bool {
-        self.later_before.is_some_and(|latest| moment < latest)
+        self.earlier.latest.is_some_and(|latest| moment < latest)
     }
 
     /// Why more may have been committed than a list of all that is known tells: a log that goes on from there is

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Logs,
     choose::{self, Sibling},
-    earlier,
+    earlier::Earlier,
     known::{self, Known},
     places::{self, Origin},
 };
@@ -100,7 +100,7 @@ pub(super) fn plan_logs(
     let siblings = choose::siblings(&places, &stem, identity, origin.data_file.as_deref());
     let Some(position) = &identity.log_position else {
         let mut known = known::known_alone(identity, &places, control)?;
-        known.later_before = earlier::later_before(identity, (&places.logs, &siblings), control)?;
+        known.earlier = Earlier::look(identity, (&places.logs, &siblings), control)?;
         let (repaired, copies) = (Vec::new(), Vec::new());
         return Ok(Some(Planned {
             plan: None,
@@ -150,7 +150,7 @@ pub(super) fn plan_logs(
             let repaired = copies.iter().map(|(_, log)| log.clone()).collect();
             let shown = for_people(&plan, &copies);
             let mut known = known::known(identity, (&plan, &shown, as_of), (&places, origin, &siblings), control)?;
-            known.later_before = earlier::later_before(identity, (&places.logs, &siblings), control)?;
+            known.earlier = Earlier::look(identity, (&places.logs, &siblings), control)?;
             let data_files = places.data_files;
             let plan = Some(plan);
             return Ok(Some(Planned { plan, known, siblings, data_files, repaired, copies, _scratch: scratch }));

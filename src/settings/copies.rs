@@ -186,8 +186,8 @@ pub struct Elsewhere {
 
 /// Marks those of `archives` that were made of another data file which has, or had, the same identity, as `settings`,
 /// those of `data_file`, name it, and which is still there; or is elsewhere, as what is noted of its own archives
-/// tells. Returns the data files that have it still. Marks those as well that a stranger may have put there: in a folder
-/// like `/tmp` he can make files, though he can delete none of ours, and would have the backups do that.
+/// tells. Returns the data files that have it still. Marks those as well that a stranger may have put there: in a
+/// folder like `/tmp` he can make files, though he can delete none of ours, and would have the backups do that.
 pub fn mark(data_file: &Path, settings: &Settings, archives: &mut [ArchiveEntry]) -> Vec<Sharing> {
     let owner = owners::owner_of(data_file);
     for archive in archives.iter_mut() {

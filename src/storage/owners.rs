@@ -183,8 +183,8 @@ pub fn stranger_to(file: &Path, beside: &Path) -> Option<u32> {
 }
 
 /// The owner of `file`, where that is a stranger to a data file that belongs to `owner`: neither that one, this user or
-/// the superuser, nor the owner of the folder that it lies in, who can delete and replace whatever is there. `None` where
-/// files have no owners, and where it cannot be looked at.
+/// the superuser, nor the owner of the folder that it lies in, who can delete and replace whatever is there. `None`
+/// where files have no owners, and where it cannot be looked at.
 pub fn stranger(owner: Option<u32>, file: &Path) -> Option<u32> {
     #[cfg(unix)]
     {
