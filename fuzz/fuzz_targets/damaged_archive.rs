@@ -29,8 +29,8 @@ struct Bytes(Vec<u8>, usize);
 impl Source for Bytes {
     fn entry(&mut self, _: &[Item]) -> Result<Entry> {
         Ok(Entry {
-            name: "content".into(),
-            kind: ItemKind::Other,
+            name: "Attachments/content".into(),
+            kind: ItemKind::Attachment,
             length: self.0.len() as u64,
             mode: 0o600,
             modified: 0,
@@ -119,7 +119,7 @@ fuzz_target!(|edits: Vec<Edit>| {
     let verified = verify::run(&path, &control);
     assert_eq!(restored.is_ok(), verified.is_ok(), "{restored:?} {verified:?}");
     if restored.is_ok() {
-        assert!(std::fs::read(to.join("content")).expect("restored") == content());
+        assert!(std::fs::read(to.join("Attachments/content")).expect("restored") == content());
     } else {
         assert!(!to.exists());
     }
