@@ -234,7 +234,8 @@ impl Trailer {
             hash: chain_at(payload, 72).0,
         };
         let is_proven = payload.starts_with(TAG) && head.chain_of(found.link, &block) == Some(head.chain);
-        (is_proven && (HEADER_BYTES as u64..at).contains(&found.offset)).then_some(found)
+        // It may say a place that is not there: something was cut out of the file before it.
+        (is_proven && found.offset >= HEADER_BYTES as u64).then_some(found)
     }
 }
 
@@ -256,7 +257,8 @@ impl Index {
         let end = length - TRAILER_BYTES as u64;
         let list_length = usize::try_from(trailer.list).ok().filter(|list| *list <= LIST_MAX)?;
         // Hostile numbers lead to no more memory than the file itself has bytes.
-        if trailer.list > trailer.offset || trailer.body > end - trailer.offset || header.version == 1 {
+        let is_there = trailer.body <= end.saturating_sub(trailer.offset) && trailer.list <= trailer.offset;
+        if !is_there || trailer.offset >= end || header.version == 1 {
             return None;
         }
         let (mut body, mut at) = (Vec::new(), trailer.offset);

@@ -61,7 +61,7 @@ impl Jump {
 
 /// The latest time that the clock had shown in a log, where it ran back since.
 pub fn ahead(tail: &Tail) -> Option<DateTime<Utc>> {
-    (tail.time > tail.wall + NOTICED).then_some(tail.time)
+    (tail.time - tail.wall > NOTICED).then_some(tail.time)
 }
 
 /// What a clock that was right says of the state after a commit: it was reached at that time, and not later.
@@ -83,7 +83,7 @@ pub fn find(plan: &Plan, witnesses: &[Witness], control: &Control) -> Result<Vec
         let of_base = plan.base_time.filter(|_| commit == plan.from.commit);
         plan.pieces.iter().find(at_end).map(|piece| piece.times.1).or(of_base)
     };
-    let contradicts = |w: &&Witness| time_at(w.commit).is_some_and(|time| time > w.time + NOTICED);
+    let contradicts = |w: &&Witness| time_at(w.commit).is_some_and(|time| time - w.time > NOTICED);
     let witnesses: Vec<Witness> = witnesses.iter().filter(contradicts).copied().collect();
     if witnesses.is_empty() && !plan.stands_still && !plan.runs_back {
         return Ok(Vec::new());
@@ -107,7 +107,7 @@ fn jumps(times: &[(u64, DateTime<Utc>)], witnesses: &[Witness]) -> Vec<Jump> {
     let mut found = Vec::new();
     for at in 1..times.len() {
         let again = times[at].1;
-        if times[at - 1].1 <= again + NOTICED {
+        if times[at - 1].1 - again <= NOTICED {
             continue;
         }
         // All just before it that bear a later time.
@@ -187,6 +187,13 @@ mod tests {
         assert_eq!(found(&[0.0, 0.05, 0.05, 0.05, 0.1], &[]), [], "nor a clock that was set by a second or two");
         let twice = [0.0, 20.0, 20.0, 20.0, 21.0, 50.0, 50.0, 50.0];
         assert_eq!(found(&twice, &[]), [((41, 43), 0.0, 20.0), ((45, 47), 21.0, 50.0)]);
+    }
+
+    #[test]
+    fn times_at_the_end_of_all_times_are_as_good_as_others() {
+        let times = [(1, DateTime::<Utc>::MIN_UTC), (2, DateTime::<Utc>::MAX_UTC), (3, DateTime::<Utc>::MAX_UTC)];
+        let witness = Witness { commit: 3, time: DateTime::<Utc>::MAX_UTC };
+        assert_eq!(jumps(&times, &[witness]), []);
     }
 
     #[test]

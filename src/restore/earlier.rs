@@ -58,7 +58,7 @@ impl Earlier {
                 read.map(drop).or_else(|error| if error.kind() == ErrorKind::Stopped { Err(error) } else { Ok(()) })?;
             }
         }
-        let is_later = |time: &DateTime<Utc>| *time > moment + NOTICED;
+        let is_later = |time: &DateTime<Utc>| *time - moment > NOTICED;
         Ok(Self { last: last.filter(is_later), latest: latest.filter(is_later) })
     }
 }

@@ -114,7 +114,7 @@ impl Known {
     }
 
     fn is_to_come(&self, moment: DateTime<Utc>) -> bool {
-        self.read_at.is_some_and(|now| moment > now + NOTICED)
+        self.read_at.is_some_and(|now| moment - now > NOTICED)
     }
 
     fn after_end(&self) -> Option<Error> {

@@ -13,6 +13,9 @@ use crate::{
     error::{Error, ErrorKind, Result, foreign::shown},
     journal::{
         format::Chain,
+        index,
+        integrate::Look,
+        jumps::NOTICED,
         passes::chain_at,
         plan::{Plan, Until},
         reader::LogReader,
@@ -56,7 +59,50 @@ pub(super) fn find((plan, shown): (&Plan, &Plan), siblings: &[Sibling], control:
             found.push(OtherPast { log, first: piece.commits.0, from: piece.times.0, archive, cut });
         }
     }
+    // Data file and log may have been put back to an older state, as a machine is: what was committed then, up to when
+    // the archive was made, is in neither.
+    let is_more = |sibling: &&Sibling| sibling.epoch == plan.to.epoch && sibling.commit > Some(plan.to.commit);
+    for sibling in siblings {
+        let known = found.iter_mut().find(|one| one.archive == sibling.number && Some(one.cut) == sibling.commit);
+        if known.is_none() && !is_more(&sibling) {
+            continue;
+        }
+        let Some((from, first, log)) = went_on(plan, sibling.moment.to_utc(), control)? else { continue };
+        match (known, sibling.commit) {
+            (Some(one), _) => (one.from, one.first) = (one.from.min(from), one.first.min(first)),
+            (None, Some(cut)) => {
+                let log = shown.pieces.get(log).map_or_else(PathBuf::new, |piece| piece.path.clone());
+                found.push(OtherPast { log, first, from, archive: sibling.number, cut });
+            }
+            (None, None) => {}
+        }
+    }
     Ok(found)
+}
+
+/// The time of the last commit up to `moment`, the number of the first one after it, and the place of its log in the
+/// plan; `None` where none was made after it.
+fn went_on(plan: &Plan, moment: DateTime<Utc>, control: &Control) -> Result<Option<(DateTime<Utc>, u64, usize)>> {
+    let mut from = plan.base_time.unwrap_or(moment);
+    for (at, piece) in plan.pieces.iter().enumerate() {
+        if piece.times.1 - moment <= NOTICED {
+            from = piece.times.1;
+            continue;
+        }
+        let mut first = None;
+        index::each(&mut LogReader::open(&piece.path)?, Look::Indexes, control, &mut |record| {
+            match first {
+                None if record.wall - moment > NOTICED => first = Some(record.commit),
+                None => from = record.wall,
+                Some(_) => {}
+            }
+            Ok(())
+        })?;
+        if let Some(first) = first {
+            return Ok(Some((from, first, at)));
+        }
+    }
+    Ok(None)
 }
 
 /// Where an archive was cut.

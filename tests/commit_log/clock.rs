@@ -323,6 +323,42 @@ fn a_full_backup_made_while_the_clock_was_behind_does_not_stand_for_what_was_bef
     assert_eq!(code, 0, "{said}");
 }
 
+/// As a virtual machine is whose archives lie elsewhere.
+#[test]
+fn between_an_older_state_that_was_put_back_and_that_an_archive_tells_of_another_past() {
+    let begin = naive("2026-06-01 10:00").and_utc();
+    let at = |minutes: i64| begin + TimeDelta::minutes(minutes);
+    let mut scene = Scene::new(begin);
+    scene.backup();
+    scene.commit(at(1));
+    scene.commit(at(2));
+    drop(scene.capture.take());
+    // Nobody has it open.
+    scene.application = rusqlite::Connection::open_in_memory().unwrap();
+    let kept = ["a.sqlite", "a.journal", "a.journal.pages"].map(|name| scene.place.at(name));
+    let older = kept.clone().map(|path| std::fs::read(path).unwrap());
+    scene.application = rusqlite::Connection::open(&scene.data).unwrap();
+    scene.restart();
+    scene.commit(at(3));
+    scene.commit(at(4));
+    let lost = scene.backup();
+    assert!(scene.commit(at(5)) == 5 && lost.exists());
+    drop(scene.capture.take());
+    scene.application = rusqlite::Connection::open_in_memory().unwrap();
+    // The log of that time lay on the same disk.
+    std::fs::remove_file(scene.place.at("a[0002].4BL")).unwrap();
+    kept.iter().zip(&older).for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    set(at(20));
+    scene.application = rusqlite::Connection::open(&scene.data).unwrap();
+    scene.restart();
+    scene.commit(at(21));
+    for (minutes, code) in [(1, 0), (3, 1)] {
+        let until = (at(minutes) + TimeDelta::seconds(30)).to_rfc3339();
+        let (found, said) = scene.restore(&scene.data, &format!("{minutes}"), &["--until", &until]);
+        assert_eq!((found, said.contains("belongs to another past")), (code, code == 1), "{said}");
+    }
+}
+
 #[test]
 fn what_a_place_on_the_timeline_means_is_what_is_restored() {
     let begin = naive("2026-06-01 10:00").and_utc();

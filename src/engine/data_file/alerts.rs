@@ -173,7 +173,7 @@ pub(in crate::engine) fn of_clock(
     now: &DateTime<Local>,
 ) -> Option<Warning> {
     let newest = newest.map(|moment| moment.to_utc());
-    let ahead = last_commit.max(latest).max(newest).filter(|moment| *moment > now.to_utc() + NOTICED)?;
+    let ahead = last_commit.max(latest).max(newest).filter(|moment| *moment - now.to_utc() > NOTICED)?;
     let what = match Some(ahead) {
         at if at == last_commit => "the last commit in the log",
         at if at == latest => "a commit in the log",

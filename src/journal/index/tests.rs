@@ -160,6 +160,11 @@ fn a_log_that_was_cut_off_before_its_index_is_damaged_and_not_torn()
     std::fs::write(&path, &changed)?;
     let (found, reader) = all(&path)?;
     assert_eq!((found.len(), reader.end()), (9, End::Damaged { offset: seen[8].0.end }));
+    // So it does where what it speaks of is gone from the file.
+    let at = seen[8].0.end as usize;
+    std::fs::write(&path, [&bytes[..at], &bytes[bytes.len() - TRAILER_BYTES..]].concat())?;
+    let (found, reader) = all(&path)?;
+    assert_eq!((found.len(), reader.end()), (9, End::Damaged { offset: at as u64 }));
     // One of another log is none.
     let other = folder.path().join("other");
     std::fs::create_dir(&other)?;
