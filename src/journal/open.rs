@@ -29,7 +29,7 @@ use crate::{
     error::{Error, ErrorKind, Result, foreign::shown},
     sqlite::wal::WalMark,
     storage::{
-        Ownership, folder_of,
+        Ownership, folder_of, owners,
         regular::{self, Links},
     },
 };
@@ -82,6 +82,14 @@ fn open_or_begin(config: &CaptureConfig, now: &Now) -> Result<OpenLog> {
             tracing::info!("the log {} is begun: it was not there before", shown(&config.log));
         }
         let notice = config.is_expected.then(|| explain(config, &new, "is missing", None));
+        return Ok(OpenLog { notice, ..new });
+    }
+    // In a folder like `/tmp` anybody can put one there, and its owner can change it while it is written.
+    if let Some(stranger) = owners::stranger(owners::owner_of(&config.data_file), &config.log) {
+        let aside = set_aside(config)?;
+        let new = begin(config, now, None)?;
+        let why = format!("belongs to {}, who may have put it there", owners::name_of(stranger));
+        let notice = Some(explain(config, &new, &why, Some(&aside)));
         return Ok(OpenLog { notice, ..new });
     }
     let found = match read(config) {

@@ -193,6 +193,11 @@ pub enum Unfit {
     HeaderDamaged,
     /// It belongs to another data file.
     Foreign,
+    /// Its file belongs to a stranger to the data file, who may have put it there.
+    OfStranger {
+        /// That user's name.
+        user: String,
+    },
     /// It begins after the last commit that the others lead to: a log in between is missing.
     Later {
         /// The first commit that it would hold.
@@ -229,6 +234,9 @@ impl Unused {
             Unfit::Cut => format!("{path} cannot be used: it was cut off within its header"),
             Unfit::HeaderDamaged => format!("{path} cannot be used: its header is damaged"),
             Unfit::Foreign => format!("{path} is not used: it belongs to another data file"),
+            Unfit::OfStranger { user } => {
+                format!("{path} is not used: it belongs to {user}, who may have put it there")
+            }
             Unfit::Later { begins } => {
                 format!("{path} cannot be used: it begins with commit {begins}, and a log in between is missing")
             }

@@ -7,18 +7,18 @@ use super::{
     choose::{self, Sibling},
     earlier::Earlier,
     known::{self, Known},
-    places::{self, Origin},
+    places::{self, Origin, Places},
 };
 use crate::{
     archive::{Archive, catalog, log_recovery},
     control::Control,
     error::{Error, Result},
     journal::{
-        integrate::{self, Look, Plan, PlanEnd},
+        integrate::{self, Look, Plan, PlanEnd, Unfit, Unused},
         next_path,
         reader::LogReader,
     },
-    storage::{self, scratch::Scratch},
+    storage::{self, owners, scratch::Scratch},
 };
 
 /// A plan, and the repaired copies of logs that it stands on.
@@ -112,7 +112,7 @@ pub(super) fn plan_logs(
             _scratch: None,
         }));
     };
-    let mut files = places.logs.clone();
+    let (mut files, strange) = of_strangers(&places, logs);
     let mut chosen = match logs {
         Logs::Also(given) => given.clone(),
         // Whoever looks after the data file writes its own log, and no copy's.
@@ -137,6 +137,7 @@ pub(super) fn plan_logs(
         if let Some(end) = ends_early(&plan, &copies, &siblings)? {
             plan.end = end;
         }
+        plan.unused.extend(strange.iter().cloned());
         let stopped_at = match &plan.end {
             PlanEnd::Damaged { path, .. } | PlanEnd::Torn { path, .. } => Some(path),
             PlanEnd::Complete | PlanEnd::Gap { .. } => None,
@@ -172,6 +173,23 @@ pub(super) fn plan_logs(
             None => hopeless.push(log),
         }
     }
+}
+
+/// The logs in these places, without those that a stranger may have put there, and these; what was named is meant.
+fn of_strangers(places: &Places, logs: &Logs) -> (Vec<PathBuf>, Vec<Unused>) {
+    let owner = places.data_files.first().and_then(|data_file| owners::owner_of(data_file));
+    let given: &[PathBuf] = if let Logs::Also(given) = logs { given } else { &[] };
+    let (mut files, mut strange) = (Vec::new(), Vec::new());
+    for path in &places.logs {
+        match owners::stranger(owner, path).filter(|_| !given.contains(path)) {
+            Some(user) => {
+                let why = Unfit::OfStranger { user: owners::name_of(user) };
+                strange.push(Unused { path: path.clone(), why });
+            }
+            None => files.push(path.clone()),
+        }
+    }
+    (files, strange)
 }
 
 /// Where an archived log breaks off before its end. One gets its name once its last commit was read back and is never

@@ -182,16 +182,18 @@ pub fn stranger_to(file: &Path, beside: &Path) -> Option<u32> {
     }
 }
 
-/// The owner of `file`, where that is a stranger to a data file that belongs to `owner`: neither that one, this user or
-/// the superuser, nor the owner of the folder that it lies in, who can delete and replace whatever is there. `None`
-/// where files have no owners, and where it cannot be looked at.
+/// The owner of `file`, where that is a stranger to a data file that belongs to `owner` and the folder is one like
+/// `/tmp`, in which everybody may make files and delete only his own: neither `owner`, this user or the superuser, nor
+/// the owner of the folder. In any other folder whoever may make a file may also delete and replace ours. `None` where
+/// files have no owners, and where it cannot be looked at.
 pub fn stranger(owner: Option<u32>, file: &Path) -> Option<u32> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let of = |path: &Path| path.metadata().ok().map(|meta| meta.uid());
-        let whose = file.symlink_metadata().ok()?.uid();
-        let known = [owner, Some(this_user()), Some(ROOT), of(folder_of(file))];
+        let folder = folder_of(file).metadata().ok()?;
+        let is_shared = folder.mode() & 0o1000 != 0 && folder.mode() & 0o022 != 0;
+        let whose = file.symlink_metadata().ok().filter(|_| is_shared)?.uid();
+        let known = [owner, Some(this_user()), Some(ROOT), Some(folder.uid())];
         (!known.contains(&Some(whose))).then_some(whose)
     }
     #[cfg(not(unix))]

@@ -436,3 +436,44 @@ fn what_a_neighbour_puts_among_the_archives_pushes_none_out_and_is_not_what_come
     let named = place.run(&["restore", his[0].to_str().unwrap(), "--to", place.at("named").to_str().unwrap()]);
     assert!(named.status.success(), "{named:?}");
 }
+
+#[test]
+fn a_log_that_a_neighbour_may_have_put_there_is_neither_continued_nor_integrated() {
+    let Some(user) = User::new(61_115) else { return };
+    let place = Place::new();
+    let (data, folder) = (place.at("app/a.sqlite"), place.at("shared"));
+    fs::create_dir(place.at("app")).unwrap();
+    fs::create_dir(&folder).unwrap();
+    set_mode(&folder, 0o1777);
+    drop(make_data_file(&data, "PRAGMA journal_mode=WAL", 10));
+    let (path, log) = (data.to_str().unwrap(), folder.join("a.journal"));
+    let setting = format!("log.file={}", log.display());
+    assert!(place.run(&["settings", path, &setting]).status.success());
+    let serve = || Running(place.program().args(["serve", path]).stderr(Stdio::null()).spawn().unwrap());
+    let until = |what: &str| {
+        let begun = std::time::Instant::now();
+        loop {
+            let said = text(&place.run(&["status", path]).stdout);
+            if said.contains(what) {
+                return;
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{said}");
+        }
+    };
+    let service = serve();
+    until("; complete");
+    assert!(place.run(&["backup", path]).status.success());
+    drop(service);
+    user.own(&log);
+    let restored = place.run(&["restore", path, "--to", place.at("to").to_str().unwrap()]);
+    let said = text(&restored.stderr);
+    assert!(
+        restored.status.code() == Some(1) && said.contains("belongs to 61115, who may have put it there"),
+        "{said}"
+    );
+    let _service = serve();
+    until("belongs to 61115, who may have put it there");
+    until("; complete");
+    assert_ne!(owner(&log), user.id, "another one is written");
+    assert!(names_in(&folder).iter().any(|name| name.contains("set-aside")), "{:?}", names_in(&folder));
+}
