@@ -97,8 +97,10 @@ impl Worker {
                 Box::new(move || undo::plan(&data_file, &done, (&settings, &own), log.as_deref()).map(Answer::Undo))
             }
             Query::Report { job, .. } => {
-                let data = self.config.data_dir.clone();
+                let (data, recorder) = (self.config.data_dir.clone(), self.recorder.asker());
                 Box::new(move || {
+                    // One that was made just now may not be written yet.
+                    recorder.flush();
                     let text = History::glance(&data).map_or(Ok(None), |history| history.report(job))?;
                     let report: Option<RecordsReport> = text.and_then(|text| serde_json::from_str(&text).ok());
                     report.map(Answer::Report).ok_or_else(|| {

@@ -20,7 +20,7 @@ use strongroom::{
 };
 use support::{
     Place, forge, make_data_file, names_in,
-    users::{Attack, OTHER, as_other, can_act_as_others, do_as_other, give},
+    users::{Attack, OTHER, as_other, can_act_as_others, copy_program, do_as_other, give},
 };
 
 fn restore_all(archive: &Path, to: &Path) -> strongroom::error::Result<RestoreReport> {
@@ -251,7 +251,7 @@ fn owners_that_a_user_can_not_give_are_named() {
     let home = place.at("home");
     give(&home);
     let program = place.at("strongroom");
-    fs::copy(support::PROGRAM, &program).unwrap();
+    copy_program(Path::new(support::PROGRAM), &program);
     let mut command = as_other(&home, &program);
     command.arg("restore").arg(&archive).args(["--to", "to"]).env("HOME", &home);
     let output = command.output().unwrap();

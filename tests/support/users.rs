@@ -36,6 +36,12 @@ pub fn do_as_other(folder: &Path, script: &str) {
     assert!(status.success(), "{script}: {status}");
 }
 
+/// Copies a program that is to be run, by a process of its own: what this one has open to write, or a child of it that
+/// was begun at that moment, cannot be run.
+pub fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").args([from, to]).status().unwrap().success());
+}
+
 /// A function of this test program, an ignored test, that another user runs until this is dropped.
 pub struct Attack(Child);
 
@@ -43,7 +49,7 @@ impl Attack {
     pub fn begin(place: &super::Place, folder: &Path, test: &str) -> Self {
         // Where the program lies, another user may not be able to go.
         let program = place.at("attack");
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        copy_program(&std::env::current_exe().unwrap(), &program);
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let mut command = as_other(folder, &program);
         command.args(["--ignored", "--exact", test]).stdout(Stdio::null()).stderr(Stdio::null());
