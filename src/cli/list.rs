@@ -25,7 +25,7 @@ use crate::{
     },
     error::{
         Error, ErrorKind, ErrorReport, Result,
-        foreign::{plain, shown},
+        foreign::{foreign, plain, shown},
     },
     restore,
     settings::{Settings, copies},
@@ -123,7 +123,9 @@ fn line_of(entry: &ArchiveEntry, of: Option<(&Path, Option<Uuid>)>) -> String {
     let (of, id) = of.unzip();
     let is_elsewhere = entry.data_file_id.is_some() && entry.data_file_id == id.flatten();
     let other = match (entry.is_of_other, &entry.made_of) {
-        (false, _) => String::new(),
+        (false, _) => entry.put_by.as_ref().map_or_else(String::new, |stranger| {
+            format!("  BELONGS TO {}, WHO MAY HAVE PUT IT THERE", foreign(stranger))
+        }),
         (true, Some(made_of)) if of == Some(made_of.as_path()) && is_elsewhere => {
             "  MADE OF ANOTHER FILE OF THIS PATH, ON ANOTHER MACHINE OR IN ANOTHER CONTAINER".to_owned()
         }

@@ -165,8 +165,11 @@ impl Inspection {
             false => log,
         });
         let is_partial = status.own_archives().next().is_some_and(|newest| newest.not_whole > Some(0));
+        // Those of strangers are named by a warning.
+        let is_strange = |archive: &&ArchiveEntry| archive.put_by.is_some();
         let is_earlier = |archive: &&ArchiveEntry| {
             archive.data_file_id.is_some()
+                && !is_strange(archive)
                 && !status.is_own(archive)
                 && archive.made_of.as_ref() == Some(&status.facts.path)
         };
@@ -187,7 +190,8 @@ impl Inspection {
             }),
             last_whole: last_whole.map(|whole| NewestArchive::of(whole, &status.damaged)),
             archives: status.own_archives().count(),
-            archives_of_others: status.archives.len() - status.own_archives().count(),
+            archives_of_others: (status.archives.iter().filter(|archive| !is_strange(archive)).count())
+                .saturating_sub(status.own_archives().count()),
             archives_of_earlier: status.archives.iter().filter(is_earlier).count(),
             archives_problem: status
                 .destination_problem

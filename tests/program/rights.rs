@@ -413,7 +413,9 @@ fn what_a_neighbour_puts_among_the_archives_pushes_none_out_and_is_not_what_come
     assert!(place.run(&["settings", data, "keep.last=3"]).status.success());
     let status = text(&place.run(&["status", data]).stdout);
     assert!(status.contains("a[0006].4BK belongs to 61113, who may have put it there, and 2 more"), "{status}");
-    assert!(status.contains("Last full backup   0003"), "{status}");
+    assert!(status.contains("Last full backup   0003") && !status.contains("another data file"), "{status}");
+    let listed = text(&place.run(&["list", data]).stdout);
+    assert_eq!(listed.matches("BELONGS TO 61113, WHO MAY HAVE PUT IT THERE").count(), 3, "{listed}");
     let made = place.run(&["backup", data]);
     let kept = [2, 3, 4, 5, 6, 7].map(|number| format!("a[{number:04}].4BK"));
     assert!(

@@ -250,7 +250,8 @@ impl DataFileStatus {
 
     /// The archives that are not of another data file; one that cannot be read counts, since it carries the name.
     pub fn own_archives(&self) -> impl Iterator<Item = &ArchiveEntry> {
-        self.archives.iter().filter(|archive| self.is_own(archive) || archive.data_file_id.is_none())
+        let is_unread = |archive: &ArchiveEntry| archive.data_file_id.is_none() && archive.put_by.is_none();
+        self.archives.iter().filter(move |archive| self.is_own(archive) || is_unread(archive))
     }
 
     /// Whether an archive is one of this data file.

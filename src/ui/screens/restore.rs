@@ -178,6 +178,7 @@ pub(crate) fn state_of(data_file: &DataFileStatus, archive: &ArchiveEntry) -> (T
         Some(damage) if damage.what == Damaged::Logs => (Tone::Bad, "Logs damaged"),
         Some(damage) if damage.by_test => (Tone::Bad, "Not restorable"),
         Some(_) => (Tone::Bad, "Damaged"),
+        None if archive.put_by.is_some() => (Tone::Bad, "Of another user"),
         None if data_file.settings.data_file_id.is_some() && !data_file.is_own(archive) => {
             let is_earlier = archive.made_of.as_ref() == Some(&data_file.facts.path);
             (Tone::Warn, if is_earlier { "Of other settings" } else { "Of another file" })
