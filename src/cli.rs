@@ -10,6 +10,7 @@
 //! once         equal messages of the program are said once
 //! service      the service of the system
 //! settings list hold key status words  what is shown
+//! commits      what a log holds, and whether it is sound
 //! log filters  what every commit changed; which operations are asked for
 //! take_back    chosen operations taken back, after the plan was shown and confirmed
 //! query        one statement that reads a data file as it was
@@ -17,6 +18,7 @@
 //! recover      what a damaged data file still holds, into a new one
 //! looked       which state it is that a command looks at
 //! aligned out  records in columns; many lines on standard output
+//! storing      how an archive is stored, as options
 //! restore      the archive that a restore begins with, and another one where that is damaged
 //! undo         a restore in place undone, after its numbers were confirmed
 //! confirm      what is asked before something is done

@@ -13,6 +13,7 @@
 //! gate copier  keeping writers out for a moment, and copying beside the capture
 //! unwritten    noticing who writes to the data file past SQLite
 //! watch        being woken by commits
+//! status       what a log is told, and what it tells
 //! rotate       from one log to the next at a full backup, safe against a crash at any step
 //! rest         how a data file was left that nobody had open any more
 //! written_by   for which file a log was written last
@@ -21,6 +22,8 @@
 //! planning plan   which logs continue an archive, and how far
 //! integrate    applying them to a restored file
 //! fork target  logs that part after one commit; the file that becomes, and its proof
+//! passes       whether a plan leads over a certain state
+//! aside        the names of logs that were put aside
 //! jumps        where the times of commits are not when they were made
 //! density      commits counted in columns of time
 //! table        hashes of the pages at the base

@@ -20,8 +20,7 @@
 //! settings                    the settings file of a data file
 //! archive                     the .4BK format: catalog, segments, writer, reader, recovery data, keys and signatures
 //! journal                     the log: capture of every commit, cut at a full backup, integration
-//! sqlite                      data files: identify, hold a snapshot, integrity (the only unsafe code: its ffi.rs,
-//! vfs.rs)
+//! sqlite                      data files: identify, hold a snapshot, integrity (unsafe code in ffi.rs and vfs.rs only)
 //! storage control             durable writes, disks · progress and stop of a job, sessions of whoever asks
 //! error warning               the one error type · what needs attention before something goes wrong
 //! testing                     what the tests inside the modules share; not in the program

@@ -6,6 +6,7 @@
 //! differences merge  of the schema; of the records of one table
 //! members chains     which pages belong to which table, and to which record
 //! store              the pages before and after a commit, from archive and log
+//! base               the pages of the data file that a log goes on from
 //! operation lines    what is told, and its form in JSON; as lines for other programs
 //! shown              a value as people look at it
 //! definition schema  what tables look like, as of a commit

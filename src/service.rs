@@ -3,6 +3,7 @@
 //! ```text
 //! reachable    an engine of this process that others can join
 //! switchboard  the engines that a window works with, as if they were one
+//! merge        one status of several engines
 //! join         finding the engine that looks after a data file, or the services of this user
 //! server client  the two sides of the socket
 //! protocol update  what passes through it, see docs/protocol.md

@@ -14,6 +14,7 @@
 //! notes       what Strongroom itself notes, taken over where a person wrote the file anew without it
 //! stand_in    settings that are gone by while those in the file are a mistake
 //! cut_off     settings that may be half of what somebody writes
+//! left_behind settings that stayed where a data file was before it was moved
 //! copies      data files that were copied with their settings, and share an identity
 //! made_in     where archives were made, by which those of such a copy elsewhere are known
 //! ```

@@ -1,7 +1,7 @@
 //! The administration window: draws the engine's status, and gives it commands. It holds no truth of its own.
 //!
 //! ```text
-//! ui             the window: menus, side bar, pages; its start
+//! ui side_bar    the window: menus, side bar, pages; its start
 //! screens        one page per theme: `fn x_ui(ui, &Status, &mut State, &mut Vec<Action>)`
 //! dialogs        what opens above a page
 //! jobs           what runs, what ended, and what is wrong, at the head of every page
@@ -24,7 +24,7 @@
 //! page           what pages have in common
 //! timeline       archives, logs and commits in time, to pick a moment or a stretch from
 //! parts          a list of more rows than can be shown at once, part by part
-//! table widgets  the parts
+//! table widgets choice  the parts
 //! spoken         what a screen reader is told
 //! theme          colours, fonts, spacing
 //! scripts        letters that these fonts lack, from the fonts of the system

@@ -155,9 +155,11 @@ impl Looked {
     pub fn lacks(&self) -> Option<Error> {
         let lacks = self.about.lacks.as_ref().and_then(|lacks| {
             let held = self.held.as_ref()?;
+            // Before the data file is read: what is committed meanwhile may be missing.
+            let looked_at = self.limits.control.clock().now();
             let level = held.open_data_files().iter().find(|data_file| self.is_level_with(data_file).unwrap_or(false));
             match level {
-                Some(data_file) => held.lacks_beside(data_file.clone(), self.limits.control.clock().now()),
+                Some(data_file) => held.lacks_beside(data_file.clone(), looked_at),
                 None => Some(lacks.report().into()),
             }
         });

@@ -138,6 +138,8 @@ fn run_opened(
         let scratch = Scratch::inside(folder.as_ref().or(held).ok_or_else(Error::stopped)?)?;
         Ok((folder, scratch))
     });
+    // The data file is compared as it is after this moment.
+    let looked_at = control.clock().now();
     // Everything is written aside first, so that a crash or damage leaves nothing that looks restored.
     let (scratch, outcome) = match begun {
         Ok((folder, scratch)) => {
@@ -163,7 +165,7 @@ fn run_opened(
     });
     let (mut report, level) = outcome?;
     if let Some(mut planned) = planned {
-        planned.known.compared(level, control.clock().now());
+        planned.known.compared(level, looked_at);
         let next = report.integrated.as_ref().and_then(|done| done.next);
         // Of an archive without its data file, the logs are of no concern.
         if report.integrity.is_some() {

@@ -117,6 +117,40 @@ fn the_map_in_lib_names_every_module() {
     }
 }
 
+/// Where a module has a map of its files, it names each of them, by a word of the first column.
+#[test]
+fn a_map_at_the_head_of_a_module_names_every_file() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut seen = 0;
+    for path in sources(&src) {
+        let source = fs::read_to_string(&path).unwrap();
+        let head: Vec<&str> = source.lines().take_while(|line| line.starts_with("//!")).collect();
+        let map: Vec<&str> = head.iter().skip_while(|line| **line != "//! ```text").skip(1).copied().collect();
+        let map: Vec<&str> = map.into_iter().take_while(|line| *line != "//! ```").collect();
+        let folder = path.with_extension("");
+        // The map of lib.rs is of modules; other texts at the head of a module show bytes.
+        let names_files =
+            map.iter().any(|line| line.starts_with("//! ") && folder.join(format!("{}.rs", word(line))).exists());
+        if !names_files {
+            continue;
+        }
+        let files = source.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod "));
+        for file in files.map(|file| file.trim_end_matches(';')) {
+            let is_in_program = |path: &PathBuf| file != "tests" && path.exists() && !is_test(path);
+            let is_named = map.iter().any(|line| line.split([' ', '·', '/']).any(|word| word == file));
+            let is_there = is_in_program(&folder.join(format!("{file}.rs")));
+            assert!(!is_there || is_named, "{} does not name {file} in its map", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "{seen} files");
+}
+
+/// The first word of a line of a map.
+fn word(line: &str) -> &str {
+    line.trim_start_matches("//! ").split(' ').next().unwrap_or_default()
+}
+
 #[test]
 fn the_engine_knows_no_window_no_terminal_and_no_environment() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

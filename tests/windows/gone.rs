@@ -13,7 +13,7 @@ use eframe::egui::Key;
 use egui_kittest::kittest::Queryable;
 use rusqlite::Connection;
 use strongroom::{
-    engine::{Command, JobId, Status},
+    engine::{Command, JobId, Status, lost::damaged_archives},
     journal::CaptureState,
     settings::{
         Settings,
@@ -100,6 +100,9 @@ fn a_lost_data_file_is_restored_from_the_newest_archive_that_was_not_found_damag
     let job = JobId::new();
     desk.send(Command::Verify { job, archive: newest.clone(), segments: vec![], signed_by: None });
     desk.until("the verification", |_, s| s.finished_job(job).is_some_and(|done| done.result.is_err()));
+    // Whoever looks next reads it in the Backup journal, perhaps in another process.
+    let kept = desk.path("own/strongroom");
+    desk.until("it to be kept", |_, _| damaged_archives(&kept).contains(&newest));
     delete(&path);
     desk.open(&path);
     desk.until_shown("Office.sqlite does not exist");

@@ -73,7 +73,10 @@ fn an_archive_that_a_restore_found_damaged_is_not_proposed_once_more() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 40].fill(7);
     desk.end_service();
-    fs::write(&newest, bytes).unwrap();
+    // At once: half of it would be an archive that cannot be read, and another one be proposed from the beginning.
+    let damaged = desk.path("damaged");
+    fs::write(&damaged, bytes).unwrap();
+    fs::rename(&damaged, &newest).unwrap();
     for end in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(format!("{}{end}", path.display()));
     }
