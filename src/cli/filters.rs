@@ -1,7 +1,11 @@
 //! Which operations are asked for, and the way through archive and logs that leads to them: the same for every command
 //! that reads records.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
 
 use clap::{Args, ValueEnum};
 use uuid::Uuid;
@@ -9,6 +13,7 @@ use uuid::Uuid;
 use super::{
     complain,
     desk::absolute,
+    looked::log_runs,
     places::{self, directories},
     remark,
 };
@@ -29,6 +34,10 @@ use crate::{
     },
     settings::SettingsFile,
 };
+
+/// How long whoever writes a log has to record what the data file holds more, and how often that is looked at.
+const CATCH_UP: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Which operations.
 #[derive(Debug, Args)]
@@ -89,7 +98,7 @@ impl Filters {
         })
     }
 
-    /// Why the running log of a data file, which nobody writes now, does not tell all that was committed.
+    /// Why the running log of a data file does not tell all that was committed.
     pub(super) fn is_behind(&self, file: &Path) -> Result<Option<Error>> {
         let folders = directories()?;
         let file = places::data_file(&absolute(file)?, &folders)?;
@@ -98,17 +107,24 @@ impl Filters {
         let shown = foreign_path(&log);
         // Only an archived log has one.
         let is_closed = LogReader::open(&log).is_ok_and(|reader| reader.index().is_some());
-        let is_behind = || inspect(&log, &file).ok().is_some_and(|facts| facts.complete == Some(false));
         let message = if is_closed {
             format!("{shown} is an archived log in the place of the one in use: what came after it is not in it")
-        } else if is_behind() && !is_written(&log) {
-            format!("the data file holds commits that are not in {shown}")
         } else {
-            return Ok(None);
+            match stays_behind(&log, &file, folders.config_dir()) {
+                Some(Behind::Known) => format!("the data file holds commits that are not in {shown}"),
+                Some(Behind::Unasked) => {
+                    format!("another process writes {shown}, and could not be asked whether every commit is in it")
+                }
+                None => return Ok(None),
+            }
         };
-        Ok(Some(Error::new(ErrorKind::Partial, message).hint(
-            "Bring back the log that belongs there. Whether somebody records is told by strongroom status DATAFILE.",
-        )))
+        let hint = match is_written(&log) {
+            true => "What hinders its recording is told by strongroom status DATAFILE. Ask again in a moment.",
+            false => {
+                "Bring back the log that belongs there. Whether somebody records is told by strongroom status DATAFILE."
+            }
+        };
+        Ok(Some(Error::new(ErrorKind::Partial, message).hint(hint)))
     }
 
     /// The identity of the data file `path`, by the settings that are gone by.
@@ -143,6 +159,7 @@ impl Filters {
             settings_dir: Some(folders.config_dir().to_path_buf()),
             damaged: damaged_archives(data),
             made: made_archives(data, &file),
+            log_runs: log_runs(&file, folders.config_dir()),
             ..Origin::of(&file)
         };
         if let Some(archive) = archive {
@@ -172,6 +189,35 @@ impl Filters {
                 trail_of_archive(oldest, &Logs::Found, &origin, control)
             }
         }
+    }
+}
+
+/// Why a running log may not be all.
+enum Behind {
+    /// The data file holds more.
+    Known,
+    /// Whoever has it open to write it did not answer, and the data file does not tell.
+    Unasked,
+}
+
+/// Why the running log `log` may lack what the data file holds, if so. Whoever has just begun to look after it, or is
+/// in the middle of a commit, is given the time to record that.
+fn stays_behind(log: &Path, data_file: &Path, own: &Path) -> Option<Behind> {
+    let begun = Instant::now();
+    loop {
+        let runs = log_runs(data_file, own);
+        let complete = inspect(log, data_file).ok().and_then(|facts| facts.complete);
+        let behind = match (runs, complete) {
+            (Some(true), _) | (_, Some(true)) => return None,
+            (_, Some(false)) => Behind::Known,
+            // Nobody records: what the log holds is told, and no more is claimed.
+            (_, None) if !is_written(log) => return None,
+            (_, None) => Behind::Unasked,
+        };
+        if !is_written(log) || begun.elapsed() > CATCH_UP {
+            return Some(behind);
+        }
+        thread::sleep(LOOK);
     }
 }
 

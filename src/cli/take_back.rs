@@ -119,9 +119,7 @@ pub(super) fn run(asked: &Asked) -> Result<ExitCode> {
         let identity: Option<Uuid> = desk.handle().status().data_file(&path).and_then(|d| d.settings.data_file_id);
         (Some(desk), path, identity)
     };
-    if desk.is_none()
-        && let Some(behind) = asked.filters.is_behind(&path)?
-    {
+    if let Some(behind) = asked.filters.is_behind(&path)? {
         complain(&behind.report());
     }
     let trail = asked.filters.trail(&path, &selection.wanted, &control)?;

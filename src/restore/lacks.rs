@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::{
-    known::{Ends, Known, is_written},
+    known::{Ends, Known},
     uncertain::{self, shown},
 };
 use crate::{
@@ -105,8 +105,7 @@ impl Known {
     pub(super) fn breaks_off(&self) -> Option<Error> {
         let is_short = match &self.ends {
             Ends::Sealed { .. } | Ends::NotFound { .. } => true,
-            // Whoever writes it is about to write them.
-            Ends::Open { log, is_behind: true, .. } => !is_written(log),
+            Ends::Open { is_behind, is_unasked, .. } => *is_behind || *is_unasked,
             _ => false,
         };
         let may_hold_more = self.unused.iter().any(Unused::may_hold_more);

@@ -116,6 +116,18 @@ fn a_log_that_somebody_writes_who_cannot_be_asked_is_not_called_complete() {
         assert!(!short.contains("No commit was made"), "{short}");
         assert_eq!(scene.more(to), 3);
     }
+    // A list of what was done is no more believed.
+    for arguments in [&["log"][..], &["log", "--archive", scene.archive(1).to_str().unwrap()]] {
+        let listed = [arguments, &[scene.data.to_str().unwrap()]].concat();
+        let short = said(&scene.place.run(&listed), 1);
+        assert!(short.contains("another process writes") && short.contains("could not be asked"), "{short}");
+    }
+    let commits = ["log", scene.data.to_str().unwrap(), "--commit", "1..2"];
+    said(&scene.place.run(&commits), 0);
+    let application = rusqlite::Connection::open(&scene.data).unwrap();
+    application.execute("INSERT INTO t(a) VALUES('unwatched too')", []).unwrap();
+    let short = said(&scene.place.run(&["log", scene.data.to_str().unwrap()]), 1);
+    assert!(short.contains("the data file holds commits that are not in"), "{short}");
 }
 
 #[test]
