@@ -320,6 +320,7 @@ fn look_now(engine: &Handle, data_file: &Path) -> Option<Inspection> {
             if let Some(log) = &mut known.log {
                 log.complete = log.complete.filter(|complete| !complete);
             }
+            known.protection = known.protection.unsure();
             Some(known)
         }
         Err(_) => None,

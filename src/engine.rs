@@ -21,6 +21,7 @@
 //! scheduler proof lacking damaged   what is begun without a command
 //! found notices watched         what was found of archives, warnings that stay, how long nobody watched
 //! history recorder              the Backup journal, and the thread that writes it
+//! protection                    how well a data file is protected, in one answer
 //! inspect lost mistaken         told from outside: of a data file that others look after, or nobody
 //! settings_gone settings_in_force   settings that were lost, or that cannot be gone by: what archives know of them
 //! in_care list rights config    whose archive, which files, as whom, with what it was started
@@ -57,6 +58,7 @@ mod notices;
 mod notify;
 mod pool;
 mod proof;
+pub mod protection;
 mod queries;
 pub mod query;
 mod recorder;

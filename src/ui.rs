@@ -297,7 +297,8 @@ impl Window {
         }
         CentralPanel::default().frame(Frame::new().fill(ui.visuals().panel_fill)).show(ui, |ui| {
             // One scroll position for every page and data file.
-            let id = (self.state.page as u8, self.state.current.clone());
+            let of = self.state.current.clone().filter(|_| self.state.page != Page::Overview);
+            let id = (self.state.page as u8, of);
             let (page, view) = (egui::Id::new(&id), ui.available_rect_before_wrap());
             let back = self.state.still.before(&ctx, page, view) + self.state.still.notice(&ctx, view);
             let mut area = ScrollArea::vertical().id_salt(id).auto_shrink(false);
@@ -317,24 +318,7 @@ impl Window {
                         let width = ui.available_width().min(widest);
                         ui.set_max_width(width);
                         ui.set_min_width(width);
-                        match (is_open, self.state.page) {
-                            (false, _) if self.state.current.is_some() => {
-                                screens::welcome::gone_ui(ui, &status, &self.state, &mut actions);
-                            }
-                            (false, _) => screens::welcome::welcome_ui(ui, &status, &self.state, &mut actions),
-                            (_, Page::Maintenance) => {
-                                screens::maintenance::maintenance_ui(ui, &status, &self.state, &mut actions);
-                            }
-                            (_, Page::Restore) => {
-                                screens::restore::restore_ui(ui, &status, &mut self.state, &mut actions)
-                            }
-                            (_, Page::Activity) => {
-                                screens::activity::activity_ui(ui, &status, &mut self.state, &mut actions)
-                            }
-                            (_, Page::Journal) => {
-                                screens::journal::journal_ui(ui, &status, &mut self.state, &mut actions)
-                            }
-                        }
+                        screens::page_ui(ui, &status, &mut self.state, &mut actions);
                     })
                 });
                 ui.add_space(self.state.still.below());

@@ -10,6 +10,7 @@ use super::{
     data_file::{self, known},
     history::{History, Watched, glance_automatic, glance_maintenance},
     mistaken::refuse_own_file,
+    protection::{self, Protection},
     rights,
     settings_gone::Gone,
     settings_in_force::InForce,
@@ -47,6 +48,8 @@ const HISTORY_MAX: u32 = 1000;
 pub struct Inspection {
     /// The data file.
     pub data_file: DataFileFacts,
+    /// How well it is protected, in one answer.
+    pub protection: Protection,
     /// The process that looks after it, if one does.
     pub engine: Option<Process>,
     /// Who looked after it last, and until when, where nobody does now and that is noted; what happened to it since is
@@ -156,14 +159,6 @@ impl Inspection {
     }
 
     fn of(status: &DataFileStatus, engine: Option<Process>, jobs: Vec<JobStatus>) -> Self {
-        // Commits by another name of the file, or to another WAL, are in no log that is known here.
-        let is_elsewhere = status.other_name.is_some() || status.moved_name.is_some() || !status.strays.is_empty();
-        // A log that no archive leads to is complete and worth nothing.
-        let is_elsewhere = is_elsewhere || status.log_root_problem.is_some();
-        let log = status.log.as_ref().map(LogFacts::of_running).map(|log| match is_elsewhere {
-            true => LogFacts { complete: log.complete.filter(|complete| !complete), ..log },
-            false => log,
-        });
         let is_partial = status.own_archives().next().is_some_and(|newest| newest.not_whole > Some(0));
         // Those of strangers are named by a warning.
         let is_strange = |archive: &&ArchiveEntry| archive.put_by.is_some();
@@ -176,6 +171,7 @@ impl Inspection {
         let last_whole = status.newest_whole().filter(|_| is_partial);
         Self {
             data_file: status.facts.clone(),
+            protection: Protection::of_running(status),
             engine,
             watched: None,
             jobs,
@@ -202,8 +198,7 @@ impl Inspection {
             maintenance: status.maintenance.clone(),
             warnings: status.warnings.clone(),
             log_file: status.log_file.clone(),
-            // What is written to a folder that is not there, or does not answer, is no log.
-            log: log.filter(|_| status.log_folder_problem.is_none()),
+            log: protection::log_of_running(status),
             log_problem: status.log_folder_problem.clone().or_else(|| status.log_problem.clone()),
             holders: status.holders.clone(),
             readers: status.readers.clone(),
@@ -315,5 +310,9 @@ pub fn inspect(path: &Path, own: &Path, data: &Path, clock: &Clock, as_root: boo
     status.warnings.extend(gone.map(|gone| gone.warning()));
     status.warnings.extend(history_problem.as_ref().map(alerts::of_history));
     alerts::in_order(&mut status.warnings);
-    Ok(Inspection { log, log_problem, watched, ..Inspection::of(&status, engine, Vec::new()) })
+    status.log_problem = log_problem.clone();
+    // Whoever looks after it was not asked: whether all is well there is not known.
+    let is_in_care = if engine.is_some() { None } else { Some(false) };
+    let protection = Protection::of(&status, log.as_ref(), is_in_care, &status.warnings);
+    Ok(Inspection { protection, log, log_problem, watched, ..Inspection::of(&status, engine, Vec::new()) })
 }

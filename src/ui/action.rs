@@ -38,6 +38,8 @@ pub(crate) enum Action {
     Show(Page),
     /// Show another data file.
     ShowDataFile(PathBuf),
+    /// Have another data file be the one that is meant, on the page that is shown.
+    SelectDataFile(PathBuf),
     /// Choose a data file, then open it.
     ChooseDataFile,
     /// Open this data file.

@@ -61,6 +61,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::Show(page) => state.page = page,
         Action::ShowDataFile(path) => state.show(&path),
+        Action::SelectDataFile(path) => state.select(&path),
         Action::ChooseDataFile => state.picker.ask(ctx, data_file_request(state, &status)),
         Action::Open(path) => {
             if is_archive(&path) {

@@ -23,6 +23,7 @@ pub(crate) enum MenuCommand {
     Settings,
     Quit,
     Refresh,
+    ShowOverview,
     ShowMaintenance,
     ShowRestore,
     ShowActivity,
@@ -43,7 +44,7 @@ const fn ctrl(key: Key) -> Option<KeyboardShortcut> {
 }
 
 impl MenuCommand {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::OpenDataFile,
         Self::Backup,
         Self::Restore,
@@ -52,6 +53,7 @@ impl MenuCommand {
         Self::Settings,
         Self::Quit,
         Self::Refresh,
+        Self::ShowOverview,
         Self::ShowMaintenance,
         Self::ShowRestore,
         Self::ShowActivity,
@@ -89,6 +91,9 @@ impl MenuCommand {
                 Icon::RefreshCw,
                 Some(KeyboardShortcut::new(Modifiers::NONE, Key::F5)),
             ),
+            Self::ShowOverview => {
+                ("Overview", "All data files, problems first", Icon::LayoutDashboard, ctrl(Key::Num5))
+            }
             Self::ShowMaintenance => {
                 ("Maintenance", "Backups of this data file, and its facts", Icon::ShieldCheck, ctrl(Key::Num1))
             }
@@ -122,6 +127,7 @@ impl MenuCommand {
     /// The page that the command shows.
     pub(crate) fn page(self) -> Option<Page> {
         match self {
+            Self::ShowOverview => Some(Page::Overview),
             Self::ShowMaintenance => Some(Page::Maintenance),
             Self::ShowRestore => Some(Page::Restore),
             Self::ShowActivity => Some(Page::Activity),
@@ -142,6 +148,7 @@ impl MenuCommand {
             Self::Settings => current().map(|data_file| Action::AskSettings(data_file, Tab::default())),
             Self::Quit => Some(Action::Quit),
             Self::Refresh => current().map(|data_file| Action::Send(Command::Refresh { data_file })),
+            Self::ShowOverview => (!status.data_files.is_empty()).then_some(Action::Show(Page::Overview)),
             Self::ShowMaintenance | Self::ShowRestore | Self::ShowActivity | Self::ShowJournal => {
                 let page = self.page()?;
                 current().map(|_| Action::Show(page))

@@ -53,7 +53,11 @@ pub(super) fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mu
                 }
             });
             menu(ui, "View", "View", 220.0, |ui| {
-                items(ui, &[M::ShowMaintenance, M::ShowRestore, M::ShowActivity, M::ShowJournal], actions);
+                items(
+                    ui,
+                    &[M::ShowOverview, M::ShowMaintenance, M::ShowRestore, M::ShowActivity, M::ShowJournal],
+                    actions,
+                );
             });
             menu(ui, "Help", "Help", 200.0, |ui| items(ui, &[M::Documentation, M::About], actions));
         });

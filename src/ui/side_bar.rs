@@ -39,6 +39,7 @@ pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
                     // What never changes first: data files come and go, and a list that grows would move it under the
                     // pointer.
                     let pages = [
+                        MenuCommand::ShowOverview,
                         MenuCommand::ShowMaintenance,
                         MenuCommand::ShowRestore,
                         MenuCommand::ShowActivity,

@@ -35,6 +35,8 @@ use super::{
 /// The themes of the side bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Page {
+    /// All data files.
+    Overview,
     /// The state of backups, and the data file's facts.
     #[default]
     Maintenance,
@@ -239,10 +241,17 @@ impl State {
 
     /// Shows another data file.
     pub(crate) fn show(&mut self, data_file: &Path) {
+        if self.current.as_deref() != Some(data_file) || self.page == Page::Overview {
+            self.page = Page::Maintenance;
+        }
+        self.select(data_file);
+    }
+
+    /// Has another data file be the one that is meant.
+    pub(crate) fn select(&mut self, data_file: &Path) {
         self.unseen.remove(data_file);
         if self.current.as_deref() != Some(data_file) {
             self.current = Some(data_file.to_path_buf());
-            self.page = Page::Maintenance;
             self.archives = ArchivesForm::default();
             self.journal = JournalForm::default();
             self.activity = ActivityForm::default();

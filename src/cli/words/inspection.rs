@@ -1,6 +1,6 @@
 //! How well a data file is protected, or what is left of one that is gone, line by line.
 
-use chrono::Local;
+use chrono::{DateTime, Local};
 
 use super::NO_TEXT;
 use crate::{
@@ -20,8 +20,11 @@ pub(in crate::cli) fn inspection(found: &Inspection) -> String {
 
 fn inspection_in_words(found: &Inspection) -> String {
     let facts = &found.data_file;
+    let protection = &found.protection;
     let mut lines = vec![
         format!("{}, {}, {}", facts.path.display(), human_bytes(facts.size_bytes), facts.journal_mode.label()),
+        format!("Protection         {}", protection.headline(moment)),
+        format!("Restorable         {}", protection.reach_in_words(moment)),
         match &found.engine {
             Some(engine) => format!("In the care of     {engine}"),
             None => nobody(found.watched.as_ref()),
@@ -35,7 +38,7 @@ fn inspection_in_words(found: &Inspection) -> String {
     for job in &found.jobs {
         let share = (job.progress.done * 100).checked_div(job.progress.total);
         let share = share.filter(|share| *share <= 100).map_or_else(String::new, |share| format!(", {share} %"));
-        lines.insert(2, format!("At work            {}: {}{share}", job.kind.label(), job.progress.phase.label()));
+        lines.insert(4, format!("At work            {}: {}{share}", job.kind.label(), job.progress.phase.label()));
     }
     if facts.journal_mode == JournalMode::Wal {
         lines.push(format!("WAL                {}", human_bytes(facts.wal_bytes)));
@@ -47,6 +50,10 @@ fn inspection_in_words(found: &Inspection) -> String {
         lines.extend(warning.hint.as_ref().map(|hint| format!("  {hint}")));
     }
     lines.join("\n")
+}
+
+fn moment(moment: DateTime<Local>) -> String {
+    moment.format("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
 fn nobody(watched: Option<&Watched>) -> String {

@@ -1,6 +1,6 @@
 //! The Maintenance page: the state of backups, and the data file's own facts.
 
-use eframe::egui::{Label, RichText, Ui};
+use eframe::egui::{CollapsingHeader, Label, RichText, Ui};
 use lucide_icons::Icon;
 
 use crate::{
@@ -46,6 +46,7 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
     });
     still::begin(ui);
     jobs::news_ui(ui, status, state, actions);
+    super::protection::protection_ui(ui, data_file);
     attention::urgent_ui(ui, data_file, actions);
     still::end(ui);
     let parts: &mut [Part<'_, Vec<Action>>] = &mut [
@@ -239,19 +240,24 @@ fn facts(ui: &mut Ui, data_file: &DataFileStatus) {
     fact(ui, "Name", jobs::name(&facts.path));
     fact(ui, "Folder", facts.path.parent().map(|p| p.display().to_string()).unwrap_or_default());
     fact(ui, "Size", human_bytes(facts.size_bytes));
-    if facts.wal_bytes > 0 {
-        fact(ui, "Write-ahead log", human_bytes(facts.wal_bytes));
-    }
-    let pages = format!("{} of {} each", count(u64::from(facts.page_count)), human_bytes(u64::from(facts.page_size)));
-    fact(ui, "Pages", pages);
-    fact(ui, "Journal mode", facts.journal_mode.label());
     fact(ui, "Tables", count(u64::from(facts.tables)));
-    fact(ui, "Written by SQLite", facts.sqlite_version.as_deref().unwrap_or("unknown version"));
     fact(ui, "Last modified", facts.modified.as_ref().map_or_else(|| "unknown".to_owned(), moment));
     fact(ui, "Access", if facts.writable { "Read and write" } else { "Read only" });
     let more =
         if data_file.holders.may_be_more { "; programs of other users or containers cannot be seen" } else { "" };
     fact(ui, "Open in", format!("{}{more}", data_file.holders.in_words()));
+    ui.add_space(2.0);
+    let title = RichText::new("SQLite details").color(palette(ui).text);
+    CollapsingHeader::new(title).id_salt("SQLite details").show_unindented(ui, |ui| {
+        let pages =
+            format!("{} of {} each", count(u64::from(facts.page_count)), human_bytes(u64::from(facts.page_size)));
+        fact(ui, "Pages", pages);
+        fact(ui, "Journal mode", facts.journal_mode.label());
+        if facts.wal_bytes > 0 {
+            fact(ui, "Write-ahead log", human_bytes(facts.wal_bytes));
+        }
+        fact(ui, "Written by SQLite", facts.sqlite_version.as_deref().unwrap_or("unknown version"));
+    });
 }
 
 fn sample_client(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Action>) {

@@ -75,27 +75,34 @@ fn countdown(ui: &Ui, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     format!("in {shown}, at {}", at.with_timezone(&Local).format("%H:%M:%S"))
 }
 
-/// When an archive was last restored for a test and found sound.
-pub(crate) fn last_proven_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus) {
-    let id = data_file.settings.data_file_id;
-    let mut proofs = status.proven.iter().filter(|proof| Some(proof.data_file_id) == id).peekable();
-    let was_any = proofs.peek().is_some();
+/// The last test restore of an archive that is there, and was not found damaged since.
+pub(crate) fn proven<'a>(status: &'a Status, data_file: &DataFileStatus) -> Option<&'a Proof> {
     // What is damaged now, or gone, was proven once, and is of no use; a copy of it was not what was proven.
     let is_of = |proof: &Proof, archive: &ArchiveEntry| {
         let is_sound = || data_file.damage_of(archive).is_none_or(|d| d.is_repairable && proof.proven >= d.moment);
         archive.files.contains(&proof.archive) && archive.problem.is_none() && is_sound()
     };
-    let mut there = data_file.archives.iter().chain(&data_file.copies);
-    match proofs.find(|proof| there.clone().any(|archive| is_of(proof, archive))) {
+    let there = || data_file.archives.iter().chain(&data_file.copies);
+    proofs(status, data_file).find(|proof| there().any(|archive| is_of(proof, archive)))
+}
+
+fn proofs<'a>(status: &'a Status, data_file: &DataFileStatus) -> impl Iterator<Item = &'a Proof> {
+    let id = data_file.settings.data_file_id;
+    status.proven.iter().filter(move |proof| Some(proof.data_file_id) == id)
+}
+
+/// When an archive was last restored for a test and found sound.
+pub(crate) fn last_proven_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus) {
+    let was_any = proofs(status, data_file).next().is_some();
+    let is_any = !data_file.archives.is_empty() || !data_file.copies.is_empty();
+    match proven(status, data_file) {
         Some(proof) => fact_with(ui, "Proven restorable", |ui| {
             line(ui, |ui| {
                 ui.label(theme::strong(moment(&proof.proven), ui));
                 badge(ui, Tone::Good, &format!("Archive {}", proof.number));
             });
         }),
-        None if was_any && there.next().is_some() => {
-            fact(ui, "Proven restorable", "None of the archives that are there now");
-        }
+        None if was_any && is_any => fact(ui, "Proven restorable", "None of the archives that are there now"),
         None if was_any => fact(ui, "Proven restorable", "Not known: no archive is there"),
         None => fact(ui, "Proven restorable", "Never tested"),
     }
