@@ -24,6 +24,7 @@
 //! fork target  logs that part after one commit; the file that becomes, and its proof
 //! passes       whether a plan leads over a certain state
 //! aside        the names of logs that were put aside
+//! late         commits that were read long after they were made
 //! jumps        where the times of commits are not when they were made
 //! density      commits counted in columns of time
 //! table        hashes of the pages at the base
@@ -72,6 +73,7 @@ pub mod jumps;
 mod kept;
 mod keys;
 mod lacking;
+pub mod late;
 pub mod look;
 pub mod open;
 pub mod page;

@@ -4,6 +4,7 @@
 use super::{
     follow::{Follower, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
+    late::Late,
     page,
     pages::Latest,
     pin_machine::{First, Place},
@@ -62,6 +63,7 @@ impl Follower {
     }
 
     fn absorb_from(&mut self, wal: &mut WalFile, to: &WalPosition) -> Result<(), Trouble> {
+        let mut is_late_told = false;
         let place = *self.machine.place();
         if !place.is_in_generation_of(to) {
             // A restarted WAL: every commit since must be in it, or one was missed.
@@ -99,6 +101,11 @@ impl Follower {
                 checksum: commit.checksum,
                 change_counter: counter,
             };
+            if !is_late_told && let Some(from) = self.known.late() {
+                is_late_told = true;
+                let commits = 1 + count_from(wal, &mark, to)?;
+                self.writer.note_late(&Late { from, commits }).map_err(Trouble::Log)?;
+            }
             self.record(wal, &commit, mark).map_err(Trouble::Log)?;
             if count.is_multiple_of(SYNC_COMMITS)
                 || self.writer.ahead().length - self.writer.logged().length > SYNC_BYTES
@@ -291,4 +298,13 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// How many commits the WAL holds after `mark`, up to `to`.
+fn count_from(wal: &mut WalFile, mark: &WalMark, to: &WalPosition) -> Result<u64> {
+    let (mut cursor, mut count) = (wal.cursor(mark, to)?, 0);
+    while cursor.next_commit(wal)?.is_some() {
+        count += 1;
+    }
+    Ok(count)
 }

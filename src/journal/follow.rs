@@ -12,6 +12,7 @@ use super::{
     gate::Turn,
     kept::Kept,
     lacking::Lacking,
+    late::Known,
     page::Encoder,
     pages::Pages,
     pin_machine::{Actions, Ask, Event, First, Limits, Order, Outcome, PinMachine, Then},
@@ -43,6 +44,12 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Trouble::Chain(e) | Trouble::Log(e) | Trouble::Replaced(e) | Trouble::Other(e) => e,
+        }
+    }
+
     pub(super) fn error(&self) -> &Error {
         match self {
             Trouble::Chain(e) | Trouble::Log(e) | Trouble::Replaced(e) | Trouble::Other(e) => e,
@@ -83,6 +90,8 @@ pub(super) struct Follower {
     /// When what is done next, and up to where everything is logged.
     pub(super) machine: PinMachine,
     begun: Instant,
+    /// Up to when all that was committed is in the log.
+    pub(super) known: Known,
     pub(super) page_size: u32,
     pub(super) wal: Option<WalFile>,
     /// Where the WAL has the pages, and what the log says of them.
@@ -114,6 +123,7 @@ impl Follower {
             path: path.to_path_buf(),
             machine: PinMachine::new(Limits::of(page_size), writer.logged().mark, pins.count()),
             begun: Instant::now(),
+            known: Known::of_log(writer.logged().wall),
             pins,
             pages: Pages::new(writer.header().page_count),
             table: None,

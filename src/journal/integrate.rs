@@ -22,7 +22,7 @@ use crate::{
 
 pub use super::{
     fork::seek,
-    plan::{Look, Piece, Plan, PlanEnd, Point, Stretch, Unfit, Until, Unused},
+    plan::{LateRead, Look, Piece, Plan, PlanEnd, Point, Stretch, Unfit, Until, Unused},
     planning::{plan, plan_choosing},
 };
 

@@ -67,6 +67,24 @@ pub struct Stretch {
     pub to: DateTime<Utc>,
 }
 
+/// Commits that were read late, and bear the times at which they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateRead {
+    /// The first and the last of them.
+    pub commits: (u64, u64),
+    /// None of them was made before.
+    pub from: DateTime<Utc>,
+    /// The latest time that one of them bears: none of them was made later.
+    pub to: DateTime<Utc>,
+}
+
+impl LateRead {
+    /// Whether it is not known which of them had been made at `moment`.
+    pub fn conceals(&self, moment: DateTime<Utc>) -> bool {
+        self.from <= moment && moment < self.to
+    }
+}
+
 /// Why a plan goes no further.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -112,6 +130,9 @@ pub struct Plan {
     pub times: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Where single steps are unknown.
     pub catch_ups: Vec<Stretch>,
+    /// Commits that were read late.
+    #[serde(default)]
+    pub late: Vec<LateRead>,
     /// Why it ends there.
     pub end: PlanEnd,
     /// Later logs of this data file that do not continue anything here: a log in between is missing.
@@ -153,6 +174,7 @@ impl Plan {
             commits: 0,
             times: None,
             catch_ups: Vec::new(),
+            late: Vec::new(),
             end: PlanEnd::Complete,
             unconnected: Vec::new(),
             last: None,
@@ -163,6 +185,14 @@ impl Plan {
             fork: None,
             replaced: Vec::new(),
             longest: 0,
+        }
+    }
+
+    /// Notes that `commit`, which bears the time `to`, was read late.
+    pub(super) fn take_late(&mut self, commit: u64, from: DateTime<Utc>, to: DateTime<Utc>) {
+        match self.late.last_mut().filter(|late| late.from == from && late.commits.1 + 1 == commit) {
+            Some(late) => (late.commits.1, late.to) = (commit, late.to.max(to)),
+            None => self.late.push(LateRead { commits: (commit, commit), from, to }),
         }
     }
 }

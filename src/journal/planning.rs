@@ -155,7 +155,7 @@ fn unfit_beside(
 /// log.
 fn extend(plan: &mut Plan, path: &Path, look: Look, control: &Control) -> Result<bool> {
     let mut reader = LogReader::open(path)?;
-    if look == Look::Indexes && extend_by_index(plan, &reader) {
+    if look == Look::Indexes && extend_by_index(plan, &mut reader)? {
         return Ok(true);
     }
     if !seek(&mut reader, &plan.to, control)? {
@@ -176,7 +176,7 @@ fn extend(plan: &mut Plan, path: &Path, look: Look, control: &Control) -> Result
             end = PlanEnd::Gap { path: path.to_path_buf(), commit };
             break;
         }
-        steps.take(&Listed::of(&record.head));
+        steps.take(&Listed::of(&record.head), record.not_before);
         steps.plan.to = Position::at(steps.archive, commit, record.chain);
     }
     let piece = steps.piece;
@@ -204,16 +204,19 @@ fn extend(plan: &mut Plan, path: &Path, look: Look, control: &Control) -> Result
 }
 
 /// Adds what the index of a log lists that continues the plan; false where that does not suffice.
-fn extend_by_index(plan: &mut Plan, reader: &LogReader) -> bool {
-    let header = reader.header();
+fn extend_by_index(plan: &mut Plan, reader: &mut LogReader) -> Result<bool> {
+    let header = reader.header().clone();
     let continues = (header.base.commit, header.base.chain) == (plan.to.commit, plan.to.chain);
-    let Some(index) = Some(()).filter(|()| continues).and_then(|()| reader.index()) else { return false };
-    let Some(chain) = index.chain() else { return false };
+    let Some(index) = Some(()).filter(|()| continues).and_then(|()| reader.index()) else { return Ok(false) };
+    let Some(chain) = index.chain() else { return Ok(false) };
     if index.groups().any(|group| group.records.iter().any(|record| record.kind == RecordKind::Gap)) {
-        return false;
+        return Ok(false);
+    }
+    if reader.has_late(&index)? {
+        return Ok(false);
     }
     let mut steps = Steps::new(plan, reader);
-    index.groups().for_each(|group| group.records.iter().for_each(|record| steps.take(record)));
+    index.groups().for_each(|group| group.records.iter().for_each(|record| steps.take(record, None)));
     let (piece, archive) = (steps.piece, steps.archive);
     plan.to = Position::at(archive, header.base.commit + index.records(), chain);
     plan.end = PlanEnd::Complete;
@@ -221,7 +224,7 @@ fn extend_by_index(plan: &mut Plan, reader: &LogReader) -> bool {
         plan.last = Some(reader.path().to_path_buf());
     }
     plan.pieces.extend(piece);
-    true
+    Ok(true)
 }
 
 /// Whether the log that follows full backup `archive` was not begun before the one that the plan ends with. Where full
@@ -264,10 +267,13 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn take(&mut self, record: &Listed) {
+    fn take(&mut self, record: &Listed, not_before: Option<DateTime<Utc>>) {
         let (plan, commit, time) = (&mut *self.plan, record.commit, record.wall);
         if record.kind == RecordKind::CatchUp {
             plan.catch_ups.push(Stretch { commit, from: self.time_before, to: time });
+        }
+        if let Some(from) = not_before {
+            plan.take_late(commit, from, time);
         }
         plan.longest = plan.longest.max(u64::from(record.page_count) * u64::from(self.page_size));
         self.same = if time == self.time_before && self.is_first_version { self.same + 1 } else { 1 };

@@ -2,12 +2,16 @@
 
 mod ends;
 mod entries;
+mod late;
 
 use std::{
     collections::VecDeque,
     fs::File,
+    ops::Range,
     path::{Path, PathBuf},
 };
+
+use chrono::{DateTime, Utc};
 
 use super::{
     format::{
@@ -15,6 +19,7 @@ use super::{
         two::{self, Shape},
     },
     index::{Group, Index, Indexed},
+    late::Late,
 };
 use crate::{
     error::{Error, Result},
@@ -63,6 +68,8 @@ pub struct Record {
     pub before: Chain,
     /// Its chain value.
     pub chain: Chain,
+    /// Where it was read late: its commit was not made before.
+    pub not_before: Option<DateTime<Utc>>,
     /// Where its first block begins.
     pub(super) block: u64,
     form: Form,
@@ -95,6 +102,8 @@ pub struct LogReader {
     end: End,
     indexed: Indexed,
     blank: Vec<(u32, u32)>,
+    /// What was said last of records that were read late, and which ones those are.
+    late: Option<(Late, Range<u64>)>,
     /// Records that were verified with their block.
     queue: VecDeque<Record>,
     window: Vec<u8>,
@@ -125,6 +134,7 @@ impl LogReader {
             end: End::Open,
             indexed: Indexed::Not,
             blank: Vec::new(),
+            late: None,
             queue: VecDeque::new(),
             window: Vec::new(),
             window_at: 0,
@@ -196,6 +206,7 @@ impl LogReader {
         }
         let before = group.before;
         self.queue.clear();
+        self.late = None;
         self.end = End::Open;
         self.tail = Tail {
             length: group.offset,
@@ -279,7 +290,7 @@ impl LogReader {
             if block.last {
                 let form = Form::Blocks;
                 let (before, block) = (self.tail.link, offset);
-                self.queue.push_back(Record { head, offset, end: at, before, chain, block, form });
+                self.queue.push_back(Record { head, offset, end: at, before, chain, not_before: None, block, form });
                 return Ok(());
             }
         }
@@ -295,6 +306,11 @@ impl LogReader {
             let end = payload_at + block.payload as u64;
             let known = match block.shape {
                 Shape::Index | Shape::IndexEnd if open.is_none() => return self.end_at_index(at),
+                Shape::Late if open.is_none() => {
+                    self.tail.length = end;
+                    self.note_late(payload_at, block.payload)?;
+                    Some(())
+                }
                 // Not within a record: whoever cuts the beginning of one that has no end would cut this as well.
                 Shape::PassOver if open.is_none() => {
                     self.tail.length = end;
@@ -321,7 +337,8 @@ impl LogReader {
                     {
                         let (before, chain, offset) = (self.tail.link, block.chain, self.tail.length);
                         let (block, form) = (offset, Form::Blocks);
-                        self.queue.push_back(Record { head, offset, end, before, chain, block, form });
+                        let not_before = self.not_before(head.commit);
+                        self.queue.push_back(Record { head, offset, end, before, chain, not_before, block, form });
                         return Ok(());
                     }
                     open.filter(|_| !is_last).map(|_| ())
@@ -374,7 +391,8 @@ impl LogReader {
             let (offset, before) = (end - record.len() as u64, tail.link);
             let chain = chain_of(before, record, &[]);
             let (block, form) = (payload_at - two::BLOCK_BYTES as u64, Form::Whole);
-            let record = Record { head, offset, end, before, chain, block, form };
+            let not_before = self.not_before(head.commit);
+            let record = Record { head, offset, end, before, chain, not_before, block, form };
             tail = record.tail();
             self.queue.push_back(record);
         }

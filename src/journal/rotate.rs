@@ -19,6 +19,7 @@ use super::{
     aside::SET_ASIDE,
     format::{HEADER_BYTES, Position, RecordHead, Tail},
     index::{Builder, Indexed},
+    late::Late,
     next_path,
     reader::{End, LogReader},
     table_path, with_suffix,
@@ -284,6 +285,9 @@ fn pass_what_is_there(reader: &mut LogReader, writer: &LogWriter) -> Result<bool
 
 fn append(writer: &mut LogWriter, reader: &mut LogReader) -> Result<()> {
     while let Some(record) = reader.next_record()? {
+        if let Some(from) = record.not_before {
+            writer.note_late(&Late { from, commits: 1 })?;
+        }
         writer.begin(record.head);
         reader.pages(&record, &mut |entry| writer.page(&entry))?;
         writer.end()?;

@@ -16,6 +16,7 @@ use crossbeam_channel::Receiver;
 use super::{
     catch_up,
     follow::{Follower, Trouble},
+    late::{Known, SLACK},
     pin_machine::{Event, Outcome},
     status::{CaptureConfig, CaptureState, CaptureStatus, Pulse},
     unwritten,
@@ -98,12 +99,6 @@ pub(super) struct Service {
     released: Option<Error>,
     /// Told whenever this thread gets round.
     pulse: Pulse,
-}
-
-fn into_error(trouble: Trouble) -> Error {
-    match trouble {
-        Trouble::Chain(e) | Trouble::Log(e) | Trouble::Replaced(e) | Trouble::Other(e) => e,
-    }
 }
 
 /// What is left to be done for a cut that no backup waits for any more.
@@ -217,8 +212,17 @@ impl Service {
             self.pulse.beat();
             self.was_closed |= self.watch.was_closed();
             let left = until.saturating_duration_since(Instant::now());
-            if self.watch.wait(left.min(COMPARE)) {
+            let (before, limit) = (Known::now(self.config.clock), left.min(COMPARE));
+            if self.watch.wait(limit) {
                 return true;
+            }
+            if !before.is_within(limit + SLACK) {
+                // This program was stopped, and what told of commits may come a moment later.
+                return true;
+            }
+            if self.ready && self.failing.is_none() && self.watch.has_events() && !self.is_deaf {
+                // Nothing was written to the WAL until now.
+                self.follower.known.went_on(self.config.clock);
             }
             if self.watch.was_data_file_closed() && self.released.is_none() {
                 self.look_at_what_was_closed();
@@ -298,7 +302,11 @@ impl Service {
             self.watch_for_stall();
             return false;
         }
+        let (before, was_ready) = (Known::now(self.config.clock), self.ready);
         let outcome = if self.ready { self.follower.run(Event::Look) } else { self.begin() };
+        if was_ready && outcome.is_ok() {
+            self.follower.known = before;
+        }
         match outcome {
             Ok(Outcome::Worked) => {
                 self.failing = None;
@@ -358,7 +366,12 @@ impl Service {
     }
 
     fn begin(&mut self) -> Result<Outcome, Trouble> {
+        let before = Known::now(self.config.clock);
         let outcome = catch_up::start(&mut self.follower, &self.config, self.force)?;
+        if !matches!(outcome, catch_up::Outcome::Resumed) {
+            // The data file was looked at as a whole.
+            self.follower.known = before;
+        }
         if matches!(outcome, catch_up::Outcome::CaughtUp(_)) {
             self.catch_ups += 1;
         } else if self.config.released.as_ref().is_some_and(|released| released.kind == ErrorKind::Changed) {
@@ -390,7 +403,7 @@ impl Service {
             trouble => match self.follower.compare(false) {
                 Err(cause @ Trouble::Replaced(_)) => cause,
                 // Whoever may be able to mend the file needs it for himself.
-                _ if is_lasting => Trouble::Replaced(into_error(trouble)),
+                _ if is_lasting => Trouble::Replaced(trouble.into_error()),
                 _ => trouble,
             },
         };

@@ -4,6 +4,7 @@
 //! caller reads the same commits from the WAL again. So a full disk costs time and no commit. All writing goes through
 //! [`Storage`], so that tests can make every step of it fail.
 
+mod between;
 mod touched;
 
 use std::{
@@ -397,30 +398,6 @@ impl LogWriter {
         (self.logged, self.ahead, self.failed) = (tail, tail, false);
         self.note_left();
         Ok(())
-    }
-
-    /// Puts the index at the end, durable when this returns: nothing is to be appended after it. Where that fails the
-    /// file is as before.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn put_index(&mut self, index: &[u8]) -> Result<()> {
-        let written = self.file.write_all(index).and_then(|()| self.file.sync());
-        if written.is_err() {
-            self.failed = true;
-            let _ = self.heal();
-        }
-        self.note_left();
-        written
-    }
-
-    /// Takes the index away again, so that the log can go on.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn drop_index(&mut self) -> Result<()> {
-        let tail = self.logged;
-        self.cut_at(tail)
     }
 
     /// Refuses a log of another data file.

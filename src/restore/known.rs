@@ -22,7 +22,7 @@ use crate::{
     journal::{
         fork::Fork,
         index, inspect,
-        integrate::{Look, Plan, PlanEnd, Stretch, Unfit, Unused},
+        integrate::{LateRead, Look, Plan, PlanEnd, Stretch, Unfit, Unused},
         jumps::{self, Jump, Witness},
         next_path,
         reader::LogReader,
@@ -113,6 +113,9 @@ pub struct Known {
     /// Stretches of which only the end is known.
     #[serde(default)]
     pub stretches: Vec<Stretch>,
+    /// Commits that were read late: when each of them was made is not known.
+    #[serde(default)]
+    pub late: Vec<LateRead>,
     /// Logs that go on in different ways.
     #[serde(default)]
     pub fork: Option<Fork>,
@@ -165,6 +168,7 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
         unused,
         jumps,
         stretches,
+        late: Vec::new(),
         fork: None,
         replaced: Vec::new(),
         other_pasts: Vec::new(),
@@ -206,6 +210,7 @@ pub(super) fn known(
         unused: shown.unused.iter().filter(concerns).cloned().collect(),
         jumps: jumps::find(plan, &witnesses, control)?,
         stretches: plan.catch_ups.clone(),
+        late: plan.late.clone(),
         fork: shown.fork.clone(),
         replaced: shown.replaced.clone(),
         other_pasts: other_past::find((plan, shown), siblings, control)?,

@@ -84,6 +84,9 @@ impl Known {
                 if let Some(stretch) = self.stretches.iter().find(|one| one.from < moment && moment < one.to) {
                     return Some(uncertain::within(stretch, moment));
                 }
+                if let Some(late) = self.late.iter().find(|late| late.conceals(moment)) {
+                    return Some(uncertain::read_late(late, moment));
+                }
                 if next.is_some() || moment <= self.certain() {
                     return None;
                 }

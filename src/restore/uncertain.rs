@@ -5,7 +5,10 @@ use chrono::{DateTime, Local, Utc};
 
 use crate::{
     error::{Error, ErrorKind},
-    journal::{integrate::Stretch, jumps::Jump},
+    journal::{
+        integrate::{LateRead, Stretch},
+        jumps::Jump,
+    },
 };
 
 /// A moment as people read it.
@@ -38,6 +41,26 @@ pub(super) fn within(stretch: &Stretch, moment: DateTime<Utc>) -> Error {
         stretch.commit, stretch.commit
     );
     Error::new(ErrorKind::Partial, message).hint(hint)
+}
+
+/// A moment at which some of the commits that were read late had been made, and nobody knows which.
+pub(super) fn read_late(late: &LateRead, moment: DateTime<Utc>) -> Error {
+    let (first, last) = late.commits;
+    let (which, were, up_to) = match first == last {
+        true => (format!("commit {first}"), "it was", format!("commit {first}")),
+        false => (format!("commits {first} to {last}"), "they were", format!("one of them, {first} to {last}")),
+    };
+    let message = format!(
+        "{which} may have been made before the moment wanted, {}, and left out: {were} made between {} and {}, and \
+         only read at the end of that time",
+        shown(moment),
+        shown(late.from),
+        shown(late.to)
+    );
+    Error::new(ErrorKind::Partial, message).hint(format!(
+        "Whoever recorded commits was stopped then, or could not write the log. To have what was committed, restore up \
+         to {up_to}, by its number (--commit)."
+    ))
 }
 
 /// A moment that lies between that of the archive which a restore begins with and the latest time of what was there

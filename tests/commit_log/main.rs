@@ -8,6 +8,7 @@ mod activity;
 mod clock;
 mod foreign;
 mod kept_out;
+mod late;
 mod locks;
 mod log;
 mod log_disk;

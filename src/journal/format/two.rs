@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | 0 | 4 | magic `4BLr` |
 //! | 4 | 3 | length of the payload, at most [`PAYLOAD_MAX`] |
-//! | 7 | 1 | type: 1 whole records, 2 part of a large record that goes on, 3 its last part, 4 blank pages; 128 to 255 may be passed over, of which 160 and 161 are an index |
+//! | 7 | 1 | type: 1 whole records, 2 part of a large record that goes on, 3 its last part, 4 blank pages; 128 to 255 may be passed over, of which 160 and 161 are an index, and 162 tells of records that were read late |
 //! | 8 | 32 | chain value after the block; of one that may be passed over: the same made of it, which no other continues |
 //! | 40 | | payload |
 //!
@@ -65,6 +65,8 @@ pub enum Shape {
     Index,
     /// The end of the index; the same.
     IndexEnd,
+    /// What was known before records that were read late; it may be passed over.
+    Late,
     /// What a reader need not know.
     PassOver,
 }
@@ -83,7 +85,7 @@ pub struct BlockHead {
 impl Shape {
     /// Whether the next block continues what this one continues.
     pub fn is_outside(self) -> bool {
-        matches!(self, Shape::PassOver | Shape::Index | Shape::IndexEnd)
+        matches!(self, Shape::PassOver | Shape::Index | Shape::IndexEnd | Shape::Late)
     }
 }
 
@@ -102,6 +104,7 @@ impl BlockHead {
             // Many bits from those above, so that no small damage makes one of the other.
             160 => Shape::Index,
             161 => Shape::IndexEnd,
+            162 => Shape::Late,
             128.. => Shape::PassOver,
             _ => return None,
         };
@@ -141,6 +144,7 @@ pub fn block_start(shape: Shape, payload: usize) -> [u8; 8] {
         Shape::PassOver => 128,
         Shape::Index => 160,
         Shape::IndexEnd => 161,
+        Shape::Late => 162,
     };
     let mut start = [0; 8];
     start[..4].copy_from_slice(BLOCK_MAGIC);
