@@ -8,6 +8,7 @@ pub mod in_place;
 mod known;
 mod lacks;
 mod logs;
+pub mod lost_past;
 mod moment;
 mod newer;
 mod other_past;

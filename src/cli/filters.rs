@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     complain,
     desk::absolute,
-    looked::log_runs,
+    looked::{bring_up_to_date, log_runs},
     places::{self, directories},
     remark,
 };
@@ -155,11 +155,17 @@ impl Filters {
         mistake.iter().for_each(complain);
         let log = running_log(&settings);
         let data = folders.data_dir();
+        let (archives, _) = backup::archives_there(&file, settings.settings());
+        let runs = match archives.iter().find(|archive| archive.is_of(settings.settings().data_file_id)) {
+            // What is being recorded at this moment belongs to what is asked for.
+            Some(archive) => bring_up_to_date(Some(&file), &archive.path, folders.config_dir()),
+            None => log_runs(&file, folders.config_dir()),
+        };
         let origin = Origin {
             settings_dir: Some(folders.config_dir().to_path_buf()),
             damaged: damaged_archives(data),
             made: made_archives(data, &file),
-            log_runs: log_runs(&file, folders.config_dir()),
+            log_runs: runs,
             ..Origin::of(&file)
         };
         if let Some(archive) = archive {
@@ -182,7 +188,6 @@ impl Filters {
             Ok(choice) => trail_of_archive(&choice.archive, &choice.logs, &origin, control),
             // Of what was before the oldest archive nothing is known; all that is known begins there.
             Err(error) => {
-                let (archives, _) = backup::archives_there(&file, settings.settings());
                 let own = archives.iter().filter(|archive| archive.is_of(settings.settings().data_file_id));
                 let oldest = own.filter_map(|archive| Some((archive.log_position?.commit, &archive.path))).min();
                 let (_, oldest) = oldest.filter(|_| error.kind() == ErrorKind::NotFound).ok_or(error)?;

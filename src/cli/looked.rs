@@ -27,7 +27,7 @@ use crate::{
     control::Control,
     engine::{
         Query,
-        lost::{damaged_archives, last_made, made_archives, missing_archives},
+        lost::{damaged_archives, last_made, lost_pasts, made_archives, missing_archives},
         mistaken::refuse_log,
         status::Status,
     },
@@ -133,6 +133,7 @@ impl Where {
             settings_dir: Some(own.to_path_buf()),
             damaged,
             made: made_archives(data, &data_file),
+            lost: lost_pasts(data, &data_file),
             is_untouched: self.is_untouched,
             log_runs: log_runs(&data_file, own),
             ..Origin::of(&data_file)
@@ -189,7 +190,7 @@ pub(super) type Work<'a, T> = dyn FnMut(&Looked) -> (Result<T>, bool) + 'a;
 
 /// Has whoever looks after a data file write down in its log what was committed until now; says whether that log runs,
 /// where somebody looks after it. It is known by its archive, where it was not named.
-fn bring_up_to_date(data_file: Option<&Path>, archive: &Path, own: &Path) -> Option<bool> {
+pub(super) fn bring_up_to_date(data_file: Option<&Path>, archive: &Path, own: &Path) -> Option<bool> {
     let described = || Archive::glance(archive).ok()?.data_file_path;
     let data_file = data_file.map(Path::to_path_buf).or_else(described)?;
     let joined = join::engine_of(&data_file, own).ok().flatten()?;

@@ -20,13 +20,13 @@ use crate::{
     control::Control,
     engine::{
         Command, JobId,
-        lost::{damaged_archives, last_made, made_archives, missing_archives},
+        lost::{damaged_archives, last_made, lost_pasts, made_archives, missing_archives},
         mistaken::refuse_log,
         status::{FinishedJob, JobReport},
     },
     error::{Error, ErrorKind, ErrorReport, Result, foreign::shown, shell::quoted},
     journal::integrate::Until,
-    restore::{self, Logs, Origin},
+    restore::{self, Logs, Origin, lost_past::doubt},
     settings::left_behind,
     storage, verify,
 };
@@ -162,12 +162,17 @@ pub(super) fn run(job: JobId, asked: &Asked) -> Result<Option<FinishedJob>> {
         settings_dir: Some(folders.config_dir().to_path_buf()),
         damaged: damaged_archives(data),
         made: made_archives(data, &data_file),
+        lost: lost_pasts(data, &data_file),
         segments: asked.segments.iter().map(|path| absolute(path)).collect::<Result<_>>()?,
         log_runs: log_runs(&data_file, folders.config_dir()),
         ..Origin::of(&data_file)
     };
     let mut choice = restore::choose(&data_file, &origin, until, &logs, made.as_ref())
         .map_err(|error| missing_archives(&data_file, folders.config_dir(), error))?;
+    if origin.log_runs.is_none() && choice.without.is_none() {
+        // Nobody looks after it, who would say it.
+        choice.without = doubt(&origin.lost, until).map(|error| error.report());
+    }
     let mut job = job;
     loop {
         let mut finished = asked.perform(job, &choice.archive, choice.logs.clone(), until)?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    lost::{damaged_archives, made_archives},
+    lost::{damaged_archives, lost_pasts, made_archives},
     sessions::{Forgotten, Sessions},
 };
 use crate::{
@@ -70,6 +70,7 @@ impl Logged {
             settings_dir: Some(self.settings_dir.clone()),
             damaged: damaged_archives(&self.data_dir),
             made: made_archives(&self.data_dir, &self.path),
+            lost: lost_pasts(&self.data_dir, &self.path),
             ..Origin::of(&self.path)
         }
     }

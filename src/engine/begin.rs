@@ -37,6 +37,7 @@ impl Worker {
             all: self.data_files.iter().map(known).collect(),
             listed: self.data_file_of(archive),
             settings_dir: self.config.settings_dir.clone(),
+            data_dir: self.config.data_dir.clone(),
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::data_file::log_slot::LogSlot;
+use super::{data_file::log_slot::LogSlot, lost::lost_pasts};
 use crate::{
     archive::Archive,
     journal::{Capture, CaptureState},
@@ -39,6 +39,7 @@ pub(super) struct InCare {
     /// The one that the archive asked for is listed with.
     pub(super) listed: Option<PathBuf>,
     pub(super) settings_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
 }
 
 impl InCare {
@@ -47,7 +48,8 @@ impl InCare {
     pub(super) fn of(&self, archive: &Path, folders: &[PathBuf], limit: Duration) -> (Option<Arc<Capture>>, Origin) {
         let origin = Origin { settings_dir: Some(self.settings_dir.clone()), ..Origin::default() };
         let Some(found) = self.find(archive, folders) else { return (None, origin) };
-        let origin = Origin { data_file: Some(found.path.clone()), ..origin };
+        let lost = lost_pasts(&self.data_dir, &found.path);
+        let origin = Origin { data_file: Some(found.path.clone()), lost, ..origin };
         match found.log.await_running(limit) {
             Some(log) => (Some(log), origin),
             // What was committed last may not be in it.

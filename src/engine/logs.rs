@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Local;
+use chrono::{Local, Utc};
 
 use super::{
     data_file::{self, LogStart},
@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, ErrorReport},
-    journal::{Capture, CaptureStatus, Position},
+    journal::{Capture, CaptureStatus},
+    restore::lost_past::LostPast,
     storage::processes::{Holders, Process},
     warning::{Warning, WarningKind},
 };
@@ -26,11 +27,10 @@ use crate::{
 /// A log that is released so soon after it was opened is left alone for a while.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What is to be said of a log that ended at `before`, and ends at `now` after it was opened again.
-fn shortened_log(before: &LogEnd, now: &Position) -> Warning {
-    let (log, at) = (before.log.display(), before.at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S"));
-    // The step in which all comes back that nobody saw has the number of the first commit that is gone.
-    let (first, last) = (now.commit, before.position.commit);
+/// What is to be said of a log that lost what it held, before it was opened again.
+fn shortened_log(past: &LostPast) -> Warning {
+    let (log, at) = (past.log.display(), past.noted.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S"));
+    let (first, last) = past.commits();
     let which = match first == last {
         true => format!("commit {last}"),
         false => format!("commits {first} to {last}"),
@@ -140,10 +140,14 @@ impl Worker {
                 move || {
                     let before = History::glance(&data).and_then(|history| history.log_end(&data_file));
                     let opened = data_file::open_log(&data_file, &settings, &own, (&log, start, released), waker)?;
-                    let CaptureStatus { position: now, error, .. } = opened.status();
+                    let CaptureStatus { position: now, error, last_commit, .. } = opened.status();
                     // Damage that was found says what became of it.
                     let shortened = before.filter(|before| error.is_none() && before.is_beyond(&log, &now));
-                    Ok((opened, shortened.map(|before| shortened_log(&before, &now))))
+                    let lost = shortened.map(|LogEnd { log, position, at: noted }| {
+                        let left = (now.commit, last_commit);
+                        LostPast { log, position, noted, left, found: Utc::now() }
+                    });
+                    Ok((opened, lost))
                 },
                 move |opened| Message::LogOpened { result: opened.map_err(|e| e.report()), data_file: of, attempt },
             );
@@ -169,7 +173,7 @@ impl Worker {
         &mut self,
         data_file: &Path,
         attempt: u64,
-        result: std::result::Result<(Capture, Option<Warning>), ErrorReport>,
+        result: std::result::Result<(Capture, Option<LostPast>), ErrorReport>,
     ) {
         let Some(hosted) = self.data_files.at_mut(data_file) else { return };
         if hosted.log_attempt != attempt {
@@ -186,8 +190,10 @@ impl Worker {
                 (hosted.log_released, hosted.log_opened) = (None, Some(Instant::now()));
                 self.news.push(Event::LogOpened { data_file: data_file.to_path_buf() });
                 self.note_lacking(data_file);
-                if let Some(warning) = shortened {
-                    self.say(data_file, warning);
+                if let Some(past) = shortened {
+                    self.say(data_file, shortened_log(&past));
+                    let of = data_file.to_path_buf();
+                    self.note(move |history| history.keep_lost_past(&of, &past));
                 }
                 self.survey(data_file);
             }

@@ -29,7 +29,7 @@ use crate::{
         integrate::Until,
         place,
     },
-    restore::{self, Choice, Logs, Made, Origin, in_place::is_lost},
+    restore::{self, Choice, Logs, Made, Origin, in_place::is_lost, lost_past::LostPast},
     settings::{Settings, SettingsFile, copies},
     sqlite::data_file,
     storage::{
@@ -232,6 +232,11 @@ pub fn damaged_archives(data: &Path) -> Vec<PathBuf> {
 pub fn made_archives(data: &Path, data_file: &Path) -> Vec<PathBuf> {
     let made = History::glance(data).map_or_else(Vec::new, |journal| made(&journal, data_file));
     made.into_iter().map(|made| made.archive).collect()
+}
+
+/// What the log of the data file held and lost, as the Backup journal in the program's folder `data` has it.
+pub fn lost_pasts(data: &Path, data_file: &Path) -> Vec<LostPast> {
+    History::glance(data).map_or_else(Vec::new, |journal| journal.lost_pasts(data_file))
 }
 
 /// The last full backup of the data file that was made, as the Backup journal in the program's folder `data` has it.

@@ -18,9 +18,9 @@ use crate::{
     drill::Proof,
     error::{ErrorReport, Result},
     journal::Capture,
+    restore::lost_past::LostPast,
     settings::SettingsFile,
     storage::processes::{Holders, Process},
-    warning::Warning,
 };
 
 /// What reaches the engine's thread.
@@ -61,8 +61,8 @@ pub(super) enum Message {
     LogOpened {
         data_file: PathBuf,
         attempt: u64,
-        /// The log, and what is to be said of it.
-        result: std::result::Result<(Capture, Option<Warning>), ErrorReport>,
+        /// The log, and what it held and lost.
+        result: std::result::Result<(Capture, Option<LostPast>), ErrorReport>,
     },
     LogChanged {
         data_file: PathBuf,

@@ -257,8 +257,11 @@ pub fn choose_looking(
             return Err(question);
         }
         // An older one that leads beyond it tells which of its commits are meant.
-        let is_later = |moment| plan.known.as_ref().is_some_and(|known| known.is_later_before(moment));
-        if matches!(until, Until::Moment(moment) if is_later(moment)) {
+        if let (Until::Moment(moment), Some(known)) = (until, &plan.known)
+            && known.is_later_before(moment)
+        {
+            let doubt = known.doubt_of_chosen(moment).map(|error| error.report());
+            let choice = Choice { without: doubt.or(choice.without), ..choice };
             too_late.get_or_insert((plan.identity.log_position.map(|position| position.commit), reached, choice));
             continue;
         }

@@ -40,7 +40,7 @@ impl Earlier {
         let (moment, now) = (identity.moment.to_utc(), control.clock().now());
         let archives = siblings.iter().filter(|sibling| sibling.number < identity.number);
         let mut latest = archives.map(|sibling| sibling.moment.to_utc()).filter(|time| *time <= now).max();
-        let mut last = None;
+        let (mut last, mut peak, mut runs_back) = (None, None::<DateTime<Utc>>, false);
         if let Some(commit) = identity.log_position.map(|position| position.commit) {
             let of_same = |header: &LogHeader| header.identity == identity.data_file_id && header.base.commit < commit;
             let opened = logs.iter().filter_map(|path| LogReader::open(path).ok());
@@ -51,6 +51,8 @@ impl Earlier {
                 let read = index::each(&mut reader, Look::Indexes, control, &mut |record| {
                     let wall = Some(record.wall).filter(|wall| record.commit <= commit && *wall <= now);
                     latest = latest.max(wall);
+                    runs_back |= wall.zip(peak).is_some_and(|(wall, peak)| peak - wall > NOTICED);
+                    peak = peak.max(wall);
                     last = if record.commit == commit { wall } else { last };
                     Ok(())
                 });
@@ -59,6 +61,8 @@ impl Earlier {
             }
         }
         let is_later = |time: &DateTime<Utc>| *time - moment > NOTICED;
-        Ok(Self { last: last.filter(is_later), latest: latest.filter(is_later) })
+        // Where the log itself shows that the clock ran back, what was shown before that and after it is twice.
+        let is_twice = |time: &DateTime<Utc>| is_later(time) || runs_back && *time > moment;
+        Ok(Self { last: last.filter(is_later), latest: latest.filter(is_twice) })
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     choose::Sibling,
     earlier::Earlier,
+    lost_past::LostPast,
     other_past::{self, OtherPast},
     places::{Origin, Places},
 };
@@ -25,6 +26,7 @@ use crate::{
         integrate::{LateRead, Look, Plan, PlanEnd, Stretch, Unfit, Unused},
         jumps::{self, Jump, Witness},
         next_path,
+        passes::passes,
         reader::LogReader,
     },
     sqlite::{named, snapshot::Snapshot},
@@ -125,6 +127,9 @@ pub struct Known {
     /// Logs that an archive contradicts.
     #[serde(default)]
     pub other_pasts: Vec<OtherPast>,
+    /// What the log held and lost.
+    #[serde(default)]
+    pub lost: Vec<LostPast>,
     /// When that was looked at.
     #[serde(default)]
     pub read_at: Option<DateTime<Utc>>,
@@ -172,6 +177,7 @@ pub(super) fn known_alone(identity: &Identity, places: &Places, control: &Contro
         fork: None,
         replaced: Vec::new(),
         other_pasts: Vec::new(),
+        lost: Vec::new(),
         read_at: Some(control.clock().now()),
         log_problem: None,
         elsewhere: None,
@@ -214,6 +220,7 @@ pub(super) fn known(
         fork: shown.fork.clone(),
         replaced: shown.replaced.clone(),
         other_pasts: other_past::find((plan, shown), siblings, control)?,
+        lost: not_passed(plan, &origin.lost, control)?,
         read_at: Some(now),
         log_problem: origin.log_problem.clone(),
         elsewhere: {
@@ -222,6 +229,17 @@ pub(super) fn known(
         },
         earlier: Earlier::default(),
     })
+}
+
+/// What the logs of `plan` do not hold: a copy of the log as it was may be among them.
+fn not_passed(plan: &Plan, lost: &[LostPast], control: &Control) -> Result<Vec<LostPast>> {
+    let mut left = Vec::new();
+    for past in lost {
+        if !passes(plan, &past.position, control)? {
+            left.push(past.clone());
+        }
+    }
+    Ok(left)
 }
 
 fn ends(

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::{
     known::{Ends, Known},
+    lost_past,
+    other_past::OtherPast,
     uncertain::{self, shown},
 };
 use crate::{
@@ -45,6 +47,11 @@ impl Known {
         }
     }
 
+    fn other_pasts(&self) -> impl Iterator<Item = &OtherPast> {
+        let is_said_anyway = !self.goes_on();
+        self.other_pasts.iter().filter(move |other| !(is_said_anyway && other.is_of_lost()))
+    }
+
     /// Up to when it is certain that no other commit was made than those known.
     pub(super) fn certain(&self) -> DateTime<Utc> {
         match &self.ends {
@@ -65,7 +72,10 @@ impl Known {
         if let Some(question) = self.question(until) {
             return Some(question);
         }
-        if let Some(problem) = self.other_pasts.iter().find_map(|other| other.problem(until)) {
+        if let Some(problem) = self.other_pasts().find_map(|other| other.problem(until)) {
+            return Some(problem);
+        }
+        if let Some(problem) = lost_past::doubt(&self.lost, until) {
             return Some(problem);
         }
         match until {
@@ -100,6 +110,14 @@ impl Known {
     /// Whether the archive may hold what was committed after `moment`, although it bears an earlier time.
     pub(super) fn is_later_before(&self, moment: DateTime<Utc>) -> bool {
         self.earlier.latest.is_some_and(|latest| moment < latest)
+    }
+
+    /// Why it is not certain that the archive is not later than `moment`, where [`lacks`](Self::lacks) does not say it:
+    /// whoever named the archive knows which time is meant.
+    pub(super) fn doubt_of_chosen(&self, moment: DateTime<Utc>) -> Option<Error> {
+        let is_said = self.earlier.last.is_some_and(|last| moment < last);
+        let latest = self.earlier.latest.filter(|latest| !is_said && moment < *latest);
+        latest.map(|latest| uncertain::before_base(moment, latest))
     }
 
     /// Why more may have been committed than a list of all that is known tells: a log that goes on from there is

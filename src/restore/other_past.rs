@@ -27,8 +27,8 @@ use crate::{
 pub struct OtherPast {
     /// The log.
     pub log: PathBuf,
-    /// The first commit that is taken from it.
-    pub first: u64,
+    /// The first commit that is taken from it; `None` where none was made since.
+    pub first: Option<u64>,
     /// When that was made.
     pub from: DateTime<Utc>,
     /// The archive.
@@ -56,7 +56,7 @@ pub(super) fn find((plan, shown): (&Plan, &Plan), siblings: &[Sibling], control:
                 continue;
             }
             let log = shown.pieces.get(at).map_or(&piece.path, |piece| &piece.path).clone();
-            found.push(OtherPast { log, first: piece.commits.0, from: piece.times.0, archive, cut });
+            found.push(OtherPast { log, first: Some(piece.commits.0), from: piece.times.0, archive, cut });
         }
     }
     // Data file and log may have been put back to an older state, as a machine is: what was committed then, up to when
@@ -67,14 +67,23 @@ pub(super) fn find((plan, shown): (&Plan, &Plan), siblings: &[Sibling], control:
         if known.is_none() && !is_more(&sibling) {
             continue;
         }
-        let Some((from, first, log)) = went_on(plan, sibling.moment.to_utc(), control)? else { continue };
-        match (known, sibling.commit) {
-            (Some(one), _) => (one.from, one.first) = (one.from.min(from), one.first.min(first)),
-            (None, Some(cut)) => {
-                let log = shown.pieces.get(log).map_or_else(PathBuf::new, |piece| piece.path.clone());
-                found.push(OtherPast { log, first, from, archive: sibling.number, cut });
+        let since = went_on(plan, sibling.moment.to_utc(), control)?;
+        let archive = sibling.number;
+        match (known, since, sibling.commit) {
+            (Some(one), Some((from, first, _)), _) => {
+                (one.from, one.first) = (one.from.min(from), one.first.min(Some(first)));
             }
-            (None, None) => {}
+            (None, Some((from, first, log)), Some(cut)) => {
+                let log = shown.pieces.get(log).map_or_else(PathBuf::new, |piece| piece.path.clone());
+                found.push(OtherPast { log, first: Some(first), from, archive, cut });
+            }
+            (None, None, Some(cut)) => {
+                let Some(log) = shown.last.clone() else { continue };
+                let from = plan.times.map(|times| times.1).or(plan.base_time);
+                let from = from.unwrap_or(sibling.moment.to_utc()).min(sibling.moment.to_utc());
+                found.push(OtherPast { log, first: None, from, archive, cut });
+            }
+            _ => {}
         }
     }
     Ok(found)
@@ -129,23 +138,34 @@ impl Cut {
 }
 
 impl OtherPast {
+    /// Whether it tells of commits only that the log does not hold: of no concern where the log says itself that it
+    /// lacks some.
+    pub(super) fn is_of_lost(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// Whether a restore up to `until` takes commits from it.
     fn concerns(&self, until: Until) -> bool {
         match until {
-            Until::End => true,
-            Until::Commit(commit) => commit >= self.first,
+            Until::End => self.first.is_some(),
+            Until::Commit(commit) => self.first.is_some_and(|first| commit >= first),
             Until::Moment(moment) => moment >= self.from,
         }
     }
 
     /// What is said of a restore up to `until`, where it takes commits from it.
     pub(super) fn problem(&self, until: Until) -> Option<Error> {
-        let (log, number) = (shown(&self.log), self.archive);
-        let message = format!(
-            "full backup {number} was cut at commit {}, and not from {log}: what that log holds from commit {} on \
-             belongs to another past, or was put there by somebody",
-            self.cut, self.first
-        );
+        let (log, number, cut) = (shown(&self.log), self.archive, self.cut);
+        let message = match self.first {
+            Some(first) => format!(
+                "full backup {number} was cut at commit {cut}, and not from {log}: what that log holds from commit \
+                 {first} on belongs to another past, or was put there by somebody"
+            ),
+            None => format!(
+                "full backup {number} was cut at commit {cut}, which {log} does not hold: data file and log were put \
+                 back to an older state, and what was committed before that is in neither"
+            ),
+        };
         self.concerns(until).then(|| {
             Error::new(ErrorKind::Partial, message).about(&self.log).hint(format!(
                 "See which of both is right: restore full backup {number} by its own name, too, and compare. If the \

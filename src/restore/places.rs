@@ -8,7 +8,7 @@ use std::{
 
 use toml_edit::DocumentMut;
 
-use super::Logs;
+use super::{Logs, lost_past::LostPast};
 use crate::{
     archive::{Archive, ItemKind, catalog},
     control::Control,
@@ -41,6 +41,8 @@ pub struct Origin {
     /// Archives that are known to have been made of it, whatever its settings say: they may be gone with it. Others
     /// are looked for beside them, and where the settings do not tell which data file it was, they do.
     pub made: Vec<PathBuf>,
+    /// What its log held and lost, as far as that was noted.
+    pub lost: Vec<LostPast>,
     /// Folders that hold segments of archives, besides their own.
     pub segments: Vec<PathBuf>,
 }

@@ -78,6 +78,20 @@ pub(super) fn of_base(moment: DateTime<Utc>, latest: DateTime<Utc>) -> Error {
     )
 }
 
+/// A moment that the clock showed after the archive was made which a restore begins with, and that it had shown before.
+pub(super) fn before_base(moment: DateTime<Utc>, latest: DateTime<Utc>) -> Error {
+    let message = format!(
+        "the clock may have shown the moment wanted, {}, twice: it ran back before the archive was made, and what was \
+         committed before that bears times up to {}. The state of the second time is restored",
+        shown(moment),
+        shown(latest)
+    );
+    Error::new(ErrorKind::Partial, message).hint(
+        "If the first time was meant, restore up to a commit, by its number (--commit); strongroom commits LOG lists \
+         them with their times.",
+    )
+}
+
 /// What is known of commits after which the clock ran back.
 pub(super) fn repeats(jump: &Jump) -> String {
     let (first, last) = jump.commits;

@@ -323,6 +323,26 @@ fn a_full_backup_made_while_the_clock_was_behind_does_not_stand_for_what_was_bef
     assert_eq!(code, 0, "{said}");
 }
 
+#[test]
+fn a_moment_that_the_clock_showed_before_and_after_the_only_archive_is_in_doubt_unless_that_was_named() {
+    let begin = naive("2026-06-01 10:00").and_utc();
+    let at = |minutes: i64| begin + TimeDelta::minutes(minutes);
+    let mut scene = Scene::new(begin);
+    let first = scene.backup();
+    (1..4).for_each(|minute| _ = scene.commit(at(minute)));
+    scene.commit(at(-59));
+    set(at(-58));
+    let second = scene.backup();
+    scene.commit(at(-50));
+    scene.commit(at(-20));
+    std::fs::remove_file(first).unwrap();
+    let (data, until) = (scene.data.clone(), at(-30).to_rfc3339());
+    let (code, said) = scene.restore(&data, "found", &["--until", &until]);
+    assert!(code == 1 && said.contains("twice: it ran back before the archive was made"), "{said}");
+    let (code, said) = scene.restore(&second, "named", &["--until", &until]);
+    assert!(code == 0 && !said.contains("ran back"), "{said}");
+}
+
 /// As a virtual machine is whose archives lie elsewhere.
 #[test]
 fn between_an_older_state_that_was_put_back_and_that_an_archive_tells_of_another_past() {

@@ -8,6 +8,7 @@ use crate::{
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -128,6 +129,71 @@ fn a_log_that_somebody_writes_who_cannot_be_asked_is_not_called_complete() {
     application.execute("INSERT INTO t(a) VALUES('unwatched too')", []).unwrap();
     let short = said(&scene.place.run(&["log", scene.data.to_str().unwrap()]), 1);
     assert!(short.contains("the data file holds commits that are not in"), "{short}");
+}
+
+/// As a machine is that was rolled back, whose archives lie elsewhere.
+#[test]
+fn a_moment_of_what_was_lost_when_an_older_state_was_put_back_is_not_answered_by_that() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.stop();
+    let folders = ["app", "logs"].map(|name| (scene.place.at(name), scene.place.at(&format!("elsewhere/{name}"))));
+    let copy = |from: &Path, to: &Path| {
+        let _ = fs::remove_dir_all(to);
+        let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+        assert!(copied.success());
+    };
+    folders.iter().for_each(|(folder, kept)| copy(folder, kept));
+    scene.serve();
+    scene.commits(2);
+    let lost = chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.6f +00:00").to_string();
+    scene.backup();
+    scene.commits(1);
+    scene.stop();
+    folders.iter().for_each(|(folder, kept)| copy(kept, folder));
+    scene.serve();
+    scene.until_complete();
+    let data = scene.data.clone();
+    let said_then = said(&scene.restore(&data, "then", &["--until", &lost]), 1);
+    assert!(said_then.contains("put back to an older state") && said_then.contains("full backup 0002"), "{said_then}");
+    // A commit that it holds is had by its number.
+    said(&scene.restore(&data, "number", &["--commit", "2"]), 0);
+}
+
+/// The same where no full backup tells of it: whoever looked after it had noted where its log ended.
+#[test]
+fn a_moment_of_commits_that_the_log_held_and_lost_is_not_answered_by_what_is_left() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.stop();
+    let files = ["app/a.sqlite", "logs/a.journal", "logs/a.journal.pages"].map(|name| scene.place.at(name));
+    let kept = files.clone().map(|path| fs::read(path).unwrap());
+    scene.serve();
+    scene.commits(2);
+    let now = || chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.6f +00:00").to_string();
+    let lost = now();
+    scene.commits(1);
+    scene.stop();
+    files.iter().zip(&kept).for_each(|(path, bytes)| {
+        let _ = fs::remove_file(path);
+        fs::write(path, bytes).unwrap();
+    });
+    let told = |scene: &Scene, to: &str| {
+        let what = scene.data.to_str().unwrap();
+        let said_then = said(&scene.restore(&scene.data, to, &["--until", &lost]), 1);
+        assert!(said_then.contains("held commits up to"), "{said_then}");
+        let query = scene.place.run(&["query", what, "--at", &lost, "SELECT count(*) FROM t"]);
+        assert!(said(&query, 1).contains("held commits up to"), "{}", text(&query.stderr));
+    };
+    scene.serve();
+    scene.until_complete();
+    told(&scene, "idle");
+    scene.commits(1);
+    told(&scene, "went on");
+    let later = now();
+    scene.commits(1);
+    let data = scene.data.clone();
+    said(&scene.restore(&data, "later", &["--until", &later]), 0);
+    scene.stop();
+    told(&scene, "alone");
 }
 
 #[test]

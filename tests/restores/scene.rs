@@ -110,6 +110,15 @@ impl Scene {
         wait(&|| self.status().contains("; complete"));
     }
 
+    /// Waits until the log is level with the data file.
+    pub(crate) fn until_complete(&self) {
+        let begun = Instant::now();
+        while !self.status().contains("; complete") {
+            assert!(begun.elapsed() < Duration::from_secs(120), "{}", self.status());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     pub(crate) fn archive(&self, number: u32) -> PathBuf {
         self.place.at(&format!("archives/a[{number:04}].4BK"))
     }

@@ -10,10 +10,12 @@ use super::History;
 use crate::{
     error::Result,
     journal::{CaptureStatus, Position},
+    restore::lost_past::LostPast,
 };
 
 pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS log_ends(
-    data_file TEXT PRIMARY KEY, log TEXT NOT NULL, position TEXT NOT NULL, at_ms INTEGER NOT NULL);";
+    data_file TEXT PRIMARY KEY, log TEXT NOT NULL, position TEXT NOT NULL, at_ms INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS lost_pasts(data_file TEXT NOT NULL, found_ms INTEGER NOT NULL, past TEXT NOT NULL);";
 
 /// Where a log ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,29 @@ impl History {
             self.conn.execute(sql, args).map_err(|e| self.fail(e))?;
         }
         Ok(())
+    }
+
+    /// Notes what the log of a data file held and lost.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn keep_lost_past(&self, data_file: &Path, past: &LostPast) -> Result<()> {
+        // Plain data always has a JSON form.
+        let text = serde_json::to_string(past).unwrap_or_default();
+        let sql = "INSERT INTO lost_pasts(data_file,found_ms,past) VALUES(?1,?2,?3)";
+        let args = params![data_file.to_string_lossy(), past.found.timestamp_millis(), text];
+        self.conn.execute(sql, args).map(drop).map_err(|e| self.fail(e))
+    }
+
+    /// What the log of a data file held and lost, the last first.
+    pub fn lost_pasts(&self, data_file: &Path) -> Vec<LostPast> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let sql = "SELECT past FROM lost_pasts WHERE data_file=?1 ORDER BY found_ms DESC LIMIT 100";
+            self.conn.prepare(sql)?.query_map([data_file.to_string_lossy()], |row| row.get(0))?.collect()
+        };
+        // An earlier version noted none.
+        let found = read().unwrap_or_default();
+        found.iter().filter_map(|past| serde_json::from_str(past).ok()).collect()
     }
 
     /// Where the log of a data file ended when that was noted last.
