@@ -18,6 +18,7 @@ mod gone;
 mod journey;
 mod log;
 mod look;
+mod overview;
 mod settings;
 mod sizes;
 mod small;

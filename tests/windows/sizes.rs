@@ -97,6 +97,7 @@ fn what_matters_most_of_a_row_is_seen_at_every_size_and_every_column_is_scrolled
                 &["0001", "Complete"],
                 &["Number", "State", "Date and time", "Size", "Data file", "Last proven", "File"],
             ),
+            (Key::Num5, "Data files", &["Backed up"], &["Data file", "State", "Restorable up to", "Log", "Folder"]),
             (Key::Num3, "Jobs", &["Succeeded"], &["Start", "Result", "Kind", "Number", "Duration", "Bytes", "Path"]),
         ];
         for (key, table, first, titles) in pages {
@@ -153,7 +154,7 @@ fn a_wide_window_is_used() {
     let at = |desk: &Desk, label: &str| named(&desk.harness, label).next().map(|node| node.rect());
     assert!(at(&desk, lefts[0]).is_none());
     let (log, disk) = (at(&desk, "Use log…").unwrap(), at(&desk, "Change…").unwrap());
-    let facts = desk.harness.query_all_by_label_contains("Written by SQLite").next().unwrap().rect();
+    let facts = desk.harness.query_all_by_label_contains("Last modified").next().unwrap().rect();
     assert!(disk.left() < log.left() && log.left() + 400.0 < facts.left(), "{disk:?} {log:?} {facts:?}");
 }
 
