@@ -3,6 +3,7 @@
 use std::fs;
 
 use eframe::egui::{Key, accesskit::Role};
+use egui_kittest::kittest::{NodeT, Queryable};
 
 use crate::desk::{Desk, make_data_file, named};
 
@@ -27,7 +28,7 @@ fn all_data_files_are_in_one_table_problems_first_and_what_is_due_is_backed_up_a
     assert!(top(&desk, "Shop.sqlite") < top(&desk, "Office.sqlite"));
     // A row reads all its cells, with what they mean.
     let row = named(&desk.harness, "Office.sqlite").next().unwrap();
-    let read = egui_kittest::kittest::NodeT::accesskit_node(&row).label().unwrap();
+    let read = row.accesskit_node().label().unwrap();
     assert!(read.contains("Last good backup") && read.contains("Only by hand"), "{read}");
     // The one that is chosen is told, and the page stays.
     desk.press("Shop.sqlite");

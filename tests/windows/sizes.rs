@@ -90,7 +90,7 @@ const SIZES: [(f32, f32); 5] = [(1920.0, 1080.0), (1180.0, 800.0), (900.0, 600.0
 fn what_matters_most_of_a_row_is_seen_at_every_size_and_every_column_is_scrolled_to() {
     for (width, height) in SIZES {
         let mut desk = with_archive(width, height);
-        let pages: [(Key, &str, &[&str], &[&str]); 2] = [
+        let pages: [(Key, &str, &[&str], &[&str]); 3] = [
             (
                 Key::Num2,
                 "Archives",
