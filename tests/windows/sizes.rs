@@ -97,7 +97,22 @@ fn what_matters_most_of_a_row_is_seen_at_every_size_and_every_column_is_scrolled
                 &["0001", "Complete"],
                 &["Number", "State", "Date and time", "Size", "Data file", "Last proven", "File"],
             ),
-            (Key::Num5, "Data files", &["Backed up"], &["Data file", "State", "Restorable up to", "Log", "Folder"]),
+            (
+                Key::Num5,
+                "Data files",
+                &["Backed up"],
+                &[
+                    "Data file",
+                    "State",
+                    "Restorable up to",
+                    "Last good backup",
+                    "Next full backup",
+                    "Log",
+                    "Proven restorable",
+                    "Archives",
+                    "Folder",
+                ],
+            ),
             (Key::Num3, "Jobs", &["Succeeded"], &["Start", "Result", "Kind", "Number", "Duration", "Bytes", "Path"]),
         ];
         for (key, table, first, titles) in pages {

@@ -28,7 +28,7 @@ use crate::{
         still,
         table::{Cell, Column, RowEvent, SortKey, Table, figure_column, open_column, text_column},
         theme::{self, palette},
-        widgets::{Tone, age, badge, button, card, fact, line, moment, primary_button, why},
+        widgets::{Tone, age, button, card, fact, moment, primary_button, why},
     },
     warning::WarningKind,
 };
@@ -36,7 +36,7 @@ use crate::{
 const COLUMNS: [Column; 9] = [
     text_column("Data file", 190.0).names_row(),
     text_column("State", 176.0),
-    text_column("Restorable up to", 150.0).said(),
+    text_column("Restorable up to", 172.0).said(),
     text_column("Last good backup", 126.0).said(),
     text_column("Next full backup", 134.0).said(),
     text_column("Log", 150.0).said(),
@@ -89,15 +89,17 @@ pub(crate) fn overview_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
     }
 }
 
-/// How many there are, and how many of them need attention.
+/// How many there are, and of how many that is not well, or not known.
 fn summary(status: &Status) -> String {
-    let count = status.data_files.iter().count();
-    let bad = status.data_files.iter().filter(|d| protection::tone(Protection::of_running(d).standing) == Tone::Bad);
-    let files = if count == 1 { "1 data file".to_owned() } else { format!("{count} data files") };
-    match bad.count() {
-        0 => format!("{files}; none of them is at risk as far as is known"),
-        1 => format!("{files}; 1 of them is not safe"),
-        bad => format!("{files}; {bad} of them are not safe"),
+    let standings: Vec<Standing> = status.data_files.iter().map(|d| Protection::of_running(d).standing).collect();
+    let files = if standings.len() == 1 { "1 data file".to_owned() } else { format!("{} data files", standings.len()) };
+    let bad = standings.iter().filter(|standing| protection::tone(**standing) == Tone::Bad).count();
+    let unknown = standings.iter().filter(|standing| **standing == Standing::Unknown).count();
+    match (bad, unknown) {
+        (0, 0) => format!("{files}, none at risk"),
+        (bad, 0) => format!("{files}, {bad} not safe"),
+        (0, unknown) => format!("{files}, {unknown} not known"),
+        (bad, unknown) => format!("{files}, {bad} not safe, {unknown} not known"),
     }
 }
 
@@ -239,9 +241,9 @@ fn archives(data_file: &DataFileStatus) -> String {
 fn detail(ui: &mut Ui, status: &Status, row: &Row, actions: &mut Vec<Action>) {
     let (data_file, path) = (row.data_file, &row.data_file.facts.path);
     card(ui, Icon::Database, &jobs::full_name(status, path), |ui| {
-        line(ui, |ui| {
-            badge(ui, protection::tone(row.protection.standing), &row.protection.headline(|at| moment(&at)));
-        });
+        let colour = protection::tone(row.protection.standing).colours(ui).0;
+        let headline = theme::strong(row.protection.headline(|at| moment(&at)), ui).color(colour);
+        ui.add(Label::new(headline).wrap().selectable(true));
         fact(ui, "Restorable", reach(&row.protection));
         let first = data_file.warnings.iter().find(|warning| warning.kind.is_urgent());
         if let Some(warning) = first {
