@@ -10,7 +10,10 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::command::{JobId, Subject};
+use super::{
+    command::{JobId, Subject},
+    recoveries::RecoverLook,
+};
 use crate::{
     activity::query::{Page, Question, Source},
     archive::segments::Missing,
@@ -22,6 +25,7 @@ use crate::{
         integrate::{Point, Until},
     },
     maintenance::RecordsReport,
+    recover::RecoverReport,
     restore::{Logs, RestorePlan, timeline::Timeline, undo::UndoPlan},
     settings::{Revision, Settings},
     take_back,
@@ -112,7 +116,7 @@ pub enum Query {
         /// The restore in place.
         of: JobId,
     },
-    /// The report of a verification of records: [`Answer::Report`].
+    /// The report of a verification of records, or of a recovery: [`Answer::Report`], [`Answer::Recovered`].
     Report {
         /// Canonical path of the data file.
         data_file: PathBuf,
@@ -140,6 +144,11 @@ pub enum Query {
         /// What is asked.
         question: ask::Question,
     },
+    /// What a recovery of a damaged data file would begin with: [`Answer::Recover`].
+    Recover {
+        /// Its path, and that of no other name of it; nobody need look after it.
+        data_file: PathBuf,
+    },
     /// How a data file stands now, and not as it was seen last: when [`Answer::Looked`] comes, the status holds it.
     Look {
         /// Canonical path of the data file.
@@ -166,6 +175,7 @@ impl Query {
             | Query::Report { data_file, .. }
             | Query::TakeBack { data_file, .. }
             | Query::State { data_file, .. }
+            | Query::Recover { data_file }
             | Query::Look { data_file } => Subject::DataFile(data_file),
         }
     }
@@ -183,6 +193,7 @@ impl Query {
             | Query::Report { data_file, .. }
             | Query::TakeBack { data_file, .. }
             | Query::State { data_file, .. }
+            | Query::Recover { data_file }
             | Query::Look { data_file } => data_file,
             Query::Unknown => Path::new(""),
         }
@@ -208,6 +219,10 @@ pub enum Answer {
     Undo(UndoPlan),
     /// What a verification found.
     Report(RecordsReport),
+    /// What a recovery would begin with.
+    Recover(Box<RecoverLook>),
+    /// What a recovery came to.
+    Recovered(Box<RecoverReport>),
     /// What was changed.
     Activity(Box<Page>),
     /// What would be done.

@@ -1,0 +1,156 @@
+//! Recovering a damaged data file, as a job and as a question before it: with the state that its last archive and log
+//! lead to, as `strongroom recover` does it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    activity::Logged,
+    command::JobId,
+    history::JobKind,
+    job::{Order, Work},
+    query::Answer,
+    states::Found,
+    status::JobReport,
+    worker::Worker,
+};
+use crate::{
+    archive::Archive,
+    as_of::{Effort, Limits, Looked, ask::Which},
+    control::Control,
+    error::{Error, ErrorKind, ErrorReport, Result},
+    journal::integrate::Until,
+    recover::{self, ComparedWith, RecoverOptions, RecoverReport},
+    sqlite::seen::ContentCheck,
+    storage::{
+        self,
+        processes::{self, Holders},
+        space,
+    },
+};
+
+/// What a recovery would begin with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecoverLook {
+    /// The name proposed for the new file.
+    pub to: PathBuf,
+    /// The length of the damaged file in bytes; about as much space the new one needs.
+    pub bytes: u64,
+    /// How much there is on the disk of the proposed name, where that is known.
+    pub available_bytes: Option<u64>,
+    /// Who has it open.
+    pub holders: Holders,
+    /// The state of archive and log that it is compared with.
+    pub compared: Option<ComparedWith>,
+    /// Whether a restore of that state gives back a sound data file, as far as was looked at: nothing is known against
+    /// the archive, and SQLite found nothing against what it holds.
+    pub is_restorable: bool,
+    /// Why it is compared with nothing.
+    pub not_compared: Option<ErrorReport>,
+    /// Why it cannot be recovered.
+    pub problem: Option<ErrorReport>,
+}
+
+/// Does something with the state that archive and log of a data file lead to: as long as nothing was done, what is
+/// damaged is repaired, or passed by.
+fn with_known<T>(
+    found: &Found,
+    control: &Arc<Control>,
+    work: &mut dyn FnMut(&Looked) -> Result<T>,
+) -> std::result::Result<Result<T>, Error> {
+    let limits = Limits { control: Arc::clone(control), ..Limits::default() };
+    let mut effort = Effort::new(Until::End);
+    loop {
+        match found.open(&Which::Until(Until::End), &mut effort, &limits) {
+            Ok(looked) => return Ok(work(&looked)),
+            Err(error) if error.kind() == ErrorKind::Damaged => _ = effort.again(error, true, control)?,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What a recovery of `data_file` would begin with.
+pub(super) fn look(data_file: &Path, found: &Found) -> RecoverLook {
+    let to = recover::propose(data_file);
+    let problem = recover::look(data_file, &RecoverOptions::default()).err();
+    let control = Arc::new(Control::with_clock(found.clock.clone()));
+    let known = with_known(found, &control, &mut |looked| Ok((recover::compared_with(looked), is_restorable(looked))));
+    let (compared, is_restorable, not_compared) = match known.and_then(|known| known) {
+        Ok((compared, is_restorable)) => (Some(compared), is_restorable, None),
+        Err(error) => (None, false, Some(error.report())),
+    };
+    RecoverLook {
+        bytes: data_file.metadata().map_or(0, |meta| meta.len()),
+        available_bytes: space::disk_space(storage::folder_of(&to)).ok().map(|disk| disk.available),
+        holders: processes::holders(&[data_file.to_path_buf()]),
+        compared,
+        is_restorable,
+        not_compared,
+        problem: problem.map(|error| error.report()),
+        to,
+    }
+}
+
+/// Whether nothing is known against what an archive holds.
+fn is_restorable(looked: &Looked) -> bool {
+    let about = looked.about();
+    let content = || Archive::glance(about.archive.as_deref()?).ok()?.content;
+    about.archive_problem.is_none() && content().is_none_or(|seen| seen.check != ContentCheck::Damaged)
+}
+
+/// The recovery itself.
+fn work(data_file: PathBuf, options: RecoverOptions, found: Found) -> Work {
+    Box::new(move |control| {
+        // Before an archive is looked for, which takes longer.
+        recover::look(&data_file, &options)?;
+        let run = |looked: Option<&Looked>| recover::run(&data_file, &options, looked, control, &mut |_| Ok(()));
+        let report: RecoverReport = match with_known(&found, control, &mut |looked| run(Some(looked))) {
+            Ok(report) => report?,
+            Err(error) if error.kind() == ErrorKind::Stopped => return Err(error),
+            Err(error) => {
+                let mut report = run(None)?;
+                report.remarks.push(format!("Compared with no archive: {}.", error.message()));
+                report
+            }
+        };
+        Ok(JobReport::Recover(Box::new(report)))
+    })
+}
+
+impl Worker {
+    /// Where archive and logs of a data file are, which need not be in care.
+    pub(super) fn found_of(&self, data_file: &Path, is_untouched: bool) -> Found {
+        let settings = self.data_files.at(data_file).map(|hosted| hosted.settings.clone());
+        let in_care = self.in_care(data_file);
+        let (settings_dir, data_dir) = (self.config.settings_dir.clone(), self.config.data_dir.clone());
+        let logged = Logged { path: data_file.to_path_buf(), settings, settings_dir, data_dir };
+        Found { logged, in_care, clock: self.config.clock.clone(), is_untouched }
+    }
+
+    /// Answers what a recovery would begin with.
+    pub(super) fn recover_look(&self, data_file: PathBuf) -> impl FnOnce() -> Result<Answer> + Send + 'static {
+        let found = self.found_of(&data_file, true);
+        move || Ok(Answer::Recover(Box::new(look(&data_file, &found))))
+    }
+
+    /// Begins a recovery.
+    pub(super) fn recover(
+        &mut self,
+        job: JobId,
+        data_file: PathBuf,
+        to: Option<PathBuf>,
+        with_deleted: bool,
+    ) -> Result<()> {
+        // What rewrites the file must have ended; a second one would only ask for the same space.
+        self.refuse_while(&data_file, &[JobKind::RestoreInPlace, JobKind::Compact, JobKind::Recover])?;
+        let place = to.clone().unwrap_or_else(|| data_file.clone());
+        let found = self.found_of(&data_file, true);
+        let work = work(data_file.clone(), RecoverOptions { to, with_deleted }, found);
+        let work = super::work::where_allowed(place, &self.config, work);
+        self.start(Order::asked(job, JobKind::Recover, Some(data_file), None), work)
+    }
+}
