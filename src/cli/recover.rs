@@ -18,9 +18,8 @@ use crate::{
         Error, ErrorKind, Result,
         foreign::{foreign, in_json},
     },
-    journal::integrate::Until,
     records::operation::{Shown, value_in_words},
-    recover::{self, Differing, RecoverOptions, RecoverReport, Style, TableReport},
+    recover::{self, Before, Differing, RecoverOptions, RecoverReport, Style, TableReport},
     storage,
 };
 
@@ -81,17 +80,34 @@ impl Asked {
             return self.with(&data_file, &options, None, &limits);
         }
         let what = self.archive.as_ref().unwrap_or(&data_file);
-        let mut is_begun = false;
-        let done = self.place.look(what, Until::End, &limits, &mut |looked| {
-            is_begun = true;
-            (self.with(&data_file, &options, Some(looked), &limits), false)
-        });
-        match done {
-            Err(error) if !is_begun && self.archive.is_none() && error.kind() != ErrorKind::Stopped => {
-                remark(&format!("Compared with no archive: {}.", error.message()));
-                self.with(&data_file, &options, None, &limits)
-            }
-            done => done,
+        let mut before = Before::default();
+        loop {
+            let (mut is_begun, mut goes_back) = (false, false);
+            let done = self.place.look(what, before.until(), &limits, &mut |looked| {
+                match before.goes_back(looked) {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        goes_back = true;
+                        return (Err(Error::stopped()), false);
+                    }
+                    Err(error) => return (Err(error), false),
+                }
+                is_begun = true;
+                (self.with(&data_file, &options, Some(looked), &limits), false)
+            });
+            return match done {
+                Err(_) if goes_back => continue,
+                Err(error) if is_begun || error.kind() == ErrorKind::Stopped => Err(error),
+                Err(_) if before.give_up() => continue,
+                Err(error) if self.archive.is_none() => {
+                    remark(&format!("Compared with no archive: {}.", error.message()));
+                    self.with(&data_file, &options, None, &limits)
+                }
+                done => done.map(|mut report| {
+                    report.remarks.extend(before.remark());
+                    report
+                }),
+            };
         }
     }
 

@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ use crate::{
     control::Control,
     error::{Error, ErrorKind, ErrorReport, Result},
     journal::integrate::Until,
-    recover::{self, ComparedWith, RecoverOptions, RecoverReport},
+    recover::{self, Before, ComparedWith, RecoverOptions, RecoverReport},
     sqlite::seen::ContentCheck,
     storage::{
         self,
@@ -32,6 +33,9 @@ use crate::{
         space,
     },
 };
+
+/// So long is looked whether the state of archive and log is sound, before somebody decides.
+const CHECK_MAX: Duration = Duration::from_secs(5);
 
 /// What a recovery would begin with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,9 +50,8 @@ pub struct RecoverLook {
     pub holders: Holders,
     /// The state of archive and log that it is compared with.
     pub compared: Option<ComparedWith>,
-    /// Whether a restore of that state gives back a sound data file, as far as was looked at: nothing is known against
-    /// the archive, and SQLite found nothing against what it holds.
-    pub is_restorable: bool,
+    /// Whether that state is sound, as SQLite finds its pages; `None` where it could not be found out in a few seconds.
+    pub is_restorable: Option<bool>,
     /// Why it is compared with nothing.
     pub not_compared: Option<ErrorReport>,
     /// Why it cannot be recovered.
@@ -59,15 +62,14 @@ pub struct RecoverLook {
 /// damaged is repaired, or passed by.
 fn with_known<T>(
     found: &Found,
-    control: &Arc<Control>,
-    work: &mut dyn FnMut(&Looked) -> Result<T>,
-) -> std::result::Result<Result<T>, Error> {
-    let limits = Limits { control: Arc::clone(control), ..Limits::default() };
-    let mut effort = Effort::new(Until::End);
+    (until, limits): (Until, &Limits),
+    work: &mut dyn FnMut(&Looked) -> T,
+) -> std::result::Result<T, Error> {
+    let mut effort = Effort::new(until);
     loop {
-        match found.open(&Which::Until(Until::End), &mut effort, &limits) {
+        match found.open(&Which::Until(until), &mut effort, limits) {
             Ok(looked) => return Ok(work(&looked)),
-            Err(error) if error.kind() == ErrorKind::Damaged => _ = effort.again(error, true, control)?,
+            Err(error) if error.kind() == ErrorKind::Damaged => _ = effort.again(error, true, &limits.control)?,
             Err(error) => return Err(error),
         }
     }
@@ -78,10 +80,12 @@ pub(super) fn look(data_file: &Path, found: &Found) -> RecoverLook {
     let to = recover::propose(data_file);
     let problem = recover::look(data_file, &RecoverOptions::default()).err();
     let control = Arc::new(Control::with_clock(found.clock.clone()));
-    let known = with_known(found, &control, &mut |looked| Ok((recover::compared_with(looked), is_restorable(looked))));
-    let (compared, is_restorable, not_compared) = match known.and_then(|known| known) {
+    let limits = Limits { control, budget: Some(CHECK_MAX), ..Limits::default() };
+    let known =
+        with_known(found, (Until::End, &limits), &mut |looked| (recover::compared_with(looked), is_restorable(looked)));
+    let (compared, is_restorable, not_compared) = match known {
         Ok((compared, is_restorable)) => (Some(compared), is_restorable, None),
-        Err(error) => (None, false, Some(error.report())),
+        Err(error) => (None, None, Some(error.report())),
     };
     RecoverLook {
         bytes: data_file.metadata().map_or(0, |meta| meta.len()),
@@ -95,11 +99,13 @@ pub(super) fn look(data_file: &Path, found: &Found) -> RecoverLook {
     }
 }
 
-/// Whether nothing is known against what an archive holds.
-fn is_restorable(looked: &Looked) -> bool {
+/// Whether what archive and log lead to is sound, as far as that is found out in the time there is.
+fn is_restorable(looked: &Looked) -> Option<bool> {
     let about = looked.about();
     let content = || Archive::glance(about.archive.as_deref()?).ok()?.content;
-    about.archive_problem.is_none() && content().is_none_or(|seen| seen.check != ContentCheck::Damaged)
+    let is_damaged =
+        about.archive_problem.is_some() || content().is_some_and(|seen| seen.check == ContentCheck::Damaged);
+    if is_damaged { Some(false) } else { recover::is_sound(looked) }
 }
 
 /// The recovery itself.
@@ -107,16 +113,24 @@ fn work(data_file: PathBuf, options: RecoverOptions, found: Found) -> Work {
     Box::new(move |control| {
         // Before an archive is looked for, which takes longer.
         recover::look(&data_file, &options)?;
+        let limits = Limits { control: Arc::clone(control), ..Limits::default() };
         let run = |looked: Option<&Looked>| recover::run(&data_file, &options, looked, control, &mut |_| Ok(()));
-        let report: RecoverReport = match with_known(&found, control, &mut |looked| run(Some(looked))) {
-            Ok(report) => report?,
-            Err(error) if error.kind() == ErrorKind::Stopped => return Err(error),
-            Err(error) => {
-                let mut report = run(None)?;
-                report.remarks.push(format!("Compared with no archive: {}.", error.message()));
-                report
+        let mut before = Before::default();
+        let (mut report, remark): (RecoverReport, _) = loop {
+            let done = with_known(&found, (before.until(), &limits), &mut |looked| match before.goes_back(looked) {
+                Ok(true) => Ok(None),
+                Ok(false) => run(Some(looked)).map(Some),
+                Err(error) => Err(error),
+            });
+            match done {
+                Ok(Ok(None)) => {}
+                Ok(done) => break (done?.ok_or_else(Error::stopped)?, before.remark()),
+                Err(error) if error.kind() == ErrorKind::Stopped => return Err(error),
+                Err(_) if before.give_up() => {}
+                Err(error) => break (run(None)?, Some(format!("Compared with no archive: {}.", error.message()))),
             }
         };
+        report.remarks.extend(remark);
         Ok(JobReport::Recover(Box::new(report)))
     })
 }

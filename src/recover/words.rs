@@ -84,6 +84,20 @@ impl RecoverReport {
         )
     }
 
+    /// All of it, to be kept or sent.
+    pub fn in_words(&self, style: &Style) -> String {
+        let mut text = vec![foreign(&self.data_file.display().to_string()).to_string()];
+        for table in &self.tables {
+            let missing = table.missing().map_or_else(|| "?".to_owned(), style.count);
+            let (found, doubtful) = ((style.count)(table.found), (style.count)(table.doubtful));
+            let numbers = format!("{found} found, {doubtful} doubtful, {missing} missing");
+            let notes: String = table.notes(style).iter().map(|note| format!(", {note}")).collect();
+            text.push(foreign(&format!("{}: {numbers}{notes}", table.table)).to_string());
+        }
+        text.extend(self.lines(style).iter().chain(&self.remarks).map(|line| foreign(line).to_string()));
+        text.join("\n")
+    }
+
     /// What else there is to say, in whole sentences.
     pub fn lines(&self, style: &Style) -> Vec<String> {
         let mut lines = Vec::new();

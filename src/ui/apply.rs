@@ -2,6 +2,7 @@
 
 mod beside;
 mod looking;
+mod recovering;
 mod taking_back;
 
 use beside::{beside, plan_service, show_folder};
@@ -277,6 +278,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
                 state.activity.export = Some(Export::begin(ctx, handle, what, form, file));
             }
         }
+        Action::Recover(wish) => recovering::apply(ctx, wish, state, handle, news),
         Action::Look(wish) => looking::apply(ctx, wish, state, handle, news),
         Action::TakeBack(wish) => taking_back::apply(ctx, wish, state, handle, news),
         Action::AskGoBack { data_file, commit } => {

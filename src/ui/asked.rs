@@ -41,7 +41,10 @@ impl Dialog {
             Dialog::Repair(form) => look(&form.archive, &form.segments),
             Dialog::Segments(form) => look(&form.archive, &form.segments),
             Dialog::Undo(form) => Some(Query::Undo { data_file: form.data_file.clone(), of: form.of }),
-            Dialog::Report(form) => Some(Query::Report { data_file: form.data_file.clone(), job: form.job }),
+            Dialog::Recover(form) => Some(Query::Recover { data_file: form.data_file.clone() }),
+            Dialog::Report(form) | Dialog::Recovered(form) => {
+                Some(Query::Report { data_file: form.data_file.clone(), job: form.job })
+            }
             _ => None,
         }
     }

@@ -26,5 +26,7 @@ mod journey;
 mod log;
 #[path = "../windows/look.rs"]
 mod look;
+#[path = "../windows/recover.rs"]
+mod recover;
 #[path = "../windows/settings.rs"]
 mod settings;
