@@ -115,7 +115,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::UseArchive(archive) => {
             let segments = state.segments.get(&archive).cloned().unwrap_or_default();
-            if let Some(Dialog::Restore(form)) = &mut state.dialog {
+            if let Some(form) = state.dialog.as_mut().and_then(Dialog::restore_form) {
                 (form.archive, form.segments, form.asked) = (archive, segments, None);
                 // Named like the other archive, if it is the one that was proposed.
                 form.destination = None;

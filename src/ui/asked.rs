@@ -38,6 +38,7 @@ impl Dialog {
         };
         match self {
             Dialog::Restore(form) => Some(form.question()),
+            Dialog::LookMoment(form) => form.question(),
             Dialog::Repair(form) => look(&form.archive, &form.segments),
             Dialog::Segments(form) => look(&form.archive, &form.segments),
             Dialog::Undo(form) => Some(Query::Undo { data_file: form.data_file.clone(), of: form.of }),
@@ -57,6 +58,7 @@ impl Dialog {
     fn concerns(&self) -> Option<(&Path, bool)> {
         match self {
             Dialog::Restore(form) => Some((form.in_place.as_deref()?, false)),
+            Dialog::LookMoment(form) => Some((&form.data_file, false)),
             Dialog::Undo(form) => Some((&form.data_file, true)),
             _ => None,
         }
@@ -96,7 +98,7 @@ impl State {
         if is_lost && of.is_some_and(|(_, only)| only) || !std::mem::take(&mut asked.again) {
             return None;
         }
-        if let Dialog::Restore(form) = dialog {
+        if let Some(form) = dialog.restore_form() {
             // Where a limit leads may be told otherwise as well.
             form.asked = None;
             form.timeline.ask_again();

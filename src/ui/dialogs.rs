@@ -76,7 +76,7 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Value(form)) => value::value_ui(ctx, form, actions),
         Some(Dialog::Export(form)) => export::export_ui(ctx, form, actions),
         Some(Dialog::Look(form)) => look::look_ui(ctx, form, actions),
-        Some(Dialog::LookMoment(form)) => look::moment::moment_ui(ctx, form, actions),
+        Some(Dialog::LookMoment(form)) => look::moment::moment_ui(ctx, view, form, actions),
         Some(Dialog::TakeBack(form)) => take_back::take_back_ui(ctx, status, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
     }

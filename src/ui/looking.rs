@@ -12,10 +12,11 @@ use std::path::PathBuf;
 
 use super::{
     dialogs::value::ValueForm,
-    state::{Dialog, State},
+    state::{Dialog, RestoreForm, State},
 };
 use crate::{
     as_of::ask::{Ask, SaveForm, Sheet, Which},
+    engine::Query,
     error::ErrorReport,
 };
 
@@ -112,8 +113,24 @@ impl LookForm {
 pub(crate) struct MomentForm {
     /// Canonical path of the data file.
     pub(crate) data_file: PathBuf,
-    /// The moment as typed.
-    pub(crate) moment: String,
+    /// Whether there is an archive to begin with.
+    pub(crate) has_archive: bool,
+    /// What is chosen, as for a restore.
+    pub(crate) restore: RestoreForm,
+}
+
+impl MomentForm {
+    /// The form for a data file, with the archive that its timeline begins with.
+    pub(crate) fn new(data_file: PathBuf, archive: Option<PathBuf>) -> Self {
+        let has_archive = archive.is_some();
+        let restore = RestoreForm::new(archive.unwrap_or_default(), Vec::new(), Some(data_file.clone()));
+        Self { data_file, has_archive, restore }
+    }
+
+    /// What it waits for.
+    pub(crate) fn question(&self) -> Option<Query> {
+        self.has_archive.then(|| self.restore.question())
+    }
 }
 
 impl State {

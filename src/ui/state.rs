@@ -97,6 +97,17 @@ pub(crate) enum Dialog {
     Quit,
 }
 
+impl Dialog {
+    /// What a dialog remembers in which a state is chosen.
+    pub(crate) fn restore_form(&mut self) -> Option<&mut RestoreForm> {
+        match self {
+            Dialog::Restore(form) => Some(form),
+            Dialog::LookMoment(form) => Some(&mut form.restore),
+            _ => None,
+        }
+    }
+}
+
 /// All that the window remembers.
 #[derive(Debug)]
 pub(crate) struct State {

@@ -30,3 +30,5 @@ mod look;
 mod recover;
 #[path = "../windows/settings.rs"]
 mod settings;
+#[path = "../windows/timeline.rs"]
+mod timeline;
