@@ -332,8 +332,8 @@ pub(crate) enum Look {
     AskMoment(PathBuf),
     /// Ask what the open dialog waits for.
     Ask(ask::Ask),
-    /// Choose the folder that all records of a sheet are saved to.
-    ChooseFolder(ask::Sheet, ask::SaveForm),
+    /// Choose the folder that all records of a sheet are saved to, or some of those that are listed.
+    ChooseFolder(ask::Sheet, ask::SaveForm, Option<ask::Chosen>),
     /// Save them there.
     Save(PathBuf),
     /// They were saved, or could not be: of the state with this name.

@@ -46,9 +46,9 @@ pub(super) fn apply(ctx: &Context, wish: Look, state: &mut State, handle: &Handl
                 state.message = Some(message("The engine did not take the question", error.report(), None));
             }
         }
-        Look::ChooseFolder(sheet, save_form) => {
+        Look::ChooseFolder(sheet, save_form, only) => {
             let Some(form) = form(state) else { return };
-            form.saving = Some((sheet, save_form));
+            form.saving = Some((sheet, save_form, only));
             let folder = form.seen.data_file.parent().map(Path::to_path_buf).unwrap_or_default();
             state.picker.ask(ctx, folder_request("Folder for the records", folder, Purpose::RecordsFolder));
         }
