@@ -62,7 +62,7 @@ pub mod protection;
 mod queries;
 pub mod query;
 mod recorder;
-pub mod recoveries;
+mod recoveries;
 mod registry;
 pub mod rights;
 mod scheduler;

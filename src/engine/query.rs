@@ -10,10 +10,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    command::{JobId, Subject},
-    recoveries::RecoverLook,
-};
+use super::command::{JobId, Subject};
 use crate::{
     activity::query::{Page, Question, Source},
     archive::segments::Missing,
@@ -25,9 +22,10 @@ use crate::{
         integrate::{Point, Until},
     },
     maintenance::RecordsReport,
-    recover::RecoverReport,
+    recover::{ComparedWith, RecoverReport},
     restore::{Logs, RestorePlan, timeline::Timeline, undo::UndoPlan},
     settings::{Revision, Settings},
+    storage::processes::Holders,
     take_back,
 };
 
@@ -258,6 +256,27 @@ pub struct SeenPlaces {
     pub archives: Place,
     /// The folder of the log, if they use one.
     pub log: Option<Place>,
+}
+
+/// What a recovery would begin with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecoverLook {
+    /// The name proposed for the new file.
+    pub to: PathBuf,
+    /// The length of the damaged file in bytes; about as much space the new one needs.
+    pub bytes: u64,
+    /// How much there is on the disk of the proposed name, where that is known.
+    pub available_bytes: Option<u64>,
+    /// Who has it open.
+    pub holders: Holders,
+    /// The state of archive and log that it is compared with.
+    pub compared: Option<ComparedWith>,
+    /// Whether that state is sound, as SQLite finds its pages; `None` where it could not be found out in a few seconds.
+    pub is_restorable: Option<bool>,
+    /// Why it is compared with nothing.
+    pub not_compared: Option<ErrorReport>,
+    /// Why it cannot be recovered.
+    pub problem: Option<ErrorReport>,
 }
 
 /// An answer, or why there is none.

@@ -7,14 +7,12 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     activity::Logged,
     command::JobId,
     history::JobKind,
     job::{Order, Work},
-    query::Answer,
+    query::{Answer, RecoverLook},
     states::Found,
     status::JobReport,
     worker::Worker,
@@ -23,40 +21,15 @@ use crate::{
     archive::Archive,
     as_of::{Effort, Limits, Looked, ask::Which},
     control::Control,
-    error::{Error, ErrorKind, ErrorReport, Result},
+    error::{Error, ErrorKind, Result},
     journal::integrate::Until,
-    recover::{self, Before, ComparedWith, RecoverOptions, RecoverReport},
+    recover::{self, Before, RecoverOptions, RecoverReport},
     sqlite::seen::ContentCheck,
-    storage::{
-        self,
-        processes::{self, Holders},
-        space,
-    },
+    storage::{self, processes, space},
 };
 
 /// So long is looked whether the state of archive and log is sound, before somebody decides.
 const CHECK_MAX: Duration = Duration::from_secs(5);
-
-/// What a recovery would begin with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RecoverLook {
-    /// The name proposed for the new file.
-    pub to: PathBuf,
-    /// The length of the damaged file in bytes; about as much space the new one needs.
-    pub bytes: u64,
-    /// How much there is on the disk of the proposed name, where that is known.
-    pub available_bytes: Option<u64>,
-    /// Who has it open.
-    pub holders: Holders,
-    /// The state of archive and log that it is compared with.
-    pub compared: Option<ComparedWith>,
-    /// Whether that state is sound, as SQLite finds its pages; `None` where it could not be found out in a few seconds.
-    pub is_restorable: Option<bool>,
-    /// Why it is compared with nothing.
-    pub not_compared: Option<ErrorReport>,
-    /// Why it cannot be recovered.
-    pub problem: Option<ErrorReport>,
-}
 
 /// Does something with the state that archive and log of a data file lead to: as long as nothing was done, what is
 /// damaged is repaired, or passed by.

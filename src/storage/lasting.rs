@@ -76,8 +76,7 @@ impl Drop for Lasting {
 mod tests {
     use std::process::Command;
 
-    use super::*;
-    use crate::sqlite;
+    use super::{super::note_data_file, *};
 
     /// Whether another process may lock the file for itself.
     fn can_be_locked(path: &Path) -> io::Result<bool> {
@@ -93,7 +92,8 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().canonicalize()?.join("a");
         rusqlite::Connection::open(&path)?.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES(1)")?;
-        let reader = sqlite::open_existing(&path)?;
+        let reader = rusqlite::Connection::open(&path)?;
+        note_data_file(&path);
         reader.execute_batch("BEGIN; SELECT * FROM t")?;
         assert!(!can_be_locked(&path)?);
         let same = |file: &Lasting| file.file.as_ref().map(std::os::fd::AsRawFd::as_raw_fd);

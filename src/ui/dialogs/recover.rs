@@ -8,7 +8,7 @@ use lucide_icons::Icon;
 
 use super::{ended::ended_ui, frame};
 use crate::{
-    engine::{Host, Status, recoveries::RecoverLook},
+    engine::{Host, Status, query::RecoverLook},
     error::foreign::foreign,
     recover::ComparedWith,
     storage::space::human_bytes,

@@ -8,8 +8,7 @@ use crate::{
     engine::{
         Answer, JobId, Query,
         history::{JobKind, Outcome},
-        query::ArchiveLook,
-        recoveries::RecoverLook,
+        query::{ArchiveLook, RecoverLook},
     },
     error::ErrorReport,
     journal::integrate::Until,
