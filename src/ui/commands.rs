@@ -46,7 +46,7 @@ const fn ctrl(key: Key) -> Option<KeyboardShortcut> {
 }
 
 impl MenuCommand {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::OpenDataFile,
         Self::Backup,
         Self::Restore,
