@@ -356,6 +356,7 @@ fn report(finished: Option<FinishedJob>, json: bool) -> Result<ExitCode> {
             JobReport::TestRestore(proof) => print_json(proof)?,
             JobReport::VerifyRecords(report) => print_json(report)?,
             JobReport::Compact(report) => print_json(report)?,
+            JobReport::Recover(report) => print_json(report)?,
             JobReport::TakeBack(report) => print_json(report)?,
             JobReport::Sample { path, bytes } => print_json(&serde_json::json!({ "path": path, "bytes": bytes }))?,
         }

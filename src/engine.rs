@@ -17,7 +17,7 @@
 //! data_files logs surveys folders settings   what is done to them: open, close, look, change
 //! begin         how a job begins, and what stands in its way
 //! job work entry completion ended   one running job, its body, its line in the Backup journal, what came of it
-//! backup_job kept proof maintenance undo notify   kinds of jobs
+//! backup_job kept proof maintenance recoveries undo notify   kinds of jobs
 //! scheduler proof lacking damaged   what is begun without a command
 //! found notices watched         what was found of archives, warnings that stay, how long nobody watched
 //! history recorder              the Backup journal, and the thread that writes it
@@ -62,6 +62,7 @@ pub mod protection;
 mod queries;
 pub mod query;
 mod recorder;
+mod recoveries;
 mod registry;
 pub mod rights;
 mod scheduler;

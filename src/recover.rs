@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! fill orphans        records of trees, and of pages that none leads to, into the new file
-//! target lost report  the new file, what has no place in its tables, what is said of it
+//! target lost         the new file, what has no place in its tables
 //! survey              which page belongs to which table, and where pages are missing
-//! schema known        what tables there are: by the file, by the last archive and its log
+//! schema known before what tables there are: by the file, by the last archive and its log; up to which commit
 //! walk chain form     a tree, a record, the form of a record, as far as they stand
 //! head sheet stamps   the header, one page, notes of all pages
 //! source place        the damaged file as it lies there, the name of the new one
+//! report words        what came of it
 //! ```
 //!
 //! SQLite's own `.recover` was the measure: nothing that it finds is missing here.
 
+mod before;
 mod chain;
 mod fill;
 mod form;
@@ -28,6 +30,7 @@ mod stamps;
 mod survey;
 mod target;
 mod walk;
+mod words;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,10 +38,12 @@ use std::{
     time::Instant,
 };
 
+pub use before::{Before, is_sound};
 pub use head::HeaderFrom;
-pub use known::{ComparedWith, Comparison, Differing};
+pub use known::{ComparedWith, Comparison, Differing, compared_with};
 pub use place::propose;
 pub use report::{NotMade, RecoverReport, TableReport};
+pub use words::Style;
 
 use fill::{Filled, Filling};
 use known::KnownState;

@@ -15,6 +15,7 @@ pub mod disks;
 pub mod identity;
 mod in_use;
 pub mod installation;
+pub mod lasting;
 pub mod marker;
 pub mod names;
 pub mod owners;

@@ -99,6 +99,9 @@ pub enum Ask {
         sheet: Sheet,
         /// What the file is.
         form: SaveForm,
+        /// Only these of those that are listed; they must be of the same sheet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        only: Option<Chosen>,
     },
     /// A piece of that file: [`Rows::Piece`].
     Piece {
@@ -131,6 +134,22 @@ pub enum Sheet {
     },
     /// Those of a statement that reads.
     Statement(String),
+}
+
+/// Some of the records that are listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The number of what lists them.
+    pub of: u64,
+    /// From which record to which, each time; in order.
+    pub stretches: Vec<(u64, u64)>,
+}
+
+impl Chosen {
+    /// How many they are.
+    pub fn count(&self) -> u64 {
+        self.stretches.iter().map(|(from, to)| to.saturating_sub(*from).saturating_add(1)).sum()
+    }
 }
 
 /// What a file is that records are saved to.

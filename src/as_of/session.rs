@@ -1,6 +1,7 @@
 //! A state that is kept open for whoever looks at it, with the thread that reads it. One thing is done at a time: what
 //! is wanted last ends what goes on; rows are read in between. It ends when nobody asks any more.
 
+mod chosen;
 mod looker;
 mod sheet;
 
@@ -15,7 +16,7 @@ use std::{
 
 use super::{
     Effort, Limits, Looked, Turn,
-    ask::{Ask, Difference, PIECE, Page, Rows, SaveForm, Sheet, State, Which},
+    ask::{Ask, Chosen, Difference, PIECE, Page, Rows, SaveForm, Sheet, State, Which},
     ask::{BLOCK, Doing},
 };
 use crate::{
@@ -40,7 +41,7 @@ pub type Open = Box<dyn Fn(&mut Effort, &Limits) -> Result<Looked> + Send>;
 enum Work {
     List(Sheet),
     Compare(Option<String>),
-    Save(Sheet, SaveForm),
+    Save(Sheet, SaveForm, Option<Chosen>),
     /// Nothing: what goes on ends.
     Rest,
 }
@@ -130,7 +131,9 @@ impl Session {
         match ask {
             Ask::Show { number, sheet } => self.want(&mut inner, *number, Work::List(sheet.clone())),
             Ask::Compare { number, table } => self.want(&mut inner, *number, Work::Compare(table.clone())),
-            Ask::Save { number, sheet, form } => self.want(&mut inner, *number, Work::Save(sheet.clone(), *form)),
+            Ask::Save { number, sheet, form, only } => {
+                self.want(&mut inner, *number, Work::Save(sheet.clone(), *form, only.clone()));
+            }
             Ask::Stop { number } => self.want(&mut inner, *number, Work::Rest),
             Ask::Records { number, block } => self.fetch(&mut inner, Fetch::Block(*number, *block)),
             Ask::Record { number, nth } => self.fetch(&mut inner, Fetch::Record(*number, *nth)),

@@ -16,16 +16,15 @@ use crate::{
     as_of::{Limits, Looked, differences::Change},
     error::{
         Error, ErrorKind, Result,
-        foreign::{foreign, in_json, shown},
+        foreign::{foreign, in_json},
     },
-    journal::integrate::Until,
     records::operation::{Shown, value_in_words},
-    recover::{self, Differing, HeaderFrom, RecoverOptions, RecoverReport, TableReport},
+    recover::{self, Before, Differing, RecoverOptions, RecoverReport, Style, TableReport},
     storage,
 };
 
-/// So many tables with lost and found are named.
-const TABLES_SHOWN: usize = 5;
+/// Numbers and times as commands show them.
+const STYLE: Style = Style { count: |number| number.to_string(), time: in_words };
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -81,17 +80,34 @@ impl Asked {
             return self.with(&data_file, &options, None, &limits);
         }
         let what = self.archive.as_ref().unwrap_or(&data_file);
-        let mut is_begun = false;
-        let done = self.place.look(what, Until::End, &limits, &mut |looked| {
-            is_begun = true;
-            (self.with(&data_file, &options, Some(looked), &limits), false)
-        });
-        match done {
-            Err(error) if !is_begun && self.archive.is_none() && error.kind() != ErrorKind::Stopped => {
-                remark(&format!("Compared with no archive: {}.", error.message()));
-                self.with(&data_file, &options, None, &limits)
-            }
-            done => done,
+        let mut before = Before::default();
+        loop {
+            let (mut is_begun, mut goes_back) = (false, false);
+            let done = self.place.look(what, before.until(), &limits, &mut |looked| {
+                match before.goes_back(looked) {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        goes_back = true;
+                        return (Err(Error::stopped()), false);
+                    }
+                    Err(error) => return (Err(error), false),
+                }
+                is_begun = true;
+                (self.with(&data_file, &options, Some(looked), &limits), false)
+            });
+            return match done {
+                Err(_) if goes_back => continue,
+                Err(error) if is_begun || error.kind() == ErrorKind::Stopped => Err(error),
+                Err(_) if before.give_up() => continue,
+                Err(error) if self.archive.is_none() => {
+                    remark(&format!("Compared with no archive: {}.", error.message()));
+                    self.with(&data_file, &options, None, &limits)
+                }
+                done => done.map(|mut report| {
+                    report.remarks.extend(before.remark());
+                    report
+                }),
+            };
         }
     }
 
@@ -134,7 +150,7 @@ impl Asked {
         }
         let mut out = Out::new();
         table(&mut out, report)?;
-        for line in lines(report) {
+        for line in report.lines(&STYLE) {
             out.line(&foreign(&line).to_string())?;
         }
         out.flush()
@@ -161,94 +177,9 @@ fn table(out: &mut Out, report: &RecoverReport) -> Result<()> {
         let missing = table.missing().map_or_else(|| "?".to_owned(), |missing| missing.to_string());
         let counts = [table.found.to_string(), table.doubtful.to_string(), missing];
         let [a, b, c] = &counts;
-        let notes = foreign(&notes(table)).to_string();
+        let notes = foreign(&table.notes(&STYLE).join(", ")).to_string();
+        let notes = if notes.is_empty() { notes } else { format!("  {notes}") };
         out.line(&line(&name(table), [a, b, c], &notes))?;
     }
     Ok(())
-}
-
-fn notes(table: &TableReport) -> String {
-    let mut notes: Vec<String> = Vec::new();
-    let mut say = |count: u64, one: &str, many: &str| match count {
-        0 => {}
-        1 => notes.push(format!("1 {one}")),
-        count => notes.push(format!("{count} {many}")),
-    };
-    say(table.lost_pages, "page lost", "pages lost");
-    say(table.damaged_pages, "damaged page", "damaged pages");
-    say(table.broken, "record that cannot be read", "records that cannot be read");
-    say(table.placed, "put back from pages apart", "put back from pages apart");
-    say(table.strays, "in lost and found", "in lost and found");
-    if let Some(known) = &table.known {
-        say(known.changed, "not as the archive has it", "not as the archive has it");
-        say(known.added, "the archive does not know", "the archive does not know");
-        notes.extend(known.problem.as_ref().map(|why| format!("not compared: {why}")));
-    }
-    notes.extend(table.problem.clone());
-    if notes.is_empty() { String::new() } else { format!("  {}", notes.join(", ")) }
-}
-
-/// What else there is to say.
-fn lines(report: &RecoverReport) -> Vec<String> {
-    let mut lines = Vec::new();
-    match report.header {
-        HeaderFrom::File => {}
-        HeaderFrom::Archive => {
-            lines.push("The header of the file is lost; what it said is from the archive.".to_owned())
-        }
-        HeaderFrom::Pages => lines
-            .push(format!("The header of the file is lost; its pages show that they have {} bytes.", report.page_size)),
-    }
-    lines.extend(report.doubts.iter().map(|doubt| foreign(doubt).to_string()));
-    if report.unreadable_pages > 0 {
-        lines.push(format!("The disk did not give {} of its pages.", report.unreadable_pages));
-    }
-    if !report.schema_is_whole {
-        let from = match report.schema_from_archive {
-            0 => "what it still names was made".to_owned(),
-            1 => "1 object is made as the archive knows it".to_owned(),
-            count => format!("{count} objects are made as the archive knows them"),
-        };
-        lines.push(format!("The schema of the file is damaged: {from}."));
-    }
-    if report.lost_and_found > 0 {
-        let deleted = match report.deleted {
-            0 => String::new(),
-            deleted => format!(", {deleted} of them deleted once"),
-        };
-        let shown = report.lost_tables.get(..TABLES_SHOWN).unwrap_or(&report.lost_tables);
-        let more = match report.lost_tables.len() - shown.len() {
-            0 => String::new(),
-            more => format!(" and {more} more tables of such a name"),
-        };
-        let tables = format!("{}{more}", shown.join(", "));
-        lines.push(format!("{} without a place{deleted}: in {tables}.", records(report.lost_and_found)));
-    }
-    if let Some(table) = &report.doubtful_table {
-        lines.push(format!("Which records are doubtful, and why, says the table {table}."));
-    }
-    if !report.free_list_is_whole && report.lost_and_found > 0 {
-        lines
-            .push("Which pages were free is not known: deleted records may be among those without a place.".to_owned());
-    }
-    for object in &report.not_made {
-        lines.push(format!("The {} {} is not there: {}.", object.object, object.name, object.why));
-    }
-    if let Some(compared) = &report.compared {
-        let commit = compared.commit.map_or_else(String::new, |commit| format!(" and commit {commit} of its log"));
-        let lacks =
-            compared.lacks.as_ref().map_or_else(String::new, |lacks| format!(" It may not be the last: {lacks}."));
-        lines.push(format!(
-            "Compared with {}{commit}, of {}.{lacks}",
-            shown(&compared.archive),
-            in_words(compared.time)
-        ));
-    }
-    let whole = if report.is_everything() { "Everything was found" } else { "What was found" };
-    lines.push(format!("{whole}, {}, is in {}.", records(report.found()), shown(&report.to)));
-    lines
-}
-
-fn records(count: u64) -> String {
-    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }

@@ -16,6 +16,7 @@ use crate::{
     engine::{Event, status::JobReport},
     error::{foreign::plain, shell::quoted},
     journal::{CaptureState, commits_in_words, integrate::Integrated},
+    recover::Style,
     restore::{self, in_place::InPlace},
     sqlite::{
         data_file::JournalMode,
@@ -144,6 +145,10 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
             human_bytes(r.after_bytes),
             r.check_in_words()
         ),
+        JobReport::Recover(r) => {
+            let style = Style { count: |number| number.to_string(), time: super::looked::in_words };
+            format!("{} in {seconds:.1} s:\n{}", r.data_file.display(), r.lines(&style).join("\n"))
+        }
         JobReport::TakeBack(r) => format!(
             "{} records of {} are as they were, in {seconds:.1} s; programs that write waited for {} ms at most\n{}",
             r.records(),

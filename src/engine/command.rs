@@ -250,6 +250,20 @@ pub enum Command {
         /// Canonical path of the data file.
         data_file: PathBuf,
     },
+    /// Save what a damaged data file still holds into a new file. The damaged one is never touched; nobody need look
+    /// after it.
+    Recover {
+        /// Name of the job.
+        job: JobId,
+        /// The data file.
+        data_file: PathBuf,
+        /// The new file; otherwise a name beside it.
+        #[serde(default)]
+        to: Option<PathBuf>,
+        /// Whether records of free pages, which were deleted once, are kept among the lost and found.
+        #[serde(default)]
+        with_deleted: bool,
+    },
     /// Take back single changes in the live data file, exactly as planned, or not at all.
     TakeBack {
         /// Name of the job.
@@ -345,6 +359,7 @@ impl Command {
             | Command::Drill { data_file, .. }
             | Command::VerifyRecords { data_file, .. }
             | Command::Compact { data_file, .. }
+            | Command::Recover { data_file, .. }
             | Command::TakeBack { data_file, .. }
             | Command::TakeBackPlanned { data_file, .. }
             | Command::PutAway { data_file, .. }
@@ -378,6 +393,7 @@ impl Command {
             | Command::Drill { job, .. }
             | Command::VerifyRecords { job, .. }
             | Command::Compact { job, .. }
+            | Command::Recover { job, .. }
             | Command::TakeBack { job, .. }
             | Command::TakeBackPlanned { job, .. }
             | Command::CreateSample { job, .. } => Some(*job),

@@ -105,6 +105,9 @@ impl Worker {
             Command::Compact { job, data_file } => {
                 self.compact(job, data_file).map_err(|e| (Some((job, JobKind::Compact)), e))?;
             }
+            Command::Recover { job, data_file, to, with_deleted } => {
+                self.recover(job, data_file, to, with_deleted).map_err(|e| (Some((job, JobKind::Recover)), e))?;
+            }
             Command::TakeBack { job, data_file, plan } => {
                 self.take_back(job, data_file, plan).map_err(|e| (Some((job, JobKind::TakeBack)), e))?;
             }

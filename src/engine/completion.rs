@@ -71,6 +71,10 @@ fn tell(entry: &mut HistoryEntry, report: &JobReport) {
             let unknown = report.unknown();
             entry.note = (!unknown.is_empty()).then(|| format!("These could not be checked: {}.", unknown.join(", ")));
         }
+        JobReport::Recover(report) => {
+            (entry.path, entry.bytes) = (Some(report.to.clone()), Some(report.bytes));
+            entry.note = (!report.remarks.is_empty()).then(|| report.remarks.join(" "));
+        }
         JobReport::Compact(report) => entry.bytes = Some(report.after_bytes),
         JobReport::TakeBack(report) => entry.note = Some(format!("{}.", report.in_words().replace('\n', ". "))),
         JobReport::Skipped { since } => {

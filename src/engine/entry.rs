@@ -31,6 +31,8 @@ pub enum JobKind {
     VerifyRecords,
     /// Making a data file as short as its content.
     Compact,
+    /// What a damaged data file still holds, saved into a new one.
+    Recover,
     /// Single changes taken back in the live data file.
     TakeBack,
     /// The program that the settings name, run after another job.
@@ -49,6 +51,7 @@ impl JobKind {
         Self::TestRestore,
         Self::VerifyRecords,
         Self::Compact,
+        Self::Recover,
         Self::Sample,
         Self::OnFinish,
     ];
@@ -65,6 +68,7 @@ impl JobKind {
             JobKind::Sample => "Sample",
             JobKind::VerifyRecords => "Verification of records",
             JobKind::Compact => "Compacting",
+            JobKind::Recover => "Recovery",
             JobKind::TakeBack => "Take back",
             JobKind::OnFinish => "Program after a job",
         }
@@ -81,6 +85,7 @@ impl JobKind {
             JobKind::Sample => "sample",
             JobKind::VerifyRecords => "verify-records",
             JobKind::Compact => "compact",
+            JobKind::Recover => "recover",
             JobKind::TakeBack => "take-back",
             JobKind::OnFinish => "on-finish",
         }
@@ -178,7 +183,7 @@ pub struct HistoryEntry {
     pub duration_ms: Option<u64>,
     /// How it ended.
     pub outcome: Outcome,
-    /// The archive, the folder restored into, or the data file restored in place.
+    /// The archive, the folder restored into, the data file restored in place, or the one that was made.
     pub path: Option<PathBuf>,
     /// Bytes written or verified.
     pub bytes: Option<u64>,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What a job does on its thread.
-pub(super) type Work = Box<dyn FnOnce(&Control) -> Result<JobReport> + Send>;
+pub(super) type Work = Box<dyn FnOnce(&Arc<Control>) -> Result<JobReport> + Send>;
 
 /// What a job is, before it runs.
 pub(super) struct Order {

@@ -76,8 +76,13 @@ impl Worker {
         self.take_back(job, data_file, plan)
     }
 
-    /// Keeps the report of a verification, and shows when which care was taken.
+    /// Keeps the report of a verification or a recovery, and shows when which care was taken.
     pub(super) fn note_maintenance(&mut self, entry: &HistoryEntry, finished: &FinishedJob) {
+        if let Ok(JobReport::Recover(report)) = &finished.result {
+            // Plain data always has a JSON form.
+            let (job, text) = (finished.id, serde_json::to_string(report).unwrap_or_default());
+            self.note(move |history| history.keep_report(job, &text));
+        }
         let (JobKind::VerifyRecords | JobKind::Compact, Some(data_file)) = (finished.kind, &finished.data_file) else {
             return;
         };

@@ -7,7 +7,7 @@ use super::{
     history::History,
     in_care::{LOOK_WAIT, with_running},
     query::{Answer, ArchiveLook, Query, Reply, SeenPlaces},
-    states, undo,
+    undo,
     worker::Worker,
 };
 use crate::{
@@ -102,10 +102,9 @@ impl Worker {
                     // One that was made just now may not be written yet.
                     recorder.flush();
                     let text = History::glance(&data).map_or(Ok(None), |history| history.report(job))?;
-                    let report: Option<RecordsReport> = text.and_then(|text| serde_json::from_str(&text).ok());
-                    report.map(Answer::Report).ok_or_else(|| {
+                    text.and_then(|text| report_of(&text)).ok_or_else(|| {
                         Error::new(ErrorKind::NotFound, "the report is not kept any more")
-                            .hint("The last 20 of each data file are kept. Verify it again.")
+                            .hint("The last 20 of each kind and data file are kept. Do it once more.")
                     })
                 })
             }
@@ -129,15 +128,11 @@ impl Worker {
                 Box::new(move || take_backs.answer(logged, identity, &question).map(Box::new).map(Answer::TakeBack))
             }
             Query::State { data_file, question } => {
-                let settings =
-                    self.data_files.at(&data_file).ok_or_else(|| Self::not_open(&data_file))?.settings.clone();
-                let in_care = self.in_care(&data_file);
-                let (settings_dir, data_dir) = (self.config.settings_dir.clone(), self.config.data_dir.clone());
-                let logged = Logged { path: data_file, settings: Some(settings), settings_dir, data_dir };
-                let (states, clock) = (self.states.clone(), self.config.clock.clone());
-                let found = states::Found { logged, in_care, clock };
+                self.data_files.at(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+                let (states, found) = (self.states.clone(), self.found_of(&data_file, false));
                 Box::new(move || states.answer(found, &question).map(Box::new).map(Answer::State))
             }
+            Query::Recover { data_file } => Box::new(self.recover_look(data_file)),
             Query::Look { data_file } => return Err(Self::not_open(&data_file)),
             Query::Unknown => {
                 return Err(Error::new(ErrorKind::Refused, "this engine does not know the question")
@@ -145,6 +140,13 @@ impl Worker {
             }
         })
     }
+}
+
+/// A report as it was kept: of a verification of records, or of a recovery.
+fn report_of(text: &str) -> Option<Answer> {
+    let records: Option<RecordsReport> = serde_json::from_str(text).ok();
+    let recovered = || serde_json::from_str(text).ok().map(Box::new).map(Answer::Recovered);
+    records.map(Answer::Report).or_else(recovered)
 }
 
 /// The places that `settings`, which are not in force yet, mean for archives and log.

@@ -22,8 +22,10 @@ use crate::{
         integrate::{Point, Until},
     },
     maintenance::RecordsReport,
+    recover::{ComparedWith, RecoverReport},
     restore::{Logs, RestorePlan, timeline::Timeline, undo::UndoPlan},
     settings::{Revision, Settings},
+    storage::processes::Holders,
     take_back,
 };
 
@@ -112,7 +114,7 @@ pub enum Query {
         /// The restore in place.
         of: JobId,
     },
-    /// The report of a verification of records: [`Answer::Report`].
+    /// The report of a verification of records, or of a recovery: [`Answer::Report`], [`Answer::Recovered`].
     Report {
         /// Canonical path of the data file.
         data_file: PathBuf,
@@ -140,6 +142,11 @@ pub enum Query {
         /// What is asked.
         question: ask::Question,
     },
+    /// What a recovery of a damaged data file would begin with: [`Answer::Recover`].
+    Recover {
+        /// Its path, and that of no other name of it; nobody need look after it.
+        data_file: PathBuf,
+    },
     /// How a data file stands now, and not as it was seen last: when [`Answer::Looked`] comes, the status holds it.
     Look {
         /// Canonical path of the data file.
@@ -166,6 +173,7 @@ impl Query {
             | Query::Report { data_file, .. }
             | Query::TakeBack { data_file, .. }
             | Query::State { data_file, .. }
+            | Query::Recover { data_file }
             | Query::Look { data_file } => Subject::DataFile(data_file),
         }
     }
@@ -183,6 +191,7 @@ impl Query {
             | Query::Report { data_file, .. }
             | Query::TakeBack { data_file, .. }
             | Query::State { data_file, .. }
+            | Query::Recover { data_file }
             | Query::Look { data_file } => data_file,
             Query::Unknown => Path::new(""),
         }
@@ -208,6 +217,10 @@ pub enum Answer {
     Undo(UndoPlan),
     /// What a verification found.
     Report(RecordsReport),
+    /// What a recovery would begin with.
+    Recover(Box<RecoverLook>),
+    /// What a recovery came to.
+    Recovered(Box<RecoverReport>),
     /// What was changed.
     Activity(Box<Page>),
     /// What would be done.
@@ -243,6 +256,27 @@ pub struct SeenPlaces {
     pub archives: Place,
     /// The folder of the log, if they use one.
     pub log: Option<Place>,
+}
+
+/// What a recovery would begin with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecoverLook {
+    /// The name proposed for the new file.
+    pub to: PathBuf,
+    /// The length of the damaged file in bytes; about as much space the new one needs.
+    pub bytes: u64,
+    /// How much there is on the disk of the proposed name, where that is known.
+    pub available_bytes: Option<u64>,
+    /// Who has it open.
+    pub holders: Holders,
+    /// The state of archive and log that it is compared with.
+    pub compared: Option<ComparedWith>,
+    /// Whether that state is sound, as SQLite finds its pages; `None` where it could not be found out in a few seconds.
+    pub is_restorable: Option<bool>,
+    /// Why it is compared with nothing.
+    pub not_compared: Option<ErrorReport>,
+    /// Why it cannot be recovered.
+    pub problem: Option<ErrorReport>,
 }
 
 /// An answer, or why there is none.

@@ -66,6 +66,8 @@ pub(super) struct Found {
     pub(super) logged: Logged,
     pub(super) in_care: InCare,
     pub(super) clock: Clock,
+    /// Whether the data file itself is not to be opened.
+    pub(super) is_untouched: bool,
 }
 
 impl States {
@@ -118,7 +120,7 @@ impl Found {
     }
 
     /// Opens it, as `strongroom query` does.
-    fn open(&self, which: &Which, effort: &mut Effort, limits: &Limits) -> Result<Looked> {
+    pub(super) fn open(&self, which: &Which, effort: &mut Effort, limits: &Limits) -> Result<Looked> {
         let data_file = &self.logged.path;
         let log = self.log();
         match which {
@@ -130,7 +132,7 @@ impl Found {
                 Looked::open(path, segments, (&logs, &origin), effort.how(), limits)
             }
             Which::Until(_) => {
-                let mut origin = self.logged.origin();
+                let mut origin = Origin { is_untouched: self.is_untouched, ..self.logged.origin() };
                 origin.damaged.extend(effort.passed().iter().cloned());
                 let (logs, origin) = with_running(Logs::Found, log.as_deref(), origin);
                 let made = last_made(&self.logged.data_dir, data_file);

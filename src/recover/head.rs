@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{known::KnownState, sheet::usable_of, source::Raw};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Where what the header says comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeaderFrom {
     /// The file has it.

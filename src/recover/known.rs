@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     as_of::{
@@ -76,7 +76,7 @@ fn read(conn: &rusqlite::Connection) -> rusqlite::Result<KnownState> {
 }
 
 /// How a recovered table stands to what archive and log know of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Comparison {
     /// Records that they know, and the recovered file lacks.
     pub missing: u64,
@@ -90,7 +90,7 @@ pub struct Comparison {
 }
 
 /// What the recovered file was compared with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComparedWith {
     /// The archive.
     pub archive: PathBuf,
@@ -144,8 +144,8 @@ pub(super) fn compare(
     Ok(found)
 }
 
-/// What the recovered file was compared with.
-pub(super) fn compared_with(looked: &Looked) -> ComparedWith {
+/// What a recovered file is compared with, where that is this state.
+pub fn compared_with(looked: &Looked) -> ComparedWith {
     let about = looked.about();
     ComparedWith {
         archive: about.archive.clone().unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     head::HeaderFrom,
@@ -10,7 +10,7 @@ use super::{
 };
 
 /// A table of the recovered file.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TableReport {
     /// Its name.
     pub table: String,
@@ -61,7 +61,7 @@ impl TableReport {
 }
 
 /// Something of the schema that is not in the recovered file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotMade {
     /// `table`, `index`, `view`, `trigger`.
     pub object: String,
@@ -75,7 +75,7 @@ pub struct NotMade {
 }
 
 /// What a recovery achieved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoverReport {
     /// The damaged data file; it is as it was.
     pub data_file: PathBuf,

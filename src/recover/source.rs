@@ -4,7 +4,6 @@
 use std::{
     cell::RefCell,
     collections::BTreeSet,
-    fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,16 +13,13 @@ use crate::{
     error::{Error, ErrorKind, Result},
     records::page::{FileHead, Image},
     sqlite::{alias, wal_alone::Committed},
-    storage::{
-        read_exact_at,
-        regular::{self, Links},
-    },
+    storage::lasting::{self, Lasting},
 };
 
 /// The file as bytes, before anything is known of its pages.
 #[derive(Debug)]
 pub(super) struct Raw {
-    file: File,
+    file: Lasting,
     pub(super) path: PathBuf,
     pub(super) length: u64,
     pub(super) wal: Option<Committed>,
@@ -47,7 +43,7 @@ impl Raw {
             return Err(Error::new(ErrorKind::WrongType, format!("{} is {what}", path.display())).hint(named));
         }
         let path = path.canonicalize().map_err(|e| Error::io("open", path, e))?;
-        let (file, meta) = regular::open(&path, Links::Followed).map_err(|e| Error::io("open", &path, e))?;
+        let (file, meta) = lasting::open(&path).map_err(|e| Error::io("open", &path, e))?;
         let wal = Committed::read(&path)?;
         if meta.len() == 0 && wal.is_none() {
             return Err(Error::new(ErrorKind::Empty, format!("{} is empty (0 bytes)", path.display()))
@@ -60,7 +56,7 @@ impl Raw {
     pub(super) fn bytes(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
         let there = self.length.saturating_sub(offset).min(length as u64) as usize;
         let mut bytes = vec![0; there];
-        read_exact_at(&self.file, offset, &mut bytes).ok()?;
+        self.file.read_exact_at(offset, &mut bytes).ok()?;
         Some(bytes)
     }
 

@@ -226,7 +226,11 @@ impl Switchboard {
             }
             // What is gone can be restored by this window, which looks after it then; the lock sees that nobody else
             // does.
-            Command::RestoreInPlace { ref data_file, .. } if self.is_lost(data_file) => self.own().send(command),
+            Command::RestoreInPlace { ref data_file, .. } | Command::Recover { ref data_file, .. }
+                if self.is_lost(data_file) =>
+            {
+                self.own().send(command)
+            }
             Command::Forget { .. } => self.links.iter().try_for_each(|link| link.handle.send(command.clone())),
             command => match self.engine_of(command.subject()) {
                 Ok(handle) => handle.send(command),
@@ -242,7 +246,7 @@ impl Switchboard {
     fn pass_on_query(&self, query: Query, reply: Reply) {
         let handle = match &query {
             // It is kept beside the Backup journal, which this engine reads as well.
-            Query::Report { data_file, .. } if self.is_lost(data_file) => Ok(self.own()),
+            Query::Report { data_file, .. } | Query::Recover { data_file } if self.is_lost(data_file) => Ok(self.own()),
             query => self.engine_of(query.subject()),
         };
         match handle {

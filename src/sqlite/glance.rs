@@ -49,9 +49,9 @@ pub fn glance(path: &Path, limit: Duration) -> Result<()> {
     })
 }
 
-/// Whether a line of the check says that a tree of pages is broken. What a virtual table says of its own content, such
-/// as “malformed inverted index for FTS5 table”, is for its program to rebuild.
-fn is_structural(line: &str) -> bool {
+/// Whether a line of SQLite's quick check says that a tree of pages is broken. What a virtual table says of its own
+/// content, such as “malformed inverted index for FTS5 table”, is for its program to rebuild.
+pub fn is_structural(line: &str) -> bool {
     line.starts_with("Tree ") || line.contains("btreeInitPage") || line.contains("disk image is malformed")
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -47,6 +48,18 @@ pub(super) fn refuse_data_file_known_as(identity: FileIdentity, path: &Path) -> 
             .hint("Choose an archive, whose name ends in .4BK, or a log, whose name ends in .journal or .4BL."));
     }
     Ok(())
+}
+
+/// Closes a descriptor of a file that SQLite neither has open in this process nor had; gives any other one back.
+///
+/// Nothing is locked in between: [`note_data_file`] comes before SQLite locks anything in a file.
+pub(super) fn unless_in_use(identity: FileIdentity, file: File) -> Option<File> {
+    let known = DATA_FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.contains_key(&identity) {
+        return Some(file);
+    }
+    drop(file);
+    None
 }
 
 /// Which file it is, without opening it. Windows keeps the locks of one handle when another is closed.

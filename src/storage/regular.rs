@@ -43,6 +43,19 @@ pub fn open_with(options: &mut OpenOptions, path: &Path, links: Links) -> io::Re
         return Err(ordinary(NotOrdinary::Other));
     }
     refuse_data_file(path).map_err(|_| ordinary(NotOrdinary::DataFile))?;
+    open_looked_at(options, path, links)
+}
+
+/// As [`open`], also where SQLite has the file open in this process. Whoever closes it must know what that does.
+pub(super) fn open_unguarded(path: &Path, links: Links) -> io::Result<(File, Metadata)> {
+    let before = if links == Links::Followed { path.metadata()? } else { path.symlink_metadata()? };
+    if !before.is_file() {
+        return Err(ordinary(NotOrdinary::Other));
+    }
+    open_looked_at(OpenOptions::new().read(true), path, links)
+}
+
+fn open_looked_at(options: &mut OpenOptions, path: &Path, links: Links) -> io::Result<(File, Metadata)> {
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;

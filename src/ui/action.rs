@@ -226,6 +226,8 @@ pub(crate) enum Action {
         /// What its lines are.
         form: Form,
     },
+    /// Something about recovering a damaged data file.
+    Recover(Recover),
     /// Something about looking at a state.
     Look(Look),
     /// Something about taking single changes back.
@@ -287,6 +289,35 @@ pub(crate) enum Action {
     QuitAnyway,
 }
 
+/// What is wanted about recovering a damaged data file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Recover {
+    /// Choose a damaged file, which nobody need look after.
+    Choose,
+    /// Find out what a file is called where it lies, then open the dialog *Recover…*.
+    Ask(PathBuf),
+    /// Open the dialog for the file of this name.
+    Open(PathBuf),
+    /// Choose the folder of the new file.
+    ChooseFolder(PathBuf),
+    /// Begin.
+    Begin {
+        /// The damaged file.
+        data_file: PathBuf,
+        /// The new one.
+        to: PathBuf,
+        /// Whether deleted records are kept.
+        with_deleted: bool,
+    },
+    /// Show the report of a recovery.
+    Report {
+        /// The damaged file.
+        data_file: PathBuf,
+        /// The recovery.
+        job: JobId,
+    },
+}
+
 /// What is wanted about looking at a state.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Look {
@@ -301,8 +332,8 @@ pub(crate) enum Look {
     AskMoment(PathBuf),
     /// Ask what the open dialog waits for.
     Ask(ask::Ask),
-    /// Choose the folder that all records of a sheet are saved to.
-    ChooseFolder(ask::Sheet, ask::SaveForm),
+    /// Choose the folder that all records of a sheet are saved to, or some of those that are listed.
+    ChooseFolder(ask::Sheet, ask::SaveForm, Option<ask::Chosen>),
     /// Save them there.
     Save(PathBuf),
     /// They were saved, or could not be: of the state with this name.

@@ -2,6 +2,7 @@
 
 mod beside;
 mod looking;
+mod recovering;
 mod taking_back;
 
 use beside::{beside, plan_service, show_folder};
@@ -114,7 +115,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::UseArchive(archive) => {
             let segments = state.segments.get(&archive).cloned().unwrap_or_default();
-            if let Some(Dialog::Restore(form)) = &mut state.dialog {
+            if let Some(form) = state.dialog.as_mut().and_then(Dialog::restore_form) {
                 (form.archive, form.segments, form.asked) = (archive, segments, None);
                 // Named like the other archive, if it is the one that was proposed.
                 form.destination = None;
@@ -277,6 +278,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
                 state.activity.export = Some(Export::begin(ctx, handle, what, form, file));
             }
         }
+        Action::Recover(wish) => recovering::apply(ctx, wish, state, handle, news),
         Action::Look(wish) => looking::apply(ctx, wish, state, handle, news),
         Action::TakeBack(wish) => taking_back::apply(ctx, wish, state, handle, news),
         Action::AskGoBack { data_file, commit } => {

@@ -38,10 +38,14 @@ impl Dialog {
         };
         match self {
             Dialog::Restore(form) => Some(form.question()),
+            Dialog::LookMoment(form) => form.question(),
             Dialog::Repair(form) => look(&form.archive, &form.segments),
             Dialog::Segments(form) => look(&form.archive, &form.segments),
             Dialog::Undo(form) => Some(Query::Undo { data_file: form.data_file.clone(), of: form.of }),
-            Dialog::Report(form) => Some(Query::Report { data_file: form.data_file.clone(), job: form.job }),
+            Dialog::Recover(form) => Some(Query::Recover { data_file: form.data_file.clone() }),
+            Dialog::Report(form) | Dialog::Recovered(form) => {
+                Some(Query::Report { data_file: form.data_file.clone(), job: form.job })
+            }
             _ => None,
         }
     }
@@ -54,6 +58,7 @@ impl Dialog {
     fn concerns(&self) -> Option<(&Path, bool)> {
         match self {
             Dialog::Restore(form) => Some((form.in_place.as_deref()?, false)),
+            Dialog::LookMoment(form) => Some((&form.data_file, false)),
             Dialog::Undo(form) => Some((&form.data_file, true)),
             _ => None,
         }
@@ -93,7 +98,7 @@ impl State {
         if is_lost && of.is_some_and(|(_, only)| only) || !std::mem::take(&mut asked.again) {
             return None;
         }
-        if let Dialog::Restore(form) = dialog {
+        if let Some(form) = dialog.restore_form() {
             // Where a limit leads may be told otherwise as well.
             form.asked = None;
             form.timeline.ask_again();

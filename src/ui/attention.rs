@@ -7,7 +7,7 @@ use eframe::egui::{Label, RichText, Ui};
 use lucide_icons::Icon;
 
 use super::{
-    action::Action,
+    action::{Action, Recover},
     jobs, side_bar,
     theme::{self, palette},
     widgets::{self, Tone, button, card},
@@ -104,6 +104,12 @@ fn buttons_ui(ui: &mut Ui, data_file: &DataFileStatus, warning: &Warning, action
         let tip = "Bring the data file to the last commit that its log holds";
         if button(ui, Some(Icon::DatabaseBackup), "Integrate…").on_hover_text(tip).clicked() {
             actions.push(Action::AskIntegrate(path.clone()));
+        }
+    }
+    if matches!(warning.kind, K::DataFileDamaged | K::ContentDamaged) && !data_file.is_gone() {
+        let tip = jobs::RECOVER_TIP;
+        if button(ui, Some(Icon::LifeBuoy), "Recover data file…").on_hover_text(tip).clicked() {
+            actions.push(Action::Recover(Recover::Ask(path.clone())));
         }
     }
     if data_file.notices.iter().any(|notice| notice.kind == warning.kind) {

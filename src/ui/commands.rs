@@ -4,8 +4,9 @@ use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, Response, Ui, Widg
 use lucide_icons::Icon;
 
 use super::{
-    action::Action,
+    action::{Action, Recover},
     dialogs::settings::Tab,
+    jobs::RECOVER_TIP,
     state::{Page, State},
     theme,
     widgets::why,
@@ -18,6 +19,7 @@ pub(crate) enum MenuCommand {
     OpenDataFile,
     Backup,
     Restore,
+    Recover,
     CreateSample,
     CloseDataFile,
     Settings,
@@ -44,10 +46,11 @@ const fn ctrl(key: Key) -> Option<KeyboardShortcut> {
 }
 
 impl MenuCommand {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::OpenDataFile,
         Self::Backup,
         Self::Restore,
+        Self::Recover,
         Self::CreateSample,
         Self::CloseDataFile,
         Self::Settings,
@@ -69,6 +72,7 @@ impl MenuCommand {
             }
             Self::Backup => ("Backup…", "Make a full backup of the data file", Icon::Archive, ctrl(Key::B)),
             Self::Restore => ("Restore…", "Restore files from an archive", Icon::ArchiveRestore, ctrl(Key::R)),
+            Self::Recover => ("Recover damaged file…", RECOVER_TIP, Icon::LifeBuoy, None),
             Self::CreateSample => {
                 ("Create sample…", "Create a sample data file to try everything with", Icon::FlaskConical, None)
             }
@@ -143,6 +147,7 @@ impl MenuCommand {
             Self::OpenDataFile => Some(Action::ChooseDataFile),
             Self::Backup => current().map(Action::AskBackup),
             Self::Restore => Some(Action::ChooseArchive),
+            Self::Recover => Some(Action::Recover(Recover::Choose)),
             Self::CreateSample => Some(Action::AskSample),
             Self::CloseDataFile => current().map(Action::CloseDataFile),
             Self::Settings => current().map(|data_file| Action::AskSettings(data_file, Tab::default())),

@@ -15,6 +15,8 @@ pub(crate) mod message;
 pub(crate) mod plan;
 pub(crate) mod quit;
 pub(crate) mod records;
+pub(crate) mod recover;
+pub(crate) mod recovered;
 pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod sample;
@@ -69,10 +71,12 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Undo(form)) => undo::undo_ui(ctx, view, form, actions),
         Some(Dialog::Compact(form)) => compact::compact_ui(ctx, status, form, actions),
         Some(Dialog::Report(form)) => records::records_ui(ctx, view, (form, ended), actions),
+        Some(Dialog::Recover(form)) => recover::recover_ui(ctx, view, (form, ended), actions),
+        Some(Dialog::Recovered(form)) => recovered::recovered_ui(ctx, view, (form, ended), actions),
         Some(Dialog::Value(form)) => value::value_ui(ctx, form, actions),
         Some(Dialog::Export(form)) => export::export_ui(ctx, form, actions),
         Some(Dialog::Look(form)) => look::look_ui(ctx, form, actions),
-        Some(Dialog::LookMoment(form)) => look::moment::moment_ui(ctx, form, actions),
+        Some(Dialog::LookMoment(form)) => look::moment::moment_ui(ctx, view, form, actions),
         Some(Dialog::TakeBack(form)) => take_back::take_back_ui(ctx, status, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),
     }

@@ -31,6 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum Purpose {
     /// A data file to open.
     DataFile,
+    /// A damaged data file to recover.
+    DamagedFile,
+    /// The folder for what is recovered.
+    RecoverFolder,
     /// An archive to restore.
     Archive,
     /// An archive of a data file that cannot be opened.

@@ -1,4 +1,10 @@
 //! Running jobs and their results, and what is wrong: shown at the head of every page.
+//!
+//! ```text
+//! finished       what came of a job, with what can be done then
+//! ```
+
+mod finished;
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +12,7 @@ use eframe::egui::{Align, CornerRadius, Frame, Label, Layout, Margin, RichText, 
 use lucide_icons::Icon;
 
 use super::{
-    action::Action,
-    dialogs, reports,
+    action::{Action, Recover},
     state::{MessageForm, State},
     theme::{self, palette},
     widgets::{self, Tone, bar, button, duration, icon_button, moment, strip},
@@ -18,11 +23,14 @@ use crate::{
     engine::{
         Command, Status,
         history::JobKind,
-        status::{DataFileStatus, FinishedJob, JobReport, JobStatus, Refused},
+        status::{DataFileStatus, FinishedJob, JobStatus, Refused},
     },
     error::{ErrorKind, ErrorReport},
     storage::{processes::Holders, space::human_bytes},
 };
+
+/// What *Recover…* does.
+pub(crate) const RECOVER_TIP: &str = "Save what a damaged data file still holds into a new file";
 
 /// A path's last part.
 pub(crate) fn name(path: &Path) -> String {
@@ -68,6 +76,7 @@ fn noun(kind: JobKind) -> &'static str {
         JobKind::Sample => "sample",
         JobKind::VerifyRecords => "verification",
         JobKind::Compact => "compacting",
+        JobKind::Recover => "recovery",
         JobKind::TakeBack => "taking back",
         JobKind::OnFinish => "program",
     }
@@ -87,7 +96,7 @@ pub(crate) fn news_ui(ui: &mut Ui, status: &Status, state: &State, actions: &mut
     let is_here = |job: &FinishedJob| job.data_file == state.current || job.data_file.as_ref().is_none_or(is_closed);
     let concerns = |job: &&FinishedJob| is_here(job) && !is_quiet(job);
     if let Some(job) = status.finished.iter().find(concerns).filter(|job| !state.dismissed.contains(&job.id)) {
-        finished_ui(ui, status, job, actions);
+        finished::finished_ui(ui, status, job, actions);
     }
     if ui.cursor().top() > before {
         ui.add_space(theme::GAP - 6.0);
@@ -102,6 +111,7 @@ fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>,
             if let Some(folder) = folder.filter(|_| can_be_restored(refused)) {
                 restore_lost(ui, &refused.path, (refused.newest.as_ref(), folder), actions);
             }
+            recover_damaged(ui, refused.error.kind, &refused.path, actions);
             if icon_button(ui, Icon::X, &format!("Put away: {}", name(&refused.path))).clicked() {
                 actions.push(Action::Send(Command::Forget { path: refused.path.clone() }));
             }
@@ -119,11 +129,14 @@ fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>,
         });
     }
     let data_file = data_file.filter(|_| gone.is_none());
-    let of_file = data_file.into_iter().flat_map(|d| [(Tone::Bad, &d.problem), (Tone::Warn, &d.settings_problem)]);
-    for (tone, problem) in of_file.chain([(Tone::Warn, &status.history_problem)]) {
-        if let Some(problem) = problem {
-            strip(ui, tone, &problem.message, problem.hint.as_deref(), |_| ());
-        }
+    if let Some((data_file, problem)) = data_file.and_then(|d| Some((d, d.problem.as_ref()?))) {
+        strip(ui, Tone::Bad, &problem.message, problem.hint.as_deref(), |ui| {
+            recover_damaged(ui, problem.kind, &data_file.facts.path, actions);
+        });
+    }
+    let of_file = data_file.and_then(|d| d.settings_problem.as_ref());
+    for problem in of_file.into_iter().chain(&status.history_problem) {
+        strip(ui, Tone::Warn, &problem.message, problem.hint.as_deref(), |_| ());
     }
     if let Some(problem) = &status.list_problem {
         strip(ui, Tone::Warn, &problem.message, problem.hint.as_deref(), |_| ());
@@ -186,6 +199,14 @@ fn restore_lost(ui: &mut Ui, data_file: &Path, (newest, folder): (Option<&PathBu
             Some(archive) => Action::AskRestoreInPlace { archive, data_file },
             None => Action::ChooseArchiveOfLost { data_file, folder },
         });
+    }
+}
+
+/// Offers to save what a data file still holds that cannot be read as it is.
+fn recover_damaged(ui: &mut Ui, kind: ErrorKind, data_file: &Path, actions: &mut Vec<Action>) {
+    let is_damaged = matches!(kind, ErrorKind::Damaged | ErrorKind::NotRecognised);
+    if is_damaged && button(ui, Some(Icon::LifeBuoy), "Recover it…").on_hover_text(RECOVER_TIP).clicked() {
+        actions.push(Action::Recover(Recover::Ask(data_file.to_path_buf())));
     }
 }
 
@@ -269,6 +290,7 @@ pub(crate) fn title(job: &JobStatus) -> String {
         JobKind::Sample => "Creating the sample".to_owned(),
         JobKind::VerifyRecords => format!("Verifying the records of {}", of(&job.data_file)),
         JobKind::Compact => format!("Compacting {}", of(&job.data_file)),
+        JobKind::Recover => format!("Recovering {}", of(&job.data_file)),
         JobKind::TakeBack => format!("Taking back changes in {}", of(&job.data_file)),
         JobKind::OnFinish => "Running a program".to_owned(),
     }
@@ -279,6 +301,7 @@ fn progress_text(job: &JobStatus) -> String {
     let amount: fn(u64) -> String = match progress.phase {
         Phase::Creating => |n| format!("{} records", widgets::count(n)),
         Phase::Examining => |n| format!("{} tables and indexes", widgets::count(n)),
+        Phase::Sorting | Phase::Salvaging => |n| format!("{} pages", widgets::count(n)),
         _ => human_bytes,
     };
     let phase = if job.stopping { "Stopping" } else { progress.phase.label() };
@@ -286,7 +309,7 @@ fn progress_text(job: &JobStatus) -> String {
     match (progress.done, progress.total) {
         (0, 0) => {}
         (done, 0) => parts.push(amount(done)),
-        (done, total) if progress.phase == Phase::Examining => {
+        (done, total) if matches!(progress.phase, Phase::Examining | Phase::Sorting | Phase::Salvaging) => {
             parts.push(format!("{} of {}", widgets::count(done), amount(total)));
         }
         (done, total) => parts.push(format!("{} of {}", amount(done), amount(total))),
@@ -298,114 +321,6 @@ fn progress_text(job: &JobStatus) -> String {
         parts.push(format!("about {} left", duration(seconds.max(1) * 1000).replace(".0 s", " s")));
     }
     parts.join("   ·   ")
-}
-
-fn finished_ui(ui: &mut Ui, status: &Status, job: &FinishedJob, actions: &mut Vec<Action>) {
-    let put_away = |ui: &mut Ui, actions: &mut Vec<Action>| {
-        if icon_button(ui, Icon::X, "Put the result away").clicked() {
-            actions.push(Action::Dismiss(job.id));
-        }
-    };
-    match &job.result {
-        Ok(JobReport::Backup(report)) => {
-            let (tone, message) = match report.problem() {
-                None => (Tone::Good, format!("Full backup {} succeeded", report.number)),
-                Some(_) => {
-                    (Tone::Warn, format!("Full backup {} was made, but something needs attention", report.number))
-                }
-            };
-            strip(ui, tone, &message, Some(&reports::backup_text(report, job.duration_ms)), |ui| {
-                put_away(ui, actions);
-                show_folder(ui, report.archive.parent().unwrap_or(&report.archive), actions);
-            });
-        }
-        Ok(JobReport::Skipped { since }) => {
-            let message = format!("No backup was needed: not modified since backup {since}");
-            strip(ui, Tone::Neutral, &message, None, |ui| put_away(ui, actions));
-        }
-        Ok(JobReport::Restore(report)) => {
-            let (tone, message, text) = reports::restore_text(report, job.duration_ms);
-            strip(ui, tone, &message, Some(&text), |ui| {
-                put_away(ui, actions);
-                let known = job.data_file.as_ref().and_then(|path| status.data_file(path));
-                let done = |known: &'_ DataFileStatus| known.in_place.iter().find(|done| done.job == job.id).cloned();
-                match (&report.in_place, known.and_then(|known| Some((known, done(known)?)))) {
-                    // The same stays on the Maintenance page and in the Backup journal.
-                    (Some(_), Some((known, done))) => dialogs::undo::undo_button(ui, known, &done, actions),
-                    (Some(_), None) => {}
-                    (None, _) => show_folder(ui, &report.destination, actions),
-                }
-            });
-        }
-        Ok(JobReport::Verify(report)) => {
-            let (tone, message, text) = reports::verify_text(report);
-            strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
-        }
-        Ok(JobReport::Repair(report)) => {
-            let (tone, message, text) = reports::repair_text(report);
-            strip(ui, tone, &message, Some(&text), |ui| {
-                put_away(ui, actions);
-                if let Some(copy) = &report.copy {
-                    show_folder(ui, copy.parent().unwrap_or(copy), actions);
-                }
-            });
-        }
-        Ok(JobReport::TestRestore(proof)) => {
-            let (tone, message, text) = reports::proof_text(proof);
-            strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
-        }
-        Ok(JobReport::VerifyRecords(report)) => {
-            let (tone, message, text) = reports::records_text(report, job.duration_ms);
-            strip(ui, tone, &message, Some(&text), |ui| {
-                put_away(ui, actions);
-                if button(ui, None, "View report").clicked() {
-                    actions.push(Action::AskReport { data_file: report.data_file.clone(), job: job.id });
-                }
-            });
-        }
-        Ok(JobReport::Compact(report)) => {
-            let message =
-                format!("{} was compacted: {} freed", name(&report.data_file), human_bytes(report.freed_bytes()));
-            let (before, after) = (human_bytes(report.before_bytes), human_bytes(report.after_bytes));
-            let text =
-                format!("From {before} to {after}, in {}. {}", duration(job.duration_ms), report.check_in_words());
-            let tone = if report.not_checked.is_none() { Tone::Good } else { Tone::Warn };
-            strip(ui, tone, &message, Some(&text), |ui| put_away(ui, actions));
-        }
-        Ok(JobReport::TakeBack(report)) => {
-            let count = report.records();
-            let of = name(&report.data_file);
-            let message = match count {
-                1 => format!("1 record of {of} is as it was"),
-                count => format!("{} records of {of} are as they were", widgets::count(count)),
-            };
-            let tone = if report.skipped.is_empty() { Tone::Good } else { Tone::Warn };
-            strip(ui, tone, &message, Some(&report.in_words()), |ui| put_away(ui, actions));
-        }
-        Ok(JobReport::Sample { path, bytes }) => {
-            let text = format!("{}, {}, in {}.", path.display(), human_bytes(*bytes), duration(job.duration_ms));
-            strip(ui, Tone::Good, "The sample was created", Some(&text), |ui| {
-                put_away(ui, actions);
-                show_folder(ui, path.parent().unwrap_or(path), actions);
-            });
-        }
-        Err(error) if error.kind == ErrorKind::Stopped => {
-            let message = format!("{} stopped by the user", job.kind.label());
-            strip(ui, Tone::Warn, &message, Some("Nothing was left behind under a final name."), |ui| {
-                put_away(ui, actions)
-            });
-        }
-        Err(error) => {
-            let message = format!("{} failed: {}", job.kind.label(), error.message);
-            strip(ui, Tone::Bad, &message, error.hint.as_deref(), |ui| put_away(ui, actions));
-        }
-    }
-}
-
-fn show_folder(ui: &mut Ui, folder: &Path, actions: &mut Vec<Action>) {
-    if button(ui, Some(Icon::FolderOpen), "Show folder").clicked() {
-        actions.push(Action::ShowFolder(folder.to_path_buf()));
-    }
 }
 
 /// The form of a message for an error that has no page of its own.

@@ -3,8 +3,10 @@
 //! ```text
 //! seen   the state, as the engine tells it: its tables, and the rows around those that are seen
 //! save   its records in a file
+//! picks  which of them are selected
 //! ```
 
+pub(crate) mod picks;
 pub(crate) mod save;
 pub(crate) mod seen;
 
@@ -12,13 +14,15 @@ use std::path::PathBuf;
 
 use super::{
     dialogs::value::ValueForm,
-    state::{Dialog, State},
+    state::{Dialog, RestoreForm, State},
 };
 use crate::{
-    as_of::ask::{Ask, SaveForm, Sheet, Which},
+    as_of::ask::{Ask, Chosen, SaveForm, Sheet, Which},
+    engine::Query,
     error::ErrorReport,
 };
 
+use picks::Picks;
 use seen::Seen;
 
 /// The parts of the dialog.
@@ -50,6 +54,8 @@ pub(crate) struct LookForm {
     pub(crate) first: u64,
     /// The record that is selected, from the first of all on.
     pub(crate) selected: Option<u64>,
+    /// The records that are selected, that one among them.
+    pub(crate) picks: Picks,
     /// The column of it that is selected.
     pub(crate) column: Option<usize>,
     /// The table, and the record, that is selected of what differs.
@@ -57,7 +63,7 @@ pub(crate) struct LookForm {
     /// A long value, above the dialog.
     pub(crate) value: Option<Box<ValueForm>>,
     /// The sheet that is to be saved when a folder is chosen, or that is being saved.
-    pub(crate) saving: Option<(Sheet, SaveForm)>,
+    pub(crate) saving: Option<(Sheet, SaveForm, Option<Chosen>)>,
     /// Whether that was begun.
     pub(crate) is_saving: bool,
     /// Where it was saved, or why not.
@@ -76,6 +82,7 @@ impl LookForm {
             sql: String::new(),
             first: 0,
             selected: None,
+            picks: Picks::default(),
             column: None,
             differing: (None, None),
             value: None,
@@ -88,6 +95,7 @@ impl LookForm {
     /// What is listed is another list from now on.
     pub(crate) fn begin_list(&mut self) {
         (self.first, self.selected, self.column) = (0, None, None);
+        self.picks = Picks::default();
     }
 
     /// The records that the part shows.
@@ -112,8 +120,24 @@ impl LookForm {
 pub(crate) struct MomentForm {
     /// Canonical path of the data file.
     pub(crate) data_file: PathBuf,
-    /// The moment as typed.
-    pub(crate) moment: String,
+    /// Whether there is an archive to begin with.
+    pub(crate) has_archive: bool,
+    /// What is chosen, as for a restore.
+    pub(crate) restore: RestoreForm,
+}
+
+impl MomentForm {
+    /// The form for a data file, with the archive that its timeline begins with.
+    pub(crate) fn new(data_file: PathBuf, archive: Option<PathBuf>) -> Self {
+        let has_archive = archive.is_some();
+        let restore = RestoreForm::new(archive.unwrap_or_default(), Vec::new(), Some(data_file.clone()));
+        Self { data_file, has_archive, restore }
+    }
+
+    /// What it waits for.
+    pub(crate) fn question(&self) -> Option<Query> {
+        self.has_archive.then(|| self.restore.question())
+    }
 }
 
 impl State {

@@ -34,7 +34,7 @@ pub(super) fn menu_bar(ui: &mut Ui, status: &Status, state: &State, actions: &mu
                     menu(ui, label, "Open recent", 0.0, |ui| recent_menu(ui, status, actions));
                 });
                 ui.separator();
-                items(ui, &[M::Backup, M::Restore], actions);
+                items(ui, &[M::Backup, M::Restore, M::Recover], actions);
                 ui.separator();
                 items(ui, &[M::CreateSample, M::Refresh], actions);
                 ui.separator();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    action::{Action, Look, TakeBack},
+    action::{Action, Look, Recover, TakeBack},
     file_picker::{Mode, Purpose, Request},
     state::{Dialog, State},
 };
@@ -17,6 +17,14 @@ pub(crate) fn picked(purpose: Purpose, path: PathBuf, state: &mut State) -> Opti
     let text = || Some(path.display().to_string());
     match purpose {
         Purpose::DataFile => Some(Action::Open(path)),
+        Purpose::DamagedFile => Some(Action::Recover(Recover::Ask(path))),
+        Purpose::RecoverFolder => {
+            if let Some(Dialog::Recover(form)) = &mut state.dialog {
+                let name = form.shown_to(&state.answers);
+                form.to = name.file_name().map(|name| path.join(name).display().to_string()).or(text());
+            }
+            None
+        }
         Purpose::Archive => Some(Action::AskRestore(path)),
         Purpose::ArchiveOfLost { data_file } => Some(Action::AskRestoreInPlace { archive: path, data_file }),
         Purpose::Log => match &mut state.dialog {

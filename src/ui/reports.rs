@@ -15,6 +15,7 @@ use crate::{
     error::{Error, ErrorKind},
     journal::integrate::Integrated,
     maintenance::RecordsReport,
+    recover::{RecoverReport, Style},
     repair::RepairReport,
     restore::{RestoreReport, in_place::InPlace, repaired_log_in_words},
     sqlite::{data_file::JournalMode, integrity::Integrity, seen::ContentCheck},
@@ -189,6 +190,26 @@ pub(super) fn verify_text(report: &VerifyReport) -> (Tone, String, String) {
             (Tone::Warn, headline, format!("{}\n{hint}{lacking}", amount("Made whole again, every byte")))
         }
     }
+}
+
+/// Numbers and times of a recovery as the window shows them.
+pub(super) const RECOVERY: Style = Style { count, time: |time| moment(&time) };
+
+/// Tone, headline and text of a recovery.
+pub(super) fn recover_text(report: &RecoverReport) -> (Tone, String, String) {
+    let headline = format!("What could be read of {} is in {}", name(&report.data_file), name(&report.to));
+    let (found, tables) = (count(report.found()), count(report.tables.len() as u64));
+    let mut lines = vec![
+        report.to.display().to_string(),
+        format!(
+            "{found} records in {tables} tables, {}, in {}. The damaged file is as it was.",
+            human_bytes(report.bytes),
+            duration(report.duration_ms)
+        ),
+    ];
+    lines.extend(report.problem().map(|problem| format!("{}.", sentence(problem.message()))));
+    lines.extend(report.remarks.iter().cloned());
+    (if report.is_everything() { Tone::Good } else { Tone::Warn }, headline, lines.join("\n"))
 }
 
 /// Tone, headline and text of a repair.

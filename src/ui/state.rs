@@ -14,8 +14,8 @@ use eframe::egui::{Context, Id};
 use crate::engine::{JobId, Status, status::DataFileStatus};
 
 pub(crate) use forms::{
-    ArchivesForm, BackupForm, CompactForm, HoldForm, JournalForm, LogChoice, LogsAsked, MessageForm, RepairForm,
-    ReportForm, RestoreForm, SampleForm, SegmentsForm, ServiceForm, Then, UndoForm,
+    ArchivesForm, BackupForm, CompactForm, HoldForm, JournalForm, LogChoice, LogsAsked, MessageForm, RecoverForm,
+    RepairForm, ReportForm, RestoreForm, SampleForm, SegmentsForm, ServiceForm, Then, UndoForm,
 };
 
 use super::{
@@ -73,6 +73,10 @@ pub(crate) enum Dialog {
     Undo(UndoForm),
     /// *Compact data…*
     Compact(CompactForm),
+    /// *Recover…*
+    Recover(RecoverForm),
+    /// The report of a recovery.
+    Recovered(ReportForm),
     /// The report of a verification of records.
     Report(ReportForm),
     /// A value of a record.
@@ -91,6 +95,17 @@ pub(crate) enum Dialog {
     Close(PathBuf),
     /// Whether to leave although jobs run, and who goes on with logs and schedules.
     Quit,
+}
+
+impl Dialog {
+    /// What a dialog remembers in which a state is chosen.
+    pub(crate) fn restore_form(&mut self) -> Option<&mut RestoreForm> {
+        match self {
+            Dialog::Restore(form) => Some(form),
+            Dialog::LookMoment(form) => Some(&mut form.restore),
+            _ => None,
+        }
+    }
 }
 
 /// All that the window remembers.

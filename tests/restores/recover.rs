@@ -16,12 +16,13 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use strongroom::{
     control::Control,
+    engine::{Command, JobId, status::JobReport},
     error::ErrorKind,
     recover::{self, HeaderFrom, RecoverOptions, RecoverReport},
 };
 use support::{
     Place, Running,
-    engine::{foreign_commits, serve},
+    engine::{backup, engine, finished, foreign_commits, open_with_log, serve, until},
     has, names_in,
     records::{Dice, plain},
     text,
@@ -515,4 +516,47 @@ fn what_cannot_be_recovered_is_said_and_leaves_nothing() {
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     assert!(text(&done.stderr).contains("Compared with no archive: "), "{}", text(&done.stderr));
     assert!(text(&done.stdout).contains("Everything was found"), "{}", text(&done.stdout));
+}
+
+/// To close a file that is open in SQLite drops every lock of the process: the next program to close it would take its
+/// connection for the last one, and delete the `-wal` under the log.
+#[test]
+fn an_engine_recovers_a_file_that_it_has_open_and_its_log_keeps_its_locks() {
+    if !has("sqlite3") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.at("shop.db");
+    foreign_commits(
+        &data,
+        "PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t(a) VALUES(1)",
+    );
+    let engine = engine(&place);
+    let handle = engine.handle();
+    open_with_log(&handle, &data, &place.at("shop.journal"));
+    backup(&handle, &data);
+    let wal = data.with_file_name("shop.db-wal");
+    foreign_commits(&data, "INSERT INTO t(a) VALUES(2)");
+    assert!(wal.exists());
+    for (nth, name) in ["first.db", "second.db"].into_iter().enumerate() {
+        let (job, to) = (JobId::new(), place.at(name));
+        let command = Command::Recover { job, data_file: data.clone(), to: Some(to.clone()), with_deleted: false };
+        handle.send(command).unwrap();
+        let JobReport::Recover(report) = finished(&handle, job) else { panic!("another report") };
+        assert_eq!((&report.data_file, &report.to, report.found()), (&data, &to, 2 + nth as u64));
+        assert!(report.is_everything() && report.compared.is_some(), "{report:?}");
+        // What is recovered is one thing; the lock of the log is seen by what a program does that closes the file.
+        foreign_commits(&data, "INSERT INTO t(a) VALUES(3)");
+        assert!(wal.exists(), "the lock of the log was lost");
+        let wanted = 2 + nth as u64;
+        until(&handle, |s| s.data_files[0].log.as_ref().is_some_and(|log| log.position.commit == wanted));
+    }
+    // Nothing may come in its way at the same time, and nothing is written over.
+    let job = JobId::new();
+    let command =
+        Command::Recover { job, data_file: data.clone(), to: Some(place.at("first.db")), with_deleted: false };
+    handle.send(command).unwrap();
+    let ended = until(&handle, |s| s.finished_job(job).is_some());
+    let error = ended.finished_job(job).unwrap().result.clone().unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Exists);
 }

@@ -43,7 +43,7 @@ fn records_are_verified_and_the_report_can_be_read() {
 
 #[test]
 fn compacting_says_before_what_it_needs_and_frees() {
-    let mut desk = Desk::new();
+    let mut desk = Desk::of_size(1180.0, 1600.0);
     let path = desk.open_data_file(2000);
     Connection::open(&path).unwrap().execute("DELETE FROM note WHERE id>1000", []).unwrap();
     let before = fs::metadata(&path).unwrap().len();

@@ -6,7 +6,7 @@ use crate::desk;
 use std::{fs, path::PathBuf, process::Command as Process};
 
 use desk::{Desk, IS_JOINED};
-use eframe::egui::{Event, Key, accesskit::Role};
+use eframe::egui::{Event, Key, Modifiers, accesskit::Role};
 use egui_kittest::kittest::{NodeT, Queryable};
 
 use crate::activity::{foreign, has_sqlite3};
@@ -46,6 +46,26 @@ impl Desk {
             files.filter(|path| path.to_string_lossy().contains(" after commit ")).filter(is_it).collect();
         assert_eq!(found.len(), 1, "{found:?}");
         found[0].clone()
+    }
+
+    /// The file of this name that was saved.
+    fn saved_as(&self, part: &str, ending: &str) -> PathBuf {
+        let folder = self.folder.path().canonicalize().unwrap();
+        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+        let found: Vec<PathBuf> =
+            files.filter(|path| name(path).contains(part) && name(path).ends_with(ending)).collect();
+        assert_eq!(found.len(), 1, "{part}: {found:?}");
+        found[0].clone()
+    }
+
+    fn click_row(&mut self, begins: &str, held: Modifiers) {
+        self.until_row(begins);
+        let rows = self.harness.query_all_by_role(Role::ListBoxOption);
+        let is_it =
+            |row: &egui_kittest::Node<'_>| row.accesskit_node().label().is_some_and(|label| label.starts_with(begins));
+        rows.into_iter().find(is_it).unwrap().click_modifiers(held);
+        self.harness.run_steps(6);
     }
 
     fn save_records(&mut self, button: &str) {
@@ -199,5 +219,109 @@ fn what_an_archive_holds_is_looked_at_and_a_moment_that_cannot_be_reached_is_sai
     desk.until_shown(&message.chars().skip(1).collect::<String>());
     desk.press("Close");
     // In the window that hosts the engine and in one that has joined a service, the same.
+    assert_eq!(desk.status().engines.len() > 1, IS_JOINED);
+}
+
+#[test]
+fn records_that_are_selected_are_saved_alone() {
+    if !has_sqlite3() {
+        return;
+    }
+    // So high that the records which are clicked are seen.
+    let mut desk = Desk::of_size(1180.0, 1200.0);
+    let path = desk.with_clients();
+    foreign(
+        &path,
+        "CREATE TABLE tag(name TEXT PRIMARY KEY, kind) WITHOUT ROWID; \
+         INSERT INTO tag VALUES('a','x'), ('b','colour'), ('c','x'), ('d','colour'), ('e','colour')",
+    );
+    desk.press("Restore");
+    desk.press("Archive 0001");
+    desk.press("Look at a moment…");
+    desk.press("Look");
+    desk.until_row("Table tag, records 5");
+
+    // A stretch with Shift, and one more with Ctrl.
+    desk.until_shown("0 selected");
+    let is_disabled = |desk: &Desk, label: &str| {
+        desk.harness.get_by_role_and_label(Role::Button, label).accesskit_node().is_disabled()
+    };
+    assert!(is_disabled(&desk, "Save selected as CSV…") && is_disabled(&desk, "Save selected as SQLite file…"));
+    desk.click_row("Record 2, id 2", Modifiers::NONE);
+    desk.click_row("Record 4, id 4", Modifiers::SHIFT);
+    desk.click_row("Record 6, id 6", Modifiers::COMMAND);
+    desk.until_shown("4 selected");
+    desk.save_records("Save selected as CSV…");
+    let text = fs::read_to_string(desk.saved_as("clients, 4 records, after commit ", ".csv")).unwrap();
+    let line = |id: u32| format!("{id},Client {id},Basel,x'{}'\r\n", "00".repeat(20));
+    let wanted: String = [2, 3, 4, 6].map(line).concat();
+    assert_eq!(text, format!("id,name,city,photo\r\n{wanted}"));
+
+    // Sorted otherwise it is another list, of which nothing is selected; by the keyboard, in that order.
+    desk.press("Sort by id");
+    desk.press("Sort by id, sorted from the least on");
+    desk.until_row("Record 1, id 400");
+    desk.until_shown("0 selected");
+    desk.harness.get_by_role_and_label(Role::ListBox, "Records of clients").focus();
+    desk.harness.run_steps(4);
+    desk.harness.key_press(Key::Home);
+    desk.harness.run_steps(4);
+    for _ in 0..2 {
+        desk.harness.key_press_modifiers(Modifiers::SHIFT, Key::ArrowDown);
+        desk.harness.run_steps(4);
+    }
+    desk.until_shown("3 selected");
+    desk.save_records("Save selected as SQLite file…");
+    let saved = desk.saved_as("clients, 3 records, after commit ", ".sqlite");
+    let sql = "SELECT group_concat(id), group_concat(DISTINCT typeof(photo)), count(*) FROM result";
+    let output = Process::new("sqlite3").arg(saved).arg(sql).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "400,399,398|blob|3");
+
+    // All that are found.
+    desk.type_into("Text in records", "client 40");
+    desk.until_shown("2 records with this text");
+    desk.until_shown("0 selected");
+    desk.harness.get_by_role_and_label(Role::ListBox, "Records of clients").focus();
+    desk.harness.run_steps(4);
+    desk.harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    desk.until_shown("2 selected");
+    desk.save_records("Save selected as CSV…");
+    let text = fs::read_to_string(desk.saved_as("clients, 2 records, after commit ", ".csv")).unwrap();
+    assert_eq!(text, format!("id,name,city,photo\r\n{}{}", line(400), line(40)));
+
+    // Of a table without rowids, as it is and searched.
+    desk.press_row("Table tag");
+    desk.until_row("Record 1, name 'a'");
+    desk.click_row("Record 3, name 'c'", Modifiers::NONE);
+    desk.until_shown("1 selected");
+    desk.save_records("Save selected as CSV…");
+    let text = fs::read_to_string(desk.saved_as("tag, 1 record, after commit ", ".csv")).unwrap();
+    assert_eq!(text, "name,kind\r\nc,x\r\n");
+    desk.type_into("Text in records", "colour");
+    desk.until_shown("3 records with this text");
+    desk.click_row("Record 1, name 'b'", Modifiers::NONE);
+    desk.click_row("Record 3, name 'e'", Modifiers::COMMAND);
+    desk.until_shown("2 selected");
+    desk.save_records("Save selected as CSV…");
+    let text = fs::read_to_string(desk.saved_as("tag, 2 records, after commit ", ".csv")).unwrap();
+    assert_eq!(text, "name,kind\r\nb,colour\r\ne,colour\r\n");
+
+    // Of a statement: whole, though not all of a long value is shown; never other records than those that are seen.
+    desk.part("Statement");
+    desk.type_multiline("Statement", "SELECT id, hex(zeroblob(5000)) AS long FROM clients WHERE id<9 ORDER BY id DESC");
+    desk.press("Run statement");
+    desk.click_row("Record 2, id 7", Modifiers::NONE);
+    desk.until_shown("1 selected");
+    desk.save_records("Save selected as CSV…");
+    let text = fs::read_to_string(desk.saved_as("result, 1 record, after commit ", ".csv")).unwrap();
+    assert_eq!(text, format!("id,long\r\n7,{}\r\n", "0".repeat(10_000)));
+    desk.type_multiline("Statement", "SELECT random() AS dice FROM note");
+    desk.press("Run statement");
+    desk.click_row("Record 1, dice ", Modifiers::NONE);
+    desk.until_shown("1 selected");
+    desk.press("Save selected as CSV…");
+    desk.until_shown("Folder for the records");
+    desk.press("Choose this folder");
+    desk.until_shown("other records would be saved");
     assert_eq!(desk.status().engines.len() > 1, IS_JOINED);
 }

@@ -19,6 +19,7 @@ mod journey;
 mod log;
 mod look;
 mod overview;
+mod recover;
 mod settings;
 mod sizes;
 mod small;

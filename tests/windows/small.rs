@@ -93,7 +93,13 @@ fn every_dialog(width: f32, height: f32) {
         ("Restore 0001 in place…", "State of"),
         ("Repair archive 0001…", "No damage is known"),
         ("Hold archive 0001…", "The hold is a small file"),
+        ("Look at a moment…", "Nothing is restored"),
+        ("Recover…", "A restore brings back all that it held at "),
     ] {
+        if button == "Recover…" {
+            desk.harness.key_press_modifiers(Modifiers::COMMAND, Key::Num1);
+            desk.until("the page", |h, _| h.query_by_role_and_label(Role::Button, "Recover…").is_some());
+        }
         desk.harness.get_by_role_and_label(Role::Button, button).focus();
         desk.harness.run_steps(3);
         desk.harness.key_press(Key::Enter);

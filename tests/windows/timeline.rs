@@ -8,9 +8,15 @@ use desk::Desk;
 use eframe::egui::{
     Event, Key, Modifiers, MouseWheelUnit, PointerButton, Pos2, Rect, TouchPhase, accesskit::Role, pos2, vec2,
 };
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::{
+    Harness, Node,
+    kittest::{NodeT, Queryable},
+};
 use rusqlite::Connection;
-use strongroom::engine::{Command, JobId, Status};
+use strongroom::{
+    engine::{Command, JobId, Status},
+    ui::Window,
+};
 
 fn notes(path: &Path) -> i64 {
     Connection::open(path).unwrap().query_row("SELECT count(*) FROM note", [], |row| row.get(0)).unwrap()
@@ -18,6 +24,14 @@ fn notes(path: &Path) -> i64 {
 
 fn last_commit(status: &Status) -> u64 {
     status.data_files[0].log.as_ref().map_or(0, |log| log.position.commit)
+}
+
+/// The one of the dialog that is open, else that of the page.
+fn slider<'h>(h: &'h Harness<'static, Window>) -> Option<Node<'h>> {
+    match h.query_by_role(Role::Dialog) {
+        Some(dialog) => dialog.query_by_role_and_label(Role::Slider, "Timeline"),
+        None => h.query_by_role_and_label(Role::Slider, "Timeline"),
+    }
 }
 
 impl Desk {
@@ -39,20 +53,18 @@ impl Desk {
     }
 
     fn place_of_timeline(&mut self) -> Rect {
-        self.until("the timeline", |h, _| h.query_by_role_and_label(Role::Slider, "Timeline").is_some());
+        self.until("the timeline", |h, _| slider(h).is_some());
         self.harness.run_steps(4);
-        self.harness.get_by_role_and_label(Role::Slider, "Timeline").rect()
+        slider(&self.harness).unwrap().rect()
     }
 
     fn value_of_timeline(&self) -> String {
-        let node = self.harness.get_by_role_and_label(Role::Slider, "Timeline");
-        node.accesskit_node().value().unwrap_or_default()
+        slider(&self.harness).unwrap().accesskit_node().value().unwrap_or_default()
     }
 
     fn until_value(&mut self, wanted: &str) {
         self.until(wanted, |h, _| {
-            let node = h.query_by_role_and_label(Role::Slider, "Timeline");
-            node.and_then(|node| node.accesskit_node().value()).is_some_and(|value| value.contains(wanted))
+            slider(h).and_then(|node| node.accesskit_node().value()).is_some_and(|value| value.contains(wanted))
         });
     }
 
@@ -82,7 +94,7 @@ fn the_keyboard_goes_from_commit_to_commit_and_what_is_said_is_restored() {
     desk.place_of_timeline();
     desk.until_value(&format!("Leads to commit {last} of "));
     assert!(desk.value_of_timeline().ends_with(", the last one known."));
-    desk.harness.get_by_role_and_label(Role::Slider, "Timeline").focus();
+    slider(&desk.harness).unwrap().focus();
     desk.harness.run_steps(3);
     desk.press_key(Key::ArrowLeft);
     desk.press_key(Key::ArrowLeft);
@@ -103,7 +115,7 @@ fn the_keyboard_goes_from_commit_to_commit_and_what_is_said_is_restored() {
     desk.until_value("Leads to the state of archive 0001 itself");
     desk.press_key(Key::End);
     desk.until_value(&format!("Leads to commit {last} of "));
-    let node = desk.harness.get_by_role_and_label(Role::Slider, "Timeline");
+    let node = slider(&desk.harness).unwrap();
     let node = node.accesskit_node();
     assert_eq!((node.min_numeric_value(), node.max_numeric_value()), (Some((last - 5) as f64), Some(last as f64)));
     assert_eq!(node.numeric_value(), Some(last as f64));
@@ -135,7 +147,7 @@ fn a_click_chooses_a_commit_by_its_number_and_an_archive_by_its_mark() {
     desk.until_value("Leads to the state of archive 0001 itself");
     desk.until_shown("Restore archive 0001");
     // A commit between both archives is restored with the older one, which is found and not asked for.
-    desk.harness.get_by_role_and_label(Role::Slider, "Timeline").focus();
+    slider(&desk.harness).unwrap().focus();
     desk.harness.run_steps(3);
     desk.press_key(Key::ArrowRight);
     desk.until_value(&format!("Leads to commit {} of ", first - 1));
@@ -172,8 +184,7 @@ fn the_wheel_zooms_and_a_commit_that_was_hidden_among_others_can_be_clicked() {
     for part in [0.2, 0.4, 0.6, 0.8, 0.9] {
         desk.click_at(pos2(place.left() + place.width() * part, place.center().y));
         desk.until("an answer", |h, _| {
-            let node = h.query_by_role_and_label(Role::Slider, "Timeline");
-            node.and_then(|node| node.accesskit_node().value()).is_some_and(|value| value.starts_with("Leads to "))
+            slider(h).and_then(|node| node.accesskit_node().value()).is_some_and(|value| value.starts_with("Leads to "))
         });
         let (value, field) = (desk.value_of_timeline(), desk.field("Commit"));
         assert!(
@@ -182,6 +193,53 @@ fn the_wheel_zooms_and_a_commit_that_was_hidden_among_others_can_be_clicked() {
             "{value}: {field}"
         );
     }
+}
+
+#[test]
+fn a_moment_to_look_at_is_picked_on_the_timeline_and_no_time_is_typed() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(20);
+    desk.use_log();
+    let last = desk.commit_notes(&path, 4);
+    // From the page Restore, with the keyboard: two commits back.
+    desk.press("Restore");
+    desk.press("Archive 0001");
+    desk.press("Look at a moment…");
+    desk.place_of_timeline();
+    desk.until_value(&format!("Leads to commit {last} of "));
+    slider(&desk.harness).unwrap().focus();
+    desk.harness.run_steps(3);
+    desk.press_key(Key::ArrowLeft);
+    desk.press_key(Key::ArrowLeft);
+    desk.until_value(&format!("Leads to commit {} of ", last - 2));
+    desk.press("Look");
+    desk.until_shown(&format!("State after commit {} of ", last - 2));
+    desk.until("the records", |h, _| desk::named(h, "Table note, records 22").next().is_some());
+    desk.press("Close");
+    // From the page Activity, with the pointer: at the left of all, what the archive holds.
+    desk.press("Activity");
+    desk.press("Look at a moment…");
+    let place = desk.place_of_timeline();
+    desk.until_value(&format!("Leads to commit {last} of "));
+    desk.click_at(pos2(place.left() + 11.0, place.center().y));
+    desk.until_value("Leads to the state of archive 0001 itself");
+    desk.press("Look");
+    desk.until("the records", |h, _| desk::named(h, "Table note, records 20").next().is_some());
+    desk.press("Close");
+    // What is written counts, and what is picked after it.
+    desk.press("Look at a moment…");
+    desk.place_of_timeline();
+    desk.type_into("Moment", "2026-02-30");
+    desk.until_value("This leads nowhere.");
+    slider(&desk.harness).unwrap().focus();
+    desk.harness.run_steps(3);
+    desk.press_key(Key::End);
+    desk.until_value(&format!("Leads to commit {last} of "));
+    assert_eq!(desk.field("Moment"), "");
+    desk.press("Look");
+    desk.until("the records", |h, _| desk::named(h, "Table note, records 24").next().is_some());
+    // The same in the window that hosts the engine and in one that has joined a service.
+    assert_eq!(desk.status().engines.len() > 1, desk::IS_JOINED);
 }
 
 #[test]
@@ -239,7 +297,7 @@ fn a_stretch_of_the_timeline_is_listed_alone() {
     }
     desk.press("Clear filter");
     desk.until_value("4 commits listed, of any time");
-    desk.harness.get_by_role_and_label(Role::Slider, "Timeline").focus();
+    slider(&desk.harness).unwrap().focus();
     desk.harness.run_steps(3);
     desk.press_key(Key::Enter);
     desk.until_value("4 commits listed, of 2");

@@ -26,5 +26,9 @@ mod journey;
 mod log;
 #[path = "../windows/look.rs"]
 mod look;
+#[path = "../windows/recover.rs"]
+mod recover;
 #[path = "../windows/settings.rs"]
 mod settings;
+#[path = "../windows/timeline.rs"]
+mod timeline;

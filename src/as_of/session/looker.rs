@@ -11,7 +11,8 @@ use crate::{
     as_of::{
         Effort, Limits, Looked,
         ask::{
-            AboutState, Compared, Difference, Doing, NAMED_MAX, SECONDS_MAX, SaveForm, Saved, Sheet, TableRow, Which,
+            AboutState, Chosen, Compared, Difference, Doing, NAMED_MAX, SECONDS_MAX, SaveForm, Saved, Sheet, TableRow,
+            Which,
         },
         differences::{self, Found},
         query::{self, Sink, quoted},
@@ -212,7 +213,10 @@ impl Looker {
                 done
             }
             Next::Work(number, Work::Compare(table)) => self.compare(shared, looked, *number, table.as_deref()),
-            Next::Work(number, Work::Save(sheet, form)) => save_sheet(shared, looked, (*number, sheet, *form)),
+            Next::Work(number, Work::Save(sheet, form, only)) => {
+                let of = only.as_ref().map(|only| (only, self.found.as_ref()));
+                save_sheet(shared, looked, (*number, sheet, *form), of)
+            }
             Next::Work(_, Work::Rest) => Ok(()),
         }
     }
@@ -374,8 +378,14 @@ impl Sink for Counting<'_> {
     }
 }
 
-/// Writes all records to a file without a name, from which they are fetched piece by piece.
-fn save_sheet(shared: &Shared, looked: &Looked, (number, sheet, form): (u64, &Sheet, SaveForm)) -> Result<()> {
+/// Writes all records, or those that were chosen of what is listed, to a file without a name, from which they are
+/// fetched piece by piece.
+fn save_sheet(
+    shared: &Shared,
+    looked: &Looked,
+    (number, sheet, form): (u64, &Sheet, SaveForm),
+    only: Option<(&Chosen, Option<&sheet::Found>)>,
+) -> Result<()> {
     {
         let mut inner = shared.lock();
         inner.file = None;
@@ -387,11 +397,21 @@ fn save_sheet(shared: &Shared, looked: &Looked, (number, sheet, form): (u64, &Sh
     let path = folder.path().join("saved").with_extension(form.ending());
     let records = save::save(&path, false, &mut |sink| {
         let mut counting = Counting { shared, sink, records: 0 };
-        query::run(looked, &sql, &mut counting)
+        match only {
+            None => query::run(looked, &sql, &mut counting),
+            Some((only, found)) => {
+                let found = found.filter(|found| found.is_of(only.of)).ok_or_else(not_listed)?;
+                found.save(looked, only, &mut counting).map(|()| counting.records)
+            }
+        }
     })?;
     let (file, _) = regular::open(&path, Links::Refused).map_err(|e| Error::io("open", &path, e))?;
     let mut inner = shared.lock();
     inner.file = Some((number, file));
     inner.state.saved = Some(Saved { number, records, is_whole: true, problem: None });
     Ok(())
+}
+
+fn not_listed() -> Error {
+    Error::new(ErrorKind::Changed, "the records that were selected are not listed any more").hint("Select them again.")
 }

@@ -30,19 +30,19 @@ const TURN: Duration = Duration::from_millis(20);
 const STEP: u64 = 64;
 
 /// How a record is read.
-enum Keys {
+pub(super) enum Keys {
     /// By its rowid, with this statement.
     Rowids(String, Vec<i64>),
     /// By its place in the order of this statement.
     Places(String),
-    /// They are here.
-    Kept(Vec<Vec<Shown>>),
+    /// They are here, as far as they are shown: what this statement gives, and of it only what has this text.
+    Kept { records: Vec<Vec<Shown>>, sql: String, text: String },
 }
 
 /// The records that are listed.
 pub(super) struct Found {
-    number: u64,
-    keys: Keys,
+    pub(super) number: u64,
+    pub(super) keys: Keys,
 }
 
 /// What is to be known of a table.
@@ -196,6 +196,18 @@ impl Listing<'_> {
     }
 }
 
+/// Whether a text, in small letters, stands in one of the values; every record has none.
+pub(super) fn has_searched(values: &[Value<'_>], text: &str) -> bool {
+    let has = |value: &Value<'_>| Shown::of(value, usize::MAX, 0).searched().is_some_and(|of| of.contains(text));
+    text.is_empty() || values.iter().any(has)
+}
+
+/// A record of a statement as it is kept.
+pub(super) fn as_kept(values: &[Value<'_>]) -> Vec<Shown> {
+    let (text, bytes) = KEPT;
+    values.iter().map(|value| Shown::of(value, text, bytes)).collect()
+}
+
 /// Keeps records as they come.
 struct Keep<'a> {
     shared: &'a Shared,
@@ -213,10 +225,7 @@ impl Sink for Keep<'_> {
     }
 
     fn record(&mut self, values: &[Value<'_>]) -> Result<bool> {
-        let (text, bytes) = KEPT;
-        let has =
-            |value: &Value<'_>| Shown::of(value, usize::MAX, 0).searched().is_some_and(|of| of.contains(self.text));
-        if !self.text.is_empty() && !values.iter().any(has) {
+        if !has_searched(values, self.text) {
             return Ok(true);
         }
         if self.kept.len() as u64 == RECORDS_MAX {
@@ -224,7 +233,7 @@ impl Sink for Keep<'_> {
                 Some(format!("Only the first {RECORDS_MAX} records are shown. Ask for less, or save all of them."));
             return Ok(false);
         }
-        let values: Vec<Shown> = values.iter().map(|value| Shown::of(value, text, bytes)).collect();
+        let values = as_kept(values);
         self.bytes += values.iter().map(|value| value.kept() + size_of::<Shown>()).sum::<usize>();
         if self.bytes > KEPT_MAX {
             let records = self.kept.len();
@@ -311,7 +320,8 @@ fn kept(
     let mut keep = Keep { shared, number, text, kept: Vec::new(), bytes: 0, cut: None };
     let done = query::run(looked, sql, &mut keep);
     let records = keep.kept.len() as u64;
-    (Found { number, keys: Keys::Kept(keep.kept) }, records, done.map(|_| keep.cut))
+    let (sql, text) = (sql.to_owned(), text.to_owned());
+    (Found { number, keys: Keys::Kept { records: keep.kept, sql, text } }, records, done.map(|_| keep.cut))
 }
 
 impl Found {
@@ -345,7 +355,7 @@ impl Found {
         let explain = |error: rusqlite::Error| looked.explain(&error);
         let start = usize::try_from(from).unwrap_or(usize::MAX);
         match &self.keys {
-            Keys::Kept(records) => Ok(records.iter().skip(start).take(count as usize).cloned().collect()),
+            Keys::Kept { records, .. } => Ok(records.iter().skip(start).take(count as usize).cloned().collect()),
             Keys::Rowids(sql, keys) => {
                 let mut statement = looked.connection().prepare(sql).map_err(explain)?;
                 let columns = statement.column_count();

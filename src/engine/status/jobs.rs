@@ -13,6 +13,7 @@ use crate::{
     engine::entry::Job,
     error::{Error, ErrorReport},
     maintenance::{CompactReport, RecordsReport},
+    recover::RecoverReport,
     repair::RepairReport,
     restore::RestoreReport,
     take_back::TakeBackReport,
@@ -93,6 +94,8 @@ pub enum JobReport {
     VerifyRecords(RecordsReport),
     /// Compacting.
     Compact(CompactReport),
+    /// A recovery.
+    Recover(Box<RecoverReport>),
     /// Single changes taken back.
     TakeBack(TakeBackReport),
     /// The sample, at this path.
@@ -112,6 +115,7 @@ impl JobReport {
             JobReport::Restore(restored) => restored.problem(),
             JobReport::Verify(verified) => verified.problem(),
             JobReport::VerifyRecords(verified) => verified.problem(),
+            JobReport::Recover(recovered) => recovered.problem(),
             _ => None,
         }
     }

@@ -31,7 +31,14 @@ pub(super) fn apply(ctx: &Context, wish: Look, state: &mut State, handle: &Handl
             state.dialog = Some(Dialog::Look(Box::new(LookForm::new(data_file, which))));
         }
         Look::AskMoment(data_file) => {
-            state.dialog = Some(Dialog::LookMoment(MomentForm { data_file, moment: String::new() }));
+            let status = handle.status();
+            let newest = status.data_file(&data_file).and_then(|known| known.newest_sound());
+            let form = MomentForm::new(data_file, newest.map(|archive| archive.path.clone()));
+            let asked = form.question().map_or(Ok(()), |question| state.answers.ask(handle, question));
+            state.dialog = Some(Dialog::LookMoment(form));
+            if let Err(error) = asked {
+                state.message = Some(message("The engine did not take the question", error.report(), None));
+            }
         }
         Look::Ask(ask) => {
             let asked = form(state).map_or(Ok(()), |form| form.seen.ask(handle, ask));
@@ -39,9 +46,9 @@ pub(super) fn apply(ctx: &Context, wish: Look, state: &mut State, handle: &Handl
                 state.message = Some(message("The engine did not take the question", error.report(), None));
             }
         }
-        Look::ChooseFolder(sheet, save_form) => {
+        Look::ChooseFolder(sheet, save_form, only) => {
             let Some(form) = form(state) else { return };
-            form.saving = Some((sheet, save_form));
+            form.saving = Some((sheet, save_form, only));
             let folder = form.seen.data_file.parent().map(Path::to_path_buf).unwrap_or_default();
             state.picker.ask(ctx, folder_request("Folder for the records", folder, Purpose::RecordsFolder));
         }

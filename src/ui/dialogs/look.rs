@@ -194,7 +194,7 @@ fn footer(ui: &mut Ui, is_escape: bool, form: &mut LookForm, actions: &mut Vec<A
         let icon = if save_form == SaveForm::Csv { Icon::FileText } else { Icon::Database };
         let save = button_if(ui, sheet.is_some(), Some(icon), &format!("Save {what} as {form_name}…"));
         if let Some(sheet) = sheet.clone().filter(|_| why(save, reason).clicked()) {
-            actions.push(Action::Look(Look::ChooseFolder(sheet, save_form)));
+            actions.push(Action::Look(Look::ChooseFolder(sheet, save_form, None)));
         }
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::LookForm;
 use crate::{
-    as_of::ask::{Ask, Page, Question, Rows, SaveForm, Sheet},
+    as_of::ask::{Ask, Chosen, Page, Question, Rows, SaveForm, Sheet},
     engine::{Answer, Handle, Query},
     error::{Error, ErrorKind, Result},
     storage,
@@ -32,6 +32,7 @@ pub(crate) struct Saving {
     number: u64,
     sheet: Sheet,
     form: SaveForm,
+    only: Option<Chosen>,
     /// What the file is called after.
     what: String,
 }
@@ -39,15 +40,20 @@ pub(crate) struct Saving {
 impl Saving {
     /// What was chosen in the form.
     pub(crate) fn of(form: &mut LookForm) -> Option<Self> {
-        let (sheet, save_form) = form.saving.clone()?;
+        let (sheet, save_form, only) = form.saving.clone()?;
         let commit = form.seen.state.about.as_ref().and_then(|about| about.commit);
         let of = match &sheet {
             Sheet::Table { table, .. } => plain(table),
             Sheet::Statement(_) => "result".to_owned(),
         };
+        let of = match only.as_ref().map(Chosen::count) {
+            None => of,
+            Some(1) => format!("{of}, 1 record,"),
+            Some(count) => format!("{of}, {count} records,"),
+        };
         let what = commit.map_or_else(|| of.clone(), |commit| format!("{of} after commit {commit}"));
         let (data_file, looking, number) = (form.seen.data_file.clone(), form.seen.name, form.seen.next_number());
-        Some(Self { data_file, looking, number, sheet, form: save_form, what })
+        Some(Self { data_file, looking, number, sheet, form: save_form, only, what })
     }
 
     fn ask(&self, handle: &Handle, ask: Ask) -> Result<Page> {
@@ -61,12 +67,20 @@ impl Saving {
 
     /// Waits until the engine has all of them.
     fn prepare(&self, handle: &Handle) -> Result<()> {
-        let (number, sheet, form) = (self.number, self.sheet.clone(), self.form);
-        let mut page = self.ask(handle, Ask::Save { number, sheet, form })?;
+        let (number, sheet, form, only) = (self.number, self.sheet.clone(), self.form, self.only.clone());
+        let mut page = self.ask(handle, Ask::Save { number, sheet, form, only })?;
         loop {
             match page.state.saved.filter(|saved| saved.number == self.number) {
                 Some(saved) if saved.problem.is_some() => {
                     return saved.problem.map_or(Ok(()), |problem| Err(Error::from(problem)));
+                }
+                // An engine that does not know of a choice saves all of them.
+                Some(saved)
+                    if saved.is_whole && self.only.as_ref().is_some_and(|only| only.count() != saved.records) =>
+                {
+                    let message = "the engine has not saved just the records that are selected";
+                    return Err(Error::new(ErrorKind::Refused, message)
+                        .hint("It is older than this window. Restart it, so that both are the same program."));
                 }
                 Some(saved) if saved.is_whole => return Ok(()),
                 // Something else was wanted before it began.

@@ -13,7 +13,8 @@ use crate::{
     sqlite::compact,
     storage::space::human_bytes,
     ui::{
-        action::Action,
+        action::{Action, Recover},
+        jobs,
         theme::{self, palette},
         widgets::{self, Tone, badge, button, fact, fact_with, line, moment},
     },
@@ -45,11 +46,18 @@ pub(crate) fn care_ui(ui: &mut Ui, status: &Status, data_file: &DataFileStatus, 
     last_run(ui, "Last compacting", care.last_compact.as_ref());
     let frees = compact::need(&data_file.facts).frees_bytes;
     fact(ui, "Not in use", human_bytes(frees));
-    ui.add_enabled_ui(possible && !runs(JobKind::Compact), |ui| {
-        let compact = button(ui, None, "Compact data…").on_hover_text("Make the data file as short as its content");
-        if compact.clicked() {
-            actions.push(Action::AskCompact(path.clone()));
-        }
+    ui.horizontal_wrapped(|ui| {
+        ui.add_enabled_ui(possible && !runs(JobKind::Compact), |ui| {
+            let compact = button(ui, None, "Compact data…").on_hover_text("Make the data file as short as its content");
+            if compact.clicked() {
+                actions.push(Action::AskCompact(path.clone()));
+            }
+        });
+        ui.add_enabled_ui(!runs(JobKind::Recover), |ui| {
+            if button(ui, Some(Icon::LifeBuoy), "Recover…").on_hover_text(jobs::RECOVER_TIP).clicked() {
+                actions.push(Action::Recover(Recover::Ask(path.clone())));
+            }
+        });
     });
 }
 

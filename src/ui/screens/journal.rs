@@ -11,7 +11,7 @@ use crate::{
     },
     storage::space::human_bytes,
     ui::{
-        action::Action,
+        action::{Action, Recover},
         dialogs::undo::undo_button,
         jobs,
         page::page_header,
@@ -195,6 +195,13 @@ fn detail(ui: &mut Ui, entry: &HistoryEntry, known: Option<&DataFileStatus>, act
             ui.horizontal_wrapped(|ui| {
                 if button(ui, Some(Icon::Copy), "Copy path").clicked() {
                     actions.push(Action::Copy(path.display().to_string()));
+                }
+                if entry.kind == JobKind::Recover
+                    && matches!(entry.outcome, Outcome::Succeeded | Outcome::Partial)
+                    && let Some(data_file) = entry.data_file.clone()
+                    && button(ui, Some(Icon::FileText), "View recovery report").clicked()
+                {
+                    actions.push(Action::Recover(Recover::Report { data_file, job: entry.id }));
                 }
                 if let Some((known, done)) = done {
                     undo_button(ui, known, done, actions);

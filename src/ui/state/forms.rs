@@ -6,9 +6,9 @@ use crate::{
     activity::query::Source,
     archive::catalog::ArchiveEntry,
     engine::{
-        JobId, Query,
+        Answer, JobId, Query,
         history::{JobKind, Outcome},
-        query::ArchiveLook,
+        query::{ArchiveLook, RecoverLook},
     },
     error::ErrorReport,
     journal::integrate::Until,
@@ -131,6 +131,38 @@ pub(crate) struct RepairForm {
     pub(crate) segments: Vec<PathBuf>,
     /// The file as typed or chosen; `None` while the proposed one is in force.
     pub(crate) to: Option<String>,
+}
+
+/// The form of *Recover…*.
+#[derive(Debug)]
+pub(crate) struct RecoverForm {
+    /// The damaged file, by the name that it has where it lies.
+    pub(crate) data_file: PathBuf,
+    /// The new file as typed or chosen; `None` while the proposed one is in force.
+    pub(crate) to: Option<String>,
+    /// Whether deleted records are kept.
+    pub(crate) with_deleted: bool,
+}
+
+impl RecoverForm {
+    pub(crate) fn new(data_file: PathBuf) -> Self {
+        Self { data_file, to: None, with_deleted: false }
+    }
+
+    /// What a recovery would begin with, once that was looked at; where nobody could look, why.
+    pub(crate) fn look<'a>(&self, answers: &'a Answers) -> Option<Result<&'a RecoverLook, &'a ErrorReport>> {
+        match answers.to(&Query::Recover { data_file: self.data_file.clone() })? {
+            Ok(Answer::Recover(look)) => Some(Ok(look)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The new file as it is shown: the proposed one until another one is typed or chosen.
+    pub(crate) fn shown_to(&self, answers: &Answers) -> PathBuf {
+        let proposed = || Some(self.look(answers)?.ok()?.to.clone());
+        self.to.as_ref().map(PathBuf::from).or_else(proposed).unwrap_or_default()
+    }
 }
 
 /// The form that asks for missing segments.

@@ -14,6 +14,9 @@ pub(super) struct Widths {
     room: f32,
     now: Vec<f32>,
     is_chosen: bool,
+    /// Whether they were only measured last: a dialog that has just been opened is, and the library makes each column
+    /// as wide as what is seen of it then.
+    was_measured: bool,
 }
 
 impl Widths {
@@ -25,7 +28,8 @@ impl Widths {
         let dragged: Vec<f32> =
             (0..columns.len()).filter_map(|at| state.col_widths.get(&column_id(at)).copied()).collect();
         let is_same = dragged.len() == columns.len() && self.now.len() == columns.len();
-        self.is_chosen = is_same && (self.is_chosen || dragged != self.now);
+        self.is_chosen = is_same && (self.is_chosen || dragged != self.now && !self.was_measured);
+        self.was_measured = ui.is_sizing_pass();
         // What somebody has chosen stays; only what is open follows the window.
         self.now = match self.is_chosen {
             true => follow(columns, dragged, room - self.room),

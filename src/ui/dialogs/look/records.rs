@@ -7,6 +7,7 @@ use lucide_icons::Icon;
 
 use super::{going_on_ui, is_listing, problem_ui};
 use crate::{
+    as_of::ask::{Listed as Records, SaveForm},
     error::foreign::foreign,
     records::shown::Shown,
     ui::{
@@ -75,7 +76,7 @@ pub(super) fn list_ui(ui: &mut Ui, form: &mut LookForm, name: &str, actions: &mu
         going_on_ui(ui, "Reading …");
         return;
     };
-    state_ui(ui, form, listed.records, listed.is_whole);
+    state_ui(ui, form, &listed, actions);
     if let Some(cut) = &listed.cut {
         ui.label(RichText::new(cut).color(palette(ui).warn.0));
     }
@@ -113,7 +114,9 @@ pub(super) fn list_ui(ui: &mut Ui, form: &mut LookForm, name: &str, actions: &mu
         .and_then(|(column, last)| Some((listed.columns.iter().position(|name| name == column)?, *last)));
     // A statement has its own order.
     let is_table = matches!(state.sheet(), Some(crate::as_of::ask::Sheet::Table { .. }));
-    let sorting = Listed { sorted: is_table.then_some(sorted), ..Listed::default() };
+    let picks = &form.picks;
+    let marked = |row: usize| picks.has(first + row as u64);
+    let sorting = Listed { sorted: is_table.then_some(sorted), marked: Some(&marked), ..Listed::default() };
     let event = table.show_listed(ui, sorting, cell, row_name);
     let (from, to) = seen.get();
     for row in (from..=to).filter(|row| *row < rows) {
@@ -129,6 +132,10 @@ pub(super) fn list_ui(ui: &mut Ui, form: &mut LookForm, name: &str, actions: &mu
     }
     if let Some(RowEvent::Selected(row) | RowEvent::Activated(row)) = event.row {
         form.selected = Some(first + row as u64);
+        form.picks.pick(first + row as u64, event.how);
+    }
+    if event.all {
+        form.picks.all(listed.records);
     }
     if is_table && event.is_turned {
         form.sorted = event.sorted.and_then(|(column, last)| Some((listed.columns.get(column)?.clone(), last)));
@@ -137,20 +144,32 @@ pub(super) fn list_ui(ui: &mut Ui, form: &mut LookForm, name: &str, actions: &mu
     record_ui(ui, form, &listed.columns, below, actions);
 }
 
-/// How many there are, as far as is known.
-fn state_ui(ui: &mut Ui, form: &mut LookForm, found: u64, is_whole: bool) {
+/// How many there are, as far as is known, how many of them are selected, and what can be done with those.
+fn state_ui(ui: &mut Ui, form: &mut LookForm, listed: &Records, actions: &mut Vec<Action>) {
     let is_searched = !form.text.trim().is_empty() && form.part == crate::ui::looking::Part::Records;
     let with = if is_searched { " with this text" } else { "" };
-    let is_going_on = !is_whole && is_listing(form);
+    let is_going_on = !listed.is_whole && is_listing(form);
     ui.horizontal_wrapped(|ui| {
+        let found = records(listed.records);
         let text = match is_going_on {
-            true => format!("{}{with} so far …", records(found)),
-            false if is_whole => format!("{}{with}", records(found)),
-            false => format!("{}{with}, not all of them", records(found)),
+            true => format!("{found}{with} so far …"),
+            false if listed.is_whole => format!("{found}{with}"),
+            false => format!("{found}{with}, not all of them"),
         };
         ui.label(RichText::new(text).color(palette(ui).strong));
         if is_going_on && button(ui, Some(Icon::X), "Stop").clicked() {
             form.seen.stop();
+        }
+        let (only, sheet) = (form.picks.chosen(listed.number), form.seen.sheet().cloned());
+        ui.label(RichText::new(format!("{} selected", count(form.picks.count()))).color(palette(ui).weak));
+        for (save_form, form_name) in [(SaveForm::Csv, "CSV"), (SaveForm::Sqlite, "SQLite file")] {
+            let can = only.is_some() && !form.is_saving;
+            let save = button_if(ui, can, None, &format!("Save selected as {form_name}…"));
+            let tip = "Several with Shift or Ctrl, all with Ctrl+A";
+            let pressed = why(save.on_hover_text(tip), "Select records first: several with Shift or Ctrl").clicked();
+            if let (true, Some(sheet), Some(only)) = (pressed, &sheet, &only) {
+                actions.push(Action::Look(Look::ChooseFolder(sheet.clone(), save_form, Some(only.clone()))));
+            }
         }
     });
 }

@@ -11,7 +11,7 @@ use crate::{
         action::{Action, Look, TakeBack},
         activity::{ActivityForm, Chosen},
         state::State,
-        widgets::{button_if, count, why},
+        widgets::{button, button_if, count, why},
     },
 };
 
@@ -37,10 +37,18 @@ pub(super) fn go_back_ui(ui: &mut Ui, form: &ActivityForm, data_file: &DataFileS
     }
 }
 
-/// The button that shows the state before what is selected, without going there. It is there also where nothing is:
-/// what comes with a row would move the rows.
+/// The button that shows the state before what is selected, without going there; where nothing is, that of any moment.
+/// It is always there: what comes with a row would move the rows.
 pub(super) fn look_ui(ui: &mut Ui, form: &ActivityForm, data_file: &DataFileStatus, actions: &mut Vec<Action>) {
     let first = form.picked.first_commit();
+    let of = data_file.facts.path.clone();
+    if first.is_none() && !matches!(form.chosen, Chosen::Log(_)) {
+        let tip = "The tables and records of any moment that archives and logs lead to; nothing is restored";
+        if button(ui, Some(Icon::Eye), "Look at a moment…").on_hover_text(tip).clicked() {
+            actions.push(Action::Look(Look::AskMoment(of)));
+        }
+        return;
+    }
     let reason = match (&form.chosen, first) {
         (Chosen::Log(_), _) => "This is another log than those of the data file",
         _ => "Select a commit or an operation in the list first",
@@ -51,7 +59,7 @@ pub(super) fn look_ui(ui: &mut Ui, form: &ActivityForm, data_file: &DataFileStat
     let pressed = why(pressed.on_hover_text(tip), reason).clicked();
     if let Some(commit) = which.filter(|_| pressed) {
         let which = Which::Until(Until::Commit(commit.saturating_sub(1)));
-        actions.push(Action::Look(Look::Open { data_file: data_file.facts.path.clone(), which }));
+        actions.push(Action::Look(Look::Open { data_file: of, which }));
     }
 }
 
