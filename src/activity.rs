@@ -12,6 +12,7 @@
 //! hits           what a filter lets through
 //! index          commits, operations and their rows
 //! filter row     what is looked for; one operation as people look at it
+//! packed         the same in few bytes
 //! way            from an archive through the logs
 //! bits spill     marks, and bytes in a file without a name
 //! ```
@@ -21,6 +22,7 @@ pub mod export;
 pub mod filter;
 mod hits;
 mod index;
+mod packed;
 pub mod query;
 pub mod row;
 pub mod session;

@@ -10,7 +10,7 @@
 //! effort         how thoroughly a state is looked for, where something is damaged
 //! state          a state to look at: of a moment, of an archive, of now
 //! turn           ends one statement of several
-//! pages          the pages of a past state, one by one, or all of them where that is shorter
+//! pages          the pages of a past state, served to SQLite
 //! ```
 
 pub mod ask;

@@ -6,14 +6,18 @@
 //! differences merge  of the schema; of the records of one table
 //! members chains     which pages belong to which table, and to which record
 //! store              the pages before and after a commit, from archive and log
-//! base               the pages of the data file that a log goes on from
+//! base unpacked      the pages of the data file that a log goes on from; frames of the archive
+//! past               the pages of a past state, one by one, or all of them where that is shorter
+//! by_page            maps by the number of a page
 //! operation lines    what is told, and its form in JSON; as lines for other programs
 //! shown              a value as people look at it
 //! definition schema  what tables look like, as of a commit
 //! page record row tree   the SQLite file format, read from bytes that nobody vouches for
+//! others             where two states of a page differ
 //! ```
 
 mod base;
+mod by_page;
 mod chains;
 pub mod changes;
 pub mod definition;
@@ -23,10 +27,13 @@ pub mod lines;
 mod members;
 mod merge;
 pub mod operation;
+mod others;
 pub mod page;
+pub mod past;
 pub mod record;
 pub mod row;
 pub mod schema;
 pub mod shown;
 pub mod store;
 pub mod tree;
+mod unpacked;

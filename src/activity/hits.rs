@@ -32,6 +32,25 @@ pub(super) struct Hits {
     counted: HashMap<u64, Vec<Part>>,
 }
 
+/// Operations that were read ahead, also of commits that follow: most have but one.
+#[derive(Debug, Default)]
+struct Ahead {
+    first: u64,
+    entries: Vec<Entry>,
+}
+
+impl Ahead {
+    /// The operation at a place.
+    fn entry(&mut self, index: &Index, place: u64) -> Result<Option<Entry>> {
+        let known = |ahead: &Self| ahead.entries.get(place.checked_sub(ahead.first)? as usize).copied();
+        if let Some(entry) = known(self) {
+            return Ok(Some(entry));
+        }
+        *self = Self { first: place, entries: index.entries(place, CHUNK)? };
+        Ok(known(self))
+    }
+}
+
 impl Hits {
     pub(super) fn new(filter: Filter) -> Self {
         let (operations, commits, counted) = (Bits::default(), Bits::default(), HashMap::new());
@@ -65,30 +84,29 @@ impl Hits {
 
     /// Looks at what was added to the index, until `limit`; true when all is looked at.
     pub(super) fn go_on(&mut self, index: &Index, limit: Instant) -> Result<bool> {
-        while self.commits.length() < index.commits() {
-            let Some(commit) = index.commit(self.commits.length())? else { return Ok(true) };
-            if !self.filter.has_commit(commit.number, commit.time()) {
-                self.operations.push_none(commit.first + commit.count - self.operations.length());
-                self.commits.push(false);
-                continue;
+        let mut ahead = Ahead::default();
+        loop {
+            let commits = index.commits_from(self.commits.length(), CHUNK)?;
+            if commits.is_empty() {
+                return Ok(true);
             }
-            while self.operations.length() < commit.first + commit.count {
-                let left = commit.first + commit.count - self.operations.length();
-                let chunk = index.entries(self.operations.length(), (left as usize).min(CHUNK))?;
-                if chunk.is_empty() {
-                    return Ok(true);
+            for commit in &commits {
+                if !self.filter.has_commit(commit.number, commit.time()) {
+                    self.operations.push_none(commit.first + commit.count - self.operations.length());
+                    self.commits.push(false);
+                    continue;
                 }
-                for entry in &chunk {
-                    let passes = self.passes(index, entry)?;
+                while self.operations.length() < commit.first + commit.count {
+                    let Some(entry) = ahead.entry(index, self.operations.length())? else { return Ok(true) };
+                    let passes = self.passes(index, &entry)?;
                     self.operations.push(passes);
+                    if self.operations.length().is_multiple_of(CHUNK as u64) && Instant::now() > limit {
+                        return Ok(false);
+                    }
                 }
-                if Instant::now() > limit {
-                    return Ok(false);
-                }
+                self.commits.push(self.count_in(commit) > 0);
             }
-            self.commits.push(self.count_in(&commit) > 0);
         }
-        Ok(true)
     }
 
     fn passes(&mut self, index: &Index, entry: &Entry) -> Result<bool> {

@@ -6,7 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use twox_hash::XxHash64;
 
-use super::{row::Row, spill::Spill};
+use super::{
+    packed::{Packed, unpack},
+    row::Row,
+    spill::Spill,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     journal::plan::Stretch,
@@ -123,6 +127,8 @@ pub(super) struct Index {
     commits: Spill,
     tables: Vec<Named>,
     by_name: HashMap<String, u32>,
+    /// The table of the operation that was added last.
+    last_place: Option<u32>,
     /// How many operations belong to commits that are closed.
     seen: u64,
     /// How many commits were made in each few minutes.
@@ -141,26 +147,31 @@ const CATCH_UPS_MAX: usize = 10_000;
 
 impl Index {
     /// Adds an operation to the commit that is open.
-    pub(super) fn add(&mut self, row: &Row, bytes: &[u8]) -> Result<()> {
-        let at = self.rows.append(bytes)?;
-        let length = u32::try_from(bytes.len()).map_err(|_| broken())?;
-        let table = row.table.as_deref().map_or(u32::MAX, |name| self.place_of(name, row.is_internal));
-        self.catches_up |= row.action == Action::CatchUp;
+    pub(super) fn add(&mut self, packed: &Packed<'_>) -> Result<()> {
+        let at = self.rows.append(packed.bytes)?;
+        let length = u32::try_from(packed.bytes.len()).map_err(|_| broken())?;
+        let table = packed.table.map_or(u32::MAX, |name| self.place_of(name, packed.is_internal));
+        self.catches_up |= packed.action == Action::CatchUp;
         let entry = Entry {
             at,
             length,
             table,
-            key: of_key(row.key.as_deref()),
-            action: row.action,
-            is_internal: row.is_internal,
-            stands_for_internal: row.stands_for_internal,
+            key: of_key(packed.key),
+            action: packed.action,
+            is_internal: packed.is_internal,
+            stands_for_internal: packed.stands_for_internal,
         };
         self.operations.append(&entry.encode()).map(|_| ())
     }
 
     fn place_of(&mut self, name: &str, is_internal: bool) -> u32 {
-        if let Some(place) = self.by_name.get(name) {
-            return *place;
+        // Nearly always it is the one of the operation before.
+        if let Some(place) = self.last_place.filter(|place| self.table(*place) == Some(name)) {
+            return place;
+        }
+        if let Some(place) = self.by_name.get(name).copied() {
+            self.last_place = Some(place);
+            return place;
         }
         let place = self.tables.len() as u32;
         self.tables.push(Named { name: name.to_owned(), is_internal });
@@ -269,7 +280,7 @@ impl Index {
     /// The row of an operation.
     pub(super) fn row(&self, entry: &Entry) -> Result<Row> {
         let bytes = self.rows.read(entry.at, entry.length as usize)?;
-        serde_json::from_slice(&bytes).map_err(|e| broken().because(e))
+        unpack(&bytes).ok_or_else(broken)
     }
 }
 

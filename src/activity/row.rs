@@ -17,11 +17,11 @@ pub const TEXT_MAX: usize = 64 << 10;
 /// Bytes of a BLOB that are kept.
 pub const BYTES_MAX: usize = 16 << 10;
 /// Of what was not changed, these are kept.
-const SAME_MAX: usize = 1 << 10;
+pub(super) const SAME_MAX: usize = 1 << 10;
 /// So much of one operation is kept; of what comes after it, only the beginning.
-const ROW_MAX: usize = 1 << 20;
+pub(super) const ROW_MAX: usize = 1 << 20;
 /// The beginning.
-const LEAST: usize = 64;
+pub(super) const LEAST: usize = 64;
 
 /// A column of a record that was added, modified or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ pub struct Row {
 }
 
 /// The columns of a side, by name.
-fn side<'a>(side: Option<&'a Side<'a>>) -> Vec<(&'a str, Value<'a>)> {
+pub(super) fn side<'a>(side: Option<&'a Side<'a>>) -> Vec<(&'a str, Value<'a>)> {
     use crate::records::page::Encoding::Utf8;
     match side {
         Some(Side::Record(definition, row)) => {
@@ -187,11 +187,17 @@ impl Row {
 }
 
 /// What cannot be told of it, also of one side of it.
-fn reason(operation: &Operation<'_>, change: &Change<'_>) -> Option<String> {
+pub(super) fn reason(operation: &Operation<'_>, change: &Change<'_>) -> Option<String> {
     let of_side = |side: &Option<Side<'_>>, what: &str| match side {
         Some(Side::Unknown(flaw)) => Some(format!("{what} cannot be read: page {} {}", flaw.page, flaw.what)),
         _ => None,
     };
+    if change.flaw.is_none()
+        && change.reason.is_none()
+        && !matches!((&change.old, &change.new), (Some(Side::Unknown(_)), _) | (_, Some(Side::Unknown(_))))
+    {
+        return None;
+    }
     let sides = [of_side(&change.old, "what it was"), of_side(&change.new, "what it is")];
     let all: Vec<String> = operation.reason().into_iter().chain(sides.into_iter().flatten()).collect();
     (!all.is_empty()).then(|| all.join("; "))

@@ -116,7 +116,7 @@ impl Looked {
         let page_size = found.archive.identity().page_size;
         let limit = about.commit.unwrap_or(0);
         let base = ArchiveBase::of(found.archive)?;
-        let pages = Pages::new((base, page_size), (found.pieces, limit), PATIENCE, &limits.control)?;
+        let pages = Pages::new((Box::new(base), page_size), (found.pieces, limit), PATIENCE, &limits.control)?;
         let (failed, control) = (Failed::default(), Arc::clone(&limits.control));
         let served = ServedPages { pages, control, failed: failed.clone(), last: None };
         let conn =

@@ -20,6 +20,8 @@
 
 mod moves;
 
+use std::cell::RefCell;
+
 use zstd::zstd_safe::{CCtx, CParameter, DCtx};
 
 use super::format::{Entry, page_hash};
@@ -148,6 +150,11 @@ pub fn encode_among(previous: Option<&[u8]>, others: &[(u32, &[u8])], image: &[u
     })
 }
 
+thread_local! {
+    /// To make a context anew for each page costs more than most pages do.
+    static UNPACKER: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
+}
+
 /// What a page held before the commit that is being decoded.
 pub type Before<'a> = dyn FnMut(u32) -> Option<Vec<u8>> + 'a;
 
@@ -170,14 +177,22 @@ pub fn decode(encoding: u8, mut bytes: &[u8], exists: bool, page: &mut [u8], bef
             moves::apply(bytes, page, &others)?;
         }
         WHOLE if bytes.len() == page.len() => page.copy_from_slice(bytes),
-        WHOLE_ZSTD => (DCtx::create().decompress(page, bytes).ok()? == page.len()).then_some(())?,
+        WHOLE_ZSTD => {
+            let done = UNPACKER.with_borrow_mut(|context| context.decompress(page, bytes));
+            (done.ok()? == page.len()).then_some(())?;
+        }
         PATCH if exists => apply(bytes, page)?,
         MOVES if exists => moves::apply(bytes, page, &[])?,
         PREFIX_ZSTD if exists => {
             let previous = page.to_vec();
-            let mut context = DCtx::create();
-            context.ref_prefix(&previous).ok()?;
-            (context.decompress(page, bytes).ok()? == page.len()).then_some(())?;
+            let done = if previous.starts_with(&DICTIONARY) {
+                let mut context = DCtx::create();
+                context.ref_prefix(&previous).ok()?;
+                context.decompress(page, bytes)
+            } else {
+                UNPACKER.with_borrow_mut(|context| context.decompress_using_dict(page, bytes, &previous))
+            };
+            (done.ok()? == page.len()).then_some(())?;
         }
         _ => return None,
     }

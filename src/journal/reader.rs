@@ -108,6 +108,8 @@ pub struct LogReader {
     queue: VecDeque<Record>,
     window: Vec<u8>,
     window_at: u64,
+    /// Where the window holds records that were proven since it was read.
+    proven: Option<(u64, u64)>,
     /// Bytes read at once.
     at_once: usize,
 }
@@ -138,6 +140,7 @@ impl LogReader {
             queue: VecDeque::new(),
             window: Vec::new(),
             window_at: 0,
+            proven: None,
             at_once: WINDOW,
         })
     }
@@ -230,6 +233,7 @@ impl LogReader {
         if matches!(self.end, End::Whole | End::Torn { .. }) && length >= self.tail.length && length != self.length {
             // What was unfinished may be something else by now.
             self.window.clear();
+            self.proven = None;
             (self.length, self.end) = (length, End::Open);
         }
         Ok(())
@@ -396,6 +400,7 @@ impl LogReader {
             tail = record.tail();
             self.queue.push_back(record);
         }
+        self.proven = Some((payload_at, payload_at + length as u64));
         Ok(Some(()))
     }
 
@@ -434,6 +439,7 @@ impl LogReader {
         let inside = at >= self.window_at && at + count as u64 <= self.window_at + self.window.len() as u64;
         if !inside {
             let want = count.max((self.at_once as u64).min(self.length - at) as usize);
+            self.proven = None;
             self.window.resize(want, 0);
             self.window_at = at;
             if let Err(e) = read_exact_at(&self.file, at, &mut self.window) {

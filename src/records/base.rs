@@ -5,14 +5,12 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use super::unpacked::Unpacked;
 use crate::{
     archive::{Archive, ItemKind, heal},
     control::Control,
     error::{Error, ErrorKind, Result},
 };
-
-/// Bytes of unpacked frames of the archive held in memory.
-const FRAMES_BYTES: usize = 48 << 20;
 
 /// What a log goes on from.
 pub trait Base: Send {
@@ -33,8 +31,7 @@ pub struct ArchiveBase {
     offset: u64,
     page_size: usize,
     count: u32,
-    /// Frames unpacked, the one that was needed last at the end.
-    frames: Vec<(u64, Vec<u8>)>,
+    frames: Unpacked,
     /// Whether damage that shows while it is read is mended from its recovery data, which was not tried yet.
     heals: bool,
     /// Whether it was mended.
@@ -54,16 +51,8 @@ impl ArchiveBase {
             let message = format!("{} holds no data file of the length that it says", archive.path().display());
             return Err(Error::new(ErrorKind::Damaged, message).hint("Use another archive."));
         };
-        let offset = item.offset;
-        Ok(Self {
-            archive,
-            offset,
-            page_size: page_size as usize,
-            count,
-            frames: Vec::new(),
-            heals: false,
-            mended: Arc::default(),
-        })
+        let (offset, frames) = (item.offset, Unpacked::new(archive.frame_length()));
+        Ok(Self { archive, offset, page_size: page_size as usize, count, frames, heals: false, mended: Arc::default() })
     }
 
     /// The same, mended from its recovery data where it turns out damaged while it is read; the second value tells
@@ -77,25 +66,14 @@ impl ArchiveBase {
         Ok((base, mended))
     }
 
-    fn frame(&mut self, number: u64) -> Result<&[u8]> {
-        match self.frames.iter().position(|(known, _)| *known == number) {
-            Some(at) => {
-                let frame = self.frames.remove(at);
-                self.frames.push(frame);
-            }
-            None => {
-                let frame = match self.archive.frame(number) {
-                    Err(error) if heal::is_damage(&error) && self.heals => self.healed(number, error)?,
-                    read => read?,
-                };
-                let most = (FRAMES_BYTES as u64 / self.archive.frame_length().max(1)).max(2) as usize;
-                if self.frames.len() >= most {
-                    self.frames.remove(0);
-                }
-                self.frames.push((number, frame));
-            }
-        }
-        Ok(self.frames.last().map_or(&[], |(_, frame)| frame))
+    /// Unpacks a frame, and proves it.
+    fn unpack(&mut self, number: u64) -> Result<()> {
+        let frame = match self.archive.frame(number) {
+            Err(error) if heal::is_damage(&error) && self.heals => self.healed(number, error)?,
+            read => read?,
+        };
+        self.frames.keep(number, frame);
+        Ok(())
     }
 }
 
@@ -121,14 +99,16 @@ impl Base for ArchiveBase {
         while image.len() < self.page_size {
             let (number, within) = (self.archive.frame_of(at), (at % self.archive.frame_length()) as usize);
             let wanted = self.page_size - image.len();
-            let frame = self.frame(number)?;
-            let end = (within + wanted).min(frame.len());
-            let Some(piece) = frame.get(within..end).filter(|piece| !piece.is_empty()) else {
+            let mut read = self.frames.read(number, (within, wanted), &mut image);
+            if read.is_none() {
+                self.unpack(number)?;
+                read = self.frames.read(number, (within, wanted), &mut image);
+            }
+            let Some(read) = read.filter(|read| *read > 0) else {
                 let message = format!("{} ends within its data file", self.archive.path().display());
                 return Err(Error::new(ErrorKind::Damaged, message).hint("Use another archive."));
             };
-            image.extend_from_slice(piece);
-            at += piece.len() as u64;
+            at += read as u64;
         }
         Ok(image)
     }

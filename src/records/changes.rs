@@ -74,12 +74,17 @@ impl Tracker {
         changed: &[u32],
         sink: &mut Sink<'_>,
     ) -> std::result::Result<(), Trouble> {
-        let looks = (&Look::begin(before)?, &Look::begin(after)?);
+        let first = Look::begin(before)?;
+        // A first page that was not written says the same.
+        let is_first_written = changed.first() == Some(&1) || before.count() == 0 || after.count() == 0;
+        let second = if is_first_written { Look::begin(after)? } else { Look::with(after, first.head) };
+        let looks = (&first, &second);
         let schema = match self.schema.take() {
             Some(schema) => schema,
             None => Arc::new(Schema::read(looks.0, &mut self.definitions)??),
         };
-        let is_other = changed.iter().any(|page| schema.pages.contains(page) && *page != 1) || is_first_other(looks)?;
+        let is_other = changed.iter().any(|page| schema.pages.contains(page) && *page != 1)
+            || is_first_written && is_first_other(looks)?;
         let now = match is_other {
             true => Arc::new(Schema::read(looks.1, &mut self.definitions)??),
             false => Arc::clone(&schema),

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::{
     changes::Tracker,
     operation::{Action, Change, Operation},
+    past::Skipped,
     store::{Base, Store},
 };
 use crate::{
@@ -134,6 +135,8 @@ pub enum Heard<'a> {
 pub struct History {
     base: Option<Box<dyn Base>>,
     store: Option<(Store, u32)>,
+    /// What comes before the first commit that is wanted.
+    skipped: Option<Skipped>,
     tracker: Tracker,
     told: Told,
     leg: Option<(LogReader, Stretch)>,
@@ -148,7 +151,8 @@ impl History {
     /// Nothing is read yet.
     pub fn new(base: Box<dyn Base>, stretches: Vec<Stretch>) -> Self {
         let (tracker, told, stretches) = (Tracker::default(), Told::default(), stretches.into());
-        Self { base: Some(base), store: None, tracker, told, leg: None, legs: 0, stretches, is_over: false }
+        let (base, store, skipped, leg) = (Some(base), None, None, None);
+        Self { base, store, skipped, tracker, told, leg, legs: 0, stretches, is_over: false }
     }
 
     /// How far it was read.
@@ -190,7 +194,7 @@ impl History {
         while !self.is_over {
             if self.leg.is_none() {
                 let Some(stretch) = self.stretches.pop_front() else { return Ok(()) };
-                self.begin(stretch, control)?;
+                self.begin(stretch, wanted.first, control)?;
             }
             let done = self.read_leg(wanted, control, sink);
             self.is_over |= done.is_err();
@@ -204,17 +208,24 @@ impl History {
     }
 
     /// Opens a log, and goes to where its stretch begins.
-    fn begin(&mut self, stretch: Stretch, control: &Control) -> Result<()> {
+    fn begin(&mut self, stretch: Stretch, first: Option<u64>, control: &Control) -> Result<()> {
         let mut reader = LogReader::open(&stretch.path)?;
         let page_size = reader.header().page_size;
         seek(&mut reader, &stretch, control)?;
         if let Some(base) = self.base.take() {
             require_enough(&reader, base.count())?;
-            self.store = Some((Store::new(base, page_size), page_size));
+            match Skipped::before(first, stretch.after.commit, (base, page_size)) {
+                Ok(skipped) => self.skipped = Some(skipped),
+                Err(base) => self.store = Some((Store::new(base, page_size), page_size)),
+            }
         }
-        if self.store.as_ref().is_some_and(|(_, size)| *size != page_size) {
+        let is_other = |size: u32| size != page_size;
+        if self.store.as_ref().is_some_and(|(_, size)| is_other(*size))
+            || self.skipped.as_ref().is_some_and(|skipped| is_other(skipped.page_size()))
+        {
             return Err(unfit(&stretch.path, "is made for pages of another size than the log before"));
         }
+        self.skipped.iter_mut().for_each(|skipped| skipped.begin(&stretch.path, stretch.after));
         self.leg = Some((reader, stretch));
         self.legs += 1;
         Ok(())
@@ -226,7 +237,7 @@ impl History {
         control: &Control,
         sink: &mut dyn FnMut(Heard<'_>) -> Result<()>,
     ) -> Result<()> {
-        let (Some((reader, stretch)), Some((store, _))) = (&mut self.leg, &self.store) else { return Ok(()) };
+        let Some((reader, stretch)) = &mut self.leg else { return Ok(()) };
         let (tracker, told, log) = (&mut self.tracker, &mut self.told, self.legs.saturating_sub(1));
         told.torn = told.torn.take().filter(|torn| *torn != stretch.path);
         while let Some(record) = reader.next_record()? {
@@ -243,6 +254,16 @@ impl History {
                 return Err(Error::new(ErrorKind::Partial, message)
                     .hint("What was changed from there on is told from the next full backup on."));
             }
+            if self.skipped.as_mut().is_some_and(|skipped| skipped.passes_over(commit)) {
+                (told.commits, told.last) = (told.commits + 1, Some(commit));
+                sink(Heard::Commit { number: commit, log, end: record.end })?;
+                continue;
+            }
+            if let Some(skipped) = self.skipped.take() {
+                let page_size = skipped.page_size();
+                self.store = Some((skipped.finish(control)?, page_size));
+            }
+            let Some((store, _)) = &self.store else { return Ok(()) };
             let changed = store.apply(reader, &record)?;
             (told.commits, told.last) = (told.commits + 1, Some(commit));
             if wanted.has_commit(&record) {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use super::{
+    by_page::ByPage,
     page::{Flaw, Node, kind_of},
     record::{Collation, compare},
     row,
@@ -34,7 +35,7 @@ pub(super) type ByRoot = BTreeMap<u32, Vec<u32>>;
 /// What is known of the pages, as of the state before the next commit.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    owners: HashMap<u32, u32>,
+    owners: ByPage<u32>,
 }
 
 /// So many pages are remembered; others are looked for again.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::others::{first_other, last_other};
+
 /// The bytes of a page.
 pub type Image = Arc<Vec<u8>>;
 
@@ -153,10 +155,12 @@ impl Kind {
 }
 
 /// What a page claims to be; `None` where it is no page of a tree.
+#[inline]
 pub fn kind_of(number: u32, image: &[u8]) -> Option<Kind> {
     Kind::of(*image.get(head_at(number))?)
 }
 
+#[inline]
 fn head_at(number: u32) -> usize {
     if number == 1 { FILE_HEAD } else { 0 }
 }
@@ -198,6 +202,7 @@ impl<'a> Node<'a> {
     ///
     /// # Errors
     /// Where it is no page of a tree.
+    #[inline]
     pub fn read(number: u32, image: &'a [u8], usable: usize) -> Result<Self, Flaw> {
         let at = head_at(number);
         let flaw = |what| Flaw::at(number, what);
@@ -270,6 +275,7 @@ impl<'a> Node<'a> {
     }
 
     /// Where cell `index` begins.
+    #[inline]
     fn cell_at(&self, index: usize) -> Result<usize, Flaw> {
         let at = u16_at(self.bytes, self.pointers + 2 * index).filter(|_| index < self.count);
         at.filter(|at| *at >= self.floor && *at < self.bytes.len()).ok_or(self.flaw("has a cell outside of its room"))
@@ -279,6 +285,7 @@ impl<'a> Node<'a> {
     ///
     /// # Errors
     /// Where it does not lie within the page.
+    #[inline]
     pub fn cell(&self, index: usize) -> Result<Cell<'a>, Flaw> {
         let mut at = self.cell_at(index)?;
         let beyond = self.flaw("has a cell that ends outside of it");
@@ -318,15 +325,14 @@ impl<'a> Node<'a> {
         // Behind both lists of pointers: which bytes are others.
         let from = self.pointers + 2 * self.count.max(other.count);
         let (Some(a), Some(b)) = (mine.get(from..), theirs.get(from..)) else { return all };
-        let first = a.iter().zip(b).position(|(a, b)| a != b).map_or(mine.len(), |at| from + at);
-        let end = a.iter().zip(b).rposition(|(a, b)| a != b).map_or(0, |at| from + at + 1);
+        let first = first_other(a, b).map_or(mine.len(), |at| from + at);
+        let end = last_other(a, b).map_or(0, |at| from + at + 1);
         let is_same = |index: usize, its: usize| {
             let (Ok(at), Ok(there)) = (self.cell_at(index), other.cell_at(its)) else { return false };
             if at != there || at < from {
                 return false;
             }
-            let ends_before = || self.cell(index).is_ok_and(|cell| cell.end <= first);
-            at >= end || ends_before()
+            at >= end || at < first && self.cell(index).is_ok_and(|cell| cell.end <= first)
         };
         let least = self.count.min(other.count);
         let before = (0..least).take_while(|index| is_same(*index, *index)).count();
@@ -359,6 +365,7 @@ impl<'a> Node<'a> {
 }
 
 /// How much of a record of `total` bytes lies in its cell.
+#[inline]
 fn local_length(total: u64, usable: usize, kind: Kind) -> usize {
     let most = if kind == Kind::TableLeaf { usable - 35 } else { (usable - 12) * 64 / 255 - 23 };
     if total <= most as u64 {
@@ -369,17 +376,20 @@ fn local_length(total: u64, usable: usize, kind: Kind) -> usize {
     if wanted <= most { wanted } else { least }
 }
 
+#[inline]
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {
     let two = bytes.get(at..at.checked_add(2)?)?;
     Some(usize::from(two[0]) << 8 | usize::from(two[1]))
 }
 
+#[inline]
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     let four = bytes.get(at..at.checked_add(4)?)?;
     Some(u32::from_be_bytes([four[0], four[1], four[2], four[3]]))
 }
 
 /// A number of 1 to 9 bytes, the highest 7 bits first; the ninth byte has 8.
+#[inline]
 pub(crate) fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let first = *bytes.get(*at)?;
     *at += 1;

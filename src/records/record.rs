@@ -194,6 +194,7 @@ impl<'a> Values<'a> {
     }
 
     /// The next value; `None` at the end, and an error where it does not lie within the record.
+    #[inline]
     pub fn next_value(&mut self) -> Option<Result<Value<'a>, ()>> {
         if self.at >= self.types.len() {
             return None;
@@ -218,6 +219,7 @@ impl<'a> Values<'a> {
         })
     }
 
+    #[inline]
     fn take(&mut self) -> Option<Value<'a>> {
         let kind = varint(self.types, &mut self.at)?;
         let length = match kind {

@@ -5,7 +5,6 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
     fs::File,
     io::{Seek, SeekFrom, Write},
     path::Path,
@@ -13,7 +12,7 @@ use std::{
 };
 
 pub use super::base::{ArchiveBase, Base};
-use super::{page::Image, tree::Pages};
+use super::{by_page::ByPage, page::Image, tree::Pages};
 use crate::{
     error::{Error, ErrorKind, Result},
     journal::{
@@ -28,6 +27,9 @@ use crate::{
 const CHANGED_BYTES: usize = 64 << 20;
 /// Bytes of pages of the base held in memory, twice.
 const CLEAN_BYTES: usize = 16 << 20;
+
+/// A map with room for more pages is not kept for the next commit.
+const ROOM_MAX: usize = 1 << 10;
 
 /// Where a page that was changed is.
 #[derive(Debug, Clone)]
@@ -52,10 +54,10 @@ struct Inner {
     base_count: (u32, u32),
     /// How many pages there are, now and before the commit.
     count: (u32, u32),
-    current: HashMap<u32, Slot>,
-    before: HashMap<u32, Earlier>,
+    current: ByPage<Slot>,
+    before: ByPage<Earlier>,
     /// Pages of the base that were read lately, and those before.
-    clean: (HashMap<u32, Image>, HashMap<u32, Image>),
+    clean: (ByPage<Image>, ByPage<Image>),
     /// How many pages `current` and `before` hold in memory, at most.
     in_memory: usize,
     /// How many may.
@@ -148,6 +150,10 @@ impl Inner {
                 Earlier::Base => {}
             }
         }
+        // To empty a map takes as long as it was ever full.
+        if self.before.capacity() > ROOM_MAX {
+            self.before = ByPage::default();
+        }
         (self.count.1, self.base_count.1) = (self.count.0, self.base_count.0);
     }
 
@@ -230,9 +236,9 @@ impl Store {
             page_size: page_size as usize,
             base_count: (count, count),
             count: (count, count),
-            current: HashMap::new(),
-            before: HashMap::new(),
-            clean: (HashMap::new(), HashMap::new()),
+            current: ByPage::default(),
+            before: ByPage::default(),
+            clean: Default::default(),
             in_memory: 0,
             most: CHANGED_BYTES / page_size.max(1) as usize,
             scratch: None,

@@ -82,10 +82,14 @@ impl<'p> Look<'p> {
     /// Where its first page is none of SQLite.
     pub fn begin(pages: &'p dyn Pages) -> std::result::Result<Self, Trouble> {
         let first = pages.page(1)?.ok_or(Flaw::at(1, "is not there"))?;
-        let head = FileHead::read(&first)?;
+        Ok(Self::with(pages, FileHead::read(&first)?))
+    }
+
+    /// The same where it is known what the first page says.
+    pub(super) fn with(pages: &'p dyn Pages, head: FileHead) -> Self {
         let look = Self { pages, head, left: Counter::new(0), chained: Counter::new(0) };
         look.refill();
-        Ok(look)
+        look
     }
 
     /// Allows as many pages again as a sound file could need for one purpose.
@@ -95,6 +99,7 @@ impl<'p> Look<'p> {
     }
 
     /// The same, but not for pages that records go on at.
+    #[inline]
     pub(super) fn refill_pages(&self) {
         self.left.set(4 * u64::from(self.pages.count()) + 1000);
     }
@@ -103,6 +108,7 @@ impl<'p> Look<'p> {
     ///
     /// # Errors
     /// Where it is not, or too many were visited.
+    #[inline]
     pub fn image(&self, number: u32) -> std::result::Result<Image, Trouble> {
         let left = self.left.get();
         if left == 0 {
@@ -116,6 +122,7 @@ impl<'p> Look<'p> {
     ///
     /// # Errors
     /// As [`Node::read`].
+    #[inline]
     pub fn node<'a>(&self, number: u32, image: &'a Image) -> std::result::Result<Node<'a>, Flaw> {
         Node::read(number, image, self.head.usable)
     }

@@ -146,7 +146,14 @@ fn what_foreign_programs_say_that_they_did_is_what_is_listed() {
             Process::new("python3").args(["-c", WRITER]).arg(&data).args([&seed.to_string(), "50"]).output().unwrap();
         assert!(writer.status.success(), "{}", text(&writer.stderr));
         drop(engine);
-        let ours = by_mark(&listed(&place, &[data.to_str().unwrap()]));
+        let all = listed(&place, &[data.to_str().unwrap()]);
+        // What comes before the first commit that is asked for is read and not applied.
+        let commit = |operation: &Value| operation["commit"].as_u64().unwrap();
+        for first in (commit(&all[0])..=commit(&all[all.len() - 1])).skip(13).step_by(6) {
+            let later: Vec<Value> = all.iter().filter(|operation| commit(operation) >= first).cloned().collect();
+            assert_eq!(listed(&place, &[data.to_str().unwrap(), "--commit", &format!("{first}..")]), later);
+        }
+        let ours = by_mark(&all);
         let mut seen = 0;
         for line in text(&writer.stdout).lines() {
             let said: Value = serde_json::from_str(line).unwrap();

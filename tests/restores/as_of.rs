@@ -22,7 +22,7 @@ use strongroom::{
         integrate::{Look, Until},
         reader::LogReader,
     },
-    records::store::ArchiveBase,
+    records::store::{ArchiveBase, Base},
     restore::{
         self, Logs, Origin, RestoreOptions,
         state::{How, state},
@@ -56,7 +56,7 @@ fn read_in_order(archive: &Path, commit: u64) -> Vec<u8> {
     let (how, control) = (How { until: Until::Commit(commit), look: Look::Records, heals: false }, Control::default());
     let found = state(archive, &[], (&Logs::Found, &Origin::default()), how, &control).unwrap();
     let size = found.archive.identity().page_size;
-    let base = (ArchiveBase::of(found.archive).unwrap(), size);
+    let base: (Box<dyn Base>, u32) = (Box::new(ArchiveBase::of(found.archive).unwrap()), size);
     let mut pages = Pages::new(base, (found.pieces, commit), 0, &control).unwrap();
     (1..=pages.count()).flat_map(|page| pages.page(page, &control).unwrap().to_vec()).collect()
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{LEASE, Mode, Shared};
 use crate::{
     activity::{
-        row::Row,
+        packed::Packer,
         way::{Open, end_of, everything, stretches},
     },
     control::session::KEPT,
@@ -18,7 +18,7 @@ use crate::{
     },
     records::{
         history::{Heard, History, Stretch},
-        operation::Action,
+        operation::{Action, Operation},
         store::ArchiveBase,
     },
 };
@@ -59,7 +59,7 @@ fn read(shared: &Shared, open: &Open, running: Option<&Path>) -> Result<Mode> {
     let mut adding = Adding::default();
     loop {
         let heard = history.go_on(&wanted, shared.control(), &mut |heard| match heard {
-            Heard::Operation(operation) => adding.add(shared, Row::of(operation)),
+            Heard::Operation(operation) => adding.add(shared, operation),
             Heard::Commit { number, log, end } => {
                 let before: u64 = lengths.iter().take(log).sum();
                 adding.close(shared, number, before + end)
@@ -142,16 +142,16 @@ struct Adding {
     time: Option<DateTime<Utc>>,
     operations: u64,
     since: u32,
+    packer: Packer,
 }
 
 impl Adding {
-    fn add(&mut self, shared: &Shared, mut row: Row) -> Result<()> {
-        row.stands_for_internal = row.action == Action::Rewrite && self.operations > 0;
-        self.time = Some(row.time);
+    fn add(&mut self, shared: &Shared, operation: &Operation<'_>) -> Result<()> {
+        let stands_for_internal = operation.change.action == Action::Rewrite && self.operations > 0;
+        self.time = Some(operation.time);
         self.operations += 1;
-        let bytes = serde_json::to_vec(&row)
-            .map_err(|e| Error::new(ErrorKind::Refused, "an operation cannot be noted").because(e))?;
-        shared.lock().index.add(&row, &bytes)?;
+        let packed = self.packer.pack(operation, stands_for_internal);
+        shared.lock().index.add(&packed)?;
         self.since += 1;
         if self.since >= LOOK_AFTER { self.rest(shared) } else { Ok(()) }
     }

@@ -23,16 +23,21 @@ impl LogReader {
 
     /// As [`pages`](Self::pages), with the place in the file where the bytes of each page begin.
     pub(in crate::journal) fn pages_with_places(&mut self, record: &Record, visit: &mut Visit<'_>) -> Result<()> {
+        if record.form == Form::Whole && self.is_proven(record) {
+            // The very bytes in memory that were proven: neither copied nor proven again.
+            let window = std::mem::take(&mut self.window);
+            let (from, to) = (record.offset - self.window_at, record.end - self.window_at);
+            let bytes = window.get(from as usize..to as usize).unwrap_or_default();
+            let visited = self.visit_whole(record, bytes, visit);
+            self.window = window;
+            return visited;
+        }
         if record.form == Form::Whole {
             let bytes = self.bytes(record.offset, (record.end - record.offset) as usize)?.to_vec();
             if chain_of(record.before, &bytes, &[]) != record.chain {
                 return Err(self.changed(record.offset));
             }
-            let mut body = bytes.as_slice();
-            let has_state = two::skip_head(&mut body);
-            let body_at = record.end - body.len() as u64;
-            let body = has_state.and_then(|has_state| two::without_state(body, has_state));
-            return self.visit(body.map(|body| Entries::Two(body, 0)), (record.offset, body_at), visit);
+            return self.visit_whole(record, &bytes, visit);
         }
         let (mut at, mut chain, mut has_state) = (record.offset, record.before, false);
         let mut payload = Vec::new();
@@ -63,6 +68,20 @@ impl LogReader {
             (at, chain) = (end, block.chain);
         }
         Ok(())
+    }
+
+    /// Whether the window still holds the bytes of the record that was returned last as they were when it was proven.
+    fn is_proven(&self, record: &Record) -> bool {
+        let is_last = self.tail.length == record.end && self.tail.chain == record.chain;
+        is_last && self.proven.is_some_and(|(from, to)| from <= record.offset && record.end <= to)
+    }
+
+    fn visit_whole(&self, record: &Record, bytes: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        let mut body = bytes;
+        let has_state = two::skip_head(&mut body);
+        let body_at = record.end - body.len() as u64;
+        let body = has_state.and_then(|has_state| two::without_state(body, has_state));
+        self.visit(body.map(|body| Entries::Two(body, 0)), (record.offset, body_at), visit)
     }
 
     fn visit(&self, entries: Option<Entries<'_>>, (at, body_at): (u64, u64), visit: &mut Visit<'_>) -> Result<()> {
