@@ -11,6 +11,7 @@
 //! shown              a value as people look at it
 //! definition schema  what tables look like, as of a commit
 //! page record row tree   the SQLite file format, read from bytes that nobody vouches for
+//! size               how much room a tree takes
 //! ```
 
 mod base;
@@ -28,5 +29,6 @@ pub mod record;
 pub mod row;
 pub mod schema;
 pub mod shown;
+pub mod size;
 pub mod store;
 pub mod tree;

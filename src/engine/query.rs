@@ -21,7 +21,7 @@ use crate::{
         density::Span,
         integrate::{Point, Until},
     },
-    maintenance::RecordsReport,
+    maintenance::{RecordsReport, measured},
     restore::{Logs, RestorePlan, timeline::Timeline, undo::UndoPlan},
     settings::{Revision, Settings},
     take_back,
@@ -140,6 +140,13 @@ pub enum Query {
         /// What is asked.
         question: ask::Question,
     },
+    /// How large the tables of a data file are: [`Answer::Tables`].
+    Tables {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// What is asked.
+        question: measured::Question,
+    },
     /// How a data file stands now, and not as it was seen last: when [`Answer::Looked`] comes, the status holds it.
     Look {
         /// Canonical path of the data file.
@@ -166,6 +173,7 @@ impl Query {
             | Query::Report { data_file, .. }
             | Query::TakeBack { data_file, .. }
             | Query::State { data_file, .. }
+            | Query::Tables { data_file, .. }
             | Query::Look { data_file } => Subject::DataFile(data_file),
         }
     }
@@ -183,6 +191,7 @@ impl Query {
             | Query::Report { data_file, .. }
             | Query::TakeBack { data_file, .. }
             | Query::State { data_file, .. }
+            | Query::Tables { data_file, .. }
             | Query::Look { data_file } => data_file,
             Query::Unknown => Path::new(""),
         }
@@ -214,6 +223,8 @@ pub enum Answer {
     TakeBack(Box<take_back::query::Page>),
     /// What a data file held.
     State(Box<ask::Page>),
+    /// How large its tables are.
+    Tables(Box<measured::Page>),
     /// The status holds what was asked for.
     Looked,
 }

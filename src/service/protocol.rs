@@ -33,7 +33,7 @@ pub struct Hello {
 }
 
 /// What engines of this program know beside what every engine of the protocol does.
-pub const KNOWS: [&str; 4] = [ACTIVITY, TAKE_BACK, TIMELINE, STATE];
+pub const KNOWS: [&str; 5] = [ACTIVITY, TAKE_BACK, TIMELINE, STATE, TABLES];
 /// What was changed, as records.
 const ACTIVITY: &str = "activity";
 /// What would be done to take single changes back.
@@ -42,6 +42,8 @@ const TAKE_BACK: &str = "take-back";
 const TIMELINE: &str = "timeline";
 /// What a data file held.
 const STATE: &str = "state";
+/// How large the tables of a data file are.
+const TABLES: &str = "tables";
 
 /// Whether an engine that said what it `knows` can be asked this.
 pub(super) fn is_known(query: &Query, knows: &[String]) -> bool {
@@ -50,6 +52,7 @@ pub(super) fn is_known(query: &Query, knows: &[String]) -> bool {
         Query::TakeBack { .. } => TAKE_BACK,
         Query::Timeline { .. } => TIMELINE,
         Query::State { .. } => STATE,
+        Query::Tables { .. } => TABLES,
         _ => return true,
     };
     knows.iter().any(|known| known == needed)
