@@ -12,6 +12,7 @@
 //! definition schema  what tables look like, as of a commit
 //! page record row tree   the SQLite file format, read from bytes that nobody vouches for
 //! size               how much room a tree takes
+//! workbook           records for spreadsheet programs
 //! ```
 
 mod base;
@@ -32,3 +33,4 @@ pub mod shown;
 pub mod size;
 pub mod store;
 pub mod tree;
+pub mod workbook;

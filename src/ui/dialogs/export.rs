@@ -6,14 +6,11 @@ use eframe::egui::{Context, Label, RichText};
 use lucide_icons::Icon;
 
 use super::frame;
-use crate::{
-    activity::query::Form,
-    ui::{
-        action::Action,
-        activity::export::propose,
-        theme::palette,
-        widgets::{button, count, fact, fact_field, fact_with, path_field, primary_button},
-    },
+use crate::ui::{
+    action::Action,
+    activity::export::{FileForm, propose},
+    theme::palette,
+    widgets::{button, count, fact, fact_field, fact_with, path_field, primary_button},
 };
 
 /// What is exported, and where to.
@@ -23,7 +20,7 @@ pub(crate) struct ExportForm {
     pub(crate) of: PathBuf,
     /// How many operations pass the filter, as far as is known.
     pub(crate) operations: u64,
-    pub(crate) form: Form,
+    pub(crate) form: FileForm,
     /// The folder as typed or chosen.
     pub(crate) folder: String,
 }
@@ -39,8 +36,9 @@ pub(crate) fn export_ui(ctx: &Context, form: &mut ExportForm, actions: &mut Vec<
         |ui, (form, actions)| {
             fact(ui, "Operations", format!("{}, as filtered", count(form.operations)));
             fact_with(ui, "Form", |ui| {
-                ui.radio_value(&mut form.form, Form::Csv, "Comma-separated values (CSV)");
-                ui.radio_value(&mut form.form, Form::Json, "JSON lines");
+                ui.radio_value(&mut form.form, FileForm::Csv, "Comma-separated values (CSV)");
+                ui.radio_value(&mut form.form, FileForm::Xlsx, "Workbook for spreadsheet programs (XLSX)");
+                ui.radio_value(&mut form.form, FileForm::Json, "JSON lines");
             });
             fact_field(ui, "Folder", |ui| {
                 let (_, pressed) = path_field(ui, "Folder", &mut form.folder, "Folder", "Choose the folder");
