@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command as Process};
 
 use desk::{Desk, make_data_file};
 use eframe::egui::accesskit::Role;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use rusqlite::Connection;
 use strongroom::{
     engine::{Command, JobId, Status},
@@ -192,7 +192,7 @@ fn the_tables_are_told_with_what_came_since_the_backup_and_compacting_is_offered
     let row = |desk: &Desk, begins: &str| desk.rows(begins).pop().unwrap_or_default();
     desk.press("Information…");
     desk.until("the tables", |h, _| {
-        h.query_by_label("Look again").is_some_and(|again| !again.accesskit_node().is_disabled())
+        h.query_by_role_and_label(Role::Button, "Look again").is_some_and(|again| !again.accesskit_node().is_disabled())
     });
     let note = row(&desk, "Table note");
     assert!(note.starts_with("Table note, records 100, since backup −2\u{a0}900, "), "{note}");
@@ -206,6 +206,8 @@ fn the_tables_are_told_with_what_came_since_the_backup_and_compacting_is_offered
     // One is selected, by the keyboard as well, and copied; so is all of it.
     desk.press_row("Table late");
     desk.until_shown("Indexes of late: late_a 4.0 KB.");
+    desk.harness.get_by_role_and_label(Role::ListBox, "Tables of the data file").focus();
+    desk.harness.run_steps(4);
     desk.harness.key_press(eframe::egui::Key::ArrowDown);
     desk.until_shown("note has no indexes.");
     let copied = |desk: &Desk| {

@@ -35,11 +35,11 @@ const COLUMNS: [Column<'static>; 9] = [
     text_column(TITLES[0], 170.0).names_row(),
     figure_column(TITLES[1], 100.0).said(),
     figure_column(TITLES[2], 112.0).said(),
-    figure_column(TITLES[3], 84.0),
-    figure_column(TITLES[4], 84.0),
+    figure_column(TITLES[3], 84.0).said(),
+    figure_column(TITLES[4], 84.0).said(),
     figure_column(TITLES[5], 100.0).said(),
-    figure_column(TITLES[6], 100.0),
-    figure_column(TITLES[7], 100.0),
+    figure_column(TITLES[6], 100.0).said(),
+    figure_column(TITLES[7], 100.0).said(),
     open_column(TITLES[8], 140.0),
 ];
 
