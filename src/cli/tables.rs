@@ -88,7 +88,7 @@ fn in_columns(found: &Tables) -> Vec<String> {
             let size = human_bytes(since.bytes);
             lines.push(format!("since backup {} of {moment}, when the data file had {size}", since.number));
         }
-        None => lines.push("there is no backup to compare with".to_owned()),
+        None => lines.push("there is no backup that it could be compared with".to_owned()),
     }
     lines
 }

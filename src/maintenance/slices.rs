@@ -84,16 +84,26 @@ impl<'a> Slices<'a> {
         Ok(self.mark.get().schema == before.schema)
     }
 
+    /// Sees that what was read is a state of what the path names.
+    ///
+    /// # Errors
+    /// `Replaced`; `Changed` where somebody wrote it meanwhile.
+    pub(super) fn require_named(&self) -> Result<()> {
+        self.held.borrow().as_ref().map_or(Ok(()), Snapshot::require_named)
+    }
+
     fn hold_max(&self, held: &Snapshot) -> Duration {
         if held.journal_mode() == JournalMode::Wal { STATE_MAX } else { HOLD_MAX }
     }
 
     /// Lets go of the state, and takes the one that there is then.
     fn take_next(&self) -> Result<()> {
-        let was_in_the_way = self.held.borrow_mut().take().is_some_and(|held| held.journal_mode() != JournalMode::Wal);
-        if was_in_the_way {
+        let held = self.held.borrow_mut().take();
+        let named = held.as_ref().map_or(Ok(()), Snapshot::require_named);
+        if held.is_some_and(|held| held.journal_mode() != JournalMode::Wal) {
             thread::sleep(PAUSE);
         }
+        named?;
         let snapshot = Snapshot::begin_to_look(&self.path, LOCK_WAIT, self.control)?;
         if snapshot.page_size() != self.page_size {
             return Err(written_meanwhile());

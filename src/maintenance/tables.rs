@@ -155,7 +155,9 @@ impl Tables {
     fn compare(&mut self, seen: Option<&ContentSeen>) {
         let Some(seen) = seen else { return };
         // A list that is cut, or names that are, say nothing of what is not on it.
-        let is_whole = seen.tables.len() == seen.table_count as usize && seen.tables.len() < NAMED_IN_ARCHIVE;
+        let named = seen.tables.len();
+        // One without any may be one whose schema could not be read.
+        let is_whole = named > 0 && named == seen.table_count as usize && named < NAMED_IN_ARCHIVE;
         for table in self.tables.iter_mut().filter(|table| table.kind != Kind::Internal) {
             let then = seen.tables.iter().find(|then| then.name == table.table);
             table.records_then = then.and_then(|then| then.rows);
@@ -281,6 +283,8 @@ fn tree(slices: &Slices<'_>, root: u32) -> Result<std::result::Result<TreeSize, 
     let mut why = String::new();
     for _ in 0..ATTEMPTS {
         let measured = Look::begin(slices).and_then(|look| size::measure(&look, root));
+        // A file that took its place, or a program that keeps to no lock, makes it no state of the data file.
+        let measured = measured.and_then(|size| slices.require_named().map(|()| size).map_err(Trouble::Failed));
         match measured {
             Ok(size) => return Ok(Ok(size)),
             Err(Trouble::Flaw(flaw)) => return Ok(Err(format!("page {} {}", flaw.page, flaw.what))),
@@ -391,5 +395,30 @@ pub fn measure(path: &Path, last: Option<&Last>, told: Told<'_>) -> Result<Table
             }
             return Ok(tables);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::seen::TableSeen;
+
+    #[test]
+    fn a_table_is_new_only_where_the_archive_names_all_others() {
+        let seen = |names: &[&str], table_count| {
+            let tables = names.iter().map(|name| TableSeen { name: (*name).to_owned(), rows: Some(7) });
+            ContentSeen { tables: tables.collect(), table_count, ..ContentSeen::default() }
+        };
+        let compared = |seen: &ContentSeen| {
+            let moment = Local::now();
+            let tables = vec![empty("known", Kind::Table), empty("other", Kind::Table)];
+            let mut tables = Tables { moment, page_size: 512, pages: 9, free_pages: 0, since: None, tables };
+            tables.compare(Some(seen));
+            tables.tables.iter().map(|table| (table.records_then, table.is_new)).collect::<Vec<_>>()
+        };
+        assert_eq!(compared(&seen(&["known"], 1)), [(Some(7), false), (None, true)]);
+        // Cut off, or not read at all: nothing is known of what is not named.
+        assert_eq!(compared(&seen(&["known"], 2)), [(Some(7), false), (None, false)]);
+        assert_eq!(compared(&seen(&[], 0)), [(None, false), (None, false)]);
     }
 }

@@ -151,7 +151,11 @@ fn the_command_tells_what_came_since_the_last_backup_and_changes_nothing() {
     let name = path.to_str().unwrap();
     let alone = place.run(&["tables", name]);
     assert!(alone.status.success(), "{}", text(&alone.stderr));
-    assert!(text(&alone.stdout).contains("there is no backup to compare with"), "{}", text(&alone.stdout));
+    assert!(
+        text(&alone.stdout).contains("there is no backup that it could be compared with"),
+        "{}",
+        text(&alone.stdout)
+    );
     let made = place.run(&["backup", name]);
     assert!(made.status.success(), "{}", text(&made.stderr));
     conn.execute_batch("DELETE FROM t WHERE id<=100; INSERT INTO w VALUES('new', 1, ''); CREATE TABLE late(x, y)")

@@ -48,7 +48,13 @@ pub(crate) fn export_ui(ctx: &Context, form: &mut ExportForm, actions: &mut Vec<
             });
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             fact(ui, "File", name);
-            let text = "Values are written whole, the oldest operation first. The file can be read by this user only.";
+            let text = match form.form {
+                FileForm::Xlsx => {
+                    "The oldest operation comes first. What is longer than a cell of a spreadsheet holds is cut, and \
+                     named in a sheet of its own. The file can be read by this user only."
+                }
+                _ => "Values are written whole, the oldest operation first. The file can be read by this user only.",
+            };
             ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
         },
         |ui, keys, (form, actions)| {

@@ -22,6 +22,8 @@ const WIDTH: f32 = 1080.0;
 const HEIGHT: f32 = 440.0;
 /// Rows that are seen at once.
 const ROWS: f32 = 13.0;
+/// Room below them, and for the bar that scrolls columns.
+const BELOW: f32 = 72.0;
 /// From so many thousandths of the data file on that are not in use, compacting is offered.
 const MUCH: u64 = 100;
 /// What is not known, and what there cannot be.
@@ -100,7 +102,7 @@ fn head(ui: &mut Ui, form: &SizesForm, actions: &mut Vec<Action>) {
 
 fn since(tables: &Tables) -> String {
     match &tables.since {
-        None => "none to compare with".to_owned(),
+        None => "none that it could be compared with".to_owned(),
         Some(since) => {
             let (size, then) = (human_bytes(since.bytes), moment(&since.moment));
             format!("{} of {then}, when the data file had {size}", since.number)
@@ -204,7 +206,9 @@ fn content(ui: &mut Ui, form: &mut SizesForm, actions: &mut Vec<Action>) {
     };
     let name = |row: usize| rows.get(row).map_or_else(String::new, |table| format!("Table {}", title(table)));
     let by = |row: usize, column: usize| rows.get(row).map_or(SortKey::Unknown, |table| key(table, column));
-    let height = ((rows.len() + 1) as f32).clamp(4.0, ROWS) * theme::ROW_HEIGHT;
+    // As high as there is room for, with the indexes below: one bar to scroll by, not two.
+    let room = (ui.clip_rect().height() - BELOW) / theme::ROW_HEIGHT;
+    let height = ((rows.len() + 1) as f32).min(room).clamp(4.0, ROWS) * theme::ROW_HEIGHT;
     let selected = form.selected().map(|(at, _)| at);
     let table = Table { name: TABLES, columns: &COLUMNS, rows: rows.len(), height, selected };
     let event = table.show(ui, cell, name, by);

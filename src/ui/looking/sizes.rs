@@ -119,5 +119,10 @@ impl SizesForm {
                 Some(Err(error)) => self.problem = Some(error),
             }
         }
+        if self.problem().is_some() {
+            // Nothing more comes: what was not looked at is not known.
+            let tables = self.page.tables.iter_mut().flat_map(|tables| &mut tables.tables);
+            tables.for_each(|table| table.is_measured = true);
+        }
     }
 }
