@@ -45,8 +45,8 @@ pub(super) struct Asked {
     /// List the tables with their records instead.
     #[arg(long)]
     tables: bool,
-    /// Save the records to this file: with the name NAME.csv as comma-separated values, with NAME.xlsx as a workbook for
-    /// spreadsheet programs, with NAME.sqlite as the table `result` of a data file of its own.
+    /// Save the records to this file: with the name NAME.csv as comma-separated values, with NAME.xlsx as a workbook
+    /// for spreadsheet programs, with NAME.sqlite as the table `result` of a data file of its own.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tables", "json", "csv"])]
     save: Option<PathBuf>,
     /// Replace that file where it exists.

@@ -1,8 +1,8 @@
 //! Records in a workbook (XLSX), for spreadsheet programs. Rows are written as they come, so that a million of them
 //! cost no more memory than one.
 //!
-//! A spreadsheet holds less than a data file: so many rows in a sheet, so many characters in a cell, so many digits of a
-//! number. Where that is in the way, rows go on in another sheet, numbers become text, and a text that must be cut is
+//! A spreadsheet holds less than a data file: so many rows in a sheet, so many characters in a cell, so many digits of
+//! a number. Where that is in the way, rows go on in another sheet, numbers become text, and a text that must be cut is
 //! named in a sheet of its own: nothing is left out without a word.
 
 use std::{
