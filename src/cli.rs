@@ -15,6 +15,7 @@
 //! take_back    chosen operations taken back, after the plan was shown and confirmed
 //! query        one statement that reads a data file as it was
 //! diff         what is in one state and not in another
+//! tables       how large the tables are
 //! recover      what a damaged data file still holds, into a new one
 //! looked       which state it is that a command looks at
 //! aligned out  records in columns; many lines on standard output
@@ -49,6 +50,7 @@ mod serve;
 mod service;
 mod settings;
 mod storing;
+mod tables;
 mod take_back;
 mod undo;
 mod watch;
@@ -158,6 +160,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Job::TakeBack(asked) => take_back::run(&asked),
         Job::Query(asked) => query::run(&asked),
         Job::Diff(asked) => diff::run(&asked),
+        Job::Tables { data_file, json } => tables::run(&data_file, json),
         Job::Recover(asked) => recover::run(asked),
         Job::Hold { archive, note, release, json } => hold::hold(&archive, note, release, json),
         Job::Key { data_file: _, json } => key::key(json),

@@ -13,6 +13,7 @@
 //! queries pool                  answering questions, on a few threads that may wait for a disk
 //! activity take_backs           what changed, for whoever asks, and what is planned to be taken back of it
 //! states sessions               states that somebody looks at; how many of all these are kept
+//! measured                      how large the tables are, for whoever asks
 //! registry data_file            the data files in its care: each one a value with its lock, settings, log and status
 //! data_files logs surveys folders settings   what is done to them: open, close, look, change
 //! begin         how a job begins, and what stands in its way
@@ -52,6 +53,7 @@ mod list;
 mod logs;
 pub mod lost;
 mod maintenance;
+pub mod measured;
 mod message;
 pub mod mistaken;
 mod notices;

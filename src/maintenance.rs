@@ -1,4 +1,14 @@
 //! Care of the data file itself, while programs use it: verification of its records and indexes, and compacting.
+//!
+//! ```text
+//! tables    how much room each table takes, and how many records it holds
+//! measured  the same for whoever asks how far it is
+//! slices    a data file that is read for so short a time at once that nobody waits long
+//! ```
+
+pub mod measured;
+mod slices;
+pub mod tables;
 
 use std::path::{Path, PathBuf};
 

@@ -14,6 +14,8 @@
 //! definition schema  what tables look like, as of a commit
 //! page record row tree   the SQLite file format, read from bytes that nobody vouches for
 //! others             where two states of a page differ
+//! size               how much room a tree takes
+//! workbook           records for spreadsheet programs
 //! ```
 
 mod base;
@@ -34,6 +36,8 @@ pub mod record;
 pub mod row;
 pub mod schema;
 pub mod shown;
+pub mod size;
 pub mod store;
 pub mod tree;
 mod unpacked;
+pub mod workbook;

@@ -17,7 +17,7 @@
 //! answers asked  what engines answered to this window, and what it waits for, asked again where nothing can come
 //! awaited        questions that an engine was asked, each once
 //! activity       what the page Activity remembers, and its rows as they come
-//! looking        what the dialog Look at this state remembers: the state, as the engine tells it
+//! looking        what the dialogs Look at this state and Information remember, as the engine tells it
 //! taking_back    what the dialog Take back remembers: the plan, as the engine tells it, and its run
 //! still          keeps a page still under the pointer
 //! file_picker    chooses files and folders
@@ -75,7 +75,7 @@ use uuid::Uuid;
 
 pub use file_picker::FilePicker;
 
-use action::{Action, Look, TakeBack};
+use action::{Action, TakeBack};
 use state::{Dialog, Page, State};
 
 use crate::{
@@ -205,7 +205,7 @@ impl Window {
         self.state.activity.take();
         self.state.follow(status);
         actions.extend(self.state.ask_again(status).map(Action::Ask));
-        actions.extend(self.state.go_on_looking().map(|ask| Action::Look(Look::Ask(ask))));
+        actions.extend(self.state.go_on_looking());
         actions.extend(self.state.go_on_taking_back(status).map(|ask| Action::TakeBack(TakeBack::Ask(ask))));
     }
 

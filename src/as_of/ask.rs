@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::differences::{Change, SchemaDifference, TableDifference};
-use crate::{error::ErrorReport, journal::integrate::Until, records::shown::Shown};
+use crate::{
+    error::ErrorReport,
+    journal::integrate::Until,
+    records::{shown::Shown, workbook},
+};
 
 /// So many rows are a block, which is answered at once.
 pub const BLOCK: u64 = 128;
@@ -160,6 +164,8 @@ pub enum SaveForm {
     Csv,
     /// A data file of SQLite.
     Sqlite,
+    /// A workbook for spreadsheet programs.
+    Xlsx,
 }
 
 impl SaveForm {
@@ -168,6 +174,7 @@ impl SaveForm {
         match self {
             SaveForm::Csv => "csv",
             SaveForm::Sqlite => "sqlite",
+            SaveForm::Xlsx => workbook::EXTENSION,
         }
     }
 }
@@ -325,6 +332,9 @@ pub struct Saved {
     pub records: u64,
     /// Whether it can be fetched.
     pub is_whole: bool,
+    /// What whoever opens it has to know, as whole sentences.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// Why it cannot be written.
     pub problem: Option<ErrorReport>,
 }

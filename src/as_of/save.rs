@@ -1,8 +1,9 @@
-//! The records of a statement in a file: lines of comma-separated values, or a table of a data file of their own.
+//! The records of a statement in a file: lines of comma-separated values, a workbook, or a table of a data file of
+//! their own.
 
 use std::{
     io::{BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rusqlite::{Connection, ToSql, types::ToSqlOutput, types::ValueRef};
@@ -10,7 +11,11 @@ use rusqlite::{Connection, ToSql, types::ToSqlOutput, types::ValueRef};
 use super::query::{Sink, quoted};
 use crate::{
     error::{Error, ErrorKind, Result},
-    records::{operation::hexadecimal, record::Value},
+    records::{
+        operation::hexadecimal,
+        record::Value,
+        workbook::{self, Book, Cell},
+    },
     sqlite::integrity::holds_only,
     storage::{
         self, Disk, Ownership, Storage as _,
@@ -28,6 +33,8 @@ pub enum Form {
     Csv,
     /// A data file of SQLite.
     Sqlite,
+    /// A workbook.
+    Xlsx,
 }
 
 impl Form {
@@ -39,9 +46,10 @@ impl Form {
         let end = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         match end.as_str() {
             "csv" => Ok(Form::Csv),
+            workbook::EXTENSION => Ok(Form::Xlsx),
             "sqlite" | "sqlite3" | "db" | "db3" => Ok(Form::Sqlite),
             _ => Err(Error::new(ErrorKind::Refused, format!("{} says not what it is to hold", path.display()))
-                .hint("End its name with .csv, or with .sqlite for a data file of its own.")),
+                .hint("End its name with .csv, .xlsx, or with .sqlite for a data file of its own.")),
         }
     }
 }
@@ -56,12 +64,21 @@ fn refuse_data_file(path: &Path) -> Result<()> {
         .hint(format!("Only a data file that holds the table {TABLE} and no other is. Save to another file.")))
 }
 
+/// What was saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// How many records.
+    pub records: u64,
+    /// What whoever opens it has to know, as whole sentences.
+    pub remarks: Vec<String>,
+}
+
 /// Writes what `fill` gives to a new file at `path`: all of it, or nothing. One that is there is replaced only when
 /// `replaces`.
 ///
 /// # Errors
 /// `Exists`; what `fill` says; those of the disk.
-pub fn save(path: &Path, replaces: bool, fill: &mut dyn FnMut(&mut dyn Sink) -> Result<u64>) -> Result<u64> {
+pub fn save(path: &Path, replaces: bool, fill: &mut dyn FnMut(&mut dyn Sink) -> Result<u64>) -> Result<Done> {
     let form = Form::of(path)?;
     if !replaces {
         storage::refuse_existing(path)?;
@@ -74,6 +91,7 @@ pub fn save(path: &Path, replaces: bool, fill: &mut dyn FnMut(&mut dyn Sink) -> 
     let scratch = Scratch::new(folder)?;
     let name = Path::new(TABLE);
     let made = scratch.path().join(name);
+    let mut remarks = Vec::new();
     let records = match form {
         Form::Csv => {
             let file = scratch.folder().create(name, Ownership::default())?;
@@ -89,15 +107,52 @@ pub fn save(path: &Path, replaces: bool, fill: &mut dyn FnMut(&mut dyn Sink) -> 
             sink.finish()?;
             records
         }
+        Form::Xlsx => {
+            let file = scratch.folder().create(name, Ownership::default())?;
+            let mut sink = Sheets { folder: scratch.path().to_path_buf(), path, book: None };
+            let records = fill(&mut sink)?;
+            if let Some(book) = sink.book {
+                remarks = book.finish(file)?.remarks();
+            }
+            records
+        }
     };
+    give_name(&made, path, replaces)?;
+    Ok(Done { records, remarks })
+}
+
+/// Gives a finished file its name; one that is there is replaced only when `replaces`.
+///
+/// # Errors
+/// `Exists`; those of the disk.
+pub fn give_name(made: &Path, path: &Path, replaces: bool) -> Result<()> {
     match replaces && path.symlink_metadata().is_ok() {
         true => {
-            std::fs::rename(&made, path).map_err(|e| Error::io("replace", path, e))?;
-            Disk.sync_folder(folder)?;
+            std::fs::rename(made, path).map_err(|e| Error::io("replace", path, e))?;
+            Disk.sync_folder(storage::folder_of(path))
         }
-        false => storage::publish(&Disk, &made, path)?,
+        false => storage::publish(&Disk, made, path),
     }
-    Ok(records)
+}
+
+/// The sheets of a workbook.
+struct Sheets<'a> {
+    folder: PathBuf,
+    path: &'a Path,
+    book: Option<Book>,
+}
+
+impl Sink for Sheets<'_> {
+    fn columns(&mut self, names: &[String]) -> Result<()> {
+        self.book = Some(Book::new(&self.folder, self.path, "Records", names)?);
+        Ok(())
+    }
+
+    fn record(&mut self, values: &[Value<'_>]) -> Result<bool> {
+        let cells: Vec<Cell<'_>> = values.iter().map(Cell::from).collect();
+        self.book.as_mut().map_or(Ok(()), |book| book.record(&cells))?;
+        Ok(true)
+    }
 }
 
 /// Lines of comma-separated values: NULL is nothing, text without letters is `""`, a BLOB is `x'…'`.

@@ -151,6 +151,15 @@ pub(super) enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// List the tables of a data file: records, and what came or went since the last backup, columns, indexes, and how
+    /// much room they take, while programs use it. With exit code 1 where something could not be looked at.
+    Tables {
+        /// The SQLite data file.
+        data_file: PathBuf,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Make a data file as short as its content. No other program may have it open.
     Compact {
         /// The SQLite data file.

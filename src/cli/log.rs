@@ -12,22 +12,31 @@ use chrono::Local;
 use clap::Args;
 
 use super::{
+    desk::absolute,
     filters::{Filters, foreign_path, is_log_by_name},
     places::directories,
-    remark,
+    print, remark,
 };
 use crate::{
     archive::heal,
+    as_of::save::give_name,
     control::Control,
-    error::{Error, ErrorKind, Result, foreign::foreign, shell::quoted},
+    error::{
+        Error, ErrorKind, Result,
+        foreign::{foreign, shown},
+        shell::quoted,
+    },
     journal::plan::PlanEnd,
     records::{
         history::{self, Stretch, Wanted},
         lines,
         operation::{Action, Operation, Side, value_in_words},
         store::ArchiveBase,
+        workbook::{self, Book},
     },
-    restore, verify,
+    restore,
+    storage::{self, Ownership, scratch::Scratch},
+    verify,
 };
 
 /// After so long, what was found is written out, though there is not much of it.
@@ -50,6 +59,12 @@ pub(super) struct Asked {
     /// Print lines of comma-separated values; records in them are JSON objects.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    /// Save them to this new file, a workbook for spreadsheet programs; records in it are JSON objects.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "csv"])]
+    xlsx: Option<PathBuf>,
+    /// Replace that file where it exists.
+    #[arg(long, requires = "xlsx")]
+    overwrite: bool,
 }
 
 /// Lists what is asked for.
@@ -62,7 +77,7 @@ pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
     // The rest of it holds copies of logs that were repaired, and stays until the end.
     let lacks = trail.lacks(wanted.last).cloned();
     let (archive, ends) = (trail.archive, trail.ends);
-    let mut lines = Lines::new(asked);
+    let mut lines = Lines::new(asked)?;
     let path = archive.path().to_path_buf();
     let (base, mended) = ArchiveBase::mending(archive)?;
     let told = history::read(Box::new(base), &stretches, &wanted, &control, &mut |operation| {
@@ -73,6 +88,10 @@ pub(super) fn log(asked: &Asked) -> Result<ExitCode> {
         Ok(())
     });
     let is_read = lines.flush()?;
+    // What comes before damage was told, and is saved.
+    if told.is_ok() || lines.first.is_some() {
+        lines.save()?;
+    }
     if let Some(first) = lines.first.filter(|_| is_read && !asked.json && !asked.csv && !is_log_by_name(&asked.file)) {
         remark(&ways_back(&asked.file, first));
     }
@@ -139,17 +158,54 @@ struct Lines<'a> {
     /// The first commit of which something was listed.
     first: Option<u64>,
     is_read: bool,
+    book: Option<Saving>,
+}
+
+/// A workbook in the place where it is made, and where it comes to.
+struct Saving {
+    scratch: Scratch,
+    book: Book,
+    file: PathBuf,
 }
 
 impl<'a> Lines<'a> {
-    fn new(asked: &'a Asked) -> Self {
+    fn new(asked: &'a Asked) -> Result<Self> {
         let out = BufWriter::with_capacity(64 << 10, io::stdout());
-        Self { asked, out, last: None, commit: None, first: None, is_read: true }
+        let begin = |file: &PathBuf| -> Result<Saving> {
+            let file = absolute(file)?;
+            let ending = file.extension().unwrap_or_default();
+            if !ending.eq_ignore_ascii_case(workbook::EXTENSION) {
+                let message = format!("{} is no name of a workbook", shown(&file));
+                return Err(Error::new(ErrorKind::Refused, message).hint("End its name with .xlsx."));
+            }
+            if !asked.overwrite {
+                storage::refuse_existing(&file)?;
+            }
+            let scratch = Scratch::new(storage::folder_of(&file))?;
+            let book = Book::new(scratch.path(), &file, "Activity", &lines::titles())?;
+            Ok(Saving { scratch, book, file })
+        };
+        let book = asked.xlsx.as_ref().map(begin).transpose()?;
+        Ok(Self { asked, out, last: None, commit: None, first: None, is_read: true, book })
+    }
+
+    /// Gives the workbook its name, if there is one.
+    fn save(&mut self) -> Result<()> {
+        let Some(Saving { scratch, book, file }) = self.book.take() else { return Ok(()) };
+        let made = Path::new("activity");
+        let written = book.finish(scratch.folder().create(made, Ownership::default())?)?;
+        give_name(&scratch.path().join(made), &file, self.asked.overwrite)?;
+        let operations = if written.records == 1 { "operation" } else { "operations" };
+        print(&format!("{} {operations} in {}", written.records, shown(&file)))?;
+        written.remarks().iter().for_each(|note| remark(note));
+        Ok(())
     }
 
     /// False when nobody reads any more.
     fn put(&mut self, operation: &Operation<'_>) -> Result<bool> {
-        if self.asked.json {
+        if let Some(saving) = &mut self.book {
+            saving.book.record(&lines::cells(&lines::fields(operation)?))?;
+        } else if self.asked.json {
             self.write(&lines::json(operation)?)?;
         } else if self.asked.csv {
             if self.commit.is_none() {

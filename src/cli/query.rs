@@ -9,7 +9,7 @@ use super::{
     desk::absolute,
     looked::{self, Where},
     out::Out,
-    print, print_json,
+    print, print_json, remark,
 };
 use crate::{
     as_of::{
@@ -45,8 +45,8 @@ pub(super) struct Asked {
     /// List the tables with their records instead.
     #[arg(long)]
     tables: bool,
-    /// Save the records to this file: with the name NAME.csv as comma-separated values, with NAME.sqlite as the table
-    /// `result` of a data file of its own.
+    /// Save the records to this file: with the name NAME.csv as comma-separated values, with NAME.xlsx as a workbook
+    /// for spreadsheet programs, with NAME.sqlite as the table `result` of a data file of its own.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tables", "json", "csv"])]
     save: Option<PathBuf>,
     /// Replace that file where it exists.
@@ -87,10 +87,11 @@ impl Asked {
                 let message = format!("{} is what is looked at", shown(&file));
                 return Err(Error::new(ErrorKind::Refused, message).hint("Save to another file."));
             }
-            let records = save::save(&file, self.overwrite, &mut |sink| {
+            let saved = save::save(&file, self.overwrite, &mut |sink| {
                 query::run(looked, sql, &mut Announced { looked, is_shown, sink })
             })?;
-            print(&format!("{} in {}", in_words(records), shown(&file)))?;
+            print(&format!("{} in {}", in_words(saved.records), shown(&file)))?;
+            saved.remarks.iter().for_each(|note| remark(note));
             return Ok(looked::ends(looked));
         }
         let mut out = Out::new();

@@ -152,6 +152,7 @@ fn concerned(arguments: &Arguments) -> Result<Vec<PathBuf>> {
         Job::Backup { data_file, .. }
         | Job::Status { data_file, .. }
         | Job::Check { data_file, .. }
+        | Job::Tables { data_file, .. }
         | Job::Compact { data_file, .. }
         | Job::Drill { data_file, .. }
         | Job::Watch { data_file, .. }

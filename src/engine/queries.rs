@@ -20,7 +20,7 @@ use crate::{
     control::Control,
     error::{Error, ErrorKind, Result},
     journal::integrate,
-    maintenance::RecordsReport,
+    maintenance::{RecordsReport, tables::Last},
     repair, restore,
     settings::Settings,
     storage::{self, disks::System},
@@ -133,6 +133,12 @@ impl Worker {
                 Box::new(move || states.answer(found, &question).map(Box::new).map(Answer::State))
             }
             Query::Recover { data_file } => Box::new(self.recover_look(data_file)),
+            Query::Tables { data_file, question } => {
+                let known = self.data_files.status(&data_file).ok_or_else(|| Self::not_open(&data_file))?;
+                let last = known.own_archives().next().and_then(Last::of);
+                let (looks, clock) = (self.looks.clone(), self.config.clock.clone());
+                Box::new(move || looks.answer(data_file, last, &clock, &question).map(Box::new).map(Answer::Tables))
+            }
             Query::Look { data_file } => return Err(Self::not_open(&data_file)),
             Query::Unknown => {
                 return Err(Error::new(ErrorKind::Refused, "this engine does not know the question")

@@ -21,7 +21,7 @@ use crate::{
         density::Span,
         integrate::{Point, Until},
     },
-    maintenance::RecordsReport,
+    maintenance::{RecordsReport, measured},
     recover::{ComparedWith, RecoverReport},
     restore::{Logs, RestorePlan, timeline::Timeline, undo::UndoPlan},
     settings::{Revision, Settings},
@@ -147,6 +147,13 @@ pub enum Query {
         /// Its path, and that of no other name of it; nobody need look after it.
         data_file: PathBuf,
     },
+    /// How large the tables of a data file are: [`Answer::Tables`].
+    Tables {
+        /// Canonical path of the data file.
+        data_file: PathBuf,
+        /// What is asked.
+        question: measured::Question,
+    },
     /// How a data file stands now, and not as it was seen last: when [`Answer::Looked`] comes, the status holds it.
     Look {
         /// Canonical path of the data file.
@@ -174,6 +181,7 @@ impl Query {
             | Query::TakeBack { data_file, .. }
             | Query::State { data_file, .. }
             | Query::Recover { data_file }
+            | Query::Tables { data_file, .. }
             | Query::Look { data_file } => Subject::DataFile(data_file),
         }
     }
@@ -192,6 +200,7 @@ impl Query {
             | Query::TakeBack { data_file, .. }
             | Query::State { data_file, .. }
             | Query::Recover { data_file }
+            | Query::Tables { data_file, .. }
             | Query::Look { data_file } => data_file,
             Query::Unknown => Path::new(""),
         }
@@ -227,6 +236,8 @@ pub enum Answer {
     TakeBack(Box<take_back::query::Page>),
     /// What a data file held.
     State(Box<ask::Page>),
+    /// How large its tables are.
+    Tables(Box<measured::Page>),
     /// The status holds what was asked for.
     Looked,
 }

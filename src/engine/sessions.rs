@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
@@ -15,6 +18,29 @@ pub(super) trait Forgotten {
 
     /// When somebody asked last.
     fn asked(&self) -> Instant;
+}
+
+/// How many threads of sessions are alive, those among them that were told to end; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Threads(Arc<AtomicUsize>);
+
+/// A thread, as long as it lives.
+pub(super) struct Alive(Arc<AtomicUsize>);
+
+impl Threads {
+    /// One more, unless there are `most` already.
+    pub(super) fn one_more(&self, most: usize) -> Option<Alive> {
+        // Counted before it begins, so that no two of them take the last place.
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        let alive = Alive(Arc::clone(&self.0));
+        (before < most).then_some(alive)
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Each with what it is of.

@@ -1,13 +1,6 @@
 //! States of data files that are kept open for whoever looks at them.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use uuid::Uuid;
 
@@ -15,7 +8,7 @@ use super::{
     activity::Logged,
     in_care::{InCare, LOOK_WAIT, with_running},
     lost::{last_made, missing_archives},
-    sessions::{Forgotten, Sessions},
+    sessions::{Forgotten, Sessions, Threads},
 };
 use crate::{
     as_of::{
@@ -39,7 +32,7 @@ const THREADS_MAX: usize = 6;
 #[derive(Debug, Clone, Default)]
 pub(super) struct States {
     sessions: Sessions<(PathBuf, Uuid), Session, SESSIONS_MAX>,
-    threads: Arc<AtomicUsize>,
+    threads: Threads,
 }
 
 impl Forgotten for Session {
@@ -49,15 +42,6 @@ impl Forgotten for Session {
 
     fn asked(&self) -> Instant {
         Session::asked(self)
-    }
-}
-
-/// A thread that reads a state, as long as it lives.
-struct Alive(Arc<AtomicUsize>);
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -94,13 +78,10 @@ impl States {
     }
 
     fn begin(&self, found: Found, which: Which) -> Result<Session> {
-        // Counted before it begins, so that no two of them take the last place.
-        let before = self.threads.fetch_add(1, Ordering::Relaxed);
-        let alive = Alive(Arc::clone(&self.threads));
-        if before >= THREADS_MAX {
-            return Err(Error::new(ErrorKind::Busy, "too many states are open, or still end what they were asked")
-                .hint("Close other windows that look at one, or wait a moment."));
-        }
+        let alive = self.threads.one_more(THREADS_MAX).ok_or_else(|| {
+            Error::new(ErrorKind::Busy, "too many states are open, or still end what they were asked")
+                .hint("Close other windows that look at one, or wait a moment.")
+        })?;
         let data_file = found.logged.path.clone();
         let control = Arc::new(Control::with_clock(found.clock.clone()));
         let of = which.clone();

@@ -22,6 +22,7 @@ use super::{
     history::{History, LogEnd},
     job::RunningJob,
     list::List,
+    measured::Looks,
     message::Message,
     pool::Pool,
     query::{Answer, Reply},
@@ -77,6 +78,8 @@ pub(super) struct Worker {
     pub(super) take_backs: TakeBacks,
     /// The states that somebody looks at.
     pub(super) states: States,
+    /// The tables that somebody wants to know the size of.
+    pub(super) looks: Looks,
     /// Answers that go out with the status that holds them.
     pub(super) answers: Vec<(Reply, Answer)>,
     /// How many programs run that are told of jobs.
@@ -152,6 +155,7 @@ impl Worker {
             activities: Activities::default(),
             take_backs: TakeBacks::default(),
             states: States::default(),
+            looks: Looks::default(),
             answers: Vec::new(),
             messages,
             status: Arc::new(status),

@@ -71,6 +71,15 @@ pub struct Object {
     pub is_internal: bool,
 }
 
+impl Object {
+    /// The module of a virtual table, in small letters.
+    pub fn module(&self) -> Option<String> {
+        let sql = self.sql.as_deref().unwrap_or_default().to_lowercase();
+        let (_, using) = sql.split_once(" using ").filter(|_| self.kind == ObjectKind::Table && self.root == 0)?;
+        Some(using.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+    }
+}
+
 /// A table with a tree, whose records can be told.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -97,6 +106,8 @@ pub struct Schema {
     pub pages: HashSet<u32>,
     /// Whether pages that look like those of an index may hold records.
     pub has_by_key: bool,
+    /// Tables that virtual ones keep their content in, in small letters, each with the virtual one.
+    pub shadows: HashMap<String, String>,
 }
 
 /// Definitions by statement: asking SQLite takes long, and most of them stay.
@@ -166,6 +177,7 @@ impl Schema {
             }
             schema.objects.insert((object.kind, object.name.to_lowercase()), object);
         }
+        schema.shadows = shadows.names;
         Ok(schema)
     }
 
@@ -201,8 +213,8 @@ pub(crate) fn object(record: &[u8], encoding: Encoding) -> Option<Object> {
 
 /// Tables that virtual ones keep their content in.
 struct Shadows {
-    /// In small letters.
-    names: HashSet<String>,
+    /// In small letters, each with the virtual one.
+    names: HashMap<String, String>,
 }
 
 /// Which modules keep what in tables of their own, after the name of the table and `_`.
@@ -217,18 +229,17 @@ const MODULES: &[(&str, &[&str])] = &[
 
 impl Shadows {
     fn of(all: &[Object]) -> Self {
-        let mut names = HashSet::new();
+        let mut names = HashMap::new();
         for object in all.iter().filter(|object| object.kind == ObjectKind::Table && object.root == 0) {
-            let sql = object.sql.as_deref().unwrap_or_default().to_lowercase();
-            let Some((_, using)) = sql.split_once(" using ") else { continue };
-            let module: String = using.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let Some(module) = object.module() else { continue };
             let Some((_, parts)) = MODULES.iter().find(|(name, _)| *name == module) else { continue };
-            names.extend(parts.iter().map(|part| format!("{}_{part}", object.name.to_lowercase())));
+            let named = |part: &&str| (format!("{}_{part}", object.name.to_lowercase()), object.name.clone());
+            names.extend(parts.iter().map(named));
         }
         Self { names }
     }
 
     fn has(&self, object: &Object) -> bool {
-        self.names.contains(&object.table.to_lowercase())
+        self.names.contains_key(&object.table.to_lowercase())
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::update::Update;
 use crate::{
+    as_of::ask::{Ask, Question, SaveForm},
     engine::{Command, Event, Host, Query, QueryId, query::Answered},
     error::ErrorReport,
 };
@@ -33,7 +34,7 @@ pub struct Hello {
 }
 
 /// What engines of this program know beside what every engine of the protocol does.
-pub const KNOWS: [&str; 5] = [ACTIVITY, TAKE_BACK, TIMELINE, STATE, RECOVER];
+pub const KNOWS: [&str; 7] = [ACTIVITY, TAKE_BACK, TIMELINE, STATE, RECOVER, TABLES, XLSX];
 /// What was changed, as records.
 const ACTIVITY: &str = "activity";
 /// What would be done to take single changes back.
@@ -44,6 +45,11 @@ const TIMELINE: &str = "timeline";
 const STATE: &str = "state";
 /// What a recovery would begin with.
 const RECOVER: &str = "recover";
+/// How large the tables of a data file are.
+const TABLES: &str = "tables";
+
+/// What a data file held, as a workbook.
+const XLSX: &str = "xlsx";
 
 /// Whether an engine that said what it `knows` can be asked this.
 pub(super) fn is_known(query: &Query, knows: &[String]) -> bool {
@@ -51,8 +57,10 @@ pub(super) fn is_known(query: &Query, knows: &[String]) -> bool {
         Query::Activity { .. } => ACTIVITY,
         Query::TakeBack { .. } => TAKE_BACK,
         Query::Timeline { .. } => TIMELINE,
+        Query::State { question: Question { ask: Ask::Save { form: SaveForm::Xlsx, .. }, .. }, .. } => XLSX,
         Query::State { .. } => STATE,
         Query::Recover { .. } => RECOVER,
+        Query::Tables { .. } => TABLES,
         _ => return true,
     };
     knows.iter().any(|known| known == needed)

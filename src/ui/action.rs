@@ -10,6 +10,7 @@ use eframe::egui::ThemePreference;
 use uuid::Uuid;
 
 use super::{
+    activity::export::FileForm,
     dialogs::{
         settings::{PathFor, Tab},
         value::ValueForm,
@@ -17,11 +18,12 @@ use super::{
     state::{Page, Then},
 };
 use crate::{
-    activity::query::{Ask, Form},
+    activity::query::Ask,
     as_of::ask,
     engine::{Command, JobId, Query},
     error::ErrorReport,
     journal::integrate::Until,
+    maintenance::measured,
     restore::Logs,
     service::install::Plan,
     take_back,
@@ -224,12 +226,14 @@ pub(crate) enum Action {
         /// The file.
         file: PathBuf,
         /// What its lines are.
-        form: Form,
+        form: FileForm,
     },
     /// Something about recovering a damaged data file.
     Recover(Recover),
     /// Something about looking at a state.
     Look(Look),
+    /// Something about the dialog *Information*.
+    Sizes(Sizes),
     /// Something about taking single changes back.
     TakeBack(TakeBack),
     /// Open the dialog *Restore in place…* for a data file and the state after a commit.
@@ -337,8 +341,23 @@ pub(crate) enum Look {
     /// Save them there.
     Save(PathBuf),
     /// They were saved, or could not be: of the state with this name.
-    Saved(Uuid, Result<PathBuf, ErrorReport>),
+    Saved(Uuid, Result<(PathBuf, Vec<String>), ErrorReport>),
     /// Close the dialog.
+    Close,
+}
+
+/// What is wanted about the dialog *Information*.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Sizes {
+    /// Open it for this data file.
+    Open(PathBuf),
+    /// Ask what it waits for.
+    Ask(measured::Ask),
+    /// Look anew.
+    Again,
+    /// Open the dialog *Compact data…* in its place.
+    Compact,
+    /// Close it.
     Close,
 }
 

@@ -3,6 +3,7 @@
 mod beside;
 mod looking;
 mod recovering;
+mod sizes;
 mod taking_back;
 
 use beside::{beside, plan_service, show_folder};
@@ -18,7 +19,10 @@ use eframe::egui::{Context, ViewportCommand};
 
 use super::{
     action::{Action, Begun, EditCommand},
-    activity::{Chosen, export::Export},
+    activity::{
+        Chosen,
+        export::{Export, FileForm},
+    },
     dialogs::{close::is_worth_asking, export::ExportForm, settings::SettingsForm},
     file_picker::{Mode, Purpose, Request},
     leave::{self, Leaving, Successor},
@@ -29,7 +33,6 @@ use super::{
     },
 };
 use crate::{
-    activity::query::Form,
     engine::{Command, Handle, HostKind, JobId, Query, status::DataFileStatus},
     error::{Error, ErrorKind, ErrorReport},
     journal::integrate::Until,
@@ -265,7 +268,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
             let folder = state.data_file(&status).and_then(|known| known.facts.path.parent().map(Path::to_path_buf));
             let operations = state.activity.feed.state.as_ref().map_or(0, |known| known.passing_operations);
             let folder = folder.unwrap_or_default().display().to_string();
-            let form = ExportForm { of: about.of.clone(), operations, form: Form::Csv, folder };
+            let form = ExportForm { of: about.of.clone(), operations, form: FileForm::Csv, folder };
             state.dialog = Some(Dialog::Export(form));
         }
         Action::ChooseExportFolder(start) => {
@@ -280,6 +283,7 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
         }
         Action::Recover(wish) => recovering::apply(ctx, wish, state, handle, news),
         Action::Look(wish) => looking::apply(ctx, wish, state, handle, news),
+        Action::Sizes(wish) => sizes::apply(wish, state, handle),
         Action::TakeBack(wish) => taking_back::apply(ctx, wish, state, handle, news),
         Action::AskGoBack { data_file, commit } => {
             let known = status.data_file(&data_file);

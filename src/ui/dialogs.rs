@@ -24,6 +24,7 @@ mod saved;
 pub(crate) mod segments;
 pub(crate) mod service;
 pub(crate) mod settings;
+pub(crate) mod sizes;
 pub(crate) mod take_back;
 pub(crate) mod timeline;
 pub(crate) mod undo;
@@ -76,6 +77,7 @@ pub(crate) fn dialog_ui(ctx: &Context, status: &Status, state: &mut State, actio
         Some(Dialog::Value(form)) => value::value_ui(ctx, form, actions),
         Some(Dialog::Export(form)) => export::export_ui(ctx, form, actions),
         Some(Dialog::Look(form)) => look::look_ui(ctx, form, actions),
+        Some(Dialog::Sizes(form)) => sizes::sizes_ui(ctx, form, actions),
         Some(Dialog::LookMoment(form)) => look::moment::moment_ui(ctx, view, form, actions),
         Some(Dialog::TakeBack(form)) => take_back::take_back_ui(ctx, status, form, actions),
         Some(Dialog::About) => about::about_ui(ctx, actions),

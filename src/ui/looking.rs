@@ -1,23 +1,26 @@
-//! What the dialog *Look at this state…* remembers.
+//! What the dialog *Look at this state…* remembers, and what *Information* does.
 //!
 //! ```text
-//! seen   the state, as the engine tells it: its tables, and the rows around those that are seen
-//! save   its records in a file
-//! picks  which of them are selected
+//! seen    the state, as the engine tells it: its tables, and the rows around those that are seen
+//! save    its records in a file
+//! picks   which of them are selected
+//! sizes   how large the tables of the data file are now
 //! ```
 
 pub(crate) mod picks;
 pub(crate) mod save;
 pub(crate) mod seen;
+pub(crate) mod sizes;
 
 use std::path::PathBuf;
 
 use super::{
+    action::{Action, Look, Sizes},
     dialogs::value::ValueForm,
     state::{Dialog, RestoreForm, State},
 };
 use crate::{
-    as_of::ask::{Ask, Chosen, SaveForm, Sheet, Which},
+    as_of::ask::{Chosen, SaveForm, Sheet, Which},
     engine::Query,
     error::ErrorReport,
 };
@@ -68,6 +71,8 @@ pub(crate) struct LookForm {
     pub(crate) is_saving: bool,
     /// Where it was saved, or why not.
     pub(crate) saved: Option<Result<PathBuf, ErrorReport>>,
+    /// What whoever opens it has to know.
+    pub(crate) saved_remarks: Vec<String>,
 }
 
 impl LookForm {
@@ -89,6 +94,7 @@ impl LookForm {
             saving: None,
             is_saving: false,
             saved: None,
+            saved_remarks: Vec::new(),
         }
     }
 
@@ -142,9 +148,17 @@ impl MomentForm {
 
 impl State {
     /// Takes what has come for the dialog; returns what is to be asked.
-    pub(crate) fn go_on_looking(&mut self) -> Option<Ask> {
-        let Some(Dialog::Look(form)) = &mut self.dialog else { return None };
-        form.seen.take();
-        form.seen.poll().0
+    pub(crate) fn go_on_looking(&mut self) -> Option<Action> {
+        match &mut self.dialog {
+            Some(Dialog::Look(form)) => {
+                form.seen.take();
+                form.seen.poll().0.map(|ask| Action::Look(Look::Ask(ask)))
+            }
+            Some(Dialog::Sizes(form)) => {
+                form.take();
+                form.poll().0.map(|ask| Action::Sizes(Sizes::Ask(ask)))
+            }
+            _ => None,
+        }
     }
 }

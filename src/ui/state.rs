@@ -26,7 +26,7 @@ use super::{
     dialogs::{export::ExportForm, settings::SettingsForm, value::ValueForm},
     file_picker::FilePicker,
     leave::Leaving,
-    looking::{LookForm, MomentForm},
+    looking::{LookForm, MomentForm, sizes::SizesForm},
     still::Still,
     taking_back::TakeBackForm,
     wanted::Wanted,
@@ -85,6 +85,8 @@ pub(crate) enum Dialog {
     Export(ExportForm),
     /// *Look at this state…*
     Look(Box<LookForm>),
+    /// *Information*
+    Sizes(Box<SizesForm>),
     /// *Look at a moment…*
     LookMoment(MomentForm),
     /// *Take back…*
@@ -246,6 +248,7 @@ impl State {
             Some(Dialog::Undo(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::TakeBack(form)) => status.data_file(&form.planning.data_file).is_none(),
             Some(Dialog::Look(form)) => status.data_file(&form.seen.data_file).is_none(),
+            Some(Dialog::Sizes(form)) => status.data_file(&form.data_file).is_none(),
             Some(Dialog::LookMoment(form)) => status.data_file(&form.data_file).is_none(),
             _ => false,
         };

@@ -27,5 +27,6 @@ mod settings_doubt;
 mod settings_gone;
 mod socket;
 mod status;
+mod tables;
 mod waiting;
 mod words;

@@ -21,3 +21,4 @@ mod strays;
 mod take_back;
 mod take_back_conflicts;
 mod whose;
+mod workbook;

@@ -20,6 +20,7 @@ pub mod records;
 pub mod user;
 #[cfg(unix)]
 pub mod users;
+pub mod xlsx;
 
 use std::{
     io::Read,

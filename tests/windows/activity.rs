@@ -172,6 +172,20 @@ fn what_is_filtered_is_exported_and_another_log_is_analyzed() {
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(text.lines().nth(1).unwrap().contains("modify,,clients,3,"), "{text}");
     desk.press("Dismiss");
+    desk.press("Export…");
+    desk.until("the forms", |h, _| h.query_by_role(Role::Dialog).is_some());
+    desk.click_on(Role::RadioButton, "Workbook for spreadsheet programs (XLSX)");
+    desk.press("Export");
+    desk.until_shown("Exported 1 operation");
+    let book = files().find(|path| path.extension().is_some_and(|e| e == "xlsx")).unwrap();
+    if let Some(found) = crate::xlsx::sheets(&book) {
+        let (rows, text) = (found["Activity"].as_array().unwrap(), |text: &str| serde_json::json!([text]));
+        assert_eq!((rows.len(), &rows[1][3], &rows[1][5]), (2, &text("modify"), &text("clients")), "{rows:?}");
+        assert!(rows[1][1].is_string(), "a commit is a number: {rows:?}");
+        let new: serde_json::Value = serde_json::from_str(rows[1][8][0].as_str().unwrap()).unwrap();
+        assert_eq!(new["name"], r#"a,"b""#);
+    }
+    desk.press("Dismiss");
 
     // After the next backup the log is closed, and can be looked at for itself.
     desk.back_up(2);

@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command as Process};
 
 use desk::{Desk, make_data_file};
 use eframe::egui::accesskit::Role;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use rusqlite::Connection;
 use strongroom::{
     engine::{Command, JobId, Status},
@@ -175,4 +175,64 @@ fn a_copy_is_given_an_identity_of_its_own_from_its_warning() {
         s.data_files[0].settings_problem.as_ref().is_some_and(|p| p.message.contains("they name another data file"))
     };
     desk.until("the mistake", |_, s| is_told(s) && shared(s) == 0);
+}
+
+#[test]
+fn the_tables_are_told_with_what_came_since_the_backup_and_compacting_is_offered() {
+    // So high that the whole page is seen.
+    let mut desk = Desk::of_size(1180.0, 1600.0);
+    let path = desk.open_data_file(3000);
+    desk.back_up(1);
+    // By a process of its own, as an application is one.
+    let sql = "DELETE FROM note WHERE id>100; CREATE TABLE late(a, b, c); INSERT INTO late VALUES(1, 2, 3); \
+               CREATE INDEX late_a ON late(a)";
+    if !Process::new("sqlite3").arg(&path).arg(sql).status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let row = |desk: &Desk, begins: &str| desk.rows(begins).pop().unwrap_or_default();
+    desk.press("Information…");
+    desk.until("the tables", |h, _| {
+        h.query_by_role_and_label(Role::Button, "Look again").is_some_and(|again| !again.accesskit_node().is_disabled())
+    });
+    let note = row(&desk, "Table note");
+    assert!(note.starts_with("Table note, records 100, since backup −2\u{a0}900, "), "{note}");
+    let late = row(&desk, "Table late");
+    assert!(late.starts_with("Table late, records 1, since backup New, "), "{late}");
+    assert!(late.contains("table size 4.0 KB"), "{late}");
+    let own = row(&desk, "Table SQLite’s own");
+    assert!(own.contains("records –"), "{own}");
+    desk.until_shown("0001 of 20");
+
+    // One is selected, by the keyboard as well, and copied; so is all of it.
+    desk.press_row("Table late");
+    desk.until_shown("Indexes of late: late_a 4.0 KB.");
+    desk.harness.get_by_role_and_label(Role::ListBox, "Tables of the data file").focus();
+    desk.harness.run_steps(4);
+    desk.harness.key_press(eframe::egui::Key::ArrowDown);
+    desk.until_shown("note has no indexes.");
+    let copied = |desk: &Desk| {
+        desk.harness.output().platform_output.commands.iter().find_map(|command| match command {
+            eframe::egui::OutputCommand::CopyText(text) => Some(text.clone()),
+            _ => None,
+        })
+    };
+    desk.harness.event(eframe::egui::Event::Copy);
+    desk.harness.step();
+    let text = copied(&desk).unwrap();
+    assert!(text.starts_with("note\t100\t−2\u{a0}900\t2\t0\t"), "{text}");
+    desk.harness.get_by_role_and_label(Role::Button, "Copy table").click();
+    desk.harness.step();
+    let text = copied(&desk).unwrap();
+    assert!(text.starts_with("Table\tRecords\tSince backup\t") && text.lines().count() == 4, "{text}");
+
+    // What is asked anew is seen anew, and most of the file is free.
+    let more = "INSERT INTO late SELECT * FROM late";
+    assert!(Process::new("sqlite3").arg(&path).arg(more).status().unwrap().success());
+    desk.press("Look again");
+    desk.until("the new record", |h, _| h.query_by_label_contains("Table late, records 2, since backup New").is_some());
+    desk.until_shown("of the data file is not in use");
+    desk.harness.get_all_by_role_and_label(Role::Button, "Compact data…").last().unwrap().click();
+    desk.until_shown("beside the data file");
+    desk.press("Cancel");
+    desk.until("the dialog to close", |h, _| h.query_by_role(Role::Dialog).is_none());
 }

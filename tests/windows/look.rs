@@ -166,6 +166,13 @@ fn the_state_before_a_deletion_is_looked_at_searched_compared_and_saved() {
     desk.save_records("Save table as CSV…");
     let text = fs::read_to_string(desk.saved_records(".csv")).unwrap();
     assert!(text.starts_with("id,name,city,photo\r\n1,Client 1,Basel,x'") && text.lines().count() == 401, "{text}");
+    desk.save_records("Save table as XLSX…");
+    if let Some(found) = crate::xlsx::sheets(&desk.saved_records(".xlsx")) {
+        let rows = found["Records"].as_array().unwrap();
+        assert_eq!(rows.len(), 401);
+        let photo = format!("x'{}'", "00".repeat(20));
+        assert_eq!(rows[400], serde_json::json!(["400", ["Client 400"], ["Basel"], [photo]]));
+    }
     desk.save_records("Save table as SQLite file…");
     let output =
         Process::new("sqlite3").arg(desk.saved_records(".sqlite")).arg("SELECT count(*), max(id) FROM result").output();

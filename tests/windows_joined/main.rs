@@ -7,6 +7,8 @@ mod desk;
 #[cfg(target_os = "linux")]
 #[path = "../support/disk.rs"]
 mod disk;
+#[path = "../support/xlsx.rs"]
+mod xlsx;
 
 mod lost;
 

@@ -389,13 +389,13 @@ fn save_sheet(
     {
         let mut inner = shared.lock();
         inner.file = None;
-        inner.state.saved = Some(Saved { number, records: 0, is_whole: false, problem: None });
+        inner.state.saved = Some(Saved { number, records: 0, is_whole: false, remarks: Vec::new(), problem: None });
     }
     let sql = sheet::statement(looked, sheet)?;
     let fail = |e| Error::new(ErrorKind::Io, "no file can be made for what is saved").because(e);
     let folder = tempfile::tempdir().map_err(fail)?;
     let path = folder.path().join("saved").with_extension(form.ending());
-    let records = save::save(&path, false, &mut |sink| {
+    let save::Done { records, remarks } = save::save(&path, false, &mut |sink| {
         let mut counting = Counting { shared, sink, records: 0 };
         match only {
             None => query::run(looked, &sql, &mut counting),
@@ -408,7 +408,7 @@ fn save_sheet(
     let (file, _) = regular::open(&path, Links::Refused).map_err(|e| Error::io("open", &path, e))?;
     let mut inner = shared.lock();
     inner.file = Some((number, file));
-    inner.state.saved = Some(Saved { number, records, is_whole: true, problem: None });
+    inner.state.saved = Some(Saved { number, records, is_whole: true, remarks, problem: None });
     Ok(())
 }
 

@@ -21,8 +21,61 @@ use crate::{
     activity::query::{Ask, Form, Rows},
     engine::{Answer, Handle},
     error::{Error, ErrorKind, ErrorReport, Result},
+    records::{
+        lines,
+        workbook::{self, Book},
+    },
     storage,
 };
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileForm {
+    /// Lines of comma-separated values.
+    Csv,
+    /// Lines of JSON.
+    Json,
+    /// A workbook, of those values.
+    Xlsx,
+}
+
+impl FileForm {
+    /// What the engine is asked for.
+    fn lines(self) -> Form {
+        if self == Self::Json { Form::Json } else { Form::Csv }
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "jsonl",
+            Self::Xlsx => workbook::EXTENSION,
+        }
+    }
+}
+
+/// What is written to the file, as it comes.
+enum Out {
+    Lines(std::fs::File, PathBuf),
+    /// The first line names the columns.
+    Book(Box<Book>, bool),
+}
+
+impl Out {
+    fn put(&mut self, text: &str) -> Result<()> {
+        match self {
+            Self::Lines(file, path) => file.write_all(text.as_bytes()).map_err(|e| Error::io("write to", path, e)),
+            Self::Book(book, is_begun) => {
+                for line in text.lines() {
+                    if std::mem::replace(is_begun, true) {
+                        book.record(&lines::cells(&lines::parted(line)))?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
 
 /// Lines come in less than this, or the engine does not answer.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -46,7 +99,7 @@ impl Export {
         ctx: &Context,
         handle: &Handle,
         (about, upto): (About, Option<u64>),
-        form: Form,
+        form: FileForm,
         file: PathBuf,
     ) -> Self {
         let (told, stop, done) = (Arc::default(), Arc::default(), Arc::default());
@@ -92,26 +145,31 @@ fn write(
     handle: &Handle,
     about: &About,
     upto: Option<u64>,
-    form: Form,
+    form: FileForm,
     file: &Path,
     (told, stop): (&AtomicU64, &AtomicBool),
 ) -> Result<Option<ErrorReport>> {
     let fail = |e| Error::io("write to", file, e);
-    let mut out = tempfile::Builder::new()
+    let folder = storage::folder_of(file);
+    let place = tempfile::Builder::new()
         .prefix(".strongroom-export-")
-        .tempfile_in(storage::folder_of(file))
+        .tempfile_in(folder)
         .map_err(|e| Error::io("write to the folder of", file, e))?;
+    let mut out = match form {
+        FileForm::Xlsx => Out::Book(Box::new(Book::new(folder, file, "Activity", &lines::titles())?), false),
+        _ => Out::Lines(place.reopen().map_err(fail)?, file.to_path_buf()),
+    };
     let export = Uuid::new_v4();
     let mut problem = None;
     loop {
         if stop.load(Ordering::Relaxed) {
             return Err(Error::stopped());
         }
-        let asked = handle.ask(about.query(Ask::Lines { export, form, upto }))?;
+        let asked = handle.ask(about.query(Ask::Lines { export, form: form.lines(), upto }))?;
         match asked.wait(Some(ANSWER_MAX)) {
             Ok(Answer::Activity(page)) => {
                 let Rows::Lines { text, told: so_far, is_last } = page.rows else { continue };
-                out.write_all(text.as_bytes()).map_err(fail)?;
+                out.put(&text)?;
                 told.store(so_far, Ordering::Relaxed);
                 if is_last {
                     break;
@@ -126,18 +184,19 @@ fn write(
             Err(error) => return Err(error),
         }
     }
-    out.as_file().sync_all().map_err(fail)?;
-    out.persist_noclobber(file).map_err(|e| Error::io("create", file, e.error))?;
+    if let Out::Book(book, _) = out {
+        let remarks = book.finish(place.reopen().map_err(fail)?)?.remarks().join(" ");
+        let said = (!remarks.is_empty()).then(|| Error::new(ErrorKind::Partial, remarks).report());
+        problem = problem.or(said);
+    }
+    place.as_file().sync_all().map_err(fail)?;
+    place.persist_noclobber(file).map_err(|e| Error::io("create", file, e.error))?;
     Ok(problem)
 }
 
 /// A name that says what it is of, and when it was made. A file that has it already is never overwritten.
-pub(crate) fn propose(folder: &Path, of: &Path, form: Form) -> PathBuf {
-    let ending = match form {
-        Form::Csv => "csv",
-        Form::Json => "jsonl",
-    };
-    propose_named(folder, of, "activity", ending)
+pub(crate) fn propose(folder: &Path, of: &Path, form: FileForm) -> PathBuf {
+    propose_named(folder, of, "activity", form.ending())
 }
 
 /// The same of anything that is saved: `Shop activity 2026-11-27 14.03.07.csv`.

@@ -55,7 +55,9 @@ pub(super) fn apply(ctx: &Context, wish: Look, state: &mut State, handle: &Handl
         Look::Save(folder) => save(ctx, folder, state, handle, news),
         Look::Saved(looking, saved) => {
             if let Some(form) = form(state).filter(|form| form.seen.name == looking) {
-                (form.saving, form.is_saving, form.saved) = (None, false, Some(saved));
+                (form.saving, form.is_saving) = (None, false);
+                form.saved_remarks = saved.as_ref().map_or_else(|_| Vec::new(), |(_, remarks)| remarks.clone());
+                form.saved = Some(saved.map(|(file, _)| file));
             }
         }
         Look::Close => {

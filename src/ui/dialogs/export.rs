@@ -6,14 +6,11 @@ use eframe::egui::{Context, Label, RichText};
 use lucide_icons::Icon;
 
 use super::frame;
-use crate::{
-    activity::query::Form,
-    ui::{
-        action::Action,
-        activity::export::propose,
-        theme::palette,
-        widgets::{button, count, fact, fact_field, fact_with, path_field, primary_button},
-    },
+use crate::ui::{
+    action::Action,
+    activity::export::{FileForm, propose},
+    theme::palette,
+    widgets::{button, count, fact, fact_field, fact_with, path_field, primary_button},
 };
 
 /// What is exported, and where to.
@@ -23,7 +20,7 @@ pub(crate) struct ExportForm {
     pub(crate) of: PathBuf,
     /// How many operations pass the filter, as far as is known.
     pub(crate) operations: u64,
-    pub(crate) form: Form,
+    pub(crate) form: FileForm,
     /// The folder as typed or chosen.
     pub(crate) folder: String,
 }
@@ -39,8 +36,9 @@ pub(crate) fn export_ui(ctx: &Context, form: &mut ExportForm, actions: &mut Vec<
         |ui, (form, actions)| {
             fact(ui, "Operations", format!("{}, as filtered", count(form.operations)));
             fact_with(ui, "Form", |ui| {
-                ui.radio_value(&mut form.form, Form::Csv, "Comma-separated values (CSV)");
-                ui.radio_value(&mut form.form, Form::Json, "JSON lines");
+                ui.radio_value(&mut form.form, FileForm::Csv, "Comma-separated values (CSV)");
+                ui.radio_value(&mut form.form, FileForm::Xlsx, "Workbook for spreadsheet programs (XLSX)");
+                ui.radio_value(&mut form.form, FileForm::Json, "JSON lines");
             });
             fact_field(ui, "Folder", |ui| {
                 let (_, pressed) = path_field(ui, "Folder", &mut form.folder, "Folder", "Choose the folder");
@@ -50,7 +48,13 @@ pub(crate) fn export_ui(ctx: &Context, form: &mut ExportForm, actions: &mut Vec<
             });
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             fact(ui, "File", name);
-            let text = "Values are written whole, the oldest operation first. The file can be read by this user only.";
+            let text = match form.form {
+                FileForm::Xlsx => {
+                    "The oldest operation comes first. What is longer than a cell of a spreadsheet holds is cut, and \
+                     named in a sheet of its own. The file can be read by this user only."
+                }
+                _ => "Values are written whole, the oldest operation first. The file can be read by this user only.",
+            };
             ui.add(Label::new(RichText::new(text).color(palette(ui).weak)).wrap());
         },
         |ui, keys, (form, actions)| {

@@ -31,6 +31,12 @@ use crate::{
 
 const WIDTH: f32 = 1080.0;
 const HEIGHT: f32 = 560.0;
+/// What records are saved as, from the right.
+const FORMS: [(SaveForm, Icon, &str); 3] = [
+    (SaveForm::Sqlite, Icon::Database, "SQLite file"),
+    (SaveForm::Xlsx, Icon::Sheet, "XLSX"),
+    (SaveForm::Csv, Icon::FileText, "CSV"),
+];
 /// How wide the list of tables is, and where it has no room beside the records.
 const TABLES_WIDTH: f32 = 250.0;
 const BESIDE_FROM: f32 = 680.0;
@@ -89,6 +95,10 @@ fn said_ui(ui: &mut Ui, form: &mut LookForm, actions: &mut Vec<Action>) {
     }
     if let Some(error) = form.seen.problem() {
         error_strip(ui, error, |_| ());
+        ui.add_space(4.0);
+    }
+    for remark in form.saved_remarks.iter().filter(|_| matches!(form.saved, Some(Ok(_)))) {
+        strip(ui, Tone::Warn, remark, None, |_| ());
         ui.add_space(4.0);
     }
     saved_ui(ui, &mut form.saved, "The records were saved", actions);
@@ -190,8 +200,7 @@ fn footer(ui: &mut Ui, is_escape: bool, form: &mut LookForm, actions: &mut Vec<A
     let sheet = form.sheet();
     let what = if form.part == Part::Statement { "result" } else { "table" };
     let reason = if form.part == Part::Statement { "Run a statement first" } else { "Choose a table first" };
-    for (save_form, form_name) in [(SaveForm::Sqlite, "SQLite file"), (SaveForm::Csv, "CSV")] {
-        let icon = if save_form == SaveForm::Csv { Icon::FileText } else { Icon::Database };
+    for (save_form, icon, form_name) in FORMS {
         let save = button_if(ui, sheet.is_some(), Some(icon), &format!("Save {what} as {form_name}…"));
         if let Some(sheet) = sheet.clone().filter(|_| why(save, reason).clicked()) {
             actions.push(Action::Look(Look::ChooseFolder(sheet, save_form, None)));

@@ -65,14 +65,14 @@ impl Saving {
         }
     }
 
-    /// Waits until the engine has all of them.
-    fn prepare(&self, handle: &Handle) -> Result<()> {
+    /// Waits until the engine has all of them; returns what whoever opens the file has to know.
+    fn prepare(&self, handle: &Handle) -> Result<Vec<String>> {
         let (number, sheet, form, only) = (self.number, self.sheet.clone(), self.form, self.only.clone());
         let mut page = self.ask(handle, Ask::Save { number, sheet, form, only })?;
         loop {
             match page.state.saved.filter(|saved| saved.number == self.number) {
                 Some(saved) if saved.problem.is_some() => {
-                    return saved.problem.map_or(Ok(()), |problem| Err(Error::from(problem)));
+                    return Err(saved.problem.map_or_else(Error::stopped, Error::from));
                 }
                 // An engine that does not know of a choice saves all of them.
                 Some(saved)
@@ -82,7 +82,7 @@ impl Saving {
                     return Err(Error::new(ErrorKind::Refused, message)
                         .hint("It is older than this window. Restart it, so that both are the same program."));
                 }
-                Some(saved) if saved.is_whole => return Ok(()),
+                Some(saved) if saved.is_whole => return Ok(saved.remarks),
                 // Something else was wanted before it began.
                 None if page.state.doing.is_none() => return Err(Error::stopped()),
                 _ => thread::sleep(LOOK),
@@ -91,11 +91,11 @@ impl Saving {
         }
     }
 
-    /// Writes them to a new file in a folder; returns the file.
+    /// Writes them to a new file in a folder; returns the file, and what whoever opens it has to know.
     ///
     /// # Errors
     /// When the folder cannot be written; what the engine says.
-    pub(crate) fn save(&self, handle: &Handle, folder: &Path) -> Result<PathBuf> {
+    pub(crate) fn save(&self, handle: &Handle, folder: &Path) -> Result<(PathBuf, Vec<String>)> {
         let file = propose_named(folder, &self.data_file, &self.what, self.form.ending());
         // It holds records: nobody else may read it.
         let mut out = tempfile::Builder::new()
@@ -103,7 +103,7 @@ impl Saving {
             .tempfile_in(storage::folder_of(&file))
             .map_err(|e| Error::io("write to the folder of", &file, e))?;
         let fail = |e| Error::io("write to", &file, e);
-        self.prepare(handle)?;
+        let remarks = self.prepare(handle)?;
         let mut offset = 0;
         loop {
             let page = self.ask(handle, Ask::Piece { number: self.number, offset })?;
@@ -116,7 +116,7 @@ impl Saving {
         }
         out.as_file().sync_all().map_err(fail)?;
         out.persist_noclobber(&file).map_err(|e| Error::io("create", &file, e.error))?;
-        Ok(file)
+        Ok((file, remarks))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     sqlite::seen::ContentCheck,
     storage::space::human_bytes,
     ui::{
-        action::Action,
+        action::{Action, Sizes},
         attention,
         dialogs::{settings::Tab, undo::last_in_place_ui},
         jobs,
@@ -70,7 +70,7 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
                 card(ui, Icon::Undo2, "Restore in place", |ui| last_in_place_ui(ui, data_file, done, actions));
                 ui.add_space(theme::GAP - 6.0);
             }
-            card(ui, Icon::Database, "Data file", |ui| facts(ui, data_file));
+            card(ui, Icon::Database, "Data file", |ui| facts(ui, data_file, actions));
             if data_file.is_sample {
                 ui.add_space(theme::GAP - 6.0);
                 card(ui, Icon::FlaskConical, "Sample client", |ui| sample_client(ui, data_file, actions));
@@ -235,7 +235,7 @@ fn backup_disk(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Action
     space_facts(ui, data_file);
 }
 
-fn facts(ui: &mut Ui, data_file: &DataFileStatus) {
+fn facts(ui: &mut Ui, data_file: &DataFileStatus, actions: &mut Vec<Action>) {
     let facts = &data_file.facts;
     fact(ui, "Name", jobs::name(&facts.path));
     fact(ui, "Folder", facts.path.parent().map(|p| p.display().to_string()).unwrap_or_default());
@@ -246,6 +246,14 @@ fn facts(ui: &mut Ui, data_file: &DataFileStatus) {
     let more =
         if data_file.holders.may_be_more { "; programs of other users or containers cannot be seen" } else { "" };
     fact(ui, "Open in", format!("{}{more}", data_file.holders.in_words()));
+    ui.add_space(4.0);
+    ui.add_enabled_ui(data_file.problem.is_none() && data_file.lost_since.is_none(), |ui| {
+        let information = button(ui, Some(Icon::Table), "Information…")
+            .on_hover_text("Every table with its records, its indexes and the room that they take");
+        if information.clicked() {
+            actions.push(Action::Sizes(Sizes::Open(facts.path.clone())));
+        }
+    });
     ui.add_space(2.0);
     let title = RichText::new("SQLite details").color(palette(ui).text);
     CollapsingHeader::new(title).id_salt("SQLite details").show_unindented(ui, |ui| {
