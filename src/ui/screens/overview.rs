@@ -118,7 +118,7 @@ fn rows<'a>(ui: &Ui, status: &'a Status) -> Vec<Row<'a>> {
         protection: Protection::of_running(data_file),
         word: state_word(status, data_file),
     };
-    let mut rows: Vec<Row<'a>> = status.data_files.iter().map(|known| of(known)).collect();
+    let mut rows: Vec<Row<'a>> = status.data_files.iter().map(of).collect();
     let id = Id::new("order of the overview");
     let kept: Vec<PathBuf> = ui.data(|d| d.get_temp(id)).unwrap_or_default();
     let place = |row: &Row| kept.iter().position(|path| *path == row.data_file.facts.path).unwrap_or(usize::MAX);
