@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{Local, Utc};
+use chrono::Local;
 
 use super::{
     data_file::{self, LogStart},
@@ -135,7 +135,7 @@ impl Worker {
             let (changed, messages, data) = (data_file.clone(), self.messages.clone(), self.config.data_dir.clone());
             // What does not get through while the engine is busy is seen at its next look.
             let waker = move || _ = messages.try_send(Message::LogChanged { data_file: changed.clone() });
-            let of = data_file.clone();
+            let (of, found) = (data_file.clone(), self.now().to_utc());
             self.run_beside(
                 move || {
                     let before = History::glance(&data).and_then(|history| history.log_end(&data_file));
@@ -145,7 +145,7 @@ impl Worker {
                     let shortened = before.filter(|before| error.is_none() && before.is_beyond(&log, &now));
                     let lost = shortened.map(|LogEnd { log, position, at: noted }| {
                         let left = (now.commit, last_commit);
-                        LostPast { log, position, noted, left, found: Utc::now() }
+                        LostPast { log, position, noted, left, found }
                     });
                     Ok((opened, lost))
                 },

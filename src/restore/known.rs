@@ -296,7 +296,13 @@ pub(super) fn is_same(data_file: &Path, restored: &Path, control: &Control) -> R
     if !data_file.is_file() {
         return Ok(false);
     }
-    let Ok(live) = Snapshot::begin_to_look(data_file, LOCK_WAIT, control) else { return Ok(false) };
+    let live = match Snapshot::begin_to_look(data_file, LOCK_WAIT, control) {
+        Ok(live) => live,
+        Err(error) => {
+            tracing::debug!(%error, "what was restored is not compared with the data file");
+            return Ok(false);
+        }
+    };
     let fail = |e| Error::io("read", restored, e);
     let (file, meta) = regular::open(restored, Links::Refused).map_err(fail)?;
     let length = meta.len();

@@ -38,6 +38,8 @@ use crate::{
 
 /// How long to wait for a writer that holds the data file locked.
 pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
+/// For so long files may come and go while the last program closes them.
+const SETTLES: Duration = Duration::from_millis(300);
 
 /// How a data file protects its own transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +123,14 @@ impl Snapshot {
                 Err(e) if e.kind() == ErrorKind::Busy && asked.elapsed() < wait_max => {
                     control.check()?;
                     thread::sleep(Duration::from_millis(5));
+                }
+                // Whoever has it open last empties or removes its WAL, which may be made anew in the same moment.
+                Err(e)
+                    if matches!(e.kind(), ErrorKind::Replaced | ErrorKind::Changed)
+                        && asked.elapsed() < wait_max.min(SETTLES) =>
+                {
+                    control.check()?;
+                    thread::sleep(Duration::from_millis(20));
                 }
                 other => return other,
             }

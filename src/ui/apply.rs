@@ -3,11 +3,13 @@
 mod beside;
 mod looking;
 mod recovering;
+mod restoring;
 mod sizes;
 mod taking_back;
 
 use beside::{beside, plan_service, show_folder};
 pub(crate) use looking::close as close_look;
+use restoring::{ask_restore, begin};
 
 use std::{
     path::{Path, PathBuf},
@@ -28,14 +30,13 @@ use super::{
     leave::{self, Leaving, Successor},
     picking::{archive_request, data_file_request, folder_request, is_archive},
     state::{
-        BackupForm, CompactForm, Dialog, HoldForm, LogChoice, MessageForm, Page, RepairForm, ReportForm, RestoreForm,
-        SampleForm, SegmentsForm, ServiceForm, State, Then, UndoForm,
+        BackupForm, CompactForm, Dialog, HoldForm, LogChoice, MessageForm, Page, ReportForm, SampleForm, SegmentsForm,
+        ServiceForm, State, UndoForm,
     },
 };
 use crate::{
     engine::{Command, Handle, HostKind, JobId, Query, status::DataFileStatus},
     error::{Error, ErrorKind, ErrorReport},
-    journal::integrate::Until,
     restore::Logs,
 };
 
@@ -421,31 +422,4 @@ pub(crate) fn apply(ctx: &Context, action: Action, state: &mut State, handle: &H
 /// Says what happened.
 fn message(title: &str, error: ErrorReport, path: Option<PathBuf>) -> MessageForm {
     MessageForm { title: title.to_owned(), error, path }
-}
-
-fn ask_restore(state: &mut State, handle: &Handle, archive: PathBuf, in_place: Option<PathBuf>) {
-    let segments = state.segments.get(&archive).cloned().unwrap_or_default();
-    let form = RestoreForm::new(archive, segments, in_place);
-    match state.answers.ask(handle, form.question()) {
-        Ok(()) => state.dialog = Some(Dialog::Restore(form)),
-        Err(error) => state.message = Some(message("The engine did not take the question", error.report(), None)),
-    }
-}
-
-/// Does what was wanted with an archive, whose segments are where they can be found.
-fn begin(state: &mut State, handle: &Handle, archive: PathBuf, segments: Vec<PathBuf>, then: Then) {
-    state.dialog = None;
-    let job = JobId::new();
-    let begun = match then {
-        Then::Verify => handle.send(Command::Verify { job, archive, segments, signed_by: None }),
-        Then::TestRestore => handle.send(Command::TestRestore { job, archive, until: Until::End, segments }),
-        Then::Repair => {
-            state.dialog =
-                Some(Dialog::Repair(RepairForm { archive: archive.clone(), segments: segments.clone(), to: None }));
-            state.answers.ask(handle, Query::Archive { path: archive, segments, logs: Logs::Found })
-        }
-    };
-    if let Err(error) = begun {
-        state.message = Some(message("The engine did not take the command", error.report(), None));
-    }
 }

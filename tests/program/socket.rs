@@ -519,7 +519,7 @@ fn a_question_that_an_engine_does_not_know_is_answered_by_an_error() {
     let mut stream = scene.raw();
     protocol::write(&mut stream, &hello()).unwrap();
     let FromEngine::Hello { hello: theirs, host } = receive(&mut stream) else { panic!("no hello") };
-    assert_eq!(theirs.knows, ["activity", "take-back", "timeline", "state", "tables", "xlsx"]);
+    assert_eq!(theirs.knows, ["activity", "take-back", "timeline", "state", "recover", "tables", "xlsx"]);
     let id = QueryId::new();
     let query = serde_json::json!({"query": {"id": id, "query": {"query": "of-tomorrow", "about": [1, 2]}}});
     protocol::write(&mut stream, &query).unwrap();

@@ -87,7 +87,7 @@ pub struct Desk {
 
 impl Desk {
     pub fn new() -> Self {
-        Self::of_size(1180.0, 800.0)
+        Self::of_size(1180.0, 960.0)
     }
 
     pub fn of_size(width: f32, height: f32) -> Self {
@@ -96,7 +96,7 @@ impl Desk {
 
     /// A window that can leave what it looks after to a process in the background, as the real one.
     pub fn that_can_leave() -> Self {
-        Self::with(1180.0, 800.0, true)
+        Self::with(1180.0, 960.0, true)
     }
 
     fn with(width: f32, height: f32, can_leave: bool) -> Self {

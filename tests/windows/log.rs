@@ -347,7 +347,7 @@ fn the_restore_page_shows_the_logs_that_a_restore_would_use_wherever_they_lie() 
 
 #[test]
 fn a_missing_log_is_said_with_what_can_still_be_restored() {
-    let mut desk = Desk::of_size(1180.0, 1000.0);
+    let mut desk = Desk::of_size(1180.0, 1300.0);
     let path = desk.open_data_file(20);
     desk.use_log();
     desk.send(Command::CloseDataFile { path: path.clone() });
