@@ -75,7 +75,7 @@ impl Scene {
     fn a_while_ago(&self) -> DateTime<Utc> {
         self.until_complete();
         let moment = Utc::now();
-        thread::sleep(Duration::from_secs(4));
+        thread::sleep(Duration::from_secs(8));
         moment
     }
 
