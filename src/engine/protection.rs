@@ -88,8 +88,9 @@ impl Protection {
     ) -> Self {
         let reach = reach(status, log);
         let urgent = warnings.iter().filter(|warning| warning.kind.is_urgent()).count();
+        let lost_since = status.lost_since.or(status.silent_since);
         let standing = match &reach {
-            _ if status.lost_since.is_some() => Standing::Unknown,
+            _ if lost_since.is_some() => Standing::Unknown,
             _ if urgent > 0 => Standing::AtRisk,
             Reach::NotKnown | Reach::Log { .. } => Standing::Unknown,
             Reach::Nothing => Standing::Unprotected,
@@ -100,13 +101,27 @@ impl Protection {
                 None => Standing::Unknown,
             },
         };
-        Self { standing, reach, urgent, lost_since: status.lost_since }
+        Self { standing, reach, urgent, lost_since }
     }
 
     /// Of a data file in the care of the engine that this status is of.
     pub fn of_running(status: &DataFileStatus) -> Self {
         let log = log_of_running(status);
         Self::of(status, log.as_ref(), Some(true), &status.warnings)
+    }
+
+    /// What is to be done first, as whole sentences.
+    pub fn to_do<'a>(&self, warnings: &'a [Warning], status: &DataFileStatus) -> &'a str {
+        let without_log = status.log_file.is_none();
+        match (self.standing, self.lost_since, first_hint(warnings)) {
+            (_, Some(_), _) => "See why it cannot be reached, and start it again.",
+            (standing, None, Some((hint, is_pressing))) if is_pressing || standing != Standing::LastBackup => hint,
+            (Standing::Unknown, ..) => "Wait until it was looked at.",
+            (Standing::Unprotected, ..) => "Make a full backup.",
+            (Standing::LastBackup, ..) if without_log => "Use a log, so that later commits can be restored too.",
+            (Standing::LastBackup, ..) => "Make a full backup, from which the log can lead on.",
+            _ => "Nothing.",
+        }
     }
 
     /// The same where a disk did not answer: nothing is claimed of what is on it.
@@ -156,12 +171,12 @@ impl Protection {
     }
 }
 
-/// What is to be done first, as whole sentences, where something is.
-pub fn to_do(warnings: &[Warning]) -> Option<&str> {
+/// What the first of the warnings says is to be done, and whether it is more than advice about places.
+fn first_hint(warnings: &[Warning]) -> Option<(&str, bool)> {
     // Advice about places comes last: it is no answer to what must be done now.
     let is_advice = |kind| matches!(kind, WarningKind::SameDisk | WarningKind::NetworkDrive);
     let first = warnings.iter().min_by_key(|warning| (!warning.kind.is_urgent(), is_advice(warning.kind)));
-    first?.hint.as_deref()
+    first.and_then(|first| Some((first.hint.as_deref()?, !is_advice(first.kind))))
 }
 
 /// What is known of a log that an engine runs; where commits may go to another file, or no archive leads to it, it is
@@ -314,11 +329,13 @@ mod tests {
             assert_eq!(of(&status, std::slice::from_ref(&advice)).standing, expected, "{what}");
             let urgent = [advice, Warning::new(WarningKind::StrayProgram, "b", "End it.")];
             assert_eq!(of(&status, &urgent).standing, S::AtRisk, "{what}");
-            assert_eq!(to_do(&urgent), Some("End it."), "{what}");
+            assert_eq!(of(&status, &urgent).to_do(&urgent, &status), "End it.", "{what}");
             let none = of(&status, &urgent).unsure();
             assert_eq!((none.standing, none.reach), (S::AtRisk, Reach::NotKnown), "{what}");
             status.lost_since = Some(Local::now());
             let lost = of(&status, &urgent);
+            let silent = DataFileStatus { lost_since: None, silent_since: status.lost_since, ..status.clone() };
+            assert_eq!(of(&silent, &urgent), lost, "{what}");
             let said = lost.headline(|at| at.to_rfc3339());
             assert!(lost.standing == S::Unknown && said.starts_with("Not known: whoever"), "{what}: {said}");
         }

@@ -26,23 +26,29 @@ pub(super) struct Lost {
 pub(super) struct Order {
     /// What the last status was made of.
     made_of: Vec<Arc<Status>>,
+    silent: Vec<Option<DateTime<Local>>>,
     lost: Vec<(PathBuf, bool)>,
     /// Ended jobs in the order in which they were first seen, the newest first.
     finished: Vec<JobId>,
 }
 
 /// Makes one status of those of all engines, the own one first, and of the data files whose engine went away; `None`
-/// when nothing has changed.
-pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) -> Option<Arc<Status>> {
+/// when nothing has changed. `silent` is since when each of them does not answer.
+pub(super) fn merge(
+    (statuses, silent): (&[Arc<Status>], &[Option<DateTime<Local>>]),
+    lost: &[Lost],
+    order: &mut Order,
+) -> Option<Arc<Status>> {
     let seen = |lost: &Lost| (lost.status.facts.path.clone(), lost.status.problem.is_some());
     let paths: Vec<(PathBuf, bool)> = lost.iter().map(seen).collect();
     let same = statuses.len() == order.made_of.len()
         && statuses.iter().zip(&order.made_of).all(|(a, b)| Arc::ptr_eq(a, b))
+        && silent == order.silent
         && paths == order.lost;
     if same {
         return None;
     }
-    (order.made_of, order.lost) = (statuses.to_vec(), paths);
+    (order.made_of, order.silent, order.lost) = (statuses.to_vec(), silent.to_vec(), paths);
     let (own, others) = statuses.split_first()?;
     if others.is_empty() && lost.is_empty() {
         // As in most windows: nothing to copy.
@@ -50,10 +56,13 @@ pub(super) fn merge(statuses: &[Arc<Status>], lost: &[Lost], order: &mut Order) 
         return Some(Arc::clone(own));
     }
     let mut merged = Status::clone(own);
-    for other in others {
+    for (other, silent) in others.iter().zip(silent.iter().skip(1)) {
         for data_file in &*other.data_files {
             if merged.data_files.at(&data_file.facts.path).is_none() {
-                merged.data_files.add(Arc::clone(data_file));
+                merged.data_files.add(match silent {
+                    None => Arc::clone(data_file),
+                    since => Arc::new(DataFileStatus { silent_since: *since, ..DataFileStatus::clone(data_file) }),
+                });
             }
         }
         merged.engines.extend(&other.engines);

@@ -7,10 +7,12 @@
 //!
 //! ```text
 //! lost         data files whose engine has gone away
+//! heard        whether an engine still answers
 //! handover     data files on their way from one engine to another
 //! ```
 
 mod handover;
+mod heard;
 mod lost;
 
 use std::{
@@ -25,6 +27,7 @@ use crossbeam_channel::{Receiver, Select, Sender, bounded, unbounded};
 use uuid::Uuid;
 
 use handover::Handing;
+use heard::Heard;
 
 use super::{
     client::{Connected, connect},
@@ -51,6 +54,7 @@ struct Link {
     host: Host,
     address: Option<String>,
     events: Events,
+    heard: Heard,
 }
 
 /// What a search for an engine found.
@@ -165,6 +169,8 @@ impl Switchboard {
                 Ok(3) => seen.try_iter().for_each(|seen| self.seen(seen)),
                 Ok(n) => self.pass_on(&events[n - 4]),
             }
+            // That of this process shares its fate.
+            self.links.iter_mut().skip(1).for_each(|link| link.heard.look(&link.handle));
             self.let_go_of_lost();
             self.give_way();
             self.hand_over();
@@ -181,7 +187,7 @@ impl Switchboard {
             // An engine that is so busy has no job that could ask.
             let _ = handle.send(Command::Attend { who: *who, here: true });
         }
-        self.links.push(Link { handle, host, address, events });
+        self.links.push(Link { handle, host, address, events, heard: Heard::now() });
     }
 
     fn own(&self) -> &Handle {
@@ -401,7 +407,8 @@ impl Switchboard {
 
     fn publish(&mut self) {
         let statuses: Vec<Arc<Status>> = self.links.iter().map(|link| link.handle.status()).collect();
-        if let Some(status) = merge(&statuses, &self.lost, &mut self.order) {
+        let silent: Vec<_> = self.links.iter().map(|link| link.heard.silent()).collect();
+        if let Some(status) = merge((&statuses, &silent), &self.lost, &mut self.order) {
             self.remote.publish(status);
         }
     }

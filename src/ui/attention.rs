@@ -138,7 +138,8 @@ pub(super) fn urgent_count(data_file: &DataFileStatus) -> usize {
 
 /// The title of the window: who looks at the list of windows sees what cannot wait.
 pub(super) fn window_title(status: &Status) -> String {
-    let mut urgent = status.data_files.iter().filter(|d| urgent_count(d) > 0 || d.lost_since.is_some());
+    let mut urgent =
+        status.data_files.iter().filter(|d| urgent_count(d) > 0 || d.lost_since.or(d.silent_since).is_some());
     let Some(first) = urgent.next() else { return "Strongroom".to_owned() };
     let (_, word) = side_bar::urgent_word(first);
     let of = if status.data_files.len() > 1 {

@@ -127,6 +127,15 @@ fn problems_ui(ui: &mut Ui, status: &Status, data_file: Option<&DataFileStatus>,
                 actions.push(Action::Send(Command::OpenDataFile { path: data_file.facts.path.clone() }));
             }
         });
+    } else if let Some((data_file, since)) = data_file.and_then(|d| Some((d, d.silent_since?))) {
+        let message = format!(
+            "{} has not answered since {}: whether commits are recorded is not known",
+            data_file.host,
+            moment(&since)
+        );
+        let hint = "It was stopped, or waits for a disk that does not answer; what is shown is what it said last. See what \
+                    that process does, or restart the service.";
+        strip(ui, Tone::Bad, &message, Some(hint), |_| ());
     }
     let data_file = data_file.filter(|_| gone.is_none());
     if let Some((data_file, problem)) = data_file.and_then(|d| Some((d, d.problem.as_ref()?))) {

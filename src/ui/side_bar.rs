@@ -59,6 +59,9 @@ pub(crate) fn side_bar_ui(ui: &mut Ui, status: &Status, state: &mut State, actio
 
 /// The state of a data file in a word: the most urgent there is to say.
 pub(crate) fn state_word(status: &Status, data_file: &DataFileStatus) -> (Tone, &'static str) {
+    if data_file.silent_since.is_some() {
+        return NO_ANSWER;
+    }
     let own = |job: &&JobStatus| job.data_file.as_ref() == Some(&data_file.facts.path);
     let jobs: Vec<&JobStatus> = status.jobs.iter().filter(own).collect();
     let is_asking = jobs.iter().any(|job| job.question.is_some());
@@ -97,8 +100,14 @@ fn word(
     }
 }
 
+/// What is said of a data file whose engine says nothing.
+const NO_ANSWER: (Tone, &str) = (Tone::Bad, "Does not answer");
+
 /// The first of what cannot wait, in a word.
 pub(crate) fn urgent_word(data_file: &DataFileStatus) -> (Tone, &'static str) {
+    if data_file.silent_since.is_some() {
+        return NO_ANSWER;
+    }
     word(data_file.lost_since.is_some(), &data_file.warnings, None, None)
 }
 

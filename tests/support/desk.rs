@@ -136,6 +136,12 @@ impl Desk {
         Self { harness, handle, _own: engine, _service: service, is_still, folder }
     }
 
+    /// The service that the window has joined is stopped (`STOP`), or goes on (`CONT`).
+    pub fn signal_service(&self, signal: &str) {
+        let process = self._service.as_ref().unwrap().0.id().to_string();
+        assert!(Process::new("kill").args([&format!("-{signal}"), &process]).status().unwrap().success());
+    }
+
     /// The service that the window has joined dies.
     pub fn end_service(&mut self) {
         drop(self._service.take());

@@ -147,3 +147,31 @@ fn the_settings_dialog_asks_again_when_the_data_file_was_taken_over() {
     desk.type_into("Backup file destination folder", &file.display().to_string());
     desk.until_shown("Office.sqlite is a file and no folder");
 }
+
+/// As `docker pause` and a disk that hangs leave it: the connection stands, and nothing comes.
+#[test]
+fn what_a_service_said_that_does_not_answer_any_more_is_not_claimed() {
+    let mut desk = Desk::new();
+    let path = desk.open_data_file(20);
+    fs::create_dir(desk.path("logs")).unwrap();
+    let log = Some(desk.path("logs/Office.journal"));
+    desk.send(Command::UseLog { data_file: path.clone(), log, switch_to_wal: false });
+    let is_on =
+        |s: &Status| s.data_files.first().and_then(|d| d.log.as_ref()).is_some_and(|l| l.state == CaptureState::On);
+    desk.until("the log", |_, s| is_on(s));
+    desk.send(Command::Backup { job: JobId::new(), data_file: path.clone(), destination: None, options: None });
+    desk.until_shown("Protected: every commit up to now can be restored");
+    desk.signal_service("STOP");
+    // Nobody has recorded this one.
+    Connection::open(&path).unwrap().execute("INSERT INTO note(text) VALUES('more')", []).unwrap();
+    desk.until_shown("whether commits are recorded is not known");
+    assert!(desk.is_shown("Not known: whoever looks after it cannot be reached since "));
+    assert!(desk.is_shown("Does not answer") && !desk.is_shown("Protected: every commit"));
+    assert!(!desk.is_shown("Every commit is recorded"));
+    desk.press("Overview");
+    desk.until_shown("1 data file, 1 not known");
+    desk.signal_service("CONT");
+    desk.press("Maintenance");
+    desk.until_shown("Protected: every commit up to now can be restored");
+    assert!(!desk.is_shown("Does not answer"));
+}

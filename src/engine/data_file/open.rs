@@ -106,6 +106,7 @@ pub(in crate::engine) fn status_of(facts: DataFileFacts, settings: &SettingsFile
         host,
         engine_started: None,
         lost_since: None,
+        silent_since: None,
         problem: None,
         settings: settings.settings().clone(),
         settings_file: settings.path().to_path_buf(),

@@ -43,6 +43,9 @@ pub struct DataFileStatus {
     /// Since when that process cannot be reached: then all else is what was known last.
     #[serde(default)]
     pub lost_since: Option<DateTime<Local>>,
+    /// Since when that process does not answer, though it is there: the same.
+    #[serde(default)]
+    pub silent_since: Option<DateTime<Local>>,
     /// What is wrong with it now, such as: gone.
     pub problem: Option<ErrorReport>,
     /// The settings in force.

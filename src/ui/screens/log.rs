@@ -75,6 +75,7 @@ fn running(ui: &mut Ui, log: &CaptureStatus, data_file: &DataFileStatus) {
     let (tone, word) = match log.state {
         // What it was when it was known last is not so any more.
         _ if data_file.lost_since.is_some() => (Tone::Bad, "Nobody records"),
+        _ if data_file.silent_since.is_some() => (Tone::Bad, "Not known: no answer"),
         CaptureState::On => (Tone::Good, "Every commit is recorded"),
         CaptureState::Starting => (Tone::Warn, "Comparing the data file"),
         CaptureState::Held => (Tone::Bad, "Cannot be written; nothing lost yet"),

@@ -81,9 +81,12 @@ pub(crate) fn maintenance_ui(ui: &mut Ui, status: &Status, state: &State, action
 }
 
 /// Why no backup can be begun now.
-fn why_not(status: &Status, data_file: &DataFileStatus) -> Option<&'static str> {
+pub(crate) fn why_not(status: &Status, data_file: &DataFileStatus) -> Option<&'static str> {
     if data_file.lost_since.is_some() {
         return Some("Nobody looks after this data file at the moment");
+    }
+    if data_file.silent_since.is_some() {
+        return Some("Whoever looks after this data file does not answer");
     }
     if data_file.problem.is_some() {
         return Some("The data file cannot be read; what to do is said below");

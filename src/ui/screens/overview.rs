@@ -7,17 +7,18 @@ use eframe::egui::{Id, Label, RichText, Ui};
 use lucide_icons::Icon;
 
 use super::{
-    maintenance::is_backed_up_now,
+    maintenance::why_not,
     next::proven,
     protection::{self, next_backup, reach},
 };
 use crate::{
     engine::{
         Status,
-        protection::{Protection, Reach, Standing, to_do},
+        protection::{Protection, Reach, Standing},
         status::DataFileStatus,
     },
     journal::CaptureState,
+    settings::sections::Frequency,
     storage::space::human_bytes,
     ui::{
         action::Action,
@@ -107,8 +108,7 @@ fn summary(status: &Status) -> String {
 fn is_due(status: &Status, data_file: &DataFileStatus) -> bool {
     use WarningKind as K;
     let is_late = |kind| matches!(kind, K::NoBackup | K::BackupOverdue | K::BackupMissed | K::BackupFailed);
-    let can_be_made = data_file.lost_since.is_none() && data_file.problem.is_none();
-    can_be_made && !is_backed_up_now(status, data_file) && data_file.warnings.iter().any(|w| is_late(w.kind))
+    why_not(status, data_file).is_none() && data_file.warnings.iter().any(|w| is_late(w.kind))
 }
 
 /// The data files, problems first; while the pointer is on its way to one of them, they stay where they are.
@@ -151,6 +151,7 @@ fn until(protection: &Protection) -> String {
         Reach::Backup { moment: at, .. } => moment(at),
         Reach::Log { last: Some(at), .. } => moment(at),
         Reach::Log { number, .. } => format!("Backup {number:04}"),
+        _ if protection.lost_since.is_some() => "Not known".to_owned(),
         Reach::Now { .. } => "Now".to_owned(),
     }
 }
@@ -159,6 +160,7 @@ fn log_word(data_file: &DataFileStatus) -> &'static str {
     match &data_file.log {
         _ if data_file.log_file.is_none() => "Not used",
         _ if data_file.lost_since.is_some() => "Nobody records",
+        _ if data_file.silent_since.is_some() => "Not known",
         None if data_file.log_starting => "Opening …",
         None => "Cannot be used",
         Some(log) => match log.state {
@@ -223,7 +225,8 @@ fn next_shown(data_file: &DataFileStatus) -> String {
     match at {
         Some(at) if at.to_utc() <= Utc::now() => "Due now".to_owned(),
         Some(at) => at.format("%a %Y-%m-%d %H:%M").to_string(),
-        None => "Only by hand".to_owned(),
+        None if data_file.settings.scheduler.frequency == Frequency::Never => "Only by hand".to_owned(),
+        None => "Not known yet".to_owned(),
     }
 }
 
@@ -251,14 +254,15 @@ fn detail(ui: &mut Ui, status: &Status, row: &Row, actions: &mut Vec<Action>) {
             let text = RichText::new(crate::ui::widgets::sentence(&warning.message)).color(colour);
             ui.add(Label::new(text).wrap().selectable(true));
         }
-        fact(ui, "To do", to_do(&data_file.warnings).unwrap_or("Nothing."));
+        fact(ui, "To do", row.protection.to_do(&data_file.warnings, data_file));
         ui.add_space(4.0);
         ui.horizontal_wrapped(|ui| {
             if button(ui, None, "Open its Maintenance").on_hover_text("Everything about this data file").clicked() {
                 actions.push(Action::ShowDataFile(path.clone()));
             }
-            let backup = button(ui, Some(Icon::Play), "Back it up");
-            if backup.clicked() {
+            let reason = why_not(status, data_file);
+            let backup = ui.add_enabled_ui(reason.is_none(), |ui| button(ui, Some(Icon::Play), "Back it up")).inner;
+            if why(backup, reason.unwrap_or_default()).clicked() {
                 actions.push(Action::Backup(path.clone()));
             }
         });

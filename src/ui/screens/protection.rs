@@ -6,7 +6,7 @@ use lucide_icons::Icon;
 
 use crate::{
     engine::{
-        protection::{Protection, Standing, to_do},
+        protection::{Protection, Standing},
         status::{DataFileStatus, HostKind},
     },
     journal::CaptureState,
@@ -76,13 +76,9 @@ pub(crate) fn protection_ui(ui: &mut Ui, data_file: &DataFileStatus) {
             ui.spacing_mut().item_spacing.y = 5.0;
             fact(ui, "Restorable", reach(&protection));
             fact(ui, "Next", next(data_file));
-            match to_do(&data_file.warnings).filter(|_| protection.urgent == 0) {
-                // Said with its reason right below.
-                _ if protection.urgent > 0 => fact(ui, "To do", "See what needs attention below."),
-                Some(hint) => fact(ui, "To do", hint),
-                None if protection.standing == Standing::Unknown => fact(ui, "To do", "Wait until it was looked at."),
-                None => fact(ui, "To do", "Nothing."),
-            }
+            let to_do = protection.to_do(&data_file.warnings, data_file);
+            // Said with its reason right below.
+            fact(ui, "To do", if protection.urgent > 0 { "See what needs attention below." } else { to_do });
         });
     });
     ui.add_space(theme::GAP - 6.0);
@@ -99,7 +95,7 @@ fn next(data_file: &DataFileStatus) -> String {
     };
     let is_anything = records || data_file.next_backup.is_some();
     match data_file.host.kind {
-        _ if data_file.lost_since.is_some() => "Not known.".to_owned(),
+        _ if data_file.lost_since.or(data_file.silent_since).is_some() => "Not known.".to_owned(),
         HostKind::Window if is_anything => format!("{what} This ends when the window is closed."),
         _ => what,
     }
