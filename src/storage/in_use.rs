@@ -54,12 +54,17 @@ pub(super) fn refuse_data_file_known_as(identity: FileIdentity, path: &Path) -> 
 ///
 /// Nothing is locked in between: [`note_data_file`] comes before SQLite locks anything in a file.
 pub(super) fn unless_in_use(identity: FileIdentity, file: File) -> Option<File> {
-    let known = DATA_FILES.lock().unwrap_or_else(PoisonError::into_inner);
-    if known.contains_key(&identity) {
+    if is_noted(identity) {
         return Some(file);
     }
     drop(file);
     None
+}
+
+/// Whether SQLite has, or had, a file of this identity open here. A deleted file's inode is given to the next one, which
+/// then counts as well.
+pub(super) fn is_noted(identity: FileIdentity) -> bool {
+    DATA_FILES.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&identity)
 }
 
 /// Which file it is, without opening it. Windows keeps the locks of one handle when another is closed.

@@ -76,7 +76,10 @@ impl Drop for Lasting {
 mod tests {
     use std::process::Command;
 
-    use super::{super::note_data_file, *};
+    use super::{
+        super::{in_use::is_noted, note_data_file},
+        *,
+    };
 
     /// Whether another process may lock the file for itself.
     fn can_be_locked(path: &Path) -> io::Result<bool> {
@@ -105,9 +108,12 @@ mod tests {
         // It is used again, so that no more of them are kept than read at once.
         assert_eq!(same(&open(&path)?.0), number);
         assert!(!can_be_locked(&path)?);
-        // One that nobody has open here is closed.
-        let other = folder.path().join("other");
-        std::fs::write(&other, "x")?;
+        // One that nobody has open here is closed: one whose inode was never that of a data file of another test.
+        let unknown = (0..1000).map(|number| folder.path().join(format!("other-{number}"))).find(|other| {
+            let made = std::fs::write(other, "x").and_then(|()| FileIdentity::of_path(other));
+            matches!(made, Ok(Some(identity)) if !is_noted(identity))
+        });
+        let other = unknown.ok_or("every inode was that of a data file")?;
         let closed = same(&open(&other)?.0);
         let is_open =
             |number: i32| Path::new(&format!("/proc/self/fd/{number}")).read_link().ok() == Some(other.clone());
