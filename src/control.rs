@@ -135,6 +135,7 @@ pub struct Control {
     stop: AtomicBool,
     phase: Mutex<(Phase, u64)>,
     done: AtomicU64,
+    beats: AtomicU64,
     clock: Clock,
     asking: question::Asking,
 }
@@ -150,7 +151,19 @@ impl Control {
     pub fn with_clock(clock: Clock) -> Self {
         let phase = Mutex::new((Phase::Preparing, 0));
         let asking = question::Asking::default();
-        Self { stop: AtomicBool::new(false), phase, done: AtomicU64::new(0), clock, asking }
+        let (done, beats) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { stop: AtomicBool::new(false), phase, done, beats, clock, asking }
+    }
+
+    /// Grows as long as the job goes on: one that waits for a disk that does not answer does not come to its next unit
+    /// of work.
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    /// For whoever watches over work that comes to no unit of its own for long, as a check by SQLite: it goes on.
+    pub fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What tells the time.
@@ -173,6 +186,7 @@ impl Control {
     /// # Errors
     /// [`ErrorKind::Stopped`](crate::error::ErrorKind::Stopped) after [`stop`](Self::stop).
     pub fn check(&self) -> Result<()> {
+        self.beat();
         if self.is_stopped() { Err(Error::stopped()) } else { Ok(()) }
     }
 
@@ -180,12 +194,14 @@ impl Control {
     pub fn phase(&self, phase: Phase, total: u64) {
         let mut held = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         self.done.store(0, Ordering::Relaxed);
+        self.beat();
         *held = (phase, total);
     }
 
     /// Counts `units` as finished.
     pub fn add(&self, units: u64) {
         self.done.fetch_add(units, Ordering::Relaxed);
+        self.beat();
     }
 
     /// The state at this moment.

@@ -14,6 +14,8 @@ pub enum WarningKind {
     RestoredAutomatically,
     /// A folder used before, or its disk, is not there.
     PlaceMissing,
+    /// A job does not go on, as when a disk does not answer.
+    JobStalled,
     /// Automatic backups are suspended, because too many attempts failed.
     BackupSuspended,
     /// The last full backup failed.
@@ -101,6 +103,7 @@ impl WarningKind {
             K::DataFileDamaged
                 | K::RestoredAutomatically
                 | K::PlaceMissing
+                | K::JobStalled
                 | K::BackupSuspended
                 | K::BackupFailed
                 | K::BackupOverdue

@@ -8,16 +8,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Local};
+
 use super::{
     command::JobId,
     completion::completed,
     history::{HistoryEntry, Job, JobKind, Outcome},
-    status::{FinishedJob, Host, JobReport, JobStatus},
+    status::{FinishedJob, Host, JobReport, JobStatus, Stalled},
 };
 use crate::{
     control::{Clock, Control, Phase, Progress},
     error::{Error, ErrorKind, ErrorReport, Result},
 };
+
+/// A job that comes to no new unit of work for so long stands still: it waits for a disk, and nothing else tells that.
+const STALLED: Duration = Duration::from_secs(300);
 
 /// What a job does on its thread.
 pub(super) type Work = Box<dyn FnOnce(&Arc<Control>) -> Result<JobReport> + Send>;
@@ -47,6 +52,8 @@ pub(super) struct RunningJob {
     begun: Instant,
     /// Samples of the last seconds, for a rate that does not jump.
     samples: VecDeque<(Instant, u64)>,
+    /// The last sign that it goes on, and when it was seen, by both clocks.
+    moved: (u64, Instant, DateTime<Local>),
 }
 
 impl RunningJob {
@@ -80,7 +87,8 @@ impl RunningJob {
         let progress = control.progress();
         let status =
             JobStatus { job, host, archive, progress, rate: 0.0, seconds_left: None, stopping: false, question: None };
-        Ok(Self { status, entry, control, begun: Instant::now(), samples: VecDeque::new() })
+        let begun = Instant::now();
+        Ok(Self { status, entry, control, begun, samples: VecDeque::new(), moved: (0, begun, started) })
     }
 
     /// Whether somebody is there who can answer its questions.
@@ -99,7 +107,7 @@ impl RunningJob {
     }
 
     /// Brings progress, rate and time left up to date.
-    pub(super) fn update(&mut self, now: Instant) {
+    pub(super) fn update(&mut self, now: Instant, clock: DateTime<Local>) {
         let progress = self.control.progress();
         if progress.phase != self.status.progress.phase {
             self.samples.clear();
@@ -113,6 +121,16 @@ impl RunningJob {
         self.status.question = self.control.question();
         self.status.rate = rate;
         self.status.seconds_left = seconds_left;
+        let beats = self.control.beats();
+        if beats != self.moved.0 || self.status.question.is_some() {
+            self.moved = (beats, now, clock);
+        }
+    }
+
+    /// Where it stands still, since when.
+    pub(super) fn stalled(&self, now: Instant) -> Option<Stalled> {
+        let (_, seen, since) = self.moved;
+        (now - seen >= STALLED).then(|| Stalled { kind: self.status.kind, phase: self.status.progress.phase, since })
     }
 
     /// Closes the job with its result.
@@ -140,6 +158,41 @@ fn rate(samples: &VecDeque<(Instant, u64)>, progress: Progress) -> (f64, Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::status::HostKind;
+
+    #[test]
+    fn a_job_that_comes_to_no_new_unit_of_work_stands_still_until_it_goes_on() -> Result<()> {
+        let (order, host) = (
+            Order::asked(JobId::new(), JobKind::Backup, None, None),
+            Host { kind: HostKind::Service, process: 1, namespace: None },
+        );
+        let (go, gone) = crossbeam_channel::bounded::<()>(0);
+        let (began_in, began) = crossbeam_channel::bounded::<()>(0);
+        let work: Work = Box::new(move |control| {
+            control.phase(Phase::Copying, 9);
+            let _ = began_in.send(());
+            let _ = gone.recv();
+            control.check()?;
+            let _ = began_in.send(());
+            let _ = gone.recv();
+            Err(Error::stopped())
+        });
+        let mut job = RunningJob::start(order, (host, false), work, &Clock::default(), |_, _| ())?;
+        let (now, clock) = (Instant::now(), Local::now());
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let _ = began.recv();
+        job.update(now, clock);
+        job.update(after(299), clock);
+        assert_eq!(job.stalled(after(299)), None);
+        let expected = Stalled { kind: JobKind::Backup, phase: Phase::Copying, since: clock };
+        assert_eq!(job.stalled(after(300)), Some(expected));
+        let _ = go.send(());
+        let _ = began.recv();
+        job.update(after(400), clock);
+        assert_eq!(job.stalled(after(699)), None);
+        assert!(job.stalled(after(700)).is_some());
+        Ok(())
+    }
 
     #[test]
     fn rate_and_time_left_follow_from_the_last_seconds() {

@@ -1,6 +1,6 @@
 //! Warnings that stay until somebody has seen them, or the cause is gone.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use super::{data_file::DataFile, worker::Worker};
 use crate::warning::{Warning, WarningKind};
@@ -15,6 +15,25 @@ impl Worker {
     pub(super) fn update_warnings(&mut self) {
         let now = self.now();
         self.data_files.iter_mut().for_each(|data_file| data_file.update_warnings(&now));
+    }
+
+    /// Notes at each data file whether a job on it stands still.
+    pub(super) fn note_stalled(&mut self, now: Instant) {
+        if self.jobs.is_empty() && self.data_files.iter().all(|data_file| data_file.status().stalled.is_none()) {
+            return;
+        }
+        let found = self.data_files.iter().map(|data_file| {
+            let path = data_file.path();
+            let mut jobs = self.jobs.values().filter(|job| job.status.data_file.as_deref() == Some(path));
+            (path.to_path_buf(), jobs.find_map(|job| job.stalled(now)), &data_file.status().stalled)
+        });
+        let changed: Vec<_> =
+            found.filter(|(_, stalled, known)| stalled != *known).map(|(path, stalled, _)| (path, stalled)).collect();
+        for (path, stalled) in changed {
+            if let Some(status) = self.edit_data_file(&path) {
+                status.stalled = stalled;
+            }
+        }
     }
 
     /// Keeps a warning, and shows it.

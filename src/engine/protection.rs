@@ -50,10 +50,12 @@ pub enum Reach {
     },
     /// What the log held last; more was committed, or that is not known.
     Log {
-        /// The full backup that it goes on from.
+        /// The full backup that it goes on from, or an older one that leads there by the logs between.
         number: u32,
         /// When its last commit was made, if it has one.
         last: Option<DateTime<Utc>>,
+        /// Whether logs between lead there, which may hold commits.
+        by_older: bool,
     },
     /// Any moment since a full backup, up to now.
     Now {
@@ -61,6 +63,8 @@ pub enum Reach {
         number: u32,
         /// When the last commit was made, if there is one.
         last: Option<DateTime<Utc>>,
+        /// As above.
+        by_older: bool,
     },
 }
 
@@ -157,14 +161,18 @@ impl Protection {
             Reach::Backup { number, moment } => {
                 format!("the state of full backup {number} of {}", aged(moment.with_timezone(&Local)))
             }
-            Reach::Log { number, last: at } => match last(at) {
+            Reach::Log { number, last: at, by_older } => match last(at) {
                 Some(at) => {
                     format!("any moment since full backup {number:04}, up to the last commit recorded, of {at}")
                 }
+                None if *by_older => {
+                    format!("any moment since full backup {number:04}, up to the last commit recorded")
+                }
                 None => format!("the state of full backup {number:04}; no later commit is recorded"),
             },
-            Reach::Now { number, last: at } => match last(at) {
+            Reach::Now { number, last: at, by_older } => match last(at) {
                 Some(at) => format!("any moment since full backup {number:04}, up to the last commit, of {at}"),
+                None if *by_older => format!("any moment since full backup {number:04}, up to now"),
                 None => format!("the state of full backup {number:04}; nothing was committed since"),
             },
         }
@@ -194,20 +202,20 @@ pub(super) fn log_of_running(status: &DataFileStatus) -> Option<LogFacts> {
     })
 }
 
-/// The newest archive that can be restored, as far as anybody has looked; where it is damaged, its sound copy.
-fn newest(status: &DataFileStatus) -> Option<&ArchiveEntry> {
+/// The archives that can be restored, as far as anybody has looked, the newest first; of a damaged one, its sound copy.
+fn usable(status: &DataFileStatus) -> impl Iterator<Item = &ArchiveEntry> {
     let is_good = |archive: &&ArchiveEntry| archive.problem.is_none() && archive.check != ContentCheck::Damaged;
     let whole = |archive: &ArchiveEntry| status.damage_of(archive).is_none_or(|damage| damage.is_repairable);
     let own = status.archives.iter().filter(|archive| status.is_own(archive));
-    let mut usable = own.filter_map(|archive| match whole(archive) {
+    let usable = own.filter_map(move |archive| match whole(archive) {
         true => Some(archive),
         false => status.copy_of(archive),
     });
-    usable.find(is_good)
+    usable.filter(is_good)
 }
 
 fn reach(status: &DataFileStatus, log: Option<&LogFacts>) -> Reach {
-    let Some((archive, moment)) = newest(status).and_then(|archive| Some((archive, archive.moment?))) else {
+    let Some((archive, moment)) = usable(status).next().and_then(|archive| Some((archive, archive.moment?))) else {
         let was_looked_at = status.plan.is_some() && status.destination_problem.is_none() && !has_unread(status);
         return if was_looked_at { Reach::Nothing } else { Reach::NotKnown };
     };
@@ -215,10 +223,18 @@ fn reach(status: &DataFileStatus, log: Option<&LogFacts>) -> Reach {
     let is_awaited = status.log_file.is_some() && (status.log_starting || log.is_none());
     match log {
         Some(log) if log.rooted && status.log_root_problem.is_none() && log.damaged_at.is_none() => {
-            let (number, last) = (log.position.archive, log.last_commit);
+            let (base, last) = (log.position.archive, log.last_commit);
+            // The log is cut before the archive is finished that it then goes on from: until that one is there, or where
+            // it was lost, an older one leads there by the logs between.
+            let Some(first) = usable(status).find(|archive| archive.number.0 <= base) else { return Reach::NotKnown };
+            let (number, by_older) = (first.number.0, first.number.0 < base);
+            // One that is there and no good was not held against the logs between, which may be missing.
+            if by_older && status.own_archives().any(|archive| archive.number.0 == base) {
+                return Reach::NotKnown;
+            }
             match log.complete {
-                Some(true) => Reach::Now { number, last },
-                _ => Reach::Log { number, last },
+                Some(true) => Reach::Now { number, last, by_older },
+                _ => Reach::Log { number, last, by_older },
             }
         }
         // What the log holds may lead further; why it does not is a warning of its own.
@@ -339,6 +355,27 @@ mod tests {
             let said = lost.headline(|at| at.to_rfc3339());
             assert!(lost.standing == S::Unknown && said.starts_with("Not known: whoever"), "{what}: {said}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_backup_that_is_not_finished_is_not_the_one_that_can_be_restored() -> Result<()> {
+        let status = status(vec![archive(ContentCheck::Whole, None)])?;
+        let facts = |commits: u64| {
+            let mut log = log(Some(true), true);
+            (log.position.archive, log.last_commit) = (2, (commits > 0).then_some(DateTime::UNIX_EPOCH));
+            log
+        };
+        let of = |status: &DataFileStatus, commits| Protection::of(status, Some(&facts(commits)), Some(true), &[]);
+        let said = |protection: Protection| protection.reach_in_words(|at| at.to_utc().to_rfc3339());
+        assert_eq!(of(&status, 0).standing, Standing::EveryCommit);
+        assert_eq!(said(of(&status, 0)), "any moment since full backup 0001, up to now");
+        assert!(said(of(&status, 1)).starts_with("any moment since full backup 0001, up to the last commit, of 1970"));
+        // Finished, and found damaged: nobody has looked whether the one before it leads as far.
+        let mut second = archive(ContentCheck::Damaged, None);
+        second.number = ArchiveNumber(2);
+        let damaged = DataFileStatus { archives: vec![second, archive(ContentCheck::Whole, None)], ..status };
+        assert_eq!((of(&damaged, 0).standing, of(&damaged, 0).reach), (Standing::Unknown, Reach::NotKnown));
         Ok(())
     }
 

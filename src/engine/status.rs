@@ -20,7 +20,7 @@ pub use data_file::{
 pub use data_files::{DataFiles, Iter};
 pub use host::{Host, HostKind};
 pub use id::DataFileId;
-pub use jobs::{FinishedJob, JobReport, JobStatus};
+pub use jobs::{FinishedJob, JobReport, JobStatus, Stalled};
 
 use super::{command::JobId, entry::HistoryEntry};
 pub use crate::backup::soundness::Finding;

@@ -266,9 +266,11 @@ impl Worker {
     fn tick(&mut self) {
         let now = Instant::now();
         if !self.jobs.is_empty() {
-            self.jobs.values_mut().for_each(|job| job.update(now));
+            let clock = self.now();
+            self.jobs.values_mut().for_each(|job| job.update(now, clock));
             self.list_jobs();
         }
+        self.note_stalled(now);
         if !self.ending {
             self.run_schedule();
             self.run_proofs();

@@ -20,8 +20,9 @@ const WRITTEN: (&str, &str) = ("data-file", "as-written");
 const WRITTEN_MEANING: &str =
     "Which settings were last written by Strongroom, not by hand: by this they are known to be whole.";
 
-/// Without these backups are deleted, or are not made, or the log ends.
-const LOSE: [&str; 5] = ["scheduler.", "content.", "destination.", "log.", "keep."];
+/// Without these backups are deleted, or are not made, or the log ends; without a signature, what anybody makes pushes
+/// out what this user signed.
+const LOSE: [&str; 6] = ["scheduler.", "content.", "destination.", "log.", "keep.", "archive.sign"];
 
 /// The names of all that stands in a settings file, section and key, in their order.
 fn names(text: &str) -> Vec<String> {

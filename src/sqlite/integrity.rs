@@ -125,6 +125,8 @@ pub(super) fn interruptible_until<T>(
             while let Err(crossbeam_channel::RecvTimeoutError::Timeout) =
                 done.recv_timeout(std::time::Duration::from_millis(100))
             {
+                // How far SQLite is cannot be seen from here, and it is given its time.
+                control.beat();
                 if control.is_stopped() || until.is_some_and(|until| Instant::now() >= until) {
                     handle.interrupt();
                 }

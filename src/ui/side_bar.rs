@@ -118,6 +118,7 @@ fn word_of(kind: WarningKind) -> Option<(Tone, &'static str)> {
         K::DataFileDamaged => (Tone::Bad, "Problem"),
         K::RestoredAutomatically => (Tone::Bad, "Was restored by itself"),
         K::PlaceMissing => (Tone::Bad, "Backup folder missing"),
+        K::JobStalled => (Tone::Bad, "A job stands still"),
         K::BackupSuspended => (Tone::Bad, "Backups are suspended"),
         K::BackupFailed => (Tone::Bad, "Last backup failed"),
         K::BackupOverdue => (Tone::Bad, "Backup overdue"),

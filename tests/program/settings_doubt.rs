@@ -76,6 +76,23 @@ fn half_of_the_settings_deletes_no_backup_without_a_service() {
 }
 
 #[test]
+fn settings_that_lost_the_signature_at_their_end_push_out_nothing_that_is_signed() {
+    let scene = Scene::new(&["keep.last=2", "archive.sign=true"], 2);
+    let whole = scene.text();
+    let half = &whole[..whole.find("[archive]").unwrap()];
+    assert!(half.ends_with('\n') && half.contains("last = 2"), "{whole}");
+    scene.leave(half);
+    for count in [3, 4] {
+        let (code, said) = scene.run("backup", &[]);
+        assert_eq!((code, scene.archives()), (1, numbered(count)), "{said}");
+    }
+    // Who wants none any more says so.
+    scene.good("settings", &["--as-written"]);
+    scene.good("backup", &[]);
+    assert_eq!(scene.archives(), numbered(5)[3..]);
+}
+
+#[test]
 fn what_is_meant_by_settings_that_hold_less_can_be_said() {
     let scene = Scene::new(&["keep.last=30"], 5);
     // By the program itself: written to its end.

@@ -41,6 +41,7 @@ pub(in crate::engine) fn warnings(status: &DataFileStatus, now: &DateTime<Local>
     found.extend(status.shared.iter().map(|shared| of_error(WarningKind::SharedSettings, &shared.error().report())));
     found.extend(status.log_root_problem.iter().map(|error| of_error(WarningKind::LogBroken, error)));
     found.extend(of_waiting(status));
+    found.extend(of_stalled(status));
     found.extend(of_unprotected(status));
     found.extend(status.notices.iter().cloned());
     found.extend(of_archives(status));
@@ -203,6 +204,18 @@ fn of_waiting(status: &DataFileStatus) -> Option<Warning> {
     })
 }
 
+/// A job that does not go on: nothing else tells that it will not end.
+fn of_stalled(status: &DataFileStatus) -> Option<Warning> {
+    let stalled = status.stalled.as_ref()?;
+    let (job, phase, path) = (stalled.kind.label(), stalled.phase.label(), status.facts.path.display());
+    Some(Warning::new(
+        WarningKind::JobStalled,
+        format!("{job} of {path} has not gone on since {}, at: {phase}", shown(&stalled.since)),
+        "It waits for a disk that does not answer, or for a very slow one: look at the disks of the data file, of the \
+         archives and of the log. It goes on when they answer. Until it has ended, nothing of it counts.",
+    ))
+}
+
 /// By whom and until when a data file was looked after that nobody looks after now.
 pub fn last_watched(watched: Option<&Watched>, now: DateTime<Utc>) -> String {
     match watched {
@@ -316,9 +329,11 @@ fn of_log(status: &DataFileStatus) -> Option<Warning> {
 mod tests {
     use super::*;
     use crate::{
+        control::Phase,
         engine::{
             data_file::status_of,
-            status::{Host, HostKind},
+            history::JobKind,
+            status::{Host, HostKind, Stalled},
         },
         error::{Error, ErrorKind, Result},
         settings::SettingsFile,
@@ -345,6 +360,14 @@ mod tests {
             ("nothing was looked at yet", Box::new(|_| ()), vec![]),
             ("a service has nothing to do", Box::new(|s| s.host.kind = HostKind::Service), vec![K::Unprotected]),
             ("programs wait", Box::new(|s| s.waiting = program()), vec![K::ProgramWaits]),
+            (
+                "a job stands still",
+                Box::new(|s| {
+                    let (kind, phase, since) = (JobKind::Backup, Phase::Copying, Local::now());
+                    s.stalled = Some(Stalled { kind, phase, since });
+                }),
+                vec![K::JobStalled],
+            ),
             ("programs use another file", Box::new(|s| s.strays = program()), vec![K::StrayProgram]),
             ("a transaction is left", Box::new(|s| s.facts.unfinished = true), vec![K::UnfinishedTransaction]),
             ("settings cannot be read", Box::new(|s| s.settings_problem = why("torn")), vec![K::Settings]),

@@ -128,6 +128,7 @@ pub(in crate::engine) fn status_of(facts: DataFileFacts, settings: &SettingsFile
         last_backup: None,
         next_backup: None,
         automatic: None,
+        stalled: None,
         warnings: Vec::new(),
         notices: Vec::new(),
         damage: None,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, FixedOffset, Local};
 use serde::{Deserialize, Serialize};
 
-use super::{host::Host, id::DataFileId};
+use super::{host::Host, id::DataFileId, jobs::Stalled};
 use crate::{
     archive::{ArchiveNumber, catalog::ArchiveEntry},
     backup::{
@@ -106,6 +106,9 @@ pub struct DataFileStatus {
     /// When that was.
     #[serde(default)]
     pub damage_since: Option<DateTime<Local>>,
+    /// A job on it that does not go on.
+    #[serde(default)]
+    pub stalled: Option<Stalled>,
     /// Everything that needs attention, the urgent first.
     pub warnings: Vec<Warning>,
     /// The last restores in place that can be undone, newest first, at most 10.

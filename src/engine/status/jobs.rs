@@ -2,15 +2,16 @@
 
 use std::{ops::Deref, path::PathBuf};
 
+use chrono::{DateTime, Local};
 use serde::{Deserialize, Serialize};
 
 use super::host::Host;
 use crate::{
     archive::ArchiveNumber,
     backup::BackupReport,
-    control::{Progress, Question},
+    control::{Phase, Progress, Question},
     drill::Proof,
-    engine::entry::Job,
+    engine::entry::{Job, JobKind},
     error::{Error, ErrorReport},
     maintenance::{CompactReport, RecordsReport},
     recover::RecoverReport,
@@ -41,6 +42,17 @@ pub struct JobStatus {
     /// What it has to know before it can go on: answered by `GoOn`, or by *Stop*.
     #[serde(default)]
     pub question: Option<Question>,
+}
+
+/// A job that has not gone on for minutes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stalled {
+    /// What it is.
+    pub kind: JobKind,
+    /// Where it stands still.
+    pub phase: Phase,
+    /// Since when.
+    pub since: DateTime<Local>,
 }
 
 impl Deref for JobStatus {
