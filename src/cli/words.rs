@@ -51,7 +51,7 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
                 }
             };
             format!(
-                "Backup {} of {} made in {seconds:.1} s: {} ({}){waited}\n{}{}{}{}",
+                "Backup {} of {} made in {seconds:.1} s: {} ({}){waited}\n{}{}{}{}{}",
                 r.number,
                 r.moment.format("%Y-%m-%d %H:%M:%S %:z"),
                 r.archive.display(),
@@ -61,6 +61,7 @@ fn report_in_words(report: &JobReport, duration_ms: u64) -> String {
                     "\nWARNING: drastically other content than backup {}: {}. That one is held until it is released.",
                     change.since, change.what
                 )),
+                r.content.left_out_in_words().map_or_else(String::new, |words| format!("\n{words}")),
                 r.skipped_in_words().map_or_else(String::new, |words| format!("\n{words}")),
                 r.signed_in_words().map_or_else(String::new, |words| format!("\n{words}")),
             )

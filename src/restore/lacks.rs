@@ -190,8 +190,9 @@ impl Known {
         }
         let hint = match &self.ends {
             Ends::WithoutLog | Ends::NotFound { .. } if !more.is_empty() => {
-                "Another archive may lead further with its logs. A restore of the data file by its own name finds that \
-                 one: strongroom restore DATAFILE."
+                "If another archive leads further with its logs, a restore of the data file by its own name takes that \
+                 one: strongroom restore DATAFILE. What no archive leads to stands in the data file alone, if anywhere: \
+                 make a full backup of it."
             }
             Ends::WithoutLog => "Restore a newer archive, which the logs go on from.",
             Ends::Open { is_held_up: true, .. } | Ends::Torn { is_held_up: true, .. } if more.is_empty() => {

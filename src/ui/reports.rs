@@ -61,6 +61,7 @@ pub(super) fn backup_text(report: &BackupReport, duration_ms: u64) -> String {
         text.push_str(&format!("\n{}.", sentence(problem.message())));
         text.extend(problem.hint_text().map(|hint| format!(" {hint}")));
     }
+    text.extend(report.content.left_out_in_words().map(|words| format!("\n{words}")));
     text.extend(report.skipped_in_words().map(|words| format!("\n{words}")));
     text.extend(report.signed_in_words().map(|words| format!("\n{words}")));
     match report.leftovers_removed.len() {

@@ -235,6 +235,8 @@ fn what_can_not_be_read_is_said_and_the_rest_is_there() {
         expected.insert(0, ("gone".to_owned(), "does not exist any more".to_owned()));
         assert_eq!(said, expected);
         let left: Vec<&str> = made.content.left_out.iter().map(|p| p.reason.as_str()).collect();
+        let said = made.content.left_out_in_words().unwrap();
+        assert!(said.starts_with("Left out of it: /") && said.contains(", which "), "{said}");
         let mut expected = vec!["is a folder for archives", "is a data file in use; give it its own backups"];
         if pipe {
             expected.push("is a pipe");

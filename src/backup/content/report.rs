@@ -68,6 +68,16 @@ impl ContentReport {
         self.problem_count > self.problems.len() as u64 || self.problems.iter().any(touches)
     }
 
+    /// What an archive cannot hold, or must not, in one sentence; `None` when there was no such thing.
+    pub fn left_out_in_words(&self) -> Option<String> {
+        let first = self.left_out.first()?;
+        let more = match self.left_out_count {
+            0 | 1 => String::new(),
+            n => format!(", and {} more", n - 1),
+        };
+        Some(format!("Left out of it: {}, which {}{more}.", first.path, first.reason))
+    }
+
     /// What is missing, in one sentence; `None` when nothing is.
     pub fn in_words(&self) -> Option<String> {
         problems_in_words(&self.problems, self.problem_count)
