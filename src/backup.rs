@@ -304,13 +304,14 @@ pub fn run_asking(
         writer::write(storage, &archive, private, (&identity, key.as_ref()), sources, on_full, total, control);
     // Before the log is cut for it: what went away with its disk is no backup.
     let written = if is_destination { unless_gone(written, data_file, settings.settings())? } else { written? };
-    let (mut archived, mut log_recovery_problem) = (None, None);
+    let (mut archived, mut log_recovery_problem, mut is_led_to) = (None, None, true);
     if let (Some(mut cut), Some(capture)) = (cut, log) {
         let target = archived_log(&capture.status().log, data_file, number);
         // What was recorded is kept under its name in any case: whatever can be read of it counts.
         log_problem = cut.prove().err().map(|e| e.report());
         match cut.commit(&target) {
-            Ok(()) => {
+            Ok(is_same) => {
+                is_led_to = is_same;
                 // The archive and the log are sound without it; that it is missing is said all the same.
                 let id = identity.data_file_id;
                 if log_problem.is_none()
@@ -347,6 +348,7 @@ pub fn run_asking(
         archived_log: archived,
         log_problem,
         log_recovery_problem,
+        is_not_led_to: !is_led_to,
         settings_problem: noted.err().map(|e| e.report()),
         settings_mistake: None,
         other_key: key.as_ref().and_then(|key| other_key(data_file, settings.settings(), number, key.public())),

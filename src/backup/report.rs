@@ -63,6 +63,10 @@ pub struct BackupReport {
     /// Why the archived log has no recovery data, though that is wanted; archive and log are sound all the same.
     #[serde(default)]
     pub log_recovery_problem: Option<ErrorReport>,
+    /// Whether it holds other pages than the log leads to: somebody wrote to the data file past SQLite, or its disk
+    /// fails. What was committed is in the backup before it and its log.
+    #[serde(default)]
+    pub is_not_led_to: bool,
     /// Why the number could not be noted in the settings, if so.
     pub settings_problem: Option<ErrorReport>,
     /// Why it was made by settings that were in force before those in the file, if so.
@@ -143,6 +147,18 @@ impl BackupReport {
             return Some(Error::new(ErrorKind::Damaged, message).hint(
                 "Make no further backups to repair this: look at the data file first (Verify on the Maintenance page, \
                  or strongroom check). Sound backups made before stay, whatever their age.",
+            ));
+        }
+        if self.is_not_led_to {
+            let message = format!(
+                "backup {} holds the data file exactly as it is, and that is not what was committed: pages were changed \
+                 past SQLite, as by a disk that fails",
+                self.number
+            );
+            return Some(Error::new(ErrorKind::Damaged, message).hint(
+                "What was committed is in the backup before it and its log: that one is held, and a restore up to a \
+                 moment before this backup begins with it. Restore it beside the data file, and compare both. Look at \
+                 the disk of the data file.",
             ));
         }
         let elsewhere = || self.elsewhere.as_ref().map(|seen| copies::elsewhere(&self.data_file, seen));

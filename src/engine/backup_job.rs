@@ -356,6 +356,12 @@ impl BackupJob {
                 hold_before(whole, new, &format!("{said}{what}"), report)?;
             }
         }
+        // The only backup whose log leads to what was committed.
+        if report.is_not_led_to {
+            let said = report.change.as_ref().map(|change| format!("{}; ", change.what)).unwrap_or_default();
+            let what = format!("{said}pages of it were changed without a commit");
+            hold_before(before, new, &what, report)?;
+        }
         if report.seen.check == ContentCheck::Damaged {
             return Ok(());
         }

@@ -238,11 +238,12 @@ impl Cut {
     }
 
     /// The archive is complete: the log so far gets the name `archived` (`Name[n-1].4BL`), the next one takes its
-    /// place.
+    /// place. Answers whether it leads to exactly what the data file holds: where not, pages were changed without a
+    /// commit.
     ///
     /// # Errors
     /// When a file cannot be renamed. The log goes on all the same, and the next start or call tries again.
-    pub fn commit(mut self, archived: &Path) -> Result<()> {
+    pub fn commit(mut self, archived: &Path) -> Result<bool> {
         self.open = false;
         self.snapshot = None;
         let index = self.index.take();

@@ -343,7 +343,7 @@ fn a_crash_at_any_step_of_a_rotation_loses_nothing() {
                 let _ = capture.flush();
                 let _ = if succeeds {
                     archive = Some(position);
-                    cut.commit(&scene.at("data[0001].4BL"))
+                    cut.commit(&scene.at("data[0001].4BL")).map(drop)
                 } else {
                     cut.abandon()
                 };

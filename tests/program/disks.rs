@@ -67,6 +67,13 @@ impl Scene {
         service.wait().unwrap();
     }
 
+    /// Ends the service, as the system does when it is shut down.
+    fn end(&mut self) {
+        let mut service = self.service.take().unwrap();
+        assert!(Command::new("kill").arg(service.id().to_string()).status().unwrap().success());
+        assert!(service.wait().unwrap().success());
+    }
+
     fn until(&self, what: &str, done: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
@@ -178,6 +185,43 @@ fn a_disk_of_archives_or_log_that_took_nothing_more_after_an_error_is_said_witho
     }
     let said = |status: &Value| warns(status, "Backups is on a disk that is mounted read-only");
     scene.until("that the disk of the archives takes nothing", said);
+}
+
+#[test]
+fn what_a_disk_changed_by_itself_is_no_success_and_pushes_out_nothing_that_was_committed() {
+    let place = Place::new();
+    let Some(disk) = RealDisk::mount(&place.at("disk")) else { return };
+    let (log, backups) = (place.at("logs/a.journal"), place.at("Backups"));
+    fs::create_dir(place.at("logs")).unwrap();
+    let chosen = [format!("log.file={}", log.display()), format!("destination.folder={}", backups.display())];
+    let mut scene = Scene::new(place, disk.0.join("a.sqlite"), &[&chosen[0], &chosen[1], "keep.last=2"]);
+    scene.serve();
+    scene.until_complete();
+    scene.backup(0);
+    foreign_commits(&scene.data, "INSERT INTO t(a) VALUES('THE MARK OF A RECORD and its value')");
+    scene.until_complete();
+    let committed = logical_content(&scene.data);
+    scene.end();
+    disk.rot(b"THE MARK OF A RECORD ");
+    assert_ne!(logical_content(&scene.data), committed);
+    scene.serve();
+    scene.until_complete();
+    // Whole as far as SQLite can tell, and not what was committed.
+    let said = scene.backup(1);
+    assert!(said.contains("that is not what was committed") && said.contains("changed without a commit"), "{said}");
+    let status =
+        scene.until("that it was changed", |status| warns(status, "pages of it were changed without a commit"));
+    assert_eq!(status["protection"]["standing"], "at-risk", "{status:#}");
+    // However many follow, what was committed stays, and a restore up to a moment before leads there.
+    for _ in 0..3 {
+        scene.backup(0);
+    }
+    assert_eq!(scene.archives(&backups), ["a[0001].4BK", "a[0004].4BK", "a[0005].4BK"]);
+    let to = scene.place.at("committed");
+    let first = backups.join("a[0001].4BK");
+    let output = scene.run(&["restore", first.to_str().unwrap(), "--to", to.to_str().unwrap(), "--commit", "1"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(logical_content(&to.join("a.sqlite")), committed);
 }
 
 #[test]

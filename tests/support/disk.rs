@@ -39,13 +39,23 @@ impl RealDisk {
         fs::create_dir_all(at).unwrap();
         let image = at.with_extension("image");
         fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
-        let succeeds = |command: &mut Process| command.output().is_ok_and(|output| output.status.success());
-        let made = succeeds(Process::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
-        if made && succeeds(Process::new("mount").args(["-o", "loop,errors=remount-ro"]).arg(&image).arg(at)) {
+        if succeeds(Process::new("mkfs.ext4").args(["-q", "-F"]).arg(&image)) && mounted(at) {
             return Some(Self(at.to_path_buf()));
         }
         eprintln!("skipped: this user may not mount a file system in a file");
         None
+    }
+
+    /// Changes one byte after `mark`, wherever that lies on the disk, while nobody has it: no time of a file tells it.
+    pub fn rot(&self, mark: &[u8]) {
+        assert!(succeeds(Process::new("umount").arg(&self.0)));
+        let image = self.0.with_extension("image");
+        let mut bytes = fs::read(&image).unwrap();
+        let found: Vec<usize> = (0..bytes.len() - mark.len()).filter(|at| bytes[*at..].starts_with(mark)).collect();
+        assert!(!found.is_empty(), "nothing lies there that begins so");
+        found.into_iter().for_each(|at| bytes[at + mark.len()] ^= 1);
+        fs::write(&image, bytes).unwrap();
+        assert!(mounted(&self.0));
     }
 
     /// Has the file system meet an error, after which it takes nothing more; false where this cannot be had.
@@ -60,6 +70,15 @@ impl RealDisk {
         }
         stopped
     }
+}
+
+fn succeeds(command: &mut Process) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+fn mounted(at: &Path) -> bool {
+    let image = at.with_extension("image");
+    succeeds(Process::new("mount").args(["-o", "loop,errors=remount-ro"]).arg(&image).arg(at))
 }
 
 impl Drop for RealDisk {

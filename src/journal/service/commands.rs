@@ -35,7 +35,8 @@ pub(in crate::journal) type Begin = Box<dyn FnOnce() -> Result<Snapshot> + Send>
 pub(in crate::journal) enum Command {
     Flush(Sender<Result<Position>>),
     Cut(u32, Begin, Sender<Result<(Snapshot, Position)>>),
-    Commit(PathBuf, Option<Vec<u8>>, Sender<Result<()>>),
+    /// The answer is whether the log leads to exactly what the backup holds.
+    Commit(PathBuf, Option<Vec<u8>>, Sender<Result<bool>>),
     Abandon(Sender<Result<()>>),
     Stop,
 }
@@ -200,14 +201,14 @@ impl Service {
             return Ok(());
         }
         match self.unsettled.take() {
-            Some(Unsettled::Commit(archived, index)) => self.commit(&archived, index),
+            Some(Unsettled::Commit(archived, index)) => self.commit(&archived, index).map(drop),
             Some(Unsettled::Abandon) => self.abandon(),
             None => Err(Error::new(ErrorKind::Refused, "another backup of this data file is running")
                 .hint("Wait until it has ended.")),
         }
     }
 
-    fn commit(&mut self, archived: &Path, index: Option<Vec<u8>>) -> Result<()> {
+    fn commit(&mut self, archived: &Path, index: Option<Vec<u8>>) -> Result<bool> {
         let Some(sealed) = &mut self.sealed else { return Err(Error::new(ErrorKind::Refused, "no cut is open")) };
         if let Some(index) = &index {
             rotate::note_missing(sealed.put_index(index), &self.config.log);
@@ -222,12 +223,13 @@ impl Service {
         // Renamed, and only not known to have reached the disk: that is all there is to do.
         if finished.is_err() && next_path(&self.config.log).exists() {
             self.unsettled = Some(Unsettled::Commit(archived.to_path_buf(), None));
-            return finished;
+            return finished.map(|()| true);
         }
         self.follower.writer.set_path(&self.config.log);
         self.sealed = None;
-        self.notice = (!self.follower.open_table()).then(|| not_the_same(archived).report());
-        finished
+        let is_same = self.follower.open_table();
+        self.notice = (!is_same).then(|| not_the_same(archived).report());
+        finished.map(|()| is_same)
     }
 
     fn abandon(&mut self) -> Result<()> {
