@@ -16,6 +16,7 @@ pub mod identity;
 mod in_use;
 pub mod installation;
 pub mod lasting;
+mod lock_table;
 pub mod marker;
 pub mod names;
 pub mod owners;

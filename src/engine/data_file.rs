@@ -37,4 +37,4 @@ pub(super) use folders::FoldersSeen;
 pub(super) use open::{Opened, Opening, open, status_of};
 pub(super) use open_log::{LogStart, open_log, try_log};
 pub(super) use survey::{Surveyed, look_over, survey, take_survey};
-pub(super) use users::{Users, look_at_processes, look_who_waits};
+pub(super) use users::{Users, look_at_processes, look_who_is_apart, look_who_waits};

@@ -40,10 +40,12 @@ pub(super) enum Message {
         data_file: PathBuf,
         open: Holders,
     },
-    /// Folders of archives are otherwise than at the last survey of these data files; and who waits for which.
+    /// Folders of archives are otherwise than at the last survey of these data files; who waits for which; and which
+    /// of them a program seems to read with another WAL.
     Watched {
         changed: Vec<PathBuf>,
         waiting: Vec<(PathBuf, Vec<Process>)>,
+        apart: Vec<PathBuf>,
     },
     Surveyed {
         data_file: PathBuf,

@@ -57,12 +57,12 @@ impl Worker {
         }
     }
 
-    /// Remembers who worked with another WAL, and says of one that has ended what nobody can see any more. One look may
-    /// meet a program that is just opening the file.
+    /// Remembers who worked with another WAL, and says of one that has ended what nobody can see any more.
     fn note_strays(&mut self, data_file: &Path, strays: &[Process]) {
         let Some(hosted) = self.data_files.at_mut(data_file) else { return };
-        let before = hosted.status().strays.clone();
-        hosted.worked_apart.extend(strays.iter().filter(|process| before.contains(process)).cloned());
+        hosted.worked_apart.extend(
+            strays.iter().filter(|process| !hosted.worked_apart.contains(process)).cloned().collect::<Vec<_>>(),
+        );
         if !strays.is_empty() || hosted.worked_apart.is_empty() {
             return;
         }
@@ -188,13 +188,24 @@ impl Worker {
             move || {
                 let waiting = data_file::look_who_waits(&logged);
                 let changed = marks.into_iter().filter(|(_, mark)| !mark.is_same_now()).map(|(path, _)| path);
-                Ok((changed.collect(), waiting))
+                let apart = data_file::look_who_is_apart(&logged);
+                Ok((changed.collect(), waiting, apart))
             },
             |seen| {
-                let (changed, waiting) = seen.unwrap_or_default();
-                Message::Watched { changed, waiting }
+                let (changed, waiting, apart) = seen.unwrap_or_default();
+                Message::Watched { changed, waiting, apart }
             },
         );
+    }
+
+    /// Looks closely at data files that a program seems to read with another WAL: it may have ended before all are
+    /// looked at again, and nobody would know of what it committed.
+    pub(super) fn note_apart(&mut self, apart: Vec<PathBuf>) {
+        let is_news = |path: &PathBuf| self.data_files.status(path).is_some_and(|status| status.strays.is_empty());
+        let news: Vec<PathBuf> = apart.into_iter().filter(is_news).collect();
+        if !news.is_empty() {
+            self.look_at_processes(news);
+        }
     }
 
     /// Shows who waits for a data file, and for a while who did: it may give up before anybody looks.

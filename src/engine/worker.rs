@@ -340,8 +340,9 @@ impl Worker {
             Message::Query(query, reply) => self.answer(query, reply),
             Message::Opened { asked, real, again, result } => self.opened(&asked, (real, again), result),
             Message::Surveyed { data_file, asked, surveyed } => self.surveyed(&data_file, asked, surveyed),
-            Message::Watched { changed, waiting } => {
+            Message::Watched { changed, waiting, apart } => {
                 self.watching = false;
+                self.note_apart(apart);
                 changed.iter().for_each(|path| self.survey(path));
                 self.note_waiting(waiting);
             }

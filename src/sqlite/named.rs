@@ -193,6 +193,26 @@ pub fn apart(path: &Path) -> Vec<Process> {
     found
 }
 
+/// Which processes, of these or of all, write to the data file at `path` without the locks that others see.
+pub fn without_locks(path: &Path, among: Option<&[Process]>) -> Vec<Process> {
+    processes::without_locks(path, (&wal_path(path), &shm_path(path)), among)
+}
+
+/// As [`apart`], and those that use no locks: every process is looked at, and what one is while it opens or closes the
+/// file is none.
+fn apart_of_all(path: &Path) -> Vec<Process> {
+    let mut found = apart(path);
+    let mut without = without_locks(path, None);
+    if !without.is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(60));
+        without = without_locks(path, Some(&without));
+    }
+    found.extend(without);
+    found.sort();
+    found.dedup();
+    found
+}
+
 /// As [`apart`], and those that have a deleted `-wal` or `-shm` open, for a data file in WAL mode that this process
 /// does not have open: it is opened for as long as that takes.
 pub fn apart_from_outside(path: &Path) -> Vec<Process> {
@@ -200,7 +220,7 @@ pub fn apart_from_outside(path: &Path) -> Vec<Process> {
     let Ok(held) = open_existing(path) else { return found };
     // Only who has read uses the index.
     if held.query_row("PRAGMA schema_version", [], |_| Ok(())).is_ok() {
-        found.extend(apart(path));
+        found.extend(apart_of_all(path));
         found.sort();
         found.dedup();
     }
@@ -219,7 +239,7 @@ pub fn elsewhere(path: &Path) -> Option<Error> {
         // A further connection would tell nothing more.
         Some(1..) => {
             let mut apart = processes::on_deleted_companions(path, &[wal_path(path), shm_path(path)]);
-            apart.extend(self::apart(path));
+            apart.extend(apart_of_all(path));
             apart
         }
         _ => apart_from_outside(path),
@@ -243,7 +263,7 @@ pub fn elsewhere(path: &Path) -> Option<Error> {
 /// # Errors
 /// `Replaced`, with the program.
 pub fn require_one_wal(path: &Path) -> Result<()> {
-    let apart = apart(path);
+    let apart = apart_of_all(path);
     if apart.is_empty() {
         return Ok(());
     }
@@ -252,7 +272,8 @@ pub fn require_one_wal(path: &Path) -> Result<()> {
     Err(Error::new(ErrorKind::Replaced, message).hint(
         "What it commits cannot be seen here. Either these files were deleted under it: have it save its data \
          elsewhere, then end it and begin it again. Or it has the file by another name, as a container does that was \
-         given the file alone: give it the folder.",
+         given the file alone: give it the folder. Or it uses no locks, or another kind of them: have it use those of \
+         SQLite.",
     ))
 }
 

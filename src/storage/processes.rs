@@ -7,9 +7,16 @@
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
+
+use super::lock_table::{Inode, Lock, LockTable, inode};
+
+/// A process stands still that is found so at each of this many looks, so long apart.
+const STANDS_STILL: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(40);
 
 /// A process that has a file open.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -98,9 +105,6 @@ pub fn holders_of_each(groups: &[Vec<PathBuf>]) -> Vec<Holders> {
     found
 }
 
-/// Device, major and minor, and number of a file.
-type Inode = (u64, u64, u64);
-
 /// The files wanted, each with the number of its group: by their paths, and by device and number, since a process may
 /// have opened one by another name, or see another tree of folders, as in a container.
 struct Wanted<'a> {
@@ -165,6 +169,25 @@ pub fn names_of_open(path: &Path) -> BTreeSet<PathBuf> {
         .collect()
 }
 
+/// Whether a process stands still in a call to a disk at this moment, as far as can be seen.
+pub fn waits_for_disk(id: u32) -> bool {
+    // One that writes much is often met so, but goes on.
+    (0..STANDS_STILL).all(|look| {
+        std::thread::sleep(if look == 0 { Duration::ZERO } else { PAUSE });
+        let stat = std::fs::read(format!("/proc/{id}/stat")).unwrap_or_default();
+        matches!(state_and_parent(&stat), Some((b'D', _)))
+    })
+}
+
+/// The letter of the state of a process, and its parent, from the text that the system tells of it: name in brackets,
+/// state, parent; the name may hold brackets and spaces itself.
+fn state_and_parent(stat: &[u8]) -> Option<(u8, u32)> {
+    let after_name = stat.iter().rposition(|byte| *byte == b')').map_or(&[][..], |at| &stat[at + 1..]);
+    let text = String::from_utf8_lossy(after_name);
+    let mut fields = text.split_whitespace();
+    Some((*fields.next()?.as_bytes().first()?, fields.next()?.parse().ok()?))
+}
+
 /// How far a process is that another one begins: first it is a copy of that, then another program.
 enum Beginning {
     NotOurs,
@@ -174,11 +197,7 @@ enum Beginning {
 
 fn beginning(id: u32, own: u32) -> Beginning {
     let read = |id: u32, name: &str| std::fs::read(format!("/proc/{id}/{name}")).unwrap_or_default();
-    let stat = read(id, "stat");
-    // Name in brackets, state, parent; the name may hold brackets and spaces itself.
-    let after_name = stat.iter().rposition(|byte| *byte == b')').map_or(&[][..], |at| &stat[at + 1..]);
-    let parent: Option<u32> =
-        String::from_utf8_lossy(after_name).split_whitespace().nth(1).and_then(|text| text.parse().ok());
+    let parent = state_and_parent(&read(id, "stat")).map(|(_, parent)| parent);
     match parent {
         Some(parent) if parent == own && read(id, "cmdline") == read(own, "cmdline") => Beginning::NotYet,
         // One that has ended meanwhile has no parent any more; it holds nothing, as the next look shows.
@@ -207,23 +226,15 @@ fn name_of(id: u32) -> String {
 
 /// The processes, this one not among them, that hold a lock on a byte of `range`, for each of the files at `paths`.
 pub fn lockers_of_each(paths: &[PathBuf], range: std::ops::RangeInclusive<u64>) -> Vec<Vec<Process>> {
-    let of_inode: HashMap<_, usize> =
-        paths.iter().enumerate().filter_map(|(n, path)| Some((inode(path)?, n))).collect();
-    let mut ids = vec![BTreeSet::new(); paths.len()];
-    if !of_inode.is_empty() {
-        let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-        let own = std::process::id();
-        for lock in text.lines().filter_map(parse_lock) {
-            if lock.id != own
-                && lock.first <= *range.end()
-                && lock.last >= *range.start()
-                && let Some(n) = of_inode.get(&lock.inode)
-            {
-                ids[*n].insert(lock.id);
-            }
-        }
+    if paths.is_empty() {
+        return Vec::new();
     }
-    ids.into_iter().map(|ids| ids.into_iter().map(named).collect()).collect()
+    let (table, own) = (LockTable::read(), std::process::id());
+    let lockers = |path: &PathBuf| -> BTreeSet<u32> {
+        let locks = table.on(path).into_iter().filter(|lock| lock.id != own && lock.covers(&range));
+        locks.map(|lock| lock.id).collect()
+    };
+    paths.iter().map(|path| lockers(path).into_iter().map(named).collect()).collect()
 }
 
 /// Whether the lists of processes and of locks hold all of this machine: in a container they hold those of the
@@ -273,85 +284,82 @@ pub fn waiting_for_all(files: &[(PathBuf, PathBuf)]) -> Vec<Vec<Process>> {
     lockers.into_iter().zip(files).map(waits).collect()
 }
 
+/// Which processes, of these or of all, write to the data file at `path` and its `-wal`, hold no lock on it, and have its
+/// `-shm` not open, as every program has that shares it: they use no locks, or locks of another kind (`vfs=unix-none`,
+/// `unix-dotfile`), and an index of the WAL that nobody else sees; nor does anybody see what they commit. One that is
+/// just opening or closing the file may look so for a moment.
+pub fn without_locks(path: &Path, (wal, shm): (&Path, &Path), among: Option<&[Process]>) -> Vec<Process> {
+    let all = || std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let all = || all().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let own = std::process::id();
+    let ids: Vec<u32> = among.map_or_else(all, |among| among.iter().map(|process| process.id).collect());
+    let groups = [vec![path.to_path_buf()], vec![wal.to_path_buf()], vec![shm.to_path_buf()]];
+    let wanted = Wanted::new(&groups);
+    let is_alone = |id: u32| {
+        let open = open_files(id).into_iter().flatten();
+        let found = open.filter_map(|(fd, link)| Some((wanted.group(id, &fd, &link)?, fd)));
+        let found: BTreeSet<usize> =
+            found.filter(|(group, fd)| *group == 2 || is_open_to_write(id, fd)).map(|(group, _)| group).collect();
+        found == BTreeSet::from([0, 1])
+    };
+    let found: Vec<u32> = ids.into_iter().filter(|id| *id != own && *id != 0 && is_alone(*id)).collect();
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let holding: BTreeSet<u32> = LockTable::read().on(path).into_iter().map(|lock| lock.id).collect();
+    found.into_iter().filter(|id| !holding.contains(id)).map(named).collect()
+}
+
+fn is_open_to_write(id: u32, fd: &std::ffi::OsStr) -> bool {
+    let text = std::fs::read_to_string(Path::new(&format!("/proc/{id}/fdinfo")).join(fd)).unwrap_or_default();
+    let flags = text.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    // The two lowest bits: read, write, both.
+    flags.is_some_and(|flags| flags & 3 != 0)
+}
+
+/// Which of these data files, each with its `-shm`, some process reads so at this moment; it may be just opening the
+/// file. This asks for the list of locks once.
+pub fn seem_apart(files: &[(PathBuf, PathBuf)]) -> Vec<PathBuf> {
+    let table = if files.is_empty() { LockTable::default() } else { LockTable::read() };
+    let found = files.iter().filter(|(path, shm)| !readers_apart(&table, path, shm).is_empty());
+    found.map(|(path, _)| path.clone()).collect()
+}
+
+fn readers_apart(table: &LockTable, path: &Path, shm: &Path) -> BTreeSet<u32> {
+    let on_data_file = table.on(path);
+    let sharing: BTreeSet<u32> = table.on(shm).into_iter().map(|lock| lock.id).collect();
+    // An index that nobody has open says nothing: it may be left over, of a file that is not in WAL mode.
+    if sharing.is_empty() {
+        return BTreeSet::new();
+    }
+    let ids =
+        |of: &dyn Fn(&&Lock) -> bool| -> BTreeSet<u32> { on_data_file.iter().filter(of).map(|lock| lock.id).collect() };
+    // Whoever wants the file for himself waits with a lock to write.
+    let waiting = ids(&|lock| lock.is_write);
+    let reading = ids(&|lock| lock.covers(&SHARED_LOCK));
+    let own = std::process::id();
+    reading.into_iter().filter(|id| *id != own && !sharing.contains(id) && !waiting.contains(id)).collect()
+}
+
 /// The processes, this one not among them, that read the data file at `path` in SQLite and do not use its `shm`
 /// (`-shm`), which is there: every program in WAL mode locks both. Its `-shm` was deleted since, or it has the file by
 /// another name, as in a container that was given the file alone. It sees, and makes, commits that nobody else sees.
 /// Locks are told of processes of all users, but not of those that the system hides from a container.
 pub fn apart_by_locks(path: &Path, shm: &Path) -> Vec<Process> {
-    let look = || {
-        let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-        let locks: Vec<Lock> = text.lines().filter_map(parse_lock).collect();
-        let (Some(data_file), Some(index)) = (inode(path), inode(shm)) else { return BTreeSet::new() };
-        let on = |wanted: Inode| locks.iter().filter(move |lock| lock.inode == wanted);
-        let sharing: BTreeSet<u32> = on(index).map(|lock| lock.id).collect();
-        // An index that nobody has open says nothing: it may be left over, of a file that is not in WAL mode.
-        if sharing.is_empty() {
-            return BTreeSet::new();
-        }
-        // Whoever wants the file for himself waits with a lock to write.
-        let waiting: BTreeSet<u32> = on(data_file).filter(|lock| lock.is_write).map(|lock| lock.id).collect();
-        let reads = |lock: &&Lock| lock.first <= *SHARED_LOCK.end() && lock.last >= *SHARED_LOCK.start();
-        let reading: BTreeSet<u32> = on(data_file).filter(reads).map(|lock| lock.id).collect();
-        let own = std::process::id();
-        reading.into_iter().filter(|id| *id != own && !sharing.contains(id) && !waiting.contains(id)).collect()
-    };
+    let look = || readers_apart(&LockTable::read(), path, shm);
     let first = look();
     if first.is_empty() {
         return Vec::new();
     }
     // One that is just opening the file has locked it, and its index not yet.
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(60));
     let still = look();
     first.intersection(&still).map(|id| named(*id)).collect()
-}
-
-struct Lock {
-    id: u32,
-    is_write: bool,
-    inode: Inode,
-    first: u64,
-    last: u64,
-}
-
-/// A line such as `3: POSIX  ADVISORY  READ 812 fe:00:1835021 123 123`.
-fn parse_lock(line: &str) -> Option<Lock> {
-    // One that waits for a lock, marked by an arrow, does not hold it.
-    let fields: Vec<&str> = line.split_whitespace().filter(|_| !line.contains("->")).collect();
-    let [_, _, _, access, id, file, first, last] = fields.as_slice() else { return None };
-    let mut parts = file.split(':');
-    let device = |text: Option<&str>| u64::from_str_radix(text?, 16).ok();
-    let inode = (device(parts.next())?, device(parts.next())?, parts.next()?.parse().ok()?);
-    let last = if *last == "EOF" { u64::MAX } else { last.parse().ok()? };
-    Some(Lock { id: id.parse().ok()?, is_write: *access == "WRITE", inode, first: first.parse().ok()?, last })
-}
-
-#[cfg(target_os = "linux")]
-fn inode(path: &Path) -> Option<Inode> {
-    use std::os::unix::fs::MetadataExt;
-    let meta = path.metadata().ok()?;
-    let device = meta.dev();
-    Some((u64::from(rustix::fs::major(device)), u64::from(rustix::fs::minor(device)), meta.ino()))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn inode(_: &Path) -> Option<Inode> {
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_of_the_list_of_locks_is_understood() -> Result<(), &'static str> {
-        let lock = parse_lock("3: POSIX  ADVISORY  READ 812 fe:00:1835021 123 126").ok_or("not understood")?;
-        assert_eq!((lock.id, lock.inode, lock.first, lock.last), (812, (0xfe, 0, 1_835_021), 123, 126));
-        let open = parse_lock("1: FLOCK  ADVISORY  WRITE 7 00:1a:9 0 EOF").ok_or("not understood")?;
-        assert_eq!(open.last, u64::MAX);
-        assert!(parse_lock("1: -> POSIX  ADVISORY  WRITE 7 00:1a:9 0 EOF").is_none());
-        assert!(parse_lock("nonsense").is_none());
-        Ok(())
-    }
 
     /// Between the two steps in which a program is begun its files are those of this process.
     #[cfg(target_os = "linux")]
@@ -375,6 +383,13 @@ mod tests {
         child.wait()?;
         assert_eq!(found.processes.iter().map(|process| process.id).collect::<Vec<_>>(), [child.id()]);
         Ok(())
+    }
+
+    #[test]
+    fn what_the_system_tells_of_a_process_is_understood() {
+        assert_eq!(state_and_parent(b"812 (a) b (c) D 77 812 812 0"), Some((b'D', 77)));
+        assert_eq!(state_and_parent(b""), None);
+        assert!(!waits_for_disk(std::process::id()));
     }
 
     #[test]

@@ -92,3 +92,32 @@ fn nothing_is_complete_and_nothing_is_written_under_a_program_with_another_wal()
         "nothing was written, and what the other one wrote stays elsewhere"
     );
 }
+
+/// A program without SQLite's locks has an index of the WAL of its own: neither we nor it see what the other one does.
+#[test]
+fn nothing_is_complete_under_a_program_that_uses_no_locks() {
+    let Some(scene) = Scene::new() else { return };
+    let data = scene.data.to_str().unwrap().to_owned();
+    let mut shell = Command::new("sqlite3");
+    shell.arg(format!("file:{data}?vfs=unix-none")).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut shell = shell.spawn().unwrap();
+    let mut input = shell.stdin.take().unwrap();
+    let stray = Stray { shell, input: None };
+    input.write_all(b"PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t(a) VALUES('unseen');\n").unwrap();
+    let begun = Instant::now();
+    while !scene.status().contains("works on another file") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", scene.status());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!scene.status().contains("complete: every commit up to now is in it"), "{}", scene.status());
+    let refused = said(&scene.place.run(&["backup", &data]), 1);
+    assert!(refused.contains("does not use its -wal and -shm files") && refused.contains("no locks"), "{refused}");
+    assert!(said(&scene.restore(&scene.data.clone(), "all", &[]), 1).contains("works on another file"));
+    drop(input);
+    stray.end();
+    let begun = Instant::now();
+    while !scene.status().contains("has ended") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", scene.status());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

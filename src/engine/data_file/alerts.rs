@@ -95,7 +95,7 @@ fn of_strays(status: &DataFileStatus) -> Option<Warning> {
         format!("{who} works on another file than {}, or without its -wal and -shm files", status.facts.path.display()),
         "What it commits is in no file that anybody else finds here, and can be lost when it ends. Have it save its \
          data elsewhere if it can, then end it and begin it again; a container must be given the folder, not the \
-         file alone.",
+         file alone, and a program that uses no locks, or another kind of them, those of SQLite.",
     ))
 }
 
