@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     choose::{Choice, Made, Sibling, choose, choose_looking, made_of_it},
     known::{Ends, Known, is_written},
+    lacks::LedTo,
     moment::{Moment, parse_moment},
     places::Origin,
     report::{RestoreReport, repaired_log, repaired_log_in_words},

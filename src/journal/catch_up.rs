@@ -7,12 +7,15 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
+
 use super::{
     absorb::Index,
     follow::{Follower, Trouble},
     format::{Entry, RecordHead, RecordKind, page_hash},
     keys::Since,
     lacking::{self, Lacking},
+    late::LATE,
     page::Encoder,
     pages::Latest,
     pin_machine::First,
@@ -174,6 +177,10 @@ fn compare(
             first += count as u32;
         }
         let same = differing == 0 && page_count == follower.writer.logged().page_count;
+        // One that takes the place of a log that was lost: the data file may be as the archive because it was restored
+        // from it, and moments of what was lost would be answered by the archive. A record without pages says that
+        // nothing is known of them.
+        let is_begun_anew = is_start && !is_released(config) && is_begun_later(follower, head.wall);
         if is_start && !same {
             follower.lacking =
                 if config.is_restored { None } else { lacking(follower, config, &hashes, page_count, at) };
@@ -193,7 +200,7 @@ fn compare(
         };
         let pages = hashes.into_iter().map(logged).collect();
         known = Changes { pages, base_pages, blank: follower.pages.changes().blank };
-        if same {
+        if same && !is_begun_anew {
             follower.stand_at(pin, latest);
             follower.kept.set(Some(sum));
             follower.know(known);
@@ -210,6 +217,14 @@ fn compare(
     follower.kept.set(sum);
     follower.know(known);
     Ok(Outcome::CaughtUp(differing))
+}
+
+/// Whether the log holds nothing yet and was not begun with its archive, at a place in the WAL, but at one that was made
+/// longer ago than whoever looks can miss.
+fn is_begun_later(follower: &Follower, now: DateTime<Utc>) -> bool {
+    let (header, logged) = (follower.writer.header(), follower.writer.logged());
+    let is_empty = header.rooted && logged.commit == header.base.commit;
+    is_empty && header.mark == WalMark::default() && (now - header.created).to_std().is_ok_and(|since| since > LATE)
 }
 
 /// Whether the file is as it was after an earlier commit of the log. That it cannot be told holds up nothing.

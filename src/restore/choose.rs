@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Ends, Known, Logs, RestorePlan,
+    Ends, Known, LedTo, Logs, RestorePlan,
     newer::Newer,
     places::{self, Origin, Places},
     plan_looking,
@@ -388,10 +388,10 @@ fn leads(plan: &RestorePlan, until: Until) -> (Reached, bool) {
         Until::Moment(moment) => {
             let next = next.filter(|last| *last > moment);
             plan.identity.moment <= moment
-                && known.lacks(until, next).is_none()
+                && known.lacks(until, LedTo { commit: None, next }).is_none()
                 && (next.is_some() || !is_broken || moment <= known.time)
         }
-        Until::End => !is_broken && known.lacks(until, None).is_none(),
+        Until::End => !is_broken && known.lacks(until, LedTo::default()).is_none(),
     };
     (Reached { commit: known.commit, time: known.time }, is_there)
 }

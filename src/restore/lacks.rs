@@ -13,13 +13,34 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     journal::{
-        integrate::{Until, Unused},
+        integrate::{LateRead, Point, Until, Unused},
         jumps::{Jump, NOTICED},
     },
 };
 
 /// More logs that cannot be used are not named one by one in a message.
 const NAMED_MAX: usize = 3;
+
+/// How far a limit leads.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LedTo {
+    /// Number of the last commit that is restored; `None` where that is not known.
+    pub commit: Option<u64>,
+    /// Time of the first one that is left out.
+    pub next: Option<DateTime<Utc>>,
+}
+
+impl LedTo {
+    /// That of the point that was found for it.
+    pub fn of(point: Option<&Point>) -> Self {
+        Self { commit: point.map(|point| point.commit), next: point.and_then(|point| point.next) }
+    }
+
+    /// Whether commit `number` is left out, as far as is known.
+    fn leaves_out(&self, number: u64) -> bool {
+        self.commit.is_none_or(|commit| commit < number)
+    }
+}
 
 impl Known {
     /// The last commit known, in words.
@@ -67,8 +88,9 @@ impl Known {
         self.fork.as_ref().and_then(|fork| fork.question(until)).or_else(replaced)
     }
 
-    /// What the state that `until` leads to may lack; `next` is the time of the first commit that was left out.
-    pub fn lacks(&self, until: Until, next: Option<DateTime<Utc>>) -> Option<Error> {
+    /// What the state that `until` leads to may lack.
+    pub fn lacks(&self, until: Until, led: LedTo) -> Option<Error> {
+        let next = led.next;
         if let Some(question) = self.question(until) {
             return Some(question);
         }
@@ -92,10 +114,12 @@ impl Known {
                     return Some(uncertain::repeated(jump, moment));
                 }
                 if let Some(stretch) = self.stretches.iter().find(|one| one.from < moment && moment < one.to) {
-                    return Some(uncertain::within(stretch, moment));
+                    let reached = led.commit.filter(|commit| *commit >= stretch.commit);
+                    return Some(uncertain::within(stretch, moment, reached));
                 }
-                if let Some(late) = self.late.iter().find(|late| late.conceals(moment)) {
-                    return Some(uncertain::read_late(late, moment));
+                let is_missed = |late: &&LateRead| late.conceals(moment) && led.leaves_out(late.commits.1);
+                if let Some(late) = self.late.iter().find(is_missed) {
+                    return Some(uncertain::read_late(late, moment, led.commit));
                 }
                 if next.is_some() || moment <= self.certain() {
                     return None;
@@ -225,7 +249,8 @@ impl Known {
     }
 
     /// What else is worth knowing of a restore up to `until`, as whole sentences.
-    pub fn remarks(&self, until: Until, next: Option<DateTime<Utc>>) -> Vec<String> {
+    pub fn remarks(&self, until: Until, led: LedTo) -> Vec<String> {
+        let next = led.next;
         let mut remarks = Vec::new();
         if let Ends::Live { log, at } = &self.ends {
             remarks.push(format!("{} is being written, and was read as of {}.", log.display(), shown(*at)));
@@ -249,7 +274,7 @@ impl Known {
         {
             remarks.push(format!("The clock ran back: {}.", uncertain::repeats(jump)));
         }
-        let after_end = self.lacks(until, next).is_some();
+        let after_end = self.lacks(until, led).is_some();
         let named = self.unused.iter().filter(|unused| unused.may_hold_more()).take(NAMED_MAX);
         let named: Vec<&Unused> = named.filter(|_| after_end).collect();
         // Those that the message of what is lacking does not name already.

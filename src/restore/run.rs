@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Logs, RestoreOptions, RestoreReport, extract, known,
+    LedTo, Logs, RestoreOptions, RestoreReport, extract, known,
     logs::{Planned, plan_logs},
     open,
     placed::{Placed, owners_not_given, refuse_target},
@@ -166,12 +166,13 @@ fn run_opened(
     let (mut report, level) = outcome?;
     if let Some(mut planned) = planned {
         planned.known.compared(level, looked_at);
-        let next = report.integrated.as_ref().and_then(|done| done.next);
+        let done = report.integrated.as_ref();
+        let led = LedTo { commit: done.map(|done| done.position.commit), next: done.and_then(|done| done.next) };
         // Of an archive without its data file, the logs are of no concern.
         if report.integrity.is_some() {
-            report.lacks = planned.known.lacks(options.until, next).map(|error| error.report());
+            report.lacks = planned.known.lacks(options.until, led).map(|error| error.report());
             report.is_present = options.until == Until::End && report.lacks.is_none() && planned.known.goes_on();
-            report.remarks.extend(planned.known.remarks(options.until, next));
+            report.remarks.extend(planned.known.remarks(options.until, led));
             report.unused = planned.known.unused.iter().filter(|unused| !is_set_aside(&unused.path)).cloned().collect();
         }
         report.repaired_logs = planned.repaired;

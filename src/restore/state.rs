@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Logs,
+    LedTo, Logs,
     logs::{Planned, plan_logs},
     open,
     places::Origin,
@@ -47,7 +47,7 @@ pub struct State {
 pub struct Held {
     planned: Option<Planned>,
     until: Until,
-    next: Option<DateTime<Utc>>,
+    led: LedTo,
 }
 
 impl Held {
@@ -63,7 +63,7 @@ impl Held {
     pub fn lacks_beside(&self, data_file: PathBuf, at: DateTime<Utc>) -> Option<Error> {
         let mut known = self.planned.as_ref()?.known.clone();
         known.compared(Some(data_file), at);
-        known.lacks(self.until, self.next)
+        known.lacks(self.until, self.led)
     }
 }
 
@@ -146,11 +146,11 @@ pub fn state(
         point = Some(found);
     }
     let (mut lacks, mut remarks) = (broken, Vec::new());
-    let next = point.as_ref().and_then(|point| point.next);
+    let led = LedTo::of(point.as_ref());
     if let Some(planned) = &planned {
-        lacks = lacks.or(planned.known.lacks(until, next));
-        remarks = planned.known.remarks(until, next);
+        lacks = lacks.or(planned.known.lacks(until, led));
+        remarks = planned.known.remarks(until, led);
         remarks.extend(planned.repaired.iter().map(|log| repaired_log_in_words(log)));
     }
-    Ok(State { archive: opened, pieces, point, lacks, remarks, repaired, held: Held { planned, until, next } })
+    Ok(State { archive: opened, pieces, point, lacks, remarks, repaired, held: Held { planned, until, led } })
 }

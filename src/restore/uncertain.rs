@@ -27,14 +27,25 @@ pub(super) fn to_come(moment: DateTime<Utc>, last: &str) -> Error {
     )
 }
 
-/// A moment of which is known neither what was committed up to it nor what after.
-pub(super) fn within(stretch: &Stretch, moment: DateTime<Utc>) -> Error {
+/// A moment of which is known neither what was committed up to it nor what after; `reached` is the last commit that is
+/// restored where that is not before the step.
+pub(super) fn within(stretch: &Stretch, moment: DateTime<Utc>, reached: Option<u64>) -> Error {
     let (from, to) = (shown(stretch.from), shown(stretch.to));
     let message = format!(
         "nothing is known of {}: nobody watched for a time between {from} and {to}, and what was committed then is \
-         known as one step. The state of {from} is restored",
+         known as one step",
         shown(moment)
     );
+    if let Some(commit) = reached {
+        let message =
+            format!("{message}. It is in what is restored, up to commit {commit}, which bears an earlier time");
+        return Error::new(ErrorKind::Partial, message).hint(format!(
+            "To leave it out, restore up to commit {} (--commit {}).",
+            stretch.commit.saturating_sub(1),
+            stretch.commit.saturating_sub(1)
+        ));
+    }
+    let message = format!("{message}. The state of {from} is restored");
     let hint = format!(
         "To have all of it, restore up to commit {} (--commit {}); or restore a full backup that was made in between, \
          if there is one.",
@@ -43,9 +54,11 @@ pub(super) fn within(stretch: &Stretch, moment: DateTime<Utc>) -> Error {
     Error::new(ErrorKind::Partial, message).hint(hint)
 }
 
-/// A moment at which some of the commits that were read late had been made, and nobody knows which.
-pub(super) fn read_late(late: &LateRead, moment: DateTime<Utc>) -> Error {
-    let (first, last) = late.commits;
+/// A moment at which some of the commits that were read late had been made, and nobody knows which. What is restored
+/// ends with commit `reached`.
+pub(super) fn read_late(late: &LateRead, moment: DateTime<Utc>, reached: Option<u64>) -> Error {
+    let last = late.commits.1;
+    let first = reached.map_or(late.commits.0, |reached| late.commits.0.max(reached.saturating_add(1)));
     let (which, were, up_to) = match first == last {
         true => (format!("commit {first}"), "it was", format!("commit {first}")),
         false => (format!("commits {first} to {last}"), "they were", format!("one of them, {first} to {last}")),
@@ -137,4 +150,27 @@ pub(super) fn concealed(jump: &Jump) -> Error {
     let hint =
         format!("To have what was committed then, restore up to a commit instead, by its number: {choose} (--commit).");
     Error::new(ErrorKind::Partial, message).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap_or_default()
+    }
+
+    #[test]
+    fn only_what_is_left_out_is_called_so() {
+        let late = LateRead { commits: (146, 149), from: at(0), to: at(20) };
+        let begins = |reached| read_late(&late, at(9), reached).message().split(" may").next().map(str::to_owned);
+        assert_eq!(begins(None).as_deref(), Some("commits 146 to 149"));
+        assert_eq!(begins(Some(120)).as_deref(), Some("commits 146 to 149"));
+        assert_eq!(begins(Some(147)).as_deref(), Some("commits 148 to 149"));
+        assert_eq!(begins(Some(148)).as_deref(), Some("commit 149"));
+        let stretch = Stretch { commit: 1, from: at(0), to: at(20) };
+        assert!(within(&stretch, at(9), None).message().ends_with("is restored"));
+        let within = within(&stretch, at(9), Some(2));
+        assert!(within.message().contains("up to commit 2") && !within.message().contains("The state of"), "{within}");
+    }
 }

@@ -196,6 +196,42 @@ fn a_moment_of_commits_that_the_log_held_and_lost_is_not_answered_by_what_is_lef
     told(&scene, "alone");
 }
 
+/// The plainest disaster: the disk with data file and log is lost, and the last full backup is put in its place.
+#[test]
+fn a_moment_of_commits_that_were_lost_with_their_log_is_not_answered_by_the_archive() {
+    let Some(mut scene) = Scene::new() else { return };
+    let now = || chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.6f +00:00").to_string();
+    scene.commits(1);
+    let lost = now();
+    scene.commits(1);
+    scene.kill();
+    scene.lose();
+    for name in ["a.journal", "a.journal.pages"] {
+        fs::remove_file(scene.log(name)).unwrap();
+    }
+    // Longer than whoever watches can miss anything.
+    std::thread::sleep(Duration::from_secs(4));
+    let what = scene.data.to_str().unwrap().to_owned();
+    let restored = scene.place.run(&["restore", &what, "--in-place"]);
+    assert!(said(&restored, 1).contains("nothing is known after the archive itself"), "{}", text(&restored.stderr));
+    let told = |scene: &Scene, to: &str| {
+        let said_then = said(&scene.restore(&scene.data, to, &["--until", &lost]), 1);
+        assert!(said_then.contains("nothing is known of ") && said_then.contains("nobody watched"), "{said_then}");
+        let query = scene.place.run(&["query", &what, "--at", &lost, "SELECT count(*) FROM t"]);
+        assert!(said(&query, 1).contains("nothing is known of "), "{}", text(&query.stderr));
+    };
+    scene.serve();
+    scene.until_complete();
+    told(&scene, "idle");
+    scene.commits(1);
+    told(&scene, "went on");
+    scene.backup();
+    told(&scene, "backed up");
+    let later = now();
+    scene.commits(1);
+    said(&scene.restore(&scene.data.clone(), "later", &["--until", &later]), 0);
+}
+
 #[test]
 fn every_log_that_can_not_be_used_is_named_with_the_reason() {
     let Some(mut scene) = Scene::new() else { return };

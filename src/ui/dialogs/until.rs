@@ -10,7 +10,7 @@ use super::{plan::plan_ui, timeline::timeline_ui};
 use crate::{
     engine::{Answer, Query},
     journal::integrate::{Plan, PlanEnd, Point, Until},
-    restore::{self, Logs, RestorePlan},
+    restore::{self, LedTo, Logs, RestorePlan},
     ui::{
         action::Action,
         answers::View,
@@ -219,12 +219,12 @@ fn known_ui(ui: &mut Ui, plan: &RestorePlan, (far, point): (&Result<(Logs, Until
     if *until != Until::End && point.is_none() {
         return;
     }
-    let next = point.and_then(|point| point.next);
-    if let Some(lacks) = known.lacks(*until, next) {
+    let led = LedTo::of(point);
+    if let Some(lacks) = known.lacks(*until, led) {
         let hint = lacks.hint_text().unwrap_or_default();
         note(ui, &format!("{}. {hint}", sentence(lacks.message())), palette(ui).warn.0);
     }
-    for remark in known.remarks(*until, next) {
+    for remark in known.remarks(*until, led) {
         note(ui, &remark, palette(ui).weak);
     }
 }

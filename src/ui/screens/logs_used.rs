@@ -9,7 +9,7 @@ use crate::{
     archive::catalog::ArchiveEntry,
     engine::{Query, query::ArchiveLook, status::DataFileStatus},
     journal::integrate::Until,
-    restore::{Ends, Logs, RestorePlan},
+    restore::{Ends, LedTo, Logs, RestorePlan},
     storage,
     ui::{
         action::Action,
@@ -98,7 +98,7 @@ pub(super) fn logs_ui(
             line("None found that goes on from it", p.strong);
         }
         used.iter().for_each(|used| line(used, p.strong));
-        if let Some(lacks) = plan.known.as_ref().and_then(|known| known.lacks(Until::End, None)) {
+        if let Some(lacks) = plan.known.as_ref().and_then(|known| known.lacks(Until::End, LedTo::default())) {
             line(&format!("{}.", sentence(lacks.message())), p.warn.0);
         }
     });
