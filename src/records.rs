@@ -6,7 +6,8 @@
 //! differences merge  of the schema; of the records of one table
 //! members chains     which pages belong to which table, and to which record
 //! store              the pages before and after a commit, from archive and log
-//! base unpacked      the pages of the data file that a log goes on from; frames of the archive
+//! base unpacked ways the pages of the data file that a log goes on from; frames of the archive, and of those what leads
+//!                    to other pages
 //! past               the pages of a past state, one by one, or all of them where that is shorter
 //! by_page            maps by the number of a page
 //! operation lines    what is told, and its form in JSON; as lines for other programs
@@ -40,4 +41,5 @@ pub mod size;
 pub mod store;
 pub mod tree;
 mod unpacked;
+mod ways;
 pub mod workbook;

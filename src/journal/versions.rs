@@ -14,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use self::writers::Beside;
 use self::{
     sorted::{Item, Sorted},
     writers::{Place, Writers, changed},
@@ -163,8 +164,21 @@ impl Versions {
     /// # Errors
     /// `Damaged` where a log is not what it was when it was planned with, or does not fit; a failing disk, `Stopped`.
     pub fn read(pieces: &[Piece], limit: u64, (page_size, base_count): (u32, u32), control: &Control) -> Result<Self> {
-        Ok(Self {
-            writers: Writers::read(pieces, limit, (page_size, base_count), control)?,
+        let writers = Writers::read(pieces, limit, (page_size, base_count), control)?;
+        Ok(Self::with(writers, limit, (page_size, base_count)))
+    }
+
+    /// The same after all that was found out beside reading the logs, which led to the commit `limit`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn beside(found: Beside, limit: u64, pages: (u32, u32)) -> Result<Self> {
+        Ok(Self::with(found.end()?, limit, pages))
+    }
+
+    fn with(writers: Writers, limit: u64, (page_size, base_count): (u32, u32)) -> Self {
+        Self {
+            writers,
             page_size: page_size as usize,
             base_count,
             limit,
@@ -173,7 +187,7 @@ impl Versions {
             large: HashMap::new(),
             known: Known::default(),
             read: 0,
-        })
+        }
     }
 
     /// How many pages there are.
