@@ -3,7 +3,7 @@
 //! ```text
 //! history            reads a log, commit by commit, and tells the operations that are wanted
 //! changes            what one commit changed
-//! differences merge  of the schema; of the records of one table
+//! differences merge cells  of the schema; of the records of one table; these gone through in order
 //! members chains     which pages belong to which table, and to which record
 //! store              the pages before and after a commit, from archive and log
 //! base unpacked ways the pages of the data file that a log goes on from; frames of the archive, and of those what leads
@@ -21,6 +21,7 @@
 
 mod base;
 mod by_page;
+mod cells;
 mod chains;
 pub mod changes;
 pub mod definition;

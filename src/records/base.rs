@@ -38,6 +38,8 @@ pub struct ArchiveBase {
     ways: Ways,
     /// The frame after those that were unpacked last.
     next: Option<u64>,
+    /// How many are unpacked at once.
+    at_once: u64,
     /// Memory that frames are read into, and that they are unpacked into.
     spare: (Vec<Vec<u8>>, Vec<Vec<u8>>),
     /// Whether damage that shows while it is read is mended from its recovery data, which was not tried yet.
@@ -63,6 +65,8 @@ impl ArchiveBase {
             return Err(Error::new(ErrorKind::Damaged, message).hint("Use another archive."));
         };
         let (offset, frames) = (item.offset, Unpacked::new(archive.frame_length()));
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let at_once = cores.min(AT_ONCE).min(frames.most() / 2).max(1) as u64;
         Ok(Self {
             archive,
             offset,
@@ -71,6 +75,7 @@ impl ArchiveBase {
             frames,
             ways: Ways::default(),
             next: None,
+            at_once,
             spare: Default::default(),
             heals: false,
             mended: Arc::default(),
@@ -91,9 +96,7 @@ impl ArchiveBase {
     /// Unpacks a frame, and proves it. Where frames are asked for one after the other, those that come next are
     /// unpacked beside it, on other cores.
     fn unpack(&mut self, number: u64) -> Result<()> {
-        let is_in_order = self.next == Some(number);
-        let cores = if is_in_order { thread::available_parallelism().map_or(1, usize::from) } else { 1 };
-        let most = cores.min(AT_ONCE).min(self.frames.most() / 2).max(1) as u64;
+        let most = if self.next == Some(number) { self.at_once } else { 1 };
         let end = (number + most).min(self.archive.frame_count()).max(number + 1);
         let wanted: Vec<u64> = (number..end).filter(|n| *n == number || !self.frames.has(*n)).collect();
         let mut unpacked = self.side_by_side(&wanted);

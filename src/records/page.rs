@@ -314,6 +314,18 @@ impl<'a> Node<'a> {
         Ok(Cell { child, rowid, total, local, overflow, raw, end: at })
     }
 
+    /// Where the cell of a leaf ends that begins here; `None` where not on the page.
+    #[inline]
+    fn end_of(&self, mut at: usize) -> Option<usize> {
+        let total = varint(self.bytes, &mut at)?;
+        if self.kind == Kind::TableLeaf {
+            varint(self.bytes, &mut at)?;
+        }
+        let held = local_length(total, self.bytes.len(), self.kind);
+        let end = at.checked_add(held)?.checked_add(if held as u64 == total { 0 } else { 4 })?;
+        (end <= self.bytes.len()).then_some(end)
+    }
+
     /// Which cells of this page and of another state of it may differ: all before and after are the same ones, byte by
     /// byte. First of this page, then of the other.
     pub(super) fn differing(&self, other: &Node<'_>) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
@@ -332,7 +344,7 @@ impl<'a> Node<'a> {
             if at != there || at < from {
                 return false;
             }
-            at >= end || at < first && self.cell(index).is_ok_and(|cell| cell.end <= first)
+            at >= end || at < first && self.end_of(at).is_some_and(|end| end <= first)
         };
         let least = self.count.min(other.count);
         let before = (0..least).take_while(|index| is_same(*index, *index)).count();
@@ -411,38 +423,4 @@ pub(crate) fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_all_lengths_are_read() {
-        for (bytes, number) in [
-            (&[0x7f][..], 127),
-            (&[0x81, 0x00], 128),
-            (&[0xff, 0x7f], 16383),
-            (&[0xff; 9], u64::MAX),
-            (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 5], 5),
-        ] {
-            let mut at = 0;
-            assert_eq!((varint(bytes, &mut at), at), (Some(number), bytes.len()));
-            assert_eq!(varint(&bytes[..bytes.len() - 1], &mut 0), None);
-        }
-    }
-
-    #[test]
-    fn pages_apart_are_known_by_their_number() {
-        let head = |page_size, has_pointer_map| FileHead {
-            page_size,
-            usable: page_size,
-            encoding: Encoding::Utf8,
-            first_trunk: 0,
-            has_pointer_map,
-        };
-        // 1024 / 5 = 204 entries on each.
-        let apart =
-            |head: FileHead, pages: std::ops::Range<u32>| pages.filter(|p| head.is_apart(*p)).collect::<Vec<_>>();
-        assert_eq!(apart(head(1024, true), 1..420), [2, 207, 412]);
-        assert_eq!(apart(head(1024, false), 1..420), [] as [u32; 0]);
-        assert_eq!(apart(head(65536, false), 16000..17000), [16385]);
-    }
-}
+mod tests;
