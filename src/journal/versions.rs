@@ -35,10 +35,12 @@ pub type Image = Arc<Vec<u8>>;
 /// Reads a page of the data file that the logs go on from.
 pub type ReadBase<'a> = dyn FnMut(u32) -> Result<Vec<u8>> + 'a;
 
-/// What a large record is.
-const LARGE: u64 = 1 << 20;
+/// What a large record is: one that many pages hang on, each of which would read all of it.
+const LARGE: u64 = 16 << 10;
 /// What is known of so many large records is kept.
 const LARGE_KEPT: usize = 64;
+/// Places in a large record that are held in memory, if there are no more.
+const LOCATED_FEW: usize = 4 << 10;
 /// Pages of a large record whose places are held in memory while it is read.
 const LOCATED: usize = 64 << 10;
 /// So many logs are open at once.
@@ -333,7 +335,7 @@ impl Versions {
                 let length = u32::try_from(entry.bytes.len()).unwrap_or(u32::MAX);
                 located.add(Located { page: entry.page, length, encoding: entry.encoding, hash: entry.hash, at })
             })?;
-            located.spill()?;
+            located.rest(LOCATED_FEW)?;
             if self.large.len() >= LARGE_KEPT {
                 self.large.clear();
             }
