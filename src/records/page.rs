@@ -314,6 +314,11 @@ impl<'a> Node<'a> {
         Ok(Cell { child, rowid, total, local, overflow, raw, end: at })
     }
 
+    /// The list of where its cells begin.
+    fn list(&self) -> &'a [[u8; 2]] {
+        self.bytes.get(self.pointers..self.pointers + 2 * self.count).unwrap_or_default().as_chunks().0
+    }
+
     /// Where the cell of a leaf ends that begins here; `None` where not on the page.
     #[inline]
     fn end_of(&self, mut at: usize) -> Option<usize> {
@@ -339,17 +344,15 @@ impl<'a> Node<'a> {
         let (Some(a), Some(b)) = (mine.get(from..), theirs.get(from..)) else { return all };
         let first = first_other(a, b).map_or(mine.len(), |at| from + at);
         let end = last_other(a, b).map_or(0, |at| from + at + 1);
-        let is_same = |index: usize, its: usize| {
-            let (Ok(at), Ok(there)) = (self.cell_at(index), other.cell_at(its)) else { return false };
-            if at != there || at < from {
-                return false;
-            }
-            at >= end || at < first && self.end_of(at).is_some_and(|end| end <= first)
+        let (mine, theirs) = (self.list(), other.list());
+        let is_same = |(mine, theirs): &(&[u8; 2], &[u8; 2])| {
+            let at = usize::from(u16::from_be_bytes(**mine));
+            let is_untouched = || at >= end || at < first && self.end_of(at).is_some_and(|end| end <= first);
+            mine == theirs && (from..self.bytes.len()).contains(&at) && is_untouched()
         };
-        let least = self.count.min(other.count);
-        let before = (0..least).take_while(|index| is_same(*index, *index)).count();
-        let after = |n: &usize| is_same(self.count - 1 - n, other.count - 1 - n);
-        let behind = (0..least - before).take_while(after).count();
+        let before = mine.iter().zip(theirs).take_while(is_same).count();
+        let least = mine.len().min(theirs.len()) - before;
+        let behind = mine.iter().rev().zip(theirs.iter().rev()).take(least).take_while(is_same).count();
         (before..self.count - behind, before..other.count - behind)
     }
 
