@@ -6,7 +6,7 @@
 //! differences merge cells  of the schema; of the records of one table; these gone through in order
 //! members chains     which pages belong to which table, and to which record
 //! store              the pages before and after a commit, from archive and log
-//! base unpacked ways the pages of the data file that a log goes on from; frames of the archive, and of those what leads
+//! base unpacked ways the pages of the data file that a log goes on from; frames of the archive, and what of them leads
 //!                    to other pages
 //! past               the pages of a past state, one by one, or all of them where that is shorter
 //! by_page            maps by the number of a page

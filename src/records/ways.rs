@@ -1,6 +1,6 @@
-//! Interior pages of trees, kept when a frame is unpacked in which they lie. Whoever asks for leaves all over a data file
-//! asks for the ways to them as well, and those lie elsewhere: a frame of a thousand pages would be unpacked and proven
-//! once more for each of them.
+//! Interior pages of trees, kept when a frame is unpacked in which they lie. Whoever asks for leaves all over a data
+//! file asks for the ways to them as well, and those lie elsewhere: a frame of a thousand pages would be unpacked and
+//! proven once more for each of them.
 
 use super::{by_page::ByPage, page::kind_of};
 
