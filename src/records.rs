@@ -3,10 +3,11 @@
 //! ```text
 //! history            reads a log, commit by commit, and tells the operations that are wanted
 //! changes            what one commit changed
-//! differences merge  of the schema; of the records of one table
+//! differences merge cells  of the schema; of the records of one table; these gone through in order
 //! members chains     which pages belong to which table, and to which record
 //! store              the pages before and after a commit, from archive and log
-//! base unpacked      the pages of the data file that a log goes on from; frames of the archive
+//! base unpacked ways the pages of the data file that a log goes on from; frames of the archive, and what of them leads
+//!                    to other pages
 //! past               the pages of a past state, one by one, or all of them where that is shorter
 //! by_page            maps by the number of a page
 //! operation lines    what is told, and its form in JSON; as lines for other programs
@@ -20,6 +21,7 @@
 
 mod base;
 mod by_page;
+mod cells;
 mod chains;
 pub mod changes;
 pub mod definition;
@@ -40,4 +42,5 @@ pub mod size;
 pub mod store;
 pub mod tree;
 mod unpacked;
+mod ways;
 pub mod workbook;

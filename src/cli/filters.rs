@@ -211,9 +211,12 @@ fn stays_behind(log: &Path, data_file: &Path, own: &Path) -> Option<Behind> {
     let begun = Instant::now();
     loop {
         let runs = log_runs(data_file, own);
+        if runs == Some(true) {
+            return None;
+        }
         let complete = inspect(log, data_file).ok().and_then(|facts| facts.complete);
         let behind = match (runs, complete) {
-            (Some(true), _) | (_, Some(true)) => return None,
+            (_, Some(true)) => return None,
             (_, Some(false)) => Behind::Known,
             // Nobody records: what the log holds is told, and no more is claimed.
             (_, None) if !is_written(log) => return None,

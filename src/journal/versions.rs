@@ -14,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use self::writers::Beside;
 use self::{
     sorted::{Item, Sorted},
     writers::{Place, Writers, changed},
@@ -34,10 +35,12 @@ pub type Image = Arc<Vec<u8>>;
 /// Reads a page of the data file that the logs go on from.
 pub type ReadBase<'a> = dyn FnMut(u32) -> Result<Vec<u8>> + 'a;
 
-/// What a large record is.
-const LARGE: u64 = 1 << 20;
+/// What a large record is: one that many pages hang on, each of which would read all of it.
+const LARGE: u64 = 16 << 10;
 /// What is known of so many large records is kept.
 const LARGE_KEPT: usize = 64;
+/// Places in a large record that are held in memory, if there are no more.
+const LOCATED_FEW: usize = 4 << 10;
 /// Pages of a large record whose places are held in memory while it is read.
 const LOCATED: usize = 64 << 10;
 /// So many logs are open at once.
@@ -163,8 +166,21 @@ impl Versions {
     /// # Errors
     /// `Damaged` where a log is not what it was when it was planned with, or does not fit; a failing disk, `Stopped`.
     pub fn read(pieces: &[Piece], limit: u64, (page_size, base_count): (u32, u32), control: &Control) -> Result<Self> {
-        Ok(Self {
-            writers: Writers::read(pieces, limit, (page_size, base_count), control)?,
+        let writers = Writers::read(pieces, limit, (page_size, base_count), control)?;
+        Ok(Self::with(writers, limit, (page_size, base_count)))
+    }
+
+    /// The same after all that was found out beside reading the logs, which led to the commit `limit`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn beside(found: Beside, limit: u64, pages: (u32, u32)) -> Result<Self> {
+        Ok(Self::with(found.end()?, limit, pages))
+    }
+
+    fn with(writers: Writers, limit: u64, (page_size, base_count): (u32, u32)) -> Self {
+        Self {
+            writers,
             page_size: page_size as usize,
             base_count,
             limit,
@@ -173,7 +189,7 @@ impl Versions {
             large: HashMap::new(),
             known: Known::default(),
             read: 0,
-        })
+        }
     }
 
     /// How many pages there are.
@@ -319,7 +335,7 @@ impl Versions {
                 let length = u32::try_from(entry.bytes.len()).unwrap_or(u32::MAX);
                 located.add(Located { page: entry.page, length, encoding: entry.encoding, hash: entry.hash, at })
             })?;
-            located.spill()?;
+            located.rest(LOCATED_FEW)?;
             if self.large.len() >= LARGE_KEPT {
                 self.large.clear();
             }

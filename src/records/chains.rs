@@ -18,7 +18,8 @@ use super::{
 use crate::error::Result;
 
 /// What is known of the tables that a commit concerns, by the roots that they had before it; of new ones, by theirs.
-pub(super) type Known = HashMap<u32, (Table, Concerned)>;
+/// Where one root is there twice, the last counts.
+pub(super) type Known = Vec<(u32, Table, Concerned)>;
 
 /// A page number of which the first byte may be that of a page of a tree.
 const LIKE_A_TREE: u32 = 1 << 25;
@@ -178,6 +179,8 @@ impl Chains {
         sink: &mut Sink<'_>,
     ) -> std::result::Result<(), Trouble> {
         let (before, after) = looks;
+        let pairs: HashMap<u32, (&Table, &Concerned)> =
+            pairs.iter().map(|(root, now, of)| (*root, (now, of))).collect();
         let firsts: BTreeSet<u32> = pages.iter().filter_map(|page| self.first.get(page)).copied().collect();
         let mut moved: HashMap<u32, Moved> = HashMap::new();
         for first in firsts {
@@ -186,7 +189,7 @@ impl Chains {
             before.refill();
             after.refill();
             let Some(was) = cell_with(before, page, first)? else { continue };
-            let (now, place) = match pairs.get(&root) {
+            let (now, place) = match pairs.get(&root).copied() {
                 // What a page that has left still shows is no record any more.
                 Some((now, concerned)) => {
                     let moved = match moved.entry(root) {

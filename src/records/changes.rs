@@ -1,15 +1,13 @@
 //! What one commit changed: the pages before and after it, as changes of records and of the schema.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
+    cells::{Cells, Cursor},
     chains::{self, Chains, Known},
     differences::Differences,
     members::{Concerned, Members},
-    merge::{Cursor, Merge, Pair, Sink, sum_of},
+    merge::{Merge, Pair, Sink, sum_of},
     operation::Change,
     page::{FILE_HEAD, u32_at},
     schema::{Definitions, Object, Schema, Table},
@@ -116,7 +114,7 @@ impl Tracker {
         differences.tell(sink)?;
         let mut explained = HashSet::new();
         let mut known = Known::new();
-        let roots: BTreeSet<u32> =
+        let roots: Vec<u32> =
             if is_same { touched.keys().copied().collect() } else { schema.tables.keys().copied().collect() };
         let (mut is_moved, mut gone) = (false, Vec::new());
         for root in roots {
@@ -132,7 +130,7 @@ impl Tracker {
             }
             let told = self.tell_table(step, (was, is), (owned.unwrap_or_default(), &mut explained), sink);
             match found(told)? {
-                Ok(pages) => _ = known.insert(root, (is.clone(), pages)),
+                Ok(pages) => known.push((root, is.clone(), pages)),
                 Err(flaw) => {
                     self.members.forget(root);
                     self.chains = None;
@@ -150,7 +148,7 @@ impl Tracker {
         }
         if let Some(chains) = &mut self.chains {
             chains.drop_tables(&gone);
-            for (table, concerned) in known.values() {
+            for (_, table, concerned) in &known {
                 // A flaw was told of already.
                 let _ = found(chains.go_on((before, after), table.root, concerned, &explained))?;
             }
@@ -229,7 +227,7 @@ impl Tracker {
                 Ok(concerned)
             });
             match found(told)? {
-                Ok(pages) => _ = known.insert(table.root, (table.clone(), pages)),
+                Ok(pages) => known.push((table.root, table.clone(), pages)),
                 Err(flaw) => {
                     let is_internal = table.is_internal;
                     sink(&Change { is_internal, ..Change::unknown(Some(&table.name), flaw) })?;

@@ -211,21 +211,22 @@ impl History {
     fn begin(&mut self, stretch: Stretch, first: Option<u64>, control: &Control) -> Result<()> {
         let mut reader = LogReader::open(&stretch.path)?;
         let page_size = reader.header().page_size;
-        seek(&mut reader, &stretch, control)?;
+        let count = self.base.as_ref().map(|base| base.count());
         if let Some(base) = self.base.take() {
-            require_enough(&reader, base.count())?;
             match Skipped::before(first, stretch.after.commit, (base, page_size)) {
                 Ok(skipped) => self.skipped = Some(skipped),
                 Err(base) => self.store = Some((Store::new(base, page_size), page_size)),
             }
         }
+        self.skipped.iter_mut().try_for_each(|skipped| skipped.begin(&reader, stretch.after))?;
+        seek(&mut reader, &stretch, self.skipped.as_mut(), control)?;
+        count.map_or(Ok(()), |count| require_enough(&reader, count))?;
         let is_other = |size: u32| size != page_size;
         if self.store.as_ref().is_some_and(|(_, size)| is_other(*size))
             || self.skipped.as_ref().is_some_and(|skipped| is_other(skipped.page_size()))
         {
             return Err(unfit(&stretch.path, "is made for pages of another size than the log before"));
         }
-        self.skipped.iter_mut().for_each(|skipped| skipped.begin(&stretch.path, stretch.after));
         self.leg = Some((reader, stretch));
         self.legs += 1;
         Ok(())
@@ -254,7 +255,8 @@ impl History {
                 return Err(Error::new(ErrorKind::Partial, message)
                     .hint("What was changed from there on is told from the next full backup on."));
             }
-            if self.skipped.as_mut().is_some_and(|skipped| skipped.passes_over(commit)) {
+            let is_passed = self.skipped.as_mut().map_or(Ok(false), |skipped| skipped.passes_over(reader, &record))?;
+            if is_passed {
                 (told.commits, told.last) = (told.commits + 1, Some(commit));
                 sink(Heard::Commit { number: commit, log, end: record.end })?;
                 continue;
@@ -323,16 +325,18 @@ fn tell(
     Ok(())
 }
 
-/// Moves the reader to where the stretch begins.
-fn seek(reader: &mut LogReader, stretch: &Stretch, control: &Control) -> Result<()> {
+/// Moves the reader to where the stretch begins; `skipped` takes note of what comes before.
+fn seek(reader: &mut LogReader, stretch: &Stretch, mut skipped: Option<&mut Skipped>, control: &Control) -> Result<()> {
     loop {
         let tail = reader.tail();
         if tail.commit == stretch.after.commit && tail.chain == stretch.after.chain {
             return Ok(());
         }
-        if tail.commit >= stretch.after.commit || reader.next_record()?.is_none() {
+        let record = if tail.commit < stretch.after.commit { reader.next_record()? } else { None };
+        let Some(record) = record else {
             return Err(unfit(&stretch.path, "does not go on from what comes before it"));
-        }
+        };
+        skipped.as_deref_mut().map_or(Ok(()), |skipped| skipped.take(reader, &record))?;
         control.check()?;
     }
 }

@@ -1,12 +1,13 @@
 //! Records before and after a commit, compared by key: what one page lost and another got is no change.
 
-use std::{borrow::Cow, cmp::Ordering, collections::HashSet, ops::Range};
+use std::{borrow::Cow, cmp::Ordering, collections::HashSet};
 
 use super::{
+    cells::{Cells, Cursor, OnPage},
     definition::Definition,
     members::{Concerned, compare_keys},
     operation::{Action, Change, Key, Side},
-    page::{Cell, Flaw, Image, Node},
+    page::{Cell, Flaw, Image},
     record::{Kept, Value},
     row::{self, Row},
     schema::Table,
@@ -80,11 +81,35 @@ impl<'a> Merge<'a> {
             return self.run_by_key(before, after, sink);
         }
         // Nothing is told of a table before all of it is known to be sound: what is missing would look like a deletion.
-        let (mut left, mut right) = if is_plain && self.is_same_definition() {
-            self.differing(before)?
-        } else {
-            (Cursor::over(self.looks.0, before)?, Cursor::over(self.looks.1, after)?)
-        };
+        if is_plain && self.is_same_definition() {
+            if let [page] = before.as_slice() {
+                return self.run_on_page(*page, sink);
+            }
+            let (left, right) = self.differing(before)?;
+            return self.compare(left, right, sink);
+        }
+        let (left, right) = (Cursor::over(self.looks.0, before)?, Cursor::over(self.looks.1, after)?);
+        self.compare(left, right, sink)
+    }
+
+    /// The same for what most commits write: a single page that holds the same keys before and after.
+    fn run_on_page(&mut self, page: u32, sink: &mut Sink<'_>) -> std::result::Result<(), Trouble> {
+        let (before, after) = self.looks;
+        let images = (before.image(page)?, after.image(page)?);
+        let nodes = (before.node(page, &images.0)?, after.node(page, &images.1)?);
+        let ranges = nodes.0.differing(&nodes.1);
+        let left = OnPage::of(&nodes.0, ranges.0)?;
+        let right = OnPage::of(&nodes.1, ranges.1)?;
+        self.compare(left, right, sink)
+    }
+
+    /// Compares cells that are in order on both sides.
+    fn compare(
+        &mut self,
+        mut left: impl Cells,
+        mut right: impl Cells,
+        sink: &mut Sink<'_>,
+    ) -> std::result::Result<(), Trouble> {
         left.prepare()?;
         right.prepare()?;
         loop {
@@ -298,96 +323,6 @@ fn cell_at<'a>(
     let (Some(keyed), Some(image)) = (keyed, image) else { return Ok(None) };
     let cell = look.node(keyed.place.page, image)?.cell(keyed.place.cell)?;
     Ok(Some((keyed.place.page, cell)))
-}
-
-/// Goes through the cells of leaves by rowid, in order.
-pub(super) struct Cursor<'l> {
-    look: &'l Look<'l>,
-    /// The pages, and where their cells end that are wanted.
-    pages: Vec<Run>,
-    at: usize,
-    image: Option<Image>,
-    index: usize,
-}
-
-/// Cells of a page, one at least.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Run {
-    first: i64,
-    last: i64,
-    page: u32,
-    from: usize,
-    to: usize,
-}
-
-impl<'l> Cursor<'l> {
-    /// Over these pages, in any order.
-    pub(super) fn over(look: &'l Look<'l>, pages: &[u32]) -> std::result::Result<Self, Trouble> {
-        Self::within(look, pages.iter().map(|page| (*page, 0..usize::MAX)).collect())
-    }
-
-    /// Over some cells of these pages.
-    fn within(look: &'l Look<'l>, pages: Vec<(u32, Range<usize>)>) -> std::result::Result<Self, Trouble> {
-        let mut runs: Vec<Run> = Vec::with_capacity(pages.len());
-        for (page, range) in pages {
-            look.refill_pages();
-            let image = look.image(page)?;
-            let node = look.node(page, &image)?;
-            if !node.kind().is_table() {
-                return Err(Flaw::at(page, "is no page of a table by rowid").into());
-            }
-            if node.kind().is_interior() {
-                continue;
-            }
-            let (from, to) = (range.start, range.end.min(node.count()));
-            let mut ends: Option<(i64, i64)> = None;
-            for index in from..to {
-                let rowid = node.cell(index)?.rowid;
-                if ends.is_some_and(|(_, last)| last >= rowid) {
-                    return Err(Flaw::at(page, "has rowids that are not in order").into());
-                }
-                ends = Some((ends.map_or(rowid, |(first, _)| first), rowid));
-            }
-            runs.extend(ends.map(|(first, last)| Run { first, last, page, from, to }));
-        }
-        runs.sort_unstable();
-        for pair in runs.windows(2) {
-            if let [before, after] = pair
-                && after.first <= before.last
-            {
-                return Err(Flaw::at(after.page, "has rowids that another page has as well").into());
-            }
-        }
-        Ok(Self { look, pages: runs, at: 0, image: None, index: 0 })
-    }
-
-    /// Makes the page ready that it stands at.
-    pub(super) fn prepare(&mut self) -> std::result::Result<(), Trouble> {
-        if self.image.is_none()
-            && let Some(run) = self.pages.get(self.at)
-        {
-            self.look.refill_pages();
-            self.image = Some(self.look.image(run.page)?);
-            self.index = run.from;
-        }
-        Ok(())
-    }
-
-    /// The cell that it stands at, with its page; `None` at the end.
-    pub(super) fn cell(&self) -> std::result::Result<Option<(u32, Cell<'_>)>, Trouble> {
-        let (Some(run), Some(image)) = (self.pages.get(self.at), &self.image) else { return Ok(None) };
-        let node: Node<'_> = self.look.node(run.page, image)?;
-        Ok(Some((run.page, node.cell(self.index)?)))
-    }
-
-    /// Goes on by one.
-    pub(super) fn prepare_next(&mut self) -> std::result::Result<(), Trouble> {
-        self.index += 1;
-        if self.pages.get(self.at).is_none_or(|run| self.index >= run.to) {
-            (self.at, self.image) = (self.at + 1, None);
-        }
-        self.prepare()
-    }
 }
 
 /// A sum over all records on these pages in whatever order, which two lists of the same records have in common.

@@ -5,15 +5,19 @@ const PIECE: usize = 64;
 
 /// The first place where two pieces of the same length differ.
 pub(super) fn first_other(a: &[u8], b: &[u8]) -> Option<usize> {
-    let begins = a.chunks(PIECE).zip(b.chunks(PIECE)).position(|(a, b)| a != b)? * PIECE;
+    // Pieces of a known length are compared without asking how long they are.
+    let (pieces, others) = (a.as_chunks::<PIECE>().0, b.as_chunks::<PIECE>().0);
+    let same = pieces.iter().zip(others).take_while(|(a, b)| a == b).count();
+    let begins = same * PIECE;
     let rest = a.get(begins..)?.iter().zip(b.get(begins..)?).position(|(a, b)| a != b)?;
     Some(begins + rest)
 }
 
 /// The last one.
 pub(super) fn last_other(a: &[u8], b: &[u8]) -> Option<usize> {
-    let behind = a.rchunks(PIECE).zip(b.rchunks(PIECE)).position(|(a, b)| a != b)? * PIECE;
-    let end = a.len().checked_sub(behind)?;
+    let (pieces, others) = (a.as_rchunks::<PIECE>().1, b.as_rchunks::<PIECE>().1);
+    let same = pieces.iter().rev().zip(others.iter().rev()).take_while(|(a, b)| a == b).count();
+    let end = a.len().checked_sub(same * PIECE)?;
     a.get(..end)?.iter().zip(b.get(..end)?).rposition(|(a, b)| a != b)
 }
 

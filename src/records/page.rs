@@ -314,6 +314,23 @@ impl<'a> Node<'a> {
         Ok(Cell { child, rowid, total, local, overflow, raw, end: at })
     }
 
+    /// The list of where its cells begin.
+    fn list(&self) -> &'a [[u8; 2]] {
+        self.bytes.get(self.pointers..self.pointers + 2 * self.count).unwrap_or_default().as_chunks().0
+    }
+
+    /// Where the cell of a leaf ends that begins here; `None` where not on the page.
+    #[inline]
+    fn end_of(&self, mut at: usize) -> Option<usize> {
+        let total = varint(self.bytes, &mut at)?;
+        if self.kind == Kind::TableLeaf {
+            varint(self.bytes, &mut at)?;
+        }
+        let held = local_length(total, self.bytes.len(), self.kind);
+        let end = at.checked_add(held)?.checked_add(if held as u64 == total { 0 } else { 4 })?;
+        (end <= self.bytes.len()).then_some(end)
+    }
+
     /// Which cells of this page and of another state of it may differ: all before and after are the same ones, byte by
     /// byte. First of this page, then of the other.
     pub(super) fn differing(&self, other: &Node<'_>) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
@@ -327,17 +344,15 @@ impl<'a> Node<'a> {
         let (Some(a), Some(b)) = (mine.get(from..), theirs.get(from..)) else { return all };
         let first = first_other(a, b).map_or(mine.len(), |at| from + at);
         let end = last_other(a, b).map_or(0, |at| from + at + 1);
-        let is_same = |index: usize, its: usize| {
-            let (Ok(at), Ok(there)) = (self.cell_at(index), other.cell_at(its)) else { return false };
-            if at != there || at < from {
-                return false;
-            }
-            at >= end || at < first && self.cell(index).is_ok_and(|cell| cell.end <= first)
+        let (mine, theirs) = (self.list(), other.list());
+        let is_same = |(mine, theirs): &(&[u8; 2], &[u8; 2])| {
+            let at = usize::from(u16::from_be_bytes(**mine));
+            let is_untouched = || at >= end || at < first && self.end_of(at).is_some_and(|end| end <= first);
+            mine == theirs && (from..self.bytes.len()).contains(&at) && is_untouched()
         };
-        let least = self.count.min(other.count);
-        let before = (0..least).take_while(|index| is_same(*index, *index)).count();
-        let after = |n: &usize| is_same(self.count - 1 - n, other.count - 1 - n);
-        let behind = (0..least - before).take_while(after).count();
+        let before = mine.iter().zip(theirs).take_while(is_same).count();
+        let least = mine.len().min(theirs.len()) - before;
+        let behind = mine.iter().rev().zip(theirs.iter().rev()).take(least).take_while(is_same).count();
         (before..self.count - behind, before..other.count - behind)
     }
 
@@ -411,38 +426,4 @@ pub(crate) fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_all_lengths_are_read() {
-        for (bytes, number) in [
-            (&[0x7f][..], 127),
-            (&[0x81, 0x00], 128),
-            (&[0xff, 0x7f], 16383),
-            (&[0xff; 9], u64::MAX),
-            (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 5], 5),
-        ] {
-            let mut at = 0;
-            assert_eq!((varint(bytes, &mut at), at), (Some(number), bytes.len()));
-            assert_eq!(varint(&bytes[..bytes.len() - 1], &mut 0), None);
-        }
-    }
-
-    #[test]
-    fn pages_apart_are_known_by_their_number() {
-        let head = |page_size, has_pointer_map| FileHead {
-            page_size,
-            usable: page_size,
-            encoding: Encoding::Utf8,
-            first_trunk: 0,
-            has_pointer_map,
-        };
-        // 1024 / 5 = 204 entries on each.
-        let apart =
-            |head: FileHead, pages: std::ops::Range<u32>| pages.filter(|p| head.is_apart(*p)).collect::<Vec<_>>();
-        assert_eq!(apart(head(1024, true), 1..420), [2, 207, 412]);
-        assert_eq!(apart(head(1024, false), 1..420), [] as [u32; 0]);
-        assert_eq!(apart(head(65536, false), 16000..17000), [16385]);
-    }
-}
+mod tests;

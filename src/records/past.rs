@@ -1,10 +1,7 @@
 //! The pages of a past state. Each is read alone where it is asked for; once that has taken longer than reading all
 //! records in order would have, that is done.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::DateTime;
 
@@ -18,8 +15,8 @@ use crate::{
     journal::{
         Position, integrate,
         plan::Piece,
-        reader::LogReader,
-        versions::{Image, Versions},
+        reader::{LogReader, Record},
+        versions::{Beside, Image, Versions},
     },
 };
 
@@ -163,12 +160,15 @@ pub(crate) fn none() -> Error {
     Error::new(ErrorKind::Damaged, "the data file has no such page").hint("Start again.")
 }
 
-/// Commits that nobody asks for, before the first one that is wanted: they are read, and not applied.
+/// Commits that nobody asks for, before the first one that is wanted: they are read, and not applied. Which pages they
+/// wrote is noted meanwhile.
 pub(super) struct Skipped {
     base: Box<dyn Base>,
     page_size: u32,
     first: u64,
     pieces: Vec<Piece>,
+    /// `None` where they wrote more than can be noted.
+    written: Option<Beside>,
 }
 
 /// So few commits are applied at once.
@@ -183,7 +183,10 @@ impl Skipped {
         (base, page_size): (Box<dyn Base>, u32),
     ) -> std::result::Result<Self, Box<dyn Base>> {
         match first.filter(|first| *first > after.saturating_add(FEW)) {
-            Some(first) => Ok(Self { base, page_size, first, pieces: Vec::new() }),
+            Some(first) => {
+                let written = Some(Beside::new(base.count()));
+                Ok(Self { base, page_size, first, pieces: Vec::new(), written })
+            }
             None => Err(base),
         }
     }
@@ -192,37 +195,56 @@ impl Skipped {
         self.page_size
     }
 
-    /// A log is begun after this position.
-    pub(super) fn begin(&mut self, path: &Path, after: Position) {
+    /// A log is begun, of which no record was read yet, and which counts after this position.
+    pub(super) fn begin(&mut self, reader: &LogReader, after: Position) -> Result<()> {
         let (commits, never) = ((after.commit + 1, after.commit), DateTime::UNIX_EPOCH);
         let (times, span) = ((never, never), (never, never));
-        self.pieces.push(Piece { path: path.to_path_buf(), commits, times, span, after });
+        self.pieces.push(Piece { path: reader.path().to_path_buf(), commits, times, span, after });
+        self.note(|written| written.begin(reader, after.commit + 1))
     }
 
-    /// Whether a commit of that log is passed over.
-    pub(super) fn passes_over(&mut self, commit: u64) -> bool {
-        let is_passed = commit < self.first;
-        if let Some(piece) = self.pieces.last_mut().filter(|_| is_passed) {
-            piece.commits.1 = commit;
+    /// Takes note of the record of that log that was returned last.
+    pub(super) fn take(&mut self, reader: &mut LogReader, record: &Record) -> Result<()> {
+        self.note(|written| written.take(reader, record))
+    }
+
+    /// Whether the record of that log that was returned last is passed over.
+    pub(super) fn passes_over(&mut self, reader: &mut LogReader, record: &Record) -> Result<bool> {
+        let commit = record.head.commit;
+        if commit >= self.first {
+            return Ok(false);
         }
-        is_passed
+        self.pieces.iter_mut().next_back().into_iter().for_each(|piece| piece.commits.1 = commit);
+        self.take(reader, record)?;
+        Ok(true)
+    }
+
+    fn note(&mut self, what: impl FnOnce(&mut Beside) -> Result<()>) -> Result<()> {
+        match self.written.as_mut().map_or(Ok(()), what) {
+            Err(error) if error.kind() == ErrorKind::Refused => {
+                self.written = None;
+                Ok(())
+            }
+            noted => noted,
+        }
     }
 
     /// The state that is left by them.
     pub(super) fn finish(mut self, control: &Control) -> Result<Store> {
         self.pieces.retain(|piece| piece.commits.0 <= piece.commits.1);
         let (limit, page_size) = (self.first - 1, self.page_size);
-        match Versions::read(&self.pieces, limit, (page_size, self.base.count()), control) {
-            Ok(versions) => {
+        let noted = self.written.map(|written| Versions::beside(written, limit, (page_size, self.base.count())));
+        match noted {
+            Some(Ok(versions)) => {
                 let past = Past::with(versions, (self.base, page_size), (self.pieces, limit), PATIENCE);
                 Ok(Store::new(Box::new(Midway { past, control: Control::default() }), page_size))
             }
-            Err(error) if error.kind() == ErrorKind::Refused => {
+            Some(Err(error)) if error.kind() != ErrorKind::Refused => Err(error),
+            _ => {
                 let store = Store::new(self.base, page_size);
                 replay(&store, &self.pieces, limit, control)?;
                 Ok(store)
             }
-            Err(error) => Err(error),
         }
     }
 }

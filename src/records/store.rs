@@ -28,6 +28,9 @@ const CHANGED_BYTES: usize = 64 << 20;
 /// Bytes of pages of the base held in memory, twice.
 const CLEAN_BYTES: usize = 16 << 20;
 
+/// Memory of so many pages is kept for the next ones.
+const SPARE_MAX: usize = 64;
+
 /// A map with room for more pages is not kept for the next commit.
 const ROOM_MAX: usize = 1 << 10;
 
@@ -65,6 +68,8 @@ struct Inner {
     scratch: Option<File>,
     free: Vec<u64>,
     used: u64,
+    /// Memory of pages that nobody needs any more, for the next ones.
+    spare: Vec<Vec<u8>>,
 }
 
 /// A data file at a commit, and before it.
@@ -146,7 +151,12 @@ impl Inner {
         for (_, earlier) in self.before.drain() {
             match earlier {
                 Earlier::Written(Slot::File(number)) => self.free.push(number),
-                Earlier::Written(Slot::Memory(_)) => self.in_memory = self.in_memory.saturating_sub(1),
+                Earlier::Written(Slot::Memory(image)) => {
+                    self.in_memory = self.in_memory.saturating_sub(1);
+                    if self.spare.len() < SPARE_MAX {
+                        self.spare.extend(Arc::try_unwrap(image).ok());
+                    }
+                }
                 Earlier::Base => {}
             }
         }
@@ -163,7 +173,12 @@ impl Inner {
             true => self.earlier(entry.page)?,
             false => None,
         };
-        let mut image = previous.map_or_else(|| vec![0; self.page_size], |image| image.as_ref().clone());
+        let mut image = self.spare.pop().unwrap_or_default();
+        image.clear();
+        match previous {
+            Some(previous) => image.extend_from_slice(&previous),
+            None => image.resize(self.page_size, 0),
+        }
         let mut before = |number: u32| Ok(self.earlier(number)?.map(|image| image.as_ref().clone()));
         if !page::decode_proven(entry, exists, &mut image, &mut before)? {
             let message = format!(
@@ -244,6 +259,7 @@ impl Store {
             scratch: None,
             free: Vec::new(),
             used: 0,
+            spare: Vec::new(),
         };
         Self { inner: RefCell::new(inner) }
     }

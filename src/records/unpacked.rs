@@ -47,6 +47,16 @@ impl Unpacked {
         }
     }
 
+    /// How many are held in memory at most.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Whether a frame is at hand.
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.kept.contains_key(&number) || self.recent.iter().any(|(known, _)| *known == number)
+    }
+
     /// Appends bytes of a frame, from `within` on as many as there are up to `wanted`; `None` where it must be
     /// unpacked.
     pub(super) fn read(&mut self, number: u64, (within, wanted): (usize, usize), image: &mut Vec<u8>) -> Option<usize> {
@@ -73,18 +83,18 @@ impl Unpacked {
         Some(count)
     }
 
-    /// Keeps a frame that was unpacked.
-    pub(super) fn keep(&mut self, number: u64, frame: Vec<u8>) {
+    /// Keeps a frame that was unpacked; returns the memory of one that has to leave.
+    pub(super) fn keep(&mut self, number: u64, frame: Vec<u8>) -> Option<Vec<u8>> {
         if self.left.remove(&number) {
             self.put(number, &frame);
         }
-        if self.recent.len() >= self.most {
-            let (gone, _) = self.recent.remove(0);
-            if !self.kept.contains_key(&gone) {
-                self.left.insert(gone);
-            }
-        }
+        let gone = (self.recent.len() >= self.most).then(|| self.recent.remove(0));
         self.recent.push((number, frame));
+        let (gone, memory) = gone?;
+        if !self.kept.contains_key(&gone) {
+            self.left.insert(gone);
+        }
+        Some(memory)
     }
 
     /// Puts one into the file. Where there is no room for it, it is unpacked once more when it is needed again.

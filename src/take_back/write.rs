@@ -56,7 +56,9 @@ pub(super) fn open(data_file: &Path) -> Result<Connection> {
         opened => opened?,
     };
     let fail = |e| Error::sqlite("open", data_file, e);
-    conn.execute_batch("PRAGMA foreign_keys=OFF; PRAGMA recursive_triggers=OFF").map_err(fail)?;
+    // Each record is read three times while writers are kept out: from memory but for the first time.
+    let settings = "PRAGMA cache_size=-65536; PRAGMA foreign_keys=OFF; PRAGMA recursive_triggers=OFF";
+    conn.execute_batch(settings).map_err(fail)?;
     conn.set_prepared_statement_cache_capacity(PREPARED_MAX);
     Ok(conn)
 }

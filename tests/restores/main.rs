@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod archive_pages;
 mod as_of;
 mod automatic_restore;
 mod broken_logs;

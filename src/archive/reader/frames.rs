@@ -77,11 +77,26 @@ impl Archive {
     /// # Errors
     /// `Damaged` when there is no such frame, or it does not agree with its checksum.
     pub fn frame(&self, number: u64) -> Result<Vec<u8>> {
+        self.frame_in(number, &mut Vec::new(), Vec::new())
+    }
+
+    /// As [`frame`](Self::frame), in the memory of `spare`, and read into `stored`: what the system has to hand out and
+    /// clear for each frame anew takes as long as to prove it.
+    ///
+    /// # Errors
+    /// As [`frame`](Self::frame).
+    pub(crate) fn frame_in(&self, number: u64, stored: &mut Vec<u8>, spare: Vec<u8>) -> Result<Vec<u8>> {
         let known = usize::try_from(number).ok().and_then(|at| Some((at, self.index.frames.get(at)?)));
         let Some((at, entry)) = known else {
             return Err(flaw_error(&self.path, Flaw::Damaged("index")));
         };
-        prove_frame(entry, &self.read_frame(at, Vec::new())?, Vec::new()).ok_or_else(|| self.frame_error(at))
+        *stored = self.read_frame(at, std::mem::take(stored))?;
+        prove_frame(entry, stored, spare).ok_or_else(|| self.frame_error(at))
+    }
+
+    /// How many frames there are.
+    pub(crate) fn frame_count(&self) -> u64 {
+        self.index.frames.len() as u64
     }
 
     fn read_frame(&self, number: usize, spare: Vec<u8>) -> Result<Vec<u8>> {

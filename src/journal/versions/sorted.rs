@@ -70,6 +70,15 @@ impl<T: Item> Sorted<T> {
         self.open.sort_by_key(Item::key);
     }
 
+    /// As [`close`](Self::close), with no more than `few` left in memory.
+    pub(super) fn rest(&mut self, few: usize) -> Result<()> {
+        if self.open.len() > few {
+            return self.spill();
+        }
+        self.close();
+        Ok(())
+    }
+
     /// Writes what is in memory to the file.
     pub(super) fn spill(&mut self) -> Result<()> {
         if self.open.is_empty() {
@@ -143,7 +152,7 @@ mod tests {
         #[test]
         fn the_last_below_is_found_wherever_it_lies(
             numbers in prop::collection::vec(0u64..3000, 0..2500),
-            most in 1usize..2000,
+            (most, few) in (1usize..2000, 0usize..2000),
             wanted in prop::collection::vec(0u64..3100, 1..40),
         ) {
             let fail = |error: Error| TestCaseError::fail(error.to_string());
@@ -151,7 +160,7 @@ mod tests {
             for number in &numbers {
                 sorted.add(Number(*number)).map_err(fail)?;
             }
-            sorted.close();
+            sorted.rest(few).map_err(fail)?;
             for key in wanted {
                 let expected = numbers.iter().copied().filter(|number| *number < key).max();
                 prop_assert_eq!(sorted.last_below(key).map_err(fail)?.map(|found| found.0), expected);

@@ -145,6 +145,20 @@ fn logs(
     Ok((vec![first, second], from, states))
 }
 
+/// The same as [`Versions::read`] finds, by whoever reads the logs from their first records on.
+fn beside(pieces: &[Piece], limit: u64, count: usize) -> Result<Versions> {
+    let mut found = Beside::new(count as u32);
+    for piece in pieces.iter().filter(|piece| piece.commits.0 <= limit) {
+        let mut reader = LogReader::open(&piece.path)?;
+        found.begin(&reader, piece.after.commit + 1)?;
+        while reader.tail().commit < piece.commits.1.min(limit) {
+            let record = reader.next_record()?.ok_or_else(|| writers::changed(&reader))?;
+            found.take(&mut reader, &record)?;
+        }
+    }
+    Versions::beside(found, limit, (SIZE as u32, count as u32))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -167,14 +181,17 @@ proptest! {
         for (n, state) in states.iter().enumerate() {
             let limit = 40 + n as u64;
             let mut versions = Versions::read(&plan.pieces, limit, (SIZE as u32, first.len() as u32), &control).map_err(fail)?;
-            versions.large_from = large_from;
-            prop_assert_eq!(versions.page_count() as usize, state.len());
+            let mut others = beside(&plan.pieces, limit, first.len()).map_err(fail)?;
             let mut base = |page: u32| Ok(first[page as usize - 1].clone());
-            for page in reads.iter().copied().chain(0..14) {
-                let found = versions.page(page, &mut base, &control).map_err(fail)?;
-                let expected = (page as usize).checked_sub(1).and_then(|at| state.get(at));
-                prop_assert!(found.as_ref().map(|found| found.as_ref()) == expected, "page {} after commit \
-                    {}", page, limit);
+            for versions in [&mut versions, &mut others] {
+                versions.large_from = large_from;
+                prop_assert_eq!(versions.page_count() as usize, state.len());
+                for page in reads.iter().copied().chain(0..14) {
+                    let found = versions.page(page, &mut base, &control).map_err(fail)?;
+                    let expected = (page as usize).checked_sub(1).and_then(|at| state.get(at));
+                    prop_assert!(found.as_ref().map(|found| found.as_ref()) == expected, "page {} after commit \
+                        {}", page, limit);
+                }
             }
         }
     }

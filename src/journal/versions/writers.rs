@@ -12,7 +12,7 @@ use crate::{
         format::{HEADER_BYTES, RecordKind, u64_at},
         index::{Group, Listed},
         plan::Piece,
-        reader::LogReader,
+        reader::{LogReader, Record},
     },
 };
 
@@ -110,6 +110,19 @@ pub(super) struct Writers {
 }
 
 impl Writers {
+    /// Of a data file of so many pages.
+    fn new(page_count: u32) -> Self {
+        Self {
+            logs: Vec::new(),
+            places: Sorted::new(PLACES),
+            written: Sorted::new(WRITTEN),
+            groups: 0,
+            shrinks: Vec::new(),
+            page_count,
+            bytes: 0,
+        }
+    }
+
     /// Reads what `pieces` hold up to the commit `limit`, which go on from a data file of `page_count` pages of this
     /// size.
     pub(super) fn read(
@@ -118,15 +131,7 @@ impl Writers {
         (page_size, page_count): (u32, u32),
         control: &Control,
     ) -> Result<Self> {
-        let mut found = Self {
-            logs: Vec::new(),
-            places: Sorted::new(PLACES),
-            written: Sorted::new(WRITTEN),
-            groups: 0,
-            shrinks: Vec::new(),
-            page_count,
-            bytes: 0,
-        };
+        let mut found = Self::new(page_count);
         for piece in pieces.iter().filter(|piece| piece.commits.0 <= limit) {
             let mut reader = LogReader::open(&piece.path)?;
             if reader.header().page_size != page_size {
@@ -151,41 +156,13 @@ impl Writers {
 
     /// Reads the records of a log without an index.
     fn scan(&mut self, reader: &mut LogReader, last: u64, control: &Control) -> Result<()> {
-        let header = reader.header();
-        let (commit, wall, page_count) = (header.base.commit, header.created, header.page_count);
-        let mut before = Listed { commit, kind: RecordKind::Commit, wall, page_count };
-        let (mut open, mut previous): (Option<Group>, _) = (None, HEADER_BYTES as u64);
-        while before.commit < last {
+        let mut scan = Scan::of(reader);
+        while scan.before.commit < last {
             control.check()?;
             let Some(record) = reader.next_record()? else { return Err(changed(reader)) };
-            if let Some(whole) = open.take_if(|open| open.offset != record.block) {
-                previous = whole.offset;
-                self.close(whole)?;
-            }
-            let group = open.get_or_insert_with(|| Group {
-                offset: record.block,
-                length: 0,
-                previous,
-                before,
-                records: Vec::new(),
-                pages: Vec::new(),
-            });
-            group.length = record.end - group.offset;
-            before = Listed::of(&record.head);
-            group.records.push(before);
-            let pages = &mut group.pages;
-            reader.pages(&record, &mut |entry| {
-                pages.push((entry.page, false));
-                Ok(())
-            })?;
+            scan.take(self, reader, &record)?;
         }
-        open.map_or(Ok(()), |whole| self.close(whole))
-    }
-
-    fn close(&mut self, mut group: Group) -> Result<()> {
-        group.pages.sort_unstable();
-        group.pages.dedup();
-        self.add(&group)
+        scan.end(self)
     }
 
     /// Takes in a group of the log that is the last one.
@@ -242,6 +219,104 @@ impl Writers {
         let from = self.shrinks.partition_point(|(commit, _)| *commit <= after);
         let within = self.shrinks.get(from..).unwrap_or_default().iter().take_while(|(commit, _)| *commit <= to);
         within.into_iter().any(|(_, count)| *count < page)
+    }
+}
+
+/// The groups of a log that is read record by record.
+#[derive(Debug)]
+struct Scan {
+    /// What stands before the next record.
+    before: Listed,
+    open: Option<Group>,
+    /// Where the group before it begins.
+    previous: u64,
+}
+
+impl Scan {
+    /// Of a log of which no record was read yet.
+    fn of(reader: &LogReader) -> Self {
+        let header = reader.header();
+        let (commit, wall, page_count) = (header.base.commit, header.created, header.page_count);
+        let before = Listed { commit, kind: RecordKind::Commit, wall, page_count };
+        Self { before, open: None, previous: HEADER_BYTES as u64 }
+    }
+
+    /// Takes in the record that was returned last.
+    fn take(&mut self, writers: &mut Writers, reader: &mut LogReader, record: &Record) -> Result<()> {
+        if let Some(whole) = self.open.take_if(|open| open.offset != record.block) {
+            self.previous = whole.offset;
+            close(whole, writers)?;
+        }
+        let (before, previous) = (self.before, self.previous);
+        let group = self.open.get_or_insert_with(|| Group {
+            offset: record.block,
+            length: 0,
+            previous,
+            before,
+            records: Vec::new(),
+            pages: Vec::new(),
+        });
+        group.length = record.end - group.offset;
+        self.before = Listed::of(&record.head);
+        group.records.push(self.before);
+        let pages = &mut group.pages;
+        reader.pages(record, &mut |entry| {
+            pages.push((entry.page, false));
+            Ok(())
+        })
+    }
+
+    fn end(self, writers: &mut Writers) -> Result<()> {
+        self.open.map_or(Ok(()), |whole| close(whole, writers))
+    }
+}
+
+fn close(mut group: Group, writers: &mut Writers) -> Result<()> {
+    group.pages.sort_unstable();
+    group.pages.dedup();
+    writers.add(&group)
+}
+
+/// The same, found out beside whoever reads logs from their first record on.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    writers: Writers,
+    scan: Option<Scan>,
+}
+
+impl Beside {
+    /// Of logs that go on from a data file of so many pages.
+    pub(crate) fn new(page_count: u32) -> Self {
+        Self { writers: Writers::new(page_count), scan: None }
+    }
+
+    /// A log is begun, of which no record was read yet, and which counts from the commit `first` on.
+    pub(crate) fn begin(&mut self, reader: &LogReader, first: u64) -> Result<()> {
+        self.end_log()?;
+        self.writers.logs.push((reader.path().to_path_buf(), first, u64::MAX));
+        self.scan = Some(Scan::of(reader));
+        Ok(())
+    }
+
+    /// Takes in the record that was returned last.
+    pub(crate) fn take(&mut self, reader: &mut LogReader, record: &Record) -> Result<()> {
+        self.scan.as_mut().map_or(Ok(()), |scan| scan.take(&mut self.writers, reader, record))
+    }
+
+    fn end_log(&mut self) -> Result<()> {
+        let Some(scan) = self.scan.take() else { return Ok(()) };
+        let last = scan.before.commit;
+        scan.end(&mut self.writers)?;
+        self.writers.logs.iter_mut().next_back().into_iter().for_each(|(.., counts)| *counts = last);
+        Ok(())
+    }
+
+    /// What was taken in.
+    pub(super) fn end(mut self) -> Result<Writers> {
+        self.end_log()?;
+        self.writers.places.close();
+        self.writers.written.close();
+        Ok(self.writers)
     }
 }
 
