@@ -125,14 +125,9 @@ impl BackupJob {
 
     fn run(self, control: &Control) -> Result<JobReport> {
         let (mut settings, mistake) = self.settings()?;
-        if let Some(known) = self.known.as_ref().filter(|known| settings.is_blank() && !known.is_blank()) {
-            settings = known.clone();
-        }
-        // Written anew a moment ago, without what the engine will put back.
-        if let Some(known) = self.known.as_ref().filter(|known| known.settings().data_file_id.is_some())
-            && settings.lack_notes()
-        {
-            settings = settings.with_notes_of(&known.text())?;
+        // Deleted or written anew a moment ago, without what the engine will put back.
+        if let Some(known) = &self.known {
+            settings = settings.going_on_from(known)?;
         }
         // What the Backup journal knows was given to somebody, whatever the settings say now.
         let highest = history::highest_number(&self.data, &self.data_file).map_or(0, |number| number.0);

@@ -53,6 +53,7 @@ impl Worker {
         let id = JobId::new();
         let (path, config, wanted) = (data_file.to_path_buf(), self.config.clone(), lacking.clone());
         let (messages, settings) = (self.messages.clone(), hosted.settings.settings().clone());
+        let in_force = hosted.settings.clone();
         let work: Work = Box::new(move |control| {
             let archive = base(&path, &settings, &wanted)?;
             let order = InPlaceOrder {
@@ -60,7 +61,7 @@ impl Worker {
                 segments: Vec::new(),
                 logs: Logs::Found,
                 until: Until::Commit(wanted.last),
-                known: None,
+                known: Some(in_force),
                 only_after: Some(wanted.noted),
             };
             work::restore_in_place(&path, (true, Some(log)), &config, order, messages)(control)

@@ -224,8 +224,8 @@ fn reach(status: &DataFileStatus, log: Option<&LogFacts>) -> Reach {
     match log {
         Some(log) if log.rooted && status.log_root_problem.is_none() && log.damaged_at.is_none() => {
             let (base, last) = (log.position.archive, log.last_commit);
-            // The log is cut before the archive is finished that it then goes on from: until that one is there, or where
-            // it was lost, an older one leads there by the logs between.
+            // The log is cut before the archive is finished that it then goes on from: until that one is there, or
+            // where it was lost, an older one leads there by the logs between.
             let Some(first) = usable(status).find(|archive| archive.number.0 <= base) else { return Reach::NotKnown };
             let (number, by_older) = (first.number.0, first.number.0 < base);
             // One that is there and no good was not held against the logs between, which may be missing.

@@ -64,12 +64,13 @@ impl Worker {
         let log = self.data_files.at(&data_file).and_then(|hosted| hosted.log.clone());
         let (config, path, wanted) = (self.config.clone(), data_file.clone(), done.clone());
         let messages = self.messages.clone();
+        let in_force = self.data_files.at(&data_file).map(|hosted| hosted.settings.clone());
         let settings =
             self.data_files.at(&data_file).map(|hosted| hosted.settings.settings().clone()).unwrap_or_default();
         let work: Work = Box::new(move |control| {
             let plan = plan(&path, &wanted, (&settings, &config.settings_dir), log.as_deref())?;
             let (logs, until) = plan.until();
-            let (segments, known, only_after) = (Vec::new(), None, None);
+            let (segments, known, only_after) = (Vec::new(), in_force, None);
             let order = InPlaceOrder { archive: plan.archive, segments, logs, until, known, only_after };
             work::restore_in_place(&path, (true, log), &config, order, messages)(control)
         });

@@ -124,7 +124,10 @@ fn restore_locked(
     // A mistake in them bars the way back for nobody else.
     let settings = match known {
         _ if read.is_err() && is_lost() => read?,
-        Some(known) => SettingsFile::load_meant(data_file, own, known).unwrap_or_else(|_| known.last_good()),
+        Some(known) => {
+            let read = SettingsFile::load_meant(data_file, own, known);
+            read.and_then(|read| read.going_on_from(known)).unwrap_or_else(|_| known.last_good())
+        }
         None => InForce::for_reading(data_file, own, &config.data_dir)?.0,
     };
     let identity = settings.settings().data_file_id.or(known.and_then(|known| known.settings().data_file_id));

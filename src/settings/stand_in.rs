@@ -48,6 +48,21 @@ impl SettingsFile {
         read.mistake(in_force).map_or(Ok(read), Err)
     }
 
+    /// These, read just now, for whoever has `in_force`: nobody who deletes or empties the file, or writes it anew from a
+    /// template, means a second life with another identity.
+    ///
+    /// # Errors
+    /// When those in force cannot be understood.
+    pub fn going_on_from(self, in_force: &Self) -> Result<Self> {
+        if self.is_blank() && !in_force.is_blank() {
+            Ok(in_force.clone())
+        } else if self.lack_notes() && in_force.settings.data_file_id.is_some() {
+            self.with_notes_of(&in_force.text())
+        } else {
+            Ok(self)
+        }
+    }
+
     /// Whether these stand in for a file that cannot be gone by: what is noted in them is noted nowhere else, and
     /// nothing is deleted by them.
     pub fn is_stand_in(&self) -> bool {

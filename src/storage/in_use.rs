@@ -61,8 +61,8 @@ pub(super) fn unless_in_use(identity: FileIdentity, file: File) -> Option<File> 
     None
 }
 
-/// Whether SQLite has, or had, a file of this identity open here. A deleted file's inode is given to the next one, which
-/// then counts as well.
+/// Whether SQLite has, or had, a file of this identity open here. A deleted file's inode is given to the next one,
+/// which then counts as well.
 pub(super) fn is_noted(identity: FileIdentity) -> bool {
     DATA_FILES.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&identity)
 }

@@ -38,8 +38,9 @@ pub(super) struct LockTable {
 impl LockTable {
     /// Empty where the system has no such list.
     pub(super) fn read() -> Self {
-        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-        Self::of(&read("/proc/locks"), &read("/proc/self/mountinfo"))
+        let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        Self::of(&locks, &mounts)
     }
 
     fn of(locks: &str, mounts: &str) -> Self {

@@ -284,10 +284,10 @@ pub fn waiting_for_all(files: &[(PathBuf, PathBuf)]) -> Vec<Vec<Process>> {
     lockers.into_iter().zip(files).map(waits).collect()
 }
 
-/// Which processes, of these or of all, write to the data file at `path` and its `-wal`, hold no lock on it, and have its
-/// `-shm` not open, as every program has that shares it: they use no locks, or locks of another kind (`vfs=unix-none`,
-/// `unix-dotfile`), and an index of the WAL that nobody else sees; nor does anybody see what they commit. One that is
-/// just opening or closing the file may look so for a moment.
+/// Which processes, of these or of all, write to the data file at `path` and its `-wal`, hold no lock on it, and have
+/// its `-shm` not open, as every program has that shares it: they use no locks, or locks of another kind
+/// (`vfs=unix-none`, `unix-dotfile`), and an index of the WAL that nobody else sees; nor does anybody see what they
+/// commit. One that is just opening or closing the file may look so for a moment.
 pub fn without_locks(path: &Path, (wal, shm): (&Path, &Path), among: Option<&[Process]>) -> Vec<Process> {
     let all = || std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let all = || all().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();

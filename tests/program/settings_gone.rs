@@ -71,6 +71,44 @@ fn a_service_goes_on_with_the_log_when_the_settings_were_deleted() {
     assert!(scene.gone()[0].contains("a[0003].4BK"));
 }
 
+/// Whoever deletes the settings, and goes back to an earlier state at once, begins no second life with the defaults.
+#[test]
+fn a_restore_in_place_goes_by_the_settings_that_were_deleted_a_moment_ago() {
+    for emptied in [false, true] {
+        let scene = Scene::new(&["keep.all=true"], 1);
+        let log = scene.place.at("archives/a.journal");
+        scene.good("settings", &[&format!("log.file={}", log.display())]);
+        let _service = scene.serve();
+        scene.until(|status| status["log"]["complete"] == true);
+        scene.good("backup", &[]);
+        scene.write();
+        scene.write();
+        scene.until(|status| status["log"]["commits"] == 2);
+        let id = |text: &str| text.lines().find(|line| line.starts_with("id = ")).map(str::to_owned);
+        let before = fs::read_to_string(&scene.settings).unwrap();
+        let delete = || match emptied {
+            true => fs::write(&scene.settings, "").unwrap(),
+            false => fs::remove_file(&scene.settings).unwrap(),
+        };
+        let data = scene.data.to_str().unwrap();
+        delete();
+        scene.good("restore", &["--in-place", "--commit", "1"]);
+        let is_there = || fs::read_to_string(&scene.settings).is_ok_and(|text| id(&text).is_some());
+        scene.until(|_| is_there());
+        delete();
+        scene.good("undo", &["--yes"]);
+        scene.until(|_| is_there());
+        let after = fs::read_to_string(&scene.settings).unwrap();
+        assert_eq!(id(&after), id(&before), "{after}");
+        assert!(after.contains("a.journal") && after.contains("all = true"), "{after}");
+        assert!(!scene.place.at("app/Backups").exists(), "{:?}", names_in(&scene.place.at("app")));
+        scene.until(|status| status["log"]["complete"] == true);
+        let to = scene.place.at("restored");
+        let output = scene.place.run(&["restore", data, "--to", to.to_str().unwrap()]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+}
+
 /// As when the wrong folder was deleted: what comes back goes on as before, with log and folder for archives.
 #[test]
 fn a_folder_that_is_deleted_under_a_service_and_made_anew_turns_nothing_off() {
