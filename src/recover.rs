@@ -60,7 +60,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     records::schema::{Object, ObjectKind},
     sqlite::{
-        alias,
+        alias, check,
         hot::{self, journal_path},
         wal_alone,
     },
@@ -178,6 +178,8 @@ pub fn run(
         None => None,
     };
     control.check()?;
+    let mut doubts = doubts(&data_file);
+    doubts.extend(unopened(&made, &schema.objects)?);
     storage::publish(&Disk, &made, &to)?;
     Ok(RecoverReport {
         bytes: std::fs::metadata(&to).map_or(0, |meta| meta.len()),
@@ -196,7 +198,7 @@ pub fn run(
         doubtful_table: lost.doubts(),
         not_made,
         compared,
-        doubts: doubts(&data_file),
+        doubts,
         remarks: remarks(&data_file),
         duration_ms: begun.elapsed().as_millis() as u64,
         data_file,
@@ -236,6 +238,27 @@ fn make_others(target: &Target, objects: Vec<&Object>, control: &Control) -> Res
         }
     }
     Ok(not_made)
+}
+
+/// Virtual tables that are in the new file, and that SQLite cannot open there: what they keep of themselves in other
+/// tables was lost. What is in those tables is there.
+fn unopened(made: &Path, objects: &[Object]) -> Result<Vec<String>> {
+    let fail = |e| Error::sqlite("open", made, e);
+    let conn = rusqlite::Connection::open_with_flags(made, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fail)?;
+    let is_virtual = |object: &&Object| object.kind == ObjectKind::Table && object.root == 0 && object.sql.is_some();
+    let mut found = Vec::new();
+    for object in objects.iter().filter(is_virtual) {
+        // One that was not made is said already.
+        let is_there = conn.table_exists(None, object.name.as_str()).map_err(fail)?;
+        if let Some(why) = if is_there { check::unopened(&conn, &object.name).map_err(fail)? } else { None } {
+            found.push(format!(
+                "The virtual table {} is in the new file, and SQLite cannot open it: {why}. What it kept is in the \
+                 tables that are named after it.",
+                object.name
+            ));
+        }
+    }
+    Ok(found)
 }
 
 /// Tables that archive and log know, and the damaged file does not name any more.

@@ -326,7 +326,7 @@ impl Findings {
 ///
 /// # Errors
 /// Where the file is locked.
-pub(super) fn unopened(conn: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+pub(crate) fn unopened(conn: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
     match conn.prepare(&format!("SELECT 1 FROM \"{}\" LIMIT 0", name.replace('"', "\"\""))) {
         Ok(_) => Ok(None),
         Err(e) if is_busy(&e) => Err(e),

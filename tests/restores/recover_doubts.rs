@@ -139,3 +139,30 @@ fn values_and_pages_that_sqlite_never_writes_there_are_doubtful_or_lost() {
     let big = report.tables.iter().find(|table| table.table == "big").unwrap();
     assert!(!report.is_everything() && big.lost_pages == 1 && big.found < 3000, "{big:?}");
 }
+
+/// A full-text table whose own notes are lost is made, and cannot be opened: its texts are beside it.
+#[test]
+fn a_virtual_table_that_cannot_be_opened_is_said() {
+    let place = Place::new();
+    let (path, to) = (place.at("a.sqlite"), place.at("new.sqlite"));
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(
+        "PRAGMA page_size=512; CREATE TABLE t(a); INSERT INTO t VALUES('x'); CREATE VIRTUAL TABLE d USING fts5(w);
+         INSERT INTO d VALUES('one'), ('two')",
+    )
+    .unwrap();
+    let root = |name: &str| -> i64 {
+        conn.query_row("SELECT rootpage FROM sqlite_schema WHERE name=?1", [name], |row| row.get(0)).unwrap()
+    };
+    let at = (root("d_config") as usize - 1) * 512;
+    drop(conn);
+    let whole = recovered(&path, &place.at("whole.sqlite"));
+    assert!(whole.doubts.is_empty(), "{:?}", whole.doubts);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[at..at + 512].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let report = recovered(&path, &to);
+    let said = report.doubts.concat();
+    assert!(said.contains("virtual table d is in the new file") && said.contains("rebuild"), "{said}");
+    assert_eq!(count(&to, "SELECT count(*) FROM d_content"), 2);
+}
