@@ -46,6 +46,8 @@ pub enum Patch {
         /// Offset there.
         offset: u64,
     },
+    /// Nowhere: it is a block of zeros.
+    Zeros,
 }
 
 /// The blocks that are read elsewhere.
@@ -132,6 +134,7 @@ impl Volume {
                 None => self.read_plain(at, part)?,
                 Some(Patch::Moved { piece, offset }) => read_exact_at(&*self.file(*piece)?, offset + within, part)?,
                 Some(Patch::Repaired { offset }) => patches.spool.read_at(offset + within, part)?,
+                Some(Patch::Zeros) => part.fill(0),
             }
             done += count;
         }
@@ -264,12 +267,13 @@ mod tests {
         let mut all = [9; 12];
         volume.read_lossy(0, &mut all);
         assert_eq!(&all, b"abcdefg\0\0jk\0");
-        let blocks = HashMap::from([(1, Patch::Moved { piece: 0, offset: 1 }), (4, Patch::Repaired { offset: 0 })]);
+        let moved = Patch::Moved { piece: 0, offset: 1 };
+        let blocks = HashMap::from([(1, moved), (3, Patch::Zeros), (4, Patch::Repaired { offset: 0 })]);
         let mut spool = Spool::new(folder.path());
         spool.push(b"xy")?;
         let volume = volume.patched(Patches { block_bytes: 2, blocks, spool }, 10);
         assert_eq!(volume.read(0, 6)?, b"abbcef");
-        assert_eq!(volume.read(9, 1)?, b"y");
+        assert_eq!(volume.read(7, 3)?, b"\0xy");
         Ok(())
     }
 }

@@ -3,7 +3,11 @@
 
 use crate::support;
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::PathBuf,
+};
 
 use proptest::prelude::*;
 use strongroom::{
@@ -12,6 +16,7 @@ use strongroom::{
         recovery::{
             Layout,
             packet::{Kind, Packet},
+            table::Rolling,
         },
     },
     control::Control,
@@ -51,6 +56,31 @@ impl Sample {
 
     fn protected(&self) -> usize {
         self.layout.length as usize
+    }
+
+    /// The blocks that nothing but damage to all copies takes: those that stand somewhere else, too, and zeros.
+    fn found_elsewhere(&self) -> BTreeSet<usize> {
+        let (good, block) = (&self.good, self.layout.block_bytes as usize);
+        let last = self.layout.blocks() as usize - 1;
+        let mut by_sum: HashMap<u32, Vec<usize>> = HashMap::new();
+        (0..last).for_each(|n| by_sum.entry(Rolling::of(&good[n * block..][..block]).sum()).or_default().push(n));
+        let mut found = BTreeSet::new();
+        let mut rolling = Rolling::of(&good[..block]);
+        for at in 0..good.len() - block {
+            let same = by_sum.get(&rolling.sum()).into_iter().flatten();
+            found.extend(same.filter(|n| **n * block != at && good[**n * block..][..block] == good[at..at + block]));
+            rolling.step(good[at], good[at + block]);
+        }
+        let of_zeros = (0..=last).filter(|n| {
+            let end = ((n + 1) * block).min(self.protected());
+            good[n * block..end].iter().all(|byte| *byte == 0)
+        });
+        found.extend(of_zeros);
+        let end = &good[last * block..self.protected()];
+        if good.windows(end.len()).filter(|window| *window == end).nth(1).is_some() {
+            found.insert(last);
+        }
+        found
     }
 
     /// Writes the damaged bytes, and sees that everything brings them back.
@@ -123,6 +153,7 @@ const SETTINGS: [(Rate, Rate); 4] =
 
 #[test]
 fn any_single_stretch_as_long_as_promised_is_repaired_and_one_block_more_is_not() {
+    let mut beyond = 0;
     for (redundancy, interlacing) in SETTINGS {
         for rows in [1, 700, 20_000] {
             let sample = Sample::new(rows, options(redundancy, interlacing));
@@ -142,26 +173,27 @@ fn any_single_stretch_as_long_as_promised_is_repaired_and_one_block_more_is_not(
             sample.comes_back(&name("zeroed"), &zeroed);
             sample.comes_back(&name("end missing"), &good[..good.len() - stretch]);
             sample.comes_back(&name("beginning missing"), &good[stretch..]);
-            // One block more, where so many follow each other; none of zeros, which are found elsewhere.
-            let length = (sample.layout.recovery_blocks as usize + 1) * block;
-            let has_zeros =
-                |from: usize| good[from..from + length].chunks(block).any(|b| b.iter().all(|byte| *byte == 0));
+            // One block more, where so many follow each other that stand nowhere else.
+            let count = sample.layout.recovery_blocks as usize + 1;
+            let (length, elsewhere) = (count * block, sample.found_elsewhere());
             let mut starts = (block..(sample.protected() + 1).saturating_sub(length)).step_by(block);
-            if let Some(from) = starts.find(|from| !has_zeros(*from)) {
+            if let Some(from) = starts.find(|at| elsewhere.range(at / block..at / block + count).next().is_none()) {
+                beyond += 1;
                 let lost = overwritten(good, from, length);
                 let error = sample.is_lost(&name("one block more"), &lost);
-                let count = sample.layout.recovery_blocks + 1;
                 let begin = format!("{count} of {} blocks of ", sample.layout.blocks());
                 assert!(error.message().contains(&begin), "{error}");
                 assert!(error.message().ends_with(&format!("and {count} cannot be brought back")), "{error}");
             }
         }
     }
+    assert!(beyond >= SETTINGS.len(), "{beyond}");
 }
 
 /// Every group may lose as many blocks as it has recovery blocks, data and recovery data together, wherever they are.
 #[test]
 fn scattered_damage_is_repaired_up_to_the_share_of_each_group_and_no_further() {
+    let mut beyond = 0;
     for (redundancy, interlacing) in SETTINGS {
         for rows in [1, 700, 20_000] {
             let sample = Sample::new(rows, options(redundancy, interlacing));
@@ -183,14 +215,15 @@ fn scattered_damage_is_repaired_up_to_the_share_of_each_group_and_no_further() {
             let of_recovery = packets(&sample.good).into_iter().filter(|(p, _, _)| p.kind == Kind::Recovery);
             of_recovery.take((recovery - most / 2) as usize).for_each(|(_, at, length)| bytes[at + length / 2] ^= 1);
             sample.comes_back(&name("both"), &bytes);
-            // A block of zeros is found elsewhere.
-            let is_zeros = |n: u64| {
-                let end = ((n as usize + 1) * block).min(sample.protected());
-                sample.good[n as usize * block..end].iter().all(|byte| *byte == 0)
-            };
-            let has_zeros = (0..most / 2).map(|n| n * blocks / most).any(is_zeros);
-            if most / 2 < blocks && !has_zeros {
-                hit(&mut bytes, blocks - 1);
+            // With each block more that stands nowhere else there is one too many.
+            let elsewhere = sample.found_elsewhere();
+            let found = (0..most / 2).filter(|n| elsewhere.contains(&((n * blocks / most) as usize))).count();
+            let taken: BTreeSet<u64> = (0..most / 2).map(|n| n * blocks / most).collect();
+            let more = (0..blocks).filter(|n| !taken.contains(n) && !elsewhere.contains(&(*n as usize)));
+            let more: Vec<u64> = more.take(found + 1).collect();
+            if more.len() == found + 1 {
+                beyond += 1;
+                more.into_iter().for_each(|n| hit(&mut bytes, n));
                 sample.is_lost(&name("one more"), &bytes);
             }
             // All recovery data lost, and nothing else; and half of the table.
@@ -218,6 +251,7 @@ fn scattered_damage_is_repaired_up_to_the_share_of_each_group_and_no_further() {
             }
         }
     }
+    assert!(beyond >= SETTINGS.len(), "{beyond}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod backup;
 mod content;
 mod damage;
 mod destination;
+mod elsewhere;
 mod full_disk;
 mod golden;
 mod guarantees;

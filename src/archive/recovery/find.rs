@@ -42,7 +42,12 @@ pub struct Packets {
     pub stamp: Stamp,
     /// By kind, window, group and number; sorted.
     places: Vec<(Key, Place)>,
+    /// What they take of the files, in order.
+    taken: Vec<Taken>,
 }
+
+/// A stretch of one file that nothing but packets takes: which file, its first byte, and the one after its last.
+type Taken = (u32, u64, u64);
 
 /// How many packets there are of a stamp, altogether.
 pub fn expected(stamp: &Stamp) -> u64 {
@@ -144,21 +149,23 @@ impl Packets {
         let is_possible = |stamp: &Stamp| {
             stamp.layout.length <= there.saturating_mul(4).saturating_add(1 << 20) && stamp.layout.block_bytes >= 512
         };
-        let mut all: HashMap<Stamp, Vec<(Key, Place)>> = HashMap::new();
+        let mut all: HashMap<Stamp, (Vec<(Key, Place)>, Vec<Taken>)> = HashMap::new();
         for piece in 0..volume.pieces().len() {
             scan(volume, piece, control, &mut |packet, place| {
                 let is_known = all.contains_key(&packet.stamp);
                 if is_known || is_possible(&packet.stamp) && all.len() < STAMPS_MAX {
                     let key = (packet.kind, packet.window, packet.group, packet.number);
-                    all.entry(packet.stamp).or_default().push((key, place));
+                    let (places, taken) = all.entry(packet.stamp).or_default();
+                    places.push((key, place));
+                    take(taken, &place);
                 }
             })?;
         }
-        let best = all.into_iter().max_by_key(|(stamp, found)| (found.len(), stamp.layout.length));
-        Ok(best.map(|(stamp, mut places)| {
+        let best = all.into_iter().max_by_key(|(stamp, (places, _))| (places.len(), stamp.layout.length));
+        Ok(best.map(|(stamp, (mut places, taken))| {
             places.sort_by_key(|(key, _)| *key);
             places.dedup_by_key(|(key, _)| *key);
-            Self { stamp, places }
+            Self { stamp, places, taken }
         }))
     }
 
@@ -167,11 +174,9 @@ impl Packets {
         self.places.len() as u64
     }
 
-    /// Where the first of them lies in a file; where the file ends when there is none.
-    pub fn first_in(&self, volume: &Volume, piece: usize) -> u64 {
-        let offsets =
-            self.places.iter().filter(|(_, place)| place.piece as usize == piece).map(|(_, place)| place.offset);
-        offsets.min().unwrap_or_else(|| volume.pieces()[piece].length)
+    /// The stretches of a file that they take, in order.
+    pub fn taken_of(&self, piece: usize) -> impl Iterator<Item = (u64, u64)> {
+        self.taken.iter().filter(move |(of, ..)| *of as usize == piece).map(|(_, from, to)| (*from, *to))
     }
 
     /// The numbers at hand of a group's recovery blocks.
@@ -258,6 +263,15 @@ impl Packets {
         let from = self.places.partition_point(|(key, _)| (key.0, key.1, key.2) < (kind, window, group));
         let to = self.places.partition_point(|(key, _)| (key.0, key.1, key.2) <= (kind, window, group));
         &self.places[from..to]
+    }
+}
+
+/// Adds a packet that lies behind those before: where one follows the other, they are one stretch.
+fn take(taken: &mut Vec<Taken>, place: &Place) {
+    let end = place.offset + u64::from(place.length);
+    match taken.last_mut() {
+        Some((piece, _, to)) if *piece == place.piece && *to == place.offset => *to = end,
+        _ => taken.push((place.piece, place.offset, end)),
     }
 }
 

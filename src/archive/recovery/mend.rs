@@ -15,7 +15,7 @@ use super::{
     layout::{Dealt, Layout},
     locate::GroupTable,
     packet::Stamp,
-    search::search,
+    search::{search, search_all},
     spool::Spool,
     table::Entry,
 };
@@ -28,7 +28,7 @@ use crate::{
     error::Result,
 };
 
-/// Moved blocks are looked for while no more than this are missing: their table is held in memory.
+/// Blocks that stand elsewhere are looked for while no more than this are missing: their table is held in memory.
 const LOOKED_FOR_MAX: usize = 4 << 20;
 /// Memory for the groups that are repaired at a time.
 const REPAIR_BYTES: u64 = 192 << 20;
@@ -44,7 +44,7 @@ pub struct Damage {
     pub damaged: u64,
     /// How many of them were found at another place.
     pub moved: u64,
-    /// How many of them the recovery data brought back.
+    /// How many of them the recovery data brought back; of a block of zeros the table alone does.
     pub repaired: u64,
     /// How many of them are lost.
     pub lost: u64,
@@ -142,18 +142,47 @@ pub fn mend(volume: Volume, scratch: &Path, control: &Control) -> Result<std::re
     }
     damage.unknown = bad.values().filter(|entry| entry.is_none()).count() as u64;
     damage.damaged = bad.len() as u64 - damage.unknown;
-    let mut blocks = HashMap::new();
-    if damage.damaged > 0 && bad.len() <= LOOKED_FOR_MAX {
+    // Zeros need not be found anywhere.
+    let zeros = Entry::of(&vec![0; layout.block_bytes as usize]);
+    let of_zeros = bad.iter().filter(|(_, entry)| **entry == Some(zeros)).map(|(block, _)| (*block, Patch::Zeros));
+    let mut blocks: HashMap<u64, Patch> = of_zeros.collect();
+    damage.repaired = blocks.len() as u64;
+    let is_looked_for = bad.len() - blocks.len() <= LOOKED_FOR_MAX;
+    if damage.damaged > damage.repaired && is_looked_for {
         search(&volume, &packets, &bad, &mut blocks, control)?;
-        damage.moved = blocks.len() as u64;
+    }
+    bad.retain(|block, _| !blocks.contains_key(block));
+    // What the recovery data does not bring back may also stand within what is sound.
+    let beyond = if is_looked_for { beyond_recovery(&packets, &bad) } else { HashMap::new() };
+    if !beyond.is_empty() {
+        search_all(&volume, &packets, &beyond, &mut blocks, control)?;
         bad.retain(|block, _| !blocks.contains_key(block));
     }
+    damage.moved = blocks.len() as u64 - damage.repaired;
     let patches = Patches { block_bytes: u64::from(layout.block_bytes), blocks, spool: Spool::new(scratch) };
     let volume = volume.patched(patches, layout.length);
     let (patched, spool) = repair(&volume, &packets, &bad, Spool::new(scratch), control)?;
-    damage.repaired = patched.len() as u64;
+    damage.repaired += patched.len() as u64;
     damage.lost = damage.damaged - damage.moved - damage.repaired;
     Ok(Ok(Mended { volume: volume.patched_too(patched, spool), stamp, damage }))
+}
+
+/// The damaged blocks of each group, by window and group.
+fn by_group(layout: &Layout, bad: &HashMap<u64, Option<Entry>>) -> HashMap<(u32, u32), HashSet<u64>> {
+    let mut groups: HashMap<(u32, u32), HashSet<u64>> = HashMap::new();
+    for block in bad.keys() {
+        let window = layout.window_of(*block);
+        groups.entry((window, layout.group_of(*block, window))).or_default().insert(*block);
+    }
+    groups
+}
+
+/// Those damaged blocks whose groups have lost more than their recovery data brings back.
+fn beyond_recovery(packets: &Packets, bad: &HashMap<u64, Option<Entry>>) -> HashMap<u64, Option<Entry>> {
+    let mut groups = by_group(&packets.stamp.layout, bad);
+    groups.retain(|(window, group), lost| lost.len() > packets.recovery_at_hand(*window, *group));
+    let blocks = groups.into_values().flatten();
+    blocks.filter_map(|block| Some((block, Some((*bad.get(&block)?)?)))).collect()
 }
 
 /// The table of a window, block by block as far as it is known: from its frames, or else group by group from what the
@@ -291,12 +320,7 @@ fn repair(
 ) -> Result<(HashMap<u64, Patch>, Spool)> {
     let stamp = packets.stamp;
     let layout = stamp.layout;
-    let mut touched: HashMap<(u32, u32), HashSet<u64>> = HashMap::new();
-    for block in bad.keys() {
-        let window = layout.window_of(*block);
-        touched.entry((window, layout.group_of(*block, window))).or_default().insert(*block);
-    }
-    let mut groups: Vec<((u32, u32), HashSet<u64>)> = touched.into_iter().collect();
+    let mut groups: Vec<((u32, u32), HashSet<u64>)> = by_group(&layout, bad).into_iter().collect();
     groups.retain(|((window, group), lost)| {
         let known = lost.iter().all(|block| bad.get(block).is_some_and(Option::is_some));
         known && lost.len() <= packets.recovery_at_hand(*window, *group)

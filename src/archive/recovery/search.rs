@@ -1,4 +1,5 @@
-//! Looking for blocks that are not at their place: bytes were inserted or lost before them, or blocks were swapped.
+//! Looking for blocks that are not at their place: bytes were inserted or lost before them, blocks were swapped, or
+//! others have the same bytes.
 
 use std::collections::HashMap;
 
@@ -10,9 +11,9 @@ use super::{
 use crate::{
     archive::{
         pipeline,
-        volume::{Patch, Volume},
+        volume::{Patch, Piece, Volume},
     },
-    control::Control,
+    control::{Control, Phase},
     error::Result,
 };
 
@@ -21,7 +22,8 @@ const SEARCHED_BYTES: usize = 1 << 20;
 /// Bytes that are hashed in vain, for each part that is searched, before the search of it is given up.
 const PATIENCE_BYTES: usize = 16 << 20;
 
-/// Looks for missing blocks at every byte of the files that belongs to no sound block, on all cores.
+/// Looks for missing blocks at every byte of the files that belongs to no sound block and no frame of recovery data, on
+/// all cores.
 pub(super) fn search(
     volume: &Volume,
     packets: &Packets,
@@ -29,26 +31,47 @@ pub(super) fn search(
     found: &mut HashMap<u64, Patch>,
     control: &Control,
 ) -> Result<()> {
-    let stamp = &packets.stamp;
+    let unsure = unsure(volume, &packets.stamp, bad);
+    let pieces = volume.pieces().iter().enumerate();
+    let stretches =
+        pieces.map(|(number, piece)| without(dark(piece, &packets.stamp, &unsure), packets.taken_of(number)));
+    search_in(volume, &packets.stamp, stretches.collect(), (bad, found), control)
+}
+
+/// Looks for missing blocks at every byte of the files: what was in them may also stand within what is sound.
+pub(super) fn search_all(
+    volume: &Volume,
+    packets: &Packets,
+    bad: &HashMap<u64, Option<Entry>>,
+    found: &mut HashMap<u64, Patch>,
+    control: &Control,
+) -> Result<()> {
+    let stretches = volume.pieces().iter().map(|piece| vec![(0, piece.length)]);
+    search_in(volume, &packets.stamp, stretches.collect(), (bad, found), control)
+}
+
+/// Looks for the missing blocks that are not found yet in these stretches of each file.
+fn search_in(
+    volume: &Volume,
+    stamp: &Stamp,
+    mut stretches: Vec<Vec<(u64, u64)>>,
+    (bad, found): (&HashMap<u64, Option<Entry>>, &mut HashMap<u64, Patch>),
+    control: &Control,
+) -> Result<()> {
     let length = stamp.layout.block_bytes as usize;
     let last = stamp.layout.blocks() - 1;
+    let missing = bad.iter().filter(|(block, _)| !found.contains_key(block));
+    let missing = missing.filter_map(|(block, entry)| Some(((*entry)?, *block)));
     // The last block is shorter as it stands in the file.
-    let known = bad.iter().filter_map(|(block, entry)| Some(((*entry)?, *block)));
-    let wanted = Wanted::new(known.filter(|(_, block)| *block != last).collect());
-    let unsure = unsure(volume, stamp, bad);
-    for (number, piece) in volume.pieces().iter().enumerate() {
-        if let Some(Some(entry)) = bad.get(&last) {
-            // It ends where the recovery data begins.
-            let mut block = vec![0; length];
-            let there = (stamp.layout.length - last * length as u64) as usize;
-            if let Some(offset) = packets.first_in(volume, number).checked_sub(there as u64) {
-                volume.read_piece_lossy(number, offset, &mut block[..there]);
-                if entry.is(&block) {
-                    found.insert(last, Patch::Moved { piece: number, offset });
-                }
-            }
-        }
-        let stretches = dark(piece.at, packets.first_in(volume, number), stamp, &unsure);
+    let (of_last, others): (Vec<_>, Vec<_>) = missing.partition(|(_, block)| *block == last);
+    let there = (stamp.layout.length - last * length as u64) as usize;
+    let wanted = [Wanted::new(others, length, 0), Wanted::new(of_last, there, length - there)];
+    let Some(least) = wanted.iter().filter(|wanted| !wanted.blocks.is_empty()).map(|wanted| wanted.length).min() else {
+        return Ok(());
+    };
+    stretches.iter_mut().for_each(|of_one| of_one.retain(|(from, to)| to - from >= least as u64));
+    control.phase(Phase::Repairing, stretches.iter().flatten().map(|(from, to)| to - from).sum());
+    for (number, stretches) in stretches.into_iter().enumerate() {
         let starts = |(from, to): (u64, u64)| (from..to).step_by(SEARCHED_BYTES).map(move |start| (start, to));
         let mut parts = stretches.into_iter().flat_map(starts);
         let (spare_in, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
@@ -61,15 +84,20 @@ pub(super) fn search(
                 // Whatever begins in this part, whole.
                 window.resize((to - start).min((SEARCHED_BYTES + length - 1) as u64) as usize, 0);
                 volume.read_piece_lossy(number, start, &mut window);
-                let hits = wanted.look_through(&window, length, control)?;
+                let mut hits = Vec::new();
+                for (sort, wanted) in wanted.iter().enumerate().filter(|(_, wanted)| !wanted.blocks.is_empty()) {
+                    let found = wanted.look_through(&window, control)?;
+                    hits.extend(found.into_iter().map(|(entry, at)| (sort, entry, start + at as u64)));
+                }
                 // The reader may be gone already; then the buffer is simply freed.
                 let _ = spare_in.send(window);
-                Ok(hits.into_iter().map(|(entry, at)| (entry, start + at as u64)).collect::<Vec<_>>())
+                Ok(((to - start).min(SEARCHED_BYTES as u64), hits))
             },
-            |hits: Vec<(Entry, u64)>| {
-                for (entry, offset) in hits {
+            |(searched, hits): (u64, Vec<(usize, Entry, u64)>)| {
+                control.add(searched);
+                for (sort, entry, offset) in hits {
                     // The same content is found once for all blocks that had it.
-                    let blocks = wanted.blocks_of(&entry);
+                    let blocks = wanted[sort].blocks_of(&entry);
                     if blocks.first().is_some_and(|(_, block)| !found.contains_key(block)) {
                         let patch = Patch::Moved { piece: number, offset };
                         found.extend(blocks.iter().map(|(_, block)| (*block, patch)));
@@ -86,16 +114,20 @@ pub(super) fn search(
 struct Wanted {
     /// Sorted.
     blocks: Vec<(Entry, u64)>,
+    /// Bytes of one of them as it stands in the file.
+    length: usize,
+    /// With these it is filled up.
+    zeros: Vec<u8>,
     /// A filter of single bits before them: nearly every byte of a large stretch is looked at in vain.
     filter: Vec<u64>,
 }
 
 impl Wanted {
-    fn new(mut blocks: Vec<(Entry, u64)>) -> Self {
+    fn new(mut blocks: Vec<(Entry, u64)>, length: usize, zeros: usize) -> Self {
         blocks.sort_unstable();
         // Of few blocks it fits a processor's cache, and of many it is not full.
         let bits = (blocks.len() * 16).next_power_of_two().clamp(1 << 20, 1 << 26);
-        let mut wanted = Self { blocks: Vec::new(), filter: vec![0; bits / 64] };
+        let mut wanted = Self { blocks: Vec::new(), length, zeros: vec![0; zeros], filter: vec![0; bits / 64] };
         for (entry, _) in &blocks {
             let (word, mask) = wanted.bit(entry.weak);
             wanted.filter[word] |= mask;
@@ -115,8 +147,9 @@ impl Wanted {
         &self.blocks[from..from + count]
     }
 
-    /// Which of them are somewhere in `window`, and where first; `length` is that of a block.
-    fn look_through(&self, window: &[u8], length: usize, control: &Control) -> Result<Vec<(Entry, usize)>> {
+    /// Which of them are somewhere in `window`, and where first.
+    fn look_through(&self, window: &[u8], control: &Control) -> Result<Vec<(Entry, usize)>> {
+        let length = self.length;
         let mut hits = Hits { found: HashMap::new(), patience: PATIENCE_BYTES + 8 * length };
         let Some(first) = window.get(..length) else { return Ok(Vec::new()) };
         let (mut at, mut rolling) = (0, Rolling::of(first));
@@ -145,7 +178,7 @@ impl Wanted {
 
     /// The missing block that this one is, unless it has been found.
     fn matching(&self, rolling: Rolling, block: &[u8], hits: &mut Hits) -> Option<Entry> {
-        let weak = rolling.sum();
+        let weak = rolling.sum_filled(self.zeros.len() as u32);
         let (word, mask) = self.bit(weak);
         if self.filter[word] & mask == 0 {
             return None;
@@ -157,9 +190,9 @@ impl Wanted {
         if *first == self.blocks[last].0 && hits.found.contains_key(first) {
             return None;
         }
-        let entry = Entry { weak, strong: Entry::strong_of(block) };
+        let entry = Entry { weak, strong: Entry::strong_of_filled(block, &self.zeros) };
         if hits.found.contains_key(&entry) || self.blocks_of(&entry).is_empty() {
-            hits.patience = hits.patience.saturating_sub(block.len());
+            hits.patience = hits.patience.saturating_sub(self.length + self.zeros.len());
             return None;
         }
         Some(entry)
@@ -201,10 +234,9 @@ fn unsure(volume: &Volume, stamp: &Stamp, bad: &HashMap<u64, Option<Entry>>) -> 
     places
 }
 
-/// The stretches of the first `length` bytes of a file, as offsets in it, that belong to no block that is sound for
-/// certain.
-fn dark(at: u64, length: u64, stamp: &Stamp, edges: &[u64]) -> Vec<(u64, u64)> {
-    let size = u64::from(stamp.layout.block_bytes);
+/// The stretches of a file, as offsets in it, that belong to no block that is sound for certain.
+fn dark(piece: &Piece, stamp: &Stamp, edges: &[u64]) -> Vec<(u64, u64)> {
+    let (at, length, size) = (piece.at, piece.length, u64::from(stamp.layout.block_bytes));
     let mut stretches: Vec<(u64, u64)> = Vec::new();
     let mut add = |from: u64, to: u64| {
         // In offsets of this file.
@@ -220,9 +252,31 @@ fn dark(at: u64, length: u64, stamp: &Stamp, edges: &[u64]) -> Vec<(u64, u64)> {
     for &block in edges {
         add(block * size, (block + 1) * size);
     }
-    // When bytes were inserted before, the last blocks lie beyond their places.
+    // When bytes were inserted before, the last blocks lie beyond their places; and any may have got there.
     add(stamp.layout.length, at + length);
     stretches
+}
+
+/// What is left of `stretches` without those that are `taken`, both in order.
+fn without(stretches: Vec<(u64, u64)>, taken: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
+    let (mut left, mut taken) = (Vec::new(), taken.peekable());
+    for (mut from, to) in stretches {
+        while let Some((begin, end)) = taken.peek().copied().filter(|(begin, _)| *begin < to) {
+            if begin > from {
+                left.push((from, begin));
+            }
+            from = from.max(end);
+            // One that goes on beyond the end may take of the next stretch, too.
+            if end > to {
+                break;
+            }
+            taken.next();
+        }
+        if from < to {
+            left.push((from, to));
+        }
+    }
+    left
 }
 
 #[cfg(test)]
@@ -235,12 +289,11 @@ mod tests {
     fn a_block_of_zeros_hides_no_other() -> Result<()> {
         let (zeros, first, second) = (vec![0; 64], [vec![0; 32], noise(1, 32)].concat(), noise(2, 64));
         let entries: Vec<Entry> = [&zeros, &first, &second].map(|block| Entry::of(block)).to_vec();
-        let wanted = Wanted::new(entries.iter().copied().zip(0..).collect());
+        let wanted = Wanted::new(entries.iter().copied().zip(0..).collect(), 64, 0);
         for shift in 0..64 {
             let window =
                 [noise(3, 40), vec![0; shift], zeros.clone(), first.clone(), second.clone(), noise(4, 9)].concat();
-            let hits: HashMap<Entry, usize> =
-                wanted.look_through(&window, 64, &Control::default())?.into_iter().collect();
+            let hits: HashMap<Entry, usize> = wanted.look_through(&window, &Control::default())?.into_iter().collect();
             assert_eq!(hits.len(), 3, "{shift}");
             assert_eq!((hits[&entries[1]], hits[&entries[2]]), (104 + shift, 168 + shift));
         }
@@ -252,12 +305,22 @@ mod tests {
     fn sums_that_are_always_right_and_never_are_end_the_search() -> Result<()> {
         let zeros = vec![0; 4 << 20];
         let forged = (0..100_000u64).map(|n| (Entry { weak: 0, strong: u128::from(n).to_le_bytes() }, n));
-        let wanted = Wanted::new(forged.collect());
+        let wanted = Wanted::new(forged.collect(), 1 << 20, 0);
         let control = Control::default();
-        let hits = wanted.look_through(&zeros, 1 << 20, &control)?;
+        let hits = wanted.look_through(&zeros, &control)?;
         assert!(hits.is_empty());
         control.stop();
-        assert!(wanted.look_through(&zeros, 1 << 20, &control).is_err());
+        assert!(wanted.look_through(&zeros, &control).is_err());
         Ok(())
+    }
+
+    #[test]
+    fn what_frames_take_is_not_searched() {
+        let left = |taken: &[(u64, u64)]| without(vec![(10, 20), (30, 40)], taken.iter().copied());
+        assert_eq!(left(&[]), [(10, 20), (30, 40)]);
+        assert_eq!(left(&[(0, 5), (12, 14), (14, 15), (19, 33)]), [(10, 12), (15, 19), (33, 40)]);
+        assert_eq!(left(&[(5, 10), (20, 30), (40, 50)]), [(10, 20), (30, 40)]);
+        assert_eq!(left(&[(0, 31), (35, 36)]), [(31, 35), (36, 40)]);
+        assert_eq!(left(&[(10, 40)]), []);
     }
 }

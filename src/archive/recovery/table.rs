@@ -23,8 +23,13 @@ impl Entry {
 
     /// The strong half of the entry of a block.
     pub fn strong_of(block: &[u8]) -> [u8; 16] {
+        Self::strong_of_filled(block, &[])
+    }
+
+    /// The same of a block that is filled up with these zeros.
+    pub fn strong_of_filled(block: &[u8], zeros: &[u8]) -> [u8; 16] {
         let mut short = [0; 16];
-        short.copy_from_slice(&blake3::hash(block).as_bytes()[..16]);
+        short.copy_from_slice(&blake3::Hasher::new().update(block).update(zeros).finalize().as_bytes()[..16]);
         short
     }
 
@@ -89,7 +94,12 @@ impl Rolling {
 
     /// The sum at this place.
     pub fn sum(&self) -> u32 {
-        self.weighted.wrapping_add(self.plain.wrapping_mul(0x9e37_79b1))
+        self.sum_filled(0)
+    }
+
+    /// The sum of a block that has so many zeros after what is at this place.
+    pub fn sum_filled(&self, zeros: u32) -> u32 {
+        self.weighted.wrapping_add(self.plain.wrapping_mul(zeros.wrapping_add(0x9e37_79b1)))
     }
 }
 
@@ -106,6 +116,13 @@ mod tests {
                 prop_assert_eq!(rolling.sum(), Rolling::of(&bytes[at..at + length]).sum());
                 rolling.step(bytes[at], bytes[at + length]);
             }
+        }
+
+        #[test]
+        fn zeros_at_the_end_need_not_be_there(bytes in prop::collection::vec(any::<u8>(), 1..300), zeros in 0u32..300) {
+            let filled = [bytes.clone(), vec![0; zeros as usize]].concat();
+            prop_assert_eq!(Rolling::of(&bytes).sum_filled(zeros), Rolling::of(&filled).sum());
+            prop_assert_eq!(Entry::strong_of_filled(&bytes, &filled[bytes.len()..]), Entry::strong_of(&filled));
         }
 
         #[test]

@@ -29,11 +29,16 @@ struct Sample {
 
 impl Sample {
     fn new(layout: Layout, folder: &Path) -> Result<Self> {
-        let path = folder.join("whole");
         let mut bytes = noise(layout.length, layout.length as usize);
         // Some of it is zeros, as in real files.
         let third = bytes.len() / 3;
         bytes[third..third + third / 4].fill(0);
+        Self::of(layout, bytes, folder)
+    }
+
+    /// Of a file with these bytes.
+    fn of(layout: Layout, mut bytes: Vec<u8>, folder: &Path) -> Result<Self> {
+        let path = folder.join("whole");
         fs::write(&path, &bytes).unwrap_or_default();
         let volume = Volume::of_file(&path).map_err(|e| crate::error::Error::io("read", &path, e))?;
         let stamp = Stamp { layout, id: Uuid::nil(), index_offset: 7, tar_length: 8, whole: [9; 32] };
@@ -228,4 +233,53 @@ fn a_table_that_is_lost_takes_nothing_with_it() -> Result<()> {
     let places = &sample.groups[3];
     beyond[places[20].0] ^= 1;
     sample.mended(&beyond, false, folder.path())
+}
+
+/// More is destroyed than the recovery data of the only group brings back, and all of it stands somewhere else.
+#[test]
+fn what_stands_anywhere_in_the_file_is_found_there() -> Result<()> {
+    let folder = tempfile::tempdir().map_err(|e| crate::error::Error::io("make", Path::new("a folder"), e))?;
+    // The last block has 352 bytes.
+    let Some(layout) = Layout::plan(60 * 1024 + 352, Rate::Low, Rate::None) else { return Ok(()) };
+    let (block, recovery, protected) = (1024, layout.recovery_blocks as usize, layout.length as usize);
+    assert_eq!((layout.block_bytes, layout.groups, recovery), (1024, 1, 4));
+    let mut bytes = noise(1, protected);
+    // Six blocks stand a second time within others, and eight are zeros.
+    let (first, second) = (5 * block, 40 * block + 333);
+    bytes.copy_within(first..first + 6 * block, second);
+    bytes[20 * block..28 * block].fill(0);
+    let sample = Sample::of(layout, bytes, folder.path())?;
+    let whole = &sample.bytes;
+    let destroyed = |from: usize, count: usize| {
+        let mut bytes = whole.clone();
+        bytes[from..(from + count * block).min(protected)].fill(0xaa);
+        bytes
+    };
+    sample.mended(&destroyed(first, 6), true, folder.path())?;
+    // And no zeros are left anywhere.
+    sample.mended(&destroyed(20 * block, 8), true, folder.path())?;
+    let frames: Vec<usize> = sample.groups[0].iter().filter(|(at, _)| *at >= protected).map(|(at, _)| *at).collect();
+    let [.., frame] = frames[..] else { return Ok(()) };
+    for from in [10 * block, 33 * block, protected.next_multiple_of(block) - 6 * block] {
+        let moved = &whole[from..(from + 6 * block).min(protected)];
+        // Over frames of recovery data, one of which is no longer found; between two; and behind all.
+        for at in [frames[0], frames[0] + 8, frames[0] + 700] {
+            let mut bytes = destroyed(from, 6);
+            bytes[at..at + moved.len()].copy_from_slice(moved);
+            sample.mended(&bytes, true, folder.path())?;
+        }
+        for at in [frames[0], frame, whole.len()] {
+            let mut bytes = destroyed(from, 6);
+            bytes.splice(at..at, moved.iter().copied());
+            sample.mended(&bytes, true, folder.path())?;
+        }
+        // Each where the other one was: frames are looked for within what is protected, too.
+        let mut bytes = whole.clone();
+        let (data, recovery) = bytes.split_at_mut(protected);
+        let at = frames[0] - protected;
+        data[from..from + moved.len()].swap_with_slice(&mut recovery[at..at + moved.len()]);
+        sample.mended(&bytes, true, folder.path())?;
+    }
+    // What stands nowhere else is lost.
+    sample.mended(&destroyed(30 * block, recovery + 1), false, folder.path())
 }
