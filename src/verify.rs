@@ -181,8 +181,8 @@ pub fn examine(archive: &Path, options: &VerifyOptions, control: &Control) -> Re
     });
     let cause = match opened {
         Ok(opened) => {
-            let damage = recovery_damage(&opened, control)?;
-            return Ok(Examined { archive: opened, damage, is_proven: true });
+            let (archive, damage) = recovery_damage(opened, control)?;
+            return Ok(Examined { archive, damage, is_proven: true });
         }
         Err(error) if heal::is_damage(&error) => error,
         Err(error) => return Err(error),
@@ -203,21 +203,25 @@ pub fn examine(archive: &Path, options: &VerifyOptions, control: &Control) -> Re
     }
 }
 
-/// What is damaged after the content of an archive that was proven.
-fn recovery_damage(opened: &Archive, control: &Control) -> Result<Option<Repaired>> {
+/// What is damaged after the content of an archive that was proven; the archive knows then of its recovery data.
+fn recovery_damage(opened: Archive, control: &Control) -> Result<(Archive, Option<Repaired>)> {
     let wanted = opened.identity().options().redundancy != Rate::None;
     let path = opened.path().display();
-    let (damaged, cause) = match opened.prove_recovery(control) {
-        Ok(Some((expected, found))) if found < expected => {
-            (expected - found, format!("the recovery data of {path} is damaged"))
+    let (damaged, cause, stamp) = match opened.prove_recovery(control) {
+        Ok(Some(tally)) if tally.lacking() > 0 => {
+            (tally.lacking(), format!("the recovery data of {path} is damaged"), Some(tally.stamp))
         }
-        Ok(None) if wanted => (opened.recovery_parts(), format!("the recovery data of {path} is missing")),
-        Ok(_) => return Ok(None),
-        Err(error) if heal::is_damage(&error) && wanted => (0, error.to_string()),
+        Ok(None) if wanted => (opened.recovery_parts(), format!("the recovery data of {path} is missing"), None),
+        Ok(_) => return Ok((opened, None)),
+        Err(error) if heal::is_damage(&error) && wanted => (0, error.to_string(), None),
         Err(error) => return Err(error),
     };
     let damage = Damage { recovery_damaged: damaged, ..Damage::default() };
-    Ok(Some(Repaired { damage, missing_segments: Vec::new(), cause }))
+    let opened = match stamp {
+        Some(stamp) => opened.with_recovery(stamp),
+        None => opened,
+    };
+    Ok((opened, Some(Repaired { damage, missing_segments: Vec::new(), cause })))
 }
 
 /// Proves the tar stream and holds it against the index.

@@ -47,7 +47,7 @@ pub struct Archive {
     frame_length: usize,
     /// Offset of the first byte after INDX.
     index_end: u64,
-    /// What the recovery data says, of an archive that was made whole by it.
+    /// What the recovery data says, of an archive that was made whole by it, or of which it was looked at.
     stamp: Option<Stamp>,
     /// Proven to be that of this content.
     signature: Option<Signature>,
@@ -230,6 +230,13 @@ impl Archive {
         let of = |layout| Stamp { layout, id: self.identity.archive_id, index_offset, tar_length, whole };
         // Made anew it is of the newest version, whatever it was.
         self.stamp.map(|stamp| stamp.of_blocks()).or_else(|| anew().map(of))
+    }
+
+    /// The same archive, of which recovery data was found that says this: a sound copy gets the like, whatever the
+    /// header says.
+    #[must_use]
+    pub fn with_recovery(self, stamp: Stamp) -> Self {
+        Self { stamp: Some(stamp), ..self }
     }
 
     /// How much space a sound copy of it takes while it is written, in bytes: its recovery data waits there, too, until

@@ -80,7 +80,7 @@ fn write(file: &mut dyn StorageFile, archive: &Archive, part: &Path, control: &C
     control.phase(Phase::Verifying, length);
     let copied = Archive::open(part).and_then(|copy| {
         copy.prove_stored(control)?;
-        let whole = copy.prove_recovery(control)?.is_some_and(|(expected, found)| expected == found);
+        let whole = copy.prove_recovery(control)?.is_some_and(|tally| tally.lacking() == 0);
         Ok(whole && copy.items() == archive.items() && copy.identity() == archive.identity())
     });
     match copied {

@@ -188,7 +188,7 @@ fn prove(
         && archive.bytes() == length
         && archive.signature() == signature;
     if protected {
-        sound &= archive.prove_recovery(control)?.is_some_and(|(expected, found)| expected == found);
+        sound &= archive.prove_recovery(control)?.is_some_and(|tally| tally.lacking() == 0);
     } else {
         archive.prove_stored(control)?;
         archive.prove_recovery(control)?;

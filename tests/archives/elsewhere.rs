@@ -6,10 +6,20 @@ use crate::support;
 use std::{fs, path::Path, process::Output};
 
 use strongroom::{
-    archive::{ArchiveOptions, Compression, Rate, recovery::packet::Packet},
+    archive::{
+        Archive, ArchiveOptions, Compression, ItemKind, Rate,
+        format::{self, TAIL_LENGTH, Tail},
+        recovery::{
+            Layout,
+            make::make,
+            packet::{Packet, Stamp},
+        },
+        volume::Volume,
+    },
+    control::Control,
     storage::Disk,
 };
-use support::{Place, make_data_file, text};
+use support::{Place, forge, make_data_file, text};
 
 fn run(place: &Place, arguments: &[&Path]) -> Output {
     place.run(&arguments.iter().map(|argument| argument.to_str().unwrap()).collect::<Vec<_>>())
@@ -69,4 +79,77 @@ fn blocks_that_stand_where_recovery_data_was_are_found_by_verify_repair_and_rest
         run(&place, &[Path::new("restore"), &archive, Path::new("--to"), &to]);
         assert!(fs::read(to.join("a.sqlite")).unwrap() == data, "{name}: restored");
     }
+}
+
+/// A folder and a link have no content: whatever the index says of its checksum, all commands take the archive alike.
+#[test]
+fn the_checksum_of_a_folder_or_link_is_looked_at_by_no_command() {
+    let place = Place::new();
+    let archive = place.at("a[0001].4BK");
+    make_data_file(&place.at("a.sqlite"), "PRAGMA journal_mode=DELETE", 3);
+    let content = fs::read(place.at("a.sqlite")).unwrap();
+    let data = || forge::item("a.sqlite", ItemKind::DataFile, &content);
+    let other = |(mut item, content): (strongroom::archive::Item, Vec<u8>)| {
+        item.blake3 = "00".repeat(32);
+        (item, content)
+    };
+    let folder = other(forge::item("Attachments/empty", ItemKind::Folder, b""));
+    let link = other(forge::link("Attachments/link", "file"));
+    forge::archive(&archive, vec![data(), folder, link]);
+    let verified = run(&place, &[Path::new("verify"), &archive]);
+    assert!(verified.status.success(), "{}", text(&verified.stderr));
+    let to = place.at("restored");
+    let restored = run(&place, &[Path::new("restore"), &archive, Path::new("--to"), &to]);
+    assert!(restored.status.success(), "{}", text(&restored.stderr));
+    assert!(to.join("Attachments/empty").is_dir() && to.join("Attachments/link").is_symlink());
+    // That of a file is.
+    forge::archive(&archive, vec![other(data())]);
+    for command in ["verify", "restore"] {
+        let to = place.at(command);
+        let arguments = [Path::new(command), &archive, Path::new("--to"), &to];
+        let output = run(&place, &arguments[..if command == "verify" { 2 } else { 4 }]);
+        assert!(!output.status.success() && !to.join("a.sqlite").exists(), "{command}");
+    }
+}
+
+/// An archive whose header says nothing of recovery data has some all the same, and that is damaged.
+#[test]
+fn recovery_data_that_the_header_does_not_know_of_is_made_anew_as_verify_says() {
+    let place = Place::new();
+    let archive = place.at("a[0001].4BK");
+    let content: Vec<u8> = (0..40_000u32).flat_map(|n| n.wrapping_mul(0x9e37_79b1).to_le_bytes()).collect();
+    forge::archive(&archive, vec![forge::item("a.sqlite", ItemKind::DataFile, &content)]);
+    let bare = fs::read(&archive).unwrap();
+    let opened = Archive::open(&archive).unwrap();
+    assert_eq!(opened.identity().options().redundancy, Rate::None);
+    let (protected, end) = bare.split_at(bare.len() - TAIL_LENGTH as usize);
+    let tail = format::decode_tail(end, bare.len() as u64).unwrap();
+    // Not what any setting of ours would give.
+    let layout = Layout::plan(protected.len() as u64, Rate::High, Rate::None).unwrap();
+    let layout = Layout { block_bytes: 2048, ..layout };
+    let id = opened.identity().archive_id;
+    let (index_offset, tar_length, whole) = (tail.index_offset, tail.tar_length, tail.whole);
+    let stamp = Stamp { layout, id, index_offset, tar_length, whole };
+    let content = place.at("protected");
+    fs::write(&content, protected).unwrap();
+    let mut good = protected.to_vec();
+    let mut put = |frame: &[u8]| {
+        good.extend_from_slice(frame);
+        Ok(())
+    };
+    make(&Volume::of_file(&content).unwrap(), &stamp, &mut |_| Ok(()), &mut put, &Control::default()).unwrap();
+    let length = good.len() as u64 + TAIL_LENGTH;
+    good.extend(format::encode_tail(&Tail { length, ..tail }));
+    fs::write(&archive, &good).unwrap();
+    let verified = run(&place, &[Path::new("verify"), &archive]);
+    assert!(verified.status.success(), "{}", text(&verified.stderr));
+    let mut damaged = good.clone();
+    damaged[frames(&good)[7].0 + 300] ^= 1;
+    fs::write(&archive, damaged).unwrap();
+    let verified = run(&place, &[Path::new("verify"), &archive]);
+    assert!(text(&verified.stderr).contains("but can be repaired: "), "{}", text(&verified.stderr));
+    let copy = place.at("copy.4BK");
+    let repaired = repair(&place, &archive, &copy);
+    assert!(repaired.status.success(), "{}", text(&repaired.stderr));
+    assert!(fs::read(copy).unwrap() == good, "the copy has other recovery data than was found");
 }

@@ -21,13 +21,13 @@ use crate::{
 const STRETCH_BYTES: u64 = 4 << 20;
 
 impl Archive {
-    /// Proves every frame between INDX and the end that this program knows. Returns how many frames of recovery data
-    /// there should be, and how many there are; `None` without any.
+    /// Proves every frame between INDX and the end that this program knows. Returns the count of the frames of recovery
+    /// data; `None` without any.
     ///
     /// # Errors
     /// `Damaged` for the head of a segment that is not as it was written, for a segment that is longer, and where
     /// something else than frames stands there while all recovery data is found; those of the disk; `Stopped`.
-    pub fn prove_recovery(&self, control: &Control) -> Result<Option<(u64, u64)>> {
+    pub fn prove_recovery(&self, control: &Control) -> Result<Option<Tally>> {
         let end = self.tail.length - TAIL_LENGTH;
         let mut stretches = Stretches { archive: self, at: self.index_end, end };
         let (mut tally, mut heads) = (None, HashSet::new());
@@ -57,9 +57,8 @@ impl Archive {
                 Ok(())
             },
         )?;
-        let result = tally.map(|tally| tally.result());
-        if result.is_some_and(|(expected, found)| found < expected) {
-            return Ok(result);
+        if tally.as_ref().is_some_and(|tally| tally.lacking() > 0) {
+            return Ok(tally);
         }
         let later = self.volume.pieces().iter().skip(1).filter(|piece| piece.at >= self.index_end);
         if later.into_iter().any(|piece| !heads.contains(&piece.at)) {
@@ -72,7 +71,7 @@ impl Archive {
         if self.volume.pieces().windows(2).any(|two| matches!(two, [a, b] if a.at + a.length > b.at)) {
             return Err(flaw_error(&self.path, Flaw::Damaged("end of a segment")));
         }
-        Ok(result)
+        Ok(tally)
     }
 
     /// Proves a frame that stands after INDX; `None` for one that is not known.
@@ -86,8 +85,10 @@ impl Archive {
         let packet = Packet::decode(frame).map(|(packet, _)| packet);
         let is_ours = |packet: &Packet| {
             let stamp = &packet.stamp;
-            let is_right = stamp.layout.length == self.index_end && stamp.whole == self.tail.whole;
-            is_right && stamp.id == self.identity.archive_id
+            let (layout, tail) = (&stamp.layout, &self.tail);
+            let is_right = layout.length == self.index_end && stamp.whole == tail.whole;
+            let is_placed = (stamp.index_offset, stamp.tar_length) == (tail.index_offset, tail.tar_length);
+            is_right && is_placed && stamp.id == self.identity.archive_id
         };
         Ok(packet.filter(is_ours).map(Known::Packet))
     }

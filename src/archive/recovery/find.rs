@@ -70,6 +70,7 @@ fn packets(layout: &Layout) -> (u64, u64) {
 }
 
 /// Counts the packets of a stamp, each of them once.
+#[derive(Debug)]
 pub struct Tally {
     /// What they belong to.
     pub stamp: Stamp,
@@ -114,9 +115,9 @@ impl Tally {
         }
     }
 
-    /// How many there should be, and how many there were.
-    pub fn result(&self) -> (u64, u64) {
-        (self.expected, self.found)
+    /// How many there should be and were not.
+    pub fn lacking(&self) -> u64 {
+        self.expected.saturating_sub(self.found)
     }
 
     /// The bit of the first packet of a window's table: after those of all recovery blocks.
