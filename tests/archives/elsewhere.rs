@@ -1,5 +1,5 @@
-//! Blocks that stand elsewhere than they should, and what verification, repair and restore say of one archive: the same,
-//! driven through the real program.
+//! Blocks that stand elsewhere than they should, and what verification, repair and restore say of one archive: the
+//! same, driven through the real program.
 
 use crate::support;
 

@@ -46,6 +46,13 @@ pub struct Packets {
     taken: Vec<Taken>,
 }
 
+/// The same while they are found.
+#[derive(Default)]
+struct Found {
+    places: Vec<(Key, Place)>,
+    taken: Vec<Taken>,
+}
+
 /// A stretch of one file that nothing but packets takes: which file, its first byte, and the one after its last.
 type Taken = (u32, u64, u64);
 
@@ -150,20 +157,20 @@ impl Packets {
         let is_possible = |stamp: &Stamp| {
             stamp.layout.length <= there.saturating_mul(4).saturating_add(1 << 20) && stamp.layout.block_bytes >= 512
         };
-        let mut all: HashMap<Stamp, (Vec<(Key, Place)>, Vec<Taken>)> = HashMap::new();
+        let mut all: HashMap<Stamp, Found> = HashMap::new();
         for piece in 0..volume.pieces().len() {
             scan(volume, piece, control, &mut |packet, place| {
                 let is_known = all.contains_key(&packet.stamp);
                 if is_known || is_possible(&packet.stamp) && all.len() < STAMPS_MAX {
                     let key = (packet.kind, packet.window, packet.group, packet.number);
-                    let (places, taken) = all.entry(packet.stamp).or_default();
-                    places.push((key, place));
-                    take(taken, &place);
+                    let found = all.entry(packet.stamp).or_default();
+                    found.places.push((key, place));
+                    take(&mut found.taken, &place);
                 }
             })?;
         }
-        let best = all.into_iter().max_by_key(|(stamp, (places, _))| (places.len(), stamp.layout.length));
-        Ok(best.map(|(stamp, (mut places, taken))| {
+        let best = all.into_iter().max_by_key(|(stamp, found)| (found.places.len(), stamp.layout.length));
+        Ok(best.map(|(stamp, Found { mut places, taken })| {
             places.sort_by_key(|(key, _)| *key);
             places.dedup_by_key(|(key, _)| *key);
             Self { stamp, places, taken }

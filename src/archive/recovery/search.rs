@@ -35,7 +35,29 @@ pub(super) fn search(
     let pieces = volume.pieces().iter().enumerate();
     let stretches =
         pieces.map(|(number, piece)| without(dark(piece, &packets.stamp, &unsure), packets.taken_of(number)));
-    search_in(volume, &packets.stamp, stretches.collect(), (bad, found), control)
+    find_last(volume, packets, bad, found);
+    // Blocks that follow each other are found in leaps; for the last one alone every byte would be looked at.
+    let last = packets.stamp.layout.blocks() - 1;
+    let wanted = missing(bad, found).filter(|(_, block)| *block != last).collect();
+    search_in(volume, &packets.stamp, stretches.collect(), (wanted, found), control)
+}
+
+/// The last block, where bytes were inserted or lost before it: it ends where the recovery data begins.
+fn find_last(volume: &Volume, packets: &Packets, bad: &HashMap<u64, Option<Entry>>, found: &mut HashMap<u64, Patch>) {
+    let layout = &packets.stamp.layout;
+    let last = layout.blocks() - 1;
+    let Some(Some(entry)) = bad.get(&last).filter(|_| !found.contains_key(&last)) else { return };
+    let mut block = vec![0; layout.block_bytes as usize];
+    let there = (layout.length - last * u64::from(layout.block_bytes)) as usize;
+    for (piece, of_volume) in volume.pieces().iter().enumerate() {
+        let begins = packets.taken_of(piece).next().map_or(of_volume.length, |(from, _)| from);
+        if let Some(offset) = begins.checked_sub(there as u64) {
+            volume.read_piece_lossy(piece, offset, &mut block[..there]);
+            if entry.is(&block) {
+                found.insert(last, Patch::Moved { piece, offset });
+            }
+        }
+    }
 }
 
 /// Looks for missing blocks at every byte of the files: what was in them may also stand within what is sound.
@@ -47,23 +69,28 @@ pub(super) fn search_all(
     control: &Control,
 ) -> Result<()> {
     let stretches = volume.pieces().iter().map(|piece| vec![(0, piece.length)]);
-    search_in(volume, &packets.stamp, stretches.collect(), (bad, found), control)
+    let wanted = missing(bad, found).collect();
+    search_in(volume, &packets.stamp, stretches.collect(), (wanted, found), control)
 }
 
-/// Looks for the missing blocks that are not found yet in these stretches of each file.
+/// The damaged blocks that are known by their entry and not found yet.
+fn missing(bad: &HashMap<u64, Option<Entry>>, found: &HashMap<u64, Patch>) -> impl Iterator<Item = (Entry, u64)> {
+    let missing = bad.iter().filter(|(block, _)| !found.contains_key(block));
+    missing.filter_map(|(block, entry)| Some(((*entry)?, *block)))
+}
+
+/// Looks for these blocks in these stretches of each file.
 fn search_in(
     volume: &Volume,
     stamp: &Stamp,
     mut stretches: Vec<Vec<(u64, u64)>>,
-    (bad, found): (&HashMap<u64, Option<Entry>>, &mut HashMap<u64, Patch>),
+    (wanted, found): (Vec<(Entry, u64)>, &mut HashMap<u64, Patch>),
     control: &Control,
 ) -> Result<()> {
     let length = stamp.layout.block_bytes as usize;
     let last = stamp.layout.blocks() - 1;
-    let missing = bad.iter().filter(|(block, _)| !found.contains_key(block));
-    let missing = missing.filter_map(|(block, entry)| Some(((*entry)?, *block)));
     // The last block is shorter as it stands in the file.
-    let (of_last, others): (Vec<_>, Vec<_>) = missing.partition(|(_, block)| *block == last);
+    let (of_last, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|(_, block)| *block == last);
     let there = (stamp.layout.length - last * length as u64) as usize;
     let wanted = [Wanted::new(others, length, 0), Wanted::new(of_last, there, length - there)];
     let Some(least) = wanted.iter().filter(|wanted| !wanted.blocks.is_empty()).map(|wanted| wanted.length).min() else {

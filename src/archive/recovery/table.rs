@@ -119,7 +119,7 @@ mod tests {
         }
 
         #[test]
-        fn zeros_at_the_end_need_not_be_there(bytes in prop::collection::vec(any::<u8>(), 1..300), zeros in 0u32..300) {
+        fn zeros_at_the_end_need_not_be_there(bytes in prop::collection::vec(any::<u8>(), 1..300), zeros in 0u32..99) {
             let filled = [bytes.clone(), vec![0; zeros as usize]].concat();
             prop_assert_eq!(Rolling::of(&bytes).sum_filled(zeros), Rolling::of(&filled).sum());
             prop_assert_eq!(Entry::strong_of_filled(&bytes, &filled[bytes.len()..]), Entry::strong_of(&filled));
