@@ -219,8 +219,8 @@ fn compare(
     Ok(Outcome::CaughtUp(differing))
 }
 
-/// Whether the log holds nothing yet and was not begun with its archive, at a place in the WAL, but at one that was made
-/// longer ago than whoever looks can miss.
+/// Whether the log holds nothing yet and was not begun with its archive, at a place in the WAL, but at one that was
+/// made longer ago than whoever looks can miss.
 fn is_begun_later(follower: &Follower, now: DateTime<Utc>) -> bool {
     let (header, logged) = (follower.writer.header(), follower.writer.logged());
     let is_empty = header.rooted && logged.commit == header.base.commit;

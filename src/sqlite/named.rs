@@ -182,11 +182,10 @@ pub fn require_shared(path: &Path) -> Result<()> {
 /// every program in WAL mode locks both. What they commit nobody else sees.
 pub fn apart(path: &Path) -> Vec<Process> {
     let mut found = processes::apart_by_locks(path, &shm_path(path));
-    // In a container the list has those of the container only. One that is just opening the file has locked it, and its
-    // index not yet.
-    if found.is_empty() && !processes::sees_all() && locks::is_read_apart(path) == Some(true) {
-        std::thread::sleep(std::time::Duration::from_millis(60));
-        if locks::is_read_apart(path) == Some(true) {
+    // In a container the list has those of the container only.
+    if found.is_empty() && !processes::sees_all() {
+        let is_apart = || locks::is_read_apart(path) == Some(true);
+        if processes::while_seen(is_apart(), |_| is_apart()) {
             found.push(Process::unseen());
         }
     }
@@ -202,12 +201,7 @@ pub fn without_locks(path: &Path, among: Option<&[Process]>) -> Vec<Process> {
 /// file is none.
 fn apart_of_all(path: &Path) -> Vec<Process> {
     let mut found = apart(path);
-    let mut without = without_locks(path, None);
-    if !without.is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(60));
-        without = without_locks(path, Some(&without));
-    }
-    found.extend(without);
+    found.extend(processes::while_seen(without_locks(path, None), |found| without_locks(path, Some(found))));
     found.sort();
     found.dedup();
     found

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::lock_table::{Inode, Lock, LockTable, inode};
 
+/// How long after each other it is looked whether a program is only just opening a file.
+const MOMENTS: [Duration; 3] = [Duration::from_millis(60), Duration::from_millis(120), Duration::from_millis(240)];
 /// A process stands still that is found so at each of this many looks, so long apart.
 const STANDS_STILL: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(40);
@@ -347,14 +349,21 @@ fn readers_apart(table: &LockTable, path: &Path, shm: &Path) -> BTreeSet<u32> {
 /// Locks are told of processes of all users, but not of those that the system hides from a container.
 pub fn apart_by_locks(path: &Path, shm: &Path) -> Vec<Process> {
     let look = || readers_apart(&LockTable::read(), path, shm);
-    let first = look();
-    if first.is_empty() {
-        return Vec::new();
+    let found = while_seen(look(), |found| found.intersection(&look()).copied().collect());
+    found.into_iter().map(named).collect()
+}
+
+/// What is still found after several looks: a program that is just opening or closing the file has locked it, and has
+/// its index not yet, or no more; on a busy machine for longer than a moment.
+pub fn while_seen<T: Default + PartialEq>(mut found: T, again: impl Fn(&T) -> T) -> T {
+    for pause in MOMENTS {
+        if found == T::default() {
+            break;
+        }
+        std::thread::sleep(pause);
+        found = again(&found);
     }
-    // One that is just opening the file has locked it, and its index not yet.
-    std::thread::sleep(Duration::from_millis(60));
-    let still = look();
-    first.intersection(&still).map(|id| named(*id)).collect()
+    found
 }
 
 #[cfg(test)]
