@@ -48,8 +48,8 @@ impl SettingsFile {
         read.mistake(in_force).map_or(Ok(read), Err)
     }
 
-    /// These, read just now, for whoever has `in_force`: nobody who deletes or empties the file, or writes it anew from a
-    /// template, means a second life with another identity.
+    /// These, read just now, for whoever has `in_force`: nobody who deletes or empties the file, or writes it anew from
+    /// a template, means a second life with another identity.
     ///
     /// # Errors
     /// When those in force cannot be understood.
