@@ -154,7 +154,8 @@ fn a_moment_of_what_was_lost_when_an_older_state_was_put_back_is_not_answered_by
     scene.until_complete();
     let data = scene.data.clone();
     let said_then = said(&scene.restore(&data, "then", &["--until", &lost]), 1);
-    // The older log is gone on with, or set aside where it was seen to be older than full backup 0002.
+    // Which number the file system gives the data file decides: with another one than before, full backup 0002 may be
+    // that of a copy, and the older log goes on; with the same one it is older than that backup, and set aside.
     let goes_on = said_then.contains("put back to an older state") && said_then.contains("full backup 0002");
     let is_aside = said_then.contains("nothing is known after commit 3") && said_then.contains(".set-aside-");
     assert!(goes_on || is_aside, "{said_then}");
